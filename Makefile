@@ -1,0 +1,46 @@
+# Front doors. Each target sets up what it needs; Python 3.11+ is all that must be there.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CLAIMS := $(sort $(wildcard examples/claims/*.yaml))
+REFERENCE := examples/reference/environmentconfig.yaml
+
+.PHONY: render test lint types golden generate bench crds lock clean
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+render: $(VENV)/.installed ## Render the example claims: no cluster, no Docker, no Crossplane
+	$(BIN)/inference-service render $(CLAIMS) --environment $(REFERENCE)
+
+test: lint types ## The whole fast suite
+	$(BIN)/pytest -n auto
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+golden: $(VENV)/.installed ## Rewrite the golden renders; review the diff
+	UPDATE_GOLDEN=1 $(BIN)/pytest -n auto tests/golden
+
+generate: $(VENV)/.installed ## Rewrite xrd/, package/input/ and docs/reference/ from function/api
+	$(BIN)/python -m function.api.generate
+
+bench: $(VENV)/.installed ## RunFunction beside an echo function on the same SDK
+	$(BIN)/python -m tests.bench
+
+crds: $(VENV)/.installed ## Fetch the upstream schemas by pinned version and hash
+	$(BIN)/python -m tests.crds
+
+lock: ## Pin every dependency with hashes
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 pyproject.toml -o requirements/runtime.txt --quiet
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --all-extras pyproject.toml requirements/build.in -o requirements/dev.txt --quiet
+
+clean:
+	rm -rf $(VENV) dist build

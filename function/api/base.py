@@ -1,0 +1,181 @@
+"""The base of every API object, and rules that hold both in the API server and in the function.
+
+A `Rule` states one constraint twice, as CEL for the API server and as a Python predicate for the
+function, because admission can be bypassed: claims are rendered offline, and a stored claim may be
+older than the rule. A property test generates claims and shows that both spellings agree.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, TypeVar
+
+import pydantic
+import pydantic_core
+from pydantic import alias_generators
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One constraint on the node that it is attached to.
+
+    Attributes:
+        cel: The constraint in CEL; `self` is the node, absent optional fields must be tested.
+        message: What a person reads when it is broken; the same words everywhere.
+        holds: The constraint in Python, over the validated node.
+        on_create: True when the rule is only about new objects. `cel` then sees the old node as
+            the optional `oldSelf` (`optionalOldSelf: true`), and the function checks it always.
+    """
+
+    cel: str
+    message: str
+    holds: Callable[[Any], bool]
+    on_create: bool = False
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: pydantic.GetCoreSchemaHandler
+    ) -> pydantic_core.CoreSchema:
+        """Lets `Annotated[T, Rule(...)]` enforce the rule on one field's value."""
+        return pydantic_core.core_schema.no_info_after_validator_function(
+            self.check, handler(source)
+        )
+
+    def check(self, node: Any) -> Any:
+        """Returns the node.
+
+        Raises:
+            pydantic_core.PydanticCustomError: The rule does not hold; carries the message.
+        """
+        if not self.holds(node):
+            raise pydantic_core.PydanticCustomError("rule", "{message}", {"message": self.message})
+        return node
+
+
+class Model(pydantic.BaseModel):
+    """An object of the API: camelCase outside, strict types, no unknown fields.
+
+    Numbers must arrive as Python ints (`normalize.numbers` turns the floats of a protobuf Struct
+    back); a string is never taken for a number, as the API server would not either.
+    """
+
+    model_config = pydantic.ConfigDict(
+        alias_generator=alias_generators.to_camel,
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        strict=True,
+    )
+
+    RULES: ClassVar[tuple[Rule, ...]] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _rules_hold(self) -> "Model":
+        for rule in self.RULES:
+            rule.check(self)
+        return self
+
+    def has(self, field: str) -> bool:
+        """Tells whether the author wrote the field, as opposed to getting its default."""
+        return field in self.model_fields_set
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One reason why an object cannot be used."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class InvalidError(Exception):
+    """An object breaks its schema or its rules.
+
+    Attributes:
+        what: Which object, in words.
+        problems: Every problem found, each with the path of the field.
+    """
+
+    def __init__(self, what: str, problems: Iterable[Problem]) -> None:
+        self.what = what
+        self.problems = tuple(problems)
+        super().__init__(f"{what}: " + "; ".join(str(problem) for problem in self.problems))
+
+
+M = TypeVar("M", bound=Model)
+
+# Past this many problems a list helps nobody, and a condition's message stays short.
+MOST_PROBLEMS = 8
+
+
+def problems(error: pydantic.ValidationError, root: str = "") -> Iterator[Problem]:
+    """Yields each error of pydantic as a problem with a path as Kubernetes writes it."""
+    for detail in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]:
+        if detail["type"] == "extra_forbidden":
+            yield Problem(path(root, detail["loc"]), "unknown field")
+        else:
+            yield Problem(path(root, detail["loc"]), detail["msg"])
+
+
+def path(root: str, location: Iterable[int | str]) -> str:
+    """Returns a field path such as `spec.loraAdapters[0].name`."""
+    out = root
+    for part in location:
+        if isinstance(part, int):
+            out += f"[{part}]"
+        else:
+            out += f".{part}" if out else str(part)
+    return out
+
+
+def parse(model: type[M], value: Mapping[str, Any], *, what: str, root: str = "") -> M:
+    """Returns the value as a model.
+
+    Raises:
+        InvalidError: The value breaks the model's schema or rules.
+    """
+    try:
+        return model.model_validate(value, by_alias=True, by_name=False)
+    except pydantic.ValidationError as error:
+        raise InvalidError(what, problems(error, root)) from None
+
+
+def text(maximum: int, pattern: str | None = None, minimum: int = 1) -> Any:
+    """Returns the constraints of a bounded string: every string of the API has a bound."""
+    return pydantic.StringConstraints(min_length=minimum, max_length=maximum, pattern=pattern)
+
+
+def number(minimum: int, maximum: int = 2**31 - 1) -> Any:
+    """Returns the constraints of a bounded integer."""
+    return pydantic.Field(ge=minimum, le=maximum)
+
+
+def items(maximum: int, minimum: int = 0) -> Any:
+    """Returns the constraints of a bounded list or map."""
+    return pydantic.Field(min_length=minimum, max_length=maximum)
+
+
+# Kubernetes objects and fragments that pass through as they are.
+Raw = dict[str, Any]
+RawList = Annotated[list[Raw], items(32)]
+
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+# What Prometheus and the VictoriaMetrics operator both read.
+DURATION = r"^([0-9]+(ms|s|m|h))+$"
+DECIMAL = r"^[0-9]{1,6}(\.[0-9]{1,4})?$"
+
+DnsLabel = Annotated[str, text(63, DNS_LABEL)]
+DnsSubdomain = Annotated[str, text(253, DNS_SUBDOMAIN)]
+Duration = Annotated[str, text(32, DURATION)]
+Decimal = Annotated[str, text(12, DECIMAL)]
+Quantity = Annotated[str, text(32, QUANTITY)]
+LabelValue = Annotated[str, text(63, LABEL_VALUE, 0)]
+LabelKey = Annotated[str, text(253, LABEL_KEY)]
+Labels = Annotated[dict[LabelKey, LabelValue], items(32)]
+AnnotationValue = Annotated[str, text(4096, None, 0)]
+Annotations = Annotated[dict[LabelKey, AnnotationValue], items(32)]

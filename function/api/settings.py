@@ -1,0 +1,442 @@
+"""The site: every fact about a platform that is not the author's choice.
+
+Settings come from EnvironmentConfigs labelled `inference-service.cloud.ogenki.io/settings: "true"`,
+under the data key `inferenceService`, merged in name order over the Composition's `input`. The
+defaults here are neutral: nothing names a cloud, a region or a platform's own objects.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import pydantic
+
+from function.api import base, claim
+
+SETTINGS_LABEL = "inference-service.cloud.ogenki.io/settings"
+DATA_KEY = "inferenceService"
+
+Image = Annotated[str, base.text(255, claim.IMAGE)]
+Port = Annotated[int, base.number(1, 65535)]
+Url = Annotated[str, base.text(512, r"^https?://[^\s]+$")]
+HostPattern = Annotated[str, base.text(255, r"^[A-Za-z0-9*][A-Za-z0-9*.-]*$")]
+Namespaces = Annotated[
+    list[Annotated[str, base.text(63, r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")]], base.items(64)
+]
+
+
+def _quantities(**resources: int | str) -> Any:
+    """A default of a map of resources."""
+    return pydantic.Field(default_factory=lambda: dict(resources))
+
+
+class Providers(base.Model):
+    """Which implementation the cluster has of each concern; `none` leaves its objects out."""
+
+    network_policy: Literal["cilium", "kubernetes", "none"] = "kubernetes"
+    monitoring: Literal["victoriametrics", "prometheus-operator", "none"] = "prometheus-operator"
+    autoscaler: Literal["keda", "none"] = "keda"
+    gateway: Literal["envoy-ai-gateway", "none"] = "none"
+    route: Literal["gateway-api", "none"] = "gateway-api"
+    secrets: Literal["external-secrets", "none"] = "external-secrets"
+
+
+class Engine(base.Model):
+    """The engine that claims get when they name none."""
+
+    image: Image = "vllm/vllm-openai"
+    version: Annotated[str, base.text(32, claim.ENGINE_VERSION)] = "0.25.1"
+    digest: Annotated[str, base.text(71, r"^sha256:[a-f0-9]{64}$")] | None = pydantic.Field(
+        None, description="Digest of the image; the tag is then only for people."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class GpuClass(base.Model):
+    """One kind of node with GPUs, and what a replica on it can rely on."""
+
+    memory_gi_b: Annotated[int, base.number(1, 4096)] | None = pydantic.Field(
+        None, alias="memoryGiB", description="Memory of one GPU, in GiB as the device reports it."
+    )
+    node_cpu: base.Quantity | None = pydantic.Field(
+        None, description="CPU that pods of one node of this class can request in all."
+    )
+    node_memory: base.Quantity | None = pydantic.Field(
+        None, description="Memory that pods of one node of this class can request in all."
+    )
+    node_gpus: Annotated[int, base.number(1, 64)] = pydantic.Field(
+        8, description="GPUs of one node: a replica cannot have more."
+    )
+    resource_name: Annotated[str, base.text(128, base.LABEL_KEY)] = "nvidia.com/gpu"
+    node_selector: base.Labels = pydantic.Field(default_factory=dict)
+    tolerations: base.RawList = pydantic.Field(default_factory=list)
+    runtime_class_name: base.DnsSubdomain | None = None
+    pod_annotations: base.Annotations = pydantic.Field(
+        default_factory=dict,
+        description='For example karpenter.sh/do-not-disrupt: "true" on an on-demand class.',
+    )
+    spare: bool = pydantic.Field(
+        False, description="A GPU stays free for a rollout: the new pod starts before the old ends."
+    )
+    interruption_notice_seconds: Annotated[int, base.number(1, 3600)] | None = pydantic.Field(
+        None, description="Notice before a node is reclaimed; draining fits into it."
+    )
+    price_per_hour: Annotated[str, base.text(16, base.DECIMAL)] | None = pydantic.Field(
+        None, description="Price of one GPU of this class in an hour, in pricing.currency."
+    )
+
+
+class Pricing(base.Model):
+    """What prices mean."""
+
+    currency: Annotated[str, base.text(3, r"^[A-Z]{3}$")] = "USD"
+    date: Annotated[str, base.text(10, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | None = None
+
+
+class Gpu(base.Model):
+    """The GPU classes of the site."""
+
+    default_class: base.DnsLabel = "default"
+    classes: Annotated[dict[base.DnsLabel, GpuClass], base.items(32, 1)] = pydantic.Field(
+        default_factory=lambda: {
+            "default": GpuClass(
+                tolerations=[
+                    {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+                ]
+            )
+        }
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="!has(self.defaultClass) || !has(self.classes)"
+            " || self.classes.exists(name, name == self.defaultClass)",
+            message="defaultClass must name one of classes",
+            holds=lambda gpu: gpu.default_class in gpu.classes,
+        ),
+    )
+
+
+class Weights(base.Model):
+    """The shared volume and who may read it."""
+
+    claim_name: base.DnsSubdomain = pydantic.Field(
+        "llm-models", description="PersistentVolumeClaim in the claim's namespace."
+    )
+    run_as_user: Annotated[int, base.number(1)] = 1001
+    run_as_group: Annotated[int, base.number(0)] | None = None
+    fs_group: Annotated[int, base.number(1)] | None = 1001
+    bandwidth_mi_b: Annotated[int, base.number(1, 1_000_000)] | None = pydantic.Field(
+        None,
+        alias="bandwidthMiB",
+        description="MiB/s at which one pod reads from the volume: start budgets follow from it.",
+    )
+
+
+class Preload(base.Model):
+    """The Job that downloads weights."""
+
+    image: Image = pydantic.Field(
+        "function-inference-service-preload:v1.0.0",
+        description="Pin it by digest: it is in every Job's hash. Packages are built with the full"
+        " reference in the Composition's input.",
+    )
+    service_account_name: base.DnsSubdomain | None = pydantic.Field(
+        None, description="Existing ServiceAccount for access to the volume; default when absent."
+    )
+    node_selector: base.Labels = pydantic.Field(default_factory=dict)
+    tolerations: base.RawList = pydantic.Field(default_factory=list)
+    requests: claim.Resources = pydantic.Field(
+        default_factory=lambda: {"cpu": "1", "memory": "2Gi"}
+    )
+    limits: claim.Resources = _quantities(cpu="4", memory="8Gi")
+    active_deadline_seconds: Annotated[int, base.number(60, 604800)] = 21600
+    backoff_limit: Annotated[int, base.number(0, 100)] = 6
+    egress_hosts: Annotated[list[HostPattern], base.items(32)] = pydantic.Field(
+        default_factory=list,
+        description="Hosts that the Job reaches on 443 by name, beside the hub (Cilium).",
+    )
+    egress_host_ports: Annotated[list[Port], base.items(8)] = pydantic.Field(
+        default_factory=list,
+        description="Ports of the node that the Job reaches, for example 80 for the EKS Pod"
+        " Identity agent (Cilium).",
+    )
+
+
+class Hub(base.Model):
+    """How the Hugging Face hub is reached."""
+
+    endpoint: Url | None = pydantic.Field(None, description="A mirror; the hub itself when absent.")
+    proxy: Url | None = pydantic.Field(None, description="HTTPS proxy of the preload Job.")
+    no_proxy: Annotated[str, base.text(1024)] | None = None
+    ca_config_map: base.DnsSubdomain | None = pydantic.Field(
+        None, description="ConfigMap in the claim's namespace with a CA bundle under ca.crt."
+    )
+    egress_port: Port = pydantic.Field(443, description="Port of the hub, the mirror or the proxy.")
+    egress_cidrs: Annotated[
+        list[Annotated[str, base.text(49, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]], base.items(32)
+    ] = pydantic.Field(
+        default_factory=list,
+        description="Networks of a mirror or proxy in a private range, which `world` leaves out.",
+    )
+
+
+class Peer(base.Model):
+    """Pods of the platform that call the engine or are called by it."""
+
+    namespace: base.DnsLabel | None = pydantic.Field(
+        None, description="The claim's own namespace when absent."
+    )
+    pod_labels: base.Labels = pydantic.Field(default_factory=dict)
+    port: Port | None = pydantic.Field(None, description="8000 when absent.")
+
+
+class Network(base.Model):
+    """Who may call the engine, and where DNS is."""
+
+    callers: Annotated[list[Peer], base.items(32)] = pydantic.Field(default_factory=list)
+    scrapers: Annotated[list[Peer], base.items(8)] = pydantic.Field(default_factory=list)
+    dns: Peer = pydantic.Field(
+        default_factory=lambda: Peer(
+            namespace="kube-system", pod_labels={"k8s-app": "kube-dns"}, port=53
+        )
+    )
+    cluster_domain: base.DnsSubdomain = "cluster.local"
+
+
+class Wake(base.Model):
+    """The signal that exists when no replica does."""
+
+    query: Annotated[str, base.text(2048)] = pydantic.Field(
+        description="PromQL over the gateway's own series; {name} and {namespace} are replaced."
+        " Above zero it wakes the claim."
+    )
+
+
+class Scaling(base.Model):
+    """What the autoscaler reads."""
+
+    server_address: Url = pydantic.Field(
+        "http://prometheus-operated.monitoring.svc:9090",
+        description="Prometheus-compatible query endpoint. VictoriaMetrics single node: 8428.",
+    )
+    wake: Wake | None = pydantic.Field(
+        None, description="Without it minReplicas 0 is held at one replica."
+    )
+    authentication_ref: Annotated[dict[str, Any], base.items(2)] | None = pydantic.Field(
+        None, description="KEDA authenticationRef of the triggers: name and kind."
+    )
+
+
+class Monitoring(base.Model):
+    """What scrapes and alerts carry so that the site's operators select them."""
+
+    labels: base.Labels = pydantic.Field(
+        default_factory=dict, description="On scrape and rule objects, for example release: x."
+    )
+    alert_labels: base.Labels = pydantic.Field(default_factory=dict)
+    runbook_base: Url = pydantic.Field(
+        "https://github.com/Smana/function-inference-service/blob/main/docs/operations.md",
+        description="Runbook links are this address with #<alert> appended.",
+    )
+
+
+class GatewayReference(base.Model):
+    """A Gateway."""
+
+    name: base.DnsSubdomain
+    namespace: base.DnsLabel
+
+
+class Gateway(base.Model):
+    """The AI gateway."""
+
+    parent: GatewayReference = pydantic.Field(
+        default_factory=lambda: GatewayReference(
+            name="ai-gateway", namespace="envoy-ai-gateway-system"
+        )
+    )
+    proxy_namespace: base.DnsLabel = pydantic.Field(
+        "envoy-gateway-system", description="Where the gateway's proxy pods run."
+    )
+    api_version: Literal["aigateway.envoyproxy.io/v1beta1", "aigateway.envoyproxy.io/v1alpha1"] = (
+        "aigateway.envoyproxy.io/v1beta1"
+    )
+    hostname: base.DnsSubdomain | None = pydantic.Field(
+        None, description="Host of the endpoint; llm.<privateDomainName> when absent."
+    )
+    request_timeout_seconds: Annotated[int, base.number(1, 86400)] = pydantic.Field(
+        1800, description="Longest request, streams included."
+    )
+
+
+class EndpointPicker(base.Model):
+    """The endpoint picker's Helm release."""
+
+    oci_repository: base.DnsSubdomain = pydantic.Field(
+        "inferencepool", description="OCIRepository of the chart in the claim's namespace."
+    )
+    image_registry: Annotated[str, base.text(255, claim.IMAGE)] = (
+        "registry.k8s.io/gateway-api-inference-extension"
+    )
+    image_tag: Annotated[str, base.text(128, claim.WORD)] = "v1.5.0"
+    requests: claim.Resources = _quantities(cpu="250m", memory="512Mi")
+    limits: claim.Resources = _quantities(memory="2Gi")
+
+
+class Route(base.Model):
+    """Plain HTTP routes."""
+
+    parent: GatewayReference = pydantic.Field(
+        default_factory=lambda: GatewayReference(name="gateway", namespace="gateway-system")
+    )
+    proxy: Peer | None = pydantic.Field(
+        None, description="The proxy pods of the parent, which call the engine."
+    )
+    request_timeout_seconds: Annotated[int, base.number(1, 86400)] = 1800
+
+
+class SecretStore(base.Model):
+    """The store that ExternalSecrets read."""
+
+    name: base.DnsSubdomain = "default"
+    kind: Literal["ClusterSecretStore", "SecretStore"] = "ClusterSecretStore"
+
+
+class Permissions(base.Model):
+    """Namespaces whose claim authors may use an escape hatch; "*" is every namespace."""
+
+    volumes: Namespaces = pydantic.Field(default_factory=list)
+    patches: Namespaces = pydantic.Field(default_factory=list)
+    engine_image: Namespaces = pydantic.Field(default_factory=list)
+    trust_remote_code: Namespaces = pydantic.Field(default_factory=list)
+    host_access: Namespaces = pydantic.Field(
+        default_factory=list,
+        description="Pod settings weaker than Pod Security restricted.",
+    )
+
+    def allow(self, hatch: str, namespace: str) -> bool:
+        """Tells whether claims of the namespace may use the hatch."""
+        allowed: list[str] = getattr(self, hatch)
+        return "*" in allowed or namespace in allowed
+
+
+class Limits(base.Model):
+    """Caps on one claim."""
+
+    max_gpus: Annotated[int, base.number(1, 100_000)] | None = pydantic.Field(
+        None, alias="maxGPUs", description="Most GPUs of one claim: maxReplicas x gpu.count."
+    )
+
+
+class Rollout(base.Model):
+    """What happens to running pods when the platform changes."""
+
+    platform_changes: Literal["OnClaimChange", "Immediate"] = pydantic.Field(
+        "OnClaimChange",
+        description="A new function version or other settings alter running pods when the claim's"
+        " author next edits or accepts them, or at once.",
+    )
+
+
+class Diagnostics(base.Model):
+    """What else is read to explain a claim that does not serve."""
+
+    pods: bool = pydantic.Field(
+        False,
+        description="Read the claim's pods while nothing serves: scheduling, image pull, last"
+        " words. Crossplane then caches all pods of the cluster.",
+    )
+
+
+class Settings(base.Model):
+    """Everything about the site."""
+
+    providers: Providers = pydantic.Field(default_factory=Providers)
+    engine: Engine = pydantic.Field(default_factory=Engine)
+    gpu: Gpu = pydantic.Field(default_factory=Gpu)
+    pricing: Pricing = pydantic.Field(default_factory=Pricing)
+    weights: Weights = pydantic.Field(default_factory=Weights)
+    preload: Preload = pydantic.Field(default_factory=Preload)
+    hub: Hub = pydantic.Field(default_factory=Hub)
+    network: Network = pydantic.Field(default_factory=Network)
+    scaling: Scaling = pydantic.Field(default_factory=Scaling)
+    monitoring: Monitoring = pydantic.Field(default_factory=Monitoring)
+    gateway: Gateway = pydantic.Field(default_factory=Gateway)
+    endpoint_picker: EndpointPicker = pydantic.Field(default_factory=EndpointPicker)
+    route: Route = pydantic.Field(default_factory=Route)
+    secret_store: SecretStore = pydantic.Field(default_factory=SecretStore)
+    permissions: Permissions = pydantic.Field(default_factory=Permissions)
+    limits: Limits = pydantic.Field(default_factory=Limits)
+    rollout: Rollout = pydantic.Field(default_factory=Rollout)
+    diagnostics: Diagnostics = pydantic.Field(default_factory=Diagnostics)
+    labels: base.Labels = pydantic.Field(
+        default_factory=dict, description="On every composed object, beside ours."
+    )
+    image_pull_secrets: Annotated[list[base.DnsSubdomain], base.items(8)] = pydantic.Field(
+        default_factory=list
+    )
+    image_registry: Annotated[str, base.text(255, claim.IMAGE)] | None = pydantic.Field(
+        None, description="Mirror that is put before the engine's and the preload image's name."
+    )
+    private_domain_name: base.DnsSubdomain | None = pydantic.Field(
+        None, description="Domain of routes; also read from privateDomainName at the top level."
+    )
+    region: Annotated[str, base.text(63, claim.WORD)] | None = pydantic.Field(
+        None,
+        description="Replaces {region} in preload.egressHosts; also read from the top level.",
+    )
+
+
+class Input(Settings):
+    """The Composition's input: settings that EnvironmentConfigs are merged over."""
+
+    api_version: Literal["inference-service.cloud.ogenki.io/v1alpha1"]
+    kind: Literal["Settings"]
+    metadata: dict[str, Any] = pydantic.Field(default_factory=dict)
+    environment: Literal["Required", "Optional"] = pydantic.Field(
+        "Required",
+        description="Required: without a labelled EnvironmentConfig nothing is rendered, because"
+        " rendering with defaults would restart the fleet.",
+    )
+
+
+def merge(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+    """Returns `upper` over `lower`: maps merge key by key, everything else replaces."""
+    merged = dict(lower)
+    for key, value in upper.items():
+        below = merged.get(key)
+        merged[key] = (
+            merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        )
+    return merged
+
+
+# The only keys that are read at the top level of an EnvironmentConfig's data, where another
+# platform's own keys live too.
+TOP_LEVEL = ("privateDomainName", "region")
+
+
+def from_data(data: dict[str, Any], where: str) -> dict[str, Any]:
+    """Returns the settings in an EnvironmentConfig's data or in the pipeline's environment.
+
+    Raises:
+        base.InvalidError: `inferenceService` is not a map.
+    """
+    settings = data.get(DATA_KEY, {})
+    if not isinstance(settings, dict):
+        raise base.InvalidError(where, [base.Problem(f"data.{DATA_KEY}", "must be a map")])
+    top = {key: data[key] for key in TOP_LEVEL if isinstance(data.get(key), str)}
+    return merge(top, settings)
+
+
+def resolve(layers: list[dict[str, Any]]) -> Settings:
+    """Returns the settings that result from the layers, lowest first.
+
+    Raises:
+        base.InvalidError: The result breaks the schema; unknown keys are named.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = merge(merged, layer)
+    for key in ("apiVersion", "kind", "metadata", "environment"):
+        merged.pop(key, None)
+    return base.parse(Settings, merged, what="settings")

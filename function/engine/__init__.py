@@ -1,0 +1,1 @@
+"""What the engine understands: its arguments, its metrics, by engine version."""

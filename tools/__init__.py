@@ -1,0 +1,1 @@
+"""The programs of the end-to-end tests: one pinned Go module for each group, and their build."""

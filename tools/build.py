@@ -1,0 +1,459 @@
+"""Builds the programs that the end-to-end tests run, from the pinned Go modules beside this file.
+
+Each group is a Go module of its own, because the Kubernetes versions of the programs differ. A
+group is built once per machine into ``$XDG_CACHE_HOME/inference-service/tools/<group>-<digest>``,
+where the digest is taken over everything that decides what comes out: ``go.mod``, ``go.sum``, our
+own sources, the recipe in ``GROUPS`` and the platform. ``bin/`` there holds the programs, ``share/``
+the manifests that upstream keeps beside them (CRDs, chart roles, stages).
+
+Needs Go, and nothing else beyond the standard library; used as ``python tools/build.py`` and, for
+``directory``, by the end-to-end tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import os
+import pathlib
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+class BuildError(Exception):
+    """A build cannot go on; the message says what is missing or what failed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """One executable.
+
+    Attributes:
+        name: File name in ``bin/``.
+        package: Go package of the program; ``./x`` is one of ours.
+        seconds: Build time on two cores when nothing of it is cached, in the order of the group.
+        stamps: Variables set by the linker, as upstream's release builds do; ``{version}`` is the
+            version of ``stamp_module`` without the leading ``v``.
+        stamp_module: Module whose version ``go.mod`` pins.
+    """
+
+    name: str
+    package: str
+    seconds: int
+    stamps: Sequence[str] = ()
+    stamp_module: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifests:
+    """Files that upstream keeps in a module's source: copied flat to ``share/<target>``."""
+
+    module: str
+    pattern: str
+    target: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Programs that share one Go module."""
+
+    name: str
+    programs: Sequence[Program]
+    manifests: Sequence[Manifests] = ()
+
+    @property
+    def seconds(self) -> int:
+        """Build time of the group on two cores from an empty cache, downloads excluded."""
+        return sum(program.seconds for program in self.programs)
+
+
+CROSSPLANE = "github.com/crossplane/crossplane/v2"
+KUBERNETES = "k8s.io/kubernetes"
+KWOK = "sigs.k8s.io/kwok"
+KEDA = "github.com/kedacore/keda/v2"
+VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
+
+# Package version constraints (`spec.crossplane.version`) are checked against this variable.
+CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.version=v{version}",)
+# Without it the server calls itself v0.0.0-master+$Format:%H$, which clients cannot parse.
+KUBERNETES_STAMPS = (
+    "k8s.io/component-base/version.gitVersion=v{version}",
+    "k8s.io/component-base/version.gitTreeState=clean",
+    "k8s.io/client-go/pkg/version.gitVersion=v{version}",
+)
+VICTORIAMETRICS_STAMPS = (
+    "github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version=v{version}",
+)
+
+
+def _core(name: str, seconds: int) -> Group:
+    """Crossplane core at one end of the supported range."""
+    return Group(
+        name=name,
+        programs=(
+            Program(
+                name="crossplane",
+                package=f"{CROSSPLANE}/cmd/crossplane",
+                seconds=seconds,
+                stamps=CROSSPLANE_STAMPS,
+                stamp_module=CROSSPLANE,
+            ),
+        ),
+        manifests=(
+            Manifests(CROSSPLANE, "cluster/crds/*.yaml", "crds"),
+            Manifests(CROSSPLANE, "cluster/charts/crossplane/templates/*cluster*.yaml", "roles"),
+        ),
+    )
+
+
+def _kubernetes(name: str, seconds: int) -> Program:
+    """A program of Kubernetes itself."""
+    return Program(
+        name=name,
+        package=f"{KUBERNETES}/cmd/{name}",
+        seconds=seconds,
+        stamps=KUBERNETES_STAMPS,
+        stamp_module=KUBERNETES,
+    )
+
+
+GROUPS: Sequence[Group] = (
+    Group(
+        name="crossplane-cli",
+        programs=(
+            Program(
+                name="crossplane-cli",
+                package="github.com/crossplane/cli/v2/cmd/crossplane",
+                seconds=140,
+                stamps=CROSSPLANE_STAMPS,
+                stamp_module="github.com/crossplane/cli/v2",
+            ),
+            Program(
+                name="crane",
+                package="github.com/google/go-containerregistry/cmd/crane",
+                seconds=5,
+            ),
+        ),
+    ),
+    _core("crossplane-2.3", 60),
+    _core("crossplane-2.4", 80),
+    Group(
+        name="kubernetes",
+        programs=(
+            Program(name="etcd", package="./etcd", seconds=20),
+            _kubernetes("kube-apiserver", 136),
+            _kubernetes("kube-controller-manager", 42),
+            _kubernetes("kube-scheduler", 5),
+            _kubernetes("kubectl", 13),
+            Program(name="kwok", package=f"{KWOK}/cmd/kwok", seconds=10),
+        ),
+        manifests=(
+            Manifests(KWOK, "kustomize/stage/node/fast/node-initialize.yaml", "stages"),
+            Manifests(
+                KWOK,
+                "kustomize/stage/node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
+                "stages",
+            ),
+            Manifests(KWOK, "kustomize/stage/pod/fast/pod-*.yaml", "stages"),
+        ),
+    ),
+    Group(
+        name="keda",
+        programs=(
+            Program(
+                name="keda-operator",
+                package=f"{KEDA}/cmd/operator",
+                seconds=212,
+                stamps=(f"{KEDA}/version.Version={{version}}",),
+                stamp_module=KEDA,
+            ),
+            Program(
+                name="keda-adapter",
+                package=f"{KEDA}/cmd/adapter",
+                seconds=42,
+                stamps=(f"{KEDA}/version.Version={{version}}",),
+                stamp_module=KEDA,
+            ),
+        ),
+        manifests=(
+            Manifests(KEDA, "config/crd/bases/*.yaml", "crds"),
+            Manifests(KEDA, "config/rbac/role*.yaml", "roles"),
+        ),
+    ),
+    Group(
+        name="victoriametrics",
+        programs=(
+            Program(
+                name="vmalert-tool",
+                package=f"{VICTORIAMETRICS}/app/vmalert-tool",
+                seconds=15,
+                stamps=VICTORIAMETRICS_STAMPS,
+                stamp_module=VICTORIAMETRICS,
+            ),
+            Program(
+                name="victoria-metrics",
+                package=f"{VICTORIAMETRICS}/app/victoria-metrics",
+                seconds=5,
+                stamps=VICTORIAMETRICS_STAMPS,
+                stamp_module=VICTORIAMETRICS,
+            ),
+        ),
+    ),
+)
+
+
+def group(name: str) -> Group:
+    """Look up a group.
+
+    Raises:
+        BuildError: No group has this name.
+    """
+    for candidate in GROUPS:
+        if candidate.name == name:
+            return candidate
+    known = ", ".join(candidate.name for candidate in GROUPS)
+    message = f"no group {name!r}; there are: {known}"
+    raise BuildError(message)
+
+
+def cache() -> pathlib.Path:
+    """The directory that holds the built groups, outside the source tree."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(pathlib.Path.home() / ".cache")
+    return pathlib.Path(base) / "inference-service" / "tools"
+
+
+def directory(name: str) -> pathlib.Path:
+    """Where a group is, once built: ``bin/`` and ``share/`` are below it.
+
+    Raises:
+        BuildError: No group has this name.
+    """
+    return cache() / f"{name}-{_digest(group(name))}"
+
+
+def _digest(item: Group) -> str:
+    """Twelve hexadecimal digits over all that decides what a build of the group gives."""
+    digest = hashlib.sha256()
+    root = HERE / item.name
+    sources = [root / "go.mod", root / "go.sum", *sorted(root.rglob("*.go"))]
+    for path in sources:
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
+    # The times are estimates for the reader: better ones must not rebuild anything.
+    programs = [dataclasses.replace(program, seconds=0) for program in item.programs]
+    recipe = dataclasses.replace(item, programs=tuple(programs))
+    digest.update(f"{recipe!r}\0{sys.platform}\0{platform.machine()}".encode())
+    return digest.hexdigest()[:12]
+
+
+def _go() -> str:
+    """The Go command.
+
+    Raises:
+        BuildError: Go is absent.
+    """
+    go = shutil.which("go")
+    if go is None:
+        need = max(_directive(HERE / item.name) for item in GROUPS)
+        message = (
+            "Go is missing: install Go "
+            + ".".join(map(str, need))
+            + " or newer (https://go.dev/dl)"
+            " and put `go` on PATH"
+        )
+        raise BuildError(message)
+    return go
+
+
+def _directive(root: pathlib.Path) -> tuple[int, ...]:
+    """The Go version that a module asks for."""
+    match = re.search(r"^go (\d+(?:\.\d+)*)$", (root / "go.mod").read_text(), re.MULTILINE)
+    if match is None:
+        message = f"{root / 'go.mod'} has no go directive"
+        raise BuildError(message)
+    return tuple(int(part) for part in match.group(1).split("."))
+
+
+def _pin(root: pathlib.Path, module: str) -> str:
+    """The version of a module that ``go.mod`` requires, without the leading ``v``."""
+    pattern = rf"^(?:require)?\s+{re.escape(module)} v(\S+)$"
+    match = re.search(pattern, (root / "go.mod").read_text(), re.MULTILINE)
+    if match is None:
+        message = f"{root / 'go.mod'} does not require {module}"
+        raise BuildError(message)
+    return match.group(1)
+
+
+def _run(command: Sequence[str], root: pathlib.Path) -> tuple[str, int]:
+    """Run a Go command in a module, offline from version control and other workspaces.
+
+    Returns:
+        Its standard output, and the largest resident memory of any of its processes, in bytes.
+
+    Raises:
+        BuildError: It failed.
+    """
+    environment = dict(os.environ, CGO_ENABLED="0", GOTOOLCHAIN="local", GOWORK="off")
+    environment.pop("GOFLAGS", None)
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, cwd=root, env=environment, stdout=output)
+        _, status, usage = os.wait4(process.pid, 0)
+        # Popen must not wait again for a process that is already reaped.
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            message = f"`{shlex.join(command)}` in {root} ended with {process.returncode}"
+            raise BuildError(message)
+        output.seek(0)
+        return output.read().decode(), usage.ru_maxrss * 1024
+
+
+def _say(text: str) -> None:
+    """Print a line at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def _stage(name: str, started: float, detail: str) -> None:
+    """Print one stage with its time."""
+    _say(f"  {name:<26} {time.monotonic() - started:6.1f} s   {detail}")
+
+
+def _megabytes(size: int) -> str:
+    """Bytes as whole megabytes (10^6)."""
+    return f"{size / 1e6:.0f} MB"
+
+
+def _programs(item: Group, root: pathlib.Path, target: pathlib.Path, jobs: int) -> None:
+    """Build each program of a group into ``target``."""
+    go = _go()
+    for program in item.programs:
+        started = time.monotonic()
+        flags = ["-s", "-w"]
+        if program.stamps:
+            version = _pin(root, program.stamp_module)
+            flags += [f"-X={stamp.format(version=version)}" for stamp in program.stamps]
+        output = target / program.name
+        command = [go, "build", "-mod=readonly", "-trimpath", "-buildvcs=false", f"-p={jobs}"]
+        command += ["-ldflags", " ".join(flags), "-o", str(output), program.package]
+        _, peak = _run(command, root)
+        size = _megabytes(output.stat().st_size)
+        _stage(program.name, started, f"{size}, largest process {_megabytes(peak)}")
+
+
+def _copy(item: Group, root: pathlib.Path, target: pathlib.Path) -> None:
+    """Copy the manifests of a group out of the downloaded modules."""
+    for manifests in item.manifests:
+        command = [_go(), "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", manifests.module]
+        module, _ = _run(command, root)
+        files = sorted(pathlib.Path(module.strip()).glob(manifests.pattern))
+        if not files:
+            message = f"{manifests.module} holds nothing like {manifests.pattern}"
+            raise BuildError(message)
+        place = target / manifests.target
+        place.mkdir(parents=True, exist_ok=True)
+        for path in files:
+            # copyfile leaves the module cache's read-only mode behind.
+            shutil.copyfile(path, place / path.name)
+
+
+@contextlib.contextmanager
+def _alone(target: pathlib.Path) -> Iterator[None]:
+    """Hold off a second build of the same group until this one is done."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(target.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def build(item: Group, jobs: int) -> bool:
+    """Build a group unless it is there.
+
+    Args:
+        item: The group.
+        jobs: Compilations at a time; the largest needs about 2 GB.
+
+    Returns:
+        Whether anything had to be built.
+
+    Raises:
+        BuildError: Go is absent, or a download or a compilation failed.
+    """
+    target = directory(item.name)
+    if target.is_dir():
+        return False
+    _go()
+    with _alone(target):
+        if target.is_dir():  # another process built it while we waited for the lock
+            return False
+        root = HERE / item.name
+        names = ", ".join(program.name for program in item.programs)
+        minutes = max(1, round(item.seconds / 60))
+        _say(f"{item.name}: building {names}; about {minutes} min on two cores, plus downloads")
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{item.name}-") as scratch:
+            place = pathlib.Path(scratch) / "new"
+            (place / "bin").mkdir(parents=True)
+            started = time.monotonic()
+            packages = [program.package for program in item.programs]
+            _run([_go(), "list", "-mod=readonly", "-deps", *packages], root)
+            _stage("download", started, "")
+            _programs(item, root, place / "bin", jobs)
+            _copy(item, root, place / "share")
+            # Last, and atomic: a directory that exists is complete.
+            place.rename(target)
+    return True
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description="Build the programs of the end-to-end tests.")
+    parser.add_argument(
+        "--group",
+        action="append",
+        choices=[item.name for item in GROUPS],
+        help="only this group (repeatable); all of them by default",
+    )
+    parser.add_argument(
+        "--path", action="store_true", help="print the bin directories and build nothing"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=min(4, os.cpu_count() or 1),
+        help="compilations at a time (default: the cores, at most 4)",
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build what is asked for; exit status 1 when that fails."""
+    options = _arguments(arguments)
+    chosen = [group(name) for name in options.group] if options.group else list(GROUPS)
+    if options.path:
+        for item in chosen:
+            print(directory(item.name) / "bin")
+        return 0
+    # Minutes of compilation should not be felt by whoever works on the machine meanwhile.
+    os.nice(19)
+    started = time.monotonic()
+    try:
+        built = [item.name for item in chosen if build(item, options.jobs)]
+    except BuildError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    summary = f"built {', '.join(built)}" if built else "all built already"
+    _say(f"tools: {summary} in {time.monotonic() - started:.0f} s; they are in {cache()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
