@@ -3,8 +3,8 @@
 Each group is a Go module of its own, because the Kubernetes versions of the programs differ. A
 group is built once per machine into ``$XDG_CACHE_HOME/inference-service/tools/<group>-<digest>``,
 where the digest is taken over everything that decides what comes out: ``go.mod``, ``go.sum``, our
-own sources, the recipe in ``GROUPS`` and the platform. ``bin/`` there holds the programs, ``share/``
-the manifests that upstream keeps beside them (CRDs, chart roles, stages).
+own sources, the recipe in ``GROUPS`` and the platform. ``bin/`` there holds the programs and
+``share/`` the manifests that upstream keeps beside them (CRDs, chart roles, stages).
 
 Needs Go, and nothing else beyond the standard library; used as ``python tools/build.py`` and, for
 ``directory``, by the end-to-end tests.
@@ -23,6 +23,7 @@ import platform
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,8 +45,9 @@ class Program:
         name: File name in ``bin/``.
         package: Go package of the program; ``./x`` is one of ours.
         seconds: Build time on two cores when nothing of it is cached, in the order of the group.
-        stamps: Variables set by the linker, as upstream's release builds do; ``{version}`` is the
-            version of ``stamp_module`` without the leading ``v``.
+        stamps: Variables set by the linker, as upstream's release builds do. ``{version}`` is the
+            version of ``stamp_module`` without the leading ``v``, ``{major}`` and ``{minor}`` are
+            its parts.
         stamp_module: Module whose version ``go.mod`` pins.
     """
 
@@ -87,10 +89,15 @@ VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
 
 # Package version constraints (`spec.crossplane.version`) are checked against this variable.
 CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.version=v{version}",)
+# The RBAC manager has no flag for its metrics address, :8080, which other programs want as well;
+# core sets its own from METRICS_PORT and does not read this default.
+RBAC_METRICS_OFF = "sigs.k8s.io/controller-runtime/pkg/metrics/server.DefaultBindAddress=0"
+CHART = "cluster/charts/crossplane/templates"
 # Without it the server calls itself v0.0.0-master+$Format:%H$, which clients cannot parse.
 KUBERNETES_STAMPS = (
     "k8s.io/component-base/version.gitVersion=v{version}",
-    "k8s.io/component-base/version.gitTreeState=clean",
+    "k8s.io/component-base/version.gitMajor={major}",
+    "k8s.io/component-base/version.gitMinor={minor}",
     "k8s.io/client-go/pkg/version.gitVersion=v{version}",
 )
 VICTORIAMETRICS_STAMPS = (
@@ -107,13 +114,15 @@ def _core(name: str, seconds: int) -> Group:
                 name="crossplane",
                 package=f"{CROSSPLANE}/cmd/crossplane",
                 seconds=seconds,
-                stamps=CROSSPLANE_STAMPS,
+                stamps=(*CROSSPLANE_STAMPS, RBAC_METRICS_OFF),
                 stamp_module=CROSSPLANE,
             ),
         ),
         manifests=(
             Manifests(CROSSPLANE, "cluster/crds/*.yaml", "crds"),
-            Manifests(CROSSPLANE, "cluster/charts/crossplane/templates/*cluster*.yaml", "roles"),
+            Manifests(CROSSPLANE, f"{CHART}/clusterrole*.yaml", "roles"),
+            Manifests(CROSSPLANE, f"{CHART}/rbac-manager-*cluster*.yaml", "roles"),
+            Manifests(CROSSPLANE, f"{CHART}/rbac-manager-allowed-*.yaml", "roles"),
         ),
     )
 
@@ -167,6 +176,7 @@ GROUPS: Sequence[Group] = (
                 "stages",
             ),
             Manifests(KWOK, "kustomize/stage/pod/fast/pod-*.yaml", "stages"),
+            Manifests(KWOK, "kustomize/crd/bases/kwok.x-k8s.io_stages.yaml", "crds"),
         ),
     ),
     Group(
@@ -308,7 +318,12 @@ def _run(command: Sequence[str], root: pathlib.Path) -> tuple[str, int]:
     environment.pop("GOFLAGS", None)
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, cwd=root, env=environment, stdout=output)
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:  # interrupted: go must not compile on for minutes
+            process.terminate()
+            process.wait()
+            raise
         # Popen must not wait again for a process that is already reaped.
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
@@ -341,7 +356,9 @@ def _programs(item: Group, root: pathlib.Path, target: pathlib.Path, jobs: int) 
         flags = ["-s", "-w"]
         if program.stamps:
             version = _pin(root, program.stamp_module)
-            flags += [f"-X={stamp.format(version=version)}" for stamp in program.stamps]
+            major, minor, *_ = version.split(".")
+            values = {"version": version, "major": major, "minor": minor}
+            flags += [f"-X={stamp.format(**values)}" for stamp in program.stamps]
         output = target / program.name
         command = [go, "build", "-mod=readonly", "-trimpath", "-buildvcs=false", f"-p={jobs}"]
         command += ["-ldflags", " ".join(flags), "-o", str(output), program.package]
@@ -444,6 +461,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     # Minutes of compilation should not be felt by whoever works on the machine meanwhile.
     os.nice(19)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
     try:
         built = [item.name for item in chosen if build(item, options.jobs)]

@@ -50,6 +50,21 @@ class Rule:
         return node
 
 
+@dataclasses.dataclass(frozen=True)
+class OneMessage:
+    """Gives a union one error; pydantic's own are one for each member, under made-up paths."""
+
+    message: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: pydantic.GetCoreSchemaHandler
+    ) -> pydantic_core.CoreSchema:
+        """Lets `Annotated[A | B, OneMessage(...)]` replace the union's errors."""
+        return pydantic_core.core_schema.custom_error_schema(
+            handler(source), custom_error_type="type", custom_error_message=self.message
+        )
+
+
 class Model(pydantic.BaseModel):
     """An object of the API: camelCase outside, strict types, no unknown fields.
 
@@ -66,6 +81,15 @@ class Model(pydantic.BaseModel):
     )
 
     RULES: ClassVar[tuple[Rule, ...]] = ()
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _nulls_are_absent(cls, value: Any) -> Any:
+        """Takes a null for an omission: the API server prunes it before it validates."""
+        if not isinstance(value, dict) or None not in value.values():
+            return value
+        known = {field.alias for field in cls.model_fields.values()}
+        return {k: v for k, v in value.items() if v is not None or k not in known}
 
     @pydantic.model_validator(mode="after")
     def _rules_hold(self) -> "Model":
@@ -112,10 +136,13 @@ MOST_PROBLEMS = 8
 def problems(error: pydantic.ValidationError, root: str = "") -> Iterator[Problem]:
     """Yields each error of pydantic as a problem with a path as Kubernetes writes it."""
     for detail in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]:
+        location, message = detail["loc"], detail["msg"]
         if detail["type"] == "extra_forbidden":
-            yield Problem(path(root, detail["loc"]), "unknown field")
-        else:
-            yield Problem(path(root, detail["loc"]), detail["msg"])
+            message = "unknown field"
+        elif location and location[-1] == "[key]":
+            # pydantic's mark of a bad key of a map, behind the key.
+            location, message = location[:-2], f"key {location[-2]!r}: {message}"
+        yield Problem(path(root, location), message)
 
 
 def path(root: str, location: Iterable[int | str]) -> str:
@@ -156,6 +183,15 @@ def items(maximum: int, minimum: int = 0) -> Any:
     return pydantic.Field(min_length=minimum, max_length=maximum)
 
 
+def distinct(field: str, message: str) -> Rule:
+    """Returns the rule that no two objects of a list have the same value in a required field."""
+    return Rule(
+        cel=f"self.all(a, self.exists_one(b, a.{field} == b.{field}))",
+        message=message,
+        holds=lambda found: len({getattr(item, field) for item in found}) == len(found),
+    )
+
+
 # Kubernetes objects and fragments that pass through as they are.
 Raw = dict[str, Any]
 RawList = Annotated[list[Raw], items(32)]
@@ -163,7 +199,11 @@ RawList = Annotated[list[Raw], items(32)]
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
-LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+# [DNS subdomain/]name, the name of at most 63 characters.
+LABEL_KEY = (
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
+    r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+)
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 # What Prometheus and the VictoriaMetrics operator both read.
 DURATION = r"^([0-9]+(ms|s|m|h))+$"

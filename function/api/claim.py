@@ -63,7 +63,10 @@ Revision = Annotated[
 Word = Annotated[str, base.text(63, WORD)]
 ResourceName = Annotated[str, base.text(128, base.LABEL_KEY)]
 # As in Kubernetes, a quantity may be a string or an integer.
-ResourceQuantity = Annotated[int, base.number(0)] | base.Quantity
+ResourceQuantity = Annotated[
+    Annotated[int, base.number(0)] | base.Quantity,
+    base.OneMessage("Input should be a quantity, for example 2, 500m or 16Gi"),
+]
 Resources = Annotated[dict[ResourceName, ResourceQuantity], base.items(16)]
 
 
@@ -641,7 +644,14 @@ class PodTemplate(base.Model):
         None, description="Replaces the default spread over nodes."
     )
     priority_class_name: base.DnsSubdomain | None = None
-    env: Annotated[list[EnvVar], base.items(32)] | None = None
+    env: (
+        Annotated[
+            list[EnvVar],
+            base.items(32),
+            base.distinct("name", "podTemplate.env must have distinct names"),
+        ]
+        | None
+    ) = None
     volumes: base.RawList | None = None
     volume_mounts: base.RawList | None = None
 
@@ -720,11 +730,7 @@ class Spec(base.Model):
         Annotated[
             list[LoraAdapter],
             base.items(8),
-            base.Rule(
-                cel="self.all(a, self.exists_one(b, a.name == b.name))",
-                message="adapters must have distinct names",
-                holds=lambda adapters: len({a.name for a in adapters}) == len(adapters),
-            ),
+            base.distinct("name", "adapters must have distinct names"),
         ]
         | None
     ) = None
@@ -736,7 +742,14 @@ class Spec(base.Model):
     security_context: base.Raw | None = pydantic.Field(
         None, description="Container security context, merged over Pod Security restricted."
     )
-    external_secrets: Annotated[list[ExternalSecret], base.items(16)] | None = None
+    external_secrets: (
+        Annotated[
+            list[ExternalSecret],
+            base.items(16),
+            base.distinct("name", "externalSecrets must have distinct names"),
+        ]
+        | None
+    ) = None
     env_from_secrets: Annotated[list[base.DnsSubdomain], base.items(16)] | None = pydantic.Field(
         None, description="Existing Secrets, given to the engine and to the preload Job."
     )

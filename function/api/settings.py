@@ -16,8 +16,9 @@ DATA_KEY = "inferenceService"
 
 Image = Annotated[str, base.text(255, claim.IMAGE)]
 Port = Annotated[int, base.number(1, 65535)]
-Url = Annotated[str, base.text(512, r"^https?://[^\s]+$")]
-HostPattern = Annotated[str, base.text(255, r"^[A-Za-z0-9*][A-Za-z0-9*.-]*$")]
+# Printable ASCII: `\s` would mean Unicode's blanks to pydantic and ASCII's to the API server.
+Url = Annotated[str, base.text(512, r"^https?://[!-~]+$")]
+HostPattern = Annotated[str, base.text(255, r"^[A-Za-z0-9*{][A-Za-z0-9*.{}-]*$")]
 Namespaces = Annotated[
     list[Annotated[str, base.text(63, r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")]], base.items(64)
 ]
@@ -144,9 +145,7 @@ class Preload(base.Model):
     )
     node_selector: base.Labels = pydantic.Field(default_factory=dict)
     tolerations: base.RawList = pydantic.Field(default_factory=list)
-    requests: claim.Resources = pydantic.Field(
-        default_factory=lambda: {"cpu": "1", "memory": "2Gi"}
-    )
+    requests: claim.Resources = _quantities(cpu="1", memory="2Gi")
     limits: claim.Resources = _quantities(cpu="4", memory="8Gi")
     active_deadline_seconds: Annotated[int, base.number(60, 604800)] = 21600
     backoff_limit: Annotated[int, base.number(0, 100)] = 6
@@ -274,8 +273,9 @@ class EndpointPicker(base.Model):
     oci_repository: base.DnsSubdomain = pydantic.Field(
         "inferencepool", description="OCIRepository of the chart in the claim's namespace."
     )
-    image_registry: Annotated[str, base.text(255, claim.IMAGE)] = (
-        "registry.k8s.io/gateway-api-inference-extension"
+    image_registry: Annotated[str, base.text(255, claim.IMAGE)] = "registry.k8s.io"
+    image_repository: Annotated[str, base.text(255, claim.IMAGE)] = (
+        "gateway-api-inference-extension/epp"
     )
     image_tag: Annotated[str, base.text(128, claim.WORD)] = "v1.5.0"
     requests: claim.Resources = _quantities(cpu="250m", memory="512Mi")
@@ -437,6 +437,46 @@ def resolve(layers: list[dict[str, Any]]) -> Settings:
     merged: dict[str, Any] = {}
     for layer in layers:
         merged = merge(merged, layer)
-    for key in ("apiVersion", "kind", "metadata", "environment"):
-        merged.pop(key, None)
     return base.parse(Settings, merged, what="settings")
+
+
+NONE_FOUND = (
+    f'no EnvironmentConfig with label {SETTINGS_LABEL}: "true" was found: make one with the site\'s'
+    f" settings under data.{DATA_KEY} (an empty map takes the defaults), or set environment:"
+    " Optional in the Composition's input. Rendering with defaults would restart the fleet."
+)
+
+
+def assemble(
+    given: dict[str, Any], context: dict[str, Any], configs: list[dict[str, Any]]
+) -> Settings:
+    """Returns the settings of one call.
+
+    Args:
+        given: The Composition's input, or an empty map.
+        context: The pipeline's environment, or an empty map.
+        configs: The labelled EnvironmentConfigs, whole; merged in the order of their names.
+
+    Raises:
+        base.InvalidError: There are none and the input does not say `Optional`, or they break
+            the schema.
+    """
+    layers = []
+    if given:
+        parsed = base.parse(Input, given, what="the Composition's input")
+        layers.append({k: v for k, v in given.items() if k not in _INPUT_ONLY})
+        optional = parsed.environment == "Optional"
+    else:
+        optional = False
+    if context:
+        layers.append(from_data(context, "the pipeline's environment"))
+    found = sorted(configs, key=lambda config: str(config.get("metadata", {}).get("name")))
+    for config in found:
+        name = config.get("metadata", {}).get("name")
+        layers.append(from_data(config.get("data", {}), f"EnvironmentConfig {name}"))
+    if not found and DATA_KEY not in context and not optional:
+        raise base.InvalidError("settings", [base.Problem("", NONE_FOUND)])
+    return resolve(layers)
+
+
+_INPUT_ONLY = frozenset(("apiVersion", "kind", "metadata", "environment"))

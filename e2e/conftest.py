@@ -1,0 +1,61 @@
+"""One control plane for the run."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import types
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.controlplane import api, crossplane, plane
+from tests import crds
+
+VERSION = os.environ.get("CROSSPLANE", crossplane.VERSIONS[-1])
+_LOGS = pytest.StashKey[pathlib.Path]()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    """After a failure, say where the logs are."""
+    if exitstatus and _LOGS in config.stash:
+        terminalreporter.write_line(f"logs of the control plane: {config.stash[_LOGS]}")
+
+
+def _terminated(number: int, frame: types.FrameType | None) -> None:
+    """End the run in order on SIGTERM, so that what it started is stopped too."""
+    del number, frame
+    pytest.exit("terminated", returncode=143)
+
+
+@pytest.fixture(scope="session")
+def control_plane(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[plane.ControlPlane]:
+    """A control plane with the kinds of every operator that the product knows.
+
+    ``CROSSPLANE=2.3`` chooses the older end of the supported range. Its files are in pytest's
+    temporary directory (``--basetemp`` chooses another).
+    """
+    work = tmp_path_factory.mktemp("control-plane")
+    previous = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        prepared = plane.ControlPlane(work, version=VERSION)
+        pytestconfig.stash[_LOGS] = prepared.logs
+        with prepared as running:
+            running.install_crds(crds.directory())
+            yield running
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@pytest.fixture
+def namespace(control_plane: plane.ControlPlane, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own, which enforces Pod Security ``restricted``."""
+    name = request.node.name.partition("[")[0].replace("_", "-").lower()[:50].strip("-")
+    control_plane.namespace(name)
+    yield name
+    control_plane.admin.delete(api.Ref("v1", "Namespace", name))

@@ -1,0 +1,246 @@
+"""Nodes and their fake kubelet: kwok starts, finishes and deletes pods on paper."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import typing
+from collections.abc import Mapping
+
+from e2e.controlplane import api, cluster, polling, process, toolchain
+
+STAGE = "kwok.x-k8s.io/v1alpha1"
+_GPU = "nvidia.com/gpu"
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """A machine.
+
+    Attributes:
+        name: Its name.
+        gpus: How many ``nvidia.com/gpu`` it has; one with GPUs has the taint of that name, as GPU
+            node pools do.
+        labels: Labels beside those of every node.
+        cpu: Allocatable CPUs.
+        memory: Allocatable memory, a quantity.
+    """
+
+    name: str
+    gpus: int = 0
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    cpu: str = "32"
+    memory: str = "256Gi"
+
+    def manifest(self) -> api.Object:
+        """The Node object, with its capacity in the status."""
+        resources = {
+            "cpu": self.cpu,
+            "memory": self.memory,
+            "ephemeral-storage": "500Gi",
+            "pods": "110",
+        }
+        spec: api.Object = {}
+        if self.gpus:
+            resources[_GPU] = str(self.gpus)
+            spec["taints"] = [{"key": _GPU, "value": "present", "effect": "NoSchedule"}]
+        labels = {
+            "kubernetes.io/hostname": self.name,
+            "kubernetes.io/os": "linux",
+            "kubernetes.io/arch": "amd64",
+        }
+        return {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {
+                "name": self.name,
+                "labels": labels | dict(self.labels),
+                "annotations": {"kwok.x-k8s.io/node": "fake"},
+            },
+            "spec": spec,
+            "status": {"allocatable": resources, "capacity": resources},
+        }
+
+
+# What the NVIDIA GPU operator installs, and pods for GPUs name.
+RUNTIME_CLASS: api.Object = {
+    "apiVersion": "node.k8s.io/v1",
+    "kind": "RuntimeClass",
+    "metadata": {"name": "nvidia"},
+    "handler": "nvidia",
+}
+
+
+class Kubelet:
+    """The kubelet of every node, by kwok with upstream's own stages.
+
+    A pod is Ready as soon as it is scheduled, and a Job's pod succeeds at once, unless ``hold`` or
+    ``fail_jobs`` says otherwise for its namespace. Stages are objects in the API, so that they can
+    be changed while it runs.
+    """
+
+    def __init__(self, server: cluster.APIServer, logs: pathlib.Path) -> None:
+        """Describe the process; ``start`` runs it."""
+        (port,) = process.free_ports(1)
+        self._admin = server.client()
+        self._held: set[str] = set()
+        self._failing: set[str] = set()
+        self._nudges = 0
+        command: list[str | pathlib.Path] = [
+            toolchain.program(cluster.GROUP, "kwok"),
+            f"--kubeconfig={server.kubeconfig('kubelet')}",
+            "--manage-all-nodes=true",
+            # Without leases the node life-cycle controller marks the nodes NotReady.
+            "--node-lease-duration-seconds=40",
+            "--enable-crds=Stage",
+            f"--server-address=127.0.0.1:{port}",
+        ]
+        self.process = process.Process(
+            "kwok",
+            command,
+            logs=logs,
+            ready=lambda: process.answers(f"http://127.0.0.1:{port}/healthz"),
+        )
+
+    def install(self) -> None:
+        """Create the Stage kind and upstream's stages."""
+        for path in toolchain.manifests(cluster.GROUP, "crds"):
+            for crd in api.load(path):
+                self._admin.create(crd)
+                self._admin.wait_condition(api.Ref.of(crd), "Established")
+        for stage in self._upstream().values():
+            # The kind is Established a moment before it is served.
+            polling.until(
+                lambda stage=stage: self._admin.apply(stage),  # type: ignore[misc]
+                what="the Stage kind",
+                timeout=20,
+                ignore=(api.ApiError,),
+            )
+
+    def add(self, node: Node) -> None:
+        """Create a node and wait until it is Ready."""
+        self._admin.apply(RUNTIME_CLASS)
+        self._admin.create(node.manifest())
+        self._admin.wait_condition(api.Ref("v1", "Node", node.name), "Ready", timeout=30)
+
+    def remove(self, name: str) -> None:
+        """Delete a node, as when a machine is taken away; its pods are garbage-collected."""
+        self._admin.delete(api.Ref("v1", "Node", name))
+
+    def hold(self, namespace: str) -> None:
+        """From now on pods of a namespace stay Pending once scheduled, as while images pull."""
+        self._held.add(namespace)
+        self._refresh()
+
+    def release(self, namespace: str) -> None:
+        """Let held pods start, and wait until those that are scheduled have."""
+        self._held.discard(namespace)
+        self._refresh()
+        polling.until(
+            lambda: not self._nudge(namespace),
+            what=f"the held pods of {namespace} to start",
+            timeout=30,
+            interval=0.5,
+            ignore=(api.ApiError,),
+        )
+
+    def fail_jobs(self, namespace: str, exit_code: int) -> None:
+        """From now on every container of a Job's pod in a namespace ends with an exit code."""
+        self._failing.add(namespace)
+        self._admin.apply(_failure(namespace, exit_code))
+        self._refresh()
+
+    def heal_jobs(self, namespace: str) -> None:
+        """Let the Jobs of a namespace succeed again."""
+        self._admin.delete(api.Ref(STAGE, "Stage", _failure_name(namespace)))
+        self._failing.discard(namespace)
+        self._refresh()
+
+    def _upstream(self) -> dict[str, api.Object]:
+        """Upstream's stages by name."""
+        stages = {}
+        for path in toolchain.manifests(cluster.GROUP, "stages"):
+            for stage in api.load(path):
+                stages[stage["metadata"]["name"]] = stage
+        return stages
+
+    def _refresh(self) -> None:
+        """Except the held and the failing namespaces from the stages of success."""
+        for name, namespaces in (("pod-ready", self._held), ("pod-complete", self._failing)):
+            stage = self._upstream()[name]
+            if namespaces:
+                stage["spec"]["selector"]["matchExpressions"].append(
+                    _where(".metadata.namespace", "NotIn", *sorted(namespaces))
+                )
+            self._admin.apply(stage)
+
+    def _nudge(self, namespace: str) -> bool:
+        """Touch the pods that wait on their node: kwok looks at a pod only when it changes.
+
+        Returns:
+            Whether there were any.
+        """
+        self._nudges += 1
+        body = {"metadata": {"annotations": {"e2e/nudge": str(self._nudges)}}}
+        waiting = [
+            pod
+            for pod in self._admin.objects("v1", "Pod", namespace=namespace)
+            if pod["spec"].get("nodeName") and pod["status"]["phase"] == "Pending"
+        ]
+        for pod in waiting:
+            self._admin.patch(api.Ref.of(pod), body)
+        return bool(waiting)
+
+
+_Operator: typing.TypeAlias = typing.Literal["In", "NotIn", "Exists", "DoesNotExist"]
+
+
+def _where(key: str, operator: _Operator, *values: str) -> api.Object:
+    """A requirement of a stage's selector; ``key`` is a jq path."""
+    requirement: api.Object = {"key": key, "operator": operator}
+    if values:
+        requirement["values"] = list(values)
+    return requirement
+
+
+def _failure_name(namespace: str) -> str:
+    return f"pod-fail-{namespace}"
+
+
+def _failure(namespace: str, exit_code: int) -> api.Object:
+    """The stage in which a running pod of a Job ends with an exit code."""
+    template = f"""\
+{{{{ $now := Now }}}}
+containerStatuses:
+{{{{ range .spec.containers }}}}
+- image: {{{{ .image | Quote }}}}
+  name: {{{{ .name | Quote }}}}
+  ready: false
+  restartCount: 0
+  started: false
+  state:
+    terminated:
+      exitCode: {exit_code}
+      finishedAt: {{{{ $now | Quote }}}}
+      reason: Error
+      startedAt: {{{{ $now | Quote }}}}
+{{{{ end }}}}
+phase: Failed
+"""
+    return {
+        "apiVersion": STAGE,
+        "kind": "Stage",
+        "metadata": {"name": _failure_name(namespace)},
+        "spec": {
+            "resourceRef": {"apiGroup": "v1", "kind": "Pod"},
+            "selector": {
+                "matchExpressions": [
+                    _where(".metadata.deletionTimestamp", "DoesNotExist"),
+                    _where(".status.phase", "In", "Running"),
+                    _where(".metadata.ownerReferences.[].kind", "In", "Job"),
+                    _where(".metadata.namespace", "In", namespace),
+                ]
+            },
+            "next": {"statusTemplate": template},
+        },
+    }

@@ -1,0 +1,51 @@
+"""An OCI registry on loopback."""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+
+from e2e.controlplane import process, toolchain
+
+GROUP = "crossplane-cli"
+
+
+class Registry:
+    """The registry that `crane` serves, on disk, over plain HTTP.
+
+    References are ``127.0.0.1:<port>/<repository>``: Crossplane wants a dot in the host, and pulls
+    from a loopback address over plain HTTP.
+    """
+
+    def __init__(self, work: pathlib.Path, logs: pathlib.Path) -> None:
+        """Describe it; ``process.start`` runs it."""
+        (port,) = process.free_ports(1)
+        self.host = f"127.0.0.1:{port}"
+        storage = work / "registry"
+        storage.mkdir(parents=True)  # without it each push fails with status 500
+        self.process = process.Process(
+            "registry",
+            [
+                *(toolchain.program(GROUP, "crane"), "registry", "serve"),
+                *("--address", self.host, "--disk", storage),
+            ],
+            logs=logs,
+            ready=lambda: process.answers(f"http://{self.host}/v2/"),
+        )
+
+    def reference(self, repository: str, tag: str) -> str:
+        """An image reference, such as ``127.0.0.1:5000/org/name:v1.2.3``."""
+        return f"{self.host}/{repository}:{tag}"
+
+    def crane(self, *arguments: str | pathlib.Path) -> str:
+        """Run a `crane` command and return its output.
+
+        Raises:
+            RuntimeError: It failed.
+        """
+        command = [str(toolchain.program(GROUP, "crane")), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            message = f"{' '.join(command)}: {done.stderr}"
+            raise RuntimeError(message)
+        return done.stdout.strip()

@@ -1,0 +1,93 @@
+"""Canonical forms: the same value has the same bytes and the same hash in every process."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def dumps(value: Any) -> str:
+    """Returns the value as JSON with sorted keys and no white space."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(value: Any, length: int = 10) -> str:
+    """Returns the first characters of the SHA-256, in hex, of the value's canonical JSON."""
+    return hashlib.sha256(dumps(value).encode()).hexdigest()[:length]
+
+
+def plain(value: Any) -> Any:
+    """Returns a deep copy in plain Python: sorted maps, ints where a float is integral.
+
+    A protobuf Struct holds every number as a double, and iterates its keys in an order that
+    differs between processes. Nulls go: applied, they would be values.
+    """
+    if isinstance(value, Mapping):
+        return {key: plain(value[key]) for key in sorted(value) if value[key] is not None}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def prune(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Returns the manifest without entries that are None: a null would be applied as a value."""
+    return {key: _pruned(item) for key, item in manifest.items() if item is not None}
+
+
+def _pruned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return prune(value)
+    if isinstance(value, list):
+        return [_pruned(item) for item in value]
+    return value
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Returns the target after a JSON merge patch (RFC 7396); None removes a key."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for key in sorted(patch):
+        if patch[key] is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), patch[key])
+    return merged
+
+
+def differences(old: Any, new: Any, at: str = "") -> list[str]:
+    """Returns the paths at which two plain values differ, deepest first found, in order.
+
+    Lists of named items (containers, env, volumes) are compared by name, others by index.
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in sorted(old.keys() | new.keys()):
+            step = f"{at}.{key}" if at else key
+            if key not in old or key not in new:
+                found.append(step)
+            else:
+                found += differences(old[key], new[key], step)
+        return found
+    if isinstance(old, list) and isinstance(new, list) and (named := _by_name(old, new)):
+        before, after = named
+        found = []
+        for name in sorted(before.keys() | after.keys()):
+            step = f"{at}[{name}]"
+            if name not in before or name not in after:
+                found.append(step)
+            else:
+                found += differences(before[name], after[name], step)
+        return found
+    return [] if old == new else [at]
+
+
+def _by_name(old: list[Any], new: list[Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    for items in (old, new):
+        if not all(isinstance(item, dict) and "name" in item for item in items):
+            return None
+        if len({item["name"] for item in items}) != len(items):
+            return None
+    return {item["name"]: item for item in old}, {item["name"]: item for item in new}

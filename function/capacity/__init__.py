@@ -1,0 +1,1 @@
+"""What fits where: quantities, model facts, GPU classes, time and memory budgets."""

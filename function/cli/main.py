@@ -1,0 +1,97 @@
+"""`inference-service`: what a claim becomes, before it is applied.
+
+Exit codes: 0 everything rendered, 1 a claim or the settings cannot be used, 2 wrong usage.
+"""
+
+import sys
+from typing import Any
+
+import click
+
+import function
+from function.api import base
+from function.cli import documents, rendering, show
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(function.__version__, prog_name="inference-service")
+def main() -> None:
+    """Render InferenceService claims without a cluster."""
+
+
+@main.command()
+@click.argument("claims", nargs=-1, required=True, metavar="CLAIM...")
+@click.option(
+    "--environment",
+    "environments",
+    multiple=True,
+    metavar="F",
+    help="EnvironmentConfig with the site's settings; repeatable, merged in the order of names."
+    " Without one the built-in neutral settings are used, with a note.",
+)
+@click.option(
+    "--input", "input_file", metavar="F", help="The Composition's input, or a Composition."
+)
+@click.option(
+    "--observed",
+    "observed_files",
+    multiple=True,
+    metavar="F",
+    help="Observed objects, as `kubectl get -o yaml` gives them; repeatable. The claim's own"
+    " status is read from the claim.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["yaml", "json", "table"]),
+    default="yaml",
+    show_default=True,
+    help="table shows what was composed, the phase, conditions, derived values, and with"
+    " --observed which field would restart pods.",
+)
+def render(
+    claims: tuple[str, ...],
+    environments: tuple[str, ...],
+    input_file: str | None,
+    observed_files: tuple[str, ...],
+    output: str,
+) -> None:
+    """Render the claims in the files; `-` reads standard input."""
+    try:
+        site, neutral = rendering.site(environments, input_file)
+        wanted = list(documents.claims(claims))
+        world = [item for name in observed_files for item in documents.read(name)]
+    except documents.UnreadableError as error:
+        raise click.UsageError(str(error)) from None
+    except base.InvalidError as error:
+        _fail(error)
+        sys.exit(1)
+    if neutral:
+        click.echo("note: no --environment given, rendering with neutral settings", err=True)
+    if not wanted:
+        raise click.UsageError("no InferenceService in " + ", ".join(claims))
+    failed = False
+    rendered: list[rendering.Rendered] = []
+    for source, document in wanted:
+        try:
+            rendered.append(rendering.render(document, site, world))
+        except base.InvalidError as error:
+            _fail(error, source)
+            failed = True
+    show.write(rendered, output)
+    sys.exit(1 if failed else 0)
+
+
+def _fail(error: base.InvalidError, source: str | None = None) -> None:
+    where = f"{source}: " if source is not None else ""
+    for problem in error.problems:
+        click.echo(f"{where}{error.what}: {problem}", err=True)
+
+
+def run(arguments: list[str] | None = None) -> Any:
+    """Runs the command line, for tests."""
+    return main.main(args=arguments, standalone_mode=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""From claim, settings and observed state to everything that serves the model.
+
+`compose` reads like a table of contents: plan, weights, rollout, then one step for each concern,
+then the report. It is pure: no clock, network, file, environment or random number; the same input
+gives the same answer in any process.
+"""
+
+from function import composition, readiness, report
+from function import draft as drafts
+from function import observed as world
+from function import plan as plans
+from function import weights as weight_states
+from function.api import claim, settings
+from function.resources import (
+    deployment,
+    gateway,
+    meta,
+    monitoring,
+    patches,
+    policy,
+    route,
+    scaler,
+    secrets,
+    service,
+)
+
+
+def compose(
+    resource: claim.InferenceService, site: settings.Settings, observed: world.Observed
+) -> composition.Composition:
+    """Returns everything that the claim becomes.
+
+    Raises:
+        base.InvalidError: The claim asks for what cannot or must not be composed.
+    """
+    draft = drafts.Draft(plans.make(resource, site), observed)
+    _identity(draft)
+    _policies(draft)
+    _download(draft)
+    _engine(draft)
+    _scaling(draft)
+    _monitoring(draft)
+    _secrets(draft)
+    _route(draft)
+    _gateway(draft)
+    _picker(draft)
+    return report.finish(draft)
+
+
+def _identity(draft: drafts.Draft) -> None:
+    draft.patched("serviceaccount", service.service_account(draft.plan))
+    draft.patched("service", service.service(draft.plan))
+
+
+def _policies(draft: drafts.Draft) -> None:
+    provider = draft.plan.site.providers.network_policy
+    if provider == "none":
+        return
+    cilium = provider == "cilium"
+    suffix = "cilium-netpol" if cilium else "networkpolicy"
+    draft.add(suffix, policy.cilium(draft.plan) if cilium else policy.native(draft.plan))
+    if draft.plan.preloads:
+        draft.add(
+            f"{suffix}-preload",
+            policy.cilium_preload(draft.plan) if cilium else policy.native_preload(draft.plan),
+        )
+
+
+def _download(draft: drafts.Draft) -> None:
+    if not draft.plan.preloads or not draft.weights.wants_job:
+        return
+    # While an older model serves, a download is no reason to call the claim not ready.
+    complete = draft.weights.job == weight_states.Weights.COMPLETE
+    draft.add(
+        draft.job_key.removeprefix(f"{draft.plan.name}-"),
+        draft.job,
+        verdict=readiness.Readiness(complete or draft.serves, "Downloading", "downloading"),
+    )
+
+
+def _engine(draft: drafts.Draft) -> None:
+    if draft.rollout.template is None:
+        return
+    manifest = deployment.deployment(
+        draft.plan, draft.rollout.template, draft.rollout.claim_hash, _replicas(draft)
+    )
+    patch = (draft.plan.spec.patches or {}).get("deployment")
+    if patch is not None:
+        manifest = patches.apply(draft.plan, "deployment", manifest)
+        # The patch shaped the rendered template already; a held one it cannot touch.
+        manifest["spec"]["template"] = draft.rollout.template
+    draft.add("deployment", manifest, verdict=_deployment_ready(draft))
+    draft.patched("pdb", service.disruption_budget(draft.plan))
+
+
+def _replicas(draft: drafts.Draft) -> int | None:
+    """Returns the replica count to emit, or None where a scaler owns it."""
+    if draft.plan.site.providers.autoscaler == "none":
+        return 0 if draft.plan.suspended else draft.plan.scaling.minimum
+    # Born asleep: without a count the API server would start one pod. Dropped for good once
+    # the autoscaler has set it, or it would be reset to one.
+    if draft.plan.scaling.minimum == 0 and not draft.scaled:
+        return 0
+    return None
+
+
+def _deployment_ready(draft: drafts.Draft) -> readiness.Readiness:
+    seen = draft.deployment
+    if seen is None:
+        return readiness.NOT_SEEN
+    if seen.serves:
+        return readiness.READY
+    asleep = draft.plan.suspended or draft.plan.scaling.minimum == 0
+    if asleep and seen.wanted == 0:
+        return readiness.READY
+    return readiness.Readiness(False, "NoReplica", "no replica is available")
+
+
+def _scaling(draft: drafts.Draft) -> None:
+    if draft.rollout.template is None or draft.plan.site.providers.autoscaler == "none":
+        return
+    verdict = None
+    if draft.plan.suspended:
+        paused = world.status_conditions(draft.seen("scaledobject") or {}).get("Paused")
+        if paused is not None and paused.status == "True":
+            verdict = readiness.READY
+    manifest = patches.apply(draft.plan, "scaledobject", scaler.scaled_object(draft.plan))
+    draft.add("scaledobject", manifest, verdict=verdict)
+
+
+def _monitoring(draft: drafts.Draft) -> None:
+    provider = draft.plan.site.providers.monitoring
+    if provider == "none":
+        return
+    victoria = provider == "victoriametrics"
+    draft.patched(
+        "vmservicescrape" if victoria else "servicemonitor", monitoring.scrape(draft.plan)
+    )
+    draft.patched("vmrule" if victoria else "prometheusrule", monitoring.rules(draft.plan))
+
+
+def _secrets(draft: drafts.Draft) -> None:
+    if draft.plan.site.providers.secrets == "none":
+        return
+    for secret in draft.plan.spec.external_secrets or []:
+        draft.add(f"externalsecret-{secret.name}", secrets.external_secret(draft.plan, secret))
+
+
+def _route(draft: drafts.Draft) -> None:
+    if draft.plan.route:
+        draft.patched(route.key_suffix(draft.plan), route.http_route(draft.plan))
+
+
+def _gateway(draft: drafts.Draft) -> None:
+    if not draft.plan.gateway:
+        return
+    _backend(draft)
+    draft.patched(
+        "gateway-aiservicebackend", gateway.ai_service_backend(draft.plan, draft.plan.name)
+    )
+    for adapter, _ in gateway.canaries(draft.plan):
+        name = gateway.canary_name(draft.plan, adapter)
+        draft.add(gateway.canary_key_suffix(adapter), gateway.ai_service_backend(draft.plan, name))
+    _old_canaries(draft)
+    if not draft.published:
+        return
+    draft.patched("gateway-airoute", gateway.ai_gateway_route(draft.plan))
+    if draft.plan.scaling.maximum > 1 and not draft.plan.picker:
+        draft.patched("backendtrafficpolicy", gateway.traffic_policy(draft.plan))
+
+
+def _backend(draft: drafts.Draft) -> None:
+    """Adds the Backend, and the headless Service that it names when traffic must spread.
+
+    The name moves only to a Service that exists, and the Service goes only when no Backend
+    names it any more: objects are applied in random order.
+    """
+    several = draft.plan.scaling.maximum > 1
+    headless, cluster = gateway.pods_host(draft.plan), gateway.service_host(draft.plan)
+    named = {
+        world.at(endpoint, "fqdn", "hostname")
+        for endpoint in world.at(draft.seen("gateway-backend") or {}, "spec", "endpoints") or []
+    }
+    if several or headless in named:
+        draft.patched("service-pods", service.pods_service(draft.plan))
+    born = draft.seen("gateway-backend") is None
+    spread = several and (born or draft.seen("service-pods") is not None)
+    draft.patched("gateway-backend", gateway.backend(draft.plan, headless if spread else cluster))
+
+
+def _old_canaries(draft: drafts.Draft) -> None:
+    """Keeps 0.9.0's index-named canary backends while the observed route names them.
+
+    A route that names a missing backend fails as a whole.
+    """
+    rules = world.at(draft.seen("gateway-airoute") or {}, "spec", "rules") or []
+    named = {
+        world.at(backend, "name")
+        for rule in rules
+        for backend in world.at(rule, "backendRefs") or []
+    }
+    for index in range(4):
+        suffix, name = gateway.canary_key_suffix(str(index)), f"{draft.plan.name}-canary-{index}"
+        taken = meta.key(draft.plan, suffix) in draft.resources
+        if name in named and not taken and draft.seen(suffix) is not None:
+            draft.add(suffix, gateway.ai_service_backend(draft.plan, name))
+
+
+def _picker(draft: drafts.Draft) -> None:
+    if not draft.plan.picker:
+        return
+    draft.patched("epp-helmrelease", gateway.picker_release(draft.plan))
+    provider = draft.plan.site.providers.monitoring
+    if provider != "none":
+        victoria = provider == "victoriametrics"
+        draft.patched(
+            "epp-vmservicescrape" if victoria else "epp-servicemonitor",
+            monitoring.picker_scrape(draft.plan),
+        )
+    network = draft.plan.site.providers.network_policy
+    if network != "none":
+        cilium = network == "cilium"
+        draft.add(
+            "epp-cilium-netpol" if cilium else "epp-networkpolicy",
+            policy.cilium_picker(draft.plan) if cilium else policy.native_picker(draft.plan),
+        )

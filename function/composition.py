@@ -1,0 +1,73 @@
+"""The answer of one call, in plain Python: what `compose` returns and every front door shows."""
+
+import dataclasses
+from typing import Any
+
+from function import observed as world
+from function import plan as plans
+
+
+@dataclasses.dataclass(frozen=True)
+class Composed:
+    """One desired object.
+
+    Attributes:
+        manifest: The object.
+        ready: Whether it is ready; core counts only an explicit yes.
+        waits: What it waits for when it is not, in words.
+    """
+
+    manifest: dict[str, Any]
+    ready: bool
+    waits: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """Something that happened once: a transition, never a state."""
+
+    warning: bool
+    reason: str
+    message: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Questions:
+    """What else should be read before the answer is final.
+
+    Attributes:
+        kinds: `(apiVersion, kind)` that may be absent from the cluster.
+        pods: Labels of the claim's pods, or None.
+    """
+
+    kinds: tuple[tuple[str, str], ...] = ()
+    pods: dict[str, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Composition:
+    """Everything that a claim becomes.
+
+    Attributes:
+        resources: Desired objects by key.
+        status: The claim's status.
+        conditions: The claim's conditions, all of them, in a fixed order.
+        events: Transitions since the last call.
+        complete: False when something that was asked for cannot be composed in this cluster.
+        ttl: Seconds after which core should call again though nothing changed.
+        questions: What else should be read.
+        explanations: Derived values with rule and inputs.
+        held: Fields of the pod template that are held back; empty when none.
+        restarts: Fields of the pod template whose change restarts pods now; empty when none.
+    """
+
+    resources: dict[str, Composed]
+    status: dict[str, Any]
+    conditions: tuple[world.Condition, ...]
+    events: tuple[Event, ...]
+    complete: bool
+    ttl: int
+    questions: Questions
+    explanations: tuple[plans.Explanation, ...]
+    held: tuple[str, ...]
+    restarts: tuple[str, ...]

@@ -1,0 +1,119 @@
+"""A composition in the making: what is known before the first object, and one builder for each key.
+
+`Draft` gathers what several steps need (the plan, the weights, which template rolls), adds objects
+under their keys, and notes what the cluster lacks.
+"""
+
+from function import composition, readiness
+from function import observed as world
+from function import plan as plans
+from function import rollout as rollouts
+from function import weights as weight_states
+from function.api import base
+from function.resources import deployment, meta, patches, preload
+
+# Kinds of these groups are in every cluster; every other kind may be absent.
+BUILT_IN = frozenset(("v1", "apps/v1", "batch/v1", "policy/v1", "networking.k8s.io/v1"))
+# Asked beside the others: when even this comes back empty, nobody answers such questions here.
+CONTROL_KIND = ("v1", "Service")
+
+
+class Draft:
+    """What the steps share, and what they have composed so far."""
+
+    def __init__(self, plan: plans.Plan, observed: world.Observed) -> None:
+        self.plan = plan
+        self.observed = observed
+        self.resources: dict[str, composition.Composed] = {}
+        self.missing: dict[str, str] = {}
+        self.optional: set[tuple[str, str]] = set()
+        unknown = list(patches.unknown(plan))
+        if unknown:
+            raise base.InvalidError("claim", unknown)
+
+        job = patches.apply(plan, "preload-job", preload.job(plan))
+        self._checked(job["spec"]["template"]["spec"])
+        self.job_key, self.job = preload.named(plan, job)
+        self.weights = weight_states.state(plan, observed, self.job_key)
+
+        self.deployment = world.deployment(self.seen("deployment"))
+        self.rendered = self._rendered_template()
+        self.rollout = rollouts.decide(
+            plan, self.seen("deployment"), self.rendered, verified=self.weights.verified
+        )
+        self.serves = self.deployment is not None and self.deployment.serves
+        self.published = plan.gateway and (
+            self.serves or self.latch("routePublished") or self.seen("gateway-airoute") is not None
+        )
+        self.scaled = self.latch("scaledByAutoscaler") or (
+            self.deployment is not None and self.deployment.wanted > 0
+        )
+
+    def seen(self, suffix: str) -> world.Object | None:
+        """Returns the observed object under a key, or None."""
+        return self.observed.resources.get(meta.key(self.plan, suffix))
+
+    def latch(self, name: str) -> bool:
+        """Tells whether something happened once, as the status remembers."""
+        return world.at(self.observed.status, "latches", name) is True
+
+    def _checked(self, pod: meta.Manifest) -> None:
+        found = patches.weakened(self.plan, pod)
+        if found:
+            raise base.InvalidError("claim", found)
+
+    def _rendered_template(self) -> meta.Manifest:
+        """Returns the pod template that claim and settings ask for now, patched and checked."""
+        template = deployment.pod_template(self.plan)
+        patch = (self.plan.spec.patches or {}).get("deployment")
+        if patch is not None:
+            whole = deployment.deployment(self.plan, template, "", None)
+            template = patches.apply(self.plan, "deployment", whole)["spec"]["template"]
+        self._checked(template["spec"])
+        return template
+
+    def add(
+        self,
+        suffix: str,
+        manifest: meta.Manifest,
+        *,
+        verdict: readiness.Readiness | None = None,
+    ) -> None:
+        """Adds an object under its key.
+
+        Args:
+            suffix: The key's end.
+            manifest: The object.
+            verdict: Whether it is ready, where its kind's own signal does not decide.
+
+        Raises:
+            ValueError: The key is taken: two builders claim one object.
+        """
+        key = meta.key(self.plan, suffix)
+        if key in self.resources:
+            raise ValueError(f"two builders for key {key}")
+        seen = self.observed.resources.get(key)
+        kind = (manifest["apiVersion"], manifest["kind"])
+        if kind[0] not in BUILT_IN and seen is None:
+            self.optional.add(kind)
+            if self._absent(kind):
+                self.missing[suffix] = f"{kind[0]} {kind[1]}"
+                return
+        if verdict is None:
+            verdict = readiness.readiness(manifest["kind"], seen)
+        self.resources[key] = composition.Composed(
+            manifest=manifest,
+            ready=verdict.ready,
+            waits="" if verdict.ready else f"{manifest['kind']}: {verdict.message}",
+        )
+
+    def patched(self, suffix: str, manifest: meta.Manifest) -> None:
+        """Adds an object after the author's patch for it."""
+        self.add(suffix, patches.apply(self.plan, suffix, manifest))
+
+    def _absent(self, kind: tuple[str, str]) -> bool:
+        """Tells whether core said that the cluster lacks the kind."""
+        answers = self.observed.kinds
+        if not answers.get("/".join(CONTROL_KIND)):
+            return False
+        return answers.get("/".join(kind)) is False

@@ -1,0 +1,514 @@
+"""What the claim says about itself: conditions, phase, status, events, and when to look again.
+
+Every condition is answered on every call, each with a reason that a machine can match and a message
+that a person can act on. Messages hold nothing that changes by itself, because a changed status
+wakes core again.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from function import canonical, composition
+from function import draft as drafts
+from function import observed as world
+from function import plan as plans
+from function import rollout as rollouts
+from function import weights as weight_states
+from function.resources import deployment, gateway, meta, preload, route
+
+VALID = "Valid"
+CURRENT = "Current"
+WEIGHTS_READY = "WeightsReady"
+ENGINE_READY = "EngineReady"
+SCALER_READY = "ScalerReady"
+ROUTE_READY = "RouteReady"
+POLICY_READY = "PolicyReady"
+OBSERVABILITY_READY = "ObservabilityReady"
+CONDITION_TYPES = (
+    VALID,
+    CURRENT,
+    WEIGHTS_READY,
+    ENGINE_READY,
+    SCALER_READY,
+    ROUTE_READY,
+    POLICY_READY,
+    OBSERVABILITY_READY,
+)
+
+# Seconds. Everything that is composed is watched, so a settled claim is looked at rarely: for
+# settings, which core 2.3 reads but does not watch. Pods are not watched either.
+STEADY_TTL = 600
+PODS_TTL = 60
+
+# Reasons that somebody must act on: their events are warnings.
+_ALARMS = frozenset(
+    (
+        "ExceedsGpuClass",
+        "FallbackActive",
+        "ImagePullFailed",
+        "KindMissing",
+        "CrashLooping",
+        "NoWakeSignal",
+        "ProgressDeadlineExceeded",
+        "TriggerError",
+        "Unschedulable",
+        *preload.FAILURE_REASONS,
+    )
+)
+# Reasons of EngineReady that no waiting mends.
+_BROKEN = frozenset(("CrashLooping", "ImagePullFailed", "ProgressDeadlineExceeded"))
+_LONGEST_MESSAGE = 1000
+
+
+def finish(draft: drafts.Draft) -> composition.Composition:
+    """Returns the composition of a finished draft."""
+    pods = _Pods.of(draft)
+    found = (
+        _yes(VALID, "Valid", "the claim and the settings are valid"),
+        _current(draft),
+        _weights(draft),
+        _engine(draft, pods),
+        _scaler(draft),
+        _route(draft),
+        _concern(draft, POLICY_READY, ("netpol", "networkpolicy"), "networkPolicy"),
+        _concern(
+            draft,
+            OBSERVABILITY_READY,
+            ("vmservicescrape", "vmrule", "servicemonitor", "prometheusrule"),
+            "monitoring",
+        ),
+    )
+    conditions = tuple(dataclasses.replace(c, message=c.message[:_LONGEST_MESSAGE]) for c in found)
+    questions = _questions(draft)
+    return composition.Composition(
+        resources=draft.resources,
+        status=_status(draft, conditions, pods),
+        conditions=conditions,
+        events=tuple(_events(draft.observed, conditions)),
+        complete=not draft.missing,
+        ttl=PODS_TTL if questions.pods is not None else STEADY_TTL,
+        questions=questions,
+        explanations=draft.plan.explanations,
+        held=draft.rollout.hold.fields if draft.rollout.hold is not None else (),
+        restarts=draft.rollout.restarts,
+    )
+
+
+def invalid(message: str, observed: world.Observed) -> tuple[world.Condition, ...]:
+    """Returns all conditions of a claim that cannot be rendered: what is known stays said."""
+    kept = (observed.conditions.get(kind) for kind in CONDITION_TYPES[1:])
+    return (
+        world.Condition(VALID, "False", "Invalid", message[:_LONGEST_MESSAGE]),
+        *(condition for condition in kept if condition is not None),
+    )
+
+
+def _yes(kind: str, reason: str, message: str = "") -> world.Condition:
+    return world.Condition(kind, "True", reason, message)
+
+
+def _no(kind: str, reason: str, message: str) -> world.Condition:
+    return world.Condition(kind, "False", reason, message)
+
+
+# --- conditions
+
+
+def _current(draft: drafts.Draft) -> world.Condition:
+    """Current: what the claim now says is what serves."""
+    rollout, seen = draft.rollout, draft.deployment
+    if draft.plan.suspended:
+        return _no(CURRENT, "Suspended", "the claim is suspended")
+    if rollout.template is None:
+        return _no(CURRENT, "NotServing", "nothing runs yet")
+    if rollout.hold is not None:
+        return _no(CURRENT, rollout.hold.reason, rollout.hold.message)
+    if seen is None or not rollout.applied or not seen.settled:
+        return _no(CURRENT, "RollingOut", "pods are moving to what the claim says")
+    if seen.wanted == 0:
+        return _yes(CURRENT, "Idle", "no replica runs; the next one starts as the claim says")
+    if not seen.serves:
+        return _no(CURRENT, "NotServing", "no replica is available")
+    return _yes(CURRENT, "Serving", "what the claim says is what serves")
+
+
+def _weights(draft: drafts.Draft) -> world.Condition:
+    plan, state = draft.plan, draft.weights
+    if not plan.preloads:
+        paths = ", ".join(weights.path for weights in plan.weights)
+        return _yes(
+            WEIGHTS_READY, "NotManaged", f"weights must lie at {paths} of volume {plan.volume}"
+        )
+    if state.failure is not None and state.job == weight_states.Weights.FAILED:
+        again = (
+            "; raise spec.model.preload.generation to try again"
+            if not state.verified
+            else "; the weights that are wanted are verified"
+        )
+        return world.Condition(
+            WEIGHTS_READY,
+            "True" if state.verified else "False",
+            state.failure.reason,
+            f"{state.failure.message} ({_repositories(plan)}){again}",
+        )
+    if state.verified:
+        return _yes(WEIGHTS_READY, "Verified", "the weights are verified")
+    if state.job == weight_states.Weights.RUNNING:
+        return _no(WEIGHTS_READY, "Downloading", f"downloading {_repositories(plan)}")
+    return _no(WEIGHTS_READY, "Queued", f"the download of {_repositories(plan)} is about to start")
+
+
+def _repositories(plan: plans.Plan) -> str:
+    return ", ".join(f"{weights.repository}@{weights.revision}" for weights in plan.weights)
+
+
+def _engine(draft: drafts.Draft, pods: "_Pods") -> world.Condition:
+    plan, seen = draft.plan, draft.deployment
+    if draft.serves:
+        return _yes(ENGINE_READY, "Serving", "at least one replica serves")
+    if plan.suspended:
+        return _no(ENGINE_READY, "Suspended", "the claim is suspended: no replica runs")
+    if draft.rollout.template is None:
+        if plan.misfit is not None:
+            return _no(ENGINE_READY, rollouts.EXCEEDS_CLASS, plan.misfit)
+        return _no(
+            ENGINE_READY, "WeightsPending", "no GPU is asked for before the weights are there"
+        )
+    if seen is None:
+        return _no(ENGINE_READY, "Creating", "the Deployment is being created")
+    if seen.wanted == 0:
+        if plan.scaling.minimum == 0:
+            return _yes(ENGINE_READY, "Idle", "no replica runs: a request wakes one")
+        return _no(ENGINE_READY, "ScaledToZero", "the autoscaler has not started a replica yet")
+    if pods.trouble is not None:
+        return _no(ENGINE_READY, *pods.trouble)
+    if seen.stuck is not None:
+        return _no(
+            ENGINE_READY,
+            "ProgressDeadlineExceeded",
+            f"no replica became ready in time: {seen.stuck}",
+        )
+    return _no(ENGINE_READY, "Starting", "a replica is starting: node, image, weights, compilation")
+
+
+def _scaler(draft: drafts.Draft) -> world.Condition:
+    plan = draft.plan
+    if plan.site.providers.autoscaler == "none":
+        return _yes(SCALER_READY, "NotManaged", f"{plan.scaling.minimum} replicas, fixed")
+    if "scaledobject" in draft.missing:
+        return _missing(SCALER_READY, draft.missing["scaledobject"], "autoscaler")
+    if draft.rollout.template is None:
+        return _no(SCALER_READY, "Withheld", "the autoscaler comes with the Deployment")
+    if plan.scaling.held_at_one:
+        return _no(
+            SCALER_READY,
+            "NoWakeSignal",
+            "minReplicas 0 is held at 1: the settings have no scaling.wake.query that could start"
+            " the first replica",
+        )
+    if plan.suspended:
+        return _yes(SCALER_READY, "Paused", "paused at zero replicas")
+    found = world.status_conditions(draft.seen("scaledobject") or {})
+    ready, fallback = found.get("Ready"), found.get("Fallback")
+    if fallback is not None and fallback.status == "True":
+        return _no(
+            SCALER_READY,
+            "FallbackActive",
+            "triggers cannot be read: the replica count is held at what runs, at least"
+            f" {max(plan.scaling.minimum, 1)}",
+        )
+    if ready is None:
+        return _no(SCALER_READY, "Creating", "KEDA has not reported yet")
+    if ready.status != "True" or ready.reason == "PartialTriggerError":
+        return _no(SCALER_READY, "TriggerError", ready.message or ready.reason)
+    return _yes(SCALER_READY, "Ready", "triggers are read")
+
+
+def _route(draft: drafts.Draft) -> world.Condition:
+    plan = draft.plan
+    asked = {
+        "gateway": plan.spec.gateway is not None and plan.spec.gateway.enabled is True,
+        "route": plan.spec.route is not None and plan.spec.route.enabled is True,
+    }
+    if not any(asked.values()):
+        return _yes(ROUTE_READY, "NotRequested", "the claim asks for no route")
+    have = {"gateway": plan.gateway, "route": plan.route}
+    for concern, wanted in asked.items():
+        if wanted and not have[concern]:
+            return _no(ROUTE_READY, "NotProvided", f"the settings have no provider of {concern}")
+    for suffix, kind in draft.missing.items():
+        if suffix.startswith(("gateway", "httproute", "backendtrafficpolicy", "epp-helm")):
+            return _missing(ROUTE_READY, kind, "gateway or route")
+    if plan.gateway and not draft.published:
+        return _no(ROUTE_READY, "Withheld", "the route is published once the engine has served")
+    waits = _waits(draft, ("gateway", route.key_suffix(plan), "backendtrafficpolicy", "epp-helm"))
+    if waits is not None:
+        return _no(ROUTE_READY, "Unresolved", waits)
+    return _yes(ROUTE_READY, "Published", "the routes are accepted")
+
+
+def _concern(
+    draft: drafts.Draft, kind: str, fragments: tuple[str, ...], provider: str
+) -> world.Condition:
+    """Returns the condition of a concern whose objects only need their own readiness."""
+    camel = {"networkPolicy": "network_policy", "monitoring": "monitoring"}[provider]
+    if getattr(draft.plan.site.providers, camel) == "none":
+        return _yes(kind, "NotManaged", f"the settings have no provider of {provider}")
+    for suffix, absent in draft.missing.items():
+        if any(fragment in suffix for fragment in fragments):
+            return _missing(kind, absent, provider)
+    waits = _waits(draft, fragments)
+    if waits is not None:
+        return _no(kind, "NotReady", waits)
+    return _yes(kind, "Ready")
+
+
+def _missing(kind: str, absent: str, provider: str) -> world.Condition:
+    return _no(
+        kind,
+        "KindMissing",
+        f"the cluster has no {absent}: install it, or set providers.{provider} in the settings",
+    )
+
+
+def _waits(draft: drafts.Draft, fragments: tuple[str, ...]) -> str | None:
+    """Returns what the first object of a concern waits for, or None."""
+    prefix = f"{draft.plan.name}-"
+    for key in sorted(draft.resources):
+        suffix = key.removeprefix(prefix)
+        composed = draft.resources[key]
+        if not composed.ready and any(fragment in suffix for fragment in fragments):
+            return composed.waits
+    return None
+
+
+# --- pods, where the settings allow to read them
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pods:
+    """What only pods know, while nothing serves.
+
+    Attributes:
+        trouble: Reason and message, or None.
+        unschedulable: True when the scheduler found no node.
+    """
+
+    trouble: tuple[str, str] | None
+    unschedulable: bool
+
+    @classmethod
+    def of(cls, draft: drafts.Draft) -> "_Pods":
+        """Returns the first trouble of the serving pods, by name."""
+        pods = [
+            pod
+            for pod in draft.observed.pods or []
+            if world.at(pod, "metadata", "labels", "app.kubernetes.io/component") == "inference"
+        ]
+        for pod in sorted(pods, key=lambda pod: str(world.at(pod, "metadata", "name"))):
+            scheduled = world.conditions(world.at(pod, "status")).get("PodScheduled")
+            if scheduled is not None and scheduled.status == "False":
+                return cls(("Unschedulable", scheduled.message), True)
+            for status in world.at(pod, "status", "containerStatuses") or []:
+                trouble = _container_trouble(status)
+                if trouble is not None:
+                    return cls(trouble, False)
+        return cls(None, False)
+
+
+def _container_trouble(status: world.Object) -> tuple[str, str] | None:
+    waiting = world.at(status, "state", "waiting")
+    reason = str(world.at(waiting, "reason") or "")
+    message = str(world.at(waiting, "message") or "")
+    if reason in ("ErrImagePull", "ImagePullBackOff", "InvalidImageName"):
+        return "ImagePullFailed", message or reason
+    if reason == "CrashLoopBackOff":
+        last = world.at(status, "lastState", "terminated")
+        words = str(world.at(last, "message") or "").strip()
+        code = world.number(world.at(last, "exitCode"))
+        # The engine says why at the very end of its log.
+        return "CrashLooping", f"the engine exited with code {code}: {words[-600:]}"
+    return None
+
+
+# --- status
+
+
+def _status(
+    draft: drafts.Draft, conditions: tuple[world.Condition, ...], pods: "_Pods"
+) -> dict[str, Any]:
+    plan = draft.plan
+    served = _served_models(plan)
+    seen = draft.deployment
+    weights = draft.weights
+    return canonical.prune(
+        {
+            "observedGeneration": plan.resource.metadata.generation,
+            "phase": _phase(draft, conditions, pods),
+            "waitingFor": _waiting_for(draft, conditions),
+            "replicas": f"{seen.available if seen else 0}/{seen.wanted if seen else 0}",
+            "gpu": f"{plan.gpu_count} x {plan.gpu_class_name}",
+            "modelEndpoint": gateway.endpoint(plan) if plan.gateway else None,
+            "servedModels": served,
+            "servedModelsSummary": ",".join(model["name"] for model in served),
+            "serving": _serving(draft),
+            "weights": {
+                "key": plan.weights_key,
+                "generation": weights.generation,
+                "verified": [dict(record) for record in weights.records] or None,
+            }
+            if plan.preloads
+            else None,
+            "latches": {
+                "routePublished": draft.published or None,
+                "scaledByAutoscaler": draft.scaled or None,
+            },
+        }
+    )
+
+
+def _served_models(plan: plans.Plan) -> list[dict[str, Any]]:
+    weights = dict(gateway.canaries(plan)) if plan.gateway else {}
+    return [
+        canonical.prune(
+            {
+                "name": served.name,
+                "kind": served.kind,
+                "canaryWeightPercent": weights.get(served.name)
+                if served.kind == "adapter"
+                else None,
+            }
+        )
+        for served in plan.weights
+    ]
+
+
+def _serving(draft: drafts.Draft) -> dict[str, Any] | None:
+    """Returns what the running pods were started with: ours once they run, else what was said."""
+    plan, seen = draft.plan, draft.deployment
+    known = world.at(draft.observed.status, "serving")
+    if draft.rollout.template is None or seen is None or not seen.serves:
+        return canonical.plain(known) if known is not None else None
+    if draft.rollout.hold is None and draft.rollout.applied and seen.settled:
+        base = plan.weights[0]
+        return {
+            "repository": base.repository,
+            "revision": base.revision,
+            "sha": _sha(draft, base),
+            "engineImage": plan.image,
+            "adapters": [adapter.name for adapter in plan.adapters] or None,
+        }
+    if known is not None:
+        return canonical.plain(known)  # type: ignore[no-any-return]
+    # Taken over from 0.9.0, whose pods say no more than their image.
+    containers = draft.rollout.template["spec"]["containers"]
+    image = next((c["image"] for c in containers if c["name"] == deployment.CONTAINER), None)
+    return {"engineImage": image}
+
+
+def _sha(draft: drafts.Draft, base: plans.Weights) -> str | None:
+    directory = f"{draft.plan.volume}/{base.directory}"
+    for record in draft.weights.records:
+        if record["directory"] == directory and record.get("sha") is not None:
+            return str(record["sha"])
+    return None
+
+
+def _phase(draft: drafts.Draft, conditions: tuple[world.Condition, ...], pods: "_Pods") -> str:
+    """Returns the phase; never Failed while a replica serves."""
+    plan, seen = draft.plan, draft.deployment
+    by_type = {condition.type: condition for condition in conditions}
+    if draft.serves and seen is not None and not plan.suspended:
+        if by_type[CURRENT].reason in ("RollingOut", rollouts.WEIGHTS_PENDING):
+            return "Updating"
+        return "Serving" if seen.available >= seen.wanted else "Degraded"
+    weights_failed = draft.weights.job == weight_states.Weights.FAILED
+    if not draft.weights.verified and weights_failed:
+        return "Failed"
+    if plan.suspended:
+        return "Suspended"
+    if draft.rollout.template is None:
+        if plan.misfit is not None and draft.weights.verified:
+            return "Failed"
+        return "Pending" if draft.weights.job == weight_states.Weights.ABSENT else "Downloading"
+    if seen is None:
+        return "Pending"
+    if seen.wanted == 0 and plan.scaling.minimum == 0:
+        return "Idle"
+    if pods.unschedulable:
+        return "WaitingForGPU"
+    if seen.stuck is not None or by_type[ENGINE_READY].reason in (
+        "ImagePullFailed",
+        "CrashLooping",
+    ):
+        return "Failed"
+    return "Starting"
+
+
+def _waiting_for(draft: drafts.Draft, conditions: tuple[world.Condition, ...]) -> str:
+    """Returns in words what the claim waits for; empty when it waits for nothing."""
+    if draft.plan.suspended and not draft.serves:
+        return ""
+    by_type = {condition.type: condition for condition in conditions}
+    order = (
+        WEIGHTS_READY,
+        ENGINE_READY,
+        ROUTE_READY,
+        SCALER_READY,
+        POLICY_READY,
+        OBSERVABILITY_READY,
+        CURRENT,
+    )
+    for kind in order:
+        condition = by_type[kind]
+        if condition.status != "True":
+            return (condition.message or condition.reason)[:_LONGEST_MESSAGE]
+    for key in sorted(draft.resources):
+        if not draft.resources[key].ready:
+            return draft.resources[key].waits[:_LONGEST_MESSAGE]
+    return ""
+
+
+# --- events and questions
+
+
+def _events(
+    observed: world.Observed, conditions: tuple[world.Condition, ...]
+) -> Iterator[composition.Event]:
+    """Yields one event for each condition that changed since the last answer.
+
+    A condition that core turned into Unknown after a failed call comes back without one.
+    """
+    for condition in conditions:
+        before = observed.conditions.get(condition.type)
+        if before is None:
+            if condition.status == "True" or condition.reason not in _ALARMS:
+                continue
+        elif before.reason in (condition.reason, world.FATAL_ERROR):
+            continue
+        yield composition.Event(
+            warning=(condition.status == "False" and condition.reason in _ALARMS)
+            or (
+                condition.type == WEIGHTS_READY
+                and condition.status == "False"
+                and condition.reason not in ("Queued", "Downloading")
+            ),
+            reason=condition.reason,
+            message=f"{condition.type}={condition.status}: {condition.message}".rstrip(": "),
+        )
+
+
+def _questions(draft: drafts.Draft) -> composition.Questions:
+    kinds: tuple[tuple[str, str], ...] = ()
+    if draft.observed.can_ask and draft.optional:
+        kinds = (drafts.CONTROL_KIND, *sorted(draft.optional))
+    pods = None
+    reads = draft.plan.site.diagnostics.pods and not draft.plan.suspended
+    if reads and (not draft.serves or draft.weights.wants_job):
+        pods = {
+            key: value
+            for key, value in meta.labels(draft.plan).items()
+            if not key.endswith("/component")
+        }
+    return composition.Questions(kinds, pods)

@@ -1,0 +1,243 @@
+"""The Job that downloads weights, verifies them and publishes a manifest beside them.
+
+The program is `preload/`; its exit codes are the only thing that tells core and us why it failed,
+so `podFailurePolicy` turns each into a condition of the Job that names the code.
+"""
+
+import dataclasses
+import re
+from typing import Any
+
+from function import canonical
+from function import plan as plans
+from function.resources import deployment, meta
+
+COMPONENT = "preload"
+HASH_LENGTH = 10
+# Which weights the Job makes: an observed Job counts for these, whatever its own hash.
+WEIGHTS_ANNOTATION = f"{meta.DOMAIN}/weights"
+GENERATION_ANNOTATION = f"{meta.DOMAIN}/preload-generation"
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """What an exit code of the preload program means, for a machine and for a person."""
+
+    reason: str
+    message: str
+
+
+# preload/__main__.py, class ExitCode. A test compares the two.
+FAILURES = {
+    2: Failure("PlanInvalid", "the preload program could not read its plan: this is a bug"),
+    10: Failure(
+        "Unauthorized",
+        "the hub refused access (401 or 403): the token is missing or has no access, the model"
+        " is gated, or the name does not exist (the hub answers 401 for that too)",
+    ),
+    11: Failure("NotFound", "the hub has no such repository or revision (404)"),
+    12: Failure("DiskFull", "the weights volume is full"),
+    13: Failure("HubUnavailable", "the hub did not answer for too long (429, 5xx or time-outs)"),
+    14: Failure("VerificationFailed", "downloaded files differ from the hub's checksums, twice"),
+    15: Failure("VolumeNotWritable", "the weights volume refuses writes: check uid and fsGroup"),
+}
+
+_DEADLINE = Failure("DeadlineExceeded", "the download took longer than its deadline")
+_BACKOFF = Failure("BackoffLimitExceeded", "the download was killed or crashed too often")
+FAILURE_REASONS = frozenset(
+    (*(known.reason for known in FAILURES.values()), _DEADLINE.reason, _BACKOFF.reason, "JobFailed")
+)
+
+_EXIT_CODE = re.compile(r"failed with exit code ([0-9]+)")
+
+
+def failure(message: str, reason: str) -> Failure:
+    """Returns what a failed Job's condition says."""
+    match = _EXIT_CODE.search(message)
+    known = FAILURES.get(int(match[1])) if match else None
+    if known is not None:
+        return known
+    if reason == "DeadlineExceeded":
+        return _DEADLINE
+    if reason == "BackoffLimitExceeded":
+        return _BACKOFF
+    return Failure("JobFailed", message or "the preload Job failed")
+
+
+def job_key_prefix(plan: plans.Plan) -> str:
+    """Returns the start of the keys of all preload Jobs of the claim."""
+    return meta.key(plan, "preload-job-")
+
+
+def job(plan: plans.Plan) -> meta.Manifest:
+    """Returns the Job without its name, which carries the hash of everything else."""
+    preload = plan.site.preload
+    generation = _generation(plan)
+    return canonical.prune(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": meta.metadata(
+                plan,
+                annotations={
+                    WEIGHTS_ANNOTATION: canonical.dumps(directories(plan)),
+                    GENERATION_ANNOTATION: str(generation),
+                },
+            ),
+            "spec": {
+                # No TTL: a Job that is deleted while it is desired would be made again for ever.
+                "backoffLimit": preload.backoff_limit,
+                "activeDeadlineSeconds": preload.active_deadline_seconds,
+                "podFailurePolicy": {"rules": _failure_rules()},
+                "template": {
+                    "metadata": {"labels": meta.labels(plan, COMPONENT)},
+                    "spec": {
+                        "restartPolicy": "Never",
+                        "serviceAccountName": preload.service_account_name,
+                        "automountServiceAccountToken": False,
+                        "enableServiceLinks": False,
+                        "nodeSelector": preload.node_selector or None,
+                        "tolerations": preload.tolerations or None,
+                        "imagePullSecrets": [
+                            {"name": name} for name in plan.site.image_pull_secrets
+                        ]
+                        or None,
+                        "securityContext": deployment.pod_security_context(plan),
+                        "containers": [_container(plan)],
+                        "volumes": _volumes(plan),
+                    },
+                },
+            },
+        }
+    )
+
+
+def named(plan: plans.Plan, manifest: meta.Manifest) -> tuple[str, meta.Manifest]:
+    """Returns the Job's key and the Job, both named by the hash of its whole spec.
+
+    A Job's template is immutable: another template is another Job.
+    """
+    mark = canonical.digest(
+        [manifest["spec"], manifest["metadata"]["annotations"][GENERATION_ANNOTATION]], HASH_LENGTH
+    )
+    metadata = {**manifest["metadata"], "name": job_name(plan, mark)}
+    return f"{job_key_prefix(plan)}{mark}", {**manifest, "metadata": metadata}
+
+
+def job_name(plan: plans.Plan, mark: str) -> str:
+    """Returns the Job's name; its pods carry it in a label, so it stays under 64 characters."""
+    return meta.shortened(plan.name, f"preload-{mark}")
+
+
+def directories(plan: plans.Plan) -> list[str]:
+    """Returns the directories that the claim wants, as the status records them."""
+    return sorted(f"{plan.volume}/{weights.directory}" for weights in plan.weights)
+
+
+def _generation(plan: plans.Plan) -> int:
+    preload = plan.spec.model.preload
+    return 0 if preload is None or preload.generation is None else preload.generation
+
+
+def _failure_rules() -> list[meta.Manifest]:
+    """Returns one rule a code: the first that matches names its index in the Job's condition."""
+    rules: list[meta.Manifest] = [
+        # An evicted or preempted pod says nothing about the download.
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    ]
+    for code in sorted(FAILURES):
+        rules.append(
+            {
+                "action": "FailJob",
+                "onExitCodes": {"containerName": COMPONENT, "operator": "In", "values": [code]},
+            }
+        )
+    return rules
+
+
+def _container(plan: plans.Plan) -> meta.Manifest:
+    preload = plan.site.preload
+    names = [secret.name for secret in plan.spec.external_secrets or []]
+    names += [name for name in plan.spec.env_from_secrets or [] if name not in names]
+    return {
+        "name": COMPONENT,
+        "image": plans.mirrored(preload.image, plan.site),
+        "imagePullPolicy": "IfNotPresent",
+        "env": _environment(plan),
+        "envFrom": [{"secretRef": {"name": name}} for name in names] or None,
+        "resources": {"requests": dict(preload.requests), "limits": dict(preload.limits)},
+        "securityContext": deployment.CONTAINER_SECURITY,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "models", "mountPath": plans.MODELS, "subPath": plan.sub_path},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            *(
+                [{"name": "ca", "mountPath": "/etc/hub-ca", "readOnly": True}]
+                if plan.site.hub.ca_config_map is not None
+                else []
+            ),
+        ],
+    }
+
+
+def _environment(plan: plans.Plan) -> list[meta.Manifest]:
+    hub = plan.site.hub
+    variables: dict[str, Any] = {
+        "PRELOAD_PLAN": canonical.dumps(program_plan(plan)),
+        "HOME": "/tmp",  # noqa: S108
+        "HF_HOME": "/tmp/huggingface",  # noqa: S108
+        # Xet transfers stalled in the middle of shards; plain HTTP resumes.
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DOWNLOAD_TIMEOUT": "120",
+        "HF_ENDPOINT": hub.endpoint,
+        "HTTPS_PROXY": hub.proxy,
+        "HTTP_PROXY": hub.proxy,
+        "NO_PROXY": hub.no_proxy,
+    }
+    if hub.ca_config_map is not None:
+        variables |= {
+            "SSL_CERT_FILE": "/etc/hub-ca/ca.crt",
+            "REQUESTS_CA_BUNDLE": "/etc/hub-ca/ca.crt",
+        }
+    result: list[meta.Manifest] = [
+        {"name": name, "value": value} for name, value in variables.items() if value is not None
+    ]
+    token = plan.spec.model.token_secret_ref
+    if token is not None:
+        source = {"secretKeyRef": {"name": token.name, "key": token.key}}
+        result.append({"name": "HF_TOKEN", "valueFrom": source})
+    return result
+
+
+def program_plan(plan: plans.Plan) -> meta.Manifest:
+    """Returns the program's input: data, never a command line or a shell string."""
+    return {
+        "modelsDirectory": plans.MODELS,
+        "cacheDirectory": deployment.cache_directory(plan),
+        "items": [
+            canonical.prune(
+                {
+                    "kind": weights.kind,
+                    "repository": weights.repository,
+                    "revision": weights.revision,
+                    "directory": weights.directory,
+                    "legacyDirectory": weights.legacy,
+                }
+            )
+            for weights in plan.weights
+        ],
+    }
+
+
+def _volumes(plan: plans.Plan) -> list[meta.Manifest]:
+    volumes: list[meta.Manifest] = [
+        {
+            "name": "models",
+            "persistentVolumeClaim": {"claimName": plan.site.weights.claim_name},
+        },
+        {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
+    ]
+    if plan.site.hub.ca_config_map is not None:
+        volumes.append({"name": "ca", "configMap": {"name": plan.site.hub.ca_config_map}})
+    return volumes

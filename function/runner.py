@@ -1,0 +1,227 @@
+"""RunFunction: protobuf in, `compose`, protobuf out. The one place that knows protobuf.
+
+The answer is all or nothing. Whatever is absent from a desired state is deleted, so a claim or
+settings that cannot be used, and a bug too, end in a fatal result with the reason on the claim:
+core then applies nothing and deletes nothing, and what runs keeps running.
+"""
+
+import functools
+import logging
+import time
+import uuid
+from typing import Any
+
+from crossplane.function import logging as function_logging
+from crossplane.function import request as requests
+from crossplane.function import resource as resources
+from crossplane.function import response as responses
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
+from google.protobuf import duration_pb2, struct_pb2
+
+from function import compose, composition, report, structs
+from function import observed as world
+from function.api import base, claim, settings
+
+# The step's bootstrap requirement in the Composition: EnvironmentConfigs by label, in one call.
+SETTINGS_REQUIREMENT = "settings"
+ENVIRONMENT_CONTEXT = "apiextensions.crossplane.io/environment"
+KIND_REQUIREMENT = "kind "
+PODS_REQUIREMENT = "pods"
+
+_STATUS = {
+    "True": fnv1.STATUS_CONDITION_TRUE,
+    "False": fnv1.STATUS_CONDITION_FALSE,
+    "Unknown": fnv1.STATUS_CONDITION_UNKNOWN,
+}
+
+
+class Runner(grpcv1.FunctionRunnerServiceServicer):
+    """Answers RunFunction."""
+
+    def __init__(self) -> None:
+        self.log = function_logging.get_logger()
+
+    async def RunFunction(  # noqa: N802 - the service's name
+        self, req: fnv1.RunFunctionRequest, _: Any
+    ) -> fnv1.RunFunctionResponse:
+        """Returns the desired state, or a fatal result. Raises nothing."""
+        return run(req, self.log)
+
+
+def run(req: fnv1.RunFunctionRequest, log: Any) -> fnv1.RunFunctionResponse:
+    """Returns the answer to one request. Raises nothing."""
+    started = time.perf_counter()
+    outcome = "error"
+    observed = world.Observed()
+    try:
+        observed = observed_state(req)
+        rsp = _compose(req, observed)
+        outcome = "composed"
+    except base.InvalidError as error:
+        rsp = _fatal(req, str(error), observed)
+        outcome = "invalid"
+    except Exception as error:  # a bug must not empty the desired state
+        identity = uuid.uuid4().hex[:12]
+        rsp = _fatal(
+            req,
+            f"internal error {identity}: the function's log has the details; nothing was changed",
+            observed,
+        )
+        log.exception("Cannot compose", error_id=identity, error=type(error).__name__)
+    if log.isEnabledFor(logging.INFO):
+        metadata = req.observed.composite.resource.fields["metadata"].struct_value.fields
+        log.info(
+            "Composed" if outcome == "composed" else "Refused",
+            outcome=outcome,
+            namespace=metadata["namespace"].string_value,
+            claim=metadata["name"].string_value,
+            tag=req.meta.tag,
+            milliseconds=round((time.perf_counter() - started) * 1000, 2),
+        )
+    return rsp
+
+
+def _compose(req: fnv1.RunFunctionRequest, observed: world.Observed) -> fnv1.RunFunctionResponse:
+    resource = base.parse(
+        claim.InferenceService, structs.plain(req.observed.composite.resource), what="claim"
+    )
+    site = site_settings(req)
+    return respond(req, compose.compose(resource, site, observed))
+
+
+# --- in
+
+
+def observed_state(req: fnv1.RunFunctionRequest) -> world.Observed:
+    """Returns what the cluster reports, decoded only where it is read."""
+    status = structs.StructView(req.observed.composite.resource).get("status") or {}
+    kinds = {
+        name.removeprefix(KIND_REQUIREMENT): bool(schema.openapi_v3.fields)
+        for name, schema in req.required_schemas.items()
+        if name.startswith(KIND_REQUIREMENT)
+    }
+    pods = None
+    if PODS_REQUIREMENT in req.required_resources:
+        pods = [
+            structs.StructView(item.resource)
+            for item in req.required_resources[PODS_REQUIREMENT].items
+        ]
+    return world.Observed(
+        resources={
+            key: structs.StructView(resource.resource)
+            for key, resource in req.observed.resources.items()
+        },
+        conditions=world.conditions(status),
+        status=status,
+        pods=pods,
+        kinds=kinds,
+        can_ask=requests.advertises_capabilities(req)
+        and requests.has_capability(req, fnv1.CAPABILITY_REQUIRED_SCHEMAS),
+    )
+
+
+def site_settings(req: fnv1.RunFunctionRequest) -> settings.Settings:
+    """Returns the settings: the Composition's input, then the context, then EnvironmentConfigs.
+
+    Raises:
+        base.InvalidError: There are none, or they break the schema.
+    """
+    configs = []
+    if SETTINGS_REQUIREMENT in req.required_resources:
+        configs = [
+            item.resource.SerializeToString(deterministic=True)
+            for item in req.required_resources[SETTINGS_REQUIREMENT].items
+        ]
+    context = b""
+    if ENVIRONMENT_CONTEXT in req.context.fields:
+        environment = req.context.fields[ENVIRONMENT_CONTEXT].struct_value
+        context = environment.SerializeToString(deterministic=True)
+    return _resolved(req.input.SerializeToString(deterministic=True), context, tuple(configs))
+
+
+# Settings are the same for every claim: parsing them again each time would cost more than
+# composing. A pure function of its bytes, and small.
+@functools.lru_cache(maxsize=16)
+def _resolved(given: bytes, context: bytes, configs: tuple[bytes, ...]) -> settings.Settings:
+    return settings.assemble(
+        _struct(given), _struct(context), [_struct(config) for config in configs]
+    )
+
+
+def _struct(serialized: bytes) -> dict[str, Any]:
+    return structs.plain(struct_pb2.Struct.FromString(serialized))
+
+
+# --- out
+
+
+def respond(
+    req: fnv1.RunFunctionRequest, composed: composition.Composition
+) -> fnv1.RunFunctionResponse:
+    """Returns the composition as a response, over whatever earlier steps desired."""
+    rsp = responses.to(req)
+    rsp.meta.ttl.CopyFrom(duration_pb2.Duration(seconds=composed.ttl))
+    for key, desired in composed.resources.items():
+        target = rsp.desired.resources[key]
+        resources.update(target, desired.manifest)
+        target.ready = fnv1.READY_TRUE if desired.ready else fnv1.READY_FALSE
+    resources.update(rsp.desired.composite, {"status": composed.status})
+    if not composed.complete:
+        rsp.desired.composite.ready = fnv1.READY_FALSE
+    _add_conditions(rsp, composed.conditions)
+    for event in composed.events:
+        rsp.results.add(
+            severity=fnv1.SEVERITY_WARNING if event.warning else fnv1.SEVERITY_NORMAL,
+            reason=event.reason,
+            message=event.message,
+            target=fnv1.TARGET_COMPOSITE,
+        )
+    _ask(req, rsp, composed.questions)
+    return rsp
+
+
+def _ask(
+    req: fnv1.RunFunctionRequest,
+    rsp: fnv1.RunFunctionResponse,
+    questions: composition.Questions,
+) -> None:
+    """Adds what should be read; nothing is touched when nothing is asked, which costs a call."""
+    for api_version, kind in questions.kinds:
+        responses.require_schema(rsp, f"{KIND_REQUIREMENT}{api_version}/{kind}", api_version, kind)
+    if questions.pods is not None:
+        namespace = structs.StructView(req.observed.composite.resource)
+        responses.require_resources(
+            rsp,
+            PODS_REQUIREMENT,
+            "v1",
+            "Pod",
+            match_labels=questions.pods,
+            namespace=str(world.at(namespace, "metadata", "namespace")),
+        )
+
+
+def _fatal(
+    req: fnv1.RunFunctionRequest, message: str, observed: world.Observed
+) -> fnv1.RunFunctionResponse:
+    """Returns a fatal answer: all conditions, no status field, nothing desired but what came."""
+    rsp = responses.to(req)
+    rsp.results.add(
+        severity=fnv1.SEVERITY_FATAL,
+        reason="Invalid",
+        message=message,
+        target=fnv1.TARGET_COMPOSITE,
+    )
+    _add_conditions(rsp, report.invalid(message, observed))
+    return rsp
+
+
+def _add_conditions(rsp: fnv1.RunFunctionResponse, conditions: tuple[world.Condition, ...]) -> None:
+    for condition in conditions:
+        rsp.conditions.add(
+            type=condition.type,
+            status=_STATUS.get(condition.status, fnv1.STATUS_CONDITION_UNKNOWN),
+            reason=condition.reason or "Unknown",
+            message=condition.message,
+            target=fnv1.TARGET_COMPOSITE,
+        )

@@ -1,0 +1,70 @@
+"""Views of protobuf Structs as mappings, decoded only where they are read.
+
+Decoding every observed object costs more than the rest of a call; the few fields that decide
+something cost almost nothing. Whole numbers come back as ints: a Struct holds doubles, and
+`--max-model-len=32768.0` is no argument. A missing key is never asked of a protobuf map by
+subscript, which would insert it.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from google.protobuf import struct_pb2
+
+
+class StructView(Mapping[str, Any]):
+    """A Struct as a read-only mapping. Keys come sorted: a Struct's own order is random."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, struct: struct_pb2.Struct) -> None:
+        self._fields = struct.fields
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._fields:
+            raise KeyError(key)
+        return _decode(self._fields[key])
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Returns a field, or the default where it is absent."""
+        return _decode(self._fields[key]) if key in self._fields else default
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._fields))
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._fields
+
+
+def _decode(value: struct_pb2.Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return value.string_value
+    if kind == "struct_value":
+        return StructView(value.struct_value)
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() else number
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "list_value":
+        return [_decode(item) for item in value.list_value.values]
+    return None
+
+
+def plain(struct: struct_pb2.Struct) -> dict[str, Any]:
+    """Returns the whole Struct as plain Python, keys sorted, whole numbers as ints."""
+    fields = struct.fields
+    return {key: _plain(fields[key]) for key in sorted(fields)}
+
+
+def _plain(value: struct_pb2.Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return plain(value.struct_value)
+    if kind == "list_value":
+        return [_plain(item) for item in value.list_value.values]
+    return _decode(value)

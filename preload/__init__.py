@@ -1,0 +1,14 @@
+"""Downloads models from the Hugging Face hub to a shared volume and says when they are whole.
+
+A Kubernetes Job runs this package (`python -m preload`) as a program of its own; nothing else
+imports it. It reads a plan from the environment (`plan`), and for each item of the plan makes true:
+
+    <modelsDirectory>/<directory>/manifest.json   written last, by rename: the item is whole
+    <modelsDirectory>/<directory>/weights         a directory with the files, or a relative
+                                                  symbolic link to a directory that verified
+
+`weights` holds the steps in order, `transfer` how one file comes, `hub` what the hub answers,
+`lease` how two programs on two nodes keep out of each other's way, `exits` how it ends.
+"""
+
+__version__ = "1.0.0"

@@ -1,0 +1,121 @@
+"""The manifest: the one file that says what is whole.
+
+    {"version": 1, "kind": "base", "repository": "Qwen/Qwen3-8B", "revision": "main",
+     "sha": "<commit>", "weights": "weights", "bytes": 16393450000,
+     "files": [{"path": "config.json", "size": 728, "gitSha1": "<hex>"},
+               {"path": "model-00001-of-00005.safetensors", "size": 3996250744, "sha256": "<hex>"}],
+     "checkpoint": {...}}
+
+`weights` is where the files lie, relative to the directory of the manifest: `weights` itself, or
+what the symbolic link `weights` points at. `checkpoint` is what `checkpoint.describe` returns.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from preload import checkpoint, hub, plan
+
+VERSION = 1
+NAME = "manifest.json"
+WEIGHTS = "weights"
+UNFINISHED = ".tmp"
+"""Suffix of a file that `write` did not live to rename."""
+
+
+def build(
+    item: plan.Item, sha: str, files: Sequence[hub.File], home: pathlib.Path, place: str
+) -> dict[str, Any]:
+    """Put a manifest together.
+
+    Args:
+        item: What was asked for.
+        sha: The commit that it resolved to.
+        files: What was verified.
+        home: The item's directory.
+        place: Where the files lie, relative to `home`.
+    """
+    return {
+        "version": VERSION,
+        "kind": item.kind,
+        "repository": item.repository,
+        "revision": item.revision,
+        "sha": sha,
+        "weights": place,
+        "bytes": sum(file.size for file in files),
+        "files": [
+            {"path": file.path, "size": file.size, file.algorithm: file.digest} for file in files
+        ],
+        "checkpoint": checkpoint.describe(home / WEIGHTS, item.kind, (file.path for file in files)),
+    }
+
+
+def read(path: pathlib.Path) -> dict[str, Any] | None:
+    """A JSON object from a file, or None if there is no such file or no object in it."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def is_for(document: Mapping[str, Any], item: plan.Item) -> bool:
+    """Whether a manifest, or a note in its manner, is about this repository and revision."""
+    return (
+        document.get("repository") == item.repository and document.get("revision") == item.revision
+    )
+
+
+def _place(home: pathlib.Path) -> str | None:
+    weights = home / WEIGHTS
+    if weights.is_symlink():
+        return str(weights.readlink())
+    return WEIGHTS if weights.is_dir() else None
+
+
+def holds(document: Mapping[str, Any], item: plan.Item, home: pathlib.Path) -> bool:
+    """Whether a manifest is this item's and every file is there with its size.
+
+    Names and sizes only: hashing 15 GiB again at each start of a Job would take minutes, and the
+    content was hashed before the manifest was written.
+    """
+    if document.get("version") != VERSION or document.get("kind") != item.kind:
+        return False
+    if not is_for(document, item) or document.get("weights") != _place(home):
+        return False
+    try:
+        return bool(document["files"]) and all(
+            (home / WEIGHTS / file["path"]).stat().st_size == file["size"]
+            for file in document["files"]
+        )
+    except (FileNotFoundError, NotADirectoryError, KeyError, TypeError):
+        return False
+
+
+def sync_directory(path: pathlib.Path) -> None:
+    """Make the names in a directory durable, where the file system knows such a thing."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write(path: pathlib.Path, document: Mapping[str, Any]) -> None:
+    """Write a small JSON file so that a reader sees the old one or the new one, never a part."""
+    other = path.with_name(f"{path.name}.{uuid.uuid4().hex}{UNFINISHED}")
+    try:
+        with other.open("xb") as file:
+            file.write(json.dumps(document, indent=1).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        other.replace(path)
+    except BaseException:
+        other.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)

@@ -1,0 +1,107 @@
+"""Which files of a repository are wanted: those vLLM reads, once each.
+
+- Hidden files and directories are left out (`.gitattributes`, `.cache/`), and directories that
+  hold the same weights for other software (`original`, `onnx`, `openvino`, `coreml`, `metal`, ...)
+  or states of the training (`checkpoint-*`, `runs`). Other directories stay: sentence-transformers
+  keeps pooling and dense layers in them. An adapter's files all lie at the top.
+- Weights: in each directory the first format that is there, of safetensors, `.bin`, `.pt` and
+  `.pth`; the order in which vLLM itself looks (`--load-format auto`). Optimizer and trainer states
+  are no weights. Formats that vLLM does not load from such a directory (GGUF, ONNX, TensorFlow,
+  Flax) are never wanted.
+- Beside weights: `.json`, `.txt`, `.model`, `.jinja`, `.py`, and what a tokenizer may be made of.
+
+Mistral's repositories hold `consolidated*.safetensors` and `model-*.safetensors`; both are kept,
+because which of the two the engine reads depends on its version and arguments.
+"""
+
+import fnmatch
+import pathlib
+from collections.abc import Iterable
+
+from preload import plan
+
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+_TEXT = (".json", ".txt", ".model", ".jinja", ".py", ".tiktoken", ".spm", ".bpe")
+_TOKENIZER = ("tokenizer*", "vocab*", "merges*", "tekken*")
+_FOREIGN = (".gguf", ".onnx", ".h5", ".msgpack", ".tflite", ".ot", ".onnx_data", ".zip", ".gz")
+_NO_WEIGHTS = (
+    "training_args.bin",
+    "optimizer*",
+    "scheduler*",
+    "rng_state*",
+    "scaler.*",
+    "trainer_state*",
+)
+_DIRECTORIES = (
+    "original",
+    "onnx",
+    "openvino",
+    "coreml",
+    "metal",
+    "gguf",
+    "tf",
+    "flax",
+    "runs",
+    "checkpoint-*",
+    "global_step*",
+)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in patterns)
+
+
+def _in_scope(path: pathlib.PurePosixPath, kind: plan.Kind) -> bool:
+    if any(part.startswith(".") for part in path.parts):
+        return False
+    folders = path.parts[:-1]
+    if kind == "adapter" and folders:
+        return False
+    return not any(_matches(folder, _DIRECTORIES) for folder in folders)
+
+
+def _is_weights(path: pathlib.PurePosixPath) -> bool:
+    return path.suffix.lower() in _WEIGHTS and not _matches(path.name, _NO_WEIGHTS)
+
+
+def _is_text(path: pathlib.PurePosixPath) -> bool:
+    suffix = path.suffix.lower()
+    if suffix in _TEXT:
+        return True
+    return suffix not in (*_WEIGHTS, *_FOREIGN) and _matches(path.name, _TOKENIZER)
+
+
+def select(paths: Iterable[str], kind: plan.Kind) -> set[str]:
+    """Choose among the paths of a repository (or of a directory that held one).
+
+    Args:
+        paths: Paths relative to the root of the repository, with `/`.
+        kind: Whether it is a base model or an adapter.
+    """
+    wanted: set[str] = set()
+    formats: dict[pathlib.PurePosixPath, dict[str, set[str]]] = {}
+    for text in paths:
+        path = pathlib.PurePosixPath(text)
+        if not _in_scope(path, kind):
+            continue
+        if _is_weights(path):
+            found = formats.setdefault(path.parent, {})
+            found.setdefault(path.suffix.lower(), set()).add(text)
+        elif _is_text(path):
+            wanted.add(text)
+    for found in formats.values():
+        wanted |= next(found[suffix] for suffix in _WEIGHTS if suffix in found)
+    return wanted
+
+
+def lacks(paths: set[str], kind: plan.Kind) -> str | None:
+    """Say what a selection lacks for the engine to load it, or None when nothing is missing."""
+    if kind == "adapter":
+        if "adapter_config.json" not in paths:
+            return "it has no adapter_config.json, so it is no PEFT adapter"
+    elif not {"config.json", "params.json"} & paths:
+        return "it has no config.json (GGUF-only and diffusers repositories cannot be served)"
+    top = (pathlib.PurePosixPath(path) for path in paths if "/" not in path)
+    if not any(_is_weights(path) for path in top):
+        return "it has no weights as safetensors, .bin or .pt"
+    return None

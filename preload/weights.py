@@ -1,0 +1,265 @@
+"""From an item of the plan to a published manifest.
+
+Below the item's directory lie `weights`, `manifest.json`, and two notes of this program's own:
+`.lease` while somebody works here, and `.resolved.json`, the commit that a started download
+belongs to. With the note a run that resumes after `main` moved finishes what it began, and a
+repair brings back what was published rather than something newer.
+"""
+
+import os
+import pathlib
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from preload import exits, hub, lease, manifest, plan, report, selection, settings, transfer
+
+_LEASE = ".lease"
+_RESOLVED = ".resolved.json"
+
+
+def _walk(root: pathlib.Path) -> Iterator[str]:
+    """All files and symbolic links below a directory, as relative paths with `/`."""
+    for folder, names, files in os.walk(root):
+        here = pathlib.Path(folder)
+        links = [name for name in names if (here / name).is_symlink()]
+        for name in (*files, *links):
+            yield (here / name).relative_to(root).as_posix()
+
+
+class Publication:
+    """The steps for one item, in the order in which they are taken.
+
+    Args:
+        models: The directory that all items lie below.
+        item: What to publish.
+        source: The hub.
+        configuration: Times.
+        log: Told of each step.
+    """
+
+    def __init__(
+        self,
+        models: pathlib.Path,
+        item: plan.Item,
+        source: hub.Hub,
+        configuration: settings.Settings,
+        log: report.Log,
+    ) -> None:
+        self._models = models
+        self._item = item
+        self._home = models / item.directory
+        self._weights = self._home / manifest.WEIGHTS
+        self._source = source
+        self._configuration = configuration
+        self._log = log
+        self._subject = f"{item.repository}@{item.revision}"
+
+    def run(self) -> dict[str, Any]:
+        """Return the manifest of the item, once it is true.
+
+        Raises:
+            exits.PreloadError: For what a person has to mend.
+            OSError: Of the volume.
+        """
+        if (found := self._published()) is not None:
+            self._say("already-published", sha=found["sha"])
+            return found
+        self._home.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                with lease.Lease(
+                    self._home / _LEASE, self._configuration.lease_seconds, self._log
+                ) as held:
+                    return self._published() or self._publish(held)
+            except lease.LostError:
+                self._say("lease-lost", level="warning")
+
+    def _say(self, event: str, level: str = "info", **fields: object) -> None:
+        self._log(event, level, directory=self._item.directory, item=self._subject, **fields)
+
+    def _published(self) -> dict[str, Any] | None:
+        found = manifest.read(self._home / manifest.NAME)
+        if found is None or not manifest.holds(found, self._item, self._home):
+            return None
+        return found
+
+    def _publish(self, held: lease.Lease) -> dict[str, Any]:
+        for left in self._home.glob(f"*{manifest.UNFINISHED}"):
+            left.unlink(missing_ok=True)
+        self._unpublish(held)
+        snapshot, files = self._resolve()
+        note = {"repository": self._item.repository, "revision": self._item.revision}
+        manifest.write(self._home / _RESOLVED, {**note, "sha": snapshot.sha})
+        place = self._take_over(files, held) or self._download(snapshot, files, held)
+        document = manifest.build(self._item, snapshot.sha, files, self._home, place)
+        if not manifest.holds(document, self._item, self._home):
+            raise exits.PreloadError(
+                exits.Exit.VOLUME_UNUSABLE,
+                f"{self._weights}: files changed while they were verified; does something else "
+                "write there?",
+            )
+        held.check()
+        manifest.write(self._home / manifest.NAME, document)
+        self._say("published", sha=snapshot.sha, bytes=document["bytes"], weights=place)
+        return document
+
+    def _unpublish(self, held: lease.Lease) -> None:
+        """Withdraw a manifest that is not true any more, before anything below it is touched."""
+        path = self._home / manifest.NAME
+        if not path.exists():
+            return
+        held.check()
+        found = manifest.read(path)
+        if found is not None and manifest.is_for(found, self._item):
+            manifest.write(
+                self._home / _RESOLVED,
+                {key: found.get(key) for key in ("repository", "revision", "sha")},
+            )
+        path.unlink()
+        manifest.sync_directory(self._home)
+        self._say("unpublished", level="warning")
+
+    def _resolve(self) -> tuple[hub.Snapshot, list[hub.File]]:
+        """The commit and the wanted files of it, small ones first."""
+        note = manifest.read(self._home / _RESOLVED)
+        revision = self._item.revision
+        if note is not None and manifest.is_for(note, self._item) and note.get("sha"):
+            revision = str(note["sha"])
+        try:
+            snapshot = self._source.snapshot(self._item.repository, revision)
+        except exits.PreloadError as failure:
+            if failure.exit_code != exits.Exit.NOT_FOUND or revision == self._item.revision:
+                raise
+            # History was rewritten since the download began.
+            snapshot = self._source.snapshot(self._item.repository, self._item.revision)
+        wanted = selection.select((file.path for file in snapshot.files), self._item.kind)
+        if lack := selection.lacks(wanted, self._item.kind):
+            raise exits.PreloadError(
+                exits.Exit.NOT_FOUND, f"{self._subject} (commit {snapshot.sha}): {lack}."
+            )
+        files = [file for file in snapshot.files if file.path in wanted]
+        self._say("resolved", sha=snapshot.sha, files=len(files), bytes=sum(f.size for f in files))
+        return snapshot, sorted(files, key=lambda file: (file.size, file.path))
+
+    def _take_over(self, files: Sequence[hub.File], held: lease.Lease) -> str | None:
+        """Link `weights` to a directory of 0.9.0 if it verifies; None if it does not.
+
+        Not asked again once a download began. 0.9.0's marker and its client's `.incomplete` files
+        are not looked at, because both have lied: only hashes count.
+        """
+        if self._item.legacy_directory is None:
+            return None
+        if self._weights.is_dir() and not self._weights.is_symlink():
+            return None
+        legacy = self._models / self._item.legacy_directory
+        target = os.path.relpath(legacy, self._home)
+        try:
+            if reason := self._differs(legacy, files, held):
+                self._say("legacy-refused", legacy=str(legacy), reason=reason)
+                return None
+            if not (self._weights.is_symlink() and os.readlink(self._weights) == target):
+                held.check()
+                self._weights.unlink(missing_ok=True)
+                self._weights.symlink_to(target)
+        except OSError as error:
+            self._say("legacy-refused", legacy=str(legacy), reason=str(error))
+            return None
+        self._say("legacy-linked", legacy=str(legacy))
+        return target
+
+    def _differs(
+        self, legacy: pathlib.Path, files: Sequence[hub.File], held: lease.Lease
+    ) -> str | None:
+        """Why a directory is not what the hub describes, or None if it is. Sizes come first."""
+        if not legacy.is_dir():
+            return "no such directory"
+        for file in files:
+            path = legacy / file.path
+            if not path.is_file() or path.stat().st_size != file.size:
+                return f"{file.path} is missing or has another size"
+        # 0.9.0 keyed directories by revision alone: `main` may hold files of two repositories, and
+        # the engine reads whatever weights lie there.
+        there = selection.select(_walk(legacy), self._item.kind)
+        if strange := sorted(there - {file.path for file in files}):
+            return f"{strange[0]} is no file of this commit"
+        for file in files:
+            if not transfer.verified(legacy / file.path, file, held):
+                return f"{file.path} has another {file.algorithm}"
+        return None
+
+    def _download(
+        self, snapshot: hub.Snapshot, files: Sequence[hub.File], held: lease.Lease
+    ) -> str:
+        """Bring every file to `weights` and remove what does not belong there."""
+        if self._weights.is_symlink() or (self._weights.exists() and not self._weights.is_dir()):
+            held.check()
+            self._weights.unlink()
+        self._weights.mkdir(exist_ok=True)
+        self._prune({file.path for file in files}, held)
+        self._require_space(files)
+        progress = _Progress(sum(file.size for file in files), self._configuration, self._say)
+        for file in files:
+            target = self._weights / file.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            transfer.Transfer(self._source, snapshot, file, target, held, progress.arrived).run()
+            progress.verified(file.size)
+            manifest.sync_directory(target.parent)
+        return manifest.WEIGHTS
+
+    def _prune(self, wanted: set[str], held: lease.Lease) -> None:
+        """Remove files of another commit: the engine loads every weights file that it finds."""
+        for path in list(_walk(self._weights)):
+            # .nfs*: names that an NFS client keeps for files that are removed but open.
+            if path not in wanted and not path.rpartition("/")[2].startswith(".nfs"):
+                held.check()
+                (self._weights / path).unlink(missing_ok=True)
+        for path in wanted:
+            if (self._weights / path).is_dir():
+                held.check()
+                shutil.rmtree(self._weights / path)
+
+    def _require_space(self, files: Sequence[hub.File]) -> None:
+        """Fail before hours of downloading if the rest cannot fit.
+
+        Object stores that have no such number report no blocks at all; they are believed to have
+        room.
+        """
+        needed = 0
+        for file in files:
+            try:
+                needed += max(0, file.size - (self._weights / file.path).stat().st_size)
+            except FileNotFoundError:
+                needed += file.size
+        volume = os.statvfs(self._weights)
+        free = volume.f_bavail * volume.f_frsize
+        if volume.f_blocks > 0 and needed > free:
+            raise exits.PreloadError(
+                exits.Exit.DISK_FULL,
+                f"{self._subject}: {needed} bytes are still to be downloaded to {self._weights}, "
+                f"and {free} are free. Enlarge the volume or remove weights that no claim uses.",
+            )
+
+
+class _Progress:
+    """A line in the log now and then."""
+
+    def __init__(self, total: int, configuration: settings.Settings, say: transfer.Say) -> None:
+        self._total = total
+        self._pause = configuration.report_seconds
+        self._say = say
+        self._received = 0
+        self._verified = 0
+        self._next = time.monotonic() + self._pause
+
+    def arrived(self, count: int) -> None:
+        self._received += count
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + self._pause
+            self._say(
+                "progress", received=self._received, verified=self._verified, total=self._total
+            )
+
+    def verified(self, size: int) -> None:
+        self._verified += size

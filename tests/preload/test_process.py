@@ -1,0 +1,301 @@
+"""The program as a process: killed, stopped, suspended, and two at once."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+
+import pytest
+
+from preload import exits, lease, report
+from tests.preload import conftest, hub_server
+
+BASE = conftest.BASE
+SIZES = {path: len(conftest.MODEL[path]) for path in conftest.WANTED}
+TOTAL = sum(SIZES.values())
+
+
+def kills() -> int:
+    return int(os.environ.get("PRELOAD_KILLS", "25"))
+
+
+class Killer:
+    """SIGKILLs a process once the hub has sent so many bytes of content."""
+
+    def __init__(self, server: hub_server.Server) -> None:
+        self._lock = threading.Lock()
+        self._left = 0
+        self.pid = 0
+        server.on_bytes = self._count
+
+    def arm(self, count: int) -> None:
+        with self._lock:
+            self.pid, self._left = 0, count
+
+    def _count(self, sent: int) -> None:
+        with self._lock:
+            self._left -= sent
+            due = self._left <= 0 and self.pid
+        if due:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def sizes_on_disk(home: pathlib.Path) -> dict[str, int]:
+    root = home / "weights"
+    return {path: (root / path).stat().st_size for path in SIZES if (root / path).is_file()}
+
+
+def check_nothing_twice(server: hub_server.Server, since: float, before: Mapping[str, int]) -> None:
+    """Each file's first request starts where the file on disk ended, and a whole one has none.
+
+    Only what was asked since then: an answer to a process that died is recorded late.
+    """
+    digests = {hub_server.sha256(conftest.MODEL[path]): path for path in SIZES}
+    seen: set[str] = set()
+    for request in [request for request in server.requests if request.at >= since]:
+        name = request.path.rpartition("/")[2]
+        path = digests.get(name, name)
+        if request.sent == 0 or path not in SIZES or path in seen:
+            continue
+        seen.add(path)
+        assert request.start == before.get(path, 0), (path, request, before)
+        assert before.get(path, 0) < SIZES[path]
+
+
+def break_something(stage: conftest.Stage, chance: random.Random) -> None:
+    """After a publication: damage it, or start over."""
+    if chance.random() < 0.4:
+        shutil.rmtree(stage.home)
+        return
+    for path in chance.sample(sorted(SIZES), 2):
+        target = stage.home / "weights" / path
+        if chance.random() < 0.5:
+            os.truncate(target, chance.randrange(SIZES[path]))
+        else:
+            target.unlink()
+
+
+def test_kills_at_random_points_leave_no_lie(
+    stage: conftest.Stage, launch: conftest.Launcher
+) -> None:
+    """SIGKILL before random file operations and at random byte counts, fresh and while repairing.
+
+    After each one there is no manifest, or a true one, or the one that the test itself made untrue
+    with nothing yet touched beside it. What lay on disk is not fetched again. A neighbour that was
+    published before stays as it is.
+    """
+    chance = random.Random(20261121)
+    stage.environment["PRELOAD_LEASE_SECONDS"] = "0.12"
+    neighbour = {**BASE, "repository": "org/adapter", "kind": "adapter", "directory": "neighbour"}
+    environment = stage.plan(neighbour, BASE)
+    assert stage.run(neighbour) == 0
+    kept = conftest.files_below(stage.models / "neighbour")
+    killer = Killer(stage.hub)
+    broken: dict[str, bytes] | None = None
+    killed = published = 0
+    while killed < kills():
+        before, since = sizes_on_disk(stage.home), time.monotonic()
+        hooks = {}
+        if chance.random() < 0.6:
+            killer.arm(1 << 60)
+            hooks["die_at"] = chance.randrange(1, 90)
+        else:
+            killer.arm(chance.randrange(1, TOTAL // 2))
+        pid = launch.start(environment, **hooks)
+        killer.pid = pid
+        code = launch.wait(pid)
+        killer.arm(1 << 60)
+        assert code in (0, -signal.SIGKILL), launch.output.read_text()[-3000:]
+        check_nothing_twice(stage.hub, since, before)
+        assert conftest.files_below(stage.models / "neighbour") == kept
+        state = conftest.truth(stage.home)
+        if code == 0:
+            assert state is True
+            published += 1
+            break_something(stage, chance)
+            there = stage.home.exists()
+            broken = tree(stage.home) if there else None
+            continue
+        killed += 1
+        if state is False:
+            assert tree(stage.home) == broken, "something was touched below an untrue manifest"
+    assert published > 0
+    stage.environment["PRELOAD_LEASE_SECONDS"] = "0.3"
+    assert stage.run(neighbour, BASE) == 0
+    assert conftest.truth(stage.home) is True
+    assert set(conftest.files_below(stage.home / "weights")) == conftest.WANTED
+    assert [path.name for path in stage.home.iterdir() if path.suffix == ".tmp"] == []
+
+
+def tree(home: pathlib.Path) -> dict[str, bytes]:
+    """What a manifest speaks of, without the program's own notes."""
+    return {
+        path: content
+        for path, content in conftest.files_below(home).items()
+        if path == "manifest.json" or path.startswith("weights/")
+    }
+
+
+def test_two_at_once_download_once(stage: conftest.Stage, launch: conftest.Launcher) -> None:
+    stage.hub.pause = 0.005
+    environment = stage.plan()
+    pids = [launch.start(environment) for _ in range(3)]
+    assert [launch.wait(pid) for pid in pids] == [0, 0, 0]
+    assert conftest.truth(stage.home) is True
+    assert sum(request.sent for request in stage.hub.downloads()) == TOTAL
+    assert not (stage.home / ".lease").exists()
+
+
+def test_two_at_once_without_any_lock_do_no_harm(
+    stage: conftest.Stage, launch: conftest.Launcher
+) -> None:
+    """On a volume where the lease fails, both write the same bytes to the same places."""
+    stage.hub.pause = 0.002
+    environment = stage.plan()
+    pids = [launch.start(environment, no_lease=True)]
+    wait_for(lambda: len(stage.hub.downloads()) > 3)
+    pids.append(launch.start(environment, no_lease=True))
+    assert [launch.wait(pid) for pid in pids] == [0, 0]
+    assert conftest.truth(stage.home) is True
+    assert sum(request.sent for request in stage.hub.downloads()) > TOTAL  # they did overlap
+
+
+def wait_for(condition: object, seconds: float = 10.0) -> None:
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def test_a_suspended_holder_stops_when_it_wakes(
+    stage: conftest.Stage, launch: conftest.Launcher
+) -> None:
+    stage.hub.pause = 0.01
+    environment = stage.plan()
+    first = launch.start(environment)
+    wait_for(lambda: sum(sizes_on_disk(stage.home).values()) > 200_000)
+    os.kill(first, signal.SIGSTOP)
+    second = launch.start(environment)
+    assert launch.wait(second) == 0
+    inodes = {path.name: path.stat().st_ino for path in (stage.home / "weights").iterdir()}
+    os.kill(first, signal.SIGCONT)
+    assert launch.wait(first) == 0
+    assert conftest.truth(stage.home) is True
+    assert inodes == {path.name: path.stat().st_ino for path in (stage.home / "weights").iterdir()}
+    events = [json.loads(line)["event"] for line in launch.output.read_text().splitlines()]
+    assert "lease-take-over" in events
+    assert "lease-lost" in events
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stops_quickly_when_asked(
+    stage: conftest.Stage, tmp_path: pathlib.Path, number: signal.Signals
+) -> None:
+    """As the container runs it: a real interpreter, the signal in the middle of a shard."""
+    stage.hub.pause = 0.05
+    stage.environment["HF_TOKEN"] = stage.hub.token
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "preload"],
+            cwd=conftest.ROOT,
+            env={**stage.plan(), "PATH": os.environ["PATH"]},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+        wait_for(lambda: sum(sizes_on_disk(stage.home).values()) > 200_000)
+        began = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(10) == 143
+        assert time.monotonic() - began < 1
+    stage.log = output.read_text()
+    assert stage.events()[-1] == "stopped"  # and every line is JSON
+    assert stage.hub.token not in stage.log
+    assert stage.message()["error"] == exits.Exit.STOPPED.reason
+    assert conftest.truth(stage.home) is None
+    assert not (stage.home / ".lease").exists()
+    stage.hub.pause = 0
+    before, since = sizes_on_disk(stage.home), time.monotonic()
+    assert stage.run() == 0
+    check_nothing_twice(stage.hub, since, before)
+
+
+def test_a_signal_while_waiting_for_a_lease(
+    stage: conftest.Stage, launch: conftest.Launcher
+) -> None:
+    stage.home.mkdir()
+    stage.environment["PRELOAD_LEASE_SECONDS"] = "300"
+    with lease.Lease(stage.home / ".lease", 60, report.Log()):
+        pid = launch.start(stage.plan())
+        wait_for(lambda: launch.output.exists() and "lease-wait" in launch.output.read_text())
+        os.kill(pid, signal.SIGTERM)
+        assert launch.wait(pid) == 143
+        assert (stage.home / ".lease").exists()
+
+
+def test_a_lease_of_the_dead_is_taken_over(stage: conftest.Stage) -> None:
+    stage.home.mkdir()
+    (stage.home / ".lease").write_bytes(b"somebody who died\n")
+    began = time.monotonic()
+    assert stage.run() == 0
+    assert time.monotonic() - began >= 0.3
+    assert "lease-take-over" in stage.events()
+
+
+def test_a_lease_that_is_renewed_is_not_taken_over(
+    stage: conftest.Stage, launch: conftest.Launcher
+) -> None:
+    stage.home.mkdir()
+    with lease.Lease(stage.home / ".lease", 0.3, report.Log()):
+        pid = launch.start(stage.plan())
+        time.sleep(1.2)  # four times what a dead one would be granted
+        assert stage.hub.requests == []
+    assert launch.wait(pid) == 0
+
+
+def test_a_lease_that_was_taken_is_noticed_and_left_alone(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / ".lease"
+    with lease.Lease(path, 0.3, report.Log()) as held:
+        held.check()
+        path.write_bytes(b"another\n")
+        with pytest.raises(lease.LostError):
+            held.check()
+        with pytest.raises(lease.LostError):
+            held.alive()
+    assert path.read_bytes() == b"another\n"
+    path.unlink()
+    with lease.Lease(path, 0.3, report.Log()) as held:
+        path.write_bytes(b"another\n")
+        time.sleep(0.2)  # a renewal comes round every 0.05 s
+        with pytest.raises(lease.LostError):
+            held.alive()
+
+
+def test_one_of_many_gets_the_lease(tmp_path: pathlib.Path) -> None:
+    """Eight waiters for a dead one's lease: never two inside at once."""
+    path = tmp_path / ".lease"
+    path.write_bytes(b"dead\n")
+    inside: list[int] = []
+    most: list[int] = []
+
+    def enter(number: int) -> None:
+        with lease.Lease(path, 0.3, report.Log()):
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.02)
+            inside.remove(number)
+
+    threads = [threading.Thread(target=enter, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert most == [1] * 8

@@ -1,0 +1,895 @@
+"""Claims and settings for property tests: plain dicts, as a YAML file gives them.
+
+Everything is built from the models, so a new field is drawn as soon as it exists: values of strings
+come from a pool for their pattern where there is one, objects that pass through
+to Kubernetes from a pool for their field, and rules between fields are kept by mending what was
+drawn. `broken_claims` changes exactly one thing in a valid claim and says where.
+"""
+
+import copy
+import dataclasses
+import functools
+import json
+import re
+import types
+import typing
+import zlib
+from collections import abc
+
+from hypothesis import strategies as st
+
+from function.api import base, claim, schema
+from function.api import settings as site
+from function.engine import flags
+
+Json: typing.TypeAlias = dict[str, typing.Any]
+Strategy: typing.TypeAlias = st.SearchStrategy[typing.Any]
+_T = typing.TypeVar("_T")
+
+# How many entries a drawn list or map has at most; the longest ones are in `invalid_claims`.
+_MOST = 3
+
+# Values of strings by their pattern. Each is tried against the longest length of its field.
+_STRINGS: dict[str | None, tuple[str, ...]] = {
+    None: ("x", "apps/llm/token", "ünïcödé ✓", "a b\tc", "0", "{}"),
+    base.DNS_LABEL: ("a", "gpu-l4", "h200-141", "0", "llm", "a" * 63, "x--y"),
+    base.DNS_SUBDOMAIN: ("hf-token", "a", "models.example.com", "0.0", "b" * 253),
+    base.LABEL_VALUE: ("", "true", "ai-platform", "Team_A.1", "v" * 63),
+    base.LABEL_KEY: ("team", "example.com/cost-center", "A_b.c", "a/" + "k" * 63, "n" * 63),
+    base.QUANTITY: ("1", "16Gi", "500m", "1.5", "24Gi", "0"),
+    base.DURATION: ("30s", "1h", "1h30m", "500ms", "15m"),
+    base.DECIMAL: ("0.7", "1", "22.4", "0.0001", "999999.9999"),
+    claim.NAME: ("a", "qwen", "xplane-qwen-coder", "q" * 53, "q" * 54, "a-0"),
+    claim.REPOSITORY: (
+        "Qwen/Qwen3-8B",
+        "gpt2",
+        "meta-llama/Llama-Guard-3-1B",
+        "Qwen/Qwen2.5-Coder-7B-Instruct",
+        "o" * 96 + "/" + "m" * 96,
+    ),
+    claim.REVISION: (
+        "main",
+        "c03e6d358207e414f1eca0bb1891e29f1db0e242",
+        "refs/pr/7",
+        "v1.0",
+        "r" * 64,
+    ),
+    claim.RELATIVE_PATH: ("models/qwen", "a", "teams/a/Qwen_3-8B.v1", "p" * 255),
+    claim.ABSOLUTE_PATH: ("/templates/chat.jinja", "/a", "/opt/x_y/z-1.jinja"),
+    claim.WORD: ("hermes", "qwen3_coder", "sql-dpo", "Llama3.1", "w" * 63),
+    claim.IMAGE: (
+        "vllm/vllm-openai:v0.25.1",
+        "registry.example.com:5000/vllm/vllm-openai:0.26.0-cu130",
+        "ghcr.io/example/vllm:v0.25.1.post1",
+    ),
+    claim.ENGINE_VERSION: ("0.25.1", "v0.26.0", "0.25.1.post1", "1.0.0-rc1"),
+    claim.ENGINE_ARGUMENT: (
+        "--enable-log-requests",
+        "--seed=1",
+        "--tensor-parallel-size=2",
+        "--kv-cache-dtype=fp8",
+        "--max-num-batched-tokens=8192",
+        '--override-generation-config={"temperature": 0.2}',
+        "--rope-scaling.factor=4.0",
+        "--reasoning-parser=qwen3",
+        "--chat-template=/templates/chat.jinja",
+        "--dtype=bfloat16",
+        "--runner=generate",
+        "--shutdown_timeout=60",
+        "--Enforce-Eager",
+        "--no-enable-chunked-prefill",
+        "--trust-remote-code",
+        "--limit-mm-per-prompt=" + "1" * 234,
+    ),
+    r"^[-._A-Za-z0-9]+$": ("token", "HF_TOKEN", "a.b-c_d"),
+    r"^0\.[0-9]{1,4}$": ("0.1", "0.9", "0.92", "0.98", "0.1234"),
+    r"^(0\.[0-9]{1,4}|1(\.0{1,4})?)$": ("0.05", "1", "1.0", "0.0001", "0.95"),
+    r"^[A-Za-z_][A-Za-z0-9_]*$": ("HF_HOME", "_a", "VLLM_USE_V1", "x9"),
+    r"^https?://[!-~]+$": (
+        "http://prometheus.monitoring.svc:9090",
+        "https://hub.example.com/mirror",
+        "http://vm:8428",
+    ),
+    r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$": ("*", "llm", "apps", "team-a"),
+    r"^sha256:[a-f0-9]{64}$": ("sha256:" + "0a" * 32,),
+    r"^[A-Z]{3}$": ("USD", "EUR"),
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": ("2026-08-01",),
+    r"^[0-9a-fA-F.:]+/[0-9]{1,3}$": ("10.0.0.0/8", "fd00::/8", "192.168.7.1/32"),
+}
+
+_TOLERATIONS: tuple[Json, ...] = (
+    {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+    {"key": "team", "operator": "Equal", "value": "ai", "effect": "NoExecute"},
+    {"operator": "Exists"},
+)
+_CILIUM_PEER: Json = {
+    "endpoints": {"matchLabels": {"k8s:io.kubernetes.pod.namespace": "apps", "app": "webui"}},
+}
+_PORTS: list[Json] = [{"ports": [{"port": "8000", "protocol": "TCP"}]}]
+_VOLUMES: tuple[tuple[Json, Json], ...] = (
+    (
+        {"name": "templates", "configMap": {"name": "chat-templates"}},
+        {"name": "templates", "mountPath": "/templates", "readOnly": True},
+    ),
+    (
+        {"name": "scratch", "emptyDir": {"sizeLimit": "10Gi"}},
+        {"name": "scratch", "mountPath": "/scratch", "subPath": "a"},
+    ),
+)
+
+# Objects that pass through, by the model and the field that holds them (of a list: its items).
+_RAW: dict[tuple[str, str], tuple[Json, ...]] = {
+    ("Spec", "security_context"): (
+        {"readOnlyRootFilesystem": True},
+        {"runAsUser": 2000, "runAsNonRoot": True},
+        {"seccompProfile": {"type": "RuntimeDefault"}},
+        {},
+    ),
+    ("Spec", "patches"): (
+        {"metadata": {"annotations": {"example.com/owner": "team-a"}}},
+        {"metadata": {"labels": {"example.com/tier": None}}},
+    ),
+    ("NetworkPolicies", "ingress"): (
+        {"fromEndpoints": [_CILIUM_PEER["endpoints"]], "toPorts": _PORTS},
+        {},
+    ),
+    ("NetworkPolicies", "egress"): (
+        {"toFQDNs": [{"matchName": "example.com"}], "toPorts": _PORTS},
+        {"toEntities": ["world"]},
+    ),
+    ("AlertingRules", "groups"): (
+        {
+            "name": "own",
+            "rules": [
+                {
+                    "alert": "Slow",
+                    "expr": "vector(1) > 0",
+                    "for": "5m",
+                    "labels": {"severity": "warning"},
+                }
+            ],
+        },
+    ),
+    ("EnvVar", "value_from"): (
+        {"secretKeyRef": {"name": "hf-token", "key": "token"}},
+        {"fieldRef": {"fieldPath": "metadata.name"}},
+    ),
+    ("PodTemplate", "tolerations"): _TOLERATIONS,
+    ("GpuClass", "tolerations"): _TOLERATIONS,
+    ("Preload", "tolerations"): _TOLERATIONS,
+    ("PodTemplate", "affinity"): (
+        {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [
+                        {"matchExpressions": [{"key": "gpu", "operator": "In", "values": ["l4"]}]}
+                    ]
+                }
+            }
+        },
+        {},
+    ),
+    ("PodTemplate", "topology_spread_constraints"): (
+        {
+            "maxSkew": 1,
+            "topologyKey": "topology.kubernetes.io/zone",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": {"app.kubernetes.io/component": "inference"}},
+        },
+    ),
+    ("PodTemplate", "volumes"): tuple(volume for volume, _ in _VOLUMES),
+    ("PodTemplate", "volume_mounts"): tuple(mount for _, mount in _VOLUMES),
+    ("Scaling", "authentication_ref"): (
+        {"name": "prometheus"},
+        {"name": "prometheus", "kind": "ClusterTriggerAuthentication"},
+    ),
+}
+
+# Kubernetes refuses requests above limits, also where one of them is the function's default.
+_CLAIM_RESOURCES: dict[str, Json] = {
+    "requests": {"cpu": ("500m", 1, "2"), "memory": ("8Gi", "16Gi"), "ephemeral-storage": ("1Gi",)},
+    "limits": {"cpu": (2, "8"), "memory": ("32Gi", "64Gi"), "ephemeral-storage": ("5Gi",)},
+}
+_SITE_RESOURCES: dict[str, Json] = {
+    "requests": {"cpu": ("100m", "1"), "memory": ("256Mi", "1Gi")},
+    "limits": {"cpu": (2, "4"), "memory": ("2Gi", "8Gi")},
+}
+
+# Values that a person would choose; whatever a bound admits is in the pools of strings.
+_FIELDS: dict[tuple[str, str], Strategy] = {
+    ("Spec", "patches"): st.dictionaries(
+        st.sampled_from(("deployment", "service", "scaledobject")),
+        st.sampled_from(_RAW["Spec", "patches"]),
+        max_size=2,
+    ),
+    ("Canary", "weight_percent"): st.integers(1, 24),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Broken:
+    """A claim with one mistake.
+
+    Attributes:
+        claim: The claim.
+        path: Where the mistake is, as the function reports it.
+        what: The mistake in words, for the output of a failing test.
+    """
+
+    claim: Json
+    path: str
+    what: str
+
+
+def claims(*, hatches: bool = True) -> st.SearchStrategy[Json]:
+    """Returns valid claims.
+
+    Args:
+        hatches: Whether they use what settings have to permit: volumes, patches, an image of the
+            engine, --trust-remote-code and a security context.
+    """
+    return _claims() if hatches else _claims().map(_without_hatches)
+
+
+def broken_claims() -> st.SearchStrategy[Broken]:
+    """Returns claims with one mistake in a value, or with one broken rule."""
+    return st.one_of(_mutated(), _rule_broken())
+
+
+def settings() -> st.SearchStrategy[Json]:
+    """Returns valid settings, as they stand under the key of an EnvironmentConfig."""
+    return _object(site.Settings)
+
+
+def names() -> st.SearchStrategy[str]:
+    """Returns valid names of claims."""
+    inner = st.text("az09-", max_size=claim.LONGEST_NAME - 2)
+    return st.one_of(st.sampled_from(_STRINGS[claim.NAME]), inner.map(lambda text: f"q{text}0"))
+
+
+@st.composite
+def _claims(draw: st.DrawFn) -> Json:
+    metadata: Json = {"name": draw(names())}
+    if namespace := draw(st.sampled_from(("", "llm", "team-a", "n" * 63))):
+        metadata["namespace"] = namespace
+    spec = draw(_object(claim.Spec))
+    gateway = spec.get("gateway", {})
+    if gateway.get("endpointPicker", {}).get("enabled"):
+        metadata["name"] = metadata["name"][: claim.LONGEST_NAME_WITH_PICKER].rstrip("-")
+    return {
+        "apiVersion": f"{claim.GROUP}/{claim.VERSION}",
+        "kind": claim.KIND,
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+def _without_hatches(value: Json) -> Json:
+    spec = value["spec"]
+    spec.pop("patches", None)
+    spec.pop("securityContext", None)
+    spec.get("engine", {}).pop("image", None)
+    for field in ("volumes", "volumeMounts"):
+        spec.get("podTemplate", {}).pop(field, None)
+    if "engineArgs" in spec:
+        spec["engineArgs"] = [a for a in spec["engineArgs"] if a != "--trust-remote-code"]
+    return value
+
+
+# Values by their type.
+
+
+@functools.cache
+def _object(model: type[base.Model]) -> st.SearchStrategy[Json]:
+    """Returns objects of a model: its required fields, and a draw of the others."""
+    every = {n: f for n, f in model.model_fields.items() if n not in ("crossplane", "metadata")}
+    values = {str(f.alias): _field(model, n, f.annotation, f.metadata) for n, f in every.items()}
+    required = [str(f.alias) for f in every.values() if f.is_required()]
+    optional = [alias for alias in values if alias not in required]
+    # Objects that hold objects get a half or a quarter of their fields, leaves a half.
+    sparse = any(_is_object(f.annotation) for f in every.values())
+    return _drawn(model, values, required, optional, sparse)
+
+
+@st.composite
+def _drawn(
+    draw: st.DrawFn,
+    model: type[base.Model],
+    values: dict[str, Strategy],
+    required: list[str],
+    optional: list[str],
+    sparse: bool,
+) -> Json:
+    # One bit for each optional field: a single draw, and less is fewer fields. As an integer it
+    # would be small most of the time, and the last fields would hardly ever be drawn.
+    size = len(optional) // 8 + 1
+    every = st.binary(min_size=size, max_size=size)
+    mask = int.from_bytes(draw(every))
+    if sparse and draw(st.booleans()):
+        mask &= int.from_bytes(draw(every))
+    chosen = [alias for bit, alias in enumerate(optional) if mask >> bit & 1]
+    found = {alias: copy.deepcopy(draw(values[alias])) for alias in (*required, *chosen)}
+    if mend := _MEND.get(model):
+        mend(found)
+    return found
+
+
+def _is_object(annotation: typing.Any) -> bool:
+    annotation, _ = schema.unwrap(annotation)
+    return isinstance(annotation, type) and issubclass(annotation, base.Model)
+
+
+def _field(
+    model: type[base.Model], name: str, annotation: typing.Any, metadata: abc.Iterable[typing.Any]
+) -> Strategy:
+    if (model.__name__, name) in _FIELDS:
+        return _FIELDS[model.__name__, name]
+    if name in ("requests", "limits") and not _is_object(annotation):
+        pools = _SITE_RESOURCES if model.__module__ == site.__name__ else _CLAIM_RESOURCES
+        optional = {key: st.sampled_from(pool) for key, pool in pools[name].items()}
+        return st.fixed_dictionaries({}, optional=optional)
+    return _value(annotation, metadata, _RAW.get((model.__name__, name)))
+
+
+def _value(
+    annotation: typing.Any,
+    metadata: abc.Iterable[typing.Any] = (),
+    raw: tuple[Json, ...] | None = None,
+) -> Strategy:
+    """Returns values of a type within its constraints."""
+    annotation, metadata = schema.unwrap(annotation, metadata)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if _is_object(annotation):
+        return _object(annotation)
+    if annotation is bool:
+        return st.booleans()
+    if origin is typing.Literal:
+        return st.sampled_from(arguments)
+    limits = schema.Constraints.read(metadata)
+    if annotation is int:
+        return st.integers(limits.minimum, limits.maximum)
+    if annotation is str:
+        return _string(limits)
+    if origin is list:
+        most = min(limits.longest or _MOST, _MOST)
+        return st.lists(_value(arguments[0], (), raw), max_size=most)
+    if origin is dict and arguments[1] is typing.Any:
+        return st.sampled_from(raw or ())
+    if origin is dict:
+        least = limits.shortest or 0
+        return st.dictionaries(
+            _value(arguments[0]), _value(arguments[1]), min_size=least, max_size=_MOST
+        )
+    raise AssertionError(f"no strategy for {annotation!r}")
+
+
+def _pool(limits: schema.Constraints) -> list[str]:
+    """Returns the strings of a pattern that fit, and that keep the rules of the string itself."""
+    fit = [s for s in _STRINGS.get(limits.pattern, ()) if len(s) <= (limits.longest or 0)]
+    return [s for s in fit if all(rule.holds(s) for rule in limits.rules)]
+
+
+def _string(limits: schema.Constraints) -> Strategy:
+    if pool := _pool(limits):
+        return st.sampled_from(pool)
+    ascii_only = st.characters(codec="ascii")
+    any_fit = st.from_regex(_python(limits.pattern or ""), fullmatch=True, alphabet=ascii_only)
+    longest = limits.longest or 0
+    return any_fit.filter(lambda s: len(s) <= longest and all(r.holds(s) for r in limits.rules))
+
+
+def _python(pattern: str) -> re.Pattern[str]:
+    """Returns a pattern whose `$` is the end of the string, as it is to pydantic and in RE2."""
+    return re.compile(pattern.replace("$", r"\Z"))
+
+
+# Rules between fields, kept by mending a drawn object.
+
+
+def _mend_model(model: Json) -> None:
+    if model.get("source") == "pvc":
+        model.setdefault("path", "models/qwen")
+        if model.get("preload", {}).get("enabled"):
+            del model["preload"]["enabled"]
+    else:
+        model.pop("path", None)
+        model.setdefault("repository", "Qwen/Qwen3-8B")
+    if model.get("runner") == "pooling":
+        for field in ("toolCallParser", "reasoningParser", "chatTemplate"):
+            model.pop(field, None)
+
+
+def _mend_scaling(scaling: Json) -> None:
+    least, most = scaling.get("minReplicas", 1), scaling.get("maxReplicas")
+    if most is not None and least > most:
+        scaling["minReplicas"], scaling["maxReplicas"] = most, least
+    triggers = scaling.get("triggers", {})
+    for old, new in (
+        ("runningRatioThreshold", "running"),
+        ("cacheUtilizationThreshold", "kvCache"),
+        ("queueLengthThreshold", "queue"),
+    ):
+        if "target" in triggers.get(new, {}):
+            scaling.pop(old, None)
+
+
+def _mend_gateway(gateway: Json) -> None:
+    if gateway.get("endpointPicker", {}).get("enabled"):
+        gateway["enabled"] = True
+        gateway.pop("canaries", None)
+    if gateway.get("canaries"):
+        gateway["enabled"] = True
+        gateway["canaries"] = _distinct(gateway["canaries"], "adapter")
+
+
+def _mend_route(route: Json) -> None:
+    if route.get("enabled"):
+        route.setdefault("hostname", "llm")
+
+
+def _mend_env(variable: Json) -> None:
+    if "value" in variable:
+        variable.pop("valueFrom", None)
+
+
+def _mend_pod(pod: Json) -> None:
+    if "env" in pod:
+        pod["env"] = _distinct(pod["env"], "name")
+    for field, key in (("volumes", "name"), ("volumeMounts", "mountPath")):
+        if field in pod:
+            pod[field] = _distinct(pod[field], key)
+    if "volumeMounts" in pod:
+        volumes = [volume["name"] for volume in pod.get("volumes", ())]
+        pod["volumeMounts"] = [m for m in pod["volumeMounts"] if m["name"] in volumes]
+
+
+def _mend_spec(spec: Json) -> None:
+    for field in ("loraAdapters", "externalSecrets"):
+        if field in spec:
+            spec[field] = _distinct(spec[field], "name")
+    if "envFromSecrets" in spec:
+        spec["envFromSecrets"] = list(dict.fromkeys(spec["envFromSecrets"]))
+    gateway, adapters = spec.get("gateway", {}), spec.get("loraAdapters", [])
+    if "canaries" in gateway:
+        # Canaries name adapters in order; those beyond the last adapter go.
+        gateway["canaries"] = [
+            canary | {"adapter": adapter["name"]}
+            for canary, adapter in zip(gateway["canaries"], adapters, strict=False)
+        ]
+    if "engineArgs" in spec:
+        taken = {
+            flag for flag, (part, field) in _REPLACED.items() if field in spec.get(part or "", spec)
+        }
+        spec["engineArgs"] = [a for a in spec["engineArgs"] if flags.normal(a) not in taken]
+
+
+def _mend_gpu_classes(gpu: Json) -> None:
+    classes = gpu.get("classes")
+    if classes is None:
+        gpu.pop("defaultClass", None)
+    else:
+        gpu["defaultClass"] = next(iter(classes))
+
+
+def _distinct(entries: list[Json], key: str) -> list[Json]:
+    return list({entry[key]: entry for entry in entries}.values())
+
+
+# Flags that a field replaces: the object in the spec that has the field, and the field.
+_REPLACED: dict[str, tuple[str | None, str]] = {
+    "kv-cache-dtype": ("model", "kvCacheDtype"),
+    "reasoning-parser": ("model", "reasoningParser"),
+    "chat-template": ("model", "chatTemplate"),
+    "dtype": ("model", "dtype"),
+    "runner": ("model", "runner"),
+    "shutdown-timeout": (None, "drainSeconds"),
+}
+
+_MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
+    claim.ModelSpec: _mend_model,
+    claim.Scaling: _mend_scaling,
+    claim.Gateway: _mend_gateway,
+    claim.Route: _mend_route,
+    claim.EnvVar: _mend_env,
+    claim.PodTemplate: _mend_pod,
+    claim.Spec: _mend_spec,
+    site.Gpu: _mend_gpu_classes,
+}
+
+
+# One mistake.
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """A value in a claim, and what is known of it.
+
+    Attributes:
+        parent: The object or list that holds the value.
+        key: Where in it.
+        path: The path of the value.
+        annotation: The value's type.
+        limits: The value's constraints.
+    """
+
+    parent: typing.Any
+    key: str | int
+    path: str
+    annotation: typing.Any
+    limits: schema.Constraints
+
+    @property
+    def value(self) -> typing.Any:
+        return self.parent[self.key]
+
+
+@st.composite
+def _mutated(draw: st.DrawFn) -> Broken:
+    drawn = draw(_claims())
+    place = _pick(draw, drawn, list(_places(drawn, "spec", "spec", claim.Spec)))
+    what, path, value = _pick(draw, drawn, list(_changes(place)))
+    place.parent[place.key] = value
+    return Broken(drawn, path, what)
+
+
+def _pick(draw: st.DrawFn, drawn: Json, options: abc.Sequence[_T]) -> _T:
+    """Returns one of many, which depends on the claim as well.
+
+    What is drawn last is drawn as zero or repeated most of the time, so that by itself it would
+    come to the same few mistakes.
+    """
+    salt = zlib.crc32(json.dumps(drawn).encode())
+    return options[(draw(st.integers(0, 2**16 - 1)) + salt) % len(options)]
+
+
+def _places(
+    parent: typing.Any,
+    key: str | int,
+    path: str,
+    annotation: typing.Any,
+    metadata: abc.Iterable[typing.Any] = (),
+) -> abc.Iterator[_Place]:
+    """Yields a value and all that are in it."""
+    annotation, metadata = schema.unwrap(annotation, metadata)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    yield _Place(parent, key, path, annotation, schema.Constraints.read(metadata))
+    value = parent[key]
+    if _is_object(annotation):
+        fields = {str(f.alias): f for f in annotation.model_fields.values()}
+        for name in value:
+            field = fields[name]
+            yield from _places(value, name, f"{path}.{name}", field.annotation, field.metadata)
+    elif origin is list:
+        for index in range(len(value)):
+            yield from _places(value, index, f"{path}[{index}]", arguments[0])
+    elif origin is dict and arguments[1] is not typing.Any:
+        for name in value:
+            yield from _places(value, name, f"{path}.{name}", arguments[1])
+
+
+def _changes(place: _Place) -> abc.Iterator[tuple[str, str, typing.Any]]:
+    """Yields mistakes for a value: words, the path at which it is reported, and the wrong value."""
+    annotation, limits = place.annotation, place.limits
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if _is_object(annotation):
+        yield from _object_changes(place)
+    elif annotation is bool:
+        yield from _at(place, "not a boolean", "true", 1, [], {})
+    elif annotation is int:
+        yield from _at(place, "not an integer", "1", 1.5, True, [1], {})
+        yield from _at(place, "out of range", *_beyond(limits))
+    elif annotation is str:
+        yield from _at(place, "not a string", 7, 0.5, True, ["x"], {"x": "y"})
+        yield from _at(place, "not such a string", *_misfits(limits))
+    elif origin is typing.Literal:
+        yield from _at(place, "not one of them", f"{arguments[0]}x", "", 7, True, [])
+    elif origin in (typing.Union, types.UnionType):
+        yield from _at(place, "not a quantity", True, -1, "abc", "", 1.5, [], "1 Gi", 2**31)
+    elif origin is list:
+        yield from _at(place, "not a list", {}, "x", 1, [None])
+        filler = (place.value or [{}])[0]
+        yield from _at(place, "too many items", [filler] * ((limits.longest or 0) + 1))
+    elif arguments[1] is typing.Any:
+        yield from _at(place, "not an object", "x", 1, [], True)
+    else:
+        yield from _map_changes(place)
+
+
+def _at(place: _Place, what: str, *values: typing.Any) -> abc.Iterator[tuple[str, str, typing.Any]]:
+    for value in values:
+        yield f"{what}: {value!r:.60}", place.path, value
+
+
+def _beyond(limits: schema.Constraints) -> abc.Iterator[int]:
+    if limits.minimum is not None:
+        yield limits.minimum - 1
+    if limits.maximum is not None:
+        yield limits.maximum + 1
+
+
+def _misfits(limits: schema.Constraints) -> abc.Iterator[str]:
+    """Yields strings that the length or the pattern refuses."""
+    longest = limits.longest or 0
+    yield "a" * (longest + 1)
+    if limits.shortest:
+        yield ""
+    if limits.pattern is not None:
+        pattern = _python(limits.pattern)
+        fit = next(iter(_pool(limits)), "a")
+        candidates = (f"{fit}\n", f"\n{fit}", f" {fit}", f"{fit} ", f"{fit}é", "-", "a b", "\x00")
+        yield from (s for s in candidates if len(s) <= longest and not pattern.search(s))
+
+
+def _object_changes(place: _Place) -> abc.Iterator[tuple[str, str, typing.Any]]:
+    model, value = place.annotation, place.value
+    yield from _at(place, "not an object", "x", 1, [], True)
+    yield "unknown field", f"{place.path}.unknown", value | {"unknown": 1}
+    # The Python name of a field is not one of its names.
+    for name, field in model.model_fields.items():
+        alias = str(field.alias)
+        if name != alias:
+            yield "snake case", f"{place.path}.{name}", value | {name: value.get(alias, 1)}
+        if field.is_required():
+            rest = {key: inner for key, inner in value.items() if key != alias}
+            yield "missing", f"{place.path}.{alias}", rest
+            yield "null", f"{place.path}.{alias}", rest | {alias: None}
+
+
+def _map_changes(place: _Place) -> abc.Iterator[tuple[str, str, typing.Any]]:
+    key_type, value_type = typing.get_args(place.annotation)
+    keys = schema.Constraints.read(schema.unwrap(key_type)[1])
+    inner = next(iter(place.value.values()), {} if schema.unwrap(value_type)[0] is not str else "x")
+    raw = typing.get_args(value_type)[1:] == (typing.Any,)
+    inner = inner if raw or not isinstance(inner, dict) else "1"
+    yield from _at(place, "not a map", "x", 1, [], True)
+    for key in _misfits(keys):
+        yield f"bad key {key!r:.60}", place.path, place.value | {key: inner}
+    most = (place.limits.longest or 0) + 1
+    yield "too many keys", place.path, {f"k{index}": inner for index in range(most)}
+
+
+@st.composite
+def _rule_broken(draw: st.DrawFn) -> Broken:
+    drawn = draw(_claims())
+    what = _pick(draw, drawn, sorted(_BREAK))
+    path = _BREAK[what](drawn, draw)
+    return Broken(drawn, path, what)
+
+
+_Break: typing.TypeAlias = abc.Callable[[Json, st.DrawFn], str]
+_BREAK: dict[str, _Break] = {}
+
+
+def _breaks(function: _Break) -> _Break:
+    _BREAK[function.__name__.strip("_").replace("_", " ")] = function
+    return function
+
+
+@_breaks
+def _managed_flag(claim_: Json, draw: st.DrawFn) -> str:
+    flag = draw(st.sampled_from(flags.MANAGED))
+    spell = draw(
+        st.sampled_from(
+            (
+                lambda f: f"--{f}",
+                lambda f: f"--{f}=1",
+                lambda f: f"--{f.upper()}=x",
+                lambda f: f"--{f.replace('-', '_')}=1",
+                lambda f: f"--{f}.key=1",
+                lambda f: f"--{f[:-1]}",
+                lambda f: f"--{f[:2]}=é",
+                lambda f: f"--no-{f}",
+                lambda f: f"--No_{f}",
+                lambda f: f"--{f.replace('enable-', 'disable-')}",
+            )
+        )
+    )
+    arguments = claim_["spec"].setdefault("engineArgs", [])
+    arguments.append(spell(flag))
+    return f"spec.engineArgs[{len(arguments) - 1}]"
+
+
+@_breaks
+def _flag_and_field(claim_: Json, draw: st.DrawFn) -> str:
+    flag = draw(st.sampled_from(sorted(_REPLACED)))
+    part, field = _REPLACED[flag]
+    known = {"drainSeconds": 30, "chatTemplate": "/a", "runner": "generate"}
+    claim_["spec"].get(part or "", claim_["spec"]).setdefault(field, known.get(field, "auto"))
+    if field in ("chatTemplate", "reasoningParser"):
+        claim_["spec"]["model"].pop("runner", None)
+    argument = draw(st.sampled_from((f"--{flag}=x", f"--{flag.replace('-', '_').upper()}=x")))
+    claim_["spec"].setdefault("engineArgs", []).append(argument)
+    return "spec"
+
+
+@_breaks
+def _least_above_most(claim_: Json, draw: st.DrawFn) -> str:
+    most = draw(st.integers(1, 999))
+    scaling = claim_["spec"].setdefault("scaling", {})
+    scaling |= {"maxReplicas": most, "minReplicas": draw(st.integers(most + 1, 1000))}
+    return "spec.scaling"
+
+
+@_breaks
+def _two_spellings(claim_: Json, draw: st.DrawFn) -> str:
+    old, new, value = draw(
+        st.sampled_from(
+            (
+                ("runningRatioThreshold", "running", "0.7"),
+                ("cacheUtilizationThreshold", "kvCache", "0.6"),
+                ("queueLengthThreshold", "queue", 8),
+            )
+        )
+    )
+    scaling = claim_["spec"].setdefault("scaling", {})
+    scaling[old] = value
+    scaling.setdefault("triggers", {})[new] = {"target": "5"}
+    return "spec.scaling"
+
+
+@_breaks
+def _zero(claim_: Json, draw: st.DrawFn) -> str:
+    path = draw(
+        st.sampled_from(
+            (
+                "scaling.runningRatioThreshold",
+                "scaling.cacheUtilizationThreshold",
+                "scaling.triggers.running.target",
+                "scaling.triggers.kvCache.target",
+                "scaling.triggers.queue.target",
+                "observability.alerts.errorRatio",
+                "observability.alerts.kvCacheUsage",
+                "observability.alerts.timeToFirstTokenSeconds",
+                "observability.alerts.preemptionsPerMinute",
+                "gpu.memoryUtilization",
+            )
+        )
+    )
+    node = claim_["spec"]
+    *parents, last = path.split(".")
+    for parent in parents:
+        node = node.setdefault(parent, {})
+    node[last] = "0.0"
+    return f"spec.{path}"
+
+
+@_breaks
+def _canary_of_nothing(claim_: Json, draw: st.DrawFn) -> str:
+    canaries = [{"adapter": "nobody", "weightPercent": draw(st.integers(1, 99))}]
+    claim_["spec"]["gateway"] = {"enabled": True, "canaries": canaries}
+    return "spec"
+
+
+@_breaks
+def _bad_canaries(claim_: Json, draw: st.DrawFn) -> str:
+    weight = draw(st.integers(50, 99))
+    spec = claim_["spec"]
+    spec["loraAdapters"] = [{"name": name, "repository": "a/b"} for name in ("a", "b")]
+    canaries = [{"adapter": name, "weightPercent": weight} for name in ("a", "b")]
+    spec["gateway"] = draw(
+        st.sampled_from(
+            (
+                {"enabled": True, "canaries": canaries},
+                {"enabled": True, "canaries": [canaries[0] | {"weightPercent": 1}] * 2},
+                {"enabled": False, "canaries": canaries[:1]},
+                {"canaries": canaries[:1]},
+                {
+                    "enabled": True,
+                    "canaries": canaries[:1],
+                    "endpointPicker": {"enabled": True},
+                },
+            )
+        )
+    )
+    return "spec.gateway"
+
+
+@_breaks
+def _picker_alone(claim_: Json, draw: st.DrawFn) -> str:
+    gateway: Json = {"endpointPicker": {"enabled": True}}
+    if draw(st.booleans()):
+        gateway["enabled"] = False
+    claim_["spec"]["gateway"] = gateway
+    return "spec.gateway"
+
+
+@_breaks
+def _same_name_twice(claim_: Json, draw: st.DrawFn) -> str:
+    spec = claim_["spec"]
+    field = draw(st.sampled_from(("loraAdapters", "externalSecrets", "podTemplate.env")))
+    entry = {
+        "loraAdapters": {"name": "a", "repository": "a/b"},
+        "externalSecrets": {"name": "a", "remoteRef": "x"},
+        "podTemplate.env": {"name": "a"},
+    }[field]
+    holder = spec.setdefault("podTemplate", {}) if "." in field else spec
+    holder[field.split(".")[-1]] = [entry, dict(entry)]
+    spec.get("gateway", {}).pop("canaries", None)
+    return f"spec.{field}"
+
+
+@_breaks
+def _source_and_path(claim_: Json, draw: st.DrawFn) -> str:
+    claim_["spec"]["model"] = draw(
+        st.sampled_from(
+            (
+                {},
+                {"source": "pvc"},
+                {"source": "pvc", "repository": "a/b"},
+                {"source": "huggingface", "path": "a"},
+                {"repository": "a/b", "path": "a"},
+                {"source": "pvc", "path": "a", "preload": {"enabled": True}},
+                {"repository": "a/b", "runner": "pooling", "toolCallParser": "hermes"},
+                {"repository": "a/b", "runner": "pooling", "reasoningParser": "qwen3"},
+                {"repository": "a/b", "runner": "pooling", "chatTemplate": "/a"},
+            )
+        )
+    )
+    return "spec.model"
+
+
+@_breaks
+def _route_without_a_host(claim_: Json, draw: st.DrawFn) -> str:
+    claim_["spec"]["route"] = {"enabled": True}
+    return "spec.route"
+
+
+@_breaks
+def _image_without_a_version(claim_: Json, draw: st.DrawFn) -> str:
+    image = draw(
+        st.sampled_from(
+            (
+                "vllm/vllm-openai",
+                "vllm:latest",
+                "r:5000/vllm",
+                "v:v1.0",
+                "v:v1.0.0@sha256:" + "a" * 64,
+            )
+        )
+    )
+    claim_["spec"]["engine"] = {"image": image}
+    return "spec.engine"
+
+
+@_breaks
+def _dots_in_a_name(claim_: Json, draw: st.DrawFn) -> str:
+    field, value = draw(
+        st.sampled_from(
+            (
+                ("repository", "a/b..c"),
+                ("repository", "a--b/c"),
+                ("revision", "a..b"),
+            )
+        )
+    )
+    claim_["spec"]["model"][field] = value
+    return f"spec.model.{field}"
+
+
+@_breaks
+def _value_and_source(claim_: Json, draw: st.DrawFn) -> str:
+    variable = {"name": "A", "value": "", "valueFrom": {}}
+    claim_["spec"].setdefault("podTemplate", {})["env"] = [variable]
+    return "spec.podTemplate.env[0]"
+
+
+@_breaks
+def _selecting_label(claim_: Json, draw: st.DrawFn) -> str:
+    key = draw(st.sampled_from(sorted(claim.SELECTING_LABELS)))
+    claim_["spec"].setdefault("podTemplate", {}).setdefault("labels", {})[key] = "x"
+    return "spec.podTemplate"
+
+
+@_breaks
+def _bad_name(claim_: Json, draw: st.DrawFn) -> str:
+    claim_["metadata"]["name"] = draw(
+        st.sampled_from(("0a", "a.b", "A", "a-", "-a", "a_b", "q" * 55, "", "q\n"))
+    )
+    return "metadata.name"
+
+
+@_breaks
+def _long_name_with_a_picker(claim_: Json, draw: st.DrawFn) -> str:
+    claim_["metadata"]["name"] = "q" * claim.LONGEST_NAME
+    claim_["spec"]["gateway"] = {"enabled": True, "endpointPicker": {"enabled": True}}
+    return ""
