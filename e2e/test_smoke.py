@@ -185,6 +185,17 @@ def test_crossplane_has_the_rights_of_its_chart(control_plane: plane.ControlPlan
     assert not control_plane.crossplane.may("create", "batch", "jobs", "default")
 
 
+def test_crossplane_resolves_what_it_is_told(control_plane: plane.ControlPlane) -> None:
+    """Core sees names that nobody else on the machine does."""
+    hosts = pathlib.Path("/etc/hosts")
+    control_plane.crossplane.resolve({"function.crossplane-system": "127.0.0.1"})
+    seen = pathlib.Path(f"/proc/{control_plane.crossplane.core.pid}/root/etc/hosts")
+    assert "127.0.0.1 function.crossplane-system\n" in seen.read_text()
+    assert "function.crossplane-system" not in hosts.read_text()
+    control_plane.crossplane.resolve({})
+    assert "function.crossplane-system" not in seen.read_text()
+
+
 def test_an_xrd_is_established(control_plane: plane.ControlPlane) -> None:
     """Core makes the CRD of an XRD, and the RBAC manager lets core and developers use its kind."""
     definition: api.Object = {

@@ -6,7 +6,6 @@ core then applies nothing and deletes nothing, and what runs keeps running.
 """
 
 import functools
-import logging
 import time
 import uuid
 from typing import Any
@@ -69,16 +68,15 @@ def run(req: fnv1.RunFunctionRequest, log: Any) -> fnv1.RunFunctionResponse:
             observed,
         )
         log.exception("Cannot compose", error_id=identity, error=type(error).__name__)
-    if log.isEnabledFor(logging.INFO):
-        metadata = req.observed.composite.resource.fields["metadata"].struct_value.fields
-        log.info(
-            "Composed" if outcome == "composed" else "Refused",
-            outcome=outcome,
-            namespace=metadata["namespace"].string_value,
-            claim=metadata["name"].string_value,
-            tag=req.meta.tag,
-            milliseconds=round((time.perf_counter() - started) * 1000, 2),
-        )
+    metadata = structs.StructView(req.observed.composite.resource).get("metadata")
+    log.info(
+        "Answered",
+        outcome=outcome,
+        namespace=world.at(metadata, "namespace"),
+        claim=world.at(metadata, "name"),
+        tag=req.meta.tag,
+        milliseconds=round((time.perf_counter() - started) * 1000, 2),
+    )
     return rsp
 
 

@@ -21,6 +21,19 @@ _CLIENT = "crossplane-tls-client"
 _SERVER = "crossplane-tls-server"
 
 
+def write_secret(client: api.Client, ref: api.Ref, directory: pathlib.Path) -> None:
+    """Write the entries of a Secret as files, as a kubelet would for a volume.
+
+    Args:
+        client: A user who may read it.
+        ref: The Secret.
+        directory: Made when absent; files of the same names are replaced.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, value in client.get(ref)["data"].items():
+        (directory / name).write_bytes(base64.b64decode(value))
+
+
 class Crossplane:
     """Core with its package manager and default runtime, and the RBAC manager.
 
@@ -86,7 +99,7 @@ class Crossplane:
         self._configure()
         self._init("core")
         self._init("rbac")
-        self._write_client_certificate()
+        self.write_client_certificate()
 
     def start(self) -> None:
         """Run core and the RBAC manager, and wait until core is ready."""
@@ -122,6 +135,11 @@ class Crossplane:
             "spec": {"user": USER, "resourceAttributes": attributes},
         }
         return bool(self._admin.create(review)["status"]["allowed"])
+
+    def write_client_certificate(self) -> None:
+        """Give core the files of its client Secret, as they are now; it reads them when it starts."""
+        ref = api.Ref("v1", "Secret", _CLIENT, NAMESPACE)
+        write_secret(self._admin, ref, self._work / "tls")
 
     def crds(self) -> list[api.Object]:
         """Crossplane's own custom resource definitions."""
@@ -203,11 +221,3 @@ class Crossplane:
         if init.run() != 0 and init.run() != 0:
             message = f"{init.name} failed twice:\n{init.tail()}"
             raise process.ProcessError(message)
-
-    def _write_client_certificate(self) -> None:
-        """Write the files that a kubelet would mount from core's client Secret."""
-        secret = self._admin.get(api.Ref("v1", "Secret", _CLIENT, NAMESPACE))
-        directory = self._work / "tls"
-        directory.mkdir()
-        for name in ("ca.crt", "tls.crt", "tls.key"):
-            (directory / name).write_bytes(base64.b64decode(secret["data"][name]))

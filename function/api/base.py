@@ -6,7 +6,7 @@ older than the rule. A property test generates claims and shows that both spelli
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import pydantic
@@ -65,6 +65,12 @@ class OneMessage:
         )
 
 
+def _without_nulls(value: Any, known: Collection[str | None] | None = None) -> Any:
+    if not isinstance(value, dict) or None not in value.values():
+        return value
+    return {k: v for k, v in value.items() if v is not None or (known and k not in known)}
+
+
 class Model(pydantic.BaseModel):
     """An object of the API: camelCase outside, strict types, no unknown fields.
 
@@ -86,10 +92,7 @@ class Model(pydantic.BaseModel):
     @classmethod
     def _nulls_are_absent(cls, value: Any) -> Any:
         """Takes a null for an omission: the API server prunes it before it validates."""
-        if not isinstance(value, dict) or None not in value.values():
-            return value
-        known = {field.alias for field in cls.model_fields.values()}
-        return {k: v for k, v in value.items() if v is not None or k not in known}
+        return _without_nulls(value, {field.alias for field in cls.model_fields.values()})
 
     @pydantic.model_validator(mode="after")
     def _rules_hold(self) -> "Model":
@@ -192,6 +195,9 @@ def distinct(field: str, message: str) -> Rule:
     )
 
 
+# For maps: an entry whose value is null is absent, as in `Model`.
+NULLS_ABSENT = pydantic.BeforeValidator(_without_nulls)
+
 # Kubernetes objects and fragments that pass through as they are.
 Raw = dict[str, Any]
 RawList = Annotated[list[Raw], items(32)]
@@ -216,6 +222,6 @@ Decimal = Annotated[str, text(12, DECIMAL)]
 Quantity = Annotated[str, text(32, QUANTITY)]
 LabelValue = Annotated[str, text(63, LABEL_VALUE, 0)]
 LabelKey = Annotated[str, text(253, LABEL_KEY)]
-Labels = Annotated[dict[LabelKey, LabelValue], items(32)]
+Labels = Annotated[dict[LabelKey, LabelValue], items(32), NULLS_ABSENT]
 AnnotationValue = Annotated[str, text(4096, None, 0)]
-Annotations = Annotated[dict[LabelKey, AnnotationValue], items(32)]
+Annotations = Annotated[dict[LabelKey, AnnotationValue], items(32), NULLS_ABSENT]

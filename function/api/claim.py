@@ -67,7 +67,7 @@ ResourceQuantity = Annotated[
     Annotated[int, base.number(0)] | base.Quantity,
     base.OneMessage("Input should be a quantity, for example 2, 500m or 16Gi"),
 ]
-Resources = Annotated[dict[ResourceName, ResourceQuantity], base.items(16)]
+Resources = Annotated[dict[ResourceName, ResourceQuantity], base.items(16), base.NULLS_ABSENT]
 
 
 def _one_spelling(trigger: str, old: str) -> base.Rule:
@@ -757,10 +757,12 @@ class Spec(base.Model):
     access: Access | None = None
     observability: Observability | None = None
     pod_template: PodTemplate | None = None
-    patches: Annotated[dict[KeySuffix, base.Raw], base.items(16)] | None = pydantic.Field(
-        None,
-        description="JSON merge patches of composed objects, named by the suffix of their key"
-        " (deployment, scaledobject, ...). Applied last, then checked again.",
+    patches: Annotated[dict[KeySuffix, base.Raw], base.items(16), base.NULLS_ABSENT] | None = (
+        pydantic.Field(
+            None,
+            description="JSON merge patches of composed objects, named by the suffix of their key"
+            " (deployment, scaledobject, ...). Applied last, then checked again.",
+        )
     )
     drain_seconds: Annotated[int, base.number(0, 3600)] | None = pydantic.Field(
         None,

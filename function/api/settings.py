@@ -96,14 +96,16 @@ class Gpu(base.Model):
     """The GPU classes of the site."""
 
     default_class: base.DnsLabel = "default"
-    classes: Annotated[dict[base.DnsLabel, GpuClass], base.items(32, 1)] = pydantic.Field(
-        default_factory=lambda: {
-            "default": GpuClass(
-                tolerations=[
-                    {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
-                ]
-            )
-        }
+    classes: Annotated[dict[base.DnsLabel, GpuClass], base.items(32, 1), base.NULLS_ABSENT] = (
+        pydantic.Field(
+            default_factory=lambda: {
+                "default": GpuClass(
+                    tolerations=[
+                        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+                    ]
+                )
+            }
+        )
     )
 
     RULES: ClassVar = (

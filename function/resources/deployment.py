@@ -51,8 +51,8 @@ def deployment(
                 "replicas": replicas,
                 "selector": {"matchLabels": meta.labels(plan)},
                 "strategy": strategy(plan),
-                # Above the start budget, or a slow start is reported as a failed rollout.
-                "progressDeadlineSeconds": plan.startup_seconds + 300,
+                # The start budget, and a new node with a pull of the image before it.
+                "progressDeadlineSeconds": plan.startup_seconds + 1200,
                 "revisionHistoryLimit": 3,
                 "template": template,
             },

@@ -203,12 +203,15 @@ class Rule:
         """Whether the rule runs: one with oldSelf needs an old value, unless that is optional."""
         return not self.uses_old or self.optional_old or old is not structural.ABSENT
 
-    def broken(self, value: Value, old: Value) -> str | None:
+    def broken(self, value: Value, old: Value) -> tuple[str, bool] | None:
         """Return why `value` breaks the rule, or None.
 
         Args:
             value: the value as CEL sees it.
             old: the value before an update as CEL sees it, or ABSENT.
+
+        Returns:
+            The message, and whether the rule failed with an error rather than said no.
         """
         variables = {"self": value}
         if self.optional_old:
@@ -221,10 +224,8 @@ class Rule:
         except UnsupportedRuleError:
             raise
         except Exception as error:
-            return f"{error} evaluating rule: {self.message or self.source}"
-        if result is True:
-            return None
-        return self._text(variables)
+            return f"{error} evaluating rule: {self.message or self.source}", True
+        return None if result is True else (self._text(variables), False)
 
     def _text(self, variables: dict[str, Value]) -> str:
         """Return the message of the broken rule; a bad messageExpression is passed over."""
@@ -277,19 +278,15 @@ class RuleNode:
     def _run_rules(self, value: Value, old: Value, frame: "Frame") -> None:
         if not self.rules:
             return
-        try:
-            seen = self.view(value)
-            gone = old is structural.ABSENT or old is None
-            before = structural.ABSENT if gone else self.view(old)
-        except ValueError as error:
-            # A malformed text of a ratcheted old value; every rule that reads it fails.
-            frame.out.append(finding.Finding(frame.path, f"{error} evaluating rules"))
-            return
+        seen = self.view(value)
+        gone = old is structural.ABSENT or old is None
+        before = structural.ABSENT if gone else self.view(old)
         for rule in self.rules:
-            if not rule.applies(before):
+            broken = rule.broken(seen, before) if rule.applies(before) else None
+            if broken is None:
                 continue
-            message = rule.broken(seen, before)
-            if message is not None and (rule.uses_old or not frame.is_unchanged()):
+            message, is_error = broken
+            if is_error or rule.uses_old or not frame.is_unchanged():
                 frame.out.append(finding.Finding(frame.path + rule.field_path, message))
 
     def _run_object(self, value: abc.Mapping[str, Value], old: Value, frame: "Frame") -> None:
@@ -304,7 +301,7 @@ class RuleNode:
                 node = self.additional
                 where = f"{frame.path}[{key}]"
             item_old = before.get(key, structural.ABSENT)
-            node.run(item, item_old, frame.below(where, item, item_old))
+            node.run(item, item_old, frame.below(where, node.schema, item, item_old))
 
     def _run_list(self, value: list[Value], old: Value, frame: "Frame") -> None:
         assert self.items is not None
@@ -314,7 +311,8 @@ class RuleNode:
             if correlated:
                 item_old = correlated.get(self.schema.key(item), structural.ABSENT)
             where = f"{frame.path}[{index}]"
-            self.items.run(item, item_old, frame.below(where, item, item_old))
+            below = frame.below(where, self.items.schema, item, item_old)
+            self.items.run(item, item_old, below)
 
     def view(self, value: Value) -> Value:
         """Return a value as CEL sees it under this schema."""
@@ -326,19 +324,20 @@ class Frame:
     """Where a walk is, and the nearest values that an update lets one compare."""
 
     out: structural.Findings
+    schema: structural.Node
+    value: Value
+    old: Value
     path: str = ""
-    value: Value = None
-    old: Value = structural.ABSENT
 
-    def below(self, path: str, value: Value, old: Value) -> "Frame":
+    def below(self, path: str, schema: structural.Node, value: Value, old: Value) -> "Frame":
         """Return the frame of a part; one without an old value inherits the comparison."""
         if old is structural.ABSENT:
-            return Frame(self.out, path, self.value, self.old)
-        return Frame(self.out, path, value, old)
+            return Frame(self.out, self.schema, self.value, self.old, path)
+        return Frame(self.out, schema, value, old, path)
 
     def is_unchanged(self) -> bool:
         """Whether an update left this part, or the nearest comparable one around it, as it was."""
-        return self.old is not structural.ABSENT and structural.unchanged(self.value, self.old)
+        return self.old is not structural.ABSENT and self.schema.same(self.value, self.old)
 
 
 def _view(node: structural.Node, value: Value) -> Value:
@@ -349,7 +348,7 @@ def _view(node: structural.Node, value: Value) -> Value:
         return _object_view(node, value)
     if isinstance(value, list):
         return value if node.items is None else [_view(node.items, item) for item in value]
-    if node.types == ("number",):
+    if node.types == ("number",) and isinstance(value, int):
         return float(value)
     if isinstance(value, str) and node.types == ("string",):
         return _text_view(node.format, value)
@@ -374,6 +373,9 @@ def _object_view(node: structural.Node, value: abc.Mapping[str, Value]) -> dict[
 
 
 def _text_view(name: str, value: str) -> Value:
+    # A stored value may be malformed: it stays text, and the rule that reads it fails.
+    if name not in formats.CHECKS or not formats.CHECKS[name](value):
+        return value
     if name == "byte":
         return base64.b64decode(value)
     if name == "datetime":

@@ -119,8 +119,7 @@ class Schema:
         self.root.check_part(new, "", out, before)
         self._check_lists(new, before, out)
         if self.rules is not None and not any(item.blocking for item in out):
-            frame = cel_rules.Frame(out, value=new, old=before)
-            self.rules.run(new, before, frame)
+            self.rules.run(new, before, cel_rules.Frame(out, self.root, new, before))
         return out
 
     def _check_lists(self, new: typing.Any, before: typing.Any, out: structural.Findings) -> None:

@@ -46,6 +46,7 @@ class Pattern(typing.Protocol):
 
 _compile: abc.Callable[..., Pattern] = re2.compile
 
+_DIGIT = "[A-Za-z0-9+/]"
 _SHORT_NAME = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _TIME = _compile(r"^([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))$")
 _QUANTITY = re.compile(
@@ -115,8 +116,8 @@ def _date_time(text: str) -> bool:
     return bool(match[1] <= "23" and match[2] <= "59" and match[3] <= "59")
 
 
-def _byte(text: str) -> bool:
-    """Standard base64 with padding; Go's decoder skips line breaks."""
+def base64_text(text: str) -> bool:
+    """Whether Go decodes the text as base64; it skips line breaks."""
     try:
         base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
     except (binascii.Error, ValueError):
@@ -170,7 +171,10 @@ def _uuid(version: str, variant: str) -> abc.Callable[[str], bool]:
 CHECKS: dict[str, abc.Callable[[str], bool]] = {
     "datetime": _date_time,
     "date": _date,
-    "byte": _byte,
+    # Unlike in built-in kinds, no line breaks and not empty.
+    "byte": _matches(
+        "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})$"
+    ),
     "cidr": cidr,
     "ipv4": lambda text: isinstance(_ip(text), ipaddress.IPv4Address),
     "ipv6": lambda text: isinstance(_ip(text), ipaddress.IPv6Address),

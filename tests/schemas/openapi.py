@@ -73,6 +73,10 @@ def _quantity(value: typing.Any) -> str | None:
     return None if formats.quantity(value) is not None else f"must be a quantity, is {value!r}"
 
 
+def _base64(value: typing.Any) -> str | None:
+    return None if formats.base64_text(value) else f"must be base64, is {value!r}"
+
+
 def _int32(value: typing.Any) -> str | None:
     fits = isinstance(value, str) or -(2**31) <= value < 2**31
     return None if fits else f"must fit int32, is {value}"
@@ -93,6 +97,8 @@ def _build(api_version: str, schema: structural.Document) -> structural.Node:
     reference = schema.get("$ref") or next((item["$ref"] for item in schema.get("allOf", ())), None)
     if reference is not None:
         return _definition(api_version, reference.removeprefix(_PREFIX))
+    if schema.get("format") == "byte":
+        return structural.Node(types=("string",), scalars=(_base64,))
     inner = ("properties", "items", "additionalProperties")
     leaf = {key: item for key, item in schema.items() if key not in _DROPPED and key not in inner}
     node = structural.build(leaf)

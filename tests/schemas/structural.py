@@ -198,14 +198,38 @@ class Node:
         elif isinstance(value, list):
             self._check_list(value, path, out, old)
         if self.all_of or self.any_of or self.one_of or self.negated:
-            self._check_branches(value, path, out, old)
+            self._check_branches(value, path, out)
 
     def check_part(self, value: typing.Any, path: str, out: Findings, old: typing.Any) -> None:
         """Like `check`, and drop the findings when an update leaves the value as it was."""
         before = len(out)
         self.check(value, path, out, old)
-        if len(out) > before and old is not ABSENT and unchanged(value, old):
+        if len(out) > before and old is not ABSENT and self.same(value, old):
             del out[before:]
+
+    def same(self, new: typing.Any, old: typing.Any) -> bool:
+        """Whether an update leaves a value as it was, as far as the server can tell.
+
+        Source: `CorrelatedObject.CachedDeepEqual`, apiserver `pkg/cel/common`. Lists of type map
+        are compared by key. An object with a field that the schema does not declare never counts
+        as unchanged, nor does anything around it: a whole resource, whose metadata has such
+        fields, is always changed.
+        """
+        if isinstance(new, abc.Mapping) and isinstance(old, abc.Mapping):
+            return len(new) == len(old) and all(
+                key in old and node is not None and node.same(item, old[key])
+                for key, item in new.items()
+                for node in (self.properties.get(key) or self.additional,)
+            )
+        if self.list_type == "map" and isinstance(new, list) and isinstance(old, list):
+            before = self.correlate(old)
+            keys = [self.key(item) for item in new]
+            items = self.items or Node()
+            return len(new) == len(old) and all(
+                key in before and items.same(item, before[key])
+                for key, item in zip(keys, new, strict=True)
+            )
+        return unchanged(new, old)
 
     def _type_fits(self, value: object) -> bool:
         if value is None:
@@ -253,7 +277,14 @@ class Node:
         """Return the items of an old list by key; only lists of type map can be correlated."""
         if self.list_type != "map" or not isinstance(old, list):
             return {}
-        return {self.key(item): item for item in old}
+        items: dict[str, typing.Any] = {}
+        for item in old:
+            if isinstance(item, abc.Mapping) and self._has_key(item):
+                items.setdefault(self.key(item), item)
+        return items
+
+    def _has_key(self, item: Document) -> bool:
+        return all(isinstance(item.get(name), str | int | float) for name in self.list_keys)
 
     def key(self, item: object) -> str:
         """Return the identity of a list item: its key fields, or the item itself in a set."""
@@ -289,34 +320,30 @@ class Node:
                 out.append(finding.Finding(f"{path}[{index}]", message))
             seen.add(key)
 
-    def _check_branches(self, value: typing.Any, path: str, out: Findings, old: typing.Any) -> None:
+    def _check_branches(self, value: typing.Any, path: str, out: Findings) -> None:
+        """Check allOf, anyOf, oneOf and not, which an update is never let off from."""
         for node in self.all_of:
-            node.check(value, path, out, old)
+            node.check(value, path, out)
         if self.any_of:
-            failures = _failures(self.any_of, value, path, old)
+            failures = [node.failure(value, path) for node in self.any_of]
             if all(failures):
                 out.append(finding.Finding(path, "must fit one schema of anyOf"))
                 out.extend(_shortest(failures))
         if self.one_of:
-            failures = _failures(self.one_of, value, path, old)
+            failures = [node.failure(value, path) for node in self.one_of]
             fitting = sum(not failure for failure in failures)
             if fitting != 1:
                 message = f"must fit exactly one schema of oneOf, fits {fitting}"
                 out.append(finding.Finding(path, message))
                 out.extend(_shortest(failures))
-        if self.negated is not None and not _failures((self.negated,), value, path, old)[0]:
+        if self.negated is not None and not self.negated.failure(value, path):
             out.append(finding.Finding(path, "must not fit the schema of not"))
 
-
-def _failures(
-    nodes: abc.Iterable[Node], value: typing.Any, path: str, old: typing.Any
-) -> list[Findings]:
-    results: list[Findings] = []
-    for node in nodes:
+    def failure(self, value: typing.Any, path: str) -> Findings:
+        """Return what is wrong with a value, as a list of its own."""
         out: Findings = []
-        node.check(value, path, out, old)
-        results.append(out)
-    return results
+        self.check(value, path, out)
+        return out
 
 
 def _shortest(failures: list[Findings]) -> Findings:

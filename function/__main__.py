@@ -1,0 +1,5 @@
+"""`python -m function` serves."""
+
+from function import main
+
+main.main()

@@ -1,0 +1,417 @@
+"""A cluster in memory that does with our answers what Crossplane and the controllers do.
+
+Crossplane: objects are keyed by composed resource name, an existing object keeps its name, what is
+absent from desired is deleted, an object is applied by server-side apply (fields that were ours and
+are gone are removed, fields of others stay), the status of the claim is merged, a fatal answer
+changes nothing but conditions. Controllers: `settle` gives every object the status that its own
+controller would give it when all is well. What it leaves out is proven on the real control plane.
+"""
+
+import copy
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+from crossplane.function import logging as function_logging
+from crossplane.function import resource as resources
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+
+from function import runner, structs
+
+ROOT = pathlib.Path(__file__).parent.parent
+KEY = "crossplane.io/composition-resource-name"
+Object = dict[str, Any]
+
+function_logging.configure(function_logging.Level.INFO)
+_STATUS = {
+    fnv1.STATUS_CONDITION_TRUE: "True",
+    fnv1.STATUS_CONDITION_FALSE: "False",
+    fnv1.STATUS_CONDITION_UNKNOWN: "Unknown",
+}
+
+
+class Quiet:
+    """A logger that keeps the last exception."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+
+    def info(self, *_: Any, **__: Any) -> None:
+        """Says nothing."""
+
+    def exception(self, message: str, **_: Any) -> None:
+        """Keeps the message: a test that meets a bug should fail."""
+        self.errors.append(message)
+
+
+def load(name: str) -> Object:
+    """Returns the only document of a file of the repository."""
+    document = yaml.safe_load((ROOT / name).read_text())
+    assert isinstance(document, dict)
+    return document
+
+
+def load_all(name: str) -> list[Object]:
+    """Returns all documents of a file of the repository."""
+    return [d for d in yaml.safe_load_all((ROOT / name).read_text()) if d is not None]
+
+
+EXAMPLES = sorted(path.stem for path in (ROOT / "examples/claims").glob("*.yaml"))
+PROFILES = ("reference", "plain")
+
+
+def example(name: str) -> Object:
+    """Returns an example claim."""
+    return load(f"examples/claims/{name}.yaml")
+
+
+def environment(profile: str) -> Object:
+    """Returns a profile's EnvironmentConfig."""
+    return load(f"examples/{profile}/environmentconfig.yaml")
+
+
+class Cluster:
+    """One claim and what was composed of it."""
+
+    def __init__(self, claim: Object, *environments: Object, given: Object | None = None) -> None:
+        self.claim = copy.deepcopy(claim)
+        self.claim["metadata"].setdefault("generation", 1)
+        self.claim["metadata"].setdefault("uid", "11111111-2222-3333-4444-555555555555")
+        self.environments = list(environments)
+        self.given = given
+        self.objects: dict[str, Object] = {}
+        self.owned: dict[str, Object] = {}
+        self.pods: list[Object] | None = None
+        self.kinds: dict[str, bool] | None = None
+        self.log = Quiet()
+        self.writes: list[str] = []
+        self.events: list[tuple[int, str, str]] = []
+        self.ready: dict[str, bool] = {}
+        self.fatal: str | None = None
+        self.response = fnv1.RunFunctionResponse()
+
+    # --- Crossplane
+
+    def request(self) -> fnv1.RunFunctionRequest:
+        """Returns what core would send now."""
+        req = fnv1.RunFunctionRequest()
+        resources.update(req.observed.composite, self.claim)
+        for key, item in self.objects.items():
+            resources.update(req.observed.resources[key], item)
+        if self.environments:
+            for config in self.environments:
+                req.required_resources["settings"].items.add().resource.update(config)
+        if self.given is not None:
+            req.input.update(self.given)
+        if self.pods is not None:
+            req.required_resources["pods"].SetInParent()
+            for pod in self.pods:
+                req.required_resources["pods"].items.add().resource.update(pod)
+        if self.kinds is not None:
+            req.meta.capabilities.extend(
+                [fnv1.CAPABILITY_CAPABILITIES, fnv1.CAPABILITY_REQUIRED_SCHEMAS]
+            )
+            for kind, installed in self.kinds.items():
+                schema = req.required_schemas[f"kind {kind}"]
+                if installed:
+                    schema.openapi_v3.update({"type": "object"})
+        return req
+
+    def reconcile(self) -> "Cluster":
+        """Runs the function once and applies its answer."""
+        rsp = runner.run(self.request(), self.log)
+        assert not self.log.errors, self.log.errors
+        self.response = rsp
+        self.writes = []
+        self.events = [(r.severity, r.reason, r.message) for r in rsp.results]
+        fatal = [r.message for r in rsp.results if r.severity == fnv1.SEVERITY_FATAL]
+        self.fatal = fatal[0] if fatal else None
+        self._conditions(rsp)
+        if self.fatal is not None:
+            return self
+        desired = {key: structs.plain(item.resource) for key, item in rsp.desired.resources.items()}
+        self.ready = {
+            key: item.ready == fnv1.READY_TRUE for key, item in rsp.desired.resources.items()
+        }
+        for key in sorted(set(self.objects) - set(desired)):
+            del self.objects[key]
+            self.owned.pop(key, None)
+            self.writes.append(f"delete {key}")
+        for key in sorted(desired):
+            self._apply(key, desired[key])
+        status = structs.plain(rsp.desired.composite.resource).get("status", {})
+        before = {k: v for k, v in self.claim.get("status", {}).items() if k != "conditions"}
+        if status != before:
+            self.writes.append("status")
+        self.claim["status"] = {
+            **status,
+            "conditions": self.claim.get("status", {}).get("conditions", []),
+        }
+        return self
+
+    def _conditions(self, rsp: fnv1.RunFunctionResponse) -> None:
+        returned = [
+            {
+                "type": c.type,
+                "status": _STATUS[c.status],
+                "reason": c.reason,
+                "message": c.message,
+            }
+            for c in rsp.conditions
+        ]
+        before = self.claim.setdefault("status", {}).get("conditions", [])
+        if self.fatal is not None:
+            names = {c["type"] for c in returned}
+            returned += [
+                {**c, "status": "Unknown", "reason": "FatalError"}
+                for c in before
+                if c["type"] not in names
+            ]
+        if returned != before:
+            self.writes.append("conditions")
+        self.claim["status"]["conditions"] = returned
+
+    def _apply(self, key: str, manifest: Object) -> None:
+        metadata = manifest["metadata"]
+        metadata.setdefault("annotations", {})[KEY] = key
+        metadata.setdefault("labels", {})["crossplane.io/composite"] = self.claim["metadata"][
+            "name"
+        ]
+        current = self.objects.get(key)
+        if current is None:
+            created = copy.deepcopy(manifest)
+            created["metadata"] |= {"uid": f"uid-{key}", "generation": 1, "resourceVersion": "1"}
+            if created["kind"] == "Deployment":
+                created["spec"].setdefault("replicas", 1)
+            self.objects[key], self.owned[key] = created, manifest
+            self.writes.append(f"create {key}")
+            return
+        assert current["kind"] == manifest["kind"], f"{key} changes its kind"
+        metadata["name"] = current["metadata"]["name"]
+        merged = _applied(current, manifest, self.owned.get(key, manifest))
+        if merged["kind"] == "Deployment":
+            merged["spec"].setdefault("replicas", 1)
+        if merged["kind"] == "Job" and current["spec"] != merged["spec"]:
+            raise AssertionError(f"{key}: a Job's template is immutable")
+        if merged != current:
+            if merged.get("spec") != current.get("spec"):
+                merged["metadata"]["generation"] = current["metadata"].get("generation", 1) + 1
+            self.writes.append(f"update {key}")
+        self.objects[key], self.owned[key] = merged, manifest
+
+    # --- controllers
+
+    def settle(self, *skip: str) -> "Cluster":
+        """Gives every object, but those of the kinds to skip, its controller's good status."""
+        for item in self.objects.values():
+            if item["kind"] in skip:
+                continue
+            behave = _CONTROLLERS.get(item["kind"])
+            if behave is not None:
+                behave(item, self)
+        return self
+
+    def converge(self, limit: int = 12) -> int:
+        """Reconciles and settles until nothing is written; returns the rounds that it took."""
+        for count in range(1, limit + 1):
+            self.reconcile()
+            if not self.writes:
+                return count
+            self.settle()
+        raise AssertionError(f"no quiet after {limit} rounds: {self.writes}")
+
+    # --- questions
+
+    def one(self, kind: str, suffix: str = "") -> Object:
+        """Returns the only object of a kind, or the one whose key ends so."""
+        found = [
+            item
+            for key, item in self.objects.items()
+            if item["kind"] == kind and key.endswith(suffix)
+        ]
+        assert len(found) == 1, f"{len(found)} x {kind} {suffix}: {sorted(self.objects)}"
+        return found[0]
+
+    def kinds_there(self) -> set[str]:
+        """Returns the kinds of all objects."""
+        return {item["kind"] for item in self.objects.values()}
+
+    def condition(self, kind: str) -> tuple[str, str]:
+        """Returns status and reason of one of the claim's conditions."""
+        for condition in self.claim["status"]["conditions"]:
+            if condition["type"] == kind:
+                return condition["status"], condition["reason"]
+        raise AssertionError(f"no condition {kind}")
+
+    def message(self, kind: str) -> str:
+        """Returns the message of one of the claim's conditions."""
+        for condition in self.claim["status"]["conditions"]:
+            if condition["type"] == kind:
+                return str(condition["message"])
+        raise AssertionError(f"no condition {kind}")
+
+    @property
+    def phase(self) -> str:
+        """The claim's phase."""
+        return str(self.claim["status"].get("phase"))
+
+    @property
+    def template(self) -> Object:
+        """The Deployment's pod template."""
+        template = self.one("Deployment")["spec"]["template"]
+        assert isinstance(template, dict)
+        return template
+
+    @property
+    def arguments(self) -> list[str]:
+        """The engine's arguments."""
+        return list(self.template["spec"]["containers"][0]["args"])
+
+    def edit(self, **spec: Any) -> "Cluster":
+        """Changes the claim as its author would."""
+        self.claim["spec"] |= spec
+        self.claim["metadata"]["generation"] += 1
+        return self
+
+
+def _applied(current: Object, wanted: Object, before: Object) -> Object:
+    """Server-side apply of maps: wanted fields win, fields that were ours and are gone go."""
+    merged = dict(current)
+    for key in before:
+        if key not in wanted:
+            merged.pop(key, None)
+    for key, value in wanted.items():
+        old, ours = merged.get(key), before.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            merged[key] = _applied(old, value, ours if isinstance(ours, dict) else {})
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def condition(kind: str, status: str = "True", reason: str = "Ok", message: str = "") -> Object:
+    """Returns a condition."""
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+def _deployment(item: Object, cluster: Cluster) -> None:
+    replicas = item["spec"]["replicas"]
+    scaled = [o for o in cluster.objects.values() if o["kind"] == "ScaledObject"]
+    if scaled:
+        paused = (
+            scaled[0]["metadata"].get("annotations", {}).get("autoscaling.keda.sh/paused-replicas")
+        )
+        low = scaled[0]["spec"]["minReplicaCount"]
+        replicas = int(paused) if paused is not None else min(max(replicas, low), 1000)
+        item["spec"]["replicas"] = replicas
+    item["status"] = {
+        "observedGeneration": item["metadata"]["generation"],
+        "replicas": replicas,
+        "updatedReplicas": replicas,
+        "conditions": [
+            condition("Available"),
+            condition("Progressing", reason="NewReplicaSetAvailable"),
+        ],
+    }
+    if replicas:
+        item["status"] |= {"readyReplicas": replicas, "availableReplicas": replicas}
+
+
+def _job(item: Object, _: Cluster) -> None:
+    item["status"] = {
+        "succeeded": 1,
+        "conditions": [condition("Complete", reason="CompletionsReached")],
+    }
+
+
+def _conditions(*kinds: str) -> Callable[[Object, Cluster], None]:
+    def behave(item: Object, _: Cluster) -> None:
+        item["status"] = {"conditions": [condition(kind) for kind in kinds]}
+
+    return behave
+
+
+def _parents(field: str, *kinds: str) -> Callable[[Object, Cluster], None]:
+    def behave(item: Object, _: Cluster) -> None:
+        item["status"] = {field: [{"conditions": [condition(kind) for kind in kinds]}]}
+
+    return behave
+
+
+def _operational(item: Object, _: Cluster) -> None:
+    item["status"] = {"updateStatus": "operational"}
+
+
+def _scaled_object(item: Object, _: Cluster) -> None:
+    paused = "autoscaling.keda.sh/paused-replicas" in item["metadata"].get("annotations", {})
+    item["status"] = {
+        "conditions": [
+            condition("Ready"),
+            condition("Fallback", "False"),
+            condition("Paused", "True" if paused else "False"),
+        ]
+    }
+
+
+_CONTROLLERS: dict[str, Callable[[Object, Cluster], None]] = {
+    "AIGatewayRoute": _conditions("Accepted"),
+    "AIServiceBackend": _conditions("Accepted"),
+    "Backend": _conditions("Accepted"),
+    "BackendTrafficPolicy": _parents("ancestors", "Accepted"),
+    "CiliumNetworkPolicy": _conditions("Valid"),
+    "Deployment": _deployment,
+    "ExternalSecret": _conditions("Ready"),
+    "HTTPRoute": _parents("parents", "Accepted", "ResolvedRefs"),
+    "HelmRelease": _conditions("Ready"),
+    "Job": _job,
+    "ScaledObject": _scaled_object,
+    "VMRule": _operational,
+    "VMServiceScrape": _operational,
+}
+
+
+def fail_job(cluster: Cluster, code: int) -> None:
+    """Makes the preload Job fail as its controller reports an exit code."""
+    job = cluster.one("Job")
+    name = job["metadata"]["name"]
+    words = (
+        f"Container preload for pod llm/{name}-x failed with exit code {code} matching FailJob rule"
+    )
+    job["status"] = {
+        "failed": 1,
+        "conditions": [condition("Failed", "True", "PodFailurePolicy", words)],
+    }
+
+
+def taken_over(claim: Object, *environments: Object) -> Cluster:
+    """Returns a cluster in which 0.9.0 serves the claim, and this function has not run yet.
+
+    Recorded objects where there are some; for the others the recording of another claim with
+    this one's name and revision in its place.
+    """
+    name = claim["metadata"]["name"]
+    path = ROOT / f"tests/fixtures/0.9.0/{name.removeprefix('xplane-')}.yaml"
+    if path.exists():
+        text = path.read_text()
+    else:
+        text = (ROOT / "tests/fixtures/0.9.0/qwen3-8b.yaml").read_text()
+        revision = claim["spec"]["model"].get("revision", "main")
+        text = text.replace("xplane-qwen3-8b", name).replace(
+            "b968826d9c46dd6066d109eabc6255188de91218", revision
+        )
+    cluster = Cluster(claim, *environments)
+    for item in yaml.safe_load_all(text):
+        key = item["metadata"]["annotations"][KEY]
+        item["metadata"] |= {"uid": f"uid-{key}", "generation": 1, "resourceVersion": "1"}
+        if item["kind"] == "Deployment":
+            item["spec"]["replicas"] = 1
+            item["spec"]["template"]["spec"]["dnsPolicy"] = "ClusterFirst"
+        cluster.objects[key] = item
+        cluster.owned[key] = {k: v for k, v in copy.deepcopy(item).items() if k not in ("status",)}
+        for field in ("uid", "generation", "resourceVersion"):
+            cluster.owned[key]["metadata"].pop(field, None)
+        if item["kind"] == "Deployment":
+            del cluster.owned[key]["spec"]["replicas"]
+            del cluster.owned[key]["spec"]["template"]["spec"]["dnsPolicy"]
+    return cluster.settle()
