@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CLAIMS := $(sort $(wildcard examples/claims/*.yaml))
 REFERENCE := examples/reference/environmentconfig.yaml
 
-.PHONY: render test lint types golden generate bench crds lock clean
+.PHONY: render test lint types golden generate bench crds tools e2e lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +37,12 @@ bench: $(VENV)/.installed ## RunFunction beside an echo function on the same SDK
 
 crds: $(VENV)/.installed ## Fetch the upstream schemas by pinned version and hash
 	$(BIN)/python -m tests.crds
+
+tools: ## Build Crossplane, Kubernetes, KEDA and the rest from their Go modules, once per machine
+	$(PYTHON) tools/build.py
+
+e2e: $(VENV)/.installed tools ## The product on the real control plane
+	$(BIN)/pytest e2e
 
 lock: ## Pin every dependency with hashes
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 pyproject.toml -o requirements/runtime.txt --quiet

@@ -173,6 +173,7 @@ class Transfer:
         patience = self._source.patience()
         furthest = position
         while position < self._file.size:
+            self._guard.alive()
             stop = min(position + _WINDOW, self._file.size)
             try:
                 with self._source.body(self._snapshot, self._file.path, position, stop) as body:

@@ -213,12 +213,14 @@ class Cluster:
         return self
 
     def converge(self, limit: int = 12) -> int:
-        """Reconciles and settles until nothing is written; returns the rounds that it took."""
+        """Reconciles and settles until nothing changes; returns the rounds that it took."""
         for count in range(1, limit + 1):
-            self.reconcile()
-            if not self.writes:
-                return count
+            before = copy.deepcopy(self.objects)
             self.settle()
+            moved = self.objects != before
+            self.reconcile()
+            if not moved and not self.writes:
+                return count
         raise AssertionError(f"no quiet after {limit} rounds: {self.writes}")
 
     # --- questions

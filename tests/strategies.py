@@ -36,6 +36,7 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     base.DNS_SUBDOMAIN: ("hf-token", "a", "models.example.com", "0.0", "b" * 253),
     base.LABEL_VALUE: ("", "true", "ai-platform", "Team_A.1", "v" * 63),
     base.LABEL_KEY: ("team", "example.com/cost-center", "A_b.c", "a/" + "k" * 63, "n" * 63),
+    base.EXTENDED_RESOURCE: ("nvidia.com/gpu", "amd.com/gpu", "nvidia.com/mig-1g.10gb"),
     base.QUANTITY: ("1", "16Gi", "500m", "1.5", "24Gi", "0"),
     base.DURATION: ("30s", "1h", "1h30m", "500ms", "15m"),
     base.DECIMAL: ("0.7", "1", "22.4", "0.0001", "999999.9999"),
@@ -247,6 +248,40 @@ def names() -> st.SearchStrategy[str]:
     return st.one_of(st.sampled_from(_STRINGS[claim.NAME]), inner.map(lambda text: f"q{text}0"))
 
 
+def full_claim() -> Json:
+    """Returns a valid claim with every field that can stand beside the others."""
+    return {
+        "apiVersion": f"{claim.GROUP}/{claim.VERSION}",
+        "kind": claim.KIND,
+        "metadata": {"name": "qwen", "namespace": "llm"},
+        "spec": _full(claim.Spec),
+    }
+
+
+def mistakes(valid: Json) -> abc.Iterator[Broken]:
+    """Yields a copy of the claim for every mistake that a single value in it can have."""
+    for place in _places(valid, "spec", "spec", claim.Spec, required=True):
+        for what, path, value in list(_changes(place)):
+            yield Broken(_with(valid, place, value), path, what)
+
+
+def nulled(valid: Json) -> abc.Iterator[tuple[str, Json]]:
+    """Yields for every field and entry that can be left out a copy of the claim with null in it."""
+    for place in _places(valid, "spec", "spec", claim.Spec, required=True):
+        if not place.required:
+            yield place.path, _with(valid, place, None)
+
+
+def _with(valid: Json, place: "_Place", value: typing.Any) -> Json:
+    """Returns a copy of the claim with another value in one place."""
+    before = place.value
+    place.parent[place.key] = value
+    # Several times as fast as copy.deepcopy, and claims are JSON.
+    changed: Json = json.loads(json.dumps(valid))
+    place.parent[place.key] = before
+    return changed
+
+
 @st.composite
 def _claims(draw: st.DrawFn) -> Json:
     metadata: Json = {"name": draw(names())}
@@ -383,6 +418,50 @@ def _python(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern.replace("$", r"\Z"))
 
 
+def _full(
+    annotation: typing.Any,
+    metadata: abc.Iterable[typing.Any] = (),
+    raw: tuple[Json, ...] | None = None,
+) -> typing.Any:
+    """Returns the first value that there is, of an object one with every field."""
+    annotation, metadata = schema.unwrap(annotation, metadata)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if _is_object(annotation):
+        return _full_object(annotation)
+    if annotation is bool:
+        return True
+    if origin is typing.Literal:
+        return arguments[0]
+    limits = schema.Constraints.read(metadata)
+    if annotation is int:
+        return limits.minimum
+    if annotation is str:
+        return _pool(limits)[0]
+    if origin is list:
+        return [_full(arguments[0], (), raw)]
+    if origin is dict and arguments[1] is typing.Any:
+        return (raw or ())[0]
+    if origin is dict:
+        return {_full(arguments[0]): _full(arguments[1], (), raw)}
+    raise AssertionError(f"no value for {annotation!r}")
+
+
+def _full_object(model: type[base.Model]) -> Json:
+    found: Json = {}
+    for name, field in model.model_fields.items():
+        where = (model.__name__, name)
+        if name in ("requests", "limits"):
+            found[name] = {key: pool[0] for key, pool in _CLAIM_RESOURCES[name].items()}
+        elif where == ("EndpointPicker", "enabled"):
+            # It excludes the canaries.
+            found[name] = False
+        elif name != "crossplane":
+            found[str(field.alias)] = _full(field.annotation, field.metadata, _RAW.get(where))
+    if mend := _MEND.get(model):
+        mend(found)
+    return found
+
+
 # Rules between fields, kept by mending a drawn object.
 
 
@@ -508,6 +587,7 @@ class _Place:
         parent: The object or list that holds the value.
         key: Where in it.
         path: The path of the value.
+        required: Whether the value cannot be left out.
         annotation: The value's type.
         limits: The value's constraints.
     """
@@ -515,6 +595,7 @@ class _Place:
     parent: typing.Any
     key: str | int
     path: str
+    required: bool
     annotation: typing.Any
     limits: schema.Constraints
 
@@ -526,7 +607,7 @@ class _Place:
 @st.composite
 def _mutated(draw: st.DrawFn) -> Broken:
     drawn = draw(_claims())
-    place = _pick(draw, drawn, list(_places(drawn, "spec", "spec", claim.Spec)))
+    place = _pick(draw, drawn, list(_places(drawn, "spec", "spec", claim.Spec, required=True)))
     what, path, value = _pick(draw, drawn, list(_changes(place)))
     place.parent[place.key] = value
     return Broken(drawn, path, what)
@@ -548,20 +629,24 @@ def _places(
     path: str,
     annotation: typing.Any,
     metadata: abc.Iterable[typing.Any] = (),
+    *,
+    required: bool = False,
 ) -> abc.Iterator[_Place]:
     """Yields a value and all that are in it."""
     annotation, metadata = schema.unwrap(annotation, metadata)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    yield _Place(parent, key, path, annotation, schema.Constraints.read(metadata))
+    yield _Place(parent, key, path, required, annotation, schema.Constraints.read(metadata))
     value = parent[key]
     if _is_object(annotation):
         fields = {str(f.alias): f for f in annotation.model_fields.values()}
         for name in value:
             field = fields[name]
-            yield from _places(value, name, f"{path}.{name}", field.annotation, field.metadata)
+            given = (field.annotation, field.metadata)
+            needed = field.is_required()
+            yield from _places(value, name, f"{path}.{name}", *given, required=needed)
     elif origin is list:
         for index in range(len(value)):
-            yield from _places(value, index, f"{path}[{index}]", arguments[0])
+            yield from _places(value, index, f"{path}[{index}]", arguments[0], required=True)
     elif origin is dict and arguments[1] is not typing.Any:
         for name in value:
             yield from _places(value, name, f"{path}.{name}", arguments[1])
@@ -665,25 +750,25 @@ def _breaks(function: _Break) -> _Break:
     return function
 
 
+# How vLLM's parser, or a person who tries, writes a flag.
+SPELLINGS: tuple[abc.Callable[[str], str], ...] = (
+    lambda flag: f"--{flag}",
+    lambda flag: f"--{flag}=1",
+    lambda flag: f"--{flag.upper()}=x",
+    lambda flag: f"--{flag.replace('-', '_')}=1",
+    lambda flag: f"--{flag}.key=1",
+    lambda flag: f"--{flag[:-1]}",
+    lambda flag: f"--{flag[:2]}=é",
+    lambda flag: f"--no-{flag}",
+    lambda flag: f"--No_{flag}",
+    lambda flag: f"--{flag.replace('enable-', 'disable-')}",
+)
+
+
 @_breaks
 def _managed_flag(claim_: Json, draw: st.DrawFn) -> str:
     flag = draw(st.sampled_from(flags.MANAGED))
-    spell = draw(
-        st.sampled_from(
-            (
-                lambda f: f"--{f}",
-                lambda f: f"--{f}=1",
-                lambda f: f"--{f.upper()}=x",
-                lambda f: f"--{f.replace('-', '_')}=1",
-                lambda f: f"--{f}.key=1",
-                lambda f: f"--{f[:-1]}",
-                lambda f: f"--{f[:2]}=é",
-                lambda f: f"--no-{f}",
-                lambda f: f"--No_{f}",
-                lambda f: f"--{f.replace('enable-', 'disable-')}",
-            )
-        )
-    )
+    spell = draw(st.sampled_from(SPELLINGS))
     arguments = claim_["spec"].setdefault("engineArgs", [])
     arguments.append(spell(flag))
     return f"spec.engineArgs[{len(arguments) - 1}]"

@@ -306,7 +306,7 @@ def _pin(root: pathlib.Path, module: str) -> str:
 
 
 def _run(command: Sequence[str], root: pathlib.Path) -> tuple[str, int]:
-    """Run a Go command in a module, offline from version control and other workspaces.
+    """Run a Go command in a module, without the settings of a workspace or of the user's shell.
 
     Returns:
         Its standard output, and the largest resident memory of any of its processes, in bytes.

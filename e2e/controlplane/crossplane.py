@@ -137,7 +137,7 @@ class Crossplane:
         return bool(self._admin.create(review)["status"]["allowed"])
 
     def write_client_certificate(self) -> None:
-        """Give core the files of its client Secret, as they are now; it reads them when it starts."""
+        """Give core the files of its client Secret as they are now; it reads them at its start."""
         ref = api.Ref("v1", "Secret", _CLIENT, NAMESPACE)
         write_secret(self._admin, ref, self._work / "tls")
 

@@ -257,7 +257,7 @@ class Gpu(base.Model):
         description="Share of the GPU's memory that the engine takes; 0.92 when absent, 0.90 from"
         " maxNumSeqs 256, because CUDA graphs are captured outside of this share.",
     )
-    resource_name: Annotated[str, base.text(128, base.LABEL_KEY)] | None = pydantic.Field(
+    resource_name: Annotated[str, base.text(128, base.EXTENDED_RESOURCE)] | None = pydantic.Field(
         None, description="Extended resource to ask for; the class's when absent."
     )
 

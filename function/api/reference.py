@@ -45,6 +45,7 @@ _WORDS = {
     base.DNS_SUBDOMAIN: "DNS subdomain",
     base.LABEL_KEY: "label key",
     base.LABEL_VALUE: "label value",
+    base.EXTENDED_RESOURCE: "extended resource such as `nvidia.com/gpu`",
     base.QUANTITY: "Kubernetes quantity",
     base.DURATION: "duration such as `1h30m`",
     base.DECIMAL: "decimal number such as `0.7`",

@@ -66,7 +66,7 @@ class GpuClass(base.Model):
     node_gpus: Annotated[int, base.number(1, 64)] = pydantic.Field(
         8, description="GPUs of one node: a replica cannot have more."
     )
-    resource_name: Annotated[str, base.text(128, base.LABEL_KEY)] = "nvidia.com/gpu"
+    resource_name: Annotated[str, base.text(128, base.EXTENDED_RESOURCE)] = "nvidia.com/gpu"
     node_selector: base.Labels = pydantic.Field(default_factory=dict)
     tolerations: base.RawList = pydantic.Field(default_factory=list)
     runtime_class_name: base.DnsSubdomain | None = None

@@ -78,7 +78,7 @@ _PICKER: Json = {"enabled": True, "endpointPicker": {"enabled": True}}
 
 _FLAGS = (
     Invalid("flag", arguments("--model=x"), _MANAGED),
-    Invalid("flag without a value", arguments("--enable-lora"), _MANAGED),
+    Invalid("managed flag without a value", arguments("--enable-lora"), _MANAGED),
     Invalid("flag behind a good one", arguments("--seed=1", "--port=1"), "spec.engineArgs[1]"),
     Invalid("flag in capitals", arguments("--MODEL=x"), _MANAGED),
     Invalid("flag in mixed case", arguments("--Max-Model-Len=1"), _MANAGED),
@@ -190,9 +190,7 @@ _SCALING = (
     Invalid("fast polling", claim(scaling={"pollingIntervalSeconds": 4}), "pollingIntervalSeconds"),
     Invalid(
         "running in both spellings",
-        claim(
-            scaling={"runningRatioThreshold": "0.7", "triggers": {"running": {"target": "20"}}}
-        ),
+        claim(scaling={"runningRatioThreshold": "0.7", "triggers": {"running": {"target": "20"}}}),
         "runningRatioThreshold and triggers.running.target say the same thing",
     ),
     Invalid(
@@ -295,7 +293,9 @@ _GATEWAY = (
         claim(loraAdapters=[_ADAPTER | {"repository": "a--b"}]),
         "a repository holds neither '..' nor '--'",
     ),
-    Invalid("adapter of nothing", claim(loraAdapters=[{"name": "a"}]), "loraAdapters[0].repository"),
+    Invalid(
+        "adapter of nothing", claim(loraAdapters=[{"name": "a"}]), "loraAdapters[0].repository"
+    ),
     Invalid("route to nowhere", claim(route={"enabled": True}), "hostname is required when"),
     Invalid("full host name", claim(route={"hostname": "llm.example.com"}), "spec.route.hostname"),
 )
@@ -303,6 +303,7 @@ _GATEWAY = (
 _POD = (
     Invalid("no GPU", claim(gpu={"count": 0}), "spec.gpu.count"),
     Invalid("nine GPUs", claim(gpu={"count": 9}), "spec.gpu.count"),
+    Invalid("GPU without a domain", claim(gpu={"resourceName": "gpu"}), "spec.gpu.resourceName"),
     Invalid("memory in words", claim(gpu={"minVRAM": "24 GB"}), "spec.gpu.minVRAM"),
     Invalid(
         "all of the memory",
@@ -346,26 +347,26 @@ _POD = (
     ),
     Invalid("key of a label", pod(labels={"a b": "c"}), "spec.podTemplate.labels"),
     Invalid("long key of a label", pod(labels={"k" * 64: "c"}), "spec.podTemplate.labels"),
-    Invalid("value of a label", pod(labels={"a": "b c"}), "spec.podTemplate.labels.a"),
-    Invalid("long value of a label", pod(labels={"a": "b" * 64}), "spec.podTemplate.labels.a"),
-    Invalid("label that is a number", pod(labels={"a": 1}), "spec.podTemplate.labels.a"),
+    Invalid("value of a label", pod(labels={"a": "b c"}), "spec.podTemplate.labels"),
+    Invalid("long value of a label", pod(labels={"a": "b" * 64}), "spec.podTemplate.labels"),
+    Invalid("label that is a number", pod(labels={"a": 1}), "spec.podTemplate.labels"),
     Invalid(
         "too many labels", pod(labels={f"a{i}": "" for i in range(33)}), "spec.podTemplate.labels"
     ),
-    Invalid("long annotation", pod(annotations={"a": "b" * 4097}), "podTemplate.annotations.a"),
+    Invalid("long annotation", pod(annotations={"a": "b" * 4097}), "spec.podTemplate.annotations"),
     Invalid("toleration in a string", pod(tolerations=["x"]), "podTemplate.tolerations[0]"),
     Invalid("too many volumes", pod(volumes=[{"name": "a"}] * 33), "spec.podTemplate.volumes"),
     Invalid("affinity in a list", pod(affinity=[]), "spec.podTemplate.affinity"),
     Invalid(
         "request that is no quantity",
         claim(resources={"requests": {"cpu": "two"}}),
-        "spec.resources.requests.cpu",
+        "spec.resources.requests",
     ),
-    Invalid("negative limit", claim(resources={"limits": {"cpu": -1}}), "resources.limits.cpu"),
+    Invalid("negative limit", claim(resources={"limits": {"cpu": -1}}), "spec.resources.limits"),
     Invalid(
         "request that is a boolean",
         claim(resources={"requests": {"cpu": True}}),
-        "spec.resources.requests.cpu",
+        "spec.resources.requests",
     ),
     Invalid(
         "resource with a blank", claim(resources={"requests": {"c u": 1}}), "resources.requests"
@@ -378,7 +379,9 @@ _POD = (
     Invalid("unknown probe", claim(healthProbes={"alive": {}}), "spec.healthProbes.alive"),
     Invalid("long drain", claim(drainSeconds=3601), "spec.drainSeconds"),
     Invalid("suspended by a word", claim(suspend="true"), "spec.suspend"),
-    Invalid("context in a string", claim(securityContext="restricted"), "spec.securityContext"),
+    Invalid(
+        "security context in a string", claim(securityContext="restricted"), "spec.securityContext"
+    ),
 )
 
 _REST = (
@@ -386,7 +389,9 @@ _REST = (
     Invalid("field in snake case", claim(drain_seconds=1), "spec.drain_seconds"),
     Invalid("field in another case", claim(enginEargs=[]), "spec.enginEargs"),
     Invalid("unknown field below", model(repo="a"), "spec.model.repo"),
-    Invalid("unknown field in a list", claim(loraAdapters=[_ADAPTER | {"x": 1}]), "loraAdapters[0].x"),
+    Invalid(
+        "unknown field in a list", claim(loraAdapters=[_ADAPTER | {"x": 1}]), "loraAdapters[0].x"
+    ),
     Invalid("unknown field at the root", {**claim(), "data": {}}, "data"),
     Invalid("spec in a list", {**claim(), "spec": []}, "spec"),
     Invalid("no spec", {k: v for k, v in claim().items() if k != "spec"}, "spec"),
@@ -419,7 +424,9 @@ _REST = (
         claim(observability={"metrics": {"interval": "30"}}),
         "observability.metrics.interval",
     ),
-    Invalid("share above one", claim(observability={"alerts": {"errorRatio": "1.5"}}), "errorRatio"),
+    Invalid(
+        "share above one", claim(observability={"alerts": {"errorRatio": "1.5"}}), "errorRatio"
+    ),
     Invalid(
         "share of zero",
         claim(observability={"alerts": {"kvCacheUsage": "0.00"}}),
@@ -431,9 +438,11 @@ _REST = (
         "a threshold is above 0",
     ),
     Invalid("caller without a port", claim(access={"from": [{"port": 0}]}), "access.from[0].port"),
-    Invalid("peers in an object", claim(networkPolicies={"ingress": {}}), "networkPolicies.ingress"),
+    Invalid(
+        "peers in an object", claim(networkPolicies={"ingress": {}}), "networkPolicies.ingress"
+    ),
     Invalid("patch of a bad key", claim(patches={"Deployment": {}}), "spec.patches"),
-    Invalid("patch in a list", claim(patches={"deployment": []}), "spec.patches.deployment"),
+    Invalid("patch in a list", claim(patches={"deployment": []}), "spec.patches"),
 )
 
 INVALID: tuple[Invalid, ...] = (

@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from function.api import base, claim, generate
+from function.engine import flags
 from tests import schemas, strategies
 from tests.api import invalid_claims
 
@@ -65,8 +66,9 @@ def test_both_accept(accepted: invalid_claims.Accepted) -> None:
 
 
 def test_names_of_the_table_are_distinct() -> None:
-    names = [entry.name for entry in (*invalid_claims.INVALID, *invalid_claims.ACCEPTED)]
-    claims = [repr(entry.claim) for entry in (*invalid_claims.INVALID, *invalid_claims.ACCEPTED)]
+    invalid, accepted = invalid_claims.INVALID, invalid_claims.ACCEPTED
+    names = [entry.name for entry in invalid] + [entry.name for entry in accepted]
+    claims = [repr(entry.claim) for entry in invalid] + [repr(entry.claim) for entry in accepted]
     assert len(invalid_claims.INVALID) >= 60
     assert sorted(set(claims)) == sorted(claims)
     assert len(set(names)) == len(names)
@@ -75,28 +77,99 @@ def test_names_of_the_table_are_distinct() -> None:
 def test_every_rule_has_an_entry() -> None:
     messages = {
         rule["message"]
-        for node in _nodes(generate.claim_schema())
-        for rule in node.get("x-kubernetes-validations", ())
-        # The rules of keys are made from the bounds of a map.
+        for rule in _rules(generate.claim_schema())
+        # The rules of keys are made from the bounds of a map, which have a test of their own.
         if not rule["message"].startswith("each key")
     }
-    refused = {
-        str(problem)
-        for invalid in invalid_claims.INVALID
-        for problem in (*_by_schema(invalid.claim),)
-    }
-    assert messages
+    refused = [text for entry in invalid_claims.INVALID for text in _by_schema(entry.claim)]
+    assert len(messages) > 25
     assert [m for m in messages if not any(m in text for text in refused)] == []
 
 
-def test_every_bound_of_a_flag_has_an_entry() -> None:
-    from function.engine import flags
+@pytest.mark.parametrize("section", list(strategies.full_claim()["spec"]))
+def test_both_refuse_every_mistake_in_a_full_section(section: str) -> None:
+    full = strategies.full_claim()["spec"]
+    spec: Json = {"model": {"repository": "Qwen/Qwen3-8B"}, section: full[section]}
+    if section == "gateway":
+        spec["loraAdapters"] = full["loraAdapters"]
+    value = invalid_claims.claim(**spec)
+    assert not _by_function(value)
+    assert not _by_schema(value)
+    found = [b for b in strategies.mistakes(value) if b.path.startswith(f"spec.{section}")]
+    for broken in found:
+        problems = _by_function(broken.claim)
+        assert problems, broken
+        assert all(p.path.startswith(broken.path) for p in problems), (broken, problems)
+        assert _by_schema(broken.claim), broken
+    assert len(found) >= 4
 
-    given = {
-        flags.normal(argument)
-        for invalid in invalid_claims.INVALID
-        for argument in invalid.claim["spec"].get("engineArgs", ())
-        if isinstance(argument, str)
-    }
-    assert given
-"""placeholder"""
+
+@pytest.mark.parametrize("flag", flags.MANAGED)
+def test_both_refuse_every_spelling_of_a_managed_flag(flag: str) -> None:
+    for spell in strategies.SPELLINGS:
+        value = invalid_claims.arguments(spell(flag))
+        assert _by_function(value), spell(flag)
+        assert _by_schema(value), spell(flag)
+
+
+def test_both_accept_a_claim_with_every_field() -> None:
+    full = strategies.full_claim()
+    # Those that exclude one that is there.
+    apart = {"path", "runningRatioThreshold", "cacheUtilizationThreshold", "queueLengthThreshold"}
+    fields = {str(f.alias) for f in claim.Spec.model_fields.values()} - {"crossplane"}
+    assert set(full["spec"]) == fields
+    for section, model in (("model", claim.ModelSpec), ("scaling", claim.Scaling)):
+        fields = {str(f.alias) for f in model.model_fields.values()}
+        assert set(full["spec"][section]) == fields - apart
+    assert not _by_function(full)
+    assert not _by_schema(full)
+
+
+def test_both_take_a_null_for_an_omission() -> None:
+    accepted = 0
+    for path, value in strategies.nulled(strategies.full_claim()):
+        refused = bool(_by_function(value))
+        assert refused == bool(_by_schema(value)), path
+        accepted += not refused
+    assert accepted > 100
+
+
+def _rules(node: Json) -> list[Json]:
+    found = list(node.get("x-kubernetes-validations", ()))
+    inner = [*node.get("properties", {}).values()]
+    inner += [node[key] for key in ("items", "additionalProperties") if key in node]
+    for child in inner:
+        found += _rules(child)
+    return found
+
+
+# Rules about new objects, and what a stored claim may keep.
+
+
+def _changed(value: Json) -> Json:
+    changed = copy.deepcopy(value)
+    changed["metadata"]["labels"] = {"touched": "yes"}
+    return changed
+
+
+def test_a_stored_claim_keeps_its_name() -> None:
+    old = invalid_claims.claim("7b")
+    assert _by_schema(old)
+    assert not _by_schema(_changed(old), old)
+    assert _by_function(old)
+
+
+def test_a_stored_claim_keeps_a_long_name_with_a_picker() -> None:
+    on: Json = {"enabled": True, "endpointPicker": {"enabled": True}}
+    with_picker = invalid_claims.claim("q" * 54, gateway=on)
+    without = invalid_claims.claim("q" * 54)
+    assert not _by_schema(_changed(with_picker), with_picker)
+    assert any("53 characters" in text for text in _by_schema(with_picker, without))
+
+
+def test_a_stored_mistake_does_not_block_another_change() -> None:
+    old = invalid_claims.claim(engineArgs=["--config=/tmp/x"], scaling={"minReplicas": 1})
+    new = copy.deepcopy(old)
+    new["spec"]["scaling"]["minReplicas"] = 2
+    assert _by_schema(old)
+    assert not _by_schema(new, old)

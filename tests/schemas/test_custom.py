@@ -1,44 +1,9 @@
 """Every custom kind that is composed: one good object, and bad ones that are refused."""
 
-import copy
-import functools
-import pathlib
-import typing
-
 import pytest
-import yaml
 
 from tests import crds, schemas
-from tests.schemas import custom
-
-Object: typing.TypeAlias = dict[str, typing.Any]
-
-_MINIMAL = pathlib.Path(__file__).with_name("minimal.yaml")
-
-
-@functools.cache
-def _documents() -> dict[str, Object]:
-    documents = yaml.safe_load_all(_MINIMAL.read_text(encoding="utf-8"))
-    return {document["kind"]: document for document in documents}
-
-
-def minimal(kind: str) -> Object:
-    """Return a fresh copy of the small valid object of a kind."""
-    return copy.deepcopy(_documents()[kind])
-
-
-def put(obj: Object, path: str, value: object) -> Object:
-    """Set the value at a dotted path, whose numbers are list positions; `None` removes."""
-    *keys, last = path.split(".")
-    target: typing.Any = obj
-    for key in keys:
-        target = target[int(key) if key.isdecimal() else key]
-    if value is None:
-        del target[last]
-    else:
-        target[int(last) if last.isdecimal() else last] = value
-    return obj
-
+from tests.schemas import custom, samples
 
 MUTATIONS = [
     ("ScaledObject", "spec.pausedReplicas", 1, "spec.pausedReplicas: unknown field"),
@@ -62,7 +27,12 @@ MUTATIONS = [
     ("AIGatewayRoute", "spec.rules.0.matches.0.path", {"value": "/"}, "path: unknown field"),
     ("AIServiceBackend", "spec.backendRef.kind", "Service", "BackendRef must be a Backend"),
     ("AIServiceBackend", "spec.timeouts", {"request": "60s"}, "spec.timeouts: unknown field"),
-    ("Backend", "spec.endpoints.0.ip", {"address": "10.0.0.1", "port": 1}, "must be set"),
+    (
+        "Backend",
+        "spec.endpoints.0.ip",
+        {"address": "10.0.0.1", "port": 1},
+        "only one of fqdn, ip or unix",
+    ),
     ("Backend", "spec.endpoints.0.fqdn.port", 70000, "must respect maximum 65535"),
     ("BackendTrafficPolicy", "spec.targetRefs", None, "either targetRef or targetRefs"),
     ("BackendTrafficPolicy", "spec.targetRefs.0.kind", "Service", "targetRef"),
@@ -73,14 +43,14 @@ MUTATIONS = [
     ("InferencePool", "spec.selector.matchExpressions", [], "matchExpressions: unknown field"),
     ("InferencePool", "spec.endpointPickerRef.port", None, "port is required"),
     ("InferencePool", "spec.targetPorts", [], "at least 1 are needed"),
-    ("HelmRelease", "spec.chart", {"spec": {"chart": "x"}}, "either chart or chartRef"),
+    ("HelmRelease", "spec.chartRef", None, "either chart or chartRef must be set"),
     ("HelmRelease", "spec.releaseName", "x" * 54, "at most 53 are allowed"),
 ]
 
 
 @pytest.mark.parametrize("kind", [kind for _, kind in custom.FILES])
 def test_accepts_the_small_object_of_each_kind(kind: str) -> None:
-    assert schemas.validate(minimal(kind)) == []
+    assert schemas.validate(samples.minimal(kind)) == []
 
 
 @pytest.mark.parametrize("kind", [kind for _, kind in custom.FILES])
@@ -90,7 +60,7 @@ def test_each_kind_has_two_known_bad_mutations(kind: str) -> None:
 
 @pytest.mark.parametrize(("kind", "path", "value", "message"), MUTATIONS)
 def test_refuses(kind: str, path: str, value: object, message: str) -> None:
-    problems = schemas.validate(put(minimal(kind), path, value))
+    problems = schemas.validate(samples.put(samples.minimal(kind), path, value))
     assert any(message in problem for problem in problems), problems
 
 
@@ -118,7 +88,7 @@ def test_refuses_an_object_without_kind() -> None:
     ],
 )
 def test_refuses_bad_metadata(key: str, value: object, message: str) -> None:
-    problems = schemas.validate(put(minimal("VMRule"), f"metadata.{key}", value))
+    problems = schemas.validate(samples.put(samples.minimal("VMRule"), f"metadata.{key}", value))
     assert any(message in problem for problem in problems), problems
 
 

@@ -1,0 +1,142 @@
+"""A server as a process of its own, on free ports, with its log."""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
+
+ROOT = pathlib.Path(__file__).parents[2]
+START_SECONDS = 20.0
+STOP_SECONDS = 20.0
+CALL_SECONDS = 20.0
+FREE = "127.0.0.1:0"
+
+
+class Running:
+    """A started server.
+
+    Attributes:
+        process: The process.
+        address: Where gRPC listens.
+        http_port: Where the probes listen.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self._lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        serving = self.logged("Serving")
+        self.address: str = serving["address"]
+        self.http_port: int = serving["http_port"]
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.append(line)
+
+    @property
+    def output(self) -> str:
+        """Everything that it wrote so far, to both streams."""
+        return "".join(self._lines)
+
+    def entries(self, message: str) -> list[dict[str, Any]]:
+        """Returns the log entries with a message."""
+        found = []
+        for line in list(self._lines):
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and entry.get("msg") == message:
+                    found.append(entry)
+        return found
+
+    def logged(self, message: str, count: int = 1) -> dict[str, Any]:
+        """Waits for the count-th log entry with a message and returns it."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            found = self.entries(message)
+            if len(found) >= count:
+                return found[count - 1]
+            if self.process.poll() is not None and not self._reader.is_alive():
+                break
+            time.sleep(0.01)
+        raise AssertionError(f"no log entry {message!r}:\n{self.output}")
+
+    def get(self, path: str, method: str = "GET") -> tuple[int, str]:
+        """Returns status and body of an HTTP request."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=CALL_SECONDS)
+        try:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def sample(self, name: str) -> float:
+        """Returns one sample of /metrics by its name and labels as written."""
+        for line in self.get("/metrics")[1].splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.rpartition(" ")[2])
+        raise AssertionError(f"no sample {name}")
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        """Sends a signal to the process."""
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        """Waits for the end of the process and returns its exit code."""
+        code = self.process.wait(STOP_SECONDS)
+        self._reader.join(STOP_SECONDS)
+        return code
+
+
+def start(
+    *options: str, module: str = "function", **environment: str
+) -> subprocess.Popen[str]:
+    """Starts a module as a server on free ports; its two streams come out as one."""
+    return subprocess.Popen(
+        (sys.executable, "-m", module, "--address", FREE, "--http-address", FREE, *options),
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@contextlib.contextmanager
+def serving(*options: str, module: str = "function", **environment: str) -> Iterator[Running]:
+    """Runs a server for a block, and ends it with the block."""
+    process = start(*options, module=module, **environment)
+    try:
+        yield Running(process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(STOP_SECONDS)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def channel(address: str, *options: tuple[str, Any], credentials: Any = None) -> Any:
+    """Returns a channel of its own connection, which gives up at once when it cannot connect."""
+    chosen = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0), *options]
+    if credentials is None:
+        return grpc.insecure_channel(address, options=chosen)
+    return grpc.secure_channel(address, credentials, options=chosen)
+
+
+def stub(opened: Any) -> Any:
+    """Returns the function's client of a channel."""
+    return grpcv1.FunctionRunnerServiceStub(opened)  # type: ignore[no-untyped-call]

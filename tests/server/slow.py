@@ -1,0 +1,24 @@
+"""The server with an answer that takes time: `SLOW_SECONDS`, waited, not computed."""
+
+import asyncio
+import os
+from typing import Any
+
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+
+from function import main, runner
+
+
+class Slow(runner.Runner):
+    """Waits, then answers."""
+
+    async def RunFunction(
+        self, req: fnv1.RunFunctionRequest, context: Any
+    ) -> fnv1.RunFunctionResponse:
+        await asyncio.sleep(float(os.environ["SLOW_SECONDS"]))
+        return await super().RunFunction(req, context)
+
+
+if __name__ == "__main__":
+    runner.Runner = Slow  # type: ignore[misc]
+    main.main()

@@ -1,0 +1,670 @@
+"""State transitions: given this claim and these observed objects, expect those and that.
+
+Each case is one situation of a claim's life. The cluster is `tests/cluster.py`.
+"""
+
+import copy
+import json
+
+import pytest
+
+from function.resources import deployment
+from tests import cluster
+
+NAME = "xplane-qwen-coder"
+OTHER_REVISION = "0" * 40
+
+
+def new(name: str = NAME, profile: str = "reference") -> cluster.Cluster:
+    return cluster.Cluster(cluster.example(name), cluster.environment(profile))
+
+
+def serving(name: str = NAME, profile: str = "reference") -> cluster.Cluster:
+    world = new(name, profile)
+    world.converge()
+    assert world.phase == "Serving"
+    return world
+
+
+def swap(world: cluster.Cluster, revision: str = OTHER_REVISION) -> cluster.Cluster:
+    model = copy.deepcopy(world.claim["spec"]["model"])
+    model["revision"] = revision
+    return world.edit(model=model)
+
+
+def pod(component: str, **status: object) -> cluster.Object:
+    labels = {"app.kubernetes.io/component": component}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"p-{component}", "labels": labels},
+        "status": status,
+    }
+
+
+# --- birth
+
+
+def test_a_new_claim_downloads_before_it_asks_for_a_gpu() -> None:
+    world = new().reconcile()
+    assert world.phase == "Pending"
+    assert world.condition("WeightsReady") == ("False", "Queued")
+    job = world.one("Job")
+    job["status"] = {"active": 1}
+    world.reconcile()
+    assert world.phase == "Downloading"
+    assert world.condition("WeightsReady") == ("False", "Downloading")
+    assert world.condition("EngineReady") == ("False", "WeightsPending")
+    assert "Deployment" not in world.kinds_there()
+
+
+def test_verified_weights_bring_the_deployment_and_then_end_the_job() -> None:
+    world = new().reconcile().settle()
+    world.reconcile()
+    assert {"Deployment", "ScaledObject", "PodDisruptionBudget", "Job"} <= world.kinds_there()
+    assert world.condition("WeightsReady") == ("True", "Verified")
+    world.reconcile()
+    assert "Job" not in world.kinds_there(), "the status shows the record: the Job may go"
+    assert world.condition("WeightsReady") == ("True", "Verified")
+
+
+def test_the_job_stays_until_the_status_shows_what_it_made() -> None:
+    world = new().reconcile().settle()
+    world.reconcile()
+    del world.claim["status"]["weights"]  # the write of the status was lost
+    world.reconcile()
+    assert "Job" in world.kinds_there()
+    assert world.claim["status"]["weights"]["verified"]
+
+
+def test_the_gateway_route_comes_when_the_engine_serves_and_stays_through_an_outage() -> None:
+    world = new().reconcile().settle().reconcile()
+    assert "AIGatewayRoute" not in world.kinds_there()
+    assert world.condition("RouteReady") == ("False", "Withheld")
+    world.settle().reconcile()
+    assert "AIGatewayRoute" in world.kinds_there()
+    world.one("Deployment")["status"] = {"observedGeneration": 1, "replicas": 1}
+    world.reconcile()
+    assert "AIGatewayRoute" in world.kinds_there()
+    assert world.condition("EngineReady") == ("False", "Starting")
+    assert world.phase == "Starting"
+
+
+def test_a_claim_without_preload_does_not_wait_and_says_where_weights_must_lie() -> None:
+    claim = cluster.example("smallest")
+    claim["spec"]["model"]["preload"] = {"enabled": False}
+    world = cluster.Cluster(claim, cluster.environment("plain")).reconcile()
+    assert "Deployment" in world.kinds_there()
+    assert "Job" not in world.kinds_there()
+    assert world.condition("WeightsReady") == ("True", "NotManaged")
+    assert "/models/main" in world.message("WeightsReady")
+    assert world.arguments[0] == "/models/main"
+
+
+def test_status_names_what_serves() -> None:
+    status = serving().claim["status"]
+    assert status["serving"]["repository"] == "Qwen/Qwen2.5-Coder-7B-Instruct"
+    assert status["serving"]["adapters"] == [
+        "xplane-qwen-coder-sql-dpo",
+        "xplane-qwen-coder-securecode",
+    ]
+    assert status["replicas"] == "1/1"
+    assert status["waitingFor"] == ""
+    assert status["observedGeneration"] == 1
+
+
+# --- swap
+
+
+def test_a_swap_keeps_the_old_template_until_the_new_weights_are_verified() -> None:
+    world = serving()
+    before = copy.deepcopy(world.template)
+    swap(world).reconcile()
+    assert world.template == before
+    assert world.phase == "Updating"
+    assert world.condition("Current") == ("False", "WeightsPending")
+    assert all(world.ready.values()), "a running swap turns Current off, not Ready"
+    world.settle().reconcile()
+    assert world.template != before
+    assert world.condition("Current") == ("False", "RollingOut")
+    world.settle().reconcile()
+    assert world.condition("Current") == ("True", "Serving")
+    assert world.claim["status"]["serving"]["revision"] == OTHER_REVISION
+
+
+def test_every_other_engine_setting_waits_with_the_old_weights() -> None:
+    world = serving()
+    before = copy.deepcopy(world.template)
+    model = copy.deepcopy(world.claim["spec"]["model"])
+    model |= {"revision": OTHER_REVISION, "contextWindow": 4096, "maxNumSeqs": 8}
+    world.edit(model=model).reconcile()
+    assert world.template == before
+
+
+def test_a_reverted_swap_rolls_nothing() -> None:
+    world = serving()
+    before = copy.deepcopy(world.template)
+    model = copy.deepcopy(world.claim["spec"]["model"])
+    swap(world).reconcile().settle("Job").reconcile()
+    world.edit(model=model).reconcile()
+    assert world.template == before
+    assert "Job" not in world.kinds_there()
+    assert world.condition("Current")[0] == "True"
+
+
+def test_a_failed_download_leaves_the_old_model_serving_and_says_why() -> None:
+    world = serving()
+    before = copy.deepcopy(world.template)
+    swap(world).reconcile()
+    cluster.fail_job(world, 10)
+    world.reconcile()
+    assert world.template == before
+    assert world.condition("WeightsReady") == ("False", "Unauthorized")
+    assert "generation" in world.message("WeightsReady")
+    assert world.condition("Current")[0] == "False"
+    assert world.phase != "Failed"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(10, "Unauthorized"), (11, "NotFound"), (12, "DiskFull"), (13, "HubUnavailable")],
+)
+def test_a_failed_first_download_is_a_failed_claim(code: int, reason: str) -> None:
+    world = new().reconcile()
+    cluster.fail_job(world, code)
+    world.reconcile()
+    assert world.phase == "Failed"
+    assert world.condition("WeightsReady") == ("False", reason)
+    assert "Deployment" not in world.kinds_there()
+
+
+def test_raising_the_generation_starts_another_try() -> None:
+    world = new().reconcile()
+    cluster.fail_job(world, 13)
+    world.reconcile()
+    failed = world.one("Job")["metadata"]["name"]
+    model = copy.deepcopy(world.claim["spec"]["model"])
+    model["preload"] = {"enabled": True, "generation": 1}
+    world.edit(model=model).reconcile()
+    assert world.one("Job")["metadata"]["name"] != failed
+    world.settle().reconcile()
+    assert world.condition("WeightsReady") == ("True", "Verified")
+    world.converge()
+    assert world.claim["status"]["weights"]["generation"] == 1
+    assert "Job" not in world.kinds_there()
+
+
+def test_a_new_adapter_is_another_job_and_a_removed_one_leaves_nothing_behind() -> None:
+    world = serving()
+    adapters = copy.deepcopy(world.claim["spec"]["loraAdapters"])
+    added = [*adapters, {"name": "third", "repository": "a/b", "revision": "1" * 40}]
+    world.edit(loraAdapters=added).reconcile()
+    assert "third" not in " ".join(world.arguments)
+    world.converge()
+    assert any(argument.startswith("third=") for argument in world.arguments)
+    gateway = {"enabled": True, "canaries": []}
+    world.edit(loraAdapters=[], gateway=gateway)
+    world.converge()
+    assert "--enable-lora" not in world.arguments
+    assert not [key for key in world.objects if "canary" in key]
+
+
+# --- nothing restarts by surprise
+
+
+def test_a_settings_change_waits_for_the_author() -> None:
+    world = serving()
+    before = copy.deepcopy(world.template)
+    world.environments[0]["data"]["inferenceService"]["engine"]["version"] = "0.32.0"
+    world.reconcile()
+    assert world.template == before
+    assert world.condition("Current") == ("False", "PlatformChangePending")
+    assert "containers[vllm].image" in world.message("Current")
+    assert world.phase == "Serving"
+    world.edit(drainSeconds=60)
+    world.converge()
+    assert world.template["spec"]["containers"][0]["image"] == "vllm/vllm-openai:v0.32.0"
+    assert world.condition("Current") == ("True", "Serving")
+
+
+def test_a_settings_change_is_taken_at_once_where_the_settings_say_so() -> None:
+    world = serving()
+    settings = world.environments[0]["data"]["inferenceService"]
+    settings["engine"]["version"] = "0.32.0"
+    settings["rollout"] = {"platformChanges": "Immediate"}
+    world.reconcile()
+    assert world.template["spec"]["containers"][0]["image"] == "vllm/vllm-openai:v0.32.0"
+
+
+def test_the_author_accepts_one_platform_change_by_annotation() -> None:
+    world = serving()
+    settings = world.environments[0]["data"]["inferenceService"]
+    settings["engine"]["version"] = "0.32.0"
+    world.reconcile()
+    token = world.message("Current").rsplit("=", 1)[1]
+    world.claim["metadata"]["annotations"] = {"inference-service.cloud.ogenki.io/accept": token}
+    world.converge()
+    assert world.template["spec"]["containers"][0]["image"].endswith("v0.32.0")
+    settings["engine"]["version"] = "0.33.0"
+    world.reconcile()
+    assert world.condition("Current") == ("False", "PlatformChangePending"), "accepted once only"
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"scaling": {"minReplicas": 1, "maxReplicas": 4}},
+        {"scaling": {"minReplicas": 1, "maxReplicas": 2, "cooldownSeconds": 600}},
+        {"gateway": {"enabled": False}},
+        {"gateway": {"enabled": True, "canaries": []}},
+        {"observability": {"metrics": {"interval": "15s"}, "alerts": {"errorRatio": "0.1"}}},
+        {"access": {"from": [{"namespace": "x"}]}},
+        {"routing": {"tier": "large"}},
+    ],
+)
+def test_what_pods_do_not_depend_on_restarts_none(edit: cluster.Object) -> None:
+    world = serving()
+    before = copy.deepcopy(world.template)
+    world.edit(**edit)
+    world.converge()
+    assert world.template == before
+    assert world.condition("Current") == ("True", "Serving")
+
+
+def test_an_edit_that_pods_do_not_depend_on_does_not_take_a_held_platform_change() -> None:
+    world = serving()
+    before = copy.deepcopy(world.template)
+    world.environments[0]["data"]["inferenceService"]["engine"]["version"] = "0.32.0"
+    world.edit(scaling={"minReplicas": 1, "maxReplicas": 3})
+    world.converge()
+    assert world.template == before
+
+
+def test_a_hand_edited_deployment_is_put_right() -> None:
+    world = serving()
+    before = copy.deepcopy(world.template)
+    world.template["spec"]["containers"][0]["image"] = "evil"
+    world.reconcile()
+    assert world.template == before
+
+
+def test_a_lost_annotation_holds_what_runs() -> None:
+    world = serving()
+    del world.one("Deployment")["metadata"]["annotations"][deployment.TEMPLATE_ANNOTATION]
+    before = copy.deepcopy(world.template)
+    world.reconcile()
+    assert world.template == before
+    assert deployment.TEMPLATE_ANNOTATION in world.one("Deployment")["metadata"]["annotations"]
+
+
+# --- take-over
+
+
+@pytest.mark.parametrize("name", [n for n in cluster.EXAMPLES if n != "smallest"])
+def test_a_take_over_restarts_and_deletes_nothing(name: str) -> None:
+    world = cluster.taken_over(cluster.example(name), cluster.environment("reference"))
+    before = copy.deepcopy(world.template)
+    identities = {key: item["metadata"]["uid"] for key, item in world.objects.items()}
+    world.reconcile()
+    deleted = [
+        write.removeprefix("delete ") for write in world.writes if write.startswith("delete")
+    ]
+    assert deleted == [f"{name}-preload-job"]
+    assert world.template == before
+    for key, identity in identities.items():
+        if key not in deleted:
+            assert world.objects[key]["metadata"]["uid"] == identity
+    world.converge()
+    assert world.template == before, "held: nobody edited or accepted"
+    assert world.condition("Current") == ("False", "PlatformChangePending")
+    assert world.phase == "Serving"
+
+
+def test_a_taken_over_claim_rolls_when_its_author_edits_it() -> None:
+    world = cluster.taken_over(cluster.example(NAME), cluster.environment("reference"))
+    world.converge()
+    world.edit(drainSeconds=60)
+    world.converge()
+    assert world.arguments[0].startswith("/models/base-")
+    assert "--cpu-offload-gb" not in world.arguments
+    assert world.condition("Current") == ("True", "Serving")
+
+
+def test_an_edit_during_a_take_over_waits_for_the_weights() -> None:
+    world = cluster.taken_over(cluster.example(NAME), cluster.environment("reference"))
+    before = copy.deepcopy(world.template)
+    world.reconcile()
+    world.edit(drainSeconds=60)
+    world.reconcile()
+    assert world.template == before
+    assert world.condition("Current") == ("False", "WeightsPending")
+
+
+def test_index_named_canaries_go_only_after_the_route_forgot_them() -> None:
+    world = cluster.taken_over(cluster.example(NAME), cluster.environment("reference"))
+    old = f"{NAME}-gateway-aiservicebackend-canary-0"
+    world.reconcile()
+    assert old in world.objects, "the observed route still names it"
+    world.reconcile()
+    assert old not in world.objects
+
+
+def test_a_finished_job_of_0_9_0_proves_nothing() -> None:
+    world = cluster.taken_over(cluster.example(NAME), cluster.environment("reference"))
+    assert world.one("Job")["status"]["succeeded"] == 1
+    world.reconcile()
+    assert world.condition("WeightsReady") == ("False", "Queued")
+
+
+# --- nothing is lost
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda w: w.claim["spec"]["model"].__setitem__("repository", "../etc"),
+        lambda w: w.claim["spec"].__setitem__("engineArgs", ["--MODEL=x"]),
+        lambda w: w.environments[0]["data"]["inferenceService"].__setitem__("typo", 1),
+        lambda w: w.environments.clear(),
+        lambda w: w.claim["spec"].__setitem__("gpu", {"count": 1, "class": "none"}),
+    ],
+)
+def test_what_cannot_be_rendered_changes_nothing_and_says_so(spoil: object) -> None:
+    world = serving()
+    objects = copy.deepcopy(world.objects)
+    status = {k: v for k, v in world.claim["status"].items() if k != "conditions"}
+    assert callable(spoil)
+    spoil(world)
+    world.reconcile()
+    assert world.fatal
+    assert world.objects == objects
+    assert world.condition("Valid") == ("False", "Invalid")
+    assert world.condition("EngineReady") == ("True", "Serving")
+    assert {k: v for k, v in world.claim["status"].items() if k != "conditions"} == status
+
+
+def test_a_mended_claim_goes_on_without_a_false_event() -> None:
+    world = serving()
+    world.claim["spec"]["engineArgs"] = ["--model=x"]
+    world.reconcile()
+    world.claim["spec"]["engineArgs"] = []
+    world.reconcile()
+    assert [reason for _, reason, _ in world.events] == ["Valid"]
+    assert world.condition("Current") == ("True", "Serving")
+
+
+def test_conditions_that_core_spoilt_are_no_transition() -> None:
+    world = serving()
+    for condition in world.claim["status"]["conditions"]:
+        condition |= {"status": "Unknown", "reason": "FatalError"}
+    world.reconcile()
+    assert world.events == []
+    assert world.condition("Current") == ("True", "Serving")
+
+
+# --- scale to zero and suspend
+
+
+def asleep(name: str = NAME) -> cluster.Cluster:
+    claim = cluster.example(name)
+    claim["spec"]["scaling"] = {"minReplicas": 0, "maxReplicas": 2}
+    world = cluster.Cluster(claim, cluster.environment("reference"))
+    world.converge()
+    return world
+
+
+def test_a_claim_born_at_zero_starts_no_pod() -> None:
+    claim = cluster.example(NAME)
+    claim["spec"]["scaling"] = {"minReplicas": 0, "maxReplicas": 2}
+    world = cluster.Cluster(claim, cluster.environment("reference"))
+    world.reconcile().settle().reconcile()
+    assert world.one("Deployment")["spec"]["replicas"] == 0
+    world.converge()
+    assert world.one("Deployment")["spec"]["replicas"] == 0
+    assert world.phase == "Idle"
+    assert world.condition("Current") == ("True", "Idle")
+    assert all(world.ready.values())
+
+
+def test_a_woken_claim_is_never_put_back_to_zero() -> None:
+    world = asleep()
+    world.one("Deployment")["spec"]["replicas"] = 1  # KEDA
+    world.reconcile()
+    assert world.one("Deployment")["spec"]["replicas"] == 1
+    world.converge()
+    assert world.phase == "Serving"
+    world.one("Deployment")["spec"]["replicas"] = 0  # KEDA, cooled down
+    world.one("Deployment")["status"] = {"observedGeneration": 9}
+    world.reconcile()
+    assert "replicas" not in world.owned[f"{NAME}-deployment"]["spec"], "KEDA owns it for good"
+    assert world.phase == "Idle"
+
+
+def test_zero_without_a_wake_signal_is_held_at_one() -> None:
+    claim = cluster.example("smallest")
+    claim["spec"]["scaling"] = {"minReplicas": 0, "maxReplicas": 2}
+    world = cluster.Cluster(claim, cluster.environment("plain"))
+    world.converge()
+    assert world.one("ScaledObject")["spec"]["minReplicaCount"] == 1
+    assert world.condition("ScalerReady") == ("False", "NoWakeSignal")
+    assert world.phase == "Serving"
+
+
+def test_at_zero_absent_pod_series_do_not_wake() -> None:
+    world = asleep()
+    queries = [
+        trigger["metadata"]["query"] for trigger in world.one("ScaledObject")["spec"]["triggers"]
+    ]
+    assert len(queries) == 4
+    assert all(query.rstrip().endswith("or vector(0)") for query in queries)
+
+
+def test_a_suspended_claim_gives_its_gpus_back_and_keeps_the_rest() -> None:
+    world = serving()
+    kinds = world.kinds_there()
+    world.edit(suspend=True)
+    world.converge()
+    assert world.one("Deployment")["spec"]["replicas"] == 0
+    assert world.phase == "Suspended"
+    assert world.kinds_there() == kinds
+    assert all(world.ready.values())
+    world.edit(suspend=False)
+    world.converge()
+    assert world.phase == "Serving"
+    annotations = world.one("ScaledObject")["metadata"]["annotations"]
+    assert "autoscaling.keda.sh/paused-replicas" not in annotations
+
+
+def test_a_claim_born_suspended_has_no_pod_at_all_but_its_weights() -> None:
+    claim = cluster.example(NAME)
+    claim["spec"]["suspend"] = True
+    world = cluster.Cluster(claim, cluster.environment("reference"))
+    world.converge()
+    assert "Deployment" not in world.kinds_there()
+    assert world.condition("WeightsReady") == ("True", "Verified")
+    assert world.phase == "Suspended"
+    world.edit(suspend=False)
+    world.converge()
+    assert world.phase == "Serving"
+
+
+def test_without_an_autoscaler_the_replica_count_is_ours() -> None:
+    world = new("smallest", "plain")
+    world.environments[0]["data"]["inferenceService"]["providers"]["autoscaler"] = "none"
+    world.claim["spec"]["scaling"] = {"minReplicas": 2, "maxReplicas": 3}
+    world.converge()
+    assert world.one("Deployment")["spec"]["replicas"] == 2
+    assert "ScaledObject" not in world.kinds_there()
+    world.edit(suspend=True).reconcile()
+    assert world.one("Deployment")["spec"]["replicas"] == 0
+
+
+# --- what a claim says
+
+
+def test_a_replica_that_cannot_fit_is_never_asked_for() -> None:
+    world = new()
+    world.environments[0]["data"]["inferenceService"]["gpu"]["classes"]["l4"]["nodeMemory"] = "20Gi"
+    world.converge()
+    assert "Deployment" not in world.kinds_there()
+    assert world.condition("EngineReady") == ("False", "ExceedsGpuClass")
+    assert "32Gi" in world.message("EngineReady")
+    assert world.phase == "Failed"
+
+
+def test_a_running_model_is_held_rather_than_rolled_to_what_cannot_fit() -> None:
+    world = serving()
+    before = copy.deepcopy(world.template)
+    world.edit(cache={"kvOffload": {"enabled": True, "sizeGB": 400}})
+    world.converge()
+    assert world.template == before
+    assert world.condition("Current") == ("False", "ExceedsGpuClass")
+    assert world.phase == "Serving"
+
+
+def test_a_missing_kind_is_said_and_left_out_until_it_is_there() -> None:
+    world = new()
+    world.kinds = {
+        "v1/Service": True,
+        "keda.sh/v1alpha1/ScaledObject": True,
+        "cilium.io/v2/CiliumNetworkPolicy": False,
+    }
+    world.reconcile()
+    assert "CiliumNetworkPolicy" not in world.kinds_there()
+    assert world.condition("PolicyReady") == ("False", "KindMissing")
+    assert world.response.desired.composite.ready != 1
+    world.kinds["cilium.io/v2/CiliumNetworkPolicy"] = True
+    world.converge()
+    assert "CiliumNetworkPolicy" in world.kinds_there()
+    world.kinds = dict.fromkeys(world.kinds, False)
+    world.reconcile()
+    assert "CiliumNetworkPolicy" in world.kinds_there(), "an observed object is never dropped"
+
+
+def test_kinds_are_asked_about_only_until_they_are_observed() -> None:
+    world = new()
+    world.kinds = {}
+    world.reconcile()
+    asked = set(world.response.requirements.schemas)
+    assert "kind cilium.io/v2/CiliumNetworkPolicy" in asked
+    world.converge()
+    assert not world.response.requirements.schemas
+
+
+def test_all_answers_empty_means_that_nobody_answers() -> None:
+    world = new()
+    world.kinds = {"v1/Service": False, "cilium.io/v2/CiliumNetworkPolicy": False}
+    world.reconcile()
+    assert "CiliumNetworkPolicy" in world.kinds_there()
+
+
+def test_pods_explain_a_start_where_the_settings_allow_to_read_them() -> None:
+    world = new().reconcile().settle().reconcile()
+    world.environments[0]["data"]["inferenceService"]["diagnostics"] = {"pods": True}
+    world.reconcile()
+    asked = world.response.requirements.resources["pods"]
+    assert asked.match_labels.labels["app.kubernetes.io/instance"] == NAME
+    assert asked.namespace == "llm"
+    assert world.response.meta.ttl.seconds == 60
+    waiting = cluster.condition("PodScheduled", "False", "Unschedulable", "0/3 nodes: no GPU")
+    world.pods = [pod("inference", conditions=[waiting])]
+    world.one("Deployment")["status"] = {"observedGeneration": 1, "replicas": 1}
+    world.reconcile()
+    assert world.phase == "WaitingForGPU"
+    assert "no GPU" in world.message("EngineReady")
+
+
+def test_the_engine_s_last_words_are_passed_on() -> None:
+    world = new().reconcile().settle().reconcile()
+    world.environments[0]["data"]["inferenceService"]["diagnostics"] = {"pods": True}
+    words = "ValueError: To serve at least one request with the model's max seq len (32768)"
+    status = {
+        "name": "vllm",
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"exitCode": 1, "message": words}},
+    }
+    world.pods = [pod("inference", containerStatuses=[status])]
+    world.one("Deployment")["status"] = {"observedGeneration": 1, "replicas": 1}
+    world.reconcile()
+    assert world.phase == "Failed"
+    assert world.condition("EngineReady") == ("False", "CrashLooping")
+    assert words in world.message("EngineReady")
+
+
+def test_what_the_checkpoint_is_is_learnt_from_the_job_s_last_words() -> None:
+    world = new("xplane-qwen3-8b").reconcile()
+    world.environments[0]["data"]["inferenceService"]["diagnostics"] = {"pods": True}
+    plan = json.loads(
+        next(
+            e["value"]
+            for e in world.one("Job")["spec"]["template"]["spec"]["containers"][0]["env"]
+            if e["name"] == "PRELOAD_PLAN"
+        )
+    )
+    said = {
+        "items": [
+            {
+                "directory": plan["items"][0]["directory"],
+                "sha": "b" * 40,
+                "bytes": 16_400_000_000,
+                "dtype": "bfloat16",
+            }
+        ]
+    }
+    terminated = {"terminated": {"exitCode": 0, "message": json.dumps(said)}}
+    world.pods = [pod("preload", containerStatuses=[{"name": "preload", "state": terminated}])]
+    world.settle().reconcile()
+    record = world.claim["status"]["weights"]["verified"][0]
+    assert (record["sha"], record["bytes"]) == ("b" * 40, 16_400_000_000)
+    world.pods = None
+    world.converge()
+    assert world.claim["status"]["serving"]["sha"] == "b" * 40
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ([cluster.condition("Ready", "False", "ScaledObjectCheckFailed", "x")], "TriggerError"),
+        ([cluster.condition("Ready", "True", "PartialTriggerError", "x")], "TriggerError"),
+        ([cluster.condition("Ready"), cluster.condition("Fallback")], "FallbackActive"),
+        ([], "Creating"),
+    ],
+)
+def test_what_ails_the_scaler_is_said(status: list[cluster.Object], reason: str) -> None:
+    world = serving()
+    world.one("ScaledObject")["status"] = {"conditions": status}
+    world.reconcile()
+    assert world.condition("ScalerReady") == ("False", reason)
+    assert world.phase == "Serving"
+
+
+def test_fewer_replicas_than_wanted_is_degraded() -> None:
+    world = serving()
+    item = world.one("Deployment")
+    item["spec"]["replicas"] = 2
+    item["status"] |= {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 1}
+    world.reconcile()
+    assert world.phase == "Degraded"
+    assert world.claim["status"]["replicas"] == "1/2"
+
+
+def test_a_start_that_takes_too_long_is_said() -> None:
+    world = new().reconcile().settle().reconcile()
+    late = cluster.condition("Progressing", "False", "ProgressDeadlineExceeded", "timed out")
+    world.one("Deployment")["status"] = {"replicas": 1, "conditions": [late]}
+    world.reconcile()
+    assert world.condition("EngineReady") == ("False", "ProgressDeadlineExceeded")
+    assert world.phase == "Failed"
+
+
+def test_events_tell_each_transition_once() -> None:
+    world = new().reconcile()
+    cluster.fail_job(world, 11)
+    world.reconcile()
+    assert "NotFound" in [reason for _, reason, _ in world.events]
+    world.reconcile()
+    assert world.events == []
+
+
+def test_a_steady_claim_is_looked_at_rarely() -> None:
+    assert serving().response.meta.ttl.seconds >= 600
