@@ -37,8 +37,16 @@ def main() -> None:
     "observed_files",
     multiple=True,
     metavar="F",
-    help="Observed objects, as `kubectl get -o yaml` gives them; repeatable. The claim's own"
-    " status is read from the claim.",
+    help="Observed objects, as `kubectl get -o yaml` gives them; repeatable. The status is the"
+    " claim's own, or that of the InferenceService of its name among these.",
+)
+@click.option(
+    "--assume",
+    "assumed",
+    type=click.Choice(["verified", "served"]),
+    help="Render as if the weights were verified, so that the Deployment is there; or as if the"
+    " engine had served too, so that the gateway's route is. By default a new claim is rendered"
+    " as its first reconcile: without them.",
 )
 @click.option(
     "--output",
@@ -54,11 +62,12 @@ def render(
     environments: tuple[str, ...],
     input_file: str | None,
     observed_files: tuple[str, ...],
-    output: str,
+    assumed: rendering.Assumption | None,
+    output: show.Output,
 ) -> None:
     """Render the claims in the files; `-` reads standard input."""
     try:
-        site, neutral = rendering.site(environments, input_file)
+        site = rendering.site(environments, input_file)
         wanted = list(documents.claims(claims))
         world = [item for name in observed_files for item in documents.read(name)]
     except documents.UnreadableError as error:
@@ -66,15 +75,15 @@ def render(
     except base.InvalidError as error:
         _fail(error)
         sys.exit(1)
-    if neutral:
-        click.echo("note: no --environment given, rendering with neutral settings", err=True)
+    for note in site.notes:
+        click.echo(f"note: {note}", err=True)
     if not wanted:
         raise click.UsageError("no InferenceService in " + ", ".join(claims))
     failed = False
     rendered: list[rendering.Rendered] = []
     for source, document in wanted:
         try:
-            rendered.append(rendering.render(document, site, world))
+            rendered.append(rendering.render(document, site.settings, world, assumed))
         except base.InvalidError as error:
             _fail(error, source)
             failed = True

@@ -1,14 +1,25 @@
 """Renders for machines and for people."""
 
 import json
+import os
+import re
 import sys
+from typing import TYPE_CHECKING, Literal
 
 import yaml
 
 from function.cli import rendering
 
+if TYPE_CHECKING:
+    from rich import table
 
-def write(rendered: list[rendering.Rendered], output: str) -> None:
+Output = Literal["yaml", "json", "table"]
+
+# Columns of a table that goes to a file or a CI log: 80 would fold names in the middle.
+WIDTH = 160
+
+
+def write(rendered: list[rendering.Rendered], output: Output) -> None:
     """Writes the renders to standard output."""
     if output == "table":
         _tables(rendered)
@@ -30,50 +41,72 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+# Words that Kubernetes' reader takes for a boolean or a number and PyYAML's does not: they are
+# quoted. A hash such as 12e4567890 would come back as infinity.
+_AMBIGUOUS = re.compile(
+    r"^([yYnN]|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+|[-+]?0o[0-7]+)$"
+)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", _AMBIGUOUS, list("yYnN-+.0123456789"))
+
+
 def _tables(rendered: list[rendering.Rendered]) -> None:
     # rich comes with the extra `cli`; the other outputs do without.
     try:
-        from rich import box, console, table
+        from rich import console
     except ImportError:
-        sys.stderr.write("--output table needs the extra: pip install '.[cli]'\n")
+        sys.stderr.write(
+            "--output table needs rich: pip install 'function-inference-service[cli]'\n"
+        )
         sys.exit(2)
 
-    out = console.Console(highlight=False)
-
-    def grid(title: str, *columns: str) -> table.Table:
-        made = table.Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in columns:
-            made.add_column(column, overflow="fold")
-        return made
-
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH
+    out = console.Console(highlight=False, markup=False, width=wide)
     for item in rendered:
-        answer = item.composition
-        out.print(
-            f"[bold]{item.resource.namespace}/{item.resource.name}[/bold]"
-            f"  phase {answer.status['phase']}"
-        )
-        objects = grid("objects", "kind", "name", "ready", "waits for")
-        for composed in answer.resources.values():
-            manifest = composed.manifest
-            objects.add_row(
-                manifest["kind"],
-                manifest["metadata"]["name"],
-                "yes" if composed.ready else "no",
-                composed.waits,
-            )
-        out.print(objects)
-        conditions = grid("conditions", "type", "status", "reason", "message")
-        for condition in answer.conditions:
-            conditions.add_row(
-                condition.type, condition.status, condition.reason, condition.message
-            )
-        out.print(conditions)
-        derived = grid("derived values", "value", "result", "rule", "from")
-        for why in answer.explanations:
-            derived.add_row(why.value, why.result, why.rule, why.inputs)
-        out.print(derived)
+        out.print(_heading(item), style="bold")
+        for found in (_objects(item), _conditions(item), _derived(item)):
+            out.print(found)
         if item.observed:
-            out.print(_restarts(item), markup=False)
+            out.print(_restarts(item))
+            out.print()
+
+
+def _heading(item: rendering.Rendered) -> str:
+    status = item.composition.status
+    waits = f", waiting for: {status['waitingFor']}" if status.get("waitingFor") else ""
+    return f"{item.resource.namespace}/{item.resource.name}: {status['phase']}{waits}"
+
+
+def _grid(title: str, *columns: str) -> "table.Table":
+    from rich import box, table
+
+    made = table.Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def _objects(item: rendering.Rendered) -> "table.Table":
+    """Returns the objects; ready or not only where a cluster was looked at."""
+    grid = _grid("objects", "kind", "name", *(("ready", "waits for") if item.observed else ()))
+    for composed in item.composition.resources.values():
+        kind = composed.manifest["kind"]
+        ready = ("yes" if composed.ready else "no", composed.waits.removeprefix(f"{kind}: "))
+        grid.add_row(kind, composed.manifest["metadata"]["name"], *(ready if item.observed else ()))
+    return grid
+
+
+def _conditions(item: rendering.Rendered) -> "table.Table":
+    grid = _grid("conditions", "type", "status", "reason", "message")
+    for condition in item.composition.conditions:
+        grid.add_row(condition.type, condition.status, condition.reason, condition.message)
+    return grid
+
+
+def _derived(item: rendering.Rendered) -> "table.Table":
+    grid = _grid("derived values", "value", "result", "rule", "from")
+    for why in item.composition.explanations:
+        grid.add_row(why.value, why.result, why.rule, why.inputs)
+    return grid
 
 
 def _restarts(item: rendering.Rendered) -> str:

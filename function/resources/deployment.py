@@ -98,8 +98,7 @@ def pod_template(plan: plans.Plan) -> meta.Manifest:
                 "topologySpreadConstraints": _spread(plan, extra),
                 "priorityClassName": extra.priority_class_name,
                 "runtimeClassName": gpu.runtime_class_name,
-                "imagePullSecrets": [{"name": name} for name in plan.site.image_pull_secrets]
-                or None,
+                "imagePullSecrets": image_pull_secrets(plan),
                 "terminationGracePeriodSeconds": plan.drain.grace,
                 "securityContext": pod_security_context(plan),
                 "containers": [_container(plan, extra)],
@@ -107,6 +106,11 @@ def pod_template(plan: plans.Plan) -> meta.Manifest:
             },
         }
     )
+
+
+def image_pull_secrets(plan: plans.Plan) -> list[meta.Manifest] | None:
+    """Returns the site's pull secrets; the list is a map by name, so each is named once."""
+    return [{"name": name} for name in dict.fromkeys(plan.site.image_pull_secrets)] or None
 
 
 def pod_security_context(plan: plans.Plan) -> meta.Manifest:

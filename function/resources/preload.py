@@ -98,10 +98,7 @@ def job(plan: plans.Plan) -> meta.Manifest:
                         "enableServiceLinks": False,
                         "nodeSelector": preload.node_selector or None,
                         "tolerations": preload.tolerations or None,
-                        "imagePullSecrets": [
-                            {"name": name} for name in plan.site.image_pull_secrets
-                        ]
-                        or None,
+                        "imagePullSecrets": deployment.image_pull_secrets(plan),
                         "securityContext": deployment.pod_security_context(plan),
                         "containers": [_container(plan)],
                         "volumes": _volumes(plan),

@@ -10,7 +10,7 @@ import functools
 import hypothesis
 import pytest
 
-from function.api import base, claim, generate
+from function.api import base, claim, generate, settings
 from function.engine import flags
 from tests import schemas, strategies
 from tests.api import invalid_claims
@@ -132,6 +132,23 @@ def test_both_take_a_null_for_an_omission() -> None:
         assert refused == bool(_by_schema(value)), path
         accepted += not refused
     assert accepted > 100
+
+
+@functools.cache
+def _input() -> schemas.Schema:
+    return schemas.Schema.from_crd(generate.input_definition(), generate.INPUT_VERSION)
+
+
+@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.given(strategies.settings())
+def test_both_accept_valid_settings(value: Json) -> None:
+    settings.resolve([value])
+    envelope = {
+        "apiVersion": f"{generate.INPUT_GROUP}/{generate.INPUT_VERSION}",
+        "kind": "Settings",
+        "metadata": {"name": "settings"},
+    }
+    assert _input().validate(envelope | value) == []
 
 
 def _rules(node: Json) -> list[Json]:

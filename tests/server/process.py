@@ -101,9 +101,7 @@ class Running:
         return code
 
 
-def start(
-    *options: str, module: str = "function", **environment: str
-) -> subprocess.Popen[str]:
+def start(*options: str, module: str = "function", **environment: str) -> subprocess.Popen[str]:
     """Starts a module as a server on free ports; its two streams come out as one."""
     return subprocess.Popen(
         (sys.executable, "-m", module, "--address", FREE, "--http-address", FREE, *options),

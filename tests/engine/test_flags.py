@@ -1,0 +1,87 @@
+"""How vLLM reads a flag, and that a managed one is found in every spelling."""
+
+import argparse
+
+import pytest
+
+from function.engine import flags
+
+
+def spellings(flag: str) -> list[str]:
+    """Every way in which vLLM's parser could be told the flag, in each of its versions."""
+    bare = flag.removeprefix("enable-")
+    return [
+        f"--{flag}",
+        f"--{flag}=x",
+        f"--{flag.replace('-', '_')}=x",
+        f"--{flag.upper()}=x",
+        f"--{flag}.key=x",
+        f"--{flag.replace('-', '_')}.a.b=x",
+        f"--no-{flag}",
+        f"--no-{flag.replace('-', '_')}",
+        *([f"--disable-{bare}"] if bare != flag else []),
+        *(f"--{flag[:length]}=x" for length in range(1, len(flag))),
+    ]
+
+
+@pytest.mark.parametrize("flag", flags.MANAGED)
+def test_a_managed_flag_is_refused_in_every_spelling(flag: str) -> None:
+    for spelling in spellings(flag):
+        assert flags.managed(spelling) is not None, spelling
+
+
+@pytest.mark.parametrize("flag", flags.MANAGED)
+def test_a_managed_flag_says_where_it_is_set_instead(flag: str) -> None:
+    assert flags.INSTEAD[flag]
+
+
+def test_argparse_takes_a_unique_prefix() -> None:
+    """What the refusal of prefixes rests on."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--load-format")
+    assert parser.parse_args(["--load-f=dummy"]).load_format == "dummy"
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--enforce-eager",
+        "--kv-cache-dtype=fp8",
+        "--max-num-batched-tokens=1",
+        "--tensor-parallel-size=2",
+        "--reasoning-parser=qwen3",
+        "--seed=0",
+        "--model-impl=vllm",
+        "--quantization-param-path=x",
+        "--served-model-names",
+    ],
+)
+def test_other_flags_pass(argument: str) -> None:
+    assert flags.managed(argument) is None
+
+
+@pytest.mark.parametrize("argument", ["--", "--=x", "--.a"])
+def test_a_flag_without_a_name_is_refused(argument: str) -> None:
+    assert flags.managed(argument) is not None
+
+
+@pytest.mark.parametrize(
+    ("argument", "name"),
+    [
+        ("--Max_Model_Len=1", "max-model-len"),
+        ("--a.b.c=1", "a"),
+        ("--no-enable-x", "enable-x"),
+        ("--disable-x", "enable-x"),
+        ("--a=--b", "a"),
+        ("--a=x.y", "a"),
+    ],
+)
+def test_normal(argument: str, name: str) -> None:
+    assert flags.normal(argument) == name
+
+
+def test_a_short_prefix_replaces_nothing() -> None:
+    assert not flags.sets(["--dt=half"], "dtype")
+    assert flags.sets(["--dtyp=half"], "dtype")
+    assert flags.sets(["--dtype=half"], "dtype")
+    assert not flags.sets([], "dtype")

@@ -1,0 +1,117 @@
+"""Scenes for content tests: a claim and a site in a few words, and the cluster that they end in.
+
+`serving` takes a claim through its whole life on the in-memory cluster, so that what a case looks
+at is what a cluster would hold, not what a builder returned.
+"""
+
+import copy
+from typing import Any
+
+import pytest
+
+from function import plan as plans
+from function.api import base, claim, settings
+from tests import cluster
+
+NAME = "model"
+REPOSITORY = "org/model"
+ADAPTERS: list[cluster.Object] = [
+    {"name": "sql", "repository": "org/sql", "revision": "1111"},
+    {"name": "law", "repository": "org/law", "revision": "2222"},
+]
+
+
+def of(
+    *, name: str = NAME, namespace: str = "llm", model: cluster.Object | None = None, **spec: Any
+) -> cluster.Object:
+    """Returns a claim; `model` is merged over a repository without a known size."""
+    return {
+        "apiVersion": "cloud.ogenki.io/v1alpha1",
+        "kind": "InferenceService",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"model": {"repository": REPOSITORY, **(model or {})}, **spec},
+    }
+
+
+def site(profile: str = "reference", **changes: Any) -> cluster.Object:
+    """Returns a profile's EnvironmentConfig with changes merged over its settings."""
+    config = copy.deepcopy(cluster.environment(profile))
+    config["data"]["inferenceService"] = settings.merge(config["data"]["inferenceService"], changes)
+    return config
+
+
+def first(
+    claimed: cluster.Object | None = None, config: cluster.Object | None = None
+) -> cluster.Cluster:
+    """Returns the cluster after the first reconcile: nothing is verified yet."""
+    return cluster.Cluster(claimed or of(), config or site()).reconcile()
+
+
+def serving(
+    claimed: cluster.Object | None = None, config: cluster.Object | None = None
+) -> cluster.Cluster:
+    """Returns the cluster in which nothing is left to do."""
+    world = cluster.Cluster(claimed or of(), config or site())
+    world.converge()
+    assert world.fatal is None, world.fatal
+    return world
+
+
+def refused(claimed: cluster.Object, config: cluster.Object | None = None) -> str:
+    """Returns why the claim is refused.
+
+    Raises:
+        AssertionError: It is not, or something was composed in spite of it.
+    """
+    world = cluster.Cluster(claimed, config or site()).reconcile()
+    assert world.fatal is not None, f"not refused: {sorted(world.objects)}"
+    assert not world.objects
+    assert world.condition("Valid") == ("False", "Invalid")
+    return world.fatal
+
+
+def planned(
+    claimed: cluster.Object | None = None, config: cluster.Object | None = None
+) -> plans.Plan:
+    """Returns the plan alone, where no object is looked at."""
+    resource = base.parse(claim.InferenceService, claimed or of(), what="claim")
+    return plans.make(resource, settings.assemble({}, {}, [config or site()]))
+
+
+def unplanned(claimed: cluster.Object, config: cluster.Object | None = None) -> base.InvalidError:
+    """Returns why no plan can be made."""
+    with pytest.raises(base.InvalidError) as caught:
+        planned(claimed, config)
+    return caught.value
+
+
+def container(world: cluster.Cluster) -> cluster.Object:
+    """Returns the engine's container."""
+    (found,) = world.template["spec"]["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
+def job_container(world: cluster.Cluster) -> cluster.Object:
+    """Returns the preload Job's container."""
+    (found,) = world.one("Job")["spec"]["template"]["spec"]["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
+def environment(found: cluster.Object) -> dict[str, Any]:
+    """Returns a container's environment: the value, or the source where there is no value."""
+    names = [variable["name"] for variable in found["env"]]
+    assert len(names) == len(set(names)), names
+    return {v["name"]: v["value"] if "value" in v else v["valueFrom"] for v in found["env"]}
+
+
+def values(arguments: list[str]) -> dict[str, str | None]:
+    """Returns the flags of a command line with their values; None for a bare flag."""
+    found: dict[str, str | None] = {}
+    for argument in arguments:
+        if argument.startswith("--"):
+            flag, _, value = argument.partition("=")
+            assert flag not in found, f"{flag} twice: {arguments}"
+            found[flag] = value if "=" in argument else None
+    return found

@@ -1,0 +1,1 @@
+"""The scaling triggers, driven by KEDA's and the HPA's own arithmetic."""

@@ -1,0 +1,14 @@
+"""The server with a bug in the core, deep enough that frames with the request are in its trace."""
+
+from typing import Any
+
+from function import compose, main
+
+
+def _bug(*_: Any) -> Any:
+    raise RuntimeError("a bug")
+
+
+if __name__ == "__main__":
+    compose.compose = _bug
+    main.main()

@@ -1,0 +1,301 @@
+"""What must hold for every valid claim under every site, not for the examples alone."""
+
+import copy
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+from function.api import base, claim, settings
+from tests import cluster, schemas, strategies
+
+PROFILES = {name: cluster.environment(name) for name in cluster.PROFILES}
+# Every escape hatch is open, so that claims which use them are rendered too.
+OPEN = {
+    hatch: ["*"] for hatch in ("volumes", "patches", "engineImage", "trustRemoteCode", "hostAccess")
+}
+
+
+def site(profile: str) -> cluster.Object:
+    """Returns a profile's EnvironmentConfig with every hatch open and no cap on GPUs."""
+    config = copy.deepcopy(PROFILES[profile])
+    inner = config["data"]["inferenceService"]
+    inner["permissions"] = OPEN
+    inner.pop("limits", None)
+    return config
+
+
+def accepted(document: cluster.Object, profile: str) -> cluster.Cluster:
+    """Returns a cluster after the first reconcile of a claim that the function takes.
+
+    What only the settings can refuse (a class that they lack, an engine too old, a patch of what
+    no patch may touch) is no subject of these properties.
+    """
+    document = copy.deepcopy(document)
+    document["spec"].pop("patches", None)
+    if "gpu" in document["spec"]:
+        document["spec"]["gpu"].pop("class", None)
+    document["spec"].pop("engine", None)
+    world = cluster.Cluster(document, site(profile)).reconcile()
+    assert world.fatal is None, world.fatal
+    return world
+
+
+# --- one life of one claim, and what must hold in it
+
+
+class Life:
+    """What was emitted for one claim, from its birth to rest."""
+
+    def __init__(self, document: cluster.Object, profile: str) -> None:
+        self.document = document
+        self.world = accepted(document, profile)
+        self.objects = list(self.world.owned.values())
+        self.rounds = self.world.converge(limit=10)
+        self.objects += list(self.world.owned.values())
+
+    def pods(self) -> Iterator[cluster.Object]:
+        """Yields every pod template."""
+        for item in self.objects:
+            if item["kind"] in ("Deployment", "Job"):
+                yield item["spec"]["template"]
+
+
+def every_object_is_valid_upstream(life: Life) -> None:
+    for item in life.objects:
+        # Raw fragments are the author's own: their content is not ours to answer for.
+        if not _raw(life.document, item):
+            assert schemas.validate(_emitted(item)) == []
+
+
+def _emitted(item: cluster.Object) -> cluster.Object:
+    """Returns an object as it was emitted, without what the cluster adds."""
+    emitted = copy.deepcopy(item)
+    emitted.pop("status", None)
+    return emitted
+
+
+def _raw(document: cluster.Object, item: cluster.Object) -> bool:
+    spec = document["spec"]
+    raw = {
+        "CiliumNetworkPolicy": "networkPolicies" in spec,
+        "VMRule": "alertingRules" in spec.get("observability", {}),
+        "PrometheusRule": "alertingRules" in spec.get("observability", {}),
+        "Deployment": "podTemplate" in spec or "securityContext" in spec or "resources" in spec,
+    }
+    return raw.get(item["kind"], False)
+
+
+def the_claim_comes_to_rest(life: Life) -> None:
+    world = life.world
+    assert life.rounds <= 8
+    resting = world.phase in ("Serving", "Idle", "Suspended")
+    assert resting or world.condition("EngineReady")[1] == "ExceedsGpuClass", world.phase
+    if resting:
+        assert all(world.ready.values()), world.ready
+    assert world.reconcile().writes == []
+    assert world.events == []
+
+
+def no_answer_holds_a_null_or_a_broken_number(life: Life) -> None:
+    for item in life.objects:
+        assert schemas.nulls(item) == []
+        assert schemas.floats(item) == []
+
+
+def selectors_match_the_right_pods_only(life: Life) -> None:
+    templates = {"serving": None, "preload": None}
+    for item in life.objects:
+        if item["kind"] == "Deployment":
+            templates["serving"] = item["spec"]["template"]["metadata"]["labels"]
+        if item["kind"] == "Job":
+            templates["preload"] = item["spec"]["template"]["metadata"]["labels"]
+    for item in life.objects:
+        selector = _selector(item)
+        if selector is None:
+            continue
+        wanted = "preload" if item["metadata"]["name"].endswith("-preload") else "serving"
+        for component, labels in templates.items():
+            if labels is not None:
+                matches = selector.items() <= labels.items()
+                assert matches is (component == wanted), item["metadata"]["name"]
+
+
+def _selector(item: cluster.Object) -> dict[str, str] | None:
+    spec = item.get("spec", {})
+    if item["metadata"]["name"].endswith("-epp"):
+        return None
+    if item["kind"] == "Service":
+        return dict(spec["selector"])
+    if item["kind"] in ("Deployment", "PodDisruptionBudget"):
+        return dict(spec["selector"]["matchLabels"])
+    if item["kind"] == "CiliumNetworkPolicy":
+        return dict(spec["endpointSelector"]["matchLabels"])
+    if item["kind"] == "NetworkPolicy":
+        return dict(spec["podSelector"]["matchLabels"])
+    return None
+
+
+def names_stay_within_limits(life: Life) -> None:
+    label = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+    for item in life.objects:
+        name = item["metadata"]["name"]
+        if item["kind"] in ("Service", "Job", "Deployment", "ScaledObject"):
+            assert label.fullmatch(name), name
+        assert len(name) <= 253
+        if item["kind"] == "ScaledObject":
+            assert len(f"keda-hpa-{name}") <= 63
+        if item["kind"] == "HelmRelease":
+            assert len(item["spec"]["releaseName"]) <= 53
+
+
+def no_claim_string_reaches_a_shell(life: Life) -> None:
+    for template in life.pods():
+        for container in template["spec"]["containers"]:
+            assert "command" not in container, "the image's own entry point runs"
+
+
+def pods_pass_pod_security_restricted(life: Life) -> None:
+    if {"securityContext", "podTemplate"} & set(life.document["spec"]):
+        return
+    for template in life.pods():
+        assert schemas.pod_security(template["spec"]) == []
+
+
+def nothing_of_scaling_is_in_a_pod(life: Life) -> None:
+    scaling = life.document["spec"].get("scaling")
+    if scaling is None:
+        return
+    before = [copy.deepcopy(template) for template in life.pods()][-1:]
+    life.world.edit(scaling={"minReplicas": 1, "maxReplicas": 7})
+    life.world.converge(limit=10)
+    after = [
+        item["spec"]["template"]
+        for item in life.world.owned.values()
+        if item["kind"] == "Deployment"
+    ]
+    if after and before:
+        assert after == before
+
+
+INVARIANTS = (
+    every_object_is_valid_upstream,
+    the_claim_comes_to_rest,
+    no_answer_holds_a_null_or_a_broken_number,
+    selectors_match_the_right_pods_only,
+    names_stay_within_limits,
+    no_claim_string_reaches_a_shell,
+    pods_pass_pod_security_restricted,
+    nothing_of_scaling_is_in_a_pod,
+)
+
+
+@pytest.mark.parametrize("profile", cluster.PROFILES)
+@hypothesis.given(document=strategies.claims(hatches=False))
+def test_whatever_is_valid_lives_well(document: cluster.Object, profile: str) -> None:
+    life = Life(document, profile)
+    for holds in INVARIANTS:
+        holds(life)
+
+
+@hypothesis.given(broken=strategies.broken_claims())
+def test_a_broken_claim_changes_nothing(broken: strategies.Broken) -> None:
+    world = cluster.Cluster(cluster.example("smallest"), site("plain"))
+    world.converge()
+    objects = copy.deepcopy(world.objects)
+    world.claim["spec"] = broken.claim["spec"]
+    world.claim["metadata"]["name"] = broken.claim["metadata"]["name"]
+    try:
+        base.parse(claim.InferenceService, world.claim, what="claim")
+    except base.InvalidError:
+        world.reconcile()
+        assert world.fatal is not None
+        assert world.objects == objects
+        assert world.condition("Valid") == ("False", "Invalid")
+
+
+@hypothesis.given(given=strategies.settings())
+@hypothesis.settings(max_examples=60)
+def test_every_site_renders_the_examples(given: cluster.Object) -> None:
+    settings.resolve([given])
+    config = {"kind": "EnvironmentConfig", "metadata": {"name": "a"}, "data": {}}
+    config["data"] = {"inferenceService": given}
+    given.pop("limits", None)
+    for name in ("smallest", "xplane-qwen-coder"):
+        world = cluster.Cluster(cluster.example(name), config)
+        world.reconcile()
+        if world.fatal is not None:
+            assert "engine" in world.fatal or "kvOffload" in world.fatal, world.fatal
+            continue
+        world.converge(limit=10)
+        for item in world.owned.values():
+            assert schemas.validate(_emitted(item)) == [], item["kind"]
+
+
+PROGRAM = """
+import json, sys
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+from tests import cluster
+from function import runner
+documents = json.load(sys.stdin)
+out = []
+for claim in documents:
+    world = cluster.Cluster(claim, cluster.environment("reference"))
+    world.converge()
+    out.append(runner.run(world.request(), world.log).SerializeToString(deterministic=True).hex())
+print(json.dumps(out))
+"""
+
+
+def test_the_same_input_gives_the_same_bytes_in_every_process() -> None:
+    documents = [cluster.example(name) for name in cluster.EXAMPLES]
+    documents.append(_without_crossplane(strategies.full_claim()))
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            input=json.dumps(documents),
+            capture_output=True,
+            check=True,
+            text=True,
+            cwd=cluster.ROOT,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(cluster.ROOT)},
+        ).stdout
+        for seed in ("1", "2", "random")
+    }
+    assert len(answers) == 1
+
+
+def _without_crossplane(document: cluster.Object) -> cluster.Object:
+    document = copy.deepcopy(document)
+    for field in ("crossplane", "patches", "engine"):
+        document["spec"].pop(field, None)
+    document["spec"].get("gpu", {}).pop("class", None)
+    for field in ("volumes", "volumeMounts"):
+        document["spec"].get("podTemplate", {}).pop(field, None)
+    return document
+
+
+def test_compose_is_the_same_for_a_null_as_for_an_absent_field() -> None:
+    document = cluster.example("xplane-qwen-coder")
+    with_nulls = copy.deepcopy(document)
+    with_nulls["spec"]["scaling"]["runningRatioThreshold"] = None
+    with_nulls["spec"]["suspend"] = None
+    answers = [
+        cluster.Cluster(d, PROFILES["reference"])
+        .reconcile()
+        .response.SerializeToString(deterministic=True)
+        for d in (document, with_nulls)
+    ]
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("name", cluster.EXAMPLES)
+@pytest.mark.parametrize("profile", cluster.PROFILES)
+def test_every_example_lives_well(name: str, profile: str) -> None:
+    life = Life(cluster.example(name), profile)
+    for holds in INVARIANTS:
+        holds(life)
