@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from e2e import commands, function, shipped
 from e2e.controlplane import api, crossplane, plane
 from tests import crds
 
@@ -50,6 +51,19 @@ def control_plane(
             yield running
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@pytest.fixture(scope="session")
+def functions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
+    """The function, running in plain text, and the file that tells ``render`` where."""
+    work = tmp_path_factory.mktemp("function")
+    running = function.Function(work)
+    running.process.start()
+    try:
+        name = shipped.one(shipped.COMPOSITION)["spec"]["pipeline"][0]["functionRef"]["name"]
+        yield commands.functions_file(work / "functions.yaml", running.address, name)
+    finally:
+        running.process.stop()
 
 
 @pytest.fixture

@@ -32,16 +32,11 @@ def plain(value: Any) -> Any:
 
 
 def prune(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Returns the manifest without entries that are None: a null would be applied as a value."""
-    return {key: _pruned(item) for key, item in manifest.items() if item is not None}
+    """Returns the map without its own entries that are None: applied, a null would be a value.
 
-
-def _pruned(value: Any) -> Any:
-    if isinstance(value, dict):
-        return prune(value)
-    if isinstance(value, list):
-        return [_pruned(item) for item in value]
-    return value
+    Only this level: each literal with optional entries prunes itself.
+    """
+    return {key: item for key, item in manifest.items() if item is not None}
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

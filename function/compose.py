@@ -67,13 +67,14 @@ def _policies(draft: drafts.Draft) -> None:
 
 
 def _download(draft: drafts.Draft) -> None:
-    if not draft.plan.preloads or not draft.weights.wants_job:
+    if draft.job is None:
         return
+    key, manifest = draft.job
     # While an older model serves, a download is no reason to call the claim not ready.
     complete = draft.weights.job == weight_states.Weights.COMPLETE
     draft.add(
-        draft.job_key.removeprefix(f"{draft.plan.name}-"),
-        draft.job,
+        key.removeprefix(f"{draft.plan.name}-"),
+        manifest,
         verdict=readiness.Readiness(complete or draft.serves, "Downloading", "downloading"),
     )
 
@@ -81,8 +82,9 @@ def _download(draft: drafts.Draft) -> None:
 def _engine(draft: drafts.Draft) -> None:
     if draft.rollout.template is None:
         return
+    rollout = draft.rollout
     manifest = deployment.deployment(
-        draft.plan, draft.rollout.template, draft.rollout.claim_hash, _replicas(draft)
+        draft.plan, draft.rollout.template, rollout.text, rollout.claim_hash, _replicas(draft)
     )
     patch = (draft.plan.spec.patches or {}).get("deployment")
     if patch is not None:

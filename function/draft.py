@@ -31,10 +31,10 @@ class Draft:
         if unknown:
             raise base.InvalidError("claim", unknown)
 
-        job = patches.apply(plan, "preload-job", preload.job(plan))
-        self._checked(job["spec"]["template"]["spec"])
-        self.job_key, self.job = preload.named(plan, job)
-        self.weights = weight_states.state(plan, observed, self.job_key)
+        self.weights = weight_states.state(plan, observed)
+        self.job = self._job()
+        if self.job is not None:
+            self.weights = weight_states.watched(self.weights, observed, self.job[0])
 
         self.deployment = world.deployment(self.seen("deployment"))
         self.rendered = self._rendered_template()
@@ -62,12 +62,21 @@ class Draft:
         if found:
             raise base.InvalidError("claim", found)
 
+    def _job(self) -> tuple[str, meta.Manifest] | None:
+        """Returns the key and the Job that is desired, or None when none is."""
+        patched = "preload-job" in (self.plan.spec.patches or {})
+        if not self.weights.wants_job and not patched:
+            return None
+        job = patches.apply(self.plan, "preload-job", preload.job(self.plan))
+        self._checked(job["spec"]["template"]["spec"])
+        return preload.named(self.plan, job) if self.weights.wants_job else None
+
     def _rendered_template(self) -> meta.Manifest:
         """Returns the pod template that claim and settings ask for now, patched and checked."""
         template = deployment.pod_template(self.plan)
         patch = (self.plan.spec.patches or {}).get("deployment")
         if patch is not None:
-            whole = deployment.deployment(self.plan, template, "", None)
+            whole = deployment.deployment(self.plan, template, "", "", None)
             template = patches.apply(self.plan, "deployment", whole)["spec"]["template"]
         self._checked(template["spec"])
         return template

@@ -120,6 +120,8 @@ class Metrics:
 
 def _family(name: str, kind: str, text: str, samples: Mapping[str, float]) -> Iterator[str]:
     """Yields one family; `samples` are keyed by their written labels, which need no escaping."""
+    if not samples:
+        return
     yield f"# HELP {PREFIX}{name} {text}"
     yield f"# TYPE {PREFIX}{name} {kind}"
     for labels, value in samples.items():

@@ -353,17 +353,21 @@ def _status(
             "servedModels": served,
             "servedModelsSummary": ",".join(model["name"] for model in served),
             "serving": _serving(draft),
-            "weights": {
-                "key": plan.weights_key,
-                "generation": weights.generation,
-                "verified": [dict(record) for record in weights.records] or None,
-            }
+            "weights": canonical.prune(
+                {
+                    "key": plan.weights_key,
+                    "generation": weights.generation,
+                    "verified": [dict(record) for record in weights.records] or None,
+                }
+            )
             if plan.preloads
             else None,
-            "latches": {
-                "routePublished": draft.published or None,
-                "scaledByAutoscaler": draft.scaled or None,
-            },
+            "latches": canonical.prune(
+                {
+                    "routePublished": draft.published or None,
+                    "scaledByAutoscaler": draft.scaled or None,
+                }
+            ),
         }
     )
 
@@ -392,19 +396,21 @@ def _serving(draft: drafts.Draft) -> dict[str, Any] | None:
         return canonical.plain(known) if known is not None else None
     if draft.rollout.hold is None and draft.rollout.applied and seen.settled:
         base = plan.weights[0]
-        return {
-            "repository": base.repository,
-            "revision": base.revision,
-            "sha": _sha(draft, base),
-            "engineImage": plan.image,
-            "adapters": [adapter.name for adapter in plan.adapters] or None,
-        }
+        return canonical.prune(
+            {
+                "repository": base.repository,
+                "revision": base.revision,
+                "sha": _sha(draft, base),
+                "engineImage": plan.image,
+                "adapters": [adapter.name for adapter in plan.adapters] or None,
+            }
+        )
     if known is not None:
         return canonical.plain(known)  # type: ignore[no-any-return]
     # Taken over from 0.9.0, whose pods say no more than their image.
     containers = draft.rollout.template["spec"]["containers"]
     image = next((c["image"] for c in containers if c["name"] == deployment.CONTAINER), None)
-    return {"engineImage": image}
+    return canonical.prune({"engineImage": image})
 
 
 def _sha(draft: drafts.Draft, base: plans.Weights) -> str | None:

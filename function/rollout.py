@@ -51,6 +51,7 @@ class Rollout:
 
     Attributes:
         template: The pod template, or None while the Deployment is withheld.
+        text: The template's canonical JSON.
         claim_hash: Hash of the part of the claim that the template came from.
         hold: Why it is not the one that was rendered, or None.
         restarts: Fields of the template that differ from the one that runs; pods restart.
@@ -58,6 +59,7 @@ class Rollout:
     """
 
     template: meta.Manifest | None
+    text: str
     claim_hash: str
     hold: Hold | None
     restarts: tuple[str, ...]
@@ -99,19 +101,21 @@ def decide(
         verified: Whether the weights that it needs are verified.
     """
     now = claim_hash(plan)
+    rendered_text = canonical.dumps(rendered)
     if observed is None:
         withheld = not verified or plan.suspended or plan.misfit is not None
-        return Rollout(None if withheld else rendered, now, None, (), False)
-    last, last_hash = _last(observed)
+        return Rollout(None if withheld else rendered, rendered_text, now, None, (), False)
     text = world.at(observed, "metadata", "annotations", deployment.TEMPLATE_ANNOTATION)
+    if text == rendered_text:
+        return Rollout(rendered, rendered_text, now, None, (), True)
+    last, last_hash = _last(observed)
     changed = tuple(canonical.differences(last, rendered))
-    if not changed:
-        return Rollout(rendered, now, None, (), text == canonical.dumps(rendered))
-    hold = _hold(plan, rendered, changed, verified, last_hash in (None, now))
+    hold = _hold(plan, rendered, changed, verified, last_hash in (None, now)) if changed else None
     if hold is None:
-        return Rollout(rendered, now, None, changed, False)
+        return Rollout(rendered, rendered_text, now, None, changed, False)
+    last_text = canonical.dumps(last)
     # A template without a hash is 0.9.0's: today's claim is where it came from.
-    return Rollout(last, last_hash or now, hold, (), text == canonical.dumps(last))
+    return Rollout(last, last_text, last_hash or now, hold, (), text == last_text)
 
 
 def _last(observed: world.Object) -> tuple[meta.Manifest, str | None]:

@@ -32,6 +32,8 @@ SERVICES = (*runtime.SERVICE_NAMES, health.SERVICE_NAME)
 # Core keeps its connections for as long as they work, so that it would never notice a second
 # replica, and a client whose CA was rotated away would stay. Ending them costs it a handshake.
 MAX_CONNECTION_AGE_SECONDS = 600
+# gRPC keeps sizes as signed 32-bit numbers of bytes.
+MOST_MESSAGE_MIB = 2047
 
 # How long no call must come before the server stops taking them, and for how long that is tried.
 QUIET_SECONDS = 0.05
@@ -199,7 +201,11 @@ class Server:
     def _grpc(self) -> Any:
         """Returns the gRPC server with its services, not yet listening."""
         receive = self._options.max_recv_message_size
-        send = self._options.max_send_message_size or receive
+        send = self._options.max_send_message_size
+        send = receive if send is None else send
+        for option, size in (("recv", receive), ("send", send)):
+            if not 0 < size <= MOST_MESSAGE_MIB:
+                raise StartError(f"--max-{option}-message-size is 1 to {MOST_MESSAGE_MIB} (MiB)")
         server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", receive * 1024 * 1024),
@@ -248,11 +254,12 @@ class Server:
         address = self._options.http_address
         if not address:
             return None
-        host, _, port = address.rpartition(":")
+        host, colon, port = address.rpartition(":")
+        # A port above 65535 would be taken modulo 65536.
+        if not colon or not port.isdecimal() or int(port) > 65535:
+            raise StartError(f"--http-address is not host:port: {address}")
         try:
             return await self._probes.start(host.strip("[]") or None, int(port))
-        except ValueError as error:
-            raise StartError(f"--http-address is not host:port: {address}") from error
         except OSError as error:
             raise StartError(f"cannot listen at {address}: {error.strerror}") from error
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from function import canonical
 from function import observed as world
 from function import plan as plans
 from function.resources import preload
@@ -48,14 +49,8 @@ class Weights:
     FAILED = "failed"
 
 
-def state(plan: plans.Plan, observed: world.Observed, job_key: str) -> Weights:
-    """Returns the state of the weights.
-
-    Args:
-        plan: The plan.
-        observed: The world.
-        job_key: Key of the Job that would be desired now.
-    """
+def state(plan: plans.Plan, observed: world.Observed) -> Weights:
+    """Returns the state of the weights, but for the Job that is desired now (`watched`)."""
     wanted = tuple(preload.directories(plan))
     recorded = {
         str(record["directory"]): dict(record)
@@ -63,22 +58,17 @@ def state(plan: plans.Plan, observed: world.Observed, job_key: str) -> Weights:
         if world.at(record, "directory") is not None
     }
     generation = world.at(observed.status, "weights", "generation")
-    done = dict(recorded)
-    job, failure = Weights.ABSENT, None
-    asked = _generation(plan)
-    finished = generation
+    if not plan.preloads:
+        records = tuple(_kept(recorded, wanted))
+        return Weights(wanted, records, generation, True, False, Weights.ABSENT, None)
+    done, finished = dict(recorded), generation
     prefix = preload.job_key_prefix(plan)
     for key in sorted(k for k in observed.resources if k.startswith(prefix)):
-        resource = observed.resources[key]
-        state_now, reason = _job_state(resource)
-        if key == job_key:
-            job, failure = state_now, reason
-        if state_now == Weights.COMPLETE:
-            for directory in _made(resource):
+        job = observed.resources[key]
+        if _job_state(job)[0] == Weights.COMPLETE:
+            for directory in _made(job):
                 done.setdefault(directory, {"directory": directory})
-            finished = _generation_of(resource)
-    if not plan.preloads:
-        return Weights(wanted, tuple(_kept(recorded, wanted)), generation, True, False, job, None)
+            finished = _generation_of(job)
     for directory, learnt in _learnt(plan, observed):
         if directory in done:
             done[directory] |= learnt
@@ -86,22 +76,26 @@ def state(plan: plans.Plan, observed: world.Observed, job_key: str) -> Weights:
         directory = f"{plan.volume}/{weights.directory}"
         if directory in done:
             named = {"repository": weights.repository, "revision": weights.revision}
-            done[directory] |= {k: v for k, v in named.items() if v is not None}
+            done[directory] |= canonical.prune(named)
     shown = all(directory in recorded for directory in wanted)
     return Weights(
         wanted=wanted,
         records=tuple(_kept(done, wanted)),
         generation=finished,
         verified=all(directory in done for directory in wanted),
-        wants_job=not (shown and generation == asked),
-        job=job,
-        failure=failure,
+        wants_job=not (shown and generation == preload.generation(plan)),
+        job=Weights.ABSENT,
+        failure=None,
     )
 
 
-def _generation(plan: plans.Plan) -> int:
-    chosen = plan.spec.model.preload
-    return 0 if chosen is None or chosen.generation is None else chosen.generation
+def watched(weights: Weights, observed: world.Observed, job_key: str) -> Weights:
+    """Returns the state with that of the desired Job in it."""
+    job = observed.resources.get(job_key)
+    if job is None:
+        return weights
+    job_state, failure = _job_state(job)
+    return dataclasses.replace(weights, job=job_state, failure=failure)
 
 
 def _generation_of(job: world.Object) -> int:

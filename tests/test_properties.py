@@ -14,6 +14,9 @@ from function.api import base, claim, settings
 from tests import cluster, schemas, strategies
 
 PROFILES = {name: cluster.environment(name) for name in cluster.PROFILES}
+XRD_SCHEMA = cluster.load("xrd/inferenceservices.cloud.ogenki.io.yaml")["spec"]["versions"][0][
+    "schema"
+]["openAPIV3Schema"]
 # Every escape hatch is open, so that claims which use them are rendered too.
 OPEN = {
     hatch: ["*"] for hatch in ("volumes", "patches", "engineImage", "trustRemoteCode", "hostAccess")
@@ -72,6 +75,11 @@ def every_object_is_valid_upstream(life: Life) -> None:
             assert schemas.validate(_emitted(item)) == []
 
 
+def the_status_fits_its_schema(life: Life) -> None:
+    status = {k: v for k, v in life.world.claim["status"].items() if k != "conditions"}
+    assert schemas.validate_custom(XRD_SCHEMA, {**life.document, "status": status}) == []
+
+
 def _emitted(item: cluster.Object) -> cluster.Object:
     """Returns an object as it was emitted, without what the cluster adds."""
     emitted = copy.deepcopy(item)
@@ -102,7 +110,7 @@ def the_claim_comes_to_rest(life: Life) -> None:
 
 
 def no_answer_holds_a_null_or_a_broken_number(life: Life) -> None:
-    for item in life.objects:
+    for item in (*life.objects, life.world.claim["status"]):
         assert schemas.nulls(item) == []
         assert schemas.floats(item) == []
 
@@ -184,6 +192,7 @@ def nothing_of_scaling_is_in_a_pod(life: Life) -> None:
 
 INVARIANTS = (
     every_object_is_valid_upstream,
+    the_status_fits_its_schema,
     the_claim_comes_to_rest,
     no_answer_holds_a_null_or_a_broken_number,
     selectors_match_the_right_pods_only,

@@ -6,12 +6,14 @@ older than the rule. A property test generates claims and shows that both spelli
 """
 
 import dataclasses
+import types
+import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import pydantic
 import pydantic_core
-from pydantic import alias_generators
+from pydantic import alias_generators, fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +67,11 @@ class OneMessage:
         )
 
 
+def nullable(field: fields.FieldInfo) -> bool:
+    """Tells whether null is a value of the field: it switches off a default that is not null."""
+    return field.default is not None and types.NoneType in typing.get_args(field.annotation)
+
+
 def _without_nulls(value: Any, known: Collection[str | None] | None = None) -> Any:
     if not isinstance(value, dict) or None not in value.values():
         return value
@@ -92,7 +99,8 @@ class Model(pydantic.BaseModel):
     @classmethod
     def _nulls_are_absent(cls, value: Any) -> Any:
         """Takes a null for an omission: the API server prunes it before it validates."""
-        return _without_nulls(value, {field.alias for field in cls.model_fields.values()})
+        known = {f.alias for f in cls.model_fields.values() if not nullable(f)}
+        return _without_nulls(value, known)
 
     @pydantic.model_validator(mode="after")
     def _rules_hold(self) -> "Model":

@@ -116,8 +116,10 @@ class Streaming(base.Model):
 class SecretKey(base.Model):
     """One key of a Secret in the claim's namespace."""
 
-    name: base.DnsSubdomain
-    key: Annotated[str, base.text(253, r"^[-._A-Za-z0-9]+$")] = "token"
+    name: base.DnsSubdomain = pydantic.Field(description="Name of the Secret.")
+    key: Annotated[str, base.text(253, r"^[-._A-Za-z0-9]+$")] = pydantic.Field(
+        "token", description="Key in the Secret."
+    )
 
 
 Quantization = Literal[
@@ -292,10 +294,12 @@ _VERSION_TAG = re.compile(r":v?[0-9]+[.][0-9]+[.][0-9]+[^@/]*\Z")
 class Routing(base.Model):
     """How a semantic router may classify the model. Metadata only."""
 
-    tier: Literal["small", "medium", "large"] | None = None
+    tier: Literal["small", "medium", "large"] | None = pydantic.Field(
+        None, description="Size of the model."
+    )
     specialty: (
         Literal["general", "code", "code-fim", "math", "guardrail", "multilingual"] | None
-    ) = None
+    ) = pydantic.Field(None, description="What the model is best at.")
 
 
 class Trigger(base.Model):
@@ -384,7 +388,9 @@ class Scaling(base.Model):
 class KvOffload(base.Model):
     """KV blocks in host memory."""
 
-    enabled: bool | None = None
+    enabled: bool | None = pydantic.Field(
+        None, description="Keep evicted KV blocks in host memory; off when absent."
+    )
     size_gb: Annotated[int, base.number(1, 4096)] | None = pydantic.Field(
         None,
         alias="sizeGB",
@@ -409,28 +415,37 @@ class Cache(base.Model):
 class LoraAdapter(base.Model):
     """An adapter, served under its name beside the base model."""
 
-    name: Word
-    repository: Repository
-    revision: Revision | None = None
+    name: Word = pydantic.Field(description="Name that clients ask for.")
+    repository: Repository = pydantic.Field(description="Hugging Face repository of the adapter.")
+    revision: Revision | None = pydantic.Field(
+        None, description="Commit SHA, tag or branch; main when absent."
+    )
 
 
 class Canary(base.Model):
     """A share of the base model's traffic that an adapter answers."""
 
-    adapter: Word
-    weight_percent: Annotated[int, base.number(1, 99)]
+    adapter: Word = pydantic.Field(description="Name of an entry of loraAdapters.")
+    weight_percent: Annotated[int, base.number(1, 99)] = pydantic.Field(
+        description="Percent of the base model's requests that the adapter answers."
+    )
 
 
 class EndpointPicker(base.Model):
     """An InferencePool with an endpoint picker instead of the AIServiceBackend."""
 
-    enabled: bool | None = None
+    enabled: bool | None = pydantic.Field(
+        None,
+        description="Pick the pod for each request by its load and its cache; off when absent.",
+    )
 
 
 class Gateway(base.Model):
     """The route of the AI gateway."""
 
-    enabled: bool | None = None
+    enabled: bool | None = pydantic.Field(
+        None, description="Publish the model on the AI gateway; off when absent."
+    )
     endpoint_picker: EndpointPicker | None = None
     canaries: Annotated[list[Canary], base.items(4)] | None = None
 
@@ -478,7 +493,9 @@ class Gateway(base.Model):
 class Route(base.Model):
     """A plain HTTP route to the engine."""
 
-    enabled: bool | None = None
+    enabled: bool | None = pydantic.Field(
+        None, description="Publish the engine's own API by an HTTPRoute; off when absent."
+    )
     hostname: base.DnsLabel | None = pydantic.Field(
         None, description="Short name; the private domain of the settings is appended."
     )
@@ -503,8 +520,12 @@ class WeightsFileSystem(base.Model):
 class ResourceRequirements(base.Model):
     """What one replica asks for; keys that are absent keep their default."""
 
-    requests: Resources | None = None
-    limits: Resources | None = None
+    requests: Resources | None = pydantic.Field(
+        None, description="Requests of the engine's container; the GPUs are added."
+    )
+    limits: Resources | None = pydantic.Field(
+        None, description="Limits of the engine's container; the GPUs are added."
+    )
 
 
 Seconds = Annotated[int, base.number(0, 86400)]
@@ -514,10 +535,18 @@ PositiveSeconds = Annotated[int, base.number(1, 86400)]
 class Probe(base.Model):
     """Timing of one probe on /health."""
 
-    initial_delay_seconds: Seconds | None = None
-    period_seconds: PositiveSeconds | None = None
-    timeout_seconds: PositiveSeconds | None = None
-    failure_threshold: Annotated[int, base.number(1, 10000)] | None = None
+    initial_delay_seconds: Seconds | None = pydantic.Field(
+        None, description="Seconds before the first probe."
+    )
+    period_seconds: PositiveSeconds | None = pydantic.Field(
+        None, description="Seconds between two probes."
+    )
+    timeout_seconds: PositiveSeconds | None = pydantic.Field(
+        None, description="Seconds after which a probe has failed."
+    )
+    failure_threshold: Annotated[int, base.number(1, 10000)] | None = pydantic.Field(
+        None, description="Failures in a row that count."
+    )
 
 
 class HealthProbes(base.Model):
@@ -531,7 +560,9 @@ class HealthProbes(base.Model):
 class ExternalSecret(base.Model):
     """A Secret that External Secrets fetches; also given to the engine's environment."""
 
-    name: base.DnsSubdomain
+    name: base.DnsSubdomain = pydantic.Field(
+        description="Name of the ExternalSecret and of the Secret that it makes."
+    )
     remote_ref: Annotated[str, base.text(512)] = pydantic.Field(
         description="Path of the secret in the store."
     )
@@ -541,8 +572,12 @@ class ExternalSecret(base.Model):
 class NetworkPolicies(base.Model):
     """Cilium rules that replace the default peers; scraper and picker stay."""
 
-    ingress: base.RawList | None = None
-    egress: base.RawList | None = None
+    ingress: base.RawList | None = pydantic.Field(
+        None, description="Ingress rules of a CiliumNetworkPolicy."
+    )
+    egress: base.RawList | None = pydantic.Field(
+        None, description="Egress rules of a CiliumNetworkPolicy."
+    )
 
 
 class Caller(base.Model):
@@ -576,7 +611,9 @@ class Metrics(base.Model):
 class AlertingRules(base.Model):
     """Rule groups that replace the default ones."""
 
-    groups: Annotated[list[base.Raw], base.items(16)] | None = None
+    groups: Annotated[list[base.Raw], base.items(16)] | None = pydantic.Field(
+        None, description="Groups as a VMRule or a PrometheusRule has them."
+    )
 
 
 Share = Annotated[
@@ -619,9 +656,16 @@ class Observability(base.Model):
 class EnvVar(base.Model):
     """An environment variable of the engine."""
 
-    name: Annotated[str, base.text(128, r"^[A-Za-z_][A-Za-z0-9_]*$")]
-    value: Annotated[str, base.text(4096, None, 0)] | None = None
-    value_from: base.Raw | None = None
+    name: Annotated[str, base.text(128, r"^[A-Za-z_][A-Za-z0-9_]*$")] = pydantic.Field(
+        description="Name of the variable."
+    )
+    value: Annotated[str, base.text(4096, None, 0)] | None = pydantic.Field(
+        None, description="Its value."
+    )
+    value_from: base.Raw | None = pydantic.Field(
+        None,
+        description="Source of its value, as in a pod: secretKeyRef, fieldRef.",
+    )
 
     RULES: ClassVar = (
         base.Rule(
@@ -635,15 +679,19 @@ class EnvVar(base.Model):
 class PodTemplate(base.Model):
     """Additions to the serving pod."""
 
-    labels: base.Labels | None = None
-    annotations: base.Annotations | None = None
+    labels: base.Labels | None = pydantic.Field(None, description="Labels of the pod.")
+    annotations: base.Annotations | None = pydantic.Field(
+        None, description="Annotations of the pod."
+    )
     node_selector: base.Labels | None = pydantic.Field(None, description="Merged over the class's.")
     tolerations: base.RawList | None = pydantic.Field(None, description="Added to the class's.")
-    affinity: base.Raw | None = None
+    affinity: base.Raw | None = pydantic.Field(None, description="Affinity of the pod.")
     topology_spread_constraints: base.RawList | None = pydantic.Field(
         None, description="Replaces the default spread over nodes."
     )
-    priority_class_name: base.DnsSubdomain | None = None
+    priority_class_name: base.DnsSubdomain | None = pydantic.Field(
+        None, description="PriorityClass of the pod."
+    )
     env: (
         Annotated[
             list[EnvVar],
@@ -652,8 +700,12 @@ class PodTemplate(base.Model):
         ]
         | None
     ) = None
-    volumes: base.RawList | None = None
-    volume_mounts: base.RawList | None = None
+    volumes: base.RawList | None = pydantic.Field(
+        None, description="Volumes of the pod; settings say who may add them."
+    )
+    volume_mounts: base.RawList | None = pydantic.Field(
+        None, description="Where the engine's container mounts them."
+    )
 
     RULES: ClassVar = (
         base.Rule(

@@ -119,6 +119,8 @@ def of_model(model: type[base.Model], *, without: Collection[str] = ()) -> Node:
 def of_field(field: fields.FieldInfo) -> Node:
     """Returns the schema of one field; its own description comes before its type's."""
     node = of_annotation(field.annotation, field.metadata)
+    if base.nullable(field):
+        node["nullable"] = True
     description = field.description or node.get("description")
     return _present(description=description) | node | _present(description=description)
 

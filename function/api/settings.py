@@ -43,12 +43,18 @@ class Providers(base.Model):
 class Engine(base.Model):
     """The engine that claims get when they name none."""
 
-    image: Image = "vllm/vllm-openai"
-    version: Annotated[str, base.text(32, claim.ENGINE_VERSION)] = "0.25.1"
+    image: Image = pydantic.Field(
+        "vllm/vllm-openai", description="Image of the engine, without its tag."
+    )
+    version: Annotated[str, base.text(32, claim.ENGINE_VERSION)] = pydantic.Field(
+        "0.25.1", description="vLLM version; also the image's tag, with v before it."
+    )
     digest: Annotated[str, base.text(71, r"^sha256:[a-f0-9]{64}$")] | None = pydantic.Field(
         None, description="Digest of the image; the tag is then only for people."
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = pydantic.Field(
+        "INFO", description="Level of vLLM's log."
+    )
 
 
 class GpuClass(base.Model):
@@ -66,10 +72,18 @@ class GpuClass(base.Model):
     node_gpus: Annotated[int, base.number(1, 64)] = pydantic.Field(
         8, description="GPUs of one node: a replica cannot have more."
     )
-    resource_name: Annotated[str, base.text(128, base.EXTENDED_RESOURCE)] = "nvidia.com/gpu"
-    node_selector: base.Labels = pydantic.Field(default_factory=dict)
-    tolerations: base.RawList = pydantic.Field(default_factory=list)
-    runtime_class_name: base.DnsSubdomain | None = None
+    resource_name: Annotated[str, base.text(128, base.EXTENDED_RESOURCE)] = pydantic.Field(
+        "nvidia.com/gpu", description="Extended resource of the GPUs."
+    )
+    node_selector: base.Labels = pydantic.Field(
+        default_factory=dict, description="Labels of the nodes."
+    )
+    tolerations: base.RawList = pydantic.Field(
+        default_factory=list, description="Tolerations for the taints of the nodes."
+    )
+    runtime_class_name: base.DnsSubdomain | None = pydantic.Field(
+        None, description="RuntimeClass of the pods."
+    )
     pod_annotations: base.Annotations = pydantic.Field(
         default_factory=dict,
         description='For example karpenter.sh/do-not-disrupt: "true" on an on-demand class.',
@@ -88,14 +102,20 @@ class GpuClass(base.Model):
 class Pricing(base.Model):
     """What prices mean."""
 
-    currency: Annotated[str, base.text(3, r"^[A-Z]{3}$")] = "USD"
-    date: Annotated[str, base.text(10, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | None = None
+    currency: Annotated[str, base.text(3, r"^[A-Z]{3}$")] = pydantic.Field(
+        "USD", description="ISO 4217 code of the currency."
+    )
+    date: Annotated[str, base.text(10, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | None = pydantic.Field(
+        None, description="Day on which the prices were taken."
+    )
 
 
 class Gpu(base.Model):
     """The GPU classes of the site."""
 
-    default_class: base.DnsLabel = "default"
+    default_class: base.DnsLabel = pydantic.Field(
+        "default", description="Class of the claims that name none."
+    )
     classes: Annotated[dict[base.DnsLabel, GpuClass], base.items(32, 1), base.NULLS_ABSENT] = (
         pydantic.Field(
             default_factory=lambda: {
@@ -124,9 +144,15 @@ class Weights(base.Model):
     claim_name: base.DnsSubdomain = pydantic.Field(
         "llm-models", description="PersistentVolumeClaim in the claim's namespace."
     )
-    run_as_user: Annotated[int, base.number(1)] = 1001
-    run_as_group: Annotated[int, base.number(0)] | None = None
-    fs_group: Annotated[int, base.number(1)] | None = 1001
+    run_as_user: Annotated[int, base.number(1)] = pydantic.Field(
+        1001, description="User that reads and writes the volume."
+    )
+    run_as_group: Annotated[int, base.number(0)] | None = pydantic.Field(
+        None, description="Group of that user; the image's when absent."
+    )
+    fs_group: Annotated[int, base.number(1)] | None = pydantic.Field(
+        1001, description="Group that the volume's files get; null leaves them as they are."
+    )
     bandwidth_mi_b: Annotated[int, base.number(1, 1_000_000)] | None = pydantic.Field(
         None,
         alias="bandwidthMiB",
@@ -145,12 +171,20 @@ class Preload(base.Model):
     service_account_name: base.DnsSubdomain | None = pydantic.Field(
         None, description="Existing ServiceAccount for access to the volume; default when absent."
     )
-    node_selector: base.Labels = pydantic.Field(default_factory=dict)
-    tolerations: base.RawList = pydantic.Field(default_factory=list)
+    node_selector: base.Labels = pydantic.Field(
+        default_factory=dict, description="Labels of the nodes that the Job runs on."
+    )
+    tolerations: base.RawList = pydantic.Field(
+        default_factory=list, description="Tolerations of the Job."
+    )
     requests: claim.Resources = _quantities(cpu="1", memory="2Gi")
     limits: claim.Resources = _quantities(cpu="4", memory="8Gi")
-    active_deadline_seconds: Annotated[int, base.number(60, 604800)] = 21600
-    backoff_limit: Annotated[int, base.number(0, 100)] = 6
+    active_deadline_seconds: Annotated[int, base.number(60, 604800)] = pydantic.Field(
+        21600, description="Seconds after which the Job is stopped."
+    )
+    backoff_limit: Annotated[int, base.number(0, 100)] = pydantic.Field(
+        6, description="Pods that may fail before the Job has failed."
+    )
     egress_hosts: Annotated[list[HostPattern], base.items(32)] = pydantic.Field(
         default_factory=list,
         description="Hosts that the Job reaches on 443 by name, beside the hub (Cilium).",
@@ -167,7 +201,9 @@ class Hub(base.Model):
 
     endpoint: Url | None = pydantic.Field(None, description="A mirror; the hub itself when absent.")
     proxy: Url | None = pydantic.Field(None, description="HTTPS proxy of the preload Job.")
-    no_proxy: Annotated[str, base.text(1024)] | None = None
+    no_proxy: Annotated[str, base.text(1024)] | None = pydantic.Field(
+        None, description="Hosts that are reached without the proxy, comma-separated."
+    )
     ca_config_map: base.DnsSubdomain | None = pydantic.Field(
         None, description="ConfigMap in the claim's namespace with a CA bundle under ca.crt."
     )
@@ -186,7 +222,10 @@ class Peer(base.Model):
     namespace: base.DnsLabel | None = pydantic.Field(
         None, description="The claim's own namespace when absent."
     )
-    pod_labels: base.Labels = pydantic.Field(default_factory=dict)
+    pod_labels: base.Labels = pydantic.Field(
+        default_factory=dict,
+        description="Labels of the pods; all pods of the namespace when empty.",
+    )
     port: Port | None = pydantic.Field(None, description="8000 when absent.")
 
 
@@ -200,7 +239,9 @@ class Network(base.Model):
             namespace="kube-system", pod_labels={"k8s-app": "kube-dns"}, port=53
         )
     )
-    cluster_domain: base.DnsSubdomain = "cluster.local"
+    cluster_domain: base.DnsSubdomain = pydantic.Field(
+        "cluster.local", description="Domain of the cluster's Services."
+    )
 
 
 class Wake(base.Model):
@@ -233,7 +274,9 @@ class Monitoring(base.Model):
     labels: base.Labels = pydantic.Field(
         default_factory=dict, description="On scrape and rule objects, for example release: x."
     )
-    alert_labels: base.Labels = pydantic.Field(default_factory=dict)
+    alert_labels: base.Labels = pydantic.Field(
+        default_factory=dict, description="On every alert, for example a team that is called."
+    )
     runbook_base: Url = pydantic.Field(
         "https://github.com/Smana/function-inference-service/blob/main/docs/operations.md",
         description="Runbook links are this address with #<alert> appended.",
@@ -243,8 +286,8 @@ class Monitoring(base.Model):
 class GatewayReference(base.Model):
     """A Gateway."""
 
-    name: base.DnsSubdomain
-    namespace: base.DnsLabel
+    name: base.DnsSubdomain = pydantic.Field(description="Name of the Gateway.")
+    namespace: base.DnsLabel = pydantic.Field(description="Namespace of the Gateway.")
 
 
 class Gateway(base.Model):
@@ -259,7 +302,10 @@ class Gateway(base.Model):
         "envoy-gateway-system", description="Where the gateway's proxy pods run."
     )
     api_version: Literal["aigateway.envoyproxy.io/v1beta1", "aigateway.envoyproxy.io/v1alpha1"] = (
-        "aigateway.envoyproxy.io/v1beta1"
+        pydantic.Field(
+            "aigateway.envoyproxy.io/v1beta1",
+            description="API of the AI gateway that the cluster serves.",
+        )
     )
     hostname: base.DnsSubdomain | None = pydantic.Field(
         None, description="Host of the endpoint; llm.<privateDomainName> when absent."
@@ -275,11 +321,15 @@ class EndpointPicker(base.Model):
     oci_repository: base.DnsSubdomain = pydantic.Field(
         "inferencepool", description="OCIRepository of the chart in the claim's namespace."
     )
-    image_registry: Annotated[str, base.text(255, claim.IMAGE)] = "registry.k8s.io"
-    image_repository: Annotated[str, base.text(255, claim.IMAGE)] = (
-        "gateway-api-inference-extension/epp"
+    image_registry: Annotated[str, base.text(255, claim.IMAGE)] = pydantic.Field(
+        "registry.k8s.io", description="Registry of the picker's image."
     )
-    image_tag: Annotated[str, base.text(128, claim.WORD)] = "v1.5.0"
+    image_repository: Annotated[str, base.text(255, claim.IMAGE)] = pydantic.Field(
+        "gateway-api-inference-extension/epp", description="Repository of the picker's image."
+    )
+    image_tag: Annotated[str, base.text(128, claim.WORD)] = pydantic.Field(
+        "v1.5.0", description="Tag of the picker's image."
+    )
     requests: claim.Resources = _quantities(cpu="250m", memory="512Mi")
     limits: claim.Resources = _quantities(memory="2Gi")
 
@@ -293,23 +343,34 @@ class Route(base.Model):
     proxy: Peer | None = pydantic.Field(
         None, description="The proxy pods of the parent, which call the engine."
     )
-    request_timeout_seconds: Annotated[int, base.number(1, 86400)] = 1800
+    request_timeout_seconds: Annotated[int, base.number(1, 86400)] = pydantic.Field(
+        1800, description="Longest request, streams included."
+    )
 
 
 class SecretStore(base.Model):
     """The store that ExternalSecrets read."""
 
-    name: base.DnsSubdomain = "default"
-    kind: Literal["ClusterSecretStore", "SecretStore"] = "ClusterSecretStore"
+    name: base.DnsSubdomain = pydantic.Field("default", description="Name of the store.")
+    kind: Literal["ClusterSecretStore", "SecretStore"] = pydantic.Field(
+        "ClusterSecretStore", description="Kind of the store."
+    )
 
 
 class Permissions(base.Model):
     """Namespaces whose claim authors may use an escape hatch; "*" is every namespace."""
 
-    volumes: Namespaces = pydantic.Field(default_factory=list)
-    patches: Namespaces = pydantic.Field(default_factory=list)
-    engine_image: Namespaces = pydantic.Field(default_factory=list)
-    trust_remote_code: Namespaces = pydantic.Field(default_factory=list)
+    volumes: Namespaces = pydantic.Field(
+        default_factory=list, description="Who may use podTemplate.volumes."
+    )
+    patches: Namespaces = pydantic.Field(default_factory=list, description="Who may use patches.")
+    engine_image: Namespaces = pydantic.Field(
+        default_factory=list, description="Who may use engine.image."
+    )
+    trust_remote_code: Namespaces = pydantic.Field(
+        default_factory=list,
+        description="Who may pass --trust-remote-code, which runs the repository's code.",
+    )
     host_access: Namespaces = pydantic.Field(
         default_factory=list,
         description="Pod settings weaker than Pod Security restricted.",
@@ -374,7 +435,7 @@ class Settings(base.Model):
         default_factory=dict, description="On every composed object, beside ours."
     )
     image_pull_secrets: Annotated[list[base.DnsSubdomain], base.items(8)] = pydantic.Field(
-        default_factory=list
+        default_factory=list, description="Secrets of the registries, in the claim's namespace."
     )
     image_registry: Annotated[str, base.text(255, claim.IMAGE)] | None = pydantic.Field(
         None, description="Mirror that is put before the engine's and the preload image's name."

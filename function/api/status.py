@@ -28,19 +28,35 @@ Phase = Literal[
 class ServedModel(base.Model):
     """A name that clients may ask for."""
 
-    name: Annotated[str, base.text(63)]
-    kind: Literal["base", "adapter"]
-    canary_weight_percent: Annotated[int, base.number(1, 99)] | None = None
+    name: Annotated[str, base.text(63)] = pydantic.Field(
+        description="What clients put into the field model of a request."
+    )
+    kind: Literal["base", "adapter"] = pydantic.Field(
+        description="The base model, or an adapter of it."
+    )
+    canary_weight_percent: Annotated[int, base.number(1, 99)] | None = pydantic.Field(
+        None, description="Percent of the base model's requests that the adapter answers."
+    )
 
 
 class Serving(base.Model):
     """What the running pods were started with."""
 
-    repository: Annotated[str, base.text(255)] | None = None
-    revision: Annotated[str, base.text(64)] | None = None
-    sha: Annotated[str, base.text(64)] | None = None
-    engine_image: Annotated[str, base.text(512)] | None = None
-    adapters: Annotated[list[Annotated[str, base.text(63)]], base.items(8)] | None = None
+    repository: Annotated[str, base.text(255)] | None = pydantic.Field(
+        None, description="Hugging Face repository."
+    )
+    revision: Annotated[str, base.text(64)] | None = pydantic.Field(
+        None, description="Revision as the claim named it."
+    )
+    sha: Annotated[str, base.text(64)] | None = pydantic.Field(
+        None, description="Commit that the revision was when it was downloaded."
+    )
+    engine_image: Annotated[str, base.text(512)] | None = pydantic.Field(
+        None, description="Image of the engine."
+    )
+    adapters: Annotated[list[Annotated[str, base.text(63)]], base.items(8)] | None = pydantic.Field(
+        None, description="Names of the adapters that were loaded."
+    )
 
 
 class Verified(base.Model):
@@ -49,14 +65,30 @@ class Verified(base.Model):
     directory: Annotated[str, base.text(600)] = pydantic.Field(
         description="<volume>/<subPath>/<directory>."
     )
-    repository: Annotated[str, base.text(255)] | None = None
-    revision: Annotated[str, base.text(64)] | None = None
-    sha: Annotated[str, base.text(64)] | None = None
-    bytes: Annotated[int, base.number(0, 2**53 - 1)] | None = None
-    dtype: Annotated[str, base.text(32)] | None = None
-    quantization: Annotated[str, base.text(64)] | None = None
-    architecture: Annotated[str, base.text(128)] | None = None
-    context_limit: Annotated[int, base.number(0)] | None = None
+    repository: Annotated[str, base.text(255)] | None = pydantic.Field(
+        None, description="Hugging Face repository."
+    )
+    revision: Annotated[str, base.text(64)] | None = pydantic.Field(
+        None, description="Revision as the claim named it."
+    )
+    sha: Annotated[str, base.text(64)] | None = pydantic.Field(
+        None, description="Commit that the revision was when it was downloaded."
+    )
+    bytes: Annotated[int, base.number(0, 2**53 - 1)] | None = pydantic.Field(
+        None, description="Size of all files."
+    )
+    dtype: Annotated[str, base.text(32)] | None = pydantic.Field(
+        None, description="Type of the weights, from the checkpoint's configuration."
+    )
+    quantization: Annotated[str, base.text(64)] | None = pydantic.Field(
+        None, description="Quantization of the checkpoint, from its configuration."
+    )
+    architecture: Annotated[str, base.text(128)] | None = pydantic.Field(
+        None, description="Class of the model, from its configuration."
+    )
+    context_limit: Annotated[int, base.number(0)] | None = pydantic.Field(
+        None, description="Longest sequence in tokens that the model was made for."
+    )
 
 
 class Weights(base.Model):
@@ -85,8 +117,10 @@ class Latches(base.Model):
 class Status(base.Model):
     """What `kubectl get` and `kubectl describe` show."""
 
-    observed_generation: Annotated[int, base.number(0, 2**53 - 1)] | None = None
-    phase: Phase | None = None
+    observed_generation: Annotated[int, base.number(0, 2**53 - 1)] | None = pydantic.Field(
+        None, description="Generation of the claim that the rest of the status is about."
+    )
+    phase: Phase | None = pydantic.Field(None, description="Where the claim is in its life.")
     waiting_for: Annotated[str, base.text(1024, None, 0)] | None = pydantic.Field(
         None, description="What the claim waits for, in words; empty when it waits for nothing."
     )
@@ -96,9 +130,13 @@ class Status(base.Model):
     gpu: Annotated[str, base.text(200)] | None = pydantic.Field(
         None, description="GPUs of one replica and their class."
     )
-    model_endpoint: Annotated[str, base.text(512)] | None = None
+    model_endpoint: Annotated[str, base.text(512)] | None = pydantic.Field(
+        None, description="Address of the OpenAI API on the AI gateway."
+    )
     served_models: Annotated[list[ServedModel], base.items(9)] | None = None
-    served_models_summary: Annotated[str, base.text(1024)] | None = None
+    served_models_summary: Annotated[str, base.text(1024)] | None = pydantic.Field(
+        None, description="Names of the served models, comma-separated."
+    )
     serving: Serving | None = None
     weights: Weights | None = None
     latches: Latches | None = None

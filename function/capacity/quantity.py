@@ -27,7 +27,7 @@ def parse(value: int | str) -> decimal.Decimal:
         ValueError: The text is no quantity.
     """
     text = str(value)
-    digits = text.rstrip("mkMGTPEi")
+    digits = text.rstrip("mkKMGTPEi")
     unit = text[len(digits) :]
     if unit not in _UNITS:
         raise ValueError(f"{text!r} is not a quantity")

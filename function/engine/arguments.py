@@ -22,12 +22,10 @@ def serve(plan: plans.Plan) -> list[str]:
     claim's own, of which each replaces ours of the same flag.
     """
     own = list(plan.spec.engine_args or [])
-    ours = [
-        argument
-        for group in _ours(plan)
-        if not flags.sets(own, flags.normal(group[0]))
-        for argument in group
-    ]
+    groups = list(_ours(plan))
+    if own:
+        groups = [group for group in groups if not flags.sets(own, flags.normal(group[0]))]
+    ours = [argument for group in groups for argument in group]
     return [plan.weights[0].path, *ours, *own]
 
 

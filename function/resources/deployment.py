@@ -5,7 +5,7 @@ from typing import Any
 from function import canonical
 from function import plan as plans
 from function.api import claim
-from function.engine import arguments
+from function.engine import arguments as serving
 from function.resources import meta
 
 CONTAINER = "vllm"
@@ -25,29 +25,26 @@ PROBES: dict[str, dict[str, int]] = {
 
 
 def deployment(
-    plan: plans.Plan, template: meta.Manifest, claim_hash: str, replicas: int | None
+    plan: plans.Plan, template: meta.Manifest, text: str, claim_hash: str, replicas: int | None
 ) -> meta.Manifest:
     """Returns the Deployment around a pod template, held or newly rendered.
 
     Args:
         plan: The plan.
         template: The pod template to run.
+        text: The template's canonical JSON.
         claim_hash: Hash of the part of the claim that the template came from.
         replicas: Emitted only where no scaler owns the field: core applies with force and would
             fight it.
     """
-    return canonical.prune(
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": meta.metadata(
-                plan,
-                annotations={
-                    TEMPLATE_ANNOTATION: canonical.dumps(template),
-                    CLAIM_ANNOTATION: claim_hash,
-                },
-            ),
-            "spec": {
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": meta.metadata(
+            plan, annotations={TEMPLATE_ANNOTATION: text, CLAIM_ANNOTATION: claim_hash}
+        ),
+        "spec": canonical.prune(
+            {
                 "replicas": replicas,
                 "selector": {"matchLabels": meta.labels(plan)},
                 "strategy": strategy(plan),
@@ -55,9 +52,9 @@ def deployment(
                 "progressDeadlineSeconds": plan.startup_seconds + 1200,
                 "revisionHistoryLimit": 3,
                 "template": template,
-            },
-        }
-    )
+            }
+        ),
+    }
 
 
 def strategy(plan: plans.Plan) -> meta.Manifest:
@@ -81,13 +78,15 @@ def pod_template(plan: plans.Plan) -> meta.Manifest:
     extra = plan.spec.pod_template or claim.PodTemplate()
     gpu = plan.gpu_class
     annotations = {**gpu.pod_annotations, **(extra.annotations or {})}
-    return canonical.prune(
-        {
-            "metadata": {
+    return {
+        "metadata": canonical.prune(
+            {
                 "labels": {**(extra.labels or {}), **meta.labels(plan)},
                 "annotations": annotations or None,
-            },
-            "spec": {
+            }
+        ),
+        "spec": canonical.prune(
+            {
                 "serviceAccountName": plan.name,
                 "automountServiceAccountToken": False,
                 # A Service named vllm would set VLLM_PORT, which the engine takes for its own.
@@ -103,9 +102,9 @@ def pod_template(plan: plans.Plan) -> meta.Manifest:
                 "securityContext": pod_security_context(plan),
                 "containers": [_container(plan, extra)],
                 "volumes": _volumes(plan, extra),
-            },
-        }
-    )
+            }
+        ),
+    }
 
 
 def image_pull_secrets(plan: plans.Plan) -> list[meta.Manifest] | None:
@@ -152,30 +151,35 @@ def _spread(plan: plans.Plan, extra: claim.PodTemplate) -> list[Any]:
 
 def _container(plan: plans.Plan, extra: claim.PodTemplate) -> meta.Manifest:
     gpus = {plan.gpu_resource: plan.gpu_count}
-    return {
-        "name": CONTAINER,
-        "image": plan.image,
-        "imagePullPolicy": "IfNotPresent",
-        "args": arguments.serve(plan),
-        "env": _environment(plan, extra),
-        "envFrom": _environment_sources(plan),
-        "ports": [{"name": plans.PORT_NAME, "containerPort": plans.PORT, "protocol": "TCP"}],
-        "resources": {
-            "requests": {**plan.resources["requests"], **gpus},
-            "limits": {**plan.resources["limits"], **gpus},
-        },
-        "securityContext": canonical.merge_patch(
-            CONTAINER_SECURITY, plan.spec.security_context or {}
-        ),
-        "lifecycle": {"preStop": {"sleep": {"seconds": plan.drain.pre_stop}}},
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        **_probes(plan),
-        "volumeMounts": _mounts(plan, extra),
-    }
+    arguments = serving.serve(plan)
+    return canonical.prune(
+        {
+            "name": CONTAINER,
+            "image": plan.image,
+            "imagePullPolicy": "IfNotPresent",
+            "args": arguments,
+            "env": _environment(plan, extra, arguments),
+            "envFrom": _environment_sources(plan),
+            "ports": [{"name": plans.PORT_NAME, "containerPort": plans.PORT, "protocol": "TCP"}],
+            "resources": {
+                "requests": {**plan.resources["requests"], **gpus},
+                "limits": {**plan.resources["limits"], **gpus},
+            },
+            "securityContext": canonical.merge_patch(
+                CONTAINER_SECURITY, plan.spec.security_context or {}
+            ),
+            "lifecycle": {"preStop": {"sleep": {"seconds": plan.drain.pre_stop}}},
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            **_probes(plan),
+            "volumeMounts": _mounts(plan, extra),
+        }
+    )
 
 
-def _environment(plan: plans.Plan, extra: claim.PodTemplate) -> list[meta.Manifest]:
-    cache = f"{plans.CACHE}/{cache_key(plan)}" if plan.preloads else plans.CACHE
+def _environment(
+    plan: plans.Plan, extra: claim.PodTemplate, arguments: list[str]
+) -> list[meta.Manifest]:
+    cache = f"{plans.CACHE}/{cache_key(plan, arguments)}" if plan.preloads else plans.CACHE
     ours = {
         "HOME": "/tmp",  # noqa: S108 - an emptyDir of this pod alone
         "USER": "vllm",  # getpwuid of an unknown uid fails in torch
@@ -197,9 +201,9 @@ def _environment(plan: plans.Plan, extra: claim.PodTemplate) -> list[meta.Manife
     ]
 
 
-def cache_key(plan: plans.Plan) -> str:
+def cache_key(plan: plans.Plan, arguments: list[str]) -> str:
     """Returns the compile cache's key: compiled code depends on image, GPU and arguments."""
-    return canonical.digest([plan.image, plan.gpu_class_name, arguments.serve(plan)], 16)
+    return canonical.digest([plan.image, plan.gpu_class_name, arguments], 16)
 
 
 def _environment_sources(plan: plans.Plan) -> list[meta.Manifest] | None:

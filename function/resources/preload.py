@@ -72,26 +72,25 @@ def job_key_prefix(plan: plans.Plan) -> str:
 def job(plan: plans.Plan) -> meta.Manifest:
     """Returns the Job without its name, which carries the hash of everything else."""
     preload = plan.site.preload
-    generation = _generation(plan)
-    return canonical.prune(
-        {
-            "apiVersion": "batch/v1",
-            "kind": "Job",
-            "metadata": meta.metadata(
-                plan,
-                annotations={
-                    WEIGHTS_ANNOTATION: canonical.dumps(directories(plan)),
-                    GENERATION_ANNOTATION: str(generation),
-                },
-            ),
-            "spec": {
-                # No TTL: a Job that is deleted while it is desired would be made again for ever.
-                "backoffLimit": preload.backoff_limit,
-                "activeDeadlineSeconds": preload.active_deadline_seconds,
-                "podFailurePolicy": {"rules": _failure_rules()},
-                "template": {
-                    "metadata": {"labels": meta.labels(plan, COMPONENT)},
-                    "spec": {
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": meta.metadata(
+            plan,
+            annotations={
+                WEIGHTS_ANNOTATION: canonical.dumps(directories(plan)),
+                GENERATION_ANNOTATION: str(generation(plan)),
+            },
+        ),
+        "spec": {
+            # No TTL: a Job that is deleted while it is desired would be made again for ever.
+            "backoffLimit": preload.backoff_limit,
+            "activeDeadlineSeconds": preload.active_deadline_seconds,
+            "podFailurePolicy": {"rules": _failure_rules()},
+            "template": {
+                "metadata": {"labels": meta.labels(plan, COMPONENT)},
+                "spec": canonical.prune(
+                    {
                         "restartPolicy": "Never",
                         "serviceAccountName": preload.service_account_name,
                         "automountServiceAccountToken": False,
@@ -102,11 +101,11 @@ def job(plan: plans.Plan) -> meta.Manifest:
                         "securityContext": deployment.pod_security_context(plan),
                         "containers": [_container(plan)],
                         "volumes": _volumes(plan),
-                    },
-                },
+                    }
+                ),
             },
-        }
-    )
+        },
+    }
 
 
 def named(plan: plans.Plan, manifest: meta.Manifest) -> tuple[str, meta.Manifest]:
@@ -131,7 +130,8 @@ def directories(plan: plans.Plan) -> list[str]:
     return sorted(f"{plan.volume}/{weights.directory}" for weights in plan.weights)
 
 
-def _generation(plan: plans.Plan) -> int:
+def generation(plan: plans.Plan) -> int:
+    """Returns which try the author asks for."""
     preload = plan.spec.model.preload
     return 0 if preload is None or preload.generation is None else preload.generation
 
@@ -156,25 +156,27 @@ def _container(plan: plans.Plan) -> meta.Manifest:
     preload = plan.site.preload
     names = [secret.name for secret in plan.spec.external_secrets or []]
     names += [name for name in plan.spec.env_from_secrets or [] if name not in names]
-    return {
-        "name": COMPONENT,
-        "image": plans.mirrored(preload.image, plan.site),
-        "imagePullPolicy": "IfNotPresent",
-        "env": _environment(plan),
-        "envFrom": [{"secretRef": {"name": name}} for name in names] or None,
-        "resources": {"requests": dict(preload.requests), "limits": dict(preload.limits)},
-        "securityContext": deployment.CONTAINER_SECURITY,
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [
-            {"name": "models", "mountPath": plans.MODELS, "subPath": plan.sub_path},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
-            *(
-                [{"name": "ca", "mountPath": "/etc/hub-ca", "readOnly": True}]
-                if plan.site.hub.ca_config_map is not None
-                else []
-            ),
-        ],
-    }
+    return canonical.prune(
+        {
+            "name": COMPONENT,
+            "image": plans.mirrored(preload.image, plan.site),
+            "imagePullPolicy": "IfNotPresent",
+            "env": _environment(plan),
+            "envFrom": [{"secretRef": {"name": name}} for name in names] or None,
+            "resources": {"requests": dict(preload.requests), "limits": dict(preload.limits)},
+            "securityContext": deployment.CONTAINER_SECURITY,
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "volumeMounts": [
+                {"name": "models", "mountPath": plans.MODELS, "subPath": plan.sub_path},
+                {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+                *(
+                    [{"name": "ca", "mountPath": "/etc/hub-ca", "readOnly": True}]
+                    if plan.site.hub.ca_config_map is not None
+                    else []
+                ),
+            ],
+        }
+    )
 
 
 def _environment(plan: plans.Plan) -> list[meta.Manifest]:

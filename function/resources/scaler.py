@@ -24,18 +24,16 @@ SCALE_DOWN_PERIOD = 60
 def scaled_object(plan: plans.Plan) -> meta.Manifest:
     """Returns the ScaledObject."""
     scaling = plan.scaling
-    return canonical.prune(
-        {
-            "apiVersion": "keda.sh/v1alpha1",
-            "kind": "ScaledObject",
-            "metadata": meta.metadata(
-                plan,
-                # Pausing is by annotation only; at zero the pods go and the GPUs with them.
-                annotations={"autoscaling.keda.sh/paused-replicas": "0"}
-                if plan.suspended
-                else None,
-            ),
-            "spec": {
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": meta.metadata(
+            plan,
+            # Pausing is by annotation only; at zero the pods go and the GPUs with them.
+            annotations={"autoscaling.keda.sh/paused-replicas": "0"} if plan.suspended else None,
+        ),
+        "spec": canonical.prune(
+            {
                 "scaleTargetRef": {
                     "apiVersion": "apps/v1",
                     "kind": "Deployment",
@@ -55,9 +53,9 @@ def scaled_object(plan: plans.Plan) -> meta.Manifest:
                 },
                 "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(plan)}},
                 "triggers": list(_triggers(plan)),
-            },
-        }
-    )
+            }
+        ),
+    }
 
 
 def _behavior(plan: plans.Plan) -> meta.Manifest:

@@ -35,14 +35,12 @@ def _by_function(value: Json) -> tuple[base.Problem, ...]:
     return ()
 
 
-@hypothesis.settings(max_examples=300, deadline=None)
 @hypothesis.given(strategies.claims())
 def test_both_accept_a_valid_claim(value: Json) -> None:
     assert not _by_function(value)
     assert not _by_schema(value)
 
 
-@hypothesis.settings(max_examples=600, deadline=None)
 @hypothesis.given(strategies.broken_claims())
 def test_both_refuse_a_mistake(broken: strategies.Broken) -> None:
     problems = _by_function(broken.claim)
@@ -139,7 +137,6 @@ def _input() -> schemas.Schema:
     return schemas.Schema.from_crd(generate.input_definition(), generate.INPUT_VERSION)
 
 
-@hypothesis.settings(max_examples=200, deadline=None)
 @hypothesis.given(strategies.settings())
 def test_both_accept_valid_settings(value: Json) -> None:
     settings.resolve([value])

@@ -176,7 +176,7 @@ def test_the_prefix_cache_can_be_turned_off(
 ) -> None:
     """`--no-enable-x` is the only spelling that 0.32 and 0.33 both accept; booleans are bare."""
     model = {} if runner is None else {"runner": runner}
-    spec = {} if prefix is None else {"cache": {"prefixCache": prefix}}
+    spec: dict[str, Any] = {} if prefix is None else {"cache": {"prefixCache": prefix}}
     found = [a for a in serve(scene.of(model=model, **spec)) if "prefix-caching" in a]
     assert found == ([] if flag is None else [flag])
 

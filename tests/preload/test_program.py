@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from preload import exits, report, transfer, weights
+from preload import exits, manifest, report, transfer, weights
 from tests.preload import conftest, hub_server
 
 BASE = conftest.BASE
@@ -35,18 +35,20 @@ def test_publishes_base_and_adapter(stage: conftest.Stage) -> None:
     assert code == 0
     there = conftest.files_below(stage.home / "weights")
     assert there == {path: MODEL[path] for path in conftest.WANTED}
-    manifest = stage.manifest()
+    published = stage.manifest()
     sha = stage.hub.revisions["Qwen/Qwen3-8B", "main"]
-    assert {key: manifest[key] for key in ("version", "kind", "repository", "revision", "sha")} == {
+    assert {
+        key: published[key] for key in ("version", "kind", "repository", "revision", "sha")
+    } == {
         "version": 1,
         "kind": "base",
         "repository": "Qwen/Qwen3-8B",
         "revision": "main",
         "sha": sha,
     }
-    assert manifest["weights"] == "weights"
-    assert manifest["bytes"] == sum(len(MODEL[path]) for path in conftest.WANTED)
-    by_path = {file["path"]: file for file in manifest["files"]}
+    assert published["weights"] == "weights"
+    assert published["bytes"] == sum(len(MODEL[path]) for path in conftest.WANTED)
+    by_path = {file["path"]: file for file in published["files"]}
     assert by_path[SHARD] == {
         "path": SHARD,
         "size": len(MODEL[SHARD]),
@@ -92,20 +94,20 @@ def test_a_long_success_message_keeps_what_the_reader_needs() -> None:
         "contextLimit": 131072,
         "loraRank": 16,
     }
-    manifest = {
+    published = {
         "repository": "o" * 150 + "/" + "r" * 100,
         "revision": "v" * 200,
         "sha": "0" * 40,
         "bytes": 10**12,
         "checkpoint": checkpoint,
     }
-    message = report.success([(f"directory-{index}", manifest) for index in range(9)])
+    message = report.success([(f"directory-{index}", published) for index in range(9)])
     assert len(message) <= 4000
     items = json.loads(message)["items"]
     assert [item["directory"] for item in items] == [f"directory-{index}" for index in range(9)]
     assert all(item["sha"] == "0" * 40 and item["bytes"] == 10**12 for item in items)
     assert all(item["loraRank"] == 16 and "repository" not in item for item in items)
-    many = report.success([(f"directory-{index}", manifest) for index in range(40)])
+    many = report.success([(f"directory-{index}", published) for index in range(40)])
     assert len(many) <= 4000
     assert len(json.loads(many)["items"]) == 40
 
@@ -157,8 +159,8 @@ def test_repairs_with_the_commit_that_was_published(stage: conftest.Stage, damag
 
 def test_a_manifest_of_something_else_is_withdrawn(stage: conftest.Stage) -> None:
     stage.run()
-    manifest = {**stage.manifest(), "repository": "Qwen/Other"}
-    (stage.home / "manifest.json").write_text(json.dumps(manifest))
+    published = {**stage.manifest(), "repository": "Qwen/Other"}
+    (stage.home / "manifest.json").write_text(json.dumps(published))
     assert stage.run() == 0
     assert stage.manifest()["repository"] == "Qwen/Qwen3-8B"
 
@@ -281,6 +283,15 @@ def test_survives_bursts(stage: conftest.Stage, path: str, status: int) -> None:
     assert conftest.truth(stage.home) is True
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_cdn_that_refuses_a_signed_url_says_nothing_about_the_model(
+    stage: conftest.Stage, status: int
+) -> None:
+    stage.hub.faults = [hub_server.Fault("/cdn/", times=2, status=status)]
+    assert stage.run() == 0
+    assert f"HTTP {status} by localhost" in stage.log
+
+
 def test_retry_after_is_honoured(stage: conftest.Stage) -> None:
     stage.hub.faults = [
         hub_server.Fault("/api/", status=429, headers={"Retry-After": "1"}),
@@ -304,7 +315,7 @@ def test_a_wait_beyond_the_budget_is_said_at_once(
     stage.hub.faults = [hub_server.Fault("/api/", times=99, status=429, headers=headers)]
     began = time.monotonic()
     assert stage.run() == 13
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     failed(stage, exits.Exit.HUB_UNAVAILABLE, "HTTP 429", "Qwen/Qwen3-8B@main")
 
 
@@ -314,7 +325,7 @@ def test_gives_up_after_the_budget(stage: conftest.Stage, path: str) -> None:
     stage.environment["PRELOAD_RETRY_SECONDS"] = "0.2"
     began = time.monotonic()
     assert stage.run() == 13
-    assert 0.2 <= time.monotonic() - began < 3
+    assert 0.2 <= time.monotonic() - began < 5
     failed(stage, exits.Exit.HUB_UNAVAILABLE, "HTTP 503", "network policy")
 
 
@@ -355,11 +366,11 @@ def test_a_hub_that_ignores_ranges(stage: conftest.Stage) -> None:
 
 @pytest.mark.parametrize("path", ["/api/models/", "/cdn/"])
 def test_stalls_time_out(stage: conftest.Stage, path: str) -> None:
-    stage.hub.faults = [hub_server.Fault(path, truncate=100, stall=2.0)]
+    stage.hub.faults = [hub_server.Fault(path, truncate=100, stall=8.0)]
     stage.environment |= {"HF_HUB_DOWNLOAD_TIMEOUT": "0.3", "HF_HUB_ETAG_TIMEOUT": "0.3"}
     began = time.monotonic()
     assert stage.run() == 0
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 6
     assert "ReadTimeout" in stage.log
 
 
@@ -553,6 +564,22 @@ def test_no_termination_log_is_no_error(stage: conftest.Stage, tmp_path: pathlib
     assert not (tmp_path / "none").exists()
 
 
+def test_a_manifest_is_replaced_whole_or_not_at_all(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "manifest.json"
+    manifest.write(path, {"sha": "old"})
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        manifest.write(path, {"sha": "new"})
+    assert manifest.read(path) == {"sha": "old"}
+    assert [each.name for each in tmp_path.iterdir()] == ["manifest.json"]
+
+
 # --- directories of 0.9.0 ---------------------------------------------------------------------
 
 
@@ -578,9 +605,9 @@ def test_takes_a_verified_directory_over(stage: conftest.Stage) -> None:
     home = stage.models / "weights/base-0123"
     assert (home / "weights").is_symlink()
     assert os.readlink(home / "weights") == "../../main"
-    manifest = json.loads((home / "manifest.json").read_bytes())
-    assert manifest["weights"] == "../../main"
-    assert manifest["checkpoint"]["architectures"] == ["Qwen3ForCausalLM"]
+    published = json.loads((home / "manifest.json").read_bytes())
+    assert published["weights"] == "../../main"
+    assert published["checkpoint"]["architectures"] == ["Qwen3ForCausalLM"]
     assert conftest.truth(home) is True
     assert conftest.files_below(directory) == before
     stage.hub.requests.clear()
@@ -662,4 +689,5 @@ def test_a_started_download_is_not_given_up_for_a_directory(stage: conftest.Stag
     legacy(stage)
     stage.hub.faults.clear()
     assert stage.run(TAKING_OVER) == 0
+    assert "legacy-refused" not in stage.events()  # nor was it read
     assert not (stage.models / "weights/base-0123/weights").is_symlink()

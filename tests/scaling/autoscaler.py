@@ -280,7 +280,10 @@ class Autoscaler:
         return min(max(current, lowest), highest)
 
     def _limited(self, now: float, current: int, desired: int, minimum: int) -> int:
-        """Returns the count within policies and bounds (`convertDesiredReplicasWithBehaviorRate`)."""
+        """Returns the count within policies and bounds.
+
+        `convertDesiredReplicasWithBehaviorRate`.
+        """
         spec = self._keda.spec
         if desired > current:
             limit = max(self._limit(now, current, spec.up, up=True), current)
@@ -449,7 +452,7 @@ class Keda:
                 self._last_active = now
             elif not failed:
                 self._last_active = now
-        elif failed:
+        elif failed and (self.spec.fallback is None or self.spec.fallback.replicas != 0):
             # With a fallback the count is left alone until it starts; without one for good.
             return
         elif current > 0 and self.spec.minimum == 0:

@@ -10,5 +10,5 @@ def _bug(*_: Any) -> Any:
 
 
 if __name__ == "__main__":
-    compose.compose = _bug
+    compose.compose = _bug  # type: ignore[assignment]
     main.main()

@@ -28,10 +28,13 @@ class Authority:
     def __init__(self, name: str = "crossplane-root-ca") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(oid.NameOID.COMMON_NAME, name)])
+        # Go writes key identifiers, and two roots of one name cannot be told apart without.
+        self._identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         constraints = x509.BasicConstraints(ca=True, path_length=None)
         self._certificate = (
             self._builder(self._name, self._key.public_key(), LIFE)
             .add_extension(constraints, critical=True)
+            .add_extension(self._identifier, critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.certificate = self._certificate.public_bytes(serialization.Encoding.PEM)
@@ -44,6 +47,10 @@ class Authority:
         certificate = (
             self._builder(subject, key.public_key(), life)
             .add_extension(names, critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._identifier),
+                critical=False,
+            )
             .sign(self._key, hashes.SHA256())
         )
         return Pair(

@@ -1,10 +1,14 @@
 """A server as a process of its own, on free ports, with its log."""
 
+# grpc has no annotations.
+# mypy: allow-untyped-calls
+
 import contextlib
 import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +25,7 @@ START_SECONDS = 20.0
 STOP_SECONDS = 20.0
 CALL_SECONDS = 20.0
 FREE = "127.0.0.1:0"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Running:
@@ -38,8 +43,8 @@ class Running:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         serving = self.logged("Serving")
-        self.address: str = serving["address"]
-        self.http_port: int = serving["http_port"]
+        self.address = str(serving["address"])
+        self.http_port = None if serving["http_port"] is None else int(serving["http_port"])
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -53,13 +58,8 @@ class Running:
 
     def entries(self, message: str) -> list[dict[str, Any]]:
         """Returns the log entries with a message."""
-        found = []
-        for line in list(self._lines):
-            with contextlib.suppress(ValueError):
-                entry = json.loads(line)
-                if isinstance(entry, dict) and entry.get("msg") == message:
-                    found.append(entry)
-        return found
+        entries = (_entry(line) for line in list(self._lines))
+        return [entry for entry in entries if entry.get("msg") == message]
 
     def logged(self, message: str, count: int = 1) -> dict[str, Any]:
         """Waits for the count-th log entry with a message and returns it."""
@@ -101,6 +101,21 @@ class Running:
         return code
 
 
+def _entry(line: str) -> dict[str, Any]:
+    """Returns a log line's fields: JSON, or with --debug `time [level] message key=value`."""
+    with contextlib.suppress(ValueError):
+        entry = json.loads(line)
+        return entry if isinstance(entry, dict) else {}
+    plain = _COLOUR.sub("", line)
+    words = re.match(r"\S+ \[\w+ *\] (.*?)(?:  |$)", plain)
+    return {} if words is None else {"msg": words[1], **dict(re.findall(r"(\w+)=(\S+)", plain))}
+
+
+def failure(error: Any) -> tuple[Any, str]:
+    """Returns the status code and the details of a failed call."""
+    return error.code(), error.details() or ""
+
+
 def start(*options: str, module: str = "function", **environment: str) -> subprocess.Popen[str]:
     """Starts a module as a server on free ports; its two streams come out as one."""
     return subprocess.Popen(
@@ -137,4 +152,4 @@ def channel(address: str, *options: tuple[str, Any], credentials: Any = None) ->
 
 def stub(opened: Any) -> Any:
     """Returns the function's client of a channel."""
-    return grpcv1.FunctionRunnerServiceStub(opened)  # type: ignore[no-untyped-call]
+    return grpcv1.FunctionRunnerServiceStub(opened)

@@ -55,11 +55,7 @@ def test_a_bug_is_explained_without_the_request(
     confidential: fnv1.RunFunctionRequest, options: tuple[str, ...]
 ) -> None:
     # Tracebacks with local variables would hold the request, and with it the credentials.
-    if options:
-        server_options = ("--insecure", "--http-address", "127.0.0.1:0", *options)
-    else:
-        server_options = ("--insecure",)
-    with process.serving(*server_options, module="tests.server.broken") as server:
+    with process.serving("--insecure", *options, module="tests.server.broken") as server:
         rsp = call(server, confidential)
         assert rsp.results[0].severity == fnv1.SEVERITY_FATAL
         identity = rsp.results[0].message.split()[2].rstrip(":")

@@ -1,0 +1,69 @@
+"""The function as a process of its own."""
+
+from __future__ import annotations
+
+import http.client
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from e2e import shipped
+from e2e.controlplane import process
+
+VENV: Sequence[str | pathlib.Path] = (sys.executable, "-m", "function")
+
+
+class Function:
+    """The function on loopback, ready when its own readiness probe says so.
+
+    Attributes:
+        address: Where gRPC listens.
+        process: The process.
+    """
+
+    def __init__(
+        self,
+        logs: pathlib.Path,
+        *,
+        certificates: pathlib.Path | None = None,
+        port: int | None = None,
+        command: Sequence[str | pathlib.Path] = VENV,
+    ) -> None:
+        """Describe it; ``process.start`` runs it.
+
+        Args:
+            logs: Directory of its log.
+            certificates: Directory with ``ca.crt``, ``tls.crt`` and ``tls.key``; without one it
+                serves in plain text, as ``crossplane composition render`` wants it.
+            port: Of gRPC; a free one by default.
+            command: The program: by default from the virtual environment.
+        """
+        free, self._http = process.free_ports(2)
+        self.port = port or free
+        self.address = f"127.0.0.1:{self.port}"
+        security = (
+            ["--insecure"]
+            if certificates is None
+            else ["--tls-server-certs-dir", str(certificates)]
+        )
+        self.process = process.Process(
+            "function",
+            [
+                *command,
+                *("--address", self.address, "--http-address", f"127.0.0.1:{self._http}"),
+                *security,
+            ],
+            logs=logs,
+            directory=shipped.ROOT,
+            environment={"PYTHONUNBUFFERED": "1"},
+            ready=lambda: process.answers(f"http://127.0.0.1:{self._http}/readyz"),
+        )
+
+    def metrics(self) -> str:
+        """Its Prometheus metrics."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._http, timeout=10)
+        try:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()

@@ -1,0 +1,1 @@
+"""Alert and trigger expressions, held against what the engine and the cluster expose."""

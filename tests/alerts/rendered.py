@@ -1,0 +1,127 @@
+"""Rules and triggers as the function renders them: the examples, and claims that shape them."""
+
+import copy
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from function import plan
+from function.api import base, claim, settings
+from function.resources import monitoring, scaler
+
+ROOT = pathlib.Path(__file__).parents[2]
+Manifest = dict[str, Any]
+
+LONG_NAME = "q" * claim.LONGEST_NAME
+
+
+def _load(path: pathlib.Path) -> Manifest:
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert isinstance(document, dict)
+    return document
+
+
+EXAMPLES = {path.stem: _load(path) for path in sorted((ROOT / "examples/claims").glob("*.yaml"))}
+ENVIRONMENTS = {
+    path.parent.name: _load(path)
+    for path in sorted((ROOT / "examples").glob("*/environmentconfig.yaml"))
+}
+
+
+def changed(name: str | None = None, **spec: Any) -> Manifest:
+    """Returns the claim xplane-qwen-coder with fields replaced."""
+    result = copy.deepcopy(EXAMPLES["xplane-qwen-coder"])
+    result["spec"] |= spec
+    if name is not None:
+        result["metadata"]["name"] = name
+    return result
+
+
+VARIANTS = {
+    "pooling": changed(
+        model={"repository": "Qwen/Qwen3-Embedding-0.6B", "runner": "pooling"},
+        loraAdapters=[],
+        gateway={"enabled": True},
+    ),
+    "picker": changed(gateway={"enabled": True, "endpointPicker": {"enabled": True}}),
+    "thresholds": changed(
+        observability={
+            "alerts": {
+                "errorRatio": "0.01",
+                "timeToFirstTokenSeconds": "2.5",
+                "queueLength": 50,
+                "kvCacheUsage": "0.8",
+                "preemptionsPerMinute": "30",
+            }
+        }
+    ),
+    "triggers": changed(
+        scaling={
+            "minReplicas": 2,
+            "maxReplicas": 4,
+            "triggers": {
+                "running": {"target": "12.5"},
+                "kvCache": {"enabled": False},
+                "queue": {"target": "3"},
+            },
+        }
+    ),
+    "idle": changed(scaling={"minReplicas": 0, "maxReplicas": 2}),
+    "suspended": changed(suspend=True),
+    "volume": changed(
+        model={"source": "pvc", "path": "models/qwen"}, loraAdapters=[], gateway={"enabled": True}
+    ),
+    "long-name": changed(LONG_NAME, gateway={"enabled": False}),
+}
+CLAIMS = {**EXAMPLES, **VARIANTS}
+
+
+def planned(subject: Manifest, config: Manifest | None) -> plan.Plan:
+    """Returns the plan under an EnvironmentConfig, or under neutral settings."""
+    site = settings.resolve([]) if config is None else settings.assemble({}, {}, [config])
+    return plan.make(base.parse(claim.InferenceService, subject, what="claim"), site)
+
+
+@dataclasses.dataclass(frozen=True)
+class Expression:
+    """A query with where it stands."""
+
+    where: str
+    text: str
+
+
+PLANS = {
+    f"{name}/{site}": planned(subject, config)
+    for name, subject in CLAIMS.items()
+    for site, config in {**ENVIRONMENTS, "neutral": None}.items()
+}
+
+
+def rules(planned_claim: plan.Plan) -> list[Manifest]:
+    """Returns the rules of all groups, as the operator gets them."""
+    return [rule for group in manifest(planned_claim)["spec"]["groups"] for rule in group["rules"]]
+
+
+def manifest(planned_claim: plan.Plan) -> Manifest:
+    """Returns the VMRule or PrometheusRule, through YAML."""
+    result = yaml.safe_load(yaml.safe_dump(monitoring.rules(planned_claim)))
+    assert isinstance(result, dict)
+    return result
+
+
+def triggers(planned_claim: plan.Plan) -> list[Manifest]:
+    """Returns the triggers of the ScaledObject."""
+    found = scaler.scaled_object(planned_claim)["spec"]["triggers"]
+    assert isinstance(found, list)
+    return found
+
+
+def expressions(planned_claim: plan.Plan) -> Iterator[Expression]:
+    """Yields every query of a claim."""
+    for rule in rules(planned_claim):
+        yield Expression(rule["alert"], rule["expr"])
+    for trigger in triggers(planned_claim):
+        yield Expression(f"trigger {trigger['name']}", trigger["metadata"]["query"])

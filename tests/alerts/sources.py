@@ -1,0 +1,123 @@
+"""Every series that an expression may read: its kind, its labels, and who exposes it.
+
+The engine's come from recorded expositions, one for each end of the supported range; all others are
+spelled out here, with where upstream documents them. What is in neither does not exist.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import re
+from collections.abc import Mapping
+
+from prometheus_client import parser
+
+HERE = pathlib.Path(__file__).parent / "expositions"
+VERSIONS = ("0.25.1", "0.32")
+
+GAUGE, COUNTER, BUCKET = "gauge", "counter", "bucket"
+
+# What the operators' service discovery adds to each series of a scrape through a Service; `job` is
+# the Service's name where the scrape has no jobLabel (Prometheus operator: ServiceMonitorSpec,
+# VictoriaMetrics operator: VMServiceScrapeSpec).
+SCRAPE_LABELS = frozenset(
+    ("namespace", "job", "pod", "container", "endpoint", "service", "instance")
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """One name.
+
+    Attributes:
+        kind: gauge, counter (also a histogram's _count and _sum), or bucket.
+        values: The values seen of each label; empty where any is possible.
+        source: Who exposes it.
+    """
+
+    name: str
+    kind: str
+    values: Mapping[str, frozenset[str]]
+    source: str
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """All labels."""
+        return frozenset(self.values)
+
+
+@functools.cache
+def engine(version: str) -> Mapping[str, Series]:
+    """Returns the series of a recorded exposition, by name."""
+    text = (HERE / f"vllm-{version}.txt").read_text(encoding="utf-8")
+    found: dict[str, Series] = {}
+    for family in parser.text_string_to_metric_families(text):
+        for sample in family.samples:
+            before = found.get(sample.name)
+            values = {
+                label: frozenset((value,)) | (before.values[label] if before else frozenset())
+                for label, value in sample.labels.items()
+            }
+            added = dict.fromkeys(SCRAPE_LABELS, frozenset[str]())
+            kind = _kind(family.type, sample.name)
+            found[sample.name] = Series(sample.name, kind, {**added, **values}, f"vLLM {version}")
+    return found
+
+
+def _kind(family: str, name: str) -> str:
+    if family == "histogram" and name.endswith("_bucket"):
+        return BUCKET
+    if family == "counter" or (
+        family in ("histogram", "summary") and re.search("_(count|sum)$", name)
+    ):
+        return COUNTER
+    return GAUGE
+
+
+# kube-state-metrics 2.20, docs/metrics/workload/{deployment,pod,job}-metrics.md. The labels are the
+# object's: it is scraped with honorLabels, in both operators' stacks.
+_KUBE_STATE_METRICS = {
+    "kube_deployment_status_replicas_available": ("namespace", "deployment"),
+    "kube_deployment_spec_replicas": ("namespace", "deployment"),
+    "kube_pod_status_scheduled_time": ("namespace", "pod", "uid"),
+    "kube_pod_status_ready": ("namespace", "pod", "uid", "condition"),
+    "kube_job_failed": ("namespace", "job_name", "condition"),
+    "kube_job_status_start_time": ("namespace", "job_name"),
+    "kube_job_status_active": ("namespace", "job_name"),
+}
+_CONDITION = frozenset(("true", "false", "unknown"))
+
+# Envoy AI Gateway, internal/metrics/genai.go, as its Prometheus exporter spells it.
+_GATEWAY = {
+    "gen_ai_server_request_duration_seconds_count": (
+        "gen_ai_operation_name",
+        "gen_ai_provider_name",
+        "gen_ai_original_model",
+        "gen_ai_request_model",
+        "gen_ai_response_model",
+    ),
+}
+
+
+def others() -> Mapping[str, Series]:
+    """Returns the series that the engine does not expose, by name."""
+    found = {
+        name: Series(
+            name,
+            GAUGE,
+            {label: _CONDITION if label == "condition" else frozenset() for label in labels},
+            "kube-state-metrics",
+        )
+        for name, labels in _KUBE_STATE_METRICS.items()
+    }
+    for name, labels in _GATEWAY.items():
+        every = dict.fromkeys((*labels, *SCRAPE_LABELS), frozenset[str]())
+        found[name] = Series(name, COUNTER, every, "Envoy AI Gateway")
+    scraped = dict.fromkeys(SCRAPE_LABELS, frozenset[str]())
+    found["up"] = Series("up", GAUGE, scraped, "the scrape itself")
+    return found
+
+
+def known(version: str) -> Mapping[str, Series]:
+    """Returns every series that exists beside an engine of a version."""
+    return {**others(), **engine(version)}

@@ -1,0 +1,213 @@
+"""Every query of every claim: it parses, and reads only what exists, as what it is."""
+
+import re
+import string
+
+import promql_parser as parser
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from function import plan as plans
+from function.resources import gateway, preload
+from tests import strategies
+from tests.alerts import promql, rendered, sources
+
+every_claim = pytest.mark.parametrize("planned", rendered.PLANS.values(), ids=rendered.PLANS)
+SCRAPE_INTERVAL = 30
+
+
+@every_claim
+def test_every_query_parses(planned: plans.Plan) -> None:
+    found = list(rendered.expressions(planned))
+    assert len(found) >= 12
+    for expression in found:
+        promql.parse(expression.text)
+
+
+@pytest.mark.parametrize("version", sources.VERSIONS)
+@every_claim
+def test_every_series_and_label_exists(planned: plans.Plan, version: str) -> None:
+    known = sources.known(version)
+    for expression in rendered.expressions(planned):
+        for selector in promql.selectors(promql.parse(expression.text)):
+            where = f"{expression.where}: {selector.node}"
+            assert selector.name in known, where
+            assert set(selector.matchers) <= known[selector.name].labels, where
+
+
+@every_claim
+def test_every_grouping_label_exists(planned: plans.Plan) -> None:
+    """`by (le)` over a series without le would be an empty group, not an error."""
+    for expression in rendered.expressions(planned):
+        for node in promql.walk(promql.parse(expression.text)):
+            if isinstance(node, parser.AggregateExpr) and node.modifier is not None:
+                inner = promql.labels(node.expr, promql.in_every_version)
+                assert set(node.modifier.labels) <= (inner or set()), expression
+
+
+@pytest.mark.parametrize("version", sources.VERSIONS)
+@every_claim
+def test_kinds_are_used_as_what_they_are(planned: plans.Plan, version: str) -> None:
+    """A counter only under rate(), a gauge never, a bucket only for a quantile, grouped by le."""
+    known = sources.known(version)
+    for expression in rendered.expressions(planned):
+        for selector in promql.selectors(promql.parse(expression.text)):
+            kind = known[selector.name].kind
+            rated = "rate" in selector.inside
+            assert rated == (kind != sources.GAUGE), f"{expression.where}: {selector.node}"
+            quantile = "histogram_quantile" in selector.inside
+            assert quantile == (kind == sources.BUCKET), f"{expression.where}: {selector.node}"
+
+
+@every_claim
+def test_rates_look_back_over_several_scrapes(planned: plans.Plan) -> None:
+    for expression in rendered.expressions(planned):
+        for node in promql.walk(promql.parse(expression.text)):
+            if isinstance(node, parser.MatrixSelector):
+                assert node.range.total_seconds() >= 4 * SCRAPE_INTERVAL, expression
+
+
+@every_claim
+def test_operands_match(planned: plans.Plan) -> None:
+    for expression in rendered.expressions(planned):
+        tree = promql.parse(expression.text)
+        assert list(promql.mismatches(tree, promql.in_every_version)) == [], expression.where
+
+
+@every_claim
+def test_no_traffic_is_no_division_by_zero(planned: plans.Plan) -> None:
+    for expression in rendered.expressions(planned):
+        assert list(promql.unguarded(promql.parse(expression.text))) == [], expression.where
+
+
+@every_claim
+def test_a_trigger_gives_one_value(planned: plans.Plan) -> None:
+    """KEDA refuses more than one series; thresholds are strings and above zero to the HPA."""
+    for trigger in rendered.triggers(planned):
+        tree = promql.parse(trigger["metadata"]["query"])
+        assert promql.labels(tree, promql.in_every_version) == frozenset(), trigger
+        assert isinstance(trigger["metadata"]["threshold"], str)
+        assert float(trigger["metadata"]["threshold"]) >= 0.001
+
+
+@every_claim
+def test_matched_values_are_possible(planned: plans.Plan) -> None:
+    """A matcher on a label whose values are known matches one of them."""
+    for expression in rendered.expressions(planned):
+        for selector in promql.selectors(promql.parse(expression.text)):
+            for label, matcher in selector.matchers.items():
+                values = frozenset[str]().union(
+                    *(sources.known(v)[selector.name].values[label] for v in sources.VERSIONS)
+                )
+                if values and label != "model_name":
+                    assert any(matches(matcher, value) for value in values), expression
+
+
+def matches(matcher: parser.Matcher, value: str) -> bool:
+    """Tells whether a label's value satisfies a matcher; patterns are anchored."""
+    if matcher.op == parser.MatchOp.Re:
+        return re.fullmatch(matcher.value, value) is not None
+    assert matcher.op == parser.MatchOp.Equal
+    return bool(matcher.value == value)
+
+
+def own_selectors(planned: plans.Plan) -> list[promql.Selector]:
+    """Returns the selectors of a claim's queries, without the site's own wake query."""
+    return [
+        selector
+        for expression in rendered.expressions(planned)
+        if expression.where != "trigger wake"
+        for selector in promql.selectors(promql.parse(expression.text))
+    ]
+
+
+@every_claim
+def test_selectors_name_the_claim_and_nothing_else(planned: plans.Plan) -> None:
+    jobs = {planned.name} | ({gateway.picker_name(planned)} if planned.picker else set())
+    for selector in own_selectors(planned):
+        assert selector.equals("namespace") == planned.namespace
+        matchers = selector.matchers
+        assert matchers.keys() & {"job", "deployment", "pod", "job_name"}, selector.node
+        if "job" in matchers:
+            assert selector.equals("job") in jobs
+        if "deployment" in matchers:
+            assert selector.equals("deployment") == planned.name
+        if "model_name" in matchers:
+            assert selector.equals("model_name") == planned.name
+
+
+@settings(max_examples=25, deadline=None)
+@given(subject=strategies.claims(hatches=False), data=st.data())
+def test_one_name_in_two_namespaces_shares_no_series(
+    subject: rendered.Manifest, data: st.DataObject
+) -> None:
+    names = st.text(string.ascii_lowercase, min_size=1, max_size=8)
+    first = data.draw(names)
+    second = data.draw(names.filter(lambda name: name != first))
+    found = []
+    for namespace in (first, second):
+        subject["metadata"]["namespace"] = namespace
+        subject["spec"].pop("gpu", None)
+        subject["spec"].get("observability", {}).pop("alertingRules", None)
+        planned = rendered.planned(subject, None)
+        found.append({selector.equals("namespace") for selector in own_selectors(planned)})
+    assert found == [{first}, {second}]
+
+
+@every_claim
+def test_flux_finds_nothing_to_substitute(planned: plans.Plan) -> None:
+    """Flux replaces `${...}` in what it applies, and an unset variable by nothing."""
+    for expression in rendered.expressions(planned):
+        assert "${" not in expression.text
+    assert "${" not in str(rendered.manifest(planned))
+
+
+# Names that the cluster gives to what the claim starts.
+
+
+def pod_name(prefix: str, template_hash: str, suffix: str) -> str:
+    """Returns a pod's name as the API server generates it.
+
+    `k8s.io/apiserver/pkg/storage/names`: cut to 58 characters, then five at random.
+    """
+    return f"{prefix}-{template_hash}-"[:58] + suffix
+
+
+def pattern(planned: plans.Plan, label: str) -> re.Pattern[str]:
+    """Returns the only pattern that the claim's queries use for a label."""
+    (text,) = {
+        selector.matchers[label].value
+        for selector in own_selectors(planned)
+        if label in selector.matchers
+    }
+    return re.compile(text)
+
+
+# Of `rand.SafeEncodeString`: at most ten, since it encodes the decimal digits of 32 bits.
+_HASHES = st.text("bcdfghjklmnpqrstvwxz2456789", min_size=6, max_size=10)
+_RANDOM = st.text("bcdfghjklmnpqrstvwxz2456789", min_size=5, max_size=5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(name=strategies.names(), template_hash=_HASHES, random=_RANDOM)
+def test_the_cold_start_alert_finds_the_pods_of_any_claim(
+    name: str, template_hash: str, random: str
+) -> None:
+    planned = rendered.planned(rendered.changed(name, gateway={"enabled": False}), None)
+    pods = pattern(planned, "pod")
+    assert pods.fullmatch(pod_name(name, template_hash, random))
+    job = preload.job_name(planned, "0" * preload.HASH_LENGTH)
+    assert not pods.fullmatch(f"{job}-"[:58] + random)
+    for neighbour in ("epp", "b", "coder"):
+        assert not pods.fullmatch(pod_name(f"{name}-{neighbour}", template_hash, random))
+
+
+@settings(max_examples=60, deadline=None)
+@given(name=strategies.names(), key=st.text("0123456789abcdef", min_size=10, max_size=10))
+def test_the_weights_alert_finds_the_jobs_of_any_claim(name: str, key: str) -> None:
+    planned = rendered.planned(rendered.changed(name, gateway={"enabled": False}), None)
+    jobs = pattern(planned, "job_name")
+    assert len(key) == preload.HASH_LENGTH
+    assert jobs.fullmatch(preload.job_name(planned, key))
+    assert not jobs.fullmatch(f"x{preload.job_name(planned, key)}")

@@ -1,0 +1,180 @@
+"""The rules around the expressions: which alerts there are, what they say, what moves them."""
+
+import re
+from typing import Any
+
+import pytest
+
+from function import plan as plans
+from function.api import claim
+from tests.alerts import promql, rendered
+
+every_claim = pytest.mark.parametrize("planned", rendered.PLANS.values(), ids=rendered.PLANS)
+
+# Each alert, and the situation in which it fires. A new alert needs its line here.
+SITUATIONS = {
+    "InferenceServiceNoReadyReplica": "the only pod crash-loops, replicas are wanted",
+    "InferenceServiceScrapeMissing": "a network policy cut the scraper off; pods serve",
+    "InferenceServiceColdStartOverBudget": "a node was found, the weights read too slowly",
+    "InferenceServiceErrorRatioHigh": "one answer in ten is a 500",
+    "InferenceServiceTimeToFirstTokenHigh": "callers wait half a minute for the first token",
+    "InferenceServiceQueueSustained": "at maxReplicas, and more callers than they hold",
+    "InferenceServiceKVCacheSaturated": "few callers with very long conversations",
+    "InferenceServiceRaiseMaxNumSeqs": "requests wait while the cache is four fifths empty",
+    "InferenceServiceReplicasUnbalanced": "one client keeps one connection to one pod",
+    "InferenceServicePreemptions": "sequences grow until the cache has to drop some",
+    "InferenceServiceEngineStalled": "the GPU hangs: requests run, no token comes",
+    "InferenceServiceWeightsNotReady": "the hub answers 403, or a download takes hours",
+    "InferenceServiceEndpointPickerMissing": "the picker was evicted and cannot be scheduled",
+}
+ALWAYS = set(SITUATIONS) - {
+    "InferenceServiceEngineStalled",
+    "InferenceServiceWeightsNotReady",
+    "InferenceServiceEndpointPickerMissing",
+}
+
+
+def names(planned: plans.Plan) -> list[str]:
+    return [rule["alert"] for rule in rendered.rules(planned)]
+
+
+def plan(variant: str, site: str = "reference") -> plans.Plan:
+    return rendered.PLANS[f"{variant}/{site}"]
+
+
+def test_every_alert_has_a_situation_and_every_situation_an_alert() -> None:
+    assert {name for planned in rendered.PLANS.values() for name in names(planned)} == set(
+        SITUATIONS
+    )
+
+
+@every_claim
+def test_which_alerts_a_claim_has(planned: plans.Plan) -> None:
+    wanted = set(ALWAYS)
+    if planned.generates:
+        wanted.add("InferenceServiceEngineStalled")
+    if planned.preloads:
+        wanted.add("InferenceServiceWeightsNotReady")
+    if planned.picker:
+        wanted.add("InferenceServiceEndpointPickerMissing")
+    assert set(names(planned)) == wanted
+
+
+def test_claims_differ_in_them() -> None:
+    """The condition above is met both ways."""
+    assert not plan("pooling").generates
+    assert not plan("volume").preloads
+    assert plan("picker").picker
+    assert not plan("picker", "plain").picker
+
+
+@every_claim
+def test_names_are_unique(planned: plans.Plan) -> None:
+    assert len(names(planned)) == len(set(names(planned)))
+
+
+@every_claim
+def test_every_rule_says_what_and_how_bad_and_what_to_do(planned: plans.Plan) -> None:
+    for rule in rendered.rules(planned):
+        assert re.fullmatch(r"[1-9][0-9]*m", rule["for"])
+        labels, annotations = rule["labels"], rule["annotations"]
+        assert labels["severity"] in ("critical", "warning", "info")
+        assert (labels["model"], labels["namespace"]) == (planned.name, planned.namespace)
+        assert planned.name in annotations["summary"]
+        assert len(annotations["summary"]) <= 120
+        assert annotations["description"].endswith(".")
+        base, anchor = annotations["runbook_url"].split("#")
+        assert base.startswith("https://")
+        assert anchor == rule["alert"].lower()
+
+
+@every_claim
+def test_an_alert_is_a_condition(planned: plans.Plan) -> None:
+    """An expression that is not compared with anything would always fire."""
+    for rule in rendered.rules(planned):
+        comparisons = [
+            str(binary.op)
+            for binary in promql.binaries(promql.parse(rule["expr"]))
+            if str(binary.op) in (">", "<", ">=", "<=", "==", "!=")
+        ]
+        assert comparisons, rule["alert"]
+        tree = promql.bare(promql.parse(rule["expr"]))
+        assert str(tree.op) in (*promql.SET_OPERATORS, ">", "<", "=="), rule["alert"]
+
+
+@pytest.mark.parametrize(("site", "kind"), [("reference", "VMRule"), ("plain", "PrometheusRule")])
+def test_the_object_is_the_operators_own(site: str, kind: str) -> None:
+    manifest = rendered.manifest(plan("xplane-qwen-coder", site))
+    assert manifest["kind"] == kind
+    groups = [group["name"] for group in manifest["spec"]["groups"]]
+    assert len(groups) == len(set(groups)) == 1
+
+
+def test_a_sites_alert_labels_are_on_every_rule() -> None:
+    for rule in rendered.rules(plan("xplane-qwen-coder", "plain")):
+        assert rule["labels"]["team"] == "ml-platform"
+
+
+def test_own_groups_replace_the_defaults() -> None:
+    groups = [{"name": "own", "rules": [{"alert": "Mine", "expr": "vector(1) > 0", "for": "5m"}]}]
+    subject = rendered.changed(observability={"alertingRules": {"groups": groups}})
+    for config in rendered.ENVIRONMENTS.values():
+        manifest = rendered.manifest(rendered.planned(subject, config))
+        assert manifest["spec"]["groups"] == groups
+
+
+def test_no_own_groups_are_the_defaults() -> None:
+    subject = rendered.changed(observability={"alertingRules": {}})
+    planned = rendered.planned(subject, rendered.ENVIRONMENTS["reference"])
+    assert names(planned) == names(plan("xplane-qwen-coder"))
+
+
+def expression(planned: plans.Plan, alert: str) -> str:
+    (found,) = (rule["expr"] for rule in rendered.rules(planned) if rule["alert"] == alert)
+    return str(found)
+
+
+# Field of observability.alerts, a value, the alert that it moves, and the default.
+THRESHOLDS = (
+    ("errorRatio", "0.123", "InferenceServiceErrorRatioHigh", "0.05"),
+    ("timeToFirstTokenSeconds", "33.5", "InferenceServiceTimeToFirstTokenHigh", "10"),
+    ("queueLength", 77, "InferenceServiceQueueSustained", "8"),
+    ("kvCacheUsage", "0.71", "InferenceServiceKVCacheSaturated", "0.95"),
+    ("preemptionsPerMinute", "17", "InferenceServicePreemptions", "6"),
+)
+
+
+@pytest.mark.parametrize(("field", "value", "alert", "default"), THRESHOLDS)
+def test_a_threshold_moves_its_alert_and_no_other(
+    field: str, value: Any, alert: str, default: str
+) -> None:
+    before = plan("xplane-qwen-coder")
+    subject = rendered.changed(observability={"alerts": {field: value}})
+    after = rendered.planned(subject, rendered.ENVIRONMENTS["reference"])
+    assert expression(before, alert).endswith(f"> {default}")
+    assert expression(after, alert).endswith(f"> {value}")
+    differ = [
+        one["alert"]
+        for one, other in zip(rendered.rules(before), rendered.rules(after), strict=True)
+        if one != other
+    ]
+    assert differ == [alert]
+
+
+def test_every_threshold_of_the_api_is_tried() -> None:
+    fields = {str(field.alias) for field in claim.Alerts.model_fields.values()}
+    assert fields == {field for field, *_ in THRESHOLDS}
+
+
+def test_the_queue_alert_follows_the_queue_trigger() -> None:
+    alert = "InferenceServiceQueueSustained"
+    assert expression(plan("triggers"), alert).endswith("> 3")
+    off = rendered.changed(scaling={"triggers": {"queue": {"enabled": False}}})
+    planned = rendered.planned(off, rendered.ENVIRONMENTS["reference"])
+    assert expression(planned, alert).endswith("> 8")
+
+
+def test_the_cold_start_alert_follows_the_start_budget() -> None:
+    subject = rendered.changed(healthProbes={"startup": {"failureThreshold": 300}})
+    planned = rendered.planned(subject, rendered.ENVIRONMENTS["reference"])
+    assert "> 3000 and" in expression(planned, "InferenceServiceColdStartOverBudget")

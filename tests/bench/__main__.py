@@ -1,0 +1,192 @@
+"""`make bench`: RunFunction beside an echo function on the same SDK, interleaved.
+
+Absolute times belong to a machine; the ratios to an echo beside it travel. docs/performance.md says
+how to read them.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+
+from tests import cluster
+from tests.bench import requests
+from tests.bench.target import Target
+
+WARM_CALLS = 100
+RSS_SAMPLES = 20
+
+MOST_P50 = 2.5
+MOST_CPU = 3.0
+MOST_RSS_MIB = 60.0
+MOST_GROWTH_MIB = 1.0
+MOST_COLD_START = 1.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """One measured number beside its target; `spread` is the least and the most of the rounds."""
+
+    name: str
+    value: float
+    most: float
+    unit: str
+    spread: tuple[float, float] | None = None
+
+    @property
+    def met(self) -> bool:
+        """Tells whether the target is met."""
+        return self.value <= self.most
+
+    def __str__(self) -> str:
+        spread = "" if self.spread is None else f"{self.spread[0]:.2f} to {self.spread[1]:.2f}"
+        mark = "yes" if self.met else "NO"
+        value = f"{self.value:.2f} {self.unit}"
+        return f"  {self.name:<38} {value:>10}   {spread:<16} {self.most:>5g} {self.unit:<4} {mark}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """What one round of one target took, in milliseconds for each call."""
+
+    p50: float
+    p99: float
+    cpu: float
+
+
+def main() -> int:
+    """Measures, prints, and returns the exit code."""
+    options = _options()
+    first, steady = requests.first(), requests.steady()
+    cpus = os.cpu_count()
+    print(f"Python {platform.python_version()}, {cpus} CPUs, load {os.getloadavg()[0]:.1f}")
+    verdicts = list(_cold_starts(first, options.starts))
+    with Target("echo", first) as echo, Target("function", first) as function:
+        for name, req in (("first reconcile", first), ("steady state", steady)):
+            verdicts += _latency(name, req, echo, function, options)
+        verdicts += _memory(echo, function, options.soak)
+    print(f"\n  {'':<38} {'measured':>10}   {'rounds':<16} {'target':>10} met")
+    for verdict in verdicts:
+        print(verdict)
+    missed = [verdict for verdict in verdicts if not verdict.met]
+    return 1 if options.check and missed else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9, help="rounds of each target, alternating")
+    parser.add_argument("--calls", type=int, default=300, help="calls of a round")
+    parser.add_argument("--starts", type=int, default=7, help="cold starts of each target")
+    parser.add_argument("--soak", type=int, default=5000, help="calls with varying claims")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
+    return parser.parse_args()
+
+
+def _cold_starts(first: fnv1.RunFunctionRequest, count: int) -> Iterator[Verdict]:
+    seconds: dict[str, list[float]] = {"echo": [], "function": []}
+    for _ in range(count + 1):
+        for name, taken in seconds.items():
+            with Target(name, first) as target:
+                taken.append(target.cold_start)
+    # The first of each warms the file cache.
+    echo, function = seconds["echo"][1:], seconds["function"][1:]
+    print("\nCold start: process start to first answer, in seconds (least, median, most)")
+    for name, taken in (("echo", echo), ("function", function)):
+        print(f"  {name:<10} {min(taken):8.3f} {statistics.median(taken):8.3f} {max(taken):8.3f}")
+    yield _ratio("cold start / echo", echo, function, MOST_COLD_START)
+
+
+def _ratio(name: str, echo: Sequence[float], function: Sequence[float], most: float) -> Verdict:
+    """Compares medians; the spread is that of neighbouring rounds."""
+    pairs = [ours / theirs for theirs, ours in zip(echo, function, strict=True)]
+    value = statistics.median(function) / statistics.median(echo)
+    return Verdict(name, value, most, "x", (min(pairs), max(pairs)))
+
+
+def _latency(
+    name: str,
+    req: fnv1.RunFunctionRequest,
+    echo: Target,
+    function: Target,
+    options: argparse.Namespace,
+) -> Iterator[Verdict]:
+    answer = function.call(req)
+    assert not any(result.severity == fnv1.SEVERITY_FATAL for result in answer.results), answer
+    size = f"{req.ByteSize() / 1024:.1f} KiB in, {answer.ByteSize() / 1024:.1f} KiB out"
+    print(f"\n{name[0].upper()}{name[1:]} ({size}), in milliseconds a call, median of rounds")
+    rounds: dict[str, list[Round]] = {"echo": [], "function": []}
+    for target in (echo, function):
+        _round(target, req, WARM_CALLS)
+    for _ in range(options.rounds):
+        for target in (echo, function):
+            rounds[target.name].append(_round(target, req, options.calls))
+    for target_name, taken in rounds.items():
+        p50, p99, cpu = (
+            statistics.median(getattr(r, field) for r in taken) for field in ("p50", "p99", "cpu")
+        )
+        print(f"  {target_name:<10} p50 {p50:6.3f}   p99 {p99:6.3f}   server CPU {cpu:6.3f}")
+    for field, most in (("p50", MOST_P50), ("cpu", MOST_CPU)):
+        theirs, ours = ([getattr(r, field) for r in rounds[n]] for n in ("echo", "function"))
+        yield _ratio(f"{name}: {field} / echo", theirs, ours, most)
+
+
+def _round(target: Target, req: fnv1.RunFunctionRequest, calls: int) -> Round:
+    taken = []
+    cpu = target.cpu()
+    for _ in range(calls):
+        begin = time.perf_counter()
+        target.call(req)
+        taken.append((time.perf_counter() - begin) * 1000)
+    cpu = (target.cpu() - cpu) * 1000 / calls
+    ordered = sorted(taken)
+    return Round(statistics.median(ordered), ordered[int(calls * 0.99)], cpu)
+
+
+def _memory(echo: Target, function: Target, soak: int) -> Iterator[Verdict]:
+    """Calls with ever new claims; what stays after the first tenth is what grew."""
+    resident: list[float] = []
+    step = max(soak // RSS_SAMPLES, 1)
+    for number, req in enumerate(itertools.islice(_varying(), soak), start=1):
+        function.call(req)
+        if number % step == 0:
+            resident.append(function.rss())
+    print(
+        f"\nResident memory over {soak} calls with varying claims, in MiB (echo {echo.rss():.1f})"
+    )
+    print("  " + " ".join(f"{mib:.1f}" for mib in resident))
+    settled = resident[RSS_SAMPLES // 10 :]
+    yield Verdict("resident memory", max(resident), MOST_RSS_MIB, "MiB")
+    yield Verdict(f"growth over {soak} calls", settled[-1] - settled[0], MOST_GROWTH_MIB, "MiB")
+
+
+def _varying() -> Iterator[fnv1.RunFunctionRequest]:
+    """Yields requests of claims that all differ: new ones, settled ones, refused ones."""
+    names = cluster.EXAMPLES
+    settled = [requests.steady(cluster.example(name)) for name in names]
+    fresh = [requests.first(cluster.example(name)) for name in names]
+    for number in itertools.count():
+        req = fnv1.RunFunctionRequest()
+        pool = settled if number % 3 == 0 else fresh
+        req.CopyFrom(pool[number % len(names)])
+        claim = req.observed.composite.resource
+        claim["metadata"]["uid"] = f"{number:032x}"
+        spec = claim["spec"]
+        spec["scaling"] = {"minReplicas": 1, "maxReplicas": 1 + number % 4}
+        spec["model"]["maxNumSeqs"] = 1 + number % 256
+        if pool is fresh:
+            claim["metadata"]["name"] = f"xplane-claim-{number}"
+            spec["model"]["revision"] = f"{number:040x}"
+        if number % 50 == 1:
+            spec["gpu"] = {"count": -number}
+        yield req
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,495 @@
+"""The Deployment and its pod template, as an expert would check them."""
+
+from typing import Any
+
+import pytest
+
+from function.resources import deployment
+from tests import cluster, schemas
+from tests.resources import scene
+
+PLAIN = scene.site("plain")
+LABELS = {
+    "app.kubernetes.io/name": "model",
+    "app.kubernetes.io/instance": "model",
+    "app.kubernetes.io/component": "inference",
+    "app.kubernetes.io/part-of": "ai",
+}
+
+
+def template(claimed: cluster.Object | None = None, config: cluster.Object | None = None) -> Any:
+    return deployment.pod_template(scene.planned(claimed, config or PLAIN))
+
+
+def pod(claimed: cluster.Object | None = None, config: cluster.Object | None = None) -> Any:
+    return template(claimed, config)["spec"]
+
+
+def engine(claimed: cluster.Object | None = None, config: cluster.Object | None = None) -> Any:
+    (container,) = pod(claimed, config)["containers"]
+    return container
+
+
+# --- identity
+
+
+def test_the_selector_is_exactly_the_four_labels_of_0_9_0() -> None:
+    world = scene.serving(scene.of(podTemplate={"labels": {"team": "a"}}))
+    spec = world.one("Deployment")["spec"]
+    assert spec["selector"] == {"matchLabels": LABELS}
+    assert spec["template"]["metadata"]["labels"] == {**LABELS, "team": "a"}
+
+
+def test_no_token_and_no_service_links() -> None:
+    """A Service named vllm would set VLLM_PORT, which the engine takes for its own."""
+    spec = pod()
+    assert spec["serviceAccountName"] == "model"
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+
+
+def test_one_container_with_the_images_entrypoint() -> None:
+    found = engine()
+    assert found["name"] == "vllm"
+    assert "command" not in found
+    assert found["image"] == "vllm/vllm-openai:v0.25.1"
+    assert found["ports"] == [{"name": "http", "containerPort": 8000, "protocol": "TCP"}]
+    assert found["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+# --- replicas and strategy
+
+
+@pytest.mark.parametrize(
+    ("maximum", "spare", "strategy"),
+    [
+        (1, False, {"type": "Recreate"}),
+        (
+            2,
+            False,
+            {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+        ),
+        (
+            1,
+            True,
+            {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        ),
+        (
+            3,
+            True,
+            {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        ),
+    ],
+)
+def test_strategy(maximum: int, spare: bool, strategy: cluster.Object) -> None:
+    config = scene.site("plain", gpu={"classes": {"l40s": {"spare": spare}}})
+    world = scene.serving(scene.of(scaling={"maxReplicas": maximum}), config)
+    assert world.one("Deployment")["spec"]["strategy"] == strategy
+
+
+def test_from_a_rolling_update_to_recreate_no_field_is_left() -> None:
+    """A rolling update that nobody owns would make Recreate invalid for good."""
+    config = scene.site("plain", gpu={"classes": {"l40s": {"spare": False}}})
+    world = scene.serving(scene.of(scaling={"maxReplicas": 2}), config)
+    world.edit(scaling={"maxReplicas": 1}).converge()
+    assert world.one("Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+    assert schemas.validate(_emitted(world, "Deployment")) == []
+
+
+def _emitted(world: cluster.Cluster, kind: str) -> cluster.Object:
+    (found,) = (item for item in world.owned.values() if item["kind"] == kind)
+    return found
+
+
+def test_a_scaler_owns_the_replica_count() -> None:
+    world = scene.serving()
+    assert "replicas" not in _emitted(world, "Deployment")["spec"]
+
+
+@pytest.mark.parametrize(("suspend", "replicas"), [(False, 2), (True, 0)])
+def test_without_a_scaler_the_count_is_ours(suspend: bool, replicas: int) -> None:
+    config = scene.site(providers={"autoscaler": "none"})
+    world = scene.serving(scene.of(scaling={"minReplicas": 2}), config)
+    assert _emitted(world, "Deployment")["spec"]["replicas"] == 2
+    world.edit(suspend=suspend).converge()
+    assert _emitted(world, "Deployment")["spec"]["replicas"] == replicas
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        {},
+        {"failureThreshold": 400},
+        {"periodSeconds": 60},
+        {"failureThreshold": 400, "periodSeconds": 30, "initialDelaySeconds": 600},
+    ],
+)
+def test_the_progress_deadline_is_above_the_start_budget(probe: cluster.Object) -> None:
+    world = scene.serving(scene.of(healthProbes={"startup": probe}))
+    startup = scene.container(world)["startupProbe"]
+    budget = (
+        startup.get("initialDelaySeconds", 0)
+        + startup["periodSeconds"] * startup["failureThreshold"]
+    )
+    assert world.one("Deployment")["spec"]["progressDeadlineSeconds"] > budget
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        {"minReplicas": 2, "maxReplicas": 4},
+        {"maxReplicas": 1},
+        {"cooldownSeconds": 60, "pollingIntervalSeconds": 5},
+        {"runningRatioThreshold": "0.2", "triggers": {"queue": {"target": "1"}}},
+    ],
+)
+def test_scaling_never_enters_the_pod_template(scaling: cluster.Object) -> None:
+    assert template(scene.of(scaling=scaling)) == template()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"gateway": {"enabled": True}},
+        {"route": {"enabled": True, "hostname": "m"}},
+        {"observability": {"metrics": {"interval": "5s"}}},
+        {"access": {"from": [{"namespace": "a"}]}},
+        {"routing": {"tier": "large"}},
+        {"suspend": True},
+        {"networkPolicies": {"ingress": []}},
+    ],
+)
+def test_what_serves_around_the_pods_never_enters_the_template(spec: cluster.Object) -> None:
+    assert template(scene.of(**spec), scene.site()) == template(scene.of(), scene.site())
+
+
+# --- drain and probes
+
+
+@pytest.mark.parametrize(
+    ("notice", "shutdown", "grace"), [(None, "120", 180), (120, "95", 120), (60, "35", 60)]
+)
+def test_draining_fits_into_the_notice(notice: int | None, shutdown: str, grace: int) -> None:
+    config = scene.site(gpu={"classes": {"l4": {"interruptionNoticeSeconds": notice}}})
+    world = scene.serving(config=config)
+    found = scene.container(world)
+    assert found["lifecycle"] == {"preStop": {"sleep": {"seconds": 15}}}
+    assert scene.values(found["args"])["--shutdown-timeout"] == shutdown
+    assert world.template["spec"]["terminationGracePeriodSeconds"] == grace
+    assert grace >= 15 + int(shutdown)
+
+
+def test_the_default_probes() -> None:
+    found = engine(scene.of())
+    get = {"path": "/health", "port": "http"}
+    assert found["startupProbe"] == {
+        "httpGet": get,
+        "periodSeconds": 10,
+        "timeoutSeconds": 5,
+        "failureThreshold": 180,
+    }
+    assert found["readinessProbe"] == {
+        "httpGet": get,
+        "periodSeconds": 5,
+        "timeoutSeconds": 5,
+        "failureThreshold": 3,
+    }
+    assert found["livenessProbe"] == {
+        "httpGet": get,
+        "periodSeconds": 30,
+        "timeoutSeconds": 10,
+        "failureThreshold": 6,
+    }
+
+
+def test_a_draining_pod_leaves_the_endpoints_within_its_pre_stop() -> None:
+    probe = engine()["readinessProbe"]
+    sleep = engine()["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] <= sleep
+
+
+@pytest.mark.parametrize("probe", ["startup", "readiness", "liveness"])
+def test_the_claims_probe_values_win_one_by_one(probe: str) -> None:
+    before = engine()[f"{probe}Probe"]
+    after = engine(scene.of(healthProbes={probe: {"timeoutSeconds": 7}}))[f"{probe}Probe"]
+    assert after == {**before, "timeoutSeconds": 7}
+    zero = engine(scene.of(healthProbes={probe: {"initialDelaySeconds": 0}}))[f"{probe}Probe"]
+    assert zero["initialDelaySeconds"] == 0
+
+
+# --- environment
+
+
+def test_the_environment() -> None:
+    assert scene.environment(engine(scene.of(model={"preload": {"enabled": False}}))) == {
+        "HOME": "/tmp",
+        "USER": "vllm",
+        "VLLM_LOGGING_LEVEL": "INFO",
+        "VLLM_CACHE_ROOT": "/cache",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+
+
+def test_the_authors_variables_replace_ours_and_come_last() -> None:
+    field = {"fieldRef": {"fieldPath": "metadata.name"}}
+    env = [
+        {"name": "HF_HUB_OFFLINE", "value": "0"},
+        {"name": "POD", "valueFrom": field},
+        {"name": "EMPTY", "value": ""},
+    ]
+    found = engine(scene.of(podTemplate={"env": env}))
+    assert found["env"][-3:] == env
+    assert scene.environment(found)["HF_HUB_OFFLINE"] == "0"
+
+
+def test_runtime_adapter_loading_is_off() -> None:
+    """Whoever may call the engine could otherwise make it load files."""
+    names = set(scene.environment(engine(scene.of(loraAdapters=scene.ADAPTERS))))
+    assert not {"VLLM_ALLOW_RUNTIME_LORA_UPDATING", "VLLM_SERVER_DEV_MODE", "VLLM_PLUGINS"} & names
+
+
+def test_secrets_come_once_and_the_hub_token_not_at_all() -> None:
+    found = engine(
+        scene.of(
+            model={"tokenSecretRef": {"name": "hub"}},
+            externalSecrets=[{"name": "a", "remoteRef": "x"}],
+            envFromSecrets=["a", "b"],
+        )
+    )
+    assert found["envFrom"] == [{"secretRef": {"name": "a"}}, {"secretRef": {"name": "b"}}]
+    assert "HF_TOKEN" not in scene.environment(found)
+    assert "envFrom" not in engine()
+
+
+def test_the_log_level_is_the_sites() -> None:
+    config = scene.site(engine={"logLevel": "DEBUG"})
+    assert scene.environment(engine(config=config))["VLLM_LOGGING_LEVEL"] == "DEBUG"
+
+
+# --- volumes, mounts, compile cache
+
+
+def test_weights_are_mounted_read_only() -> None:
+    mounts = {mount["mountPath"]: mount for mount in engine()["volumeMounts"]}
+    assert mounts["/models"] == {
+        "name": "models",
+        "mountPath": "/models",
+        "subPath": "model",
+        "readOnly": True,
+    }
+    assert set(mounts) == {"/models", "/cache", "/tmp", "/dev/shm"}
+    volumes = {volume["name"]: volume for volume in pod()["volumes"]}
+    assert volumes["models"]["persistentVolumeClaim"] == {"claimName": "model-weights"}
+
+
+def test_the_compile_cache_is_a_directory_of_the_claim_alone() -> None:
+    """It is executable code: two claims on one sub-path must not share it."""
+    shared: Any = {"weightsFileSystem": {"subPath": "shared"}}
+    found = []
+    for name in ("one", "two"):
+        container = engine(scene.of(name=name, **shared))
+        (mount,) = (m for m in container["volumeMounts"] if m["mountPath"] == "/cache")
+        assert mount["subPath"].startswith("shared/")
+        assert "readOnly" not in mount
+        found.append(mount["subPath"])
+    assert found[0] != found[1]
+
+
+@pytest.mark.parametrize(
+    ("claimed", "config"),
+    [
+        (scene.of(engine={"version": "0.26.0"}), PLAIN),
+        (scene.of(model={"maxNumSeqs": 8}), PLAIN),
+        (scene.of(gpu={"class": "other"}), PLAIN),
+        (scene.of(gpu={"count": 2}), PLAIN),
+    ],
+)
+def test_the_compile_cache_is_keyed_by_image_class_and_arguments(
+    claimed: cluster.Object, config: cluster.Object
+) -> None:
+    config = scene.site("plain", gpu={"classes": {"other": {}}})
+    root = scene.environment(engine(scene.of(), config))["VLLM_CACHE_ROOT"]
+    other = scene.environment(engine(claimed, config))["VLLM_CACHE_ROOT"]
+    assert root.startswith("/cache/")
+    assert root != other
+    assert root == scene.environment(engine(scene.of(), config))["VLLM_CACHE_ROOT"]
+
+
+def test_without_preload_the_compile_cache_is_the_pods_own() -> None:
+    claimed = scene.of(model={"preload": {"enabled": False}})
+    volumes = {volume["name"]: volume for volume in pod(claimed)["volumes"]}
+    assert volumes["cache"] == {"name": "cache", "emptyDir": {"sizeLimit": "10Gi"}}
+    assert {"name": "cache", "mountPath": "/cache"} in engine(claimed)["volumeMounts"]
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, "2Gi"), (4, "8Gi")])
+def test_shared_memory_follows_the_gpu_count(count: int, size: str) -> None:
+    volumes = {volume["name"]: volume for volume in pod(scene.of(gpu={"count": count}))["volumes"]}
+    assert volumes["shm"]["emptyDir"] == {"medium": "Memory", "sizeLimit": size}
+    assert volumes["tmp"]["emptyDir"] == {"sizeLimit": "8Gi"}
+
+
+def test_an_authors_volume_and_mount_are_added() -> None:
+    volume = {"name": "templates", "configMap": {"name": "chat"}}
+    mount = {"name": "templates", "mountPath": "/templates", "readOnly": True}
+    claimed = scene.of(podTemplate={"volumes": [volume], "volumeMounts": [mount]})
+    config = scene.site("plain", permissions={"volumes": ["llm"]})
+    assert pod(claimed, config)["volumes"][-1] == volume
+    assert engine(claimed, config)["volumeMounts"][-1] == mount
+    assert len(pod(claimed, config)["volumes"]) == len(pod()["volumes"]) + 1
+
+
+# --- resources and placement
+
+
+@pytest.mark.parametrize(
+    ("gpu", "key", "count"),
+    [
+        ({}, "nvidia.com/gpu", 1),
+        ({"count": 3}, "nvidia.com/gpu", 3),
+        ({"resourceName": "nvidia.com/mig-1g.10gb"}, "nvidia.com/mig-1g.10gb", 1),
+    ],
+)
+def test_gpus_are_requested_and_limited_alike(gpu: cluster.Object, key: str, count: int) -> None:
+    found = engine(scene.of(gpu=gpu))["resources"]
+    assert found["requests"][key] == count
+    assert found["limits"][key] == count
+
+
+def test_an_author_cannot_ask_for_gpus_beside_the_count() -> None:
+    claimed = scene.of(resources={"limits": {"nvidia.com/gpu": 8}})
+    assert engine(claimed)["resources"]["limits"]["nvidia.com/gpu"] == 1
+
+
+def test_placement_comes_from_the_class() -> None:
+    found = pod(config=scene.site())
+    assert found["nodeSelector"] == {"karpenter.sh/nodepool": "gpu-l4"}
+    assert found["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    ]
+    assert found["runtimeClassName"] == "nvidia"
+    assert "priorityClassName" not in found
+    assert "affinity" not in found
+
+
+def test_another_class_is_other_nodes() -> None:
+    config = scene.site(gpu={"classes": {"h200": {"nodeSelector": {"gpu": "h200"}}}})
+    found = pod(scene.of(gpu={"class": "h200"}), config)
+    assert found["nodeSelector"] == {"gpu": "h200"}
+    assert "tolerations" not in found
+    assert "runtimeClassName" not in found
+
+
+def test_the_authors_placement_adds_to_the_classs() -> None:
+    toleration = {"key": "team", "operator": "Exists"}
+    affinity: cluster.Object = {
+        "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}
+    }
+    found = pod(
+        scene.of(
+            podTemplate={
+                "nodeSelector": {"zone": "a", "karpenter.sh/nodepool": "mine"},
+                "tolerations": [toleration],
+                "affinity": affinity,
+                "priorityClassName": "high",
+            }
+        ),
+        scene.site(),
+    )
+    assert found["nodeSelector"] == {"karpenter.sh/nodepool": "mine", "zone": "a"}
+    assert found["tolerations"][-1] == toleration
+    assert len(found["tolerations"]) == 2
+    assert found["affinity"] == affinity
+    assert found["priorityClassName"] == "high"
+
+
+def test_pods_spread_over_nodes_but_always_schedule() -> None:
+    (spread,) = pod()["topologySpreadConstraints"]
+    assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
+    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    assert spread["labelSelector"] == {"matchLabels": LABELS}
+
+
+@pytest.mark.parametrize("own", [[], [{"maxSkew": 1, "topologyKey": "zone"}]])
+def test_the_authors_spread_replaces_ours(own: list[cluster.Object]) -> None:
+    claimed = scene.of(podTemplate={"topologySpreadConstraints": own})
+    assert pod(claimed)["topologySpreadConstraints"] == own
+
+
+def test_do_not_disrupt_is_a_static_annotation_of_the_class() -> None:
+    assert template()["metadata"]["annotations"] == {"karpenter.sh/do-not-disrupt": "true"}
+    assert "annotations" not in template(config=scene.site())["metadata"]
+    own = scene.of(podTemplate={"annotations": {"karpenter.sh/do-not-disrupt": "false", "a": "b"}})
+    assert template(own)["metadata"]["annotations"] == {
+        "karpenter.sh/do-not-disrupt": "false",
+        "a": "b",
+    }
+
+
+def test_pull_secrets() -> None:
+    config = scene.site(imagePullSecrets=["registry"])
+    world = scene.first(scene.of(), config)
+    job = world.one("Job")["spec"]["template"]["spec"]
+    assert job["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod(config=config)["imagePullSecrets"] == [{"name": "registry"}]
+    assert "imagePullSecrets" not in pod()
+
+
+# --- security
+
+
+@pytest.mark.parametrize("profile", cluster.PROFILES)
+@pytest.mark.parametrize("name", cluster.EXAMPLES)
+def test_every_pod_of_every_example_is_restricted(name: str, profile: str) -> None:
+    claimed, config = cluster.example(name), cluster.environment(profile)
+    world = scene.first(claimed, config)
+    job = world.one("Job")["spec"]["template"]["spec"]
+    assert schemas.pod_security(job) == []
+    world.converge()
+    assert schemas.pod_security(world.template["spec"]) == []
+
+
+def test_the_containers_security_context() -> None:
+    assert engine()["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_the_pods_identity_is_the_volumes() -> None:
+    assert pod()["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 2000,
+        "runAsGroup": 0,
+        "fsGroup": 2000,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    config = scene.site("plain", weights={"fsGroup": None, "runAsGroup": None})
+    assert pod(config=config)["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 2000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def test_the_authors_security_context_is_merged_over_ours() -> None:
+    found = engine(scene.of(securityContext={"runAsUser": 3000, "readOnlyRootFilesystem": False}))
+    assert found["securityContext"]["runAsUser"] == 3000
+    assert found["securityContext"]["readOnlyRootFilesystem"] is False
+    assert found["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_template_that_runs_is_remembered_beside_it() -> None:
+    """On the Deployment, not on its pods: remembering restarts nothing."""
+    world = scene.serving()
+    found = world.one("Deployment")["metadata"]["annotations"]
+    assert deployment.TEMPLATE_ANNOTATION in found
+    assert deployment.CLAIM_ANNOTATION in found
+    assert "annotations" not in world.template["metadata"]

@@ -1,0 +1,100 @@
+"""ExternalSecrets, and who gets which Secret."""
+
+import pytest
+
+from tests import cluster
+from tests.resources import scene
+
+
+def secret(**fields: str) -> cluster.Object:
+    return {"name": "token", "remoteRef": "apps/llm/token", **fields}
+
+
+def spec(**fields: str) -> cluster.Object:
+    world = scene.serving(scene.of(externalSecrets=[secret(**fields)]))
+    found = world.one("ExternalSecret")["spec"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_an_external_secret_keeps_the_secrets_name() -> None:
+    world = scene.serving(scene.of(externalSecrets=[secret()]))
+    found = world.one("ExternalSecret")
+    assert found["apiVersion"] == "external-secrets.io/v1"
+    assert found["metadata"]["name"] == "token"
+    assert found["spec"] == {
+        "refreshInterval": "1h0m0s",
+        "secretStoreRef": {"kind": "ClusterSecretStore", "name": "clustersecretstore"},
+        "target": {"name": "token", "creationPolicy": "Owner", "deletionPolicy": "Retain"},
+        "dataFrom": [{"extract": {"key": "apps/llm/token", "conversionStrategy": "Default"}}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        # As Go prints a duration: the controller writes it back so.
+        ("1h", "1h0m0s"),
+        ("30s", "30s"),
+        ("90s", "1m30s"),
+        ("15m", "15m0s"),
+        ("1h30m", "1h30m0s"),
+        ("24h", "24h0m0s"),
+        ("3600s", "1h0m0s"),
+        ("500ms", "500ms"),
+        ("1000ms", "1s"),
+        ("1500ms", "1.5s"),
+        ("1m500ms", "1m0.5s"),
+        ("0s", "0s"),
+    ],
+)
+def test_an_interval_is_written_as_its_controller_writes_it(written: str, normal: str) -> None:
+    assert spec(refreshInterval=written)["refreshInterval"] == normal
+
+
+def test_a_namespaced_store() -> None:
+    config = scene.site(secretStore={"kind": "SecretStore", "name": "mine"})
+    world = scene.serving(scene.of(externalSecrets=[secret()]), config)
+    assert world.one("ExternalSecret")["spec"]["secretStoreRef"] == {
+        "kind": "SecretStore",
+        "name": "mine",
+    }
+
+
+def test_without_a_provider_the_secret_is_still_read() -> None:
+    config = scene.site(providers={"secrets": "none"})
+    world = scene.serving(scene.of(externalSecrets=[secret()]), config)
+    assert "ExternalSecret" not in world.kinds_there()
+    assert scene.container(world)["envFrom"] == [{"secretRef": {"name": "token"}}]
+
+
+def test_a_second_claim_shares_by_reference_and_owns_nothing() -> None:
+    """Two owners of one object: the second claim would never become ready."""
+    world = scene.serving(scene.of(name="second", envFromSecrets=["token"]))
+    assert "ExternalSecret" not in world.kinds_there()
+    assert scene.container(world)["envFrom"] == [{"secretRef": {"name": "token"}}]
+
+
+def test_engine_and_job_get_the_listed_secrets_and_the_job_alone_the_hub_token() -> None:
+    world = scene.first(
+        scene.of(
+            model={"tokenSecretRef": {"name": "hub", "key": "t"}},
+            externalSecrets=[secret()],
+            envFromSecrets=["token", "extra"],
+        )
+    )
+    job = scene.job_container(world)
+    sources = [{"secretRef": {"name": "token"}}, {"secretRef": {"name": "extra"}}]
+    assert job["envFrom"] == sources
+    assert scene.environment(job)["HF_TOKEN"] == {"secretKeyRef": {"name": "hub", "key": "t"}}
+    world.converge()
+    engine = scene.container(world)
+    assert engine["envFrom"] == sources
+    assert "HF_TOKEN" not in scene.environment(engine)
+
+
+def test_no_secrets_value_is_ever_written() -> None:
+    """HF_TOKEN comes from Secrets only: no variable of that name has a value."""
+    for name in cluster.EXAMPLES:
+        found = scene.environment(scene.job_container(scene.first(cluster.example(name))))
+        assert not [key for key in found if "TOKEN" in key and isinstance(found[key], str)]

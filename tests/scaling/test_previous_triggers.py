@@ -1,0 +1,55 @@
+"""The model tells right from wrong: what 0.9.0's triggers did, in the same world."""
+
+import copy
+import pathlib
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.scaling import rendered, simulation
+
+HOUR = 3600
+
+
+def previous(*indexes: int) -> dict[str, Any]:
+    """Returns 0.9.0's ScaledObject with some of its triggers, allowed up to five replicas."""
+    file = pathlib.Path(__file__).parent / "scaledobject-0.9.0.yaml"
+    result = copy.deepcopy(yaml.safe_load(file.read_text(encoding="utf-8")))
+    assert isinstance(result, dict)
+    result["spec"]["maxReplicaCount"] = 5
+    result["spec"]["triggers"] = [result["spec"]["triggers"][index] for index in indexes]
+    return result
+
+
+RUNNING, KV_CACHE, QUEUE = 0, 1, 2
+
+
+@pytest.mark.parametrize("offered", [60, 100, 200, 400])
+@pytest.mark.parametrize("index", [RUNNING, KV_CACHE])
+def test_a_maximum_of_shares_stalls_at_two(index: int, offered: int) -> None:
+    """A share is at most 1, so ceil(1 / 0.7) is the most that it can ask for."""
+    engine = simulation.Engine(32, sequence_tokens=203_680 // 32, cold_start=150)
+    subject = simulation.World(previous(index), engine).run(2 * HOUR, offered=offered)
+    assert subject.path == [1, 2]
+
+
+@pytest.mark.parametrize("offered", [100, 200])
+def test_and_all_three_together_never_come_to_rest(offered: int) -> None:
+    """The longest queue jumps to five and, once there, says nothing; two are left again."""
+    engine = simulation.Engine(32, cold_start=150)
+    subject = simulation.World(previous(RUNNING, KV_CACHE, QUEUE), engine)
+    subject.run(4 * HOUR, offered=offered)
+    assert len(subject.changes(2 * HOUR)) > 10
+    now = simulation.World(rendered.scaled_object(), engine).run(4 * HOUR, offered=offered)
+    assert now.changes(2 * HOUR) == []
+
+
+def test_two_claims_of_one_name_scaled_together() -> None:
+    """0.9.0 read every pod that served a model of that name, in any namespace."""
+    old, new = previous(RUNNING), rendered.scaled_object()
+    for scaled_object, path in ((old, [1, 2]), (new, [1])):
+        subject = simulation.World(scaled_object, simulation.Engine(32))
+        neighbour = {**subject.identity, "namespace": "another", "pod": "theirs"}
+        subject.neighbours = [simulation.gauge("vllm:num_requests_running", neighbour, 32)]
+        assert subject.run(HOUR, offered=1).path == path

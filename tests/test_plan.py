@@ -1,0 +1,498 @@
+"""What is decided before any object is built: defaults, derived values, refusals, explanations."""
+
+import math
+from typing import Any
+
+import pytest
+
+from function import plan as plans
+from tests import cluster
+from tests.resources import scene
+
+PLAIN = scene.site("plain")
+# No interruption notice, no spare GPU, nothing known about nodes or the volume.
+BARE = scene.site(
+    "plain",
+    gpu={"defaultClass": "bare", "classes": {"bare": {}}},
+    weights={"bandwidthMiB": None},
+)
+
+
+def explained(plan: plans.Plan) -> dict[str, plans.Explanation]:
+    return {why.value: why for why in plan.explanations}
+
+
+# --- defaults and presence
+
+
+def test_the_smallest_claim_gets_every_default() -> None:
+    plan = scene.planned(scene.of(), BARE)
+    assert (plan.context_window, plan.max_num_seqs, plan.utilization) == (4096, 64, "0.92")
+    assert (plan.gpu_count, plan.gpu_resource) == (1, "nvidia.com/gpu")
+    assert (plan.scaling.minimum, plan.scaling.maximum) == (1, 3)
+    assert (plan.scaling.cooldown, plan.scaling.polling) == (300, 15)
+    assert (plan.scaling.running, plan.scaling.kv_usage, plan.scaling.queue) == ("44.8", "0.6", "8")
+    assert plan.resources == {
+        "requests": {"cpu": "2", "memory": "16Gi"},
+        "limits": {"cpu": "8", "memory": "32Gi"},
+    }
+    assert plan.sub_path == "model"
+    assert (plan.preloads, plan.generates, plan.kv_offload_gb) == (True, True, None)
+    assert (plan.gateway, plan.picker, plan.route, plan.suspended) == (False,) * 4
+    assert plan.misfit is None
+
+
+@pytest.mark.parametrize(
+    ("model", "preloads"),
+    [
+        ({}, True),
+        ({"preload": {}}, True),
+        ({"preload": {"generation": 2}}, True),
+        ({"preload": {"enabled": True}}, True),
+        ({"preload": {"enabled": False}}, False),
+        ({"source": "huggingface"}, True),
+        ({"source": "pvc", "path": "models/a"}, False),
+    ],
+)
+def test_preload_is_on_unless_the_author_says_no(model: cluster.Object, preloads: bool) -> None:
+    assert scene.planned(scene.of(model=model)).preloads is preloads
+
+
+@pytest.mark.parametrize("off", [None, {}, {"enabled": False}])
+def test_a_gateway_needs_to_be_enabled(off: cluster.Object | None) -> None:
+    claimed = scene.of() if off is None else scene.of(gateway=off)
+    assert scene.planned(claimed).gateway is False
+
+
+@pytest.mark.parametrize(
+    ("field", "spec"),
+    [
+        ("gateway", {"gateway": {"enabled": True}}),
+        ("route", {"route": {"enabled": True, "hostname": "m"}}),
+        ("picker", {"gateway": {"enabled": True, "endpointPicker": {"enabled": True}}}),
+    ],
+)
+def test_a_site_without_the_provider_has_none(field: str, spec: cluster.Object) -> None:
+    assert getattr(scene.planned(scene.of(**spec)), field) is True
+    without = scene.site(providers={"gateway": "none", "route": "none"})
+    assert getattr(scene.planned(scene.of(**spec), without), field) is False
+
+
+# --- weights
+
+
+def test_directories_are_named_by_what_is_in_them() -> None:
+    plan = scene.planned(scene.of(loraAdapters=scene.ADAPTERS))
+    assert [w.kind for w in plan.weights] == ["base", "adapter", "adapter"]
+    assert len({w.directory for w in plan.weights}) == 3
+    for weights in plan.weights:
+        assert weights.directory.startswith(f"{weights.kind}-")
+        assert weights.path == f"/models/{weights.directory}/weights"
+
+
+@pytest.mark.parametrize("model", [{"repository": "org/other"}, {"revision": "v2"}])
+def test_another_repository_or_revision_is_another_directory(model: cluster.Object) -> None:
+    """The marker of one repository must never be taken for another's (both at `main`)."""
+    before, after = scene.planned(scene.of()), scene.planned(scene.of(model=model))
+    assert before.weights[0].directory != after.weights[0].directory
+    assert before.weights_key != after.weights_key
+
+
+def test_an_absent_revision_is_main() -> None:
+    named = scene.planned(scene.of(model={"revision": "main"}))
+    assert named.weights == scene.planned(scene.of()).weights
+
+
+def test_two_claims_on_one_sub_path_share_a_base_and_an_adapter() -> None:
+    shared: Any = {"weightsFileSystem": {"subPath": "shared"}, "loraAdapters": scene.ADAPTERS}
+    one, two = scene.planned(scene.of(name="one", **shared)), scene.planned(scene.of(**shared))
+    assert [w.directory for w in one.weights] == [w.directory for w in two.weights]
+    assert one.weights_key == two.weights_key
+
+
+def test_an_adapters_directory_does_not_follow_its_name() -> None:
+    renamed = [{**scene.ADAPTERS[0], "name": "renamed"}, scene.ADAPTERS[1]]
+    before = scene.planned(scene.of(loraAdapters=scene.ADAPTERS))
+    after = scene.planned(scene.of(loraAdapters=renamed))
+    assert before.weights_key == after.weights_key
+    assert after.adapters[0].name == "renamed"
+
+
+def test_the_order_of_adapters_is_no_part_of_the_weights_key() -> None:
+    before = scene.planned(scene.of(loraAdapters=scene.ADAPTERS))
+    after = scene.planned(scene.of(loraAdapters=scene.ADAPTERS[::-1]))
+    assert before.weights_key == after.weights_key
+
+
+def test_an_added_adapter_leaves_the_base_directory() -> None:
+    before = scene.planned(scene.of())
+    after = scene.planned(scene.of(loraAdapters=scene.ADAPTERS))
+    assert before.weights[0] == after.weights[0]
+    assert before.weights_key != after.weights_key
+
+
+def test_an_explicit_no_to_preload_means_the_paths_of_0_9_0() -> None:
+    plan = scene.planned(
+        scene.of(
+            model={"revision": "abc", "preload": {"enabled": False}},
+            loraAdapters=scene.ADAPTERS,
+            weightsFileSystem={"subPath": "theirs"},
+        )
+    )
+    assert [w.path for w in plan.weights] == [
+        "/models/abc",
+        "/models/loras/sql",
+        "/models/loras/law",
+    ]
+    assert plan.volume == "llm-models/theirs"
+
+
+def test_source_pvc_serves_the_authors_path() -> None:
+    plan = scene.planned(scene.of(model={"source": "pvc", "path": "teams/a/model"}))
+    assert plan.weights[0].path == "/models/teams/a/model"
+
+
+# --- derived values explain themselves
+
+
+@pytest.mark.parametrize(
+    ("size", "bandwidth", "periods"),
+    [
+        # 2 x (66 + 16 x 1024 / 64) + 120 = 764 s
+        (16, 64, 77),
+        # 2 x (66 + 4096 x 1024 / 1024) + 120 = 8444 s
+        (4096, 1024, 845),
+        # The floor: 10 minutes.
+        (1, 1000, 60),
+        (None, 300, 180),
+        (16, None, 180),
+    ],
+)
+def test_the_startup_budget(size: int | None, bandwidth: int | None, periods: int) -> None:
+    model = {} if size is None else {"sizeGiB": size}
+    plan = scene.planned(scene.of(model=model), scene.site(weights={"bandwidthMiB": bandwidth}))
+    assert plan.startup_periods == periods
+    assert plan.startup_seconds == periods * 10
+    why = explained(plan)["startup budget"]
+    assert why.result == f"{periods * 10} s"
+    assert f"size={size if size is not None else 'unknown'}" in why.inputs
+
+
+def test_a_known_model_needs_no_size() -> None:
+    known = scene.planned(cluster.example("xplane-qwen3-8b"))
+    assert known.startup_periods == 60
+    assert "15.3" in explained(known)["startup budget"].inputs
+
+
+@pytest.mark.parametrize(
+    ("probe", "seconds"),
+    [
+        ({"failureThreshold": 30}, 300),
+        ({"failureThreshold": 30, "periodSeconds": 20}, 600),
+        ({"failureThreshold": 30, "periodSeconds": 20, "initialDelaySeconds": 60}, 660),
+        # The budget is a time: another period must not shorten or stretch it.
+        ({"periodSeconds": 5}, 1800),
+        ({"periodSeconds": 30}, 1800),
+        ({"periodSeconds": 7}, math.ceil(1800 / 7) * 7),
+    ],
+)
+def test_a_startup_probe_of_the_author(probe: cluster.Object, seconds: int) -> None:
+    plan = scene.planned(scene.of(healthProbes={"startup": probe}))
+    period = probe.get("periodSeconds", 10)
+    delay = probe.get("initialDelaySeconds", 0)
+    assert delay + plan.startup_periods * period == seconds
+    assert plan.startup_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("drain", "notice", "shutdown", "grace"),
+    [
+        (None, None, 120, 180),
+        (30, None, 30, 90),
+        (0, None, 0, 60),
+        (3600, None, 3600, 3660),
+        # Capped by the notice, ten seconds left for the exit.
+        (None, 120, 95, 120),
+        (60, 120, 60, 120),
+        (600, 30, 5, 30),
+        (600, 10, 0, 10),
+    ],
+)
+def test_draining(drain: int | None, notice: int | None, shutdown: int, grace: int) -> None:
+    config = scene.site(gpu={"classes": {"l4": {"interruptionNoticeSeconds": notice}}})
+    spec: dict[str, Any] = {} if drain is None else {"drainSeconds": drain}
+    plan = scene.planned(scene.of(**spec), config)
+    assert plan.drain == plans.Drain(15, shutdown, grace)
+    assert str(grace) in explained(plan)["drain"].result
+
+
+def test_the_grace_period_holds_the_authors_own_shutdown_timeout() -> None:
+    """The flag replaces ours: the kubelet must not kill what it lets finish."""
+    claimed = scene.of(engineArgs=["--shutdown-timeout=600"])
+    assert scene.planned(claimed, PLAIN).drain.grace == 15 + 600 + 45
+
+
+@pytest.mark.parametrize(
+    ("own", "requests", "limits"),
+    [
+        ({}, {"cpu": "2", "memory": "16Gi"}, {"cpu": "8", "memory": "32Gi"}),
+        # Merged key by key: naming the memory keeps the CPU.
+        (
+            {"requests": {"memory": "20Gi"}},
+            {"cpu": "2", "memory": "20Gi"},
+            {"cpu": "8", "memory": "32Gi"},
+        ),
+        # A limit is never below its request.
+        (
+            {"requests": {"memory": "64Gi", "cpu": 16}},
+            {"cpu": 16, "memory": "64Gi"},
+            {"cpu": 16, "memory": "64Gi"},
+        ),
+        (
+            {"requests": {"ephemeral-storage": "10Gi"}},
+            {"cpu": "2", "memory": "16Gi", "ephemeral-storage": "10Gi"},
+            {"cpu": "8", "memory": "32Gi"},
+        ),
+        (
+            {"limits": {"cpu": "4"}},
+            {"cpu": "2", "memory": "16Gi"},
+            {"cpu": "4", "memory": "32Gi"},
+        ),
+        # A limit that the author wrote is a limit: the default request gives way.
+        (
+            {"limits": {"cpu": "1", "memory": "8Gi"}},
+            {"cpu": "1", "memory": "8Gi"},
+            {"cpu": "1", "memory": "8Gi"},
+        ),
+        (
+            {"requests": {"cpu": 0}},
+            {"cpu": 0, "memory": "16Gi"},
+            {"cpu": "8", "memory": "32Gi"},
+        ),
+        (
+            {"requests": {"memory": "16777216Ki"}},
+            {"cpu": "2", "memory": "16777216Ki"},
+            {"cpu": "8", "memory": "32Gi"},
+        ),
+    ],
+)
+def test_resources(own: cluster.Object, requests: Any, limits: Any) -> None:
+    plan = scene.planned(scene.of(resources=own), BARE)
+    assert plan.resources == {"requests": requests, "limits": limits}
+
+
+def test_kv_offload_adds_its_memory() -> None:
+    spec: Any = {"cache": {"kvOffload": {"enabled": True, "sizeGB": 10}}}
+    plan = scene.planned(scene.of(**spec), BARE)
+    assert plan.resources["requests"]["memory"] == "26Gi"
+    assert plan.resources["limits"]["memory"] == "42Gi"
+    assert explained(plan)["memory request"].inputs == "16Gi + kvOffload 10GiB"
+    own = scene.planned(scene.of(resources={"requests": {"memory": "500Mi"}}, **spec), BARE)
+    assert own.resources["requests"]["memory"] == "10740Mi"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"cache": {"kvOffload": {"enabled": True, "sizeGB": 400}}}, "416Gi of memory"),
+        ({"resources": {"requests": {"cpu": "91"}}}, "91 of cpu"),
+        ({"gpu": {"count": 5}}, "5 GPUs, a node of class l40s has 4"),
+        ({"resources": {"requests": {"memory": "360Gi", "cpu": "90"}}, "gpu": {"count": 4}}, None),
+    ],
+)
+def test_what_fits_on_no_node_is_said(spec: cluster.Object, words: str | None) -> None:
+    plan = scene.planned(scene.of(**spec), PLAIN)
+    if words is None:
+        assert plan.misfit is None
+    else:
+        assert plan.misfit is not None
+        assert words in plan.misfit
+
+
+@pytest.mark.parametrize(
+    ("scaling", "bounds"),
+    [
+        ({}, (1, 3)),
+        ({"minReplicas": 5}, (5, 5)),
+        ({"maxReplicas": 1}, (1, 1)),
+        ({"minReplicas": 0}, (1, 3)),
+        ({"minReplicas": 2, "maxReplicas": 7}, (2, 7)),
+    ],
+)
+def test_bounds(scaling: cluster.Object, bounds: tuple[int, int]) -> None:
+    found = scene.planned(scene.of(scaling=scaling), BARE).scaling
+    asked = scaling.get("minReplicas", 1)
+    # The plain site has no wake signal: zero is held at one.
+    assert (found.minimum, found.maximum) == bounds
+    assert found.held_at_one is (asked == 0)
+
+
+def test_zero_without_a_wake_signal_is_held_at_one_and_said() -> None:
+    claimed = scene.of(scaling={"minReplicas": 0})
+    awake = scene.planned(claimed).scaling
+    assert (awake.minimum, awake.wakes, awake.held_at_one) == (0, True, False)
+    plan = scene.planned(claimed, PLAIN)
+    held = plan.scaling
+    assert (held.minimum, held.wakes, held.held_at_one) == (1, False, True)
+    assert "wake" in explained(plan)["minimum replicas"].rule
+
+
+def test_a_cooldown_longer_than_the_hpa_takes_is_clamped_and_said() -> None:
+    plan = scene.planned(scene.of(scaling={"cooldownSeconds": 7200}))
+    assert plan.scaling.cooldown == 3600
+    assert explained(plan)["cooldown"].inputs == "scaling.cooldownSeconds=7200"
+    assert "cooldown" not in explained(scene.planned(scene.of(scaling={"cooldownSeconds": 3600})))
+
+
+@pytest.mark.parametrize(
+    ("scaling", "running", "kv_usage", "queue"),
+    [
+        ({}, "22.4", "0.6", "8"),
+        ({"runningRatioThreshold": "0.5"}, "16", "0.6", "8"),
+        ({"cacheUtilizationThreshold": "0.8", "queueLengthThreshold": 3}, "22.4", "0.8", "3"),
+        ({"triggers": {"running": {"target": "10"}}}, "10", "0.6", "8"),
+        ({"triggers": {"running": {"enabled": False}}}, None, "0.6", "8"),
+        (
+            {"triggers": {"kvCache": {"enabled": False}, "queue": {"target": "2.5"}}},
+            "22.4",
+            None,
+            "2.5",
+        ),
+        ({"triggers": {"queue": {"enabled": True}}, "queueLengthThreshold": 3}, "22.4", "0.6", "3"),
+    ],
+)
+def test_targets(
+    scaling: cluster.Object, running: str | None, kv_usage: str | None, queue: str | None
+) -> None:
+    plan = scene.planned(scene.of(model={"maxNumSeqs": 32}, scaling=scaling))
+    found = plan.scaling
+    assert (found.running, found.kv_usage, found.queue) == (running, kv_usage, queue)
+    assert ("running target" in explained(plan)) is (running in ("22.4", "16"))
+
+
+def test_a_target_is_no_binary_fraction() -> None:
+    """0.7 x 3 is 2.0999999999999996 in floating point."""
+    found = scene.planned(scene.of(model={"maxNumSeqs": 3})).scaling.running
+    assert found == "2.1"
+
+
+@pytest.mark.parametrize("name", cluster.EXAMPLES)
+@pytest.mark.parametrize("profile", cluster.PROFILES)
+def test_every_explanation_has_a_rule_and_inputs(name: str, profile: str) -> None:
+    plan = scene.planned(cluster.example(name), cluster.environment(profile))
+    assert {"startup budget", "drain", "running target", "gpu-memory-utilization"} <= set(
+        explained(plan)
+    )
+    for why in plan.explanations:
+        assert all((why.value, why.result, why.rule, why.inputs)), why
+
+
+# --- images
+
+
+DIGEST = "sha256:" + "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("site", "engine", "image"),
+    [
+        ({}, None, "vllm/vllm-openai:v0.25.1"),
+        ({"engine": {"version": "v0.26.0"}}, None, "vllm/vllm-openai:v0.26.0"),
+        ({"engine": {"digest": DIGEST}}, None, f"vllm/vllm-openai:v0.25.1@{DIGEST}"),
+        # The settings' digest is of the settings' version only.
+        ({"engine": {"digest": DIGEST}}, {"version": "0.26.0"}, "vllm/vllm-openai:v0.26.0"),
+        ({}, {"image": "ghcr.io/me/vllm:v0.26.0"}, "ghcr.io/me/vllm:v0.26.0"),
+        ({}, {"image": f"me/vllm@{DIGEST}", "version": "0.26.0"}, f"me/vllm@{DIGEST}"),
+        ({"imageRegistry": "mirror:5000"}, None, "mirror:5000/vllm/vllm-openai:v0.25.1"),
+        ({"imageRegistry": "m"}, {"image": "ghcr.io/a/b:v0.26.0"}, "m/ghcr.io/a/b:v0.26.0"),
+    ],
+)
+def test_images(site: cluster.Object, engine: cluster.Object | None, image: str) -> None:
+    config = scene.site(permissions={"engineImage": ["llm"]}, **site)
+    claimed = scene.of() if engine is None else scene.of(engine=engine)
+    assert scene.planned(claimed, config).image == image
+
+
+def test_the_version_of_a_chosen_image_is_its_tag() -> None:
+    config = scene.site(permissions={"engineImage": ["*"]})
+    claimed = scene.of(engine={"image": "me/vllm:v0.31.2"})
+    assert scene.planned(claimed, config).engine == (0, 31, 2)
+
+
+# --- what the settings do not have or do not allow
+
+
+@pytest.mark.parametrize(
+    ("permission", "spec", "path"),
+    [
+        ("patches", {"patches": {"deployment": {}}}, "spec.patches"),
+        (
+            "engineImage",
+            {"engine": {"image": "a:v0.26.0", "version": "0.26.0"}},
+            "spec.engine.image",
+        ),
+        (
+            "volumes",
+            {"podTemplate": {"volumes": [{"name": "a", "emptyDir": {}}]}},
+            "spec.podTemplate.volumes",
+        ),
+        (
+            "volumes",
+            {"podTemplate": {"volumeMounts": [{"name": "models", "mountPath": "/x"}]}},
+            "spec.podTemplate.volumes",
+        ),
+        ("trustRemoteCode", {"engineArgs": ["--trust-remote-code"]}, "spec.engineArgs"),
+        ("trustRemoteCode", {"engineArgs": ["--Trust_Remote_Code=true"]}, "spec.engineArgs"),
+        ("trustRemoteCode", {"engineArgs": ["--trust-rem"]}, "spec.engineArgs"),
+    ],
+)
+def test_escape_hatches_are_closed_until_the_settings_open_them(
+    permission: str, spec: cluster.Object, path: str
+) -> None:
+    error = scene.unplanned(scene.of(**spec))
+    assert [problem.path for problem in error.problems] == [path]
+    assert f"permissions.{permission}" in str(error)
+    scene.planned(scene.of(**spec), scene.site(permissions={permission: ["llm"]}))
+    scene.planned(scene.of(**spec), scene.site(permissions={permission: ["*"]}))
+    elsewhere = scene.unplanned(scene.of(**spec), scene.site(permissions={permission: ["apps"]}))
+    assert "namespace llm" in str(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("spec", "gpus"),
+    [
+        ({"scaling": {"maxReplicas": 4}}, None),
+        ({"scaling": {"maxReplicas": 5}}, "5 replicas of 1"),
+        ({"gpu": {"count": 2}, "scaling": {"maxReplicas": 2}}, None),
+        ({"gpu": {"count": 2}}, "3 replicas of 2"),
+    ],
+)
+def test_the_cap_on_gpus(spec: cluster.Object, gpus: str | None) -> None:
+    if gpus is None:
+        scene.planned(scene.of(**spec))
+    else:
+        assert gpus in str(scene.unplanned(scene.of(**spec)))
+
+
+def test_an_unknown_gpu_class_names_those_that_there_are() -> None:
+    error = scene.unplanned(scene.of(gpu={"class": "h100"}))
+    assert str(error) == "claim: spec.gpu.class: no such class in the settings; there are: l4"
+
+
+def test_every_problem_is_named_at_once() -> None:
+    error = scene.unplanned(
+        scene.of(gpu={"class": "x"}, patches={"service": {}}, scaling={"maxReplicas": 99})
+    )
+    assert [problem.path for problem in error.problems] == [
+        "spec.gpu.class",
+        "spec.patches",
+        "spec.scaling.maxReplicas",
+    ]
+
+
+def test_the_class_of_the_claim_wins() -> None:
+    config = scene.site(gpu={"classes": {"h200": {"resourceName": "example.com/gpu"}}})
+    plan = scene.planned(scene.of(gpu={"class": "h200"}), config)
+    assert (plan.gpu_class_name, plan.gpu_resource) == ("h200", "example.com/gpu")
+    own = scene.of(gpu={"class": "h200", "resourceName": "nvidia.com/mig-1g.10gb"})
+    assert scene.planned(own, config).gpu_resource == "nvidia.com/mig-1g.10gb"
