@@ -4,6 +4,8 @@
 under their keys, and notes what the cluster lacks.
 """
 
+import dataclasses
+
 from function import composition, readiness
 from function import observed as world
 from function import plan as plans
@@ -35,6 +37,10 @@ class Draft:
         self.job = self._job()
         if self.job is not None:
             self.weights = weight_states.watched(self.weights, observed, self.job[0])
+        self.plan = dataclasses.replace(
+            plan,
+            checkpoint_quantization=weight_states.checkpoint_quantization(plan, self.weights),
+        )
 
         self.deployment = world.deployment(self.seen("deployment"))
         self.rendered = self._rendered_template()

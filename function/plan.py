@@ -125,6 +125,8 @@ class Plan:
         weights_bytes_known: GiB of the checkpoint, or None when nobody said.
         startup_seconds: Budget from container start to the first 200, in seconds.
         misfit: Why a replica cannot fit on a node of its class, or None.
+        checkpoint_quantization: How the published checkpoint is already quantized, or None when
+            it is not, or nobody knows.
     """
 
     resource: claim.InferenceService
@@ -154,6 +156,7 @@ class Plan:
     suspended: bool
     misfit: str | None
     explanations: tuple[Explanation, ...]
+    checkpoint_quantization: str | None = None
 
     @property
     def name(self) -> str:

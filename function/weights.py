@@ -89,6 +89,16 @@ def state(plan: plans.Plan, observed: world.Observed) -> Weights:
     )
 
 
+def checkpoint_quantization(plan: plans.Plan, weights: Weights) -> str | None:
+    """Returns how the base checkpoint is already quantized, as its manifest says, or None."""
+    directory = f"{plan.volume}/{plan.weights[0].directory}"
+    for record in weights.records:
+        if record["directory"] == directory:
+            method = record.get("quantization")
+            return None if method is None else str(method)
+    return None
+
+
 def watched(weights: Weights, observed: world.Observed, job_key: str) -> Weights:
     """Returns the state with that of the desired Job in it."""
     job = observed.resources.get(job_key)

@@ -1,9 +1,8 @@
 """Claims and settings for property tests: plain dicts, as a YAML file gives them.
 
 Everything is built from the models, so a new field is drawn as soon as it exists: values of strings
-come from a pool for their pattern where there is one, objects that pass through
-to Kubernetes from a pool for their field, and rules between fields are kept by mending what was
-drawn. `broken_claims` changes exactly one thing in a valid claim and says where.
+come from a pool for their pattern where there is one, objects that pass through to Kubernetes from
+a pool for their field, and rules between fields are kept by mending what was drawn. `broken_claims` changes exactly one thing in a valid claim and says where.
 """
 
 import copy

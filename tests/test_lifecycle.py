@@ -591,34 +591,32 @@ def test_the_engine_s_last_words_are_passed_on() -> None:
     assert words in world.message("EngineReady")
 
 
-def test_what_the_checkpoint_is_is_learnt_from_the_job_s_last_words() -> None:
+def learnt(**facts: object) -> cluster.Cluster:
+    """Returns a claim whose preload pod said what it downloaded."""
     world = new("xplane-qwen3-8b").reconcile()
     world.environments[0]["data"]["inferenceService"]["diagnostics"] = {"pods": True}
-    plan = json.loads(
-        next(
-            e["value"]
-            for e in world.one("Job")["spec"]["template"]["spec"]["containers"][0]["env"]
-            if e["name"] == "PRELOAD_PLAN"
-        )
-    )
-    said = {
-        "items": [
-            {
-                "directory": plan["items"][0]["directory"],
-                "sha": "b" * 40,
-                "bytes": 16_400_000_000,
-                "dtype": "bfloat16",
-            }
-        ]
-    }
+    environment = world.one("Job")["spec"]["template"]["spec"]["containers"][0]["env"]
+    plan = json.loads(next(e["value"] for e in environment if e["name"] == "PRELOAD_PLAN"))
+    said = {"items": [{"directory": plan["items"][0]["directory"], **facts}]}
     terminated = {"terminated": {"exitCode": 0, "message": json.dumps(said)}}
     world.pods = [pod("preload", containerStatuses=[{"name": "preload", "state": terminated}])]
     world.settle().reconcile()
-    record = world.claim["status"]["weights"]["verified"][0]
-    assert (record["sha"], record["bytes"]) == ("b" * 40, 16_400_000_000)
     world.pods = None
     world.converge()
+    return world
+
+
+def test_what_the_checkpoint_is_is_learnt_from_the_job_s_last_words() -> None:
+    world = learnt(sha="b" * 40, bytes=16_400_000_000, dtype="bfloat16")
+    record = world.claim["status"]["weights"]["verified"][0]
+    assert (record["sha"], record["bytes"]) == ("b" * 40, 16_400_000_000)
     assert world.claim["status"]["serving"]["sha"] == "b" * 40
+    assert "--quantization=fp8" in world.arguments
+
+
+def test_a_checkpoint_that_is_quantized_already_gets_no_flag() -> None:
+    world = learnt(quantization="compressed-tensors")
+    assert not [a for a in world.arguments if a.startswith("--quantization")]
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def _ours(plan: plans.Plan) -> Iterator[list[str]]:
         yield [f"--tensor-parallel-size={plan.gpu_count}"]
     if model.dtype is not None:
         yield [f"--dtype={model.dtype}"]
-    if model.quantization in ONLINE_QUANTIZATIONS:
+    if model.quantization in ONLINE_QUANTIZATIONS and plan.checkpoint_quantization is None:
         yield [f"--quantization={model.quantization}"]
     yield from _caches(plan)
     yield from _parsers(plan)

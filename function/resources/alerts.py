@@ -90,6 +90,22 @@ def _deployment(plan: plans.Plan) -> str:
     return f'{{namespace="{plan.namespace}",deployment="{plan.name}"}}'
 
 
+def _pod_names(name: str) -> str:
+    """Returns the pattern of the names of a Deployment's pods: name, hash and five at random.
+
+    The API server cuts a generated name to 58 characters before it adds the random ones
+    (k8s.io/apiserver, storage/names): a long name costs the hyphen and the end of the hash.
+    """
+    room = 58 - len(f"{name}-")
+    if room > 10:
+        middle = "[a-z0-9]{6,10}-"
+    elif room > 6:
+        middle = f"([a-z0-9]{{6,{room - 1}}}-|[a-z0-9]{{{room}}})"
+    else:
+        middle = f"[a-z0-9]{{{room}}}"
+    return f"{name}-{middle}[a-z0-9]{{5}}"
+
+
 def _availability(plan: plans.Plan) -> Iterator[Alert]:
     deployment = _deployment(plan)
     yield Alert(
@@ -111,7 +127,7 @@ def _availability(plan: plans.Plan) -> Iterator[Alert]:
         f"{plan.name} is not scraped",
         "Replicas are ready but no scrape succeeds: autoscaling and the other alerts are blind.",
     )
-    pods = f'{{namespace="{plan.namespace}",pod=~"{plan.name}-[a-z0-9]{{6,10}}-[a-z0-9]{{5}}"}}'
+    pods = f'{{namespace="{plan.namespace}",pod=~"{_pod_names(plan.name)}"}}'
     ready = pods[:-1] + ',condition="true"}'
     yield Alert(
         "InferenceServiceColdStartOverBudget",

@@ -165,16 +165,16 @@ def selects(value: Object, target: abc.Mapping[str, str]) -> bool:
 
 
 def _selects(expression: Object, target: abc.Mapping[str, str]) -> bool:
-    present = expression["key"] in target
-    match expression["operator"]:
+    key, values = expression.get("key", ""), expression.get("values", ())
+    match expression.get("operator"):
         case "Exists":
-            return present
+            return key in target
         case "DoesNotExist":
-            return not present
+            return key not in target
         case "In":
-            return present and target[expression["key"]] in expression["values"]
+            return key in target and target[key] in values
         case _:
-            return not present or target[expression["key"]] not in expression["values"]
+            return key not in target or target[key] not in values
 
 
 def metadata(

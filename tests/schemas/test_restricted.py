@@ -36,6 +36,7 @@ def test_the_small_workloads_keep_the_profile(kind: str) -> None:
         ("securityContext.appArmorProfile", {"type": "Unconfined"}, "appArmorProfile.type"),
         ("securityContext.seLinuxOptions", {"type": "spc_t"}, "spc_t is not allowed"),
         ("securityContext.seLinuxOptions", {"user": "u"}, "user: must not be set"),
+        ("securityContext.windowsOptions", {"hostProcess": True}, "hostProcess: must not be true"),
         ("containers.0.securityContext", None, "allowPrivilegeEscalation: must be false"),
         ("containers.0.securityContext.privileged", True, "privileged: must not be true"),
         ("containers.0.securityContext.capabilities.drop", ["NET_RAW"], "drop: must have ALL"),
@@ -53,6 +54,13 @@ def test_refuses(path: str, value: object, problem: str) -> None:
     assert any(problem in found for found in problems), problems
 
 
+def test_what_every_container_overrides_is_still_refused_in_the_pod() -> None:
+    pod = samples.put(_pod(), "securityContext.runAsNonRoot", False)
+    for key in ("containers", "initContainers"):
+        samples.put(pod, f"{key}.0.securityContext.runAsNonRoot", True)
+    assert schemas.pod_security(pod) == ["securityContext.runAsNonRoot: must be true"]
+
+
 def test_a_container_may_bind_low_ports_and_set_what_the_pod_does_not() -> None:
     pod = samples.put(_pod(), "securityContext", {})
     context = {
@@ -60,7 +68,10 @@ def test_a_container_may_bind_low_ports_and_set_what_the_pod_does_not() -> None:
         "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]},
         "runAsNonRoot": True,
         "seccompProfile": {"type": "Localhost", "localhostProfile": "p"},
+        "seLinuxOptions": {"type": "container_t", "level": "s0"},
     }
+    sysctls = [{"name": "net.ipv4.tcp_syncookies", "value": "1"}]
+    samples.put(pod, "securityContext.sysctls", sysctls)
     for key in ("containers", "initContainers"):
         samples.put(pod, f"{key}.0.securityContext", context)
     assert schemas.pod_security(pod) == []

@@ -1,0 +1,489 @@
+"""The words: links resolve, snippets are valid, and everything the code can say has an entry."""
+
+import ast
+import inspect
+import pathlib
+import re
+import typing
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from function import readiness, report, rollout
+from function.api import base, claim, settings, status
+from function.cli import main as cli
+from function.resources import alerts, preload
+from preload import exits
+from tests import cluster
+
+ROOT = cluster.ROOT
+OPERATIONS = ROOT / "docs/operations.md"
+DECISIONS = ROOT / "docs/how-it-decides.md"
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "examples/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+WRITTEN = [page for page in PAGES if page.parent.name != "reference"]
+
+
+def named(pages: Iterable[pathlib.Path]) -> Any:
+    """Returns the pages as parameters with readable names."""
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages]
+
+
+# --- reading Markdown
+
+
+def blocks(page: pathlib.Path) -> Iterator[tuple[str, str]]:
+    """Yields language and text of each fenced block, without the indent of a list."""
+    pattern = r"^( *)```([a-z]*)\n(.*?)^\1```$"
+    for indent, language, text in re.findall(pattern, page.read_text(), re.M | re.S):
+        yield language, re.sub(rf"^{indent}", "", text, flags=re.M)
+
+
+def prose(page: pathlib.Path) -> str:
+    """Returns the page without its fenced blocks."""
+    return re.sub(r"^( *)```.*?^\1```$", "", page.read_text(), flags=re.M | re.S)
+
+
+def headings(page: pathlib.Path) -> list[str]:
+    """Returns the headings' text."""
+    return re.findall(r"^#+ (.+)$", prose(page), re.M)
+
+
+def anchors(page: pathlib.Path) -> set[str]:
+    """Returns the anchors that GitHub gives the headings."""
+    return {
+        re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-") for heading in headings(page)
+    }
+
+
+def section(page: pathlib.Path, title: str) -> str:
+    """Returns the text below one heading, up to the next of the same or a higher level."""
+    text = prose(page)
+    found = re.search(rf"^(#+) {re.escape(title)}$", text, re.M)
+    assert found is not None, f"{page.name} has no section {title}"
+    rest = text[found.end() :]
+    end = re.search(rf"^#{{1,{len(found[1])}}} ", rest, re.M)
+    return rest[: end.start()] if end is not None else rest
+
+
+def first_cells(text: str) -> list[str]:
+    """Returns the first cell of each row of the tables, without code marks."""
+    rows = re.findall(r"^\| ([^|]+?) \|", text, re.M)
+    return [row.strip("`") for row in rows if not set(row) <= set("-: ")]
+
+
+def documents(page: pathlib.Path) -> Iterator[dict[str, Any]]:
+    """Yields each Kubernetes object of the page's YAML blocks."""
+    for language, text in blocks(page):
+        if language == "yaml":
+            for document in yaml.safe_load_all(text):
+                if isinstance(document, dict) and "kind" in document:
+                    yield document
+
+
+def shell_lines(page: pathlib.Path) -> Iterator[str]:
+    """Yields each line of the shell blocks, continuations joined."""
+    for language, text in blocks(page):
+        if language in ("shell", "console"):
+            yield from text.replace("\\\n", " ").splitlines()
+
+
+# --- links, words
+
+
+@pytest.mark.parametrize("page", named(PAGES))
+def test_links_resolve(page: pathlib.Path) -> None:
+    # Without code spans, in which patterns look like links.
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", prose(page))):
+        if re.match(r"[a-z]+://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{target}: no such file"
+        assert file.is_relative_to(ROOT), f"{target}: outside the repository"
+        if anchor:
+            assert anchor in anchors(file), f"{target}: no such heading"
+
+
+@pytest.mark.parametrize("page", named(WRITTEN))
+def test_named_files_exist(page: pathlib.Path) -> None:
+    rooms = "compositions|docs|e2e|examples|function|package|preload|requirements|tests|tools|xrd"
+    for path in re.findall(rf"`((?:{rooms})/[\w./-]*)`", prose(page)):
+        assert (ROOT / path).exists(), path
+
+
+def test_no_heading_twice() -> None:
+    """GitHub would number the second one's anchor."""
+    for page in WRITTEN:
+        if page.name != "CHANGELOG.md":
+            found = headings(page)
+            assert sorted(found) == sorted(set(found)), page.name
+
+
+# Paths of somebody's machine, and work that was put off.
+UNFIT = re.compile(r"(?<![\w.\]>])/(?:home|root|Users|work|mnt)(?:/|\b)|\b(?:TODO|FIXME|XXX|TBD)\b")
+
+
+@pytest.mark.parametrize(
+    "page", named([*WRITTEN, *ROOT.glob("examples/**/*.yaml"), *ROOT.glob(".github/**/*.yaml")])
+)
+def test_words(page: pathlib.Path) -> None:
+    assert UNFIT.findall(page.read_text()) == []
+
+
+# --- snippets and commands
+
+
+def test_claims_in_snippets_are_valid() -> None:
+    found = [d for page in PAGES for d in documents(page) if d["kind"] == claim.KIND]
+    assert len(found) >= 2
+    for document in found:
+        base.parse(claim.InferenceService, document, what="claim")
+
+
+def test_the_readme_shows_the_smallest_example() -> None:
+    shown = next(documents(ROOT / "README.md"))
+    assert shown == cluster.example("smallest")
+    (text,) = [text for language, text in blocks(ROOT / "README.md") if "smallest" in text][:1]
+    assert len(text.splitlines()) == 5
+
+
+def test_settings_in_snippets_are_valid() -> None:
+    found = [d for page in PAGES for d in documents(page) if d["kind"] == "EnvironmentConfig"]
+    assert found
+    for document in found:
+        assert document["metadata"]["labels"] == {settings.SETTINGS_LABEL: "true"}
+        site = settings.assemble({}, {}, [document])
+        snippet = next(d for d in documents(ROOT / "docs/install.md") if d["kind"] == claim.KIND)
+        world = cluster.Cluster(snippet, document)
+        world.converge()
+        assert world.phase == "Serving", f"{site}: {world.claim['status']}"
+
+
+@pytest.mark.parametrize("page", named(WRITTEN))
+def test_make_targets_exist(page: pathlib.Path) -> None:
+    targets = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(), re.M))
+    used = re.findall(r"`make ([a-z0-9]+)`", prose(page))
+    used += [line.split()[1] for line in shell_lines(page) if line.startswith("make ")]
+    assert set(used) <= targets
+
+
+def test_every_make_target_is_described() -> None:
+    text = (ROOT / "docs/development.md").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert phony is not None
+    assert [target for target in phony[1].split() if f"make {target}" not in text] == []
+
+
+@pytest.mark.parametrize("page", named(WRITTEN))
+def test_options_exist(page: pathlib.Path) -> None:
+    for line in shell_lines(page):
+        command, *words = line.split("#")[0].split() or [""]
+        if command != "inference-service":
+            continue
+        called = cli.main.get_command(click.Context(cli.main), words[0])
+        assert called is not None, line
+        known = {option for parameter in called.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= known, line
+
+
+def test_examples_named_in_commands_exist() -> None:
+    for page in WRITTEN:
+        for line in shell_lines(page):
+            for path in re.findall(r"\bexamples/[\w./-]+", line):
+                assert (ROOT / path).exists(), line
+
+
+def test_printer_columns_are_shown() -> None:
+    """Ours in their order, then those that core adds to every modern XRD."""
+    versions = cluster.load("xrd/inferenceservices.cloud.ogenki.io.yaml")["spec"]["versions"]
+    columns = versions[0]["additionalPrinterColumns"]
+    wanted = [column["name"] for column in columns if not column.get("priority")]
+    (sample,) = [text for language, text in blocks(ROOT / "README.md") if language == "console"]
+    header = re.split(r"\s{2,}", sample.splitlines()[1].strip())
+    assert header == ["NAME", *wanted, "SYNCED", "READY", "COMPOSITION", "AGE"]
+
+
+# --- roles
+
+# What Crossplane's chart grants its own ServiceAccount on kinds that a claim becomes
+# (cluster/charts/crossplane/templates/clusterrole.yaml, the same in 2.3.4 and 2.4.0).
+OF_THE_CHART = {("", "serviceaccounts"), ("", "services"), ("apps", "deployments")}
+VERBS = {"get", "list", "watch", "create", "update", "patch", "delete"}
+
+
+def resource_of(item: cluster.Object) -> tuple[str, str]:
+    """Returns group and resource: all our kinds have a regular plural."""
+    group = item["apiVersion"].rpartition("/")[0]
+    kind = item["kind"].lower()
+    return group, kind[:-1] + "ies" if kind.endswith("y") else f"{kind}s"
+
+
+def granted(name: str) -> dict[tuple[str, str], set[str]]:
+    """Returns the verbs of each resource that a role of the examples grants."""
+    role = cluster.load(f"examples/rbac/{name}.yaml")
+    assert role["metadata"]["labels"] == {"rbac.crossplane.io/aggregate-to-crossplane": "true"}
+    return {
+        (group, resource): set(rule["verbs"])
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+
+
+def golden() -> Iterator[cluster.Object]:
+    """Yields every object of the golden renders."""
+    for path in (ROOT / "tests/golden/renders").rglob("*.yaml"):
+        for composed in yaml.load(path.read_text(), yaml.CSafeLoader)["resources"].values():
+            yield composed["object"]
+
+
+def everything() -> Iterator[cluster.Object]:
+    """Yields objects of every kind: a claim that asks for all, before each provider."""
+    wanted = cluster.example("xplane-qwen-coder")
+    wanted["spec"]["externalSecrets"] = [{"name": "token", "remoteRef": "hub/token"}]
+    wanted["spec"]["route"] = {"enabled": True, "hostname": "coder"}
+    picked = cluster.example("xplane-qwen-coder")
+    picked["spec"]["gateway"] = {"enabled": True, "endpointPicker": {"enabled": True}}
+    for monitoring in ("victoriametrics", "prometheus-operator"):
+        for policy in ("cilium", "kubernetes"):
+            site = cluster.environment("reference")
+            chosen = {"monitoring": monitoring, "networkPolicy": policy}
+            site["data"]["inferenceService"]["providers"] |= chosen
+            for document in (wanted, picked):
+                world = cluster.Cluster(document, site).reconcile()
+                yield from [*world.objects.values()]
+                world.converge()
+                yield from world.objects.values()
+
+
+def test_crossplane_may_do_what_is_composed() -> None:
+    resources = {resource_of(item) for item in (*golden(), *everything())}
+    role = granted("clusterrole")
+    assert resources - OF_THE_CHART - set(role) == set(), "the role lacks these"
+    assert set(role) - resources == set(), "nothing composes these"
+    assert all(verbs == VERBS for verbs in role.values())
+
+
+def test_every_kind_with_a_readiness_rule_was_composed() -> None:
+    """Else the test above would not see a kind that only rare claims compose."""
+    assert set(readiness._CHECKS) <= {item["kind"] for item in everything()}
+
+
+def test_pods_are_read_only_with_a_role_of_their_own() -> None:
+    assert granted("diagnostics-pods") == {("", "pods"): {"get", "list", "watch"}}
+
+
+def test_the_table_of_roles() -> None:
+    rows = re.findall(
+        r"^\| `([a-z0-9.-]+)` \| ((?:`[a-z]+`(?:, )?)+) \|",
+        section(ROOT / "docs/install.md", "2. Roles"),
+        re.M,
+    )
+    shown = {(group, name) for group, cell in rows for name in re.findall(r"`(\w+)`", cell)}
+    assert shown == set(granted("clusterrole"))
+
+
+# --- operations: everything that the code can say
+
+
+def tree(module: Any) -> ast.Module:
+    return ast.parse(inspect.getsource(module))
+
+
+def literals(node: ast.AST) -> set[str]:
+    """Returns the CamelCase strings in a piece of code: reasons have no spaces."""
+    return {
+        item.value
+        for item in ast.walk(node)
+        if isinstance(item, ast.Constant)
+        and isinstance(item.value, str)
+        and re.fullmatch(r"[A-Z][A-Za-z]+", item.value)
+    }
+
+
+FUNCTIONS = {
+    node.name: node for node in ast.walk(tree(report)) if isinstance(node, ast.FunctionDef)
+}
+MAKERS = {"_yes": ("kind", "reason"), "_no": ("kind", "reason")}
+
+
+def kinds_of(node: ast.expr, function: str) -> set[str]:
+    """Returns which condition types an expression can be: a constant, or a parameter's values."""
+    assert isinstance(node, ast.Name), ast.unparse(node)
+    if node.id.isupper():
+        return {getattr(report, node.id)}
+    position = [argument.arg for argument in FUNCTIONS[function].args.args].index(node.id)
+    return {
+        kind
+        for name, caller in FUNCTIONS.items()
+        for call in ast.walk(caller)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == function
+        for kind in kinds_of(call.args[position], name)
+    }
+
+
+def reasons_of(node: ast.expr) -> set[str]:
+    """Returns which reasons an expression can be. Fails on a form that it does not know."""
+    if isinstance(node, ast.Constant):
+        return {str(node.value)}
+    text = ast.unparse(node)
+    if isinstance(node, ast.Attribute) and text.startswith("rollouts."):
+        return {getattr(rollout, node.attr)}
+    if text == "rollout.hold.reason":
+        return literals(tree(rollout)) - {"Immediate"}
+    if text == "state.failure.reason":
+        return set(preload.FAILURE_REASONS)
+    if text == "*pods.trouble":
+        known = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CrashLoopBackOff"}
+        pods = next(n for n in tree(report).body if getattr(n, "name", "") == "_Pods")
+        found = literals(FUNCTIONS["_container_trouble"]) | literals(pods)
+        return found - known - {"False", "PodScheduled"}
+    raise AssertionError(f"an unknown way to give a reason: {text}")
+
+
+def said() -> set[tuple[str, str]]:
+    """Returns every pair of condition type and reason that the report can give."""
+    pairs = set()
+    for name, function in FUNCTIONS.items():
+        if name in MAKERS:
+            continue
+        for call in ast.walk(function):
+            if not isinstance(call, ast.Call):
+                continue
+            called = ast.unparse(call.func)
+            if called in MAKERS:
+                kind, reason = call.args[0], call.args[1]
+            elif called == "world.Condition":
+                kind, reason = call.args[0], call.args[2]
+            else:
+                continue
+            pairs |= {(k, r) for k in kinds_of(kind, name) for r in reasons_of(reason)}
+    return pairs
+
+
+def test_every_condition_reason_has_an_entry_and_no_other() -> None:
+    pairs = said()
+    assert {kind for kind, _ in pairs} == set(report.CONDITION_TYPES)
+    for kind in report.CONDITION_TYPES:
+        shown = first_cells(section(OPERATIONS, kind))[1:]
+        assert len(shown) == len(set(shown))
+        assert set(shown) == {reason for of, reason in pairs if of == kind}, kind
+
+
+def test_golden_reasons_are_among_those_found() -> None:
+    """The reasons are read from the source above; this looks at what really came out."""
+    pairs = said()
+    for path in (ROOT / "tests/golden/renders").rglob("*.yaml"):
+        conditions = yaml.load(path.read_text(), yaml.CSafeLoader)["conditions"]
+        for kind, text in conditions.items():
+            assert (kind, text.split()[1].rstrip(":")) in pairs
+
+
+def test_every_phase_has_an_entry() -> None:
+    shown = first_cells(section(OPERATIONS, "Phases"))[1:]
+    assert sorted(shown) == sorted(typing.get_args(status.Phase))
+
+
+def test_every_exit_code_has_an_entry() -> None:
+    text = section(OPERATIONS, "Preload exit codes")
+    rows = re.findall(r"^\| (\d+) \| `(\w+)`[^|]*\| `(\w+)`", text, re.M)
+    assert {int(code): said for code, _, said in rows} == {
+        int(code): code.reason for code in exits.Exit if code is not exits.Exit.DONE
+    }
+    reasons = {int(code): reason for code, reason, _ in rows}
+    for code, failure in preload.FAILURES.items():
+        assert reasons.pop(code) == failure.reason
+    assert set(reasons.values()) == {"BackoffLimitExceeded"}, "codes without a rule are retried"
+
+
+def test_every_alert_has_a_runbook_entry() -> None:
+    source = tree(alerts)
+    names = {name for name in literals(source) if name.startswith("InferenceService")}
+    assert len(names) >= 13
+    shown = {name for name in headings(OPERATIONS) if name.startswith("InferenceService")}
+    assert shown == names
+
+
+def test_runbook_links_of_rendered_alerts_resolve() -> None:
+    default = settings.Monitoring().runbook_base
+    assert default.endswith(f"/{OPERATIONS.relative_to(ROOT)}")
+    links = {
+        rule["annotations"]["runbook_url"]
+        for item in (*golden(), *everything())
+        if item["kind"] in ("PrometheusRule", "VMRule")
+        for group in item["spec"]["groups"]
+        for rule in group["rules"]
+    }
+    assert len(links) >= 13
+    for link in links:
+        page, _, anchor = link.partition("#")
+        assert page == default
+        assert anchor in anchors(OPERATIONS)
+
+
+def test_severity_and_duration_of_each_alert() -> None:
+    rules = {
+        rule["alert"]: (rule["labels"]["severity"], rule["for"])
+        for item in everything()
+        if item["kind"] in ("PrometheusRule", "VMRule")
+        for group in item["spec"]["groups"]
+        for rule in group["rules"]
+    }
+    for name, (severity, duration) in rules.items():
+        words = f"{severity}, {duration.removesuffix('m')} min:"
+        assert section(OPERATIONS, name).strip().startswith(words), name
+
+
+# --- how it decides
+
+
+def test_decisions_are_numbered_from_one_to_thirty() -> None:
+    text = section(DECISIONS, "Settled decisions")
+    assert re.findall(r"^(\d+)\. \*\*", text, re.M) == [str(n) for n in range(1, 31)]
+
+
+def test_decisions_that_code_names_exist() -> None:
+    for path in (*ROOT.glob("function/**/*.py"), *ROOT.glob("preload/**/*.py")):
+        for number in re.findall(r"decisions? (\d+)", path.read_text()):
+            assert 1 <= int(number) <= 30, path
+
+
+def test_readiness_of_every_kind_is_in_the_table() -> None:
+    text = section(DECISIONS, "Readiness of each kind")
+    shown = {kind for cell in first_cells(text)[1:] for kind in cell.split(", ")}
+    assert shown == {item["kind"] for item in everything()}
+
+
+def test_every_key_is_in_the_table_of_objects() -> None:
+    cells = first_cells(section(DECISIONS, "What is composed"))[1:]
+    shown = {suffix for cell in cells for suffix in re.split(r"` or `", cell)}
+    patterns = [re.sub("<[^>]+>", ".+", suffix) for suffix in shown]
+    used: set[str] = set()
+    for path in (ROOT / "tests/golden/renders").rglob("*.yaml"):
+        for key in yaml.load(path.read_text(), yaml.CSafeLoader)["resources"]:
+            suffix = key.removeprefix(f"{path.parent.name}-")
+            fits = [pattern for pattern in patterns if re.fullmatch(pattern, suffix)]
+            assert fits, f"{key} is not in the table"
+            used |= set(fits)
+    assert {"deployment", "networkpolicy", "gateway-aiservicebackend-canary-.+"} <= used
+
+
+def test_fields_that_pods_follow_from_are_listed() -> None:
+    text = " ".join(section(DECISIONS, "Held templates").split())
+    (sentence,) = re.findall(r"Fields that pods follow from: (.*?)\. Nothing", text)
+    listed = re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", sentence))
+    assert sorted(listed) == sorted(rollout.POD_FIELDS)
+
+
+def test_the_version_has_a_section_in_the_changelog() -> None:
+    import function
+
+    assert f"## [{function.__version__}]" in (ROOT / "CHANGELOG.md").read_text()

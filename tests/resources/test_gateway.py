@@ -1,0 +1,379 @@
+"""The AI gateway's objects, and the order in which they come and go."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests import cluster, schemas
+from tests.resources import scene
+
+CANARIES: Any = {
+    "enabled": True,
+    "canaries": [
+        {"adapter": "sql", "weightPercent": 10},
+        {"adapter": "law", "weightPercent": 25},
+    ],
+}
+ROUTED = scene.of(gateway={"enabled": True})
+CANARIED = scene.of(gateway=CANARIES, loraAdapters=scene.ADAPTERS)
+PICKED: Any = {"gateway": {"enabled": True, "endpointPicker": {"enabled": True}}}
+CLUSTER_HOST = "model.llm.svc.cluster.local"
+PODS_HOST = "model-pods.llm.svc.cluster.local"
+
+
+def rules(world: cluster.Cluster) -> list[Any]:
+    found = world.one("AIGatewayRoute")["spec"]["rules"]
+    assert isinstance(found, list)
+    return found
+
+
+def host(world: cluster.Cluster) -> str:
+    (endpoint,) = world.one("Backend")["spec"]["endpoints"]
+    assert endpoint["fqdn"]["port"] == 8000
+    return str(endpoint["fqdn"]["hostname"])
+
+
+def model_of(rule: Any) -> str:
+    (match,) = rule["matches"]
+    (header,) = match["headers"]
+    assert (header["type"], header["name"]) == ("Exact", "x-ai-eg-model")
+    return str(header["value"])
+
+
+# --- the route
+
+
+def test_the_base_rule_shares_out_a_hundred() -> None:
+    base = rules(scene.serving(CANARIED))[0]
+    assert model_of(base) == "model"
+    # By adapter's name: the order in the claim means nothing.
+    assert base["backendRefs"] == [
+        {"name": "model", "weight": 65},
+        {"name": "model-canary-law", "modelNameOverride": "law", "weight": 25},
+        {"name": "model-canary-sql", "modelNameOverride": "sql", "weight": 10},
+    ]
+
+
+@pytest.mark.parametrize(
+    "weights", [(), (1,), (99,), (10, 10), (33, 33, 33), (1, 1, 1, 96), (25, 25, 25, 24)]
+)
+def test_weights_always_sum_to_a_hundred(weights: tuple[int, ...]) -> None:
+    adapters = [{"name": f"a{n}", "repository": "org/a", "revision": str(n)} for n in range(4)]
+    canaries = [{"adapter": f"a{n}", "weightPercent": w} for n, w in enumerate(weights)]
+    world = scene.serving(
+        scene.of(loraAdapters=adapters, gateway={"enabled": True, "canaries": canaries})
+    )
+    for rule in rules(world):
+        assert sum(backend["weight"] for backend in rule["backendRefs"]) == 100
+    assert all(backend["weight"] >= 1 for backend in rules(world)[0]["backendRefs"])
+
+
+def test_an_adapters_own_name_always_reaches_it() -> None:
+    """Served verbatim under its name, whatever the canaries' weights."""
+    found = {model_of(rule): rule["backendRefs"] for rule in rules(scene.serving(CANARIED))}
+    assert found["sql"] == found["law"] == [{"name": "model", "weight": 100}]
+    assert list(found) == ["model", "sql", "law"]
+
+
+def test_the_order_of_canaries_moves_no_traffic() -> None:
+    turned = scene.of(
+        gateway={**CANARIES, "canaries": CANARIES["canaries"][::-1]},
+        loraAdapters=scene.ADAPTERS,
+    )
+    before, after = scene.serving(CANARIED), scene.serving(turned)
+    assert rules(before) == rules(after)
+    assert set(before.objects) == set(after.objects)
+
+
+def test_a_long_stream_is_not_cut() -> None:
+    """The AI gateway's default is a minute."""
+    for rule in rules(scene.serving(CANARIED)):
+        assert rule["timeouts"] == {"request": "1800s"}
+    config = scene.site(gateway={"requestTimeoutSeconds": 60})
+    assert rules(scene.serving(CANARIED, config))[0]["timeouts"] == {"request": "60s"}
+
+
+def test_the_most_rules_still_fit() -> None:
+    adapters = [{"name": f"a{n}", "repository": "org/a", "revision": str(n)} for n in range(8)]
+    world = scene.serving(scene.of(gateway={"enabled": True}, loraAdapters=adapters))
+    assert len(rules(world)) == 9
+    assert schemas.validate(world.owned["model-gateway-airoute"]) == []
+
+
+@pytest.mark.parametrize("version", ["v1beta1", "v1alpha1"])
+def test_the_version_is_the_sites(version: str) -> None:
+    group = f"aigateway.envoyproxy.io/{version}"
+    world = scene.serving(CANARIED, scene.site(gateway={"apiVersion": group}))
+    found = [i for i in world.objects.values() if i["apiVersion"].startswith("aigateway.")]
+    assert {item["apiVersion"] for item in found} == {group}
+    assert {item["kind"] for item in found} == {"AIGatewayRoute", "AIServiceBackend"}
+
+
+def test_the_default_version_is_not_the_deprecated_one() -> None:
+    assert scene.serving(ROUTED).one("AIGatewayRoute")["apiVersion"].endswith("/v1beta1")
+
+
+def test_route_and_backends_hang_together() -> None:
+    world = scene.serving(CANARIED)
+    assert world.one("AIGatewayRoute")["spec"]["parentRefs"] == [
+        {
+            "group": "gateway.networking.k8s.io",
+            "kind": "Gateway",
+            "name": "ai-gateway",
+            "namespace": "envoy-ai-gateway-system",
+        }
+    ]
+    names = {
+        i["metadata"]["name"] for i in world.objects.values() if i["kind"] == "AIServiceBackend"
+    }
+    used = {backend["name"] for rule in rules(world) for backend in rule["backendRefs"]}
+    assert names == used
+    for item in world.objects.values():
+        if item["kind"] == "AIServiceBackend":
+            assert item["spec"]["schema"] == {"name": "OpenAI"}
+            assert item["spec"]["backendRef"] == {
+                "group": "gateway.envoyproxy.io",
+                "kind": "Backend",
+                "name": world.one("Backend")["metadata"]["name"],
+            }
+
+
+def test_adapters_keep_their_names_with_any_spelling() -> None:
+    adapters = [{"name": "Llama3.1_SQL", "repository": "org/a"}]
+    canaries = [{"adapter": "Llama3.1_SQL", "weightPercent": 5}]
+    world = scene.serving(
+        scene.of(loraAdapters=adapters, gateway={"enabled": True, "canaries": canaries})
+    )
+    canary = rules(world)[0]["backendRefs"][1]
+    assert canary["modelNameOverride"] == "Llama3.1_SQL"
+    assert model_of(rules(world)[1]) == "Llama3.1_SQL"
+    assert [m["name"] for m in world.claim["status"]["servedModels"]] == ["model", "Llama3.1_SQL"]
+    for key, item in world.owned.items():
+        if item["kind"] == "AIServiceBackend":
+            assert schemas.validate(item) == [], key
+
+
+# --- when it is published
+
+
+def test_the_route_waits_for_the_engine_and_is_never_withdrawn() -> None:
+    world = scene.first(ROUTED)
+    assert "AIGatewayRoute" not in world.kinds_there()
+    assert world.condition("RouteReady") == ("False", "Withheld")
+    world.converge()
+    assert world.condition("RouteReady") == ("True", "Published")
+    status = world.one("Deployment")["status"]
+    for field in ("availableReplicas", "readyReplicas"):
+        del status[field]
+    world.reconcile()
+    assert "AIGatewayRoute" in world.kinds_there()
+    # Even from the status alone, when somebody deleted it.
+    del world.objects["model-gateway-airoute"]
+    world.reconcile()
+    assert "AIGatewayRoute" in world.kinds_there()
+
+
+def test_turning_the_gateway_off_takes_everything_away() -> None:
+    world = scene.serving(CANARIED)
+    world.edit(gateway={"enabled": False}).converge()
+    assert not {"AIGatewayRoute", "AIServiceBackend", "Backend", "BackendTrafficPolicy"} & (
+        world.kinds_there()
+    )
+    assert world.condition("RouteReady") == ("True", "NotRequested")
+
+
+@pytest.mark.parametrize(
+    ("settings", "endpoint"),
+    [
+        ({}, "https://llm.priv.cloud.ogenki.io/v1"),
+        ({"gateway": {"hostname": "ai.example.com"}}, "https://ai.example.com/v1"),
+    ],
+)
+def test_the_endpoint(settings: cluster.Object, endpoint: str) -> None:
+    world = scene.serving(ROUTED, scene.site(**settings))
+    assert world.claim["status"]["modelEndpoint"] == endpoint
+
+
+def test_without_a_gateway_there_is_no_endpoint() -> None:
+    assert "modelEndpoint" not in scene.serving().claim["status"]
+
+
+# --- how traffic spreads
+
+
+@pytest.mark.parametrize(("maximum", "spread"), [(1, False), (2, True)])
+def test_traffic_spreads_when_there_may_be_two(maximum: int, spread: bool) -> None:
+    """Behind a ClusterIP's name Envoy sees one endpoint."""
+    world = scene.serving(scene.of(gateway={"enabled": True}, scaling={"maxReplicas": maximum}))
+    assert host(world) == (PODS_HOST if spread else CLUSTER_HOST)
+    assert ("BackendTrafficPolicy" in world.kinds_there()) is spread
+    assert ("model-service-pods" in world.objects) is spread
+
+
+def test_the_traffic_policy() -> None:
+    world = scene.serving(ROUTED)
+    spec = world.one("BackendTrafficPolicy")["spec"]
+    # On the HTTPRoute that the AI gateway generates, of its route's name.
+    assert spec["targetRefs"] == [
+        {
+            "group": "gateway.networking.k8s.io",
+            "kind": "HTTPRoute",
+            "name": world.one("AIGatewayRoute")["metadata"]["name"],
+        }
+    ]
+    assert spec["loadBalancer"] == {"type": "LeastRequest"}
+    assert spec["dns"] == {"dnsRefreshRate": "5s", "respectDnsTtl": False}
+    # Only where no byte of a request was taken: an answer is never computed twice.
+    assert spec["retry"]["retryOn"] == {"triggers": ["connect-failure", "refused-stream"]}
+
+
+def test_the_backend_only_ever_names_a_service_that_is_there() -> None:
+    """1 -> 2 -> 1 replicas: objects are applied in random order, so each step must be safe."""
+    world = scene.serving(scene.of(gateway={"enabled": True}, scaling={"maxReplicas": 1}))
+    for maximum in (2, 1, 2):
+        world.edit(scaling={"maxReplicas": maximum})
+        while True:
+            there, named = "model-service-pods" in world.objects, host(world)
+            world.reconcile().settle()
+            if host(world) == PODS_HOST:
+                # It was there before anything named it, and it still is.
+                assert there
+                assert "model-service-pods" in world.objects
+            if "model-service-pods" not in world.objects and there:
+                assert named == CLUSTER_HOST
+            if not world.writes:
+                break
+        assert host(world) == (PODS_HOST if maximum > 1 else CLUSTER_HOST)
+        assert ("model-service-pods" in world.objects) is (maximum > 1)
+
+
+def test_a_new_claim_starts_with_the_headless_service_at_once() -> None:
+    world = scene.first(ROUTED)
+    assert host(world) == PODS_HOST
+    assert "model-service-pods" in world.objects
+
+
+def test_another_cluster_domain() -> None:
+    config = scene.site(network={"clusterDomain": "k8s.example.com"})
+    assert host(scene.serving(ROUTED, config)) == "model-pods.llm.svc.k8s.example.com"
+
+
+# --- canaries come and go
+
+
+def backends(world: cluster.Cluster) -> set[str]:
+    return {
+        item["metadata"]["name"]
+        for item in world.objects.values()
+        if item["kind"] == "AIServiceBackend"
+    }
+
+
+def routed_to(world: cluster.Cluster) -> set[str]:
+    return {backend["name"] for rule in rules(world) for backend in rule["backendRefs"]}
+
+
+def test_index_named_canaries_stay_until_the_observed_route_forgets_them() -> None:
+    """A route that names a missing backend fails as a whole."""
+    claimed, config = cluster.example("xplane-qwen-coder"), cluster.environment("reference")
+    world = cluster.taken_over(claimed, config)
+    assert "xplane-qwen-coder-canary-0" in routed_to(world)
+    world.reconcile()
+    assert "xplane-qwen-coder-canary-0" in backends(world)
+    assert "xplane-qwen-coder-canary-0" not in routed_to(world)
+    world.settle().reconcile()
+    assert "xplane-qwen-coder-canary-0" not in backends(world)
+
+
+def test_a_canary_that_leaves_is_kept_until_the_observed_route_forgets_it() -> None:
+    world = scene.serving(CANARIED)
+    world.edit(gateway={"enabled": True, "canaries": CANARIES["canaries"][:1]})
+    before = routed_to(world)
+    world.reconcile()
+    # The old route may still be read while the new one is written.
+    assert before <= backends(world)
+    world.settle().converge()
+    assert backends(world) == {"model", "model-canary-sql"}
+
+
+def test_the_served_models_say_the_share() -> None:
+    found = scene.serving(CANARIED).claim["status"]["servedModels"]
+    assert found == [
+        {"name": "model", "kind": "base"},
+        {"name": "sql", "kind": "adapter", "canaryWeightPercent": 10},
+        {"name": "law", "kind": "adapter", "canaryWeightPercent": 25},
+    ]
+
+
+# --- the picker
+
+
+def test_the_pool_selects_the_serving_pods_only() -> None:
+    first = scene.first(scene.of(**PICKED))
+    preload = first.one("Job")["spec"]["template"]["metadata"]["labels"]
+    first.converge()
+    release = first.one("HelmRelease")["spec"]
+    pool = release["values"]["inferencePool"]
+    selector = pool["modelServers"]["matchLabels"]
+    assert selector.items() <= first.template["metadata"]["labels"].items()
+    assert not selector.items() <= preload.items()
+    assert pool["targetPorts"] == [{"number": 8000}]
+    assert pool["apiVersion"] == "inference.networking.k8s.io/v1"
+
+
+def test_pool_and_picker_take_the_releases_name() -> None:
+    world = scene.serving(scene.of(loraAdapters=scene.ADAPTERS, **PICKED))
+    release = world.one("HelmRelease")
+    assert release["metadata"]["name"] == "model-epp"
+    assert release["spec"]["releaseName"] == "model"
+    assert release["spec"]["chartRef"] == {
+        "kind": "OCIRepository",
+        "name": "inferencepool",
+        "namespace": "llm",
+    }
+    pool = {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": "model"}
+    for rule in rules(world):
+        # Exactly one pool and never a mix: refused by the schema otherwise.
+        assert rule["backendRefs"] == [pool]
+    assert "BackendTrafficPolicy" not in world.kinds_there()
+
+
+def test_the_picker_fits_on_a_small_node() -> None:
+    """The chart asks for 4 CPU and 8 GiB, and stays Pending."""
+    values = scene.serving(scene.of(**PICKED)).one("HelmRelease")["spec"]["values"]
+    picker = values["inferenceExtension"]
+    assert picker["resources"]["requests"] == {"cpu": "250m", "memory": "512Mi"}
+    assert picker["replicas"] == 1
+    # Off, because the policy lets only the scraper in.
+    assert picker["monitoring"]["prometheus"]["auth"]["enabled"] is False
+    assert values["provider"] == {"name": "none"}
+
+
+def test_the_pickers_pod_is_made_restricted() -> None:
+    """The chart sets no security context: its pod is patched after rendering."""
+    release = scene.serving(scene.of(**PICKED)).one("HelmRelease")["spec"]
+    (renderer,) = release["postRenderers"]
+    (patch,) = renderer["kustomize"]["patches"]
+    assert patch["target"] == {"kind": "Deployment", "name": "model-epp"}
+    pod: Any = {"containers": [{"name": "epp", "image": "epp:v1.5.0"}]}
+    assert schemas.pod_security(pod)
+    for operation in json.loads(patch["patch"]):
+        assert operation["op"] == "add"
+        *path, last = operation["path"].removeprefix("/spec/template/spec/").split("/")
+        at: Any = pod
+        for step in path:
+            at = at[int(step)] if step.isdigit() else at[step]
+        at[last] = operation["value"]
+    assert schemas.pod_security(pod) == []
+    assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_the_pickers_image_is_the_sites() -> None:
+    config = scene.site(endpointPicker={"imageRegistry": "mirror:5000", "imageTag": "v9"})
+    values = scene.serving(scene.of(**PICKED), config).one("HelmRelease")["spec"]["values"]
+    assert values["inferenceExtension"]["image"] == {
+        "registry": "mirror:5000",
+        "repository": "gateway-api-inference-extension/epp",
+        "tag": "v9",
+    }

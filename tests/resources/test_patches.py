@@ -1,0 +1,270 @@
+"""The author's JSON merge patches: what they may change and what they never can."""
+
+from typing import Any
+
+import pytest
+
+from function.resources import patches
+from tests import cluster
+from tests.resources import scene
+
+OPEN = scene.site(permissions={"patches": ["llm"]})
+EVERYTHING: Any = {
+    "gateway": {"enabled": True},
+    "route": {"enabled": True, "hostname": "m"},
+}
+PICKED: Any = {"gateway": {"enabled": True, "endpointPicker": {"enabled": True}}}
+
+
+def patched(suffix: str, patch: cluster.Object, **spec: Any) -> cluster.Object:
+    return scene.of(patches={suffix: patch}, **spec)
+
+
+# --- what they may change
+
+
+@pytest.mark.parametrize(
+    ("suffix", "spec", "profile"),
+    [
+        ("serviceaccount", {}, "reference"),
+        ("service", {}, "reference"),
+        ("service-pods", EVERYTHING, "reference"),
+        ("deployment", {}, "reference"),
+        ("scaledobject", {}, "reference"),
+        ("pdb", {}, "reference"),
+        ("vmservicescrape", {}, "reference"),
+        ("vmrule", {}, "reference"),
+        ("servicemonitor", {}, "plain"),
+        ("prometheusrule", {}, "plain"),
+        ("httproute", {"route": EVERYTHING["route"]}, "reference"),
+        ("httproute-direct", EVERYTHING, "reference"),
+        ("gateway-backend", EVERYTHING, "reference"),
+        ("gateway-aiservicebackend", EVERYTHING, "reference"),
+        ("gateway-airoute", EVERYTHING, "reference"),
+        ("backendtrafficpolicy", EVERYTHING, "reference"),
+        ("epp-helmrelease", PICKED, "reference"),
+        ("epp-vmservicescrape", PICKED, "reference"),
+        ("epp-servicemonitor", PICKED, "monitored"),
+    ],
+)
+def test_every_patchable_object_takes_its_patch(
+    suffix: str, spec: cluster.Object, profile: str
+) -> None:
+    changes: Any = {"permissions": {"patches": ["llm"]}}
+    if profile == "monitored":
+        profile, changes["providers"] = "reference", {"monitoring": "prometheus-operator"}
+    patch = {"metadata": {"annotations": {"example.com/owner": "me"}}}
+    world = scene.serving(patched(suffix, patch, **spec), scene.site(profile, **changes))
+    item = world.objects[f"model-{suffix}"]
+    assert item["metadata"]["annotations"]["example.com/owner"] == "me"
+    others = [k for k, i in world.objects.items() if "example.com/owner" in str(i["metadata"])]
+    assert others == [f"model-{suffix}"]
+
+
+def test_the_job_takes_its_patch_before_it_is_named() -> None:
+    patch = {"spec": {"backoffLimit": 1}}
+    plain, world = scene.first(config=OPEN), scene.first(patched("preload-job", patch), OPEN)
+    assert world.one("Job")["spec"]["backoffLimit"] == 1
+    assert world.one("Job")["metadata"]["name"] != plain.one("Job")["metadata"]["name"]
+    world.converge()
+
+
+def test_the_list_of_patchable_objects_is_tested_whole() -> None:
+    (mark,) = (
+        mark
+        for mark in test_every_patchable_object_takes_its_patch.pytestmark  # type: ignore[attr-defined]
+        if mark.name == "parametrize"
+    )
+    tested = {case[0] for case in mark.args[1]}
+    assert tested | {"preload-job"} == patches.PATCHABLE
+
+
+def test_a_null_removes_and_a_list_replaces() -> None:
+    patch = {
+        "spec": {
+            "advanced": None,
+            "triggers": [{"type": "cpu", "metricType": "Utilization", "metadata": {"value": "50"}}],
+        }
+    }
+    spec = scene.serving(patched("scaledobject", patch), OPEN).one("ScaledObject")["spec"]
+    assert "advanced" not in spec
+    assert [trigger["type"] for trigger in spec["triggers"]] == ["cpu"]
+    assert spec["minReplicaCount"] == 1
+
+
+def test_a_patch_of_the_pod_template_rolls_it_out_like_any_edit() -> None:
+    world = scene.serving(config=OPEN)
+    patch = {"spec": {"template": {"spec": {"priorityClassName": "high"}}}}
+    world.edit(patches={"deployment": patch}).converge()
+    assert world.template["spec"]["priorityClassName"] == "high"
+    assert world.condition("Current") == ("True", "Serving")
+
+
+def test_a_patch_never_touches_a_held_template() -> None:
+    world = scene.serving(config=OPEN)
+    before = world.template
+    patch = {
+        "spec": {
+            "revisionHistoryLimit": 9,
+            "template": {"spec": {"priorityClassName": "high"}},
+        }
+    }
+    # Held: another revision is wanted and not verified yet.
+    world.edit(
+        model={"repository": "org/model", "revision": "v2"}, patches={"deployment": patch}
+    ).reconcile()
+    assert world.condition("Current") == ("False", "WeightsPending")
+    assert world.template == before
+    assert world.one("Deployment")["spec"]["revisionHistoryLimit"] == 9
+    world.settle().converge()
+    assert world.template["spec"]["priorityClassName"] == "high"
+
+
+# --- what they never can
+
+
+FORBIDDEN: list[tuple[str, str, cluster.Object, cluster.Object]] = [
+    ("service", "apiVersion", {"apiVersion": "v2"}, {}),
+    ("service", "kind", {"kind": "ConfigMap"}, {}),
+    ("service", "metadata.name", {"metadata": {"name": "other"}}, {}),
+    ("service", "metadata.namespace", {"metadata": {"namespace": "kube-system"}}, {}),
+    ("service", "metadata.ownerReferences", {"metadata": {"ownerReferences": []}}, {}),
+    ("service", "spec.selector", {"spec": {"selector": {"app": "other"}}}, {}),
+    ("service", "spec.selector", {"spec": {"selector": None}}, {}),
+    ("service", "spec.clusterIP", {"spec": {"clusterIP": "None"}}, {}),
+    ("service", "status", {"status": {"loadBalancer": {}}}, {}),
+    ("deployment", "spec.replicas", {"spec": {"replicas": 5}}, {}),
+    ("deployment", "spec.selector", {"spec": {"selector": {"matchLabels": {"a": "b"}}}}, {}),
+    (
+        "deployment",
+        "spec.template.metadata.labels.app.kubernetes.io/name",
+        {"spec": {"template": {"metadata": {"labels": {"app.kubernetes.io/name": "x"}}}}},
+        {},
+    ),
+    (
+        "deployment",
+        "spec.template.spec.serviceAccountName",
+        {"spec": {"template": {"spec": {"serviceAccountName": "admin"}}}},
+        {},
+    ),
+    (
+        "deployment",
+        "metadata.annotations.inference-service.cloud.ogenki.io/pod-template",
+        {"metadata": {"annotations": {"inference-service.cloud.ogenki.io/pod-template": "{}"}}},
+        {},
+    ),
+    (
+        "deployment",
+        "metadata.annotations.inference-service.cloud.ogenki.io/pod-template-claim",
+        {"metadata": {"annotations": None}},
+        {},
+    ),
+    (
+        "preload-job",
+        "spec.template.metadata.labels.app.kubernetes.io/component",
+        {
+            "spec": {
+                "template": {"metadata": {"labels": {"app.kubernetes.io/component": "inference"}}}
+            }
+        },
+        {},
+    ),
+    (
+        "preload-job",
+        "metadata.annotations.inference-service.cloud.ogenki.io/weights",
+        {"metadata": {"annotations": {"inference-service.cloud.ogenki.io/weights": "[]"}}},
+        {},
+    ),
+    ("pdb", "spec.selector", {"spec": {"selector": {}}}, {}),
+    ("scaledobject", "spec.scaleTargetRef", {"spec": {"scaleTargetRef": {"name": "x"}}}, {}),
+    ("vmservicescrape", "spec.selector", {"spec": {"selector": {}}}, {}),
+    ("epp-helmrelease", "spec.releaseName", {"spec": {"releaseName": "x"}}, PICKED),
+    ("epp-helmrelease", "spec.targetNamespace", {"spec": {"targetNamespace": "x"}}, PICKED),
+    ("epp-helmrelease", "spec.kubeConfig", {"spec": {"kubeConfig": {}}}, PICKED),
+    ("epp-helmrelease", "spec.serviceAccountName", {"spec": {"serviceAccountName": "a"}}, PICKED),
+    ("epp-helmrelease", "spec.chartRef", {"spec": {"chartRef": {"name": "x"}}}, PICKED),
+    ("epp-helmrelease", "spec.postRenderers", {"spec": {"postRenderers": None}}, PICKED),
+    (
+        "epp-helmrelease",
+        "spec.values.inferencePool.modelServers",
+        {"spec": {"values": {"inferencePool": {"modelServers": {"matchLabels": {"a": "b"}}}}}},
+        PICKED,
+    ),
+    ("backendtrafficpolicy", "spec.targetRefs", {"spec": {"targetRefs": []}}, EVERYTHING),
+    *(
+        (
+            "service",
+            f"metadata.labels.app.kubernetes.io/{label}",
+            {"metadata": {"labels": {f"app.kubernetes.io/{label}": None}}},
+            {},
+        )
+        for label in ("name", "instance", "component", "part-of")
+    ),
+]
+
+
+@pytest.mark.parametrize(("suffix", "path", "patch", "spec"), FORBIDDEN)
+def test_forbidden_paths(
+    suffix: str, path: str, patch: cluster.Object, spec: cluster.Object
+) -> None:
+    world = scene.serving(scene.of(**spec), OPEN)
+    before = {key: item["metadata"]["name"] for key, item in world.objects.items()}
+    world.edit(patches={suffix: patch}).reconcile()
+    if suffix == "preload-job":
+        # The claim above has no Job any more; a new one is refused before it has one.
+        assert f"spec.patches.{suffix}.{path}" in scene.refused(
+            patched(suffix, patch, **spec), OPEN
+        )
+    assert world.fatal is not None
+    assert f"spec.patches.{suffix}.{path}" in world.fatal
+    # What runs keeps running.
+    assert {key: item["metadata"]["name"] for key, item in world.objects.items()} == before
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    ["cilium-netpol", "cilium-netpol-preload", "networkpolicy", "externalsecret-token", "nothing"],
+)
+def test_an_unknown_suffix_names_those_that_there_are(suffix: str) -> None:
+    message = scene.refused(patched(suffix, {}), OPEN)
+    assert f"spec.patches.{suffix}: no such object; there are: backendtrafficpolicy" in message
+
+
+def test_patches_need_the_namespaces_permission() -> None:
+    message = scene.refused(patched("service", {}), scene.site(permissions={"patches": ["other"]}))
+    assert "permissions.patches" in message
+    assert "namespace llm" in message
+
+
+def test_a_patch_that_names_itself_in_vain_changes_nothing() -> None:
+    world = scene.serving(config=OPEN)
+    same = {"spec": {"selector": world.one("Service")["spec"]["selector"]}}
+    world.edit(patches={"service": same}).converge()
+    assert world.fatal is None
+
+
+@pytest.mark.parametrize(
+    ("suffix", "patch"),
+    [
+        ("scaledobject", {"spec": {"maxReplicaCount": 100}}),
+        (
+            "deployment",
+            {
+                "spec": {
+                    "template": {
+                        "spec": {
+                            "containers": [
+                                {"name": "vllm", "resources": {"limits": {"nvidia.com/gpu": 8}}}
+                            ]
+                        }
+                    }
+                }
+            },
+        ),
+    ],
+)
+def test_a_patch_cannot_lift_the_cap_on_gpus(suffix: str, patch: cluster.Object) -> None:
+    config = scene.site(permissions={"patches": ["llm"], "hostAccess": ["llm"]})
+    assert "maxGPUs" in scene.refused(
+        patched(suffix, patch, model={"preload": {"enabled": False}}), config
+    )

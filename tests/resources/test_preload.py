@@ -1,0 +1,313 @@
+"""The preload Job: what it is told, what it may, and when it is another Job."""
+
+import json
+from typing import Any
+
+import pytest
+
+from function.resources import preload
+from preload import exits
+from preload import plan as program
+from tests import cluster, schemas
+from tests.resources import scene
+
+
+def job(claimed: cluster.Object | None = None, config: cluster.Object | None = None) -> Any:
+    return scene.first(claimed, config).one("Job")
+
+
+def environment(
+    claimed: cluster.Object | None = None, config: cluster.Object | None = None
+) -> dict[str, Any]:
+    return scene.environment(scene.job_container(scene.first(claimed, config)))
+
+
+# --- what it is told
+
+
+def test_the_program_understands_its_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    claimed = scene.of(model={"revision": "refs/pr/7"}, loraAdapters=scene.ADAPTERS)
+    found = program.parse(environment(claimed)["PRELOAD_PLAN"])
+    assert str(found.models_directory) == "/models"
+    assert found.cache_directory == ".compile-cache/model"
+    wanted = scene.planned(claimed).weights
+    assert [(i.kind, i.repository, i.revision, i.directory) for i in found.items] == [
+        (w.kind, w.repository, w.revision, w.directory) for w in wanted
+    ]
+    # Where 0.9.0 kept the same weights, so that an upgrade downloads nothing again.
+    assert [i.legacy_directory for i in found.items] == ["refs/pr/7", "loras/sql", "loras/law"]
+
+
+def test_the_engine_reads_where_the_program_writes() -> None:
+    claimed = scene.of(loraAdapters=scene.ADAPTERS, weightsFileSystem={"subPath": "teams/a"})
+    world = scene.first(claimed)
+    (mount,) = (m for m in scene.job_container(world)["volumeMounts"] if m["name"] == "models")
+    assert mount == {"name": "models", "mountPath": "/models", "subPath": "teams/a"}
+    plan = json.loads(scene.environment(scene.job_container(world))["PRELOAD_PLAN"])
+    world.converge()
+    mounts = {m["mountPath"]: m for m in scene.container(world)["volumeMounts"]}
+    assert mounts["/models"]["subPath"] == "teams/a"
+    assert mounts["/cache"]["subPath"] == f"teams/a/{plan['cacheDirectory']}"
+    paths = [f"/models/{item['directory']}/weights" for item in plan["items"]]
+    assert world.arguments[0] == paths[0]
+    assert {f"sql={paths[1]}", f"law={paths[2]}"} <= set(world.arguments)
+
+
+@pytest.mark.parametrize("name", cluster.EXAMPLES)
+def test_no_shell_holds_a_claims_string(name: str) -> None:
+    """The image's own entrypoint runs; what the author wrote is data in one variable."""
+    claimed = cluster.example(name)
+    container = scene.job_container(scene.first(claimed))
+    assert "command" not in container
+    assert "args" not in container
+    repository = claimed["spec"]["model"]["repository"]
+    holders = [variable["name"] for variable in container["env"] if repository in str(variable)]
+    assert holders == ["PRELOAD_PLAN"]
+
+
+def test_transfers_that_stall_are_off_and_bounded() -> None:
+    found = environment()
+    assert found["HF_HUB_DISABLE_XET"] == "1"
+    assert found["HF_HUB_DOWNLOAD_TIMEOUT"] == "120"
+    assert found["HOME"] == "/tmp"
+    assert found["HF_HOME"].startswith("/tmp/")
+    # It is online, unlike the engine.
+    assert "HF_HUB_OFFLINE" not in found
+
+
+def test_the_hub_is_the_sites() -> None:
+    config = scene.site(
+        hub={
+            "endpoint": "https://hub.example.com",
+            "proxy": "http://proxy.example.com:3128",
+            "noProxy": "example.com",
+            "caConfigMap": "ca",
+        }
+    )
+    found = environment(config=config)
+    assert found["HF_ENDPOINT"] == "https://hub.example.com"
+    assert found["HTTPS_PROXY"] == found["HTTP_PROXY"] == "http://proxy.example.com:3128"
+    assert found["NO_PROXY"] == "example.com"
+    assert found["SSL_CERT_FILE"] == found["REQUESTS_CA_BUNDLE"] == "/etc/hub-ca/ca.crt"
+    spec = job(config=config)["spec"]["template"]["spec"]
+    assert {"name": "ca", "configMap": {"name": "ca"}} in spec["volumes"]
+    mount = {"name": "ca", "mountPath": "/etc/hub-ca", "readOnly": True}
+    assert mount in spec["containers"][0]["volumeMounts"]
+    assert not {"HF_ENDPOINT", "HTTPS_PROXY", "SSL_CERT_FILE"} & set(environment())
+
+
+# --- what it may
+
+
+def test_the_pod() -> None:
+    spec = job()["spec"]["template"]["spec"]
+    assert spec["restartPolicy"] == "Never"
+    assert spec["serviceAccountName"] == "xplane-llm-models-preload"
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+    assert schemas.pod_security(spec) == []
+    assert "nvidia.com/gpu" not in str(spec["containers"][0]["resources"])
+
+
+def test_without_a_service_account_it_is_the_namespaces_default() -> None:
+    assert "serviceAccountName" not in job(config=scene.site("plain"))["spec"]["template"]["spec"]
+
+
+def test_placement_and_resources_are_the_sites() -> None:
+    toleration = {"key": "download", "operator": "Exists"}
+    config = scene.site(
+        preload={
+            "nodeSelector": {"pool": "download"},
+            "tolerations": [toleration],
+            "requests": {"cpu": "500m"},
+            "limits": {"memory": "4Gi"},
+            "activeDeadlineSeconds": 3600,
+            "backoffLimit": 2,
+        }
+    )
+    found = job(config=config)["spec"]
+    pod = found["template"]["spec"]
+    assert pod["nodeSelector"] == {"pool": "download"}
+    assert pod["tolerations"] == [toleration]
+    assert pod["containers"][0]["resources"] == {
+        "requests": {"cpu": "500m", "memory": "2Gi"},
+        "limits": {"cpu": "4", "memory": "4Gi"},
+    }
+    assert (found["activeDeadlineSeconds"], found["backoffLimit"]) == (3600, 2)
+
+
+def test_the_image_is_mirrored_like_the_engines() -> None:
+    config = scene.site(
+        imageRegistry="mirror:5000",
+        preload={"image": "ghcr.io/a/preload@sha256:" + "a" * 64},
+    )
+    container = scene.job_container(scene.first(config=config))
+    assert container["image"] == "mirror:5000/ghcr.io/a/preload@sha256:" + "a" * 64
+
+
+# --- how it ends
+
+
+def test_every_exit_code_that_somebody_must_act_on_is_known() -> None:
+    lasting = set(exits.Exit) - {exits.Exit.DONE, exits.Exit.BUG, exits.Exit.STOPPED}
+    assert set(preload.FAILURES) == {int(code) for code in lasting}
+
+
+def test_each_known_code_fails_the_job_at_once_under_its_own_rule() -> None:
+    """The first rule that matches is named in the Job's condition, and with it the code."""
+    rules = job()["spec"]["podFailurePolicy"]["rules"]
+    assert rules[0] == {
+        "action": "Ignore",
+        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+    }
+    codes = [rule["onExitCodes"]["values"] for rule in rules[1:]]
+    assert codes == [[code] for code in sorted(preload.FAILURES)]
+    assert {rule["action"] for rule in rules[1:]} == {"FailJob"}
+    # A crash or a kill is tried again.
+    assert [1] not in codes
+    assert [143] not in codes
+
+
+@pytest.mark.parametrize("code", sorted(preload.FAILURES))
+def test_a_failed_job_is_said_in_words(code: int) -> None:
+    world = scene.first()
+    cluster.fail_job(world, code)
+    world.reconcile()
+    assert world.condition("WeightsReady") == ("False", preload.FAILURES[code].reason)
+    message = world.message("WeightsReady")
+    assert preload.FAILURES[code].message in message
+    assert "org/model@main" in message
+    assert "spec.model.preload.generation" in message
+    assert world.phase == "Failed"
+
+
+def test_a_missing_name_and_a_closed_one_look_alike_to_the_hub() -> None:
+    assert "does not exist" in preload.FAILURES[exits.Exit.UNAUTHORIZED].message
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "said"),
+    [
+        ("Job was active longer than specified deadline", "DeadlineExceeded", "DeadlineExceeded"),
+        ("Job has reached the limit", "BackoffLimitExceeded", "BackoffLimitExceeded"),
+        ("something new", "Unheard", "JobFailed"),
+        ("failed with exit code 99 matching", "PodFailurePolicy", "JobFailed"),
+        ("failed with exit code 12 matching", "PodFailurePolicy", "DiskFull"),
+    ],
+)
+def test_other_ends(message: str, reason: str, said: str) -> None:
+    found = preload.failure(message, reason)
+    assert found.reason == said
+    assert found.reason in preload.FAILURE_REASONS
+
+
+# --- when it is another Job
+
+
+def name(claimed: cluster.Object | None = None, config: cluster.Object | None = None) -> str:
+    return str(job(claimed, config)["metadata"]["name"])
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        scene.of(model={"revision": "v2"}),
+        scene.of(model={"repository": "org/other"}),
+        scene.of(loraAdapters=scene.ADAPTERS[:1]),
+        scene.of(weightsFileSystem={"subPath": "elsewhere"}),
+        scene.of(envFromSecrets=["a"]),
+        scene.of(model={"tokenSecretRef": {"name": "hub"}}),
+        scene.of(model={"preload": {"generation": 1}}),
+    ],
+)
+def test_another_download_is_another_job(claimed: cluster.Object) -> None:
+    """A Job's template is immutable: whatever changes it changes the name."""
+    assert name(claimed) != name()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"preload": {"image": "ghcr.io/a/preload:v9"}},
+        {"preload": {"tolerations": [{"operator": "Exists"}]}},
+        {"preload": {"limits": {"memory": "9Gi"}}},
+        {"weights": {"claimName": "other"}},
+        {"weights": {"runAsUser": 42}},
+        {"hub": {"endpoint": "https://hub.example.com"}},
+        {"imagePullSecrets": ["a"]},
+    ],
+)
+def test_another_pod_is_another_job(changes: cluster.Object) -> None:
+    assert name(config=scene.site(**changes)) != name()
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        scene.of(model={"contextWindow": 8192, "maxNumSeqs": 8, "quantization": "fp8"}),
+        scene.of(scaling={"maxReplicas": 2}),
+        scene.of(gateway={"enabled": True}),
+        scene.of(gpu={"count": 1}, drainSeconds=5),
+        scene.of(model={"preload": {"enabled": True, "generation": 0}, "revision": "main"}),
+    ],
+)
+def test_what_has_nothing_to_do_with_the_download_leaves_the_job(
+    claimed: cluster.Object,
+) -> None:
+    assert name(claimed) == name()
+
+
+def test_a_patch_of_the_job_is_another_job() -> None:
+    """The hash is taken after patches."""
+    config = scene.site(permissions={"patches": ["llm"]})
+    patch = {"spec": {"template": {"spec": {"priorityClassName": "low"}}}}
+    patched = scene.of(patches={"preload-job": patch})
+    assert job(patched, config)["spec"]["template"]["spec"]["priorityClassName"] == "low"
+    assert name(patched, config) != name(config=config)
+
+
+@pytest.mark.parametrize("revision", ["refs/pr/1", "V1.0_RC", "UPPER", "a" * 64])
+def test_a_revision_never_enters_the_name(revision: str) -> None:
+    found = scene.first(scene.of(model={"revision": revision})).one("Job")
+    assert schemas.validate(_as_emitted(found)) == []
+    assert revision[:8] not in found["metadata"]["name"]
+
+
+def _as_emitted(item: cluster.Object) -> cluster.Object:
+    kept = ("name", "namespace", "labels", "annotations")
+    metadata = {key: value for key, value in item["metadata"].items() if key in kept}
+    return {**item, "metadata": metadata}
+
+
+def test_it_is_not_deleted_by_a_clock() -> None:
+    """A TTL would delete what is desired, and Crossplane would make it again, every day."""
+    assert "ttlSecondsAfterFinished" not in job()["spec"]
+
+
+def test_it_stops_being_desired_once_the_status_says_what_it_made() -> None:
+    world = scene.first().settle()
+    world.reconcile()
+    assert world.claim["status"]["weights"]["verified"]
+    assert "Job" in world.kinds_there()
+    world.settle().reconcile()
+    assert "Job" not in world.kinds_there()
+    assert world.condition("WeightsReady") == ("True", "Verified")
+
+
+def test_an_added_adapter_downloads_beside_what_serves() -> None:
+    world = scene.serving()
+    before = world.template
+    world.edit(loraAdapters=scene.ADAPTERS).reconcile()
+    assert world.one("Job")
+    assert world.template == before
+    world.settle().converge()
+    assert "--lora-modules" in world.arguments
+    assert world.phase == "Serving"
+
+
+@pytest.mark.parametrize("model", [{"preload": {"enabled": False}}, {"source": "pvc", "path": "a"}])
+def test_without_preload_there_is_no_job_and_nothing_waits(model: cluster.Object) -> None:
+    world = scene.first(scene.of(model=model))
+    assert "Job" not in world.kinds_there()
+    assert "Deployment" in world.kinds_there()
+    assert world.condition("WeightsReady") == ("True", "NotManaged")

@@ -1,0 +1,179 @@
+"""Builds the images of the Dockerfile as tarballs, with Docker or, without a daemon, with buildah.
+
+``python tools/image.py --target function --output dist/function-amd64.tar``. Times are fixed, so
+that one commit gives one digest. The settings of the caller's pip (``PIP_CERT``, ``PIP_INDEX_URL``,
+``PIP_FIND_LINKS``) hold in the build too, through a file that is mounted and not kept.
+
+Needs nothing beyond the standard library. Where buildah has no base image and may pull none, and
+mmdebstrap is there, the base is made of Debian's packages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+TARGETS = ("function", "preload")
+# The SOURCE_DATE_EPOCH of the Dockerfile: 2026-01-01T00:00:00Z.
+EPOCH = "1767225600"
+BASE = "docker.io/library/debian:13-slim"
+_DEBIAN = "trixie"
+_CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+_PIP = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS")
+# Neither a user namespace nor a kernel file system of its own is taken for granted.
+_BUILDAH = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs"}
+
+
+class ImageError(Exception):
+    """An image cannot be built; the message says what is missing or what failed."""
+
+
+def build(target: str, output: pathlib.Path, *, architecture: str | None = None) -> None:
+    """Build one target of the Dockerfile and save it as a tarball.
+
+    Args:
+        target: One of ``TARGETS``.
+        output: The tarball, in the format of ``docker save``.
+        architecture: ``amd64`` or ``arm64``; this machine's by default. Another one's needs
+            emulation (binfmt_misc).
+
+    Raises:
+        ImageError: No builder is there, or the build failed.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.unlink(missing_ok=True)  # buildah refuses to replace an archive
+    platform = [f"--platform=linux/{architecture}"] if architecture else []
+    if _docker():
+        _run(
+            [
+                *("docker", "buildx", "build", f"--target={target}", *platform),
+                f"--build-arg=SOURCE_DATE_EPOCH={EPOCH}",
+                f"--output=type=docker,dest={output},rewrite-timestamp=true",
+                str(ROOT),
+            ]
+        )
+        return
+    if shutil.which("buildah") is None:
+        message = "no builder: start Docker, or install buildah"
+        raise ImageError(message)
+    _base()
+    image = f"localhost/inference-service-{target}:{architecture or 'native'}"
+    with _pip_settings() as mounts:
+        _run(
+            [
+                *("buildah", "bud", f"--target={target}", f"--tag={image}", *platform),
+                *("--layers", "--network=host", "--pull=false", f"--timestamp={EPOCH}"),
+                *mounts,
+                str(ROOT),
+            ]
+        )
+    _run(["buildah", "push", image, f"docker-archive:{output}:{target}:latest"])
+
+
+def _docker() -> bool:
+    """Whether a Docker daemon answers."""
+    if shutil.which("docker") is None:
+        return False
+    done = subprocess.run(["docker", "info"], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def _base() -> None:
+    """See to it that buildah has the base image: pulled, or made of Debian's packages.
+
+    Raises:
+        ImageError: Neither worked.
+    """
+    if _succeeds(["buildah", "inspect", "--type=image", BASE]):
+        return
+    if _succeeds(["buildah", "pull", BASE]):
+        return
+    if shutil.which("mmdebstrap") is None:
+        message = f"cannot pull {BASE}; with mmdebstrap installed it could be made instead"
+        raise ImageError(message)
+    with tempfile.TemporaryDirectory() as work:
+        root = f"{work}/root.tar"
+        _run(["mmdebstrap", "--variant=minbase", "--include=ca-certificates", _DEBIAN, root])
+        container = _run(["buildah", "from", "scratch"]).strip()
+        try:
+            _run(["buildah", "add", container, root])
+            _run(["buildah", "commit", container, BASE])
+        finally:
+            _run(["buildah", "rm", container])
+
+
+@contextlib.contextmanager
+def _pip_settings() -> Iterator[list[str]]:
+    """Flags that mount the caller's pip settings and CA bundle into the build."""
+    settings = {name: os.environ[name] for name in _PIP if os.environ.get(name)}
+    bundle = os.environ.get("PIP_CERT")
+    if bundle:
+        settings["PIP_CERT"] = _CA_BUNDLE
+    lines = [f"{name[4:].lower().replace('_', '-')} = {value}" for name, value in settings.items()]
+    with tempfile.TemporaryDirectory() as work:
+        path = pathlib.Path(work) / "pip.conf"
+        path.write_text("[global]\n" + "\n".join(lines) + "\n")
+        mounts = [(str(path), "/etc/pip.conf")] if lines else []
+        if bundle:
+            mounts.append((bundle, _CA_BUNDLE))
+        local = os.environ.get("PIP_FIND_LINKS", "").split()
+        mounts += [(place, place) for place in local if pathlib.Path(place).is_dir()]
+        yield [f"--volume={source}:{target}:ro" for source, target in mounts]
+
+
+def _succeeds(command: Sequence[str]) -> bool:
+    environment = os.environ | _BUILDAH
+    return (
+        subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+    )
+
+
+def _run(command: Sequence[str]) -> str:
+    """Run a command and return what it printed.
+
+    Raises:
+        ImageError: It failed; the message ends with what it said last.
+    """
+    done = subprocess.run(
+        command,
+        env=os.environ | _BUILDAH,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode != 0:
+        last = "\n".join(done.stdout.splitlines()[-20:])
+        message = f"`{shlex.join(command)}` ended with {done.returncode}:\n{last}"
+        raise ImageError(message)
+    return done.stdout
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build what is asked for; exit status 1 when that fails."""
+    parser = argparse.ArgumentParser(description="Build an image of the Dockerfile as a tarball.")
+    parser.add_argument("--target", choices=TARGETS, default=TARGETS[0])
+    parser.add_argument("--architecture", choices=("amd64", "arm64"))
+    parser.add_argument("--output", type=pathlib.Path, required=True)
+    options = parser.parse_args(arguments)
+    try:
+        build(options.target, options.output.resolve(), architecture=options.architecture)
+    except ImageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.output}: {options.output.stat().st_size / 2**20:.1f} MiB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

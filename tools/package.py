@@ -1,0 +1,254 @@
+"""Builds the two packages that a cluster installs, and pushes them.
+
+``python tools/package.py --target registry.example.com/org --runtime function.tar --push``
+
+The Configuration holds the XRD and the Composition, and depends on the Function, which holds the
+runtime image. Two things in it follow from where it is pushed to: the dependency's path, and the
+name by which the Composition calls the function, because Crossplane names a Function that comes as
+a dependency after its repository. The files of one commit give the same digests each time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import typing
+from collections.abc import Sequence
+
+import yaml
+
+# Also run as a file: `python tools/package.py` has tools/, not the repository, on its path.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import function
+from tools import build
+
+ROOT = build.HERE.parent
+FUNCTION = "function-inference-service"
+CONFIGURATION = "configuration-inference-service"
+PRELOAD = "function-inference-service-preload"
+GROUP = "crossplane-cli"
+Object: typing.TypeAlias = dict[str, typing.Any]
+# Crossplane takes a package's tag for its version.
+_VERSION = re.compile(r"v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?")
+
+
+class PackageError(Exception):
+    """A package cannot be built or pushed; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Release:
+    """What is released, and where to.
+
+    Attributes:
+        target: Registry and organisation, such as ``registry.example.com/org``.
+        version: Tag of both packages, such as ``v1.2.3``.
+        preload_image: Image of the preload Job; the one beside the packages when empty.
+    """
+
+    target: str
+    version: str
+    preload_image: str = ""
+
+    def __post_init__(self) -> None:
+        if _VERSION.fullmatch(self.version) is None:
+            message = f"version {self.version!r} is not of the form v1.2.3"
+            raise PackageError(message)
+        if "/" not in self.target:
+            message = f"target {self.target!r} is not a registry and a path, such as ghcr.io/org"
+            raise PackageError(message)
+
+    def repository(self, name: str) -> str:
+        """The repository of a package or image."""
+        return f"{self.target}/{name}"
+
+    def reference(self, name: str) -> str:
+        """The repository with the version as tag."""
+        return f"{self.repository(name)}:{self.version}"
+
+    @property
+    def preload(self) -> str:
+        """Reference of the preload image."""
+        return self.preload_image or self.reference(PRELOAD)
+
+    @property
+    def function_name(self) -> str:
+        """The name of the Function object that the package manager makes."""
+        return dns_label(self.repository(FUNCTION).partition("/")[2])
+
+
+def dns_label(path: str) -> str:
+    """What Crossplane makes of a repository path: `ToDNSLabel` of crossplane-runtime, pkg/xpkg."""
+    label = ""
+    for index, character in enumerate(path[:63]):
+        if re.fullmatch("[a-z0-9]", character):
+            label += character
+        elif character in "./:-" and index not in (0, 62, len(path) - 1):
+            label += "-"
+    return label.strip("-")
+
+
+def configuration(release: Release) -> dict[str, Object]:
+    """The files of the Configuration package, by name."""
+    meta = _load("crossplane.yaml")
+    (dependency,) = meta["spec"]["dependsOn"]
+    dependency["package"] = release.repository(FUNCTION)
+    # An older function could not answer for the settings and fields of this XRD.
+    dependency["version"] = f">={release.version}"
+    files = {"crossplane.yaml": meta}
+    for path in sorted((ROOT / "compositions").glob("*.yaml")):
+        composition = _load(path)
+        for step in composition["spec"]["pipeline"]:
+            if step["functionRef"]["name"] == FUNCTION:
+                step["functionRef"]["name"] = release.function_name
+                step["input"].setdefault("preload", {})["image"] = release.preload
+        files[f"composition-{path.name}"] = composition
+    for path in sorted((ROOT / "xrd").glob("*.yaml")):
+        files[f"xrd-{path.name}"] = _load(path)
+    return files
+
+
+def runtime() -> dict[str, Object]:
+    """The files of the Function package, by name."""
+    files = {"crossplane.yaml": _load("package/crossplane.yaml")}
+    for path in sorted((ROOT / "package" / "input").glob("*.yaml")):
+        files[path.name] = _load(path)
+    return files
+
+
+def _load(path: str | pathlib.Path) -> Object:
+    document = yaml.safe_load((ROOT / path).read_text())
+    if not isinstance(document, dict):
+        message = f"{path} holds no object"
+        raise PackageError(message)
+    return document
+
+
+def make(
+    release: Release, runtimes: Sequence[pathlib.Path], output: pathlib.Path
+) -> dict[str, list[pathlib.Path]]:
+    """Build both packages.
+
+    Args:
+        release: What is released.
+        runtimes: Tarballs of the runtime image, one for each architecture.
+        output: Directory of what is built.
+
+    Returns:
+        The package files by package name; the Function's has one for each runtime.
+
+    Raises:
+        PackageError: The command line is not built, or refuses.
+    """
+    built: dict[str, list[pathlib.Path]] = {FUNCTION: []}
+    sources = _stage(output / FUNCTION, runtime())
+    for tarball in runtimes:
+        package = output / f"{FUNCTION}-{tarball.stem}.xpkg"
+        _xpkg(sources, package, f"--embed-runtime-image-tarball={tarball}")
+        built[FUNCTION].append(package)
+    sources = _stage(output / CONFIGURATION, configuration(release))
+    package = output / f"{CONFIGURATION}.xpkg"
+    _xpkg(sources, package)
+    built[CONFIGURATION] = [package]
+    return built
+
+
+def _stage(place: pathlib.Path, files: dict[str, Object]) -> pathlib.Path:
+    """Write the files of a package into an empty directory."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    for name, content in files.items():
+        (place / name).write_text(yaml.safe_dump(content, sort_keys=False))
+    return place
+
+
+def _xpkg(sources: pathlib.Path, package: pathlib.Path, *flags: str) -> None:
+    # Without this directory it would look for examples in the working directory.
+    none = sources / "no-examples"
+    run(
+        *("crossplane-cli", "xpkg", "build", f"--package-root={sources}"),
+        *(f"--package-file={package}", f"--examples-root={none}", *flags),
+    )
+
+
+def push(release: Release, built: dict[str, list[pathlib.Path]]) -> dict[str, str]:
+    """Push both packages, the dependency first, and return their digests by reference.
+
+    Raises:
+        PackageError: The registry refused.
+    """
+    digests = {}
+    for name in (FUNCTION, CONFIGURATION):
+        reference = release.reference(name)
+        files = ",".join(map(str, built[name]))
+        run("crossplane-cli", "xpkg", "push", f"--package-files={files}", reference)
+        digests[reference] = run("crane", "digest", reference).strip()
+    return digests
+
+
+def run(program: str, *arguments: str) -> str:
+    """Run a program of ``tools`` and return what it printed.
+
+    Raises:
+        PackageError: It is not built, or it failed.
+    """
+    path = build.directory(GROUP) / "bin" / program
+    if not path.exists():
+        message = f"{program} is not built ({path}): run `make tools`"
+        raise PackageError(message)
+    done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        message = f"`{shlex.join([program, *arguments])}`: {done.stderr.strip()}"
+        raise PackageError(message)
+    return done.stdout
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Build the packages, and push them.")
+    parser.add_argument("--target", required=True, help="such as registry.example.com/org")
+    parser.add_argument("--version", default=f"v{function.__version__}", help="tag of both")
+    parser.add_argument(
+        "--runtime",
+        action="append",
+        required=True,
+        type=pathlib.Path,
+        metavar="TAR",
+        help="tarball of the runtime image; once for each architecture",
+    )
+    parser.add_argument(
+        "--preload-image",
+        default="",
+        help=f"image of the preload Job, best by digest (default: TARGET/{PRELOAD}:VERSION)",
+    )
+    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "dist")
+    parser.add_argument("--push", action="store_true", help="push both packages")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build, and push when asked; exit status 1 when that fails."""
+    options = _arguments(arguments)
+    try:
+        release = Release(options.target, options.version, options.preload_image)
+        built = make(release, options.runtime, options.output)
+        for packages in built.values():
+            for path in packages:
+                print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
+        if options.push:
+            for reference, digest in push(release, built).items():
+                print(f"{reference}@{digest}")
+    except (PackageError, build.BuildError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
