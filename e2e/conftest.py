@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e import commands, function, shipped
+from e2e import commands, function, installation, shipped
 from e2e.controlplane import api, crossplane, plane
 from tests import crds
 
@@ -51,6 +51,17 @@ def control_plane(
             yield running
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@pytest.fixture(scope="session")
+def installed(
+    control_plane: plane.ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[installation.Installation]:
+    """The product, installed from its packages, with the function running."""
+    product = installation.Installation(control_plane, tmp_path_factory.mktemp("product"))
+    product.install()
+    yield product
+    product.stop()
 
 
 @pytest.fixture(scope="session")

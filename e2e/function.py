@@ -26,7 +26,7 @@ class Function:
         logs: pathlib.Path,
         *,
         certificates: pathlib.Path | None = None,
-        port: int | None = None,
+        address: str | None = None,
         command: Sequence[str | pathlib.Path] = VENV,
     ) -> None:
         """Describe it; ``process.start`` runs it.
@@ -35,12 +35,11 @@ class Function:
             logs: Directory of its log.
             certificates: Directory with ``ca.crt``, ``tls.crt`` and ``tls.key``; without one it
                 serves in plain text, as ``crossplane composition render`` wants it.
-            port: Of gRPC; a free one by default.
+            address: Where gRPC listens; a free port by default.
             command: The program: by default from the virtual environment.
         """
         free, self._http = process.free_ports(2)
-        self.port = port or free
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = address or f"127.0.0.1:{free}"
         security = (
             ["--insecure"]
             if certificates is None

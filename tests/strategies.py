@@ -2,7 +2,8 @@
 
 Everything is built from the models, so a new field is drawn as soon as it exists: values of strings
 come from a pool for their pattern where there is one, objects that pass through to Kubernetes from
-a pool for their field, and rules between fields are kept by mending what was drawn. `broken_claims` changes exactly one thing in a valid claim and says where.
+a pool for their field, and rules between fields are kept by mending what was drawn.
+`broken_claims` changes exactly one thing in a valid claim and says where.
 """
 
 import copy

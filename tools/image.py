@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import os
 import pathlib
 import shlex
@@ -21,7 +22,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+# Also run as a file: `python tools/image.py` has tools/, not the repository, on its path.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from tools import build as tools
+
+ROOT = tools.HERE.parent
 TARGETS = ("function", "preload")
 # The SOURCE_DATE_EPOCH of the Dockerfile: 2026-01-01T00:00:00Z.
 EPOCH = "1767225600"
@@ -77,6 +83,28 @@ def build(target: str, output: pathlib.Path, *, architecture: str | None = None)
             ]
         )
     _run(["buildah", "push", image, f"docker-archive:{output}:{target}:latest"])
+
+
+def cached(target: str) -> pathlib.Path:
+    """The tarball of a target, built only when what the Dockerfile copies has changed.
+
+    Raises:
+        ImageError: It cannot be built.
+    """
+    place = tools.cache().with_name("images")
+    sources = [ROOT / "Dockerfile", *sorted((ROOT / "requirements").glob("*.txt"))]
+    sources += sorted((ROOT / target).rglob("*.py"))
+    digest = hashlib.sha256()
+    for path in sources:
+        digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
+    tarball = place / f"{target}-{digest.hexdigest()[:12]}.tar"
+    if not tarball.exists():
+        for old in place.glob(f"{target}-*.tar"):
+            old.unlink()
+        unfinished = tarball.with_suffix(".part")
+        build(target, unfinished)
+        unfinished.rename(tarball)
+    return tarball
 
 
 def _docker() -> bool:

@@ -66,24 +66,31 @@ def claims(names: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes reads it: no dates, no clock times, and no key twice."""
+    """YAML as Kubernetes reads it: no dates, no clock times; keys are text and stand once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Returns the mapping.
 
         Raises:
-            yaml.constructor.ConstructorError: A key stands there twice: one of the two values
-                would be lost without a word.
+            yaml.constructor.ConstructorError: A key is no text (`on` is a boolean), or stands
+                there twice: one of the two values would be lost without a word.
         """
         seen: set[str] = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"key {key.value!r} stands here twice", key.start_mark
-                    )
-                seen.add(key.value)
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if not isinstance(key, yaml.ScalarNode):
+                raise _wrong_key(key, "a key is no text")
+            if key.tag != "tag:yaml.org,2002:str":
+                raise _wrong_key(key, f"key {key.value!r} is no text: quote it")
+            if key.value in seen:
+                raise _wrong_key(key, f"key {key.value!r} stands here twice")
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _wrong_key(key: yaml.Node, message: str) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, message, key.start_mark)
 
 
 # PyYAML takes 12:30 for the number 750 and 1e3 for a word; the API server's reader does neither.

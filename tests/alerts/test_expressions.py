@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from function import plan as plans
+from function.api import claim
 from function.resources import gateway, preload
 from tests import strategies
 from tests.alerts import promql, rendered, sources
@@ -184,30 +185,35 @@ def pattern(planned: plans.Plan, label: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
-# Of `rand.SafeEncodeString`: at most ten, since it encodes the decimal digits of 32 bits.
-_HASHES = st.text("bcdfghjklmnpqrstvwxz2456789", min_size=6, max_size=10)
-_RANDOM = st.text("bcdfghjklmnpqrstvwxz2456789", min_size=5, max_size=5)
+lengths = pytest.mark.parametrize("length", range(1, claim.LONGEST_NAME + 1))
+
+# Of `rand.SafeEncodeString` over the decimal digits of 32 bits: at most ten, nearly always nine
+# or ten.
+HASHES = ("bcdfgh", "7c9d8b6", "5f6d8c7b", "6b8f9c7d4", "5f6d8c7b9d")
 
 
-@settings(max_examples=60, deadline=None)
-@given(name=strategies.names(), template_hash=_HASHES, random=_RANDOM)
-def test_the_cold_start_alert_finds_the_pods_of_any_claim(
-    name: str, template_hash: str, random: str
-) -> None:
+@lengths
+def test_the_cold_start_alert_finds_the_pods_of_any_claim(length: int) -> None:
+    name = "q" * length
     planned = rendered.planned(rendered.changed(name, gateway={"enabled": False}), None)
     pods = pattern(planned, "pod")
-    assert pods.fullmatch(pod_name(name, template_hash, random))
+    for template_hash in HASHES:
+        assert pods.fullmatch(pod_name(name, template_hash, "2x4z6"))
     job = preload.job_name(planned, "0" * preload.HASH_LENGTH)
-    assert not pods.fullmatch(f"{job}-"[:58] + random)
-    for neighbour in ("epp", "b", "coder"):
-        assert not pods.fullmatch(pod_name(f"{name}-{neighbour}", template_hash, random))
+    others = [f"{job}-"[:58] + "2x4z6"]
+    if length <= claim.LONGEST_NAME_WITH_PICKER:
+        others += [pod_name(f"{name}-epp", template_hash, "2x4z6") for template_hash in HASHES]
+    for neighbour in (f"{name}-b", f"{name}-coder"):
+        if len(neighbour) <= claim.LONGEST_NAME:
+            others += [pod_name(neighbour, template_hash, "2x4z6") for template_hash in HASHES]
+    assert [other for other in others if pods.fullmatch(other)] == []
 
 
-@settings(max_examples=60, deadline=None)
-@given(name=strategies.names(), key=st.text("0123456789abcdef", min_size=10, max_size=10))
-def test_the_weights_alert_finds_the_jobs_of_any_claim(name: str, key: str) -> None:
-    planned = rendered.planned(rendered.changed(name, gateway={"enabled": False}), None)
+@lengths
+def test_the_weights_alert_finds_the_jobs_of_any_claim(length: int) -> None:
+    planned = rendered.planned(rendered.changed("q" * length, gateway={"enabled": False}), None)
     jobs = pattern(planned, "job_name")
-    assert len(key) == preload.HASH_LENGTH
-    assert jobs.fullmatch(preload.job_name(planned, key))
-    assert not jobs.fullmatch(f"x{preload.job_name(planned, key)}")
+    job = preload.job_name(planned, "0f3a9b2c7d"[: preload.HASH_LENGTH])
+    assert jobs.fullmatch(job)
+    assert not jobs.fullmatch(f"x{job}")
+    assert not jobs.fullmatch(f"{job}-2x4z6")

@@ -24,7 +24,7 @@ KNOWN = {
     ],
 )
 def test_labels_of_a_result(text: str, wanted: set[str]) -> None:
-    assert promql.labels(promql.parse(text), KNOWN.__getitem__) == wanted
+    assert promql.labels(promql.parse(text), KNOWN.__getitem__) == frozenset(wanted)
 
 
 @pytest.mark.parametrize(

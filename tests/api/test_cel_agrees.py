@@ -57,6 +57,26 @@ def test_both_refuse(invalid: invalid_claims.Invalid) -> None:
     assert any(invalid.words in text for text in found), found
 
 
+@pytest.mark.parametrize(
+    ("value", "path", "words"),
+    [
+        (invalid_claims.pod(labels={"a b": "c"}), "spec.podTemplate.labels", "key 'a b': "),
+        (invalid_claims.claim(patches={"A": {}}), "spec.patches", "key 'A': "),
+        (
+            invalid_claims.claim(resources={"limits": {"cpu": "two"}}),
+            "spec.resources.limits.cpu",
+            "a quantity, for example",
+        ),
+        (invalid_claims.arguments("--a", 1), "spec.engineArgs[1]", "valid string"),
+        (invalid_claims.claim(replicas=1), "spec.replicas", "unknown field"),
+    ],
+)
+def test_the_function_names_one_place(value: Json, path: str, words: str) -> None:
+    (problem,) = _by_function(value)
+    assert problem.path == path
+    assert words in problem.message
+
+
 @pytest.mark.parametrize("accepted", invalid_claims.ACCEPTED, ids=lambda accepted: accepted.name)
 def test_both_accept(accepted: invalid_claims.Accepted) -> None:
     assert not _by_function(accepted.claim)

@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
@@ -175,7 +176,7 @@ def _varying() -> Iterator[fnv1.RunFunctionRequest]:
         req = fnv1.RunFunctionRequest()
         pool = settled if number % 3 == 0 else fresh
         req.CopyFrom(pool[number % len(names)])
-        claim = req.observed.composite.resource
+        claim: Any = req.observed.composite.resource
         claim["metadata"]["uid"] = f"{number:032x}"
         spec = claim["spec"]
         spec["scaling"] = {"minReplicas": 1, "maxReplicas": 1 + number % 4}

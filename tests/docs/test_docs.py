@@ -173,6 +173,15 @@ def test_make_targets_exist(page: pathlib.Path) -> None:
     assert set(used) <= targets
 
 
+def test_the_workflow_runs_what_exists() -> None:
+    (job,) = cluster.load(".github/workflows/ci.yaml")["jobs"].values()
+    ran = " ".join(step.get("run", "") for step in job["steps"])
+    targets = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert {"crds", "test", "render"} <= set(re.findall(r"make ([a-z0-9]+)", ran)) <= targets
+    (oldest,) = re.findall(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())
+    assert oldest in job["strategy"]["matrix"]["python"]
+
+
 def test_every_make_target_is_described() -> None:
     text = (ROOT / "docs/development.md").read_text()
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)

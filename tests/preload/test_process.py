@@ -327,6 +327,25 @@ def test_nothing_is_published_without_the_lease(
     ]
 
 
+def test_of_two_that_take_over_the_later_one_wins(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / ".lease"
+    path.write_bytes(b"dead\n")
+    original, seizures = pathlib.Path.replace, []
+
+    def replace(self: pathlib.Path, target: pathlib.Path) -> pathlib.Path:
+        seizures.append(original(self, target))
+        if len(seizures) == 1:
+            target.write_bytes(b"another one, a moment later\n")
+        return target
+
+    monkeypatch.setattr(pathlib.Path, "replace", replace)
+    with lease.Lease(path, 0.2, report.Log()) as held:
+        held.check()
+        assert len(seizures) == 2  # the other one never renewed, so it died as well
+
+
 def test_one_of_many_gets_the_lease(tmp_path: pathlib.Path) -> None:
     """Eight waiters for a dead one's lease: never two inside at once."""
     path = tmp_path / ".lease"

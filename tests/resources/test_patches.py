@@ -175,9 +175,9 @@ FORBIDDEN: list[tuple[str, str, cluster.Object, cluster.Object]] = [
         {"metadata": {"annotations": {"inference-service.cloud.ogenki.io/weights": "[]"}}},
         {},
     ),
-    ("pdb", "spec.selector", {"spec": {"selector": {}}}, {}),
+    ("pdb", "spec.selector", {"spec": {"selector": {"matchLabels": None}}}, {}),
     ("scaledobject", "spec.scaleTargetRef", {"spec": {"scaleTargetRef": {"name": "x"}}}, {}),
-    ("vmservicescrape", "spec.selector", {"spec": {"selector": {}}}, {}),
+    ("vmservicescrape", "spec.selector", {"spec": {"selector": {"matchLabels": {"a": "b"}}}}, {}),
     ("epp-helmrelease", "spec.releaseName", {"spec": {"releaseName": "x"}}, PICKED),
     ("epp-helmrelease", "spec.targetNamespace", {"spec": {"targetNamespace": "x"}}, PICKED),
     ("epp-helmrelease", "spec.kubeConfig", {"spec": {"kubeConfig": {}}}, PICKED),
@@ -243,28 +243,22 @@ def test_a_patch_that_names_itself_in_vain_changes_nothing() -> None:
     assert world.fatal is None
 
 
+def gpus(resources: cluster.Object) -> cluster.Object:
+    engine = {"name": "vllm", "image": "vllm/vllm-openai:v0.25.1", "resources": resources}
+    return {"spec": {"template": {"spec": {"containers": [engine]}}}}
+
+
 @pytest.mark.parametrize(
     ("suffix", "patch"),
     [
         ("scaledobject", {"spec": {"maxReplicaCount": 100}}),
-        (
-            "deployment",
-            {
-                "spec": {
-                    "template": {
-                        "spec": {
-                            "containers": [
-                                {"name": "vllm", "resources": {"limits": {"nvidia.com/gpu": 8}}}
-                            ]
-                        }
-                    }
-                }
-            },
-        ),
+        ("scaledobject", {"spec": {"minReplicaCount": 4}}),
+        ("deployment", gpus({"limits": {"nvidia.com/gpu": 8}})),
+        ("deployment", gpus({})),
     ],
 )
-def test_a_patch_cannot_lift_the_cap_on_gpus(suffix: str, patch: cluster.Object) -> None:
+def test_a_patch_cannot_change_how_many_gpus_there_are(suffix: str, patch: cluster.Object) -> None:
+    """The fields that say it are capped by the settings; a patch would go around the cap."""
     config = scene.site(permissions={"patches": ["llm"], "hostAccess": ["llm"]})
-    assert "maxGPUs" in scene.refused(
-        patched(suffix, patch, model={"preload": {"enabled": False}}), config
-    )
+    claimed = patched(suffix, patch, model={"preload": {"enabled": False}})
+    assert f"spec.patches.{suffix}.spec" in scene.refused(claimed, config)

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ HOUR = 3600
 FULL = 110
 
 
-def at_five(**scaling: object) -> simulation.World:
+def at_five(**scaling: Any) -> simulation.World:
     """Returns a world in which five replicas serve a steady load."""
     engine = simulation.Engine(32, cold_start=150)
     subject = simulation.World(rendered.scaled_object(**scaling), engine)

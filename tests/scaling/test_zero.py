@@ -1,6 +1,7 @@
 """Between zero and one: waking, falling asleep, suspending, and what must do neither."""
 
 import copy
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.scaling import rendered, simulation
 HOUR = 3600
 
 
-def asleep(**scaling: object) -> simulation.World:
+def asleep(**scaling: Any) -> simulation.World:
     """Returns a world that idles at zero under settings with a wake query."""
     engine = simulation.Engine(32, cold_start=150)
     scaled_object = rendered.scaled_object(minReplicas=0, **scaling)

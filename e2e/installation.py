@@ -1,0 +1,205 @@
+"""The product on the control plane, installed from its packages as a user would."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import socket
+import tarfile
+from collections.abc import Sequence
+
+from e2e import function, shipped
+from e2e.controlplane import api, crossplane, nodes, plane, polling
+from tools import image, package
+
+# Where the settings of the examples place pods, as Karpenter or the GPU operator labels nodes.
+NODES: Sequence[nodes.Node] = (
+    nodes.Node("l4-0", gpus=1, cpu="64", labels={"karpenter.sh/nodepool": "gpu-l4"}),
+    nodes.Node("l4-1", gpus=1, cpu="64", labels={"karpenter.sh/nodepool": "gpu-l4"}),
+    nodes.Node("l4-2", gpus=1, cpu="64", labels={"karpenter.sh/nodepool": "gpu-l4"}),
+    nodes.Node("l4-3", gpus=1, cpu="64", labels={"karpenter.sh/nodepool": "gpu-l4"}),
+    nodes.Node("l4-4", gpus=1, cpu="64", labels={"karpenter.sh/nodepool": "gpu-l4"}),
+    nodes.Node(
+        "l40s-0",
+        gpus=8,
+        cpu="128",
+        memory="768Gi",
+        labels={"nvidia.com/gpu.product": "NVIDIA-L40S"},
+    ),
+)
+_PKG = "pkg.crossplane.io/v1"
+_GRPC_PORT = 9443
+_USER = 2000  # of the image
+
+
+class Installation:
+    """Both packages in the registry, the Configuration installed, the function running.
+
+    What a kubelet would do is done here: the function runs from the file system of its image, as
+    the image's user, with the certificates that Crossplane issued, at the address to which core
+    resolves the name of its Service.
+
+    Attributes:
+        release: What is installed.
+        function: The running function.
+    """
+
+    def __init__(self, control_plane: plane.ControlPlane, work: pathlib.Path) -> None:
+        """Describe it; ``install`` does it."""
+        self._plane = control_plane
+        self._work = work
+        self.release = package.Release(f"{control_plane.registry.host}/org", "v1.0.0")
+        self.function: function.Function
+
+    def install(self) -> None:
+        """Follow the installation guide up to the settings, which are the tests' own.
+
+        Raises:
+            TimeoutError: Something did not become healthy.
+            package.PackageError: A package could not be built or pushed.
+        """
+        self.push(self.release)
+        self.apply_roles()
+        self._plane.admin.apply(self.configuration(self.release))
+        self.wait_healthy()
+        self._unpack()
+        self.write_certificates()
+        self._run_function()
+        for node in NODES:
+            self._plane.kubelet.add(node)
+
+    def push(self, release: package.Release) -> dict[str, str]:
+        """Build both packages of a release and push them; return their digests by reference."""
+        output = self._work / release.version
+        built = package.make(release, [image.cached("function")], output)
+        return package.push(release, built)
+
+    def apply_roles(self) -> None:
+        """Let Crossplane write the kinds that are composed."""
+        for item in api.load(shipped.ROOT / "examples" / "rbac" / "clusterrole.yaml"):
+            self._plane.admin.apply(item)
+        polling.until(
+            lambda: self._plane.crossplane.may("create", "batch", "jobs", "default"),
+            what="the aggregation of the product's role",
+            timeout=30,
+        )
+
+    @staticmethod
+    def configuration(release: package.Release) -> api.Object:
+        """The one object that a user applies."""
+        return {
+            "apiVersion": _PKG,
+            "kind": "Configuration",
+            "metadata": {"name": package.CONFIGURATION},
+            "spec": {"package": release.reference(package.CONFIGURATION)},
+        }
+
+    def wait_healthy(self) -> None:
+        """Wait until both packages are healthy, and the kind of the claims is served.
+
+        Raises:
+            TimeoutError: Something did not become healthy.
+        """
+        admin = self._plane.admin
+        for kind, name in (
+            ("Configuration", package.CONFIGURATION),
+            ("Function", self.release.function_name),
+        ):
+            for condition in ("Installed", "Healthy"):
+                admin.wait_condition(api.Ref(_PKG, kind, name), condition, timeout=120)
+        definition = api.Ref(
+            "apiextensions.crossplane.io/v2",
+            "CompositeResourceDefinition",
+            "inferenceservices.cloud.ogenki.io",
+        )
+        admin.wait_condition(definition, "Established")
+        # Developers get their rights on the kind from the RBAC manager a moment later.
+        role = "crossplane:composite:inferenceservices.cloud.ogenki.io:aggregate-to-edit"
+        admin.wait(api.Ref("rbac.authorization.k8s.io/v1", "ClusterRole", role), bool, what="there")
+
+    @property
+    def _root(self) -> pathlib.Path:
+        """The file system of the function's container."""
+        return self._work / "root"
+
+    def revision(self) -> api.Object:
+        """The active revision of the Function."""
+        (active,) = [
+            item
+            for item in self._plane.admin.objects(_PKG, "FunctionRevision")
+            if item["spec"]["desiredState"] == "Active"
+            and item["metadata"]["labels"]["pkg.crossplane.io/package"]
+            == self.release.function_name
+        ]
+        return active
+
+    def _unpack(self) -> None:
+        """Unpack the image as it is in the registry."""
+        exported = self._work / "image.tar"
+        reference = self.release.reference(package.FUNCTION)
+        self._plane.registry.crane("export", reference, exported)
+        with tarfile.open(exported) as archive:
+            archive.extractall(self._root, filter="tar")
+        exported.unlink()
+
+    def write_certificates(self) -> None:
+        """Give the function the files of its server Secret as they are now."""
+        name = self.revision()["spec"]["tlsServerSecretName"]
+        ref = api.Ref("v1", "Secret", name, crossplane.NAMESPACE)
+        place = self._root / "tls" / "server"
+        crossplane.write_secret(self._plane.admin, ref, place)
+        for path in (place, *place.iterdir()):
+            if os.geteuid() == 0:
+                os.chown(path, _USER, _USER)
+
+    def _run_function(self) -> None:
+        """Run it at the address to which core resolves its Service."""
+        address = _free_address()
+        endpoint: str = self.revision()["status"]["endpoint"]
+        host = endpoint.removeprefix("dns:///").rpartition(":")[0]
+        self._plane.crossplane.resolve({host: address})
+        self.function = function.Function(
+            self._plane.logs,
+            certificates=pathlib.Path("/tls/server"),
+            address=f"{address}:{_GRPC_PORT}",
+            command=self._entrypoint(),
+        )
+        self.function.process.start()
+
+    def _entrypoint(self) -> list[str]:
+        """What a container runtime would run: the image's root, read-only, with /dev."""
+        root = str(self._root)
+        (self._root / "dev").mkdir(exist_ok=True)
+        script = (
+            'mount --bind "$1" "$1" && mount --rbind /dev "$1/dev"'
+            ' && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+        )
+        # Without root this needs user namespaces, in which there is no other user to become.
+        namespaces = ["unshare", "--mount"]
+        become = [f"--userspec={_USER}:{_USER}"]
+        if os.geteuid() != 0:
+            namespaces.append("--map-root-user")
+            become = []
+        chroot = shutil.which("chroot", path="/usr/sbin:/usr/bin:/sbin:/bin") or "chroot"
+        clean = ["/usr/bin/env", "-i", "PATH=/usr/bin", "PYTHONPATH=/app", "PYTHONUNBUFFERED=1"]
+        inside = [*clean, chroot, *become, root, "/usr/bin/function"]
+        return [*namespaces, "sh", "-c", script, "sh", root, *inside]
+
+    def stop(self) -> None:
+        """Stop the function."""
+        self.function.process.stop()
+
+
+def _free_address() -> str:
+    """A loopback address at which nothing has the port that Crossplane dials."""
+    for last in range(1, 255):
+        address = f"127.94.43.{last}"
+        with socket.socket() as probe:
+            try:
+                probe.bind((address, _GRPC_PORT))
+            except OSError:
+                continue
+        return address
+    message = f"port {_GRPC_PORT} is taken on every address of 127.94.43.0/24"
+    raise RuntimeError(message)

@@ -1,0 +1,34 @@
+"""The benchmark measures what it says: a claim at rest, and objects as the API server gives them."""
+
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+
+from function import runner, structs
+from tests import cluster
+from tests.bench import requests
+
+
+def test_steady_is_steady_and_live() -> None:
+    log = cluster.Quiet()
+    live, plain = requests.steady(), requests.world()
+    plain.converge()
+    answer, bare = runner.run(live, log), runner.run(plain.request(), log)
+    assert not log.errors
+    assert structs.plain(answer.desired.composite.resource)["status"]["phase"] == "Serving"
+    assert not answer.results
+    # What the API server and the controllers add changes nothing of the answer.
+    assert answer.desired == bare.desired
+    assert set(answer.desired.resources) == set(live.observed.resources)
+    assert all(item.ready == fnv1.READY_TRUE for item in answer.desired.resources.values())
+    for item in live.observed.resources.values():
+        metadata = structs.plain(item.resource)["metadata"]
+        assert "f:labels" in metadata["managedFields"][0]["fieldsV1"]["f:metadata"]
+        assert {"uid", "resourceVersion", "creationTimestamp", "ownerReferences"} <= set(metadata)
+    assert live.ByteSize() > plain.request().ByteSize() * 1.4
+
+
+def test_first_is_a_first_reconcile() -> None:
+    req = requests.first()
+    assert not req.observed.resources
+    answer = runner.run(req, cluster.Quiet())
+    assert not any(result.severity == fnv1.SEVERITY_FATAL for result in answer.results)
+    assert any("preload-job" in key for key in answer.desired.resources)

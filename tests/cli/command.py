@@ -1,0 +1,63 @@
+"""Runs the command line: in process, or as the console script that is installed."""
+
+import json
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import yaml
+from click import testing
+
+from function.cli import main
+from tests import cluster
+
+SMALLEST = str(cluster.ROOT / "examples/claims/smallest.yaml")
+CLAIMS = [str(cluster.ROOT / f"examples/claims/{name}.yaml") for name in cluster.EXAMPLES]
+REFERENCE = str(cluster.ROOT / "examples/reference/environmentconfig.yaml")
+PLAIN = str(cluster.ROOT / "examples/plain/environmentconfig.yaml")
+COMPOSITION = str(cluster.ROOT / "compositions/xinferenceservices.cloud.ogenki.io.yaml")
+SCRIPT = pathlib.Path(sys.executable).parent / "inference-service"
+
+
+def render(*arguments: str, given: str | None = None) -> testing.Result:
+    """Runs `render` in process; standard error is kept apart.
+
+    Raises:
+        AssertionError: It ended with an exception instead of an exit code.
+    """
+    result = testing.CliRunner().invoke(main.main, ["render", *arguments], input=given)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise AssertionError("a traceback") from result.exception
+    return result
+
+
+def script(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the installed console script."""
+    return subprocess.run(
+        [SCRIPT, *arguments], input=given, capture_output=True, text=True, check=False
+    )
+
+
+def documents(text: str) -> list[Any]:
+    """Returns the documents of a YAML stream."""
+    return list(yaml.safe_load_all(text))
+
+
+def items(text: str) -> list[Any]:
+    """Returns the items of a JSON List."""
+    found = json.loads(text)
+    assert (found["apiVersion"], found["kind"]) == ("v1", "List")
+    return list(found["items"])
+
+
+def of(found: list[Any], kind: str) -> Any:
+    """Returns the only object of a kind."""
+    (item,) = (item for item in found if item["kind"] == kind)
+    return item
+
+
+def write(path: pathlib.Path, *objects: Any) -> str:
+    """Writes objects as one file and returns its name; JSON in it, whose words are all quoted."""
+    path.write_text("".join(f"---\n{json.dumps(item)}\n" for item in objects))
+    return str(path)

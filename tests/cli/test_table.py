@@ -1,0 +1,124 @@
+"""`--output table`: what a person reads."""
+
+import builtins
+import pathlib
+from typing import Any
+
+import pytest
+
+from tests import cluster
+from tests.cli import command
+from tests.resources import scene
+
+
+def table(*arguments: str) -> str:
+    result = command.render(*arguments, "--environment", command.REFERENCE, "-o", "table")
+    assert result.exit_code == 0, result.stderr
+    return result.output
+
+
+def lines(text: str) -> list[list[str]]:
+    """The words of each line."""
+    return [line.split() for line in text.splitlines()]
+
+
+def test_phase_objects_conditions_and_derived_values() -> None:
+    text = table(command.SMALLEST)
+    assert text.startswith("llm/smallest: Pending, waiting for: the download of Qwen/Qwen3-8B@main")
+    words = lines(text)
+    assert ["CiliumNetworkPolicy", "smallest-preload"] in words
+    assert "Valid True Valid the claim and the settings are valid" in map(" ".join, words)
+    for title in ("objects", "conditions", "derived values"):
+        assert f"\n{title}" in text
+    (running,) = (line for line in text.splitlines() if line.startswith(" running target"))
+    assert "44.8 requests a replica" in running
+    assert "maxNumSeqs=64" in running
+
+
+def test_every_claim_has_its_tables() -> None:
+    text = table(*command.CLAIMS)
+    for name in cluster.EXAMPLES:
+        assert f"llm/{name}: " in text
+    assert text.count("\nderived values") == len(cluster.EXAMPLES)
+
+
+def test_a_log_is_wide_enough_for_a_name() -> None:
+    """Eighty columns, as for a file, would fold names in the middle."""
+    text = table(str(cluster.ROOT / "examples/claims/xplane-qwen-coder.yaml"))
+    names = [word for line in lines(text) for word in line]
+    assert "xplane-qwen-coder-canary-xplane-qwen-coder-sql-dpo" in names
+    assert "gpu-memory-utilization" in names
+
+
+def test_a_width_that_was_asked_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert max(len(line) for line in table(command.SMALLEST).splitlines()[1:]) <= 60
+
+
+def test_what_the_author_wrote_is_no_markup(tmp_path: pathlib.Path) -> None:
+    world = scene.serving()
+    claimed = scene.of(podTemplate={"env": [{"name": "bold", "value": "[red]"}]})
+    text = restarts(tmp_path, world, claimed)
+    assert "spec.containers[vllm].env[bold]" in text
+
+
+def restarts(tmp_path: pathlib.Path, world: cluster.Cluster, claimed: Any, *more: str) -> str:
+    listed = {"apiVersion": "v1", "kind": "List", "items": [*world.objects.values(), world.claim]}
+    name = command.write(tmp_path / "observed.yaml", listed)
+    claim = command.write(tmp_path / "claim.yaml", claimed)
+    return table(claim, "--observed", name, *more)
+
+
+def test_nothing_to_restart_is_said(tmp_path: pathlib.Path) -> None:
+    text = restarts(tmp_path, scene.serving(), scene.of())
+    assert "applying this restarts no pod" in text
+    assert text.startswith("llm/model: Serving\n")
+    assert ["Deployment", "model", "yes"] in lines(text)
+
+
+def test_the_field_that_would_restart_pods_is_named(tmp_path: pathlib.Path) -> None:
+    claimed = scene.of(model={"contextWindow": 8192}, podTemplate={"priorityClassName": "high"})
+    text = restarts(tmp_path, scene.serving(), claimed)
+    (line,) = (line for line in text.splitlines() if line.startswith("applying this restarts pods"))
+    assert "spec.priorityClassName" in line
+    assert "spec.containers[vllm].args" in line
+    assert "resources" not in line
+
+
+def test_fields_that_are_held_back_are_named(tmp_path: pathlib.Path) -> None:
+    """The settings changed and the claim did not: pods keep their template."""
+    world = scene.serving(config=scene.site(engine={"version": "0.24.0"}))
+    text = restarts(tmp_path, world, scene.of())
+    (line,) = (line for line in text.splitlines() if line.startswith("pods keep their template"))
+    assert "spec.containers[vllm].image" in line
+    assert "PlatformChangePending" in text
+
+
+def test_what_an_object_waits_for_is_said(tmp_path: pathlib.Path) -> None:
+    world = scene.serving()
+    world.one("VMRule")["status"] = {"updateStatus": "failed", "reason": "bad expression"}
+    text = restarts(tmp_path, world, scene.of())
+    assert ["VMRule", "model", "no", "bad", "expression"] in lines(text)
+
+
+def test_without_observed_objects_nothing_is_said_about_readiness() -> None:
+    text = table(command.SMALLEST)
+    assert "waits for" not in text
+    assert "restart" not in text
+
+
+def test_a_table_without_rich_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = builtins.__import__
+
+    def without(name: str, *arguments: Any, **named: Any) -> Any:
+        if name.startswith("rich"):
+            raise ImportError(name)
+        return original(name, *arguments, **named)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    result = command.render(command.SMALLEST, "-o", "table")
+    assert result.exit_code == 2
+    assert "pip install 'function-inference-service[cli]'" in result.stderr
+    # The others need no rich.
+    for output in ("yaml", "json"):
+        assert command.render(command.SMALLEST, "-o", output).exit_code == 0
