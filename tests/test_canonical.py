@@ -86,9 +86,9 @@ def test_plain_copies() -> None:
     assert value == {"a": {"b": [1]}}
 
 
-def test_prune_removes_nones_at_every_depth_and_nothing_else() -> None:
-    manifest = {"a": None, "b": {"c": None, "d": 0}, "e": [{"f": None, "g": ""}, []], "h": {}}
-    assert canonical.prune(manifest) == {"b": {"d": 0}, "e": [{"g": ""}, []], "h": {}}
+def test_prune_removes_nones_and_nothing_else_that_is_falsy() -> None:
+    manifest: dict[str, Any] = {"a": None, "b": {}, "c": [], "d": 0, "e": "", "f": False, "g": 1}
+    assert canonical.prune(manifest) == {k: v for k, v in manifest.items() if k != "a"}
 
 
 @pytest.mark.parametrize(

@@ -291,6 +291,12 @@ def test_kv_offload_adds_its_memory() -> None:
     assert own.resources["requests"]["memory"] == "10740Mi"
 
 
+def test_the_memory_holds_the_authors_own_offloading_flag() -> None:
+    """The flag replaces ours, and pins as much memory as the field does."""
+    plan = scene.planned(scene.of(engineArgs=["--kv-offloading-size=9.5"]), BARE)
+    assert plan.resources["requests"]["memory"] == "26Gi"
+
+
 @pytest.mark.parametrize(
     ("spec", "words"),
     [

@@ -229,15 +229,21 @@ class Client:
         answer = self.request("GET", self.path(api_version, kind, namespace=namespace), query=query)
         return [{"apiVersion": api_version, "kind": kind} | item for item in answer["items"]]
 
-    def create(self, item: Object, *, dry_run: bool = False) -> Object:
+    def create(self, item: Object, *, dry_run: bool = False, strict: bool = False) -> Object:
         """Create an object; ``generateName`` works.
+
+        Args:
+            item: The object.
+            dry_run: Validate and admit only.
+            strict: Refuse fields that its schema does not know, as kubectl asks for.
 
         Raises:
             ApiError: Refused, or already there (reason AlreadyExists).
         """
         namespace = item["metadata"].get("namespace")
         path = self.path(item["apiVersion"], item["kind"], namespace=namespace)
-        return self.request("POST", path, body=item, query=_query(dry_run=dry_run))
+        query = _query(dry_run=dry_run) | ({"fieldValidation": "Strict"} if strict else {})
+        return self.request("POST", path, body=item, query=query)
 
     def apply(
         self, item: Object, *, manager: str = "e2e", force: bool = True, dry_run: bool = False

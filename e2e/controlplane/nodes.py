@@ -123,6 +123,12 @@ class Kubelet:
         self._admin.create(node.manifest())
         self._admin.wait_condition(api.Ref("v1", "Node", node.name), "Ready", timeout=30)
 
+    def cordon(self, *names: str, cordoned: bool = True) -> None:
+        """Let the scheduler put no new pods on nodes, as when there is no machine to be had."""
+        for name in names:
+            body = {"spec": {"unschedulable": cordoned}}
+            self._admin.patch(api.Ref("v1", "Node", name), body)
+
     def remove(self, name: str) -> None:
         """Delete a node, as when a machine is taken away; its pods are garbage-collected."""
         self._admin.delete(api.Ref("v1", "Node", name))

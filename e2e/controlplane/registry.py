@@ -43,9 +43,21 @@ class Registry:
         Raises:
             RuntimeError: It failed.
         """
-        command = [str(toolchain.program(GROUP, "crane")), *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return self._run(*map(str, arguments)).decode().strip()
+
+    def blob(self, reference: str) -> bytes:
+        """The bytes of a blob, ``<repository>@<digest>``.
+
+        Raises:
+            RuntimeError: It is not there.
+        """
+        return self._run("blob", reference)
+
+    @staticmethod
+    def _run(*arguments: str) -> bytes:
+        command = [str(toolchain.program(GROUP, "crane")), *arguments]
+        done = subprocess.run(command, capture_output=True, check=False)
         if done.returncode != 0:
-            message = f"{' '.join(command)}: {done.stderr}"
+            message = f"{' '.join(command)}: {done.stderr.decode(errors='replace')}"
             raise RuntimeError(message)
-        return done.stdout.strip()
+        return done.stdout

@@ -888,7 +888,7 @@ class InferenceService(base.Model):
     spec: Spec
     status: base.Raw = pydantic.Field(default_factory=dict)
 
-    # Both only where the stored claim did not break them before: a rule at the root that a live
+    # Each only where the stored claim did not break it before: a rule at the root that a live
     # claim breaks would block its status and its deletion (decision 6 in docs/how-it-decides.md).
     RULES: ClassVar = (
         base.Rule(
@@ -912,6 +912,18 @@ class InferenceService(base.Model):
                 claim.spec.gateway is None
                 or not claim.spec.gateway.picks
                 or len(claim.metadata.name) <= LONGEST_NAME_WITH_PICKER
+            ),
+            on_create=True,
+        ),
+        base.Rule(
+            cel="!has(self.spec.loraAdapters)"
+            " || self.spec.loraAdapters.all(a, a.name != self.metadata.name)"
+            " || (oldSelf.hasValue() && has(oldSelf.value().spec.loraAdapters)"
+            " && oldSelf.value().spec.loraAdapters.exists(a, a.name == self.metadata.name))",
+            message="an adapter cannot have the claim's name: that is what the base model is"
+            " served as",
+            holds=lambda claim: all(
+                adapter.name != claim.metadata.name for adapter in claim.spec.lora_adapters or []
             ),
             on_create=True,
         ),

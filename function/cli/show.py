@@ -62,11 +62,11 @@ def _tables(rendered: list[rendering.Rendered]) -> None:
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH
     out = console.Console(highlight=False, markup=False, width=wide)
     for item in rendered:
-        out.print(_heading(item), style="bold")
+        out.print(_heading(item), style="bold", soft_wrap=True)
         for found in (_objects(item), _conditions(item), _derived(item)):
             out.print(found)
         if item.observed:
-            out.print(_restarts(item))
+            out.print(_restarts(item), soft_wrap=True)
             out.print()
 
 

@@ -1,6 +1,7 @@
 """What can be read off an expression without running it: selectors, labels, guards."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -35,6 +36,7 @@ class Selector:
         return matcher.value if matcher and matcher.op == parser.MatchOp.Equal else None
 
 
+@functools.cache
 def parse(text: str) -> Any:
     """Returns the syntax tree.
 
@@ -176,6 +178,7 @@ def mismatches(node: Any, known: Callable[[str], Labels]) -> Iterator[str]:
             yield f"{sorted(left)} {binary.op} {sorted(right)}: {binary}"
 
 
+@functools.cache
 def in_every_version(name: str) -> Labels:
     """Returns the labels that a series has in every supported version."""
     return frozenset.intersection(

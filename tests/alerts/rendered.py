@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -106,8 +107,8 @@ def rules(planned_claim: plan.Plan) -> list[Manifest]:
 
 
 def manifest(planned_claim: plan.Plan) -> Manifest:
-    """Returns the VMRule or PrometheusRule, through YAML."""
-    result = yaml.safe_load(yaml.safe_dump(monitoring.rules(planned_claim)))
+    """Returns the VMRule or PrometheusRule, as it is sent."""
+    result = json.loads(json.dumps(monitoring.rules(planned_claim)))
     assert isinstance(result, dict)
     return result
 

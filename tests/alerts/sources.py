@@ -99,6 +99,7 @@ _GATEWAY = {
 }
 
 
+@functools.cache
 def others() -> Mapping[str, Series]:
     """Returns the series that the engine does not expose, by name."""
     found = {
@@ -118,6 +119,7 @@ def others() -> Mapping[str, Series]:
     return found
 
 
+@functools.cache
 def known(version: str) -> Mapping[str, Series]:
     """Returns every series that exists beside an engine of a version."""
     return {**others(), **engine(version)}

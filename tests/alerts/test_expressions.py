@@ -62,6 +62,16 @@ def test_kinds_are_used_as_what_they_are(planned: plans.Plan, version: str) -> N
 
 
 @every_claim
+def test_a_quantile_keeps_its_buckets(planned: plans.Plan) -> None:
+    """Summed over le, there is one bucket, and the quantile of one is nothing."""
+    for expression in rendered.expressions(planned):
+        for node in promql.walk(promql.parse(expression.text)):
+            if isinstance(node, parser.Call) and node.func.name == "histogram_quantile":
+                buckets = promql.labels(node.args[1], promql.in_every_version)
+                assert "le" in (buckets or ()), expression
+
+
+@every_claim
 def test_rates_look_back_over_several_scrapes(planned: plans.Plan) -> None:
     for expression in rendered.expressions(planned):
         for node in promql.walk(promql.parse(expression.text)):

@@ -274,6 +274,11 @@ _GATEWAY = (
         "adapters must have distinct names",
     ),
     Invalid(
+        "an adapter of the claim's name",
+        claim(loraAdapters=[_ADAPTER | {"name": claim()["metadata"]["name"]}]),
+        "an adapter cannot have the claim's name",
+    ),
+    Invalid(
         "nine adapters",
         claim(loraAdapters=[_ADAPTER | {"name": f"a{index}"} for index in range(9)]),
         "spec.loraAdapters",

@@ -1,4 +1,4 @@
-"""The benchmark measures what it says: a claim at rest, and objects as the API server gives them."""
+"""The benchmark measures what it says: a claim at rest, objects as the API server gives them."""
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 

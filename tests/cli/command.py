@@ -1,6 +1,7 @@
 """Runs the command line: in process, or as the console script that is installed."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from function.cli import main
 from tests import cluster
 
 SMALLEST = str(cluster.ROOT / "examples/claims/smallest.yaml")
+CODER = str(cluster.ROOT / "examples/claims/xplane-qwen-coder.yaml")
 CLAIMS = [str(cluster.ROOT / f"examples/claims/{name}.yaml") for name in cluster.EXAMPLES]
 REFERENCE = str(cluster.ROOT / "examples/reference/environmentconfig.yaml")
 PLAIN = str(cluster.ROOT / "examples/plain/environmentconfig.yaml")
@@ -32,16 +34,23 @@ def render(*arguments: str, given: str | None = None) -> testing.Result:
     return result
 
 
-def script(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+def script(
+    *arguments: str, given: str | None = None, hash_seed: str = "0"
+) -> subprocess.CompletedProcess[str]:
     """Runs the installed console script."""
     return subprocess.run(
-        [SCRIPT, *arguments], input=given, capture_output=True, text=True, check=False
+        [SCRIPT, *arguments],
+        input=given,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
 def documents(text: str) -> list[Any]:
     """Returns the documents of a YAML stream."""
-    return list(yaml.safe_load_all(text))
+    return list(yaml.load_all(text, Loader=yaml.CSafeLoader))
 
 
 def items(text: str) -> list[Any]:

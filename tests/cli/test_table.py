@@ -11,6 +11,12 @@ from tests.cli import command
 from tests.resources import scene
 
 
+@pytest.fixture(autouse=True)
+def _no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a CI log; pytest's own workers set a width."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def table(*arguments: str) -> str:
     result = command.render(*arguments, "--environment", command.REFERENCE, "-o", "table")
     assert result.exit_code == 0, result.stderr
@@ -44,7 +50,7 @@ def test_every_claim_has_its_tables() -> None:
 
 def test_a_log_is_wide_enough_for_a_name() -> None:
     """Eighty columns, as for a file, would fold names in the middle."""
-    text = table(str(cluster.ROOT / "examples/claims/xplane-qwen-coder.yaml"))
+    text = table(command.CODER)
     names = [word for line in lines(text) for word in line]
     assert "xplane-qwen-coder-canary-xplane-qwen-coder-sql-dpo" in names
     assert "gpu-memory-utilization" in names

@@ -168,6 +168,7 @@ def test_tensor_parallel_follows_the_gpu_count(count: int) -> None:
         ({"enabled": True}, None, "--enable-prefix-caching"),
         ({"enabled": False}, None, "--no-enable-prefix-caching"),
         (None, "pooling", None),
+        ({"enabled": True}, "pooling", "--enable-prefix-caching"),
         ({"enabled": False}, "pooling", "--no-enable-prefix-caching"),
     ],
 )

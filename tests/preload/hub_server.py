@@ -12,6 +12,7 @@ import http
 import http.server
 import json
 import re
+import sys
 import threading
 import time
 import urllib.parse
@@ -81,6 +82,11 @@ class Server(http.server.ThreadingHTTPServer):
         """Seconds between two pieces of 64 KiB."""
         self.on_bytes: Callable[[int], None] | None = None
         self._lock = threading.Lock()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that were killed are no errors here; anything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     def publish(
         self, repository: str, files: Mapping[str, bytes], revisions: tuple[str, ...] = ("main",)

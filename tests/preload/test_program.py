@@ -580,6 +580,21 @@ def test_a_manifest_is_replaced_whole_or_not_at_all(
     assert [each.name for each in tmp_path.iterdir()] == ["manifest.json"]
 
 
+def test_content_is_durable_before_the_manifest_says_so(
+    stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, synced = os.fsync, []
+
+    def fsync(handle: int) -> None:
+        synced.append(pathlib.Path(os.readlink(f"/proc/self/fd/{handle}")).name)
+        original(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert stage.run() == 0
+    published = next(index for index, name in enumerate(synced) if name.startswith("manifest.json"))
+    assert set(synced[:published]) >= conftest.WANTED
+
+
 # --- directories of 0.9.0 ---------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 
 from function.resources import deployment
 from tests import cluster, schemas
@@ -55,6 +56,23 @@ def test_one_container_with_the_images_entrypoint() -> None:
     assert found["image"] == "vllm/vllm-openai:v0.25.1"
     assert found["ports"] == [{"name": "http", "containerPort": 8000, "protocol": "TCP"}]
     assert found["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_nulls_in_what_the_author_passes_through_are_absent() -> None:
+    """Applied, a null would be a value."""
+    claimed = scene.of(
+        podTemplate={
+            "affinity": {"nodeAffinity": None, "podAffinity": {}},
+            "tolerations": [{"operator": "Exists", "value": None}],
+            "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "a", "b": None}}}],
+        },
+        networkPolicies={"ingress": [{"fromEntities": ["all"], "toPorts": None}]},
+        observability={"alertingRules": {"groups": [{"name": "a", "interval": None}]}},
+    )
+    world = scene.serving(claimed)
+    assert not world.fatal
+    for key, item in world.response.desired.resources.items():
+        assert schemas.nulls(json_format.MessageToDict(item.resource)) == [], key
 
 
 # --- replicas and strategy

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import json
 import pathlib
 from typing import Any
 
@@ -56,9 +57,9 @@ def scaled_object(
     subject = example(name)
     subject["spec"]["scaling"] = {"minReplicas": 1, "maxReplicas": 5, **scaling}
     subject["spec"]["suspend"] = suspend
-    # Through YAML, as KEDA gets it.
-    text = yaml.safe_dump(scaler.scaled_object(planned(subject, environment(site))))
-    result = yaml.safe_load(text)
+    # Through JSON, as KEDA gets it.
+    text = json.dumps(scaler.scaled_object(planned(subject, environment(site))))
+    result = json.loads(text)
     assert isinstance(result, dict)
     return result
 

@@ -91,11 +91,15 @@ class Server:
         self._clock = clock
         self._latest: list[promql.Sample] = []
         self._counters: collections.deque[tuple[float, promql.Sample]] = collections.deque()
+        # Results that stay true until the next scrape: those that look at no range.
+        self._results: dict[str, list[float]] = {}
+        self._ranged = False
         self.answers = True
 
     def scraped(self, gauges: Iterable[promql.Sample], counter: promql.Sample) -> None:
         """Takes a scrape; a series that it does not hold is stale at once."""
         self._latest = list(gauges)
+        self._results.clear()
         self._counters.append((self._clock.now, counter))
         while self._counters[0][0] < self._clock.now - 3600:
             self._counters.popleft()
@@ -104,7 +108,13 @@ class Server:
         """Returns the values of the result."""
         if not self.answers:
             raise autoscaler.QueryError("connection refused")
-        return promql.evaluate(text, self)
+        if text in self._results:
+            return self._results[text]
+        self._ranged = False
+        result = promql.evaluate(text, self)
+        if not self._ranged:
+            self._results[text] = result
+        return result
 
     def instant(self) -> list[promql.Sample]:
         """Returns the newest value of every series that is not stale."""
@@ -112,6 +122,7 @@ class Server:
 
     def increase(self, seconds: float) -> list[promql.Sample]:
         """Returns by how much every counter grew over the last seconds."""
+        self._ranged = True
         inside = [s for at, s in self._counters if at > self._clock.now - seconds]
         if len(inside) < 2:
             return []

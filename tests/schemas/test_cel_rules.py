@@ -53,6 +53,13 @@ _STRING = {"type": "string"}
             "2026-02-01T00:00:00Z",
             "2025-02-01T00:00:00Z",
         ),
+        (
+            {"type": "string", "format": "date"},
+            "self > timestamp('2026-01-01T00:00:00Z')",
+            "2026-01-02",
+            "2025-01-02",
+        ),
+        ({"type": "array", "items": {"type": "number"}}, "self[0] < 1.5", [1], [2]),
         ({"type": "array", "items": _INTEGER}, "self.isSorted()", [1, 2], [2, 1]),
         ({"type": "array", "items": _INTEGER}, "self.exists_one(x, x == 1)", [1], [1, 1]),
         (
@@ -179,6 +186,11 @@ def test_what_the_evaluator_lacks_stops_the_reading(rule: str) -> None:
         _problems(_with_rule({"type": "object"}, rule), {})
 
 
+def test_a_message_that_the_evaluator_lacks_stops_the_reading() -> None:
+    with pytest.raises(cel_rules.UnsupportedRuleError):
+        _problems(_with_rule(_INTEGER, "true", messageExpression="url(self)"), 1)
+
+
 def test_an_unknown_name_is_a_defect_of_the_rule() -> None:
     with pytest.raises(cel_rules.UnsupportedRuleError, match="Undefined variable"):
         _problems(_with_rule(_INTEGER, "spec == 1"), 1)
@@ -216,6 +228,55 @@ def test_only_keyed_lists_have_old_items() -> None:
     new = [{"name": "b", "n": 4}, {"name": "a", "n": 1}]
     assert _problems(atomic, new, old=old) == []
     assert _problems(keyed, new, old=old) == ["spec[0]: broken"]
+
+
+def test_rules_under_all_of_run() -> None:
+    schema = {**_INTEGER, "allOf": [_with_rule({}, "self != 3")]}
+    assert _problems(schema, 2) == []
+    assert _problems(schema, 3) == ["spec: broken"]
+
+
+def test_a_rule_on_null_does_not_run() -> None:
+    nullable = _with_rule({"type": "string", "nullable": True}, "self == 'x'")
+    schema = {"type": "object", "properties": {"a": nullable}}
+    assert _problems(schema, {"a": None}) == []
+    assert _problems(schema, {"a": "y"}) == ["spec.a: broken"]
+
+
+def test_keyed_lists_may_be_reordered_and_lists_may_not() -> None:
+    item = {"type": "object", "properties": {"name": _STRING, "n": _INTEGER}}
+    atomic = {"type": "array", "items": item}
+    keyed = {**atomic, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+    old = [{"name": "a", "n": 1}, {"name": "b", "n": 2}]
+    new = [old[1], old[0]]
+    assert _problems(_with_rule(keyed, "false"), new, old=old) == []
+    assert _problems(_with_rule(atomic, "false"), new, old=old) == ["spec: broken"]
+    other = [old[0], {"name": "c"}]
+    assert _problems(_with_rule(keyed, "false"), other, old=old) == ["spec: broken"]
+
+
+def test_an_undeclared_field_makes_every_update_a_change() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": _INTEGER},
+        "x-kubernetes-preserve-unknown-fields": True,
+    }
+    value = {"a": 1, "more": 2}
+    assert _problems(_with_rule(schema, "false"), {"a": 1}, old={"a": 1}) == []
+    assert _problems(_with_rule(schema, "false"), value, old=value) == ["spec: broken"]
+
+
+def test_duplicates_are_let_be_where_there_were_some() -> None:
+    schema = {"type": "array", "x-kubernetes-list-type": "set", "items": _INTEGER}
+    assert len(_problems(schema, [1, 1])) == 1
+    assert len(_problems(schema, [1, 1], old=[1])) == 1
+    assert _problems(schema, [1, 1, 1], old=[1, 1]) == []
+
+
+def test_a_stored_text_that_is_malformed_stays_text() -> None:
+    when = _with_rule({"type": "string", "format": "date-time"}, "self == oldSelf")
+    schema = {"type": "object", "properties": {"when": when, "n": _INTEGER}}
+    assert _problems(schema, {"when": "x", "n": 1}, old={"when": "x"}) == []
 
 
 def test_what_an_update_leaves_alone_is_not_held_against_it() -> None:

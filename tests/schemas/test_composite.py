@@ -99,3 +99,19 @@ def test_a_version_that_is_not_served_is_refused() -> None:
 def test_legacy_scope_is_refused() -> None:
     with pytest.raises(ValueError, match="LegacyCluster"):
         schemas.Schema.from_crd(_definition(_author({}), scope="LegacyCluster"), "v1")
+
+
+def test_the_default_update_policy_is_filled_in() -> None:
+    definition = _definition(_author({}), defaultCompositionUpdatePolicy="Never")
+    # The value is one that the field refuses, so that the default shows.
+    assert "is 'Never'" in _problems(definition, {"crossplane": {}})[0]
+    assert _problems(_definition(_author({})), {"crossplane": {}}) == []
+
+
+def test_only_cluster_scoped_resources_refer_across_namespaces() -> None:
+    reference = {"apiVersion": "v1", "kind": "A", "name": "a", "namespace": "b"}
+    spec = {"crossplane": {"resourceRefs": [reference]}}
+    assert _problems(_definition(_author({}), scope="Cluster"), spec) == []
+    assert _problems(_definition(_author({}), scope="Namespaced"), spec) == [
+        "spec.crossplane.resourceRefs[0].namespace: unknown field"
+    ]

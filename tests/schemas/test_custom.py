@@ -5,6 +5,8 @@ import pytest
 from tests import crds, schemas
 from tests.schemas import custom, samples
 
+_OWNER = {"apiVersion": "v1", "kind": "A", "name": "a", "uid": "u"}
+
 MUTATIONS = [
     ("ScaledObject", "spec.pausedReplicas", 1, "spec.pausedReplicas: unknown field"),
     ("ScaledObject", "spec.triggers.0.metadata.threshold", 5, "must be string, is integer"),
@@ -84,12 +86,18 @@ def test_refuses_an_object_without_kind() -> None:
         ("annotations", {"a": 1}, "must be string, is integer"),
         ("annotations", {"a": "x" * 262144}, "at most 262144 are allowed"),
         ("ownerReferences", [{"apiVersion": "v1", "kind": "A", "name": "a", "uid": ""}], "empty"),
+        ("ownerReferences", [_OWNER, _OWNER], "duplicate in a list of type map"),
         ("unknown", 1, "metadata.unknown: unknown field"),
     ],
 )
 def test_refuses_bad_metadata(key: str, value: object, message: str) -> None:
     problems = schemas.validate(samples.put(samples.minimal("VMRule"), f"metadata.{key}", value))
     assert any(message in problem for problem in problems), problems
+
+
+def test_refuses_metadata_that_is_no_object() -> None:
+    problems = schemas.validate({**samples.minimal("VMRule"), "metadata": "m"})
+    assert "metadata: must be an object" in problems
 
 
 def test_files_name_the_kinds_and_are_in_the_lock() -> None:

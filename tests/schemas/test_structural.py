@@ -30,6 +30,7 @@ def _admit(schema: Schema, value: object) -> typing.Any:
         ({"type": "number"}, 1, "1", "must be number, is string"),
         ({"type": "boolean"}, False, 0, "must be boolean, is integer"),
         ({"type": "string"}, "", 1, "must be string, is integer"),
+        ({"type": "array", "items": {"type": "string"}}, [], [None], "must be string, is null"),
         ({"type": "array", "items": {"type": "string"}}, ["a"], [None], "v[0]: must be string"),
         ({"type": "string", "enum": ["a"]}, "a", "b", "must be one of ['a'], is 'b'"),
         ({"type": "integer", "enum": [1]}, 1, 2, "must be one of [1], is 2"),
@@ -61,7 +62,12 @@ def test_values(schema: Schema, good: object, bad: object, message: str) -> None
     ("name", "good", "bad"),
     [
         ("date-time", "2026-01-02T03:04:05.6+01:00", "2026-01-02 03:04:05"),
+        ("date-time", "2026-01-02T03:04:05Z", "2026-01-02T03:04Z"),
+        ("date-time", "2026-01-02t23:59:59z", "2026-01-02T24:00:00Z"),
+        ("date-time", "2026-01-02T00:00:00-01:00", "2026-01-02T00:60:00Z"),
+        ("date-time", "2026-01-02T00:00:59Z", "2026-01-02T00:00:60Z"),
         ("date", "2026-01-02", "2026-1-2"),
+        ("date", "2024-02-29", "2026-02-29"),
         ("byte", "aGk=", "aGk"),
         ("byte", "aGkh", ""),
         ("cidr", "10.0.0.1/8", "10.0.0.0"),
@@ -70,9 +76,14 @@ def test_values(schema: Schema, good: object, bad: object, message: str) -> None
         ("ipv4", "10.0.0.1", "::1"),
         ("ipv6", "::1", "10.0.0.1"),
         ("uuid", "C9D1A8A2-6E4B-4C1B-9B8A-1F6E5D4C3B2A", "C9D1"),
+        ("date", "2026-01-02", "20260102"),
+        ("ipv6", "::1", "fe80::1%eth0"),
         ("uri", "https://example.com", "example"),
+        ("uri", "/rooted", "https://example.com/\n"),
         ("k8s-short-name", "a-b", "a.b"),
+        ("k8s-short-name", "a" * 63, "a" * 64),
         ("k8s-long-name", "a.b", "a..b"),
+        ("k8s-long-name", "a" * 253, "a" * 254),
     ],
 )
 def test_formats(name: str, good: str, bad: str) -> None:
@@ -149,6 +160,27 @@ def test_nulls_are_dropped_or_defaulted_unless_nullable() -> None:
     assert _problems(schema, value) == []
 
 
+def test_nulls_in_maps_and_lists() -> None:
+    text = {"type": "string"}
+    filled = {"type": "string", "default": "x"}
+    assert _admit({"type": "object", "additionalProperties": text}, {"a": None}) == {}
+    assert _admit({"type": "object", "additionalProperties": filled}, {"a": None}) == {"a": "x"}
+    assert _admit({"type": "array", "items": filled}, [None, "y"]) == ["x", "y"]
+    nullable = {**filled, "nullable": True}
+    assert _admit({"type": "array", "items": nullable}, [None]) == [None]
+
+
+def test_the_branch_that_comes_closest_says_what_is_missing() -> None:
+    one = {"required": ["a"]}
+    two = {"required": ["b", "c"]}
+    value = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    for keyword, first in (
+        ("anyOf", "v: must fit one schema of anyOf"),
+        ("oneOf", "v: must fit exactly one schema of oneOf, fits 0"),
+    ):
+        assert _problems({**value, keyword: [two, one]}, {}) == [first, "v.a: required"]
+
+
 def test_integral_floats_become_integers_where_no_double_is_wanted() -> None:
     admitted = _admit({"type": "array", "items": {"type": "integer"}}, [2.0])
     assert [type(item) for item in admitted] == [int]
@@ -181,14 +213,19 @@ def test_required_fields_of_a_map_entry_have_a_path() -> None:
     assert _problems(schema, {"x": {}}) == ["v[x].a: required"]
 
 
+_BINARY = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+_DECIMAL = ("n", "u", "m", "", "k", "M", "G", "T", "P", "E")
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
         ("1", 1),
         ("1.5Gi", 1.5 * 2**30),
-        ("100m", 0.1),
+        *((f"1{suffix}", 1024**power) for power, suffix in enumerate(_BINARY, 1)),
+        *((f"1{suffix}", 1000**power) for power, suffix in enumerate(_DECIMAL, -3)),
         ("1e3", 1000),
-        ("2E", 2e18),
+        ("1E-1", 0.1),
         (".5", 0.5),
         ("5.", 5),
         ("-1k", -1000),

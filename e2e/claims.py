@@ -1,0 +1,204 @@
+"""Claims in a namespace of their own: what they need there, and what became of them."""
+
+from __future__ import annotations
+
+import copy
+import typing
+from collections.abc import Callable
+
+from e2e import shipped
+from e2e.controlplane import api, plane, polling
+
+REQUESTED = "crossplane.io/reconcile-requested-at"
+# Names in the settings of the examples.
+_VOLUMES = ("llm-models", "model-weights")
+_PRELOAD_ACCOUNT = "xplane-llm-models-preload"
+
+
+class Tenant:
+    """A developer's namespace, with what the installation guide asks for in it.
+
+    Attributes:
+        namespace: Its name.
+    """
+
+    def __init__(self, control_plane: plane.ControlPlane, namespace: str) -> None:
+        """Use an existing namespace."""
+        self.namespace = namespace
+        self.plane = control_plane
+
+    def prepare(self) -> None:
+        """Make the shared volume, bound to its claim, the hub token and the preload's account."""
+        admin = self.plane.admin
+        for name in _VOLUMES:
+            admin.create(self._volume(name))
+            self.plane.developer.apply(self._volume_claim(name))
+        for name in _VOLUMES:
+            admin.wait(
+                api.Ref("v1", "PersistentVolumeClaim", name, self.namespace),
+                lambda item: bool(item["status"].get("phase") == "Bound"),
+                what="bound",
+            )
+        self.plane.developer.apply(
+            self._object("Secret", "hf-token") | {"stringData": {"HF_TOKEN": "x"}}
+        )
+        self.plane.developer.apply(self._object("ServiceAccount", _PRELOAD_ACCOUNT))
+
+    def _object(self, kind: str, name: str) -> api.Object:
+        metadata = {"name": name, "namespace": self.namespace}
+        return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
+
+    def _volume(self, name: str) -> api.Object:
+        return {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": f"{self.namespace}-{name}"},
+            "spec": {
+                "capacity": {"storage": "100Gi"},
+                "accessModes": ["ReadWriteMany"],
+                "csi": {"driver": "shared.example.org", "volumeHandle": self.namespace},
+                "claimRef": {"name": name, "namespace": self.namespace},
+            },
+        }
+
+    def _volume_claim(self, name: str) -> api.Object:
+        return self._object("PersistentVolumeClaim", name) | {
+            "spec": {
+                "accessModes": ["ReadWriteMany"],
+                "storageClassName": "",
+                "volumeName": f"{self.namespace}-{name}",
+                "resources": {"requests": {"storage": "100Gi"}},
+            }
+        }
+
+    def clean(self) -> None:
+        """Delete every claim and wait until they are gone; delete the volumes."""
+        for item in self.claims():
+            self.plane.admin.delete(api.Ref.of(item))
+        polling.until(
+            lambda: not self.claims(),
+            what=f"the end of the claims in {self.namespace}",
+            timeout=60,
+            ignore=(api.ApiError, *api.UNREACHABLE),
+        )
+        for name in _VOLUMES:
+            ref = api.Ref("v1", "PersistentVolume", f"{self.namespace}-{name}")
+            self.plane.admin.delete(ref)
+
+    def claims(self) -> list[api.Object]:
+        """The claims as they are."""
+        return self.plane.admin.objects(shipped.API_VERSION, shipped.KIND, namespace=self.namespace)
+
+    def claim(self, manifest: api.Object) -> Claim:
+        """A claim of this namespace, not yet applied."""
+        moved = copy.deepcopy(manifest)
+        moved["metadata"]["namespace"] = self.namespace
+        return Claim(self, moved)
+
+    def example(self, name: str) -> Claim:
+        """One of the example claims, not yet applied."""
+        return self.claim(shipped.one(shipped.ROOT / "examples" / "claims" / f"{name}.yaml"))
+
+
+class Claim:
+    """One claim, written by the developer.
+
+    Attributes:
+        manifest: What the developer's file says.
+        ref: Where it is.
+    """
+
+    def __init__(self, tenant: Tenant, manifest: api.Object) -> None:
+        """Keep the manifest; ``apply`` applies it."""
+        self.manifest = manifest
+        self.ref = api.Ref.of(manifest)
+        self.plane = tenant.plane
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.ref.name
+
+    def apply(self, **spec: typing.Any) -> Claim:
+        """Apply the manifest as the developer, with some fields of its spec replaced.
+
+        Raises:
+            api.ApiError: Admission refused it.
+        """
+        self.manifest["spec"] |= spec
+        self.plane.developer.apply(self.manifest)
+        return self
+
+    def delete(self) -> None:
+        """Delete it as the developer."""
+        self.plane.developer.delete(self.ref)
+
+    def read(self) -> api.Object:
+        """It as it is in the cluster."""
+        return self.plane.developer.get(self.ref)
+
+    def wait(
+        self, condition: Callable[[api.Object], bool], *, what: str, timeout: float = 90
+    ) -> api.Object:
+        """Wait for something to be true of it."""
+        return self.plane.developer.wait(self.ref, condition, what=what, timeout=timeout)
+
+    def wait_phase(self, phase: str, *, timeout: float = 90) -> api.Object:
+        """Wait for a phase."""
+        return self.wait(
+            lambda item: bool((item.get("status") or {}).get("phase") == phase),
+            what=f"in phase {phase}",
+            timeout=timeout,
+        )
+
+    def wait_condition(self, kind: str, status: str, reason: str = "") -> api.Object:
+        """Wait for a condition to have a status and, when given, a reason."""
+
+        def fulfilled(item: api.Object) -> bool:
+            found = conditions(item).get(kind)
+            return found is not None and found[0] == status and reason in ("", found[1])
+
+        return self.wait(fulfilled, what=f"with {kind}={status} {reason}")
+
+    def wait_ready(self, *, timeout: float = 120) -> api.Object:
+        """Wait until it serves, everything composed is ready, and it is what the claim asks."""
+
+        def fulfilled(item: api.Object) -> bool:
+            states = {kind: found[0] for kind, found in conditions(item).items()}
+            return {"True"} == {states.get(kind) for kind in ("Ready", "Synced", "Current")}
+
+        return self.wait(fulfilled, what="ready, synced and current", timeout=timeout)
+
+    def reconcile(self, mark: str) -> None:
+        """Make core reconcile it now, as an administrator can."""
+        body = {"metadata": {"annotations": {REQUESTED: mark}}}
+        self._plane.admin.patch(self.ref, body)
+
+    def composed(self) -> dict[str, api.Object]:
+        """The composed objects by key, as they are in the cluster."""
+        admin = self._plane.admin
+        refs = self.read()["spec"].get("crossplane", {}).get("resourceRefs", [])
+        found = [
+            admin.find(api.Ref(ref["apiVersion"], ref["kind"], ref["name"], self.ref.namespace))
+            for ref in refs
+        ]
+        return {
+            item["metadata"]["annotations"][shipped.KEY]: item for item in found if item is not None
+        }
+
+    def kinds(self) -> set[str]:
+        """The kinds of the composed objects."""
+        return {item["kind"] for item in self.composed().values()}
+
+    def one(self, kind: str) -> api.Object:
+        """The only composed object of a kind."""
+        (item,) = [item for item in self.composed().values() if item["kind"] == kind]
+        return item
+
+
+def conditions(item: api.Object) -> dict[str, tuple[str, str, str]]:
+    """Status, reason and message of each condition by type."""
+    return {
+        entry["type"]: (entry["status"], entry["reason"], entry.get("message", ""))
+        for entry in (item.get("status") or {}).get("conditions") or []
+    }

@@ -1,0 +1,109 @@
+"""A stand-in for the operators that cannot run here.
+
+Cilium, the VictoriaMetrics operator, Envoy Gateway and Envoy AI Gateway, the Gateway API
+implementation and External Secrets need a kernel, a data plane or an outside service; KEDA runs in
+tests of its own. `Operators` does no more than write the status with which each of them says that
+it took an object. Everything else in these tests is the real program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import threading
+import typing
+from collections.abc import Callable, Mapping
+
+from e2e.controlplane import api
+
+Status: typing.TypeAlias = Callable[[api.Object], api.Object]
+_CONTROLLER = "example.org/stand-in"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _condition(kind: str) -> api.Object:
+    return {
+        "type": kind,
+        "status": "True",
+        "reason": kind,
+        "message": "",
+        "lastTransitionTime": _now(),
+    }
+
+
+def _conditions(*kinds: str) -> Status:
+    return lambda item: {"conditions": [_condition(kind) for kind in kinds]}
+
+
+def _operational(item: api.Object) -> api.Object:
+    return {"updateStatus": "operational", "observedGeneration": item["metadata"]["generation"]}
+
+
+def _route(item: api.Object) -> api.Object:
+    """What a Gateway controller says of an HTTPRoute, once for each parent."""
+    kinds = [_condition("Accepted"), _condition("ResolvedRefs")]
+    parents = [
+        {"parentRef": parent, "controllerName": _CONTROLLER, "conditions": kinds}
+        for parent in item["spec"]["parentRefs"]
+    ]
+    return {"parents": parents}
+
+
+def _traffic_policy(item: api.Object) -> api.Object:
+    """What Envoy Gateway says of a BackendTrafficPolicy."""
+    ancestor = {
+        "ancestorRef": {"name": item["metadata"]["name"]},
+        "controllerName": _CONTROLLER,
+        "conditions": [_condition("Accepted")],
+    }
+    return {"ancestors": [ancestor]}
+
+
+STATUSES: Mapping[tuple[str, str], Status] = {
+    ("aigateway.envoyproxy.io/v1beta1", "AIGatewayRoute"): _conditions("Accepted"),
+    ("aigateway.envoyproxy.io/v1beta1", "AIServiceBackend"): _conditions("Accepted"),
+    ("cilium.io/v2", "CiliumNetworkPolicy"): _conditions("Valid"),
+    ("external-secrets.io/v1", "ExternalSecret"): _conditions("Ready"),
+    ("gateway.envoyproxy.io/v1alpha1", "Backend"): _conditions("Accepted"),
+    ("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy"): _traffic_policy,
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"): _route,
+    ("keda.sh/v1alpha1", "ScaledObject"): _conditions("Ready"),
+    ("operator.victoriametrics.com/v1beta1", "VMRule"): _operational,
+    ("operator.victoriametrics.com/v1beta1", "VMServiceScrape"): _operational,
+}
+
+
+class Operators:
+    """Gives every object of these kinds, in every namespace, its operator's good status, once.
+
+    An object whose status is there is left alone, so that nothing is written at steady state.
+    """
+
+    def __init__(self, client: api.Client, interval: float = 1.0) -> None:
+        """Use a client's rights; look every ``interval`` seconds."""
+        self._client = client
+        self._interval = interval
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="operators", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._end.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._end.wait(self._interval):
+            for (api_version, kind), status in STATUSES.items():
+                # The server may be down, the kind absent, the object gone: the next round tells.
+                with contextlib.suppress(api.ApiError, *api.UNREACHABLE):
+                    for item in self._client.objects(api_version, kind):
+                        if not item.get("status"):
+                            body = {"status": status(item)}
+                            self._client.patch(api.Ref.of(item), body, subresource="status")

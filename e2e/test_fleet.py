@@ -1,0 +1,130 @@
+"""Every example claim at once, on both platforms of the examples: born, serving, quiet, gone."""
+
+from __future__ import annotations
+
+import collections
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from e2e import claims, installation, shipped
+from e2e.controlplane import api, crossplane, plane
+from tests import cluster
+
+# The node that the settings choose, by what its name begins with.
+_MACHINES = {"reference": "l4-", "plain": "l40s-"}
+_ROUNDS = 5
+# Fields of a claim's status that say when, not what.
+_TIMES = ("conditions", "observedGeneration")
+
+
+class Fleet:
+    """The example claims of one platform, all serving."""
+
+    def __init__(self, profile: str, tenant: claims.Tenant) -> None:
+        """Take the claims of the examples."""
+        self.profile = profile
+        self.tenant = tenant
+        self.claims = [tenant.claim(shipped.one(path)) for path in shipped.CLAIMS]
+
+
+@pytest.fixture(scope="module", params=shipped.PROFILES)
+def fleet(
+    request: pytest.FixtureRequest,
+    control_plane: plane.ControlPlane,
+    installed: installation.Installation,
+) -> Iterator[Fleet]:
+    """The example claims on one of the platforms, as soon as they serve."""
+    profile: str = request.param
+    installed.configure(shipped.one(shipped.environment(profile)))
+    tenant = claims.Tenant(control_plane, control_plane.namespace(f"fleet-{profile}"))
+    tenant.prepare()
+    made = Fleet(profile, tenant)
+    for claim in made.claims:
+        claim.apply()
+    for claim in made.claims:
+        claim.wait_ready()
+    yield made
+    tenant.clean()
+
+
+def test_every_claim_serves(fleet: Fleet) -> None:
+    """Phase, conditions and the rest of the status are those that the simulation foretells."""
+    for claim in fleet.claims:
+        seen = claim.read()
+        status = seen["status"]
+        assert status["phase"] == "Serving"
+        assert status["observedGeneration"] == seen["metadata"]["generation"]
+        assert {found[0] for found in claims.conditions(seen).values()} == {"True"}
+        world = cluster.Cluster(claim.manifest, shipped.one(shipped.environment(fleet.profile)))
+        world.converge()
+        expected = {k: v for k, v in world.claim["status"].items() if k not in _TIMES}
+        assert {k: v for k, v in status.items() if k not in _TIMES} == expected
+        assert set(claim.composed()) == set(world.objects), claim.name
+
+
+def test_objects_are_owned(fleet: Fleet) -> None:
+    """By the claim, as its controller, so that they go with it."""
+    for claim in fleet.claims:
+        uid = claim.read()["metadata"]["uid"]
+        for key, item in claim.composed().items():
+            (owner,) = item["metadata"]["ownerReferences"]
+            assert (owner["uid"], owner["controller"]) == (uid, True), key
+            assert item["metadata"]["labels"]["crossplane.io/composite"] == claim.name
+
+
+def test_engines_run_where_the_settings_say(fleet: Fleet) -> None:
+    """One ready pod for each claim, on a node of the class, with one GPU."""
+    admin = fleet.tenant.plane.admin
+    for claim in fleet.claims:
+        labels = {
+            "app.kubernetes.io/instance": claim.name,
+            "app.kubernetes.io/component": "inference",
+        }
+        pods = admin.objects("v1", "Pod", namespace=fleet.tenant.namespace, labels=labels)
+        (pod,) = [pod for pod in pods if pod["status"]["phase"] == "Running"]
+        assert pod["spec"]["nodeName"].startswith(_MACHINES[fleet.profile])
+        assert api.status_of(pod, "Ready") == "True"
+        limits = pod["spec"]["containers"][0]["resources"]["limits"]
+        assert limits["nvidia.com/gpu"] == "1"
+
+
+def test_nothing_is_written_at_steady_state(
+    fleet: Fleet, installed: installation.Installation
+) -> None:
+    """Reconciles that are forced change no composed object and no claim."""
+    log = fleet.tenant.plane.api.audit
+    before = installed.function.calls()
+    start = log.mark()
+    for number in range(_ROUNDS):
+        for claim in fleet.claims:
+            claim.reconcile(f"{number}")
+        time.sleep(2)
+    calls = installed.function.calls() - before
+    assert calls >= _ROUNDS * len(fleet.claims), "they were reconciled"
+    writes = [write for write in log.writes(start) if write.user == crossplane.USER]
+    by_verb = collections.Counter(write.verb for write in writes)
+    assert by_verb["patch"] > calls, "core applies each object on each reconcile"
+    changes = [write for write in writes if write.changed]
+    assert changes == []
+
+
+def test_a_deleted_claim_leaves_nothing(fleet: Fleet) -> None:
+    """Objects, pods and Jobs go; those of the other claims stay."""
+    claim, *others = fleet.claims
+    gone = [api.Ref.of(item) for item in claim.composed().values()]
+    kept = {other.name: set(other.composed()) for other in others}
+    admin = fleet.tenant.plane.admin
+    claim.delete()
+    admin.wait_gone(claim.ref)
+    for ref in gone:
+        admin.wait_gone(ref)
+    labels = {"app.kubernetes.io/instance": claim.name}
+    for api_version, kind in (("v1", "Pod"), ("batch/v1", "Job"), ("apps/v1", "ReplicaSet")):
+        for item in admin.objects(
+            api_version, kind, namespace=fleet.tenant.namespace, labels=labels
+        ):
+            admin.wait_gone(api.Ref.of(item))
+    assert {other.name: set(other.composed()) for other in others} == kept
+    fleet.claims.remove(claim)

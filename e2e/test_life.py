@@ -1,0 +1,382 @@
+"""The life of one claim: birth, change, mishaps, end; on the reference platform."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from e2e import claims, installation, shipped
+from e2e.controlplane import api, crossplane, plane
+from tests import crds
+
+NAME = "xplane-qwen-coder"
+_CILIUM = "ciliumnetworkpolicies.cilium.io"
+# How long a wrong step would have had to show, in seconds.
+_PATIENCE = 5
+
+
+def _pods(tenant: claims.Tenant, component: str = "inference") -> list[api.Object]:
+    labels = {"app.kubernetes.io/component": component}
+    return tenant.plane.admin.objects("v1", "Pod", namespace=tenant.namespace, labels=labels)
+
+
+def _serving_pods(tenant: claims.Tenant) -> set[str]:
+    """The UIDs of the engine's pods that are not on their way out."""
+    return {
+        pod["metadata"]["uid"]
+        for pod in _pods(tenant)
+        if "deletionTimestamp" not in pod["metadata"]
+    }
+
+
+def _uids(claim: claims.Claim) -> dict[str, str]:
+    return {key: item["metadata"]["uid"] for key, item in claim.composed().items()}
+
+
+@pytest.fixture
+def serving(tenant: claims.Tenant) -> claims.Claim:
+    """The coder with its adapters, serving."""
+    claim = tenant.example(NAME).apply()
+    claim.wait_ready()
+    return claim
+
+
+@pytest.fixture
+def no_machines(
+    control_plane: plane.ControlPlane, installed: installation.Installation
+) -> Iterator[None]:
+    """There is no GPU to be had until the test uncordons the nodes."""
+    del installed
+    control_plane.kubelet.cordon(*installation.L4_NODES)
+    yield
+    control_plane.kubelet.cordon(*installation.L4_NODES, cordoned=False)
+
+
+# --- birth
+
+
+def test_a_claim_is_born_in_order(tenant: claims.Tenant, no_machines: None) -> None:
+    """Weights, then the GPU, then the route; each stage says what it waits for."""
+    del no_machines
+    kubelet = tenant.plane.kubelet
+    kubelet.hold(tenant.namespace)
+    claim = tenant.example(NAME).apply()
+
+    downloading = claim.wait_phase("Downloading")
+    assert claims.conditions(downloading)["WeightsReady"][:2] == ("False", "Downloading")
+    assert api.status_of(downloading, "Ready") == "False"
+    assert api.status_of(downloading, "Synced") == "True"
+    time.sleep(_PATIENCE)
+    assert not {"Deployment", "ScaledObject", "AIGatewayRoute"} & claim.kinds()
+    (pod,) = _pods(tenant, "preload")
+    assert pod["spec"]["nodeName"], "the Job needs no GPU"
+
+    kubelet.release(tenant.namespace)
+    starting = claim.wait_phase("Starting")
+    found = claims.conditions(starting)
+    assert found["WeightsReady"][:2] == ("True", "Verified")
+    assert found["EngineReady"][0] == "False"
+    assert found["RouteReady"][:2] == ("False", "Withheld")
+    tenant.plane.admin.wait(
+        api.Ref("apps/v1", "Deployment", NAME, tenant.namespace),
+        lambda item: bool(item.get("status", {}).get("replicas")),
+        what="with a pod",
+    )
+    (pod,) = _pods(tenant)
+    unscheduled = tenant.plane.admin.wait_condition(api.Ref.of(pod), "PodScheduled", "False")
+    assert "unschedulable" in str(unscheduled["status"]["conditions"])
+    assert "AIGatewayRoute" not in claim.kinds()
+
+    kubelet.cordon(*installation.L4_NODES, cordoned=False)
+    ready = claim.wait_ready()
+    assert ready["status"]["phase"] == "Serving"
+    assert ready["status"]["modelEndpoint"] == "https://llm.priv.cloud.ogenki.io/v1"
+    assert ready["status"]["waitingFor"] == ""
+    assert [model["name"] for model in ready["status"]["servedModels"]] == [
+        NAME,
+        "xplane-qwen-coder-sql-dpo",
+        "xplane-qwen-coder-securecode",
+    ]
+    assert "AIGatewayRoute" in claim.kinds()
+    claim.wait(lambda _: "Job" not in claim.kinds(), what="without its Job")
+
+
+def test_a_failed_download_says_why(tenant: claims.Tenant) -> None:
+    """The exit code of the preload reaches the claim, and a new generation tries again."""
+    tenant.plane.kubelet.fail_jobs(tenant.namespace, 11)
+    claim = tenant.example("xplane-qwen3-8b").apply()
+    failed = claim.wait_condition("WeightsReady", "False", "NotFound")
+    assert failed["status"]["phase"] == "Failed"
+    assert "preload.generation" in claims.conditions(failed)["WeightsReady"][2]
+    tenant.plane.kubelet.heal_jobs(tenant.namespace)
+    model = copy.deepcopy(claim.manifest["spec"]["model"])
+    model["preload"]["generation"] = 1
+    claim.apply(model=model)
+    claim.wait_ready()
+
+
+# --- change
+
+
+def test_tuning_restarts_nothing(serving: claims.Claim, tenant: claims.Tenant) -> None:
+    """Scaling limits, alerts and canary weights reach their objects, and no pod."""
+    pods, uids = _serving_pods(tenant), _uids(serving)
+    spec = serving.manifest["spec"]
+    gateway = copy.deepcopy(spec["gateway"])
+    gateway["canaries"][0]["weightPercent"] = 25
+    serving.apply(
+        scaling=spec["scaling"] | {"maxReplicas": 3},
+        gateway=gateway,
+        observability={"metrics": {"interval": "60s"}, "alerts": {"enabled": False}},
+    )
+    serving.wait(
+        lambda _: serving.one("ScaledObject")["spec"]["maxReplicaCount"] == 3,
+        what="scaled up to 3",
+    )
+    serving.wait(
+        lambda _: 25 in _weights(serving.one("AIGatewayRoute")), what="with the new canary weight"
+    )
+    serving.wait(
+        lambda _: serving.one("VMServiceScrape")["spec"]["endpoints"][0]["interval"] == "60s",
+        what="scraped every minute",
+    )
+    serving.wait_ready()
+    assert _serving_pods(tenant) == pods
+    assert _uids(serving) == uids
+
+
+def _weights(route: api.Object) -> list[int]:
+    return [
+        backend.get("weight", 0)
+        for rule in route["spec"]["rules"]
+        for backend in rule["backendRefs"]
+    ]
+
+
+def test_a_new_revision_restarts_after_its_download(
+    serving: claims.Claim, tenant: claims.Tenant
+) -> None:
+    """The old one serves until the new weights are verified; only then the pod is replaced."""
+    pods = _serving_pods(tenant)
+    kubelet = tenant.plane.kubelet
+    kubelet.hold(tenant.namespace)
+    model = serving.manifest["spec"]["model"] | {"revision": "0" * 40}
+    serving.apply(model=model)
+    held = serving.wait_condition("Current", "False", "WeightsPending")
+    assert held["status"]["serving"]["revision"] != "0" * 40
+    time.sleep(_PATIENCE)
+    assert _serving_pods(tenant) == pods
+    assert api.status_of(serving.read(), "Ready") == "True", "what serves, serves"
+    kubelet.release(tenant.namespace)
+    serving.wait(
+        lambda _: not _serving_pods(tenant) & pods, what="with another pod", timeout=60
+    )
+    # The new pod may have met the end of the hold.
+    serving.wait_ready()
+    assert serving.read()["status"]["serving"]["revision"] == "0" * 40
+
+
+def test_a_removed_adapter_leaves_nothing(serving: claims.Claim) -> None:
+    """Its backend goes, after the route has forgotten it."""
+    assert any("canary" in key for key in serving.composed())
+    adapters = [
+        adapter
+        for adapter in serving.manifest["spec"]["loraAdapters"]
+        if adapter["name"] != "xplane-qwen-coder-sql-dpo"
+    ]
+    serving.apply(loraAdapters=adapters, gateway={"enabled": True})
+    serving.wait(
+        lambda _: not any("canary" in key for key in serving.composed()),
+        what="without the canary",
+    )
+    ready = serving.wait_ready()
+    assert "xplane-qwen-coder-sql-dpo" not in ready["status"]["servedModelsSummary"]
+    (backend,) = [i for i in serving.composed().values() if i["kind"] == "AIServiceBackend"]
+    assert backend["metadata"]["name"] == NAME
+
+
+# --- mishaps
+
+
+def test_a_bad_claim_past_admission_leaves_what_runs(
+    serving: claims.Claim, tenant: claims.Tenant
+) -> None:
+    """Written before the rule existed, it is refused by the function, in the rule's words."""
+    pods, uids = _serving_pods(tenant), _uids(serving)
+    core = tenant.plane.crossplane
+    with _without_rules(tenant.plane):
+        serving.apply(engineArgs=["--MODEL=x"])
+    core.start()
+    invalid = serving.wait_condition("Valid", "False")
+    assert "managed flags are" in claims.conditions(invalid)["Valid"][2]
+    assert invalid["status"]["phase"] == "Serving", "the last that was known"
+    time.sleep(_PATIENCE)
+    assert _serving_pods(tenant) == pods
+    assert _uids(serving) == uids
+    serving.apply(engineArgs=[])
+    serving.wait_condition("Valid", "True")
+    serving.wait_ready()
+    assert _serving_pods(tenant) == pods
+
+
+class _without_rules:  # noqa: N801 - used like a function
+    """The API server accepts anything for a claim; Crossplane, stopped, does not mend that."""
+
+    def __init__(self, control_plane: plane.ControlPlane) -> None:
+        self._plane = control_plane
+        self._ref = api.Ref(
+            "apiextensions.k8s.io/v1",
+            "CustomResourceDefinition",
+            "inferenceservices.cloud.ogenki.io",
+        )
+
+    def __enter__(self) -> None:
+        self._plane.crossplane.stop()
+        crd = self._plane.admin.get(self._ref)
+        self._versions = copy.deepcopy(crd["spec"]["versions"])
+        for version in crd["spec"]["versions"]:
+            version["schema"]["openAPIV3Schema"] = {
+                "type": "object",
+                "x-kubernetes-preserve-unknown-fields": True,
+            }
+        self._plane.admin.replace(crd)
+        time.sleep(2)  # the new schema is served a moment later
+
+    def __exit__(self, *_: object) -> None:
+        self._plane.admin.patch(self._ref, {"spec": {"versions": self._versions}})
+        time.sleep(2)
+
+
+def test_what_is_deleted_or_edited_by_hand_comes_back(serving: claims.Claim) -> None:
+    """A composed object is made again; a field of ours is set again."""
+    admin = serving.plane.admin
+    service = api.Ref.of(serving.one("Deployment"))
+    rule = api.Ref.of(serving.one("VMRule"))
+    wanted = admin.get(rule)["spec"]
+    before = admin.get(rule)["metadata"]["uid"]
+    admin.delete(rule)
+    again = admin.wait(
+        rule, lambda item: bool(item["metadata"]["uid"] != before), what="made again"
+    )
+    assert again["spec"] == wanted
+    body = [{"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": ["x"]}]
+    args = admin.get(service)["spec"]["template"]["spec"]["containers"][0]["args"]
+    admin.patch(service, body, kind="json")
+    admin.wait(
+        service,
+        lambda item: bool(item["spec"]["template"]["spec"]["containers"][0]["args"] == args),
+        what="with its arguments again",
+    )
+    serving.wait_ready()
+
+
+def test_without_the_function_nothing_is_lost(
+    serving: claims.Claim, tenant: claims.Tenant, installed: installation.Installation
+) -> None:
+    """Killed, it leaves what runs; started again, it takes up what changed meanwhile."""
+    pods, uids = _serving_pods(tenant), _uids(serving)
+    installed.function.process.kill()
+    serving.apply(scaling=serving.manifest["spec"]["scaling"] | {"maxReplicas": 4})
+    serving.wait_condition("Synced", "False")
+    assert _serving_pods(tenant) == pods
+    assert _uids(serving) == uids
+    installed.function.process.start()
+    serving.wait(
+        lambda _: serving.one("ScaledObject")["spec"]["maxReplicaCount"] == 4,
+        what="scaled up to 4",
+        timeout=120,
+    )
+    serving.wait_ready()
+    assert _serving_pods(tenant) == pods
+
+
+def test_invalid_settings_are_said_and_change_nothing(
+    serving: claims.Claim, tenant: claims.Tenant, installed: installation.Installation
+) -> None:
+    """The claim names the setting, and recovers when it is mended."""
+    pods, uids = _serving_pods(tenant), _uids(serving)
+    good = shipped.one(shipped.environment("reference"))
+    bad = copy.deepcopy(good)
+    bad["data"]["inferenceService"]["providers"]["networkPolicies"] = "none"
+    installed.configure(bad)
+    serving.reconcile("bad settings")
+    invalid = serving.wait_condition("Valid", "False")
+    assert "providers.networkPolicies: unknown field" in claims.conditions(invalid)["Valid"][2]
+    time.sleep(_PATIENCE)
+    assert _uids(serving) == uids
+    installed.configure(good)
+    serving.reconcile("good settings")
+    serving.wait_ready()
+    assert _serving_pods(tenant) == pods
+
+
+def test_a_missing_kind_is_said_and_made_when_it_is_there(tenant: claims.Tenant) -> None:
+    """An operator that is installed after the claim."""
+    admin = tenant.plane.admin
+    ref = api.Ref("apiextensions.k8s.io/v1", "CustomResourceDefinition", _CILIUM)
+    (path,) = [p for p in crds.directory().rglob("*.yaml") if p.stem == "ciliumnetworkpolicies"]
+    (definition,) = api.load(path)
+    admin.delete(ref)
+    admin.wait_gone(ref)
+    try:
+        claim = tenant.example("xplane-qwen3-8b").apply()
+        missing = claim.wait_condition("PolicyReady", "False", "KindMissing")
+        assert "cilium.io/v2 CiliumNetworkPolicy" in claims.conditions(missing)["PolicyReady"][2]
+        serving = claim.wait_phase("Serving")
+        assert api.status_of(serving, "Synced") == "True"
+        assert api.status_of(serving, "Ready") == "False"
+    finally:
+        admin.create(definition)
+        admin.wait_condition(ref, "Established")
+    claim.reconcile("installed")
+    claim.wait_ready(timeout=180)
+    assert "CiliumNetworkPolicy" in claim.kinds()
+
+
+def test_the_route_stays_through_an_outage(serving: claims.Claim, tenant: claims.Tenant) -> None:
+    """No replica is left: the claim says so, and the gateway keeps its route."""
+    route = serving.one("AIGatewayRoute")["metadata"]["uid"]
+    tenant.plane.kubelet.hold(tenant.namespace)
+    for pod in _pods(tenant):
+        tenant.plane.admin.delete(api.Ref.of(pod))
+    serving.wait_condition("EngineReady", "False")
+    assert serving.read()["status"]["phase"] == "Starting"
+    time.sleep(_PATIENCE)
+    assert serving.one("AIGatewayRoute")["metadata"]["uid"] == route
+    tenant.plane.kubelet.release(tenant.namespace)
+    serving.wait_ready()
+    assert serving.one("AIGatewayRoute")["metadata"]["uid"] == route
+
+
+# --- a new version
+
+
+def test_a_new_version_changes_nothing_by_itself(
+    serving: claims.Claim, tenant: claims.Tenant, installed: installation.Installation
+) -> None:
+    """The next release, with the same output: its revisions become active, no object changes."""
+    pods = _serving_pods(tenant)
+    versions = {
+        key: item["metadata"]["resourceVersion"] for key, item in serving.composed().items()
+    }
+    old = serving.read()["spec"]["crossplane"]["compositionRevisionRef"]
+    installed.upgrade("v1.0.1")
+    serving.wait(
+        lambda item: bool(item["spec"]["crossplane"]["compositionRevisionRef"] != old),
+        what="of the new Composition's revision",
+    )
+    serving.reconcile("upgraded")
+    time.sleep(_PATIENCE)
+    serving.wait_ready()
+    assert _serving_pods(tenant) == pods
+    found = {key: item["metadata"]["resourceVersion"] for key, item in serving.composed().items()}
+    assert found == versions
+    writers = {
+        write.user
+        for write in tenant.plane.api.audit.writes()
+        if write.namespace == tenant.namespace and write.resource == "deployments" and write.changed
+    }
+    assert crossplane.USER in writers, "the log would have told"
