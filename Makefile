@@ -47,6 +47,7 @@ e2e: $(VENV)/.installed tools ## The product on the real control plane
 lock: ## Pin every dependency with hashes
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 pyproject.toml -o requirements/runtime.txt --quiet
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --all-extras pyproject.toml requirements/build.in -o requirements/dev.txt --quiet
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --no-emit-package hf-xet requirements/preload.in -o requirements/preload.txt --quiet
 
 clean:
 	rm -rf $(VENV) dist build

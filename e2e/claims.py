@@ -172,11 +172,11 @@ class Claim:
     def reconcile(self, mark: str) -> None:
         """Make core reconcile it now, as an administrator can."""
         body = {"metadata": {"annotations": {REQUESTED: mark}}}
-        self._plane.admin.patch(self.ref, body)
+        self.plane.admin.patch(self.ref, body)
 
     def composed(self) -> dict[str, api.Object]:
         """The composed objects by key, as they are in the cluster."""
-        admin = self._plane.admin
+        admin = self.plane.admin
         refs = self.read()["spec"].get("crossplane", {}).get("resourceRefs", [])
         found = [
             admin.find(api.Ref(ref["apiVersion"], ref["kind"], ref["name"], self.ref.namespace))

@@ -119,6 +119,27 @@ class Installation:
         role = "crossplane:composite:inferenceservices.cloud.ogenki.io:aggregate-to-edit"
         admin.wait(api.Ref("rbac.authorization.k8s.io/v1", "ClusterRole", role), bool, what="there")
 
+    def upgrade(self, version: str) -> None:
+        """Install the next version of both packages, as the installation guide says.
+
+        Raises:
+            TimeoutError: It did not become healthy.
+        """
+        release = package.Release(self.release.target, version, self.release.preload)
+        self.push(release)
+        admin = self._plane.admin
+        function_ref = api.Ref(_PKG, "Function", release.function_name)
+        admin.patch(function_ref, {"spec": {"package": release.reference(package.FUNCTION)}})
+        admin.apply(self.configuration(release))
+        polling.until(
+            lambda: self.revision()["spec"]["image"] == release.reference(package.FUNCTION),
+            what=f"the Function's revision of {version}",
+            timeout=60,
+            ignore=(ValueError,),  # for a moment none is active
+        )
+        self.release = release
+        self.wait_healthy()
+
     def configure(self, settings: api.Object) -> None:
         """Let these be the site's settings, and no others."""
         admin = self._plane.admin
@@ -188,7 +209,8 @@ class Installation:
             (self._root / name).mkdir(exist_ok=True)
         script = (
             'mount --bind "$1" "$1" && mount --rbind /dev "$1/dev"'
-            ' && mount --rbind /proc "$1/proc" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+            ' && mount --rbind /proc "$1/proc" && mount -o remount,bind,ro "$1"'
+            ' && shift && exec "$@"'
         )
         # Without root this needs user namespaces, in which there is no other user to become.
         namespaces = ["unshare", "--mount"]

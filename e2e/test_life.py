@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from e2e.controlplane import api, crossplane, plane
 from tests import crds
 
 NAME = "xplane-qwen-coder"
-_CILIUM = "ciliumnetworkpolicies.cilium.io"
+_CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+_CLAIMS = api.Ref(*_CRD, "inferenceservices.cloud.ogenki.io")
+_CILIUM = api.Ref(*_CRD, "ciliumnetworkpolicies.cilium.io")
 # How long a wrong step would have had to show, in seconds.
 _PATIENCE = 5
 
@@ -171,9 +174,7 @@ def test_a_new_revision_restarts_after_its_download(
     assert _serving_pods(tenant) == pods
     assert api.status_of(serving.read(), "Ready") == "True", "what serves, serves"
     kubelet.release(tenant.namespace)
-    serving.wait(
-        lambda _: not _serving_pods(tenant) & pods, what="with another pod", timeout=60
-    )
+    serving.wait(lambda _: not _serving_pods(tenant) & pods, what="with another pod", timeout=60)
     # The new pod may have met the end of the hold.
     serving.wait_ready()
     assert serving.read()["status"]["serving"]["revision"] == "0" * 40
@@ -206,10 +207,8 @@ def test_a_bad_claim_past_admission_leaves_what_runs(
 ) -> None:
     """Written before the rule existed, it is refused by the function, in the rule's words."""
     pods, uids = _serving_pods(tenant), _uids(serving)
-    core = tenant.plane.crossplane
     with _without_rules(tenant.plane):
         serving.apply(engineArgs=["--MODEL=x"])
-    core.start()
     invalid = serving.wait_condition("Valid", "False")
     assert "managed flags are" in claims.conditions(invalid)["Valid"][2]
     assert invalid["status"]["phase"] == "Serving", "the last that was known"
@@ -222,32 +221,26 @@ def test_a_bad_claim_past_admission_leaves_what_runs(
     assert _serving_pods(tenant) == pods
 
 
-class _without_rules:  # noqa: N801 - used like a function
+@contextlib.contextmanager
+def _without_rules(control_plane: plane.ControlPlane) -> Iterator[None]:
     """The API server accepts anything for a claim; Crossplane, stopped, does not mend that."""
-
-    def __init__(self, control_plane: plane.ControlPlane) -> None:
-        self._plane = control_plane
-        self._ref = api.Ref(
-            "apiextensions.k8s.io/v1",
-            "CustomResourceDefinition",
-            "inferenceservices.cloud.ogenki.io",
-        )
-
-    def __enter__(self) -> None:
-        self._plane.crossplane.stop()
-        crd = self._plane.admin.get(self._ref)
-        self._versions = copy.deepcopy(crd["spec"]["versions"])
+    control_plane.crossplane.stop()
+    admin = control_plane.admin
+    try:
+        crd = admin.get(_CLAIMS)
+        versions = copy.deepcopy(crd["spec"]["versions"])
         for version in crd["spec"]["versions"]:
             version["schema"]["openAPIV3Schema"] = {
                 "type": "object",
                 "x-kubernetes-preserve-unknown-fields": True,
             }
-        self._plane.admin.replace(crd)
-        time.sleep(2)  # the new schema is served a moment later
-
-    def __exit__(self, *_: object) -> None:
-        self._plane.admin.patch(self._ref, {"spec": {"versions": self._versions}})
+        admin.replace(crd)
+        time.sleep(2)  # another schema is served a moment later
+        yield
+        admin.patch(_CLAIMS, {"spec": {"versions": versions}})
         time.sleep(2)
+    finally:
+        control_plane.crossplane.start()
 
 
 def test_what_is_deleted_or_edited_by_hand_comes_back(serving: claims.Claim) -> None:
@@ -316,11 +309,10 @@ def test_invalid_settings_are_said_and_change_nothing(
 def test_a_missing_kind_is_said_and_made_when_it_is_there(tenant: claims.Tenant) -> None:
     """An operator that is installed after the claim."""
     admin = tenant.plane.admin
-    ref = api.Ref("apiextensions.k8s.io/v1", "CustomResourceDefinition", _CILIUM)
     (path,) = [p for p in crds.directory().rglob("*.yaml") if p.stem == "ciliumnetworkpolicies"]
     (definition,) = api.load(path)
-    admin.delete(ref)
-    admin.wait_gone(ref)
+    admin.delete(_CILIUM)
+    admin.wait_gone(_CILIUM)
     try:
         claim = tenant.example("xplane-qwen3-8b").apply()
         missing = claim.wait_condition("PolicyReady", "False", "KindMissing")
@@ -330,7 +322,7 @@ def test_a_missing_kind_is_said_and_made_when_it_is_there(tenant: claims.Tenant)
         assert api.status_of(serving, "Ready") == "False"
     finally:
         admin.create(definition)
-        admin.wait_condition(ref, "Established")
+        admin.wait_condition(_CILIUM, "Established")
     claim.reconcile("installed")
     claim.wait_ready(timeout=180)
     assert "CiliumNetworkPolicy" in claim.kinds()

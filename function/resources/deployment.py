@@ -112,6 +112,13 @@ def image_pull_secrets(plan: plans.Plan) -> list[meta.Manifest] | None:
     return [{"name": name} for name in dict.fromkeys(plan.site.image_pull_secrets)] or None
 
 
+def environment_sources(plan: plans.Plan) -> list[meta.Manifest] | None:
+    """Returns the Secrets that engine and preload Job get whole, each once."""
+    external = [secret.name for secret in plan.spec.external_secrets or []]
+    names = dict.fromkeys([*external, *(plan.spec.env_from_secrets or [])])
+    return [{"secretRef": {"name": name}} for name in names] or None
+
+
 def pod_security_context(plan: plans.Plan) -> meta.Manifest:
     """Returns the pod's security context: Pod Security `restricted`, and the volume's identity."""
     weights = plan.site.weights
@@ -159,7 +166,7 @@ def _container(plan: plans.Plan, extra: claim.PodTemplate) -> meta.Manifest:
             "imagePullPolicy": "IfNotPresent",
             "args": arguments,
             "env": _environment(plan, extra, arguments),
-            "envFrom": _environment_sources(plan),
+            "envFrom": environment_sources(plan),
             "ports": [{"name": plans.PORT_NAME, "containerPort": plans.PORT, "protocol": "TCP"}],
             "resources": {
                 "requests": {**plan.resources["requests"], **gpus},
@@ -204,12 +211,6 @@ def _environment(
 def cache_key(plan: plans.Plan, arguments: list[str]) -> str:
     """Returns the compile cache's key: compiled code depends on image, GPU and arguments."""
     return canonical.digest([plan.image, plan.gpu_class_name, arguments], 16)
-
-
-def _environment_sources(plan: plans.Plan) -> list[meta.Manifest] | None:
-    names = [secret.name for secret in plan.spec.external_secrets or []]
-    names += [name for name in plan.spec.env_from_secrets or [] if name not in names]
-    return [{"secretRef": {"name": name}} for name in names] or None
 
 
 def _probes(plan: plans.Plan) -> meta.Manifest:

@@ -27,7 +27,7 @@ class Failure:
     message: str
 
 
-# preload/__main__.py, class ExitCode. A test compares the two.
+# preload/exits.py, class Exit. A test compares the two.
 FAILURES = {
     2: Failure("PlanInvalid", "the preload program could not read its plan: this is a bug"),
     10: Failure(
@@ -39,7 +39,7 @@ FAILURES = {
     12: Failure("DiskFull", "the weights volume is full"),
     13: Failure("HubUnavailable", "the hub did not answer for too long (429, 5xx or time-outs)"),
     14: Failure("VerificationFailed", "downloaded files differ from the hub's checksums, twice"),
-    15: Failure("VolumeNotWritable", "the weights volume refuses writes: check uid and fsGroup"),
+    15: Failure("VolumeUnusable", "the weights volume refuses writes: check uid and fsGroup"),
 }
 
 _DEADLINE = Failure("DeadlineExceeded", "the download took longer than its deadline")
@@ -154,15 +154,13 @@ def _failure_rules() -> list[meta.Manifest]:
 
 def _container(plan: plans.Plan) -> meta.Manifest:
     preload = plan.site.preload
-    names = [secret.name for secret in plan.spec.external_secrets or []]
-    names += [name for name in plan.spec.env_from_secrets or [] if name not in names]
     return canonical.prune(
         {
             "name": COMPONENT,
             "image": plans.mirrored(preload.image, plan.site),
             "imagePullPolicy": "IfNotPresent",
             "env": _environment(plan),
-            "envFrom": [{"secretRef": {"name": name}} for name in names] or None,
+            "envFrom": deployment.environment_sources(plan),
             "resources": {"requests": dict(preload.requests), "limits": dict(preload.limits)},
             "securityContext": deployment.CONTAINER_SECURITY,
             "terminationMessagePolicy": "FallbackToLogsOnError",

@@ -88,6 +88,13 @@ def test_every_rule_says_what_and_how_bad_and_what_to_do(planned: plans.Plan) ->
         assert anchor == rule["alert"].lower()
 
 
+def test_every_runbook_link_has_its_heading() -> None:
+    """The anchor of a heading is its text in lower case."""
+    text = (rendered.ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (InferenceService\w+)$", text, re.MULTILINE)
+    assert sorted(headings) == sorted(SITUATIONS)
+
+
 @every_claim
 def test_an_alert_is_a_condition(planned: plans.Plan) -> None:
     """An expression that is not compared with anything would always fire."""

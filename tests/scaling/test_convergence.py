@@ -56,7 +56,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(scaling, engine, offered, start)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(case=cases())
 def test_a_constant_load_has_a_resting_point(case: Case) -> None:
     subject = simulation.World(

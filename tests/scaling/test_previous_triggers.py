@@ -1,6 +1,7 @@
 """The model tells right from wrong: what 0.9.0's triggers did, in the same world."""
 
 import copy
+import functools
 import pathlib
 from typing import Any
 
@@ -12,11 +13,21 @@ from tests.scaling import rendered, simulation
 HOUR = 3600
 
 
+FIXTURE = pathlib.Path(__file__).parents[1] / "fixtures/0.9.0/qwen-coder.yaml"
+
+
+@functools.cache
+def rendered_then() -> dict[str, Any]:
+    """Returns the ScaledObject that 0.9.0 left in the cluster."""
+    documents = yaml.safe_load_all(FIXTURE.read_text(encoding="utf-8"))
+    (found,) = (d for d in documents if d and d["kind"] == "ScaledObject")
+    assert isinstance(found, dict)
+    return found
+
+
 def previous(*indexes: int) -> dict[str, Any]:
-    """Returns 0.9.0's ScaledObject with some of its triggers, allowed up to five replicas."""
-    file = pathlib.Path(__file__).parent / "scaledobject-0.9.0.yaml"
-    result = copy.deepcopy(yaml.safe_load(file.read_text(encoding="utf-8")))
-    assert isinstance(result, dict)
+    """Returns it with some of its triggers, and allowed up to five replicas."""
+    result = copy.deepcopy(rendered_then())
     result["spec"]["maxReplicaCount"] = 5
     result["spec"]["triggers"] = [result["spec"]["triggers"][index] for index in indexes]
     return result

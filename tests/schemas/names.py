@@ -199,6 +199,8 @@ def metadata(
         add(out, f"{path}.generateName", name_check(re.sub("-$", "a", prefix)))
     if value.get("namespace"):
         add(out, f"{path}.namespace", dns_label(value["namespace"]))
+    if value.get("generation", 0) < 0:
+        out.append(finding.Finding(f"{path}.generation", "must not be negative"))
     labels(value.get("labels", {}), f"{path}.labels", out)
     annotations(value.get("annotations", {}), f"{path}.annotations", out)
     for item in value.get("finalizers", ()):

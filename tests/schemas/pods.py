@@ -380,6 +380,7 @@ def _pod_term(term: Object, path: str, out: Findings) -> None:
 
 def _dns(value: Object, path: str, out: Findings) -> None:
     config = value.get("dnsConfig", {})
+    containers.unchecked(config, ("searches",), f"{path}.dnsConfig", out)
     servers = config.get("nameservers", ())
     if value.get("dnsPolicy") == "None" and not servers:
         containers.fail(out, f"{path}.dnsConfig.nameservers", "needed with dnsPolicy None")

@@ -4,12 +4,15 @@
 # mypy: allow-untyped-calls
 
 import concurrent.futures
+import contextlib
 import re
 import socket
+from typing import Any
 
 import grpc
 import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from crossplane.function.proto.v1beta1 import run_function_pb2 as fnv1beta1
 from crossplane.function.proto.v1beta1 import run_function_pb2_grpc as grpcv1beta1
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -17,6 +20,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import parser
 
 import function
+from function import metrics, server
 from tests import cluster
 from tests.bench import requests
 from tests.server import process
@@ -136,8 +140,8 @@ def test_a_large_request_is_answered_when_the_limit_is_raised(
     options = (spelling, "16") if spelling.startswith("--") else ()
     environment = {} if options else {spelling: "16"}
     with (
-        process.serving("--insecure", *options, **environment) as server,
-        process.channel(server.address) as channel,
+        process.serving("--insecure", *options, **environment) as running,
+        process.channel(running.address) as channel,
     ):
         rsp = process.stub(channel).RunFunction(
             large(request_, 9 * MIB), timeout=process.CALL_SECONDS
@@ -169,6 +173,56 @@ def test_http_survives_what_is_not_http(insecure: process.Running, sent: bytes) 
             answer = b""
     assert answer[:12] in (b"", b"HTTP/1.1 404", b"HTTP/1.1 405"), answer
     assert insecure.get("/healthz")[0] == 200
+    assert "Traceback" not in insecure.output
+
+
+def test_head_has_no_body(insecure: process.Running) -> None:
+    with socket.create_connection(("127.0.0.1", insecure.http_port)) as connection:
+        connection.settimeout(process.CALL_SECONDS)
+        connection.sendall(b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\n")
+    assert answer.count(b"\r\n\r\n") == 1
+
+
+class Answers(grpcv1.FunctionRunnerServiceServicer):
+    """Answers with results of some severities, or fails."""
+
+    def __init__(self, severities: tuple[fnv1.Severity, ...] | None) -> None:
+        self.severities = severities
+
+    async def RunFunction(self, req: fnv1.RunFunctionRequest, _: Any) -> fnv1.RunFunctionResponse:
+        if self.severities is None:
+            raise RuntimeError
+        rsp = fnv1.RunFunctionResponse()
+        for severity in self.severities:
+            rsp.results.add(severity=severity)
+        return rsp
+
+
+@pytest.mark.parametrize(
+    ("severities", "counted"),
+    [
+        ((), "none"),
+        ((fnv1.SEVERITY_UNSPECIFIED,), "none"),
+        ((fnv1.SEVERITY_NORMAL,), "normal"),
+        ((fnv1.SEVERITY_NORMAL, fnv1.SEVERITY_WARNING), "warning"),
+        ((fnv1.SEVERITY_WARNING, fnv1.SEVERITY_FATAL, fnv1.SEVERITY_NORMAL), "fatal"),
+        (None, "error"),
+    ],
+)
+async def test_a_call_is_counted_once_by_its_worst_result(
+    severities: tuple[fnv1.Severity, ...] | None, counted: str
+) -> None:
+    counters = metrics.Metrics()
+    calls = server.Calls(Answers(severities), counters)
+    with contextlib.suppress(RuntimeError):
+        await calls.RunFunction(fnv1.RunFunctionRequest(), None)
+    shown = counters.render().splitlines()
+    for severity in metrics.SEVERITIES:
+        assert f"{TOTAL % severity} {int(severity == counted)}" in shown
+    assert "inference_service_function_requests_in_flight 0" in shown
 
 
 def test_metrics(insecure: process.Running, request_: fnv1.RunFunctionRequest) -> None:
@@ -203,8 +257,8 @@ def test_metrics(insecure: process.Running, request_: fnv1.RunFunctionRequest) -
 
 def test_without_http(request_: fnv1.RunFunctionRequest) -> None:
     with (
-        process.serving("--insecure", "--http-address", "") as server,
-        process.channel(server.address) as channel,
+        process.serving("--insecure", "--http-address", "") as running,
+        process.channel(running.address) as channel,
     ):
         process.stub(channel).RunFunction(request_, timeout=process.CALL_SECONDS)
-        assert server.http_port is None
+        assert running.http_port is None
