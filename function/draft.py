@@ -48,8 +48,12 @@ class Draft:
             plan, self.seen("deployment"), self.rendered, verified=self.weights.verified
         )
         self.serves = self.deployment is not None and self.deployment.serves
+        # A claim that sleeps is woken by requests, which need a route to be counted on.
         self.published = plan.gateway and (
-            self.serves or self.latch("routePublished") or self.seen("gateway-airoute") is not None
+            self.serves
+            or (plan.scaling.wakes and self.deployment is not None)
+            or self.latch("routePublished")
+            or self.seen("gateway-airoute") is not None
         )
         self.scaled = self.latch("scaledByAutoscaler") or (
             self.deployment is not None and self.deployment.wanted > 0

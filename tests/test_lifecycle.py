@@ -426,6 +426,19 @@ def test_a_claim_born_at_zero_starts_no_pod() -> None:
     assert all(world.ready.values())
 
 
+def test_a_claim_born_at_zero_has_its_route_or_nothing_could_wake_it() -> None:
+    world = asleep()
+    assert world.phase == "Idle"
+    assert "AIGatewayRoute" in world.kinds_there()
+    assert world.condition("RouteReady") == ("True", "Published")
+
+
+def test_a_woken_replica_that_still_loads_is_not_taken_away() -> None:
+    scaled = asleep().one("ScaledObject")["spec"]
+    template = asleep().template["spec"]["containers"][0]["startupProbe"]
+    assert scaled["cooldownPeriod"] >= template["failureThreshold"] * template["periodSeconds"]
+
+
 def test_a_woken_claim_is_never_put_back_to_zero() -> None:
     world = asleep()
     world.one("Deployment")["spec"]["replicas"] = 1  # KEDA

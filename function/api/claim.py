@@ -310,9 +310,9 @@ class Trigger(base.Model):
         Annotated[
             base.Decimal,
             base.Rule(
-                cel="double(self) > 0.0",
-                message="target is above 0",
-                holds=lambda value: float(value) > 0,
+                cel="double(self) >= 0.001",
+                message="target is at least 0.001",
+                holds=lambda value: float(value) >= 0.001,
             ),
         ]
         | None
@@ -336,9 +336,10 @@ class Triggers(base.Model):
 _Positive = Annotated[
     base.Decimal,
     base.Rule(
-        cel="double(self) > 0.0",
-        message="a threshold is above 0",
-        holds=lambda value: float(value) > 0,
+        # KEDA hands the HPA thousandths: less rounds to zero, which the HPA refuses.
+        cel="double(self) >= 0.001",
+        message="a threshold is at least 0.001",
+        holds=lambda value: float(value) >= 0.001,
     ),
 ]
 

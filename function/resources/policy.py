@@ -264,16 +264,20 @@ def _native_policy(
     ingress: list[Any],
     egress: list[Any],
 ) -> meta.Manifest:
+    spec: dict[str, Any] = {
+        "podSelector": {"matchLabels": selector},
+        "policyTypes": ["Ingress", "Egress"],
+        "egress": egress,
+    }
+    # The API server does not store an empty list: applied again and again, it would be a change
+    # each time. Of a policy type without rules nothing is accepted.
+    if ingress:
+        spec["ingress"] = ingress
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": meta.metadata(plan, name),
-        "spec": {
-            "podSelector": {"matchLabels": selector},
-            "policyTypes": ["Ingress", "Egress"],
-            "ingress": ingress,
-            "egress": egress,
-        },
+        "spec": spec,
     }
 
 

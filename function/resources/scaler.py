@@ -42,9 +42,12 @@ def scaled_object(plan: plans.Plan) -> meta.Manifest:
                 "minReplicaCount": scaling.minimum,
                 "maxReplicaCount": scaling.maximum,
                 "pollingInterval": scaling.polling,
-                # Governs only the step to zero; from N to 1 it is the HPA's window below.
-                "cooldownPeriod": scaling.cooldown,
-                # A first pod that still loads has never been active: it must not be taken away.
+                # Governs only the step to zero; from N to 1 it is the HPA's window below. A woken
+                # replica that still loads is idle to KEDA: it must not be taken away before it
+                # could answer once.
+                "cooldownPeriod": max(scaling.cooldown, plan.startup_seconds)
+                if scaling.wakes
+                else scaling.cooldown,
                 "initialCooldownPeriod": plan.startup_seconds if scaling.wakes else None,
                 "fallback": {
                     "failureThreshold": FALLBACK_FAILURES,

@@ -87,15 +87,10 @@ _KUBE_STATE_METRICS = {
 }
 _CONDITION = frozenset(("true", "false", "unknown"))
 
-# Envoy AI Gateway, internal/metrics/genai.go, as its Prometheus exporter spells it.
+# Envoy's cluster statistics, as its Prometheus endpoint spells them. A request that finds no
+# healthy host is charged to the route's cluster as a 5xx.
 _GATEWAY = {
-    "gen_ai_server_request_duration_seconds_count": (
-        "gen_ai_operation_name",
-        "gen_ai_provider_name",
-        "gen_ai_original_model",
-        "gen_ai_request_model",
-        "gen_ai_response_model",
-    ),
+    "envoy_cluster_upstream_rq_xx": ("envoy_cluster_name", "envoy_response_code_class"),
 }
 
 
@@ -113,7 +108,7 @@ def others() -> Mapping[str, Series]:
     }
     for name, labels in _GATEWAY.items():
         every = dict.fromkeys((*labels, *SCRAPE_LABELS), frozenset[str]())
-        found[name] = Series(name, COUNTER, every, "Envoy AI Gateway")
+        found[name] = Series(name, COUNTER, every, "Envoy")
     scraped = dict.fromkeys(SCRAPE_LABELS, frozenset[str]())
     found["up"] = Series("up", GAUGE, scraped, "the scrape itself")
     return found

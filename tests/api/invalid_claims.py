@@ -208,12 +208,12 @@ _SCALING = (
     Invalid(
         "threshold of zero",
         claim(scaling={"runningRatioThreshold": "0.0"}),
-        "a threshold is above 0",
+        "a threshold is at least 0.001",
     ),
     Invalid(
         "target of zero",
         claim(scaling={"triggers": {"queue": {"target": "0"}}}),
-        "target is above 0",
+        "target is at least 0.001",
     ),
     Invalid(
         "threshold that is a number",
@@ -440,7 +440,7 @@ _REST = (
     Invalid(
         "seconds of zero",
         claim(observability={"alerts": {"timeToFirstTokenSeconds": "0"}}),
-        "a threshold is above 0",
+        "a threshold is at least 0.001",
     ),
     Invalid("caller without a port", claim(access={"from": [{"port": 0}]}), "access.from[0].port"),
     Invalid(

@@ -295,6 +295,8 @@ def test_a_flag_that_only_resembles_ours_replaces_nothing() -> None:
         "--disable-log-requests",
         "--disable-log-stats",
         "--cpu-offload-gb",
+        "--kv-offloading-backend",
+        "--kv-transfer-config",
         "--api-key",
         "--trust-remote-code",
     ],

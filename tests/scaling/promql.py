@@ -6,6 +6,7 @@ error, so that a trigger of a new shape cannot pass by being misread.
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -102,12 +103,16 @@ def _selected(selector: Any, samples: Iterable[Sample]) -> list[Sample]:
         raise UnsupportedError(str(selector))
     wanted = {}
     for matcher in selector.matchers.matchers:
-        if matcher.op != parser.MatchOp.Equal:
+        if matcher.op == parser.MatchOp.Equal:
+            wanted[matcher.name] = re.compile(re.escape(matcher.value))
+        elif matcher.op == parser.MatchOp.Re:
+            # Anchored, as PromQL's are.
+            wanted[matcher.name] = re.compile(matcher.value)
+        else:
             raise UnsupportedError(str(selector))
-        wanted[matcher.name] = matcher.value
     return [
         sample
         for sample in samples
         if sample.name == selector.name
-        and all(sample.labels.get(name, "") == value for name, value in wanted.items())
+        and all(known.fullmatch(sample.labels.get(name, "")) for name, known in wanted.items())
     ]

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.scaling import autoscaler, promql
 
-GATEWAY_REQUESTS = "gen_ai_server_request_duration_seconds_count"
+GATEWAY_REQUESTS = "envoy_cluster_upstream_rq_xx"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +198,12 @@ class World:
         # Callers that are not served ask again; a request takes half a minute.
         self._asked += self.offered * self._scrape_interval / 30
         asked = promql.Sample(
-            GATEWAY_REQUESTS, {"gen_ai_original_model": self.identity["job"]}, self._asked
+            GATEWAY_REQUESTS,
+            {
+                "envoy_cluster_name": f"httproute/{self.identity['namespace']}"
+                f"/{self.identity['job']}/rule/0"
+            },
+            self._asked,
         )
         own = self._gauges() if self.exporters_answer else ()
         self.server.scraped([*own, *self.neighbours], asked)
