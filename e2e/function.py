@@ -27,6 +27,7 @@ class Function:
         *,
         certificates: pathlib.Path | None = None,
         address: str | None = None,
+        name: str = "function",
         command: Sequence[str | pathlib.Path] = VENV,
     ) -> None:
         """Describe it; ``process.start`` runs it.
@@ -36,6 +37,7 @@ class Function:
             certificates: Directory with ``ca.crt``, ``tls.crt`` and ``tls.key``; without one it
                 serves in plain text, as ``crossplane composition render`` wants it.
             address: Where gRPC listens; a free port by default.
+            name: Name of its log.
             command: The program: by default from the virtual environment.
         """
         free, self._http = process.free_ports(2)
@@ -46,7 +48,7 @@ class Function:
             else ["--tls-server-certs-dir", str(certificates)]
         )
         self.process = process.Process(
-            "function",
+            name,
             [
                 *command,
                 *("--address", self.address, "--http-address", f"127.0.0.1:{self._http}"),

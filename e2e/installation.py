@@ -52,6 +52,7 @@ class Installation:
         self._work = work
         self.release = package.Release(f"{control_plane.registry.host}/org", "v1.0.0")
         self.function: function.Function
+        self._addresses: dict[str, str] = {}
 
     def install(self) -> None:
         """Follow the installation guide up to the settings, which are the tests' own.
@@ -60,15 +61,22 @@ class Installation:
             TimeoutError: Something did not become healthy.
             package.PackageError: A package could not be built or pushed.
         """
-        self.push(self.release)
         self.apply_roles()
-        self._plane.admin.apply(self.configuration(self.release))
-        self.wait_healthy()
-        self._unpack()
-        self.write_certificates()
-        self._run_function()
+        self.install_packages()
+        self.run_function()
         for node in NODES:
             self._plane.kubelet.add(node)
+
+    def install_packages(self) -> None:
+        """Push both packages and install the Configuration.
+
+        Raises:
+            TimeoutError: Something did not become healthy.
+            package.PackageError: A package could not be built or pushed.
+        """
+        self.push(self.release)
+        self._plane.admin.apply(self.configuration(self.release))
+        self.wait_healthy()
 
     def push(self, release: package.Release) -> dict[str, str]:
         """Build both packages of a release and push them; return their digests by reference."""
@@ -109,11 +117,16 @@ class Installation:
         ):
             for condition in ("Installed", "Healthy"):
                 admin.wait_condition(api.Ref(_PKG, kind, name), condition, timeout=120)
-        definition = api.Ref(
-            "apiextensions.crossplane.io/v2",
-            "CompositeResourceDefinition",
-            "inferenceservices.cloud.ogenki.io",
-        )
+        self.wait_kind()
+
+    def wait_kind(self) -> None:
+        """Wait until the kind of the claims is served, and developers may write it.
+
+        Raises:
+            TimeoutError: It was not.
+        """
+        admin = self._plane.admin
+        definition = api.Ref.of(shipped.one(shipped.XRD))
         admin.wait_condition(definition, "Established")
         # Developers get their rights on the kind from the RBAC manager a moment later.
         role = "crossplane:composite:inferenceservices.cloud.ogenki.io:aggregate-to-edit"
@@ -160,14 +173,7 @@ class Installation:
 
     def revision(self) -> api.Object:
         """The active revision of the Function."""
-        (active,) = [
-            item
-            for item in self._plane.admin.objects(_PKG, "FunctionRevision")
-            if item["spec"]["desiredState"] == "Active"
-            and item["metadata"]["labels"]["pkg.crossplane.io/package"]
-            == self.release.function_name
-        ]
-        return active
+        return active(self._plane.admin, self.release.function_name)
 
     def _unpack(self) -> None:
         """Unpack the image as it is in the registry."""
@@ -188,19 +194,25 @@ class Installation:
             if os.geteuid() == 0:
                 os.chown(path, _USER, _USER)
 
-    def _run_function(self) -> None:
-        """Run it at the address to which core resolves its Service."""
-        address = _free_address()
-        endpoint: str = self.revision()["status"]["endpoint"]
-        host = endpoint.removeprefix("dns:///").rpartition(":")[0]
-        self._plane.crossplane.resolve({host: address})
+    def run_function(self) -> None:
+        """Unpack the image and run it where core resolves the Function's Service to."""
+        self._unpack()
+        self.write_certificates()
         self.function = function.Function(
             self._plane.logs,
             certificates=pathlib.Path("/tls/server"),
-            address=f"{address}:{_GRPC_PORT}",
+            address=self.resolve(self.release.function_name),
             command=self._entrypoint(),
         )
         self.function.process.start()
+
+    def resolve(self, name: str) -> str:
+        """Let core resolve the Service of a Function to a loopback address, and return where."""
+        address = _free_address(set(self._addresses.values()))
+        endpoint: str = active(self._plane.admin, name)["status"]["endpoint"]
+        self._addresses[endpoint.removeprefix("dns:///").rpartition(":")[0]] = address
+        self._plane.crossplane.resolve(self._addresses)
+        return f"{address}:{_GRPC_PORT}"
 
     def _entrypoint(self) -> list[str]:
         """What a container runtime would run: the image's root, read-only, with /dev and /proc."""
@@ -228,10 +240,32 @@ class Installation:
         self.function.process.stop()
 
 
-def _free_address() -> str:
-    """A loopback address at which nothing has the port that Crossplane dials."""
+def active(admin: api.Client, name: str) -> api.Object:
+    """The active revision of a Function.
+
+    Raises:
+        ValueError: None is.
+    """
+    (found,) = [
+        item
+        for item in admin.objects(
+            _PKG, "FunctionRevision", labels={"pkg.crossplane.io/package": name}
+        )
+        if item["spec"]["desiredState"] == "Active"
+    ]
+    return found
+
+
+def _free_address(taken: set[str]) -> str:
+    """A loopback address at which nothing has the port that Crossplane dials.
+
+    Raises:
+        RuntimeError: There is none.
+    """
     for last in range(1, 255):
         address = f"127.94.43.{last}"
+        if address in taken:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind((address, _GRPC_PORT))

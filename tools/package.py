@@ -148,19 +148,19 @@ def make(
         PackageError: The command line is not built, or refuses.
     """
     built: dict[str, list[pathlib.Path]] = {FUNCTION: []}
-    sources = _stage(output / FUNCTION, runtime())
+    sources = stage(output / FUNCTION, runtime())
     for tarball in runtimes:
         package = output / f"{FUNCTION}-{tarball.stem}.xpkg"
-        _xpkg(sources, package, f"--embed-runtime-image-tarball={tarball}")
+        xpkg(sources, package, f"--embed-runtime-image-tarball={tarball}")
         built[FUNCTION].append(package)
-    sources = _stage(output / CONFIGURATION, configuration(release))
+    sources = stage(output / CONFIGURATION, configuration(release))
     package = output / f"{CONFIGURATION}.xpkg"
-    _xpkg(sources, package)
+    xpkg(sources, package)
     built[CONFIGURATION] = [package]
     return built
 
 
-def _stage(place: pathlib.Path, files: dict[str, Object]) -> pathlib.Path:
+def stage(place: pathlib.Path, files: dict[str, Object]) -> pathlib.Path:
     """Write the files of a package into an empty directory."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
@@ -169,7 +169,12 @@ def _stage(place: pathlib.Path, files: dict[str, Object]) -> pathlib.Path:
     return place
 
 
-def _xpkg(sources: pathlib.Path, package: pathlib.Path, *flags: str) -> None:
+def xpkg(sources: pathlib.Path, package: pathlib.Path, *flags: str) -> None:
+    """Build a package file from a directory.
+
+    Raises:
+        PackageError: The command line is not built, or refuses.
+    """
     # Without this directory it would look for examples in the working directory.
     none = sources / "no-examples"
     run(

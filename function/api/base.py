@@ -81,8 +81,8 @@ def _without_nulls(value: Any, known: Collection[str | None] | None = None) -> A
 class Model(pydantic.BaseModel):
     """An object of the API: camelCase outside, strict types, no unknown fields.
 
-    Numbers must arrive as Python ints (`normalize.numbers` turns the floats of a protobuf Struct
-    back); a string is never taken for a number, as the API server would not either.
+    Numbers must arrive as Python ints (`structs` turns the doubles of a protobuf Struct back); a
+    string is never taken for a number, as the API server would not either.
     """
 
     model_config = pydantic.ConfigDict(
@@ -94,13 +94,21 @@ class Model(pydantic.BaseModel):
     )
 
     RULES: ClassVar[tuple[Rule, ...]] = ()
+    _without_null: ClassVar[frozenset[str | None]] = frozenset()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Notes once for each class in which fields a null is an omission."""
+        super().__pydantic_init_subclass__(**options)
+        cls._without_null = frozenset(
+            field.alias for field in cls.model_fields.values() if not nullable(field)
+        )
 
     @pydantic.model_validator(mode="before")
     @classmethod
     def _nulls_are_absent(cls, value: Any) -> Any:
         """Takes a null for an omission: the API server prunes it before it validates."""
-        known = {f.alias for f in cls.model_fields.values() if not nullable(f)}
-        return _without_nulls(value, known)
+        return _without_nulls(value, cls._without_null)
 
     @pydantic.model_validator(mode="after")
     def _rules_hold(self) -> "Model":

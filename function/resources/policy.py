@@ -264,15 +264,14 @@ def _native_policy(
     ingress: list[Any],
     egress: list[Any],
 ) -> meta.Manifest:
-    spec: dict[str, Any] = {
+    # The API server does not store an empty list: applied again and again, it would be a change
+    # each time. Of a policy type without rules nothing is let through.
+    rules = {"ingress": ingress, "egress": egress}
+    spec = {
         "podSelector": {"matchLabels": selector},
         "policyTypes": ["Ingress", "Egress"],
-        "egress": egress,
+        **{direction: given for direction, given in rules.items() if given},
     }
-    # The API server does not store an empty list: applied again and again, it would be a change
-    # each time. Of a policy type without rules nothing is accepted.
-    if ingress:
-        spec["ingress"] = ingress
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

@@ -33,13 +33,23 @@ MOST_COLD_START = 1.5
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """One measured number beside its target; `spread` is the least and the most of the rounds."""
+    """One measured number beside its target.
+
+    Attributes:
+        name: What was measured.
+        value: The median of the rounds, or the only value.
+        most: The target.
+        unit: Of both.
+        spread: Least and most among neighbouring rounds.
+        quietest: From the quickest round of each, which other work on the machine disturbed least.
+    """
 
     name: str
     value: float
     most: float
     unit: str
     spread: tuple[float, float] | None = None
+    quietest: float | None = None
 
     @property
     def met(self) -> bool:
@@ -48,9 +58,10 @@ class Verdict:
 
     def __str__(self) -> str:
         spread = "" if self.spread is None else f"{self.spread[0]:.2f} to {self.spread[1]:.2f}"
+        quietest = "" if self.quietest is None else f"{self.quietest:.2f}"
         mark = "yes" if self.met else "NO"
-        value = f"{self.value:.2f} {self.unit}"
-        return f"  {self.name:<38} {value:>10}   {spread:<16} {self.most:>5g} {self.unit:<4} {mark}"
+        value, most = f"{self.value:.2f} {self.unit}", f"{self.most:g} {self.unit}"
+        return f"  {self.name:<30} {value:>10}   {spread:<14} {quietest:>8} {most:>8} {mark:>4}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +84,7 @@ def main() -> int:
         for name, req in (("first reconcile", first), ("steady state", steady)):
             verdicts += _latency(name, req, echo, function, options)
         verdicts += _memory(echo, function, options.soak)
-    print(f"\n  {'':<38} {'measured':>10}   {'rounds':<16} {'target':>10} met")
+    print(f"\n  {'':<30} {'median':>10}   {'rounds':<14} {'quietest':>8} {'target':>8} {'met':>4}")
     for verdict in verdicts:
         print(verdict)
     missed = [verdict for verdict in verdicts if not verdict.met]
@@ -108,7 +119,7 @@ def _ratio(name: str, echo: Sequence[float], function: Sequence[float], most: fl
     """Compares medians; the spread is that of neighbouring rounds."""
     pairs = [ours / theirs for theirs, ours in zip(echo, function, strict=True)]
     value = statistics.median(function) / statistics.median(echo)
-    return Verdict(name, value, most, "x", (min(pairs), max(pairs)))
+    return Verdict(name, value, most, "x", (min(pairs), max(pairs)), min(function) / min(echo))
 
 
 def _latency(

@@ -114,7 +114,8 @@ def test_at_zero_a_gateway_side_signal_wakes() -> None:
     for name in ("running", "kv-cache", "queue"):
         assert found[name]["metadata"]["query"].endswith(" or vector(0)")
     wake = found["wake"]["metadata"]
-    assert 'gen_ai_original_model="model"' in wake["query"]
+    assert "vllm:" not in wake["query"]
+    assert "model" in wake["query"]
     assert "{name}" not in wake["query"]
     assert wake["activationThreshold"] == "0"
     # Out of reach: it wakes the first replica and never adds another.
