@@ -165,6 +165,9 @@ class Claim:
 
         def fulfilled(item: api.Object) -> bool:
             states = {kind: found[0] for kind, found in conditions(item).items()}
+            status = item.get("status") or {}
+            if status.get("observedGeneration") != item["metadata"]["generation"]:
+                return False  # what the status says is said of an older claim
             return {"True"} == {states.get(kind) for kind in ("Ready", "Synced", "Current")}
 
         return self.wait(fulfilled, what="ready, synced and current", timeout=timeout)

@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import socket
 import tarfile
+import time
 from collections.abc import Sequence
 
 from e2e import function, shipped
@@ -32,6 +33,8 @@ _PKG = "pkg.crossplane.io/v1"
 _SETTINGS = "apiextensions.crossplane.io/v1beta1"
 _GRPC_PORT = 9443
 _USER = 2000  # of the image
+# Core reads EnvironmentConfigs from a cache that follows a moment later.
+_CACHE_SECONDS = 3
 
 
 class Installation:
@@ -165,6 +168,7 @@ class Installation:
         # Replaced, not applied: a setting that is gone from the file must go.
         write = admin.replace if found else admin.create
         write(settings | {"metadata": metadata})
+        time.sleep(_CACHE_SECONDS)
 
     @property
     def _root(self) -> pathlib.Path:
@@ -263,7 +267,7 @@ def _free_address(taken: set[str]) -> str:
         RuntimeError: There is none.
     """
     for last in range(1, 255):
-        address = f"127.94.43.{last}"
+        address = f"127.94.{os.getpid() % 251}.{last}"
         if address in taken:
             continue
         with socket.socket() as probe:
@@ -272,5 +276,5 @@ def _free_address(taken: set[str]) -> str:
             except OSError:
                 continue
         return address
-    message = f"port {_GRPC_PORT} is taken on every address of 127.94.43.0/24"
+    message = f"port {_GRPC_PORT} is taken on all addresses that were tried"
     raise RuntimeError(message)

@@ -133,7 +133,7 @@ def test_tuning_restarts_nothing(serving: claims.Claim, tenant: claims.Tenant) -
     serving.apply(
         scaling=spec["scaling"] | {"maxReplicas": 3},
         gateway=gateway,
-        observability={"metrics": {"interval": "60s"}, "alerts": {"enabled": False}},
+        observability={"metrics": {"interval": "60s"}, "alerts": {"errorRatio": "0.2"}},
     )
     serving.wait(
         lambda _: serving.one("ScaledObject")["spec"]["maxReplicaCount"] == 3,
@@ -273,9 +273,11 @@ def test_without_the_function_nothing_is_lost(
     pods, uids = _serving_pods(tenant), _uids(serving)
     installed.function.process.kill()
     serving.apply(scaling=serving.manifest["spec"]["scaling"] | {"maxReplicas": 4})
-    serving.wait_condition("Synced", "False")
+    # Core's call waits for the function to come back, for two minutes at most.
+    time.sleep(_PATIENCE)
     assert _serving_pods(tenant) == pods
     assert _uids(serving) == uids
+    assert api.status_of(serving.read(), "Ready") == "True"
     installed.function.process.start()
     serving.wait(
         lambda _: serving.one("ScaledObject")["spec"]["maxReplicaCount"] == 4,

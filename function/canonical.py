@@ -75,7 +75,8 @@ def differences(old: Any, new: Any, at: str = "") -> list[str]:
                 found.append(step)
             else:
                 found += differences(before[name], after[name], step)
-        return found
+        # The same items in another order are another template too.
+        return found or ([] if list(before) == list(after) else [at])
     return [] if old == new else [at]
 
 

@@ -5,7 +5,7 @@ then the report. It is pure: no clock, network, file, environment or random numb
 gives the same answer in any process.
 """
 
-from function import composition, readiness, report
+from function import canonical, composition, readiness, report
 from function import draft as drafts
 from function import observed as world
 from function import plan as plans
@@ -146,6 +146,13 @@ def _secrets(draft: drafts.Draft) -> None:
         return
     for secret in draft.plan.spec.external_secrets or []:
         draft.add(f"externalsecret-{secret.name}", secrets.external_secret(draft.plan, secret))
+    # Its Secret goes with an ExternalSecret: one that the running template names must stay.
+    prefix = meta.key(draft.plan, "externalsecret-")
+    for key in sorted(draft.observed.resources):
+        name = key.removeprefix(prefix)
+        if key.startswith(prefix) and key not in draft.resources and name in draft.secrets():
+            spec = canonical.plain(world.at(draft.observed.resources[key], "spec"))
+            draft.add(f"externalsecret-{name}", secrets.kept(draft.plan, name, spec))
 
 
 def _route(draft: drafts.Draft) -> None:
@@ -163,11 +170,14 @@ def _gateway(draft: drafts.Draft) -> None:
     for adapter, _ in gateway.canaries(draft.plan):
         name = gateway.canary_name(draft.plan, adapter)
         draft.add(gateway.canary_key_suffix(adapter), gateway.ai_service_backend(draft.plan, name))
-    _old_canaries(draft)
+    _named_canaries(draft)
     if not draft.published:
         return
-    draft.patched("gateway-airoute", gateway.ai_gateway_route(draft.plan))
-    if draft.plan.scaling.maximum > 1 and not draft.plan.picker:
+    draft.patched(
+        "gateway-airoute",
+        gateway.ai_gateway_route(draft.plan, draft.adapters, pool=draft.uses_pool),
+    )
+    if draft.plan.scaling.maximum > 1 and not draft.uses_pool:
         draft.patched("backendtrafficpolicy", gateway.traffic_policy(draft.plan))
 
 
@@ -190,22 +200,18 @@ def _backend(draft: drafts.Draft) -> None:
     draft.patched("gateway-backend", gateway.backend(draft.plan, headless if spread else cluster))
 
 
-def _old_canaries(draft: drafts.Draft) -> None:
-    """Keeps 0.9.0's index-named canary backends while the observed route names them.
+def _named_canaries(draft: drafts.Draft) -> None:
+    """Keeps the canary backends that the observed route still names, 0.9.0's by index included.
 
-    A route that names a missing backend fails as a whole.
+    Core deletes before it applies, and a route that names a missing backend fails as a whole.
     """
-    rules = world.at(draft.seen("gateway-airoute") or {}, "spec", "rules") or []
-    named = {
-        world.at(backend, "name")
-        for rule in rules
-        for backend in world.at(rule, "backendRefs") or []
-    }
-    for index in range(4):
-        suffix, name = gateway.canary_key_suffix(str(index)), f"{draft.plan.name}-canary-{index}"
-        taken = meta.key(draft.plan, suffix) in draft.resources
-        if name in named and not taken and draft.seen(suffix) is not None:
-            draft.add(suffix, gateway.ai_service_backend(draft.plan, name))
+    prefix = meta.key(draft.plan, gateway.canary_key_suffix(""))
+    for key in sorted(draft.observed.resources):
+        name = world.at(draft.observed.resources[key], "metadata", "name")
+        named = name in draft.routed["AIServiceBackend"]
+        if key.startswith(prefix) and named and key not in draft.resources:
+            suffix = key.removeprefix(f"{draft.plan.name}-")
+            draft.add(suffix, gateway.ai_service_backend(draft.plan, str(name)))
 
 
 def _picker(draft: drafts.Draft) -> None:

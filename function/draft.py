@@ -12,6 +12,7 @@ from function import plan as plans
 from function import rollout as rollouts
 from function import weights as weight_states
 from function.api import base
+from function.engine import arguments
 from function.resources import deployment, meta, patches, preload
 
 # Kinds of these groups are in every cluster; every other kind may be absent.
@@ -48,6 +49,21 @@ class Draft:
             plan, self.seen("deployment"), self.rendered, verified=self.weights.verified
         )
         self.serves = self.deployment is not None and self.deployment.serves
+        settled = self.deployment is not None and self.deployment.settled
+        self.current = self.rollout.hold is None and self.rollout.applied and settled
+        self.adapters = self._adapters()
+        if self.rollout.hold is not None:
+            running = arguments.number(self._running(), "max-num-seqs")
+            if running is not None:
+                self.plan = plans.while_running(self.plan, running)
+
+        self.routed = self._routed()
+        # The pool is named once it is there, and kept for as long as it is named: a route that
+        # names what is missing fails as a whole.
+        release = readiness.readiness("HelmRelease", self.seen("epp-helmrelease"))
+        pooled = plan.name in self.routed["InferencePool"]
+        self.uses_pool = plan.picker and (pooled or release.ready)
+        self.plan = dataclasses.replace(self.plan, picker=plan.picker or pooled)
         # A claim that sleeps is woken by requests, which need a route to be counted on.
         self.published = plan.gateway and (
             self.serves
@@ -58,6 +74,46 @@ class Draft:
         self.scaled = self.latch("scaledByAutoscaler") or (
             self.deployment is not None and self.deployment.wanted > 0
         )
+
+    def _running(self) -> list[str]:
+        """Returns the engine's arguments in the template that is emitted."""
+        containers = (self.rollout.template or {"spec": {"containers": []}})["spec"]["containers"]
+        for container in containers:
+            if container["name"] == deployment.CONTAINER:
+                return [str(argument) for argument in container.get("args", [])]
+        return []
+
+    def _adapters(self) -> frozenset[str]:
+        """Returns the adapters that every running pod serves, of those that the claim names.
+
+        Traffic for an adapter that is still downloaded or rolled out would be refused.
+        """
+        wanted = frozenset(adapter.name for adapter in self.plan.adapters)
+        if self.deployment is None or self.current:
+            return wanted
+        if self.rollout.hold is not None:
+            return wanted & arguments.adapters(self._running())
+        known = world.at(self.observed.status, "serving", "adapters")
+        before = world.at(self.observed.status, "serving") is not None
+        return wanted & frozenset(known or []) if before else wanted
+
+    def secrets(self) -> set[str]:
+        """Returns the Secrets that the emitted template, held or not, needs to start."""
+        containers = (self.rollout.template or {"spec": {"containers": []}})["spec"]["containers"]
+        return {
+            str(world.at(source, "secretRef", "name"))
+            for container in containers
+            for source in container.get("envFrom") or []
+        }
+
+    def _routed(self) -> dict[str, set[str]]:
+        """Returns the backends that the observed AI gateway route names, by kind."""
+        found: dict[str, set[str]] = {"AIServiceBackend": set(), "InferencePool": set()}
+        for rule in world.at(self.seen("gateway-airoute") or {}, "spec", "rules") or []:
+            for backend in world.at(rule, "backendRefs") or []:
+                kind = world.at(backend, "kind") or "AIServiceBackend"
+                found.setdefault(str(kind), set()).add(str(world.at(backend, "name")))
+        return found
 
     def seen(self, suffix: str) -> world.Object | None:
         """Returns the observed object under a key, or None."""

@@ -48,6 +48,10 @@ QUEUE = 8
 # Seconds from container start to the first 200 of /health without reading weights: 7B fp8 with
 # LoRA, cold compile cache, measured on one H200 with vLLM 0.25.1.
 ENGINE_START = 66
+# Seconds: the startup probe's period, and the bounds of the derived budget.
+STARTUP_PERIOD = 10
+SHORTEST_START = 600
+LONGEST_START = 1800
 
 RESOURCES: dict[str, dict[str, int | str]] = {
     "requests": {"cpu": "2", "memory": "16Gi"},
@@ -81,6 +85,7 @@ class Scaling:
     cooldown: int
     polling: int
     running: str | None
+    running_ratio: float | None
     kv_usage: str | None
     queue: str | None
     wakes: bool
@@ -123,7 +128,6 @@ class Plan:
 
     Attributes:
         preloads: True when a Job downloads the weights.
-        weights_bytes_known: GiB of the checkpoint, or None when nobody said.
         startup_seconds: Budget from container start to the first 200, in seconds.
         misfit: Why a replica cannot fit on a node of its class, or None.
         checkpoint_quantization: How the published checkpoint is already quantized, or None when
@@ -207,7 +211,7 @@ def make(resource: claim.InferenceService, site: settings.Settings) -> Plan:
     max_num_seqs = _or(spec.model.max_num_seqs, MAX_NUM_SEQS)
     offload = _kv_offload(spec)
     resources = _resources(spec, offload, why)
-    periods = _startup_periods(spec, site, why)
+    periods, startup_seconds = _startup(spec, site, why)
     return Plan(
         resource=resource,
         site=site,
@@ -227,7 +231,7 @@ def make(resource: claim.InferenceService, site: settings.Settings) -> Plan:
         sub_path=_or(_of(spec.weights_file_system, "sub_path"), resource.name),
         drain=_drain(spec, gpu_class, class_name, why),
         startup_periods=periods,
-        startup_seconds=periods * 10,
+        startup_seconds=startup_seconds,
         resources=resources,
         scaling=_scaling(spec, site, max_num_seqs, why),
         gateway=_on(spec.gateway) and site.providers.gateway != "none",
@@ -269,7 +273,7 @@ def _refusals(resource: claim.InferenceService, site: settings.Settings) -> Iter
     if spec.gpu is not None and spec.gpu.class_ not in (None, *site.gpu.classes):
         known = ", ".join(sorted(site.gpu.classes))
         yield base.Problem("spec.gpu.class", f"no such class in the settings; there are: {known}")
-    hatches = (
+    hatches: tuple[tuple[str, str, bool], ...] = (
         ("patches", "spec.patches", bool(spec.patches)),
         ("engine_image", "spec.engine.image", bool(_of(spec.engine, "image"))),
         (
@@ -282,12 +286,15 @@ def _refusals(resource: claim.InferenceService, site: settings.Settings) -> Iter
         (
             "trust_remote_code",
             "spec.engineArgs",
-            any(
-                argument.split("=")[0].lower().replace("_", "-").startswith("--trust")
-                for argument in spec.engine_args or []
-            ),
+            any(flags.loads_code(argument) for argument in spec.engine_args or []),
         ),
     )
+    loading = [
+        variable.name
+        for variable in _of(spec.pod_template, "env") or []
+        if flags.loads_code_by_environment(variable.name)
+    ]
+    hatches += (("trust_remote_code", "spec.podTemplate.env", bool(loading)),)
     for hatch, path, used in hatches:
         if used and not allow(hatch, namespace):
             camel = alias_generators.to_camel(hatch)
@@ -298,13 +305,15 @@ def _refusals(resource: claim.InferenceService, site: settings.Settings) -> Iter
     most = site.limits.max_gpus
     if most is not None:
         count = spec.gpu.count if spec.gpu is not None else 1
-        _, maximum = _bounds(spec)
+        _, maximum = _bounds(spec, site)
         if maximum * count > most:
             yield base.Problem(
                 "spec.scaling.maxReplicas",
                 f"{maximum} replicas of {count} GPUs are above the settings' limits.maxGPUs of"
                 f" {most}",
             )
+    if any("{region}" in host for host in site.preload.egress_hosts) and site.region is None:
+        yield base.Problem("settings preload.egressHosts", "{region} needs the setting region")
     yield from _engine_refusals(spec, site)
 
 
@@ -363,6 +372,10 @@ def _utilization(spec: claim.Spec, max_num_seqs: int, why: list[Explanation]) ->
 
 
 def _kv_offload(spec: claim.Spec) -> int | None:
+    """Returns the GiB of KV blocks in host memory; the author's own flag replaces the field."""
+    flag = flags.value(spec.engine_args or [], "kv-offloading-size")
+    if flag is not None:
+        return math.ceil(flag) or None
     offload = spec.cache.kv_offload if spec.cache is not None else None
     if offload is None or offload.enabled is not True:
         return None
@@ -390,12 +403,17 @@ def _resources(
                     f"{before} + kvOffload {offload}GiB",
                 )
             )
-    # A limit below its request is refused by the API server: a claim that raised only the
-    # request means at least that much.
+    # A limit below its request is refused by the API server. What the author wrote stands, and the
+    # other one follows; a limit that is an extended resource's is also its request.
+    own = (spec.resources.limits if spec.resources is not None else None) or {}
+    for key, limit in result["limits"].items():
+        request = result["requests"].get(key)
+        if request is not None and quantity.parse(limit) < quantity.parse(request):
+            lower = "requests" if key in own else "limits"
+            result[lower][key] = limit if key in own else request
     for key, request in result["requests"].items():
-        limit = result["limits"].get(key)
-        if limit is not None and quantity.parse(limit) < quantity.parse(request):
-            result["limits"][key] = request
+        if "/" in key:
+            result["limits"].setdefault(key, request)
     return result
 
 
@@ -441,65 +459,75 @@ def _weights(resource: claim.InferenceService) -> Iterator[Weights]:
 def _drain(
     spec: claim.Spec, gpu: settings.GpuClass, class_name: str, why: list[Explanation]
 ) -> Drain:
-    shutdown = int(_or(spec.drain_seconds, DRAIN))
-    grace = PRE_STOP + shutdown + EXIT
+    flag = flags.value(spec.engine_args or [], "shutdown-timeout")
+    shutdown = int(_or(spec.drain_seconds, DRAIN)) if flag is None else math.ceil(flag)
+    pre_stop, grace = PRE_STOP, PRE_STOP + shutdown + EXIT
     notice = gpu.interruption_notice_seconds
     if notice is not None and grace > notice:
-        grace = notice
-        shutdown = max(0, min(shutdown, notice - PRE_STOP - 10))
+        grace, pre_stop = notice, min(PRE_STOP, notice)
+        shutdown = max(0, min(shutdown, notice - pre_stop - 10))
     why.append(
         Explanation(
             "drain",
-            f"preStop {PRE_STOP} s, shutdown-timeout {shutdown} s, grace period {grace} s",
+            f"preStop {pre_stop} s, shutdown-timeout {shutdown} s, grace period {grace} s",
             f"grace = preStop + drain + {EXIT} s, capped by the class's interruption notice",
             f"drainSeconds={_or(spec.drain_seconds, f'{DRAIN} (default)')}, class {class_name}"
             f" notice={_or(notice, 'none')}",
         )
     )
-    return Drain(PRE_STOP, shutdown, grace)
+    return Drain(pre_stop, shutdown, grace)
 
 
-def _startup_periods(spec: claim.Spec, site: settings.Settings, why: list[Explanation]) -> int:
-    """Returns the startup probe's failure threshold; its period is 10 s.
+def _startup(spec: claim.Spec, site: settings.Settings, why: list[Explanation]) -> tuple[int, int]:
+    """Returns the startup probe's failure threshold, and the budget that results in seconds.
 
     A failing engine exits by itself, so a generous budget costs nothing; a tight one is a kill
-    loop.
+    loop. The budget is a time: another period of the author's neither shortens nor stretches it.
     """
+    chosen = _of(spec.health_probes, "startup")
+    period = int(_or(_of(chosen, "period_seconds"), STARTUP_PERIOD))
+    delay = int(_or(_of(chosen, "initial_delay_seconds"), 0))
+    threshold = _of(chosen, "failure_threshold")
+    if threshold is not None:
+        return int(threshold), delay + period * int(threshold)
     size = _or(spec.model.size_gi_b, models.WEIGHTS_GIB.get(spec.model.repository or ""))
     bandwidth = site.weights.bandwidth_mi_b
     if size is None or bandwidth is None:
-        periods, inputs = 180, f"size={_or(size, 'unknown')}, bandwidth={_or(bandwidth, 'unknown')}"
+        seconds = LONGEST_START
+        inputs = f"size={_or(size, 'unknown')}, bandwidth={_or(bandwidth, 'unknown')}"
     else:
-        seconds = 2 * (ENGINE_START + size * 1024 / bandwidth) + 120
-        periods = max(60, math.ceil(seconds / 10))
+        seconds = max(SHORTEST_START, 2 * (ENGINE_START + size * 1024 / bandwidth) + 120)
         inputs = f"size={size} GiB, bandwidth={bandwidth} MiB/s"
-    chosen = _of(_of(spec.health_probes, "startup"), "failure_threshold")
-    if chosen is not None:
-        return int(chosen)
+    periods = math.ceil(seconds / period)
     why.append(
         Explanation(
             "startup budget",
-            f"{periods * 10} s",
-            f"2 x ({ENGINE_START} s + size / bandwidth) + 120 s, at least 600 s; 1800 s when the"
-            " size or the bandwidth is unknown",
+            f"{delay + periods * period} s",
+            f"2 x ({ENGINE_START} s + size / bandwidth) + 120 s, at least {SHORTEST_START} s;"
+            f" {LONGEST_START} s when the size or the bandwidth is unknown",
             inputs,
         )
     )
-    return periods
+    return periods, delay + periods * period
 
 
-def _bounds(spec: claim.Spec) -> tuple[int, int]:
-    scaling = spec.scaling
-    minimum = int(_or(_of(scaling, "min_replicas"), MIN_REPLICAS))
-    maximum = int(_or(_of(scaling, "max_replicas"), max(MAX_REPLICAS, minimum)))
-    return minimum, maximum
+def _bounds(spec: claim.Spec, site: settings.Settings) -> tuple[int, int]:
+    """Returns the replica bounds; a maximum that nobody wrote stays within the settings' cap."""
+    minimum = int(_or(_of(spec.scaling, "min_replicas"), MIN_REPLICAS))
+    maximum = _of(spec.scaling, "max_replicas")
+    if maximum is None:
+        count = spec.gpu.count if spec.gpu is not None else 1
+        cap = site.limits.max_gpus
+        room = MAX_REPLICAS if cap is None else max(1, min(MAX_REPLICAS, cap // count))
+        maximum = max(room, minimum)
+    return minimum, int(maximum)
 
 
 def _scaling(
     spec: claim.Spec, site: settings.Settings, max_num_seqs: int, why: list[Explanation]
 ) -> Scaling:
     asked = spec.scaling or claim.Scaling()
-    minimum, maximum = _bounds(spec)
+    minimum, maximum = _bounds(spec, site)
     wakes = site.scaling.wake is not None and site.providers.autoscaler == "keda"
     held = minimum == 0 and not wakes
     if held:
@@ -523,12 +551,14 @@ def _scaling(
         )
         cooldown = LONGEST_COOLDOWN
     triggers = asked.triggers or claim.Triggers()
+    running, ratio = _running_target(asked, triggers, max_num_seqs, why)
     return Scaling(
         minimum=1 if held else minimum,
         maximum=maximum,
         cooldown=cooldown,
         polling=int(_or(asked.polling_interval_seconds, POLLING)),
-        running=_running_target(asked, triggers, max_num_seqs, why),
+        running=running,
+        running_ratio=ratio,
         kv_usage=_target(triggers.kv_cache, _or(asked.cache_utilization_threshold, KV_USAGE)),
         queue=_target(triggers.queue, str(_or(asked.queue_length_threshold, QUEUE))),
         wakes=minimum == 0 and not held,
@@ -547,20 +577,36 @@ def _target(trigger: claim.Trigger | None, otherwise: str) -> str | None:
 
 def _running_target(
     asked: claim.Scaling, triggers: claim.Triggers, max_num_seqs: int, why: list[Explanation]
-) -> str | None:
+) -> tuple[str | None, float | None]:
+    """Returns the target, and the share of maxNumSeqs that it follows from, if it does."""
     ratio = _or(asked.running_ratio_threshold, RUNNING_RATIO)
-    derived = f"{float(ratio) * max_num_seqs:.10g}"
-    result = _target(triggers.running, derived)
-    if result == derived:
-        why.append(
-            Explanation(
-                "running target",
-                f"{derived} requests a replica",
-                "ratio x maxNumSeqs: the trigger is a sum over pods with AverageValue",
-                f"runningRatioThreshold={ratio}, maxNumSeqs={max_num_seqs}",
-            )
+    chosen = _target(triggers.running, "")
+    if chosen != "":
+        return chosen, None
+    derived = _share(float(ratio), max_num_seqs)
+    why.append(
+        Explanation(
+            "running target",
+            f"{derived} requests a replica",
+            "ratio x maxNumSeqs: the trigger is a sum over pods with AverageValue",
+            f"runningRatioThreshold={ratio}, maxNumSeqs={max_num_seqs}",
         )
-    return result
+    )
+    return derived, float(ratio)
+
+
+def _share(ratio: float, max_num_seqs: int) -> str:
+    return f"{max(ratio * max_num_seqs, 0.001):.10g}"
+
+
+def while_running(plan: Plan, max_num_seqs: int) -> Plan:
+    """Returns the plan for pods that still run with another maxNumSeqs than the claim now says."""
+    if plan.scaling.running_ratio is None:
+        return dataclasses.replace(plan, max_num_seqs=max_num_seqs)
+    scaling = dataclasses.replace(
+        plan.scaling, running=_share(plan.scaling.running_ratio, max_num_seqs)
+    )
+    return dataclasses.replace(plan, max_num_seqs=max_num_seqs, scaling=scaling)
 
 
 def sets(plan: Plan, flag: str) -> bool:

@@ -15,7 +15,7 @@ from function import observed as world
 from function import plan as plans
 from function import rollout as rollouts
 from function import weights as weight_states
-from function.resources import deployment, gateway, meta, preload, route
+from function.resources import deployment, gateway, meta, preload
 
 VALID = "Valid"
 CURRENT = "Current"
@@ -48,6 +48,7 @@ _ALARMS = frozenset(
         "FallbackActive",
         "ImagePullFailed",
         "KindMissing",
+        "ContainerConfigFailed",
         "CrashLooping",
         "NoWakeSignal",
         "ProgressDeadlineExceeded",
@@ -57,8 +58,21 @@ _ALARMS = frozenset(
     )
 )
 # Reasons of EngineReady that no waiting mends.
-_BROKEN = frozenset(("CrashLooping", "ImagePullFailed", "ProgressDeadlineExceeded"))
+_BROKEN = frozenset(
+    ("ContainerConfigFailed", "CrashLooping", "ImagePullFailed", "ProgressDeadlineExceeded")
+)
 _LONGEST_MESSAGE = 1000
+# The kinds that each concern's condition speaks for.
+_ROUTES = (
+    "AIGatewayRoute",
+    "AIServiceBackend",
+    "Backend",
+    "BackendTrafficPolicy",
+    "HTTPRoute",
+    "HelmRelease",
+)
+_POLICIES = ("CiliumNetworkPolicy", "NetworkPolicy")
+_MONITORING = ("PrometheusRule", "ServiceMonitor", "VMRule", "VMServiceScrape")
 
 
 def finish(draft: drafts.Draft) -> composition.Composition:
@@ -71,13 +85,8 @@ def finish(draft: drafts.Draft) -> composition.Composition:
         _engine(draft, pods),
         _scaler(draft),
         _route(draft),
-        _concern(draft, POLICY_READY, ("netpol", "networkpolicy"), "networkPolicy"),
-        _concern(
-            draft,
-            OBSERVABILITY_READY,
-            ("vmservicescrape", "vmrule", "servicemonitor", "prometheusrule"),
-            "monitoring",
-        ),
+        _concern(draft, POLICY_READY, _POLICIES, "networkPolicy"),
+        _concern(draft, OBSERVABILITY_READY, _MONITORING, "monitoring"),
     )
     conditions = tuple(dataclasses.replace(c, message=c.message[:_LONGEST_MESSAGE]) for c in found)
     questions = _questions(draft)
@@ -95,12 +104,12 @@ def finish(draft: drafts.Draft) -> composition.Composition:
     )
 
 
-def invalid(message: str, observed: world.Observed) -> tuple[world.Condition, ...]:
+def invalid(reason: str, message: str, observed: world.Observed) -> tuple[world.Condition, ...]:
     """Returns all conditions of a claim that cannot be rendered: what is known stays said."""
-    kept = (observed.conditions.get(kind) for kind in CONDITION_TYPES[1:])
+    unknown = (world.Condition(kind, "Unknown", "NotRendered") for kind in CONDITION_TYPES[1:])
     return (
-        world.Condition(VALID, "False", "Invalid", message[:_LONGEST_MESSAGE]),
-        *(condition for condition in kept if condition is not None),
+        world.Condition(VALID, "False", reason, message[:_LONGEST_MESSAGE]),
+        *(observed.conditions.get(condition.type, condition) for condition in unknown),
     )
 
 
@@ -207,9 +216,12 @@ def _scaler(draft: drafts.Draft) -> world.Condition:
             "minReplicas 0 is held at 1: the settings have no scaling.wake.query that could start"
             " the first replica",
         )
-    if plan.suspended:
-        return _yes(SCALER_READY, "Paused", "paused at zero replicas")
     found = world.status_conditions(draft.seen("scaledobject") or {})
+    if plan.suspended:
+        paused = found.get("Paused")
+        if paused is None or paused.status != "True":
+            return _no(SCALER_READY, "Pausing", "KEDA has not paused the claim yet")
+        return _yes(SCALER_READY, "Paused", "paused at zero replicas")
     ready, fallback = found.get("Ready"), found.get("Fallback")
     if fallback is not None and fallback.status == "True":
         return _no(
@@ -237,28 +249,28 @@ def _route(draft: drafts.Draft) -> world.Condition:
     for concern, wanted in asked.items():
         if wanted and not have[concern]:
             return _no(ROUTE_READY, "NotProvided", f"the settings have no provider of {concern}")
-    for suffix, kind in draft.missing.items():
-        if suffix.startswith(("gateway", "httproute", "backendtrafficpolicy", "epp-helm")):
-            return _missing(ROUTE_READY, kind, "gateway or route")
+    for absent in draft.missing.values():
+        if absent.split()[-1] in _ROUTES:
+            return _missing(ROUTE_READY, absent, "gateway or route")
     if plan.gateway and not draft.published:
         return _no(ROUTE_READY, "Withheld", "the route is published once the engine has served")
-    waits = _waits(draft, ("gateway", route.key_suffix(plan), "backendtrafficpolicy", "epp-helm"))
+    waits = _waits(draft, _ROUTES)
     if waits is not None:
         return _no(ROUTE_READY, "Unresolved", waits)
     return _yes(ROUTE_READY, "Published", "the routes are accepted")
 
 
 def _concern(
-    draft: drafts.Draft, kind: str, fragments: tuple[str, ...], provider: str
+    draft: drafts.Draft, kind: str, kinds: tuple[str, ...], provider: str
 ) -> world.Condition:
     """Returns the condition of a concern whose objects only need their own readiness."""
     camel = {"networkPolicy": "network_policy", "monitoring": "monitoring"}[provider]
     if getattr(draft.plan.site.providers, camel) == "none":
         return _yes(kind, "NotManaged", f"the settings have no provider of {provider}")
-    for suffix, absent in draft.missing.items():
-        if any(fragment in suffix for fragment in fragments):
+    for absent in draft.missing.values():
+        if absent.split()[-1] in kinds:
             return _missing(kind, absent, provider)
-    waits = _waits(draft, fragments)
+    waits = _waits(draft, kinds)
     if waits is not None:
         return _no(kind, "NotReady", waits)
     return _yes(kind, "Ready")
@@ -272,13 +284,11 @@ def _missing(kind: str, absent: str, provider: str) -> world.Condition:
     )
 
 
-def _waits(draft: drafts.Draft, fragments: tuple[str, ...]) -> str | None:
-    """Returns what the first object of a concern waits for, or None."""
-    prefix = f"{draft.plan.name}-"
+def _waits(draft: drafts.Draft, kinds: tuple[str, ...]) -> str | None:
+    """Returns what the first object of these kinds waits for, or None."""
     for key in sorted(draft.resources):
-        suffix = key.removeprefix(prefix)
         composed = draft.resources[key]
-        if not composed.ready and any(fragment in suffix for fragment in fragments):
+        if not composed.ready and composed.manifest["kind"] in kinds:
             return composed.waits
     return None
 
@@ -323,6 +333,8 @@ def _container_trouble(status: world.Object) -> tuple[str, str] | None:
     message = str(world.at(waiting, "message") or "")
     if reason in ("ErrImagePull", "ImagePullBackOff", "InvalidImageName"):
         return "ImagePullFailed", message or reason
+    if reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
+        return "ContainerConfigFailed", message or reason
     if reason == "CrashLoopBackOff":
         last = world.at(status, "lastState", "terminated")
         words = str(world.at(last, "message") or "").strip()
@@ -339,7 +351,7 @@ def _status(
     draft: drafts.Draft, conditions: tuple[world.Condition, ...], pods: "_Pods"
 ) -> dict[str, Any]:
     plan = draft.plan
-    served = _served_models(plan)
+    served = _served_models(draft)
     seen = draft.deployment
     weights = draft.weights
     return canonical.prune(
@@ -372,7 +384,9 @@ def _status(
     )
 
 
-def _served_models(plan: plans.Plan) -> list[dict[str, Any]]:
+def _served_models(draft: drafts.Draft) -> list[dict[str, Any]]:
+    """Returns the names that clients may ask for: adapters once every pod serves them."""
+    plan = draft.plan
     weights = dict(gateway.canaries(plan)) if plan.gateway else {}
     return [
         canonical.prune(
@@ -385,6 +399,7 @@ def _served_models(plan: plans.Plan) -> list[dict[str, Any]]:
             }
         )
         for served in plan.weights
+        if served.kind == "base" or served.name in draft.adapters
     ]
 
 
@@ -394,7 +409,7 @@ def _serving(draft: drafts.Draft) -> dict[str, Any] | None:
     known = world.at(draft.observed.status, "serving")
     if draft.rollout.template is None or seen is None or not seen.serves:
         return canonical.plain(known) if known is not None else None
-    if draft.rollout.hold is None and draft.rollout.applied and seen.settled:
+    if draft.current:
         base = plan.weights[0]
         return canonical.prune(
             {
@@ -407,10 +422,11 @@ def _serving(draft: drafts.Draft) -> dict[str, Any] | None:
         )
     if known is not None:
         return canonical.plain(known)  # type: ignore[no-any-return]
-    # Taken over from 0.9.0, whose pods say no more than their image.
+    # Taken over from 0.9.0, whose pods say no more than their image and arguments.
     containers = draft.rollout.template["spec"]["containers"]
     image = next((c["image"] for c in containers if c["name"] == deployment.CONTAINER), None)
-    return canonical.prune({"engineImage": image})
+    adapters = sorted(draft.adapters) or None
+    return canonical.prune({"engineImage": image, "adapters": adapters})
 
 
 def _sha(draft: drafts.Draft, base: plans.Weights) -> str | None:
@@ -432,8 +448,10 @@ def _phase(draft: drafts.Draft, conditions: tuple[world.Condition, ...], pods: "
     weights_failed = draft.weights.job == weight_states.Weights.FAILED
     if not draft.weights.verified and weights_failed:
         return "Failed"
-    if plan.suspended:
+    if plan.suspended and not draft.serves:
         return "Suspended"
+    if plan.suspended:
+        return "Updating"
     if draft.rollout.template is None:
         if plan.misfit is not None and draft.weights.verified:
             return "Failed"

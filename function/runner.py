@@ -7,7 +7,7 @@ core then applies nothing and deletes nothing, and what runs keeps running.
 
 import functools
 import time
-import uuid
+import traceback
 from typing import Any
 
 from crossplane.function import logging as function_logging
@@ -17,7 +17,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from google.protobuf import duration_pb2, struct_pb2
 
-from function import compose, composition, report, structs
+from function import canonical, compose, composition, report, structs
 from function import observed as world
 from function.api import base, claim, settings
 
@@ -61,15 +61,15 @@ def run(req: fnv1.RunFunctionRequest, log: Any) -> fnv1.RunFunctionResponse:
         rsp = _compose(req, observed)
         outcome = "composed"
     except base.InvalidError as error:
-        rsp = _fatal(req, str(error), observed)
+        reason = "Invalid" if error.what == "claim" else "SettingsInvalid"
+        rsp = _fatal(req, reason, str(error), observed)
         outcome = "invalid"
     except Exception as error:  # a bug must not empty the desired state
-        identity = uuid.uuid4().hex[:12]
-        rsp = _fatal(
-            req,
-            f"internal error {identity}: the function's log has the details; nothing was changed",
-            observed,
-        )
+        # The same failure has the same id: a message that changes would wake core each time.
+        trace = [(f.name, f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+        identity = canonical.digest([type(error).__name__, trace], 12)
+        words = f"internal error {identity}: the function's log has the details"
+        rsp = _fatal(req, "InternalError", f"{words}; nothing was changed", observed)
         log.exception("Cannot compose", error_id=identity, error=type(error).__name__)
     metadata = structs.StructView(req.observed.composite.resource).get("metadata")
     log.info(
@@ -206,17 +206,17 @@ def _ask(
 
 
 def _fatal(
-    req: fnv1.RunFunctionRequest, message: str, observed: world.Observed
+    req: fnv1.RunFunctionRequest, reason: str, message: str, observed: world.Observed
 ) -> fnv1.RunFunctionResponse:
     """Returns a fatal answer: all conditions, no status field, nothing desired but what came."""
     rsp = responses.to(req)
     rsp.results.add(
         severity=fnv1.SEVERITY_FATAL,
-        reason="Invalid",
+        reason=reason,
         message=message,
         target=fnv1.TARGET_COMPOSITE,
     )
-    _add_conditions(rsp, report.invalid(message, observed))
+    _add_conditions(rsp, report.invalid(reason, message, observed))
     return rsp
 
 

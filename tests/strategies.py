@@ -494,6 +494,11 @@ def _mend_scaling(scaling: Json) -> None:
             scaling.pop(old, None)
 
 
+def _mend_triggers(triggers: Json) -> None:
+    if len(triggers) == 3 and all(t.get("enabled") is False for t in triggers.values()):
+        del triggers["queue"]["enabled"]
+
+
 def _mend_gateway(gateway: Json) -> None:
     if gateway.get("endpointPicker", {}).get("enabled"):
         gateway["enabled"] = True
@@ -568,6 +573,7 @@ _REPLACED: dict[str, tuple[str | None, str]] = {
 
 _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim.ModelSpec: _mend_model,
+    claim.Triggers: _mend_triggers,
     claim.Scaling: _mend_scaling,
     claim.Gateway: _mend_gateway,
     claim.Route: _mend_route,

@@ -222,7 +222,7 @@ def test_draining(drain: int | None, notice: int | None, shutdown: int, grace: i
     config = scene.site(gpu={"classes": {"l4": {"interruptionNoticeSeconds": notice}}})
     spec: dict[str, Any] = {} if drain is None else {"drainSeconds": drain}
     plan = scene.planned(scene.of(**spec), config)
-    assert plan.drain == plans.Drain(15, shutdown, grace)
+    assert plan.drain == plans.Drain(min(15, grace), shutdown, grace)
     assert str(grace) in explained(plan)["drain"].result
 
 
@@ -470,7 +470,9 @@ def test_escape_hatches_are_closed_until_the_settings_open_them(
         ({"scaling": {"maxReplicas": 4}}, None),
         ({"scaling": {"maxReplicas": 5}}, "5 replicas of 1"),
         ({"gpu": {"count": 2}, "scaling": {"maxReplicas": 2}}, None),
-        ({"gpu": {"count": 2}}, "3 replicas of 2"),
+        # A maximum that nobody wrote stays within the cap.
+        ({"gpu": {"count": 2}}, None),
+        ({"gpu": {"count": 2}, "scaling": {"maxReplicas": 3}}, "3 replicas of 2"),
     ],
 )
 def test_the_cap_on_gpus(spec: cluster.Object, gpus: str | None) -> None:

@@ -175,7 +175,9 @@ class Crossplane:
         }
         self.core = process.Process(
             "crossplane",
-            [*self._own_hosts(), program, "core", "start"],
+            # Watched events that a claim may cause before core looks at it less often: 100, and one
+            # more each second. Here a claim lives through in seconds what takes an hour elsewhere.
+            [*self._own_hosts(), program, "core", "start", "--circuit-breaker-burst=500"],
             logs=self._logs,
             environment=environment,
             ready=lambda: process.answers(f"http://127.0.0.1:{self._health_port}/readyz"),

@@ -15,6 +15,8 @@ import pydantic
 import pydantic_core
 from pydantic import alias_generators, fields
 
+from function import canonical
+
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
@@ -214,8 +216,11 @@ def distinct(field: str, message: str) -> Rule:
 # For maps: an entry whose value is null is absent, as in `Model`.
 NULLS_ABSENT = pydantic.BeforeValidator(_without_nulls)
 
-# Kubernetes objects and fragments that pass through as they are.
-Raw = dict[str, Any]
+# Kubernetes objects and fragments that pass through as they are, but for nulls: applied, they would
+# be values. In a merge patch a null removes a key, so there it stays.
+NULLS_DROPPED = pydantic.AfterValidator(canonical.plain)
+RawPatch = dict[str, Any]
+Raw = Annotated[dict[str, Any], NULLS_DROPPED]
 RawList = Annotated[list[Raw], items(32)]
 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -232,8 +237,8 @@ EXTENDED_RESOURCE = (
     r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 )
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
-# What Prometheus and the VictoriaMetrics operator both read.
-DURATION = r"^([0-9]+(ms|s|m|h))+$"
+# What Prometheus and the VictoriaMetrics operator both read: each unit once, the largest first.
+DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"
 DECIMAL = r"^[0-9]{1,6}(\.[0-9]{1,4})?$"
 
 DnsLabel = Annotated[str, text(63, DNS_LABEL)]

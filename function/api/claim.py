@@ -322,6 +322,21 @@ class Trigger(base.Model):
 class Triggers(base.Model):
     """The scaling triggers; the largest answer wins."""
 
+    RULES: ClassVar = (
+        base.Rule(
+            cel="!(has(self.running) && has(self.running.enabled) && !self.running.enabled"
+            " && has(self.kvCache) && has(self.kvCache.enabled) && !self.kvCache.enabled"
+            " && has(self.queue) && has(self.queue.enabled) && !self.queue.enabled)",
+            message="at least one trigger must stay enabled: KEDA refuses an empty list",
+            holds=lambda t: (
+                not all(
+                    trigger is not None and trigger.enabled is False
+                    for trigger in (t.running, t.kv_cache, t.queue)
+                )
+            ),
+        ),
+    )
+
     running: Trigger | None = pydantic.Field(
         None, description="Running requests a replica; 0.7 x maxNumSeqs when absent."
     )
@@ -792,7 +807,7 @@ class Spec(base.Model):
     weights_file_system: WeightsFileSystem | None = None
     resources: ResourceRequirements | None = None
     health_probes: HealthProbes | None = None
-    security_context: base.Raw | None = pydantic.Field(
+    security_context: base.RawPatch | None = pydantic.Field(
         None, description="Container security context, merged over Pod Security restricted."
     )
     external_secrets: (
@@ -810,7 +825,7 @@ class Spec(base.Model):
     access: Access | None = None
     observability: Observability | None = None
     pod_template: PodTemplate | None = None
-    patches: Annotated[dict[KeySuffix, base.Raw], base.items(16), base.NULLS_ABSENT] | None = (
+    patches: Annotated[dict[KeySuffix, base.RawPatch], base.items(16), base.NULLS_ABSENT] | None = (
         pydantic.Field(
             None,
             description="JSON merge patches of composed objects, named by the suffix of their key"
@@ -887,7 +902,7 @@ class InferenceService(base.Model):
     kind: Literal["InferenceService"]
     metadata: Metadata
     spec: Spec
-    status: base.Raw = pydantic.Field(default_factory=dict)
+    status: base.RawPatch = pydantic.Field(default_factory=dict)
 
     # Each only where the stored claim did not break it before: a rule at the root that a live
     # claim breaks would block its status and its deletion (decision 6 in docs/how-it-decides.md).

@@ -56,7 +56,7 @@ def _caches(plan: plans.Plan) -> Iterator[list[str]]:
     prefix = plan.spec.cache.prefix_cache if plan.spec.cache is not None else None
     if prefix is not None and prefix.enabled is False:
         yield ["--no-enable-prefix-caching"]
-    elif plan.generates:
+    elif plan.generates or (prefix is not None and prefix.enabled is True):
         yield ["--enable-prefix-caching"]
     if plan.kv_offload_gb is not None:
         yield [f"--kv-offloading-size={plan.kv_offload_gb}"]
@@ -91,3 +91,25 @@ def _loading(plan: plans.Plan) -> Iterator[list[str]]:
     yield ["--load-format=runai_streamer"]
     if streaming.concurrency is not None:
         yield [f'--model-loader-extra-config={{"concurrency":{streaming.concurrency}}}']
+
+
+def number(arguments: list[str], flag: str) -> int | None:
+    """Returns the whole number that a command line, ours or 0.9.0's, gives a flag, or None."""
+    for index, argument in enumerate(arguments):
+        name, _, joined = argument.partition("=")
+        if name == f"--{flag}":
+            text = joined or (arguments[index + 1] if index + 1 < len(arguments) else "")
+            return int(text) if text.isdigit() else None
+    return None
+
+
+def adapters(arguments: list[str]) -> frozenset[str]:
+    """Returns the names of the adapters that a command line, ours or 0.9.0's, serves."""
+    names = set()
+    listed = False
+    for argument in arguments:
+        if argument.startswith("--"):
+            listed = argument == "--lora-modules"
+        elif listed:
+            names.add(argument.partition("=")[0])
+    return frozenset(names)

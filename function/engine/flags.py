@@ -97,3 +97,43 @@ def sets(arguments: list[str], flag: str) -> bool:
         name == flag or (len(name) >= 4 and flag.startswith(name))
         for name in map(normal, arguments)
     )
+
+
+# Flags by which vLLM imports code that a claim's author could have put among the weights.
+CODE_LOADING = (
+    "trust-remote-code",
+    "tool-parser-plugin",
+    "reasoning-parser-plugin",
+    "middleware",
+    "logits-processors",
+    "worker-extension-cls",
+    "worker-cls",
+    "scheduler-cls",
+    "io-processor-plugin",
+    "hf-overrides",
+    "model-impl",
+)
+_CODE_LOADING_ENVIRONMENT = ("PYTHON", "LD_", "VLLM_PLUGINS", "BASH_ENV", "GCONV_PATH")
+
+
+def loads_code(argument: str) -> bool:
+    """Tells whether vLLM could read the argument as a flag that imports code, by any prefix."""
+    name = normal(argument)
+    return any((flag.startswith(name) and len(name) >= 4) or name == flag for flag in CODE_LOADING)
+
+
+def loads_code_by_environment(name: str) -> bool:
+    """Tells whether an environment variable makes the interpreter or the loader import code."""
+    return name.startswith(_CODE_LOADING_ENVIRONMENT)
+
+
+def value(arguments: list[str], flag: str) -> float | None:
+    """Returns the number that the author's own arguments give a flag, or None."""
+    found = None
+    for argument in arguments:
+        if sets([argument], flag) and "=" in argument:
+            try:
+                found = float(argument.split("=", 1)[1])
+            except ValueError:
+                continue
+    return found

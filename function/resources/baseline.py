@@ -22,7 +22,31 @@ VOLUMES = frozenset(
         "secret",
     )
 )
-_SECCOMP = ("RuntimeDefault", "Localhost")
+SYSCTLS = frozenset(
+    (
+        "kernel.shm_rmid_forced",
+        "net.ipv4.ip_local_port_range",
+        "net.ipv4.ip_local_reserved_ports",
+        "net.ipv4.ip_unprivileged_port_start",
+        "net.ipv4.ping_group_range",
+        "net.ipv4.tcp_fin_timeout",
+        "net.ipv4.tcp_keepalive_intvl",
+        "net.ipv4.tcp_keepalive_probes",
+        "net.ipv4.tcp_keepalive_time",
+        "net.ipv4.tcp_rmem",
+        "net.ipv4.tcp_syncookies",
+        "net.ipv4.tcp_wmem",
+    )
+)
+_PROFILES = ("RuntimeDefault", "Localhost")
+_SELINUX = ("container_t", "container_init_t", "container_kvm_t", "container_engine_t")
+_HANDLERS = (
+    ("livenessProbe",),
+    ("readinessProbe",),
+    ("startupProbe",),
+    ("lifecycle", "postStart"),
+    ("lifecycle", "preStop"),
+)
 
 
 def violations(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -34,7 +58,10 @@ def violations(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for kind in sorted(set(volume) - {"name"} - VOLUMES):
             yield f"volumes[{index}].{kind}", "this kind of volume is not allowed"
     context = pod.get("securityContext") or {}
-    yield from _user(context, "securityContext")
+    for sysctl in context.get("sysctls") or []:
+        if sysctl.get("name") not in SYSCTLS:
+            yield "securityContext.sysctls", f"{sysctl.get('name')} is not allowed"
+    yield from _context(context, "securityContext")
     for group in ("initContainers", "containers"):
         for index, container in enumerate(pod.get(group) or []):
             yield from _container(container, context, f"{group}[{index}]")
@@ -45,7 +72,7 @@ def _container(
 ) -> Iterator[tuple[str, str]]:
     context = container.get("securityContext") or {}
     where = f"{at}.securityContext"
-    yield from _user(context, where)
+    yield from _context(context, where)
     if context.get("privileged") is True:
         yield f"{where}.privileged", "must not be true"
     if context.get("allowPrivilegeEscalation") is not False:
@@ -57,17 +84,37 @@ def _container(
     if set(world.at(context, "capabilities", "add") or []) - {"NET_BIND_SERVICE"}:
         yield f"{where}.capabilities.add", "may hold NET_BIND_SERVICE only"
     seccomp = world.at(context, "seccompProfile", "type") or world.at(pod, "seccompProfile", "type")
-    if seccomp not in _SECCOMP:
-        yield f"{where}.seccompProfile.type", f"must be one of {', '.join(_SECCOMP)}"
+    if seccomp not in _PROFILES:
+        yield f"{where}.seccompProfile.type", f"must be one of {', '.join(_PROFILES)}"
     if context.get("procMount") not in (None, "Default"):
         yield f"{where}.procMount", "must be Default"
-    for index, port in enumerate(container.get("ports") or []):
-        if port.get("hostPort"):
-            yield f"{at}.ports[{index}].hostPort", "must be absent"
+    yield from _host(container, at)
 
 
-def _user(context: Mapping[str, Any], at: str) -> Iterator[tuple[str, str]]:
+def _context(context: Mapping[str, Any], at: str) -> Iterator[tuple[str, str]]:
+    """Yields what must not be said in a security context, of a pod or of a container."""
     if context.get("runAsUser") == 0:
         yield f"{at}.runAsUser", "must not be 0"
     if context.get("runAsNonRoot") is False:
         yield f"{at}.runAsNonRoot", "must be true"
+    armor = world.at(context, "appArmorProfile", "type")
+    if armor is not None and armor not in _PROFILES:
+        yield f"{at}.appArmorProfile.type", f"must be one of {', '.join(_PROFILES)}"
+    if world.at(context, "seLinuxOptions", "type") not in (None, "", *_SELINUX):
+        yield f"{at}.seLinuxOptions.type", f"must be one of {', '.join(_SELINUX)}"
+    for field in ("user", "role"):
+        if world.at(context, "seLinuxOptions", field):
+            yield f"{at}.seLinuxOptions.{field}", "must be absent"
+    if world.at(context, "windowsOptions", "hostProcess") is True:
+        yield f"{at}.windowsOptions.hostProcess", "must not be true"
+
+
+def _host(container: Mapping[str, Any], at: str) -> Iterator[tuple[str, str]]:
+    """Yields what reaches the node's own network."""
+    for index, port in enumerate(container.get("ports") or []):
+        if port.get("hostPort"):
+            yield f"{at}.ports[{index}].hostPort", "must be absent"
+    for path in _HANDLERS:
+        for kind in ("httpGet", "tcpSocket"):
+            if world.at(container, *path, kind, "host"):
+                yield ".".join((at, *path, kind, "host")), "must be absent"

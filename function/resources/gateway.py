@@ -63,11 +63,16 @@ def canaries(plan: plans.Plan) -> list[tuple[str, int]]:
     return sorted((canary.adapter, canary.weight_percent) for canary in chosen or [])
 
 
-def ai_gateway_route(plan: plans.Plan) -> meta.Manifest:
+def ai_gateway_route(plan: plans.Plan, adapters: frozenset[str], *, pool: bool) -> meta.Manifest:
     """Returns the AIGatewayRoute: the base model with its canaries, and a rule for each adapter.
 
     An adapter's own name always reaches it, whatever the canaries' weights: the engine serves
     adapters verbatim under their names.
+
+    Args:
+        plan: The plan.
+        adapters: Those that every running pod serves; the others get no traffic yet.
+        pool: Whether the InferencePool is there to be named.
     """
     parent = plan.site.gateway.parent
     return {
@@ -83,23 +88,25 @@ def ai_gateway_route(plan: plans.Plan) -> meta.Manifest:
                     "namespace": parent.namespace,
                 }
             ],
-            "rules": list(_rules(plan)),
+            "rules": list(_rules(plan, adapters, pool)),
         },
     }
 
 
-def _rules(plan: plans.Plan) -> Iterator[meta.Manifest]:
+def _rules(plan: plans.Plan, adapters: frozenset[str], pool: bool) -> Iterator[meta.Manifest]:
     # The default of a minute would cut long streams.
     timeouts = {"request": f"{plan.site.gateway.request_timeout_seconds}s"}
     yield {
         "matches": [_match(plan.name)],
-        "backendRefs": _base_backends(plan),
+        "backendRefs": _base_backends(plan, adapters, pool),
         "timeouts": timeouts,
     }
     for adapter in plan.adapters:
+        if adapter.name not in adapters:
+            continue
         yield {
             "matches": [_match(adapter.name)],
-            "backendRefs": [_pool(plan)] if plan.picker else [{"name": plan.name, "weight": 100}],
+            "backendRefs": [_pool(plan)] if pool else [{"name": plan.name, "weight": 100}],
             "timeouts": timeouts,
         }
 
@@ -108,10 +115,10 @@ def _match(model_name: str) -> meta.Manifest:
     return {"headers": [{"type": "Exact", "name": MODEL_HEADER, "value": model_name}]}
 
 
-def _base_backends(plan: plans.Plan) -> list[meta.Manifest]:
-    if plan.picker:
+def _base_backends(plan: plans.Plan, adapters: frozenset[str], pool: bool) -> list[meta.Manifest]:
+    if pool:
         return [_pool(plan)]
-    shifted = canaries(plan)
+    shifted = [(name, weight) for name, weight in canaries(plan) if name in adapters]
     base = {"name": plan.name, "weight": 100 - sum(weight for _, weight in shifted)}
     return [base] + [
         {

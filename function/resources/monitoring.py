@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from function import canonical
+from function import canonical, duration
 from function import plan as plans
 from function.resources import alerts, gateway, meta
 
@@ -26,7 +26,8 @@ def scrape(plan: plans.Plan) -> meta.Manifest:
         "port": plans.PORT_NAME,
         "path": METRICS_PATH,
         "interval": _interval(plan),
-        "scrapeTimeout": TIMEOUT,
+        # Longer than the interval it would be refused by the Prometheus operator.
+        "scrapeTimeout": min(TIMEOUT, _interval(plan), key=duration.milliseconds),
     }
     return _scrape(plan, _metadata(plan), meta.labels(plan), endpoint)
 

@@ -50,8 +50,27 @@ _FIXED: tuple[tuple[str, ...], ...] = (
     ("spec", "scaleTargetRef"),
     ("spec", "replicas"),
     ("spec", "clusterIP"),
+    ("spec", "type"),
+    ("spec", "externalIPs"),
+    ("spec", "loadBalancerIP"),
+    ("spec", "externalName"),
     ("spec", "releaseName"),
     ("spec", "targetRefs"),
+    # Replicas and GPUs are capped by the settings; a patch would go around the cap.
+    ("spec", "minReplicaCount"),
+    ("spec", "maxReplicaCount"),
+    # Flux installs with its own rights: what, where and as whom is not the author's.
+    ("spec", "targetNamespace"),
+    ("spec", "storageNamespace"),
+    ("spec", "kubeConfig"),
+    ("spec", "chart"),
+    ("spec", "chartRef"),
+    ("spec", "postRenderers"),
+    ("spec", "valuesFrom"),
+    ("spec", "values", "inferencePool", "modelServers"),
+    ("spec", "values", "inferenceExtension", "image"),
+    ("spec", "serviceAccountName"),
+    ("spec", "template", "spec", "automountServiceAccountToken"),
     ("spec", "template", "spec", "serviceAccountName"),
     ("status",),
 )
@@ -96,6 +115,7 @@ def _touched(before: meta.Manifest, after: meta.Manifest) -> Iterator[tuple[str,
         for label in sorted(claim.SELECTING_LABELS):
             if world.at(before, *path, label) != world.at(after, *path, label):
                 yield ".".join((*path, label)), "a patch cannot change this label"
+    yield from _pod_touched(before, after)
     ours = {
         deployment.TEMPLATE_ANNOTATION,
         deployment.CLAIM_ANNOTATION,
@@ -106,6 +126,31 @@ def _touched(before: meta.Manifest, after: meta.Manifest) -> Iterator[tuple[str,
         path = ("metadata", "annotations", annotation)
         if world.at(before, *path) != world.at(after, *path):
             yield ".".join(path), "a patch cannot change this annotation"
+
+
+def _pod_touched(before: meta.Manifest, after: meta.Manifest) -> Iterator[tuple[str, str]]:
+    """Yields what in a pod template only the claim's own fields may say: containers and GPUs."""
+    at = "spec.template.spec.containers"
+    containers = world.at(after, *at.split("."))
+    old = world.at(before, *at.split("."))
+    if old is None:
+        return
+    if not isinstance(containers, list) or not all(isinstance(c, dict) for c in containers):
+        yield at, "must be a list of containers"
+        return
+    if [c.get("name") for c in containers] != [c["name"] for c in old]:
+        yield at, "a patch cannot add, remove or rename containers"
+        return
+    for mine, theirs in zip(old, containers, strict=True):
+        if mine.get("image") != theirs.get("image"):
+            yield f"{at}.image", "a patch cannot change this"
+        for kind in ("requests", "limits"):
+            extended = [
+                {k: v for k, v in (world.at(c, "resources", kind) or {}).items() if "/" in k}
+                for c in (mine, theirs)
+            ]
+            if extended[0] != extended[1]:
+                yield f"{at}.resources.{kind}", "a patch cannot change extended resources"
 
 
 def weakened(plan: plans.Plan, pod: Mapping[str, Any]) -> list[base.Problem]:

@@ -238,9 +238,18 @@ def native_picker(plan: plans.Plan) -> meta.Manifest:
 
 
 def native(plan: plans.Plan) -> meta.Manifest:
-    """Returns the serving pods' NetworkPolicy. Raw Cilium rules have no meaning here."""
-    ingress = [_native_ingress(peer) for peer in callers(plan) + platform_peers(plan)]
-    return _native_policy(plan, plan.name, meta.labels(plan), ingress, [_native_dns(plan)])
+    """Returns the serving pods' NetworkPolicy.
+
+    The raw rules of `networkPolicies` are Cilium's and have no meaning here, but that they replace
+    the default peers holds: an empty list lets nobody in.
+    """
+    raw = plan.spec.network_policies
+    replaced_in = raw is not None and raw.ingress is not None
+    replaced_out = raw is not None and raw.egress is not None
+    peers = (_claimed(plan) if replaced_in else callers(plan)) + platform_peers(plan)
+    egress = [] if replaced_out else [_native_dns(plan)]
+    ingress = [_native_ingress(peer) for peer in peers]
+    return _native_policy(plan, plan.name, meta.labels(plan), ingress, egress)
 
 
 def native_preload(plan: plans.Plan) -> meta.Manifest:

@@ -279,6 +279,13 @@ _GATEWAY = (
         "an adapter cannot have the claim's name",
     ),
     Invalid(
+        "no trigger left",
+        claim(
+            scaling={"triggers": {t: {"enabled": False} for t in ("running", "kvCache", "queue")}}
+        ),
+        "at least one trigger must stay enabled",
+    ),
+    Invalid(
         "nine adapters",
         claim(loraAdapters=[_ADAPTER | {"name": f"a{index}"} for index in range(9)]),
         "spec.loraAdapters",

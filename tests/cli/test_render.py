@@ -64,6 +64,7 @@ def test_it_is_what_the_cluster_gets(name: str, profile: str) -> None:
     for key, item in zip(sorted(world.owned), composed, strict=True):
         assert item["metadata"]["annotations"][KEY] == key
         assert item["metadata"]["labels"]["crossplane.io/composite"] == name
+    assert all("" not in condition.values() for condition in composite["status"]["conditions"])
     status = dict(world.claim["status"])
     assert {k: v for k, v in composite["status"].items() if k != "conditions"} == {
         k: v for k, v in status.items() if k not in ("conditions", "observedGeneration")
@@ -196,6 +197,22 @@ def test_a_file_that_is_not_there_a_directory_and_bytes(tmp_path: pathlib.Path) 
 def test_no_arguments_and_a_wrong_output_are_wrong_usage() -> None:
     assert command.render().exit_code == 2
     assert command.render(command.SMALLEST, "--output", "xml").exit_code == 2
+
+
+def test_anchors_and_merged_maps_are_read() -> None:
+    text = """
+apiVersion: cloud.ogenki.io/v1alpha1
+kind: InferenceService
+metadata: {name: a}
+spec:
+  model: &model {repository: a/b, preload: {enabled: false}}
+  <<: {drainSeconds: 5}
+  resources: {requests: &all {cpu: "3", memory: 20Gi}, limits: *all}
+"""
+    found = command.documents(command.render("-", given=text).stdout)
+    (container,) = command.of(found, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert "--shutdown-timeout=5" in container["args"]
+    assert container["resources"]["limits"]["cpu"] == "3"
 
 
 def test_times_and_dates_are_words_as_for_kubernetes() -> None:
@@ -405,7 +422,11 @@ def test_a_claim_with_its_status_needs_no_other(tmp_path: pathlib.Path) -> None:
     name = observed(tmp_path, world)
     claim = command.write(tmp_path / "claim.yaml", world.claim)
     result = command.render(claim, "--environment", command.REFERENCE, "--observed", name)
-    assert command.documents(result.stdout)[0]["status"]["phase"] == "Serving"
+    status = command.documents(result.stdout)[0]["status"]
+    assert status["phase"] == "Serving"
+    conditions = {condition["type"]: condition["reason"] for condition in status["conditions"]}
+    assert conditions["WeightsReady"] == "Verified"
+    assert conditions["Current"] == "Serving"
 
 
 def test_objects_of_other_claims_are_passed_over(tmp_path: pathlib.Path) -> None:

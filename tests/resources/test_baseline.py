@@ -59,6 +59,9 @@ WEAKER = [
     ("containers.0.ports.0.hostPort", 8000),
     ("containers.0.livenessProbe.httpGet.host", "10.0.0.1"),
     ("containers.0.lifecycle.preStop", {"httpGet": {"port": 80, "host": "10.0.0.1"}}),
+    ("containers.0.lifecycle.postStart", {"tcpSocket": {"port": 80, "host": "10.0.0.1"}}),
+    ("containers.0.readinessProbe", {"tcpSocket": {"port": 80, "host": "10.0.0.1"}}),
+    ("containers.0.startupProbe.httpGet.host", "10.0.0.1"),
     ("initContainers", [{"name": "i", "image": "i"}]),
 ]
 AS_STRONG = [

@@ -213,6 +213,8 @@ def test_traffic_spreads_when_there_may_be_two(maximum: int, spread: bool) -> No
 
 def test_the_traffic_policy() -> None:
     world = scene.serving(ROUTED)
+    for kind in ("Backend", "BackendTrafficPolicy"):
+        assert world.one(kind)["apiVersion"] == "gateway.envoyproxy.io/v1alpha1"
     spec = world.one("BackendTrafficPolicy")["spec"]
     # On the HTTPRoute that the AI gateway generates, of its route's name.
     assert spec["targetRefs"] == [

@@ -1,5 +1,7 @@
 """Keys, names and labels: what ties composed objects to their claim and to each other."""
 
+import re
+
 import pytest
 
 from function.resources import meta
@@ -151,4 +153,5 @@ def test_an_adapters_name_as_part_of_an_objects(adapter: str, fits: bool) -> Non
 
 
 def test_adapters_that_differ_in_case_have_different_objects() -> None:
+    assert re.fullmatch("s-q-[0-9a-f]{5}", meta.object_name("S_.q"))
     assert len({meta.object_name(name) for name in ("Sql", "sql", "SQL", "s.q.l", "s_q_l")}) == 5

@@ -18,10 +18,17 @@ BOTH = [
 @pytest.mark.parametrize(("profile", "scrape", "rule"), BOTH)
 def test_one_flavour_of_objects_only(profile: str, scrape: str, rule: str) -> None:
     """Both would scrape twice: VictoriaMetrics converts the other operator's objects itself."""
-    kinds = scene.serving(config=scene.site(profile)).kinds_there()
+    world = scene.serving(config=scene.site(profile))
+    kinds = world.kinds_there()
     others = {"VMServiceScrape", "VMRule", "ServiceMonitor", "PrometheusRule"} - {scrape, rule}
     assert {scrape, rule} <= kinds
     assert not others & kinds
+    groups = {
+        "reference": "operator.victoriametrics.com/v1beta1",
+        "plain": "monitoring.coreos.com/v1",
+    }
+    for kind in (scrape, rule):
+        assert world.one(kind)["apiVersion"] == groups[profile]
 
 
 @pytest.mark.parametrize(("profile", "scrape", "rule"), BOTH)
@@ -117,7 +124,12 @@ def test_the_picker_is_scraped_by_its_own_labels() -> None:
     spec = world.one("VMServiceScrape", "-epp-vmservicescrape")["spec"]
     assert spec["selector"] == {"matchLabels": {"app.kubernetes.io/name": "model-epp"}}
     (endpoint,) = spec["endpoints"]
-    assert (endpoint["port"], endpoint["path"]) == ("http-metrics", "/metrics")
+    assert endpoint == {
+        "port": "http-metrics",
+        "path": "/metrics",
+        "interval": "30s",
+        "scrapeTimeout": "10s",
+    }
     names = [a["alert"] for g in world.one("VMRule")["spec"]["groups"] for a in g["rules"]]
     assert "InferenceServiceEndpointPickerMissing" in names
 

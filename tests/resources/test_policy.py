@@ -330,6 +330,14 @@ def test_a_mirror_in_a_private_range_needs_its_network() -> None:
     for provider in PROVIDERS:
         found = policies(provider, hub={"egressCidrs": ["10.9.0.0/24"]})
         assert reach.allows(found, PRELOAD, private, 443)
+    cidrs = [
+        rule["toCIDR"]
+        for policy in policies("cilium", hub={"egressCidrs": ["10.9.0.0/24"]})
+        for rule in policy["spec"]["egress"]
+        if "toCIDR" in rule
+    ]
+    assert cidrs == [["10.9.0.0/24"]]
+    assert "toCIDR" not in str(policies("cilium"))
 
 
 # --- the picker

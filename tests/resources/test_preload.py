@@ -106,7 +106,11 @@ def test_the_pod() -> None:
     assert spec["automountServiceAccountToken"] is False
     assert spec["enableServiceLinks"] is False
     assert schemas.pod_security(spec) == []
-    assert "nvidia.com/gpu" not in str(spec["containers"][0]["resources"])
+    container = spec["containers"][0]
+    assert "nvidia.com/gpu" not in str(container["resources"])
+    # The root is read-only: what is written goes to the weights or to a bounded directory.
+    assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/models", "/tmp"]
+    assert {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}} in spec["volumes"]
 
 
 def test_without_a_service_account_it_is_the_namespaces_default() -> None:

@@ -29,6 +29,7 @@ def test_bounds_and_target() -> None:
             "pollingIntervalSeconds": 30,
         }
     )
+    assert scaled(claimed)["apiVersion"] == "keda.sh/v1alpha1"
     spec = scaled(claimed)["spec"]
     assert spec["scaleTargetRef"] == {
         "apiVersion": "apps/v1",

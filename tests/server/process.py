@@ -24,6 +24,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0
 CALL_SECONDS = 20.0
+IN_FLIGHT = "inference_service_function_requests_in_flight"
 FREE = "127.0.0.1:0"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -89,6 +90,13 @@ class Running:
             if line.startswith(f"{name} "):
                 return float(line.rpartition(" ")[2])
         raise AssertionError(f"no sample {name}")
+
+    def until_in_flight(self, count: int) -> None:
+        """Waits until the server is answering that many calls."""
+        deadline = time.monotonic() + CALL_SECONDS
+        while self.sample(IN_FLIGHT) != count:
+            assert time.monotonic() < deadline, f"never {count} calls in flight"
+            time.sleep(0.01)
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         """Sends a signal to the process."""

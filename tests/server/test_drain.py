@@ -18,27 +18,18 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.server import process
 
 SLOW = "tests.server.slow"
-IN_FLIGHT = "inference_service_function_requests_in_flight"
-
-
-def until_in_flight(server: process.Running, count: int) -> None:
-    """Waits until the server is answering that many calls."""
-    deadline = time.monotonic() + process.CALL_SECONDS
-    while server.sample(IN_FLIGHT) != count:
-        assert time.monotonic() < deadline, f"never {count} calls in flight"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_running_calls_finish(request_: fnv1.RunFunctionRequest, number: signal.Signals) -> None:
     with (
-        process.serving("--insecure", module=SLOW, SLOW_SECONDS="1.5") as server,
+        process.serving("--insecure", module=SLOW, SLOW_SECONDS="2.5") as server,
         process.channel(server.address) as channel,
         concurrent.futures.ThreadPoolExecutor(8) as pool,
     ):
         call = process.stub(channel).RunFunction
         calls = [pool.submit(call, request_, timeout=process.CALL_SECONDS) for _ in range(8)]
-        until_in_flight(server, 8)
+        server.until_in_flight(8)
         health = health_pb2_grpc.HealthStub(channel).Watch(
             health_pb2.HealthCheckRequest(), timeout=process.CALL_SECONDS
         )
@@ -65,7 +56,7 @@ def test_calls_that_take_too_long_are_ended(request_: fnv1.RunFunctionRequest) -
         process.channel(server.address) as channel,
     ):
         call = process.stub(channel).RunFunction.future(request_)
-        until_in_flight(server, 1)
+        server.until_in_flight(1)
         begin = time.monotonic()
         server.signal()
         assert server.wait() == 0

@@ -126,13 +126,13 @@ def test_a_rotation_leaves_running_calls_alone(
     new = pki.Authority()
     options = ("--tls-certs-dir", str(directory))
     with (
-        process.serving(*options, module="tests.server.slow", SLOW_SECONDS="1") as server,
+        process.serving(*options, module="tests.server.slow", SLOW_SECONDS="2") as server,
         connect(server, authority.certificate, authority.pair()) as channel,
         concurrent.futures.ThreadPoolExecutor(1) as pool,
     ):
         call = process.stub(channel).RunFunction
         running = pool.submit(call, request_, timeout=process.CALL_SECONDS)
-        time.sleep(0.3)
+        server.until_in_flight(1)
         pki.write(directory, new.pair(), new.certificate)
         with connect(server, new.certificate, new.pair()) as fresh:
             grpc.channel_ready_future(fresh).result(process.CALL_SECONDS)
