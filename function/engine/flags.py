@@ -116,10 +116,16 @@ CODE_LOADING = (
 _CODE_LOADING_ENVIRONMENT = ("PYTHON", "LD_", "VLLM_PLUGINS", "BASH_ENV", "GCONV_PATH")
 
 
+# A flag of its own, though another one starts with it.
+_WHOLE = ("reasoning-parser",)
+
+
 def loads_code(argument: str) -> bool:
     """Tells whether vLLM could read the argument as a flag that imports code, by any prefix."""
     name = normal(argument)
-    return any((flag.startswith(name) and len(name) >= 4) or name == flag for flag in CODE_LOADING)
+    if name in _WHOLE:
+        return False
+    return any(name == flag or (len(name) >= 4 and flag.startswith(name)) for flag in CODE_LOADING)
 
 
 def loads_code_by_environment(name: str) -> bool:

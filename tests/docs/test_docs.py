@@ -355,6 +355,7 @@ def reasons_of(node: ast.expr) -> set[str]:
         return set(preload.FAILURE_REASONS)
     if text == "*pods.trouble":
         known = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CrashLoopBackOff"}
+        known |= {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
         pods = next(n for n in tree(report).body if getattr(n, "name", "") == "_Pods")
         found = literals(FUNCTIONS["_container_trouble"]) | literals(pods)
         return found - known - {"False", "PodScheduled"}
