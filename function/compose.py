@@ -103,6 +103,8 @@ def _replicas(draft: drafts.Draft) -> int | None:
     # the autoscaler has set it, or it would be reset to one.
     if draft.plan.scaling.minimum == 0 and not draft.scaled:
         return 0
+    if draft.fixed and draft.deployment is not None:
+        return draft.deployment.wanted
     return None
 
 

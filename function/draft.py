@@ -71,8 +71,14 @@ class Draft:
             or self.latch("routePublished")
             or self.seen("gateway-airoute") is not None
         )
+        fixed = plan.site.providers.autoscaler == "none"
         self.scaled = self.latch("scaledByAutoscaler") or (
-            self.deployment is not None and self.deployment.wanted > 0
+            not fixed and self.deployment is not None and self.deployment.wanted > 0
+        )
+        # The count was ours: dropped before somebody else owns it, it would be reset to one.
+        seen = self.seen("deployment")
+        self.fixed = fixed or (
+            self.latch("fixedReplicas") and seen is not None and not world.scaled_by_others(seen)
         )
 
     def _running(self) -> list[str]:

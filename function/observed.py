@@ -131,3 +131,12 @@ def deployment(resource: Object | None) -> Deployment | None:
         and number(at(status, "replicas")) <= wanted,
         stuck=stuck,
     )
+
+
+def scaled_by_others(resource: Object) -> bool:
+    """Tells whether a manager beside Crossplane owns the replica count of a Deployment."""
+    return any(
+        "crossplane" not in str(at(entry, "manager"))
+        and at(entry, "fieldsV1", "f:spec", "f:replicas") is not None
+        for entry in at(resource, "metadata", "managedFields") or []
+    )

@@ -372,12 +372,13 @@ def _status(
                     "verified": [dict(record) for record in weights.records] or None,
                 }
             )
-            if plan.preloads
+            if plan.preloads or weights.records
             else None,
             "latches": canonical.prune(
                 {
                     "routePublished": draft.published or None,
                     "scaledByAutoscaler": draft.scaled or None,
+                    "fixedReplicas": draft.fixed or None,
                 }
             ),
         }

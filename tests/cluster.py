@@ -17,6 +17,7 @@ from crossplane.function import logging as function_logging
 from crossplane.function import resource as resources
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
+from function import observed as world
 from function import runner, structs
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -191,7 +192,9 @@ class Cluster:
         metadata["name"] = current["metadata"]["name"]
         merged = _applied(current, manifest, self.owned.get(key, manifest))
         if merged["kind"] == "Deployment":
-            merged["spec"].setdefault("replicas", 1)
+            # Dropped by us it stays where another manager owns it, and is defaulted elsewhere.
+            others = world.scaled_by_others(current)
+            merged["spec"].setdefault("replicas", current["spec"]["replicas"] if others else 1)
         if merged["kind"] == "Job" and current["spec"] != merged["spec"]:
             raise AssertionError(f"{key}: a Job's template is immutable")
         if merged != current:

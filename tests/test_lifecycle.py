@@ -593,6 +593,24 @@ def test_without_an_autoscaler_the_replica_count_is_ours() -> None:
     assert world.one("Deployment")["spec"]["replicas"] == 0
 
 
+def test_a_fixed_count_is_kept_until_the_autoscaler_owns_it() -> None:
+    world = new("smallest", "plain")
+    providers = world.environments[0]["data"]["inferenceService"]["providers"]
+    providers["autoscaler"] = "none"
+    world.claim["spec"]["scaling"] = {"minReplicas": 3, "maxReplicas": 5}
+    world.converge()
+    providers["autoscaler"] = "keda"
+    world.converge()
+    assert world.owned["smallest-deployment"]["spec"]["replicas"] == 3
+    item = world.one("Deployment")
+    item["spec"]["replicas"] = 4
+    owner = {"manager": "keda", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    item["metadata"]["managedFields"] = [owner]
+    world.reconcile()
+    assert "replicas" not in world.owned["smallest-deployment"]["spec"]
+    assert world.one("Deployment")["spec"]["replicas"] == 4
+
+
 # --- what a claim says
 
 

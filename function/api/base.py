@@ -118,10 +118,6 @@ class Model(pydantic.BaseModel):
             rule.check(self)
         return self
 
-    def has(self, field: str) -> bool:
-        """Tells whether the author wrote the field, as opposed to getting its default."""
-        return field in self.model_fields_set
-
 
 @dataclasses.dataclass(frozen=True)
 class Problem:

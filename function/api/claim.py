@@ -1,7 +1,7 @@
 """The claim: what a developer may ask for, its limits and its rules.
 
 Every field of 0.9.0 is here with its meaning. No field has a default that could be derived: the
-function applies defaults (`function.defaults`), so that a choice can be told from an omission.
+function applies defaults (`function.plan`), so that a choice can be told from an omission.
 Optional therefore means `None`, and absence is asked with `is None`, never by truthiness.
 """
 
@@ -891,7 +891,6 @@ class Metadata(base.Model):
     name: Annotated[str, base.text(LONGEST_NAME, NAME)]
     namespace: base.DnsLabel = "default"
     generation: int | None = None
-    uid: str | None = None
     annotations: dict[str, str] = pydantic.Field(default_factory=dict)
 
 

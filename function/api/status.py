@@ -109,6 +109,9 @@ class Latches(base.Model):
     route_published: bool | None = pydantic.Field(
         None, description="The engine served once: the gateway's route stays."
     )
+    fixed_replicas: bool | None = pydantic.Field(
+        None, description="spec.replicas of the Deployment is ours, without an autoscaler."
+    )
     scaled_by_autoscaler: bool | None = pydantic.Field(
         None, description="The autoscaler owns spec.replicas of the Deployment."
     )

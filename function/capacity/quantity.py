@@ -44,8 +44,3 @@ def add_gib(value: int | str, gib: int) -> str:
         if total % _UNITS[unit] == 0:
             return f"{int(total / _UNITS[unit])}{unit}"
     return str(int(total.to_integral_value(decimal.ROUND_CEILING)))
-
-
-def gib(value: int | str) -> float:
-    """Returns a memory quantity in GiB."""
-    return float(parse(value) / _UNITS["Gi"])

@@ -62,8 +62,3 @@ def test_add_gib(value: int | str, gib: int, total: str) -> None:
 def test_adding_loses_nothing(value: int, gib: int) -> None:
     total = quantity.add_gib(value, gib)
     assert quantity.parse(total) == value + gib * 2**30
-
-
-def test_gib() -> None:
-    assert quantity.gib("16Gi") == 16
-    assert quantity.gib("512Mi") == 0.5
