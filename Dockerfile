@@ -98,7 +98,9 @@ LABEL org.opencontainers.image.title="function-inference-service" \
       org.opencontainers.image.description="A Crossplane composition function that serves open-weight LLMs from one short claim" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=function-build /rootfs/ /
-ENV PATH=/usr/bin \
+# One malloc arena: the server answers on one thread, and each further arena is a megabyte.
+ENV MALLOC_ARENA_MAX=1 \
+    PATH=/usr/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
