@@ -76,7 +76,8 @@ class Server(http.server.ThreadingHTTPServer):
         self.gated: set[str] = set()
         self.token = "hf_goodGOODgood"
         self.faults: list[Fault] = []
-        self.requests: list[Request] = []
+        self._requests: list[Request] = []
+        self.answering = 0
         self.served: collections.Counter[str] = collections.Counter()
         self.pause = 0.0
         """Seconds between two pieces of 64 KiB."""
@@ -104,9 +105,22 @@ class Server(http.server.ThreadingHTTPServer):
                 self.objects[sha256(content)] = content
         return sha
 
+    @property
+    def requests(self) -> list[Request]:
+        """The requests so far; one is noted after its answer, so those under way are awaited."""
+        until = time.monotonic() + 2
+        while self.answering and time.monotonic() < until:
+            time.sleep(0.005)
+        return self._requests
+
+    def count(self, change: int) -> None:
+        """Note that an answer begins or ends."""
+        with self._lock:
+            self.answering += change
+
     def record(self, request: Request) -> None:
         with self._lock:
-            self.requests.append(request)
+            self._requests.append(request)
             self.served[request.path] += request.sent
 
     def fault(self, path: str) -> Fault | None:
@@ -142,6 +156,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
+        self.server.count(+1)
+        try:
+            self._counted()
+        finally:
+            self.server.count(-1)
+
+    def _counted(self) -> None:
         self.start = 0
         self.sent = 0
         self.at = time.monotonic()
