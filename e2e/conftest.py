@@ -15,6 +15,8 @@ from e2e.controlplane import api, crossplane, plane
 from tests import crds
 
 VERSION = os.environ.get("CROSSPLANE", crossplane.VERSIONS[-1])
+# The Prometheus operator is installed later than the product.
+LATE_GROUP = ".monitoring.coreos.com"
 _LOGS = pytest.StashKey[pathlib.Path]()
 
 
@@ -36,8 +38,9 @@ def _terminated(number: int, frame: types.FrameType | None) -> None:
 def control_plane(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Iterator[plane.ControlPlane]:
-    """A control plane with the kinds of every operator that the product knows.
+    """A control plane with the kinds of the operators that the product knows.
 
+    Those of ``LATE_GROUP`` come with ``all_kinds``.
     ``CROSSPLANE=2.3`` chooses the older end of the supported range. Its files are in pytest's
     temporary directory (``--basetemp`` chooses another).
     """
@@ -47,7 +50,7 @@ def control_plane(
         prepared = plane.ControlPlane(work, version=VERSION)
         pytestconfig.stash[_LOGS] = prepared.logs
         with prepared as running:
-            running.install_crds(crds.directory())
+            running.install_crds(crds.directory(), only=lambda name: not name.endswith(LATE_GROUP))
             yield running
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -65,6 +68,13 @@ def installed(
     yield product
     standing_in.stop()
     product.stop()
+
+
+@pytest.fixture(scope="session")
+def all_kinds(control_plane: plane.ControlPlane, installed: installation.Installation) -> None:
+    """The kinds that were missing when the product was installed."""
+    del installed
+    control_plane.install_crds(crds.directory(), only=lambda name: name.endswith(LATE_GROUP))
 
 
 @pytest.fixture

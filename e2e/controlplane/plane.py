@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from e2e.controlplane import api, cluster, crossplane, nodes, process, registry, toolchain
 
@@ -125,11 +125,14 @@ class ControlPlane:
             self.crossplane.rbac,
         ]
 
-    def install_crds(self, directory: pathlib.Path) -> list[str]:
-        """Install every CRD below a directory and wait until each is served.
+    def install_crds(
+        self, directory: pathlib.Path, *, only: Callable[[str], bool] = bool
+    ) -> list[str]:
+        """Install the CRDs below a directory and wait until each is served.
 
         Args:
             directory: Holds YAML files at any depth; objects of other kinds are left out.
+            only: Whether to install the CRD of a name; by default all are.
 
         Returns:
             The names of the CRDs.
@@ -138,7 +141,7 @@ class ControlPlane:
             item
             for path in sorted(directory.rglob("*.yaml"))
             for item in api.load(path)
-            if item["kind"] == "CustomResourceDefinition"
+            if item["kind"] == "CustomResourceDefinition" and only(item["metadata"]["name"])
         ]
         for crd in crds:
             self.admin.create(crd)

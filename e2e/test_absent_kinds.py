@@ -1,0 +1,30 @@
+"""An operator that is installed after the product and after the first claim.
+
+The first of these files by name: later ones have all kinds.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from e2e import claims, installation, shipped
+from e2e.controlplane import api
+
+
+def test_a_missing_kind_is_said_and_made_when_it_is_there(
+    tenant: claims.Tenant, installed: installation.Installation, request: pytest.FixtureRequest
+) -> None:
+    """The claim serves without it, names it, is not Ready, and becomes so by itself."""
+    installed.configure(shipped.one(shipped.environment("plain")))
+    claim = tenant.example("smallest").apply()
+    missing = claim.wait_condition("ObservabilityReady", "False", "KindMissing")
+    message = claims.conditions(missing)["ObservabilityReady"][2]
+    assert "monitoring.coreos.com/v1 " in message
+    serving = claim.wait_phase("Serving")
+    assert api.status_of(serving, "Synced") == "True"
+    assert api.status_of(serving, "Ready") == "False"
+    assert not {"ServiceMonitor", "PrometheusRule"} & claim.kinds()
+    request.getfixturevalue("all_kinds")
+    claim.reconcile("installed")
+    claim.wait_ready(timeout=180)
+    assert {"ServiceMonitor", "PrometheusRule"} <= claim.kinds()
