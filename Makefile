@@ -3,18 +3,20 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CLAIMS := $(sort $(wildcard examples/claims/*.yaml))
+OUTPUT ?= yaml
 REFERENCE := examples/reference/environmentconfig.yaml
 
 .PHONY: render test lint types golden generate bench crds tools e2e lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@echo "installing into $(VENV), about a minute"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 render: $(VENV)/.installed ## Render the example claims: no cluster, no Docker, no Crossplane
-	$(BIN)/inference-service render $(CLAIMS) --environment $(REFERENCE)
+	$(BIN)/inference-service render $(CLAIMS) --environment $(REFERENCE) --output $(OUTPUT)
 
 test: lint types ## The whole fast suite
 	$(BIN)/pytest -n auto

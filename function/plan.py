@@ -224,7 +224,11 @@ def make(resource: claim.InferenceService, site: settings.Settings) -> Plan:
         utilization=_utilization(spec, max_num_seqs, why),
         context_window=_or(spec.model.context_window, CONTEXT_WINDOW),
         max_num_seqs=max_num_seqs,
-        generates=spec.model.runner != "pooling",
+        generates=spec.model.runner != "pooling"
+        and not any(
+            flags.normal(argument) == "runner" and argument.endswith("=pooling")
+            for argument in spec.engine_args or []
+        ),
         kv_offload_gb=offload,
         weights=tuple(_weights(resource)),
         preloads=preloads(spec),

@@ -165,6 +165,13 @@ def _weights(draft: drafts.Draft) -> world.Condition:
         return _yes(WEIGHTS_READY, "Verified", "the weights are verified")
     if state.job == weight_states.Weights.RUNNING:
         return _no(WEIGHTS_READY, "Downloading", f"downloading {_repositories(plan)}")
+    if state.job == weight_states.Weights.STARTING:
+        return _no(
+            WEIGHTS_READY,
+            "Queued",
+            f"the pod that downloads {_repositories(plan)} has not started: node, image, volume or"
+            " Secret",
+        )
     return _no(WEIGHTS_READY, "Queued", f"the download of {_repositories(plan)} is about to start")
 
 

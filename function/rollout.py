@@ -159,7 +159,7 @@ def _hold(
         return None
     return Hold(
         PLATFORM_CHANGE,
-        f"the platform changed {fields}; pods keep their template until the claim is edited or"
-        f" annotated {ACCEPT_ANNOTATION}={token}",
+        f"the platform changed {fields}; pods keep their template until a field that they follow"
+        f" from is edited, or the claim is annotated {ACCEPT_ANNOTATION}={token}",
         changed,
     )

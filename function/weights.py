@@ -44,6 +44,7 @@ class Weights:
 
     ABSENT = "absent"
     QUEUED = "queued"
+    STARTING = "starting"
     RUNNING = "running"
     COMPLETE = "complete"
     FAILED = "failed"
@@ -121,8 +122,11 @@ def _job_state(job: world.Object) -> tuple[str, preload.Failure | None]:
     if failed is not None and _true(failed):
         return Weights.FAILED, preload.failure(failed.message, failed.reason)
     # FailureTarget precedes Failed while the pods stop, with the same message.
-    if world.number(world.at(job, "status", "active")) > 0:
+    # An active pod may still be Pending: no node, no image, no volume.
+    if world.number(world.at(job, "status", "ready")) > 0:
         return Weights.RUNNING, None
+    if world.number(world.at(job, "status", "active")) > 0:
+        return Weights.STARTING, None
     return Weights.QUEUED, None
 
 

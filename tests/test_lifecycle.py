@@ -49,8 +49,11 @@ def test_a_new_claim_downloads_before_it_asks_for_a_gpu() -> None:
     world = new().reconcile()
     assert world.phase == "Pending"
     assert world.condition("WeightsReady") == ("False", "Queued")
-    job = world.one("Job")
-    job["status"] = {"active": 1}
+    world.one("Job")["status"] = {"active": 1, "ready": 0}
+    world.reconcile()
+    assert world.condition("WeightsReady") == ("False", "Queued")
+    assert "has not started" in world.message("WeightsReady")
+    world.one("Job")["status"] = {"active": 1, "ready": 1}
     world.reconcile()
     assert world.phase == "Downloading"
     assert world.condition("WeightsReady") == ("False", "Downloading")

@@ -165,8 +165,8 @@ class Preload(base.Model):
 
     image: Image = pydantic.Field(
         "function-inference-service-preload:v1.0.0",
-        description="Pin it by digest: it is in every Job's hash. Packages are built with the full"
-        " reference in the Composition's input.",
+        description="Image of the preload program, from where the site keeps it; best by digest,"
+        " because it is in every Job's hash. The default names no registry and cannot be pulled.",
     )
     service_account_name: base.DnsSubdomain | None = pydantic.Field(
         None, description="Existing ServiceAccount for access to the volume; default when absent."

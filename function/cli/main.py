@@ -83,10 +83,14 @@ def render(
     rendered: list[rendering.Rendered] = []
     for source, document in wanted:
         try:
-            rendered.append(rendering.render(document, site.settings, world, assumed))
+            item = rendering.render(document, site.settings, world, assumed)
         except base.InvalidError as error:
             _fail(error, source)
             failed = True
+            continue
+        rendered.append(item)
+        for note in rendering.notes(item, given=bool(observed_files)):
+            click.echo(f"note: {source}: {note}", err=True)
     show.write(rendered, output)
     sys.exit(1 if failed else 0)
 

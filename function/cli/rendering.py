@@ -1,6 +1,7 @@
 """One claim through `compose`, with what a cluster would have observed."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from function import compose, composition
@@ -163,6 +164,20 @@ def _belongs(item: dict[str, Any], resource: claim.InferenceService) -> bool:
     if COMPOSITE_LABEL in labels:
         return bool(key) and labels[COMPOSITE_LABEL] == resource.name
     return bool(key.startswith(f"{resource.name}-"))
+
+
+def notes(rendered: Rendered, *, given: bool) -> Iterator[str]:
+    """Yields what a person should know that fails nothing.
+
+    Args:
+        rendered: The claim.
+        given: Whether observed objects were given at all.
+    """
+    if given and not rendered.observed:
+        yield "nothing observed belongs to it: rendered as a new claim"
+    for condition in rendered.composition.conditions:
+        if condition.reason == "NotProvided":
+            yield condition.message
 
 
 def documents_of(rendered: Rendered) -> list[dict[str, Any]]:
