@@ -450,6 +450,8 @@ def _phase(draft: drafts.Draft, conditions: tuple[world.Condition, ...], pods: "
     plan, seen = draft.plan, draft.deployment
     by_type = {condition.type: condition for condition in conditions}
     if draft.serves and seen is not None and not plan.suspended:
+        if by_type[WEIGHTS_READY].reason in preload.FAILURE_REASONS and not draft.weights.verified:
+            return "Degraded"
         if by_type[CURRENT].reason in ("RollingOut", rollouts.WEIGHTS_PENDING):
             return "Updating"
         return "Serving" if seen.available >= seen.wanted else "Degraded"

@@ -132,7 +132,9 @@ def _availability(plan: plans.Plan) -> Iterator[Alert]:
     yield Alert(
         "InferenceServiceColdStartOverBudget",
         f"time() - max by (pod) (kube_pod_status_scheduled_time{pods}) > {plan.startup_seconds}"
-        f" and on (pod) max by (pod) (kube_pod_status_ready{ready}) == 0",
+        f" and on (pod) max by (pod) (kube_pod_status_ready{ready}) == 0"
+        # A pod that drains is not ready either, for as long as its grace period.
+        f" unless on (pod) max by (pod) (kube_pod_deletion_timestamp{pods})",
         "1m",
         "warning",
         f"A replica of {plan.name} starts longer than its budget",

@@ -80,6 +80,7 @@ _KUBE_STATE_METRICS = {
     "kube_deployment_status_replicas_available": ("namespace", "deployment"),
     "kube_deployment_spec_replicas": ("namespace", "deployment"),
     "kube_pod_status_scheduled_time": ("namespace", "pod", "uid"),
+    "kube_pod_deletion_timestamp": ("namespace", "pod", "uid"),
     "kube_pod_status_ready": ("namespace", "pod", "uid", "condition"),
     "kube_job_failed": ("namespace", "job_name", "condition"),
     "kube_job_status_start_time": ("namespace", "job_name"),
