@@ -19,6 +19,7 @@ render: $(VENV)/.installed ## Render the example claims: no cluster, no Docker, 
 	$(BIN)/inference-service render $(CLAIMS) --environment $(REFERENCE) --output $(OUTPUT)
 
 test: lint types ## The whole fast suite
+	@$(BIN)/python -m tests.crds --if-missing
 	$(BIN)/pytest -n auto
 
 lint: $(VENV)/.installed

@@ -165,7 +165,13 @@ def main(arguments: abc.Sequence[str] | None = None) -> int:
     """Fill the cache unless it is filled; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.crds", description=main.__doc__)
     parser.add_argument("--base-url", default=BASE_URL, help="where raw files are served")
-    base_url: str = parser.parse_args(arguments).base_url
+    parser.add_argument(
+        "--if-missing", action="store_true", help="do nothing where the schemas are found already"
+    )
+    options = parser.parse_args(arguments)
+    base_url: str = options.base_url
+    if options.if_missing and SHARED.is_dir():
+        return 0
     target = cache()
     if not target.is_dir():
         try:

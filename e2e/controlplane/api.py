@@ -9,6 +9,7 @@ import json
 import pathlib
 import ssl
 import threading
+import time
 import typing
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +27,8 @@ _PATCHES: Mapping[Patch, str] = {
     "strategic": "application/strategic-merge-patch+json",
 }
 _SECONDS = 60.0
+# Seconds between tries while the server asks to come back later, as client-go does.
+_PAUSES = (1, 1, 2, 2, 4, 4, 8)
 # What a server that is down or going down gives: connection refused or reset, a cut answer.
 UNREACHABLE = (OSError, http.client.HTTPException)
 
@@ -133,20 +136,31 @@ class Client:
         if body is not None:
             payload = json.dumps(body).encode()
             headers["Content-Type"] = content_type
-        host, port = self._address
-        connection = http.client.HTTPSConnection(host, port, context=self._tls(), timeout=_SECONDS)
-        with contextlib.closing(connection):
-            connection.request(method, target, payload, headers)
-            response = connection.getresponse()
-            text = response.read().decode()
+        for pause in _PAUSES:
+            code, text = self._send(method, target, payload, headers)
+            # A kind that was just installed: "storage is (re)initializing".
+            if code != http.HTTPStatus.TOO_MANY_REQUESTS:
+                break
+            time.sleep(pause)
         try:
             answer = json.loads(text)
         except ValueError:
             answer = {"text": text}
-        if response.status >= 400:
+        if code >= 400:
             status = answer if answer.get("kind") == "Status" else {"message": text}
-            raise ApiError(f"{method} {target}", {"code": response.status} | status)
+            raise ApiError(f"{method} {target}", {"code": code} | status)
         return typing.cast("Object", answer)
+
+    def _send(
+        self, method: str, target: str, payload: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, str]:
+        """Send one request once, and return the status and the body of the answer."""
+        host, port = self._address
+        connection = http.client.HTTPSConnection(host, port, context=self._tls(), timeout=_SECONDS)
+        with contextlib.closing(connection):
+            connection.request(method, target, payload, dict(headers))
+            response = connection.getresponse()
+            return response.status, response.read().decode()
 
     def _resource(self, api_version: str, kind: str) -> tuple[str, Object]:
         """The path of a group version, and the resource of a kind in it (discovery)."""

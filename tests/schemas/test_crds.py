@@ -249,3 +249,14 @@ def test_the_lock_pins_full_hashes_of_tags_and_commits() -> None:
     for entry in entries.values():
         assert len(entry["sha256"]) == 64
         assert entry["ref"].startswith("v") or len(entry["ref"]) == 40
+
+
+def test_nothing_is_fetched_where_the_schemas_are_already(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    monkeypatch.setattr(crds, "SHARED", tmp_path)
+    assert crds.main(["--if-missing", "--base-url", upstream.url]) == 0
+    assert not crds.cache().is_dir()
+    monkeypatch.setattr(crds, "SHARED", tmp_path / "absent")
+    assert crds.main(["--if-missing", "--base-url", upstream.url]) == 0
+    assert crds.cache().is_dir()
