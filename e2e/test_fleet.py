@@ -43,12 +43,14 @@ def fleet(
     tenant = claims.Tenant(control_plane, control_plane.namespace(f"fleet-{profile}"))
     tenant.prepare()
     made = Fleet(profile, tenant)
-    for claim in made.claims:
-        claim.apply()
-    for claim in made.claims:
-        claim.wait_ready()
-    yield made
-    tenant.clean()
+    try:
+        for claim in made.claims:
+            claim.apply()
+        for claim in made.claims:
+            claim.wait_ready()
+        yield made
+    finally:
+        tenant.clean()
 
 
 def test_every_claim_serves(fleet: Fleet) -> None:

@@ -233,7 +233,8 @@ def test_an_xrd_is_established(control_plane: plane.ControlPlane) -> None:
 
 def test_kinds_of_the_operators_are_served(control_plane: plane.ControlPlane) -> None:
     """The CRDs that the product may emit are installed."""
-    assert control_plane.admin.objects("keda.sh/v1alpha1", "ScaledObject") == []
+    path = control_plane.admin.path("keda.sh/v1alpha1", "ScaledObject")
+    assert path == "/apis/keda.sh/v1alpha1/scaledobjects"
 
 
 def test_the_registry_takes_a_push(
