@@ -78,11 +78,10 @@ def test_a_claim_is_born_in_order(tenant: claims.Tenant, no_machines: None) -> N
     assert pod["spec"]["nodeName"], "the Job needs no GPU"
 
     kubelet.release(tenant.namespace)
-    starting = claim.wait_phase("Starting")
-    found = claims.conditions(starting)
-    assert found["WeightsReady"][:2] == ("True", "Verified")
-    assert found["EngineReady"][0] == "False"
-    assert found["RouteReady"][:2] == ("False", "Withheld")
+    claim.wait_phase("Starting")
+    claim.wait_condition("WeightsReady", "True", "Verified")
+    claim.wait_condition("EngineReady", "False")
+    claim.wait_condition("RouteReady", "False", "Withheld")
     tenant.plane.admin.wait(
         api.Ref("apps/v1", "Deployment", NAME, tenant.namespace),
         lambda item: bool(item.get("status", {}).get("replicas")),
@@ -111,8 +110,8 @@ def test_a_failed_download_says_why(tenant: claims.Tenant) -> None:
     """The exit code of the preload reaches the claim, and a new generation tries again."""
     tenant.plane.kubelet.fail_jobs(tenant.namespace, 11)
     claim = tenant.example("xplane-qwen3-8b").apply()
-    failed = claim.wait_condition("WeightsReady", "False", "NotFound")
-    assert failed["status"]["phase"] == "Failed"
+    claim.wait_condition("WeightsReady", "False", "NotFound")
+    failed = claim.wait_phase("Failed")
     assert "preload.generation" in claims.conditions(failed)["WeightsReady"][2]
     tenant.plane.kubelet.heal_jobs(tenant.namespace)
     model = copy.deepcopy(claim.manifest["spec"]["model"])
@@ -315,7 +314,7 @@ def test_the_route_stays_through_an_outage(serving: claims.Claim, tenant: claims
     for pod in _pods(tenant):
         tenant.plane.admin.delete(api.Ref.of(pod))
     serving.wait_condition("EngineReady", "False")
-    assert serving.read()["status"]["phase"] == "Starting"
+    serving.wait_phase("Starting")
     time.sleep(_PATIENCE)
     assert serving.one("AIGatewayRoute")["metadata"]["uid"] == route
     tenant.plane.kubelet.release(tenant.namespace)
