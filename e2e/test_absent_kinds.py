@@ -5,14 +5,17 @@ The first of these files by name: later ones have all kinds.
 
 from __future__ import annotations
 
-import time
+import itertools
 
 import pytest
 
 from e2e import claims, installation, shipped
-from e2e.controlplane import api
+from e2e.controlplane import api, polling
 
 _PUBLISHED_SECONDS = 5
+_ANY_CRD = api.Ref(
+    "apiextensions.k8s.io/v1", "CustomResourceDefinition", "servicemonitors.monitoring.coreos.com"
+)
 
 
 def test_a_missing_kind_is_said_and_made_when_it_is_there(
@@ -31,8 +34,15 @@ def test_a_missing_kind_is_said_and_made_when_it_is_there(
     request.getfixturevalue("all_kinds")
     # Core looks up kinds afresh once after each event of a CRD, and the server publishes a new
     # kind's schema a moment after the last one: whoever asks in between is told, until the next
-    # event of any CRD, that the kind is missing. Nothing asks here before it is published.
-    time.sleep(_PUBLISHED_SECONDS)
-    claim.reconcile("installed")
+    # event of any CRD, that the kind is missing. Any edit of one is the remedy.
+    attempts = itertools.count()
+
+    def looked_up() -> bool:
+        mark = str(next(attempts))
+        admin = claim.plane.admin
+        admin.patch(_ANY_CRD, {"metadata": {"annotations": {"example.org/looked-up": mark}}})
+        claim.reconcile(mark)
+        return {"ServiceMonitor", "PrometheusRule"} <= claim.kinds()
+
+    polling.until(looked_up, what="the new kinds", timeout=120, interval=_PUBLISHED_SECONDS)
     claim.wait_ready()
-    assert {"ServiceMonitor", "PrometheusRule"} <= claim.kinds()

@@ -37,6 +37,7 @@ def compose(
     _identity(draft)
     _policies(draft)
     _download(draft)
+    _clean_up(draft)
     _engine(draft)
     _scaling(draft)
     _monitoring(draft)
@@ -64,6 +65,11 @@ def _policies(draft: drafts.Draft) -> None:
             f"{suffix}-preload",
             policy.cilium_preload(draft.plan) if cilium else policy.native_preload(draft.plan),
         )
+    if draft.plan.deletes:
+        draft.add(
+            f"{suffix}-cleanup",
+            policy.cilium_cleanup(draft.plan) if cilium else policy.native_cleanup(draft.plan),
+        )
 
 
 def _download(draft: drafts.Draft) -> None:
@@ -77,6 +83,14 @@ def _download(draft: drafts.Draft) -> None:
         manifest,
         verdict=readiness.Readiness(complete or draft.serves, "Downloading", "downloading"),
     )
+
+
+def _clean_up(draft: drafts.Draft) -> None:
+    if draft.removal is None:
+        return
+    key, manifest = draft.removal
+    # Nobody waits for free space.
+    draft.add(key.removeprefix(f"{draft.plan.name}-"), manifest, verdict=readiness.READY)
 
 
 def _engine(draft: drafts.Draft) -> None:

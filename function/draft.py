@@ -51,6 +51,11 @@ class Draft:
         self.serves = self.deployment is not None and self.deployment.serves
         settled = self.deployment is not None and self.deployment.settled
         self.current = self.rollout.hold is None and self.rollout.applied and settled
+        self.weights = weight_states.retired(plan, self.weights, current=self.current)
+        self.removal = self._removal()
+        if self.removal is not None:
+            removing = observed.resources.get(self.removal[0])
+            self.weights = weight_states.removed(self.weights, removing)
         self.adapters = self._adapters()
         if self.rollout.hold is not None:
             running = arguments.number(self._running(), "max-num-seqs")
@@ -142,6 +147,12 @@ class Draft:
         job = patches.apply(self.plan, "preload-job", preload.job(self.plan))
         self._checked(job["spec"]["template"]["spec"])
         return preload.named(self.plan, job) if self.weights.wants_job else None
+
+    def _removal(self) -> tuple[str, meta.Manifest] | None:
+        """Returns the key and the Job that removes weights, or None when there is nothing to do."""
+        if not self.weights.removal:
+            return None
+        return preload.named(self.plan, preload.cleanup_job(self.plan, self.weights.removal))
 
     def _rendered_template(self) -> meta.Manifest:
         """Returns the pod template that claim and settings ask for now, patched and checked."""

@@ -184,6 +184,11 @@ class Plan:
         return f"{self.site.weights.claim_name}/{self.sub_path}"
 
     @functools.cached_property
+    def deletes(self) -> bool:
+        """Whether weights that the claim wants no more are removed."""
+        return self.preloads and self.spec.model.retention == "Delete"
+
+    @functools.cached_property
     def weights_key(self) -> str:
         """Identity of what is wanted: where, and which directories."""
         return canonical.digest([self.volume, sorted(w.directory for w in self.weights)])

@@ -48,6 +48,7 @@ _ALARMS = frozenset(
         "FallbackActive",
         "ImagePullFailed",
         "KindMissing",
+        "CleanupFailed",
         "ContainerConfigFailed",
         "CrashLooping",
         "NoWakeSignal",
@@ -160,6 +161,13 @@ def _weights(draft: drafts.Draft) -> world.Condition:
             "True" if state.verified else "False",
             state.failure.reason,
             f"{state.failure.message} ({_repositories(plan)}){again}",
+        )
+    if state.verified and state.removal_failure is not None:
+        return _yes(
+            WEIGHTS_READY,
+            "CleanupFailed",
+            "the weights are verified; those that are no longer wanted are not removed:"
+            f" {state.removal_failure.message}; raise spec.model.preload.generation to try again",
         )
     if state.verified:
         return _yes(WEIGHTS_READY, "Verified", "the weights are verified")
@@ -377,6 +385,7 @@ def _status(
                     "key": plan.weights_key,
                     "generation": weights.generation,
                     "verified": [dict(record) for record in weights.records] or None,
+                    "removing": list(weights.removing) or None,
                 }
             )
             if plan.preloads or weights.records

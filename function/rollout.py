@@ -81,6 +81,7 @@ def claim_hash(plan: plans.Plan) -> str:
     part: dict[str, Any] = {field: said[field] for field in POD_FIELDS if field in said}
     model = dict(part["model"])
     model.pop("tokenSecretRef", None)
+    model.pop("retention", None)
     model["preload"] = plan.preloads
     part["model"] = model
     patch = said.get("patches", {}).get("deployment")

@@ -32,6 +32,10 @@ class Weights:
         wants_job: True while a Job must exist: until the status shows what it made.
         job: The observed Job's state.
         failure: Why the Job failed, or None.
+        removing: Directories that nobody here wants any more, to be written to the status.
+        removal: Those of them that a Job must remove now: the status shows that they are not
+            counted on.
+        removal_failure: Why that Job failed, or None.
     """
 
     wanted: tuple[str, ...]
@@ -41,6 +45,9 @@ class Weights:
     wants_job: bool
     job: str
     failure: preload.Failure | None
+    removing: tuple[str, ...] = ()
+    removal: tuple[str, ...] = ()
+    removal_failure: preload.Failure | None = None
 
     ABSENT = "absent"
     QUEUED = "queued"
@@ -67,7 +74,7 @@ def state(plan: plans.Plan, observed: world.Observed) -> Weights:
     for key in sorted(k for k in observed.resources if k.startswith(prefix)):
         job = observed.resources[key]
         if _job_state(job)[0] == Weights.COMPLETE:
-            for directory in _made(job):
+            for directory in _listed(job, preload.WEIGHTS_ANNOTATION):
                 done.setdefault(directory, {"directory": directory})
             finished = _generation_of(job)
     for directory, learnt in _learnt(plan, observed):
@@ -79,14 +86,22 @@ def state(plan: plans.Plan, observed: world.Observed) -> Weights:
             named = {"repository": weights.repository, "revision": weights.revision}
             done[directory] |= canonical.prune(named)
     shown = all(directory in recorded for directory in wanted)
+    removal = tuple(
+        directory
+        for directory in world.at(observed.status, "weights", "removing") or []
+        if directory not in wanted and directory.startswith(f"{plan.volume}/")
+    )
     return Weights(
         wanted=wanted,
         records=tuple(_kept(done, wanted)),
         generation=finished,
         verified=all(directory in done for directory in wanted),
-        wants_job=not (shown and generation == preload.generation(plan)),
+        wants_job=not (shown and generation == preload.generation(plan))
+        and not _being_removed(plan, observed, wanted),
         job=Weights.ABSENT,
         failure=None,
+        removing=removal,
+        removal=removal,
     )
 
 
@@ -107,6 +122,59 @@ def watched(weights: Weights, observed: world.Observed, job_key: str) -> Weights
         return weights
     job_state, failure = _job_state(job)
     return dataclasses.replace(weights, job=job_state, failure=failure)
+
+
+def _being_removed(plan: plans.Plan, observed: world.Observed, wanted: tuple[str, ...]) -> bool:
+    """Tells whether a Job still removes what is wanted again; a download waits for its end."""
+    if any(key.startswith(preload.job_key_prefix(plan)) for key in observed.resources):
+        return False
+    prefix = preload.job_key_prefix(plan, preload.CLEANUP)
+    return any(
+        directory in wanted
+        for key, job in observed.resources.items()
+        if key.startswith(prefix)
+        for directory in _listed(job, preload.REMOVES_ANNOTATION)
+    )
+
+
+def retired(plan: plans.Plan, weights: Weights, *, current: bool) -> Weights:
+    """Returns the state with the directories that the author lets go of.
+
+    A directory takes two steps. While every pod runs what the claim says, what else is recorded
+    is struck from the record; once the status shows that, a Job removes it. So a claim that goes
+    back to it never counts on files that are on their way out: it waits for another download.
+
+    Args:
+        plan: The plan.
+        weights: The state so far.
+        current: True when all pods follow the claim as it is.
+    """
+    if not plan.deletes:
+        return dataclasses.replace(weights, removing=(), removal=())
+    mine = f"{plan.volume}/"
+    retired = [
+        str(record["directory"])
+        for record in weights.records
+        if current
+        and record["directory"] not in weights.wanted
+        and str(record["directory"]).startswith(mine)
+    ]
+    if not retired:
+        return weights
+    kept = tuple(record for record in weights.records if record["directory"] not in retired)
+    removing = tuple(sorted({*weights.removing, *retired})[:MOST_RECORDS])
+    return dataclasses.replace(weights, records=kept, removing=removing)
+
+
+def removed(weights: Weights, job: world.Object | None) -> Weights:
+    """Returns the state with what became of the Job that removes."""
+    if job is None:
+        return weights
+    job_state, failure = _job_state(job)
+    if job_state != Weights.COMPLETE:
+        return dataclasses.replace(weights, removal_failure=failure)
+    left = tuple(directory for directory in weights.removing if directory not in weights.removal)
+    return dataclasses.replace(weights, removing=left)
 
 
 def _generation_of(job: world.Object) -> int:
@@ -134,14 +202,14 @@ def _true(condition: world.Condition | None) -> bool:
     return condition is not None and condition.status == "True"
 
 
-def _made(job: world.Object) -> list[str]:
-    """Returns the directories that a Job of ours makes; one of 0.9.0 proves nothing."""
-    text = world.at(job, "metadata", "annotations", preload.WEIGHTS_ANNOTATION)
+def _listed(job: world.Object, annotation: str) -> list[str]:
+    """Returns the directories that a Job of ours makes or removes; one of 0.9.0 proves nothing."""
+    text = world.at(job, "metadata", "annotations", annotation)
     try:
-        made = json.loads(text) if isinstance(text, str) else []
+        listed = json.loads(text) if isinstance(text, str) else []
     except ValueError:
         return []
-    return [str(directory) for directory in made] if isinstance(made, list) else []
+    return [str(directory) for directory in listed] if isinstance(listed, list) else []
 
 
 def _learnt(plan: plans.Plan, observed: world.Observed) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -32,6 +32,27 @@ class LostError(Exception):
     """Another process took the lease over; nothing may be removed or published any more."""
 
 
+def is_held(path: pathlib.Path, seconds: float) -> bool:
+    """Whether somebody works under a lease; one that stands still for `seconds` is a dead one's."""
+    seen, since = _read(path), time.monotonic()
+    if seen is None:
+        return False
+    while time.monotonic() - since < seconds:
+        time.sleep(seconds / 10)
+        if _read(path) != seen:
+            return True
+    return False
+
+
+def _read(path: pathlib.Path) -> tuple[int, bytes] | None:
+    # Opened anew each time: an NFS client asks the server at open, and caches a stat.
+    try:
+        with path.open("rb") as file:
+            return os.fstat(file.fileno()).st_mtime_ns, file.read(4096)
+    except FileNotFoundError:
+        return None
+
+
 class Lease:
     """A lease as a context manager: entering waits for it, leaving gives it back.
 
@@ -82,7 +103,7 @@ class Lease:
     def _acquire(self) -> None:
         seen, since, told = None, time.monotonic(), False
         while not self._create():
-            now = self._read()
+            now = _read(self._path)
             if now is None or now != seen:
                 seen, since = now, time.monotonic()
             elif time.monotonic() - since >= self._seconds:
@@ -108,16 +129,8 @@ class Lease:
             os.close(handle)
         return True
 
-    def _read(self) -> tuple[int, bytes] | None:
-        # Opened anew each time: an NFS client asks the server at open, and caches a stat.
-        try:
-            with self._path.open("rb") as file:
-                return os.fstat(file.fileno()).st_mtime_ns, file.read(4096)
-        except FileNotFoundError:
-            return None
-
     def _is_mine(self) -> bool:
-        found = self._read()
+        found = _read(self._path)
         return found is not None and found[1] == self._owner
 
     def _seize(self) -> bool:

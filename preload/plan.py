@@ -1,12 +1,17 @@
 """The plan: what to download and where to, one JSON document in `PRELOAD_PLAN`.
 
     {"modelsDirectory": "/models",
+     "user": "<namespace>/<claim>",
      "cacheDirectory": ".compile-cache/<claim>",
      "items": [{"kind": "base", "repository": "Qwen/Qwen3-8B", "revision": "main",
                 "directory": "base-<hex>", "legacyDirectory": "main"}]}
 
-`cacheDirectory` and `legacyDirectory` may be absent. All paths but the first are relative to
-`modelsDirectory` and stay below it.
+`cacheDirectory` and `legacyDirectory` may be absent. A plan that removes has, in the place of
+`items` and `cacheDirectory`, the directories that `user` has no use for any more:
+
+    {"modelsDirectory": "/models", "user": "<namespace>/<claim>", "remove": ["base-<hex>"]}
+
+All paths but the first are relative to `modelsDirectory` and stay below it.
 """
 
 import dataclasses
@@ -25,6 +30,8 @@ Kind = Literal["base", "adapter"]
 _PATH = re.compile(r"[A-Za-z0-9._@+=-]+(/[A-Za-z0-9._@+=-]+)*")
 # What git allows in a reference and the hub in a branch, tag, SHA or refs/pr/N.
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/@+=-]{0,254}")
+# A namespace and the name of an object in it.
+_USER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +47,21 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Everything one run has to make true."""
+    """Everything one run has to make true.
+
+    Attributes:
+        models_directory: What all other paths lie below.
+        user: The claim, as <namespace>/<name>.
+        cache_directory: The engine's compile cache, to be made.
+        items: What to publish; empty when something is to be removed.
+        remove: Directories that `user` has no use for any more.
+    """
 
     models_directory: pathlib.Path
+    user: str
     cache_directory: str | None
     items: tuple[Item, ...]
+    remove: tuple[str, ...] = ()
 
 
 def _invalid(message: str) -> exits.PreloadError:
@@ -123,17 +140,35 @@ def parse(text: str) -> Plan:
         document = json.loads(text)
     except ValueError as error:
         raise _invalid(f"not JSON: {error}") from error
-    fields = _object(document, "the plan", {"modelsDirectory", "items"}, {"cacheDirectory"})
-    models, items = fields["modelsDirectory"], fields["items"]
+    removes = isinstance(document, dict) and "remove" in document
+    fields = _object(
+        document,
+        "the plan",
+        {"modelsDirectory", "user", "remove" if removes else "items"},
+        set() if removes else {"cacheDirectory"},
+    )
+    models, user = fields["modelsDirectory"], fields["user"]
     if not isinstance(models, str) or not models.startswith("/") or "\0" in models:
         raise _invalid(f"modelsDirectory must be an absolute path, not {models!r}")
-    if not isinstance(items, list) or not items:
-        raise _invalid("items must be a list with at least one entry")
+    if not isinstance(user, str) or not _USER.fullmatch(user):
+        raise _invalid(f"user must be <namespace>/<name>, not {user!r}")
     cache = fields.get("cacheDirectory")
     plan = Plan(
         models_directory=pathlib.Path(models),
+        user=user,
         cache_directory=None if cache is None else _path(cache, "cacheDirectory"),
-        items=tuple(_item(item, f"items[{index}]") for index, item in enumerate(items)),
+        items=tuple(_item(item, where) for item, where in _entries(fields, "items")),
+        remove=tuple(_path(path, where) for path, where in _entries(fields, "remove")),
     )
     _refuse_overlap(plan)
     return plan
+
+
+def _entries(fields: dict[str, Any], key: str) -> list[tuple[Any, str]]:
+    """The entries of a list that must not be empty where it is, each with its place."""
+    found = fields.get(key)
+    if key not in fields:
+        return []
+    if not isinstance(found, list) or not found:
+        raise _invalid(f"{key} must be a list with at least one entry")
+    return [(entry, f"{key}[{index}]") for index, entry in enumerate(found)]

@@ -77,6 +77,12 @@ def success(published: Sequence[tuple[str, Mapping[str, Any]]]) -> bytes:
     return _encode({"items": []})
 
 
+def removal(result: Mapping[str, str | None]) -> bytes:
+    """The message of a run that removed: for each directory why it stays, or null; 4000 bytes."""
+    message = _encode({"removals": result})
+    return message if len(message) <= _LIMIT else _encode({"removals": {}})
+
+
 def failure(exit_code: exits.Exit, message: str) -> bytes:
     """The message of a run that failed, at most 4000 bytes."""
     encoded = _encode({"error": exit_code.reason, "message": message})

@@ -1,9 +1,10 @@
 """From an item of the plan to a published manifest.
 
-Below the item's directory lie `weights`, `manifest.json`, and two notes of this program's own:
-`.lease` while somebody works here, and `.resolved.json`, the commit that a started download
-belongs to. With the note a run that resumes after `main` moved finishes what it began, and a
-repair brings back what was published rather than something newer.
+Below the item's directory lie `weights`, `manifest.json`, and three notes of this program's own:
+`.lease` while somebody works here, `.users`, the claims that want what lies here (`users`), and
+`.resolved.json`, the commit that a started download belongs to. With the last a run that resumes
+after `main` moved finishes what it began, and a repair brings back what was published rather than
+something newer.
 """
 
 import os
@@ -13,9 +14,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from preload import exits, hub, lease, manifest, plan, report, selection, settings, transfer
+from preload import exits, hub, lease, manifest, plan, report, selection, settings, transfer, users
 
-_LEASE = ".lease"
+LEASE = ".lease"
 _RESOLVED = ".resolved.json"
 
 
@@ -33,6 +34,7 @@ class Publication:
 
     Args:
         models: The directory that all items lie below.
+        user: The claim that wants it, as <namespace>/<name>.
         item: What to publish.
         source: The hub.
         configuration: Times.
@@ -42,12 +44,14 @@ class Publication:
     def __init__(
         self,
         models: pathlib.Path,
+        user: str,
         item: plan.Item,
         source: hub.Hub,
         configuration: settings.Settings,
         log: report.Log,
     ) -> None:
         self._models = models
+        self._user = user
         self._item = item
         self._home = models / item.directory
         self._weights = self._home / manifest.WEIGHTS
@@ -63,18 +67,27 @@ class Publication:
             exits.PreloadError: For what a person has to mend.
             OSError: Of the volume.
         """
+        while True:
+            try:
+                return self._run()
+            except lease.LostError:
+                self._say("lease-lost", level="warning")
+            except FileNotFoundError:
+                # A removal took everything between two steps; of anything else nothing changes.
+                if self._home.exists():
+                    raise
+                self._say("removed-meanwhile", level="warning")
+
+    def _run(self) -> dict[str, Any]:
+        # Before the manifest is read: a removal that missed the name has withdrawn it by then.
+        users.add(self._home, self._user)
         if (found := self._published()) is not None:
             self._say("already-published", sha=found["sha"])
             return found
-        self._home.mkdir(parents=True, exist_ok=True)
-        while True:
-            try:
-                with lease.Lease(
-                    self._home / _LEASE, self._configuration.lease_seconds, self._log
-                ) as held:
-                    return self._published() or self._publish(held)
-            except lease.LostError:
-                self._say("lease-lost", level="warning")
+        with lease.Lease(self._home / LEASE, self._configuration.lease_seconds, self._log) as held:
+            # Names go with the files, and a removal may have held the lease until now.
+            users.add(self._home, self._user)
+            return self._published() or self._publish(held)
 
     def _say(self, event: str, level: str = "info", **fields: object) -> None:
         self._log(event, level, directory=self._item.directory, item=self._subject, **fields)

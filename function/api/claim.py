@@ -192,6 +192,12 @@ class ModelSpec(base.Model):
         None, description="The hub token, given to the preload Job alone."
     )
     preload: Preload | None = None
+    retention: Literal["Retain", "Delete"] | None = pydantic.Field(
+        None,
+        description="What becomes of weights that this claim wants no more, after a change of model"
+        " or adapters: Retain (default) keeps them. Delete removes them with a Job once all pods"
+        " run with the new ones, unless another claim uses them; going back then downloads again.",
+    )
     streaming: Streaming | None = None
 
     RULES: ClassVar = (

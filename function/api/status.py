@@ -101,6 +101,11 @@ class Weights(base.Model):
         None, description="model.preload.generation of the last finished Job."
     )
     verified: Annotated[list[Verified], base.items(32)] | None = None
+    removing: Annotated[list[Annotated[str, base.text(600)]], base.items(32)] | None = (
+        pydantic.Field(
+            None, description="Directories that are no longer wanted and are being removed."
+        )
+    )
 
 
 class Latches(base.Model):

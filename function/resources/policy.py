@@ -132,6 +132,17 @@ def cilium_preload(plan: plans.Plan) -> meta.Manifest:
     )
 
 
+def cilium_cleanup(plan: plans.Plan) -> meta.Manifest:
+    """Returns the clean-up pods' CiliumNetworkPolicy: nobody, and nothing."""
+    return _cilium_policy(
+        plan,
+        f"{plan.name}-cleanup",
+        meta.labels(plan, preload.CLEANUP),
+        DENY_ALL,
+        DENY_ALL,
+    )
+
+
 def _hub_ports(plan: plans.Plan) -> list[int]:
     """Returns the ports of the hub, its mirror or the proxy."""
     ports = [plan.site.hub.egress_port]
@@ -264,6 +275,12 @@ def native_preload(plan: plans.Plan) -> meta.Manifest:
     return _native_policy(
         plan, f"{plan.name}-preload", meta.labels(plan, preload.COMPONENT), [], egress
     )
+
+
+def native_cleanup(plan: plans.Plan) -> meta.Manifest:
+    """Returns the clean-up pods' NetworkPolicy: nobody, and nothing."""
+    name = f"{plan.name}-cleanup"
+    return _native_policy(plan, name, meta.labels(plan, preload.CLEANUP), [], [])
 
 
 def _native_policy(

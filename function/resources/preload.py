@@ -1,7 +1,8 @@
-"""The Job that downloads weights, verifies them and publishes a manifest beside them.
+"""Jobs on the weights volume: one downloads, verifies and publishes, the other removes.
 
-The program is `preload/`; its exit codes are the only thing that tells core and us why it failed,
-so `podFailurePolicy` turns each into a condition of the Job that names the code.
+Both run one program, `preload/`, with another plan. Its exit codes are the only thing that tells
+core and us why it failed, so `podFailurePolicy` turns each into a condition of the Job that names
+the code.
 """
 
 import dataclasses
@@ -13,10 +14,21 @@ from function import plan as plans
 from function.resources import deployment, meta
 
 COMPONENT = "preload"
+CLEANUP = "cleanup"
 HASH_LENGTH = 10
 # Which weights the Job makes: an observed Job counts for these, whatever its own hash.
 WEIGHTS_ANNOTATION = f"{meta.DOMAIN}/weights"
+# Which weights a Job removes.
+REMOVES_ANNOTATION = f"{meta.DOMAIN}/removes"
 GENERATION_ANNOTATION = f"{meta.DOMAIN}/preload-generation"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mount:
+    """A volume that is mounted read-only."""
+
+    volume: meta.Manifest
+    path: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,31 +76,74 @@ def failure(message: str, reason: str) -> Failure:
     return Failure("JobFailed", message or "the preload Job failed")
 
 
-def job_key_prefix(plan: plans.Plan) -> str:
-    """Returns the start of the keys of all preload Jobs of the claim."""
-    return meta.key(plan, "preload-job-")
+def job_key_prefix(plan: plans.Plan, component: str = COMPONENT) -> str:
+    """Returns the start of the keys of all Jobs of a component."""
+    return meta.key(plan, f"{component}-job-")
 
 
 def job(plan: plans.Plan) -> meta.Manifest:
-    """Returns the Job without its name, which carries the hash of everything else."""
+    """Returns the Job that downloads, without its name, which follows from everything else."""
+    return _job(
+        plan,
+        COMPONENT,
+        {
+            WEIGHTS_ANNOTATION: canonical.dumps(directories(plan)),
+            GENERATION_ANNOTATION: str(generation(plan)),
+        },
+        {"env": _environment(plan), "envFrom": deployment.environment_sources(plan)},
+        _authorities(plan),
+    )
+
+
+def cleanup_job(plan: plans.Plan, unwanted: tuple[str, ...]) -> meta.Manifest:
+    """Returns the Job that removes directories, without its name. It needs no network.
+
+    Args:
+        plan: The plan.
+        unwanted: Directories as the status records them, on the claim's place of the volume.
+    """
+    relative = [directory.removeprefix(f"{plan.volume}/") for directory in unwanted]
+    document = {"modelsDirectory": plans.MODELS, "user": _user(plan), "remove": relative}
+    return _job(
+        plan,
+        CLEANUP,
+        {
+            REMOVES_ANNOTATION: canonical.dumps(list(unwanted)),
+            GENERATION_ANNOTATION: str(generation(plan)),
+        },
+        {"env": [{"name": "PRELOAD_PLAN", "value": canonical.dumps(document)}]},
+        [],
+    )
+
+
+def _job(
+    plan: plans.Plan,
+    component: str,
+    annotations: dict[str, str],
+    inputs: meta.Manifest,
+    mounts: list[_Mount],
+) -> meta.Manifest:
+    """Returns a Job that runs the program.
+
+    Args:
+        plan: The plan.
+        component: Label of its pods, and name of the container.
+        annotations: What the Job is for, read back when it is observed.
+        inputs: The container's env and envFrom.
+        mounts: Volumes beside that of the weights.
+    """
     preload = plan.site.preload
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": meta.metadata(
-            plan,
-            annotations={
-                WEIGHTS_ANNOTATION: canonical.dumps(directories(plan)),
-                GENERATION_ANNOTATION: str(generation(plan)),
-            },
-        ),
+        "metadata": meta.metadata(plan, annotations=annotations),
         "spec": {
             # No TTL: a Job that is deleted while it is desired would be made again for ever.
             "backoffLimit": preload.backoff_limit,
             "activeDeadlineSeconds": preload.active_deadline_seconds,
-            "podFailurePolicy": {"rules": _failure_rules()},
+            "podFailurePolicy": {"rules": _failure_rules(component)},
             "template": {
-                "metadata": {"labels": meta.labels(plan, COMPONENT)},
+                "metadata": {"labels": meta.labels(plan, component)},
                 "spec": canonical.prune(
                     {
                         "restartPolicy": "Never",
@@ -99,8 +154,17 @@ def job(plan: plans.Plan) -> meta.Manifest:
                         "tolerations": preload.tolerations or None,
                         "imagePullSecrets": deployment.image_pull_secrets(plan),
                         "securityContext": deployment.pod_security_context(plan),
-                        "containers": [_container(plan)],
-                        "volumes": _volumes(plan),
+                        "containers": [_container(plan, component, inputs, mounts)],
+                        "volumes": [
+                            {
+                                "name": "models",
+                                "persistentVolumeClaim": {
+                                    "claimName": plan.site.weights.claim_name
+                                },
+                            },
+                            {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
+                            *(mount.volume for mount in mounts),
+                        ],
                     }
                 ),
             },
@@ -116,13 +180,14 @@ def named(plan: plans.Plan, manifest: meta.Manifest) -> tuple[str, meta.Manifest
     mark = canonical.digest(
         [manifest["spec"], manifest["metadata"]["annotations"][GENERATION_ANNOTATION]], HASH_LENGTH
     )
-    metadata = {**manifest["metadata"], "name": job_name(plan, mark)}
-    return f"{job_key_prefix(plan)}{mark}", {**manifest, "metadata": metadata}
+    component = manifest["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
+    metadata = {**manifest["metadata"], "name": job_name(plan, mark, component)}
+    return f"{job_key_prefix(plan, component)}{mark}", {**manifest, "metadata": metadata}
 
 
-def job_name(plan: plans.Plan, mark: str) -> str:
-    """Returns the Job's name; its pods carry it in a label, so it stays under 64 characters."""
-    return meta.shortened(plan.name, f"preload-{mark}")
+def job_name(plan: plans.Plan, mark: str, component: str = COMPONENT) -> str:
+    """Returns a Job's name; its pods carry it in a label, so it stays under 64 characters."""
+    return meta.shortened(plan.name, f"{component}-{mark}")
 
 
 def directories(plan: plans.Plan) -> list[str]:
@@ -136,7 +201,12 @@ def generation(plan: plans.Plan) -> int:
     return 0 if preload is None or preload.generation is None else preload.generation
 
 
-def _failure_rules() -> list[meta.Manifest]:
+def _user(plan: plans.Plan) -> str:
+    """Returns the name under which the claim puts itself down as a user of a directory."""
+    return f"{plan.namespace}/{plan.name}"
+
+
+def _failure_rules(component: str) -> list[meta.Manifest]:
     """Returns one rule a code: the first that matches names its index in the Job's condition."""
     rules: list[meta.Manifest] = [
         # An evicted or preempted pod says nothing about the download.
@@ -146,21 +216,22 @@ def _failure_rules() -> list[meta.Manifest]:
         rules.append(
             {
                 "action": "FailJob",
-                "onExitCodes": {"containerName": COMPONENT, "operator": "In", "values": [code]},
+                "onExitCodes": {"containerName": component, "operator": "In", "values": [code]},
             }
         )
     return rules
 
 
-def _container(plan: plans.Plan) -> meta.Manifest:
+def _container(
+    plan: plans.Plan, component: str, inputs: meta.Manifest, mounts: list[_Mount]
+) -> meta.Manifest:
     preload = plan.site.preload
     return canonical.prune(
         {
-            "name": COMPONENT,
+            "name": component,
             "image": plans.mirrored(preload.image, plan.site),
             "imagePullPolicy": "IfNotPresent",
-            "env": _environment(plan),
-            "envFrom": deployment.environment_sources(plan),
+            **inputs,
             "resources": {"requests": dict(preload.requests), "limits": dict(preload.limits)},
             "securityContext": deployment.CONTAINER_SECURITY,
             "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -168,9 +239,8 @@ def _container(plan: plans.Plan) -> meta.Manifest:
                 {"name": "models", "mountPath": plans.MODELS, "subPath": plan.sub_path},
                 {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
                 *(
-                    [{"name": "ca", "mountPath": "/etc/hub-ca", "readOnly": True}]
-                    if plan.site.hub.ca_config_map is not None
-                    else []
+                    {"name": mount.volume["name"], "mountPath": mount.path, "readOnly": True}
+                    for mount in mounts
                 ),
             ],
         }
@@ -211,6 +281,7 @@ def program_plan(plan: plans.Plan) -> meta.Manifest:
     """Returns the program's input: data, never a command line or a shell string."""
     return {
         "modelsDirectory": plans.MODELS,
+        "user": _user(plan),
         "cacheDirectory": deployment.cache_directory(plan),
         "items": [
             canonical.prune(
@@ -227,14 +298,9 @@ def program_plan(plan: plans.Plan) -> meta.Manifest:
     }
 
 
-def _volumes(plan: plans.Plan) -> list[meta.Manifest]:
-    volumes: list[meta.Manifest] = [
-        {
-            "name": "models",
-            "persistentVolumeClaim": {"claimName": plan.site.weights.claim_name},
-        },
-        {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
-    ]
-    if plan.site.hub.ca_config_map is not None:
-        volumes.append({"name": "ca", "configMap": {"name": plan.site.hub.ca_config_map}})
-    return volumes
+def _authorities(plan: plans.Plan) -> list[_Mount]:
+    """Returns the mount of the certificate authorities that the hub's mirror is known by."""
+    name = plan.site.hub.ca_config_map
+    if name is None:
+        return []
+    return [_Mount({"name": "ca", "configMap": {"name": name}}, "/etc/hub-ca")]

@@ -72,6 +72,8 @@ BASE = {
     "directory": "base-0123456789ab",
 }
 
+USER = "llm/xplane-coder"
+
 
 def truth(home: pathlib.Path) -> bool | None:
     """Whether a manifest is there (None) and every byte is what it says (True or False)."""
@@ -116,7 +118,8 @@ class Stage:
 
     def plan(self, *items: Mapping[str, object], **more: object) -> dict[str, str]:
         """The environment of a Job with these items (the base model if none)."""
-        document = {"modelsDirectory": str(self.models), "items": list(items or (BASE,)), **more}
+        wanted = {} if "remove" in more else {"items": list(items or (BASE,))}
+        document = {"modelsDirectory": str(self.models), "user": USER, **wanted, **more}
         return {**self.environment, "PRELOAD_PLAN": json.dumps(document)}
 
     def run(self, *items: Mapping[str, object], **more: object) -> exits.Exit:

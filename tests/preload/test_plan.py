@@ -13,11 +13,12 @@ ITEM: dict[str, Any] = {
     "revision": "refs/pr/1",
     "directory": "base-0123",
 }
+USER = "llm/xplane-coder"
 
 
 def document(**changes: object) -> str:
     item = {**ITEM, **changes}
-    return json.dumps({"modelsDirectory": "/models", "items": [item]})
+    return json.dumps({"modelsDirectory": "/models", "user": USER, "items": [item]})
 
 
 def refused(text: str) -> str:
@@ -38,12 +39,14 @@ def test_reads_every_field() -> None:
     text = json.dumps(
         {
             "modelsDirectory": "/models",
+            "user": USER,
             "cacheDirectory": ".compile-cache/llm-x",
             "items": [ITEM, adapter],
         }
     )
     parsed = plan.parse(text)
     assert str(parsed.models_directory) == "/models"
+    assert parsed.user == USER
     assert parsed.cache_directory == ".compile-cache/llm-x"
     assert parsed.items == (
         plan.Item("base", "Qwen/Qwen3-8B", "refs/pr/1", "base-0123"),
@@ -57,10 +60,19 @@ def test_reads_every_field() -> None:
         ("", "not JSON"),
         ("[]", "must be an object"),
         ('{"items": []}', "lacks modelsDirectory"),
-        ('{"modelsDirectory": "/m", "items": []}', "at least one"),
-        ('{"modelsDirectory": "m", "items": [{}]}', "absolute"),
-        ('{"modelsDirectory": "/m", "items": [{}]}', "lacks directory, kind"),
-        ('{"modelsDirectory": "/m", "items": [{}], "x": 1}', "unknown key 'x'"),
+        ('{"modelsDirectory": "/m", "user": "n/c", "items": []}', "at least one"),
+        ('{"modelsDirectory": "m", "user": "n/c", "items": [{}]}', "absolute"),
+        ('{"modelsDirectory": "/m", "user": "n/c", "items": [{}]}', "lacks directory, kind"),
+        ('{"modelsDirectory": "/m", "user": "n/c", "items": [{}], "x": 1}', "unknown key 'x'"),
+        ('{"modelsDirectory": "/m", "items": [{}]}', "lacks user"),
+        ('{"modelsDirectory": "/m", "user": "n", "items": [{}]}', "<namespace>/<name>"),
+        ('{"modelsDirectory": "/m", "user": "n/../x", "items": [{}]}', "<namespace>/<name>"),
+        ('{"modelsDirectory": "/m", "user": "n/c", "remove": []}', "remove must be a list"),
+        ('{"modelsDirectory": "/m", "user": "n/c", "remove": ["../x"]}', "remove[0]"),
+        (
+            '{"modelsDirectory": "/m", "user": "n/c", "remove": ["x"], "items": []}',
+            "unknown key 'items'",
+        ),
         (document(kind="model"), "kind"),
         (document(surplus=1), "unknown key 'surplus'"),
         (document(repository="a/b/c"), "repository"),
@@ -76,6 +88,13 @@ def test_refuses(text: str, words: str) -> None:
     assert words in refused(text)
 
 
+def test_reads_what_is_to_be_removed() -> None:
+    text = json.dumps({"modelsDirectory": "/models", "user": USER, "remove": ["a", "loras/b"]})
+    parsed = plan.parse(text)
+    assert parsed.remove == ("a", "loras/b")
+    assert parsed.items == ()
+
+
 @pytest.mark.parametrize("key", ["directory", "legacyDirectory"])
 @pytest.mark.parametrize(
     "path", ["/etc", "..", "a/../b", "../a", "a/./b", "", "a//b", "a/", "a\0b", "a b", "a\\b", 5]
@@ -85,22 +104,29 @@ def test_refuses_paths_that_leave_the_volume(key: str, path: object) -> None:
 
 
 def test_refuses_a_cache_directory_that_leaves_the_volume() -> None:
-    text = json.dumps({"modelsDirectory": "/m", "items": [ITEM], "cacheDirectory": "../x"})
+    text = json.dumps(
+        {"modelsDirectory": "/m", "user": USER, "items": [ITEM], "cacheDirectory": "../x"}
+    )
     assert "cacheDirectory" in refused(text)
 
 
 @pytest.mark.parametrize(("one", "other"), [("a", "a"), ("a", "a/b"), ("a/b", "a")])
 def test_refuses_directories_that_overlap(one: str, other: str) -> None:
     items = [{**ITEM, "directory": one}, {**ITEM, "directory": other}]
-    assert "overlaps" in refused(json.dumps({"modelsDirectory": "/m", "items": items}))
+    assert "overlaps" in refused(
+        json.dumps({"modelsDirectory": "/m", "user": USER, "items": items})
+    )
     assert "overlaps" in refused(document(directory=one, legacyDirectory=other))
-    cached = {"modelsDirectory": "/m", "items": items[:1], "cacheDirectory": other}
+    cached = {"modelsDirectory": "/m", "user": USER, "items": items[:1], "cacheDirectory": other}
     assert "overlaps" in refused(json.dumps(cached))
 
 
 def test_neighbours_with_a_common_prefix_are_no_overlap() -> None:
     items = [{**ITEM, "directory": "base-1"}, {**ITEM, "directory": "base-12"}]
-    assert len(plan.parse(json.dumps({"modelsDirectory": "/m", "items": items})).items) == 2
+    assert (
+        len(plan.parse(json.dumps({"modelsDirectory": "/m", "user": USER, "items": items})).items)
+        == 2
+    )
 
 
 @pytest.mark.parametrize(

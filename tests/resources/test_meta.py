@@ -19,8 +19,10 @@ NAMES = {
     "N-pdb": "N",
     "N-cilium-netpol": "N",
     "N-cilium-netpol-preload": "N-preload",
+    "N-cilium-netpol-cleanup": "N-cleanup",
     "N-networkpolicy": "N",
     "N-networkpolicy-preload": "N-preload",
+    "N-networkpolicy-cleanup": "N-cleanup",
     "N-vmservicescrape": "N",
     "N-vmrule": "N",
     "N-servicemonitor": "N",
@@ -39,6 +41,7 @@ NAMES = {
 EVERYTHING = scene.of(
     externalSecrets=[{"name": "token", "remoteRef": "apps/token"}],
     loraAdapters=scene.ADAPTERS,
+    model={"retention": "Delete"},
     route={"enabled": True, "hostname": "m"},
     gateway={"enabled": True, "canaries": [{"adapter": "sql", "weightPercent": 10}]},
 )
@@ -55,7 +58,7 @@ def names(world: cluster.Cluster) -> dict[str, str]:
 def test_keys_and_names_are_those_of_0_9_0_and_those_settled_since() -> None:
     found = names(scene.serving(EVERYTHING))
     found |= names(scene.serving(PICKER))
-    found |= names(scene.serving(scene.of(), scene.site("plain")))
+    found |= names(scene.serving(scene.of(model={"retention": "Delete"}), scene.site("plain")))
     expected = {key: name.replace("N", scene.NAME, 1) for key, name in NAMES.items()}
     assert found == expected
 

@@ -316,3 +316,59 @@ def test_without_preload_there_is_no_job_and_nothing_waits(model: cluster.Object
     assert "Job" not in world.kinds_there()
     assert "Deployment" in world.kinds_there()
     assert world.condition("WeightsReady") == ("True", "NotManaged")
+
+
+# --- removing what is not wanted any more
+
+
+def retired() -> tuple[cluster.Cluster, cluster.Object, str]:
+    """A claim whose pods have left a revision, its clean-up Job, and the directory."""
+    world = scene.serving(
+        scene.of(model={"retention": "Delete"}, weightsFileSystem={"subPath": "teams/a"})
+    )
+    (record,) = world.claim["status"]["weights"]["verified"]
+    world.edit(model={**world.claim["spec"]["model"], "revision": "next"})
+    for _ in range(8):
+        world.settle().reconcile()
+        found = [item for key, item in world.objects.items() if "-cleanup-job-" in key]
+        if found:
+            return world, found[0], record["directory"]
+    raise AssertionError(sorted(world.objects))
+
+
+def test_the_program_understands_what_to_remove() -> None:
+    world, job, directory = retired()
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    found = program.parse(scene.environment(container)["PRELOAD_PLAN"])
+    assert [f"llm-models/teams/a/{path}" for path in found.remove] == [directory]
+    (mount,) = (m for m in container["volumeMounts"] if m["name"] == "models")
+    assert mount == {"name": "models", "mountPath": "/models", "subPath": "teams/a"}
+    downloads = program.parse(
+        scene.environment(scene.job_container(scene.first(world.claim)))["PRELOAD_PLAN"]
+    )
+    assert found.user == downloads.user == "llm/model"
+
+
+def test_a_clean_up_is_valid_restricted_and_has_its_own_exit_rules() -> None:
+    _, job, _ = retired()
+    emitted = {**job, "metadata": {k: job["metadata"][k] for k in ("name", "namespace", "labels")}}
+    emitted.pop("status", None)
+    assert schemas.validate(emitted) == []
+    assert schemas.pod_security(job["spec"]["template"]["spec"]) == []
+    rules = job["spec"]["podFailurePolicy"]["rules"][1:]
+    assert {rule["onExitCodes"]["containerName"] for rule in rules} == {preload.CLEANUP}
+
+
+@pytest.mark.parametrize("profile", ["reference", "plain"])
+def test_clean_up_pods_have_their_own_policy_that_lets_nothing_through(profile: str) -> None:
+    claimed = scene.of(model={"retention": "Delete"})
+    world = scene.serving(claimed, scene.site(profile))
+    kind = {"reference": "CiliumNetworkPolicy", "plain": "NetworkPolicy"}[profile]
+    spec = world.one(kind, "-cleanup")["spec"]
+    selector = spec.get("endpointSelector") or spec["podSelector"]
+    assert selector["matchLabels"]["app.kubernetes.io/component"] == preload.CLEANUP
+    if profile == "reference":
+        assert spec["ingress"] == spec["egress"] == [{}]
+    else:
+        assert spec["policyTypes"] == ["Ingress", "Egress"]
+        assert not {"ingress", "egress"} & spec.keys()
