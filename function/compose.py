@@ -193,7 +193,8 @@ def _gateway(draft: drafts.Draft) -> None:
         "gateway-airoute",
         gateway.ai_gateway_route(draft.plan, draft.adapters, pool=draft.uses_pool),
     )
-    if draft.plan.scaling.maximum > 1 and not draft.uses_pool:
+    scaling = draft.plan.scaling
+    if (scaling.maximum > 1 or scaling.wakes) and not draft.uses_pool:
         draft.patched("backendtrafficpolicy", gateway.traffic_policy(draft.plan))
 
 
@@ -202,6 +203,10 @@ def _backend(draft: drafts.Draft) -> None:
 
     The name moves only to a Service that exists, and the Service goes only when no Backend
     names it any more: objects are applied in random order.
+
+    While a claim that may sleep has no replica, the ClusterIP's name stands in: it refuses
+    connections, and Envoy tries those again. A headless name without pods has no address, and
+    Envoy answers 503 at once (its router.cc, sendNoHealthyUpstreamResponse).
     """
     several = draft.plan.scaling.maximum > 1
     headless, cluster = gateway.pods_host(draft.plan), gateway.service_host(draft.plan)
@@ -212,7 +217,8 @@ def _backend(draft: drafts.Draft) -> None:
     if several or headless in named:
         draft.patched("service-pods", service.pods_service(draft.plan))
     born = draft.seen("gateway-backend") is None
-    spread = several and (born or draft.seen("service-pods") is not None)
+    asleep = draft.plan.scaling.wakes and not draft.serves
+    spread = several and not asleep and (born or draft.seen("service-pods") is not None)
     draft.patched("gateway-backend", gateway.backend(draft.plan, headless if spread else cluster))
 
 

@@ -7,6 +7,8 @@ from function import plan as plans
 from function.resources import meta, service
 
 MODEL_HEADER = "x-ai-eg-model"
+# Seconds between two tries of a request that waits for a replica, at most.
+LONGEST_PAUSE = 10
 
 
 def backend(plan: plans.Plan, host: str) -> meta.Manifest:
@@ -143,8 +145,20 @@ def traffic_policy(plan: plans.Plan) -> meta.Manifest:
 
     Requests differ by orders of magnitude in length: least-request spreads them, round-robin
     does not. DNS is asked often because pods come and go, and a refused connection is tried on
-    another pod: no byte of the request was taken.
+    another pod: no byte of the request was taken. Of a claim that may sleep the first request is
+    tried again until the start budget is over, so it waits for the replica that it wakes.
     """
+    retry: meta.Manifest = {
+        "numRetries": 2,
+        "retryOn": {"triggers": ["connect-failure", "refused-stream"]},
+    }
+    if plan.scaling.wakes:
+        # Envoy waits between zero and the interval, which doubles up to the longest.
+        pause = {"baseInterval": "1s", "maxInterval": f"{LONGEST_PAUSE}s"}
+        retry |= {
+            "numRetries": plan.startup_seconds * 2 // LONGEST_PAUSE,
+            "perRetry": {"backOff": pause},
+        }
     return {
         "apiVersion": "gateway.envoyproxy.io/v1alpha1",
         "kind": "BackendTrafficPolicy",
@@ -159,10 +173,7 @@ def traffic_policy(plan: plans.Plan) -> meta.Manifest:
             ],
             "loadBalancer": {"type": "LeastRequest"},
             "dns": {"dnsRefreshRate": "5s", "respectDnsTtl": False},
-            "retry": {
-                "numRetries": 2,
-                "retryOn": {"triggers": ["connect-failure", "refused-stream"]},
-            },
+            "retry": retry,
         },
     }
 

@@ -92,6 +92,7 @@ _CONDITION = frozenset(("true", "false", "unknown"))
 # healthy host is charged to the route's cluster as a 5xx.
 _GATEWAY = {
     "envoy_cluster_upstream_rq_xx": ("envoy_cluster_name", "envoy_response_code_class"),
+    "envoy_cluster_upstream_rq_retry": ("envoy_cluster_name",),
 }
 
 

@@ -230,6 +230,43 @@ def test_the_traffic_policy() -> None:
     assert spec["retry"]["retryOn"] == {"triggers": ["connect-failure", "refused-stream"]}
 
 
+SLEEPER = scene.of(gateway={"enabled": True}, scaling={"minReplicas": 0, "maxReplicas": 2})
+
+
+def asleep() -> cluster.Cluster:
+    """A claim that served, and went to sleep."""
+    world = scene.serving(SLEEPER)
+    world.one("Deployment")["spec"]["replicas"] = 0
+    world.converge()
+    assert world.phase == "Idle"
+    return world
+
+
+def test_while_a_claim_sleeps_its_backend_refuses_rather_than_has_no_address() -> None:
+    """Envoy tries a refused connection again; without an address it answers 503 at once."""
+    world = asleep()
+    assert host(world) == CLUSTER_HOST
+    world.one("Deployment")["spec"]["replicas"] = 1
+    world.settle("Deployment").reconcile()
+    assert host(world) == CLUSTER_HOST, "a replica that starts refuses too"
+    world.converge()
+    assert world.phase == "Serving"
+    assert host(world) == PODS_HOST
+
+
+@pytest.mark.parametrize("maximum", [1, 3])
+def test_a_request_that_wakes_a_claim_waits_for_it(maximum: int) -> None:
+    scaling = {"minReplicas": 0, "maxReplicas": maximum}
+    claimed = scene.of(gateway={"enabled": True}, scaling=scaling)
+    retry = scene.serving(claimed).one("BackendTrafficPolicy")["spec"]["retry"]
+    assert retry["retryOn"] == {"triggers": ["connect-failure", "refused-stream"]}
+    assert retry["perRetry"] == {"backOff": {"baseInterval": "1s", "maxInterval": "10s"}}
+    # Envoy draws each pause evenly between nothing and the interval.
+    plan = scene.planned(claimed)
+    assert retry["numRetries"] * 10 / 2 == plan.startup_seconds
+    assert plan.startup_seconds <= plan.site.gateway.request_timeout_seconds
+
+
 def test_the_backend_only_ever_names_a_service_that_is_there() -> None:
     """1 -> 2 -> 1 replicas: objects are applied in random order, so each step must be safe."""
     world = scene.serving(scene.of(gateway={"enabled": True}, scaling={"maxReplicas": 1}))

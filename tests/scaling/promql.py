@@ -76,6 +76,13 @@ def _vector(node: Any, store: Store) -> list[Sample]:
             dataclasses.replace(s, name="", value=s.value / divisor)
             for s in _vector(node.lhs, store)
         ]
+    if isinstance(node, parser.BinaryExpr) and str(node.op) == "+":
+        others = {frozenset(s.labels.items()): s.value for s in _vector(node.rhs, store)}
+        return [
+            dataclasses.replace(s, name="", value=s.value + others[frozenset(s.labels.items())])
+            for s in _vector(node.lhs, store)
+            if frozenset(s.labels.items()) in others
+        ]
     raise UnsupportedError(str(node))
 
 

@@ -293,7 +293,7 @@ def test_queries_mean_what_prometheus_takes_them_to_mean(query: str, values: lis
     assert promql.evaluate(query, store) == values
 
 
-@pytest.mark.parametrize("query", ["avg(m)", "sum by (pod) (m)", "m > 1", "m offset 5m", "m + m"])
+@pytest.mark.parametrize("query", ["avg(m)", "sum by (pod) (m)", "m > 1", "m offset 5m", "m - m"])
 def test_other_queries_are_not_guessed_at(query: str) -> None:
     with pytest.raises(promql.UnsupportedError):
         promql.evaluate(query, Samples())
