@@ -132,13 +132,15 @@ def _availability(plan: plans.Plan) -> Iterator[Alert]:
     yield Alert(
         "InferenceServiceColdStartOverBudget",
         f"time() - max by (pod) (kube_pod_status_scheduled_time{pods}) > {plan.startup_seconds}"
-        f" and on (pod) max by (pod) (kube_pod_status_ready{ready}) == 0"
+        # An old pod whose engine restarts gets the same budget, from when it was last ready.
+        f" and on (pod) max by (pod)"
+        f" (max_over_time(kube_pod_status_ready{ready}[{plan.startup_seconds}s])) == 0"
         # A pod that drains is not ready either, for as long as its grace period.
         f" unless on (pod) max by (pod) (kube_pod_deletion_timestamp{pods})",
         "1m",
         "warning",
         f"A replica of {plan.name} starts longer than its budget",
-        f"Scheduled more than {plan.startup_seconds} seconds ago and not ready yet.",
+        f"Not ready for {plan.startup_seconds} seconds since it was scheduled or last ready.",
     )
 
 

@@ -149,7 +149,7 @@ def _called(node: Any, known: Callable[[str], Labels]) -> Labels | None:
         return frozenset()
     if node.func.name == "histogram_quantile":
         return (labels(node.args[1], known) or frozenset()) - {"le"}
-    if node.func.name in ("rate", "increase"):
+    if node.func.name in ("rate", "increase", "max_over_time"):
         return labels(node.args[0], known)
     raise ValueError(f"not read: {node.func.name}")
 

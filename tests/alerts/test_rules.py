@@ -1,5 +1,6 @@
 """The rules around the expressions: which alerts there are, what they say, what moves them."""
 
+import copy
 import re
 from typing import Any
 
@@ -117,6 +118,17 @@ def test_the_object_is_the_operators_own(site: str, kind: str) -> None:
     assert len(groups) == len(set(groups)) == 1
 
 
+@pytest.mark.parametrize("subject", rendered.CLAIMS.values(), ids=rendered.CLAIMS)
+def test_both_operators_get_the_same_groups(subject: rendered.Manifest) -> None:
+    found = {}
+    for provider in ("victoriametrics", "prometheus-operator"):
+        config = copy.deepcopy(rendered.ENVIRONMENTS["reference"])
+        config["data"]["inferenceService"]["providers"]["monitoring"] = provider
+        manifest = rendered.manifest(rendered.planned(subject, config))
+        found[manifest["kind"]] = manifest["spec"]
+    assert found["VMRule"] == found["PrometheusRule"]
+
+
 def test_a_sites_alert_labels_are_on_every_rule() -> None:
     for rule in rendered.rules(plan("xplane-qwen-coder", "plain")):
         assert rule["labels"]["team"] == "ml-platform"
@@ -184,4 +196,6 @@ def test_the_queue_alert_follows_the_queue_trigger() -> None:
 def test_the_cold_start_alert_follows_the_start_budget() -> None:
     subject = rendered.changed(healthProbes={"startup": {"failureThreshold": 300}})
     planned = rendered.planned(subject, rendered.ENVIRONMENTS["reference"])
-    assert "> 3000 and" in expression(planned, "InferenceServiceColdStartOverBudget")
+    found = expression(planned, "InferenceServiceColdStartOverBudget")
+    assert "> 3000 and" in found
+    assert "[3000s]" in found, "an engine that restarts has the same budget again"
