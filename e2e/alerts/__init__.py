@@ -1,0 +1,1 @@
+"""Situations for the alerts, as series of a real engine and of kube-state-metrics."""
