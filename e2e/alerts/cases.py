@@ -306,11 +306,15 @@ FIRING = {
     ),
     # After a minute one request in ten is slow, which is more than one in twenty.
     "first tokens take half a minute": Firing(SLOW, load(first_token=30), since=START + 1),
+    # The last slow minute leaves the window of ten.
+    "first tokens are slow for 15 minutes": Firing(
+        SLOW, load(START + 15, first_token=30), since=START + 1, until=START + 25
+    ),
     "requests queue": Firing(QUEUE, load(waiting=8.5, cache=0.6)),
     "requests queue at one replica": Firing(QUEUE, one_of_two(waiting=18, cache=0.6)),
     "the cache is full": Firing(CACHE, load(cache=0.96)),
     "the cache of one replica is full": Firing(CACHE, one_of_two(cache=0.96)),
-    "requests wait beside an idle cache": Firing(SEQUENCES, one_of_two(waiting=1)),
+    "requests wait beside an idle cache": Firing(SEQUENCES, one_of_two(waiting=1, cache=0.38)),
     "one replica has all the load": Firing(UNBALANCED, one_of_two(running=28.5)),
     # Twice the limit and a bit: half of the ten minutes.
     "requests are preempted": Firing(PREEMPTIONS, load(preemptions=13), since=START + 5),
@@ -354,8 +358,10 @@ QUIET = {
     "one queue, eight a replica": Quiet(one_of_two(waiting=16, cache=0.6), (QUEUE,)),
     "a cache at the threshold": Quiet(load(cache=0.95), (CACHE,)),
     "a wait beside a used cache": Quiet(load(waiting=1, cache=0.4), (SEQUENCES,)),
+    "a wait, and one of two caches is used": Quiet(one_of_two(waiting=1, cache=0.6), (SEQUENCES,)),
     "unequal by half of the sequences": Quiet(one_of_two(running=28), (UNBALANCED,)),
     "few preemptions": Quiet(load(preemptions=5.5), (PREEMPTIONS,)),
+    "preemptions of one replica": Quiet(one_of_two(preemptions=11), (PREEMPTIONS,)),
     "one of two is scraped": Quiet(
         lambda one: one.engines[0].doing.update({START: Target.UNREACHABLE}), (UNSCRAPED,)
     ),

@@ -1,0 +1,149 @@
+"""A process that takes the engine's command line and stops as measured engines stop.
+
+Measured: 0.25.1 on one H200 with 48 requests in flight (32 running, 16 waiting) and again on its
+CPU build; 0.32.0 on its CPU build, which 0.33.0 equals. Without `--shutdown-timeout` the requests
+in flight hang, connections are refused, and the process lives until SIGKILL. With it all of them
+finish, those that wait too, and the process ends with status 0 some seconds after the last; what is
+longer than the timeout hangs. Meanwhile 0.25.1 refuses connections from the first moment on, while
+0.32 accepts new requests, answers them with 500, and says 200 on /health. During its start the
+signal is ignored by both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Sequence
+
+# The last minor version that refuses connections while it drains, and a later one that does not.
+REFUSES, ANSWERS = "0.25.1", "0.32"
+VERSIONS = (REFUSES, ANSWERS)
+
+# Seconds between two tokens of a request, and from the last request to the exit.
+TOKEN_SECONDS = 4.0
+EXIT_SECONDS = 3.0
+
+
+class Engine:
+    """The engine's HTTP server."""
+
+    def __init__(self, version: str, arguments: Sequence[str], *, speed: float) -> None:
+        """Read the command line.
+
+        Args:
+            version: One of ``VERSIONS``.
+            arguments: What the container is given, as the image's entry point would take it.
+            speed: By what all durations are divided.
+        """
+        parser = argparse.ArgumentParser(allow_abbrev=False)
+        parser.add_argument("--shutdown-timeout", type=float, default=0)
+        parser.add_argument("--max-num-seqs", type=int, default=256)
+        known, _ = parser.parse_known_args(arguments)
+        self._version = version
+        self._timeout = known.shutdown_timeout / speed
+        self._speed = speed
+        self._batch = asyncio.Semaphore(known.max_num_seqs)
+        self._in_flight = 0
+        self._draining = False
+        self._frozen = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self, port: int, start_seconds: float) -> None:
+        """Start, serve until SIGTERM, drain, and return when the process may exit.
+
+        Args:
+            port: Where to listen on the loopback address.
+            start_seconds: Until the first connection is accepted.
+        """
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, lambda: None)
+        await asyncio.sleep(start_seconds / self._speed)
+        stopping = asyncio.Event()
+        server = await asyncio.start_server(self._accepted, "127.0.0.1", port, backlog=512)
+        loop.add_signal_handler(signal.SIGTERM, stopping.set)
+        await stopping.wait()
+        self._draining = True
+        if self._version == REFUSES or not self._timeout:
+            server.close()
+        await self._drain()
+        server.close()
+        await asyncio.sleep(EXIT_SECONDS / self._speed)
+
+    async def _drain(self) -> None:
+        """Let requests finish; those that do not in time keep their clients and the process."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
+        while self._in_flight and loop.time() < deadline:
+            await asyncio.sleep(0.02)
+        self._frozen.set()
+        while self._in_flight:
+            await asyncio.sleep(0.02)
+
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = 0
+            for line in head.split(b"\r\n"):
+                name, _, value = line.partition(b":")
+                length = int(value) if name.lower() == b"content-length" else length
+            body = await reader.readexactly(length)
+            await self._answer(head.split(b" ", 2)[1], body, writer)
+            await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # The client went away.
+        finally:
+            writer.close()
+
+    async def _answer(self, path: bytes, body: bytes, writer: asyncio.StreamWriter) -> None:
+        if path == b"/health":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        elif self._draining:
+            text = b"cannot schedule new futures after shutdown"
+            head = f"HTTP/1.1 500 Internal Server Error\r\nContent-Length: {len(text)}\r\n\r\n"
+            writer.write(head.encode() + text)
+        else:
+            self._in_flight += 1
+            try:
+                await self._complete(json.loads(body)["max_tokens"], writer)
+            finally:
+                self._in_flight -= 1
+
+    async def _complete(self, tokens: int, writer: asyncio.StreamWriter) -> None:
+        """Stream tokens, once there is room in the batch."""
+        async with self._batch:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+            for _ in range(tokens):
+                await self._token()
+                writer.write(b'data: {"choices": [{"text": "w"}]}\n\n')
+                await writer.drain()
+            writer.write(b"data: [DONE]\n\n")
+
+    async def _token(self) -> None:
+        await asyncio.sleep(TOKEN_SECONDS / self._speed)
+        if self._frozen.is_set():
+            await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Run as the container's process would."""
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--like", choices=VERSIONS, required=True)
+    parser.add_argument("--speed", type=float, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--start-seconds", type=float, required=True)
+    own = sys.argv[1 : sys.argv.index("--")]
+    chosen = parser.parse_args(own)
+    arguments = sys.argv[len(own) + 2 :]
+
+    async def run() -> None:
+        engine = Engine(chosen.like, arguments, speed=chosen.speed)
+        await engine.serve(chosen.port, chosen.start_seconds)
+
+    asyncio.run(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""No request is lost in a rolling update: the rendered pods, replaced under the load of 48 clients.
+
+Engines are stand-ins that take the rendered command line and stop as real ones were measured to
+(``e2e.drain.engine``); kubelet, Deployment controller and gateway do what theirs do with the
+rendered objects. All durations are divided by ``SPEED``. ``python -m e2e.drain`` does the same
+with a real engine, in real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from e2e.controlplane import api
+from e2e.drain import clock as clocks
+from e2e.drain import engine, scenario
+
+SPEED = 8
+START_SECONDS = 20
+# 8 to 40 seconds each.
+LENGTHS = tuple(2 + 7 * number % 9 for number in range(scenario.CLIENTS))
+
+
+def _without_timeout(deployment: api.Object, dns: dict[str, float]) -> None:
+    del dns
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    before = len(container["args"])
+    container["args"] = [one for one in container["args"] if "--shutdown-timeout" not in one]
+    assert len(container["args"]) == before - 1
+
+
+def _without_pre_stop(deployment: api.Object, dns: dict[str, float]) -> None:
+    del dns
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    del container["lifecycle"]
+
+
+def _short_grace(deployment: api.Object, dns: dict[str, float]) -> None:
+    del dns
+    deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 25
+
+
+def _slow_dns(deployment: api.Object, dns: dict[str, float]) -> None:
+    del deployment
+    dns["refresh"] = 60
+
+
+# maxUnavailable 1, a surge pod on a spare GPU, and Recreate.
+RENDERED = {
+    "one by one": scenario.Scenario("reference", "xplane-qwen-coder", 2),
+    "surge": scenario.Scenario("plain", "xplane-qwen-coder", 2),
+    "recreate": scenario.Scenario("reference", "xplane-llamaguard3-1b", 1),
+}
+BROKEN = {
+    change.__name__.strip("_"): scenario.Scenario("reference", "xplane-qwen-coder", 2, change)
+    for change in (_without_timeout, _without_pre_stop, _short_grace, _slow_dns)
+}
+Outcomes = Mapping[tuple[str, str], scenario.Outcome]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """Every scenario with every engine, all at once."""
+    clock = clocks.Clock(SPEED)
+
+    async def one(version: str, name: str, what: scenario.Scenario) -> scenario.Outcome:
+        logs = tmp_path_factory.mktemp("drain")
+
+        def command(port: int, arguments: Sequence[str]) -> list[str]:
+            own = [f"--like={version}", f"--speed={SPEED}", f"--port={port}"]
+            own.append(f"--start-seconds={START_SECONDS}")
+            return [sys.executable, "-m", engine.__name__, *own, "--", *arguments]
+
+        return await scenario.run(what, clock, command, LENGTHS, logs)
+
+    async def every() -> Outcomes:
+        keys = [(version, name) for version in engine.VERSIONS for name in (*RENDERED, *BROKEN)]
+        found = await asyncio.gather(
+            *(one(version, name, (RENDERED | BROKEN)[name]) for version, name in keys)
+        )
+        return dict(zip(keys, found, strict=True))
+
+    return asyncio.run(every())
+
+
+every_engine = pytest.mark.parametrize("version", engine.VERSIONS)
+
+
+@every_engine
+@pytest.mark.parametrize("name", RENDERED)
+def test_what_is_in_flight_finishes(version: str, name: str, outcomes: Outcomes) -> None:
+    """All 48 at the first deletion, and all that a pod still had when SIGTERM came."""
+    found = outcomes[version, name]
+    assert len(found.in_flight) == scenario.CLIENTS
+    assert len(found.draining) >= scenario.CLIENTS / 4
+    assert [one for one in found.in_flight + found.draining if one in found.lost] == []
+    for pod in found.old:
+        assert (pod.status, pod.killed) == (0, False)
+
+
+@every_engine
+@pytest.mark.parametrize("name", [name for name in RENDERED if name != "recreate"])
+def test_what_is_sent_meanwhile_is_answered(version: str, name: str, outcomes: Outcomes) -> None:
+    """The gateway has stopped sending before the pod stops accepting: not even a retry."""
+    found = outcomes[version, name]
+    assert len(found.requests) > 3 * scenario.CLIENTS
+    assert found.lost == []
+    assert [one for one in found.requests if one.refused] == []
+
+
+# --- the same without what makes it so
+
+
+@every_engine
+def test_without_the_timeout_none_finishes(version: str, outcomes: Outcomes) -> None:
+    """What SIGTERM found in flight hangs until SIGKILL."""
+    found = outcomes[version, "without_timeout"]
+    assert found.draining
+    assert [one for one in found.draining if one.done] == []
+    assert all(pod.killed for pod in found.old)
+
+
+@every_engine
+def test_a_grace_period_too_short_cuts(version: str, outcomes: Outcomes) -> None:
+    """SIGKILL comes before the last request's end."""
+    found = outcomes[version, "short_grace"]
+    assert {one.problem for one in found.lost} & {"cut", "connection lost", "no answer"}
+    assert any(pod.killed for pod in found.old)
+
+
+@pytest.mark.parametrize("change", ["without_pre_stop", "slow_dns"])
+def test_a_gateway_that_still_sends_is_refused(change: str, outcomes: Outcomes) -> None:
+    """By 0.25.1, whose refused connections a retry can save; 0.32 answers 500 instead."""
+    refusing = outcomes[engine.REFUSES, change]
+    assert [one for one in refusing.requests if one.refused]
+    answering = outcomes[engine.ANSWERS, change]
+    assert "status 500" in {one.problem for one in answering.lost}
