@@ -119,7 +119,8 @@ class Engine:
                 await self._token()
                 writer.write(b'data: {"choices": [{"text": "w"}]}\n\n')
                 await writer.drain()
-            writer.write(b"data: [DONE]\n\n")
+            usage = json.dumps({"choices": [], "usage": {"completion_tokens": tokens}})
+            writer.write(f"data: {usage}\n\ndata: [DONE]\n\n".encode())
 
     async def _token(self) -> None:
         await asyncio.sleep(TOKEN_SECONDS / self._speed)

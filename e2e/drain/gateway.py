@@ -131,9 +131,10 @@ class Gateway:
             body = json.dumps(
                 {
                     "model": self._model,
-                    "prompt": "w1 w2 w3",
+                    "prompt": [1, 2, 3],
                     "max_tokens": request.tokens,
                     "stream": True,
+                    "stream_options": {"include_usage": True},
                     "ignore_eos": True,
                 }
             ).encode()
@@ -156,5 +157,12 @@ class Gateway:
         while line := await reader.readline():
             if line.startswith(b"data: [DONE]"):
                 request.done, request.problem = True, ""
+            elif line.startswith(b'data: {"error"'):
+                request.problem = "error"
+                return
+            elif b'"completion_tokens"' in line:
+                usage = json.loads(line.removeprefix(b"data: "))["usage"]
+                request.received = usage["completion_tokens"]
             elif line.startswith(b"data: {"):
+                # One token, or several at once under load: the end says how many they were.
                 request.received += 1

@@ -34,6 +34,7 @@ class Pod:
         ready: Whether the readiness probe succeeds.
         deleted: When its deletion was asked for, in seconds of the cluster.
         terminated: When SIGTERM was sent.
+        ended: When its process ended.
         killed: Whether SIGKILL ended it.
         status: Its exit status, once it ended.
     """
@@ -44,6 +45,7 @@ class Pod:
     ready: bool = False
     deleted: float | None = None
     terminated: float | None = None
+    ended: float | None = None
     killed: bool = False
     status: int | None = None
 
@@ -120,6 +122,7 @@ class Kubelet:
 
     async def _reap(self, pod: Pod) -> None:
         pod.status = await self._children[pod.name].wait()
+        pod.ended = self._clock.now()
         pod.ready = False
 
     async def _probe(self, pod: Pod) -> None:

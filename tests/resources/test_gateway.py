@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from function import duration
 from tests import cluster, schemas
 from tests.resources import scene
 
@@ -265,6 +266,24 @@ def test_a_request_that_wakes_a_claim_waits_for_it(maximum: int) -> None:
     plan = scene.planned(claimed)
     assert retry["numRetries"] * 10 / 2 == plan.startup_seconds
     assert plan.startup_seconds <= plan.site.gateway.request_timeout_seconds
+
+
+@pytest.mark.parametrize("name", cluster.EXAMPLES)
+def test_the_gateway_stops_sending_before_the_pod_stops_accepting(name: str) -> None:
+    """A pod that goes leaves every proxy within its preStop.
+
+    A second to the DNS server's watch, five for which CoreDNS repeats a record of the cluster
+    (its `ttl`, unless the Corefile says otherwise), then Envoy's next question.
+    """
+    example = cluster.example(name)
+    example["spec"]["scaling"] = {"maxReplicas": 3}
+    example["spec"]["gateway"] = {"enabled": True}
+    world = scene.serving(example)
+    refresh = duration.milliseconds(
+        world.one("BackendTrafficPolicy")["spec"]["dns"]["dnsRefreshRate"]
+    )
+    hook = scene.container(world)["lifecycle"]["preStop"]
+    assert 1 + 5 + refresh / 1000 < hook["sleep"]["seconds"]
 
 
 def test_the_backend_only_ever_names_a_service_that_is_there() -> None:
