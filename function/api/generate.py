@@ -62,7 +62,9 @@ def composite_definition() -> dict[str, Any]:
         "spec": {
             "scope": "Namespaced",
             "group": claim.GROUP,
-            "names": _names(claim.KIND, claim.PLURAL),
+            # Immutable, so no more than what 0.9.0's XRD says: with one name more, Crossplane
+            # could never take that XRD over. The API server derives the rest.
+            "names": {"kind": claim.KIND, "plural": claim.PLURAL},
             "versions": [
                 {
                     "name": claim.VERSION,
@@ -116,7 +118,12 @@ def input_definition() -> dict[str, Any]:
         "spec": {
             "scope": "Namespaced",
             "group": INPUT_GROUP,
-            "names": _names("Settings", "settings"),
+            "names": {
+                "kind": "Settings",
+                "listKind": "SettingsList",
+                "plural": "settings",
+                "singular": "settings",
+            },
             "versions": [
                 {
                     "name": INPUT_VERSION,
@@ -158,15 +165,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in found:
         print(f"{path} is stale: run `make generate`", file=sys.stderr)
     return 1 if found else 0
-
-
-def _names(kind: str, plural: str) -> dict[str, str]:
-    return {
-        "kind": kind,
-        "listKind": f"{kind}List",
-        "plural": plural,
-        "singular": kind.lower(),
-    }
 
 
 def _column(name: str, kind: str, path: str, priority: int) -> dict[str, Any]:

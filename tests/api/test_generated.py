@@ -54,7 +54,9 @@ def test_the_xrd() -> None:
     assert definition["metadata"] == {"name": "inferenceservices.cloud.ogenki.io"}
     spec = definition["spec"]
     assert (spec["scope"], spec["group"]) == ("Namespaced", "cloud.ogenki.io")
-    assert spec["names"]["kind"] == "InferenceService"
+    # As in 0.9.0's: Crossplane refuses to take over an XRD whose names differ by as little as one
+    # that the API server would have derived.
+    assert spec["names"] == {"kind": "InferenceService", "plural": "inferenceservices"}
     (version,) = spec["versions"]
     assert (version["name"], version["served"], version["referenceable"]) == (
         "v1alpha1",
