@@ -371,7 +371,7 @@ def _status(
     weights = draft.weights
     return canonical.prune(
         {
-            "observedGeneration": plan.resource.metadata.generation,
+            "observedGeneration": _observed_generation(draft, conditions),
             "phase": _phase(draft, conditions, pods),
             "waitingFor": _waiting_for(draft, conditions),
             "replicas": f"{seen.available if seen else 0}/{seen.wanted if seen else 0}",
@@ -399,6 +399,22 @@ def _status(
             ),
         }
     )
+
+
+def _observed_generation(draft: drafts.Draft, conditions: tuple[world.Condition, ...]) -> Any:
+    """Returns the generation of the claim that the conditions are about.
+
+    Core writes the fields of a status beside the conditions that it read before, and the new
+    conditions after them; none says which generation it is about, so that `kubectl wait` takes this
+    field's word. It moves on when what was read says what is said now: until then `Current` would
+    be True of an edit that nobody has looked at. The changed conditions wake core for that.
+    """
+    before = draft.observed.conditions
+    for condition in conditions:
+        seen = before.get(condition.type)
+        if seen is None or seen.status != condition.status:
+            return world.at(draft.observed.status, "observedGeneration")
+    return draft.plan.resource.metadata.generation
 
 
 def _served_models(draft: drafts.Draft) -> list[dict[str, Any]]:

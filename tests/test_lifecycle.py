@@ -117,6 +117,22 @@ def test_status_names_what_serves() -> None:
     assert status["observedGeneration"] == 1
 
 
+def test_the_generation_moves_on_only_with_conditions_that_are_about_it() -> None:
+    """Core writes it beside the conditions that it read, and `kubectl wait` believes it.
+
+    So the fields that an answer writes must be true of the conditions that it was asked with.
+    """
+    world = serving()
+    world.edit(model={**world.claim["spec"]["model"], "contextWindow": 8192})
+    stale = world.claim["status"]["conditions"]
+    assert world.condition("Current") == ("True", "Serving")
+    world.reconcile()
+    assert world.condition("Current") == ("False", "RollingOut")
+    assert world.claim["status"]["observedGeneration"] == 1, f"it would stand beside {stale}"
+    world.reconcile()
+    assert world.claim["status"]["observedGeneration"] == 2
+
+
 # --- swap
 
 
