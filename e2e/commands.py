@@ -50,16 +50,22 @@ class Done:
         }
 
 
-def run(command: Sequence[str | pathlib.Path], *, parse: bool = True) -> Done:
+def run(
+    command: Sequence[str | pathlib.Path],
+    *,
+    parse: bool = True,
+    directory: pathlib.Path = shipped.ROOT,
+) -> Done:
     """Run a command to its end.
 
     Args:
         command: Program and arguments.
         parse: Whether its output is YAML.
+        directory: Its working directory.
     """
     done = subprocess.run(
         [str(part) for part in command],
-        cwd=shipped.ROOT,
+        cwd=directory,
         env={"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/")},
         capture_output=True,
         text=True,
@@ -143,16 +149,20 @@ def render(
 
 
 def own_render(
-    claim: pathlib.Path, *, environment: pathlib.Path, observed: pathlib.Path | None = None
+    claim: pathlib.Path,
+    *,
+    environment: pathlib.Path,
+    observed: pathlib.Path | None = None,
+    tree: pathlib.Path = shipped.ROOT,
 ) -> Done:
-    """Run ``inference-service render``."""
+    """Run ``inference-service render``, by default of this tree."""
     command: list[str | pathlib.Path] = [
         *(sys.executable, "-m", "function.cli.main", "render", claim),
         *("--environment", environment, "--input", shipped.COMPOSITION),
     ]
     if observed is not None:
         command += ["--observed", observed]
-    return run(command)
+    return run(command, directory=tree)
 
 
 def validate(extensions: Sequence[pathlib.Path], resources: Sequence[pathlib.Path]) -> Done:

@@ -81,10 +81,15 @@ class Installation:
         self._plane.admin.apply(self.configuration(self.release))
         self.wait_healthy()
 
-    def push(self, release: package.Release) -> dict[str, str]:
-        """Build both packages of a release and push them; return their digests by reference."""
+    def push(self, release: package.Release, runtime: pathlib.Path | None = None) -> dict[str, str]:
+        """Build both packages of a release and push them; return their digests by reference.
+
+        Args:
+            release: The release.
+            runtime: Tarball of another image than this tree's.
+        """
         output = self._work / release.version
-        built = package.make(release, [image.cached("function")], output)
+        built = package.make(release, [runtime or image.cached("function")], output)
         return package.push(release, built)
 
     def apply_roles(self) -> None:
@@ -135,14 +140,18 @@ class Installation:
         role = "crossplane:composite:inferenceservices.cloud.ogenki.io:aggregate-to-edit"
         admin.wait(api.Ref("rbac.authorization.k8s.io/v1", "ClusterRole", role), bool, what="there")
 
-    def upgrade(self, version: str) -> None:
+    def upgrade(self, version: str, runtime: pathlib.Path | None = None) -> None:
         """Install the next version of both packages, as the installation guide says.
+
+        Args:
+            version: Its tag.
+            runtime: Tarball of another image than this tree's; ``replace_function`` runs it.
 
         Raises:
             TimeoutError: It did not become healthy.
         """
         release = package.Release(self.release.target, version, self.release.preload)
-        self.push(release)
+        self.push(release, runtime)
         admin = self._plane.admin
         function_ref = api.Ref(_PKG, "Function", release.function_name)
         admin.patch(function_ref, {"spec": {"package": release.reference(package.FUNCTION)}})
@@ -187,6 +196,8 @@ class Installation:
         with tarfile.open(exported) as archive:
             archive.extractall(self._root, filter="tar")
         exported.unlink()
+        for name in ("dev", "proc"):
+            (self._root / name).mkdir(exist_ok=True)
 
     def write_certificates(self) -> None:
         """Give the function the files of its server Secret as they are now."""
@@ -210,6 +221,14 @@ class Installation:
         )
         self.function.process.start()
 
+    def replace_function(self) -> None:
+        """Run the image that is installed now in place of the one that runs."""
+        self.stop()
+        shutil.rmtree(self._root)
+        self._unpack()
+        self.write_certificates()
+        self.function.process.start()
+
     def resolve(self, name: str) -> str:
         """Let core resolve the Service of a Function to a loopback address, and return where."""
         address = _free_address(set(self._addresses.values()))
@@ -221,8 +240,6 @@ class Installation:
     def _entrypoint(self) -> list[str]:
         """What a container runtime would run: the image's root, read-only, with /dev and /proc."""
         root = str(self._root)
-        for name in ("dev", "proc"):
-            (self._root / name).mkdir(exist_ok=True)
         script = (
             'mount --bind "$1" "$1" && mount --rbind /dev "$1/dev"'
             ' && mount --rbind /proc "$1/proc" && mount -o remount,bind,ro "$1"'

@@ -8,6 +8,8 @@ import pathlib
 import typing
 from collections.abc import Iterator
 
+from e2e.controlplane import api
+
 # Reads are not logged. Bodies are, because only the resource version in an answer tells a write
 # that changed something from one that did not; without bodies (secret or large), it is not known.
 _BODILESS = [
@@ -93,6 +95,34 @@ class AuditLog:
         """The writes after a mark; all of them by default."""
         self._read()
         return self._writes[since:]
+
+    def end(self) -> int:
+        """The present end of the file in bytes, for ``versions``."""
+        return self._path.stat().st_size
+
+    def versions(self, place: api.Ref, resource: str, start: int = 0) -> list[api.Object]:
+        """What each write left of an object, in order.
+
+        Args:
+            place: The object; of a kind whose bodies are kept.
+            resource: Its plural name.
+            start: An ``end`` of before.
+        """
+        found: dict[int, api.Object] = {}
+        mark = f'"name":"{place.name}"'.encode()
+        with self._path.open("rb") as file:
+            file.seek(start)
+            for line in file:
+                if mark not in line or not line.endswith(b"\n"):
+                    continue
+                event = json.loads(line)
+                target, answer = event.get("objectRef") or {}, event.get("responseObject")
+                where = (target.get("resource"), target.get("namespace"), target.get("name"))
+                if where != (resource, place.namespace, place.name) or not answer:
+                    continue
+                if answer.get("kind") == place.kind and "dryRun=" not in event["requestURI"]:
+                    found[int(answer["metadata"]["resourceVersion"])] = answer
+        return [found[version] for version in sorted(found)]
 
     def _read(self) -> None:
         """Take in the lines that are new and complete."""

@@ -142,8 +142,11 @@ class APIServer:
             "contexts": [{"name": name, "context": {"cluster": "loopback", "user": name}}],
         }
         path = self._work / f"{name}.kubeconfig"
-        path.write_text(json.dumps(config))
-        path.chmod(0o600)
+        text = json.dumps(config)
+        # Left alone when it is there: another thread's program may be reading it.
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+            path.chmod(0o600)
         return path
 
     def service_account_token(self, namespace: str, name: str) -> str:

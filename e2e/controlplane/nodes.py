@@ -11,6 +11,7 @@ from e2e.controlplane import api, cluster, polling, process, toolchain
 
 STAGE = "kwok.x-k8s.io/v1alpha1"
 _GPU = "nvidia.com/gpu"
+_INSTANCE = "app.kubernetes.io/instance"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +75,9 @@ RUNTIME_CLASS: api.Object = {
 class Kubelet:
     """The kubelet of every node, by kwok with upstream's own stages.
 
-    A pod is Ready as soon as it is scheduled, and a Job's pod succeeds at once, unless ``hold`` or
-    ``fail_jobs`` says otherwise for its namespace. Stages are objects in the API, so that they can
-    be changed while it runs.
+    A pod is Ready as soon as it is scheduled, and a Job's pod succeeds at once, unless ``hold``,
+    ``run_jobs`` or ``fail_jobs`` says otherwise for its namespace. Stages are objects in the API,
+    so that they can be changed while it runs.
     """
 
     def __init__(self, server: cluster.APIServer, logs: pathlib.Path) -> None:
@@ -84,7 +85,8 @@ class Kubelet:
         (port,) = process.free_ports(1)
         self._admin = server.client()
         self._held: set[str] = set()
-        self._failing: set[str] = set()
+        self._lasting: set[str] = set()
+        self._failures: dict[str, set[str]] = {}
         self._nudges = 0
         command: list[str | pathlib.Path] = [
             toolchain.program(cluster.GROUP, "kwok"),
@@ -142,25 +144,38 @@ class Kubelet:
         """Let held pods start, and wait until those that are scheduled have."""
         self._held.discard(namespace)
         self._refresh()
-        polling.until(
-            lambda: not self._nudge(namespace),
-            what=f"the held pods of {namespace} to start",
-            timeout=30,
-            interval=0.5,
-            ignore=(api.ApiError,),
-        )
+        self._until_moved(namespace, "Pending")
 
-    def fail_jobs(self, namespace: str, exit_code: int) -> None:
-        """From now on every container of a Job's pod in a namespace ends with an exit code."""
-        self._failing.add(namespace)
-        self._admin.apply(_failure(namespace, exit_code))
+    def run_jobs(self, namespace: str) -> None:
+        """From now on the containers of Jobs' pods in a namespace run on, as while they download.
+
+        ``fail_jobs`` and ``heal_jobs`` end them.
+        """
+        self._lasting.add(namespace)
         self._refresh()
+
+    def fail_jobs(self, namespace: str, exit_code: int, *, instance: str = "") -> None:
+        """Let every container of a Job's pod in a namespace end with an exit code, from now on.
+
+        Args:
+            namespace: The namespace.
+            exit_code: The exit code.
+            instance: Only those of pods whose label ``app.kubernetes.io/instance`` is this.
+        """
+        self._lasting.add(namespace)
+        stage = _failure(namespace, exit_code, instance)
+        self._failures.setdefault(namespace, set()).add(stage["metadata"]["name"])
+        self._admin.apply(stage)
+        self._refresh()
+        self._until_moved(namespace, "Running", instance)
 
     def heal_jobs(self, namespace: str) -> None:
-        """Let the Jobs of a namespace succeed again."""
-        self._admin.delete(api.Ref(STAGE, "Stage", _failure_name(namespace)))
-        self._failing.discard(namespace)
+        """Let the Jobs of a namespace succeed, those that run among them."""
+        for name in self._failures.pop(namespace, set()):
+            self._admin.delete(api.Ref(STAGE, "Stage", name))
+        self._lasting.discard(namespace)
         self._refresh()
+        self._until_moved(namespace, "Running")
 
     def _upstream(self) -> dict[str, api.Object]:
         """Upstream's stages by name."""
@@ -171,8 +186,8 @@ class Kubelet:
         return stages
 
     def _refresh(self) -> None:
-        """Except the held and the failing namespaces from the stages of success."""
-        for name, namespaces in (("pod-ready", self._held), ("pod-complete", self._failing)):
+        """Except namespaces from the stages of success: those that hold, and whose Jobs last."""
+        for name, namespaces in (("pod-ready", self._held), ("pod-complete", self._lasting)):
             stage = self._upstream()[name]
             if namespaces:
                 stage["spec"]["selector"]["matchExpressions"].append(
@@ -180,22 +195,44 @@ class Kubelet:
                 )
             self._admin.apply(stage)
 
-    def _nudge(self, namespace: str) -> bool:
-        """Touch the pods that wait on their node: kwok looks at a pod only when it changes.
+    def _until_moved(self, namespace: str, phase: str, instance: str = "") -> None:
+        """Wait until no pod that a changed stage is about is left in a phase."""
+        polling.until(
+            lambda: not self._nudge(namespace, phase, instance),
+            what=f"the pods of {namespace} to leave {phase}",
+            timeout=30,
+            interval=0.5,
+            ignore=(api.ApiError,),
+        )
+
+    def _nudge(self, namespace: str, phase: str, instance: str) -> bool:
+        """Touch pods that wait on their node: kwok looks at a pod only when it changes.
+
+        Args:
+            namespace: The namespace.
+            phase: ``Pending``, or ``Running`` for those of Jobs: others run until they are deleted.
+            instance: Their label ``app.kubernetes.io/instance``; any when empty.
 
         Returns:
             Whether there were any.
         """
         self._nudges += 1
         body = {"metadata": {"annotations": {"e2e/nudge": str(self._nudges)}}}
+        labels = {_INSTANCE: instance} if instance else None
         waiting = [
             pod
-            for pod in self._admin.objects("v1", "Pod", namespace=namespace)
-            if pod["spec"].get("nodeName") and pod["status"]["phase"] == "Pending"
+            for pod in self._admin.objects("v1", "Pod", namespace=namespace, labels=labels)
+            if pod["spec"].get("nodeName")
+            and pod["status"]["phase"] == phase
+            and (phase == "Pending" or _of_job(pod))
         ]
         for pod in waiting:
             self._admin.patch(api.Ref.of(pod), body)
         return bool(waiting)
+
+
+def _of_job(pod: api.Object) -> bool:
+    return any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences", []))
 
 
 _Operator: typing.TypeAlias = typing.Literal["In", "NotIn", "Exists", "DoesNotExist"]
@@ -209,11 +246,7 @@ def _where(key: str, operator: _Operator, *values: str) -> api.Object:
     return requirement
 
 
-def _failure_name(namespace: str) -> str:
-    return f"pod-fail-{namespace}"
-
-
-def _failure(namespace: str, exit_code: int) -> api.Object:
+def _failure(namespace: str, exit_code: int, instance: str) -> api.Object:
     """The stage in which a running pod of a Job ends with an exit code."""
     template = f"""\
 {{{{ $now := Now }}}}
@@ -236,16 +269,17 @@ phase: Failed
     return {
         "apiVersion": STAGE,
         "kind": "Stage",
-        "metadata": {"name": _failure_name(namespace)},
+        "metadata": {"name": "-".join(filter(None, ("pod-fail", namespace, instance)))},
         "spec": {
             "resourceRef": {"apiGroup": "v1", "kind": "Pod"},
             "selector": {
+                "matchLabels": {_INSTANCE: instance} if instance else {},
                 "matchExpressions": [
                     _where(".metadata.deletionTimestamp", "DoesNotExist"),
                     _where(".status.phase", "In", "Running"),
                     _where(".metadata.ownerReferences.[].kind", "In", "Job"),
                     _where(".metadata.namespace", "In", namespace),
-                ]
+                ],
             },
             "next": {"statusTemplate": template},
         },
