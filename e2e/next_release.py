@@ -1,0 +1,77 @@
+"""A release after this one whose pods differ: this tree with one default changed, and its image."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import shutil
+import tarfile
+
+import function
+from e2e import shipped
+from e2e.controlplane import registry
+from tools import image
+
+VERSION = "9.9.9"
+PRE_STOP = 25
+# What the release changes: text by file of the function.
+_CHANGES = {
+    "__init__.py": (f'__version__ = "{function.__version__}"', f'__version__ = "{VERSION}"'),
+    "plan.py": ("PRE_STOP = 15", f"PRE_STOP = {PRE_STOP}"),
+}
+
+
+def tree(place: pathlib.Path) -> pathlib.Path:
+    """Check the release out: its function, in an empty directory.
+
+    Raises:
+        ValueError: What it changes is not in this tree.
+    """
+    shutil.copytree(
+        shipped.ROOT / "function",
+        place / "function",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    for name, (before, after) in _CHANGES.items():
+        path = place / "function" / name
+        text = path.read_text()
+        if text.count(before) != 1:
+            message = f"{name} does not hold {before!r} once"
+            raise ValueError(message)
+        path.write_text(text.replace(before, after))
+    return place
+
+
+def runtime(release: pathlib.Path, loopback: registry.Registry, work: pathlib.Path) -> pathlib.Path:
+    """The release's image as a tarball: ours, and a layer with what the release changes.
+
+    Args:
+        release: Its tree.
+        loopback: Where images are put together.
+        work: For files.
+    """
+    base = loopback.reference("draft/function", "v1.0.0")
+    loopback.crane("push", image.cached("function"), base)
+    exported = work / "base.tar"
+    loopback.crane("export", base, exported)
+    with tarfile.open(exported) as archive:
+        names = archive.getnames()
+    layer = work / "layer.tar"
+    with tarfile.open(layer, "w") as archive:
+        for name in _CHANGES:
+            archive.add(release / "function" / name, arcname=f"app/function/{name}")
+            # The compiled module is never checked against its source: it must go.
+            stem = pathlib.PurePath(name).stem
+            (compiled,) = [
+                found
+                for found in names
+                if re.search(rf"app/function/__pycache__/{stem}\.[^/]*pyc$", found)
+            ]
+            place = pathlib.PurePath(compiled.removeprefix("./"))
+            archive.addfile(tarfile.TarInfo(str(place.with_name(f".wh.{place.name}"))))
+    exported.unlink()
+    draft = loopback.reference("draft/next", "v1.0.0")
+    loopback.crane("append", "-b", base, "-f", layer, "-t", draft)
+    tarball = work / "next.tar"
+    loopback.crane("pull", draft, tarball)
+    return tarball

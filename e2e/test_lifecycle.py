@@ -1,0 +1,675 @@
+"""The life of served models, a dozen stories at the same time, and then an upgrade under all.
+
+Every story has a namespace of its own. What stays and what goes is told by the UIDs of pods and
+objects, what was never written by the audit log, and what a user waits for by `kubectl wait`.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import pathlib
+import re
+import time
+import typing
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+
+from e2e import claims, commands, installation, lives, next_release, shipped
+from e2e.controlplane import api, nodes, plane
+from function import rollout
+from function.resources import preload
+
+# Room for every story at once; of the class that the settings of the reference platform choose.
+_WIDE = nodes.Node(
+    "l4-wide", gpus=32, cpu="512", memory="4Ti", labels={"karpenter.sh/nodepool": "gpu-l4"}
+)
+CODER = "xplane-qwen-coder"
+SMALLEST = "smallest"
+OTHER = "0" * 40
+_SERVING_KINDS = {"Deployment", "ScaledObject", "PodDisruptionBudget", "AIGatewayRoute"}
+
+
+class Keda:
+    """Stands in for KEDA, which has tests of its own: scales and pauses as its operator would."""
+
+    def __init__(self, place: lives.Place, claim: claims.Claim) -> None:
+        """Act on the claim's ScaledObject and Deployment."""
+        self._admin = place.plane.admin
+        self._deployment = api.Ref("apps/v1", "Deployment", claim.name, place.namespace)
+        self._scaled = api.Ref("keda.sh/v1alpha1", "ScaledObject", claim.name, place.namespace)
+
+    def scale(self, replicas: int) -> None:
+        """Set the replica count through the subresource, as KEDA and the HPA do."""
+        body = {"spec": {"replicas": replicas}}
+        self._admin.patch(self._deployment, body, subresource="scale")
+
+    def paused(self, *, paused: bool) -> None:
+        """Say whether it is paused."""
+        found = self._admin.get(self._scaled)["status"]["conditions"]
+        kept = [entry for entry in found if entry["type"] != "Paused"]
+        said = {"type": "Paused", "status": str(paused), "reason": "ScaledObjectPaused"}
+        body = {"status": {"conditions": [*kept, said]}}
+        self._admin.patch(self._scaled, body, subresource="status")
+
+
+def _model(claim: claims.Claim, **changed: typing.Any) -> api.Object:
+    """The claim's model with some fields replaced."""
+    model: api.Object = copy.deepcopy(claim.manifest["spec"]["model"])
+    return model | changed
+
+
+def _uid(claim: claims.Claim, kind: str) -> str:
+    return str(claim.one(kind)["metadata"]["uid"])
+
+
+def _uids(claim: claims.Claim) -> dict[str, str]:
+    return {key: item["metadata"]["uid"] for key, item in claim.composed().items()}
+
+
+def _template(claim: claims.Claim) -> api.Object:
+    template: api.Object = claim.one("Deployment")["spec"]["template"]
+    return template
+
+
+def _directories(item: api.Object) -> set[str]:
+    return {record["directory"] for record in item["status"]["weights"]["verified"]}
+
+
+# --- birth
+
+
+def first_install(here: lives.Place) -> lives.Life:
+    """Weights, then the GPU, then the route; `kubectl wait` returns when it serves."""
+    here.kubelet.hold(here.namespace)
+    claim = here.claim(CODER)
+    waiting = here.kubectl_wait(claim, "Current")
+    queued = yield here.phase(claim, "Downloading")
+    assert lives.condition(queued, "WeightsReady") == ("False", "Queued")
+    here.kubelet.run_jobs(here.namespace)
+    here.kubelet.release(here.namespace)
+    seen = yield here.condition(claim, "WeightsReady", "False", "Downloading")
+    assert lives.condition(seen, "EngineReady") == ("False", "WeightsPending")
+    assert lives.condition(seen, "ScalerReady") == ("False", "Withheld")
+    assert seen["status"]["waitingFor"].startswith("downloading Qwen/Qwen2.5-Coder-7B-Instruct@")
+    yield lives.pause()
+    assert not _SERVING_KINDS & claim.kinds()
+    assert here.gpus() == 0
+    assert "verified" not in claim.read()["status"]["weights"]
+    here.kubelet.hold(here.namespace)
+    here.kubelet.heal_jobs(here.namespace)
+    starting = yield here.phase(claim, "Starting")
+    assert lives.condition(starting, "RouteReady") == ("False", "Withheld")
+    assert len(_directories(starting)) == 3, "the base and two adapters"
+    yield here.condition(claim, "WeightsReady", "True", "Verified")
+    yield lives.Until("a GPU to be asked for", lambda: here.gpus() == 1)
+    assert not waiting.done()
+    here.kubelet.release(here.namespace)
+    ready = yield here.ready(claim)
+    assert ready["status"]["phase"] == "Serving"
+    assert ready["status"]["serving"]["revision"] == claim.manifest["spec"]["model"]["revision"]
+    yield lives.Until("kubectl wait to return", waiting.done)
+    assert waiting.result().returncode == 0, waiting.result().stderr
+    phases = _without_repeats(lives.status(item, "phase") for item in here.versions(claim))
+    assert phases == [None, "Pending", "Downloading", "Pending", "Starting", "Serving"]
+    yield lives.Until("the Job to go", lambda: not here.jobs(claim))
+
+
+def _without_repeats(values: Iterable[typing.Any]) -> list[typing.Any]:
+    found: list[typing.Any] = []
+    for value in values:
+        if not found or found[-1] != value:
+            found.append(value)
+    return found
+
+
+def weights_of_ones_own(here: lives.Place) -> lives.Life:
+    """Weights that somebody else puts on the volume are not waited for, and their place is said."""
+    claim = here.claim(SMALLEST, model={"source": "pvc", "path": "qwen", "repository": "x/y"})
+    ready = yield here.ready(claim)
+    assert lives.condition(ready, "WeightsReady") == ("True", "NotManaged")
+    assert "must lie at /models/qwen" in claims.conditions(ready)["WeightsReady"][2]
+    assert here.changed("jobs") == []
+
+
+def failed_downloads(here: lives.Place) -> lives.Life:
+    """Each exit code reaches its claim in words, without a GPU; then there is another try."""
+    failing = {}
+    for code, failure in preload.FAILURES.items():
+        name = f"exit-{code}"
+        here.kubelet.fail_jobs(here.namespace, code, instance=name)
+        failing[here.claim(SMALLEST, name)] = failure
+    here.kubelet.fail_jobs(here.namespace, 1, instance="killed")
+    killed = here.claim(SMALLEST, "killed")
+    for claim, failure in failing.items():
+        seen = yield here.condition(claim, "WeightsReady", "False", failure.reason)
+        message = claims.conditions(seen)["WeightsReady"][2]
+        assert failure.message in message
+        assert "Qwen/Qwen3-8B@main" in message
+        assert "raise spec.model.preload.generation" in message
+        yield here.phase(claim, "Failed")
+    # Code 1 says nothing about the world: the Job controller tries again, 10 s later.
+    yield lives.Until(
+        "another try", lambda: any(job["status"].get("failed", 0) > 1 for job in here.jobs(killed))
+    )
+    assert lives.status(killed.read(), "phase") == "Downloading"
+    for claim in failing:
+        (job,) = here.jobs(claim)
+        assert job["status"]["failed"] == 1, "tried once"
+        assert api.status_of(claim.read(), "Synced") == "True"
+    assert here.gpus() == 0
+    assert here.changed("deployments") == []
+    here.kubelet.heal_jobs(here.namespace)
+    yield here.ready(killed)
+    claim = next(claim for claim, failure in failing.items() if failure.reason == "HubUnavailable")
+    claim.apply(model=_model(claim, preload={"generation": 1}))
+    ready = yield here.ready(claim)
+    assert ready["status"]["weights"]["generation"] == 1
+
+
+def deleted_during_its_download(here: lives.Place) -> lives.Life:
+    """The download ends with the claim, and nothing is left."""
+    here.kubelet.run_jobs(here.namespace)
+    claim = here.claim(CODER)
+    yield here.condition(claim, "WeightsReady", "False", "Downloading")
+    composed = [api.Ref.of(item) for item in claim.composed().values()]
+    assert {"Job", "Service", "CiliumNetworkPolicy"} <= {ref.kind for ref in composed}
+    claim.delete()
+    admin = here.plane.admin
+
+    def left() -> list[api.Ref]:
+        pods = admin.objects("v1", "Pod", namespace=here.namespace)
+        found = [ref for ref in (claim.ref, *composed) if admin.find(ref) is not None]
+        return found + [api.Ref.of(pod) for pod in pods]
+
+    yield lives.Until("nothing to be left", lambda: not left())
+    assert here.changed("deployments") == []
+
+
+# --- change
+
+
+def an_engine_setting(here: lives.Place) -> lives.Life:
+    """With its weights there, an edit rolls at once; no version of the claim calls it current."""
+    claim = here.claim(CODER)
+    yield here.ready(claim)
+    pods = here.pods(claim)
+    here.kubelet.hold(here.namespace)
+    before, mark = len(here.versions(claim)), here.mark()
+    claim.apply(model=_model(claim, contextWindow=16384))
+    waiting = here.kubectl_wait(claim, "Current")
+    rolling = yield here.condition(claim, "Current", "False", "RollingOut")
+    assert rolling["status"]["phase"] in ("Updating", "Starting")
+    yield lives.Until("another pod", lambda: here.pods(claim) and not here.pods(claim) & pods)
+    yield lives.pause()
+    assert not waiting.done()
+    assert [item for item in here.versions(claim)[before:] if _kubectl_returns(item)] == []
+    here.kubelet.release(here.namespace)
+    yield here.ready(claim)
+    yield lives.Until("kubectl wait to return", waiting.done)
+    assert "--max-model-len=16384" in _template(claim)["spec"]["containers"][0]["args"]
+    assert here.changed("jobs", mark) == [], "nothing is downloaded"
+
+
+def _kubectl_returns(item: api.Object) -> bool:
+    """Whether `kubectl wait --for=condition=Current` takes this version for the end.
+
+    It does unless the condition's own observedGeneration or, without one, the status' is older.
+    """
+    for entry in lives.status(item, "conditions") or []:
+        if entry["type"] == "Current":
+            generation = item["metadata"]["generation"]
+            seen = entry.get("observedGeneration", lives.status(item, "observedGeneration"))
+            return bool(entry["status"] == "True" and (seen is None or seen >= generation))
+    return False
+
+
+def swap(here: lives.Place) -> lives.Life:
+    """The old model serves, with all its settings, until the new weights are verified."""
+    claim = here.claim(CODER)
+    old = (yield here.ready(claim))["status"]
+    pods, route, template = here.pods(claim), _uid(claim, "AIGatewayRoute"), _template(claim)
+    here.kubelet.run_jobs(here.namespace)
+    claim.apply(model=_model(claim, revision=OTHER, contextWindow=16384))
+    waiting = here.kubectl_wait(claim, "Current")
+    held = yield here.condition(claim, "WeightsReady", "False", "Downloading")
+    assert lives.condition(held, "Current") == ("False", "WeightsPending")
+    assert api.status_of(held, "Ready") == "True"
+    assert held["status"]["phase"] == "Updating"
+    assert held["status"]["serving"] == old["serving"]
+    yield lives.pause()
+    assert here.pods(claim) == pods
+    assert _template(claim) == template, "the context window too"
+    assert not waiting.done()
+    here.kubelet.heal_jobs(here.namespace)
+    ready = yield here.ready(claim)
+    assert here.pods(claim)
+    assert not here.pods(claim) & pods
+    assert "--max-model-len=16384" in _template(claim)["spec"]["containers"][0]["args"]
+    assert _uid(claim, "AIGatewayRoute") == route
+    assert ready["status"]["serving"] == old["serving"] | {"revision": OTHER}
+    assert _directories(ready) > {record["directory"] for record in old["weights"]["verified"]}
+    yield lives.Until("kubectl wait to return", waiting.done)
+    assert waiting.result().returncode == 0
+
+
+def swap_that_fails(here: lives.Place) -> lives.Life:
+    """A failed download leaves the old model serving, says why, and is tried again when told."""
+    claim = here.claim(SMALLEST)
+    old = yield here.ready(claim)
+    pods, template = here.pods(claim), _template(claim)
+    here.kubelet.fail_jobs(here.namespace, 11)
+    claim.apply(model=_model(claim, revision=OTHER))
+    failed = yield here.condition(claim, "WeightsReady", "False", "NotFound")
+    assert lives.condition(failed, "Current") == ("False", "WeightsPending")
+    degraded = yield here.phase(claim, "Degraded")
+    assert api.status_of(degraded, "Ready") == "True"
+    assert degraded["status"]["serving"] == old["status"]["serving"]
+    yield lives.pause()
+    (job,) = here.jobs(claim)
+    assert job["status"]["failed"] == 1
+    assert (here.pods(claim), _template(claim)) == (pods, template)
+    here.kubelet.heal_jobs(here.namespace)
+    claim.apply(model=_model(claim, preload={"generation": 1}))
+    ready = yield here.ready(claim)
+    assert ready["status"]["serving"]["revision"] == OTHER
+    assert not here.pods(claim) & pods
+
+
+def revert(here: lives.Place) -> lives.Life:
+    """A change that is taken back while it downloads rolls nothing, and its Job goes."""
+    claim = here.claim(CODER)
+    yield here.ready(claim)
+    pods, deployment = here.pods(claim), claim.one("Deployment")
+    model = _model(claim)
+    here.kubelet.run_jobs(here.namespace)
+    mark = here.mark()
+    claim.apply(model=model | {"revision": OTHER, "maxNumSeqs": 16})
+    yield here.condition(claim, "WeightsReady", "False", "Downloading")
+    claim.apply(model=model)
+    ready = yield here.ready(claim)
+    assert ready["status"]["serving"]["revision"] == model["revision"]
+    yield lives.Until(
+        "the end of the download", lambda: not here.jobs(claim) and not here.pods(claim, "preload")
+    )
+    yield lives.pause()
+    assert here.pods(claim) == pods
+    assert claim.one("Deployment")["metadata"]["generation"] == deployment["metadata"]["generation"]
+    assert here.changed("deployments", mark) == []
+
+
+def adapter_added(here: lives.Place) -> lives.Life:
+    """Nobody is sent to a new adapter before the pods serve it."""
+    claim = here.tenant.example(CODER)
+    late, *others = claim.manifest["spec"]["loraAdapters"]
+    gateway = claim.manifest["spec"]["gateway"]
+    claim.apply(loraAdapters=others, gateway={"enabled": True})
+    before = yield here.ready(claim)
+    pods = here.pods(claim)
+    here.kubelet.run_jobs(here.namespace)
+    claim.apply(loraAdapters=[late, *others], gateway=gateway)
+    held = yield here.condition(claim, "WeightsReady", "False", "Downloading")
+    assert lives.condition(held, "Current") == ("False", "WeightsPending")
+    yield lives.pause()
+    names = [adapter["name"] for adapter in (*others, late)]
+    assert claim.read()["status"]["servedModelsSummary"] == f"{CODER},{names[0]}"
+    assert late["name"] not in json.dumps(claim.one("AIGatewayRoute")["spec"])
+    assert here.pods(claim) == pods
+    here.kubelet.heal_jobs(here.namespace)
+    ready = yield here.ready(claim)
+    assert late["name"] in ready["status"]["servedModelsSummary"]
+    assert set(ready["status"]["serving"]["adapters"]) == set(names)
+    assert late["name"] in json.dumps(claim.one("AIGatewayRoute")["spec"])
+    assert len(_directories(ready) - _directories(before)) == 1
+    assert _directories(ready) > _directories(before)
+
+
+def shared_weights(here: lives.Place) -> lives.Life:
+    """Two claims on one directory have the same weights, and one may go."""
+    place = {"weightsFileSystem": {"subPath": "shared"}}
+    one = here.claim(SMALLEST, "one", **place)
+    two = here.claim(SMALLEST, "two", **place)
+    first = yield here.ready(one)
+    second = yield here.ready(two)
+    assert _directories(first) == _directories(second)
+    assert first["status"]["weights"]["key"] == second["status"]["weights"]["key"]
+    pods = here.pods(two)
+    mark = here.mark()
+    one.delete()
+    yield lives.Until("the end of the first", lambda: here.plane.admin.find(one.ref) is None)
+    yield lives.Until("its GPU to be free", lambda: here.gpus() == 1)
+    yield lives.pause()
+    assert here.pods(two) == pods
+    assert two.read()["status"]["weights"] == second["status"]["weights"]
+    assert [job for job in here.changed("jobs", mark) if "two" in job] == []
+
+
+# --- sleep
+
+
+def to_zero_and_back(here: lives.Place) -> lives.Life:
+    """Born asleep, woken, put to sleep: the route stays, and nobody fights over the replicas."""
+    claim = here.claim(CODER, scaling={"minReplicas": 0, "maxReplicas": 2})
+    yield here.phase(claim, "Idle")
+    asleep = yield here.ready(claim)
+    assert lives.condition(asleep, "EngineReady") == ("True", "Idle")
+    assert here.gpus() == 0
+    keda = Keda(here, claim)
+    route = _uid(claim, "AIGatewayRoute")
+    for replicas in (1, 2):
+        keda.scale(replicas)
+        awake = yield here.until(
+            claim,
+            f"with {replicas} replicas",
+            functools.partial(_scaled_to, replicas),
+        )
+        assert awake["status"]["phase"] == "Serving"
+    yield here.ready(claim)
+    keda.scale(0)
+    yield here.phase(claim, "Idle")
+    ready = yield here.ready(claim)
+    assert lives.condition(ready, "Current") == ("True", "Idle")
+    yield lives.Until("the GPUs to be free", lambda: here.gpus() == 0)
+    claim.apply(observability={"metrics": {"interval": "60s"}})
+    yield here.ready(claim)
+    claim.reconcile("asleep")
+    yield lives.pause()
+    assert claim.one("Deployment")["spec"]["replicas"] == 0
+    assert _uid(claim, "AIGatewayRoute") == route
+    assert here.gpus() == 0
+
+
+def _scaled_to(replicas: int, item: api.Object) -> bool:
+    return bool(lives.status(item, "replicas") == f"{replicas}/{replicas}")
+
+
+def suspend(here: lives.Place) -> lives.Life:
+    """The GPU goes; weights, route and policies stay, and bring the model back as it was."""
+    claim = here.claim(CODER)
+    serving = yield here.ready(claim)
+    uids, keda = _uids(claim), Keda(here, claim)
+    mark = here.mark()
+    claim.apply(suspend=True)
+    yield here.condition(claim, "ScalerReady", "False", "Pausing")
+    annotations = claim.one("ScaledObject")["metadata"]["annotations"]
+    assert annotations["autoscaling.keda.sh/paused-replicas"] == "0"
+    keda.scale(0)
+    keda.paused(paused=True)
+    suspended = yield here.phase(claim, "Suspended")
+    yield here.until(claim, "ready", lambda item: api.status_of(item, "Ready") == "True")
+    yield here.condition(claim, "ScalerReady", "True", "Paused")
+    assert lives.condition(suspended, "Current") == ("False", "Suspended")
+    assert suspended["status"]["weights"] == serving["status"]["weights"]
+    yield lives.Until("the GPU to be free", lambda: here.gpus() == 0)
+    yield lives.pause()
+    assert here.gpus() == 0
+    assert _uids(claim) == uids
+    claim.apply(suspend=False)
+    yield lives.Until(
+        "the annotation to go",
+        lambda: "paused" not in str(claim.one("ScaledObject")["metadata"]["annotations"]),
+    )
+    keda.paused(paused=False)
+    keda.scale(1)
+    ready = yield here.ready(claim)
+    assert ready["status"]["serving"] == serving["status"]["serving"]
+    assert _uids(claim) == uids
+    assert here.changed("jobs", mark) == []
+
+
+def born_suspended(here: lives.Place) -> lives.Life:
+    """It downloads, and asks for no GPU before it is wanted."""
+    claim = here.claim(SMALLEST, suspend=True)
+    yield here.condition(claim, "WeightsReady", "True", "Verified")
+    yield here.phase(claim, "Suspended")
+    yield lives.pause()
+    assert here.changed("deployments") == []
+    claim.apply(suspend=False)
+    yield here.ready(claim)
+    assert here.gpus() == 1
+
+
+# --- the stories
+
+
+STORIES: tuple[Callable[[lives.Place], lives.Life], ...] = (
+    first_install,
+    weights_of_ones_own,
+    failed_downloads,
+    deleted_during_its_download,
+    an_engine_setting,
+    swap,
+    swap_that_fails,
+    revert,
+    adapter_added,
+    shared_weights,
+    to_zero_and_back,
+    suspend,
+    born_suspended,
+)
+
+
+class Fleet:
+    """What is left of the stories, and claims that wait for the upgrade.
+
+    Attributes:
+        world: The claims.
+        places: The namespaces.
+        ends: What ended each story before its time.
+        waiting: Claims that serve, by the part that they play in the upgrade.
+    """
+
+    def __init__(self, world: lives.World) -> None:
+        """Make the place of the claims that the upgrade needs."""
+        self.world = world
+        self.home = lives.Place(world, "life-upgrade")
+        self.places = [self.home]
+        self.ends: dict[str, BaseException | None] = {}
+        self.waiting: dict[str, claims.Claim] = {}
+
+    def _wait(self) -> lives.Life:
+        """The claims of the upgrade come up."""
+        for name in ("accepted", "edited", "left-alone"):
+            self.waiting[name] = self.home.claim(SMALLEST, name)
+        for claim in self.waiting.values():
+            yield self.home.ready(claim)
+
+    def live(self, stories: list[Callable[[lives.Place], lives.Life]]) -> None:
+        """Let the stories play."""
+        playing = {"waiting for the upgrade": self._wait()}
+        for story in stories:
+            place = lives.Place(self.world, f"life-{story.__name__.replace('_', '-')}")
+            self.places.append(place)
+            playing[story.__name__] = story(place)
+        self.ends = lives.live(self.world, playing)
+
+    def clean(self) -> None:
+        """Delete the claims and the volumes."""
+        for place in self.places:
+            place.kubelet.heal_jobs(place.namespace)
+            place.kubelet.release(place.namespace)
+            for item in place.tenant.claims():
+                place.plane.admin.delete(api.Ref.of(item))
+        for place in self.places:
+            place.tenant.clean()
+
+
+@pytest.fixture(scope="module")
+def fleet(
+    request: pytest.FixtureRequest,
+    control_plane: plane.ControlPlane,
+    installed: installation.Installation,
+    all_kinds: None,
+) -> Iterator[Fleet]:
+    """All chosen stories, played."""
+    del all_kinds
+    installed.configure(shipped.one(shipped.environment("reference")))
+    control_plane.kubelet.add(_WIDE)
+    chosen = {
+        item.callspec.params.get("story")
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.module is request.module
+        if hasattr(item, "callspec")
+    }
+    made = Fleet(lives.World(control_plane))
+    try:
+        made.live([story for story in STORIES if story in chosen])
+        yield made
+    finally:
+        made.clean()
+        control_plane.kubelet.remove(_WIDE.name)
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_story(fleet: Fleet, story: Callable[[lives.Place], lives.Life]) -> None:
+    """It came to its end."""
+    error = fleet.ends[story.__name__]
+    if error is not None:
+        raise error
+
+
+# --- a new version under all of them
+
+
+def _ours(told: dict[str, int]) -> dict[str, int]:
+    """Events without those that core tells by itself."""
+    core = ("ComposeResources", "SelectComposition", "PublishConnectionSecret")
+    return {reason: count for reason, count in told.items() if reason not in core}
+
+
+def _since(before: dict[str, int], now: dict[str, int]) -> dict[str, int]:
+    return {k: v - before.get(k, 0) for k, v in now.items() if v != before.get(k, 0)}
+
+
+def _next(version: str) -> str:
+    """The next patch release after a version such as ``v1.0.0``."""
+    kept, _, patch = version.rpartition(".")
+    return f"{kept}.{int(patch) + 1}"
+
+
+class Survivors:
+    """Every claim that serves when the stories are over.
+
+    Attributes:
+        claims: The claims, with their places.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        """Find them, and note what runs."""
+        self.claims = [
+            (place, place.tenant.claim(item))
+            for place in fleet.places
+            for item in place.tenant.claims()
+            if lives.condition(item, "Current") == ("True", "Serving")
+        ]
+        self._pods = self._running()
+
+    def _running(self) -> dict[str, set[str]]:
+        return {str(claim.ref): place.pods(claim) for place, claim in self.claims}
+
+    def look(self, mark: str) -> None:
+        """Let core look at each of them.
+
+        By an annotation of nobody's: with core's own it tells an Event at each reconcile.
+        """
+        for _, claim in self.claims:
+            claim.plane.admin.patch(claim.ref, {"metadata": {"annotations": {"e2e/look": mark}}})
+
+    def restarted(self) -> set[str]:
+        """The claims of which a pod is another one than at the start."""
+        now = self._running()
+        return {name for name, pods in self._pods.items() if now[name] != pods}
+
+
+def test_an_upgrade_restarts_nothing_until_it_is_accepted(
+    fleet: Fleet,
+    control_plane: plane.ControlPlane,
+    installed: installation.Installation,
+    tmp_path: pathlib.Path,
+) -> None:
+    """A release whose pods differ is shown before it is there, held by all, taken by who asks.
+
+    The stories have used up what core's client lets through of events for one object; core started
+    anew counts from zero.
+    """
+    control_plane.crossplane.core.restart(90)
+    home, part = fleet.home, fleet.waiting
+    survivors = Survivors(fleet)
+    assert {str(claim.ref) for claim in part.values()} <= {str(c.ref) for _, c in survivors.claims}
+    told = {name: _ours(home.events(claim)) for name, claim in part.items()}
+    (tmp_path / "tree").mkdir()
+    release = next_release.tree(tmp_path / "tree")
+    foretold = _render(part.values(), release, tmp_path)
+
+    installed.upgrade(
+        _next(installed.release.version),
+        next_release.runtime(release, control_plane.registry, tmp_path),
+    )
+    installed.replace_function()
+    assert f'version="{next_release.VERSION}"' in installed.function.metrics()
+    survivors.look("upgraded")
+    for _, claim in survivors.claims:
+        held = claim.wait_condition("Current", "False", "PlatformChangePending")
+        assert held["status"]["phase"] == "Serving"
+        assert api.status_of(held, "Ready") == "True"
+        if claim.name in part:
+            assert claims.conditions(held)["Current"] == foretold[claim.name]
+    time.sleep(lives.PATIENCE)
+    assert survivors.restarted() == set()
+
+    _accept(part["accepted"])
+    part["edited"].apply(model=_model(part["edited"], contextWindow=8192))
+    part["left-alone"].apply(scaling={"maxReplicas": 2})
+    for name in ("accepted", "edited"):
+        part[name].wait_ready()
+        (container,) = _template(part[name])["spec"]["containers"]
+        assert str(next_release.PRE_STOP) in str(container["lifecycle"]["preStop"])
+    part["left-alone"].wait(
+        lambda _: part["left-alone"].one("ScaledObject")["spec"]["maxReplicaCount"] == 2,
+        what="with its new limit",
+    )
+    rolled = {str(part[name].ref) for name in ("accepted", "edited")}
+    assert survivors.restarted() == rolled
+    # Not at all where core called in the moment without an active revision: what it then makes of
+    # the conditions cannot be told from a transition.
+    heard = _since(told["left-alone"], _ours(home.events(part["left-alone"])))
+    assert heard in ({}, {"PlatformChangePending": 1})
+    assert _since(told["accepted"], _ours(home.events(part["accepted"])))["RollingOut"] == 1
+
+    installed.upgrade(_next(installed.release.version))
+    installed.replace_function()
+    survivors.look("back")
+    for _, claim in survivors.claims:
+        if str(claim.ref) in rolled:
+            claim.wait_condition("Current", "False", "PlatformChangePending")
+        else:
+            claim.wait_ready()
+    assert survivors.restarted() == rolled
+
+
+def _render(
+    found: Iterable[claims.Claim], release: pathlib.Path, work: pathlib.Path
+) -> dict[str, tuple[str, str, str]]:
+    """What the release's command line says of the claims' condition Current, by claim."""
+    written = commands.write(work / "claims.yaml", [claim.manifest for claim in found])
+    observed = [item for claim in found for item in (claim.read(), *claim.composed().values())]
+    done = commands.own_render(
+        written,
+        environment=shipped.environment("reference"),
+        observed=commands.write(work / "observed.yaml", observed),
+        tree=release,
+    )
+    assert done.code == 0, done.errors
+    rendered = [item for item in done.objects if item["kind"] == shipped.KIND]
+    return {item["metadata"]["name"]: claims.conditions(item)["Current"] for item in rendered}
+
+
+def _accept(claim: claims.Claim) -> None:
+    """Accept the pending change with the token that the claim prints."""
+    message = claims.conditions(claim.read())["Current"][2]
+    found = re.search(rf"{re.escape(rollout.ACCEPT_ANNOTATION)}=(\w+)", message)
+    assert found is not None, message
+    body = {"metadata": {"annotations": {rollout.ACCEPT_ANNOTATION: found[1]}}}
+    claim.plane.developer.patch(claim.ref, body)
