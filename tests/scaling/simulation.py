@@ -37,6 +37,30 @@ class Engine:
         """Sequences that run at once."""
         return min(self.max_num_seqs, self.kv_tokens // self.sequence_tokens)
 
+    def under(self, requests: int) -> "Load":
+        """Returns what one replica shows that has this many requests in flight."""
+        running = min(requests, self.fits)
+        used = running * self.sequence_tokens / self.kv_tokens
+        return Load(running, requests - running, used)
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """What one replica shows of its requests.
+
+    Attributes:
+        kv_usage: Used share of the KV cache, 0 to 1.
+    """
+
+    running: int
+    waiting: int
+    kv_usage: float
+
+
+def shares(offered: int, replicas: int) -> list[int]:
+    """Returns the requests of each ready replica."""
+    return [offered // replicas + (index < offered % replicas) for index in range(replicas)]
+
 
 def gauge(name: str, labels: promql.Labels, value: float) -> promql.Sample:
     """Returns what a scrape sees of a pod."""
@@ -140,6 +164,7 @@ class World:
         *,
         replicas: int = 1,
         scrape_interval: float = 30,
+        sync_period: float = autoscaler.SYNC_PERIOD,
     ) -> None:
         metadata = scaled_object["metadata"]
         self.identity = {
@@ -158,6 +183,7 @@ class World:
         self.neighbours: list[promql.Sample] = []
         self._asked = 0.0
         self._scrape_interval = scrape_interval
+        self._sync_period = sync_period
         self.keda.apply(scaled_object, self.clock.now)
         # Each loop has a phase of its own, as in a cluster.
         self._next = {self._scrape: 0.0, self._poll: 3.0, self._sync: 7.0}
@@ -211,14 +237,11 @@ class World:
 
     def _gauges(self) -> Iterable[promql.Sample]:
         ready = self.deployment.ready
-        for index, pod in enumerate(ready):
-            labels = {**self.identity, "pod": pod}
-            share = self.offered // len(ready) + (index < self.offered % len(ready))
-            running = min(share, self.engine.fits)
-            used = running * self.engine.sequence_tokens / self.engine.kv_tokens
-            yield gauge("vllm:num_requests_running", labels, running)
-            yield gauge("vllm:num_requests_waiting", labels, share - running)
-            yield gauge("vllm:kv_cache_usage_perc", labels, used)
+        for pod, share in zip(ready, shares(self.offered, len(ready)), strict=True):
+            labels, load = {**self.identity, "pod": pod}, self.engine.under(share)
+            yield gauge("vllm:num_requests_running", labels, load.running)
+            yield gauge("vllm:num_requests_waiting", labels, load.waiting)
+            yield gauge("vllm:kv_cache_usage_perc", labels, load.kv_usage)
 
     def _poll(self) -> float:
         self.keda.poll(self.clock.now)
@@ -226,4 +249,4 @@ class World:
 
     def _sync(self) -> float:
         self.keda.sync(self.clock.now)
-        return autoscaler.SYNC_PERIOD
+        return self._sync_period
