@@ -57,16 +57,25 @@ def control_plane(
 
 
 @pytest.fixture(scope="session")
+def standing_in(control_plane: plane.ControlPlane) -> Iterator[operators.Operators]:
+    """What says that it took an object, for operators that do not run."""
+    running = operators.Operators(control_plane.admin)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
 def installed(
-    control_plane: plane.ControlPlane, tmp_path_factory: pytest.TempPathFactory
+    control_plane: plane.ControlPlane,
+    standing_in: operators.Operators,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[installation.Installation]:
     """The product, installed from its packages, with the function running."""
+    del standing_in
     product = installation.Installation(control_plane, tmp_path_factory.mktemp("product"))
-    standing_in = operators.Operators(control_plane.admin)
     product.install()
-    standing_in.start()
     yield product
-    standing_in.stop()
     product.stop()
 
 

@@ -12,7 +12,7 @@ import contextlib
 import datetime
 import threading
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from e2e.controlplane import api
 
@@ -86,6 +86,7 @@ class Operators:
         """Use a client's rights; look every ``interval`` seconds."""
         self._client = client
         self._interval = interval
+        self._left: set[str] = set()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, name="operators", daemon=True)
 
@@ -98,9 +99,20 @@ class Operators:
         self._end.set()
         self._thread.join()
 
+    @contextlib.contextmanager
+    def absent(self, kind: str) -> Iterator[None]:
+        """Leave a kind to its real operator for a while."""
+        self._left.add(kind)
+        try:
+            yield
+        finally:
+            self._left.discard(kind)
+
     def _work(self) -> None:
         while not self._end.wait(self._interval):
             for (api_version, kind), status in STATUSES.items():
+                if kind in self._left:
+                    continue
                 # The server may be down, the kind absent, the object gone: the next round tells.
                 with contextlib.suppress(api.ApiError, *api.UNREACHABLE):
                     for item in self._client.objects(api_version, kind):

@@ -1,0 +1,591 @@
+"""Scaling, the closed loop: KEDA and the autoscaler as they are, on simulated engines.
+
+Claims under a load go through the installed product; VictoriaMetrics scrapes their engines, KEDA
+reads it, the autoscaler sets the Deployments, the engines follow their pods. Many claims at once,
+each with a story of its own in a thread of its own; the tests are what the stories found.
+
+What the product emits allows a step up each three minutes, and one down each minute. The stories
+of the policy itself take that time. Those of the triggers shorten it, by the claim's own
+`patches.scaledobject`, and change nothing else of it. Whatever a path is, the arithmetic of
+`tests.scaling` must foretell it from the ScaledObject in the cluster and the same load.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import itertools
+import threading
+import time
+import typing
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from e2e import claims, engines, history, installation, operators, shipped
+from e2e.controlplane import api, keda, metrics, nodes, plane, polling
+from tests.scaling import rendered, simulation
+
+NAMESPACE = "scaling"
+NODES = tuple(
+    nodes.Node(
+        f"l4-scaling-{index}",
+        gpus=16,
+        cpu="512",
+        memory="4Ti",
+        labels={"karpenter.sh/nodepool": "gpu-l4"},
+    )
+    for index in range(4)
+)
+# As `controlplane.cluster.controller_manager` sets it, and as the claims here ask for.
+SYNC, SCRAPE, POLL = 2, 5, 5
+COOLDOWN = 60
+# Grace for a loaded machine, on top of what something takes by itself; and for all the claims to
+# be born at once.
+GRACE = 90
+BIRTH = 240
+SEQUENCES = 32
+# By how much what happened may differ from what was foretold: a scrape, a poll and a look each
+# have a phase of their own, and the machine is shared.
+TOLERANCE = 20
+BRISK: api.Object = {
+    "scaleUp": {
+        "stabilizationWindowSeconds": 10,
+        "policies": [
+            {"type": "Percent", "value": 100, "periodSeconds": 40},
+            {"type": "Pods", "value": 1, "periodSeconds": 40},
+        ],
+    },
+    "scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 10}]},
+}
+# A KV cache that is full when all sequences run.
+FULL_CACHE = 203_680 // SEQUENCES
+
+
+class Subject:
+    """A claim under a load, and what became of it."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        name: str,
+        *,
+        brisk: bool = True,
+        engine: simulation.Engine | None = None,
+        spec: api.Object | None = None,
+        **scaling: typing.Any,
+    ) -> None:
+        """Describe it; ``stage.enter`` applies it."""
+        self.name = name
+        self.engine = engine or simulation.Engine(SEQUENCES, cold_start=2)
+        self._born_as: api.Object = {}
+        self.stage = stage
+        asked: api.Object = {
+            "model": {"repository": "Qwen/Qwen3-8B", "maxNumSeqs": SEQUENCES},
+            "observability": {"metrics": {"interval": f"{SCRAPE}s"}},
+            "scaling": {
+                "minReplicas": 1,
+                "maxReplicas": 5,
+                "cooldownSeconds": COOLDOWN,
+                "pollingIntervalSeconds": POLL,
+                **scaling,
+            },
+        }
+        if brisk:
+            behavior = {"horizontalPodAutoscalerConfig": {"behavior": BRISK}}
+            asked["patches"] = {"scaledobject": {"spec": {"advanced": behavior}}}
+        self.claim = stage.tenant.claim(
+            {
+                "apiVersion": shipped.API_VERSION,
+                "kind": shipped.KIND,
+                "metadata": {"name": name},
+                "spec": asked | (spec or {}),
+            }
+        )
+        self._deeds: list[tuple[float, Callable[[simulation.World], object]]] = []
+
+    # --- what is done to it
+
+    def offer(self, requests: int) -> float:
+        """Keep so many requests in flight; return when."""
+        self.stage.engines.offer(self.name, requests)
+        return self._did(lambda world: world.run(0, offered=requests))
+
+    def mute(self, *, muted: bool = True) -> float:
+        """Let its pods not answer scrapes, or answer again; return when."""
+        self.stage.engines.mute(self.name, muted=muted)
+        return self._did(lambda world: setattr(world, "exporters_answer", not muted))
+
+    def change(self, **spec: typing.Any) -> float:
+        """Edit the claim and wait for its ScaledObject to follow; return when."""
+        before = self.scaled_object()
+        self.claim.apply(**spec)
+        self.stage.until(
+            lambda: _asked(self.scaled_object()) != _asked(before),
+            what=f"another ScaledObject of {self.name}",
+            timeout=GRACE,
+        )
+        after = self.scaled_object()
+        return self._did(lambda world: world.apply(after))
+
+    def _did(self, deed: Callable[[simulation.World], object]) -> float:
+        now = time.monotonic()
+        self._deeds.append((now, deed))
+        return now
+
+    # --- what became of it
+
+    def scaled_object(self) -> api.Object:
+        """Its ScaledObject as it is."""
+        admin = self.stage.tenant.plane.admin
+        return admin.get(
+            api.Ref("keda.sh/v1alpha1", "ScaledObject", self.name, self.stage.tenant.namespace)
+        )
+
+    def changes(self, since: float = 0) -> list[history.Moment]:
+        """When another number of replicas was asked for, and how many."""
+        return [moment for moment in self.stage.history.replicas(self.name) if moment.at > since]
+
+    @property
+    def path(self) -> list[int]:
+        """The numbers of replicas that were asked for, from the first."""
+        return [moment.value for moment in self.changes()]
+
+    @property
+    def replicas(self) -> int:
+        """How many are asked for."""
+        return self.path[-1]
+
+    def reach(self, replicas: int, *, within: float) -> float:
+        """Wait until so many are asked for; return since when."""
+        try:
+            self.stage.until(
+                lambda: self.changes() and self.replicas == replicas,
+                what=f"{replicas} replicas of {self.name}",
+                timeout=within + GRACE,
+            )
+        except TimeoutError as error:
+            message = f"{error}; it went {self.path}"
+            raise AssertionError(message) from None
+        return self.changes()[-1].at
+
+    def hold(self, replicas: int, seconds: float) -> None:
+        """Let time pass, in which neither Deployment nor autoscaler asks for another number."""
+        since = time.monotonic()
+        assert self.replicas == replicas
+        self.stage.pause(seconds)
+        assert self.changes(since) == [], self.name
+        wanted = [m.value for m in self.stage.history.desired(self.name) if m.at > since]
+        assert set(wanted) <= {replicas}, self.name
+
+    def says(self, phase: str, scaler: str, *, within: float = 0) -> None:
+        """Wait until the claim is in a phase, with a reason of ``ScalerReady``."""
+
+        def fulfilled() -> bool:
+            last = self.stage.history.said(self.name)[-1:]
+            return bool(last and (last[0].value[0], last[0].value[2]) == (phase, scaler))
+
+        try:
+            self.stage.until(fulfilled, what=phase, timeout=within + GRACE)
+        except TimeoutError:
+            said = [moment.value for moment in self.stage.history.said(self.name)]
+            message = f"{self.name} never said {phase}, {scaler}; it said {said}"
+            raise AssertionError(message) from None
+
+    def foretold(self) -> list[tuple[float, int]]:
+        """What the arithmetic makes of the same load: seconds since the first deed, and counts."""
+        first = self._deeds[0][0]
+        world = simulation.World(
+            self._born_as,
+            self.engine,
+            replicas=[m.value for m in self.stage.history.replicas(self.name) if m.at < first][-1],
+            scrape_interval=SCRAPE,
+            sync_period=SYNC,
+        )
+        world.run(COOLDOWN)
+        start = world.clock.now
+        for at, deed in self._deeds:
+            world.run(start + at - first - world.clock.now)
+            deed(world)
+        world.run(start + time.monotonic() - first - world.clock.now)
+        return [(at - start, count) for at, count in world.changes(start)]
+
+    def assert_as_foretold(self) -> None:
+        """The same counts at the same times as the arithmetic has them."""
+        first = self._deeds[0][0]
+        found = [(moment.at - first, moment.value) for moment in self.changes(first)]
+        expected = self.foretold()
+        words = f"{self.name}: {_rounded(found)}, foretold {_rounded(expected)}"
+        assert [count for _, count in found] == [count for _, count in expected], words
+        late = [abs(at - then) for (at, _), (then, _) in zip(found, expected, strict=True)]
+        assert max(late, default=0) <= TOLERANCE, words
+
+    def born(self) -> None:
+        """Keep the ScaledObject with which the story begins."""
+        self._born_as = self.scaled_object()
+
+
+def _asked(scaled_object: api.Object) -> object:
+    return scaled_object["spec"], scaled_object["metadata"].get("annotations")
+
+
+def _rounded(changes: list[tuple[float, int]]) -> list[tuple[int, int]]:
+    return [(round(at), count) for at, count in changes]
+
+
+@dataclasses.dataclass
+class Stage:
+    """What runs beside the control plane for these tests."""
+
+    tenant: claims.Tenant
+    product: installation.Installation
+    keda: keda.Keda
+    metrics: metrics.MetricsServer
+    engines: engines.Engines
+    history: history.History
+    over: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+    def settings(self, *, wake: bool) -> api.Object:
+        """The reference platform's, with the metrics server of these tests and no cap on GPUs."""
+        settings = shipped.one(shipped.environment("reference"))
+        ours = settings["data"]["inferenceService"]
+        ours["scaling"]["serverAddress"] = self.metrics.url
+        if not wake:
+            del ours["scaling"]["wake"]
+        del ours["limits"]
+        ours["permissions"] = {"patches": [self.tenant.namespace]}
+        return settings
+
+    def enter(self, *subjects: Subject) -> None:
+        """Apply claims."""
+        for subject in subjects:
+            self.engines.run(subject.name, subject.engine)
+            subject.claim.apply()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass, unless the stories are over before their end."""
+        if self.over.wait(seconds):
+            message = "the stories were ended"
+            raise RuntimeError(message)
+
+    def until(self, probe: Callable[[], object], *, what: str, timeout: float) -> None:
+        """Wait, unless the stories are over before their end."""
+
+        def ask() -> object:
+            self.pause(0)
+            return probe()
+
+        polling.until(ask, what=what, timeout=timeout, interval=0.5)
+
+
+@pytest.fixture(scope="module")
+def stage(
+    control_plane: plane.ControlPlane,
+    installed: installation.Installation,
+    standing_in: operators.Operators,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stage]:
+    """KEDA, a metrics server and simulated engines, and a namespace made ready for claims."""
+    work = tmp_path_factory.mktemp("scaling")
+    admin = control_plane.admin
+    tenant = claims.Tenant(control_plane, control_plane.namespace(NAMESPACE))
+    simulated = engines.Engines(admin, NAMESPACE)
+    server = metrics.MetricsServer(work, control_plane.logs, simulated.discovery)
+    operator = keda.Keda(control_plane.api, work, control_plane.logs)
+    followed = history.History(admin, NAMESPACE)
+    prepared = Stage(tenant, installed, operator, server, simulated, followed)
+    with standing_in.absent("ScaledObject"):
+        try:
+            simulated.start()
+            followed.start()
+            server.process.start()
+            operator.start()
+            tenant.prepare()
+            for node in NODES:
+                control_plane.kubelet.add(node)
+            yield prepared
+        finally:
+            prepared.over.set()
+            followed.write(control_plane.logs / "scaling-history.txt")
+            tenant.clean()
+            operator.stop()
+            server.process.stop()
+            followed.stop()
+            simulated.stop()
+            for node in NODES:
+                control_plane.kubelet.remove(node.name)
+
+
+# --- stories
+
+
+def _there_and_back(subject: Subject, offered: int, up: list[int]) -> None:
+    """From one to five, steady there, and back after the cooldown."""
+    subject.offer(offered)
+    subject.reach(5, within=120)
+    assert subject.path == up
+    subject.says("Serving", "Ready")
+    subject.hold(5, 30)
+    ended = subject.offer(0)
+    subject.reach(1, within=COOLDOWN + 60)
+    subject.says("Serving", "Ready")
+    down = subject.changes(ended)
+    assert [moment.value for moment in down] == [4, 3, 2, 1]
+    assert down[0].at - ended >= COOLDOWN - SYNC, "the cooldown holds between N and 1"
+    subject.assert_as_foretold()
+
+
+def _running(subject: Subject) -> None:
+    """The running trigger alone takes each step of the documented path."""
+    _there_and_back(subject, 100, [1, 2, 3, 4, 5])
+
+
+def _kv_cache(subject: Subject) -> None:
+    """The KV trigger alone: requests fill the cache of every replica."""
+    _there_and_back(subject, 86, [1, 2, 4, 5])
+
+
+def _queue(subject: Subject) -> None:
+    """The queue trigger alone holds five at a load that leaves eight waiting at each."""
+    _there_and_back(subject, 5 * (SEQUENCES + 8), [1, 2, 4, 5])
+
+
+def _all_triggers(subject: Subject) -> None:
+    """All three, as the product emits them: the largest answer wins."""
+    _there_and_back(subject, 100, [1, 2, 4, 5])
+
+
+def _swing(subject: Subject) -> None:
+    """The documented exception: a queue alone cannot hold what it asked for."""
+    subject.offer(100)
+    subject.reach(4, within=80)
+    subject.reach(2, within=COOLDOWN + 60)
+    subject.reach(5, within=60)
+    turns = [later - earlier for earlier, later in itertools.pairwise(subject.path)]
+    assert any(step < 0 for step in turns)
+
+
+def _policy_up(subject: Subject) -> None:
+    """As emitted: the second step waits until the first is three minutes old."""
+    offered = subject.offer(100)
+    subject.reach(2, within=60)
+    assert subject.changes()[-1].at - offered >= 30 - SYNC, "the window"
+    subject.reach(3, within=180)
+    first, second = subject.changes(offered)
+    assert second.at - first.at >= 180 - SYNC
+    subject.assert_as_foretold()
+
+
+def _policy_from_two(subject: Subject) -> None:
+    """As emitted, from two replicas: two more within three minutes, then the fifth."""
+    offered = subject.offer(100)
+    subject.reach(5, within=240)
+    steps = subject.changes(offered)
+    assert [moment.value for moment in steps] == [3, 4, 5]
+    assert steps[-1].at - steps[0].at >= 180 - SYNC
+    subject.hold(5, 20)
+    subject.assert_as_foretold()
+
+
+def _policy_down(subject: Subject) -> None:
+    """As emitted: one pod a minute."""
+    subject.hold(4, COOLDOWN + 10)
+    changed = subject.change(scaling=subject.claim.manifest["spec"]["scaling"] | {"minReplicas": 1})
+    subject.reach(1, within=180)
+    steps = subject.changes(changed - GRACE)[-3:]
+    assert [moment.value for moment in steps] == [3, 2, 1]
+    assert all(b.at - a.at >= 60 - SYNC for a, b in itertools.pairwise(steps))
+
+
+def _longer_cooldown(subject: Subject) -> None:
+    """Twice the others' cooldown holds for twice as long."""
+    subject.offer(40)
+    subject.reach(2, within=40)
+    ended = subject.offer(0)
+    subject.hold(2, 2 * COOLDOWN - 10)
+    fell = subject.reach(1, within=30)
+    assert fell - ended >= 2 * COOLDOWN - SYNC
+    subject.assert_as_foretold()
+
+
+def _dead_exporters(subject: Subject) -> None:
+    """Pods that serve and cannot be scraped are not an idle claim: the count is held."""
+    subject.offer(60)
+    subject.reach(3, within=80)
+    subject.says("Serving", "Ready")
+    subject.mute()
+    subject.says("Serving", "FallbackActive")
+    subject.hold(3, COOLDOWN + 20)
+    subject.says("Serving", "FallbackActive")
+    subject.mute(muted=False)
+    subject.says("Serving", "Ready")
+    subject.hold(3, 10)
+    subject.assert_as_foretold()
+
+
+def _suspended(subject: Subject) -> None:
+    """Suspended it holds at zero under load; afterwards the minimum comes back, then the load's."""
+    subject.offer(40)
+    subject.reach(2, within=40)
+    subject.says("Serving", "Ready")
+    suspended = subject.change(suspend=True)
+    subject.reach(0, within=30)
+    subject.says("Suspended", "Paused")
+    subject.hold(0, 30)
+    subject.says("Suspended", "Paused")
+    restored = subject.change(suspend=False)
+    subject.reach(2, within=90)
+    assert [m.value for m in subject.changes(suspended - GRACE)][-3:] == [0, 1, 2]
+    assert subject.changes(restored - SYNC)[0].at - restored <= 5 * POLL + TOLERANCE
+    subject.says("Serving", "Ready")
+
+
+def _woken(subject: Subject) -> None:
+    """A request at the gateway wakes one replica; when they end, it sleeps again."""
+    subject.says("Idle", "Ready")
+    subject.hold(0, 20)
+    asked = subject.offer(10)
+    woke = subject.reach(1, within=30)
+    assert woke - asked <= SCRAPE * 2 + POLL + TOLERANCE
+    subject.says("Serving", "Ready")
+    ended = subject.offer(0)
+    slept = subject.reach(0, within=120 + 2 * COOLDOWN)
+    assert slept - ended >= COOLDOWN
+    subject.says("Idle", "Ready")
+    assert subject.path == [0, 1, 0]
+
+
+def _crowd(subject: Subject) -> None:
+    """A crowd at the gateway wakes one; what one replica sees decides on more."""
+    subject.offer(60)
+    subject.reach(1, within=30)
+    subject.reach(3, within=80)
+    assert subject.path[:2] == [0, 1]
+    assert subject.path == sorted(subject.path)
+    subject.says("Serving", "Ready")
+
+
+def _held(subject: Subject) -> None:
+    """Zero without a wake query is one, and said; with one the claim falls asleep."""
+    assert subject.path == [1]
+    assert ("Serving", "False", "NoWakeSignal") in [
+        moment.value for moment in subject.stage.history.said(subject.name)
+    ]
+    subject.claim.reconcile("the settings have a wake query")
+    subject.reach(0, within=3 * COOLDOWN)
+    subject.says("Idle", "Ready")
+
+
+def _asleep(subject: Subject) -> None:
+    """Nobody asks: missing series of missing pods wake nobody."""
+    subject.hold(0, 3 * COOLDOWN)
+    subject.says("Idle", "Ready")
+    assert subject.path == [0]
+
+
+_ONE_MINUTE_START = {"startup": {"periodSeconds": 10, "failureThreshold": 6}}
+_GATEWAY: api.Object = {"gateway": {"enabled": True}, "healthProbes": _ONE_MINUTE_START}
+Story: typing.TypeAlias = Callable[[Subject], None]
+STORIES: dict[str, tuple[Story, api.Object]] = {
+    "running": (_running, {"triggers": rendered.only("running")}),
+    "kv-cache": (
+        _kv_cache,
+        {
+            "triggers": rendered.only("kvCache"),
+            "engine": simulation.Engine(SEQUENCES, sequence_tokens=FULL_CACHE, cold_start=2),
+        },
+    ),
+    "queue": (_queue, {"triggers": rendered.only("queue")}),
+    "all-triggers": (_all_triggers, {}),
+    "swing": (_swing, {"triggers": rendered.only("queue")}),
+    "policy-up": (_policy_up, {"triggers": rendered.only("running"), "brisk": False}),
+    "policy-from-two": (
+        _policy_from_two,
+        {"triggers": rendered.only("running"), "brisk": False, "minReplicas": 2},
+    ),
+    "policy-down": (_policy_down, {"brisk": False, "minReplicas": 4}),
+    "longer-cooldown": (_longer_cooldown, {"cooldownSeconds": 2 * COOLDOWN}),
+    "dead-exporters": (_dead_exporters, {"triggers": rendered.only("running")}),
+    "suspended": (_suspended, {}),
+    "woken": (_woken, {"minReplicas": 0, "spec": _GATEWAY}),
+    "crowd": (_crowd, {"minReplicas": 0, "spec": _GATEWAY}),
+    "held": (_held, {"minReplicas": 0, "spec": _GATEWAY}),
+    "asleep": (_asleep, {"minReplicas": 0, "spec": _GATEWAY}),
+}
+
+
+@dataclasses.dataclass
+class Acts:
+    """The stories of all claims, as they proceed."""
+
+    subjects: dict[str, Subject]
+    ends: dict[str, concurrent.futures.Future[None]]
+
+
+@pytest.fixture(scope="module")
+def acts(stage: Stage) -> Iterator[Acts]:
+    """Every story, begun as soon as its claim serves, or sleeps.
+
+    Claims that may sleep are born under settings with a wake query, but for the one whose story is
+    that there is none.
+    """
+    subjects = {name: Subject(stage, name, **given) for name, (_, given) in STORIES.items()}
+    sleepers = {"woken", "crowd", "asleep"}
+    stage.product.configure(stage.settings(wake=False))
+    stage.enter(*(subject for name, subject in subjects.items() if name not in sleepers))
+    subjects["held"].says("Serving", "NoWakeSignal", within=BIRTH)
+    stage.product.configure(stage.settings(wake=True))
+    stage.enter(*(subjects[name] for name in sorted(sleepers)))
+    with concurrent.futures.ThreadPoolExecutor(len(STORIES)) as executor:
+        ends = {name: executor.submit(_tell, subjects[name]) for name in STORIES}
+        try:
+            yield Acts(subjects, ends)
+        finally:
+            stage.over.set()
+
+
+def _tell(subject: Subject) -> None:
+    story, given = STORIES[subject.name]
+    if subject.name != "held":
+        phase = "Serving" if given.get("minReplicas", 1) else "Idle"
+        subject.says(phase, "Ready", within=BIRTH)
+    subject.born()
+    story(subject)
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_story(name: str, acts: Acts) -> None:
+    """What is told of each claim above holds."""
+    acts.ends[name].result()
+
+
+# --- at the end, for all of them
+
+
+def test_a_dead_metrics_server_changes_nothing(stage: Stage, acts: Acts) -> None:
+    """Counts are held, whatever they are; a claim asleep wakes, with one; all of it ends."""
+    concurrent.futures.wait(acts.ends.values())
+    names = ("policy-from-two", "dead-exporters", "crowd", "longer-cooldown")
+    steady = {name: acts.subjects[name].replicas for name in names}
+    assert steady == {
+        "policy-from-two": 5,
+        "dead-exporters": 3,
+        "crowd": 3,
+        "longer-cooldown": 1,
+    }
+    asleep = acts.subjects["asleep"]
+    died = time.monotonic()
+    stage.metrics.process.kill()
+    woke = asleep.reach(1, within=5 * POLL)
+    # Five polls fail before the fallback begins.
+    assert woke - died >= 4 * POLL - SYNC
+    for name in ("asleep", *names):
+        acts.subjects[name].says("Serving", "FallbackActive")
+    stage.pause(20)
+    stage.metrics.process.start()
+    for name in ("asleep", *names):
+        acts.subjects[name].says("Serving", "Ready")
+    assert asleep.path == [0, 1]
+    for name, replicas in steady.items():
+        assert acts.subjects[name].changes(died) == [], name
+        acts.subjects[name].hold(replicas, 0)
