@@ -105,6 +105,13 @@ def _engine(draft: drafts.Draft) -> None:
         manifest = patches.apply(draft.plan, "deployment", manifest)
         # The patch shaped the rendered template already; a held one it cannot touch.
         manifest["spec"]["template"] = draft.rollout.template
+    if "replicas" in manifest["spec"] and draft.plan.site.providers.autoscaler != "none":
+        # A count that only bridges until the autoscaler writes one: what is applied here was
+        # decided on an older look, and would undo a start that came in between. With the version
+        # that was seen the API server refuses that, and core asks again.
+        version = world.at(draft.seen("deployment"), "metadata", "resourceVersion")
+        if version is not None:
+            manifest["metadata"]["resourceVersion"] = version
     draft.add("deployment", manifest, verdict=_deployment_ready(draft))
     draft.patched("pdb", service.disruption_budget(draft.plan))
 

@@ -190,6 +190,10 @@ class Cluster:
             return
         assert current["kind"] == manifest["kind"], f"{key} changes its kind"
         metadata["name"] = current["metadata"]["name"]
+        # Given, it must be the current one, or the API server refuses the whole object.
+        if "resourceVersion" in metadata:
+            version = metadata.pop("resourceVersion")
+            assert version == current["metadata"]["resourceVersion"], f"{key}: conflict"
         merged = _applied(current, manifest, self.owned.get(key, manifest))
         if merged["kind"] == "Deployment":
             # Dropped by us it stays where another manager owns it, and is defaulted elsewhere.
@@ -237,6 +241,10 @@ class Cluster:
         ]
         assert len(found) == 1, f"{len(found)} x {kind} {suffix}: {sorted(self.objects)}"
         return found[0]
+
+    def desired(self, key: str) -> Object:
+        """Returns an object as the last answer has it."""
+        return structs.plain(self.response.desired.resources[key].resource)
 
     def kinds_there(self) -> set[str]:
         """Returns the kinds of all objects."""

@@ -683,6 +683,19 @@ def test_a_woken_claim_is_never_put_back_to_zero() -> None:
     assert world.phase == "Idle"
 
 
+def test_a_count_that_bridges_is_refused_where_somebody_scaled_meanwhile() -> None:
+    """Found on a real control plane: a woken replica was put back by a reconcile that was older."""
+    world = asleep()
+    world.one("Deployment")["metadata"]["resourceVersion"] = "7"
+    world.reconcile()
+    desired = world.desired(f"{NAME}-deployment")
+    assert (desired["spec"]["replicas"], desired["metadata"]["resourceVersion"]) == (0, "7")
+    world.one("Deployment")["spec"]["replicas"] = 1  # KEDA
+    world.reconcile()
+    desired = world.desired(f"{NAME}-deployment")
+    assert "resourceVersion" not in desired["metadata"], "the autoscaler's count needs none"
+
+
 def test_zero_without_a_wake_signal_is_held_at_one() -> None:
     claim = cluster.example("smallest")
     claim["spec"]["scaling"] = {"minReplicas": 0, "maxReplicas": 2}
