@@ -237,8 +237,8 @@ def _scaler(draft: drafts.Draft) -> world.Condition:
         if paused is None or paused.status != "True":
             return _no(SCALER_READY, "Pausing", "KEDA has not paused the claim yet")
         return _yes(SCALER_READY, "Paused", "paused at zero replicas")
-    ready, fallback = found.get("Ready"), found.get("Fallback")
-    if fallback is not None and fallback.status == "True":
+    ready = found.get("Ready")
+    if _falls_back(draft.seen("scaledobject") or {}):
         return _no(
             SCALER_READY,
             "FallbackActive",
@@ -250,6 +250,24 @@ def _scaler(draft: drafts.Draft) -> world.Condition:
     if ready.status != "True" or ready.reason == "PartialTriggerError":
         return _no(SCALER_READY, "TriggerError", ready.message or ready.reason)
     return _yes(SCALER_READY, "Ready", "triggers are read")
+
+
+def _falls_back(scaled_object: world.Object) -> bool:
+    """Tells whether some trigger failed too often, by KEDA's own rule.
+
+    Its poll and its metrics API each write the whole list of conditions from what they last read,
+    and one undoes the other's Fallback for a poll. The counts of failures are written one by one.
+    """
+    health = world.at(scaled_object, "status", "health")
+    if not health:
+        fallback = world.status_conditions(scaled_object).get("Fallback")
+        return fallback is not None and fallback.status == "True"
+    allowed = world.number(world.at(scaled_object, "spec", "fallback", "failureThreshold"))
+    return any(
+        world.at(trigger, "status") == "Failing"
+        and world.number(world.at(trigger, "numberOfFailures")) > allowed
+        for trigger in health.values()
+    )
 
 
 def _route(draft: drafts.Draft) -> world.Condition:

@@ -904,6 +904,22 @@ def test_a_checkpoint_that_is_quantized_already_gets_no_flag() -> None:
     assert not [a for a in world.arguments if a.startswith("--quantization")]
 
 
+def test_failures_are_counted_as_keda_does() -> None:
+    """Its condition is undone for a poll now and then; its counts are not."""
+    world = serving()
+    for failures, state, condition, reason in (
+        (4, "Failing", "False", "Ready"),
+        (5, "Failing", "False", "FallbackActive"),
+        (0, "Happy", "True", "Ready"),
+    ):
+        world.one("ScaledObject")["status"] = {
+            "conditions": [cluster.condition("Ready"), cluster.condition("Fallback", condition)],
+            "health": {"s0-prometheus": {"status": state, "numberOfFailures": failures}},
+        }
+        world.reconcile()
+        assert world.condition("ScalerReady")[1] == reason
+
+
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
