@@ -2,63 +2,110 @@
 # Both hold an interpreter, the shared libraries that it loads and one application, and nothing
 # else: no shell, no package manager, nothing writable.
 
-FROM debian:13-slim AS python
-RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates python3 python3-venv \
- && rm -rf /var/lib/apt/lists/* \
- && python3 -m venv /pip
+# Built on the builder's own platform, where no program of the target's is run: each architecture can be
+# built anywhere, without emulation. BuildKit sets the arguments; another builder may have to be told.
+ARG BUILDPLATFORM
+FROM --platform=$BUILDPLATFORM debian:13-slim AS python
+ARG TARGETARCH
+# The builder's Python, which installs wheels and compiles bytecode, and Debian's packages for the
+# target, unpacked. Both are of one Debian release, so that the bytecode fits the interpreter.
+RUN set -eu; \
+    dpkg --add-architecture "$TARGETARCH"; \
+    apt-get update; \
+    apt-get install --yes --no-install-recommends binutils python3 python3-venv; \
+    python3 -m venv /pip; \
+    version="$(python3 -c 'import sysconfig; print(sysconfig.get_python_version())')"; \
+    for package in base-files libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 liblzma5 libssl3t64 \
+        libstdc++6 libuuid1 libzstd1 zlib1g "python$version-minimal" "libpython$version-minimal" \
+        "libpython$version-stdlib"; do \
+        set -- "$@" "$package:$TARGETARCH"; \
+    done; \
+    mkdir /debs /target; \
+    cd /debs; \
+    apt-get download --option APT::Sandbox::User=root ca-certificates "$@"; \
+    rm -rf /var/lib/apt/lists/*; \
+    for package in *.deb; do dpkg-deb --extract "$package" /target; done; \
+    printf '%s\n' '#!/bin/sh' '# The libraries that programs and libraries name.' \
+        "readelf --dynamic \"\$@\" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort -u" \
+        > /usr/local/bin/needed; \
+    printf '%s\n' '#!/bin/sh' '# Wheels for the target, by hash, without running what is in them.' \
+        'case "$TARGETARCH" in amd64) machine=x86_64 ;; arm64) machine=aarch64 ;; esac' \
+        'for policy in manylinux_2_28 manylinux_2_17 manylinux2014; do' \
+        '    set -- "$@" --platform="${policy}_$machine"' \
+        'done' \
+        'exec /pip/bin/pip install --disable-pip-version-check --no-cache-dir --no-compile --no-deps \' \
+        '    --only-binary=:all: --require-hashes --target=/rootfs/app "$@"' \
+        > /usr/local/bin/install-wheels; \
+    chmod 0755 /usr/local/bin/*
 # The system as the final images see it. Left out of the standard library: what needs a terminal, a
-# display or a database, and what installs or tests. ldd names the libraries; dpkg's records of
-# the packages they come from stay, so that scanners see what is in the image. libgcc_s is loaded by
-# name when a thread ends; the other three are what wheels for older C libraries still name.
+# display or a database, and what installs or tests. dpkg's records of the packages stay, so that
+# scanners see what is in the image. libgcc_s is loaded by name when a thread ends; the three after it
+# are what wheels for older C libraries still name.
 RUN set -eu; \
     root=/rootfs; \
     version="$(python3 -c 'import sysconfig; print(sysconfig.get_python_version())')"; \
     library="/usr/lib/python$version"; \
-    mkdir -p "$root/usr/bin" "$root/usr/lib" "$root/etc/ssl/certs" "$root/var/lib/dpkg/status.d" "$root/app"; \
+    libraries="$(cd /target && echo usr/lib/*-linux-gnu)"; \
+    mkdir -p "$root/usr/bin" "$root/$libraries" "$root/etc/ssl/certs" "$root/var/lib/dpkg/status.d" "$root/app"; \
     mkdir -m 1777 "$root/tmp"; \
-    for name in bin lib lib64; do [ ! -e "/$name" ] || ln -s "usr/$name" "$root/$name"; done; \
-    cp "/usr/bin/python$version" "$root/usr/bin/"; \
+    for name in bin lib; do ln -s "usr/$name" "$root/$name"; done; \
+    [ ! -d /target/usr/lib64 ] || ln -s usr/lib64 "$root/lib64"; \
+    cp "/target/usr/bin/python$version" "$root/usr/bin/"; \
     ln -s "python$version" "$root/usr/bin/python3"; \
-    cp -r "$library" "$root$library"; \
+    cp -r "/target$library" "$root$library"; \
     cd "$root$library"; \
     rm -rf config-* ensurepip idlelib lib2to3 pydoc_data sqlite3 test tkinter turtle* curses \
-        EXTERNALLY-MANAGED LICENSE.txt; \
-    rm -f lib-dynload/_curses* lib-dynload/_dbm* lib-dynload/_gdbm* lib-dynload/_sqlite3* \
-        lib-dynload/_test* lib-dynload/_tkinter* lib-dynload/_xx* lib-dynload/readline* \
-        lib-dynload/xx*; \
+        EXTERNALLY-MANAGED LICENSE.txt sitecustomize.py; \
+    rm -f lib-dynload/_ctypes_test* lib-dynload/_curses* lib-dynload/_dbm* lib-dynload/_gdbm* \
+        lib-dynload/_sqlite3* lib-dynload/_test* lib-dynload/_tkinter* lib-dynload/_xx* \
+        lib-dynload/readline* lib-dynload/xx*; \
     find . -name __pycache__ -prune -exec rm -rf {} +; \
-    libraries="$(ldd "/usr/bin/python$version" lib-dynload/*.so | grep -o '/[^ ]*' | grep -v ':$' | sort -u) \
-        $(ldconfig -p | grep -oE '/.*/lib(dl|gcc_s|pthread|rt)\.so\.[0-9]$')"; \
-    for path in $libraries; do \
-        directory="$(realpath "$(dirname "$path")")"; \
-        mkdir -p "$root$directory"; \
-        cp -L "$path" "$root$directory/"; \
-        dpkg -S "$(realpath "$path")" >> /owners; \
+    for name in libgcc_s.so.1 libdl.so.2 libpthread.so.0 librt.so.1; do \
+        cp -L "/target/$libraries/$name" "$root/$libraries/"; \
     done; \
-    cut -d: -f1 /owners | sort -u > /packages; \
-    printf '%s\n' ca-certificates "python$version-minimal" "libpython$version-minimal" \
-        "libpython$version-stdlib" base-files >> /packages; \
-    while read -r package; do \
-        dpkg -s "$package" > "$root/var/lib/dpkg/status.d/$package"; \
-    done < /packages; \
-    cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"; \
-    cp -L /etc/os-release "$root/etc/os-release"; \
+    copied=true; \
+    while $copied; do \
+        copied=false; \
+        for name in $(needed "$root/usr/bin/python$version" lib-dynload/*.so "$root/$libraries"/*); do \
+            [ ! -e "$root/$libraries/$name" ] || continue; \
+            cp -L "/target/$libraries/$name" "$root/$libraries/"; \
+            copied=true; \
+        done; \
+    done; \
+    cd /target; \
+    find usr -maxdepth 2 -name 'ld-linux*' -type l -exec cp -P --parents {} "$root" ';'; \
+    for package in /debs/*.deb; do \
+        dpkg-deb --field "$package" > "$root/var/lib/dpkg/status.d/$(dpkg-deb --field "$package" Package)"; \
+    done; \
+    rm "$root/var/lib/dpkg/status.d/libstdc++6"; \
+    LC_ALL=C; \
+    sed -s '$a\' usr/share/ca-certificates/mozilla/*.crt > "$root/etc/ssl/certs/ca-certificates.crt"; \
+    cp -L etc/os-release "$root/etc/os-release"; \
     printf 'hosts: files dns\n' > "$root/etc/nsswitch.conf"; \
     printf '%s\n' root:x:0:0:root:/:/nologin function:x:2000:2000::/tmp:/nologin \
         preload:x:1001:1001::/tmp:/nologin > "$root/etc/passwd"; \
-    printf '%s\n' root:x:0: function:x:2000: preload:x:1001: > "$root/etc/group"
+    printf '%s\n' root:x:0: function:x:2000: preload:x:1001: > "$root/etc/group"; \
+    printf '%s\n' '#!/bin/sh' '# Compile, check and date what is in the image; $1 is imported where it can run.' \
+        '# Modes are set, because those of a checkout follow its umask.' \
+        'set -eu' \
+        'chmod -R u=rwX,go=rX /rootfs/app' \
+        'python3 -m compileall -q --invalidation-mode unchecked-hash -s /rootfs -p / /rootfs/usr/lib /rootfs/app' \
+        'for name in $(find /rootfs/app /rootfs/usr -name "*.so*" -type f -exec needed {} +); do' \
+        "    [ -e \"/rootfs/$libraries/\$name\" ] || { echo \"\$name is missing\"; exit 1; }" \
+        'done' \
+        '[ "$TARGETARCH" != "$(dpkg --print-architecture)" ] ||' \
+        '    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/app chroot /rootfs /usr/bin/python3 -c "import $1"' \
+        'find /rootfs -exec touch --no-dereference --date "@$SOURCE_DATE_EPOCH" {} +' \
+        > /usr/local/bin/finish; \
+    chmod 0755 /usr/local/bin/finish
 
 FROM python AS preload-build
+ARG TARGETARCH
 ARG SOURCE_DATE_EPOCH=1767225600
 COPY requirements/preload.txt /requirements.txt
-RUN /pip/bin/pip install --disable-pip-version-check --no-cache-dir --no-compile --no-deps \
-        --only-binary :all: --require-hashes --target /rootfs/app --requirement /requirements.txt \
- && rm -rf /rootfs/app/bin
+RUN install-wheels --requirement=/requirements.txt && rm -rf /rootfs/app/bin
 COPY preload /rootfs/app/preload
-RUN python3 -m compileall -q --invalidation-mode unchecked-hash -s /rootfs -p / /rootfs/usr/lib /rootfs/app \
- && PYTHONPATH=/app chroot /rootfs /usr/bin/python3 -c 'import preload.program, ssl' \
- && find /rootfs -exec touch --no-dereference --date "@$SOURCE_DATE_EPOCH" {} +
+RUN finish 'preload.program, ssl'
 
 FROM scratch AS preload
 LABEL org.opencontainers.image.title="preload" \
@@ -75,23 +122,20 @@ USER 1001:1001
 ENTRYPOINT ["/usr/bin/python3", "-P", "-m", "preload"]
 
 FROM python AS function-build
+ARG TARGETARCH
 ARG SOURCE_DATE_EPOCH=1767225600
 COPY requirements/runtime.txt /requirements.txt
-RUN /pip/bin/pip install --disable-pip-version-check --no-cache-dir --no-compile --no-deps \
-        --only-binary :all: --require-hashes --target /rootfs/app --requirement /requirements.txt \
- && rm -rf /rootfs/app/bin
 # grpcio's extension is C++.
 RUN set -eu; \
-    path="$(ldconfig -p | grep -o '/.*/libstdc++\.so\.6$')"; \
-    cp -L "$path" "/rootfs$(realpath "$(dirname "$path")")/"; \
-    dpkg -s libstdc++6 > /rootfs/var/lib/dpkg/status.d/libstdc++6
+    install-wheels --requirement=/requirements.txt; \
+    rm -rf /rootfs/app/bin; \
+    cp -L /target/usr/lib/*-linux-gnu/libstdc++.so.6 /rootfs/usr/lib/*-linux-gnu/; \
+    dpkg-deb --field /debs/libstdc++6_*.deb > /rootfs/var/lib/dpkg/status.d/libstdc++6
 COPY function /rootfs/app/function
 RUN printf '%s\n' '#!/usr/bin/python3 -P' 'import sys' 'from function.main import main' 'sys.exit(main())' \
         > /rootfs/usr/bin/function \
  && chmod 0755 /rootfs/usr/bin/function \
- && python3 -m compileall -q --invalidation-mode unchecked-hash -s /rootfs -p / /rootfs/usr/lib /rootfs/app \
- && PYTHONPATH=/app chroot /rootfs /usr/bin/python3 -c 'import crossplane.function.runtime, function' \
- && find /rootfs -exec touch --no-dereference --date "@$SOURCE_DATE_EPOCH" {} +
+ && finish 'crossplane.function.runtime, function.main'
 
 FROM scratch AS function
 LABEL org.opencontainers.image.title="function-inference-service" \

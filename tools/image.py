@@ -1,8 +1,10 @@
 """Builds the images of the Dockerfile as tarballs, with Docker or, without a daemon, with buildah.
 
-``python tools/image.py --target function --output dist/function-amd64.tar``. Times are fixed, so
-that one commit gives one digest. The settings of the caller's pip (``PIP_CERT``, ``PIP_INDEX_URL``,
-``PIP_FIND_LINKS``) hold in the build too, through a file that is mounted and not kept.
+``python tools/image.py --target function --output dist/function-amd64.tar``. Times, modes and the
+order of files are fixed, so that one commit and one state of Debian's archive give one digest.
+Nothing of the target's is run, so the other architecture needs no emulation. The settings of the
+caller's pip (``PIP_CERT``, ``PIP_INDEX_URL``, ``PIP_FIND_LINKS``) hold in the build too, through a
+file that is mounted and not kept.
 
 Needs nothing beyond the standard library. Where buildah has no base image and may pull none, and
 mmdebstrap is there, the base is made of Debian's packages.
@@ -15,11 +17,13 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import platform
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 
 # Also run as a file: `python tools/image.py` has tools/, not the repository, on its path.
@@ -29,12 +33,15 @@ from tools import build as tools
 
 ROOT = tools.HERE.parent
 TARGETS = ("function", "preload")
+ARCHITECTURES = ("amd64", "arm64")
 # The SOURCE_DATE_EPOCH of the Dockerfile: 2026-01-01T00:00:00Z.
 EPOCH = "1767225600"
 BASE = "docker.io/library/debian:13-slim"
 _DEBIAN = "trixie"
 _CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _PIP = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS")
+# Tarballs of other commits stay this long: several checkouts may share the cache.
+_KEPT_SECONDS = 7 * 86400
 # Neither a user namespace nor a kernel file system of its own is taken for granted.
 _BUILDAH = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs"}
 
@@ -43,25 +50,38 @@ class ImageError(Exception):
     """An image cannot be built; the message says what is missing or what failed."""
 
 
-def build(target: str, output: pathlib.Path, *, architecture: str | None = None) -> None:
+def native() -> str:
+    """The architecture of this machine, as images name it.
+
+    Raises:
+        ImageError: It is neither of ``ARCHITECTURES``.
+    """
+    names = {"x86_64": "amd64", "aarch64": "arm64", "amd64": "amd64", "arm64": "arm64"}
+    machine = platform.machine().lower()
+    if machine not in names:
+        message = f"no image for {machine}; there are: {', '.join(ARCHITECTURES)}"
+        raise ImageError(message)
+    return names[machine]
+
+
+def build(target: str, output: pathlib.Path, *, architecture: str) -> None:
     """Build one target of the Dockerfile and save it as a tarball.
 
     Args:
         target: One of ``TARGETS``.
         output: The tarball, in the format of ``docker save``.
-        architecture: ``amd64`` or ``arm64``; this machine's by default. Another one's needs
-            emulation (binfmt_misc).
+        architecture: One of ``ARCHITECTURES``, not necessarily this machine's.
 
     Raises:
         ImageError: No builder is there, or the build failed.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)  # buildah refuses to replace an archive
-    platform = [f"--platform=linux/{architecture}"] if architecture else []
     if _docker():
         _run(
             [
-                *("docker", "buildx", "build", f"--target={target}", *platform),
+                *("docker", "buildx", "build", f"--target={target}"),
+                f"--platform=linux/{architecture}",
                 f"--build-arg=SOURCE_DATE_EPOCH={EPOCH}",
                 f"--output=type=docker,dest={output},rewrite-timestamp=true",
                 str(ROOT),
@@ -72,37 +92,63 @@ def build(target: str, output: pathlib.Path, *, architecture: str | None = None)
         message = "no builder: start Docker, or install buildah"
         raise ImageError(message)
     _base()
-    image = f"localhost/inference-service-{target}:{architecture or 'native'}"
-    with _pip_settings() as mounts:
+    _buildah(target, output, architecture)
+
+
+def _buildah(target: str, output: pathlib.Path, architecture: str) -> None:
+    """Build with buildah, and leave nothing but the tarball.
+
+    Without ``--layers``: a layered build writes the identity of each intermediate image into the
+    history, and with it the order in which they were made.
+
+    Raises:
+        ImageError: The build failed.
+    """
+    with tempfile.TemporaryDirectory() as work, _pip_settings() as mounts:
+        identity = pathlib.Path(work) / "image"
         _run(
             [
-                *("buildah", "bud", f"--target={target}", f"--tag={image}", *platform),
-                *("--layers", "--network=host", "--pull=false", f"--timestamp={EPOCH}"),
+                *("buildah", "bud", f"--target={target}", f"--iidfile={identity}"),
+                f"--platform=linux/{architecture}",
+                f"--build-arg=BUILDPLATFORM=linux/{native()}",
+                *("--network=host", "--pull=false", f"--timestamp={EPOCH}"),
                 *mounts,
                 str(ROOT),
             ]
         )
-    _run(["buildah", "push", image, f"docker-archive:{output}:{target}:latest"])
+        image = identity.read_text()
+        try:
+            _run(["buildah", "push", image, f"docker-archive:{output}:{target}:latest"])
+        finally:
+            # Fails while another build of the same content has the image in use.
+            _succeeds(["buildah", "rmi", image])
 
 
-def cached(target: str) -> pathlib.Path:
+def cached(target: str, architecture: str | None = None) -> pathlib.Path:
     """The tarball of a target, built only when what the Dockerfile copies has changed.
+
+    Args:
+        target: One of ``TARGETS``.
+        architecture: One of ``ARCHITECTURES``; this machine's by default.
 
     Raises:
         ImageError: It cannot be built.
     """
+    architecture = architecture or native()
     place = tools.cache().with_name("images")
-    sources = [ROOT / "Dockerfile", *sorted((ROOT / "requirements").glob("*.txt"))]
+    sources = [ROOT / "Dockerfile", ROOT / ".dockerignore"]
+    sources += sorted((ROOT / "requirements").glob("*.txt"))
     sources += sorted((ROOT / target).rglob("*.py"))
     digest = hashlib.sha256()
     for path in sources:
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
-    tarball = place / f"{target}-{digest.hexdigest()[:12]}.tar"
+    tarball = place / f"{architecture}-{target}-{digest.hexdigest()[:12]}.tar"
     if not tarball.exists():
-        for old in place.glob(f"{target}-*.tar"):
-            old.unlink()
-        unfinished = tarball.with_suffix(".part")
-        build(target, unfinished)
+        for old in place.glob("*.tar"):
+            if time.time() - old.stat().st_mtime > _KEPT_SECONDS:
+                old.unlink(missing_ok=True)
+        unfinished = tarball.with_suffix(f".{os.getpid()}")
+        build(target, unfinished, architecture=architecture)
         unfinished.rename(tarball)
     return tarball
 
@@ -191,11 +237,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Build what is asked for; exit status 1 when that fails."""
     parser = argparse.ArgumentParser(description="Build an image of the Dockerfile as a tarball.")
     parser.add_argument("--target", choices=TARGETS, default=TARGETS[0])
-    parser.add_argument("--architecture", choices=("amd64", "arm64"))
+    parser.add_argument("--architecture", choices=ARCHITECTURES)
     parser.add_argument("--output", type=pathlib.Path, required=True)
     options = parser.parse_args(arguments)
     try:
-        build(options.target, options.output.resolve(), architecture=options.architecture)
+        architecture = options.architecture or native()
+        build(options.target, options.output.resolve(), architecture=architecture)
     except ImageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
