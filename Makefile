@@ -4,9 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CLAIMS := $(sort $(wildcard examples/claims/*.yaml))
 OUTPUT ?= yaml
+# Where packages go, such as registry.example.com/org, and what they are called there.
+TARGET ?=
+VERSION ?= v$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' function/__init__.py)
+ARCHITECTURES ?= amd64,arm64
 REFERENCE := examples/reference/environmentconfig.yaml
 
-.PHONY: render test lint types golden generate bench crds tools e2e lock clean
+.PHONY: render test lint types golden generate bench crds tools e2e package publish version lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "installing into $(VENV), about a minute"
@@ -46,6 +50,16 @@ tools: ## Build Crossplane, Kubernetes, KEDA and the rest from their Go modules,
 
 e2e: $(VENV)/.installed tools ## The product on the real control plane
 	$(BIN)/pytest e2e
+
+package: $(VENV)/.installed ## Build both packages for TARGET=registry/org into dist/
+	@$(PYTHON) tools/build.py --group crossplane-cli
+	$(BIN)/python tools/package.py --target "$(TARGET)" --version $(VERSION) --architectures $(ARCHITECTURES) $(PACKAGE_FLAGS)
+
+publish: PACKAGE_FLAGS += --push
+publish: package ## Build them, and push them with the preload image
+
+version: ## Print the version
+	@echo $(VERSION)
 
 lock: ## Pin every dependency with hashes
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 pyproject.toml -o requirements/runtime.txt --quiet

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gzip
 import io
 import json
 import pathlib
+import re
 import tarfile
 from collections.abc import Iterator
 
 import pytest
 import yaml
 
+import preload
 from e2e import shipped
-from e2e.controlplane import api, registry
+from e2e.controlplane import api, process, registry
 from tools import image, package
 
 _LABEL = "io.crossplane.xpkg"
 _META = "meta.pkg.crossplane.io/v1"
+# Where an ELF header names the machine, and the names (elf.h: EM_X86_64, EM_AARCH64).
+_ELF_MACHINE = 18
+_MACHINES = {"amd64": 62, "arm64": 183}
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +43,19 @@ def release(loopback: registry.Registry) -> package.Release:
 
 
 @pytest.fixture(scope="module")
-def pushed(release: package.Release, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def runtimes() -> dict[str, pathlib.Path]:
+    """The function's images."""
+    return {name: image.cached("function", name) for name in image.ARCHITECTURES}
+
+
+@pytest.fixture(scope="module")
+def pushed(
+    release: package.Release,
+    runtimes: dict[str, pathlib.Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, str]:
     """Both packages, pushed: digests by reference."""
-    built = package.make(release, [image.cached("function")], tmp_path_factory.mktemp("built"))
+    built = package.make(release, runtimes, tmp_path_factory.mktemp("built"))
     return package.push(release, built)
 
 
@@ -47,20 +64,49 @@ def _manifest(loopback: registry.Registry, reference: str) -> api.Object:
     return found
 
 
+def _images(loopback: registry.Registry, reference: str) -> dict[str, str]:
+    """References of the images of an index, by architecture."""
+    repository = reference.rpartition(":")[0]
+    found = {}
+    for entry in _manifest(loopback, reference)["manifests"]:
+        assert entry["platform"]["os"] == "linux"
+        found[entry["platform"]["architecture"]] = f"{repository}@{entry['digest']}"
+    return found
+
+
+def _config(loopback: registry.Registry, reference: str) -> api.Object:
+    found: api.Object = json.loads(loopback.crane("config", reference))
+    return found
+
+
 def _documents(loopback: registry.Registry, reference: str, work: pathlib.Path) -> list[api.Object]:
-    """The objects in the package's own layer, the one that core reads."""
+    """The objects in the package's own layer, the one that core reads.
+
+    It is marked twice: in the manifest, and by a label of the configuration.
+    """
     (layer,) = [
         entry
         for entry in _manifest(loopback, reference)["layers"]
         if (entry.get("annotations") or {}).get(_LABEL) == "base"
     ]
     blob = work / "layer.tar.gz"
-    repository = reference.rpartition(":")[0]
+    repository = re.split(r"@|:(?=[^/]*$)", reference)[0]
     blob.write_bytes(loopback.blob(f"{repository}@{layer['digest']}"))
+    labels = _config(loopback, reference)["config"]["Labels"]
+    marks = {name: value for name, value in labels.items() if name.startswith(_LABEL)}
+    assert list(marks.values()) == ["base"], marks
     with tarfile.open(blob) as archive:
+        assert archive.getnames() == ["package.yaml"]
         member = archive.extractfile("package.yaml")
         assert member is not None
         return [item for item in yaml.safe_load_all(io.BytesIO(member.read())) if item]
+
+
+def _extracted(reference: str, work: pathlib.Path) -> list[api.Object]:
+    """The objects of a package as Crossplane's own code pulls and reads it."""
+    output = work / "package.gz"
+    package.run("crossplane-cli", "xpkg", "extract", reference, f"--output={output}")
+    return [item for item in yaml.safe_load_all(gzip.decompress(output.read_bytes())) if item]
 
 
 def test_the_configuration_holds_one_meta_object_and_what_it_installs(
@@ -71,7 +117,10 @@ def test_the_configuration_holds_one_meta_object_and_what_it_installs(
 ) -> None:
     """XRD and Composition and no more, as core's linter wants it."""
     del pushed
-    items = _documents(loopback, release.reference(package.CONFIGURATION), tmp_path)
+    reference = release.reference(package.CONFIGURATION)
+    items = _documents(loopback, reference, tmp_path)
+    assert _extracted(reference, tmp_path) == items
+    assert len(_manifest(loopback, reference)["layers"]) == 1
     assert sorted((item["apiVersion"], item["kind"]) for item in items) == [
         ("apiextensions.crossplane.io/v1", "Composition"),
         ("apiextensions.crossplane.io/v2", "CompositeResourceDefinition"),
@@ -96,25 +145,54 @@ def test_the_configuration_holds_one_meta_object_and_what_it_installs(
     )
 
 
+@pytest.mark.parametrize("architecture", image.ARCHITECTURES)
 def test_the_function_holds_one_meta_object_and_its_input(
     loopback: registry.Registry,
     release: package.Release,
     pushed: dict[str, str],
+    architecture: str,
     tmp_path: pathlib.Path,
 ) -> None:
-    """And the runtime: not root, our entry point."""
+    """And the runtime of the architecture: not root, our entry point."""
     del pushed
-    reference = release.reference(package.FUNCTION)
+    reference = _images(loopback, release.reference(package.FUNCTION))[architecture]
     items = _documents(loopback, reference, tmp_path)
     assert sorted((item["apiVersion"], item["kind"]) for item in items) == [
         ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
         (_META, "Function"),
     ]
-    config = json.loads(loopback.crane("config", reference))
+    config = _config(loopback, reference)
     assert config["config"]["User"] == "2000:2000"
     assert config["config"]["Entrypoint"] == ["function"]
-    assert (config["os"], config["architecture"]) in {("linux", "amd64"), ("linux", "arm64")}
+    assert (config["os"], config["architecture"]) == ("linux", architecture)
     assert not [entry for entry in config["config"]["Env"] if "PIP_" in entry]
+
+
+@pytest.mark.parametrize("target", image.TARGETS)
+@pytest.mark.parametrize("architecture", image.ARCHITECTURES)
+def test_an_image_holds_programs_of_its_architecture_alone(
+    loopback: registry.Registry, target: str, architecture: str, tmp_path: pathlib.Path
+) -> None:
+    """Its ELF files say which; there is nothing to run but Python, and nothing writable."""
+    reference = loopback.reference(f"content/{target}", f"v1.0.0-{architecture}")
+    loopback.crane("push", image.cached(target, architecture), reference)
+    exported = tmp_path / "image.tar"
+    loopback.crane("export", reference, exported)
+    machines = set()
+    names = set()
+    with tarfile.open(exported) as archive:
+        for member in archive:
+            names.add(pathlib.PurePosixPath(member.name))
+            if not member.issym() and member.name != "tmp":
+                assert (member.uid, member.mode & 0o7022) == (0, 0), member.name
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is not None and content.read(4) == b"\x7fELF":
+                content.seek(_ELF_MACHINE)
+                machines.add(int.from_bytes(content.read(2), "little"))
+    assert machines == {_MACHINES[architecture]}
+    programs = {path.name for path in names if str(path.parent) == "usr/bin"}
+    interpreter = {"python3", "python3.13"}
+    assert programs == interpreter | ({"function"} if target == "function" else set())
 
 
 def test_sizes(
@@ -122,38 +200,48 @@ def test_sizes(
 ) -> None:
     """The function is pulled by every cluster: under 60 MiB compressed."""
     del pushed
-    manifest = _manifest(loopback, release.reference(package.FUNCTION))
-    assert sum(layer["size"] for layer in manifest["layers"]) < 60 * 2**20
+    for reference in _images(loopback, release.reference(package.FUNCTION)).values():
+        manifest = _manifest(loopback, reference)
+        assert sum(layer["size"] for layer in manifest["layers"]) < 60 * 2**20
 
 
 def test_the_same_files_give_the_same_digests(
-    release: package.Release, pushed: dict[str, str], tmp_path: pathlib.Path
+    release: package.Release,
+    pushed: dict[str, str],
+    runtimes: dict[str, pathlib.Path],
+    tmp_path: pathlib.Path,
 ) -> None:
     """In another directory, at another time."""
-    built = package.make(release, [image.cached("function")], tmp_path)
+    built = package.make(release, runtimes, tmp_path)
     assert package.push(release, built) == pushed
 
 
-def test_two_architectures_become_one_index(
+def test_the_preload_image_is_pushed_once_for_each_version(
     loopback: registry.Registry, tmp_path: pathlib.Path
 ) -> None:
-    """A node pulls the image of its own; the other one here is empty."""
-    release = package.Release(f"{loopback.host}/two", "v1.0.0")
-    other = tmp_path / "other.tar"
-    layer = tmp_path / "layer.tar"
-    with tarfile.open(layer, "w"):
-        pass
-    draft = loopback.reference("draft/runtime", "v1.0.0")
-    loopback.crane("append", "--oci-empty-base", "-f", layer, "-t", draft)
-    loopback.crane("mutate", draft, "--set-platform=linux/arm64", "--tag", draft)
-    loopback.crane("pull", "--platform=linux/arm64", draft, other)
-    built = package.make(release, [image.cached("function"), other], tmp_path)
-    reference = release.reference(package.FUNCTION)
-    package.push(release, built)
-    index = _manifest(loopback, reference)
-    platforms = [entry["platform"]["architecture"] for entry in index["manifests"]]
-    assert len(platforms) == 2
-    assert "arm64" in platforms
+    """By digest, whatever else is released: another one would run every preload Job again."""
+    release = package.Release(f"{loopback.host}/preload", "v1.0.0")
+    images = {name: image.cached("preload", name) for name in image.ARCHITECTURES}
+    first = package.push_preload(release, images)
+    tag, _, digest = first.partition("@")
+    assert (
+        tag == f"{loopback.host}/preload/function-inference-service-preload:v{preload.__version__}"
+    )
+    assert set(_images(loopback, tag)) == set(image.ARCHITECTURES)
+    other = {"amd64": image.cached("function", "amd64")}
+    assert package.push_preload(release, other) == first
+    assert loopback.crane("digest", tag) == digest
+    files = package.configuration(dataclasses.replace(release, preload_image=first))
+    (composition,) = [item for item in files.values() if item["kind"] == "Composition"]
+    assert composition["spec"]["pipeline"][0]["input"]["preload"] == {"image": first}
+
+
+def test_a_registry_that_does_not_answer_is_not_an_absent_image() -> None:
+    """Pushing again over what may be there would change it."""
+    (port,) = process.free_ports(1)
+    release = package.Release(f"127.0.0.1:{port}/org", "v1.0.0")
+    with pytest.raises(package.PackageError, match="connection refused"):
+        package.push_preload(release, {})
 
 
 @pytest.mark.parametrize(
@@ -178,15 +266,7 @@ def test_a_tag_that_core_would_not_take_is_refused(version: str) -> None:
         package.Release("registry.example.com/org", version)
 
 
-def test_the_command_says_what_is_missing(
-    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
-) -> None:
-    """Exit status 1 and a message, for a runtime that is not there."""
-    code = package.main(
-        [
-            *("--target", "registry.example.com/org", "--output", str(tmp_path)),
-            *("--runtime", str(tmp_path / "absent.tar")),
-        ]
-    )
-    assert code == 1
-    assert "absent.tar" in capsys.readouterr().err
+def test_the_command_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit status 1 and a message, as for `make package` without a target."""
+    assert package.main(["--target", ""]) == 1
+    assert "is not a registry and a path" in capsys.readouterr().err

@@ -1,11 +1,15 @@
-"""Builds the two packages that a cluster installs, and pushes them.
+"""Builds the two packages that a cluster installs, and pushes them with the preload image.
 
-``python tools/package.py --target registry.example.com/org --runtime function.tar --push``
+``python tools/package.py --target registry.example.com/org --push``
 
 The Configuration holds the XRD and the Composition, and depends on the Function, which holds the
-runtime image. Two things in it follow from where it is pushed to: the dependency's path, and the
-name by which the Composition calls the function, because Crossplane names a Function that comes as
-a dependency after its repository. The files of one commit give the same digests each time.
+runtime image of each architecture. Three things in it follow from where it is pushed to: the
+dependency's path, the preload image, and the name by which the Composition calls the function,
+because Crossplane names a Function that comes as a dependency after its repository.
+
+The preload image has a version of its own and is pushed once for each: it is in the hash of every
+preload Job, so that another image would run them all again. The files of one commit give the same
+digests each time.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import shutil
 import subprocess
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import yaml
 
@@ -27,7 +31,8 @@ import yaml
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import function
-from tools import build
+import preload
+from tools import build, image
 
 ROOT = build.HERE.parent
 FUNCTION = "function-inference-service"
@@ -50,7 +55,7 @@ class Release:
     Attributes:
         target: Registry and organisation, such as ``registry.example.com/org``.
         version: Tag of both packages, such as ``v1.2.3``.
-        preload_image: Image of the preload Job; the one beside the packages when empty.
+        preload_image: Image of the preload Job; by default the one beside the packages, by tag.
     """
 
     target: str
@@ -76,7 +81,7 @@ class Release:
     @property
     def preload(self) -> str:
         """Reference of the preload image."""
-        return self.preload_image or self.reference(PRELOAD)
+        return self.preload_image or f"{self.repository(PRELOAD)}:v{preload.__version__}"
 
     @property
     def function_name(self) -> str:
@@ -132,25 +137,25 @@ def _load(path: str | pathlib.Path) -> Object:
 
 
 def make(
-    release: Release, runtimes: Sequence[pathlib.Path], output: pathlib.Path
+    release: Release, runtimes: Mapping[str, pathlib.Path], output: pathlib.Path
 ) -> dict[str, list[pathlib.Path]]:
     """Build both packages.
 
     Args:
         release: What is released.
-        runtimes: Tarballs of the runtime image, one for each architecture.
+        runtimes: Tarballs of the runtime image by architecture.
         output: Directory of what is built.
 
     Returns:
-        The package files by package name; the Function's has one for each runtime.
+        The package files by package name; the Function's has one for each architecture.
 
     Raises:
         PackageError: The command line is not built, or refuses.
     """
     built: dict[str, list[pathlib.Path]] = {FUNCTION: []}
     sources = stage(output / FUNCTION, runtime())
-    for tarball in runtimes:
-        package = output / f"{FUNCTION}-{tarball.stem}.xpkg"
+    for architecture, tarball in runtimes.items():
+        package = output / f"{FUNCTION}-{architecture}.xpkg"
         xpkg(sources, package, f"--embed-runtime-image-tarball={tarball}")
         built[FUNCTION].append(package)
     sources = stage(output / CONFIGURATION, configuration(release))
@@ -198,6 +203,46 @@ def push(release: Release, built: dict[str, list[pathlib.Path]]) -> dict[str, st
     return digests
 
 
+def push_preload(release: Release, images: Mapping[str, pathlib.Path]) -> str:
+    """Push the preload image, unless its version is in the registry already.
+
+    Args:
+        release: Where to.
+        images: Its tarballs by architecture.
+
+    Returns:
+        What is in the registry, by tag and digest.
+
+    Raises:
+        PackageError: The registry refused.
+    """
+    reference = release.preload
+    if not _exists(reference):
+        parts = []
+        for architecture, tarball in images.items():
+            part = f"{reference}-{architecture}"
+            run("crane", "push", str(tarball), part)
+            parts.append(f"--manifest={part}")
+        run("crane", "index", "append", *parts, f"--tag={reference}")
+    return f"{reference}@{run('crane', 'digest', reference).strip()}"
+
+
+def _exists(reference: str) -> bool:
+    """Whether a reference is in its registry.
+
+    Raises:
+        PackageError: The registry did not answer, or not to us.
+    """
+    try:
+        run("crane", "digest", reference)
+    except PackageError as error:
+        # How crane reports a 404, by the body's code or, for a HEAD without one, by its status.
+        if re.search(r"MANIFEST_UNKNOWN|NAME_UNKNOWN|404 Not Found", str(error)):
+            return False
+        raise
+    return True
+
+
 def run(program: str, *arguments: str) -> str:
     """Run a program of ``tools`` and return what it printed.
 
@@ -220,36 +265,46 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--target", required=True, help="such as registry.example.com/org")
     parser.add_argument("--version", default=f"v{function.__version__}", help="tag of both")
     parser.add_argument(
-        "--runtime",
-        action="append",
-        required=True,
-        type=pathlib.Path,
-        metavar="TAR",
-        help="tarball of the runtime image; once for each architecture",
+        "--architectures",
+        default=",".join(image.ARCHITECTURES),
+        help="of the images, with commas (default: %(default)s)",
     )
     parser.add_argument(
         "--preload-image",
         default="",
-        help=f"image of the preload Job, best by digest (default: TARGET/{PRELOAD}:VERSION)",
+        help="image of the preload Job, best by digest (default: the one beside the packages)",
     )
-    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "dist")
-    parser.add_argument("--push", action="store_true", help="push both packages")
+    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("dist"))
+    parser.add_argument(
+        "--push", action="store_true", help="push both, and the preload image if it is not there"
+    )
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build, and push when asked; exit status 1 when that fails."""
+    """Build, and push when asked; exit status 1 when that fails.
+
+    With ``--push``, ``references`` in the output directory lists what was pushed, by digest.
+    """
     options = _arguments(arguments)
+    architectures = options.architectures.split(",")
     try:
         release = Release(options.target, options.version, options.preload_image)
-        built = make(release, options.runtime, options.output)
+        runtimes = {name: image.cached("function", name) for name in architectures}
+        pushed = []
+        if options.push and not release.preload_image:
+            images = {name: image.cached("preload", name) for name in architectures}
+            pushed.append(push_preload(release, images))
+            release = dataclasses.replace(release, preload_image=pushed[0])
+        built = make(release, runtimes, options.output)
         for packages in built.values():
             for path in packages:
                 print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
         if options.push:
-            for reference, digest in push(release, built).items():
-                print(f"{reference}@{digest}")
-    except (PackageError, build.BuildError) as error:
+            pushed += [f"{name}@{digest}" for name, digest in push(release, built).items()]
+            (options.output / "references").write_text("\n".join(pushed) + "\n")
+            print(*pushed, sep="\n")
+    except (PackageError, build.BuildError, image.ImageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
