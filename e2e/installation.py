@@ -89,7 +89,7 @@ class Installation:
             runtime: Tarball of another image than this tree's.
         """
         output = self._work / release.version
-        built = package.make(release, [runtime or image.cached("function")], output)
+        built = package.make(release, {image.native(): runtime or image.cached("function")}, output)
         return package.push(release, built)
 
     def apply_roles(self) -> None:
