@@ -1,5 +1,6 @@
 """YAML and JSON documents, from files or standard input."""
 
+import pathlib
 import re
 import sys
 from collections.abc import Hashable, Iterator
@@ -10,17 +11,32 @@ import yaml
 from function import canonical
 from function.api import claim
 
+_SUFFIXES = frozenset((".json", ".yaml", ".yml"))
+
 
 class UnreadableError(Exception):
     """A file is missing or holds no Kubernetes objects."""
 
 
+def files(name: str) -> list[str]:
+    """Returns the files of a directory at any depth, by name; a file or `-` is itself."""
+    place = pathlib.Path(name)
+    if not place.is_dir():
+        return [name]
+    return sorted(str(path) for path in place.rglob("*") if path.suffix in _SUFFIXES)
+
+
 def read(name: str) -> Iterator[dict[str, Any]]:
-    """Yields the objects in a file; the items of a List each for itself.
+    """Yields the objects in a file, or in all of a directory; the items of a List one by one.
 
     Raises:
-        UnreadableError: The file cannot be read, or holds something else.
+        UnreadableError: A file cannot be read, or holds something else.
     """
+    for file in files(name):
+        yield from _read(file)
+
+
+def _read(name: str) -> Iterator[dict[str, Any]]:
     try:
         if name == "-":
             text = sys.stdin.read()
@@ -58,8 +74,8 @@ def _is_object(document: Any) -> bool:
 
 def claims(names: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields each claim with the file that it came from; other kinds are passed over."""
-    for name in names:
-        for document in read(name):
+    for name in (file for given in names for file in files(given)):
+        for document in _read(name):
             if document["kind"] == claim.KIND:
                 label = (document.get("metadata") or {}).get("name", "?")
                 yield f"{name} ({label})", document

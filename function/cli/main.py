@@ -37,8 +37,9 @@ def main() -> None:
     "observed_files",
     multiple=True,
     metavar="F",
-    help="Observed objects, as `kubectl get -o yaml` gives them; repeatable. The status is the"
-    " claim's own, or that of the InferenceService of its name among these.",
+    help="Observed objects, as `kubectl get -o yaml` gives them, a file or a directory;"
+    " repeatable. The status is the claim's own, or that of the InferenceService of its name"
+    " among these.",
 )
 @click.option(
     "--assume",
@@ -51,11 +52,11 @@ def main() -> None:
 @click.option(
     "--output",
     "-o",
-    type=click.Choice(["yaml", "json", "table"]),
+    type=click.Choice(["yaml", "json", "table", "summary"]),
     default="yaml",
     show_default=True,
     help="table shows what was composed, the phase, conditions, derived values, and with"
-    " --observed which field would restart pods.",
+    " --observed which field would restart pods; summary has one line for each claim.",
 )
 def render(
     claims: tuple[str, ...],
@@ -65,7 +66,7 @@ def render(
     assumed: rendering.Assumption | None,
     output: show.Output,
 ) -> None:
-    """Render the claims in the files; `-` reads standard input."""
+    """Render the claims in files or directories; `-` reads standard input."""
     try:
         site = rendering.site(environments, input_file)
         wanted = list(documents.claims(claims))

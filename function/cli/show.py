@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 import yaml
 
+from function import report
 from function.cli import rendering
 
 if TYPE_CHECKING:
     from rich import table
 
-Output = Literal["yaml", "json", "table"]
+Output = Literal["yaml", "json", "table", "summary"]
 
 # Columns of a table that goes to a file or a CI log: 80 would fold names in the middle.
 WIDTH = 160
@@ -21,8 +22,8 @@ WIDTH = 160
 
 def write(rendered: list[rendering.Rendered], output: Output) -> None:
     """Writes the renders to standard output."""
-    if output == "table":
-        _tables(rendered)
+    if output in ("table", "summary"):
+        _tables(rendered, whole=output == "table")
         return
     found = [document for item in rendered for document in rendering.documents_of(item)]
     if output == "json":
@@ -49,25 +50,42 @@ _AMBIGUOUS = re.compile(
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", _AMBIGUOUS, list("yYnN-+.0123456789"))
 
 
-def _tables(rendered: list[rendering.Rendered]) -> None:
-    # rich comes with the extra `cli`; the other outputs do without.
+def _tables(rendered: list[rendering.Rendered], *, whole: bool) -> None:
+    # rich comes with the extra `cli`; yaml and json do without.
     try:
         from rich import console
     except ImportError:
-        sys.stderr.write(
-            "--output table needs rich: pip install 'function-inference-service[cli]'\n"
-        )
+        sys.stderr.write("this output needs rich: pip install 'function-inference-service[cli]'\n")
         sys.exit(2)
 
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH
     out = console.Console(highlight=False, markup=False, width=wide)
+    if not whole:
+        out.print(_summary(rendered))
+        return
     for item in rendered:
         out.print(_heading(item), style="bold", soft_wrap=True)
         for found in (_objects(item), _conditions(item), _derived(item)):
             out.print(found)
         if item.observed:
-            out.print(_restarts(item), soft_wrap=True)
+            out.print(f"pods {_restarts(item)}", soft_wrap=True)
             out.print()
+
+
+def _summary(rendered: list[rendering.Rendered]) -> "table.Table":
+    """Returns a line for each claim: where it is, and what applying this does to its pods."""
+    grid = _grid("claims", "claim", "phase", "current", "pods", "waits for")
+    for item in rendered:
+        answer = item.composition
+        (current,) = [c for c in answer.conditions if c.type == report.CURRENT]
+        grid.add_row(
+            f"{item.resource.namespace}/{item.resource.name}",
+            str(answer.status["phase"]),
+            current.reason,
+            _restarts(item) if item.observed else "a new claim",
+            str(answer.status.get("waitingFor", "")),
+        )
+    return grid
 
 
 def _heading(item: rendering.Rendered) -> str:
@@ -113,7 +131,7 @@ def _restarts(item: rendering.Rendered) -> str:
     """Returns whether applying this would restart pods, and which field does it."""
     answer = item.composition
     if answer.held:
-        return "pods keep their template; held back: " + ", ".join(answer.held)
+        return "keep their template; held back: " + ", ".join(answer.held)
     if answer.restarts:
-        return "applying this restarts pods: " + ", ".join(answer.restarts)
-    return "applying this restarts no pod"
+        return "restart for " + ", ".join(answer.restarts)
+    return "stay as they are"

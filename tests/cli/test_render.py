@@ -182,13 +182,13 @@ def test_what_is_no_claim_is_wrong_usage(text: str, words: str) -> None:
     assert result.stdout == ""
 
 
-def test_a_file_that_is_not_there_a_directory_and_bytes(tmp_path: pathlib.Path) -> None:
+def test_a_file_that_is_not_there_an_empty_directory_and_bytes(tmp_path: pathlib.Path) -> None:
     missing = command.render("nothing.yaml")
     assert (missing.exit_code, missing.stdout) == (2, "")
     assert "nothing.yaml: No such file or directory" in missing.stderr
     directory = command.render(str(tmp_path))
     assert directory.exit_code == 2
-    assert "Is a directory" in directory.stderr
+    assert f"no InferenceService in {tmp_path}" in directory.stderr
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe\x00")
     assert "not UTF-8" in command.render(str(binary)).stderr

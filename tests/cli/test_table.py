@@ -77,7 +77,7 @@ def restarts(tmp_path: pathlib.Path, world: cluster.Cluster, claimed: Any, *more
 
 def test_nothing_to_restart_is_said(tmp_path: pathlib.Path) -> None:
     text = restarts(tmp_path, scene.serving(), scene.of())
-    assert "applying this restarts no pod" in text
+    assert "pods stay as they are" in text
     assert text.startswith("llm/model: Serving\n")
     assert ["Deployment", "model", "yes"] in lines(text)
 
@@ -85,7 +85,7 @@ def test_nothing_to_restart_is_said(tmp_path: pathlib.Path) -> None:
 def test_the_field_that_would_restart_pods_is_named(tmp_path: pathlib.Path) -> None:
     claimed = scene.of(model={"contextWindow": 8192}, podTemplate={"priorityClassName": "high"})
     text = restarts(tmp_path, scene.serving(), claimed)
-    (line,) = (line for line in text.splitlines() if line.startswith("applying this restarts pods"))
+    (line,) = (line for line in text.splitlines() if line.startswith("pods restart for"))
     assert "spec.priorityClassName" in line
     assert "spec.containers[vllm].args" in line
     assert "resources" not in line
@@ -128,3 +128,36 @@ def test_a_table_without_rich_says_what_is_missing(monkeypatch: pytest.MonkeyPat
     # The others need no rich.
     for output in ("yaml", "json"):
         assert command.render(command.SMALLEST, "-o", output).exit_code == 0
+
+
+def test_a_fleet_has_one_line_for_each_claim_of_a_directory(tmp_path: pathlib.Path) -> None:
+    """Before a release or new settings are installed: which pods would restart, and which wait."""
+    claims, observed = tmp_path / "claims", tmp_path / "observed"
+    (claims / "team").mkdir(parents=True)
+    observed.mkdir()
+    older = scene.site(engine={"version": "0.24.0"})
+    for name, config in (("same", scene.site()), ("held", older)):
+        world = scene.serving(scene.of(name=name), config)
+        listed = [*world.objects.values(), world.claim]
+        command.write(observed / f"{name}.yaml", {"kind": "List", "items": listed})
+        command.write(claims / "team" / f"{name}.yaml", scene.of(name=name))
+    edited = scene.of(name="edited", podTemplate={"priorityClassName": "high"})
+    world = scene.serving(scene.of(name="edited"))
+    listed = [*world.objects.values(), world.claim]
+    command.write(observed / "edited.json", {"kind": "List", "items": listed})
+    command.write(claims / "edited.yaml", edited)
+    command.write(claims / "young.yaml", scene.of(name="young"))
+    command.write(claims / "values.txt", {"not": "read"})
+    result = command.render(
+        *(str(claims), "--observed", str(observed)),
+        *("--environment", command.REFERENCE, "--output", "summary"),
+    )
+    assert result.exit_code == 0, result.stderr
+    said = {line.split()[0]: line for line in result.output.splitlines() if " llm/" in line}
+    assert set(said) == {"llm/same", "llm/held", "llm/edited", "llm/young"}
+    assert "stay as they are" in said["llm/same"]
+    assert "Serving" in said["llm/same"]
+    assert "PlatformChangePending" in said["llm/held"]
+    assert "held back: spec.containers[vllm].image" in said["llm/held"]
+    assert "restart for spec.priorityClassName" in said["llm/edited"]
+    assert "a new claim" in said["llm/young"]
