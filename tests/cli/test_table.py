@@ -130,8 +130,11 @@ def test_a_table_without_rich_says_what_is_missing(monkeypatch: pytest.MonkeyPat
         assert command.render(command.SMALLEST, "-o", output).exit_code == 0
 
 
-def test_a_fleet_has_one_line_for_each_claim_of_a_directory(tmp_path: pathlib.Path) -> None:
+def test_a_fleet_has_one_line_for_each_claim_of_a_directory(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Before a release or new settings are installed: which pods would restart, and which wait."""
+    monkeypatch.setenv("COLUMNS", "300")
     claims, observed = tmp_path / "claims", tmp_path / "observed"
     (claims / "team").mkdir(parents=True)
     observed.mkdir()
@@ -158,6 +161,7 @@ def test_a_fleet_has_one_line_for_each_claim_of_a_directory(tmp_path: pathlib.Pa
     assert "stay as they are" in said["llm/same"]
     assert "Serving" in said["llm/same"]
     assert "PlatformChangePending" in said["llm/held"]
-    assert "held back: spec.containers[vllm].image" in said["llm/held"]
+    assert "held back: " in said["llm/held"]
+    assert "spec.containers[vllm].image" in said["llm/held"]
     assert "restart for spec.priorityClassName" in said["llm/edited"]
     assert "a new claim" in said["llm/young"]
