@@ -2,9 +2,8 @@
 # Both hold an interpreter, the shared libraries that it loads and one application, and nothing
 # else: no shell, no package manager, nothing writable.
 
-# Built on the builder's own platform, where no program of the target's is run: each architecture can be
-# built anywhere, without emulation. BuildKit sets the arguments; another builder may have to be told.
-ARG BUILDPLATFORM
+# Built on the builder's own platform, where no program of the target's is run: each architecture can
+# be built anywhere, without emulation. BuildKit sets the arguments; others may have to be told.
 FROM --platform=$BUILDPLATFORM debian:13-slim AS python
 ARG TARGETARCH
 # The builder's Python, which installs wheels and compiles bytecode, and Debian's packages for the

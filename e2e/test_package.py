@@ -222,14 +222,15 @@ def test_the_preload_image_is_pushed_once_for_each_version(
     """By digest, whatever else is released: another one would run every preload Job again."""
     release = package.Release(f"{loopback.host}/preload", "v1.0.0")
     images = {name: image.cached("preload", name) for name in image.ARCHITECTURES}
-    first = package.push_preload(release, images)
+    first, new = package.push_preload(release, images)
+    assert new
     tag, _, digest = first.partition("@")
     assert (
         tag == f"{loopback.host}/preload/function-inference-service-preload:v{preload.__version__}"
     )
     assert set(_images(loopback, tag)) == set(image.ARCHITECTURES)
     other = {"amd64": image.cached("function", "amd64")}
-    assert package.push_preload(release, other) == first
+    assert package.push_preload(release, other) == (first, False)
     assert loopback.crane("digest", tag) == digest
     files = package.configuration(dataclasses.replace(release, preload_image=first))
     (composition,) = [item for item in files.values() if item["kind"] == "Composition"]

@@ -128,6 +128,12 @@ def runtime() -> dict[str, Object]:
     return files
 
 
+def source() -> str:
+    """Where the product's repository is, without a scheme."""
+    annotations = _load("crossplane.yaml")["metadata"]["annotations"]
+    return str(annotations["meta.crossplane.io/source"])
+
+
 def _load(path: str | pathlib.Path) -> Object:
     document = yaml.safe_load((ROOT / path).read_text())
     if not isinstance(document, dict):
@@ -203,7 +209,7 @@ def push(release: Release, built: dict[str, list[pathlib.Path]]) -> dict[str, st
     return digests
 
 
-def push_preload(release: Release, images: Mapping[str, pathlib.Path]) -> str:
+def push_preload(release: Release, images: Mapping[str, pathlib.Path]) -> tuple[str, bool]:
     """Push the preload image, unless its version is in the registry already.
 
     Args:
@@ -211,20 +217,21 @@ def push_preload(release: Release, images: Mapping[str, pathlib.Path]) -> str:
         images: Its tarballs by architecture.
 
     Returns:
-        What is in the registry, by tag and digest.
+        What is in the registry, by tag and digest, and whether it was pushed now.
 
     Raises:
         PackageError: The registry refused.
     """
     reference = release.preload
-    if not _exists(reference):
+    absent = not _exists(reference)
+    if absent:
         parts = []
         for architecture, tarball in images.items():
             part = f"{reference}-{architecture}"
             run("crane", "push", str(tarball), part)
             parts.append(f"--manifest={part}")
         run("crane", "index", "append", *parts, f"--tag={reference}")
-    return f"{reference}@{run('crane', 'digest', reference).strip()}"
+    return f"{reference}@{run('crane', 'digest', reference).strip()}", absent
 
 
 def _exists(reference: str) -> bool:
@@ -281,29 +288,37 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _write(path: pathlib.Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines))
+    print(f"{path}:", *lines, sep="\n  ")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build, and push when asked; exit status 1 when that fails.
 
-    With ``--push``, ``references`` in the output directory lists what was pushed, by digest.
+    With ``--push``, ``references`` in the output directory lists by digest what the release is, and
+    ``pushed`` what of it was not there before.
     """
     options = _arguments(arguments)
-    architectures = options.architectures.split(",")
+    names = options.architectures.split(",")
     try:
         release = Release(options.target, options.version, options.preload_image)
-        runtimes = {name: image.cached("function", name) for name in architectures}
-        pushed = []
+        runtimes = {name: image.cached("function", name) for name in names}
+        references, pushed = [], []
         if options.push and not release.preload_image:
-            images = {name: image.cached("preload", name) for name in architectures}
-            pushed.append(push_preload(release, images))
-            release = dataclasses.replace(release, preload_image=pushed[0])
+            preloads = {name: image.cached("preload", name) for name in names}
+            reference, new = push_preload(release, preloads)
+            references.append(reference)
+            pushed += [reference] if new else []
+            release = dataclasses.replace(release, preload_image=reference)
         built = make(release, runtimes, options.output)
         for packages in built.values():
             for path in packages:
                 print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
         if options.push:
-            pushed += [f"{name}@{digest}" for name, digest in push(release, built).items()]
-            (options.output / "references").write_text("\n".join(pushed) + "\n")
-            print(*pushed, sep="\n")
+            now = [f"{name}@{digest}" for name, digest in push(release, built).items()]
+            _write(options.output / "references", references + now)
+            _write(options.output / "pushed", pushed + now)
     except (PackageError, build.BuildError, image.ImageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
