@@ -71,12 +71,15 @@ def installed(
     standing_in: operators.Operators,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[installation.Installation]:
-    """The product, installed from its packages, with the function running."""
+    """The product, installed from its packages, with the function running; removed at the end."""
     del standing_in
     product = installation.Installation(control_plane, tmp_path_factory.mktemp("product"))
     product.install()
     yield product
-    product.stop()
+    try:
+        product.remove()
+    finally:
+        product.stop()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -10,7 +11,7 @@ import tarfile
 import time
 from collections.abc import Sequence
 
-from e2e import function, shipped
+from e2e import function, guide, shipped
 from e2e.controlplane import api, crossplane, nodes, plane, polling
 from tools import image, package
 
@@ -45,6 +46,7 @@ class Installation:
     resolves the name of its Service.
 
     Attributes:
+        guide: The installation guide, which installs, upgrades and removes.
         release: What is installed.
         function: The running function.
     """
@@ -53,7 +55,9 @@ class Installation:
         """Describe it; ``install`` does it."""
         self._plane = control_plane
         self._work = work
-        self.release = package.Release(f"{control_plane.registry.host}/org", "v1.0.0")
+        self.guide = guide.Guide(control_plane, work)
+        exported = self.guide.variables
+        self.release = package.Release(exported["REGISTRY"], exported["VERSION"])
         self.function: function.Function
         self._addresses: dict[str, str] = {}
 
@@ -62,7 +66,7 @@ class Installation:
 
         Raises:
             TimeoutError: Something did not become healthy.
-            package.PackageError: A package could not be built or pushed.
+            guide.GuideError: A command of the guide failed.
         """
         self.apply_roles()
         self.install_packages()
@@ -75,57 +79,33 @@ class Installation:
 
         Raises:
             TimeoutError: Something did not become healthy.
-            package.PackageError: A package could not be built or pushed.
+            guide.GuideError: A command of the guide failed.
         """
-        self.push(self.release)
-        self._plane.admin.apply(self.configuration(self.release))
-        self.wait_healthy()
+        self._publish(self.release.version)
+        self.guide.run("3. Runtime", "4. Configuration")
+        self.wait_kind()
 
-    def push(self, release: package.Release, runtime: pathlib.Path | None = None) -> dict[str, str]:
-        """Build both packages of a release and push them; return their digests by reference.
+    def _publish(self, version: str) -> None:
+        """Build and push everything of this tree under a version, and remember what it is."""
+        self.guide.run("1. Packages", variables={"VERSION": version})
+        (preload,) = [line for line in self.guide.pushed() if f"/{package.PRELOAD}:" in line]
+        self.release = package.Release(self.release.target, version, preload)
 
-        Args:
-            release: The release.
-            runtime: Tarball of another image than this tree's.
-        """
-        output = self._work / release.version
-        built = package.make(release, {image.native(): runtime or image.cached("function")}, output)
-        return package.push(release, built)
+    def _publish_other(self, version: str, runtime: pathlib.Path) -> None:
+        """Push packages of this tree with another image of the function's in them."""
+        release = dataclasses.replace(self.release, version=version)
+        built = package.make(release, {image.native(): runtime}, self._work / version)
+        package.push(release, built)
+        self.release = release
 
     def apply_roles(self) -> None:
         """Let Crossplane write the kinds that are composed."""
-        for item in api.load(shipped.ROOT / "examples" / "rbac" / "clusterrole.yaml"):
-            self._plane.admin.apply(item)
+        self.guide.run("2. Roles")
         polling.until(
             lambda: self._plane.crossplane.may("create", "batch", "jobs", "default"),
             what="the aggregation of the product's role",
             timeout=30,
         )
-
-    @staticmethod
-    def configuration(release: package.Release) -> api.Object:
-        """The one object that a user applies."""
-        return {
-            "apiVersion": _PKG,
-            "kind": "Configuration",
-            "metadata": {"name": package.CONFIGURATION},
-            "spec": {"package": release.reference(package.CONFIGURATION)},
-        }
-
-    def wait_healthy(self) -> None:
-        """Wait until both packages are healthy, and the kind of the claims is served.
-
-        Raises:
-            TimeoutError: Something did not become healthy.
-        """
-        admin = self._plane.admin
-        for kind, name in (
-            ("Configuration", package.CONFIGURATION),
-            ("Function", self.release.function_name),
-        ):
-            for condition in ("Installed", "Healthy"):
-                admin.wait_condition(api.Ref(_PKG, kind, name), condition, timeout=120)
-        self.wait_kind()
 
     def wait_kind(self) -> None:
         """Wait until the kind of the claims is served, and developers may write it.
@@ -141,29 +121,28 @@ class Installation:
         admin.wait(api.Ref("rbac.authorization.k8s.io/v1", "ClusterRole", role), bool, what="there")
 
     def upgrade(self, version: str, runtime: pathlib.Path | None = None) -> None:
-        """Install the next version of both packages, as the installation guide says.
+        """Install the next version of both packages.
 
         Args:
             version: Its tag.
             runtime: Tarball of another image than this tree's; ``replace_function`` runs it.
 
         Raises:
-            TimeoutError: It did not become healthy.
+            guide.GuideError: A command of the guide failed.
         """
-        release = package.Release(self.release.target, version, self.release.preload)
-        self.push(release, runtime)
-        admin = self._plane.admin
-        function_ref = api.Ref(_PKG, "Function", release.function_name)
-        admin.patch(function_ref, {"spec": {"package": release.reference(package.FUNCTION)}})
-        admin.apply(self.configuration(release))
-        polling.until(
-            lambda: self.revision()["spec"]["image"] == release.reference(package.FUNCTION),
-            what=f"the Function's revision of {version}",
-            timeout=60,
-            ignore=(ValueError,),  # for a moment none is active
-        )
-        self.release = release
-        self.wait_healthy()
+        if runtime is None:
+            self._publish(version)
+        else:
+            self._publish_other(version, runtime)
+        self.guide.run("Upgrade", variables={"VERSION": version})
+
+    def remove(self) -> None:
+        """Remove the product, every claim first.
+
+        Raises:
+            guide.GuideError: A command of the guide failed.
+        """
+        self.guide.run("Remove")
 
     def configure(self, settings: api.Object) -> None:
         """Let these be the site's settings, and no others."""
@@ -192,7 +171,8 @@ class Installation:
         """Unpack the image as it is in the registry."""
         exported = self._work / "image.tar"
         reference = self.release.reference(package.FUNCTION)
-        self._plane.registry.crane("export", reference, exported)
+        platform = f"--platform=linux/{image.native()}"
+        self._plane.registry.crane("export", platform, reference, exported)
         with tarfile.open(exported) as archive:
             archive.extractall(self._root, filter="tar")
         exported.unlink()

@@ -1,0 +1,181 @@
+"""The installation guide, from an empty cluster to a served model, by its own commands.
+
+``installed`` runs its first steps, other tests its upgrade and its removal (``_ELSEWHERE``), and
+this module what is between them. What Crossplane makes of the runtime configuration is checked too.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+
+from e2e import guide, installation, shipped
+from e2e.controlplane import api, crossplane, plane
+
+_NAMESPACE = "llm"
+_BY_FIXTURE = ("Before", "1. Packages", "2. Roles", "3. Runtime", "4. Configuration")
+_HERE = (
+    "5. Settings",
+    "6. Namespace and volume",
+    "7. Secrets",
+    "8. The first claim",
+    "What an upgrade would change",
+)
+# `Installation.upgrade` and `Installation.remove`.
+_ELSEWHERE = ("Upgrade", "Remove")
+_FUNCTION = "function-inference-service"
+
+
+@pytest.fixture(scope="module")
+def followed(
+    control_plane: plane.ControlPlane, installed: installation.Installation, all_kinds: None
+) -> Iterator[dict[str, str]]:
+    """The guide's steps after the installation: what each printed."""
+    del all_kinds
+    admin = control_plane.admin
+    for item in admin.objects("apiextensions.crossplane.io/v1beta1", "EnvironmentConfig"):
+        admin.delete(api.Ref.of(item))
+    # What a storage class would provide.
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "shared"},
+        "spec": {
+            "storageClassName": "shared",
+            "capacity": {"storage": "200Gi"},
+            "accessModes": ["ReadWriteMany"],
+            "csi": {"driver": "shared.example.org", "volumeHandle": "shared"},
+        },
+    }
+    admin.create(volume)
+    variables = {"HF_TOKEN": "hf_example"}
+    yield {section: installed.guide.run(section, variables=variables) for section in _HERE}
+    admin.delete(api.Ref(shipped.API_VERSION, shipped.KIND, "assistant", _NAMESPACE))
+    admin.delete(api.Ref("v1", "Namespace", _NAMESPACE))
+    admin.delete(api.Ref.of(volume))
+
+
+def test_every_command_of_the_guide_is_run() -> None:
+    """A section with commands that nothing here knows would be one that nobody runs."""
+    sections = dict.fromkeys(block.section for block in guide.blocks() if block.language == "shell")
+    assert list(sections) == [*_BY_FIXTURE, *_HERE, *_ELSEWHERE]
+    shown = [block.section for block in guide.blocks() if block.language == "console"]
+    assert shown == ["8. The first claim"], "only what needs an engine may go unrun"
+    unsaved = [block for block in guide.blocks() if block.language == "yaml" and block.file is None]
+    assert unsaved == []
+
+
+def test_the_claim_serves(control_plane: plane.ControlPlane, followed: dict[str, str]) -> None:
+    """At the end of the guide."""
+    assert "condition met" in followed["8. The first claim"]
+    ref = api.Ref(shipped.API_VERSION, shipped.KIND, "assistant", _NAMESPACE)
+    claim = control_plane.admin.wait_condition(ref, "Ready", timeout=120)
+    assert claim["status"]["phase"] == "Serving"
+    assert (
+        claim["spec"]["crossplane"]["compositionRef"]["name"]
+        == shipped.one(shipped.COMPOSITION)["metadata"]["name"]
+    )
+
+
+def test_the_composition_names_what_was_pushed(
+    control_plane: plane.ControlPlane, installed: installation.Installation
+) -> None:
+    """The preload image by digest, and the function by the name of its object."""
+    composition = control_plane.admin.get(api.Ref.of(shipped.one(shipped.COMPOSITION)))
+    (step,) = composition["spec"]["pipeline"]
+    assert step["functionRef"]["name"] == installed.release.function_name
+    image = step["input"]["preload"]["image"]
+    assert image.startswith(f"{installed.release.preload}@sha256:")
+    control_plane.registry.crane("manifest", image)
+
+
+def test_an_upgrade_is_previewed(followed: dict[str, str]) -> None:
+    """With the same version nothing would change."""
+    assert "assistant" in followed["What an upgrade would change"]
+
+
+@pytest.fixture(scope="module")
+def deployment(
+    control_plane: plane.ControlPlane, installed: installation.Installation
+) -> api.Object:
+    """The Deployment that Crossplane made of the Function's active revision, rolled out."""
+    name = installed.revision()["metadata"]["name"]
+    ref = api.Ref("apps/v1", "Deployment", name, crossplane.NAMESPACE)
+    return control_plane.admin.wait(
+        ref, lambda item: item["status"].get("availableReplicas") == 2, what="with two replicas"
+    )
+
+
+def test_the_runtime_is_what_the_example_asks(deployment: api.Object) -> None:
+    """Replicas, probes, resources: all of it has come through Crossplane."""
+    wanted = shipped.one(shipped.ROOT / "examples" / "runtime" / "deploymentruntimeconfig.yaml")
+    template = wanted["spec"]["deploymentTemplate"]["spec"]
+    spec = deployment["spec"]
+    assert spec["replicas"] == 2
+    (container,) = spec["template"]["spec"]["containers"]
+    (asked,) = template["template"]["spec"]["containers"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        got = container[probe]["httpGet"]
+        assert {**asked[probe]["httpGet"], "scheme": "HTTP"} == got
+    assert {port["containerPort"] for port in container["ports"]} == {8080, 9443}
+    assert container["resources"] == asked["resources"]
+    assert container["image"].endswith(f"/{_FUNCTION}:v1.0.0") or "@sha256:" in container["image"]
+    assert _covers(spec["template"]["spec"], template["template"]["spec"])
+
+
+def _covers(found: object, wanted: object) -> bool:
+    """Whether something holds all of what is wanted, with lists entry by entry."""
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(
+            name in found and _covers(found[name], value) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return isinstance(found, list) and all(
+            any(_covers(entry, value) for entry in found) for value in wanted
+        )
+    return found == wanted
+
+
+def test_the_pods_come_up_and_are_budgeted(
+    control_plane: plane.ControlPlane, deployment: api.Object
+) -> None:
+    """Two pods run, on two nodes, and the budget counts them."""
+    labels = deployment["spec"]["selector"]["matchLabels"]
+    pods = control_plane.admin.objects("v1", "Pod", namespace=crossplane.NAMESPACE, labels=labels)
+    assert [api.status_of(pod, "Ready") for pod in pods] == ["True", "True"]
+    assert len({pod["spec"]["nodeName"] for pod in pods}) == 2
+    budget = api.Ref("policy/v1", "PodDisruptionBudget", _FUNCTION, crossplane.NAMESPACE)
+    control_plane.admin.wait(
+        budget,
+        lambda item: (
+            (
+                item.get("status", {}).get("expectedPods"),
+                item.get("status", {}).get("disruptionsAllowed"),
+            )
+            == (2, 1)
+        ),
+        what="for the two pods",
+    )
+
+
+def test_the_pods_pass_pod_security_restricted(
+    control_plane: plane.ControlPlane, deployment: api.Object, namespace: str
+) -> None:
+    """By the API server's own admission, which refuses the same pod with one right more."""
+    spec = copy.deepcopy(deployment["spec"]["template"]["spec"])
+    spec["serviceAccountName"] = "default"
+    spec.pop("serviceAccount", None)
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "function", "namespace": namespace},
+        "spec": spec,
+    }
+    control_plane.admin.create(pod, dry_run=True)
+    spec["containers"][0]["securityContext"]["capabilities"] = {"add": ["NET_ADMIN"]}
+    with pytest.raises(api.ApiError, match="violates PodSecurity"):
+        control_plane.admin.create(pod, dry_run=True)
+    assert spec["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+    assert spec["automountServiceAccountToken"] is False
