@@ -42,7 +42,7 @@ metadata:
     render.crossplane.io/runtime: Development
     render.crossplane.io/runtime-development-target: $address
 spec:
-  package: example.org/function-inference-service:v1.0.0
+  package: example.org/function-inference-service:v0.0.0
 END
 
 status=0

@@ -1,0 +1,194 @@
+"""A release: one version, one change log, and a workflow whose steps exist."""
+
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import function
+import preload
+from function.api import settings
+from tests import cluster
+from tools import image, package, release
+
+ROOT = cluster.ROOT
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yaml"))
+LOG = """# Changelog
+
+## [1.1.0] - unreleased
+
+## [1.0.0] - 2026-12-01
+
+First. See [migration](docs/migration.md#how), [here](https://example.org).
+
+### Added
+
+- All.
+
+## [0.9.0] - 2025-01-01
+
+Old.
+"""
+
+
+def test_the_text_of_a_version() -> None:
+    text, date = release.section("1.0.0", LOG)
+    assert date == "2026-12-01"
+    assert text.startswith("First.")
+    assert text.endswith("- All.\n")
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [("2.0.0", "has no section"), ("1.1.0", "says nothing"), ("1x0.0", "has no section")],
+)
+def test_a_version_without_text(version: str, message: str) -> None:
+    with pytest.raises(release.ReleaseError, match=message):
+        release.section(version, LOG)
+
+
+def test_a_tag_must_be_the_version_of_the_tree() -> None:
+    dated = f"## [{function.__version__}] - 2026-12-01\n\nText.\n"
+    release.check(f"v{function.__version__}", dated)
+    with pytest.raises(release.ReleaseError, match="is not the version"):
+        release.check("v0.0.9", dated)
+    with pytest.raises(release.ReleaseError, match="no date"):
+        release.check(f"v{function.__version__}", dated.replace("2026-12-01", "unreleased"))
+
+
+def test_the_change_log_has_the_version() -> None:
+    release.section(function.__version__, release.CHANGELOG.read_text())
+
+
+def test_notes_have_absolute_links_and_the_packages() -> None:
+    text = release.notes("v1.0.0", LOG, ["a/b:v1@sha256:1", "a/c:v1@sha256:2"])
+    source = "https://github.com/Smana/function-inference-service/blob/v1.0.0"
+    assert f"[migration]({source}/docs/migration.md#how), [here](https://example.org)" in text
+    assert text.endswith("```text\na/b:v1@sha256:1\na/c:v1@sha256:2\n```\n")
+    assert release.notes("v1.0.0", LOG, []) == release.notes("v1.0.0", LOG, ())
+
+
+def test_outputs_of_a_step() -> None:
+    target = "127.0.0.1:5000/org"
+    references = [
+        f"{target}/{package.FUNCTION}:v1.0.0@sha256:1",
+        f"{target}/{package.PRELOAD}:v2.0.0@sha256:2",
+    ]
+    assert release.outputs(references) == {
+        "function_name": f"{target}/{package.FUNCTION}",
+        "function_digest": "sha256:1",
+        "preload_name": f"{target}/{package.PRELOAD}",
+        "preload_digest": "sha256:2",
+    }
+
+
+# --- one version
+
+
+def shipped() -> Iterator[pathlib.Path]:
+    """Yields the files in which somebody could read a version of the product."""
+    for name in ("Makefile", "Dockerfile", "README.md", "pyproject.toml", "crossplane.yaml"):
+        yield ROOT / name
+    rooms = ("compositions", "docs", "examples", "function", "package", "tools", "xrd", ".github")
+    for room in rooms:
+        for path in sorted((ROOT / room).rglob("*")):
+            if path.suffix in {".py", ".yaml", ".md", ".sh"}:
+                yield path
+
+
+def test_the_version_lives_in_one_place() -> None:
+    # The preload program has its own, in its own place; here its image is spelled.
+    image_of_preload = re.compile(rf"preload:v{re.escape(preload.__version__)}\b")
+    spelled = re.compile(rf"(?<![\d.]){re.escape(function.__version__)}(?![\d.]*\d)")
+    found = [
+        str(path.relative_to(ROOT))
+        for path in shipped()
+        if spelled.search(image_of_preload.sub("", path.read_text()))
+    ]
+    assert found == ["function/__init__.py"]
+
+
+def test_the_version_of_the_preload_program() -> None:
+    """The settings' default and the examples name the version that is beside them."""
+    version = f":v{preload.__version__}"
+    assert settings.Preload().image.endswith(version)
+    for profile in ("reference", "plain"):
+        site = cluster.environment(profile)["data"]["inferenceService"]
+        assert site["preload"]["image"].endswith(version)
+    default = package.Release("registry.example.com/org", "v9.9.9").preload
+    assert default == f"registry.example.com/org/{package.PRELOAD}{version}"
+
+
+def test_the_sources_of_the_packages_hold_no_version() -> None:
+    """What is built depends on the tag alone."""
+    (dependency,) = cluster.load("crossplane.yaml")["spec"]["dependsOn"]
+    assert dependency["version"] == ">=v0.0.0"
+    built = package.configuration(package.Release("registry.example.com/org", "v7.8.9"))
+    (dependency,) = built["crossplane.yaml"]["spec"]["dependsOn"]
+    assert dependency["version"] == ">=v7.8.9"
+
+
+# --- the workflow
+
+
+def workflow() -> Any:
+    return cluster.load(".github/workflows/release.yaml")
+
+
+def commands() -> str:
+    """Returns every command of the release workflow."""
+    jobs = workflow()["jobs"].values()
+    return "\n".join(step.get("run", "") for job in jobs for step in job["steps"])
+
+
+def test_a_release_starts_with_a_tag_and_its_tests() -> None:
+    # PyYAML reads the key `on` as a boolean.
+    assert workflow()[True] == {"push": {"tags": ["v[0-9]+.[0-9]+.[0-9]+"]}}
+    jobs = workflow()["jobs"]
+    assert jobs["publish"]["needs"] == "test"
+    tested = "\n".join(step.get("run", "") for step in jobs["test"]["steps"])
+    for command in ('tools/release.py check "$GITHUB_REF_NAME"', "make test", "make e2e"):
+        assert command in tested
+
+
+def test_the_release_is_signed_and_described() -> None:
+    text = commands()
+    for command in ("make publish", "cosign sign", "cosign attest", "gh release create"):
+        assert command in text
+    used = [step.get("uses", "") for step in workflow()["jobs"]["publish"]["steps"]]
+    assert sum(name.startswith("actions/attest-build-provenance@") for name in used) == 3
+    assert workflow()["permissions"] == {"contents": "read"}
+    assert workflow()["jobs"]["publish"]["permissions"]["id-token"] == "write"
+
+
+def test_the_workflow_calls_what_exists() -> None:
+    targets = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"make ([a-z0-9]+)", commands())) <= targets
+    called = re.findall(r"tools/release\.py (\w+)", commands())
+    assert set(called) == {"check", "notes", "outputs", "images"}
+    for command in called:
+        with pytest.raises(SystemExit) as ended:
+            release.main([command, "--help"])
+        assert ended.value.code == 0
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.stem))
+def test_actions_are_pinned_by_commit(path: pathlib.Path) -> None:
+    """A tag can be moved; the comment says which one it was."""
+    for used in re.findall(r"uses: (.*)$", path.read_text(), re.M):
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), used
+
+
+def test_outputs_that_are_used_are_made() -> None:
+    text = (ROOT / ".github/workflows/release.yaml").read_text()
+    used = set(re.findall(r"steps\.pushed\.outputs\.(\w+)", text))
+    names = (package.FUNCTION, package.CONFIGURATION, package.PRELOAD)
+    assert used == set(release.outputs([f"ghcr.io/o/{name}:v1@sha256:0" for name in names]))
+
+
+def test_both_architectures_are_built_by_default() -> None:
+    default = re.search(r"^ARCHITECTURES \?= (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert default is not None
+    assert tuple(default[1].split(",")) == image.ARCHITECTURES

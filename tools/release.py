@@ -1,0 +1,181 @@
+"""What a release says and holds, for the workflow that makes it.
+
+``python tools/release.py check v1.2.3`` compares a tag with the version and the change log,
+``notes`` prints the release text, ``outputs`` and ``images`` what the workflow signs and describes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import re
+import sys
+from collections.abc import Sequence
+
+# Also run as a file: `python tools/release.py` has tools/, not the repository, on its path.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import function
+from tools import build, package
+
+CHANGELOG = package.ROOT / "CHANGELOG.md"
+# Names of what is released, as in the outputs of the workflow's steps.
+_NAMES = {
+    package.FUNCTION: "function",
+    package.CONFIGURATION: "configuration",
+    package.PRELOAD: "preload",
+}
+
+
+class ReleaseError(Exception):
+    """A tag cannot be released; the message says why."""
+
+
+def section(version: str, text: str) -> tuple[str, str]:
+    """What the change log says of a version, and when it was released.
+
+    Args:
+        version: Such as ``1.2.3``.
+        text: The change log, in the format of Keep a Changelog.
+
+    Returns:
+        What follows the heading of the version, up to the next one; and the heading's last word.
+
+    Raises:
+        ReleaseError: The version has no section, or nothing is in it.
+    """
+    heading = re.search(rf"^## \[{re.escape(version)}\] - (\S+)$", text, re.MULTILINE)
+    if heading is None:
+        message = f"the change log has no section [{version}]"
+        raise ReleaseError(message)
+    rest = text[heading.end() :]
+    end = re.search(r"^## ", rest, re.MULTILINE)
+    content = rest[: end.start()] if end else rest
+    if not content.strip():
+        message = f"the change log says nothing of {version}"
+        raise ReleaseError(message)
+    return content.strip() + "\n", heading[1]
+
+
+def check(tag: str, text: str) -> None:
+    """See to it that a tag is what the tree is.
+
+    Args:
+        tag: Such as ``v1.2.3``.
+        text: The change log.
+
+    Raises:
+        ReleaseError: The tag is of another version, or the change log has no date for it.
+    """
+    if tag != f"v{function.__version__}":
+        message = f"tag {tag} is not the version of the tree, v{function.__version__}"
+        raise ReleaseError(message)
+    _, date = section(function.__version__, text)
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", date) is None:
+        message = f"the change log has no date for {tag}, but {date!r}"
+        raise ReleaseError(message)
+
+
+def notes(tag: str, text: str, references: Sequence[str]) -> str:
+    """The release text: the section of the change log, and what to install, by digest.
+
+    Links into the repository are made absolute, because the text stands elsewhere.
+
+    Raises:
+        ReleaseError: The change log says nothing of the tag's version.
+    """
+    content, _ = section(tag.removeprefix("v"), text)
+    source = package.source()
+    content = re.sub(r"\]\((?![a-z]+:)([^)]+)\)", rf"](https://{source}/blob/{tag}/\1)", content)
+    listed = "\n".join(references)
+    return f"{content}\n### Packages\n\n```text\n{listed}\n```\n" if references else content
+
+
+def outputs(references: Sequence[str]) -> dict[str, str]:
+    """Repository and digest of each reference, for the steps of a workflow.
+
+    Args:
+        references: ``<repository>:<tag>@<digest>`` each.
+    """
+    found: dict[str, str] = {}
+    for reference in references:
+        tagged, _, digest = reference.partition("@")
+        repository = tagged.rpartition(":")[0]
+        name = _NAMES[repository.rpartition("/")[2]]
+        found |= {f"{name}_name": repository, f"{name}_digest": digest}
+    return found
+
+
+def images(references: Sequence[str]) -> dict[str, str]:
+    """The images with software in them, one for each architecture, by name.
+
+    Raises:
+        package.PackageError: The registry did not answer.
+    """
+    found = {}
+    for reference in references:
+        tagged, _, _ = reference.partition("@")
+        repository = tagged.rpartition(":")[0]
+        name = repository.rpartition("/")[2]
+        if name == package.CONFIGURATION:  # nothing but YAML
+            continue
+        index = json.loads(package.run("crane", "manifest", reference))
+        for entry in index["manifests"]:
+            architecture = entry["platform"]["architecture"]
+            found[f"{name}-{architecture}"] = f"{repository}@{entry['digest']}"
+    return found
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Check and describe a release.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (
+        ("check", "compare a tag with the version and the change log"),
+        ("notes", "print the release text"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("tag", help="such as v1.2.3")
+        if name == "notes":
+            command.add_argument("references", type=pathlib.Path, nargs="?")
+    for name, text in (
+        ("outputs", "print repositories and digests as outputs of a workflow's step"),
+        ("images", "print name and reference of each image"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("references", type=pathlib.Path, help="file with one on each line")
+    return parser.parse_args(arguments)
+
+
+def _output(options: argparse.Namespace) -> str:
+    """What a command prints.
+
+    Raises:
+        ReleaseError: The tag cannot be released.
+        package.PackageError: The registry did not answer.
+    """
+    text = CHANGELOG.read_text()
+    given = getattr(options, "references", None)
+    references = given.read_text().split() if given else []
+    if options.command == "check":
+        check(options.tag, text)
+        return ""
+    if options.command == "notes":
+        return notes(options.tag, text, references)
+    if options.command == "outputs":
+        return "".join(f"{name}={value}\n" for name, value in outputs(references).items())
+    return "".join(f"{name} {value}\n" for name, value in images(references).items())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what is asked for; exit status 1 when that fails."""
+    try:
+        print(_output(_arguments(arguments)), end="")
+    except (ReleaseError, package.PackageError, build.BuildError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
