@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 
 from e2e import shipped
 from e2e.controlplane import cluster, plane, toolchain
+from tools import image
 
 PAGE = shipped.ROOT / "docs" / "install.md"
 _EXAMPLE_REGISTRY = "export REGISTRY=registry.example.com/org\n"
@@ -94,6 +95,8 @@ class Guide:
         self.variables: dict[str, str] = inherited | {
             "PATH": os.pathsep.join(programs),
             "KUBECONFIG": str(control_plane.api.kubeconfig("admin")),
+            # The other one is built and read in `test_package`; here it would only cost time.
+            "ARCHITECTURES": image.native(),
         }
         self.run("Before")
 
