@@ -1,15 +1,21 @@
 """A cluster in memory that does with our answers what Crossplane and the controllers do.
 
-Crossplane: objects are keyed by composed resource name, an existing object keeps its name, what is
-absent from desired is deleted, an object is applied by server-side apply (fields that were ours and
-are gone are removed, fields of others stay), the status of the claim is merged, a fatal answer
-changes nothing but conditions. Controllers: `settle` gives every object the status that its own
-controller would give it when all is well. What it leaves out is proven on the real control plane.
+Crossplane (core v2.3.4, internal/controller/apiextensions/composite): objects are keyed by composed
+resource name, an existing object keeps its name, what is absent from desired is deleted, an object
+is applied by server-side apply (fields that were ours and are gone are removed, fields of others
+stay), the status of the claim is merged, a fatal answer changes nothing but conditions. One
+reconcile writes in this order: deletions, references, objects in random order, status, conditions;
+a `Fate` says where it stops. Core reads through a cache that may lag (`lag`), asks the API server
+for what the cache lacks, and looks only for what the claim refers to. Controllers: `settle` gives
+every object the status that its own controller would give it when all is well. What it leaves out
+is proven on the real control plane.
 """
 
 import copy
+import dataclasses
 import pathlib
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml
@@ -72,6 +78,25 @@ def environment(profile: str) -> Object:
     return load(f"examples/{profile}/environmentconfig.yaml")
 
 
+@dataclasses.dataclass(frozen=True)
+class Fate:
+    """How one reconcile goes.
+
+    Attributes:
+        order: Seed of the order in which objects are written; by key when None.
+        stop: How many writes succeed before one is refused; all when None.
+        crash: True when core itself dies there, and does not even report the refusal.
+    """
+
+    order: int | None = None
+    stop: int | None = None
+    crash: bool = False
+
+
+CALM = Fate()
+CLAIM = "claim"
+
+
 class Cluster:
     """One claim and what was composed of it."""
 
@@ -83,6 +108,13 @@ class Cluster:
         self.given = given
         self.objects: dict[str, Object] = {}
         self.owned: dict[str, Object] = {}
+        # Keys that the claim refers to; None before core has written any.
+        self.refs: set[str] | None = None
+        # What core's cache still shows of objects, or of the claim, that have changed since.
+        self.lagging: dict[str, Object] = {}
+        self.lagging_refs: set[str] | None = None
+        # Deployments and Jobs are deleted in the foreground: they stay until their pods are gone.
+        self.lingers = False
         self.pods: list[Object] | None = None
         self.kinds: dict[str, bool] | None = None
         self.log = Quiet()
@@ -94,11 +126,41 @@ class Cluster:
 
     # --- Crossplane
 
+    def lag(self, *keys: str) -> "Cluster":
+        """Lets core's cache keep these objects, or the claim, as they are now."""
+        for key in keys:
+            if key == CLAIM:
+                self.lagging.setdefault(CLAIM, copy.deepcopy(self.claim))
+                self.lagging_refs = None if self.refs is None else set(self.refs)
+            elif key in self.objects:
+                self.lagging.setdefault(key, copy.deepcopy(self.objects[key]))
+        return self
+
+    def catch_up(self) -> "Cluster":
+        """Lets core's cache show everything as it is."""
+        self.lagging.clear()
+        return self
+
+    @property
+    def seen_claim(self) -> Object:
+        """The claim as core sees it."""
+        return self.lagging.get(CLAIM, self.claim)
+
+    def seen(self) -> dict[str, Object]:
+        """Returns the composed objects as core sees them."""
+        refs = self.lagging_refs if CLAIM in self.lagging else self.refs
+        keys = self.objects.keys() | self.lagging.keys() - {CLAIM}
+        return {
+            key: self.lagging.get(key) or self.objects[key]
+            for key in sorted(keys)
+            if refs is None or key in refs
+        }
+
     def request(self) -> fnv1.RunFunctionRequest:
         """Returns what core would send now."""
         req = fnv1.RunFunctionRequest()
-        resources.update(req.observed.composite, self.claim)
-        for key, item in self.objects.items():
+        resources.update(req.observed.composite, self.seen_claim)
+        for key, item in self.seen().items():
             resources.update(req.observed.resources[key], item)
         if self.environments:
             for config in self.environments:
@@ -119,29 +181,66 @@ class Cluster:
                     schema.openapi_v3.update({"type": "object"})
         return req
 
-    def reconcile(self) -> "Cluster":
-        """Runs the function once and applies its answer."""
+    def reconcile(self, fate: Fate = CALM) -> "Cluster":
+        """Runs the function once and writes its answer, as far as fate allows."""
         rsp = runner.run(self.request(), self.log)
         assert not self.log.errors, self.log.errors
         self.response = rsp
         self.writes = []
-        self.events = [(r.severity, r.reason, r.message) for r in rsp.results]
+        self.events = []
         fatal = [r.message for r in rsp.results if r.severity == fnv1.SEVERITY_FATAL]
         self.fatal = fatal[0] if fatal else None
-        self._conditions(rsp)
-        if self.fatal is not None:
+        writes = list(self._writes(rsp, fate)) if self.fatal is None else []
+        for write in writes[: fate.stop]:
+            write()
+        stopped = fate.stop is not None and fate.stop < len(writes)
+        if stopped and fate.crash:
             return self
+        # An error in the middle: core has no answer's conditions and sends none of its events.
+        self._conditions([] if stopped else list(rsp.conditions), failed=stopped)
+        if not stopped:
+            self.events = [(r.severity, r.reason, r.message) for r in rsp.results]
+        return self
+
+    def _writes(self, rsp: fnv1.RunFunctionResponse, fate: Fate) -> Iterator[Callable[[], None]]:
+        """Yields what core writes, in its order."""
         desired = {key: structs.plain(item.resource) for key, item in rsp.desired.resources.items()}
         self.ready = {
             key: item.ready == fnv1.READY_TRUE for key, item in rsp.desired.resources.items()
         }
-        for key in sorted(set(self.objects) - set(desired)):
+        doomed, kept = sorted(set(self.seen()) - set(desired)), sorted(desired)
+        if fate.order is not None:
+            shuffle = random.Random(fate.order).shuffle
+            shuffle(doomed)
+            shuffle(kept)
+        for key in doomed:
+            yield lambda key=key: self._delete(key)  # type: ignore[misc]
+        yield lambda: setattr(self, "refs", set(desired))
+        for key in kept:
+            yield lambda key=key: self._apply(key, desired[key])  # type: ignore[misc]
+        yield lambda: self._status(structs.plain(rsp.desired.composite.resource).get("status", {}))
+
+    def _delete(self, key: str) -> None:
+        if key not in self.objects:
+            return
+        self.writes.append(f"delete {key}")
+        self.delete(key)
+
+    def delete(self, key: str) -> None:
+        """Deletes an object, as anybody may; one with pods goes when they are gone."""
+        if self.lingers and self.objects[key]["kind"] in ("Deployment", "Job"):
+            self.objects[key]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+            return
+        del self.objects[key]
+        self.owned.pop(key, None)
+
+    def finish_deletions(self) -> None:
+        """Removes what waited for its pods."""
+        for key in [k for k, o in self.objects.items() if "deletionTimestamp" in o["metadata"]]:
             del self.objects[key]
             self.owned.pop(key, None)
-            self.writes.append(f"delete {key}")
-        for key in sorted(desired):
-            self._apply(key, desired[key])
-        status = structs.plain(rsp.desired.composite.resource).get("status", {})
+
+    def _status(self, status: Object) -> None:
         before = {k: v for k, v in self.claim.get("status", {}).items() if k != "conditions"}
         if status != before:
             self.writes.append("status")
@@ -149,9 +248,8 @@ class Cluster:
             **status,
             "conditions": self.claim.get("status", {}).get("conditions", []),
         }
-        return self
 
-    def _conditions(self, rsp: fnv1.RunFunctionResponse) -> None:
+    def _conditions(self, given: list[fnv1.Condition], *, failed: bool) -> None:
         returned = [
             {
                 "type": c.type,
@@ -159,10 +257,10 @@ class Cluster:
                 "reason": c.reason,
                 "message": c.message,
             }
-            for c in rsp.conditions
+            for c in given
         ]
         before = self.claim.setdefault("status", {}).get("conditions", [])
-        if self.fatal is not None:
+        if self.fatal is not None or failed:
             names = {c["type"] for c in returned}
             returned += [
                 {**c, "status": "Unknown", "reason": "FatalError"}
@@ -196,8 +294,12 @@ class Cluster:
             assert version == current["metadata"]["resourceVersion"], f"{key}: conflict"
         merged = _applied(current, manifest, self.owned.get(key, manifest))
         if merged["kind"] == "Deployment":
+            _admitted(current, merged)
+            count = current["spec"]["replicas"]
+            if manifest["spec"].get("replicas", count) != count:
+                merged["metadata"].pop("managedFields", None)  # taken from whoever had it
             # Dropped by us it stays where another manager owns it, and is defaulted elsewhere.
-            others = world.scaled_by_others(current)
+            others = world.scaled_by_others(merged)
             merged["spec"].setdefault("replicas", current["spec"]["replicas"] if others else 1)
         if merged["kind"] == "Job" and current["spec"] != merged["spec"]:
             raise AssertionError(f"{key}: a Job's template is immutable")
@@ -208,6 +310,19 @@ class Cluster:
         self.objects[key], self.owned[key] = merged, manifest
 
     # --- controllers
+
+    def scale(self, count: int, manager: str = "keda") -> "Cluster":
+        """Sets the Deployment's replica count as an autoscaler does, which owns it from then on."""
+        item = self.one("Deployment")
+        if item["spec"]["replicas"] != count:
+            item["spec"]["replicas"] = count
+            item["metadata"]["generation"] += 1
+            owner = {"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+            item["metadata"]["managedFields"] = [owner]
+            self.owned[next(k for k, o in self.objects.items() if o is item)]["spec"].pop(
+                "replicas", None
+            )
+        return self
 
     def settle(self, *skip: str) -> "Cluster":
         """Gives every object, but those of the kinds to skip, its controller's good status."""
@@ -303,6 +418,14 @@ def _applied(current: Object, wanted: Object, before: Object) -> Object:
     return merged
 
 
+def _admitted(current: Object, merged: Object) -> None:
+    """Refuses what the API server would refuse of a Deployment (422, for good)."""
+    spec = merged["spec"]
+    assert spec["selector"] == current["spec"]["selector"], "a selector is immutable"
+    strategy = spec.get("strategy", {})
+    assert strategy.get("type") != "Recreate" or "rollingUpdate" not in strategy, strategy
+
+
 def condition(kind: str, status: str = "True", reason: str = "Ok", message: str = "") -> Object:
     """Returns a condition."""
     return {"type": kind, "status": status, "reason": reason, "message": message}
@@ -387,14 +510,16 @@ _CONTROLLERS: dict[str, Callable[[Object, Cluster], None]] = {
 def fail_job(cluster: Cluster, code: int) -> None:
     """Makes the preload Job fail as its controller reports an exit code."""
     job = cluster.one("Job")
+    job["status"] = {"failed": 1, "conditions": [failed(job, code)]}
+
+
+def failed(job: Object, code: int) -> Object:
+    """Returns the condition of a Job whose pod exited with a code that its policy names."""
     name = job["metadata"]["name"]
     words = (
         f"Container preload for pod llm/{name}-x failed with exit code {code} matching FailJob rule"
     )
-    job["status"] = {
-        "failed": 1,
-        "conditions": [condition("Failed", "True", "PodFailurePolicy", words)],
-    }
+    return condition("Failed", "True", "PodFailurePolicy", words)
 
 
 def taken_over(claim: Object, *environments: Object) -> Cluster:
