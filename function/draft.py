@@ -50,6 +50,7 @@ class Draft:
         )
         self.serves = self.deployment is not None and self.deployment.serves
         settled = self.deployment is not None and self.deployment.settled
+        self.rolls = self.deployment is not None and not (self.rollout.applied and settled)
         self.current = self.rollout.hold is None and self.rollout.applied and settled
         self.weights = weight_states.retired(plan, self.weights, current=self.current)
         self.removal = self._removal()

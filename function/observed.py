@@ -90,7 +90,8 @@ class Deployment:
     Attributes:
         wanted: Replicas that somebody asks for now.
         available: Pods that have been ready for long enough, of any generation.
-        settled: True when the controller has seen the newest spec and all pods follow it.
+        settled: True when the controller has seen the newest spec and all pods that exist follow
+            it; how many exist is another matter.
         stuck: The controller's message when it gave the rollout up, else None.
     """
 
@@ -127,8 +128,7 @@ def deployment(resource: Object | None) -> Deployment | None:
         wanted=wanted,
         available=number(at(status, "availableReplicas")),
         settled=seen >= number(at(resource, "metadata", "generation"))
-        and number(at(status, "updatedReplicas")) >= wanted
-        and number(at(status, "replicas")) <= wanted,
+        and number(at(status, "updatedReplicas")) >= number(at(status, "replicas")),
         stuck=stuck,
     )
 

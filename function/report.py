@@ -78,6 +78,9 @@ _MONITORING = ("PrometheusRule", "ServiceMonitor", "VMRule", "VMServiceScrape")
 
 def finish(draft: drafts.Draft) -> composition.Composition:
     """Returns the composition of a finished draft."""
+    plan = draft.plan
+    # Such a claim would be ready otherwise: all that it has is.
+    unfit = plan.misfit is not None and draft.rollout.template is None and not plan.suspended
     pods = _Pods.of(draft)
     found = (
         _yes(VALID, "Valid", "the claim and the settings are valid"),
@@ -96,10 +99,10 @@ def finish(draft: drafts.Draft) -> composition.Composition:
         status=_status(draft, conditions, pods),
         conditions=conditions,
         events=tuple(_events(draft.observed, conditions)),
-        complete=not draft.missing,
+        complete=not draft.missing and not unfit,
         ttl=PODS_TTL if questions.pods is not None else STEADY_TTL,
         questions=questions,
-        explanations=draft.plan.explanations,
+        explanations=plan.explanations,
         held=draft.rollout.hold.fields if draft.rollout.hold is not None else (),
         restarts=draft.rollout.restarts,
     )
@@ -192,7 +195,9 @@ def _engine(draft: drafts.Draft, pods: "_Pods") -> world.Condition:
     if draft.serves:
         return _yes(ENGINE_READY, "Serving", "at least one replica serves")
     if plan.suspended:
-        return _no(ENGINE_READY, "Suspended", "the claim is suspended: no replica runs")
+        ends = seen is not None and seen.wanted > 0
+        words = "its replicas have still to go" if ends else "no replica runs"
+        return _no(ENGINE_READY, "Suspended", f"the claim is suspended: {words}")
     if draft.rollout.template is None:
         if plan.misfit is not None:
             return _no(ENGINE_READY, rollouts.EXCEEDS_CLASS, plan.misfit)
@@ -492,19 +497,20 @@ def _phase(draft: drafts.Draft, conditions: tuple[world.Condition, ...], pods: "
     """Returns the phase; never Failed while a replica serves."""
     plan, seen = draft.plan, draft.deployment
     by_type = {condition.type: condition for condition in conditions}
-    if draft.serves and seen is not None and not plan.suspended:
+    if draft.serves and seen is not None:
+        if plan.suspended:
+            return "Updating"
         if by_type[WEIGHTS_READY].reason in preload.FAILURE_REASONS and not draft.weights.verified:
             return "Degraded"
-        if by_type[CURRENT].reason in ("RollingOut", rollouts.WEIGHTS_PENDING):
+        if draft.rolls or by_type[CURRENT].reason == rollouts.WEIGHTS_PENDING:
             return "Updating"
         return "Serving" if seen.available >= seen.wanted else "Degraded"
     weights_failed = draft.weights.job == weight_states.Weights.FAILED
     if not draft.weights.verified and weights_failed:
         return "Failed"
-    if plan.suspended and not draft.serves:
-        return "Suspended"
     if plan.suspended:
-        return "Updating"
+        # A replica that only starts holds its GPUs until the autoscaler has taken it away.
+        return "Suspended" if seen is None or seen.wanted == 0 else "Updating"
     if draft.rollout.template is None:
         if plan.misfit is not None and draft.weights.verified:
             return "Failed"
@@ -525,7 +531,8 @@ def _phase(draft: drafts.Draft, conditions: tuple[world.Condition, ...], pods: "
 
 def _waiting_for(draft: drafts.Draft, conditions: tuple[world.Condition, ...]) -> str:
     """Returns in words what the claim waits for; empty when it waits for nothing."""
-    if draft.plan.suspended and not draft.serves:
+    seen = draft.deployment
+    if draft.plan.suspended and (seen is None or seen.wanted == 0) and not draft.serves:
         return ""
     by_type = {condition.type: condition for condition in conditions}
     order = (

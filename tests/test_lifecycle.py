@@ -7,6 +7,7 @@ import copy
 import json
 
 import pytest
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function.resources import deployment, preload
 from tests import cluster
@@ -967,3 +968,53 @@ def test_events_tell_each_transition_once() -> None:
 
 def test_a_steady_claim_is_looked_at_rarely() -> None:
     assert serving().response.meta.ttl.seconds >= 600
+
+
+# --- what random lives found (tests/checker)
+
+
+def test_a_suspended_claim_that_still_serves_has_not_failed() -> None:
+    world = serving()
+    swap(world).reconcile()
+    cluster.fail_job(world, 10)
+    world.edit(suspend=True).reconcile()
+    assert world.phase == "Updating"
+    assert world.condition("WeightsReady") == ("False", "Unauthorized")
+
+
+def test_a_replica_that_only_starts_holds_its_gpus_and_is_not_called_suspended() -> None:
+    world = new().reconcile().settle().reconcile()
+    world.one("Deployment")["status"] = {"observedGeneration": 1, "replicas": 1}
+    world.edit(suspend=True).reconcile()
+    assert world.phase == "Updating"
+    assert "still to go" in world.claim["status"]["waitingFor"]
+    assert world.condition("ScalerReady") == ("False", "Pausing")
+    world.converge()
+    assert world.phase == "Suspended"
+    assert world.claim["status"]["waitingFor"] == ""
+
+
+def test_pods_that_a_quota_refuses_are_fewer_replicas_and_no_rollout() -> None:
+    world = serving()
+    world.scale(2)
+    world.one("Deployment")["status"] |= {"observedGeneration": 99, "updatedReplicas": 1}
+    world.reconcile()
+    assert world.phase == "Degraded"
+    assert world.condition("Current") == ("True", "Serving")
+
+
+def test_pods_that_roll_are_said_although_the_next_change_is_held() -> None:
+    world = serving()
+    world.edit(drainSeconds=60).reconcile()
+    world.environments[0]["data"]["inferenceService"]["engine"]["version"] = "0.32.0"
+    world.reconcile()
+    assert world.condition("Current") == ("False", "PlatformChangePending")
+    assert world.phase == "Updating"
+
+
+def test_a_claim_whose_replica_fits_no_node_is_not_ready() -> None:
+    world = new()
+    world.environments[0]["data"]["inferenceService"]["gpu"]["classes"]["l4"]["nodeMemory"] = "20Gi"
+    world.converge()
+    assert world.phase == "Failed"
+    assert world.response.desired.composite.ready == fnv1.READY_FALSE
