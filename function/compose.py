@@ -225,7 +225,8 @@ def _backend(draft: drafts.Draft) -> None:
         draft.patched("service-pods", service.pods_service(draft.plan))
     born = draft.seen("gateway-backend") is None
     asleep = draft.plan.scaling.wakes and not draft.serves
-    spread = several and not asleep and (born or draft.seen("service-pods") is not None)
+    there = born or headless in named or draft.seen("service-pods") is not None
+    spread = several and not asleep and there
     draft.patched("gateway-backend", gateway.backend(draft.plan, headless if spread else cluster))
 
 

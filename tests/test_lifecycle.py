@@ -1018,3 +1018,12 @@ def test_a_claim_whose_replica_fits_no_node_is_not_ready() -> None:
     world.converge()
     assert world.phase == "Failed"
     assert world.response.desired.composite.ready == fnv1.READY_FALSE
+
+
+def test_a_backend_keeps_naming_the_service_that_is_made_again() -> None:
+    world = serving()
+    before = copy.deepcopy(world.one("Backend")["spec"])
+    world.delete(f"{NAME}-service-pods")
+    world.reconcile()
+    assert world.one("Backend")["spec"] == before
+    assert "create xplane-qwen-coder-service-pods" in world.writes
