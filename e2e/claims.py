@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable
 
 from e2e import shipped
-from e2e.controlplane import api, plane, polling
+from e2e.controlplane import api, crossplane, plane, polling
 
 REQUESTED = "crossplane.io/reconcile-requested-at"
 # Names in the settings of the examples.
@@ -88,6 +88,44 @@ class Tenant:
     def claims(self) -> list[api.Object]:
         """The claims as they are."""
         return self.plane.admin.objects(shipped.API_VERSION, shipped.KIND, namespace=self.namespace)
+
+    def deleted(self, since: int) -> set[tuple[str, str]]:
+        """What Crossplane deleted here since a mark of the audit log: resource and name."""
+        return {
+            (write.resource, write.name)
+            for write in self.plane.api.audit.writes(since)
+            if write.user == crossplane.USER
+            and write.verb == "delete"
+            and write.code < 400
+            and write.namespace == self.namespace
+        }
+
+    def ended_pods(self, since: int) -> set[str]:
+        """The pods of engines that anybody deleted here since a mark of the audit log."""
+        return {
+            write.name
+            for write in self.plane.api.audit.writes(since)
+            if write.resource == "pods"
+            and write.verb in ("delete", "deletecollection")
+            and write.namespace == self.namespace
+            and "-preload-" not in write.name
+        }
+
+    def inventory(self) -> set[str]:
+        """Every object here of every kind that the server has, events aside: resource and name.
+
+        Raises:
+            RuntimeError: The server did not tell.
+        """
+        found = self._kubectl("api-resources", "--namespaced=true", "--verbs=list", "-o", "name")
+        kinds = [name for name in found if name.partition(".")[0] != "events"]
+        return set(self._kubectl("-n", self.namespace, "get", ",".join(kinds), "-o", "name"))
+
+    def _kubectl(self, *arguments: str) -> list[str]:
+        done = self.plane.kubectl(*arguments)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr)
+        return done.stdout.split()
 
     def claim(self, manifest: api.Object) -> Claim:
         """A claim of this namespace, not yet applied."""

@@ -147,7 +147,10 @@ class Installation:
     def configure(self, settings: api.Object) -> None:
         """Let these be the site's settings, and no others."""
         admin = self._plane.admin
-        for item in admin.objects(_SETTINGS, "EnvironmentConfig"):
+        present = admin.objects(_SETTINGS, "EnvironmentConfig")
+        if [_said(item) for item in present] == [_said(settings)]:
+            return
+        for item in present:
             if item["metadata"]["name"] != settings["metadata"]["name"]:
                 admin.delete(api.Ref.of(item))
         found = admin.find(api.Ref.of(settings))
@@ -211,7 +214,7 @@ class Installation:
 
     def resolve(self, name: str) -> str:
         """Let core resolve the Service of a Function to a loopback address, and return where."""
-        address = _free_address(set(self._addresses.values()))
+        address = _free_address()
         endpoint: str = active(self._plane.admin, name)["status"]["endpoint"]
         self._addresses[endpoint.removeprefix("dns:///").rpartition(":")[0]] = address
         self._plane.crossplane.resolve(self._addresses)
@@ -241,6 +244,12 @@ class Installation:
         self.function.process.stop()
 
 
+def _said(settings: api.Object) -> tuple[object, ...]:
+    """What an EnvironmentConfig says: name, labels, data."""
+    metadata = settings["metadata"]
+    return metadata["name"], metadata.get("labels"), settings.get("data")
+
+
 def active(admin: api.Client, name: str) -> api.Object:
     """The active revision of a Function.
 
@@ -257,7 +266,11 @@ def active(admin: api.Client, name: str) -> api.Object:
     return found
 
 
-def _free_address(taken: set[str]) -> str:
+# Given away in this run. One whose function is dead for a while looks free.
+_given: set[str] = set()
+
+
+def _free_address() -> str:
     """A loopback address at which nothing has the port that Crossplane dials.
 
     Raises:
@@ -265,13 +278,14 @@ def _free_address(taken: set[str]) -> str:
     """
     for last in range(1, 255):
         address = f"127.94.{os.getpid() % 251}.{last}"
-        if address in taken:
+        if address in _given:
             continue
         with socket.socket() as probe:
             try:
                 probe.bind((address, _GRPC_PORT))
             except OSError:
                 continue
+        _given.add(address)
         return address
     message = f"port {_GRPC_PORT} is taken on all addresses that were tried"
     raise RuntimeError(message)

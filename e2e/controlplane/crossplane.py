@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import http.client
 import os
 import pathlib
 from collections.abc import Mapping
@@ -19,6 +21,8 @@ VERSIONS = ("2.3", "2.4")
 _CA = "crossplane-root-ca"
 _CLIENT = "crossplane-tls-client"
 _SERVER = "crossplane-tls-server"
+_ASKED = "function_run_function_request_total"
+_ANSWERED = "function_run_function_response_total"
 
 
 def write_secret(client: api.Client, ref: api.Ref, directory: pathlib.Path) -> None:
@@ -112,6 +116,34 @@ class Crossplane:
         """Stop both."""
         self.rbac.stop()
         self.core.stop()
+
+    def renew_authority(self) -> None:
+        """Make another root CA and a client certificate of it, and run core with them.
+
+        As when an upgrade empties the Secrets (crossplane#7480): the functions' own are left.
+        """
+        self.stop()
+        for name in (_CA, _CLIENT):
+            self._admin.delete(api.Ref("v1", "Secret", name, NAMESPACE))
+        self._init("core")
+        self.write_client_certificate()
+        self.start()
+
+    def calls_under_way(self) -> int:
+        """How many calls of functions core waits for, by its own metrics.
+
+        Raises:
+            OSError, http.client.HTTPException: Core does not serve.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics")
+            lines = connection.getresponse().read().decode().splitlines()
+        asked, answered = (
+            sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+            for name in (_ASKED, _ANSWERED)
+        )
+        return round(asked - answered)
 
     def resolve(self, addresses: Mapping[str, str]) -> None:
         """Let core resolve the names of Services.
