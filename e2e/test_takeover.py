@@ -1,125 +1,62 @@
-"""From 0.9.0 to this, as the migration guide says, on a control plane that ran 0.9.0.
+"""From 0.9.0 to this, as the migration guide says, from both starts, on one control plane.
 
-Start A: the XRD and the Composition are plain manifests. The pipeline of 0.9.0 is `e2e.previous`;
-everything that it composed was applied by Crossplane itself, so that ownership, field managers
-and names are what a live cluster has.
+The commands of the guide that change something, or that tell whether to go on, are run as they are
+printed there. What cannot be had here is Flux (`takeover.Flux` stands in for what it applies and
+prunes) and the work of 0.9.0's module (`e2e.previous`).
+
+While this plane is busy, the function is absent on the plane of the run: core waits minutes before
+it says so, and again before it looks whether the function is back.
 """
 
 from __future__ import annotations
 
-import pathlib
+import json
 import re
-import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from e2e import claims, function, installation, operators, previous, shipped
-from e2e.controlplane import api, crossplane, plane
+from e2e import (
+    absence,
+    claims,
+    conftest,
+    installation,
+    operators,
+    previous,
+    shipped,
+    takeover,
+)
+from e2e.controlplane import api, plane
+from e2e.takeover import CODER, GENERAL, NAMES, NAMESPACE, OldCluster
 from tests import crds
-from tools import image, package
+from tools import package
 
-NAME = "xplane-qwen-coder"
-NAMESPACE = "llm"
 ACCEPT = "inference-service.cloud.ogenki.io/accept"
-_FUNCTION = "function-kcl"
-_PKG = "pkg.crossplane.io/v1"
+_RESOURCE = "inferenceservice"
+# How long a wrong step would have had to show, in seconds.
 _PATIENCE = 5
+_KEPT = ("deployment", "service")
 
 
-class OldCluster:
-    """A control plane with the pipeline of 0.9.0 and one claim that it serves.
-
-    Attributes:
-        plane: The control plane.
-        product: This product, not installed yet.
-        claim: The claim.
-        function: The old function.
-    """
-
-    def __init__(self, control_plane: plane.ControlPlane, work: pathlib.Path) -> None:
-        """Describe it; ``prepare`` makes it."""
-        self.plane = control_plane
-        self.product = installation.Installation(control_plane, work / "product")
-        self._work = work
-        self.tenant = claims.Tenant(control_plane, NAMESPACE)
-        self.claim = self.tenant.example(NAME)
-        self.function: function.Function
-
-    def prepare(self) -> None:
-        """Install the old function, run it, and make the namespace of the claims."""
-        (self._work / "product").mkdir()
-        self._install_function()
-        self.product.apply_roles()
-        for node in installation.NODES:
-            self.plane.kubelet.add(node)
-        self.plane.namespace(NAMESPACE)
-        self.tenant.prepare()
-
-    def _install_function(self) -> None:
-        """Push a package of the old function's name, install it, and run it in its place."""
-        reference = self.plane.registry.reference(f"org/{_FUNCTION}", "v0.12.1")
-        sources = package.stage(
-            self._work / _FUNCTION,
-            {
-                "crossplane.yaml": {
-                    "apiVersion": "meta.pkg.crossplane.io/v1",
-                    "kind": "Function",
-                    "metadata": {"name": _FUNCTION},
-                    "spec": {},
-                }
-            },
-        )
-        built = self._work / f"{_FUNCTION}.xpkg"
-        # Nothing of the image runs: its pod is on paper.
-        package.xpkg(sources, built, f"--embed-runtime-image-tarball={image.cached('function')}")
-        package.run("crossplane-cli", "xpkg", "push", f"--package-files={built}", reference)
-        admin = self.plane.admin
-        ref = api.Ref(_PKG, "Function", _FUNCTION)
-        spec = {"package": reference}
-        metadata = {"name": _FUNCTION}
-        admin.apply({"apiVersion": _PKG, "kind": "Function", "metadata": metadata, "spec": spec})
-        admin.wait_condition(ref, "Healthy", timeout=120)
-        certificates = self._work / "certificates"
-        name = installation.active(admin, _FUNCTION)["spec"]["tlsServerSecretName"]
-        secret = api.Ref("v1", "Secret", name, crossplane.NAMESPACE)
-        crossplane.write_secret(admin, secret, certificates)
-        address = self.product.resolve(_FUNCTION)
-        self.function = function.Function(
-            self.plane.logs,
-            name="function-kcl",
-            certificates=certificates,
-            address=address,
-            command=(sys.executable, "-m", "e2e.previous"),
-        )
-        self.function.process.start()
-
-    def apply_manifests(self) -> None:
-        """Apply the XRD and the old Composition, as Flux kept them."""
-        admin = self.plane.admin
-        admin.apply(shipped.one(shipped.XRD), manager="kustomize-controller")
-        composition = shipped.one(shipped.COMPOSITION)
-        composition["spec"]["pipeline"] = [
-            {"step": "kcl", "functionRef": {"name": _FUNCTION}},
-        ]
-        admin.apply(composition, manager="kustomize-controller")
-        self.product.wait_kind()
-
-    def revisions(self) -> list[str]:
-        """Names of the Composition's revisions, oldest first."""
-        found = self.plane.admin.objects("apiextensions.crossplane.io/v1", "CompositionRevision")
-        return [
-            item["metadata"]["name"]
-            for item in sorted(found, key=lambda item: int(item["spec"]["revision"]))
-        ]
+@pytest.fixture(scope="module")
+def absent(
+    control_plane: plane.ControlPlane, installed: installation.Installation, all_kinds: None
+) -> Iterator[absence.Absence]:
+    """On the plane of the run the function was killed."""
+    del all_kinds
+    installed.configure(shipped.one(shipped.environment("reference")))
+    made = absence.Absence(control_plane, installed)
+    made.begin()
+    yield made
+    made.clean()
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldCluster]:
     """A control plane of this module's own: nothing of the product was ever on it."""
     work = tmp_path_factory.mktemp("takeover")
-    with plane.ControlPlane(work / "plane") as running:
+    with plane.ControlPlane(work / "plane", version=conftest.VERSION) as running:
         running.install_crds(crds.directory())
         old = OldCluster(running, work)
         standing_in = operators.Operators(running.admin)
@@ -134,114 +71,221 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldCluster]:
                     item.function.process.stop()
 
 
-def _pods(cluster: OldCluster) -> set[str]:
-    labels = {"app.kubernetes.io/component": "inference"}
-    return {
-        pod["metadata"]["uid"]
-        for pod in cluster.plane.admin.objects("v1", "Pod", namespace=NAMESPACE, labels=labels)
-        if "deletionTimestamp" not in pod["metadata"]
-    }
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> Iterator[takeover.Volume]:
+    """The weights as 0.9.0 left them."""
+    made = takeover.Volume(tmp_path_factory.mktemp("volume"))
+    yield made
+    made.close()
 
 
-def _uids(claim: claims.Claim) -> dict[str, str]:
-    return {key: item["metadata"]["uid"] for key, item in claim.composed().items()}
+def _kubectl(cluster: OldCluster, *arguments: str) -> str:
+    """Run a command of the guide as an administrator and return what it printed."""
+    done = cluster.plane.kubectl(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def test_the_right_order_keeps_everything(cluster: OldCluster) -> None:
-    """Cutover, verification, acceptance, rollback: each step of the guide."""
-    cluster.apply_manifests()
-    claim = cluster.claim
-    claim.apply()
-    claim.wait(lambda item: api.status_of(item, "Ready") == "True", what="served by 0.9.0")
-    assert set(claim.composed()) == set(previous.recorded(NAME))
-    deployment = api.Ref("apps/v1", "Deployment", NAME, NAMESPACE)
-    cluster.plane.admin.wait_condition(deployment, "Available")
-    uids, pods = _uids(claim), _pods(cluster)
-    (old_revision,) = cluster.revisions()
-    template = claim.one("Deployment")["spec"]["template"]
+class Before:
+    """What ran under 0.9.0, to be compared with."""
 
-    _cut_over(cluster)
-    _assert_held(cluster, uids, pods, template)
-    assert claim.one("AIGatewayRoute")["metadata"]["uid"] == uids[f"{NAME}-gateway-airoute"]
+    def __init__(self, cluster: OldCluster) -> None:
+        """Note what is there now."""
+        self._cluster = cluster
+        self.mark = cluster.plane.api.audit.mark()
+        self.objects = {name: claim.composed() for name, claim in cluster.claims.items()}
 
-    # The index-named canary went when the route no longer named it.
-    assert {key for key in uids if key not in _uids(claim)} == {
-        f"{NAME}-preload-job",
-        f"{NAME}-gateway-aiservicebackend-canary-0",
-    }
+    def uid(self, name: str, suffix: str) -> str:
+        """The UID of one of its objects."""
+        return str(self.objects[name][f"{name}-{suffix}"]["metadata"]["uid"])
 
-    _accept(cluster)
-    assert _uids(claim)[f"{NAME}-deployment"] == uids[f"{NAME}-deployment"]
-    assert _uids(claim)[f"{NAME}-service"] == uids[f"{NAME}-service"]
-    assert not _pods(cluster) & pods
+    def assert_kept(self, *names: str) -> None:
+        """Nothing that serves was replaced or restarted, and the pods' template is as it was."""
+        for name in names:
+            now = self._cluster.claims[name].composed()
+            for suffix in _KEPT:
+                assert now[f"{name}-{suffix}"]["metadata"]["uid"] == self.uid(name, suffix)
+            key = f"{name}-deployment"
+            template = self.objects[name][key]["spec"]["template"]
+            assert now[key]["spec"]["template"] == template
+        assert not {
+            pod
+            for pod in self._cluster.tenant.ended_pods(self.mark)
+            if pod.startswith(tuple(names))
+        }
 
-    _roll_back(cluster, old_revision)
-    assert set(claim.composed()) == set(previous.recorded(NAME))
-    assert _uids(claim)[f"{NAME}-deployment"] == uids[f"{NAME}-deployment"]
-    assert _uids(claim)[f"{NAME}-service"] == uids[f"{NAME}-service"]
+    def assert_untouched(self, *names: str) -> None:
+        """Nothing that was composed is another object, or was written with an effect."""
+        for name in names:
+            now = self._cluster.claims[name].composed()
+            for key, item in self.objects[name].items():
+                assert now[key]["metadata"]["uid"] == item["metadata"]["uid"], key
+                assert now[key].get("spec") == item.get("spec"), key
+        self.assert_kept(*names)
+
+    def replaced(self, *names: str) -> set[tuple[str, str]]:
+        """What the guide says is deleted: the old Jobs, and canaries named by index."""
+        found = set()
+        for name in names:
+            for key, item in self.objects[name].items():
+                if item["kind"] == "Job":
+                    found.add(("jobs", item["metadata"]["name"]))
+                if "-canary-" in key:
+                    found.add(("aiservicebackends", item["metadata"]["name"]))
+        return found
 
 
-def _cut_over(cluster: OldCluster) -> None:
-    """Install the product while the weights of the new layout are not there yet."""
-    cluster.plane.kubelet.hold(NAMESPACE)
-    cluster.product.configure(shipped.one(shipped.environment("reference")))
-    cluster.product.install_packages()
-    cluster.product.run_function()
-    assert len(cluster.revisions()) == 2
-    held = cluster.claim.wait_condition("Current", "False", "WeightsPending")
-    assert held["status"]["phase"] == "Updating"
-    assert api.status_of(held, "Synced") == "True"
+# --- start B: another Configuration owns the XRD and the Composition
 
 
-def _assert_held(
-    cluster: OldCluster, uids: dict[str, str], pods: set[str], template: api.Object
+def test_from_another_configuration(
+    absent: absence.Absence, cluster: OldCluster, volume: takeover.Volume
 ) -> None:
-    """Pods keep running on 0.9.0's template, before and after the weights are verified."""
-    claim = cluster.claim
-    time.sleep(_PATIENCE)
-    assert _pods(cluster) == pods
-    for key in (f"{NAME}-deployment", f"{NAME}-service"):
-        assert _uids(claim)[key] == uids[key]
-    assert claim.one("Deployment")["spec"]["template"] == template
-    cluster.plane.kubelet.release(NAMESPACE)
-    claim.wait_condition("Current", "False", "PlatformChangePending")
-    time.sleep(_PATIENCE)
-    assert _pods(cluster) == pods
-    assert claim.one("Deployment")["spec"]["template"] == template
-
-
-def _accept(cluster: OldCluster) -> None:
-    """Accept the change of the pods with the token that the claim prints."""
-    message = claims.conditions(cluster.claim.read())["Current"][2]
-    found = re.search(rf"{re.escape(ACCEPT)}=(\S+)", message)
-    assert found is not None, message
-    body = {"metadata": {"annotations": {ACCEPT: found.group(1).rstrip(",.;")}}}
-    cluster.plane.developer.patch(cluster.claim.ref, body)
-    cluster.claim.wait_ready()
-
-
-def _roll_back(cluster: OldCluster, revision: str) -> None:
-    """Bind the claim to 0.9.0's revision again."""
-    chosen = {
-        "compositionUpdatePolicy": "Manual",
-        "compositionRevisionRef": {"name": revision},
-    }
-    cluster.plane.admin.patch(cluster.claim.ref, {"spec": {"crossplane": chosen}})
-    cluster.claim.wait(
-        lambda _: set(cluster.claim.composed()) == set(previous.recorded(NAME)),
-        what="with the objects of 0.9.0",
+    """Its release without the two objects, then ours; the claims stay through every step."""
+    del absent  # it begins here
+    neighbour = _neighbour()
+    cluster.install_platform(
+        "v1.0.0",
+        xrd=takeover.definition(),
+        composition=takeover.composition(),
+        neighbour=neighbour,
     )
-    wanted = previous.recorded(NAME)[f"{NAME}-deployment"]["spec"]["template"]["spec"]
-    image_name = wanted["containers"][0]["image"]
-    cluster.claim.wait(
-        lambda _: (
-            cluster.claim.one("Deployment")["spec"]["template"]["spec"]["containers"][0]["image"]
-            == image_name
-        ),
-        what="with 0.9.0's engine",
+    cluster.product.wait_kind()
+    cluster.serve()
+    _assert_defaults_are_stored(cluster.claims[CODER])
+    before = Before(cluster)
+    (old_revision,) = cluster.revisions()
+
+    _install_too_early(cluster)
+    before.assert_untouched(*NAMES)
+
+    cluster.install_platform("v1.1.0", neighbour=neighbour)
+    cluster.plane.admin.wait(
+        takeover.DEFINITION, lambda _: not cluster.controllers(), what="without a controller"
     )
-    deployment = api.Ref("apps/v1", "Deployment", NAME, NAMESPACE)
-    cluster.plane.admin.wait_condition(deployment, "Available")
+    check = '{.metadata.deletionTimestamp}{.metadata.ownerReferences}{"\\n"}'
+    seen = _kubectl(
+        cluster, "get", "xrd", "inferenceservices.cloud.ogenki.io", "-o", f"jsonpath={check}"
+    )
+    assert seen.startswith("["), f"it is being deleted: {seen}"
+    assert takeover.PLATFORM in {owner["name"] for owner in json.loads(seen)}
+    before.assert_untouched(*NAMES)
+    assert not cluster.tenant.deleted(before.mark)
+
+    _cut_over(cluster, *NAMES)
+    assert [name.rpartition("-")[0] for name in cluster.controllers()] == [
+        f"ConfigurationRevision/{package.CONFIGURATION}"
+    ]
+    _assert_lost_with_its_only_owner(cluster, neighbour)
+    _assert_held(cluster, before, volume, *NAMES)
+    _assert_old_fields_tune(cluster, before)
+
+    _accept(cluster, CODER)
+    # An edit of a field that pods follow from accepts as well.
+    _assert_old_fields_roll(cluster, before)
+    _roll_back(cluster, before, CODER, old_revision)
+
+
+def _neighbour() -> api.Object:
+    """An XRD that the platform's Configuration keeps."""
+    item = takeover.definition()
+    item["metadata"]["name"] = "neighbours.example.org"
+    item["spec"] |= {"group": "example.org", "names": {"kind": "Neighbour", "plural": "neighbours"}}
+    return item
+
+
+def _assert_defaults_are_stored(claim: claims.Claim) -> None:
+    """The claim was stored under 0.9.0's schema."""
+    assert "cooldownSeconds" not in claim.manifest["spec"]["scaling"]
+    stored = claim.read()["spec"]["scaling"]
+    assert stored["cooldownSeconds"] == 300
+    assert stored["runningRatioThreshold"] == "0.7"
+
+
+def _install_too_early(cluster: OldCluster) -> None:
+    """Ours cannot take control while the other has it, says so, and can be removed again."""
+    admin = cluster.plane.admin
+    cluster.product.push(cluster.product.release)
+    ours = cluster.product.configuration(cluster.product.release)
+    admin.apply(ours)
+    admin.wait(
+        api.Ref.of(ours),
+        lambda item: "cannot establish control" in str(item.get("status")),
+        what="refused the control",
+        timeout=120,
+    )
+    assert api.status_of(admin.get(api.Ref.of(ours)), "Healthy") == "False"
+    assert [name.rpartition("-")[0] for name in cluster.controllers()] == [
+        f"ConfigurationRevision/{takeover.PLATFORM}"
+    ]
+    admin.delete(api.Ref.of(ours))
+    admin.wait_gone(api.Ref.of(ours))
+
+
+def _assert_lost_with_its_only_owner(cluster: OldCluster, neighbour: api.Object) -> None:
+    """What only the old Configuration owns goes with it; what ours owns too stays.
+
+    The first is what the guide warns of: this would have been the XRD.
+    """
+    cluster.plane.admin.delete(api.Ref("pkg.crossplane.io/v1", "Configuration", takeover.PLATFORM))
+    cluster.plane.admin.wait_gone(api.Ref.of(neighbour))
+    definition = cluster.plane.admin.get(takeover.DEFINITION)
+    assert "deletionTimestamp" not in definition["metadata"]
+
+
+# --- meanwhile, on the plane of the run
+
+
+def test_a_function_absent_for_minutes(absent: absence.Absence) -> None:
+    """Nothing that runs is touched, the claim says what is wrong, a deleted claim goes."""
+    absent.assert_told()
+    absent.end()
+
+
+# --- start A: the XRD and the Composition are manifests
+
+
+def test_from_manifests(cluster: OldCluster, volume: takeover.Volume) -> None:
+    """Annotated, then out of git, then ours; claim by claim, there and back, and there again."""
+    if cluster.claims:
+        cluster.remove()
+    flux = takeover.Flux(cluster.plane.admin)
+    manifests = (takeover.definition(), takeover.composition())
+    flux.reconcile(*manifests)
+    cluster.product.wait_kind()
+    cluster.serve()
+    before = Before(cluster)
+    (old_revision,) = cluster.revisions()
+
+    flux.reconcile(*map(takeover.unpruned, manifests))
+    prune = "PRUNE:.metadata.annotations.kustomize\\.toolkit\\.fluxcd\\.io/prune"
+    seen = _kubectl(
+        cluster,
+        "get",
+        "xrd/inferenceservices.cloud.ogenki.io",
+        "composition/xinferenceservices.cloud.ogenki.io",
+        "-o",
+        f"custom-columns=NAME:.metadata.name,{prune}",
+    )
+    assert seen.count("disabled") == 2, seen
+    flux.reconcile()
+    _patch(cluster, GENERAL, {"compositionUpdatePolicy": "Manual"})
+    before.assert_untouched(*NAMES)
+
+    _cut_over(cluster, CODER)
+    before.assert_untouched(GENERAL)
+    new_revision = cluster.revisions()[-1]
+    _patch(cluster, GENERAL, {"compositionRevisionRef": {"name": new_revision}})
+    cluster.claims[GENERAL].wait_condition("Current", "False", "WeightsPending")
+    _assert_held(cluster, before, volume, *NAMES)
+
+    _accept(cluster, CODER)
+    _accept(cluster, GENERAL)
+    _roll_back(cluster, before, CODER, old_revision)
+    pods = Before(cluster)
+    _patch(cluster, CODER, {"compositionRevisionRef": {"name": new_revision}})
+    cluster.claims[CODER].wait_condition("Current", "False", "PlatformChangePending")
+    pods.assert_kept(CODER)
 
 
 def test_the_wrong_order_strands_the_claims(cluster: OldCluster) -> None:
@@ -250,15 +294,204 @@ def test_the_wrong_order_strands_the_claims(cluster: OldCluster) -> None:
     Core deletes the claims of a terminating XRD with a request that the API server does not serve
     for a namespaced kind, and waits for ever. The claim is there, and nothing that it says is done.
     """
-    claim = cluster.claim
-    definition = api.Ref.of(shipped.one(shipped.XRD))
-    cluster.plane.admin.delete(definition)
-    cluster.plane.admin.wait_condition(definition, "Established", "False")
+    claim = cluster.claims[CODER]
+    cluster.plane.admin.delete(takeover.DEFINITION)
+    cluster.plane.admin.wait_condition(takeover.DEFINITION, "Established", "False")
     time.sleep(_PATIENCE)
     before = claim.one("ScaledObject")["metadata"]["resourceVersion"]
     claim.apply(scaling=claim.manifest["spec"]["scaling"] | {"maxReplicas": 9})
     claim.reconcile("stranded")
     time.sleep(_PATIENCE)
     assert claim.one("ScaledObject")["metadata"]["resourceVersion"] == before
-    stuck = cluster.plane.admin.get(definition)
+    stuck = cluster.plane.admin.get(takeover.DEFINITION)
     assert "deletionTimestamp" in stuck["metadata"]
+
+
+def test_the_function_is_back(absent: absence.Absence) -> None:
+    """What was asked for in its absence is done by itself."""
+    absent.assert_over()
+
+
+# --- steps of both
+
+
+def _cut_over(cluster: OldCluster, *names: str) -> None:
+    """Install the product while the weights of the new layout are not there yet."""
+    cluster.plane.kubelet.hold(NAMESPACE)
+    cluster.product.configure(shipped.one(shipped.environment("reference")))
+    cluster.product.install_packages()
+    if hasattr(cluster.product, "function"):
+        cluster.product.write_certificates()
+    else:
+        cluster.product.run_function()
+    assert len(cluster.revisions()) == 2
+    for name in names:
+        held = cluster.claims[name].wait_condition("Current", "False", "WeightsPending")
+        assert held["status"]["phase"] == "Updating"
+        assert api.status_of(held, "Synced") == "True"
+
+
+def _assert_held(cluster: OldCluster, before: Before, volume: takeover.Volume, *names: str) -> None:
+    """Pods keep running on 0.9.0's template, before and after the weights are verified.
+
+    The new Jobs find the weights of 0.9.0 and link them.
+    """
+    time.sleep(_PATIENCE)
+    before.assert_kept(*names)
+    expected = before.replaced(*names)
+    for name in names:
+        claim = cluster.claims[name]
+        volume.fill(claim.manifest)
+        job = claim.one("Job")
+        # Its end is recorded in the claim, and then it goes like any finished one.
+        expected.add(("jobs", job["metadata"]["name"]))
+        done = volume.preload(job)
+        assert done.returncode == 0, done.stdout + done.stderr
+        model = claim.manifest["spec"]["model"]["revision"]
+        adapters = [item["name"] for item in claim.manifest["spec"].get("loraAdapters", [])]
+        assert set(volume.links(name).values()) == {model, *(f"loras/{item}" for item in adapters)}
+    assert not volume.downloads()
+    before.assert_kept(*names)
+    cluster.plane.kubelet.release(NAMESPACE)
+    for name in names:
+        cluster.claims[name].wait_condition("Current", "False", "PlatformChangePending")
+    takeover.wait_settled(cluster, before.mark, expected)
+    time.sleep(_PATIENCE)
+    before.assert_kept(*names)
+    assert cluster.tenant.deleted(before.mark) == expected
+    route = before.uid(CODER, "gateway-airoute")
+    assert cluster.claims[CODER].one("AIGatewayRoute")["metadata"]["uid"] == route
+
+
+def _accept(cluster: OldCluster, name: str) -> None:
+    """Accept the change of the pods with the token that the claim prints."""
+    claim = cluster.claims[name]
+    message = '{.status.conditions[?(@.type=="Current")].message}{"\\n"}'
+    printed = _kubectl(
+        cluster, "-n", NAMESPACE, "get", _RESOURCE, name, "-o", f"jsonpath={message}"
+    )
+    found = re.search(rf"{re.escape(ACCEPT)}=([^\s,.;]+)", printed)
+    assert found is not None, printed
+    pair = f"{ACCEPT}={found.group(1)}"
+    _kubectl(cluster, "-n", NAMESPACE, "annotate", "--overwrite", _RESOURCE, name, pair)
+    claim.wait_ready()
+
+
+def _patch(cluster: OldCluster, name: str, chosen: api.Object) -> None:
+    """Choose a claim's revision as the guide does."""
+    body = json.dumps({"spec": {"crossplane": chosen}})
+    _kubectl(cluster, "-n", NAMESPACE, "patch", _RESOURCE, name, "--type=merge", "-p", body)
+
+
+def _roll_back(cluster: OldCluster, before: Before, name: str, revision: str) -> None:
+    """Bind a claim to 0.9.0's revision again: its objects, its engine, the same Deployment."""
+    claim = cluster.claims[name]
+    chosen = {"compositionUpdatePolicy": "Manual", "compositionRevisionRef": {"name": revision}}
+    _patch(cluster, name, chosen)
+    wanted = previous.recorded(name)
+    claim.wait(lambda _: set(claim.composed()) == set(wanted), what="with the objects of 0.9.0")
+    image = _engine(wanted[f"{name}-deployment"])["image"]
+    claim.wait(
+        lambda _: _engine(claim.one("Deployment"))["image"] == image, what="with 0.9.0's engine"
+    )
+    cluster.plane.admin.wait_condition(takeover.deployment(name), "Available")
+    claim.wait(lambda item: api.status_of(item, "Ready") == "True", what="served by 0.9.0 again")
+    for suffix in _KEPT:
+        found = claim.composed()[f"{name}-{suffix}"]["metadata"]["uid"]
+        assert found == before.uid(name, suffix)
+
+
+def _engine(deployment: api.Object) -> api.Object:
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert isinstance(container, dict)
+    return container
+
+
+# --- the old fields
+
+
+def _assert_old_fields_tune(cluster: OldCluster, before: Before) -> None:
+    """What 0.9.0's users write still works, and where it is no matter of the pods, at once."""
+    for claim in cluster.claims.values():
+        claim.apply(
+            scaling={
+                "minReplicas": 1,
+                "maxReplicas": 4,
+                "cooldownSeconds": 600,
+                "pollingIntervalSeconds": 30,
+                "runningRatioThreshold": "0.5",
+                "cacheUtilizationThreshold": "0.7",
+                "queueLengthThreshold": 4,
+            },
+            routing={"tier": "large", "specialty": "math"},
+            networkPolicies={"ingress": [{"fromEntities": ["world"]}]},
+            observability={
+                "metrics": {"interval": "45s"},
+                "alertingRules": {
+                    "groups": [{"name": "own", "rules": [{"alert": "Own", "expr": "vector(1)"}]}]
+                },
+            },
+            externalSecrets=[{"name": f"{claim.name}-extra", "remoteRef": "llm/extra"}],
+        )
+    gateway = {
+        "enabled": True,
+        "canaries": [{"adapter": "xplane-qwen-coder-sql-dpo", "weightPercent": 25}],
+    }
+    cluster.claims[CODER].apply(gateway=gateway)
+    for claim in cluster.claims.values():
+        claim.wait(
+            lambda _, claim=claim: _tuned(claim.composed()),  # type: ignore[misc]
+            what="with all that was tuned",
+        )
+    rules = cluster.claims[CODER].one("AIGatewayRoute")["spec"]["rules"]
+    assert {ref.get("weight") for ref in rules[0]["backendRefs"]} == {75, 25}
+    before.assert_kept(*NAMES)
+
+
+def _tuned(composed: dict[str, api.Object]) -> bool:
+    """Whether every object says what was tuned."""
+    kinds = {item["kind"]: item["spec"] for item in composed.values() if "spec" in item}
+    if "ExternalSecret" not in kinds:
+        return False
+    scaled = kinds["ScaledObject"]
+    policies = [item for item in composed.values() if item["kind"] == "CiliumNetworkPolicy"]
+    rules = kinds["VMRule"]["groups"]
+    return (
+        (scaled["minReplicaCount"], scaled["maxReplicaCount"]) == (1, 4)
+        and (scaled["cooldownPeriod"], scaled["pollingInterval"]) == (600, 30)
+        and [item["metadata"]["threshold"] for item in scaled["triggers"]] == ["16", "0.7", "4"]
+        and kinds["VMServiceScrape"]["endpoints"][0]["interval"] == "45s"
+        and [item["name"] for item in rules] == ["own"]
+        and any({"fromEntities": ["world"]} in item["spec"]["ingress"] for item in policies)
+    )
+
+
+def _assert_old_fields_roll(cluster: OldCluster, before: Before) -> None:
+    """Those that pods follow from reach them, with the platform's change, in one restart."""
+    claim = cluster.claims[GENERAL]
+    spec = claim.manifest["spec"]
+    claim.apply(
+        model=spec["model"] | {"contextWindow": 16384, "maxNumSeqs": 16, "quantization": "fp16"},
+        engineArgs=["--enforce-eager"],
+        resources={"requests": {"cpu": "3"}},
+        healthProbes={"readiness": {"periodSeconds": 7}, "liveness": {"failureThreshold": 9}},
+        securityContext={"readOnlyRootFilesystem": True},
+        cache={"kvOffload": {"enabled": False}, "prefixCache": {"enabled": False}},
+    )
+    claim.wait_ready()
+    engine = _engine(claim.one("Deployment"))
+    words = set(engine["args"])
+    assert {
+        "--max-model-len=16384",
+        "--max-num-seqs=16",
+        "--enforce-eager",
+        "--no-enable-prefix-caching",
+    } <= words, words
+    assert not any("quantization" in word or "offload" in word for word in words)
+    assert engine["resources"]["requests"]["cpu"] == "3"
+    assert engine["readinessProbe"]["periodSeconds"] == 7
+    assert engine["livenessProbe"]["failureThreshold"] == 9
+    assert {"secretRef": {"name": f"{GENERAL}-extra"}} in engine["envFrom"]
+    for suffix in _KEPT:
+        found = claim.composed()[f"{GENERAL}-{suffix}"]["metadata"]["uid"]
+        assert found == before.uid(GENERAL, suffix)
