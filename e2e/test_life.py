@@ -10,12 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from e2e import claims, installation, shipped
-from e2e.controlplane import api, crossplane, plane
+from e2e.controlplane import api, crossplane, plane, polling
 
 NAME = "xplane-qwen-coder"
 _CLAIMS = api.Ref(
     "apiextensions.k8s.io/v1", "CustomResourceDefinition", "inferenceservices.cloud.ogenki.io"
 )
+_CLAIMS_RESOURCE = "inferenceservices"
 # How long a wrong step would have had to show, in seconds.
 _PATIENCE = 5
 
@@ -38,10 +39,32 @@ def _uids(claim: claims.Claim) -> dict[str, str]:
     return {key: item["metadata"]["uid"] for key, item in claim.composed().items()}
 
 
+@pytest.fixture(scope="module")
+def home(
+    control_plane: plane.ControlPlane, installed: installation.Installation
+) -> Iterator[claims.Tenant]:
+    """A namespace in which one claim lives through everything that does not begin at its birth."""
+    del installed
+    prepared = claims.Tenant(control_plane, control_plane.namespace("life"))
+    prepared.prepare()
+    yield prepared
+    prepared.clean()
+
+
+@pytest.fixture(scope="module")
+def bare(home: claims.Tenant) -> set[str]:
+    """What is in that namespace without the claim."""
+    return home.inventory()
+
+
 @pytest.fixture
-def serving(tenant: claims.Tenant) -> claims.Claim:
-    """The coder with its adapters, serving."""
-    claim = tenant.example(NAME).apply()
+def serving(
+    home: claims.Tenant, bare: set[str], installed: installation.Installation
+) -> claims.Claim:
+    """The coder with its adapters, serving, as its file says."""
+    del bare
+    installed.configure(shipped.one(shipped.environment("reference")))
+    claim = home.example(NAME).apply()
     claim.wait_ready()
     return claim
 
@@ -123,9 +146,9 @@ def test_a_failed_download_says_why(tenant: claims.Tenant) -> None:
 # --- change
 
 
-def test_tuning_restarts_nothing(serving: claims.Claim, tenant: claims.Tenant) -> None:
+def test_tuning_restarts_nothing(serving: claims.Claim, home: claims.Tenant) -> None:
     """Scaling limits, alerts and canary weights reach their objects, and no pod."""
-    pods, uids = _serving_pods(tenant), _uids(serving)
+    pods, uids = _serving_pods(home), _uids(serving)
     spec = serving.manifest["spec"]
     gateway = copy.deepcopy(spec["gateway"])
     gateway["canaries"][0]["weightPercent"] = 25
@@ -146,7 +169,7 @@ def test_tuning_restarts_nothing(serving: claims.Claim, tenant: claims.Tenant) -
         what="scraped every minute",
     )
     serving.wait_ready()
-    assert _serving_pods(tenant) == pods
+    assert _serving_pods(home) == pods
     assert _uids(serving) == uids
 
 
@@ -159,21 +182,21 @@ def _weights(route: api.Object) -> list[int]:
 
 
 def test_a_new_revision_restarts_after_its_download(
-    serving: claims.Claim, tenant: claims.Tenant
+    serving: claims.Claim, home: claims.Tenant
 ) -> None:
     """The old one serves until the new weights are verified; only then the pod is replaced."""
-    pods = _serving_pods(tenant)
-    kubelet = tenant.plane.kubelet
-    kubelet.hold(tenant.namespace)
+    pods = _serving_pods(home)
+    kubelet = home.plane.kubelet
+    kubelet.hold(home.namespace)
     model = serving.manifest["spec"]["model"] | {"revision": "0" * 40}
     serving.apply(model=model)
     held = serving.wait_condition("Current", "False", "WeightsPending")
     assert held["status"]["serving"]["revision"] != "0" * 40
     time.sleep(_PATIENCE)
-    assert _serving_pods(tenant) == pods
+    assert _serving_pods(home) == pods
     assert api.status_of(serving.read(), "Ready") == "True", "what serves, serves"
-    kubelet.release(tenant.namespace)
-    serving.wait(lambda _: not _serving_pods(tenant) & pods, what="with another pod", timeout=60)
+    kubelet.release(home.namespace)
+    serving.wait(lambda _: not _serving_pods(home) & pods, what="with another pod", timeout=60)
     # The new pod may have met the end of the hold.
     serving.wait_ready()
     assert serving.read()["status"]["serving"]["revision"] == "0" * 40
@@ -202,22 +225,22 @@ def test_a_removed_adapter_leaves_nothing(serving: claims.Claim) -> None:
 
 
 def test_a_bad_claim_past_admission_leaves_what_runs(
-    serving: claims.Claim, tenant: claims.Tenant
+    serving: claims.Claim, home: claims.Tenant
 ) -> None:
     """Written before the rule existed, it is refused by the function, in the rule's words."""
-    pods, uids = _serving_pods(tenant), _uids(serving)
-    with _without_rules(tenant.plane):
+    pods, uids = _serving_pods(home), _uids(serving)
+    with _without_rules(home.plane):
         serving.apply(engineArgs=["--MODEL=x"])
     invalid = serving.wait_condition("Valid", "False")
     assert "managed flags are" in claims.conditions(invalid)["Valid"][2]
     assert invalid["status"]["phase"] == "Serving", "the last that was known"
     time.sleep(_PATIENCE)
-    assert _serving_pods(tenant) == pods
+    assert _serving_pods(home) == pods
     assert _uids(serving) == uids
     serving.apply(engineArgs=[])
     serving.wait_condition("Valid", "True")
     serving.wait_ready()
-    assert _serving_pods(tenant) == pods
+    assert _serving_pods(home) == pods
 
 
 @contextlib.contextmanager
@@ -265,33 +288,11 @@ def test_what_is_deleted_or_edited_by_hand_comes_back(serving: claims.Claim) -> 
     serving.wait_ready()
 
 
-def test_without_the_function_nothing_is_lost(
-    serving: claims.Claim, tenant: claims.Tenant, installed: installation.Installation
-) -> None:
-    """Killed, it leaves what runs; started again, it takes up what changed meanwhile."""
-    pods, uids = _serving_pods(tenant), _uids(serving)
-    installed.function.process.kill()
-    serving.apply(scaling=serving.manifest["spec"]["scaling"] | {"maxReplicas": 4})
-    # Core's call waits for the function to come back, for two minutes at most.
-    time.sleep(_PATIENCE)
-    assert _serving_pods(tenant) == pods
-    assert _uids(serving) == uids
-    assert api.status_of(serving.read(), "Ready") == "True"
-    installed.function.process.start()
-    serving.wait(
-        lambda _: serving.one("ScaledObject")["spec"]["maxReplicaCount"] == 4,
-        what="scaled up to 4",
-        timeout=120,
-    )
-    serving.wait_ready()
-    assert _serving_pods(tenant) == pods
-
-
 def test_invalid_settings_are_said_and_change_nothing(
-    serving: claims.Claim, tenant: claims.Tenant, installed: installation.Installation
+    serving: claims.Claim, home: claims.Tenant, installed: installation.Installation
 ) -> None:
     """The claim names the setting, and recovers when it is mended."""
-    pods, uids = _serving_pods(tenant), _uids(serving)
+    pods, uids = _serving_pods(home), _uids(serving)
     good = shipped.one(shipped.environment("reference"))
     bad = copy.deepcopy(good)
     bad["data"]["inferenceService"]["providers"]["networkPolicies"] = "none"
@@ -304,20 +305,20 @@ def test_invalid_settings_are_said_and_change_nothing(
     installed.configure(good)
     serving.reconcile("good settings")
     serving.wait_ready()
-    assert _serving_pods(tenant) == pods
+    assert _serving_pods(home) == pods
 
 
-def test_the_route_stays_through_an_outage(serving: claims.Claim, tenant: claims.Tenant) -> None:
+def test_the_route_stays_through_an_outage(serving: claims.Claim, home: claims.Tenant) -> None:
     """No replica is left: the claim says so, and the gateway keeps its route."""
     route = serving.one("AIGatewayRoute")["metadata"]["uid"]
-    tenant.plane.kubelet.hold(tenant.namespace)
-    for pod in _pods(tenant):
-        tenant.plane.admin.delete(api.Ref.of(pod))
+    home.plane.kubelet.hold(home.namespace)
+    for pod in _pods(home):
+        home.plane.admin.delete(api.Ref.of(pod))
     serving.wait_condition("EngineReady", "False")
     serving.wait_phase("Starting")
     time.sleep(_PATIENCE)
     assert serving.one("AIGatewayRoute")["metadata"]["uid"] == route
-    tenant.plane.kubelet.release(tenant.namespace)
+    home.plane.kubelet.release(home.namespace)
     serving.wait_ready()
     assert serving.one("AIGatewayRoute")["metadata"]["uid"] == route
 
@@ -326,23 +327,42 @@ def test_the_route_stays_through_an_outage(serving: claims.Claim, tenant: claims
 
 
 def test_a_new_version_changes_nothing_by_itself(
-    serving: claims.Claim, tenant: claims.Tenant, installed: installation.Installation
+    serving: claims.Claim, home: claims.Tenant, installed: installation.Installation
 ) -> None:
     """The next release, with the same output: its revisions become active, no object changes."""
-    pods = _serving_pods(tenant)
-    versions = {
-        key: item["metadata"]["resourceVersion"] for key, item in serving.composed().items()
-    }
+    pods, generation = _serving_pods(home), serving.read()["metadata"]["generation"]
+    log = home.plane.api.audit
+    mark = log.mark()
     installed.upgrade("v1.0.1")
     serving.reconcile("upgraded")
     time.sleep(_PATIENCE)
     serving.wait_ready()
-    assert _serving_pods(tenant) == pods
-    found = {key: item["metadata"]["resourceVersion"] for key, item in serving.composed().items()}
-    assert found == versions
-    writers = {
-        write.user
-        for write in tenant.plane.api.audit.writes()
-        if write.namespace == tenant.namespace and write.resource == "deployments" and write.changed
-    }
-    assert crossplane.USER in writers, "the log would have told"
+    assert _serving_pods(home) == pods
+    assert serving.read()["metadata"]["generation"] == generation
+    writes = [
+        write
+        for write in log.writes(mark)
+        if write.user == crossplane.USER and write.namespace == home.namespace
+    ]
+    assert any(write.resource == "deployments" for write in writes), "it was reconciled"
+    # The claim's own status takes note of the request to reconcile.
+    changed = [write for write in writes if write.changed and write.resource != _CLAIMS_RESOURCE]
+    assert changed == []
+
+
+# --- end
+
+
+def test_a_deleted_claim_leaves_nothing(
+    serving: claims.Claim, home: claims.Tenant, bare: set[str]
+) -> None:
+    """Of no kind that the server has: what remains is the developer's own."""
+    assert len(home.inventory()) > len(bare) + len(serving.composed())
+    serving.delete()
+    polling.until(
+        lambda: home.inventory() <= bare,
+        what="the namespace as it was before the claim",
+        timeout=90,
+        interval=1,
+    )
+    assert home.inventory() == bare
