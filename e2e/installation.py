@@ -81,11 +81,11 @@ class Installation:
             TimeoutError: Something did not become healthy.
             guide.GuideError: A command of the guide failed.
         """
-        self._publish(self.release.version)
+        self.publish(self.release.version)
         self.guide.run("3. Runtime", "4. Configuration")
         self.wait_kind()
 
-    def _publish(self, version: str) -> None:
+    def publish(self, version: str) -> None:
         """Build and push everything of this tree under a version, and remember what it is."""
         self.guide.run("1. Packages", variables={"VERSION": version})
         (preload,) = [line for line in self.guide.pushed() if f"/{package.PRELOAD}:" in line]
@@ -131,7 +131,7 @@ class Installation:
             guide.GuideError: A command of the guide failed.
         """
         if runtime is None:
-            self._publish(version)
+            self.publish(version)
         else:
             self._publish_other(version, runtime)
         self.guide.run("Upgrade", variables={"VERSION": version})

@@ -205,8 +205,13 @@ def _assert_defaults_are_stored(claim: claims.Claim) -> None:
 def _install_too_early(cluster: OldCluster) -> None:
     """Ours cannot take control while the other has it, says so, and can be removed again."""
     admin = cluster.plane.admin
-    cluster.product.push(cluster.product.release)
-    ours = cluster.product.configuration(cluster.product.release)
+    cluster.product.publish(cluster.product.release.version)
+    ours = {
+        "apiVersion": "pkg.crossplane.io/v1",
+        "kind": "Configuration",
+        "metadata": {"name": package.CONFIGURATION},
+        "spec": {"package": cluster.product.release.reference(package.CONFIGURATION)},
+    }
     admin.apply(ours)
     admin.wait(
         api.Ref.of(ours),
