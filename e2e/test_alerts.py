@@ -1,9 +1,8 @@
 """Every alert fires at the documented time and not before, on the series of real engines.
 
-`vmalert-tool unittest` reads the rules as they are composed, for two claims of one name in two
-namespaces: things happen to one of them, the other is well. Each minute is checked for
-each alert of both, so that an alert that fires too early, too late, or for the wrong claim fails
-the test, and so does another that fires with it.
+`vmalert-tool unittest` reads the rules as they are composed. Each minute is checked for each alert
+of a claim, and of another of its name in another namespace that is well: one that fires too
+early, too late, or for the wrong claim fails the test, and so does one that fires beside it.
 """
 
 from __future__ import annotations
@@ -50,36 +49,22 @@ def rule(plan: plans.Plan, alert: str) -> api.Object:
     return {**found, "labels": {**found["labels"], "severity": documented()[alert][0]}}
 
 
-def timelines(
-    variant: str, site: str, change: cases.Change, *firing: cases.Firing
-) -> list[vmalert.Timeline]:
-    """What happens to both claims, with the series of each supported engine."""
-    plan, neighbour = planned(variant, site, "llm"), planned(variant, site, NEIGHBOUR)
-    one = situations.healthy(plan)
-    change(one)
-    expected: dict[tuple[str, str, int], list[vmalert.Alert]] = {}
-    for fault in firing:
-        more = {} if fault.pod is None else {"pod": situations.pod_name(plan, fault.pod)}
-        alert = vmalert.Alert.of(rule(plan, fault.alert), plan.name, **more)
-        begins = fault.since + documented()[fault.alert][1]
-        for minute in range(begins, min(fault.until, situations.MINUTES + 1)):
-            expected[plan.name, fault.alert, minute] = [alert]
-    return [
-        vmalert.Timeline(
-            version,
-            situations.series(one, version)
-            + situations.series(situations.healthy(neighbour), version),
-            expected,
-        )
-        for version in sources.VERSIONS
-    ]
+def altered(variant: str, site: str, change: cases.Change) -> situations.Situation:
+    """What is seen of the claim to which something happens."""
+    found = situations.healthy(planned(variant, site, "llm"))
+    change(found)
+    return found
 
 
-def manifests(variant: str, site: str) -> list[api.Object]:
-    """The rules of both claims, as they are composed."""
-    return [
-        rendered.manifest(planned(variant, site, namespace)) for namespace in ("llm", NEIGHBOUR)
-    ]
+def expected(
+    plan: plans.Plan, fault: cases.Firing
+) -> dict[tuple[str, str, int], list[vmalert.Alert]]:
+    """What fires at which minute."""
+    more = {} if fault.pod is None else {"pod": situations.pod_name(plan, fault.pod)}
+    alert = vmalert.Alert.of(rule(plan, fault.alert), plan.name, **more)
+    begins = fault.since + documented()[fault.alert][1]
+    minutes = range(begins, min(fault.until, situations.MINUTES + 1))
+    return {(plan.name, fault.alert, minute): [alert] for minute in minutes}
 
 
 def firing() -> Iterator[tuple[str, str]]:
@@ -97,16 +82,30 @@ def firing() -> Iterator[tuple[str, str]]:
 def test_it_fires_when_the_runbook_says(site: str, name: str, tmp_path: pathlib.Path) -> None:
     """At the documented minute, with its labels, alone, and not for the claim's namesake."""
     case = cases.FIRING[name]
-    found = timelines(case.variant, site, case.change, case)
-    assert vmalert.check(tmp_path, manifests(case.variant, site), found) == ""
+    one = altered(case.variant, site, case.change)
+    other = situations.healthy(planned(case.variant, site, NEIGHBOUR))
+    timelines = [
+        vmalert.Timeline(
+            version,
+            situations.series(one, version) + situations.series(other, version),
+            expected(one.plan, case),
+        )
+        for version in sources.VERSIONS
+    ]
+    manifests = [rendered.manifest(one.plan), rendered.manifest(other.plan)]
+    assert vmalert.check(tmp_path, manifests, timelines) == ""
 
 
 @pytest.mark.parametrize("name", cases.QUIET)
 def test_it_stays_quiet(name: str, tmp_path: pathlib.Path) -> None:
     """Just before the documented time, at the threshold, and where nothing is wrong."""
     case = cases.QUIET[name]
-    found = timelines(case.variant, "reference", case.change)
-    assert vmalert.check(tmp_path, manifests(case.variant, "reference"), found) == ""
+    one = altered(case.variant, "reference", case.change)
+    timelines = [
+        vmalert.Timeline(version, situations.series(one, version), {})
+        for version in sources.VERSIONS
+    ]
+    assert vmalert.check(tmp_path, [rendered.manifest(one.plan)], timelines) == ""
 
 
 def test_every_alert_has_both_cases() -> None:

@@ -18,9 +18,11 @@ from e2e.controlplane import api
 from e2e.drain import clock as clocks
 from e2e.drain import engine, scenario
 
-SPEED = 8
-START_SECONDS = 20
-# 8 to 40 seconds each.
+# Four seconds lie between the last request to a pod and its SIGTERM: one of ours, which is what the
+# processes of a busy machine may lag behind.
+SPEED = 4
+START_SECONDS = 5
+# 6 to 30 seconds each.
 LENGTHS = tuple(2 + 7 * number % 9 for number in range(scenario.CLIENTS))
 
 
@@ -30,6 +32,8 @@ def _without_timeout(deployment: api.Object, dns: dict[str, float]) -> None:
     before = len(container["args"])
     container["args"] = [one for one in container["args"] if "--shutdown-timeout" not in one]
     assert len(container["args"]) == before - 1
+    # Longer than any request; the default would only make the test wait.
+    deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 60
 
 
 def _without_pre_stop(deployment: api.Object, dns: dict[str, float]) -> None:
@@ -45,7 +49,13 @@ def _short_grace(deployment: api.Object, dns: dict[str, float]) -> None:
 
 def _slow_dns(deployment: api.Object, dns: dict[str, float]) -> None:
     del deployment
-    dns["refresh"] = 60
+    dns["refresh"] = 30
+
+
+def _long_lived_records(deployment: api.Object, dns: dict[str, float]) -> None:
+    """What many Corefiles have: `ttl 30` for the cluster's own records."""
+    del deployment
+    dns["record"] = 30
 
 
 # maxUnavailable 1, a surge pod on a spare GPU, and Recreate.
@@ -56,7 +66,13 @@ RENDERED = {
 }
 BROKEN = {
     change.__name__.strip("_"): scenario.Scenario("reference", "xplane-qwen-coder", 2, change)
-    for change in (_without_timeout, _without_pre_stop, _short_grace, _slow_dns)
+    for change in (
+        _without_timeout,
+        _without_pre_stop,
+        _short_grace,
+        _slow_dns,
+        _long_lived_records,
+    )
 }
 Outcomes = Mapping[tuple[str, str], scenario.Outcome]
 
@@ -95,7 +111,7 @@ def test_what_is_in_flight_finishes(version: str, name: str, outcomes: Outcomes)
     """All 48 at the first deletion, and all that a pod still had when SIGTERM came."""
     found = outcomes[version, name]
     assert len(found.in_flight) == scenario.CLIENTS
-    assert len(found.draining) >= scenario.CLIENTS / 4
+    assert len(found.draining) >= scenario.CLIENTS / 8
     assert [one for one in found.in_flight + found.draining if one in found.lost] == []
     for pod in found.old:
         assert (pod.status, pod.killed) == (0, False)
@@ -116,10 +132,15 @@ def test_what_is_sent_meanwhile_is_answered(version: str, name: str, outcomes: O
 
 @every_engine
 def test_without_the_timeout_none_finishes(version: str, outcomes: Outcomes) -> None:
-    """What SIGTERM found in flight hangs until SIGKILL."""
+    """What SIGTERM found in flight hangs until SIGKILL.
+
+    A stream may end while the signal is on its way, which takes a moment of a busy machine.
+    """
     found = outcomes[version, "without_timeout"]
-    assert found.draining
-    assert [one for one in found.draining if one.done] == []
+    signals = {pod.port: pod.terminated or 0 for pod in found.old}
+    later = [one for one in found.draining if one.ended > signals[one.port] + 8]
+    assert len(later) > scenario.CLIENTS / 8
+    assert [one for one in later if one.done] == []
     assert all(pod.killed for pod in found.old)
 
 
@@ -131,7 +152,7 @@ def test_a_grace_period_too_short_cuts(version: str, outcomes: Outcomes) -> None
     assert any(pod.killed for pod in found.old)
 
 
-@pytest.mark.parametrize("change", ["without_pre_stop", "slow_dns"])
+@pytest.mark.parametrize("change", ["without_pre_stop", "slow_dns", "long_lived_records"])
 def test_a_gateway_that_still_sends_is_refused(change: str, outcomes: Outcomes) -> None:
     """By 0.25.1, whose refused connections a retry can save; 0.32 answers 500 instead."""
     refusing = outcomes[engine.REFUSES, change]

@@ -23,7 +23,7 @@ REFUSES, ANSWERS = "0.25.1", "0.32"
 VERSIONS = (REFUSES, ANSWERS)
 
 # Seconds between two tokens of a request, and from the last request to the exit.
-TOKEN_SECONDS = 4.0
+TOKEN_SECONDS = 3.0
 EXIT_SECONDS = 3.0
 
 

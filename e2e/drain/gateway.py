@@ -1,8 +1,7 @@
 """Clients behind a gateway that learns late which pods there are.
 
-Envoy asks DNS at the rendered refresh rate, and DNS answers with what it knew when it last asked
-the API: a record lives for its time to live in the cache of the cluster's DNS. Requests in flight
-stay on a pod that left.
+Envoy asks DNS at the rendered refresh rate, and the cluster's DNS repeats an answer for the
+record's time to live. Requests in flight stay on a pod that left.
 """
 
 from __future__ import annotations
@@ -73,8 +72,7 @@ class Gateway:
         """
         self._endpoints = endpoints
         self._clock = clock
-        self._refresh = refresh
-        self._record = record
+        self._delay = WATCH_SECONDS + record + refresh
         self._retries = retries
         self._model = model
         self._known: frozenset[int] = frozenset()
@@ -82,19 +80,19 @@ class Gateway:
         self.requests: list[Request] = []
 
     async def resolve(self) -> None:
-        """Follow the endpoints, for ever."""
+        """Follow the endpoints, for ever, each change as late as it can arrive.
+
+        That is when DNS filled its cache just before the change was seen, and Envoy asked just
+        before the record's end.
+        """
         seen: collections.deque[tuple[float, frozenset[int]]] = collections.deque()
-        cached, expires, asks = frozenset[int](), 0.0, 0.0
         while True:
             now = self._clock.now()
             seen.append((now, self._endpoints()))
-            while len(seen) > 1 and seen[1][0] <= now - WATCH_SECONDS:
+            while len(seen) > 1 and seen[1][0] <= now - self._delay:
                 seen.popleft()
-            if now >= asks:
-                if now >= expires:
-                    cached, expires = seen[0][1], now + self._record
-                # Envoy keeps the hosts that it has when an answer is empty.
-                self._known, asks = cached or self._known, now + self._refresh
+            # Envoy keeps the hosts that it has when an answer is empty.
+            self._known = seen[0][1] or self._known
             await self._clock.sleep(0.2)
 
     async def send(self, tokens: int) -> Request:

@@ -117,10 +117,11 @@ async def run(
         retries=int(dns["retries"]),
         model=scenario.claim,
     )
-    resolving = asyncio.create_task(gateway.resolve())
+    resolving: asyncio.Task[None] | None = None
     try:
         await rollout.start()
-        await clock.sleep(gateways.WATCH_SECONDS + dns["record"] + dns["refresh"] + 1)
+        resolving = asyncio.create_task(gateway.resolve())
+        await asyncio.sleep(0)
         over = asyncio.Event()
         clients = [
             asyncio.create_task(_client(gateway, clock, lengths[number:], lengths, over))
@@ -136,9 +137,10 @@ async def run(
         await asyncio.wait_for(asyncio.gather(*clients), PATIENCE / clock.speed)
         return Outcome(rollout.old, gateway.requests)
     finally:
-        resolving.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await resolving
+        if resolving is not None:
+            resolving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await resolving
         await kubelet.close()
 
 
