@@ -13,11 +13,11 @@ from e2e.controlplane import registry
 from tools import image
 
 VERSION = "9.9.9"
-PRE_STOP = 25
+DRAIN = 121
 # What the release changes: text by file of the function.
 _CHANGES = {
     "__init__.py": (f'__version__ = "{function.__version__}"', f'__version__ = "{VERSION}"'),
-    "plan.py": ("PRE_STOP = 15", f"PRE_STOP = {PRE_STOP}"),
+    "plan.py": ("DRAIN = 120", f"DRAIN = {DRAIN}"),
 }
 
 

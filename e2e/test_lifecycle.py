@@ -625,7 +625,7 @@ def test_an_upgrade_restarts_nothing_until_it_is_accepted(
     for name in ("accepted", "edited"):
         part[name].wait_ready()
         (container,) = _template(part[name])["spec"]["containers"]
-        assert str(next_release.PRE_STOP) in str(container["lifecycle"]["preStop"])
+        assert f"--shutdown-timeout={next_release.DRAIN}" in container["args"]
     part["left-alone"].wait(
         lambda _: part["left-alone"].one("ScaledObject")["spec"]["maxReplicaCount"] == 2,
         what="with its new limit",

@@ -247,6 +247,13 @@ def failing_before_silence(one: Situation) -> None:
     one.scraped({START: dataclasses.replace(BUSY, failing=0.41), START + 1: IDLE})
 
 
+def rare_failures(count: float) -> Change:
+    """Hardly anybody calls; so many requests fail within a minute, half on each engine."""
+    calm = dataclasses.replace(IDLE, requests=0.1)
+    bad = dataclasses.replace(calm, requests=count / 2, failing=1)
+    return lambda one: one.scraped({0: calm, START: bad, START + 1: calm})
+
+
 def job(begun: float, *, failed: float = NEVER, done: float = NEVER, gone: float = NEVER) -> Change:
     """Another preload Job, for a changed claim."""
 
@@ -300,6 +307,9 @@ FIRING = {
     "all requests fail while engines restart": Firing(
         ERRORS, both(load(failing=0.6), restarted_at_once), since=START + 1
     ),
+    "five of a handful of requests fail": Firing(
+        ERRORS, rare_failures(5.2), since=START + 1, until=START + 11
+    ),
     # Three minutes into the silence 24 requests of 180 were errors: a larger share each minute.
     "requests fail before a silence": Firing(
         ERRORS, failing_before_silence, since=START + 3, until=START + 11
@@ -352,6 +362,7 @@ QUIET = {
     "the picker away for ten minutes": Quiet(picker(START + 10), (PICKER,), variant="picker"),
     # A value at the threshold, not over it.
     "one in 25 requests fails": Quiet(load(failing=0.04), (ERRORS,)),
+    "four of a handful of requests fail": Quiet(rare_failures(4), (ERRORS,)),
     "first tokens just within ten seconds": Quiet(load(first_token=10), (SLOW,)),
     "a few first tokens are slow": Quiet(load(START + 0.5, first_token=30), (SLOW,)),
     "a queue at the target": Quiet(load(waiting=8, cache=0.6), (QUEUE,)),

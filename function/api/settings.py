@@ -398,6 +398,12 @@ class Rollout(base.Model):
         description="A new function version or other settings alter running pods when the claim's"
         " author next edits or accepts them, or at once.",
     )
+    pre_stop_seconds: Annotated[int, base.number(1, 300)] = pydantic.Field(
+        15,
+        description="Seconds for which a pod that ends still takes requests, until every proxy has"
+        " forgotten it. More than the TTL that the cluster's DNS gives its records, and seven more:"
+        " 15 is enough for 5 (CoreDNS' own default), 40 for 30 (many a Corefile).",
+    )
 
 
 class Diagnostics(base.Model):

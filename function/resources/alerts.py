@@ -14,6 +14,7 @@ from function.engine import metrics
 from function.resources import gateway, meta, preload
 
 ERROR_RATIO = "0.05"
+LEAST_ERRORS = 5
 TIME_TO_FIRST_TOKEN = "10"  # noqa: S105 - seconds
 KV_CACHE_USAGE = "0.95"
 PREEMPTIONS_PER_MINUTE = "6"
@@ -150,12 +151,15 @@ def _traffic(plan: plans.Plan) -> Iterator[Alert]:
     ratio = chosen.error_ratio or ERROR_RATIO
     yield Alert(
         "InferenceServiceErrorRatioHigh",
-        f'sum(rate({metrics.HTTP_REQUESTS}{every},status="5xx"}}[10m]))'
+        # One failed request in a quiet hour is no reason to wake anybody.
+        f'sum(rate({metrics.HTTP_REQUESTS}{every},status="5xx"}}[10m])) * 600 >= {LEAST_ERRORS}'
+        f' and sum(rate({metrics.HTTP_REQUESTS}{every},status="5xx"}}[10m]))'
         f" / (sum(rate({metrics.HTTP_REQUESTS}{every}}}[10m])) > 0) > {ratio}",
         "5m",
         "critical",
         f"{plan.name} answers with server errors",
-        f"More than {ratio} of the requests of 10 minutes were answered with 5xx.",
+        f"More than {ratio} of the requests of 10 minutes, and at least {LEAST_ERRORS}, were"
+        " answered with 5xx.",
     )
     seconds = chosen.time_to_first_token_seconds or TIME_TO_FIRST_TOKEN
     yield Alert(

@@ -263,6 +263,11 @@ def test_the_default_probes() -> None:
     }
 
 
+def test_a_site_whose_dns_forgets_late_lets_pods_answer_for_longer() -> None:
+    config = scene.site("plain", rollout={"preStopSeconds": 40})
+    assert stops(scene.of(drainSeconds=60), config) == (40, 60, 40 + 60 + 45)
+
+
 def test_a_draining_pod_leaves_the_endpoints_within_its_pre_stop() -> None:
     probe = engine()["readinessProbe"]
     sleep = engine()["lifecycle"]["preStop"]["sleep"]["seconds"]
