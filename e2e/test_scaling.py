@@ -42,7 +42,7 @@ SYNC, SCRAPE, POLL = 2, 5, 5
 COOLDOWN = 60
 # Grace for a loaded machine, on top of what something takes by itself; and for all the claims to
 # be born at once.
-GRACE = 90
+GRACE = 180
 BIRTH = 240
 SEQUENCES = 32
 # By how much what happened may differ from what was foretold, and by how much a moment may be seen
@@ -368,24 +368,17 @@ def _swing(subject: Subject) -> None:
 
 
 def _policy_up(subject: Subject) -> None:
-    """As emitted: the second step waits until the first is three minutes old."""
-    offered = subject.offer(100)
-    subject.reach(2, within=60)
-    assert subject.changes()[-1].at - offered >= 30 - SLACK, "the window"
-    subject.reach(3, within=180)
-    first, second = subject.changes(offered)
-    assert second.at - first.at >= 180 - SLACK
-    subject.assert_as_foretold()
+    """As emitted: the second step waits until the first is three minutes old.
 
-
-def _policy_from_two(subject: Subject) -> None:
-    """As emitted, from two replicas: two more within three minutes, then the fifth."""
+    Then the fourth replica comes with the window: doubling counts from before the third.
+    """
     offered = subject.offer(100)
-    subject.reach(5, within=240)
-    steps = subject.changes(offered)
-    assert [moment.value for moment in steps] == [3, 4, 5]
-    assert steps[-1].at - steps[0].at >= 180 - SLACK
-    subject.hold(5, 20)
+    subject.reach(4, within=270)
+    first, second, third = subject.changes(offered)
+    assert [first.value, second.value] == [2, 3]
+    assert first.at - offered >= 30 - SLACK, "the window"
+    assert second.at - first.at >= 180 - SLACK, "the policy"
+    assert third.at - second.at >= 30 - SLACK
     subject.assert_as_foretold()
 
 
@@ -412,16 +405,16 @@ def _longer_cooldown(subject: Subject) -> None:
 
 def _dead_exporters(subject: Subject) -> None:
     """Pods that serve and cannot be scraped are not an idle claim: the count is held."""
-    subject.offer(60)
-    subject.reach(3, within=80)
+    subject.offer(100)
+    subject.reach(5, within=120)
     subject.says("Serving", "Ready")
     subject.mute()
     subject.says("Serving", "FallbackActive")
-    subject.hold(3, COOLDOWN + 20)
+    subject.hold(5, COOLDOWN + 20)
     subject.says("Serving", "FallbackActive")
     subject.mute(muted=False)
     subject.says("Serving", "Ready")
-    subject.hold(3, 10)
+    subject.hold(5, 10)
     subject.assert_as_foretold()
 
 
@@ -499,10 +492,6 @@ STORIES: dict[str, tuple[Story, api.Object]] = {
     "all-triggers": (_all_triggers, {}),
     "swing": (_swing, {"triggers": rendered.only("queue")}),
     "policy-up": (_policy_up, {"triggers": rendered.only("running"), "brisk": False}),
-    "policy-from-two": (
-        _policy_from_two,
-        {"triggers": rendered.only("running"), "brisk": False, "minReplicas": 2},
-    ),
     "policy-down": (_policy_down, {"brisk": False, "minReplicas": 4}),
     "longer-cooldown": (_longer_cooldown, {"cooldownSeconds": 2 * COOLDOWN}),
     "dead-exporters": (_dead_exporters, {"triggers": rendered.only("running")}),
@@ -570,14 +559,9 @@ def test_story(name: str, acts: Acts) -> None:
 def test_a_dead_metrics_server_changes_nothing(stage: Stage, acts: Acts) -> None:
     """Counts are held, whatever they are; a claim asleep wakes, with one; all of it ends."""
     concurrent.futures.wait(acts.ends.values())
-    names = ("policy-from-two", "dead-exporters", "crowd", "longer-cooldown")
+    names = ("dead-exporters", "crowd", "longer-cooldown")
     steady = {name: acts.subjects[name].replicas for name in names}
-    assert steady == {
-        "policy-from-two": 5,
-        "dead-exporters": 3,
-        "crowd": 3,
-        "longer-cooldown": 1,
-    }
+    assert steady == {"dead-exporters": 5, "crowd": 3, "longer-cooldown": 1}
     asleep = acts.subjects["asleep"]
     died = time.monotonic()
     stage.metrics.process.kill()
