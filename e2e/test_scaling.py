@@ -49,8 +49,8 @@ SEQUENCES = 32
 # late: a scrape, a poll and a look each have a phase of their own, and the machine is shared.
 TOLERANCE = 45
 SLACK = 10
-# Each step of the running trigger waits for the one before and, at three, must not wait for this
-# period to end: it is as long as a loaded machine may take.
+# The product's behaviour, faster. The period up is as long as a step may be late on a loaded
+# machine: once it is over, doubling allows the fifth replica where the fourth is due.
 BRISK: api.Object = {
     "scaleUp": {
         "stabilizationWindowSeconds": 10,
