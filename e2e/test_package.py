@@ -18,6 +18,7 @@ import preload
 from e2e import shipped
 from e2e.controlplane import api, process, registry
 from tools import image, package
+from tools import release as describe
 
 _LABEL = "io.crossplane.xpkg"
 _META = "meta.pkg.crossplane.io/v1"
@@ -203,6 +204,20 @@ def test_sizes(
     for reference in _images(loopback, release.reference(package.FUNCTION)).values():
         manifest = _manifest(loopback, reference)
         assert sum(layer["size"] for layer in manifest["layers"]) < 60 * 2**20
+
+
+def test_the_release_describes_each_image(
+    loopback: registry.Registry, release: package.Release, pushed: dict[str, str]
+) -> None:
+    """By digest, one for each architecture; the Configuration holds no software."""
+    references = [f"{name}@{digest}" for name, digest in pushed.items()]
+    found = describe.images(references)
+    assert set(found) == {f"{package.FUNCTION}-{name}" for name in image.ARCHITECTURES}
+    for name, reference in found.items():
+        config = _config(loopback, reference)
+        assert name.endswith(f"-{config['architecture']}")
+    digests = describe.outputs(references)
+    assert digests["function_digest"] == pushed[release.reference(package.FUNCTION)]
 
 
 def test_the_same_files_give_the_same_digests(
