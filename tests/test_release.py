@@ -192,3 +192,31 @@ def test_both_architectures_are_built_by_default() -> None:
     default = re.search(r"^ARCHITECTURES \?= (.*)$", (ROOT / "Makefile").read_text(), re.M)
     assert default is not None
     assert tuple(default[1].split(",")) == image.ARCHITECTURES
+
+
+def test_docker_builds_with_a_builder_that_saves_tarballs(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default one cannot. A stand-in for Docker notes what it is asked."""
+    noted = tmp_path / "noted"
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$*" >> {noted}\n[ "$2" != inspect ]\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    image.build("preload", tmp_path / "image.tar", architecture="arm64")
+    asked = noted.read_text().splitlines()
+    assert [line.split()[:2] for line in asked] == [
+        ["info"],
+        ["buildx", "inspect"],
+        ["buildx", "create"],
+        ["buildx", "build"],
+    ]
+    assert "--driver=docker-container" in asked[2]
+    for option in (
+        "--builder=inference-service",
+        "--target=preload",
+        "--platform=linux/arm64",
+        f"--build-arg=SOURCE_DATE_EPOCH={image.EPOCH}",
+        f"type=docker,dest={tmp_path}/image.tar,rewrite-timestamp=true",
+    ):
+        assert option in asked[3]

@@ -80,7 +80,7 @@ def build(target: str, output: pathlib.Path, *, architecture: str) -> None:
     if _docker():
         _run(
             [
-                *("docker", "buildx", "build", f"--target={target}"),
+                *("docker", "buildx", "build", f"--builder={_builder()}", f"--target={target}"),
                 f"--platform=linux/{architecture}",
                 f"--build-arg=SOURCE_DATE_EPOCH={EPOCH}",
                 f"--output=type=docker,dest={output},rewrite-timestamp=true",
@@ -159,6 +159,18 @@ def _docker() -> bool:
         return False
     done = subprocess.run(["docker", "info"], capture_output=True, check=False)
     return done.returncode == 0
+
+
+def _builder() -> str:
+    """A builder of BuildKit that can save tarballs; Docker's default driver cannot.
+
+    Raises:
+        ImageError: There is none, and none could be made.
+    """
+    name = "inference-service"
+    if not _succeeds(["docker", "buildx", "inspect", name]):
+        _run(["docker", "buildx", "create", f"--name={name}", "--driver=docker-container"])
+    return name
 
 
 def _base() -> None:
