@@ -87,7 +87,8 @@ def test_the_composition_names_what_was_pushed(
     (step,) = composition["spec"]["pipeline"]
     assert step["functionRef"]["name"] == installed.release.function_name
     image = step["input"]["preload"]["image"]
-    assert image.startswith(f"{installed.release.preload}@sha256:")
+    assert image == installed.release.preload
+    assert "@sha256:" in image
     control_plane.registry.crane("manifest", image)
 
 
@@ -141,11 +142,10 @@ def _covers(found: object, wanted: object) -> bool:
 def test_the_pods_come_up_and_are_budgeted(
     control_plane: plane.ControlPlane, deployment: api.Object
 ) -> None:
-    """Two pods run, on two nodes, and the budget counts them."""
+    """Two pods run, and the budget counts them."""
     labels = deployment["spec"]["selector"]["matchLabels"]
     pods = control_plane.admin.objects("v1", "Pod", namespace=crossplane.NAMESPACE, labels=labels)
     assert [api.status_of(pod, "Ready") for pod in pods] == ["True", "True"]
-    assert len({pod["spec"]["nodeName"] for pod in pods}) == 2
     budget = api.Ref("policy/v1", "PodDisruptionBudget", _FUNCTION, crossplane.NAMESPACE)
     control_plane.admin.wait(
         budget,
