@@ -251,8 +251,37 @@ def swap(here: lives.Place) -> lives.Life:
     assert _uid(claim, "AIGatewayRoute") == route
     assert ready["status"]["serving"] == old["serving"] | {"revision": OTHER}
     assert _directories(ready) > {record["directory"] for record in old["weights"]["verified"]}
+    assert [name for name in here.changed("jobs") if "cleanup" in name] == []
     yield lives.Until("kubectl wait to return", waiting.done)
     assert waiting.result().returncode == 0
+
+
+def weights_left_behind(here: lives.Place) -> lives.Life:
+    """Removed where the claim says so, and only once no pod needs them."""
+    claim = here.claim(SMALLEST)
+    claim.apply(model=_model(claim, retention="Delete"))
+    old = _directories((yield here.ready(claim)))
+    pods = here.pods(claim)
+    here.kubelet.run_jobs(here.namespace)
+    claim.apply(model=_model(claim, revision=OTHER))
+    yield here.condition(claim, "WeightsReady", "False", "Downloading")
+    assert "removing" not in claim.read()["status"]["weights"]
+    assert here.pods(claim) == pods
+    here.kubelet.heal_jobs(here.namespace)
+    here.kubelet.run_jobs(here.namespace)
+    removing = yield here.until(
+        claim, "removing", lambda item: item["status"]["weights"].get("removing")
+    )
+    assert set(removing["status"]["weights"]["removing"]) == old
+    assert not here.pods(claim) & pods
+    yield lives.Until("the Job", lambda: any("cleanup" in job for job in here.changed("jobs")))
+    pods = here.pods(claim)
+    here.kubelet.heal_jobs(here.namespace)
+    yield here.until(claim, "clean", lambda item: not item["status"]["weights"].get("removing"))
+    ready = yield here.ready(claim)
+    assert not _directories(ready) & old
+    yield lives.Until("the Jobs to go", lambda: not here.jobs(claim))
+    assert here.pods(claim) == pods
 
 
 def swap_that_fails(here: lives.Place) -> lives.Life:
@@ -441,6 +470,7 @@ STORIES: tuple[Callable[[lives.Place], lives.Life], ...] = (
     deleted_during_its_download,
     an_engine_setting,
     swap,
+    weights_left_behind,
     swap_that_fails,
     revert,
     adapter_added,
