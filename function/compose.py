@@ -94,17 +94,21 @@ def _clean_up(draft: drafts.Draft) -> None:
 
 
 def _engine(draft: drafts.Draft) -> None:
-    if draft.rollout.template is None:
-        return
     rollout = draft.rollout
+    if rollout.template is not None or draft.seen("pdb") is not None:
+        # Seen once it stays, with what it remembers: the Deployment may be made again from it.
+        budget = service.disruption_budget(draft.plan, rollout.text, rollout.claim_hash)
+        draft.patched("pdb", budget)
+    if rollout.template is None:
+        return
     manifest = deployment.deployment(
-        draft.plan, draft.rollout.template, rollout.text, rollout.claim_hash, _replicas(draft)
+        draft.plan, rollout.template, rollout.text, rollout.claim_hash, _replicas(draft)
     )
     patch = (draft.plan.spec.patches or {}).get("deployment")
     if patch is not None:
         manifest = patches.apply(draft.plan, "deployment", manifest)
         # The patch shaped the rendered template already; a held one it cannot touch.
-        manifest["spec"]["template"] = draft.rollout.template
+        manifest["spec"]["template"] = rollout.template
     if "replicas" in manifest["spec"] and draft.plan.site.providers.autoscaler != "none":
         # A count that only bridges until the autoscaler writes one: what is applied here was
         # decided on an older look, and would undo a start that came in between. With the version
@@ -113,7 +117,6 @@ def _engine(draft: drafts.Draft) -> None:
         if version is not None:
             manifest["metadata"]["resourceVersion"] = version
     draft.add("deployment", manifest, verdict=_deployment_ready(draft))
-    draft.patched("pdb", service.disruption_budget(draft.plan))
 
 
 def _replicas(draft: drafts.Draft) -> int | None:
@@ -142,7 +145,9 @@ def _deployment_ready(draft: drafts.Draft) -> readiness.Readiness:
 
 
 def _scaling(draft: drafts.Draft) -> None:
-    if draft.rollout.template is None or draft.plan.site.providers.autoscaler == "none":
+    if draft.plan.site.providers.autoscaler == "none":
+        return
+    if draft.rollout.template is None and draft.seen("scaledobject") is None:
         return
     verdict = None
     if draft.plan.suspended:

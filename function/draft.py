@@ -46,7 +46,11 @@ class Draft:
         self.deployment = world.deployment(self.seen("deployment"))
         self.rendered = self._rendered_template()
         self.rollout = rollouts.decide(
-            plan, self.seen("deployment"), self.rendered, verified=self.weights.verified
+            plan,
+            self.seen("deployment"),
+            self.seen("pdb"),
+            self.rendered,
+            verified=self.weights.verified,
         )
         self.serves = self.deployment is not None and self.deployment.serves
         settled = self.deployment is not None and self.deployment.settled
@@ -78,8 +82,9 @@ class Draft:
             or self.seen("gateway-airoute") is not None
         )
         fixed = plan.site.providers.autoscaler == "none"
-        self.scaled = self.latch("scaledByAutoscaler") or (
-            not fixed and self.deployment is not None and self.deployment.wanted > 0
+        # A Deployment that has to be made again is born once more.
+        self.scaled = self.deployment is not None and (
+            self.latch("scaledByAutoscaler") or (not fixed and self.deployment.wanted > 0)
         )
         # The count was ours: dropped before somebody else owns it, it would be reset to one.
         seen = self.seen("deployment")

@@ -1,9 +1,11 @@
 """Which pod template the Deployment runs: the one that claim and settings ask for, or the last one.
 
 Nothing restarts by surprise. The template that was emitted last is kept in an annotation of the
-Deployment, with a hash of the part of the claim that it came from. A new template is taken when
-the author changed that part and the new weights are verified; what only the platform changed (a
-function version, the settings) waits for the author, unless the settings say `Immediate`.
+Deployment, with a hash of the part of the claim that it came from, and once more on the
+PodDisruptionBudget, from which a Deployment that somebody deleted is made again. A new template is
+taken when the author changed that part and the new weights are verified; what only the platform
+changed (a function version, the settings) waits for the author, unless the settings say
+`Immediate`.
 """
 
 import dataclasses
@@ -51,8 +53,9 @@ class Rollout:
 
     Attributes:
         template: The pod template, or None while the Deployment is withheld.
-        text: The template's canonical JSON.
-        claim_hash: Hash of the part of the claim that the template came from.
+        text: Canonical JSON of the template; while the Deployment is withheld, of the last one
+            that was emitted, or empty.
+        claim_hash: Hash of the part of the claim that that template came from.
         hold: Why it is not the one that was rendered, or None.
         restarts: Fields of the template that differ from the one that runs; pods restart.
         applied: True when the observed Deployment already carries the template.
@@ -91,25 +94,35 @@ def claim_hash(plan: plans.Plan) -> str:
 
 
 def decide(
-    plan: plans.Plan, observed: world.Object | None, rendered: meta.Manifest, *, verified: bool
+    plan: plans.Plan,
+    observed: world.Object | None,
+    budget: world.Object | None,
+    rendered: meta.Manifest,
+    *,
+    verified: bool,
 ) -> Rollout:
     """Returns the template to emit.
 
     Args:
         plan: The plan.
         observed: The observed Deployment, or None.
+        budget: The observed PodDisruptionBudget, or None.
         rendered: The template that claim and settings ask for now.
         verified: Whether the weights that it needs are verified.
     """
     now = claim_hash(plan)
     rendered_text = canonical.dumps(rendered)
-    if observed is None:
-        withheld = not verified or plan.suspended or plan.misfit is not None
-        return Rollout(None if withheld else rendered, rendered_text, now, None, (), False)
+    last, last_hash = _last(observed, budget)
+    if observed is None and (last is None or plan.suspended or plan.misfit is not None):
+        if last is None and verified and not plan.suspended and plan.misfit is None:
+            return Rollout(rendered, rendered_text, now, None, (), False)
+        text = "" if last is None else canonical.dumps(last)
+        return Rollout(None, text, last_hash or now, None, (), False)
     text = world.at(observed, "metadata", "annotations", deployment.TEMPLATE_ANNOTATION)
+    if text is None and observed is not None:
+        text = canonical.dumps(canonical.plain(world.at(observed, "spec", "template")))
     if text == rendered_text:
         return Rollout(rendered, rendered_text, now, None, (), True)
-    last, last_hash = _last(observed)
     changed = tuple(canonical.differences(last, rendered))
     hold = _hold(plan, rendered, changed, verified, last_hash in (None, now)) if changed else None
     if hold is None:
@@ -119,22 +132,25 @@ def decide(
     return Rollout(last, last_text, last_hash or now, hold, (), text == last_text)
 
 
-def _last(observed: world.Object) -> tuple[meta.Manifest, str | None]:
+def _last(
+    observed: world.Object | None, budget: world.Object | None
+) -> tuple[meta.Manifest | None, str | None]:
     """Returns the template that was emitted last, and the hash that it came from.
 
-    Without our annotation the observed template is the last one: 0.9.0's, or one whose
-    annotation somebody removed.
+    Without our annotation on either the observed template is the last one: 0.9.0's, or one whose
+    annotations somebody removed.
     """
-    annotations = world.at(observed, "metadata", "annotations")
-    text = world.at(annotations, deployment.TEMPLATE_ANNOTATION)
-    claimed = world.at(annotations, deployment.CLAIM_ANNOTATION)
-    try:
-        template = json.loads(text) if isinstance(text, str) else None
-    except ValueError:
-        template = None
-    if not isinstance(template, dict):
-        return canonical.plain(world.at(observed, "spec", "template")), None
-    return template, claimed if isinstance(claimed, str) else None
+    for keeper in (observed, budget):
+        annotations = world.at(keeper, "metadata", "annotations")
+        text = world.at(annotations, deployment.TEMPLATE_ANNOTATION)
+        claimed = world.at(annotations, deployment.CLAIM_ANNOTATION)
+        try:
+            template = json.loads(text) if isinstance(text, str) else None
+        except ValueError:
+            template = None
+        if isinstance(template, dict):
+            return template, claimed if isinstance(claimed, str) else None
+    return canonical.plain(world.at(observed, "spec", "template")), None
 
 
 def _hold(

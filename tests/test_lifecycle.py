@@ -1027,3 +1027,53 @@ def test_a_backend_keeps_naming_the_service_that_is_made_again() -> None:
     world.reconcile()
     assert world.one("Backend")["spec"] == before
     assert "create xplane-qwen-coder-service-pods" in world.writes
+
+
+def test_a_deployment_deleted_in_the_middle_of_a_swap_is_made_again_at_once() -> None:
+    world = serving()
+    before = copy.deepcopy(world.template)
+    swap(world).reconcile()
+    world.delete(f"{NAME}-deployment")
+    world.reconcile()
+    assert world.template == before
+    assert {"ScaledObject", "PodDisruptionBudget", "Job"} <= world.kinds_there()
+    assert world.condition("Current") == ("False", "WeightsPending")
+    world.converge()
+    assert world.claim["status"]["serving"]["revision"] == OTHER_REVISION
+
+
+def test_a_deployment_deleted_while_asleep_comes_back_without_a_pod() -> None:
+    world = asleep()
+    world.scale(1).reconcile()
+    world.scale(0).settle().reconcile()
+    world.delete(f"{NAME}-deployment")
+    world.reconcile()
+    assert world.one("Deployment")["spec"]["replicas"] == 0
+    world.converge()
+    assert world.phase == "Idle"
+
+
+def test_a_deployment_deleted_while_suspended_comes_back_with_what_it_was() -> None:
+    world = serving()
+    before = copy.deepcopy(world.template)
+    world.edit(suspend=True)
+    world.converge()
+    world.delete(f"{NAME}-deployment")
+    swap(world).reconcile()
+    assert "Deployment" not in world.kinds_there(), "a suspended claim starts no pod"
+    assert {"ScaledObject", "PodDisruptionBudget"} <= world.kinds_there()
+    world.edit(suspend=False).reconcile()
+    assert world.template == before
+
+
+def test_a_withheld_template_is_not_remembered_as_one_that_ran() -> None:
+    world = new()
+    world.claim["spec"]["suspend"] = True
+    world.converge()
+    assert "PodDisruptionBudget" not in world.kinds_there()
+    world.edit(suspend=False)
+    world.converge()
+    world.edit(suspend=True)
+    world.converge()
+    budget = world.one("PodDisruptionBudget")["metadata"]["annotations"]
+    assert json.loads(budget[deployment.TEMPLATE_ANNOTATION]) == world.template

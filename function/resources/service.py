@@ -1,7 +1,7 @@
 """How the pods are reached, who they are, and how many may be gone at once."""
 
 from function import plan as plans
-from function.resources import meta
+from function.resources import deployment, meta
 
 # The headless Service's own component label: the scrape selects Services by the four labels, and
 # two that match would scrape each pod twice.
@@ -64,7 +64,7 @@ def _port() -> meta.Manifest:
     }
 
 
-def disruption_budget(plan: plans.Plan) -> meta.Manifest:
+def disruption_budget(plan: plans.Plan, text: str, claim_hash: str) -> meta.Manifest:
     """Returns the PodDisruptionBudget.
 
     With one replica `minAvailable: 1` would block every node drain for ever; a pod that is not
@@ -73,7 +73,15 @@ def disruption_budget(plan: plans.Plan) -> meta.Manifest:
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": meta.metadata(plan),
+        "metadata": meta.metadata(
+            plan,
+            annotations={
+                deployment.TEMPLATE_ANNOTATION: text,
+                deployment.CLAIM_ANNOTATION: claim_hash,
+            }
+            if text
+            else None,
+        ),
         "spec": {
             "maxUnavailable": 1,
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
