@@ -1,0 +1,251 @@
+"""What authors, platform owners and the world do to a claim, each under its name."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from function.resources import deployment
+from tests.checker import world as worlds
+
+Object = dict[str, Any]
+World = worlds.World
+Change = Callable[[World], None]
+
+ACCEPT = "inference-service.cloud.ogenki.io/accept"
+_REVISIONS = ("c03e6d358207e414f1eca0bb1891e29f1db0e242", "0" * 40, "main")
+_ADAPTERS = [
+    {"name": f"adapter-{letter}", "repository": f"org/{letter}", "revision": letter * 40}
+    for letter in "abc"
+]
+
+
+# --- the author
+
+
+def _model(**fields: Any) -> Change:
+    def change(world: World) -> None:
+        world.edit(model={**copy.deepcopy(world.claim["spec"]["model"]), **fields})
+
+    return change
+
+
+def _spec(**fields: Any) -> Change:
+    def change(world: World) -> None:
+        world.edit(**copy.deepcopy(fields))
+
+    return change
+
+
+def _gateway(**fields: Any) -> Change:
+    def change(world: World) -> None:
+        world.edit(gateway={**world.claim["spec"].get("gateway", {}), **copy.deepcopy(fields)})
+
+    return change
+
+
+def _adapters(*indices: int, canary: int | None = None) -> Change:
+    def change(world: World) -> None:
+        chosen = [copy.deepcopy(_ADAPTERS[index]) for index in indices]
+        weights = [{"adapter": _ADAPTERS[canary]["name"], "weightPercent": 20}] if canary else []
+        gateway = {**world.claim["spec"].get("gateway", {}), "canaries": weights}
+        world.edit(loraAdapters=chosen, gateway=gateway)
+
+    return change
+
+
+def _scaling(low: int, high: int) -> Change:
+    return _spec(scaling={"minReplicas": low, "maxReplicas": high})
+
+
+def _try_again(world: World) -> None:
+    preload = world.claim["spec"]["model"].get("preload", {})
+    again = {"enabled": True, "generation": preload.get("generation", 0) + 1}
+    _model(preload=again)(world)
+
+
+def _accept(world: World) -> None:
+    """Copies the token that the condition prints, as a person would."""
+    for condition in world.claim.get("status", {}).get("conditions", []):
+        if condition["type"] == "Current" and f"{ACCEPT}=" in condition["message"]:
+            annotations = world.claim["metadata"].setdefault("annotations", {})
+            annotations[ACCEPT] = condition["message"].rsplit("=", 1)[1]
+
+
+def _accept_nothing(world: World) -> None:
+    world.claim["metadata"].setdefault("annotations", {})[ACCEPT] = "00000000"
+
+
+EDITS: dict[str, Change] = {
+    "revision 0": _model(revision=_REVISIONS[0]),
+    "revision 1": _model(revision=_REVISIONS[1]),
+    "revision 2": _model(revision=_REVISIONS[2]),
+    "another repository": _model(repository="Qwen/Qwen3-8B", revision=_REVISIONS[2]),
+    "quantization auto": _model(quantization="auto"),
+    "quantization fp8": _model(quantization="fp8"),
+    "more sequences": _model(maxNumSeqs=64),
+    "preload generation": _try_again,
+    "preload off": _model(preload={"enabled": False}),
+    "preload on": _model(preload={"enabled": True}),
+    "no adapter": _adapters(),
+    "adapter 0": _adapters(0),
+    "adapters 0 and 1, canary 1": _adapters(0, 1, canary=1),
+    "adapters 1 and 2, canary 2": _adapters(1, 2, canary=2),
+    "scale 0 to 1": _scaling(0, 1),
+    "scale 0 to 2": _scaling(0, 2),
+    "scale 1 to 1": _scaling(1, 1),
+    "scale 1 to 3": _scaling(1, 3),
+    "scale 2 to 3": _scaling(2, 3),
+    "suspend": _spec(suspend=True),
+    "resume": _spec(suspend=False),
+    "own arguments": _spec(engineArgs=["--max-num-batched-tokens=4096"]),
+    "no own arguments": _spec(engineArgs=[]),
+    "more memory than a node": _spec(cache={"kvOffload": {"enabled": True, "sizeGB": 400}}),
+    "less memory": _spec(cache={"kvOffload": {"enabled": False}}),
+    "gateway off": _gateway(enabled=False, endpointPicker={"enabled": False}),
+    "gateway on": _gateway(enabled=True, endpointPicker={"enabled": False}),
+    "gateway with picker": _gateway(enabled=True, endpointPicker={"enabled": True}),
+    "plain route": _spec(route={"enabled": True, "hostname": "coder"}),
+    "no plain route": _spec(route={"enabled": False}),
+    "a secret": _spec(externalSecrets=[{"name": "tok", "remoteRef": "a/b"}]),
+    "no secret": _spec(externalSecrets=[]),
+    "accept": _accept,
+    "accept nothing": _accept_nothing,
+}
+
+
+# --- the platform
+
+
+def _site(path: str, value: Any) -> Change:
+    def change(world: World) -> None:
+        if not world.environments:
+            return
+        target = world.environments[0]["data"]["inferenceService"]
+        *way, last = path.split(".")
+        for step in way:
+            target = target.setdefault(step, {})
+        target[last] = copy.deepcopy(value)
+
+    return change
+
+
+SETTINGS: dict[str, Change] = {
+    "engine 0.25.1": _site("engine.version", "0.25.1"),
+    "engine 0.32.0": _site("engine.version", "0.32.0"),
+    "another engine image": _site("engine.image", "example.com/vllm"),
+    "debug log": _site("engine.logLevel", "DEBUG"),
+    "immediate": _site("rollout.platformChanges", "Immediate"),
+    "on claim change": _site("rollout.platformChanges", "OnClaimChange"),
+    "another preload image": _site("preload.image", "example.com/preload:v2"),
+    "another volume": _site("weights.claimName", "other-models"),
+    "no autoscaler": _site("providers.autoscaler", "none"),
+    "keda": _site("providers.autoscaler", "keda"),
+    "native policies": _site("providers.networkPolicy", "kubernetes"),
+    "cilium": _site("providers.networkPolicy", "cilium"),
+    "no policies": _site("providers.networkPolicy", "none"),
+    "another monitoring": _site("providers.monitoring", "prometheus-operator"),
+    "no gateway": _site("providers.gateway", "none"),
+    "a gateway": _site("providers.gateway", "envoy-ai-gateway"),
+    "spare GPUs": _site("gpu.classes.l4.spare", True),
+    "no spare GPUs": _site("gpu.classes.l4.spare", False),
+    "small nodes": _site("gpu.classes.l4.nodeMemory", "20Gi"),
+    "large nodes": _site("gpu.classes.l4.nodeMemory", "240Gi"),
+    "no wake query": _site("scaling.wake", None),
+    "read pods": _site("diagnostics.pods", True),
+    "read no pods": _site("diagnostics.pods", False),
+    "another label": _site("labels", {"example.com/team": "a"}),
+}
+
+
+# What makes the claim or the settings unusable, until it is undone.
+SPOILS: dict[str, Change] = {
+    "a managed flag": _spec(engineArgs=["--model=x"]),
+    "an unknown class": _spec(gpu={"count": 1, "class": "none"}),
+    "a path": _model(repository="../etc"),
+    "a typing error in the settings": _site("typo", 1),
+    "a class without sense": _site("gpu.classes.l4.nodeGpus", "many"),
+    "no EnvironmentConfig": lambda world: world.environments.clear(),
+}
+
+
+# --- the world
+
+
+def _job(outcome: str) -> Change:
+    return lambda world: world.run_job(outcome)
+
+
+def _by_hand(kind: str) -> Change:
+    """Somebody deletes an object, or its time to live does."""
+
+    def change(world: World) -> None:
+        for key in [k for k, item in world.objects.items() if item["kind"] == kind]:
+            world.delete(key)
+
+    return change
+
+
+def _hand_scaled(count: int) -> Change:
+    def change(world: World) -> None:
+        if world.deployment is not None:
+            world.scale(count, "kubectl")
+
+    return change
+
+
+def _forgotten(world: World) -> None:
+    """Somebody removes our memory from the Deployment."""
+    if world.deployment is not None:
+        annotations = world.deployment["metadata"].get("annotations", {})
+        annotations.pop(deployment.TEMPLATE_ANNOTATION, None)
+
+
+def _kinds(answers: str) -> Change:
+    def change(world: World) -> None:
+        world.answers = answers
+
+    return change
+
+
+def _refused(kind: str) -> Change:
+    def change(world: World) -> None:
+        for item in world.of_kind(kind):
+            no = [{"type": "Accepted", "status": "False", "reason": "No", "message": "no"}]
+            item["status"] = {"conditions": no, "parents": [{"conditions": no}]}
+
+    return change
+
+
+EVENTS: dict[str, Change] = {
+    "the Job waits": _job("waits"),
+    "the Job runs": _job("runs"),
+    "the Job succeeds": _job("succeeds"),
+    **{f"the Job fails with {code}": _job(str(code)) for code in (1, 2, 10, 11, 12, 13, 14, 15)},
+    "the Deployment's controller acts": World.control,
+    "a pod becomes ready": World.run_pods,
+    "a pod crashes": lambda world: world.run_pods(bad=worlds.CRASHING),
+    "no node for a pod": lambda world: world.run_pods(bad=worlds.UNSCHEDULABLE),
+    "a node goes": World.lose_pod,
+    "the rollout's deadline passes": World.give_up,
+    "pods are shown": World.show_pods,
+    "no load": lambda world: world.autoscale(0),
+    "some load": lambda world: world.autoscale(1),
+    "much load": lambda world: world.autoscale(3),
+    "triggers fail": lambda world: world.report_scaler(ready="ScaledObjectCheckFailed"),
+    "one trigger fails": lambda world: world.report_scaler(ready="PartialTriggerError"),
+    "fallback": lambda world: world.report_scaler(fallback=True),
+    "somebody scales to 2": _hand_scaled(2),
+    "other controllers report": World.others,
+    "the route is refused": _refused("AIGatewayRoute"),
+    "deletions end": World.finish_deletions,
+    "the Deployment is deleted": _by_hand("Deployment"),
+    "the Job is deleted": _by_hand("Job"),
+    "the ScaledObject is deleted": _by_hand("ScaledObject"),
+    "the budget is deleted": _by_hand("PodDisruptionBudget"),
+    "Services are deleted": _by_hand("Service"),
+    "the route is deleted": _by_hand("AIGatewayRoute"),
+    "the memory is lost": _forgotten,
+    "core answers about kinds": _kinds("all"),
+    "core answers nothing about kinds": _kinds("empty"),
+    "core cannot be asked": _kinds("unasked"),
+}

@@ -1,0 +1,157 @@
+"""Random lives of a claim. `HYPOTHESIS_PROFILE=thousands` lives many more, and longer ones."""
+
+import copy
+import functools
+
+import hypothesis
+from hypothesis import stateful
+from hypothesis import strategies as st
+
+from tests import cluster
+from tests.checker import changes, laws
+from tests.checker import world as worlds
+
+NAME = "xplane-qwen-coder"
+# What happens to a reconcile after a change; nothing, most simply.
+_THEN = st.sampled_from(("nothing", "reconcile", "reconcile", "progress"))
+_FATES = st.builds(
+    cluster.Fate,
+    order=st.integers(0, 999),
+    stop=st.none() | st.integers(0, 24),
+    crash=st.booleans(),
+)
+
+
+@functools.cache
+def _start(kind: str) -> worlds.World:
+    """Returns a world in which a life begins."""
+    claim, environment = cluster.example(NAME), cluster.environment("reference")
+    if kind == "taken over":
+        world = worlds.World.of(cluster.taken_over(claim, environment))
+        world.volume.clear()
+        return world
+    if kind == "asleep":
+        claim["spec"]["scaling"] = {"minReplicas": 0, "maxReplicas": 2}
+    if kind == "born suspended":
+        claim["spec"]["suspend"] = True
+    fresh = cluster.Cluster(claim, environment)
+    if kind not in ("born", "born suspended"):
+        fresh.converge()
+    return worlds.World.of(fresh)
+
+
+class Lives(stateful.RuleBasedStateMachine):
+    """Authors, platform owners, the world and core take turns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watched = laws.Watched(_start("born"))
+
+    @property
+    def world(self) -> worlds.World:
+        """The world that lives."""
+        return self.watched.world
+
+    @stateful.initialize(
+        start=st.sampled_from(("serving", "asleep", "born", "taken over", "born suspended")),
+        lingers=st.booleans(),
+    )
+    def begin(self, start: str, lingers: bool) -> None:
+        """A claim begins its life, or is in the middle of it."""
+        self.watched = laws.Watched(copy.deepcopy(_start(start)))
+        if start == "taken over":
+            self.watched.origin = None
+        self.world.lingers = lingers
+
+    def _then(self, then: str) -> None:
+        if then == "progress":
+            self.world.progress()
+        if then != "nothing":
+            self.watched.reconcile()
+
+    @stateful.rule(change=st.sampled_from(sorted(changes.EDITS)), then=_THEN)
+    def edit(self, change: str, then: str) -> None:
+        """The author edits the claim."""
+        changes.EDITS[change](self.world)
+        self._then(then)
+
+    @stateful.rule(change=st.sampled_from(sorted(changes.SETTINGS)), then=_THEN)
+    def configure(self, change: str, then: str) -> None:
+        """The platform's owner edits the settings; a new function version is no different."""
+        changes.SETTINGS[change](self.world)
+        self._then(then)
+
+    @stateful.rule(event=st.sampled_from(sorted(changes.EVENTS)), then=_THEN)
+    def happen(self, event: str, then: str) -> None:
+        """Something happens in the world."""
+        changes.EVENTS[event](self.world)
+        if event == "the memory is lost":
+            self.watched.origin = None
+        self._then(then)
+
+    @stateful.rule(fate=_FATES)
+    def reconcile(self, fate: cluster.Fate) -> None:
+        """Core reconciles, in some order and perhaps not to the end."""
+        self.watched.reconcile(fate)
+
+    @stateful.rule()
+    def progress(self) -> None:
+        """All goes one good step on."""
+        self.world.progress()
+        self.watched.reconcile()
+
+    @stateful.rule(data=st.data())
+    def lag(self, data: st.DataObject) -> None:
+        """Core's cache shows something as it is now, for longer than it is so."""
+        keys = sorted(self.world.objects)
+        self.world.lag(data.draw(st.sampled_from([cluster.CLAIM, *keys])))
+
+    @stateful.rule()
+    def catch_up(self) -> None:
+        """Core's cache catches up."""
+        self.world.catch_up()
+
+    @stateful.rule(
+        spoil=st.sampled_from(sorted(changes.SPOILS)),
+        events=st.lists(st.sampled_from(sorted(changes.EVENTS)), max_size=2),
+    )
+    def spoil(self, spoil: str, events: list[str]) -> None:
+        """Claim or settings cannot be used for a while, in which the world goes on."""
+        spec, environments = (
+            copy.deepcopy(self.world.claim["spec"]),
+            copy.deepcopy(self.world.environments),
+        )
+        changes.SPOILS[spoil](self.world)
+        self.watched.reconcile()
+        for event in events:
+            self.happen(event, "reconcile")
+        self.world.environments = environments
+        self.world.claim["spec"] = spec
+        self.world.claim["metadata"]["generation"] += 1
+        self.watched.reconcile()
+
+    @stateful.rule()
+    def look_again(self) -> None:
+        """Nothing but core moves."""
+        self.watched.quiet()
+
+    @stateful.rule()
+    def rest(self) -> None:
+        """Nobody changes anything until all has come to rest."""
+        self.watched.rest()
+
+    def teardown(self) -> None:
+        """Every life ends at rest."""
+        if not self.watched.broken:
+            self.watched.rest()
+            self.watched.quiet()
+
+
+_DEEP = hypothesis.settings().max_examples > 1000
+TestLives = Lives.TestCase
+TestLives.settings = hypothesis.settings(
+    hypothesis.settings(),
+    max_examples=hypothesis.settings().max_examples if _DEEP else 80,
+    stateful_step_count=60 if _DEEP else 25,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)

@@ -1,0 +1,298 @@
+"""The cluster of `tests/cluster.py` with pods, a weights volume and an autoscaler that move alone.
+
+Nothing here asks the product: what a pod needs is read from its own template, what a Job makes from
+its own plan.
+"""
+
+import copy
+import dataclasses
+import json
+import re
+from typing import Any
+
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+
+from function import runner
+from tests import cluster
+
+Object = dict[str, Any]
+
+# Directories that a preload Job makes; any other path is not for us to verify.
+_PRELOADED = re.compile(r"/models/((?:base|adapter)-[0-9a-f]{16})/weights")
+
+PENDING = "pending"
+READY = "ready"
+CRASHING = "crashing"
+UNSCHEDULABLE = "unschedulable"
+
+
+@dataclasses.dataclass
+class Pod:
+    """A pod of the Deployment: the template that it was started from, and how far it is."""
+
+    template: Object
+    state: str = PENDING
+
+
+class World(cluster.Cluster):
+    """One claim, and everything around it that moves.
+
+    Attributes:
+        fleet: The Deployment's pods.
+        volume: Directories whose weights are verified, as `<volume claim>/<sub-path>/<directory>`.
+        answers: How core answers about kinds: `unasked`, `all` are there, or `empty`.
+    """
+
+    def __init__(self, claim: Object, *environments: Object) -> None:
+        super().__init__(claim, *environments)
+        self.fleet: list[Pod] = []
+        self.volume: set[str] = set()
+        self.answers = "unasked"
+
+    @classmethod
+    def of(cls, other: cluster.Cluster) -> "World":
+        """Returns the world that a plain cluster became, its replicas as ready pods."""
+        self = cls(other.claim, *copy.deepcopy(other.environments))
+        self.objects = copy.deepcopy(other.objects)
+        self.owned = copy.deepcopy(other.owned)
+        self.refs = None if other.refs is None else set(other.refs)
+        deployment = self.deployment
+        if deployment is not None:
+            count = deployment["spec"]["replicas"]
+            self.fleet = [Pod(copy.deepcopy(self.template), READY) for _ in range(count)]
+            self.volume |= needs(self.template)
+        for record in self.claim.get("status", {}).get("weights", {}).get("verified", []):
+            self.volume.add(record["directory"])
+        return self
+
+    def of_kind(self, kind: str) -> list[Object]:
+        """Returns the objects of a kind, by key."""
+        return [self.objects[k] for k in sorted(self.objects) if self.objects[k]["kind"] == kind]
+
+    @property
+    def deployment(self) -> Object | None:
+        """The Deployment, or None."""
+        return next(iter(self.of_kind("Deployment")), None)
+
+    @property
+    def scaled_object(self) -> Object | None:
+        """The ScaledObject, or None."""
+        return next(iter(self.of_kind("ScaledObject")), None)
+
+    @property
+    def jobs(self) -> list[Object]:
+        """The preload Jobs that have not ended, those included whose deletion waits."""
+        return [job for job in self.of_kind("Job") if not ended(job)]
+
+    @property
+    def ready_pods(self) -> list[Pod]:
+        """Pods that answer."""
+        return [pod for pod in self.fleet if pod.state == READY]
+
+    def request(self) -> fnv1.RunFunctionRequest:
+        """Returns what core sends at last, when it has answered what the function asked."""
+        if self.answers == "unasked":
+            self.kinds = None
+            return super().request()
+        self.kinds = {}
+        first = runner.run(super().request(), self.log)
+        installed = self.answers == "all"
+        self.kinds = {name.removeprefix("kind "): installed for name in first.requirements.schemas}
+        return super().request()
+
+    # --- the Deployment's controller and the nodes
+
+    @property
+    def reported(self) -> bool:
+        """Whether the Deployment's status is true of its pods."""
+        item = self.deployment
+        if item is None:
+            return not self.fleet
+        said = {k: v for k, v in item.get("status", {}).items() if k != "conditions"}
+        return said == self._counts(item)
+
+    def control(self) -> None:
+        """Lets the Deployment's controller do one step, and report."""
+        item = self.deployment
+        if item is None:
+            self.fleet.clear()
+            return
+        template, wanted = item["spec"]["template"], item["spec"]["replicas"]
+        self._replace(template, wanted, item["spec"].get("strategy", {}))
+        progressing = cluster.condition("Progressing", reason="ReplicaSetUpdated")
+        item["status"] = {**self._counts(item), "conditions": [progressing]}
+
+    def _counts(self, item: Object) -> Object:
+        template = item["spec"]["template"]
+        new = [pod for pod in self.fleet if pod.template == template]
+        status = {
+            "observedGeneration": item["metadata"]["generation"],
+            "replicas": len(self.fleet),
+            "updatedReplicas": len(new),
+            "availableReplicas": len(self.ready_pods),
+            "readyReplicas": len(self.ready_pods),
+        }
+        return {key: value for key, value in status.items() if value != 0}
+
+    def _replace(self, template: Object, wanted: int, strategy: Object) -> None:
+        """Moves pods towards the template as the strategy allows."""
+        old = [pod for pod in self.fleet if pod.template != template]
+        rolling = strategy.get("rollingUpdate", {"maxSurge": 0, "maxUnavailable": 1})
+        if strategy.get("type") == "Recreate" and old:
+            self.fleet = [pod for pod in self.fleet if pod.template == template]
+            return
+        spared = wanted - int(rolling["maxUnavailable"])
+        for pod in sorted(old, key=lambda pod: pod.state == READY):
+            if pod.state != READY or len(self.ready_pods) > max(spared, 0):
+                self.fleet.remove(pod)
+        while len(self.fleet) > wanted + int(rolling["maxSurge"]) * bool(old):
+            self.fleet.remove(min(self.fleet, key=lambda pod: pod.state == READY))
+        new = sum(pod.template == template for pod in self.fleet)
+        while new < wanted and len(self.fleet) < wanted + int(rolling["maxSurge"]):
+            self.fleet.append(Pod(copy.deepcopy(template)))
+            new += 1
+
+    def run_pods(self, *, bad: str | None = None) -> None:
+        """Lets one pod that is not ready become ready, or go wrong; without weights it crashes."""
+        for pod in self.fleet:
+            if pod.state != READY:
+                pod.state = bad or (READY if needs(pod.template) <= self.volume else CRASHING)
+                break
+
+    def lose_pod(self) -> None:
+        """Takes a node away; the controller will make another pod."""
+        if self.fleet:
+            self.fleet.pop(0)
+
+    def give_up(self) -> None:
+        """Lets the rollout's deadline pass, as far as there is anything to give up."""
+        item = self.deployment
+        if item is not None and any(pod.state != READY for pod in self.fleet):
+            late = cluster.condition("Progressing", "False", "ProgressDeadlineExceeded", "late")
+            item.setdefault("status", {})["conditions"] = [late]
+
+    # --- Jobs
+
+    def run_job(self, outcome: str) -> None:
+        """Moves the Jobs that have not ended: to a pod that waits or runs, or to an end."""
+        for job in self.jobs:
+            if outcome in ("waits", "runs"):
+                job["status"] = {"active": 1, "ready": int(outcome == "runs")}
+            elif outcome == "succeeds":
+                self.volume |= makes(job)
+                done = cluster.condition("Complete", reason="CompletionsReached")
+                job["status"] = {"succeeded": 1, "conditions": [done]}
+            else:
+                failed = cluster.failed(job, int(outcome))
+                if outcome == "1":
+                    failed |= {"reason": "BackoffLimitExceeded", "message": "too often"}
+                job["status"] = {"failed": 1, "conditions": [failed]}
+
+    # --- the autoscaler
+
+    def autoscale(self, load: int) -> None:
+        """Lets KEDA and the HPA set the count that a load asks for, and report."""
+        item, scaled = self.deployment, self.scaled_object
+        if scaled is None:
+            return
+        spec, annotations = scaled["spec"], scaled["metadata"].get("annotations", {})
+        paused = "autoscaling.keda.sh/paused-replicas" in annotations
+        low, high = spec["minReplicaCount"], spec["maxReplicaCount"]
+        if item is not None:
+            self.scale(0 if paused else min(max(load, low), high))
+        self.report_scaler(paused=paused)
+
+    def report_scaler(
+        self, *, paused: bool = False, ready: str = "Ok", fallback: bool = False
+    ) -> None:
+        """Gives the ScaledObject its conditions; `ready` is a reason, `Ok` or a failure's."""
+        scaled = self.scaled_object
+        if scaled is not None:
+            scaled["status"] = {
+                "conditions": [
+                    cluster.condition(
+                        "Ready", str(ready in ("Ok", "PartialTriggerError")), ready, "trigger"
+                    ),
+                    cluster.condition("Fallback", str(fallback)),
+                    cluster.condition("Paused", str(paused)),
+                ]
+            }
+
+    # --- everybody else
+
+    def others(self) -> None:
+        """Lets the controllers of all other kinds report that all is well."""
+        self.settle("Deployment", "Job", "ScaledObject")
+
+    def progress(self) -> None:
+        """Lets everything in the world go one good step on."""
+        self.finish_deletions()
+        self.run_job("succeeds")
+        self.others()
+        count = self.deployment["spec"]["replicas"] if self.deployment is not None else 0
+        self.autoscale(max(count, 1))
+        self.control()
+        for _ in self.fleet:
+            self.run_pods()
+        self.control()
+        self.show_pods()
+
+    def show_pods(self) -> None:
+        """Lets core read the claim's pods, where the settings allow that and something asks."""
+        said = self.environments and self.environments[0]["data"]["inferenceService"]
+        if not (said and said.get("diagnostics", {}).get("pods")):
+            self.pods = None
+            return
+        self.pods = [_shown(index, pod) for index, pod in enumerate(self.fleet)]
+
+
+def _shown(index: int, pod: Pod) -> Object:
+    """Returns a pod as the API server shows it."""
+    status: Object = {}
+    if pod.state == UNSCHEDULABLE:
+        status["conditions"] = [
+            cluster.condition("PodScheduled", "False", "Unschedulable", "no GPU")
+        ]
+    if pod.state == CRASHING:
+        ended_ = {"exitCode": 1, "message": "out of memory"}
+        status["containerStatuses"] = [
+            {
+                "name": "vllm",
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                "lastState": {"terminated": ended_},
+            }
+        ]
+    labels = {"app.kubernetes.io/component": "inference"}
+    metadata = {"name": f"p-{index}", "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status}
+
+
+def ended(job: Object) -> bool:
+    """Tells whether a Job has come to an end."""
+    return bool(job.get("status", {}).get("conditions"))
+
+
+def needs(template: Object) -> set[str]:
+    """Returns the verified directories without which a pod of the template cannot start."""
+    pod = template["spec"]
+    engine = next(c for c in pod["containers"] if c["name"] == "vllm")
+    found = {match for argument in engine.get("args", []) for match in _PRELOADED.findall(argument)}
+    return {f"{_mounted(pod, engine)}/{directory}" for directory in found}
+
+
+def makes(job: Object) -> set[str]:
+    """Returns the directories that a preload Job downloads and verifies."""
+    pod = job["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    values = {variable["name"]: variable.get("value") for variable in container.get("env", [])}
+    if "PRELOAD_PLAN" not in values:
+        return set()  # 0.9.0's
+    items = json.loads(str(values["PRELOAD_PLAN"]))["items"]
+    return {f"{_mounted(pod, container)}/{item['directory']}" for item in items}
+
+
+def _mounted(pod: Object, container: Object) -> str:
+    """Returns what lies at /models: `<volume claim>/<sub-path>`."""
+    mount = next(m for m in container["volumeMounts"] if m["mountPath"] == "/models")
+    volume = next(v for v in pod["volumes"] if v["name"] == mount["name"])
+    return f"{volume['persistentVolumeClaim']['claimName']}/{mount['subPath']}"
