@@ -130,6 +130,13 @@ class Lives(stateful.RuleBasedStateMachine):
         self.world.claim["metadata"]["generation"] += 1
         self.watched.reconcile()
 
+    @stateful.rule(then=_THEN)
+    def delete(self, then: str) -> None:
+        """The claim is deleted and made again; what lies on the volume stays."""
+        self.world.make_claim_again()
+        self.watched = laws.Watched(self.world)
+        self._then(then)
+
     @stateful.rule()
     def look_again(self) -> None:
         """Nothing but core moves."""

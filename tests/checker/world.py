@@ -171,6 +171,14 @@ class World(cluster.Cluster):
             late = cluster.condition("Progressing", "False", "ProgressDeadlineExceeded", "late")
             item.setdefault("status", {})["conditions"] = [late]
 
+    def make_claim_again(self) -> None:
+        """Lets somebody delete the claim, wait until all is gone, and make it again."""
+        self.catch_up()
+        self.objects, self.owned, self.refs = {}, {}, None
+        self.fleet = []
+        self.claim.pop("status", None)
+        self.claim["metadata"] |= {"generation": 1, "annotations": {}}
+
     # --- Jobs
 
     def run_job(self, outcome: str) -> None:
