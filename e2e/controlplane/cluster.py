@@ -96,6 +96,8 @@ class APIServer:
             "--allow-privileged=true",
             f"--audit-policy-file={policy}",
             f"--audit-log-path={logs / 'audit.jsonl'}",
+            # By default a new file is begun at 100 MB: a run writes more.
+            "--audit-log-maxsize=100000",
             f"--client-ca-file={self._client_authority.certificate}",
             f"--requestheader-client-ca-file={self.front_proxy.certificate}",
             "--requestheader-allowed-names=aggregator",
