@@ -21,7 +21,7 @@ from e2e.controlplane import api, crossplane, plane
 # Seconds: how long a wrong step would have had to show, how long a right one may take on a busy
 # machine, and how often is looked.
 PATIENCE = 4
-TIMEOUT = 180
+TIMEOUT = 600
 _INTERVAL = 0.5
 _EVENTS = "v1"
 

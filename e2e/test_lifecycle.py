@@ -193,7 +193,7 @@ def deleted_during_its_download(here: lives.Place) -> lives.Life:
 
 def an_engine_setting(here: lives.Place) -> lives.Life:
     """With its weights there, an edit rolls at once; no version of the claim calls it current."""
-    claim = here.claim(CODER)
+    claim = here.claim(SMALLEST)
     yield here.ready(claim)
     pods = here.pods(claim)
     here.kubelet.hold(here.namespace)
@@ -309,8 +309,8 @@ def swap_that_fails(here: lives.Place) -> lives.Life:
 
 def revert(here: lives.Place) -> lives.Life:
     """A change that is taken back while it downloads rolls nothing, and its Job goes."""
-    claim = here.claim(CODER)
-    yield here.ready(claim)
+    claim = here.claim(SMALLEST)
+    old = yield here.ready(claim)
     pods, deployment = here.pods(claim), claim.one("Deployment")
     model = _model(claim)
     here.kubelet.run_jobs(here.namespace)
@@ -319,7 +319,7 @@ def revert(here: lives.Place) -> lives.Life:
     yield here.condition(claim, "WeightsReady", "False", "Downloading")
     claim.apply(model=model)
     ready = yield here.ready(claim)
-    assert ready["status"]["serving"]["revision"] == model["revision"]
+    assert ready["status"]["serving"] == old["status"]["serving"]
     yield lives.Until(
         "the end of the download", lambda: not here.jobs(claim) and not here.pods(claim, "preload")
     )
