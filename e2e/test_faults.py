@@ -178,9 +178,9 @@ def test_the_api_server_is_killed(serving: claims.Claim, control_plane: plane.Co
     """While it is away nobody can say anything; afterwards every controller goes on by itself."""
     before = {item.name: item.pid for item in control_plane.processes()}
     control_plane.api.process.kill()
-    control_plane.api.process.start()
-    _scale(serving, 5)
-    _wait_scaled(serving, 5)
+    control_plane.api.process.start(timeout=180)
+    _scale(serving, 2)
+    _wait_scaled(serving, 2)
     after = {item.name: item.pid for item in control_plane.processes()}
     restarted = {name for name, pid in before.items() if after[name] != pid}
     assert restarted == {control_plane.api.process.name}
@@ -256,7 +256,7 @@ def test_writers_that_do_not_know_of_each_other(
                 what=f"with {weight} % for the canary",
             )
         polling.until(lambda: min(counts) > 10, what="ten writes of each", timeout=60)
-    _wait_scaled(serving, 5)
+    _wait_scaled(serving, 2)
     serving.apply()  # the first author's interval again
     serving.wait(
         lambda _: serving.one("VMServiceScrape")["spec"]["endpoints"][0]["interval"] == "30s",
@@ -285,8 +285,8 @@ def test_a_lasting_fight_is_said(pair: Pair, serving: claims.Claim, place: claim
         )
     assert f"{claim.name} " in claims.conditions(told)["Responsive"][2] + " "
     assert "ScaledObject" in claims.conditions(told)["Responsive"][2]
-    _scale(serving, 2)
-    _wait_scaled(serving, 2)
+    _scale(serving, 3)
+    _wait_scaled(serving, 3)
 
     def recovered(_: api.Object) -> bool:
         claim.reconcile(str(place.plane.api.audit.mark()))
