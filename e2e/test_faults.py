@@ -190,8 +190,13 @@ def test_the_api_server_is_killed(serving: claims.Claim, control_plane: plane.Co
 
 
 @contextlib.contextmanager
-def _writing(*steps: Callable[[int], object]) -> Iterator[list[int]]:
-    """Take the steps again and again, each in a thread of its own; yields how often each was."""
+def _writing(*steps: Callable[[int], object], pause: float = 0) -> Iterator[list[int]]:
+    """Take the steps again and again, each in a thread of its own; yields how often each was.
+
+    Args:
+        steps: What to write, told how often it was written before.
+        pause: Seconds between two writes of a thread.
+    """
     end = threading.Event()
     counts = [0] * len(steps)
 
@@ -201,6 +206,7 @@ def _writing(*steps: Callable[[int], object]) -> Iterator[list[int]]:
             with contextlib.suppress(api.ApiError, *api.UNREACHABLE):
                 steps[index](counts[index])
                 counts[index] += 1
+            end.wait(pause)
 
     threads = [
         threading.Thread(target=work, args=(index,), daemon=True) for index in range(len(steps))
@@ -247,7 +253,8 @@ def test_writers_that_do_not_know_of_each_other(
         )
 
     gateway = serving.manifest["spec"]["gateway"]
-    with _writing(_take_scaling(serving), annotate, edit) as counts:
+    # Not so often that core stops to listen, which is another test's.
+    with _writing(_take_scaling(serving), annotate, edit, pause=0.5) as counts:
         for weight in (30, 40):
             canary = gateway["canaries"][0] | {"weightPercent": weight}
             serving.apply(gateway=gateway | {"canaries": [canary]})
