@@ -49,7 +49,7 @@ tools: ## Build Crossplane, Kubernetes, KEDA and the rest from their Go modules,
 	$(PYTHON) tools/build.py
 
 e2e: $(VENV)/.installed tools ## The product on the real control plane
-	$(BIN)/pytest e2e
+	$(BIN)/pytest e2e -n 2 --dist loadfile --no-loadscope-reorder
 
 package: $(VENV)/.installed ## Build both packages for TARGET=registry/org into dist/
 	@$(PYTHON) tools/build.py --group crossplane-cli

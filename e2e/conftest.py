@@ -1,4 +1,4 @@
-"""One control plane for the run."""
+"""One control plane for each worker of the run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import types
+import typing
 from collections.abc import Iterator
 
 import pytest
@@ -17,15 +18,50 @@ from tests import crds
 VERSION = os.environ.get("CROSSPLANE", crossplane.VERSIONS[-1])
 # The Prometheus operator is installed later than the product.
 LATE_GROUP = ".monitoring.coreos.com"
-_LOGS = pytest.StashKey[pathlib.Path]()
+_LOGS = pytest.StashKey[set[str]]()
+# Files that go first: the one that needs a cluster without some kinds, then the longest.
+_FIRST = (
+    "test_absent_kinds.py",
+    "test_scaling.py",
+    "test_takeover.py",
+    "test_lifecycle.py",
+    "test_faults.py",
+    "test_life.py",
+    "test_quiet.py",
+    "test_drain.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the files into an order in which two workers end at about the same time."""
+    items.sort(key=lambda item: _FIRST.index(item.path.name) if item.path.name in _FIRST else 99)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make room for the places of logs."""
+    config.stash[_LOGS] = set()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells the process that prints the summary."""
+    if hasattr(session.config, "workeroutput"):
+        places: set[str] = session.config.stash[_LOGS]
+        session.config.workeroutput["logs"] = sorted(places)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: typing.Any) -> None:
+    """Take what a worker told."""
+    node.config.stash[_LOGS].update(getattr(node, "workeroutput", {}).get("logs", ()))
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
     """After a failure, say where the logs are."""
-    if exitstatus and _LOGS in config.stash:
-        terminalreporter.write_line(f"logs of the control plane: {config.stash[_LOGS]}")
+    places: set[str] = config.stash[_LOGS]
+    for place in sorted(places) if exitstatus else ():
+        terminalreporter.write_line(f"logs of a control plane: {place}")
 
 
 def _terminated(number: int, frame: types.FrameType | None) -> None:
@@ -48,7 +84,7 @@ def control_plane(
     previous = signal.signal(signal.SIGTERM, _terminated)
     try:
         prepared = plane.ControlPlane(work, version=VERSION)
-        pytestconfig.stash[_LOGS] = prepared.logs
+        pytestconfig.stash[_LOGS].add(str(prepared.logs))
         with prepared as running:
             running.install_crds(crds.directory(), only=lambda name: not name.endswith(LATE_GROUP))
             yield running

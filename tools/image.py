@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -147,9 +148,13 @@ def cached(target: str, architecture: str | None = None) -> pathlib.Path:
         for old in place.glob("*.tar"):
             if time.time() - old.stat().st_mtime > _KEPT_SECONDS:
                 old.unlink(missing_ok=True)
-        unfinished = tarball.with_suffix(f".{os.getpid()}")
-        build(target, unfinished, architecture=architecture)
-        unfinished.rename(tarball)
+        place.mkdir(parents=True, exist_ok=True)
+        with tarball.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not tarball.exists():  # another process built it while we waited for the lock
+                unfinished = tarball.with_suffix(f".{os.getpid()}")
+                build(target, unfinished, architecture=architecture)
+                unfinished.rename(tarball)
     return tarball
 
 
