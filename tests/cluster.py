@@ -93,6 +93,10 @@ class Fate:
     crash: bool = False
 
 
+class ConflictError(Exception):
+    """409: an object was written with a resourceVersion that is not the current one."""
+
+
 CALM = Fate()
 CLAIM = "claim"
 
@@ -191,8 +195,11 @@ class Cluster:
         fatal = [r.message for r in rsp.results if r.severity == fnv1.SEVERITY_FATAL]
         self.fatal = fatal[0] if fatal else None
         writes = list(self._writes(rsp, fate)) if self.fatal is None else []
-        for write in writes[: fate.stop]:
-            write()
+        try:
+            for write in writes[: fate.stop]:
+                write()
+        except ConflictError:
+            return self  # core says nothing, and asks again
         stopped = fate.stop is not None and fate.stop < len(writes)
         if stopped and fate.crash:
             return self
@@ -291,7 +298,9 @@ class Cluster:
         # Given, it must be the current one, or the API server refuses the whole object.
         if "resourceVersion" in metadata:
             version = metadata.pop("resourceVersion")
-            assert version == current["metadata"]["resourceVersion"], f"{key}: conflict"
+            old = self.lagging.get(key, current) != current
+            if old or version != current["metadata"]["resourceVersion"]:
+                raise ConflictError(key)
         merged = _applied(current, manifest, self.owned.get(key, manifest))
         if merged["kind"] == "Deployment":
             _admitted(current, merged)

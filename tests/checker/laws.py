@@ -131,6 +131,7 @@ class Watched:
         self._withdraws_nothing(step)
         self._restarts_nothing_by_surprise(step)
         self._remembers(step)
+        self._dates_itself(step)
         self._never_lies(step)
 
     # --- the laws
@@ -182,6 +183,8 @@ class Watched:
         allowed: frozenset[str] | None = None
         for key in doomed:
             item = seen.objects[key]
+            if item["kind"] == "Job" and worlds.removes(item):
+                continue
             if item["kind"] == "Job":
                 recorded = bool(worlds.makes(item)) and worlds.makes(item) <= seen.recorded
                 needless = key != seen.asked.job or (worlds.ended(item) and recorded)
@@ -245,7 +248,13 @@ class Watched:
         """Latches and records outlive every call, while what they are about is asked for."""
         old, new = step.seen.claim.get("status", {}), step.status
         records = {r["directory"] for r in new.get("weights", {}).get("verified", [])}
-        self.must(step.seen.recorded <= records, "records stay", step.seen.recorded - records)
+        struck = step.seen.recorded - records
+        if step.seen.claim["spec"]["model"].get("retention") == "Delete":
+            idle = struck - step.seen.asked.directories
+            self.must(idle == struck, "what is asked for stays recorded", struck)
+            self.must(not struck or oracle.follows(step.seen), "pods may need it", struck)
+        else:
+            self.must(not struck, "records stay", struck)
         self.must(records <= self.world.volume, "records are true", records - self.world.volume)
         latches, before = new.get("latches", {}), old.get("latches", {})
         providers = step.environments[0]["data"]["inferenceService"]["providers"]
@@ -254,9 +263,21 @@ class Watched:
             self.must(latches.get("routePublished") is True, "a published route stays published")
         if before.get("scaledByAutoscaler") and step.seen.one("Deployment") is not None:
             self.must(latches.get("scaledByAutoscaler") is True, "the autoscaler keeps the count")
-        generation = step.seen.claim["metadata"]["generation"]
-        self.must(new["observedGeneration"] == generation, "observedGeneration", generation)
         base.parse(status.Status, new, what="status")
+
+    def _dates_itself(self, step: Step) -> None:
+        """`kubectl wait` believes Current of the generation that the status is about.
+
+        In each version of the claim that core writes, the one between fields and conditions too.
+        """
+        seen = step.seen
+        generation = seen.claim["metadata"]["generation"]
+        about, before = step.status.get("observedGeneration"), seen.claim.get("status", {})
+        known = before.get("observedGeneration")
+        self.must(about in (generation, known), "observedGeneration", about, generation)
+        said = {c["type"]: c["status"] for c in before.get("conditions", [])}.get("Current")
+        if about == generation and said == "True":
+            self.must(oracle.current(seen), "Current=True is not about an older generation")
 
     def _never_lies(self, step: Step) -> None:
         seen, world = step.seen, self.world
@@ -319,6 +340,8 @@ class Watched:
 
     def _rests_where_it_should(self, step: Step) -> None:
         seen, phase = step.seen, step.status["phase"]
+        generation = seen.claim["metadata"]["generation"]
+        self.must(step.status["observedGeneration"] == generation, "observedGeneration at rest")
         reason = step.condition("Current").reason
         if seen.failed:
             self.must(phase in ("Failed", "Degraded"), "a failed download is said", phase)
@@ -341,10 +364,13 @@ class Watched:
     def _leaves_no_trace(self, step: Step) -> None:
         """At rest the objects are those of a claim that was never anything else."""
         wanted = set(oracle.kept(step.seen.claim, step.environments))
-        if oracle.says(self.world.objects.get(step.seen.asked.job or "", {}), "Failed"):
-            wanted.add(str(step.seen.asked.job))  # until its author asks for another try
-        there = set(self.world.objects)
-        self.must(there == wanted, "no trace is left", there ^ wanted)
+        objects = self.world.objects
+        # A failed Job stays until its author asks for another try.
+        wanted |= {key for key in objects if oracle.says(objects[key], "Failed")}
+        self.must(set(objects) == wanted, "no trace is left", set(objects) ^ wanted)
+        if set(objects) == set(oracle.kept(step.seen.claim, step.environments)):
+            removing = step.status.get("weights", {}).get("removing")
+            self.must(not removing, "what is unwanted is removed in the end", removing)
 
 
 def of_pods(claim: Object) -> str:

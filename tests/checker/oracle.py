@@ -232,9 +232,15 @@ def _starting_phase(seen: Seen, item: Object) -> str:
     return "Starting"
 
 
+def follows(seen: Seen) -> bool:
+    """Tells whether every pod that exists, and any that starts, is what the claim says."""
+    there = seen.one("Deployment") is not None
+    return there and not rolls(seen) and seen.template == seen.asked.template
+
+
 def current(seen: Seen) -> bool:
     """Tells whether what the claim now says is what serves, or would when woken."""
     item = seen.one("Deployment")
-    if item is None or seen.suspended or rolls(seen) or seen.template != seen.asked.template:
+    if seen.suspended or not follows(seen):
         return False
     return number(item, "spec", "replicas") == 0 or number(item, "status", "availableReplicas") > 0

@@ -26,6 +26,10 @@ CRASHING = "crashing"
 UNSCHEDULABLE = "unschedulable"
 
 
+class LostError(AssertionError):
+    """Something that was needed is gone for good."""
+
+
 @dataclasses.dataclass
 class Pod:
     """A pod of the Deployment: the template that it was started from, and how far it is."""
@@ -159,6 +163,12 @@ class World(cluster.Cluster):
                 pod.state = bad or (READY if needs(pod.template) <= self.volume else CRASHING)
                 break
 
+    def outage(self) -> None:
+        """Lets every replica fail, and the controller say so."""
+        for pod in self.fleet:
+            pod.state = CRASHING
+        self.control()
+
     def lose_pod(self) -> None:
         """Takes a node away; the controller will make another pod."""
         if self.fleet:
@@ -188,6 +198,7 @@ class World(cluster.Cluster):
                 job["status"] = {"active": 1, "ready": int(outcome == "runs")}
             elif outcome == "succeeds":
                 self.volume |= makes(job)
+                self._remove(removes(job))
                 done = cluster.condition("Complete", reason="CompletionsReached")
                 job["status"] = {"succeeded": 1, "conditions": [done]}
             else:
@@ -195,6 +206,18 @@ class World(cluster.Cluster):
                 if outcome == "1":
                     failed |= {"reason": "BackoffLimitExceeded", "message": "too often"}
                 job["status"] = {"failed": 1, "conditions": [failed]}
+
+    def _remove(self, directories: set[str]) -> None:
+        """Removes weights, which nothing may need: no pod, no template that could be started."""
+        templates = [pod.template for pod in self.fleet]
+        if self.deployment is not None:
+            templates.append(self.deployment["spec"]["template"])
+        for template in templates:
+            if needs(template) & directories:
+                raise LostError(
+                    f"weights that are needed are removed: {needs(template) & directories}"
+                )
+        self.volume -= directories
 
     # --- the autoscaler
 
@@ -295,8 +318,17 @@ def makes(job: Object) -> set[str]:
     values = {variable["name"]: variable.get("value") for variable in container.get("env", [])}
     if "PRELOAD_PLAN" not in values:
         return set()  # 0.9.0's
-    items = json.loads(str(values["PRELOAD_PLAN"]))["items"]
+    items = json.loads(str(values["PRELOAD_PLAN"])).get("items", [])
     return {f"{_mounted(pod, container)}/{item['directory']}" for item in items}
+
+
+def removes(job: Object) -> set[str]:
+    """Returns the directories that a clean-up Job removes."""
+    pod = job["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    values = {variable["name"]: variable.get("value") for variable in container.get("env", [])}
+    plan = json.loads(str(values.get("PRELOAD_PLAN", "{}")))
+    return {f"{_mounted(pod, container)}/{directory}" for directory in plan.get("remove", [])}
 
 
 def _mounted(pod: Object, container: Object) -> str:
