@@ -276,7 +276,7 @@ class Watched:
         known = before.get("observedGeneration")
         self.must(about in (generation, known), "observedGeneration", about, generation)
         said = {c["type"]: c["status"] for c in before.get("conditions", [])}.get("Current")
-        if about == generation and said == "True":
+        if about == generation != known and said == "True":
             self.must(oracle.current(seen), "Current=True is not about an older generation")
 
     def _never_lies(self, step: Step) -> None:
