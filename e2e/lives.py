@@ -13,7 +13,7 @@ import dataclasses
 import subprocess
 import time
 import typing
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 
 from e2e import claims, shipped
 from e2e.controlplane import api, crossplane, plane
@@ -111,6 +111,24 @@ def live(world: World, lives: Mapping[str, Life]) -> dict[str, BaseException | N
         for name in tuple(waiting):
             look_at(name, lives[name])
     return ends
+
+
+def await_all(world: World, awaited: Iterable[Until]) -> list[typing.Any]:
+    """Wait for several things, and return what came of each.
+
+    Raises:
+        TimeoutError: One of them did not come.
+    """
+    found: list[typing.Any] = []
+
+    def story() -> Life:
+        for step in awaited:
+            found.append((yield step))
+
+    error = live(world, {"": story()})[""]
+    if error is not None:
+        raise error
+    return found
 
 
 class Place:

@@ -13,11 +13,12 @@ from e2e.controlplane import registry
 from tools import image
 
 VERSION = "9.9.9"
-DRAIN = 121
+CPU_LIMIT = "9"
 # What the release changes: text by file of the function.
 _CHANGES = {
     "__init__.py": (f'__version__ = "{function.__version__}"', f'__version__ = "{VERSION}"'),
-    "plan.py": ("DRAIN = 120", f"DRAIN = {DRAIN}"),
+    # Of every pod whose claim asks for nothing else, and capped by nothing.
+    "plan.py": ('"limits": {"cpu": "8",', f'"limits": {{"cpu": "{CPU_LIMIT}",'),
 }
 
 

@@ -29,6 +29,7 @@ _WIDE = nodes.Node(
 CODER = "xplane-qwen-coder"
 SMALLEST = "smallest"
 OTHER = "0" * 40
+_HELD = ("Current", "False", "PlatformChangePending")
 _SERVING_KINDS = {"Deployment", "ScaledObject", "PodDisruptionBudget", "AIGatewayRoute"}
 
 
@@ -632,6 +633,7 @@ def test_an_upgrade_restarts_nothing_until_it_is_accepted(
     (tmp_path / "tree").mkdir()
     release = next_release.tree(tmp_path / "tree")
     foretold = _render(part.values(), release, tmp_path)
+    assert {said[:2] for said in foretold.values()} == {("False", "PlatformChangePending")}
 
     installed.upgrade(
         _next(installed.release.version),
@@ -640,22 +642,23 @@ def test_an_upgrade_restarts_nothing_until_it_is_accepted(
     installed.replace_function()
     assert f'version="{next_release.VERSION}"' in installed.function.metrics()
     survivors.look("upgraded")
-    for _, claim in survivors.claims:
-        held = claim.wait_condition("Current", "False", "PlatformChangePending")
+    pending = [place.condition(claim, *_HELD) for place, claim in survivors.claims]
+    for held in lives.await_all(fleet.world, pending):
         assert held["status"]["phase"] == "Serving"
         assert api.status_of(held, "Ready") == "True"
-        if claim.name in part:
-            assert claims.conditions(held)["Current"] == foretold[claim.name]
+        name = held["metadata"]["name"]
+        if name in part:
+            assert claims.conditions(held)["Current"] == foretold[name]
     time.sleep(lives.PATIENCE)
     assert survivors.restarted() == set()
 
     _accept(part["accepted"])
     part["edited"].apply(model=_model(part["edited"], contextWindow=8192))
     part["left-alone"].apply(scaling={"maxReplicas": 2})
+    lives.await_all(fleet.world, [home.ready(part[name]) for name in ("accepted", "edited")])
     for name in ("accepted", "edited"):
-        part[name].wait_ready()
         (container,) = _template(part[name])["spec"]["containers"]
-        assert f"--shutdown-timeout={next_release.DRAIN}" in container["args"]
+        assert container["resources"]["limits"]["cpu"] == next_release.CPU_LIMIT
     part["left-alone"].wait(
         lambda _: part["left-alone"].one("ScaledObject")["spec"]["maxReplicaCount"] == 2,
         what="with its new limit",
@@ -666,16 +669,17 @@ def test_an_upgrade_restarts_nothing_until_it_is_accepted(
     # the conditions cannot be told from a transition.
     heard = _since(told["left-alone"], _ours(home.events(part["left-alone"])))
     assert heard in ({}, {"PlatformChangePending": 1})
-    assert _since(told["accepted"], _ours(home.events(part["accepted"])))["RollingOut"] == 1
+    # Core may call with the claim as its cache last had it: the same transition is then told twice.
+    assert _since(told["accepted"], _ours(home.events(part["accepted"])))["RollingOut"] in (1, 2)
 
     installed.upgrade(_next(installed.release.version))
     installed.replace_function()
     survivors.look("back")
-    for _, claim in survivors.claims:
-        if str(claim.ref) in rolled:
-            claim.wait_condition("Current", "False", "PlatformChangePending")
-        else:
-            claim.wait_ready()
+    settled = [
+        place.condition(claim, *_HELD) if str(claim.ref) in rolled else place.ready(claim)
+        for place, claim in survivors.claims
+    ]
+    lives.await_all(fleet.world, settled)
     assert survivors.restarted() == rolled
 
 
