@@ -250,9 +250,10 @@ def fleet(
 @pytest.mark.parametrize("size", SIZES)
 def test_claims_settle_and_are_quiet(fleet: Fleet, size: int) -> None:
     """All of them serve; reconciled again and again, nothing of theirs is written."""
+    log = fleet.plane.api.audit
+    birth = log.mark()
     fleet.grow(size)
     fleet.settle()
-    log = fleet.plane.api.audit
     start = log.mark()
     fleet.force()
     reconciles = fleet.rows[-1].after.calls - fleet.rows[-1].before.calls
@@ -260,6 +261,8 @@ def test_claims_settle_and_are_quiet(fleet: Fleet, size: int) -> None:
     writes = [write for write in log.writes(start) if write.namespace == _NAMESPACE]
     applied = [write for write in writes if write.user == crossplane.USER]
     assert len(applied) > 8 * reconciles, "core applies every object each time"
+    born = [write for write in log.writes(birth)[: start - birth] if write.changed]
+    assert crossplane.USER in {write.user for write in born}, "the log tells changes"
     ours = [write for write in writes if write.user != "admin"]
     assert [write for write in ours if write.changed is not False] == []
 
