@@ -65,7 +65,6 @@ class OldCluster:
 
     def prepare(self) -> None:
         """Install the old function, run it, and make the namespace of the claims."""
-        (self._work / "product").mkdir()
         self._install_function()
         self.product.apply_roles()
         for node in installation.NODES:

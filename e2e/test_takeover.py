@@ -60,9 +60,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldCluster]:
         running.install_crds(crds.directory())
         old = OldCluster(running, work)
         standing_in = operators.Operators(running.admin)
+        standing_in.start()
         try:
             old.prepare()
-            standing_in.start()
             yield old
         finally:
             standing_in.stop()
