@@ -133,8 +133,8 @@ def test_a_failed_download_says_why(tenant: claims.Tenant) -> None:
     """The exit code of the preload reaches the claim, and a new generation tries again."""
     tenant.plane.kubelet.fail_jobs(tenant.namespace, 11)
     claim = tenant.example("xplane-qwen3-8b").apply()
-    claim.wait_condition("WeightsReady", "False", "NotFound")
-    failed = claim.wait_phase("Failed")
+    failed = claim.wait_condition("WeightsReady", "False", "NotFound")
+    claim.wait_phase("Failed")
     assert "preload.generation" in claims.conditions(failed)["WeightsReady"][2]
     tenant.plane.kubelet.heal_jobs(tenant.namespace)
     model = copy.deepcopy(claim.manifest["spec"]["model"])

@@ -205,7 +205,6 @@ def _assert_defaults_are_stored(claim: claims.Claim) -> None:
 def _install_too_early(cluster: OldCluster) -> None:
     """Ours cannot take control while the other has it, says so, and can be removed again."""
     admin = cluster.plane.admin
-    cluster.product.publish(cluster.product.release.version)
     ours = {
         "apiVersion": "pkg.crossplane.io/v1",
         "kind": "Configuration",
@@ -336,11 +335,7 @@ def _cut_over(cluster: OldCluster, *names: str) -> None:
     revisions = cluster.revisions()
     cluster.plane.kubelet.hold(NAMESPACE)
     cluster.product.configure(shipped.one(shipped.environment("reference")))
-    cluster.product.install_packages()
-    if hasattr(cluster.product, "function"):
-        cluster.product.write_certificates()
-    else:
-        cluster.product.run_function()
+    cluster.install_product()
     assert cluster.revisions()[:-1] == revisions
     for name in names:
         held = cluster.claims[name].wait_condition("Current", "False", "WeightsPending")
