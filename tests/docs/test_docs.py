@@ -12,6 +12,7 @@ import click
 import pytest
 import yaml
 
+from e2e.controlplane import crossplane
 from function import readiness, report, rollout, runner
 from function.api import base, claim, settings, status
 from function.cli import main as cli
@@ -174,12 +175,17 @@ def test_make_targets_exist(page: pathlib.Path) -> None:
 
 
 def test_the_workflow_runs_what_exists() -> None:
-    (job,) = cluster.load(".github/workflows/ci.yaml")["jobs"].values()
-    ran = " ".join(step.get("run", "") for step in job["steps"])
+    jobs = cluster.load(".github/workflows/ci.yaml")["jobs"]
+    ran = " ".join(step.get("run", "") for job in jobs.values() for step in job["steps"])
     targets = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(), re.M))
-    assert {"crds", "test", "render"} <= set(re.findall(r"make ([a-z0-9]+)", ran)) <= targets
+    assert (
+        {"crds", "test", "render", "tools", "e2e"}
+        <= set(re.findall(r"make ([a-z0-9]+)", ran))
+        <= targets
+    )
     (oldest,) = re.findall(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())
-    assert oldest in job["strategy"]["matrix"]["python"]
+    assert oldest in jobs["test"]["strategy"]["matrix"]["python"]
+    assert jobs["e2e"]["strategy"]["matrix"]["crossplane"] == list(crossplane.VERSIONS)
 
 
 def test_every_make_target_is_described() -> None:
