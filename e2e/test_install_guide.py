@@ -109,7 +109,9 @@ def deployment(
     )
 
 
-def test_the_runtime_is_what_the_example_asks(deployment: api.Object) -> None:
+def test_the_runtime_is_what_the_example_asks(
+    deployment: api.Object, installed: installation.Installation
+) -> None:
     """Replicas, probes, resources: all of it has come through Crossplane."""
     wanted = shipped.one(shipped.ROOT / "examples" / "runtime" / "deploymentruntimeconfig.yaml")
     template = wanted["spec"]["deploymentTemplate"]["spec"]
@@ -122,7 +124,8 @@ def test_the_runtime_is_what_the_example_asks(deployment: api.Object) -> None:
         assert {**asked[probe]["httpGet"], "scheme": "HTTP"} == got
     assert {port["containerPort"] for port in container["ports"]} == {8080, 9443}
     assert container["resources"] == asked["resources"]
-    assert container["image"].endswith(f"/{_FUNCTION}:v1.0.0") or "@sha256:" in container["image"]
+    tag = f"/{_FUNCTION}:{installed.release.version}"
+    assert container["image"].endswith(tag) or "@sha256:" in container["image"]
     assert _covers(spec["template"]["spec"], template["template"]["spec"])
 
 

@@ -56,7 +56,9 @@ class Draft:
         settled = self.deployment is not None and self.deployment.settled
         self.rolls = self.deployment is not None and not (self.rollout.applied and settled)
         self.current = self.rollout.hold is None and self.rollout.applied and settled
-        self.weights = weight_states.retired(plan, self.weights, current=self.current)
+        # Served, not only settled: whoever goes back from what never starts needs no download.
+        proven = self.current and self.serves
+        self.weights = weight_states.retired(plan, self.weights, current=proven)
         self.removal = self._removal()
         if self.removal is not None:
             removing = observed.resources.get(self.removal[0])

@@ -48,7 +48,6 @@ _ALARMS = frozenset(
         "FallbackActive",
         "ImagePullFailed",
         "KindMissing",
-        "CleanupFailed",
         "ContainerConfigFailed",
         "CrashLooping",
         "NoWakeSignal",
@@ -567,12 +566,15 @@ def _events(
     for condition in conditions:
         before = observed.conditions.get(condition.type)
         if before is None:
-            if condition.status == "True" or condition.reason not in _ALARMS:
+            alarming = condition.status == "False" and condition.reason in _ALARMS
+            if not alarming:
                 continue
         elif before.reason in (condition.reason, world.FATAL_ERROR):
             continue
         yield composition.Event(
-            warning=(condition.status == "False" and condition.reason in _ALARMS)
+            # True, because what is wanted is there, and yet for somebody to look at.
+            warning=condition.reason == "CleanupFailed"
+            or (condition.status == "False" and condition.reason in _ALARMS)
             or (
                 condition.type == WEIGHTS_READY
                 and condition.status == "False"

@@ -126,15 +126,19 @@ def watched(weights: Weights, observed: world.Observed, job_key: str) -> Weights
 
 def _being_removed(plan: plans.Plan, observed: world.Observed, wanted: tuple[str, ...]) -> bool:
     """Tells whether a Job still removes what is wanted again; a download waits for its end."""
-    if any(key.startswith(preload.job_key_prefix(plan)) for key in observed.resources):
-        return False
-    prefix = preload.job_key_prefix(plan, preload.CLEANUP)
-    return any(
-        directory in wanted
-        for key, job in observed.resources.items()
-        if key.startswith(prefix)
-        for directory in _listed(job, preload.REMOVES_ANNOTATION)
-    )
+
+    def listed(component: str, annotation: str) -> set[str]:
+        prefix = preload.job_key_prefix(plan, component)
+        return {
+            directory
+            for key, job in observed.resources.items()
+            if key.startswith(prefix)
+            for directory in _listed(job, annotation)
+        }
+
+    # A download that has begun is not taken back.
+    begun = listed(preload.COMPONENT, preload.WEIGHTS_ANNOTATION)
+    return bool((listed(preload.CLEANUP, preload.REMOVES_ANNOTATION) & set(wanted)) - begun)
 
 
 def retired(plan: plans.Plan, weights: Weights, *, current: bool) -> Weights:
@@ -147,7 +151,7 @@ def retired(plan: plans.Plan, weights: Weights, *, current: bool) -> Weights:
     Args:
         plan: The plan.
         weights: The state so far.
-        current: True when all pods follow the claim as it is.
+        current: True when all pods follow the claim as it is, and one serves.
     """
     if not plan.deletes:
         return dataclasses.replace(weights, removing=(), removal=())

@@ -9,6 +9,7 @@ weights after all brings them back.
 """
 
 import contextlib
+import errno
 import pathlib
 import shutil
 
@@ -40,11 +41,19 @@ def remove(
     if lease.is_held(home / weights.LEASE, configuration.lease_seconds):
         # Perhaps this claim's own Job: the author changed his mind.
         return "somebody works there"
-    with lease.Lease(home / weights.LEASE, configuration.lease_seconds, log) as held:
-        reason = _withdraw(home, user, since, held)
-        if reason is not None:
-            return reason
-        _empty(home, held)
+    try:
+        with lease.Lease(home / weights.LEASE, configuration.lease_seconds, log) as held:
+            reason = _withdraw(home, user, since, held)
+            if reason is not None:
+                return reason
+            _empty(home, held)
+    except lease.LostError:
+        return "somebody works there"
+    except OSError as error:
+        # What an NFS client keeps of files that are removed but open.
+        if error.errno not in (errno.ENOTEMPTY, errno.EBUSY):
+            raise
+        return "files are still open there"
     with contextlib.suppress(OSError):  # somebody came and begins anew
         home.rmdir()
     return None

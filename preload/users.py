@@ -6,7 +6,9 @@ only when no name is left. A claim that was deleted leaves its name behind: what
 kept until a person removes it, which is the safe side.
 """
 
+import os
 import pathlib
+import uuid
 
 NAME = ".users"
 
@@ -25,7 +27,9 @@ def add(home: pathlib.Path, user: str) -> None:
 def since(home: pathlib.Path, user: str) -> int | None:
     """When a name was put down last, by the volume's clock in nanoseconds; None without it."""
     try:
-        return _file(home, user).stat().st_mtime_ns
+        # Opened: an NFS client asks the server then, and caches a stat.
+        with _file(home, user).open("rb") as file:
+            return os.fstat(file.fileno()).st_mtime_ns
     except FileNotFoundError:
         return None
 
@@ -38,7 +42,11 @@ def drop(home: pathlib.Path, user: str) -> None:
 def present(home: pathlib.Path) -> list[str]:
     """The names, sorted, as <namespace>/<name>."""
     try:
-        names = [path.name for path in (home / NAME).iterdir() if not path.name.startswith(".nfs")]
+        # A change of our own makes an NFS client drop the listing that it has kept.
+        probe = home / NAME / f".probe-{uuid.uuid4().hex}"
+        probe.touch()
+        probe.unlink(missing_ok=True)
+        names = [path.name for path in (home / NAME).iterdir() if not path.name.startswith(".")]
     except FileNotFoundError:
         return []
     return sorted(name.replace(".", "/", 1) for name in names)

@@ -406,6 +406,22 @@ def test_weights_that_a_held_template_needs_stay() -> None:
     assert not cleanups(world)
 
 
+def test_weights_are_kept_while_what_replaces_them_never_starts() -> None:
+    """Going back from a model that crashes must not be a download."""
+    world = retiring()
+    before = directories(world, "verified")
+    for _ in range(3):
+        live = world.one("Deployment")
+        live["status"] = {
+            "observedGeneration": live["metadata"]["generation"],
+            "replicas": 1,
+            "updatedReplicas": 1,
+        }
+        world.reconcile()
+    assert directories(world, "verified") == before
+    assert not directories(world, "removing")
+
+
 def test_a_removal_that_fails_is_said_and_stops_nothing() -> None:
     world = retiring()
     world.settle().reconcile().reconcile()
@@ -417,7 +433,9 @@ def test_a_removal_that_fails_is_said_and_stops_nothing() -> None:
     assert "refuses writes" in world.message("WeightsReady")
     assert world.phase == "Serving"
     assert all(world.ready.values())
-    assert [reason for _, reason, _ in world.events] == ["CleanupFailed"]
+    assert [(s, reason) for s, reason, _ in world.events] == [
+        (fnv1.SEVERITY_WARNING, "CleanupFailed")
+    ]
     world.reconcile()
     assert not world.events
     assert cleanups(world), "it stays to be looked at"

@@ -369,7 +369,9 @@ class Scaling(base.Model):
     """How many replicas, and when."""
 
     min_replicas: Annotated[int, base.number(0, 1000)] | None = pydantic.Field(
-        None, description="1 when absent. 0 needs a wake query in the settings."
+        None,
+        description="1 when absent. 0 needs a wake query in the settings, and the gateway or route"
+        " whose requests it counts.",
     )
     max_replicas: Annotated[int, base.number(1, 1000)] | None = pydantic.Field(
         None, description="3 when absent, never below minReplicas."

@@ -510,9 +510,10 @@ def resolve(layers: list[dict[str, Any]]) -> Settings:
 
 
 NONE_FOUND = (
-    f'no EnvironmentConfig with label {SETTINGS_LABEL}: "true" was found: make one with the site\'s'
-    f" settings under data.{DATA_KEY} (an empty map takes the defaults), or set environment:"
-    " Optional in the Composition's input. Rendering with defaults would restart the fleet."
+    f'no EnvironmentConfig with label {SETTINGS_LABEL}: "true" that holds data.{DATA_KEY} was'
+    " found: make one with the site's settings there (an empty map takes the defaults), or set"
+    " environment: Optional in the Composition's input. Rendering with defaults would restart the"
+    " fleet."
 )
 
 
@@ -543,7 +544,8 @@ def assemble(
     for config in found:
         name = config.get("metadata", {}).get("name")
         layers.append(from_data(config.get("data", {}), f"EnvironmentConfig {name}"))
-    if not found and DATA_KEY not in context and not optional:
+    said = any(DATA_KEY in (config.get("data") or {}) for config in found)
+    if not said and DATA_KEY not in context and not optional:
         raise base.InvalidError("settings", [base.Problem("", NONE_FOUND)])
     return resolve(layers)
 
