@@ -454,8 +454,17 @@ def _assert_old_fields_tune(cluster: OldCluster, before: Before) -> None:
             lambda _, claim=claim: _tuned(claim.composed()),  # type: ignore[misc]
             what="with all that was tuned",
         )
-    rules = cluster.claims[CODER].one("AIGatewayRoute")["spec"]["rules"]
-    assert {ref.get("weight") for ref in rules[0]["backendRefs"]} == {75, 25}
+    coder = cluster.claims[CODER]
+    coder.wait(
+        lambda _: (
+            {
+                ref.get("weight")
+                for ref in coder.one("AIGatewayRoute")["spec"]["rules"][0]["backendRefs"]
+            }
+            == {75, 25}
+        ),
+        what="with 25 % for the canary",
+    )
     before.assert_kept(*NAMES)
 
 
