@@ -239,6 +239,7 @@ EVENTS: dict[str, Change] = {
     "one trigger fails": lambda world: world.report_scaler(ready="PartialTriggerError"),
     "fallback": lambda world: world.report_scaler(fallback=True),
     "somebody scales to 2": _hand_scaled(2),
+    "somebody scales to 0": _hand_scaled(0),
     "other controllers report": World.others,
     "the route is refused": _refused("AIGatewayRoute"),
     "deletions end": World.finish_deletions,
@@ -252,4 +253,55 @@ EVENTS: dict[str, Change] = {
     "core answers about kinds": _kinds("all"),
     "core answers nothing about kinds": _kinds("empty"),
     "core cannot be asked": _kinds("unasked"),
+}
+
+
+# Courses of events that chance alone would seldom find; each step is a change, or what core and the
+# world do next. They begin anywhere, and anything may come after them.
+STORIES: dict[str, tuple[str, ...]] = {
+    "a swap fails and is suspended": (
+        *("resume", "rest", "revision 1", "reconcile", "the Job fails with 10"),
+        *("suspend", "reconcile"),
+    ),
+    "a swap loses its Deployment": (
+        *("resume", "rest", "revision 2", "reconcile", "the Deployment is deleted"),
+        *("deletions end", "reconcile"),
+    ),
+    "a suspended claim loses its Deployment": (
+        *("suspend", "rest", "the Deployment is deleted", "deletions end", "reconcile"),
+    ),
+    "a secret is withdrawn in a swap": (
+        *("a secret", "rest", "another repository", "no secret", "reconcile"),
+    ),
+    "a canary is withdrawn": (
+        *("gateway on", "adapters 0 and 1, canary 1", "rest", "no adapter", "reconcile"),
+    ),
+    "an old token": (
+        *("on claim change", "engine 0.25.1", "rest", "accept nothing", "engine 0.32.0"),
+        "reconcile",
+    ),
+    "an accepted change": (
+        *("on claim change", "engine 0.32.0", "rest", "another engine image", "reconcile"),
+        *("accept", "reconcile"),
+    ),
+    "a route in an outage": (
+        *("scale 1 to 3", "gateway on", "rest", "an outage", "reconcile", "the route is deleted"),
+        "reconcile",
+    ),
+    "a claim woken behind our back": (
+        *("keda", "scale 0 to 2", "resume", "rest", "lag", "some load", "reconcile"),
+    ),
+    "a claim that is scaled behind our back": (
+        *("keda", "scale 1 to 3", "resume", "rest", "lag", "much load", "reconcile"),
+    ),
+    "nothing runs though something should": (
+        *("keda", "resume", "scale 1 to 1", "rest", "somebody scales to 0"),
+        *("the Deployment's controller acts", "reconcile"),
+    ),
+    "a birth on small nodes": ("resume", "small nodes", "born again", "rest", "large nodes"),
+    "a birth where nobody answers": ("core answers nothing about kinds", "born again", "reconcile"),
+    "old weights are let go and wanted again": (
+        *("resume", "delete old weights", "revision 1", "rest", "revision 0", "progress"),
+        *("progress", "reconcile", "revision 1", "reconcile"),
+    ),
 }

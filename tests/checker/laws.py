@@ -130,6 +130,8 @@ class Watched:
         self._verifies_before_it_asks_for_a_gpu(step)
         self._withdraws_nothing(step)
         self._restarts_nothing_by_surprise(step)
+        self._leaves_the_count_alone(step)
+        self._removes_what_nobody_counts_on(step)
         self._remembers(step)
         self._dates_itself(step)
         self._never_lies(step)
@@ -143,6 +145,9 @@ class Watched:
         for condition in step.response.conditions:
             self.must(bool(condition.reason), "a reason", condition)
         valid = step.condition("Valid").status == fnv1.STATUS_CONDITION_TRUE
+        if self.world.answers == "empty":
+            lacks = [c.type for c in step.response.conditions if c.reason == "KindMissing"]
+            self.must(not lacks, "silence is no answer", lacks)
         self.must(valid == (step.fatal is None), "Valid says whether it is rendered", step.fatal)
 
     def _tells_once(self, step: Step) -> None:
@@ -243,6 +248,28 @@ class Watched:
             self.origin = now  # of a template without a hash, today's claim is the origin
         if live["spec"]["template"] == seen.asked.template == template:
             self.origin = now
+
+    def _leaves_the_count_alone(self, step: Step) -> None:
+        """A replica count that an autoscaler wrote is never written over."""
+        before = [o for o in step.objects_before.values() if o["kind"] == "Deployment"]
+        providers = step.environments[0]["data"]["inferenceService"]["providers"]
+        live = self.world.deployment
+        if providers["autoscaler"] == "none" or not before or live is None:
+            return
+        if before[0]["metadata"].get("managedFields"):
+            counts = before[0]["spec"]["replicas"], live["spec"]["replicas"]
+            self.must(counts[0] == counts[1], "the count is the autoscaler's", counts)
+        seen = step.seen.one("Deployment")
+        if seen is not None and seen["metadata"].get("managedFields"):
+            desired = [o for o in step.seen.desired.values() if o["kind"] == "Deployment"]
+            self.must("replicas" not in desired[0]["spec"], "the autoscaler owns the count")
+
+    def _removes_what_nobody_counts_on(self, step: Step) -> None:
+        """A clean-up is asked for only once the status shows that its weights are given up."""
+        for item in step.seen.desired.values():
+            if item["kind"] == "Job":
+                counted = worlds.removes(item) & (step.seen.recorded | step.seen.asked.directories)
+                self.must(not counted, "weights that are counted on are removed", counted)
 
     def _remembers(self, step: Step) -> None:
         """Latches and records outlive every call, while what they are about is asked for."""

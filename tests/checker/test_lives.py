@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from collections.abc import Callable
 
 import hypothesis
 from hypothesis import stateful
@@ -130,6 +131,23 @@ class Lives(stateful.RuleBasedStateMachine):
         self.world.claim["metadata"]["generation"] += 1
         self.watched.reconcile()
 
+    @stateful.rule(story=st.sampled_from(sorted(changes.STORIES)))
+    def live(self, story: str) -> None:
+        """Things happen in an order that matters."""
+        acts: dict[str, Callable[[], object]] = {
+            "reconcile": self.watched.reconcile,
+            "progress": self.progress,
+            "rest": self.rest,
+            "lag": lambda: self.world.lag(f"{NAME}-deployment"),
+            "born again": lambda: self.delete("nothing"),
+        }
+        changed = {**changes.EDITS, **changes.SETTINGS, **changes.EVENTS}
+        for step in changes.STORIES[story]:
+            if step in acts:
+                acts[step]()
+            else:
+                changed[step](self.world)
+
     @stateful.rule(then=_THEN)
     def delete(self, then: str) -> None:
         """The claim is deleted and made again; what lies on the volume stays."""
@@ -158,7 +176,7 @@ _DEEP = hypothesis.settings().max_examples > 1000
 TestLives = Lives.TestCase
 TestLives.settings = hypothesis.settings(
     hypothesis.settings(),
-    max_examples=hypothesis.settings().max_examples if _DEEP else 80,
-    stateful_step_count=60 if _DEEP else 25,
+    max_examples=hypothesis.settings().max_examples if _DEEP else 70,
+    stateful_step_count=60 if _DEEP else 20,
     suppress_health_check=list(hypothesis.HealthCheck),
 )
