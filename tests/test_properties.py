@@ -116,21 +116,21 @@ def no_answer_holds_a_null_or_a_broken_number(life: Life) -> None:
 
 
 def selectors_match_the_right_pods_only(life: Life) -> None:
-    templates = {"serving": None, "preload": None}
-    for item in life.objects:
-        if item["kind"] == "Deployment":
-            templates["serving"] = item["spec"]["template"]["metadata"]["labels"]
-        if item["kind"] == "Job":
-            templates["preload"] = item["spec"]["template"]["metadata"]["labels"]
+    templates = {
+        labels["app.kubernetes.io/component"]: labels
+        for item in life.objects
+        if item["kind"] in ("Deployment", "Job")
+        for labels in [item["spec"]["template"]["metadata"]["labels"]]
+    }
     for item in life.objects:
         selector = _selector(item)
         if selector is None:
             continue
-        wanted = "preload" if item["metadata"]["name"].endswith("-preload") else "serving"
+        last = item["metadata"]["name"].rpartition("-")[2]
+        wanted = last if last in ("preload", "cleanup") else "inference"
         for component, labels in templates.items():
-            if labels is not None:
-                matches = selector.items() <= labels.items()
-                assert matches is (component == wanted), item["metadata"]["name"]
+            matches = selector.items() <= labels.items()
+            assert matches is (component == wanted), item["metadata"]["name"]
 
 
 def _selector(item: cluster.Object) -> dict[str, str] | None:
