@@ -239,7 +239,8 @@ class Network(base.Model):
             namespace="kube-system", pod_labels={"k8s-app": "kube-dns"}, port=53
         )
     )
-    cluster_domain: base.DnsSubdomain = pydantic.Field(
+    # A host name has 253 characters: two labels of 63 and `.svc.` come before this.
+    cluster_domain: Annotated[str, base.text(120, base.DNS_SUBDOMAIN)] = pydantic.Field(
         "cluster.local", description="Domain of the cluster's Services."
     )
 
