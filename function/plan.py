@@ -86,7 +86,7 @@ class Scaling:
     kv_usage: str | None
     queue: str | None
     wakes: bool
-    held_at_one: bool
+    held_at_one: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,6 +214,8 @@ def make(resource: claim.InferenceService, site: settings.Settings) -> Plan:
     offload = _kv_offload(spec)
     resources = _resources(spec, offload, why)
     periods, startup_seconds = _startup(spec, site, why)
+    gateway = _on(spec.gateway) and site.providers.gateway != "none"
+    route = _on(spec.route) and site.providers.route != "none"
     return Plan(
         resource=resource,
         site=site,
@@ -239,10 +241,10 @@ def make(resource: claim.InferenceService, site: settings.Settings) -> Plan:
         startup_periods=periods,
         startup_seconds=startup_seconds,
         resources=resources,
-        scaling=_scaling(spec, site, max_num_seqs, why),
-        gateway=_on(spec.gateway) and site.providers.gateway != "none",
+        scaling=_scaling(spec, site, max_num_seqs, gateway or route, why),
+        gateway=gateway,
         picker=spec.gateway is not None and spec.gateway.picks and site.providers.gateway != "none",
-        route=_on(spec.route) and site.providers.route != "none",
+        route=route,
         suspended=spec.suspend is True,
         misfit=_misfit(resources, count, class_name, gpu_class),
         explanations=tuple(why),
@@ -538,20 +540,18 @@ def _bounds(spec: claim.Spec, site: settings.Settings) -> tuple[int, int]:
 
 
 def _scaling(
-    spec: claim.Spec, site: settings.Settings, max_num_seqs: int, why: list[Explanation]
+    spec: claim.Spec,
+    site: settings.Settings,
+    max_num_seqs: int,
+    published: bool,
+    why: list[Explanation],
 ) -> Scaling:
     asked = spec.scaling or claim.Scaling()
     minimum, maximum = _bounds(spec, site)
-    wakes = site.scaling.wake is not None and site.providers.autoscaler == "keda"
-    held = minimum == 0 and not wakes
-    if held:
+    held = _held_at_one(site, published) if minimum == 0 else None
+    if held is not None:
         why.append(
-            Explanation(
-                "minimum replicas",
-                "1",
-                "0 is held at 1: without a wake query nothing could start the first replica",
-                "scaling.minReplicas=0, settings scaling.wake absent",
-            )
+            Explanation("minimum replicas", "1", f"0 is held at 1: {held}", "scaling.minReplicas=0")
         )
     cooldown = int(_or(asked.cooldown_seconds, COOLDOWN))
     if cooldown > LONGEST_COOLDOWN:
@@ -567,7 +567,7 @@ def _scaling(
     triggers = asked.triggers or claim.Triggers()
     running, ratio = _running_target(asked, triggers, max_num_seqs, why)
     return Scaling(
-        minimum=1 if held else minimum,
+        minimum=minimum if held is None else 1,
         maximum=maximum,
         cooldown=cooldown,
         polling=int(_or(asked.polling_interval_seconds, POLLING)),
@@ -575,9 +575,23 @@ def _scaling(
         running_ratio=ratio,
         kv_usage=_target(triggers.kv_cache, _or(asked.cache_utilization_threshold, KV_USAGE)),
         queue=_target(triggers.queue, str(_or(asked.queue_length_threshold, QUEUE))),
-        wakes=minimum == 0 and not held,
+        wakes=minimum == 0 and held is None,
         held_at_one=held,
     )
+
+
+def _held_at_one(site: settings.Settings, published: bool) -> str | None:
+    """Returns why nothing could start the first replica of a claim at zero, if so."""
+    if site.providers.autoscaler != "keda":
+        return "without an autoscaler nothing could start the first replica"
+    if site.scaling.wake is None:
+        return "the settings have no scaling.wake.query that could start the first replica"
+    if site.scaling.wake.needs_route and not published:
+        return (
+            "the settings' scaling.wake.query counts requests by a gateway or route, and the claim"
+            " has neither"
+        )
+    return None
 
 
 def _target(trigger: claim.Trigger | None, otherwise: str) -> str | None:

@@ -228,13 +228,9 @@ def _scaler(draft: drafts.Draft) -> world.Condition:
         return _missing(SCALER_READY, draft.missing["scaledobject"], "autoscaler")
     if draft.rollout.template is None:
         return _no(SCALER_READY, "Withheld", "the autoscaler comes with the Deployment")
-    if plan.scaling.held_at_one:
-        return _no(
-            SCALER_READY,
-            "NoWakeSignal",
-            "minReplicas 0 is held at 1: the settings have no scaling.wake.query that could start"
-            " the first replica",
-        )
+    if plan.scaling.held_at_one is not None:
+        message = f"minReplicas 0 is held at 1: {plan.scaling.held_at_one}"
+        return _no(SCALER_READY, "NoWakeSignal", message)
     found = world.status_conditions(draft.seen("scaledobject") or {})
     if plan.suspended:
         paused = found.get("Paused")

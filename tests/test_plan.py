@@ -330,17 +330,39 @@ def test_bounds(scaling: cluster.Object, bounds: tuple[int, int]) -> None:
     asked = scaling.get("minReplicas", 1)
     # The plain site has no wake signal: zero is held at one.
     assert (found.minimum, found.maximum) == bounds
-    assert found.held_at_one is (asked == 0)
+    assert (found.held_at_one is not None) is (asked == 0)
 
 
 def test_zero_without_a_wake_signal_is_held_at_one_and_said() -> None:
-    claimed = scene.of(scaling={"minReplicas": 0})
+    claimed = scene.of(scaling={"minReplicas": 0}, gateway={"enabled": True})
     awake = scene.planned(claimed).scaling
-    assert (awake.minimum, awake.wakes, awake.held_at_one) == (0, True, False)
+    assert (awake.minimum, awake.wakes, awake.held_at_one) == (0, True, None)
     plan = scene.planned(claimed, PLAIN)
     held = plan.scaling
-    assert (held.minimum, held.wakes, held.held_at_one) == (1, False, True)
-    assert "wake" in explained(plan)["minimum replicas"].rule
+    assert (held.minimum, held.wakes) == (1, False)
+    assert held.held_at_one is not None
+    assert "scaling.wake.query" in held.held_at_one
+    assert held.held_at_one in explained(plan)["minimum replicas"].rule
+
+
+@pytest.mark.parametrize(
+    ("spec", "wakes"),
+    [
+        ({}, False),
+        ({"gateway": {"enabled": False}, "route": {"enabled": False}}, False),
+        ({"gateway": {"enabled": True}}, True),
+        ({"route": {"enabled": True, "hostname": "m"}}, True),
+    ],
+)
+def test_a_query_of_routed_requests_wakes_only_a_claim_that_has_a_route(
+    spec: cluster.Object, wakes: bool
+) -> None:
+    claimed = scene.of(scaling={"minReplicas": 0}, **spec)
+    found = scene.planned(claimed).scaling
+    assert found.wakes is wakes
+    assert found.held_at_one is None or "gateway or route" in found.held_at_one
+    query = {"query": "x", "needsRoute": False}
+    assert scene.planned(claimed, scene.site(scaling={"wake": query})).scaling.wakes
 
 
 def test_a_cooldown_longer_than_the_hpa_takes_is_clamped_and_said() -> None:

@@ -252,6 +252,11 @@ class Wake(base.Model):
         description="PromQL over the gateway's own series; {name} and {namespace} are replaced."
         " Above zero it wakes the claim."
     )
+    needs_route: bool = pydantic.Field(
+        True,
+        description="The query counts what comes by the claim's gateway or route, so that a claim"
+        " with neither is held at one replica. false where it sees requests to the Service too.",
+    )
 
 
 class Scaling(base.Model):

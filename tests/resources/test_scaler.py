@@ -7,7 +7,7 @@ import pytest
 from tests import cluster
 from tests.resources import scene
 
-WAKE: Any = {"scaling": {"minReplicas": 0, "maxReplicas": 2}}
+WAKE: Any = {"gateway": {"enabled": True}, "scaling": {"minReplicas": 0, "maxReplicas": 2}}
 
 
 def scaled(claimed: cluster.Object | None = None, config: cluster.Object | None = None) -> Any:
