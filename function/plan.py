@@ -41,6 +41,8 @@ POLLING = 15
 RUNNING_RATIO = "0.7"
 KV_USAGE = "0.6"
 QUEUE = 8
+# The name of a decision that `render` tells of.
+HELD_AT_ONE = "minimum replicas"
 
 # Seconds from container start to the first 200 of /health without reading weights: 7B fp8 with
 # LoRA, cold compile cache, measured on one H200 with vLLM 0.25.1.
@@ -551,7 +553,7 @@ def _scaling(
     held = _held_at_one(site, published) if minimum == 0 else None
     if held is not None:
         why.append(
-            Explanation("minimum replicas", "1", f"0 is held at 1: {held}", "scaling.minReplicas=0")
+            Explanation(HELD_AT_ONE, "1", f"0 is held at 1: {held}", "scaling.minReplicas=0")
         )
     cooldown = int(_or(asked.cooldown_seconds, COOLDOWN))
     if cooldown > LONGEST_COOLDOWN:

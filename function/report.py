@@ -228,9 +228,6 @@ def _scaler(draft: drafts.Draft) -> world.Condition:
         return _missing(SCALER_READY, draft.missing["scaledobject"], "autoscaler")
     if draft.rollout.template is None:
         return _no(SCALER_READY, "Withheld", "the autoscaler comes with the Deployment")
-    if plan.scaling.held_at_one is not None:
-        message = f"minReplicas 0 is held at 1: {plan.scaling.held_at_one}"
-        return _no(SCALER_READY, "NoWakeSignal", message)
     found = world.status_conditions(draft.seen("scaledobject") or {})
     if plan.suspended:
         paused = found.get("Paused")
@@ -249,6 +246,9 @@ def _scaler(draft: drafts.Draft) -> world.Condition:
         return _no(SCALER_READY, "Creating", "KEDA has not reported yet")
     if ready.status != "True" or ready.reason == "PartialTriggerError":
         return _no(SCALER_READY, "TriggerError", ready.message or ready.reason)
+    if plan.scaling.held_at_one is not None:
+        message = f"minReplicas 0 is held at 1: {plan.scaling.held_at_one}"
+        return _no(SCALER_READY, "NoWakeSignal", message)
     return _yes(SCALER_READY, "Ready", "triggers are read")
 
 

@@ -723,6 +723,15 @@ def test_zero_without_a_wake_signal_is_held_at_one() -> None:
     assert world.one("ScaledObject")["spec"]["minReplicaCount"] == 1
     assert world.condition("ScalerReady") == ("False", "NoWakeSignal")
     assert world.phase == "Serving"
+    # What is standing must not hide what breaks, nor what the author asked for.
+    world.one("ScaledObject")["status"] = {
+        "conditions": [cluster.condition("Ready"), cluster.condition("Fallback")]
+    }
+    world.reconcile()
+    assert world.condition("ScalerReady") == ("False", "FallbackActive")
+    world.claim["spec"]["suspend"] = True
+    world.converge()
+    assert world.condition("ScalerReady") == ("True", "Paused")
 
 
 class NoSeries:

@@ -72,13 +72,24 @@ def _is_object(document: Any) -> bool:
     )
 
 
-def claims(names: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields each claim with the file that it came from; other kinds are passed over."""
+def claims(
+    names: tuple[str, ...],
+) -> tuple[list[tuple[str, dict[str, Any]]], list[UnreadableError]]:
+    """Returns each claim with the file that it came from, and the files that cannot be read.
+
+    Other kinds are passed over. One bad file of a directory must not hide the claims of the rest.
+    """
+    found: list[tuple[str, dict[str, Any]]] = []
+    unreadable: list[UnreadableError] = []
     for name in (file for given in names for file in files(given)):
-        for document in _read(name):
-            if document["kind"] == claim.KIND:
-                label = (document.get("metadata") or {}).get("name", "?")
-                yield f"{name} ({label})", document
+        try:
+            for document in _read(name):
+                if document["kind"] == claim.KIND:
+                    label = (document.get("metadata") or {}).get("name", "?")
+                    found.append((f"{name} ({label})", document))
+        except UnreadableError as error:
+            unreadable.append(error)
+    return found, unreadable
 
 
 class _Loader(yaml.SafeLoader):

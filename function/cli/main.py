@@ -69,7 +69,7 @@ def render(
     """Render the claims in files or directories; `-` reads standard input."""
     try:
         site = rendering.site(environments, input_file)
-        wanted = list(documents.claims(claims))
+        wanted, unreadable = documents.claims(claims)
         world = [item for name in observed_files for item in documents.read(name)]
     except documents.UnreadableError as error:
         raise click.UsageError(str(error)) from None
@@ -79,21 +79,24 @@ def render(
     for note in site.notes:
         click.echo(f"note: {note}", err=True)
     if not wanted:
-        raise click.UsageError("no InferenceService in " + ", ".join(claims))
-    failed = False
+        said = "; ".join(map(str, unreadable))
+        raise click.UsageError(said or "no InferenceService in " + ", ".join(claims))
+    for skipped in unreadable:
+        click.echo(str(skipped), err=True)
     rendered: list[rendering.Rendered] = []
+    refused: list[rendering.Refused] = []
     for source, document in wanted:
         try:
             item = rendering.render(document, site.settings, world, assumed)
         except base.InvalidError as error:
             _fail(error, source)
-            failed = True
+            refused.append(rendering.Refused(document, error))
             continue
         rendered.append(item)
         for note in rendering.notes(item, given=bool(observed_files)):
             click.echo(f"note: {source}: {note}", err=True)
-    show.write(rendered, output)
-    sys.exit(1 if failed else 0)
+    show.write(rendered, refused, output)
+    sys.exit(1 if refused or unreadable else 0)
 
 
 def _fail(error: base.InvalidError, source: str | None = None) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from function import compose, composition
+from function import compose, composition, rollout
 from function import observed as world
 from function import plan as plans
 from function.api import base, claim, settings
@@ -41,6 +41,14 @@ class Rendered:
     resource: claim.InferenceService
     composition: composition.Composition
     observed: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Refused:
+    """A claim that cannot be used, and why."""
+
+    document: dict[str, Any]
+    error: base.InvalidError
 
 
 def site(environments: tuple[str, ...], input_file: str | None) -> Site:
@@ -176,8 +184,11 @@ def notes(rendered: Rendered, *, given: bool) -> Iterator[str]:
     if given and not rendered.observed:
         yield "nothing observed belongs to it: rendered as a new claim"
     for condition in rendered.composition.conditions:
-        if condition.reason == "NotProvided":
+        if condition.reason in ("NotProvided", rollout.EXCEEDS_CLASS):
             yield condition.message
+    for why in rendered.composition.explanations:
+        if why.value == plans.HELD_AT_ONE:
+            yield why.rule
 
 
 def documents_of(rendered: Rendered) -> list[dict[str, Any]]:

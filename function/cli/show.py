@@ -20,10 +20,12 @@ Output = Literal["yaml", "json", "table", "summary"]
 WIDTH = 160
 
 
-def write(rendered: list[rendering.Rendered], output: Output) -> None:
-    """Writes the renders to standard output."""
+def write(
+    rendered: list[rendering.Rendered], refused: list[rendering.Refused], output: Output
+) -> None:
+    """Writes the renders to standard output; of refused claims the summary has a line each."""
     if output in ("table", "summary"):
-        _tables(rendered, whole=output == "table")
+        _tables(rendered, refused, whole=output == "table")
         return
     found = [document for item in rendered for document in rendering.documents_of(item)]
     if output == "json":
@@ -50,7 +52,9 @@ _AMBIGUOUS = re.compile(
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", _AMBIGUOUS, list("yYnN-+.0123456789"))
 
 
-def _tables(rendered: list[rendering.Rendered], *, whole: bool) -> None:
+def _tables(
+    rendered: list[rendering.Rendered], refused: list[rendering.Refused], *, whole: bool
+) -> None:
     # rich comes with the extra `cli`; yaml and json do without.
     try:
         from rich import console
@@ -61,7 +65,7 @@ def _tables(rendered: list[rendering.Rendered], *, whole: bool) -> None:
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH
     out = console.Console(highlight=False, markup=False, width=wide)
     if not whole:
-        out.print(_summary(rendered))
+        out.print(_summary(rendered, refused))
         return
     for item in rendered:
         out.print(_heading(item), style="bold", soft_wrap=True)
@@ -72,7 +76,7 @@ def _tables(rendered: list[rendering.Rendered], *, whole: bool) -> None:
             out.print()
 
 
-def _summary(rendered: list[rendering.Rendered]) -> "table.Table":
+def _summary(rendered: list[rendering.Rendered], refused: list[rendering.Refused]) -> "table.Table":
     """Returns a line for each claim: where it is, and what applying this does to its pods."""
     grid = _grid("claims", "claim", "phase", "current", "pods", "waits for")
     for item in rendered:
@@ -85,6 +89,10 @@ def _summary(rendered: list[rendering.Rendered]) -> "table.Table":
             _restarts(item) if item.observed else "a new claim",
             str(answer.status.get("waitingFor", "")),
         )
+    for claim in refused:
+        metadata = claim.document.get("metadata") or {}
+        name = f"{metadata.get('namespace', 'default')}/{metadata.get('name', '?')}"
+        grid.add_row(name, "refused", "", "", "; ".join(map(str, claim.error.problems)))
     return grid
 
 

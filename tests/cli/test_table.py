@@ -165,3 +165,42 @@ def test_a_fleet_has_one_line_for_each_claim_of_a_directory(
     assert "spec.containers[vllm].image" in said["llm/held"]
     assert "restart for spec.priorityClassName" in said["llm/edited"]
     assert "a new claim" in said["llm/young"]
+
+
+def test_a_fleet_shows_what_is_refused_beside_the_rest(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    command.write(tmp_path / "good.yaml", scene.of(name="good"))
+    command.write(tmp_path / "wrong.yaml", scene.of(name="wrong", gpu={"class": "h100"}))
+    (tmp_path / "template.yaml").write_text("{{ if .Values.enabled }}\n", encoding="utf-8")
+    result = command.render(
+        str(tmp_path), "--environment", command.REFERENCE, "--output", "summary"
+    )
+    assert result.exit_code == 1
+    said = {line.split()[0]: line for line in result.stdout.splitlines() if " llm/" in line}
+    assert set(said) == {"llm/good", "llm/wrong"}
+    assert "a new claim" in said["llm/good"]
+    assert "refused" in said["llm/wrong"]
+    assert "spec.gpu.class: no such class in the settings" in said["llm/wrong"]
+    assert f"{tmp_path / 'template.yaml'}: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"scaling": {"minReplicas": 0}}, "0 is held at 1: "),
+        (
+            {"resources": {"requests": {"memory": "4000Gi"}, "limits": {"memory": "4000Gi"}}},
+            "4000Gi",
+        ),
+    ],
+)
+def test_what_a_claim_will_not_do_is_noted(
+    spec: dict[str, Any], words: str, tmp_path: pathlib.Path
+) -> None:
+    name = command.write(tmp_path / "claim.yaml", scene.of(**spec))
+    result = command.render(name, "--environment", command.REFERENCE)
+    assert result.exit_code == 0
+    (note,) = [line for line in result.stderr.splitlines() if words in line]
+    assert note.startswith(f"note: {name}")
