@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,6 +57,39 @@ def test_a_tag_must_be_the_version_of_the_tree() -> None:
         release.check("v0.0.9", dated)
     with pytest.raises(release.ReleaseError, match="no date"):
         release.check(f"v{function.__version__}", dated.replace("2026-12-01", "unreleased"))
+
+
+def _committed(root: pathlib.Path, version: str, program: str) -> None:
+    (root / "preload").mkdir(exist_ok=True)
+    (root / "preload/__init__.py").write_text(f'__version__ = "{version}"\n', encoding="utf-8")
+    (root / "preload/program.py").write_text(program, encoding="utf-8")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "--allow-empty", "--message", "x")
+
+
+def git(root: pathlib.Path, *arguments: str) -> None:
+    names = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", "-C", root, *names, *arguments], check=True, capture_output=True)
+
+
+def test_a_changed_preload_program_needs_a_version_of_its_own(tmp_path: pathlib.Path) -> None:
+    """Its image is pushed once for each version: the change would stay at home."""
+    git(tmp_path, "init", "--quiet")
+    _committed(tmp_path, preload.__version__, "one")
+    git(tmp_path, "tag", "v1.0.0")
+    release.check_preload("v1.0.0", tmp_path)
+    release.check_preload("v1.1.0", tmp_path)
+    _committed(tmp_path, preload.__version__, "two")
+    with pytest.raises(release.ReleaseError, match=r"v1\.0\.0.*preload/program\.py.*raise"):
+        release.check_preload("v1.1.0", tmp_path)
+    # An earlier release had another version, or no program at all.
+    git(tmp_path, "tag", "--delete", "v1.0.0")
+    _committed(tmp_path, "0.0.1", "three")
+    git(tmp_path, "tag", "v0.9.1")
+    git(tmp_path, "rm", "--quiet", "-r", "preload")
+    git(tmp_path, "commit", "--quiet", "--message", "x")
+    git(tmp_path, "tag", "v0.9.0")
+    release.check_preload("v1.1.0", tmp_path)
 
 
 def test_the_change_log_has_the_version() -> None:

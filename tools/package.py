@@ -308,6 +308,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.push and not release.preload_image:
             preloads = {name: image.cached("preload", name) for name in names}
             reference, new = push_preload(release, preloads)
+            if not new:
+                print(f"{reference}: this version is there already, and is kept")
             references.append(reference)
             pushed += [reference] if new else []
             release = dataclasses.replace(release, preload_image=reference)

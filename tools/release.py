@@ -10,6 +10,7 @@ import argparse
 import json
 import pathlib
 import re
+import subprocess
 import sys
 from collections.abc import Sequence
 
@@ -17,9 +18,12 @@ from collections.abc import Sequence
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import function
+import preload
 from tools import build, package
 
 CHANGELOG = package.ROOT / "CHANGELOG.md"
+# What the preload image is made from and does; a new base alone is no reason for a new version.
+_PRELOAD_SOURCES = ("preload", "requirements/preload.txt")
 # Names of what is released, as in the outputs of the workflow's steps.
 _NAMES = {
     package.FUNCTION: "function",
@@ -77,6 +81,45 @@ def check(tag: str, text: str) -> None:
         raise ReleaseError(message)
 
 
+def check_preload(tag: str, root: pathlib.Path) -> None:
+    """See to it that a changed preload program has a version of its own.
+
+    The image of a version is pushed once: under the old version a changed program would not be
+    released at all.
+
+    Args:
+        tag: What is about to be released.
+        root: The repository, with the tags of earlier releases.
+
+    Raises:
+        ReleaseError: An earlier release has another program under the same version.
+    """
+    for earlier in _git(root, "tag", "--list", "v*").split():
+        if earlier == tag:
+            continue
+        there = _git(root, "ls-tree", "--name-only", earlier, "preload/__init__.py")
+        text = _git(root, "show", f"{earlier}:preload/__init__.py") if there else ""
+        if f'__version__ = "{preload.__version__}"' not in text:
+            continue
+        changed = _git(root, "diff", "--name-only", earlier, "--", *_PRELOAD_SOURCES).split()
+        if changed:
+            message = (
+                f"preload {preload.__version__} was released with {earlier} and has changed since"
+                f" ({', '.join(changed)}): raise preload.__version__"
+            )
+            raise ReleaseError(message)
+
+
+def _git(root: pathlib.Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", root, *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        message = f"git {arguments[0]}: {done.stderr.strip()}"
+        raise ReleaseError(message)
+    return done.stdout
+
+
 def notes(tag: str, text: str, references: Sequence[str]) -> str:
     """The release text: the section of the change log, and what to install, by digest.
 
@@ -131,7 +174,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Check and describe a release.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
-        ("check", "compare a tag with the version and the change log"),
+        ("check", "compare a tag with the versions and the change log"),
         ("notes", "print the release text"),
     ):
         command = commands.add_parser(name, help=text)
@@ -159,6 +202,7 @@ def _output(options: argparse.Namespace) -> str:
     references = given.read_text().split() if given else []
     if options.command == "check":
         check(options.tag, text)
+        check_preload(options.tag, package.ROOT)
         return ""
     if options.command == "notes":
         return notes(options.tag, text, references)
