@@ -10,7 +10,7 @@ VERSION ?= v$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' function/__init__.py
 ARCHITECTURES ?= amd64,arm64
 REFERENCE := examples/reference/environmentconfig.yaml
 
-.PHONY: render test lint types golden generate bench crds tools e2e package publish version lock clean
+.PHONY: render cli test lint types golden generate bench crds tools e2e package publish version lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "installing into $(VENV), about a minute"
@@ -21,6 +21,8 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 
 render: $(VENV)/.installed ## Render the example claims: no cluster, no Docker, no Crossplane
 	$(BIN)/inference-service render $(CLAIMS) --environment $(REFERENCE) --output $(OUTPUT)
+
+cli: $(VENV)/.installed ## The command line `inference-service`, in .venv/bin
 
 test: lint types ## The whole fast suite
 	@$(BIN)/python -m tests.crds --if-missing

@@ -148,15 +148,24 @@ M = TypeVar("M", bound=Model)
 
 # Past this many problems a list helps nobody, and a condition's message stays short.
 MOST_PROBLEMS = 8
+# Pydantic speaks of Python's types, authors write YAML.
+_WORDS = {
+    "bool_type": "must be true or false, without quotes",
+    "dict_type": "must be an object",
+    "extra_forbidden": "unknown field",
+    "float_type": "must be a number, without quotes",
+    "int_type": "must be a whole number, without quotes",
+    "list_type": "must be a list",
+    "model_type": "must be an object",
+    "string_type": "must be text: put it in quotes",
+}
 
 
 def problems(error: pydantic.ValidationError, root: str = "") -> Iterator[Problem]:
     """Yields each error of pydantic as a problem with a path as Kubernetes writes it."""
     for detail in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]:
-        location, message = detail["loc"], detail["msg"]
-        if detail["type"] == "extra_forbidden":
-            message = "unknown field"
-        elif location and location[-1] == "[key]":
+        location, message = detail["loc"], _WORDS.get(detail["type"], detail["msg"])
+        if location and location[-1] == "[key]":
             # pydantic's mark of a bad key of a map, behind the key.
             location, message = location[:-2], f"key {location[-2]!r}: {message}"
         yield Problem(path(root, location), message)

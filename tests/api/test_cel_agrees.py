@@ -67,7 +67,7 @@ def test_both_refuse(invalid: invalid_claims.Invalid) -> None:
             "spec.resources.limits.cpu",
             "a quantity, for example",
         ),
-        (invalid_claims.arguments("--a", 1), "spec.engineArgs[1]", "valid string"),
+        (invalid_claims.arguments("--a", 1), "spec.engineArgs[1]", "must be text"),
         (invalid_claims.claim(replicas=1), "spec.replicas", "unknown field"),
     ],
 )
