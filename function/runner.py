@@ -17,7 +17,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from google.protobuf import duration_pb2, struct_pb2
 
-from function import canonical, compose, composition, report, structs
+from function import canonical, compose, composition, conditions, structs
 from function import observed as world
 from function.api import base, claim, settings
 
@@ -216,12 +216,12 @@ def _fatal(
         message=message,
         target=fnv1.TARGET_COMPOSITE,
     )
-    _add_conditions(rsp, report.invalid(reason, message, observed))
+    _add_conditions(rsp, conditions.invalid(reason, message, observed))
     return rsp
 
 
-def _add_conditions(rsp: fnv1.RunFunctionResponse, conditions: tuple[world.Condition, ...]) -> None:
-    for condition in conditions:
+def _add_conditions(rsp: fnv1.RunFunctionResponse, found: tuple[world.Condition, ...]) -> None:
+    for condition in found:
         rsp.conditions.add(
             type=condition.type,
             status=_STATUS.get(condition.status, fnv1.STATUS_CONDITION_UNKNOWN),

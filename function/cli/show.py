@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import yaml
 
-from function import report
+from function import conditions
 from function.cli import rendering
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _summary(rendered: list[rendering.Rendered], refused: list[rendering.Refused
     grid = _grid("claims", "claim", "phase", "current", "pods", "waits for")
     for item in rendered:
         answer = item.composition
-        (current,) = [c for c in answer.conditions if c.type == report.CURRENT]
+        (current,) = [c for c in answer.conditions if c.type == conditions.CURRENT]
         grid.add_row(
             f"{item.resource.namespace}/{item.resource.name}",
             str(answer.status["phase"]),

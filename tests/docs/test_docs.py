@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from e2e.controlplane import crossplane
-from function import readiness, report, rollout, runner
+from function import conditions, pods, readiness, rollout, runner
 from function.api import base, claim, settings, status
 from function.cli import main as cli
 from function.resources import alerts, preload
@@ -327,7 +327,7 @@ def literals(node: ast.AST) -> set[str]:
 
 
 FUNCTIONS = {
-    node.name: node for node in ast.walk(tree(report)) if isinstance(node, ast.FunctionDef)
+    node.name: node for node in ast.walk(tree(conditions)) if isinstance(node, ast.FunctionDef)
 }
 MAKERS = {"_yes": ("kind", "reason"), "_no": ("kind", "reason")}
 
@@ -336,7 +336,7 @@ def kinds_of(node: ast.expr, function: str) -> set[str]:
     """Returns which condition types an expression can be: a constant, or a parameter's values."""
     assert isinstance(node, ast.Name), ast.unparse(node)
     if node.id.isupper():
-        return {getattr(report, node.id)}
+        return {getattr(conditions, node.id)}
     position = [argument.arg for argument in FUNCTIONS[function].args.args].index(node.id)
     return {
         kind
@@ -355,7 +355,7 @@ def reasons_of(node: ast.expr) -> set[str]:
         return {str(node.value)}
     text = ast.unparse(node)
     if text == "reason":
-        # `report.invalid`, which only the runner calls.
+        # `conditions.invalid`, which only the runner calls.
         return literals(tree(runner)) & {"Invalid", "SettingsInvalid", "InternalError"}
     if isinstance(node, ast.Attribute) and text.startswith("rollouts."):
         return {getattr(rollout, node.attr)}
@@ -366,9 +366,7 @@ def reasons_of(node: ast.expr) -> set[str]:
     if text == "*pods.trouble":
         known = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CrashLoopBackOff"}
         known |= {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
-        pods = next(n for n in tree(report).body if getattr(n, "name", "") == "_Pods")
-        found = literals(FUNCTIONS["_container_trouble"]) | literals(pods)
-        return found - known - {"False", "PodScheduled"}
+        return literals(tree(pods)) - known - {"False", "PodScheduled", "Pods"}
     raise AssertionError(f"an unknown way to give a reason: {text}")
 
 
@@ -396,8 +394,8 @@ def said() -> set[tuple[str, str]]:
 
 def test_every_condition_reason_has_an_entry_and_no_other() -> None:
     pairs = said()
-    assert {kind for kind, _ in pairs} == set(report.CONDITION_TYPES)
-    for kind in report.CONDITION_TYPES:
+    assert {kind for kind, _ in pairs} == set(conditions.CONDITION_TYPES)
+    for kind in conditions.CONDITION_TYPES:
         shown = first_cells(section(OPERATIONS, kind))[1:]
         assert len(shown) == len(set(shown))
         assert set(shown) == {reason for of, reason in pairs if of == kind}, kind
