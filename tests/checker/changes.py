@@ -196,10 +196,11 @@ def _hand_scaled(count: int) -> Change:
 
 
 def _forgotten(world: World) -> None:
-    """Somebody removes our memory from the Deployment."""
-    if world.deployment is not None:
-        annotations = world.deployment["metadata"].get("annotations", {})
-        annotations.pop(deployment.TEMPLATE_ANNOTATION, None)
+    """Somebody removes our memory from both objects that have it."""
+    for kind in ("Deployment", "PodDisruptionBudget"):
+        for item in world.of_kind(kind):
+            item["metadata"].get("annotations", {}).pop(deployment.TEMPLATE_ANNOTATION, None)
+    world.forgot = True
 
 
 def _kinds(answers: str) -> Change:
@@ -251,6 +252,7 @@ EVENTS: dict[str, Change] = {
     "the route is deleted": _by_hand("AIGatewayRoute"),
     "the memory is lost": _forgotten,
     "core answers about kinds": _kinds("all"),
+    "core knows the kinds of every cluster": _kinds("plain"),
     "core answers nothing about kinds": _kinds("empty"),
     "core cannot be asked": _kinds("unasked"),
 }
@@ -289,7 +291,7 @@ STORIES: dict[str, tuple[str, ...]] = {
         "reconcile",
     ),
     "a claim woken behind our back": (
-        *("keda", "scale 0 to 2", "resume", "rest", "lag", "some load", "reconcile"),
+        *("keda", "scale 0 to 2", "resume", "born again", "rest", "lag", "some load", "reconcile"),
     ),
     "a claim that is scaled behind our back": (
         *("keda", "scale 1 to 3", "resume", "rest", "lag", "much load", "reconcile"),
@@ -297,6 +299,12 @@ STORIES: dict[str, tuple[str, ...]] = {
     "nothing runs though something should": (
         *("keda", "resume", "scale 1 to 1", "rest", "somebody scales to 0"),
         *("the Deployment's controller acts", "reconcile"),
+    ),
+    "a start is suspended": ("resume", "scale 1 to 3", "rest", "an outage", "suspend", "reconcile"),
+    "kinds are uninstalled": ("rest", "core knows the kinds of every cluster", "reconcile"),
+    "a swap loses its Deployment and all memory": (
+        *("resume", "rest", "another repository", "reconcile", "the memory is lost"),
+        *("the Deployment is deleted", "deletions end", "reconcile", "reconcile"),
     ),
     "a birth on small nodes": ("resume", "small nodes", "born again", "rest", "large nodes"),
     "a birth where nobody answers": ("core answers nothing about kinds", "born again", "reconcile"),

@@ -206,9 +206,9 @@ class Watched:
             providers = step.environments[0]["data"]["inferenceService"]["providers"]
             self.must(providers["autoscaler"] == "none", "the autoscaler stays")
         self._needs_its_secrets(step, doomed)
+        self._names_what_is_there(step, doomed)
         born = seen.one("Deployment") is not None
-        budget = seen.one("PodDisruptionBudget") or {"metadata": {}}
-        known = deployment.TEMPLATE_ANNOTATION in budget["metadata"].get("annotations", {})
+        known = seen.one("PodDisruptionBudget") is not None and not self.world.forgot
         born = born or (known and not seen.suspended and seen.asked.fits)
         self.must(not born or seen.template is not None, "a Deployment stays desired")
 
@@ -219,6 +219,20 @@ class Watched:
             item = step.seen.objects[key]
             if item["kind"] == "ExternalSecret":
                 self.must(item["metadata"]["name"] not in used, "pods keep their Secret", key)
+
+    def _names_what_is_there(self, step: Step, doomed: list[str]) -> None:
+        """Core deletes before it applies: a route that stays must not name what goes."""
+        route = step.seen.one("AIGatewayRoute") or {"spec": {"rules": []}}
+        named = {
+            (backend.get("kind", "AIServiceBackend"), backend["name"])
+            for rule in route["spec"]["rules"]
+            for backend in rule.get("backendRefs", [])
+        }
+        stays = any(item["kind"] == "AIGatewayRoute" for item in step.seen.desired.values())
+        for key in doomed:
+            item = step.seen.objects[key]
+            gone = (item["kind"], item["metadata"]["name"])
+            self.must(not stays or gone not in named, "a route names what goes", gone)
 
     def _restarts_nothing_by_surprise(self, step: Step) -> None:
         """A template moves to what is asked for, and when the author or the settings say so."""
@@ -243,6 +257,7 @@ class Watched:
         live = self.world.deployment
         if live is None:
             return
+        self.world.forgot = False
         written = deployment.TEMPLATE_ANNOTATION in live["metadata"].get("annotations", {})
         if self.origin is None and written:
             self.origin = now  # of a template without a hash, today's claim is the origin
@@ -259,10 +274,11 @@ class Watched:
         if before[0]["metadata"].get("managedFields"):
             counts = before[0]["spec"]["replicas"], live["spec"]["replicas"]
             self.must(counts[0] == counts[1], "the count is the autoscaler's", counts)
-        seen = step.seen.one("Deployment")
-        if seen is not None and seen["metadata"].get("managedFields"):
+        latches = step.seen.claim.get("status", {}).get("latches", {})
+        if latches.get("scaledByAutoscaler") and step.seen.one("Deployment") is not None:
             desired = [o for o in step.seen.desired.values() if o["kind"] == "Deployment"]
-            self.must("replicas" not in desired[0]["spec"], "the autoscaler owns the count")
+            owned = latches.get("fixedReplicas") or "replicas" not in desired[0]["spec"]
+            self.must(owned, "the autoscaler owns the count")
 
     def _removes_what_nobody_counts_on(self, step: Step) -> None:
         """A clean-up is asked for only once the status shows that its weights are given up."""

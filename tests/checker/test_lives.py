@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable
 
 import hypothesis
+import pytest
 from hypothesis import stateful
 from hypothesis import strategies as st
 
@@ -13,7 +14,8 @@ from tests.checker import changes, laws
 from tests.checker import world as worlds
 
 NAME = "xplane-qwen-coder"
-# What happens to a reconcile after a change; nothing, most simply.
+STARTS = ("serving", "asleep", "born", "taken over", "born suspended")
+# What happens after a change; nothing, most simply.
 _THEN = st.sampled_from(("nothing", "reconcile", "reconcile", "progress"))
 _FATES = st.builds(
     cluster.Fate,
@@ -54,7 +56,7 @@ class Lives(stateful.RuleBasedStateMachine):
         return self.watched.world
 
     @stateful.initialize(
-        start=st.sampled_from(("serving", "asleep", "born", "taken over", "born suspended")),
+        start=st.sampled_from(STARTS),
         lingers=st.booleans(),
     )
     def begin(self, start: str, lingers: bool) -> None:
@@ -176,7 +178,16 @@ _DEEP = hypothesis.settings().max_examples > 1000
 TestLives = Lives.TestCase
 TestLives.settings = hypothesis.settings(
     hypothesis.settings(),
-    max_examples=hypothesis.settings().max_examples if _DEEP else 70,
+    max_examples=hypothesis.settings().max_examples if _DEEP else 80,
     stateful_step_count=60 if _DEEP else 20,
     suppress_health_check=list(hypothesis.HealthCheck),
 )
+
+
+@pytest.mark.parametrize("story", sorted(changes.STORIES))
+def test_a_story(story: str) -> None:
+    """Each story once, as chance may leave one out."""
+    life = Lives()
+    life.begin("serving", lingers=False)
+    life.live(story)
+    life.teardown()

@@ -44,7 +44,9 @@ class World(cluster.Cluster):
     Attributes:
         fleet: The Deployment's pods.
         volume: Directories whose weights are verified, as `<volume claim>/<sub-path>/<directory>`.
-        answers: How core answers about kinds: `unasked`, `all` are there, or `empty`.
+        answers: How core answers about kinds: `unasked`, `all` are there, only the kinds of every
+            cluster are (`plain`), or `empty`.
+        forgot: True while nothing in the cluster remembers the last template.
     """
 
     def __init__(self, claim: Object, *environments: Object) -> None:
@@ -52,6 +54,7 @@ class World(cluster.Cluster):
         self.fleet: list[Pod] = []
         self.volume: set[str] = set()
         self.answers = "unasked"
+        self.forgot = False
 
     @classmethod
     def of(cls, other: cluster.Cluster) -> "World":
@@ -100,8 +103,11 @@ class World(cluster.Cluster):
             return super().request()
         self.kinds = {}
         first = runner.run(super().request(), self.log)
-        installed = self.answers == "all"
-        self.kinds = {name.removeprefix("kind "): installed for name in first.requirements.schemas}
+        asked = [name.removeprefix("kind ") for name in first.requirements.schemas]
+        self.kinds = {
+            kind: self.answers == "all" or (self.answers == "plain" and kind == "v1/Service")
+            for kind in asked
+        }
         return super().request()
 
     # --- the Deployment's controller and the nodes
@@ -261,7 +267,7 @@ class World(cluster.Cluster):
         self.run_job("succeeds")
         self.others()
         count = self.deployment["spec"]["replicas"] if self.deployment is not None else 0
-        self.autoscale(max(count, 1))
+        self.autoscale(count)
         self.control()
         for _ in self.fleet:
             self.run_pods()
