@@ -7,7 +7,7 @@ import os
 import pathlib
 import shutil
 import socket
-import tarfile
+import subprocess
 import time
 from collections.abc import Sequence
 
@@ -176,8 +176,9 @@ class Installation:
         reference = self.release.reference(package.FUNCTION)
         platform = f"--platform=linux/{image.native()}"
         self._plane.registry.crane("export", platform, reference, exported)
-        with tarfile.open(exported) as archive:
-            archive.extractall(self._root, filter="tar")
+        self._root.mkdir(parents=True, exist_ok=True)
+        command = ["tar", "--extract", f"--file={exported}", f"--directory={self._root}"]
+        subprocess.run(command, check=True)
         exported.unlink()
         for name in ("dev", "proc"):
             (self._root / name).mkdir(exist_ok=True)
