@@ -86,7 +86,7 @@ def _summary(rendered: list[rendering.Rendered], refused: list[rendering.Refused
             f"{item.resource.namespace}/{item.resource.name}",
             str(answer.status["phase"]),
             current.reason,
-            _restarts(item) if item.observed else "a new claim",
+            _restarts(item, most=3) if item.observed else "a new claim",
             str(answer.status.get("waitingFor", "")),
         )
     for claim in refused:
@@ -135,11 +135,13 @@ def _derived(item: rendering.Rendered) -> "table.Table":
     return grid
 
 
-def _restarts(item: rendering.Rendered) -> str:
-    """Returns whether applying this would restart pods, and which field does it."""
+def _restarts(item: rendering.Rendered, most: int | None = None) -> str:
+    """Returns whether applying this would restart pods, and which fields do it, so many at most."""
     answer = item.composition
+    fields = answer.held or answer.restarts
+    named = ", ".join(fields[:most])
+    if most is not None and len(fields) > most:
+        named += f" and {len(fields) - most} more"
     if answer.held:
-        return "keep their template; held back: " + ", ".join(answer.held)
-    if answer.restarts:
-        return "restart for " + ", ".join(answer.restarts)
-    return "stay as they are"
+        return f"keep their template; held back: {named}"
+    return f"restart for {named}" if answer.restarts else "stay as they are"

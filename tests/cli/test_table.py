@@ -145,6 +145,17 @@ def test_a_fleet_has_one_line_for_each_claim_of_a_directory(
         command.write(observed / f"{name}.yaml", {"kind": "List", "items": listed})
         command.write(claims / "team" / f"{name}.yaml", scene.of(name=name))
     edited = scene.of(name="edited", podTemplate={"priorityClassName": "high"})
+    much = {
+        "priorityClassName": "high",
+        "annotations": {"a": "1"},
+        "affinity": {"nodeAffinity": {}},
+        "env": [{"name": "A", "value": "1"}],
+        "labels": {"a": "1"},
+    }
+    scene_of_much = scene.serving(scene.of(name="much"))
+    listed = [*scene_of_much.objects.values(), scene_of_much.claim]
+    command.write(observed / "much.yaml", {"kind": "List", "items": listed})
+    command.write(claims / "much.yaml", scene.of(name="much", podTemplate=much))
     world = scene.serving(scene.of(name="edited"))
     listed = [*world.objects.values(), world.claim]
     command.write(observed / "edited.json", {"kind": "List", "items": listed})
@@ -157,7 +168,7 @@ def test_a_fleet_has_one_line_for_each_claim_of_a_directory(
     )
     assert result.exit_code == 0, result.stderr
     said = {line.split()[0]: line for line in result.output.splitlines() if " llm/" in line}
-    assert set(said) == {"llm/same", "llm/held", "llm/edited", "llm/young"}
+    assert set(said) == {"llm/same", "llm/held", "llm/edited", "llm/young", "llm/much"}
     assert "stay as they are" in said["llm/same"]
     assert "Serving" in said["llm/same"]
     assert "PlatformChangePending" in said["llm/held"]
@@ -165,6 +176,8 @@ def test_a_fleet_has_one_line_for_each_claim_of_a_directory(
     assert "spec.containers[vllm].image" in said["llm/held"]
     assert "restart for spec.priorityClassName" in said["llm/edited"]
     assert "a new claim" in said["llm/young"]
+    assert "restart for metadata.annotations, " in said["llm/much"]
+    assert " and 2 more" in said["llm/much"]
 
 
 def test_a_fleet_shows_what_is_refused_beside_the_rest(
