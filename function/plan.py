@@ -217,7 +217,9 @@ def make(resource: claim.InferenceService, site: settings.Settings) -> Plan:
     resources = _resources(spec, offload, why)
     periods, startup_seconds = _startup(spec, site, why)
     gateway = _on(spec.gateway) and site.providers.gateway != "none"
+    picker = spec.gateway is not None and spec.gateway.picks and site.providers.gateway != "none"
     route = _on(spec.route) and site.providers.route != "none"
+    ways = {"service": True, "gateway": gateway and not picker, "route": route}
     return Plan(
         resource=resource,
         site=site,
@@ -243,9 +245,9 @@ def make(resource: claim.InferenceService, site: settings.Settings) -> Plan:
         startup_periods=periods,
         startup_seconds=startup_seconds,
         resources=resources,
-        scaling=_scaling(spec, site, max_num_seqs, gateway or route, why),
+        scaling=_scaling(spec, site, max_num_seqs, {way for way in ways if ways[way]}, why),
         gateway=gateway,
-        picker=spec.gateway is not None and spec.gateway.picks and site.providers.gateway != "none",
+        picker=picker,
         route=route,
         suspended=spec.suspend is True,
         misfit=_misfit(resources, count, class_name, gpu_class),
@@ -545,12 +547,12 @@ def _scaling(
     spec: claim.Spec,
     site: settings.Settings,
     max_num_seqs: int,
-    published: bool,
+    ways: set[str],
     why: list[Explanation],
 ) -> Scaling:
     asked = spec.scaling or claim.Scaling()
     minimum, maximum = _bounds(spec, site)
-    held = _held_at_one(site, published) if minimum == 0 else None
+    held = _held_at_one(site, ways) if minimum == 0 else None
     if held is not None:
         why.append(
             Explanation(HELD_AT_ONE, "1", f"0 is held at 1: {held}", "scaling.minReplicas=0")
@@ -582,16 +584,22 @@ def _scaling(
     )
 
 
-def _held_at_one(site: settings.Settings, published: bool) -> str | None:
-    """Returns why nothing could start the first replica of a claim at zero, if so."""
+def _held_at_one(site: settings.Settings, ways: set[str]) -> str | None:
+    """Returns why nothing could start the first replica of a claim at zero, if so.
+
+    Args:
+        site: The settings.
+        ways: By which of `scaling.wake.counts` requests reach the claim.
+    """
+    wake = site.scaling.wake
     if site.providers.autoscaler != "keda":
         return "without an autoscaler nothing could start the first replica"
-    if site.scaling.wake is None:
+    if wake is None:
         return "the settings have no scaling.wake.query that could start the first replica"
-    if site.scaling.wake.needs_route and not published:
+    if not ways & set(wake.counts):
         return (
-            "the settings' scaling.wake.query counts requests by a gateway or route, and the claim"
-            " has neither"
+            f"the settings' scaling.wake.query counts requests by {' and '.join(wake.counts)}, and"
+            " none reach the claim so (an endpoint picker's are not counted)"
         )
     return None
 

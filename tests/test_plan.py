@@ -345,24 +345,36 @@ def test_zero_without_a_wake_signal_is_held_at_one_and_said() -> None:
     assert held.held_at_one in explained(plan)["minimum replicas"].rule
 
 
+GATEWAY: Any = {"gateway": {"enabled": True}}
+PICKER: Any = {"gateway": {"enabled": True, "endpointPicker": {"enabled": True}}}
+ROUTE: Any = {"route": {"enabled": True, "hostname": "m"}}
+
+
 @pytest.mark.parametrize(
-    ("spec", "wakes"),
+    ("spec", "counted"),
     [
-        ({}, False),
-        ({"gateway": {"enabled": False}, "route": {"enabled": False}}, False),
-        ({"gateway": {"enabled": True}}, True),
-        ({"route": {"enabled": True, "hostname": "m"}}, True),
+        ({}, {"service"}),
+        ({"gateway": {"enabled": False}}, {"service"}),
+        (GATEWAY, {"service", "gateway"}),
+        (ROUTE, {"service", "route"}),
+        (GATEWAY | ROUTE, {"service", "gateway", "route"}),
+        # It answers 503 for a claim without pods before Envoy's router counts anything.
+        (PICKER, {"service"}),
+        (PICKER | ROUTE, {"service", "route"}),
     ],
 )
-def test_a_query_of_routed_requests_wakes_only_a_claim_that_has_a_route(
-    spec: cluster.Object, wakes: bool
+@pytest.mark.parametrize(
+    "counts", [["gateway"], ["route"], ["service"], ["gateway", "route"], None]
+)
+def test_a_claim_sleeps_only_where_the_query_counts_its_requests(
+    spec: cluster.Object, counted: set[str], counts: list[str] | None
 ) -> None:
+    wake = {"query": "x"} | ({} if counts is None else {"counts": counts})
     claimed = scene.of(scaling={"minReplicas": 0}, **spec)
-    found = scene.planned(claimed).scaling
-    assert found.wakes is wakes
-    assert found.held_at_one is None or "gateway or route" in found.held_at_one
-    query = {"query": "x", "needsRoute": False}
-    assert scene.planned(claimed, scene.site(scaling={"wake": query})).scaling.wakes
+    found = scene.planned(claimed, scene.site(scaling={"wake": wake})).scaling
+    assert found.wakes is bool(counted & set(counts or ["gateway"]))
+    assert (found.held_at_one is None) is found.wakes
+    assert found.minimum == (0 if found.wakes else 1)
 
 
 def test_a_cooldown_longer_than_the_hpa_takes_is_clamped_and_said() -> None:

@@ -252,10 +252,14 @@ class Wake(base.Model):
         description="PromQL over the gateway's own series; {name} and {namespace} are replaced."
         " Above zero it wakes the claim."
     )
-    needs_route: bool = pydantic.Field(
-        True,
-        description="The query counts what comes by the claim's gateway or route, so that a claim"
-        " with neither is held at one replica. false where it sees requests to the Service too.",
+    counts: Annotated[list[Literal["gateway", "route", "service"]], base.items(3, 1)] = (
+        pydantic.Field(
+            default_factory=lambda: ["gateway"],
+            description="Whose requests the query sees: those by the AI gateway, by the claim's"
+            " route (when its gateway's proxies are counted too), or whatever asks for the Service."
+            " A claim that has none of them is held at one replica. An endpoint picker answers for"
+            " a claim without pods before anything is counted, so it is no `gateway` here.",
+        )
     )
 
 
