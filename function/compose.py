@@ -76,12 +76,14 @@ def _download(draft: drafts.Draft) -> None:
     if draft.job is None:
         return
     key, manifest = draft.job
-    # While an older model serves, a download is no reason to call the claim not ready.
+    # Nor is a download beside an older model, one that sleeps included, a reason to call the claim
+    # not ready: that is up to the Deployment.
     complete = draft.weights.job == weight_states.Weights.COMPLETE
+    beside = draft.rollout.template is not None
     draft.add(
         key.removeprefix(f"{draft.plan.name}-"),
         manifest,
-        verdict=readiness.Readiness(complete or draft.serves, "Downloading", "downloading"),
+        verdict=readiness.Readiness(complete or beside, "Downloading", "downloading"),
     )
 
 
@@ -121,7 +123,7 @@ def _engine(draft: drafts.Draft) -> None:
 
 def _replicas(draft: drafts.Draft) -> int | None:
     """Returns the replica count to emit, or None where a scaler owns it."""
-    if draft.plan.site.providers.autoscaler == "none":
+    if draft.plan.site.providers.autoscaler == "none" or draft.unscaled:
         return 0 if draft.plan.suspended else draft.plan.scaling.minimum
     # Born asleep: without a count the API server would start one pod. Dropped for good once
     # the autoscaler has set it, or it would be reset to one.
@@ -205,8 +207,7 @@ def _gateway(draft: drafts.Draft) -> None:
         "gateway-airoute",
         gateway.ai_gateway_route(draft.plan, draft.adapters, pool=draft.uses_pool),
     )
-    scaling = draft.plan.scaling
-    if (scaling.maximum > 1 or scaling.wakes) and not draft.uses_pool:
+    if (draft.plan.spreads or draft.plan.scaling.wakes) and not draft.uses_pool:
         draft.patched("backendtrafficpolicy", gateway.traffic_policy(draft.plan))
 
 
@@ -220,7 +221,7 @@ def _backend(draft: drafts.Draft) -> None:
     connections, and Envoy tries those again. A headless name without pods has no address, and
     Envoy answers 503 at once (its router.cc, sendNoHealthyUpstreamResponse).
     """
-    several = draft.plan.scaling.maximum > 1
+    several = draft.plan.spreads
     headless, cluster = gateway.pods_host(draft.plan), gateway.service_host(draft.plan)
     named = {
         world.at(endpoint, "fqdn", "hostname")
@@ -229,7 +230,7 @@ def _backend(draft: drafts.Draft) -> None:
     if several or headless in named:
         draft.patched("service-pods", service.pods_service(draft.plan))
     born = draft.seen("gateway-backend") is None
-    asleep = draft.plan.scaling.wakes and not draft.serves
+    asleep = draft.plan.awaits and not draft.serves
     there = born or headless in named or draft.seen("service-pods") is not None
     spread = several and not asleep and there
     draft.patched("gateway-backend", gateway.backend(draft.plan, headless if spread else cluster))

@@ -64,11 +64,17 @@ def every(draft: drafts.Draft, pods: pod_states.Pods) -> tuple[world.Condition, 
 
 
 def invalid(reason: str, message: str, observed: world.Observed) -> tuple[world.Condition, ...]:
-    """Returns all conditions of a claim that cannot be rendered: what is known stays said."""
+    """Returns all conditions of a claim that cannot be rendered: what is known stays said.
+
+    But for Current, of a claim that is at fault itself: what serves is not what it says.
+    """
     unknown = (world.Condition(kind, "Unknown", "NotRendered") for kind in CONDITION_TYPES[1:])
+    known = dict(observed.conditions)
+    if reason == "Invalid":
+        known[CURRENT] = _no(CURRENT, "Invalid", "what the claim says cannot be used: see Valid")
     return (
         world.Condition(VALID, "False", reason, message[:LONGEST_MESSAGE]),
-        *(observed.conditions.get(condition.type, condition) for condition in unknown),
+        *(known.get(condition.type, condition) for condition in unknown),
     )
 
 
@@ -90,7 +96,8 @@ def _current(draft: drafts.Draft) -> world.Condition:
     if rollout.hold is not None:
         return _no(CURRENT, rollout.hold.reason, rollout.hold.message)
     if seen is None or not rollout.applied or not seen.settled:
-        return _no(CURRENT, "RollingOut", "pods are moving to what the claim says")
+        words = draft.plan.replacement.words
+        return _no(CURRENT, "RollingOut", f"pods are moving to what the claim says: {words}")
     if seen.wanted == 0:
         return _yes(CURRENT, "Idle", "no replica runs; the next one starts as the claim says")
     if not seen.serves:
@@ -105,17 +112,19 @@ def _weights(draft: drafts.Draft) -> world.Condition:
         return _yes(
             WEIGHTS_READY, "NotManaged", f"weights must lie at {paths} of volume {plan.volume}"
         )
+    tries = f" (try {state.tries + 1} of {plan.site.preload.backoff_limit + 1})"
+    again = tries if 0 < state.tries <= plan.site.preload.backoff_limit else ""
     if state.failure is not None and state.job == weight_states.Weights.FAILED:
-        again = (
-            "; raise spec.model.preload.generation to try again"
-            if not state.verified
-            else "; the weights that are wanted are verified"
+        what_now = (
+            "the weights that are wanted are verified"
+            if state.verified
+            else "raise spec.model.preload.generation to try again"
         )
         return world.Condition(
             WEIGHTS_READY,
             "True" if state.verified else "False",
             state.failure.reason,
-            f"{state.failure.message} ({_repositories(plan)}){again}",
+            f"{state.failure.message} ({_repositories(plan)}); {what_now}",
         )
     if state.verified and state.removal_failure is not None:
         return _yes(
@@ -127,15 +136,18 @@ def _weights(draft: drafts.Draft) -> world.Condition:
     if state.verified:
         return _yes(WEIGHTS_READY, "Verified", "the weights are verified")
     if state.job == weight_states.Weights.RUNNING:
-        return _no(WEIGHTS_READY, "Downloading", f"downloading {_repositories(plan)}")
+        words = f"downloading and verifying {_repositories(plan)}{again}"
+        return _no(WEIGHTS_READY, "Downloading", words)
     if state.job == weight_states.Weights.STARTING:
         return _no(
             WEIGHTS_READY,
             "Queued",
-            f"the pod that downloads {_repositories(plan)} has not started: node, image, volume or"
-            " Secret",
+            f"the pod that downloads {_repositories(plan)} has not started{again}: node, image,"
+            " volume or Secret",
         )
-    return _no(WEIGHTS_READY, "Queued", f"the download of {_repositories(plan)} is about to start")
+    return _no(
+        WEIGHTS_READY, "Queued", f"the download of {_repositories(plan)} is about to start{again}"
+    )
 
 
 def _repositories(plan: plans.Plan) -> str:
@@ -170,12 +182,19 @@ def _engine(draft: drafts.Draft, pods: pod_states.Pods) -> world.Condition:
             "ProgressDeadlineExceeded",
             f"no replica became ready in time: {seen.stuck}",
         )
-    return _no(ENGINE_READY, "Starting", "a replica is starting: node, image, weights, compilation")
+    words = "a replica is starting: node, image, weights, compilation"
+    if seen.ran:
+        words = "a replica is starting, or starts again: node, image, weights, compilation, a crash"
+    return _no(ENGINE_READY, "Starting", words)
 
 
 def _scaler(draft: drafts.Draft) -> world.Condition:
     plan = draft.plan
     if plan.site.providers.autoscaler == "none":
+        if plan.suspended:
+            return _yes(SCALER_READY, "NotManaged", "suspended at zero replicas")
+        if plan.scaling.held_at_one is not None:
+            return _held(plan.scaling.held_at_one)
         return _yes(SCALER_READY, "NotManaged", f"{plan.scaling.minimum} replicas, fixed")
     if "scaledobject" in draft.missing:
         return _missing(SCALER_READY, draft.missing["scaledobject"], "autoscaler")
@@ -200,9 +219,12 @@ def _scaler(draft: drafts.Draft) -> world.Condition:
     if ready.status != "True" or ready.reason == "PartialTriggerError":
         return _no(SCALER_READY, "TriggerError", ready.message or ready.reason)
     if plan.scaling.held_at_one is not None:
-        message = f"minReplicas 0 is held at 1: {plan.scaling.held_at_one}"
-        return _no(SCALER_READY, "NoWakeSignal", message)
+        return _held(plan.scaling.held_at_one)
     return _yes(SCALER_READY, "Ready", "triggers are read")
+
+
+def _held(why: str) -> world.Condition:
+    return _no(SCALER_READY, "NoWakeSignal", f"minReplicas 0 is held at 1: {why}")
 
 
 def _falls_back(scaled_object: world.Object) -> bool:

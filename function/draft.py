@@ -13,7 +13,7 @@ from function import rollout as rollouts
 from function import weights as weight_states
 from function.api import base
 from function.engine import arguments
-from function.resources import deployment, meta, patches, preload
+from function.resources import deployment, meta, patches, preload, scaler
 
 # Kinds of these groups are in every cluster; every other kind may be absent.
 BUILT_IN = frozenset(("v1", "apps/v1", "batch/v1", "policy/v1", "networking.k8s.io/v1"))
@@ -44,6 +44,7 @@ class Draft:
         )
 
         self.deployment = world.deployment(self.seen("deployment"))
+        self.serves = self.deployment is not None and self.deployment.serves
         self.rendered = self._rendered_template()
         self.rollout = rollouts.decide(
             plan,
@@ -51,8 +52,9 @@ class Draft:
             self.seen("pdb"),
             self.rendered,
             verified=self.weights.verified,
+            served=world.at(observed.status, "serving") is not None
+            or (self.deployment is not None and (self.deployment.serves or self.deployment.ran)),
         )
-        self.serves = self.deployment is not None and self.deployment.serves
         settled = self.deployment is not None and self.deployment.settled
         self.rolls = self.deployment is not None and not (self.rollout.applied and settled)
         self.current = self.rollout.hold is None and self.rollout.applied and settled
@@ -83,7 +85,11 @@ class Draft:
             or self.latch("routePublished")
             or self.seen("gateway-airoute") is not None
         )
-        fixed = plan.site.providers.autoscaler == "none"
+        # Nothing pauses a suspended claim where KEDA's kind is missing.
+        self.unscaled = (
+            plan.suspended and self.seen("scaledobject") is None and self._absent(scaler.KIND)
+        )
+        fixed = plan.site.providers.autoscaler == "none" or self.unscaled
         # A Deployment that has to be made again is born once more.
         self.scaled = self.deployment is not None and (
             self.latch("scaledByAutoscaler") or (not fixed and self.deployment.wanted > 0)
@@ -108,10 +114,10 @@ class Draft:
         Traffic for an adapter that is still downloaded or rolled out would be refused.
         """
         wanted = frozenset(adapter.name for adapter in self.plan.adapters)
-        if self.deployment is None or self.current:
-            return wanted
         if self.rollout.hold is not None:
             return wanted & arguments.adapters(self._running())
+        if self.deployment is None or self.current:
+            return wanted
         known = world.at(self.observed.status, "serving", "adapters")
         before = world.at(self.observed.status, "serving") is not None
         return wanted & frozenset(known or []) if before else wanted

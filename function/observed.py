@@ -93,12 +93,14 @@ class Deployment:
         settled: True when the controller has seen the newest spec and all pods that exist follow
             it; how many exist is another matter.
         stuck: The controller's message when it gave the rollout up, else None.
+        ran: True when the rollout was complete once, so that a pod was ready.
     """
 
     wanted: int
     available: int
     settled: bool
     stuck: str | None
+    ran: bool
 
     @property
     def serves(self) -> bool:
@@ -130,6 +132,7 @@ def deployment(resource: Object | None) -> Deployment | None:
         settled=seen >= number(at(resource, "metadata", "generation"))
         and number(at(status, "updatedReplicas")) >= number(at(status, "replicas")),
         stuck=stuck,
+        ran=progressing is not None and progressing.reason == "NewReplicaSetAvailable",
     )
 
 

@@ -82,6 +82,7 @@ class Scaling:
     minimum: int
     maximum: int
     cooldown: int
+    sleep_cooldown: int
     polling: int
     running: str | None
     running_ratio: float | None
@@ -89,6 +90,23 @@ class Scaling:
     queue: str | None
     wakes: bool
     held_at_one: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Replacement:
+    """How pods follow a new template.
+
+    Attributes:
+        surge: Pods above the count; each needs GPUs that nothing else holds.
+        unavailable: Pods below the count.
+        recreate: True when all pods go before new ones start.
+        words: Which of these, and why.
+    """
+
+    surge: int
+    unavailable: int
+    recreate: bool
+    words: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +172,7 @@ class Plan:
     startup_seconds: int
     resources: dict[str, dict[str, int | str]]
     scaling: Scaling
+    replacement: Replacement
     gateway: bool
     picker: bool
     route: bool
@@ -193,6 +212,16 @@ class Plan:
         return canonical.digest([self.volume, sorted(w.directory for w in self.weights)])
 
     @functools.cached_property
+    def spreads(self) -> bool:
+        """Whether more than one pod may take requests, be it only while one replaces another."""
+        return self.scaling.maximum > 1 or self.replacement.surge > 0
+
+    @functools.cached_property
+    def awaits(self) -> bool:
+        """Whether a request may wait for a replica that it wakes."""
+        return self.scaling.wakes and not self.suspended
+
+    @functools.cached_property
     def adapters(self) -> tuple[Weights, ...]:
         """The adapters, in the author's order."""
         return tuple(w for w in self.weights if w.kind == "adapter")
@@ -220,6 +249,8 @@ def make(resource: claim.InferenceService, site: settings.Settings) -> Plan:
     picker = spec.gateway is not None and spec.gateway.picks and site.providers.gateway != "none"
     route = _on(spec.route) and site.providers.route != "none"
     ways = {"service": True, "gateway": gateway and not picker, "route": route}
+    counted = {way for way in ways if ways[way]}
+    scaling = _scaling(spec, site, max_num_seqs, startup_seconds, counted, why)
     return Plan(
         resource=resource,
         site=site,
@@ -245,7 +276,8 @@ def make(resource: claim.InferenceService, site: settings.Settings) -> Plan:
         startup_periods=periods,
         startup_seconds=startup_seconds,
         resources=resources,
-        scaling=_scaling(spec, site, max_num_seqs, {way for way in ways if ways[way]}, why),
+        scaling=scaling,
+        replacement=_replacement(scaling.maximum, class_name, gpu_class, why),
         gateway=gateway,
         picker=picker,
         route=route,
@@ -547,6 +579,7 @@ def _scaling(
     spec: claim.Spec,
     site: settings.Settings,
     max_num_seqs: int,
+    startup_seconds: int,
     ways: set[str],
     why: list[Explanation],
 ) -> Scaling:
@@ -568,12 +601,25 @@ def _scaling(
             )
         )
         cooldown = LONGEST_COOLDOWN
+    sleep_cooldown = cooldown
+    if minimum == 0 and held is None and cooldown < startup_seconds:
+        sleep_cooldown = startup_seconds
+        why.append(
+            Explanation(
+                "cooldown before sleep",
+                f"{sleep_cooldown} s",
+                "the start budget: a woken replica that still loads is idle to KEDA, and must not"
+                " be taken away before it could answer",
+                f"scaling.cooldownSeconds={cooldown}",
+            )
+        )
     triggers = asked.triggers or claim.Triggers()
     running, ratio = _running_target(asked, triggers, max_num_seqs, why)
     return Scaling(
         minimum=minimum if held is None else 1,
         maximum=maximum,
         cooldown=cooldown,
+        sleep_cooldown=sleep_cooldown,
         polling=int(_or(asked.polling_interval_seconds, POLLING)),
         running=running,
         running_ratio=ratio,
@@ -582,6 +628,28 @@ def _scaling(
         wakes=minimum == 0 and held is None,
         held_at_one=held,
     )
+
+
+def _replacement(
+    maximum: int, name: str, gpu: settings.GpuClass, why: list[Explanation]
+) -> Replacement:
+    """Returns how pods are replaced: a surge pod needs a GPU that nothing else holds."""
+    if gpu.spare:
+        words = "a new pod starts first, on the spare GPUs of the class"
+        found = Replacement(1, 0, False, words)
+    elif maximum > 1:
+        words = "one pod at a time goes before its successor starts: the class has no spare GPU"
+        found = Replacement(0, 1, False, words)
+    else:
+        words = (
+            "the pod goes before its successor starts, with a gap: the class has no spare GPU, and"
+            " there is one replica at most"
+        )
+        found = Replacement(0, 1, True, words)
+    inputs = f"scaling.maxReplicas={maximum}, settings gpu.classes.{name}.spare={gpu.spare}"
+    kind = "Recreate" if found.recreate else "RollingUpdate"
+    why.append(Explanation("replacement of pods", kind, words, inputs))
+    return found
 
 
 def _held_at_one(site: settings.Settings, ways: set[str]) -> str | None:

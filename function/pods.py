@@ -45,8 +45,10 @@ def _container_trouble(status: world.Object) -> tuple[str, str] | None:
         return "ImagePullFailed", message or reason
     if reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
         return "ContainerConfigFailed", message or reason
-    if reason == "CrashLoopBackOff":
-        last = world.at(status, "lastState", "terminated")
+    last = world.at(status, "lastState", "terminated")
+    # Also while it runs once more: otherwise the answer would change at each try.
+    again = world.number(world.at(status, "restartCount")) > 0 and not world.at(status, "ready")
+    if reason == "CrashLoopBackOff" or (again and last is not None):
         words = str(world.at(last, "message") or "").strip()
         code = world.number(world.at(last, "exitCode"))
         # The engine says why at the very end of its log.

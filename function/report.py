@@ -48,7 +48,8 @@ def finish(draft: drafts.Draft) -> composition.Composition:
         conditions=found,
         events=tuple(_events(draft.observed, found)),
         complete=not draft.missing and not unfit,
-        ttl=PODS_TTL if questions.pods is not None else STEADY_TTL,
+        # A Job is watched, and says itself when its pods have ended.
+        ttl=PODS_TTL if questions.pods is not None and _starts(draft) else STEADY_TTL,
         questions=questions,
         explanations=plan.explanations,
         held=draft.rollout.hold.fields if draft.rollout.hold is not None else (),
@@ -177,13 +178,17 @@ def _phase(draft: drafts.Draft, found: tuple[world.Condition, ...], pods: pod_st
         if draft.rolls or by_type[conditions.CURRENT].reason == rollouts.WEIGHTS_PENDING:
             return "Updating"
         return "Serving" if seen.available >= seen.wanted else "Degraded"
-    weights_failed = draft.weights.job == weight_states.Weights.FAILED
-    if not draft.weights.verified and weights_failed:
+    withheld = draft.rollout.template is None
+    if (
+        withheld
+        and not draft.weights.verified
+        and draft.weights.job == weight_states.Weights.FAILED
+    ):
         return "Failed"
     if plan.suspended:
         # A replica that only starts holds its GPUs until the autoscaler has taken it away.
         return "Suspended" if seen is None or seen.wanted == 0 else "Updating"
-    if draft.rollout.template is None:
+    if withheld:
         if plan.misfit is not None and draft.weights.verified:
             return "Failed"
         return "Pending" if draft.weights.job == weight_states.Weights.ABSENT else "Downloading"
@@ -244,6 +249,8 @@ def _events(
                 continue
         elif before.reason in (condition.reason, world.FATAL_ERROR):
             continue
+        elif condition.type == conditions.CURRENT and before.reason == "Invalid":
+            continue  # Valid has said it
         yield composition.Event(
             # True, because what is wanted is there, and yet for somebody to look at.
             warning=condition.reason == "CleanupFailed"
@@ -263,11 +270,16 @@ def _questions(draft: drafts.Draft) -> composition.Questions:
     if draft.observed.can_ask and draft.optional:
         kinds = (drafts.CONTROL_KIND, *sorted(draft.optional))
     pods = None
-    reads = draft.plan.site.diagnostics.pods and not draft.plan.suspended
-    if reads and (not draft.serves or draft.weights.wants_job):
+    if draft.plan.site.diagnostics.pods and (_starts(draft) or draft.weights.wants_job):
         pods = {
             key: value
             for key, value in meta.labels(draft.plan).items()
             if not key.endswith("/component")
         }
     return composition.Questions(kinds, pods)
+
+
+def _starts(draft: drafts.Draft) -> bool:
+    """Tells whether a replica is to come, of which only its pod says what keeps it."""
+    seen = draft.deployment
+    return seen is not None and seen.wanted > 0 and not draft.serves and not draft.plan.suspended

@@ -5,7 +5,7 @@ Deployment, with a hash of the part of the claim that it came from, and once mor
 PodDisruptionBudget, from which a Deployment that somebody deleted is made again. A new template is
 taken when the author changed that part and the new weights are verified; what only the platform
 changed (a function version, the settings) waits for the author, unless the settings say
-`Immediate`.
+`Immediate`, or no pod of the claim served so far.
 """
 
 import dataclasses
@@ -100,6 +100,7 @@ def decide(
     rendered: meta.Manifest,
     *,
     verified: bool,
+    served: bool,
 ) -> Rollout:
     """Returns the template to emit.
 
@@ -109,6 +110,7 @@ def decide(
         budget: The observed PodDisruptionBudget, or None.
         rendered: The template that claim and settings ask for now.
         verified: Whether the weights that it needs are verified.
+        served: Whether a pod of ours served at any time, as far as is known.
     """
     now = claim_hash(plan)
     rendered_text = canonical.dumps(rendered)
@@ -124,11 +126,12 @@ def decide(
     if text == rendered_text:
         return Rollout(rendered, rendered_text, now, None, (), True)
     changed = tuple(canonical.differences(last, rendered))
-    hold = _hold(plan, rendered, changed, verified, last_hash in (None, now)) if changed else None
+    # A template without a hash is 0.9.0's, and served: today's claim is where it came from.
+    platforms = last_hash is None or (last_hash == now and served)
+    hold = _hold(plan, rendered, changed, verified, platforms) if changed else None
     if hold is None:
         return Rollout(rendered, rendered_text, now, None, changed, False)
     last_text = canonical.dumps(last)
-    # A template without a hash is 0.9.0's: today's claim is where it came from.
     return Rollout(last, last_text, last_hash or now, hold, (), text == last_text)
 
 
@@ -158,7 +161,7 @@ def _hold(
     rendered: meta.Manifest,
     changed: tuple[str, ...],
     verified: bool,
-    same_claim: bool,
+    platforms: bool,
 ) -> Hold | None:
     fields = ", ".join(changed[:6]) + (", ..." if len(changed) > 6 else "")
     if not verified:
@@ -169,7 +172,7 @@ def _hold(
         )
     if plan.misfit is not None:
         return Hold(EXCEEDS_CLASS, f"the running pods keep their template: {plan.misfit}", changed)
-    if not same_claim or plan.site.rollout.platform_changes == "Immediate":
+    if not platforms or plan.site.rollout.platform_changes == "Immediate":
         return None
     token = canonical.digest(rendered, 8)
     if plan.resource.metadata.annotations.get(ACCEPT_ANNOTATION) == token:

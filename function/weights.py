@@ -16,6 +16,8 @@ from function import plan as plans
 from function.resources import preload
 
 MOST_RECORDS = 32
+# The Job controller's, on the pods of a Job.
+JOB_LABEL = "batch.kubernetes.io/job-name"
 # Fields of the preload program's last words that the status keeps.
 LEARNT = ("sha", "bytes", "dtype", "quantization", "architecture", "contextLimit")
 
@@ -32,6 +34,7 @@ class Weights:
         wants_job: True while a Job must exist: until the status shows what it made.
         job: The observed Job's state.
         failure: Why the Job failed, or None.
+        tries: Pods of the Job that failed so far.
         removing: Directories that nobody here wants any more, to be written to the status.
         removal: Those of them that a Job must remove now: the status shows that they are not
             counted on.
@@ -45,6 +48,7 @@ class Weights:
     wants_job: bool
     job: str
     failure: preload.Failure | None
+    tries: int = 0
     removing: tuple[str, ...] = ()
     removal: tuple[str, ...] = ()
     removal_failure: preload.Failure | None = None
@@ -121,7 +125,11 @@ def watched(weights: Weights, observed: world.Observed, job_key: str) -> Weights
     if job is None:
         return weights
     job_state, failure = _job_state(job)
-    return dataclasses.replace(weights, job=job_state, failure=failure)
+    if failure is not None:
+        said = _last_words(observed, str(world.at(job, "metadata", "name")))
+        failure = dataclasses.replace(failure, message=said or failure.message)
+    tries = world.number(world.at(job, "status", "failed"))
+    return dataclasses.replace(weights, job=job_state, failure=failure, tries=tries)
 
 
 def _being_removed(plan: plans.Plan, observed: world.Observed, wanted: tuple[str, ...]) -> bool:
@@ -174,7 +182,7 @@ def removed(weights: Weights, job: world.Object | None) -> Weights:
     """Returns the state with what became of the Job that removes."""
     if job is None:
         return weights
-    job_state, failure = _job_state(job)
+    job_state, failure = _job_state(job, preload.CLEANUP)
     if job_state != Weights.COMPLETE:
         return dataclasses.replace(weights, removal_failure=failure)
     left = tuple(directory for directory in weights.removing if directory not in weights.removal)
@@ -186,13 +194,15 @@ def _generation_of(job: world.Object) -> int:
     return int(text) if isinstance(text, str) and text.isdigit() else 0
 
 
-def _job_state(job: world.Object) -> tuple[str, preload.Failure | None]:
+def _job_state(
+    job: world.Object, component: str = preload.COMPONENT
+) -> tuple[str, preload.Failure | None]:
     conditions = world.status_conditions(job)
     if _true(conditions.get("Complete")):
         return Weights.COMPLETE, None
     failed = conditions.get("Failed")
     if failed is not None and _true(failed):
-        return Weights.FAILED, preload.failure(failed.message, failed.reason)
+        return Weights.FAILED, preload.failure(failed.message, failed.reason, component)
     # FailureTarget precedes Failed while the pods stop, with the same message.
     # An active pod may still be Pending: no node, no image, no volume.
     if world.number(world.at(job, "status", "ready")) > 0:
@@ -218,18 +228,39 @@ def _listed(job: world.Object, annotation: str) -> list[str]:
 
 def _learnt(plan: plans.Plan, observed: world.Observed) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields what finished preload pods said in their last words, where pods were read."""
+    for _, said in _said(observed):
+        for item in said.get("items") or []:
+            directory = f"{plan.volume}/{world.at(item, 'directory')}"
+            yield directory, {k: item[k] for k in LEARNT if item.get(k) is not None}
+
+
+def _last_words(observed: world.Observed, job: str) -> str | None:
+    """Returns the sentence with which the last pod of a Job failed, where pods were read."""
+    sentences = {
+        str(world.at(terminated, "finishedAt")): said["message"]
+        for (pod, terminated), said in _said(observed)
+        if world.at(pod, "metadata", "labels", JOB_LABEL) == job
+        and isinstance(said.get("message"), str)
+    }
+    return sentences[max(sentences)] if sentences else None
+
+
+def _said(
+    observed: world.Observed,
+) -> Iterator[tuple[tuple[world.Object, world.Object], dict[str, Any]]]:
+    """Yields each preload pod that ended, how it ended, and its last words."""
     for pod in observed.pods or []:
         for status in world.at(pod, "status", "containerStatuses") or []:
-            if world.at(status, "name") != preload.COMPONENT:
+            terminated = world.at(status, "state", "terminated")
+            message = world.at(terminated, "message")
+            if world.at(status, "name") != preload.COMPONENT or not isinstance(message, str):
                 continue
-            message = world.at(status, "state", "terminated", "message")
             try:
-                said = json.loads(message) if isinstance(message, str) else {}
+                said = json.loads(message)
             except ValueError:
                 continue
-            for item in said.get("items", []) if isinstance(said, dict) else []:
-                directory = f"{plan.volume}/{world.at(item, 'directory')}"
-                yield directory, {k: item[k] for k in LEARNT if item.get(k) is not None}
+            if isinstance(said, dict):
+                yield (pod, terminated), said
 
 
 def _kept(

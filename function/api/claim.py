@@ -370,8 +370,8 @@ class Scaling(base.Model):
 
     min_replicas: Annotated[int, base.number(0, 1000)] | None = pydantic.Field(
         None,
-        description="1 when absent. 0 needs a wake query in the settings, and requests that it counts:"
-        " by default those of the AI gateway.",
+        description="1 when absent. 0 needs a wake query in the settings, and requests that it"
+        " counts: by default those of the AI gateway.",
     )
     max_replicas: Annotated[int, base.number(1, 1000)] | None = pydantic.Field(
         None, description="3 when absent, never below minReplicas."

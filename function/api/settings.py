@@ -254,7 +254,7 @@ class Wake(base.Model):
     )
     counts: Annotated[list[Literal["gateway", "route", "service"]], base.items(3, 1)] = (
         pydantic.Field(
-            default_factory=lambda: ["gateway"],
+            ["gateway"],
             description="Whose requests the query sees: those by the AI gateway, by the claim's"
             " route (when its gateway's proxies are counted too), or whatever asks for the Service."
             " A claim that has none of them is held at one replica. An endpoint picker answers for"

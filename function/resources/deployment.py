@@ -58,16 +58,20 @@ def deployment(
 
 
 def strategy(plan: plans.Plan) -> meta.Manifest:
-    """Returns how pods are replaced; a surge pod needs a GPU that nothing else holds.
+    """Returns how pods are replaced.
 
     Both fields of a rolling update are always written: one that the API server defaulted has no
     owner, survives a later change to Recreate, and makes that invalid for good.
     """
-    if plan.gpu_class.spare:
-        return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
-    if plan.scaling.maximum > 1:
-        return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
-    return {"type": "Recreate"}
+    if plan.replacement.recreate:
+        return {"type": "Recreate"}
+    return {
+        "type": "RollingUpdate",
+        "rollingUpdate": {
+            "maxSurge": plan.replacement.surge,
+            "maxUnavailable": plan.replacement.unavailable,
+        },
+    }
 
 
 def pod_template(plan: plans.Plan) -> meta.Manifest:

@@ -41,38 +41,59 @@ class Failure:
 
 # preload/exits.py, class Exit. A test compares the two.
 FAILURES = {
-    2: Failure("PlanInvalid", "the preload program could not read its plan: this is a bug"),
+    2: Failure(
+        "PlanInvalid",
+        "the preload program cannot use its plan: a certificate authority or proxy of the settings"
+        " is unusable, or this is a bug; its log says which",
+    ),
     10: Failure(
         "Unauthorized",
         "the hub refused access (401 or 403): the token is missing or has no access, the model"
         " is gated, or the name does not exist (the hub answers 401 for that too)",
     ),
-    11: Failure("NotFound", "the hub has no such repository or revision (404)"),
+    11: Failure(
+        "NotFound",
+        "the hub has no such repository or revision (404), or it holds nothing that the engine"
+        " loads; the Job's log says which",
+    ),
     12: Failure("DiskFull", "the weights volume is full"),
     13: Failure("HubUnavailable", "the hub did not answer for too long (429, 5xx or time-outs)"),
-    14: Failure("VerificationFailed", "downloaded files differ from the hub's checksums, twice"),
-    15: Failure("VolumeUnusable", "the weights volume refuses writes: check uid and fsGroup"),
+    14: Failure(
+        "VerificationFailed",
+        "downloaded files differ from the hub's checksums, twice, or what the hub lists cannot be"
+        " verified",
+    ),
+    15: Failure(
+        "VolumeUnusable",
+        "the weights volume is not there or refuses writes: check the mount, uid and fsGroup",
+    ),
 }
 
-_DEADLINE = Failure("DeadlineExceeded", "the download took longer than its deadline")
-_BACKOFF = Failure("BackoffLimitExceeded", "the download was killed or crashed too often")
-FAILURE_REASONS = frozenset(
-    (*(known.reason for known in FAILURES.values()), _DEADLINE.reason, _BACKOFF.reason, "JobFailed")
-)
+# Why a Job fails whose pods gave no code of ours: by the Job controller's reason.
+_ENDS = {
+    "DeadlineExceeded": "took longer than its deadline",
+    "BackoffLimitExceeded": "was killed or crashed too often",
+}
+FAILURE_REASONS = frozenset((*(known.reason for known in FAILURES.values()), *_ENDS, "JobFailed"))
 
 _EXIT_CODE = re.compile(r"failed with exit code ([0-9]+)")
 
 
-def failure(message: str, reason: str) -> Failure:
-    """Returns what a failed Job's condition says."""
+def failure(message: str, reason: str, component: str) -> Failure:
+    """Returns what a failed Job's condition says.
+
+    Args:
+        message: The condition's message.
+        reason: The condition's reason.
+        component: What the Job is for.
+    """
     match = _EXIT_CODE.search(message)
     known = FAILURES.get(int(match[1])) if match else None
     if known is not None:
         return known
-    if reason == "DeadlineExceeded":
-        return _DEADLINE
-    if reason == "BackoffLimitExceeded":
-        return _BACKOFF
+    if reason in _ENDS:
+        what = "removal" if component == CLEANUP else "download"
+        return Failure(reason, f"the {what} {_ENDS[reason]}")
     return Failure("JobFailed", message or "the preload Job failed")
 
 

@@ -13,6 +13,7 @@ from function.engine import metrics
 from function.resources import meta
 
 # Failed queries before the fallback; KEDA starts it above this number.
+KIND = ("keda.sh/v1alpha1", "ScaledObject")
 FALLBACK_FAILURES = 4
 # Seconds in which at most double, or one pod more, is asked for: a cold start takes about that
 # long, and asking again before it ends buys GPUs that are not needed.
@@ -25,8 +26,8 @@ def scaled_object(plan: plans.Plan) -> meta.Manifest:
     """Returns the ScaledObject."""
     scaling = plan.scaling
     return {
-        "apiVersion": "keda.sh/v1alpha1",
-        "kind": "ScaledObject",
+        "apiVersion": KIND[0],
+        "kind": KIND[1],
         "metadata": meta.metadata(
             plan,
             # Pausing is by annotation only; at zero the pods go and the GPUs with them.
@@ -42,12 +43,8 @@ def scaled_object(plan: plans.Plan) -> meta.Manifest:
                 "minReplicaCount": scaling.minimum,
                 "maxReplicaCount": scaling.maximum,
                 "pollingInterval": scaling.polling,
-                # Governs only the step to zero; from N to 1 it is the HPA's window below. A woken
-                # replica that still loads is idle to KEDA: it must not be taken away before it
-                # could answer once.
-                "cooldownPeriod": max(scaling.cooldown, plan.startup_seconds)
-                if scaling.wakes
-                else scaling.cooldown,
+                # Governs only the step to zero; from N to 1 it is the HPA's window below.
+                "cooldownPeriod": scaling.sleep_cooldown,
                 "initialCooldownPeriod": plan.startup_seconds if scaling.wakes else None,
                 "fallback": {
                     "failureThreshold": FALLBACK_FAILURES,

@@ -160,7 +160,9 @@ class Watched:
         self.must(len(told) == len(set(told)), "one event for each condition", told)
         for condition in step.response.conditions:
             old = before.get(condition.type)
-            moved = old is not None and old["reason"] not in ("FatalError", condition.reason)
+            # Of a refusal Valid tells, at both ends.
+            silent = ["FatalError", *(["Invalid"] if condition.type == "Current" else [])]
+            moved = old is not None and old["reason"] not in (*silent, condition.reason)
             if moved or condition.type in told:
                 new = old is None or moved
                 self.must(new, "an event is a transition", condition.type, old)
@@ -329,9 +331,7 @@ class Watched:
         current = step.condition("Current").status == fnv1.STATUS_CONDITION_TRUE
         self.must(current == oracle.current(seen), "Current follows", step.condition("Current"))
         item = world.deployment
-        ready = all(r.ready == fnv1.READY_TRUE for r in step.response.desired.resources.values())
-        ready = ready and step.response.desired.composite.ready != fnv1.READY_FALSE
-        if ready:
+        if _ready(step):
             rests = phase in ("Suspended", "Idle")
             available = oracle.number(seen.one("Deployment"), "status", "availableReplicas")
             self.must(rests or available > 0, "Ready means served, asleep or suspended", phase)
@@ -387,7 +387,10 @@ class Watched:
         self.must(step.status["observedGeneration"] == generation, "observedGeneration at rest")
         reason = step.condition("Current").reason
         if seen.failed:
-            self.must(phase in ("Failed", "Degraded"), "a failed download is said", phase)
+            said = step.condition("WeightsReady").status == fnv1.STATUS_CONDITION_FALSE
+            rests = ("Failed",) if seen.template is None else ("Degraded", "Idle", "Suspended")
+            self.must(said and phase in rests, "a failed download is said", phase)
+            self.must(phase != "Idle" or _ready(step), "a failed swap leaves a sleeper ready")
             return
         self.must(seen.verified, "weights are verified in the end")
         if seen.suspended:
@@ -414,6 +417,13 @@ class Watched:
         if set(objects) == set(oracle.kept(step.seen.claim, step.environments)):
             removing = step.status.get("weights", {}).get("removing")
             self.must(not removing, "what is unwanted is removed in the end", removing)
+
+
+def _ready(step: Step) -> bool:
+    """Tells whether core will call the claim ready."""
+    desired = step.response.desired
+    ready = all(r.ready == fnv1.READY_TRUE for r in desired.resources.values())
+    return ready and desired.composite.ready != fnv1.READY_FALSE
 
 
 def of_pods(claim: Object) -> str:

@@ -194,7 +194,7 @@ def phase(seen: Seen) -> str:
     )
     if available:
         return _serving_phase(seen, available >= wanted)
-    if seen.failed:
+    if seen.failed and seen.template is None:
         return "Failed"
     if seen.suspended:
         return "Suspended" if wanted == 0 else "Updating"

@@ -255,6 +255,33 @@ def test_while_a_claim_sleeps_its_backend_refuses_rather_than_has_no_address() -
     assert host(world) == PODS_HOST
 
 
+@pytest.mark.parametrize("maximum", [1, 2])
+def test_a_suspended_sleeper_answers_at_once(maximum: int) -> None:
+    """Nothing wakes it: a request that waited for a replica would wait in vain."""
+    scaling = {"minReplicas": 0, "maxReplicas": maximum}
+    world = scene.serving(scene.of(gateway={"enabled": True}, scaling=scaling))
+    world.edit(suspend=True)
+    world.converge()
+    assert world.phase == "Suspended"
+    assert host(world) == (PODS_HOST if maximum > 1 else CLUSTER_HOST)
+    assert world.one("BackendTrafficPolicy")["spec"]["retry"]["numRetries"] == 2
+    assert world.condition("RouteReady") == ("True", "Published")
+    world.edit(suspend=False).reconcile()
+    assert host(world) == CLUSTER_HOST
+    assert world.one("BackendTrafficPolicy")["spec"]["retry"]["numRetries"] > 100
+
+
+def test_a_surge_is_two_pods_too() -> None:
+    """Behind one address Envoy's open connections stay with the pod that goes."""
+    spare = scene.site(gpu={"classes": {"l4": {"spare": True}}})
+    claimed = scene.of(gateway={"enabled": True}, scaling={"maxReplicas": 1})
+    assert host(scene.serving(claimed)) == CLUSTER_HOST
+    world = scene.serving(claimed, spare)
+    assert world.one("Deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 1
+    assert host(world) == PODS_HOST
+    assert world.one("BackendTrafficPolicy")["spec"]["dns"]["dnsRefreshRate"] == "5s"
+
+
 @pytest.mark.parametrize("maximum", [1, 3])
 def test_a_request_that_wakes_a_claim_waits_for_it(maximum: int) -> None:
     scaling = {"minReplicas": 0, "maxReplicas": maximum}

@@ -201,8 +201,12 @@ def test_a_missing_name_and_a_closed_one_look_alike_to_the_hub() -> None:
     ],
 )
 def test_other_ends(message: str, reason: str, said: str) -> None:
-    found = preload.failure(message, reason)
+    found = preload.failure(message, reason, preload.COMPONENT)
     assert found.reason == said
+    assert "removal" not in found.message
+    removed = preload.failure(message, reason, preload.CLEANUP)
+    assert removed.reason == said
+    assert ("the removal" in removed.message) is (reason == said)
     assert found.reason in preload.FAILURE_REASONS
 
 
