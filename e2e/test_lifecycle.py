@@ -201,7 +201,15 @@ def an_engine_setting(here: lives.Place) -> lives.Life:
     before, mark = len(here.versions(claim)), here.mark()
     claim.apply(model=_model(claim, contextWindow=16384))
     waiting = here.kubectl_wait(claim, "Current")
-    rolling = yield here.condition(claim, "Current", "False", "RollingOut")
+    # RollingOut, and NotServing from when the old pod is gone: a busy machine may see only that.
+    rolling = yield here.until(
+        claim,
+        "moving to what it now says",
+        lambda item: (
+            claims.conditions(item)["Current"][:2]
+            in (("False", "RollingOut"), ("False", "NotServing"))
+        ),
+    )
     assert rolling["status"]["phase"] in ("Updating", "Starting")
     yield lives.Until("another pod", lambda: here.pods(claim) and not here.pods(claim) & pods)
     yield lives.pause()

@@ -23,8 +23,8 @@ SIZES = {path: len(conftest.MODEL[path]) for path in conftest.WANTED}
 TOTAL = sum(SIZES.values())
 
 
-def kills() -> int:
-    return int(os.environ.get("PRELOAD_KILLS", "25"))
+# In eight courses of random events, which proceed at once.
+KILLS, COURSES = 200, 8
 
 
 class Killer:
@@ -83,8 +83,9 @@ def break_something(stage: conftest.Stage, chance: random.Random) -> None:
             target.unlink()
 
 
+@pytest.mark.parametrize("course", range(COURSES))
 def test_kills_at_random_points_leave_no_lie(
-    stage: conftest.Stage, launch: conftest.Launcher
+    course: int, stage: conftest.Stage, launch: conftest.Launcher
 ) -> None:
     """SIGKILL before random file operations and at random byte counts, fresh and while repairing.
 
@@ -92,7 +93,7 @@ def test_kills_at_random_points_leave_no_lie(
     with nothing yet touched beside it. What lay on disk is not fetched again. A neighbour that was
     published before stays as it is.
     """
-    chance = random.Random(20261121)
+    chance = random.Random(20261121 + course)
     stage.environment["PRELOAD_LEASE_SECONDS"] = "0.12"
     neighbour = {**BASE, "repository": "org/adapter", "kind": "adapter", "directory": "neighbour"}
     environment = stage.plan(neighbour, BASE)
@@ -101,7 +102,7 @@ def test_kills_at_random_points_leave_no_lie(
     killer = Killer(stage.hub)
     broken: dict[str, bytes] | None = None
     killed = published = 0
-    while killed < kills():
+    while killed < KILLS // COURSES:
         before, since = sizes_on_disk(stage.home), time.monotonic()
         hooks = {}
         if chance.random() < 0.6:
