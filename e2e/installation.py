@@ -6,13 +6,12 @@ import dataclasses
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
 
 from e2e import function, guide, shipped
-from e2e.controlplane import api, crossplane, nodes, plane, polling
+from e2e.controlplane import api, crossplane, nodes, plane, polling, process
 from tools import image, package
 
 # Where the settings of the examples place pods, as Karpenter or the GPU operator labels nodes.
@@ -267,26 +266,7 @@ def active(admin: api.Client, name: str) -> api.Object:
     return found
 
 
-# Given away in this run. One whose function is dead for a while looks free.
-_given: set[str] = set()
-
-
 def _free_address() -> str:
-    """A loopback address at which nothing has the port that Crossplane dials.
-
-    Raises:
-        RuntimeError: There is none.
-    """
-    for last in range(1, 255):
-        address = f"127.94.{os.getpid() % 251}.{last}"
-        if address in _given:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind((address, _GRPC_PORT))
-            except OSError:
-                continue
-        _given.add(address)
-        return address
-    message = f"port {_GRPC_PORT} is taken on all addresses that were tried"
-    raise RuntimeError(message)
+    """A loopback address for the port that Crossplane dials, made of a port that is ours alone."""
+    (port,) = process.free_ports(1)
+    return f"127.94.{port // 256}.{port % 256}"

@@ -1,20 +1,28 @@
-"""Programs that run beside the tests: output in a file, stopped by process id."""
+"""Programs that run beside the tests: output in a file, stopped by process id, never left over."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import http.client
+import itertools
 import os
 import pathlib
 import shlex
 import socket
 import ssl
 import subprocess
+import threading
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from e2e.controlplane import polling
+from e2e.controlplane import keeper, polling
+
+# Ports of listeners: below those that the kernel gives to connections (ip_local_port_range, from
+# 32768) and the NodePorts of a cluster on the machine (from 30000).
+_PORTS = range(20000, 30000)
+# How many a process takes for itself at a time.
+_SHARE = 200
 
 
 class ProcessError(Exception):
@@ -36,15 +44,62 @@ class Usage:
     peak_bytes: int
 
 
+def _bound(port: int) -> socket.socket | None:
+    """A socket that has a loopback port; None when somebody else has it."""
+    holder = socket.socket()
+    try:
+        holder.bind(("127.0.0.1", port))
+    except OSError:
+        holder.close()
+        return None
+    return holder
+
+
+class _Ports:
+    """Ports of this process alone.
+
+    What is chosen is taken only later, when its program starts. So that nobody chooses it too in
+    between, each test process on the machine takes a share of the ports for itself, by holding the
+    first of them as long as it lives, and gives each of the others away once.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._free: Iterator[int] = iter(())
+
+    def choose(self) -> int:
+        """The next port of the share at which nothing listens.
+
+        Raises:
+            ProcessError: There is none left on this machine.
+        """
+        with self._lock:
+            for port in itertools.chain(self._free, self._shares()):
+                if (holder := _bound(port)) is not None:
+                    holder.close()
+                    return port
+        message = f"no port is left of {_PORTS}"
+        raise ProcessError(message)
+
+    def _shares(self) -> Iterator[int]:
+        """Take shares, and give their ports."""
+        for first in range(_PORTS.start, _PORTS.stop, _SHARE):
+            if (holder := _bound(first)) is not None:
+                holder.detach()  # open to the end of the process
+                self._free = iter(range(first + 1, first + _SHARE))
+                yield from self._free
+
+
+_OURS = _Ports()
+
+
 def free_ports(count: int) -> list[int]:
-    """Choose loopback ports that nothing listens on at this moment, all different."""
-    with contextlib.ExitStack() as stack:
-        ports = []
-        for _ in range(count):
-            holder = stack.enter_context(socket.socket())
-            holder.bind(("127.0.0.1", 0))
-            ports.append(int(holder.getsockname()[1]))
-        return ports
+    """Choose loopback ports that nothing listens on and no other test process chooses.
+
+    Raises:
+        ProcessError: There are none left.
+    """
+    return [_OURS.choose() for _ in range(count)]
 
 
 def answers(url: str) -> bool:
@@ -135,7 +190,8 @@ class Process:
         with self.log.open("ab") as log:
             log.write(f"$ {shlex.join(self._command)}\n".encode())
             log.flush()
-            # A session of its own: Ctrl-C reaches the tests alone, which stop everything in order.
+            # A session of its own: Ctrl-C reaches the tests alone, which stop everything in order;
+            # the keeper does it for those that are killed.
             self._child = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -145,6 +201,7 @@ class Process:
                 env=self._environment,
                 start_new_session=True,
             )
+        keeper.keep(self._child.pid)
 
     def wait_ready(self, timeout: float = 60) -> None:
         """Wait until it serves.
@@ -170,9 +227,20 @@ class Process:
             raise ProcessError(message) from None
 
     def start(self, timeout: float = 60) -> None:
-        """Start it and wait until it serves; ``launch`` and ``wait_ready``."""
+        """Start it and wait until it serves; it does not run on when it is not ready in time.
+
+        Args:
+            timeout: Seconds.
+
+        Raises:
+            ProcessError: It runs already, ended, or did not serve in time.
+        """
         self.launch()
-        self.wait_ready(timeout)
+        try:
+            self.wait_ready(timeout)
+        except BaseException:
+            self.stop()
+            raise
 
     def run(self, timeout: float = 60) -> int:
         """Run it to its end.
