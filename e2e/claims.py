@@ -28,7 +28,17 @@ class Tenant:
         self.plane = control_plane
 
     def prepare(self) -> None:
-        """Make the shared volume, bound to its claim, the hub token and the preload's account."""
+        """Make the shared volume, bound to its claim, the hub token and the preload's account.
+
+        The volumes, which belong to no namespace, do not stay behind when that fails.
+        """
+        try:
+            self._prepare()
+        except BaseException:
+            self.clean()
+            raise
+
+    def _prepare(self) -> None:
         admin = self.plane.admin
         for name in _VOLUMES:
             admin.create(self._volume(name))

@@ -110,9 +110,9 @@ def installed(
     """The product, installed from its packages, with the function running; removed at the end."""
     del standing_in
     product = installation.Installation(control_plane, tmp_path_factory.mktemp("product"))
-    product.install()
-    yield product
     try:
+        product.install()
+        yield product
         product.remove()
     finally:
         product.stop()
@@ -142,8 +142,8 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path
     """The function, running in plain text, and the file that tells ``render`` where."""
     work = tmp_path_factory.mktemp("function")
     running = function.Function(work)
-    running.process.start()
     try:
+        running.process.start()
         name = shipped.one(shipped.COMPOSITION)["spec"]["pipeline"][0]["functionRef"]["name"]
         yield commands.functions_file(work / "functions.yaml", running.address, name)
     finally:

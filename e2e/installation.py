@@ -240,8 +240,9 @@ class Installation:
         return [*namespaces, "sh", "-c", script, "sh", root, *inside]
 
     def stop(self) -> None:
-        """Stop the function."""
-        self.function.process.stop()
+        """Stop the function, if it ever ran."""
+        if hasattr(self, "function"):
+            self.function.process.stop()
 
 
 def _said(settings: api.Object) -> tuple[object, ...]:

@@ -32,9 +32,11 @@ def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[registry.Regi
     """A registry of this module's own."""
     work = tmp_path_factory.mktemp("registry")
     running = registry.Registry(work, work)
-    running.process.start()
-    yield running
-    running.process.stop()
+    try:
+        running.process.start()
+        yield running
+    finally:
+        running.process.stop()
 
 
 @pytest.fixture(scope="module")

@@ -238,13 +238,15 @@ def fleet(
     """No claim yet."""
     del all_kinds
     installed.configure(shipped.one(shipped.environment("reference")))
-    control_plane.kubelet.add(_WIDE)
     made = Fleet(control_plane, installed)
-    yield made
-    for claim in made.claims:
-        claim.delete()
-    made.tenant.clean()
-    control_plane.kubelet.remove(_WIDE.name)
+    try:
+        control_plane.kubelet.add(_WIDE)
+        yield made
+    finally:
+        for claim in made.claims:
+            claim.delete()
+        made.tenant.clean()
+        control_plane.kubelet.remove(_WIDE.name)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -47,9 +47,11 @@ def absent(
     del all_kinds
     installed.configure(shipped.one(shipped.environment("reference")))
     made = absence.Absence(control_plane, installed)
-    made.begin()
-    yield made
-    made.clean()
+    try:
+        made.begin()
+        yield made
+    finally:
+        made.clean()
 
 
 @pytest.fixture(scope="module")
