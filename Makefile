@@ -8,6 +8,9 @@ OUTPUT ?= yaml
 TARGET ?=
 VERSION ?= v$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' function/__init__.py)
 ARCHITECTURES ?= amd64,arm64
+# Which files of the end-to-end suite, and where their report goes.
+E2E ?= e2e
+E2E_REPORT := build/e2e.xml
 REFERENCE := examples/reference/environmentconfig.yaml
 
 .PHONY: render cli test lint types golden generate bench crds tools e2e package publish version lock clean
@@ -51,7 +54,7 @@ tools: ## Build Crossplane, Kubernetes, KEDA and the rest from their Go modules,
 	$(PYTHON) tools/build.py
 
 e2e: $(VENV)/.installed tools ## The product on the real control plane
-	$(BIN)/pytest e2e -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest $(E2E) -n 2 --dist loadfile --no-loadscope-reorder --junitxml=$(E2E_REPORT) -o junit_family=xunit1
 
 package: $(VENV)/.installed ## Build both packages for TARGET=registry/org into dist/
 	@$(PYTHON) tools/build.py --group crossplane-cli

@@ -1,0 +1,143 @@
+"""The gate, `.ci/run`, with a toy in the place of the end-to-end suite: what is tried once more."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from tools import failed
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+# The second test needs what the first has left, and that a number of tries is reached.
+_TOY = """
+    import pathlib
+
+    TRIES = pathlib.Path(__file__).with_suffix(".tries")
+    found = []
+
+
+    def test_first():
+        with TRIES.open("a") as file:
+            file.write("x")
+        found.append(TRIES.read_text())
+
+
+    def test_second():
+        assert len(found[0]) >= {needed}
+"""
+_MAKEFILE = """\
+include real.mk
+.venv/.installed render lint types test tools:
+\t@echo nothing to do for $@
+"""
+
+
+@pytest.fixture
+def toy(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A repository with the gate and its target `e2e` as they are, and no more."""
+    for name in ("pyproject.toml", "requirements", "tools"):
+        (tmp_path / name).symlink_to(_ROOT / name)
+    (tmp_path / ".venv").symlink_to(pathlib.Path(sys.executable).parents[1])
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(_ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
+    shutil.copy(_ROOT / "Makefile", tmp_path / "real.mk")
+    (tmp_path / "Makefile").write_text(_MAKEFILE)
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text("#!/bin/sh\n")
+    docker.chmod(0o755)
+    (tmp_path / "e2e").mkdir()
+    return tmp_path
+
+
+def _suite(toy: pathlib.Path, **needed: int) -> None:
+    """Write a file of tests for each name, which pass when tried so many times."""
+    for name, tries in needed.items():
+        text = textwrap.dedent(_TOY).format(needed=tries)
+        (toy / "e2e" / f"test_{name}.py").write_text(text)
+
+
+def _run(toy: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    """Run the gate, outside of the `make` and the pytest that run this."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTEST", "MAKE", "MFLAGS"))
+    }
+    return subprocess.run(
+        [toy / ".ci" / "run"],
+        env=kept
+        | {
+            "PATH": f"{toy / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PYTEST_ADDOPTS": "-p no:hypothesispytest",  # slow to import, and not used here
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def _tries(toy: pathlib.Path) -> dict[str, int]:
+    return {path.stem: len(path.read_text()) for path in (toy / "e2e").glob("*.tries")}
+
+
+def test_what_passes_is_tried_once(toy: pathlib.Path) -> None:
+    _suite(toy, good=1)
+    done = _run(toy)
+    assert done.returncode == 0, done.stdout
+    assert _tries(toy) == {"test_good": 1}
+    assert "once more" not in done.stdout
+
+
+def test_what_failed_is_tried_once_more_by_its_file(toy: pathlib.Path) -> None:
+    _suite(toy, good=1, also_good=1, flaky=2, slow=2)
+    done = _run(toy)
+    assert done.returncode == 0, done.stdout
+    assert _tries(toy) == {"test_also_good": 1, "test_flaky": 2, "test_good": 1, "test_slow": 2}
+    assert re.findall(r"^(\d) failed|^(\d) passed", done.stdout, re.MULTILINE) == [
+        ("2", ""),
+        ("", "4"),
+    ], "both tries are in the log"
+    assert re.search(
+        r"pytest e2e/test_flaky\.py e2e/test_slow\.py -n 2 --dist loadfile", done.stdout
+    )
+
+
+def test_what_fails_again_fails_the_gate(toy: pathlib.Path) -> None:
+    _suite(toy, good=1, flaky=2, broken=3)
+    (toy / "e2e" / "test_unreadable.py").write_text("import nothing_of_this_name\n")
+    done = _run(toy)
+    assert done.returncode != 0
+    files = " ".join(f"e2e/test_{name}.py" for name in ("broken", "flaky", "unreadable"))
+    assert f"--- once more: {files}\n" in done.stdout
+    assert _tries(toy) == {"test_broken": 2, "test_flaky": 2, "test_good": 1}
+
+
+def test_a_run_without_a_report_is_not_tried_again(toy: pathlib.Path) -> None:
+    """As when the tools could not be built, after an earlier run that failed."""
+    _suite(toy, flaky=2)
+    makefile = toy / "Makefile"
+    makefile.write_text(makefile.read_text().replace("test tools", "test"))
+    with makefile.open("a") as file:
+        file.write("tools:\n\t@test ! -e used && touch used\n")
+    (toy / "build").mkdir()
+    (toy / "build" / "e2e.xml").write_text(
+        '<testcase file="e2e/test_flaky.py"><failure/></testcase>'
+    )
+    done = _run(toy)
+    assert done.returncode != 0
+    assert "--- e2e" in done.stdout
+    assert "once more" not in done.stdout
+    assert _tries(toy) == {}
+
+
+def test_the_command_wants_one_report(capsys: pytest.CaptureFixture[str]) -> None:
+    assert failed.main([]) == 1
+    assert "usage" in capsys.readouterr().err
