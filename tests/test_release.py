@@ -10,9 +10,10 @@ import pytest
 
 import function
 import preload
+from e2e.controlplane import crossplane
 from function.api import settings
 from tests import cluster
-from tools import image, package, release
+from tools import build, image, package, release
 
 ROOT = cluster.ROOT
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yaml"))
@@ -213,6 +214,53 @@ def test_actions_are_pinned_by_commit(path: pathlib.Path) -> None:
     """A tag can be moved; the comment says which one it was."""
     for used in re.findall(r"uses: (.*)$", path.read_text(), re.M):
         assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), used
+
+
+def _steps() -> Iterator[list[dict[str, Any]]]:
+    """Yields the steps of each job of the workflows."""
+    for path in WORKFLOWS:
+        for job in cluster.load(str(path.relative_to(ROOT)))["jobs"].values():
+            yield job["steps"]
+
+
+def test_the_tools_cache_is_keyed_by_what_they_are_built_from() -> None:
+    """Else a hit would hold programs of another digest, and the right ones were never saved."""
+    keys = {
+        step["with"]["key"]
+        for steps in _steps()
+        for step in steps
+        if step.get("with", {}).get("key", "").startswith("tools-")
+    }
+    (key,) = keys
+    hashed = {path for pattern in re.findall(r"'([^']+)'", key) for path in ROOT.glob(pattern)}
+    read = {path for item in build.GROUPS for path in build.sources(item)}
+    assert read | {ROOT / "tools/build.py", ROOT / "tests/crds.lock.json"} <= hashed
+
+
+def test_the_tools_are_saved_before_anything_can_fail() -> None:
+    """A failed suite would lose the longest part of the run."""
+    suites = 0
+    for steps in _steps():
+        ran = [step.get("run", "") for step in steps]
+        at = [index for index, command in enumerate(ran) if "make e2e" in command]
+        if not at:
+            continue
+        suites += 1
+        built = ran.index("make tools")
+        assert built < at[0]
+        assert steps[built + 1]["uses"].startswith("actions/cache/save@")
+        (path,) = {step["with"]["path"] for step in steps if "cache/" in step.get("uses", "")}
+        assert "inference-service/tools" in path
+    assert suites == len(WORKFLOWS)
+
+
+def test_a_release_is_tested_on_what_ci_is() -> None:
+    """On both ends of the supported range of Crossplane."""
+    for name, job in (("ci", "e2e"), ("release", "test")):
+        found = cluster.load(f".github/workflows/{name}.yaml")["jobs"][job]
+        assert found["strategy"]["matrix"]["crossplane"] == list(crossplane.VERSIONS)
+        (step,) = [step for step in found["steps"] if "make e2e" in step.get("run", "")]
+        assert step["env"]["CROSSPLANE"] == "${{ matrix.crossplane }}"
 
 
 def test_outputs_that_are_used_are_made() -> None:

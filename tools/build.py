@@ -253,12 +253,17 @@ def directory(name: str) -> pathlib.Path:
     return cache() / f"{name}-{_digest(group(name))}"
 
 
+def sources(item: Group) -> list[pathlib.Path]:
+    """The files of ours that decide, beside the recipe, what a build of the group gives."""
+    root = HERE / item.name
+    return [root / "go.mod", root / "go.sum", *sorted(root.rglob("*.go"))]
+
+
 def _digest(item: Group) -> str:
     """Twelve hexadecimal digits over all that decides what a build of the group gives."""
     digest = hashlib.sha256()
     root = HERE / item.name
-    sources = [root / "go.mod", root / "go.sum", *sorted(root.rglob("*.go"))]
-    for path in sources:
+    for path in sources(item):
         digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
     # The times are estimates for the reader: better ones must not rebuild anything.
     programs = [dataclasses.replace(program, seconds=0) for program in item.programs]
