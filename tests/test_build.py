@@ -1,0 +1,60 @@
+"""What the makers of the end-to-end programs say to somebody who has no Go."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tools import build
+
+ROOT = build.HERE.parent
+
+
+@pytest.fixture
+def bare(tmp_path: pathlib.Path) -> dict[str, str]:
+    """A machine with nothing on PATH and nothing built."""
+    empty = tmp_path / "bin"
+    empty.mkdir()
+    return {"PATH": str(empty), "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+
+def _run(bare: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=ROOT, env=bare, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def _wanted() -> str:
+    """The newest Go that any of the modules asks for."""
+    found = [
+        re.findall(r"^go (.+)$", (ROOT / "tools" / item.name / "go.mod").read_text(), re.M)[0]
+        for item in build.GROUPS
+    ]
+    return str(max(found, key=lambda version: [int(part) for part in version.split(".")]))
+
+
+def test_without_go_nothing_is_built_and_the_reader_is_told(
+    bare: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    done = _run(bare, sys.executable, "tools/build.py")
+    assert done.returncode == 1
+    assert f"Go is missing: install Go {_wanted()} or newer" in done.stderr
+    assert done.stdout == ""
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("target", ["tools", "e2e"])
+def test_make_fails_without_go(bare: dict[str, str], target: str) -> None:
+    """Before any test is run, and with the same words."""
+    make = shutil.which("make", path=os.environ.get("PATH", os.defpath))
+    assert make is not None
+    # The virtual environment is as it is: whoever runs this is in it.
+    kept = "--old-file=.venv/.installed"
+    done = _run(bare, make, kept, target, f"PYTHON={sys.executable}")
+    assert done.returncode == 2
+    assert f"Go is missing: install Go {_wanted()} or newer" in done.stderr
+    assert "pytest" not in done.stdout
