@@ -10,7 +10,7 @@ import sys
 import pytest
 import yaml
 
-from e2e import commands, shipped
+from e2e import commands, guide, shipped
 from e2e.controlplane import api, crossplane, process, toolchain
 from tests import crds
 
@@ -40,17 +40,22 @@ def schemas(tmp_path: pathlib.Path) -> pathlib.Path:
     return place
 
 
-def _run(path: str, *arguments: str | pathlib.Path) -> subprocess.CompletedProcess[str]:
+def _environment(path: str) -> dict[str, str]:
+    """Of a machine without Docker, on which the function's usual port may be taken."""
     (port,) = process.free_ports(1)
     core = toolchain.program(f"crossplane-{crossplane.VERSIONS[-1]}", "crossplane")
+    return {
+        "PATH": path,
+        "HOME": os.environ.get("HOME", "/"),
+        "CROSSPLANE_BINARY": str(core),
+        "FUNCTION_ADDRESS": f"127.0.0.1:{port}",
+    }
+
+
+def _run(path: str, *arguments: str | pathlib.Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(SCRIPT), *map(str, arguments)],
-        env={
-            "PATH": path,
-            "HOME": os.environ.get("HOME", "/"),
-            "CROSSPLANE_BINARY": str(core),
-            "FUNCTION_ADDRESS": f"127.0.0.1:{port}",
-        },
+        env=_environment(path),
         capture_output=True,
         text=True,
         check=False,
@@ -70,6 +75,42 @@ def test_the_claims_of_a_repository_are_rendered_and_valid(
     for rendered in output.iterdir():
         kinds = {item["kind"] for item in api.load(rendered)}
         assert {shipped.KIND, "Service", "CiliumNetworkPolicy", "Job"} <= kinds
+
+
+def test_the_commands_of_the_readme(
+    path: str, schemas: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """As they stand, but for stand-ins of those that fetch: they are what the workflow runs too."""
+    (block,) = [
+        block.text
+        for block in guide.blocks(shipped.ROOT / "README.md")
+        if block.language == "shell" and SCRIPT.name in block.text
+    ]
+    programs = pathlib.Path(path.partition(os.pathsep)[0])
+    _stand_in(programs / "git", f'ln -s "{shipped.ROOT}" "$6"')
+    for name in ("pip", "go"):
+        _stand_in(programs / name, ":")
+    (tmp_path / "claims").mkdir()
+    commands.write(tmp_path / "claims" / "mine.yaml", [shipped.one(shipped.CLAIMS[0])])
+    settings = shipped.environment("reference").read_bytes()
+    (tmp_path / "environmentconfig.yaml").write_bytes(settings)
+    done = subprocess.run(
+        ["sh", "-eux", "-c", block],
+        cwd=tmp_path,
+        env=_environment(path) | {"VERSION": "v9.9.9"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rendered = api.load(tmp_path / "rendered" / "mine.yaml")
+    assert {shipped.KIND, "Job"} <= {item["kind"] for item in rendered}
+
+
+def _stand_in(program: pathlib.Path, script: str) -> None:
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
 
 
 def test_a_mistake_fails_the_job(path: str, tmp_path: pathlib.Path) -> None:

@@ -218,6 +218,30 @@ def test_examples_named_in_commands_exist() -> None:
                 assert (ROOT / path).exists(), line
 
 
+def test_every_example_is_listed() -> None:
+    folder = ROOT / "examples"
+    text = (folder / "README.md").read_text()
+    files = {path for path in folder.rglob("*") if path.is_file()} - {folder / "README.md"}
+    assert files == {
+        folder / path for path in re.findall(r"^\| \[[^]]+\]\(([^)]+)\) \|", text, re.M)
+    }
+
+
+def test_the_readme_shows_the_job_of_the_examples() -> None:
+    """The workflow is the file, and what the script does to a claim is in the script."""
+    shown = list(blocks(ROOT / "README.md"))
+    workflow = (ROOT / "examples/ci/claims.yaml").read_text()
+    assert ("yaml", workflow) in shown
+    ((_, excerpt),) = [block for block in shown if block[0] == "sh"]
+    assert "crossplane composition render" in excerpt
+    words = " ".join((ROOT / "examples/ci/render-claims.sh").read_text().split())
+    assert " ".join(excerpt.split()) in words
+    (plain,) = [text for _, text in shown if "render-claims.sh" in text and "git clone" in text]
+    _, *commands = plain.splitlines()
+    assert len(commands) == 4
+    assert [line for line in commands if line not in workflow] == []
+
+
 def test_printer_columns_are_shown() -> None:
     """Ours in their order, then those that core adds to every modern XRD."""
     versions = cluster.load("xrd/inferenceservices.cloud.ogenki.io.yaml")["spec"]["versions"]
