@@ -112,8 +112,6 @@ def _weights(draft: drafts.Draft) -> world.Condition:
         return _yes(
             WEIGHTS_READY, "NotManaged", f"weights must lie at {paths} of volume {plan.volume}"
         )
-    tries = f" (try {state.tries + 1} of {plan.site.preload.backoff_limit + 1})"
-    again = tries if 0 < state.tries <= plan.site.preload.backoff_limit else ""
     if state.failure is not None and state.job == weight_states.Weights.FAILED:
         what_now = (
             "the weights that are wanted are verified"
@@ -135,6 +133,7 @@ def _weights(draft: drafts.Draft) -> world.Condition:
         )
     if state.verified:
         return _yes(WEIGHTS_READY, "Verified", "the weights are verified")
+    again = _again(plan, state)
     if state.job == weight_states.Weights.RUNNING:
         words = f"downloading and verifying {_repositories(plan)}{again}"
         return _no(WEIGHTS_READY, "Downloading", words)
@@ -148,6 +147,12 @@ def _weights(draft: drafts.Draft) -> world.Condition:
     return _no(
         WEIGHTS_READY, "Queued", f"the download of {_repositories(plan)} is about to start{again}"
     )
+
+
+def _again(plan: plans.Plan, state: weight_states.Weights) -> str:
+    """Returns which try it is, from the second on."""
+    limit = plan.site.preload.backoff_limit
+    return f" (try {state.tries + 1} of {limit + 1})" if 0 < state.tries <= limit else ""
 
 
 def _repositories(plan: plans.Plan) -> str:

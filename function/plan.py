@@ -77,7 +77,14 @@ class Explanation:
 
 @dataclasses.dataclass(frozen=True)
 class Scaling:
-    """Replica counts and triggers."""
+    """Replica counts and triggers.
+
+    Attributes:
+        cooldown: Quiet seconds before a replica is given back.
+        sleep_cooldown: Quiet seconds before the last one goes, of a claim that wakes.
+        wakes: True when the claim may go to zero and a request brings it back.
+        held_at_one: Why zero was asked for and is not possible, or None.
+    """
 
     minimum: int
     maximum: int
@@ -590,44 +597,55 @@ def _scaling(
         why.append(
             Explanation(HELD_AT_ONE, "1", f"0 is held at 1: {held}", "scaling.minReplicas=0")
         )
-    cooldown = int(_or(asked.cooldown_seconds, COOLDOWN))
-    if cooldown > LONGEST_COOLDOWN:
-        why.append(
-            Explanation(
-                "cooldown",
-                f"{LONGEST_COOLDOWN} s",
-                "the HPA's stabilization window is at most an hour",
-                f"scaling.cooldownSeconds={cooldown}",
-            )
-        )
-        cooldown = LONGEST_COOLDOWN
-    sleep_cooldown = cooldown
-    if minimum == 0 and held is None and cooldown < startup_seconds:
-        sleep_cooldown = startup_seconds
-        why.append(
-            Explanation(
-                "cooldown before sleep",
-                f"{sleep_cooldown} s",
-                "the start budget: a woken replica that still loads is idle to KEDA, and must not"
-                " be taken away before it could answer",
-                f"scaling.cooldownSeconds={cooldown}",
-            )
-        )
+    cooldown = _cooldown(asked, why)
+    sleeps = minimum == 0 and held is None
     triggers = asked.triggers or claim.Triggers()
     running, ratio = _running_target(asked, triggers, max_num_seqs, why)
     return Scaling(
         minimum=minimum if held is None else 1,
         maximum=maximum,
         cooldown=cooldown,
-        sleep_cooldown=sleep_cooldown,
+        sleep_cooldown=_sleep_cooldown(cooldown, startup_seconds, why) if sleeps else cooldown,
         polling=int(_or(asked.polling_interval_seconds, POLLING)),
         running=running,
         running_ratio=ratio,
         kv_usage=_target(triggers.kv_cache, _or(asked.cache_utilization_threshold, KV_USAGE)),
         queue=_target(triggers.queue, str(_or(asked.queue_length_threshold, QUEUE))),
-        wakes=minimum == 0 and held is None,
+        wakes=sleeps,
         held_at_one=held,
     )
+
+
+def _cooldown(asked: claim.Scaling, why: list[Explanation]) -> int:
+    """Returns the quiet seconds before a replica is given back."""
+    cooldown = int(_or(asked.cooldown_seconds, COOLDOWN))
+    if cooldown <= LONGEST_COOLDOWN:
+        return cooldown
+    why.append(
+        Explanation(
+            "cooldown",
+            f"{LONGEST_COOLDOWN} s",
+            "the HPA's stabilization window is at most an hour",
+            f"scaling.cooldownSeconds={cooldown}",
+        )
+    )
+    return LONGEST_COOLDOWN
+
+
+def _sleep_cooldown(cooldown: int, startup_seconds: int, why: list[Explanation]) -> int:
+    """Returns the quiet seconds before the last replica goes, of a claim that may sleep."""
+    if cooldown >= startup_seconds:
+        return cooldown
+    why.append(
+        Explanation(
+            "cooldown before sleep",
+            f"{startup_seconds} s",
+            "the start budget: a woken replica that still loads is idle to KEDA, and must not be"
+            " taken away before it could answer",
+            f"scaling.cooldownSeconds={cooldown}",
+        )
+    )
+    return startup_seconds
 
 
 def _replacement(
