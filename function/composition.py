@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
+from function import explanation
 from function import observed as world
-from function import plan as plans
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +68,6 @@ class Composition:
     complete: bool
     ttl: int
     questions: Questions
-    explanations: tuple[plans.Explanation, ...]
+    explanations: tuple[explanation.Explanation, ...]
     held: tuple[str, ...]
     restarts: tuple[str, ...]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from function import explanation
 from function import plan as plans
 from tests import cluster
 from tests.resources import scene
@@ -18,7 +19,7 @@ BARE = scene.site(
 )
 
 
-def explained(plan: plans.Plan) -> dict[str, plans.Explanation]:
+def explained(plan: plans.Plan) -> dict[str, explanation.Explanation]:
     return {why.value: why for why in plan.explanations}
 
 

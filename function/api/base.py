@@ -194,6 +194,16 @@ def parse(model: type[M], value: Mapping[str, Any], *, what: str, root: str = ""
         raise InvalidError(what, problems(error, root)) from None
 
 
+def given(value: Any, otherwise: Any) -> Any:
+    """Returns the value unless it is absent: 0, "" and false are what an author meant."""
+    return otherwise if value is None else value
+
+
+def of(parent: Model | None, field: str) -> Any:
+    """Returns a field of an optional object, or None."""
+    return None if parent is None else getattr(parent, field)
+
+
 def text(maximum: int, pattern: str | None = None, minimum: int = 1) -> Any:
     """Returns the constraints of a bounded string: every string of the API has a bound."""
     return pydantic.StringConstraints(min_length=minimum, max_length=maximum, pattern=pattern)

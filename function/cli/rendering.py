@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from function import compose, composition, rollout
+from function import compose, composition, replicas, rollout
 from function import observed as world
 from function import plan as plans
 from function.api import base, claim, settings
@@ -187,7 +187,7 @@ def notes(rendered: Rendered, *, given: bool) -> Iterator[str]:
         if condition.reason in ("NotProvided", rollout.EXCEEDS_CLASS):
             yield condition.message
     for why in rendered.composition.explanations:
-        if why.value == plans.HELD_AT_ONE:
+        if why.value == replicas.HELD_AT_ONE:
             yield why.rule
 
 

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from function import plan as plans
+from function import replicas
 from function.api import claim
 from function.engine import metrics
 from function.resources import gateway, meta, preload
@@ -176,7 +177,7 @@ def _traffic(plan: plans.Plan) -> Iterator[Alert]:
 def _saturation(plan: plans.Plan) -> Iterator[Alert]:
     chosen, own = _thresholds(plan), _own(plan)
     queue = str(chosen.queue_length) if chosen.queue_length is not None else None
-    queue = queue or plan.scaling.queue or str(plans.QUEUE)
+    queue = queue or plan.scaling.queue or str(replicas.QUEUE)
     yield Alert(
         "InferenceServiceQueueSustained",
         f"avg({metrics.WAITING}{own}) > {queue}",

@@ -1,0 +1,20 @@
+"""Why a value is what it is, for people: `render --output table` prints it."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """Why a derived value is what it is.
+
+    Attributes:
+        value: What was derived, by name.
+        result: The value, in words.
+        rule: How it follows.
+        inputs: From what.
+    """
+
+    value: str
+    result: str
+    rule: str
+    inputs: str
