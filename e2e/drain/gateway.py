@@ -1,4 +1,4 @@
-"""Clients behind a gateway that learns late which pods there are.
+"""Clients, and a model of a gateway that learns late which pods there are.
 
 Envoy asks DNS at the rendered refresh rate, and the cluster's DNS repeats an answer for the
 record's time to live. Requests in flight stay on a pod that left.
@@ -34,6 +34,8 @@ class Request:
         received: How many tokens came.
         done: Whether the stream came to its end.
         problem: Why not, in a word or two.
+        text: What was said instead of an answer.
+        upstream: Address and port of the pod, where a proxy says them (``x-upstream``).
         refused: How many pods refused the connection before one took it.
     """
 
@@ -44,6 +46,8 @@ class Request:
     received: int = 0
     done: bool = False
     problem: str = ""
+    text: str = ""
+    upstream: str = ""
     refused: int = 0
 
 
@@ -91,8 +95,8 @@ class Gateway:
             seen.append((now, self._endpoints()))
             while len(seen) > 1 and seen[1][0] <= now - self._delay:
                 seen.popleft()
-            # Envoy keeps the hosts that it has when an answer is empty.
-            self._known = seen[0][1] or self._known
+            # An empty answer takes the last host too (e2e/test_gateway.py).
+            self._known = seen[0][1]
             await self._clock.sleep(0.2)
 
     async def send(self, tokens: int) -> Request:
@@ -101,13 +105,16 @@ class Gateway:
         self.requests.append(request)
         tried: set[int] = set()
         for _ in range(1 + self._retries):
+            if not self._known:
+                request.problem = "no healthy upstream"
+                break
             # Least-request; another pod than the one that refused, where there is one.
             request.port = min(
                 self._known - tried or self._known, key=lambda port: (self._active[port], port)
             )
             self._active[request.port] += 1
             try:
-                await self._attempt(request)
+                await ask(request, self._model)
                 break
             except ConnectionRefusedError:
                 request.refused += 1
@@ -118,49 +125,68 @@ class Gateway:
         request.ended = self._clock.now()
         return request
 
-    async def _attempt(self, request: Request) -> None:
-        """Try one pod.
 
-        Raises:
-            ConnectionRefusedError: It did not take the connection.
-        """
-        reader, writer = await asyncio.open_connection("127.0.0.1", request.port)
-        with contextlib.closing(writer):
-            body = json.dumps(
-                {
-                    "model": self._model,
-                    "prompt": [1, 2, 3],
-                    "max_tokens": request.tokens,
-                    "stream": True,
-                    "stream_options": {"include_usage": True},
-                    "ignore_eos": True,
-                }
-            ).encode()
-            head = (
-                "POST /v1/completions HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n"
-                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-            )
-            try:
-                writer.write(head.encode() + body)
-                await self._read(reader, request)
-            except OSError:
-                request.problem = "connection lost"
+async def ask(request: Request, model: str, *, padding: int = 0) -> None:
+    """Try once.
 
-    async def _read(self, reader: asyncio.StreamReader, request: Request) -> None:
-        status = (await reader.readline()).split(b" ")
-        if status[1:2] != [b"200"]:
-            request.problem = f"status {status[1].decode()}" if status[1:2] else "no answer"
+    Args:
+        request: What to ask for, and of which port; becomes what was answered.
+        model: The served name, in the body and in the header by which an AI gateway routes.
+        padding: Bytes by which the body is longer than need be.
+
+    Raises:
+        ConnectionRefusedError: The connection was not taken.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", request.port)
+    with contextlib.closing(writer):
+        body = json.dumps(
+            {
+                "model": model,
+                "prompt": [1, 2, 3],
+                "max_tokens": request.tokens,
+                "stream": True,
+                "stream_options": {"include_usage": True},
+                "ignore_eos": True,
+            }
+        ).encode()
+        body += b" " * padding
+        head = (
+            "POST /v1/completions HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n"
+            f"x-ai-eg-model: {model}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        try:
+            writer.write(head.encode() + body)
+            await _read(reader, request)
+        except OSError:
+            request.problem = "connection lost"
+
+
+async def _read(reader: asyncio.StreamReader, request: Request) -> None:
+    """Read an answer, but not to the end of its connection: a proxy may keep that for a while."""
+    status = (await reader.readline()).split(b" ")
+    length = 0
+    while (line := await reader.readline()).strip():
+        name, _, value = line.partition(b":")
+        if name.lower() == b"x-upstream":
+            request.upstream = value.strip().decode()
+        elif name.lower() == b"content-length":
+            length = int(value)
+    if status[1:2] != [b"200"]:
+        request.problem = f"status {status[1].decode()}" if status[1:2] else "no answer"
+        request.text = (await reader.read(length)).decode(errors="replace").strip()
+        return
+    request.problem = "cut"
+    while line := await reader.readline():
+        if line.startswith(b"data: [DONE]"):
+            request.done, request.problem = True, ""
             return
-        request.problem = "cut"
-        while line := await reader.readline():
-            if line.startswith(b"data: [DONE]"):
-                request.done, request.problem = True, ""
-            elif line.startswith(b'data: {"error"'):
-                request.problem = "error"
-                return
-            elif b'"completion_tokens"' in line:
-                usage = json.loads(line.removeprefix(b"data: "))["usage"]
-                request.received = usage["completion_tokens"]
-            elif line.startswith(b"data: {"):
-                # One token, or several at once under load: the end says how many they were.
-                request.received += 1
+        if line.startswith(b'data: {"error"'):
+            request.problem = "error"
+            return
+        if b'"completion_tokens"' in line:
+            usage = json.loads(line.removeprefix(b"data: "))["usage"]
+            request.received = usage["completion_tokens"]
+        elif line.startswith(b"data: {"):
+            # One token, or several at once under load: the end says how many they were.
+            request.received += 1

@@ -20,8 +20,6 @@ from e2e.drain import clock as clocks
 # minimumGracePeriodInSeconds).
 LEAST_GRACE = 2
 
-Command = Callable[[int, Sequence[str]], Sequence[str]]
-
 
 @dataclasses.dataclass
 class Pod:
@@ -30,7 +28,8 @@ class Pod:
     Attributes:
         name: For messages and the log.
         template: The rendered pod template.
-        port: Where its container listens on the loopback address.
+        address: Its own address, one of the loopback network's.
+        port: Where its container listens.
         ready: Whether the readiness probe succeeds.
         deleted: When its deletion was asked for, in seconds of the cluster.
         terminated: When SIGTERM was sent.
@@ -41,6 +40,7 @@ class Pod:
 
     name: str
     template: api.Object
+    address: str
     port: int
     ready: bool = False
     deleted: float | None = None
@@ -62,17 +62,33 @@ class Pod:
         return self.ready and self.deleted is None
 
 
+Command = Callable[[Pod], Sequence[str]]
+Place = Callable[[], tuple[str, int]]
+
+
+def _anywhere() -> tuple[str, int]:
+    return "127.0.0.1", process.free_ports(1)[0]
+
+
 class Kubelet:
     """Runs pods."""
 
-    def __init__(self, clock: clocks.Clock, command: Command, logs: pathlib.Path) -> None:
+    def __init__(
+        self,
+        clock: clocks.Clock,
+        command: Command,
+        logs: pathlib.Path,
+        place: Place = _anywhere,
+    ) -> None:
         """Describe the node.
 
         Args:
             clock: How fast time passes.
-            command: The program and arguments of a container, of its port and rendered arguments.
+            command: The program and arguments of a pod's container.
             logs: Directory of the containers' output.
+            place: Address and port of the next pod.
         """
+        self._place = place
         self._clock = clock
         self._command = command
         self._logs = logs
@@ -81,11 +97,10 @@ class Kubelet:
 
     async def start(self, name: str, template: api.Object) -> Pod:
         """Start a pod; it becomes ready by its probes."""
-        (port,) = process.free_ports(1)
-        pod = Pod(name, template, port)
+        pod = Pod(name, template, *self._place())
         with (self._logs / f"{name}.log").open("ab") as log:
             self._children[name] = await asyncio.create_subprocess_exec(
-                *self._command(port, pod.container["args"]), stdout=log, stderr=log
+                *self._command(pod), stdout=log, stderr=log
             )
         self._tasks += [asyncio.create_task(self._probe(pod)), asyncio.create_task(self._reap(pod))]
         return pod
@@ -146,7 +161,7 @@ class Kubelet:
         """
         try:
             async with asyncio.timeout(probe["timeoutSeconds"]):
-                reader, writer = await asyncio.open_connection("127.0.0.1", pod.port)
+                reader, writer = await asyncio.open_connection(pod.address, pod.port)
                 with contextlib.closing(writer):
                     path = probe["httpGet"]["path"]
                     head = f"GET {path} HTTP/1.1\r\nHost: {pod.name}\r\nConnection: close\r\n\r\n"

@@ -45,7 +45,11 @@ class Rollout:
 
     def endpoints(self) -> frozenset[int]:
         """The ports of the pods that the API lists as ready endpoints now."""
-        return frozenset(pod.port for pod in (*self.old, *self.new) if pod.serving)
+        return frozenset(pod.port for pod in self.serving())
+
+    def serving(self) -> list[kubelets.Pod]:
+        """Those pods, the newest last."""
+        return [pod for pod in (*self.old, *self.new) if pod.serving]
 
     async def start(self) -> None:
         """Start the old pods and wait until all are ready."""
@@ -68,7 +72,7 @@ class Rollout:
             ):
                 name = f"new-{len(self.new)}"
                 self.new.append(await self._kubelet.start(name, self._template))
-            elif remaining and len(self.endpoints()) > self._replicas - self._unavailable:
+            elif remaining and len(self.serving()) > self._replicas - self._unavailable:
                 deletion = asyncio.create_task(self._kubelet.delete(remaining[0]))
                 self._deletions.append(deletion)
                 await asyncio.sleep(0)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from e2e.controlplane import api
 from e2e.drain import clock as clocks
@@ -124,7 +124,7 @@ async def run(
         await asyncio.sleep(0)
         over = asyncio.Event()
         clients = [
-            asyncio.create_task(_client(gateway, clock, lengths[number:], lengths, over))
+            asyncio.create_task(client(gateway.send, clock, lengths[number:], lengths, over))
             for number in range(CLIENTS)
         ]
         await clock.until(
@@ -144,8 +144,8 @@ async def run(
         await kubelet.close()
 
 
-async def _client(
-    gateway: gateways.Gateway,
+async def client(
+    send: Callable[[int], Awaitable[gateways.Request]],
     clock: clocks.Clock,
     first: Sequence[int],
     lengths: Sequence[int],
@@ -155,7 +155,7 @@ async def _client(
     mine = list(first) or list(lengths)
     while not over.is_set():
         for tokens in mine:
-            request = await gateway.send(tokens)
+            request = await send(tokens)
             if over.is_set():
                 return
             if not request.done:

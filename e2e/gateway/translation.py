@@ -1,0 +1,190 @@
+"""What Envoy Gateway makes of the rendered objects for Envoy, written after its source.
+
+Read in envoyproxy/gateway v1.9.0 (internal/xds/translator, files cluster.go and route.go, and
+internal/xds/bootstrap/bootstrap.yaml.tpl) and envoyproxy/ai-gateway v1.1.0:
+
+- An AIGatewayRoute becomes an HTTPRoute of its name, and each of its rules a cluster
+  ``httproute/<namespace>/<name>/rule/<index>``, with a locality for each of the rule's backends.
+- A Backend with host names makes an ``envoy.cluster.dns`` cluster, one endpoint for each address
+  of an answer. Unless a policy says otherwise, DNS is asked when a record ends
+  (``respect_dns_ttl``), every 30 s where records have no life, IPv4 first.
+- Without a policy too the balancer is least-request. 1024 retries may be under way at once, where
+  Envoy's own default is 3; the other circuit breakers are Envoy's own.
+- Connections have a buffer of 32 KiB on either side (a ClientTrafficPolicy's ``bufferLimit``
+  raises the clients'), and 10 s to open. There are no health checks unless a policy has them.
+- Retries avoid the host that was tried before, with five attempts to choose another. Without a
+  policy there are none.
+- The request timeout is the route's, and the stream may be idle for as long, an hour at least.
+
+The AI gateway reads the model's name from the body with an external processor, which clears the
+header, and has Envoy hold the whole body for it. That is left out here: the client sets the header.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Iterator
+
+from e2e.controlplane import api
+from function import duration
+
+_TYPES = "type.googleapis.com/envoy"
+BUFFER_BYTES = 32 * 1024
+_CONNECT_SECONDS = 10
+_REFRESH_SECONDS = 30
+_IDLE_SECONDS = 3600
+# Fields that are translated; any other fails, so that none is left out unseen.
+_KNOWN = {"targetRefs", "loadBalancer", "dns", "retry"}
+_KNOWN_RETRY = {"numRetries", "retryOn", "perRetry"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Translation:
+    """What Envoy is told.
+
+    Attributes:
+        clusters: One for each rule.
+        routes: As many, in the same order.
+    """
+
+    clusters: list[api.Object]
+    routes: list[api.Object]
+
+
+def translate(objects: Iterable[api.Object], *, speed: float, port: int) -> Translation:
+    """Translate the objects of one claim.
+
+    Args:
+        objects: What is rendered, of which only the gateway's kinds matter.
+        speed: By what durations are divided.
+        port: What pods listen on here instead of the Backend's port.
+    """
+    by_kind: dict[str, list[api.Object]] = {}
+    for one in objects:
+        by_kind.setdefault(one["kind"], []).append(one)
+    (route,) = by_kind["AIGatewayRoute"]
+    policies = by_kind.get("BackendTrafficPolicy", [])
+    assert len(policies) <= 1
+    policy = policies[0]["spec"] if policies else {}
+    name = route["metadata"]["name"]
+    assert set(policy) <= _KNOWN, policy
+    assert not policy or [one["name"] for one in policy["targetRefs"]] == [name]
+    hosts = dict(_hosts(by_kind))
+    clusters, routes = [], []
+    for index, rule in enumerate(route["spec"]["rules"]):
+        cluster = f"httproute/{route['metadata']['namespace']}/{name}/rule/{index}"
+        backends = [(hosts[one["name"]], one["weight"]) for one in rule["backendRefs"]]
+        clusters.append(_cluster(cluster, backends, policy, speed, port))
+        routes.append(_route(cluster, rule, policy, speed))
+    return Translation(clusters, routes)
+
+
+def _hosts(by_kind: dict[str, list[api.Object]]) -> Iterator[tuple[str, str]]:
+    """The host of each AIServiceBackend."""
+    backends = {one["metadata"]["name"]: one["spec"]["endpoints"] for one in by_kind["Backend"]}
+    for service in by_kind["AIServiceBackend"]:
+        (endpoint,) = backends[service["spec"]["backendRef"]["name"]]
+        yield service["metadata"]["name"], endpoint["fqdn"]["hostname"]
+
+
+def _cluster(
+    name: str, backends: list[tuple[str, int]], policy: api.Object, speed: float, port: int
+) -> api.Object:
+    dns = policy.get("dns", {})
+    refresh = (
+        duration.milliseconds(dns["dnsRefreshRate"]) / 1000
+        if "dnsRefreshRate" in dns
+        else _REFRESH_SECONDS
+    )
+    assert policy.get("loadBalancer", {"type": "LeastRequest"}) == {"type": "LeastRequest"}
+    return {
+        "@type": f"{_TYPES}.config.cluster.v3.Cluster",
+        "name": name,
+        "cluster_type": {
+            "name": "envoy.cluster.dns",
+            "typed_config": {
+                "@type": f"{_TYPES}.extensions.clusters.dns.v3.DnsCluster",
+                "dns_lookup_family": "V4_PREFERRED",
+                "dns_refresh_rate": _seconds(refresh, speed),
+                "respect_dns_ttl": dns.get("respectDnsTtl", True),
+            },
+        },
+        "connect_timeout": _seconds(_CONNECT_SECONDS, speed),
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "ignore_health_on_host_removal": True,
+        "common_lb_config": {},
+        "circuit_breakers": {"thresholds": [{"max_retries": 1024}]},
+        "load_balancing_policy": {"policies": [{"typed_extension_config": _LEAST_REQUEST}]},
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [
+                _locality(f"{name}/backend/{index}", host, weight, port)
+                for index, (host, weight) in enumerate(backends)
+            ],
+        },
+    }
+
+
+_LEAST_REQUEST: typing.Final = {
+    "name": "envoy.load_balancing_policies.least_request",
+    "typed_config": {
+        "@type": f"{_TYPES}.extensions.load_balancing_policies.least_request.v3.LeastRequest",
+        "locality_lb_config": {"locality_weighted_lb_config": {}},
+    },
+}
+
+
+def _locality(region: str, host: str, weight: int, port: int) -> api.Object:
+    address = {"socket_address": {"address": host, "port_value": port}}
+    return {
+        "locality": {"region": region},
+        "load_balancing_weight": weight,
+        "lb_endpoints": [{"endpoint": {"address": address}, "load_balancing_weight": 1}],
+    }
+
+
+def _route(cluster: str, rule: api.Object, policy: api.Object, speed: float) -> api.Object:
+    (match,) = rule["matches"]
+    (header,) = match["headers"]
+    assert header["type"] == "Exact"
+    timeout = duration.milliseconds(rule["timeouts"]["request"]) / 1000
+    action: api.Object = {
+        "cluster": cluster,
+        "timeout": _seconds(timeout, speed),
+        "idle_timeout": _seconds(max(timeout, _IDLE_SECONDS), speed),
+    }
+    if "retry" in policy:
+        action["retry_policy"] = _retry(policy["retry"], speed)
+    matched = {"name": header["name"], "string_match": {"exact": header["value"]}}
+    return {"match": {"prefix": "/", "headers": [matched]}, "route": action}
+
+
+def _retry(retry: api.Object, speed: float) -> api.Object:
+    assert set(retry) <= _KNOWN_RETRY, retry
+    assert set(retry["retryOn"]) == {"triggers"}
+    predicate = "envoy.retry_host_predicates.previous_hosts"
+    kind = f"{_TYPES}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+    found: api.Object = {
+        "retry_on": ",".join(retry["retryOn"]["triggers"]),
+        "num_retries": retry["numRetries"],
+        "retry_host_predicate": [{"name": predicate, "typed_config": {"@type": kind}}],
+        "host_selection_retry_max_attempts": 5,
+    }
+    if "perRetry" in retry:
+        pause = retry["perRetry"]["backOff"]
+        assert set(retry["perRetry"]) == {"backOff"}
+        assert set(pause) == {"baseInterval", "maxInterval"}
+        found["retry_back_off"] = {
+            "base_interval": _scaled(pause["baseInterval"], speed),
+            "max_interval": _scaled(pause["maxInterval"], speed),
+        }
+    return found
+
+
+def _scaled(text: str, speed: float) -> str:
+    return _seconds(duration.milliseconds(text) / 1000, speed)
+
+
+def _seconds(seconds: float, speed: float) -> str:
+    return f"{seconds / speed:.3f}s"

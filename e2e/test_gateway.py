@@ -1,0 +1,321 @@
+"""What a real Envoy does with the rendered Backend and BackendTrafficPolicy.
+
+Envoy 1.40 has the clusters and routes that Envoy Gateway would generate (``e2e.gateway``); its
+controllers do not run. Pods are stand-in engines on loopback addresses, the cluster's DNS and
+kube-proxy are small servers of the test, the metrics server is the real one. All durations are
+divided by ``SPEED``, those of Envoy's configuration, of scrapes and of the wake query too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import dataclasses
+import pathlib
+import typing
+from collections.abc import Awaitable, Mapping
+
+import pytest
+
+from e2e.controlplane import api
+from e2e.drain import clock as clocks
+from e2e.drain import engine
+from e2e.drain import gateway as gateways
+from e2e.drain import kubelet as kubelets
+from e2e.gateway import proxy, rolling, sleeping, stage
+from function.resources import gateway
+from tests import cluster
+from tests.resources import scene
+
+# As in test_drain.py.
+SPEED = 4
+# Seconds from a replica's readiness until the Backend has moved: the Deployment's status, a
+# reconcile of the claim, and the gateway's. DNS knows of the replica a second after its readiness.
+LAG_SECONDS = 2
+# For all of it, in seconds of this machine, where it takes a third.
+PATIENCE_SECONDS = 240
+SPARE: api.Object = {"gpu": {"classes": {"l4": {"spare": True}}}}
+
+
+def several(name: str) -> stage.Claim:
+    """Two replicas, replaced one by one, as the example is rendered."""
+    claim = cluster.example("xplane-qwen-coder")
+    claim["metadata"]["name"] = name
+    found = stage.Claim(list(scene.serving(claim, scene.site()).objects.values()))
+    assert found.host == found.hosts()[1]
+    return found
+
+
+def single(name: str, *, by_pods: bool) -> stage.Claim:
+    """One replica, replaced by way of a second on a spare GPU.
+
+    Args:
+        name: Of the claim.
+        by_pods: Whether its Backend names the headless Service, with the traffic policy that goes
+            with it, rather than the ClusterIP.
+    """
+    claim = scene.of(
+        name=name, gateway={"enabled": True}, scaling={"minReplicas": 1, "maxReplicas": 1}
+    )
+    site = scene.site("reference", **SPARE)
+    objects = copy.deepcopy(list(scene.serving(claim, site).objects.values()))
+    objects = [one for one in objects if one["kind"] != "BackendTrafficPolicy"]
+    found = stage.Claim(objects)
+    assert found.one("Deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 1
+    plan = scene.planned(claim, site)
+    host = gateway.pods_host(plan) if by_pods else gateway.service_host(plan)
+    found.one("Backend")["spec"]["endpoints"][0]["fqdn"]["hostname"] = host
+    if by_pods:
+        objects.append(gateway.traffic_policy(plan))
+    return found
+
+
+def spread(name: str) -> stage.Claim:
+    """A claim whose Backend names the headless Service; the test says what DNS answers."""
+    scaling = {"minReplicas": 1, "maxReplicas": 3}
+    claim = scene.of(name=name, gateway={"enabled": True}, scaling=scaling)
+    return stage.Claim(list(scene.serving(claim).objects.values()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Emptied:
+    """A headless name that loses its only address.
+
+    Attributes:
+        before: An answer while it has one, where nothing listens.
+        after: An answer some time later.
+        seconds: Until answers changed.
+    """
+
+    before: gateways.Request
+    after: gateways.Request
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """All that was seen.
+
+    Attributes:
+        updates: By engine and kind of claim.
+        wakings: By claim.
+        large: What a sleeping claim answers to a large body, by listener.
+        without: What is answered where a name has no address, by kind of answer.
+        emptied: What happens when it loses its address, by kind of answer.
+    """
+
+    updates: Mapping[tuple[str, str], rolling.Outcome]
+    wakings: Mapping[str, sleeping.Waking]
+    large: Mapping[str, gateways.Request]
+    without: Mapping[str, gateways.Request]
+    emptied: Mapping[str, Emptied]
+
+
+UPDATES = ("several", "single by pods", "single by service")
+WAKINGS = {"one": (1, LAG_SECONDS), "many": (3, LAG_SECONDS), "early": (3, 0)}
+ANSWERS = ("empty", "denied")
+# Those with a buffer of 32 KiB.
+LISTENERS = ("default", "held")
+
+
+def _updated(kind: str, version: str) -> stage.Claim:
+    name = f"{kind}-{version}".replace(" ", "-").replace(".", "-")
+    return several(name) if kind == "several" else single(name, by_pods=kind.endswith("pods"))
+
+
+async def _emptied(running: stage.Stage, claim: stage.Claim, kind: str) -> Emptied:
+    """Take the address away, by an empty answer or by none such name."""
+    gone = kubelets.Pod("gone", {}, "127.78.0.1", 1)
+    claim.pods = lambda: [gone]
+    clock = running.clock
+    await clock.sleep(2 * (gateways.WATCH_SECONDS + gateways.RECORD_SECONDS + 5))
+    before = await running.send(claim, 1)
+    begun = clock.now()
+    claim.pods = tuple
+    if kind == "denied":
+        running.names.missing.add(claim.hosts()[1])
+    while True:
+        after = await running.send(claim, 1)
+        if after.text != before.text or clock.now() > begun + 60:
+            return Emptied(before, after, clock.now() - begun)
+        await clock.sleep(0.5)
+
+
+_Key = typing.TypeVar("_Key")
+_Value = typing.TypeVar("_Value")
+
+
+async def _each(tasks: Mapping[_Key, Awaitable[_Value]]) -> dict[_Key, _Value]:
+    """All at once."""
+    return dict(zip(tasks, await asyncio.gather(*tasks.values()), strict=True))
+
+
+async def _everything(work: pathlib.Path) -> Found:
+    updated = {
+        (version, kind): _updated(kind, version) for version in engine.VERSIONS for kind in UPDATES
+    }
+    sleepers = {
+        name: sleeping.Sleeper(f"waking-{name}", maximum) for name, (maximum, _) in WAKINGS.items()
+    }
+    large = sleeping.Sleeper("large", 3)
+    without = {kind: spread(f"without-{kind}") for kind in ANSWERS}
+    emptied = {kind: spread(f"emptied-{kind}") for kind in ANSWERS}
+    claims = [*updated.values(), *sleepers.values(), large, *without.values(), *emptied.values()]
+
+    def logs(name: str) -> pathlib.Path:
+        made = work / name
+        made.mkdir()
+        return made
+
+    body = {"padding": sleeping.LARGE_BYTES}
+    async with stage.Stage(work, clocks.Clock(SPEED), claims) as running:
+        running.names.missing.add(without["denied"].hosts()[1])
+        updates, wakings, bodies, answers, losses = await asyncio.gather(
+            _each(
+                {
+                    key: rolling.update(
+                        running,
+                        one,
+                        2 if key[1] == "several" else 1,
+                        key[0],
+                        logs(one.name),
+                    )
+                    for key, one in updated.items()
+                }
+            ),
+            _each(
+                {
+                    key: sleeping.wake(running, one, WAKINGS[key][1], logs(one.name))
+                    for key, one in sleepers.items()
+                }
+            ),
+            _each({name: running.send(large, 1, listener=name, **body) for name in LISTENERS}),
+            _each({kind: running.send(one, 1) for kind, one in without.items()}),
+            _each({kind: _emptied(running, one, kind) for kind, one in emptied.items()}),
+        )
+        return Found(updates, wakings, bodies, answers, losses)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """All of it, at once, on one Envoy."""
+    assert proxy.version() == "1.40.0"
+    work = tmp_path_factory.mktemp("gateway")
+    return asyncio.run(asyncio.wait_for(_everything(work), PATIENCE_SECONDS))
+
+
+def statuses(requests: typing.Iterable[gateways.Request]) -> set[str]:
+    """What requests ended with; an answer is empty."""
+    return {one.problem for one in requests}
+
+
+# --- from zero
+
+
+@pytest.mark.parametrize("name", ["one", "many"])
+def test_a_request_to_a_sleeping_claim_waits_for_its_replica(name: str, found: Found) -> None:
+    """The first request, and those that come while the replica starts, are answered with 200.
+
+    The longest pause between two tries, with a second for the ClusterIP to have the replica and
+    some for a busy machine, is what any of them still waits once it is ready.
+    """
+    waking = found.wakings[name]
+    assert statuses(waking.requests) == {""}
+    assert len(waking.requests) == 1 + sleeping.FOLLOWERS
+    first = waking.requests[0]
+    assert first.ended - first.begun > waking.seen + sleeping.START_SECONDS
+    assert all(waking.ready < one.ended < waking.ready + 20 for one in waking.requests)
+
+
+def test_the_backend_moves_while_requests_wait(found: Found) -> None:
+    """From the ClusterIP to the pods, when several are possible; a try follows to the new host."""
+    asleep, awake = found.wakings["many"].hosts
+    assert asleep == "waking-many.llm.svc.cluster.local"
+    assert awake == "waking-many-pods.llm.svc.cluster.local"
+    assert found.wakings["one"].hosts == ("waking-one.llm.svc.cluster.local",) * 2
+
+
+def test_a_backend_that_moves_before_dns_knows_the_replica_fails_what_waits(found: Found) -> None:
+    """Why it moves only when the claim's status says that a replica serves, and not earlier."""
+    assert "status 503" in statuses(found.wakings["early"].requests)
+
+
+@pytest.mark.parametrize("name", WAKINGS)
+def test_one_waiting_request_turns_the_wake_query(name: str, found: Found) -> None:
+    """By the second scrape, although Envoy creates a cluster's series with its first request."""
+    waking = found.wakings[name]
+    assert waking.before == 0
+    assert waking.retries > 1
+    assert waking.seen < 2 * stage.SCRAPE_SECONDS + 20
+    # Two minutes of its window, and a scrape on either side.
+    assert 90 < waking.quiet < 120 + 2 * stage.SCRAPE_SECONDS + 20
+
+
+def test_a_large_body_waits_only_where_a_buffer_holds_it(found: Found) -> None:
+    """The last of each claim's followers has 64 KiB, on a listener of 50 MiB.
+
+    With 32 KiB Envoy stops at once: 507 when it must hold more than that for another try, 503 when
+    it gave up holding before the connection failed, and 413 where all of the body must be held
+    before the request is routed.
+    """
+    assert found.large["default"].problem in ("status 507", "status 503")
+    assert found.large["held"].problem == "status 413"
+    for name in ("one", "many"):
+        assert found.wakings[name].large_awake.problem == ""
+    for one in found.large.values():
+        assert one.ended - one.begun < 10
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_a_name_without_address_is_answered_at_once(kind: str, found: Found) -> None:
+    """Why a sleeping claim's Backend names the ClusterIP."""
+    answer = found.without[kind]
+    assert (answer.problem, answer.text) == ("status 503", "no healthy upstream")
+    assert answer.ended - answer.begun < 10
+
+
+# --- rolling updates
+
+every_engine = pytest.mark.parametrize("version", engine.VERSIONS)
+
+
+@every_engine
+@pytest.mark.parametrize("kind", ["several", "single by pods"])
+def test_no_request_is_lost_in_an_update(version: str, kind: str, found: Found) -> None:
+    """Envoy drops a pod when DNS does, and sends nothing on the connections that it has to it."""
+    outcome = found.updates[version, kind]
+    assert len(outcome.requests) > 4 * rolling.CLIENTS
+    assert outcome.problems == {}
+    assert outcome.refused == 0
+    assert [(pod.status, pod.killed) for pod in outcome.old] == [(0, False)] * len(outcome.old)
+    # What was in flight stays, and finishes.
+    assert outcome.draining
+    terminated = {f"{pod.address}:{pod.port}": pod.terminated or 0 for pod in outcome.old}
+    assert not [one for one in outcome.requests if one.begun > terminated.get(one.upstream, 1e9)]
+
+
+def test_behind_one_address_connections_stay_with_a_pod_that_ends(found: Found) -> None:
+    """Why a claim whose updates surge needs its pods' own addresses, whatever its maxReplicas.
+
+    The ClusterIP hands new connections to the new pod, but a busy gateway makes none: its requests
+    go on to the old one, past the pause before SIGTERM, and 0.32 answers them with 500. Of 0.25.1,
+    which closes connections instead, a few are lost that were sent just then.
+    """
+    outcome = found.updates[engine.ANSWERS, "single by service"]
+    assert "status 500" in statuses(outcome.lost)
+    assert len(outcome.lost) > rolling.CLIENTS
+    assert outcome.refused == 0, "no retry can see any of them"
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_an_empty_answer_takes_the_last_address(kind: str, found: Found) -> None:
+    """Envoy keeps no host that DNS has no more, be the answer empty or that there is no such name.
+
+    A claim whose replicas all go is answered with 503 at once until its Backend names the ClusterIP
+    again.
+    """
+    emptied = found.emptied[kind]
+    assert "remote connection failure" in emptied.before.text
+    assert emptied.after.text == "no healthy upstream"
+    longest = gateways.WATCH_SECONDS + gateways.RECORD_SECONDS + 5
+    assert emptied.seconds < longest + 10
