@@ -27,6 +27,7 @@ _FIRST = (
     "test_lifecycle.py",
     "test_faults.py",
     "test_life.py",
+    "test_diagnostics.py",
     "test_quiet.py",
     "test_gateway.py",
     "test_drain.py",

@@ -1,0 +1,543 @@
+"""What only pods know, said in the claim: settings with ``diagnostics.pods: true``.
+
+First without the role that core needs to read pods, then with it, several claims at the same time.
+The scheduler and the Job controller are the real ones. Of what becomes of a container kwok knows
+only success and an exit code: the namespace is held, and `PretendedKubelet` says the rest.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+import pathlib
+import re
+import time
+import typing
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from e2e import claims, guide, installation, lives, shipped
+from e2e.controlplane import api, nodes, plane, polling
+from function.resources import preload
+from preload import exits, hub, manifest, report
+from preload import plan as preload_plan
+
+_ROLE = shipped.ROOT / "examples" / "rbac" / "diagnostics-pods.yaml"
+_NAMESPACE = "diagnostics"
+_SMALLEST = "smallest"
+# Weights that somebody else put there: no Job before the engine.
+_ENGINE_ONLY = {"source": "pvc", "path": "qwen", "repository": "x/y"}
+# A class that no node of the suite has, and the machine that does.
+_SCARCE = "scarce"
+_SCARCE_LABELS = {"karpenter.sh/nodepool": "gpu-scarce"}
+_MACHINE = nodes.Node("scarce-0", gpus=1, cpu="64", labels=_SCARCE_LABELS)
+# As vLLM ends its log when the cache is too small for one sequence.
+_REASON = (
+    "ValueError: To serve at least one request with the model's max seq len (40960), 5.62 GiB KV"
+    " cache is needed, which is larger than the available KV cache memory (2.77 GiB)."
+)
+_LAST_WORDS = "  File ..., in <module>\n" * 100 + _REASON + "\n"
+_SHA = "b968826d9c46dd6066d109eabc6255188de91218"
+_BYTES = 16_393_450_000
+_CONFIG = {
+    "architectures": ["Qwen3ForCausalLM"],
+    "max_position_embeddings": 40960,
+    "torch_dtype": "bfloat16",
+    "quantization_config": {"quant_method": "compressed-tensors"},
+}
+_NOT_FOUND = "Qwen/Qwen3-8B@main: the hub has no revision 'main'; it has 'refs/pr/1'"
+# How often a pod may be touched until one touch did not meet a call that was due anyway.
+_TOUCHES = 4
+
+
+class PretendedKubelet:
+    """Stands in for the kubelet in a namespace that kwok holds: writes what it says of pods."""
+
+    def __init__(self, here: lives.Place) -> None:
+        """Write as an administrator."""
+        self._admin = here.plane.admin
+        self._namespace = here.namespace
+
+    def pods(self, claim: claims.Claim, component: str = "inference") -> list[api.Object]:
+        """The claim's pods of a component that are not on their way out."""
+        labels = {
+            "app.kubernetes.io/instance": claim.name,
+            "app.kubernetes.io/component": component,
+        }
+        found = self._admin.objects("v1", "Pod", namespace=self._namespace, labels=labels)
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def placed(self, claim: claims.Claim, component: str = "inference") -> lives.Until:
+        """Until the claim has one pod of a component, with a node; gives the pod."""
+
+        def probe() -> api.Object | None:
+            found = self.pods(claim, component)
+            placed = len(found) == 1 and found[0]["spec"].get("nodeName")
+            return found[0] if placed else None
+
+        return lives.Until(f"a pod of {claim.ref} to have a node", probe)
+
+    def starts(self, pod: api.Object) -> None:
+        """Its container runs and is ready."""
+        self._say(pod, "Running", {"running": {"startedAt": _now()}}, ready=True)
+
+    def waits(self, pod: api.Object, reason: str, message: str) -> None:
+        """Its container waits and has never run."""
+        self._say(pod, "Pending", {"waiting": {"reason": reason, "message": message}})
+
+    def crashes(self, pod: api.Object, message: str, restarts: int) -> None:
+        """Its container waits for another start; of the last run there is the end of its log."""
+        name = pod["metadata"]["name"]
+        back_off = f"back-off {10 * restarts}s restarting failed container=vllm pod={name}"
+        self._say(
+            pod,
+            "Running",
+            {"waiting": {"reason": "CrashLoopBackOff", "message": back_off}},
+            lastState=_ended(1, message),
+            restartCount=restarts,
+        )
+
+    def runs_again(self, pod: api.Object, message: str, restarts: int) -> None:
+        """Its container runs after a crash, and is not ready yet."""
+        self._say(
+            pod,
+            "Running",
+            {"running": {"startedAt": _now()}},
+            lastState=_ended(1, message),
+            restartCount=restarts,
+        )
+
+    def ends(self, pod: api.Object, exit_code: int, message: bytes) -> None:
+        """Its container ended and stays so; the message is what it wrote for the kubelet."""
+        phase = "Failed" if exit_code else "Succeeded"
+        self._say(pod, phase, _ended(exit_code, message.decode()))
+
+    def touches(self, pod: api.Object, mark: str) -> None:
+        """The pod changes and says nothing new."""
+        self._admin.patch(api.Ref.of(pod), {"metadata": {"annotations": {"e2e/touched": mark}}})
+
+    def _say(
+        self,
+        pod: api.Object,
+        phase: str,
+        state: api.Object,
+        *,
+        ready: bool = False,
+        **container: typing.Any,
+    ) -> None:
+        ref = api.Ref.of(pod)
+        kinds = ("Ready", "ContainersReady")
+        kept = [
+            entry
+            for entry in self._admin.get(ref)["status"]["conditions"]
+            if entry["type"] not in kinds
+        ]
+        said = [
+            {"type": kind, "status": str(ready), "lastTransitionTime": _now()} for kind in kinds
+        ]
+        (spec,) = pod["spec"]["containers"]
+        of_container = {
+            "name": spec["name"],
+            "image": spec["image"],
+            "imageID": "",
+            "ready": ready,
+            "restartCount": 0,
+            "state": state,
+        }
+        body = {
+            "phase": phase,
+            "conditions": [*kept, *said],
+            "containerStatuses": [of_container | container],
+        }
+        self._admin.patch(ref, {"status": body}, subresource="status")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _ended(exit_code: int, message: str) -> api.Object:
+    """The state of a container that ended."""
+    ended = {
+        "exitCode": exit_code,
+        "reason": "Error" if exit_code else "Completed",
+        "message": message,
+        "startedAt": _now(),
+        "finishedAt": _now(),
+    }
+    return {"terminated": ended}
+
+
+class Calls:
+    """How often the function was asked about each claim, by its own log."""
+
+    def __init__(self, log: pathlib.Path) -> None:
+        """Count from now on."""
+        self._log = log
+        self._start = log.stat().st_size
+
+    def of(self, claim: claims.Claim) -> int:
+        """The calls about one claim."""
+        with self._log.open("rb") as file:
+            file.seek(self._start)
+            whole = [line for line in file if line.startswith(b"{") and line.endswith(b"\n")]
+        lines = [json.loads(line) for line in whole]
+        about = [(line.get("namespace"), line.get("claim")) for line in lines]
+        return about.count((claim.ref.namespace, claim.name))
+
+    def settled(self, claim: claims.Claim) -> lives.Until:
+        """Until there was none for a while."""
+        last, since = -1, time.monotonic()
+
+        def probe() -> bool:
+            nonlocal last, since
+            found = self.of(claim)
+            if found != last:
+                last, since = found, time.monotonic()
+            return time.monotonic() - since >= lives.PATIENCE
+
+        return lives.Until(f"an end of the calls about {claim.ref}", probe)
+
+
+class Scene:
+    """Where all stories play.
+
+    Attributes:
+        here: The namespace, held.
+        kubelet: What becomes of its pods.
+        calls: What core asks the function.
+        work: A directory.
+        running: A claim that has served since before the settings let core read pods.
+        newcomer: A claim that was born when core was to read pods and might not.
+    """
+
+    def __init__(self, world: lives.World, calls: Calls, work: pathlib.Path) -> None:
+        """Make the namespace."""
+        self.here = lives.Place(world, _NAMESPACE)
+        self.kubelet = PretendedKubelet(self.here)
+        self.calls = calls
+        self.work = work
+        self.running: claims.Claim
+        self.newcomer: claims.Claim
+        self.here.kubelet.hold(_NAMESPACE)
+
+    def begin(self) -> lives.Life:
+        """Let a claim serve."""
+        self.running = self.here.claim(_SMALLEST, "running", model=_ENGINE_ONLY)
+        yield from self.serve(self.running)
+        yield self.calls.settled(self.running)
+
+    def serve(self, claim: claims.Claim) -> lives.Life:
+        """Start the engine of a claim, and wait until it is ready."""
+        pod = yield self.kubelet.placed(claim)
+        self.kubelet.starts(pod)
+        ready = yield self.here.ready(claim)
+        assert lives.status(ready, "phase") == "Serving"
+        assert self.here.pods(claim) == {pod["metadata"]["uid"]}, "the same pod"
+
+    def may_read(self) -> bool:
+        """Whether core may read pods."""
+        return all(
+            self.here.plane.crossplane.may(verb, "", "pods", _NAMESPACE)
+            for verb in ("get", "list", "watch")
+        )
+
+    def clean(self) -> None:
+        """Leave nothing."""
+        self.here.kubelet.release(_NAMESPACE)
+        self.here.tenant.clean()
+
+
+def _told(item: api.Object, kind: str) -> str:
+    """The message of a condition."""
+    return claims.conditions(item)[kind][2]
+
+
+def _warned(scene: Scene, claim: claims.Claim, reason: str) -> lives.Life:
+    """There was a warning; twice when core's cache was behind, never at each look."""
+    times = yield lives.Until(
+        f"a warning {reason} about {claim.ref}",
+        lambda: scene.here.events(claim, warning=True).get(reason),
+    )
+    assert times in (1, 2)
+
+
+def _assert_told_once(scene: Scene, claim: claims.Claim, phase: str) -> None:
+    """No version of the claim took a phase back before the last took it back for good.
+
+    By the phase: core writes the conditions that it read, if its cache is behind the old ones,
+    beside the new phase, and the new conditions after them.
+    """
+    phases: list[str | None] = []
+    for item in scene.here.versions(claim):
+        if phases[-1:] != [lives.status(item, "phase")]:
+            phases.append(lives.status(item, "phase"))
+    assert phases.count(phase) == 1, phases
+    assert phases[-1] == "Serving"
+
+
+# --- without the role
+
+
+def without_the_role_a_new_claim_says_so(scene: Scene) -> lives.Life:
+    """Core waits two minutes for its cache, then says so as the guide does; nothing is made."""
+    assert not scene.may_read()
+    claim = scene.newcomer = scene.here.claim(_SMALLEST, "newcomer")
+    told = yield scene.here.condition(claim, "Synced", "False", "ReconcileError")
+    message = _told(told, "Synced")
+    (words,) = re.findall(r"`(Timeout: .*?)`", guide.PAGE.read_text())
+    assert words in message
+    assert "pods" in message
+    assert claim.composed() == {}
+
+
+def without_the_role_what_runs_stays(scene: Scene) -> lives.Life:
+    """Its pod is lost: all else stays, a new pod comes, and once that serves nobody is asked."""
+    here, claim = scene.here, scene.running
+    mark, before = here.mark(), here.pods(claim)
+    uids = {key: item["metadata"]["uid"] for key, item in claim.composed().items()}
+    assert uids
+    deployment = api.Ref.of(claim.one("Deployment"))
+    (pod,) = scene.kubelet.pods(claim)
+    here.plane.admin.delete(api.Ref.of(pod))
+    yield lives.Until(
+        "nothing to serve",
+        lambda: not here.plane.admin.get(deployment)["status"].get("availableReplicas"),
+    )
+    # The call after which core wanted to read pods has been answered.
+    yield scene.calls.settled(claim)
+    pod = yield scene.kubelet.placed(claim)
+    assert pod["metadata"]["uid"] not in before
+    scene.kubelet.starts(pod)
+    yield lives.Until("told that core may not read pods", lambda: _unsynced(here.versions(claim)))
+    ready = yield here.ready(claim)
+    assert lives.status(ready, "phase") == "Serving"
+    assert {key: item["metadata"]["uid"] for key, item in claim.composed().items()} == uids
+    assert here.tenant.deleted(mark) == set()
+    assert not scene.may_read()
+
+
+def _unsynced(versions: list[api.Object]) -> bool:
+    return any(api.status_of(item, "Synced") == "False" for item in versions)
+
+
+# --- with the role
+
+
+def with_the_role_the_new_claim_goes_on(scene: Scene) -> lives.Life:
+    """By itself, once core's cache has tried again."""
+    claim = scene.newcomer
+    pod = yield scene.kubelet.placed(claim, preload.COMPONENT)
+    scene.kubelet.ends(pod, exits.Exit.DONE, _success(_item(pod), scene.work))
+    yield from scene.serve(claim)
+
+
+def no_node(scene: Scene) -> lives.Life:
+    """The scheduler's own words reach the claim; it goes on when a machine comes."""
+    here = scene.here
+    claim = here.claim(_SMALLEST, "no-node", model=_ENGINE_ONLY, gpu={"class": _SCARCE})
+    waiting = yield here.condition(claim, "EngineReady", "False", "Unschedulable")
+    (pod,) = scene.kubelet.pods(claim)
+    (words,) = [
+        entry["message"]
+        for entry in pod["status"]["conditions"]
+        if (entry["type"], entry["reason"]) == ("PodScheduled", "Unschedulable")
+    ]
+    assert "nodes are available" in words
+    assert _told(waiting, "EngineReady") == words
+    assert lives.status(waiting, "waitingFor") == words
+    assert lives.status(waiting, "phase") == "WaitingForGPU"
+    yield from _warned(scene, claim, "Unschedulable")
+    here.kubelet.add(_MACHINE)
+    yield scene.kubelet.placed(claim)
+    yield here.condition(claim, "EngineReady", "False", "Starting")
+    yield from scene.serve(claim)
+    _assert_told_once(scene, claim, "WaitingForGPU")
+
+
+def an_image_that_cannot_be_pulled(scene: Scene) -> lives.Life:
+    """Why, in the runtime's words; forgotten as soon as the pull succeeds."""
+    here = scene.here
+    claim = here.claim(_SMALLEST, "image", model=_ENGINE_ONLY)
+    pod = yield scene.kubelet.placed(claim)
+    image = pod["spec"]["containers"][0]["image"]
+    words = (
+        f'Back-off pulling image "{image}": ErrImagePull: failed to pull and unpack image'
+        f' "{image}": failed to resolve reference: not found'
+    )
+    scene.kubelet.waits(pod, "ImagePullBackOff", words)
+    failed = yield here.condition(claim, "EngineReady", "False", "ImagePullFailed")
+    assert _told(failed, "EngineReady") == words
+    assert lives.status(failed, "phase") == "Failed"
+    assert api.status_of(failed, "Synced") == "True"
+    yield from _warned(scene, claim, "ImagePullFailed")
+    yield from scene.serve(claim)
+    _assert_told_once(scene, claim, "Failed")
+
+
+def an_engine_that_crashes(scene: Scene) -> lives.Life:
+    """Its last words reach the claim once, however often it crashes; served, pods are let be."""
+    here, kubelet, calls = scene.here, scene.kubelet, scene.calls
+    claim = here.claim(_SMALLEST, "crash", model=_ENGINE_ONLY)
+    pod = yield kubelet.placed(claim)
+    (container,) = pod["spec"]["containers"]
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    kubelet.crashes(pod, _LAST_WORDS, 1)
+    failed = yield here.condition(claim, "EngineReady", "False", "CrashLooping")
+    assert _told(failed, "EngineReady").startswith("the engine exited with code 1: ")
+    assert _told(failed, "EngineReady").endswith(_REASON)
+    assert lives.status(failed, "phase") == "Failed"
+    yield from _warned(scene, claim, "CrashLooping")
+    yield calls.settled(claim)
+    before, asked = here.versions(claim), calls.of(claim)
+    kubelet.runs_again(pod, _LAST_WORDS, 2)
+    # At once from core 2.4 on, which watches what it was asked to read; by the TTL in 2.3.
+    yield lives.Until("core to look again", lambda: calls.of(claim) > asked)
+    kubelet.crashes(pod, _LAST_WORDS, 2)
+    yield lives.pause()
+    assert here.versions(claim) == before, "nothing new was said"
+    yield from scene.serve(claim)
+    _assert_told_once(scene, claim, "Failed")
+    yield calls.settled(claim)
+    for touch in range(_TOUCHES):
+        asked = calls.of(claim)
+        kubelet.touches(pod, str(touch))
+        yield lives.pause()
+        # The TTL of an answer of before may end just then.
+        if calls.of(claim) == asked:
+            return
+    message = "core looks at a claim that serves whenever its pod changes"
+    raise AssertionError(message)
+
+
+def what_the_download_learnt(scene: Scene) -> lives.Life:
+    """The program's last words reach the record, what serves, and the engine's arguments."""
+    claim = scene.here.claim("xplane-qwen3-8b")
+    pod = yield scene.kubelet.placed(claim, preload.COMPONENT)
+    item = _item(pod)
+    scene.kubelet.ends(pod, exits.Exit.DONE, _success(item, scene.work))
+    yield from scene.serve(claim)
+    status = claim.read()["status"]
+    (record,) = status["weights"]["verified"]
+    assert record.pop("directory").endswith(f"/{item.directory}")
+    assert record == {
+        "repository": item.repository,
+        "revision": item.revision,
+        "sha": _SHA,
+        "bytes": _BYTES,
+        "dtype": "bfloat16",
+        "quantization": "compressed-tensors",
+        "architecture": "Qwen3ForCausalLM",
+        "contextLimit": 40960,
+    }
+    assert status["serving"]["sha"] == _SHA
+    (container,) = claim.one("Deployment")["spec"]["template"]["spec"]["containers"]
+    given = [word for word in container["args"] if word.startswith("--quantization")]
+    assert claim.manifest["spec"]["model"]["quantization"] == "fp8"
+    assert given == [], "the checkpoint is quantized already"
+
+
+def _item(pod: api.Object) -> preload_plan.Item:
+    """What a preload pod is to download, as the program reads it."""
+    (container,) = pod["spec"]["containers"]
+    (text,) = [entry["value"] for entry in container["env"] if entry["name"] == "PRELOAD_PLAN"]
+    (item,) = preload_plan.parse(text).items
+    return item
+
+
+def _success(item: preload_plan.Item, work: pathlib.Path) -> bytes:
+    """What the program says at its end when it has published a checkpoint."""
+    home = work / item.directory
+    weights = home / manifest.WEIGHTS
+    weights.mkdir(parents=True)
+    config = json.dumps(_CONFIG)
+    (weights / "config.json").write_text(config)
+    files = (
+        hub.File("config.json", len(config), "gitSha1", "0" * 40),
+        hub.File("model.safetensors", _BYTES - len(config), "sha256", "0" * 64),
+    )
+    published = manifest.build(item, _SHA, files, home, manifest.WEIGHTS)
+    return report.success([(item.directory, published)])
+
+
+def a_download_that_failed(scene: Scene) -> lives.Life:
+    """The program's own sentence reaches the claim, with what to do."""
+    claim = scene.here.claim(_SMALLEST, "not-found")
+    pod = yield scene.kubelet.placed(claim, preload.COMPONENT)
+    code = exits.Exit.NOT_FOUND
+    scene.kubelet.ends(pod, code, report.failure(code, _NOT_FOUND))
+    failed = yield scene.here.condition(claim, "WeightsReady", "False", code.reason)
+    message = _told(failed, "WeightsReady")
+    assert message.startswith(f"{_NOT_FOUND} (Qwen/Qwen3-8B@main)")
+    assert "raise spec.model.preload.generation" in message
+    assert lives.status(failed, "phase") == "Failed"
+
+
+Story: typing.TypeAlias = Callable[[Scene], lives.Life]
+WITHOUT: tuple[Story, ...] = (
+    without_the_role_a_new_claim_says_so,
+    without_the_role_what_runs_stays,
+)
+WITH: tuple[Story, ...] = (
+    with_the_role_the_new_claim_goes_on,
+    no_node,
+    an_image_that_cannot_be_pulled,
+    an_engine_that_crashes,
+    what_the_download_learnt,
+    a_download_that_failed,
+)
+
+
+def _settings() -> api.Object:
+    """The reference platform's, with pods that are read and a class of which there is no node."""
+    settings = copy.deepcopy(shipped.one(shipped.environment("reference")))
+    said = settings["data"]["inferenceService"]
+    said["diagnostics"] = {"pods": True}
+    classes = said["gpu"]["classes"]
+    classes[_SCARCE] = copy.deepcopy(classes["l4"]) | {"nodeSelector": _SCARCE_LABELS}
+    return settings
+
+
+@pytest.fixture(scope="module")
+def ends(
+    control_plane: plane.ControlPlane,
+    installed: installation.Installation,
+    all_kinds: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, BaseException | None]]:
+    """All stories, played."""
+    del all_kinds
+    reference = shipped.one(shipped.environment("reference"))
+    role = shipped.one(_ROLE)
+    installed.configure(reference)
+    world = lives.World(control_plane)
+    calls = Calls(installed.function.process.log)
+    scene = Scene(world, calls, tmp_path_factory.mktemp("weights"))
+
+    def play(stories: tuple[Story, ...]) -> dict[str, BaseException | None]:
+        return lives.live(world, {story.__name__: story(scene) for story in stories})
+
+    try:
+        (error,) = lives.live(world, {"": scene.begin()}).values()
+        if error is not None:
+            raise error
+        installed.configure(_settings())
+        ended = play(WITHOUT)
+        control_plane.admin.apply(role)
+        polling.until(scene.may_read, what="the aggregation of the role", timeout=30)
+        yield ended | play(WITH)
+    finally:
+        scene.clean()
+        control_plane.kubelet.remove(_MACHINE.name)
+        control_plane.admin.delete(api.Ref.of(role))
+        installed.configure(reference)
+
+
+@pytest.mark.parametrize("story", [*WITHOUT, *WITH], ids=lambda story: story.__name__)
+def test_story(ends: dict[str, BaseException | None], story: Story) -> None:
+    """It came to its end."""
+    error = ends[story.__name__]
+    if error is not None:
+        raise error
