@@ -25,7 +25,7 @@ class Function:
         self,
         logs: pathlib.Path,
         *,
-        certificates: pathlib.Path | None = None,
+        security: Sequence[str] = ("--insecure",),
         address: str | None = None,
         name: str = "function",
         command: Sequence[str | pathlib.Path] = VENV,
@@ -34,19 +34,14 @@ class Function:
 
         Args:
             logs: Directory of its log.
-            certificates: Directory with ``ca.crt``, ``tls.crt`` and ``tls.key``; without one it
-                serves in plain text, as ``crossplane composition render`` wants it.
+            security: Options that say where its certificates are, none when the environment does;
+                by default it serves in plain text, as ``crossplane composition render`` wants it.
             address: Where gRPC listens; a free port by default.
             name: Name of its log.
             command: The program: by default from the virtual environment.
         """
         free, self._http = process.free_ports(2)
         self.address = address or f"127.0.0.1:{free}"
-        security = (
-            ["--insecure"]
-            if certificates is None
-            else ["--tls-server-certs-dir", str(certificates)]
-        )
         self.process = process.Process(
             name,
             [

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 import shutil
-import subprocess
 import time
+import typing
 from collections.abc import Sequence
 
-from e2e import function, guide, shipped
+from e2e import containers, function, guide, shipped
 from e2e.controlplane import api, crossplane, nodes, plane, polling, process
 from tools import image, package
 
@@ -32,7 +31,6 @@ NODES: Sequence[nodes.Node] = (
 _PKG = "pkg.crossplane.io/v1"
 _SETTINGS = "apiextensions.crossplane.io/v1beta1"
 _GRPC_PORT = 9443
-_USER = 2000  # of the image
 # Core reads EnvironmentConfigs from a cache that follows a moment later.
 _CACHE_SECONDS = 3
 
@@ -41,8 +39,8 @@ class Installation:
     """Both packages in the registry, the Configuration installed, the function running.
 
     What a kubelet would do is done here: the function runs from the file system of its image, as
-    the image's user, with the certificates that Crossplane issued, at the address to which core
-    resolves the name of its Service.
+    the image says and with what Crossplane's Deployment adds, at the address to which core resolves
+    the name of its Service.
 
     Attributes:
         guide: The installation guide, which installs, upgrades and removes.
@@ -58,6 +56,7 @@ class Installation:
         exported = self.guide.variables
         self.release = package.Release(exported["REGISTRY"], exported["VERSION"])
         self.function: function.Function
+        self._container: containers.Container
         self._addresses: dict[str, str] = {}
 
     def install(self) -> None:
@@ -160,56 +159,51 @@ class Installation:
         write(settings | {"metadata": metadata})
         time.sleep(_CACHE_SECONDS)
 
-    @property
-    def _root(self) -> pathlib.Path:
-        """The file system of the function's container."""
-        return self._work / "root"
-
     def revision(self) -> api.Object:
         """The active revision of the Function."""
         return active(self._plane.admin, self.release.function_name)
 
-    def _unpack(self) -> None:
-        """Unpack the image as it is in the registry."""
-        exported = self._work / "image.tar"
-        reference = self.release.reference(package.FUNCTION)
-        platform = f"--platform=linux/{image.native()}"
-        self._plane.registry.crane("export", platform, reference, exported)
-        self._root.mkdir(parents=True, exist_ok=True)
-        command = ["tar", "--extract", f"--file={exported}", f"--directory={self._root}"]
-        subprocess.run(command, check=True)
-        exported.unlink()
-        for name in ("dev", "proc"):
-            (self._root / name).mkdir(exist_ok=True)
+    def _pod(self) -> api.Object:
+        """The container of the Deployment that Crossplane made of the active revision."""
+        name = self.revision()["metadata"]["name"]
+        ref = api.Ref("apps/v1", "Deployment", name, crossplane.NAMESPACE)
+        made = self._plane.admin.wait(ref, bool, what="there")
+        (container,) = made["spec"]["template"]["spec"]["containers"]
+        return typing.cast("api.Object", container)
 
     def write_certificates(self) -> None:
         """Give the function the files of its server Secret as they are now."""
         name = self.revision()["spec"]["tlsServerSecretName"]
         ref = api.Ref("v1", "Secret", name, crossplane.NAMESPACE)
-        place = self._root / "tls" / "server"
+        (mount,) = self._pod()["volumeMounts"]
+        place = self._container.root / mount["mountPath"].removeprefix("/")
         crossplane.write_secret(self._plane.admin, ref, place)
-        for path in (place, *place.iterdir()):
-            if os.geteuid() == 0:
-                os.chown(path, _USER, _USER)
+        self._container.give(place)
 
     def run_function(self) -> None:
         """Unpack the image and run it where core resolves the Function's Service to."""
-        self._unpack()
-        self.write_certificates()
-        self.function = function.Function(
-            self._plane.logs,
-            certificates=pathlib.Path("/tls/server"),
-            address=self.resolve(self.release.function_name),
-            command=self._entrypoint(),
-        )
-        self.function.process.start()
+        self._run(self.resolve(self.release.function_name))
 
     def replace_function(self) -> None:
         """Run the image that is installed now in place of the one that runs."""
         self.stop()
-        shutil.rmtree(self._root)
-        self._unpack()
+        shutil.rmtree(self._container.root)
+        self._run(self.function.address)
+
+    def _run(self, address: str) -> None:
+        """Run the image with what its pod would have, but at an address of this machine's."""
+        reference = self.release.reference(package.FUNCTION)
+        registry = self._plane.registry
+        self._container = containers.Container(registry, reference, self._work / "root")
         self.write_certificates()
+        pod = self._pod()
+        given = {entry["name"]: entry["value"] for entry in pod["env"] if "value" in entry}
+        self.function = function.Function(
+            self._plane.logs,
+            address=address,
+            command=[*self._container.command(given), *pod.get("args", ())],
+            security=(),
+        )
         self.function.process.start()
 
     def resolve(self, name: str) -> str:
@@ -219,25 +213,6 @@ class Installation:
         self._addresses[endpoint.removeprefix("dns:///").rpartition(":")[0]] = address
         self._plane.crossplane.resolve(self._addresses)
         return f"{address}:{_GRPC_PORT}"
-
-    def _entrypoint(self) -> list[str]:
-        """What a container runtime would run: the image's root, read-only, with /dev and /proc."""
-        root = str(self._root)
-        script = (
-            'mount --bind "$1" "$1" && mount --rbind /dev "$1/dev"'
-            ' && mount --rbind /proc "$1/proc" && mount -o remount,bind,ro "$1"'
-            ' && shift && exec "$@"'
-        )
-        # Without root this needs user namespaces, in which there is no other user to become.
-        namespaces = ["unshare", "--mount"]
-        become = [f"--userspec={_USER}:{_USER}"]
-        if os.geteuid() != 0:
-            namespaces.append("--map-root-user")
-            become = []
-        chroot = shutil.which("chroot", path="/usr/sbin:/usr/bin:/sbin:/bin") or "chroot"
-        clean = ["/usr/bin/env", "-i", "PATH=/usr/bin", "PYTHONPATH=/app", "PYTHONUNBUFFERED=1"]
-        inside = [*clean, chroot, *become, root, "/usr/bin/function"]
-        return [*namespaces, "sh", "-c", script, "sh", root, *inside]
 
     def stop(self) -> None:
         """Stop the function, if it ever ran."""

@@ -96,7 +96,7 @@ class OldCluster:
         self.function = function.Function(
             self.plane.logs,
             name=_FUNCTION,
-            certificates=certificates,
+            security=("--tls-server-certs-dir", str(certificates)),
             address=self.product.resolve(_FUNCTION),
             command=(sys.executable, "-m", "e2e.previous"),
         )

@@ -8,6 +8,7 @@ import io
 import json
 import pathlib
 import re
+import subprocess
 import tarfile
 from collections.abc import Iterator
 
@@ -15,8 +16,9 @@ import pytest
 import yaml
 
 import preload
-from e2e import shipped
+from e2e import containers, shipped
 from e2e.controlplane import api, process, registry
+from preload import exits
 from tools import image, package
 from tools import release as describe
 
@@ -25,6 +27,23 @@ _META = "meta.pkg.crossplane.io/v1"
 # Where an ELF header names the machine, and the names (elf.h: EM_X86_64, EM_AARCH64).
 _ELF_MACHINE = 18
 _MACHINES = {"amd64": 62, "arm64": 183}
+# What every image says: it is never written to, its application is found, and so are the CAs.
+_VARIABLES = {
+    "PATH": "/usr/bin",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONPATH": "/app",
+    "PYTHONUNBUFFERED": "1",
+    "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+}
+# Neither is root: the users that Crossplane and the preload Job name too.
+_RUNS_AS = {
+    "function": containers.Image("2000:2000", _VARIABLES | {"MALLOC_ARENA_MAX": "1"}, ["function"]),
+    "preload": containers.Image(
+        "1001:1001",
+        _VARIABLES | {"HOME": "/tmp"},  # noqa: S108 - an emptyDir in the Job's pod
+        ["/usr/bin/python3", "-P", "-m", "preload"],
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -164,11 +183,23 @@ def test_the_function_holds_one_meta_object_and_its_input(
         ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
         (_META, "Function"),
     ]
+    _assert_runs_as(loopback, reference, "function", architecture)
+
+
+def _assert_runs_as(
+    loopback: registry.Registry, reference: str, target: str, architecture: str
+) -> None:
+    """Assert that an image says how its program is run, and no more."""
     config = _config(loopback, reference)
-    assert config["config"]["User"] == "2000:2000"
-    assert config["config"]["Entrypoint"] == ["function"]
     assert (config["os"], config["architecture"]) == ("linux", architecture)
-    assert not [entry for entry in config["config"]["Env"] if "PIP_" in entry]
+    assert containers.parse(config) == _RUNS_AS[target]
+
+
+def _pushed_image(loopback: registry.Registry, target: str, architecture: str) -> str:
+    """Push an image by itself, and return its reference."""
+    reference = loopback.reference(f"content/{target}", f"v1.0.0-{architecture}")
+    loopback.crane("push", image.cached(target, architecture), reference)
+    return reference
 
 
 @pytest.mark.parametrize("target", image.TARGETS)
@@ -177,8 +208,8 @@ def test_an_image_holds_programs_of_its_architecture_alone(
     loopback: registry.Registry, target: str, architecture: str, tmp_path: pathlib.Path
 ) -> None:
     """Its ELF files say which; there is nothing to run but Python, and nothing writable."""
-    reference = loopback.reference(f"content/{target}", f"v1.0.0-{architecture}")
-    loopback.crane("push", image.cached(target, architecture), reference)
+    reference = _pushed_image(loopback, target, architecture)
+    _assert_runs_as(loopback, reference, target, architecture)
     exported = tmp_path / "image.tar"
     loopback.crane("export", reference, exported)
     machines = set()
@@ -196,6 +227,25 @@ def test_an_image_holds_programs_of_its_architecture_alone(
     programs = {path.name for path in names if str(path.parent) == "usr/bin"}
     interpreter = {"python3", "python3.13"}
     assert programs == interpreter | ({"function"} if target == "function" else set())
+
+
+def test_the_preload_image_runs_its_program(
+    loopback: registry.Registry, tmp_path: pathlib.Path
+) -> None:
+    """By its own entry point, as its own user, over a read-only root without a volume."""
+    reference = _pushed_image(loopback, "preload", image.native())
+    unpacked = containers.Container(loopback, reference, tmp_path / "root")
+    valid = {"modelsDirectory": "/models", "user": "llm/qwen", "remove": ["base-0"]}
+    for plan, code in (
+        ("{", exits.Exit.PLAN_INVALID),
+        (json.dumps(valid), exits.Exit.VOLUME_UNUSABLE),
+    ):
+        given = {"PRELOAD_PLAN": plan, "TERMINATION_LOG": "/dev/null"}
+        done = subprocess.run(
+            unpacked.command(given), capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        assert json.loads(done.stdout)["reason"] == code.reason
 
 
 def test_sizes(
