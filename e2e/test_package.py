@@ -283,6 +283,18 @@ def test_the_same_files_give_the_same_digests(
     assert package.push(release, built) == pushed
 
 
+def test_one_commit_gives_one_image(loopback: registry.Registry, tmp_path: pathlib.Path) -> None:
+    """Built twice from nothing, an image has the same digest."""
+    digests = []
+    for name in ("first", "second"):
+        tarball = tmp_path / f"{name}.tar"
+        image.build("preload", tarball, architecture=image.native(), from_scratch=True)
+        reference = loopback.reference("built", f"v1.0.0-{name}")
+        loopback.crane("push", tarball, reference)
+        digests.append(loopback.crane("digest", reference))
+    assert digests[0] == digests[1]
+
+
 def test_the_preload_image_is_pushed_once_for_each_version(
     loopback: registry.Registry, tmp_path: pathlib.Path
 ) -> None:

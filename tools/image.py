@@ -65,13 +65,16 @@ def native() -> str:
     return names[machine]
 
 
-def build(target: str, output: pathlib.Path, *, architecture: str) -> None:
+def build(
+    target: str, output: pathlib.Path, *, architecture: str, from_scratch: bool = False
+) -> None:
     """Build one target of the Dockerfile and save it as a tarball.
 
     Args:
         target: One of ``TARGETS``.
         output: The tarball, in the format of ``docker save``.
         architecture: One of ``ARCHITECTURES``, not necessarily this machine's.
+        from_scratch: Take nothing from an earlier build. buildah never does.
 
     Raises:
         ImageError: No builder is there, or the build failed.
@@ -85,6 +88,7 @@ def build(target: str, output: pathlib.Path, *, architecture: str) -> None:
                 f"--platform=linux/{architecture}",
                 f"--build-arg=SOURCE_DATE_EPOCH={EPOCH}",
                 f"--output=type=docker,dest={output},rewrite-timestamp=true",
+                *(("--no-cache",) if from_scratch else ()),
                 str(ROOT),
             ]
         )
