@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e import claims, commands, function, installation, operators, shipped
+from e2e import claims, commands, function, guide, installation, operators, shipped
 from e2e.controlplane import api, crossplane, plane
 from tests import crds
 
@@ -19,6 +19,9 @@ VERSION = os.environ.get("CROSSPLANE", crossplane.VERSIONS[-1])
 # The Prometheus operator is installed later than the product.
 LATE_GROUP = ".monitoring.coreos.com"
 _LOGS = pytest.StashKey[set[str]]()
+# Blocks of the guides that were run, and whether all files of this directory were.
+_BLOCKS = pytest.StashKey[set[str]]()
+_WHOLE = pytest.StashKey[bool]()
 # Files that go first: the one that needs a cluster without some kinds, then the longest.
 _FIRST = (
     "test_absent_kinds.py",
@@ -40,27 +43,55 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make room for the places of logs."""
+    """Make room for the places of logs and what was run of the guides."""
     config.stash[_LOGS] = set()
+    config.stash[_BLOCKS] = set()
+    config.stash[_WHOLE] = False
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note whether this run is of the whole suite."""
+    files = set(pathlib.Path(__file__).parent.glob("test_*.py"))
+    config = session.config
+    chosen = any(config.getoption(name, default=None) for name in ("keyword", "lf", "collectonly"))
+    config.stash[_WHOLE] = not chosen and files <= {item.path for item in session.items}
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker tells the process that prints the summary."""
-    if hasattr(session.config, "workeroutput"):
-        places: set[str] = session.config.stash[_LOGS]
-        session.config.workeroutput["logs"] = sorted(places)
+    """A worker tells the process that prints the summary, which fails where nobody ran a block."""
+    config = session.config
+    blocks: set[str] = config.stash[_BLOCKS]
+    blocks.update(guide.done())
+    if hasattr(config, "workeroutput"):
+        places: set[str] = config.stash[_LOGS]
+        config.workeroutput["logs"] = sorted(places)
+        config.workeroutput["blocks"] = sorted(blocks)
+        config.workeroutput["whole"] = config.stash[_WHOLE]
+    elif _unrun(config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _unrun(config: pytest.Config) -> set[str]:
+    """The blocks of the guides that a whole run left out."""
+    run: set[str] = config.stash[_BLOCKS]
+    return guide.to_run() - run if config.stash[_WHOLE] else set()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: typing.Any) -> None:
     """Take what a worker told."""
-    node.config.stash[_LOGS].update(getattr(node, "workeroutput", {}).get("logs", ()))
+    told = getattr(node, "workeroutput", {})
+    node.config.stash[_LOGS].update(told.get("logs", ()))
+    node.config.stash[_BLOCKS].update(told.get("blocks", ()))
+    node.config.stash[_WHOLE] |= told.get("whole", False)
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
-    """After a failure, say where the logs are."""
+    """After a failure, say where the logs are, and which commands of the guides nobody ran."""
+    for block in sorted(_unrun(config)):
+        terminalreporter.write_line(f"no test ran this block of {block}", red=True)
     places: set[str] = config.stash[_LOGS]
     for place in sorted(places) if exitstatus else ():
         terminalreporter.write_line(f"logs of a control plane: {place}")

@@ -1,7 +1,8 @@
-"""The installation guide, run as it stands: its shell blocks by bash, its files as it names them.
+"""The guides, run as they stand: their shell blocks by bash, their files as they name them.
 
-What a reader replaces is replaced here too, in one line: the registry of ``export REGISTRY=``.
-Blocks of other languages than ``shell`` are shown and not run.
+What a reader replaces is replaced here too: the registry of ``export REGISTRY=``, and words such as
+``N`` and ``<token>`` by what a test gives for them. Blocks of other languages than ``shell`` are
+shown and not run. What was run is remembered, so that the end of a whole run can tell what was not.
 """
 
 from __future__ import annotations
@@ -18,18 +19,30 @@ from e2e import shipped
 from e2e.controlplane import cluster, plane, toolchain
 from tools import image
 
-PAGE = shipped.ROOT / "docs" / "install.md"
+_DOCS = shipped.ROOT / "docs"
+PAGE = _DOCS / "install.md"
+MIGRATION = _DOCS / "migration-from-0.9.md"
+OPERATIONS = _DOCS / "operations.md"
+# Sections of which every shell block has to be run; of the operations, no more than the one that
+# is a remedy by itself.
+LATE_KIND = "A kind that is installed later"
 _EXAMPLE_REGISTRY = "export REGISTRY=registry.example.com/org\n"
-# A heading, or a fenced block with the name of the file that the line before it gives.
+# A heading, or a fenced block, in a list or not, with the name of the file that the line before it
+# gives.
 _PARTS = re.compile(
     r"^##+ (?P<title>[^\n]+)$"
-    r"|(?:^Save as `(?P<file>[\w.-]+)`:\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$",
+    r"|(?:^Save as `(?P<file>[\w.-]+)`:\n\n)?"
+    r"^(?P<indent> *)```(?P<language>\w+)\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
 # Of the caller's environment; the rest decides nothing here.
 _INHERITED = ("HOME", "LANG", "TMPDIR", "XDG_CACHE_HOME")
 _INHERITED_ENDS = ("_PROXY", "_proxy", "_CERT_FILE", "_CERT_DIR")
 _TIMEOUT = 1200
+
+
+# Of every guide that this process followed: page, section and text of each block.
+_done: set[str] = set()
 
 
 class GuideError(Exception):
@@ -41,34 +54,54 @@ class Block:
     """A fenced block.
 
     Attributes:
+        page: The name of its page.
         section: The heading that it stands under.
         language: Its language.
         text: What is in it.
         file: What the reader is told to save it as.
     """
 
+    page: str
     section: str
     language: str
     text: str
     file: str | None
 
+    def __str__(self) -> str:
+        """Where it is, and what is in it."""
+        return f"{self.page}, {self.section}:\n{self.text}"
+
 
 def blocks(page: pathlib.Path = PAGE) -> list[Block]:
-    """The fenced blocks of a page."""
+    """The fenced blocks of a page, without the indent of a list."""
     section = ""
     found = []
     for part in _PARTS.finditer(page.read_text()):
         if part["title"]:
             section = part["title"]
         else:
-            found.append(Block(section, part["language"], part["text"], part["file"]))
+            text = re.sub(rf"^{part['indent']}", "", part["text"], flags=re.MULTILINE)
+            found.append(Block(page.name, section, part["language"], text, part["file"]))
     return found
+
+
+def to_run() -> set[str]:
+    """Every block that a whole run of the suite has to run."""
+    found = [*blocks(PAGE), *blocks(MIGRATION)]
+    found += [block for block in blocks(OPERATIONS) if block.section == LATE_KIND]
+    return {str(block) for block in found if block.language == "shell"}
+
+
+def done() -> set[str]:
+    """The blocks of ``to_run`` that this process ran to their ends."""
+    return _done & to_run()
 
 
 class Guide:
     """A reader with an administrator's rights, in a checkout of the repository.
 
     Attributes:
+        directory: The checkout, and what the reader saved in it.
         variables: What the blocks exported so far.
     """
 
@@ -80,11 +113,11 @@ class Guide:
             work: For the working directory, which is made.
         """
         self._registry = f"{control_plane.registry.host}/org"
-        self._work = work / "checkout"
-        self._work.mkdir(parents=True)
+        self.directory = work / "checkout"
+        self.directory.mkdir(parents=True)
         for path in shipped.ROOT.iterdir():
             if path.name not in {"dist", ".git"}:
-                (self._work / path.name).symlink_to(path)
+                (self.directory / path.name).symlink_to(path)
         kubectl = toolchain.program(cluster.GROUP, "kubectl").parent
         programs = [str(kubectl), str(pathlib.Path(sys.executable).parent), os.environ["PATH"]]
         inherited = {
@@ -100,48 +133,72 @@ class Guide:
         }
         self.run("Before")
 
-    def run(self, *sections: str, variables: Mapping[str, str] | None = None) -> str:
+    def run(
+        self,
+        *sections: str,
+        page: pathlib.Path = PAGE,
+        variables: Mapping[str, str] | None = None,
+        words: Mapping[str, str] | None = None,
+        holding: str = "",
+    ) -> str:
         """Save the files and run the shell blocks of sections, in the page's order.
 
         Args:
             sections: Their headings.
+            page: The guide.
             variables: What the reader has exported besides.
+            words: What the reader writes for words of the page, such as ``N`` or ``<token>``.
+            holding: Only the blocks that hold this text.
 
         Returns:
             What was printed.
 
         Raises:
             GuideError: A block failed.
-            ValueError: A section has no shell block.
+            ValueError: A section has no such shell block.
         """
         self.variables |= variables or {}
         printed = []
         for section in sections:
-            found = [block for block in blocks() if block.section == section]
+            found = [
+                block
+                for block in blocks(page)
+                if block.section == section and holding in block.text
+            ]
             if not any(block.language == "shell" for block in found):
-                message = f"the guide has no shell block in {section!r}"
+                message = f"{page.name} has no shell block with {holding!r} in {section!r}"
                 raise ValueError(message)
             for block in found:
                 if block.file is not None:
-                    (self._work / block.file).write_text(block.text)
+                    self.save(block.file, block.text)
                 elif block.language == "shell":
-                    printed.append(self._shell(block))
+                    printed.append(self._shell(block, words or {}))
+                    _done.add(str(block))
         return "".join(printed)
+
+    def save(self, name: str, text: str) -> None:
+        """Write a file where the blocks run."""
+        path = self.directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
 
     def pushed(self) -> list[str]:
         """What step 1 pushed or found, by tag and digest."""
-        return (self._work / "dist" / "references").read_text().split()
+        return (self.directory / "dist" / "references").read_text().split()
 
-    def _shell(self, block: Block) -> str:
-        """Run a block, and keep what it exports.
+    def _shell(self, block: Block, words: Mapping[str, str]) -> str:
+        """Run a block with some of its words replaced, and keep what it exports.
 
         Raises:
             GuideError: It failed.
         """
-        kept = self._work / ".environment"
+        kept = self.directory / ".environment"
         text = block.text.replace(_EXAMPLE_REGISTRY, f"export REGISTRY={self._registry}\n")
+        for word, value in words.items():
+            literal = value.replace("\\", r"\\")
+            text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", literal, text)
         script = f"set -euo pipefail\n{text}\nenv --null > {kept}\n"
-        done = _bash(script, self._work, self.variables)
+        done = _bash(script, self.directory, self.variables)
         if done.returncode != 0:
             message = f"{block.section}: status {done.returncode}\n{text}\n{done.stdout}"
             raise GuideError(message)

@@ -1,8 +1,8 @@
 """From 0.9.0 to this, as the migration guide says, from both starts, on one control plane.
 
-The commands of the guide that change something, or that tell whether to go on, are run as they are
-printed there. What cannot be had here is Flux (`takeover.Flux` stands in for what it applies and
-prunes) and the work of 0.9.0's module (`e2e.previous`).
+The commands of the guide are run as they are printed there (`_guide`); the end of a whole run fails
+for one that nobody ran. What cannot be had here is Flux (`takeover.Flux` stands in for what it
+applies and prunes) and the work of 0.9.0's module (`e2e.previous`).
 
 While this plane is busy, the function is absent on the plane of the run: core waits minutes before
 it says so, and again before it looks whether the function is back.
@@ -21,6 +21,7 @@ from e2e import (
     absence,
     claims,
     conftest,
+    guide,
     installation,
     operators,
     previous,
@@ -33,7 +34,7 @@ from tests import crds
 from tools import package
 
 ACCEPT = "inference-service.cloud.ogenki.io/accept"
-_RESOURCE = "inferenceservice"
+_START_A = "Start A: XRD and Composition are manifests that Flux keeps"
 # How long a wrong step would have had to show, in seconds.
 _PATIENCE = 5
 _KEPT = ("deployment", "service")
@@ -81,11 +82,21 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Iterator[takeover.Volume
     made.close()
 
 
-def _kubectl(cluster: OldCluster, *arguments: str) -> str:
-    """Run a command of the guide as an administrator and return what it printed."""
-    done = cluster.plane.kubectl(*arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def _guide(cluster: OldCluster, section: str, holding: str = "", **words: str) -> str:
+    """Run blocks of the guide as an administrator and return what they printed.
+
+    Args:
+        cluster: Where.
+        section: Their heading.
+        holding: Only those that hold this.
+        words: What the reader writes for ``N``, and for words in angle brackets, by their names
+            with underscores.
+    """
+    filled = {
+        word if word == "N" else f"<{word.replace('_', ' ')}>": value
+        for word, value in words.items()
+    }
+    return cluster.product.guide.run(section, page=guide.MIGRATION, words=filled, holding=holding)
 
 
 class Before:
@@ -157,6 +168,7 @@ def test_from_another_configuration(
     _assert_defaults_are_stored(cluster.claims[CODER])
     before = Before(cluster)
     (old_revision,) = cluster.revisions()
+    _look_ahead(cluster, old_revision)
 
     _install_too_early(cluster)
     before.assert_untouched(*NAMES)
@@ -165,12 +177,7 @@ def test_from_another_configuration(
     cluster.plane.admin.wait(
         takeover.DEFINITION, lambda _: not cluster.controllers(), what="without a controller"
     )
-    check = '{.metadata.deletionTimestamp}{.metadata.ownerReferences}{"\\n"}'
-    seen = _kubectl(
-        cluster, "get", "xrd", "inferenceservices.cloud.ogenki.io", "-o", f"jsonpath={check}"
-    )
-    assert seen.startswith("["), f"it is being deleted: {seen}"
-    assert takeover.PLATFORM in {owner["name"] for owner in json.loads(seen)}
+    assert takeover.PLATFORM in {owner["name"] for owner in _check(cluster)}
     before.assert_untouched(*NAMES)
     assert not cluster.tenant.deleted(before.mark)
 
@@ -202,6 +209,38 @@ def _assert_defaults_are_stored(claim: claims.Claim) -> None:
     stored = claim.read()["spec"]["scaling"]
     assert stored["cooldownSeconds"] == 300
     assert stored["runningRatioThreshold"] == "0.7"
+
+
+def _look_ahead(cluster: OldCluster, revision: str) -> None:
+    """What the guide has its reader look at before he begins: it foretells what comes."""
+    reader = cluster.product.guide
+    for name, claim in cluster.claims.items():
+        reader.save(f"claims/{name}.yaml", json.dumps(claim.manifest))
+    reader.save("environmentconfig.yaml", shipped.environment("reference").read_text())
+    foretold = _guide(cluster, "Before", "--assume verified")
+    for name in NAMES:
+        (line,) = [line for line in foretold.splitlines() if f"{NAMESPACE}/{name} " in line]
+        assert "PlatformChangePending" in line, foretold
+    noted = _guide(cluster, "Before", "compositionrevisions")
+    assert revision in noted
+    copied = api.load(reader.directory / "claims.backup.yaml")[0]["items"]
+    assert {item["metadata"]["name"] for item in copied} == set(NAMES)
+    named = json.loads(_guide(cluster, "Before", ".spec.names"))
+    assert named == {"kind": "InferenceService", "plural": "inferenceservices"}
+
+
+def _check(cluster: OldCluster) -> list[api.Object]:
+    """The look after each step: the XRD is not being deleted, the claims are there.
+
+    Returns:
+        The owners of the XRD.
+    """
+    owners, _, listed = _guide(cluster, "Cutover").partition("\n")
+    assert owners == "" or owners.startswith("["), f"it is being deleted: {owners}"
+    for name in cluster.claims:
+        assert f"\n{name} " in f"\n{listed}", listed
+    found: list[api.Object] = json.loads(owners or "[]")
+    return found
 
 
 def _install_too_early(cluster: OldCluster) -> None:
@@ -263,15 +302,7 @@ def test_from_manifests(cluster: OldCluster, volume: takeover.Volume) -> None:
     before = Before(cluster)
 
     flux.reconcile(*map(takeover.unpruned, manifests))
-    prune = "PRUNE:.metadata.annotations.kustomize\\.toolkit\\.fluxcd\\.io/prune"
-    seen = _kubectl(
-        cluster,
-        "get",
-        "xrd/inferenceservices.cloud.ogenki.io",
-        "composition/xinferenceservices.cloud.ogenki.io",
-        "-o",
-        f"custom-columns=NAME:.metadata.name,{prune}",
-    )
+    seen = _guide(cluster, _START_A, "custom-columns")
     assert seen.count("disabled") == 2, seen
     # The annotation made another revision of the same content, which the claims follow.
     polling.until(lambda: len(cluster.revisions()) == 2, what="another revision", timeout=60)
@@ -284,13 +315,14 @@ def test_from_manifests(cluster: OldCluster, volume: takeover.Volume) -> None:
             what=f"at {old_revision}",
         )
     flux.reconcile()
-    _patch(cluster, GENERAL, {"compositionUpdatePolicy": "Manual"})
+    assert _check(cluster) == []
+    _guide(cluster, "Before", '"Manual"', N=GENERAL)
     before.assert_untouched(*NAMES)
 
     _cut_over(cluster, CODER)
     before.assert_untouched(GENERAL)
     new_revision = cluster.revisions()[-1]
-    _patch(cluster, GENERAL, {"compositionRevisionRef": {"name": new_revision}})
+    _guide(cluster, _START_A, "patch", N=GENERAL, new_revision=new_revision)
     cluster.claims[GENERAL].wait_condition("Current", "False", "WeightsPending")
     _assert_held(cluster, before, volume, *NAMES)
 
@@ -299,10 +331,43 @@ def test_from_manifests(cluster: OldCluster, volume: takeover.Volume) -> None:
     _roll_back(cluster, before, CODER, old_revision)
     pods = Before(cluster)
     # Or the change would be accepted already.
-    _kubectl(cluster, "-n", NAMESPACE, "annotate", _RESOURCE, CODER, f"{ACCEPT}-")
-    _patch(cluster, CODER, {"compositionRevisionRef": {"name": new_revision}})
+    _guide(cluster, "Rollback", "accept-", N=CODER)
+    _guide(cluster, _START_A, "patch", N=CODER, new_revision=new_revision)
     cluster.claims[CODER].wait_condition("Current", "False", "PlatformChangePending")
     pods.assert_kept(CODER)
+
+
+def test_flux_that_still_keeps_the_manifests(cluster: OldCluster) -> None:
+    """It adds the old pipeline to the new one, and core takes it out when it looks again.
+
+    The steps of a Composition are merged by name: what is applied is never all of them.
+    """
+    flux = takeover.Flux(cluster.plane.admin)
+    claim = cluster.claims[GENERAL]
+    body = {"spec": {"crossplane": {"compositionUpdatePolicy": "Automatic"}}}
+    cluster.plane.admin.patch(claim.ref, body)
+    (ours,) = _steps(cluster)
+    flux.reconcile(takeover.unpruned(takeover.composition()))
+    assert _steps(cluster) == [ours, "kcl"]
+    wanted = set(previous.recorded(GENERAL))
+    claim.wait(lambda _: set(claim.composed()) > wanted, what="with the objects of both")
+    (revision,) = [
+        item
+        for item in cluster.plane.admin.objects("pkg.crossplane.io/v1", "ConfigurationRevision")
+        if item["metadata"]["name"].startswith(package.CONFIGURATION)
+        if item["spec"]["desiredState"] == "Active"
+    ]
+    # It does so once an hour, and when the package's revision is edited.
+    body = {"metadata": {"annotations": {"example.org/looked-at": "now"}}}
+    cluster.plane.admin.patch(api.Ref.of(revision), body)
+    polling.until(lambda: _steps(cluster) == [ours], what="our pipeline alone", timeout=60)
+    claim.wait(lambda _: not wanted <= set(claim.composed()), what="with our objects alone")
+
+
+def _steps(cluster: OldCluster) -> list[str]:
+    """The steps of the Composition as it is."""
+    pipeline = cluster.plane.admin.get(takeover.COMPOSITION)["spec"]["pipeline"]
+    return [step["step"] for step in pipeline]
 
 
 def test_the_wrong_order_strands_the_claims(cluster: OldCluster) -> None:
@@ -312,7 +377,11 @@ def test_the_wrong_order_strands_the_claims(cluster: OldCluster) -> None:
     for a namespaced kind, and waits for ever. The claim is there, and nothing that it says is done.
     """
     claim = cluster.claims[CODER]
-    cluster.plane.admin.delete(takeover.DEFINITION)
+    flux = takeover.Flux(cluster.plane.admin)
+    live = cluster.plane.admin.get(takeover.DEFINITION)
+    kept = {field: live[field] for field in ("apiVersion", "kind", "spec")}
+    flux.reconcile(kept | {"metadata": {"name": live["metadata"]["name"]}})
+    flux.reconcile()
     cluster.plane.admin.wait_condition(takeover.DEFINITION, "Established", "False")
     time.sleep(_PATIENCE)
     before = claim.one("ScaledObject")["metadata"]["resourceVersion"]
@@ -380,28 +449,19 @@ def _assert_held(cluster: OldCluster, before: Before, volume: takeover.Volume, *
 def _accept(cluster: OldCluster, name: str) -> None:
     """Accept the change of the pods with the token that the claim prints."""
     claim = cluster.claims[name]
-    message = '{.status.conditions[?(@.type=="Current")].message}{"\\n"}'
-    printed = _kubectl(
-        cluster, "-n", NAMESPACE, "get", _RESOURCE, name, "-o", f"jsonpath={message}"
+    found = re.search(
+        rf"{re.escape(ACCEPT)}=([^\s,.;]+)", claims.conditions(claim.read())["Current"][2]
     )
-    found = re.search(rf"{re.escape(ACCEPT)}=([^\s,.;]+)", printed)
-    assert found is not None, printed
-    pair = f"{ACCEPT}={found.group(1)}"
-    _kubectl(cluster, "-n", NAMESPACE, "annotate", "--overwrite", _RESOURCE, name, pair)
+    assert found is not None
+    printed = _guide(cluster, "What happens to a running claim", N=name, token=found[1])
+    assert found[0] in printed
     claim.wait_ready()
-
-
-def _patch(cluster: OldCluster, name: str, chosen: api.Object) -> None:
-    """Choose a claim's revision as the guide does."""
-    body = json.dumps({"spec": {"crossplane": chosen}})
-    _kubectl(cluster, "-n", NAMESPACE, "patch", _RESOURCE, name, "--type=merge", "-p", body)
 
 
 def _roll_back(cluster: OldCluster, before: Before, name: str, revision: str) -> None:
     """Bind a claim to 0.9.0's revision again: its objects, its engine, the same Deployment."""
     claim = cluster.claims[name]
-    chosen = {"compositionUpdatePolicy": "Manual", "compositionRevisionRef": {"name": revision}}
-    _patch(cluster, name, chosen)
+    _guide(cluster, "Rollback", '"Manual"', N=name, **{"0.9.0_revision": revision})
     wanted = previous.recorded(name)
     claim.wait(lambda _: set(claim.composed()) == set(wanted), what="with the objects of 0.9.0")
     image = _engine(wanted[f"{name}-deployment"])["image"]
