@@ -150,8 +150,7 @@ def test_certificates_of_another_authority(
     assert control_plane.admin.get(secret)["data"]["ca.crt"] != authority
     _scale(serving, 4)
     _wait_call_under_way(control_plane)
-    # As Crossplane's own note on this says: it issues another when there is none.
-    control_plane.admin.delete(secret)
+    installed.guide.run("A new root CA")
     control_plane.admin.wait(
         secret,
         lambda item: (item.get("data") or {}).get("ca.crt") == authority,

@@ -1,12 +1,15 @@
 """The installation guide, from an empty cluster to a served model, by its own commands.
 
-``installed`` runs its first steps, other tests its upgrade and its removal (``_ELSEWHERE``), and
-this module what is between them. What Crossplane makes of the runtime configuration is checked too.
+``installed`` runs its first steps, this module what follows up to a served model, other tests the
+rest; the end of a whole run fails for a block that nobody ran (`conftest`). What Crossplane makes
+of the runtime configuration is checked too.
 """
 
 from __future__ import annotations
 
 import copy
+import json
+import pathlib
 from collections.abc import Iterator
 
 import pytest
@@ -15,22 +18,18 @@ from e2e import guide, installation, shipped
 from e2e.controlplane import api, crossplane, plane
 
 _NAMESPACE = "llm"
-_BY_FIXTURE = ("Before", "1. Packages", "2. Roles", "3. Runtime", "4. Configuration")
-_HERE = (
-    "5. Settings",
-    "6. Namespace and volume",
-    "7. Secrets",
-    "8. The first claim",
-    "What an upgrade would change",
-)
-# `Installation.upgrade` and `Installation.remove`.
-_ELSEWHERE = ("Upgrade", "Remove")
+_BY_ADMIN = ("5. Settings", "6. Namespace and volume", "7. Secrets")
+_BY_AUTHOR = "8. The first claim"
+_PREVIEW = "What an upgrade would change"
 _FUNCTION = "function-inference-service"
 
 
 @pytest.fixture(scope="module")
 def followed(
-    control_plane: plane.ControlPlane, installed: installation.Installation, all_kinds: None
+    control_plane: plane.ControlPlane,
+    installed: installation.Installation,
+    all_kinds: None,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, str]]:
     """The guide's steps after the installation: what each printed."""
     del all_kinds
@@ -50,26 +49,65 @@ def followed(
         },
     }
     admin.create(volume)
-    variables = {"HF_TOKEN": "hf_example"}
-    yield {section: installed.guide.run(section, variables=variables) for section in _HERE}
+    reader = installed.guide
+    administrator = reader.variables["KUBECONFIG"]
+    reader.variables |= {"HF_TOKEN": "hf_example"}
+    printed = {section: reader.run(section) for section in _BY_ADMIN}
+    author = _author(pathlib.Path(administrator), tmp_path_factory.mktemp("author"))
+    printed[_BY_AUTHOR] = reader.run(_BY_AUTHOR, variables={"KUBECONFIG": str(author)})
+    printed[_PREVIEW] = reader.run(_PREVIEW, variables={"KUBECONFIG": administrator})
+    yield printed
     admin.delete(api.Ref(shipped.API_VERSION, shipped.KIND, "assistant", _NAMESPACE))
     admin.delete(api.Ref("v1", "Namespace", _NAMESPACE))
     admin.delete(api.Ref.of(volume))
 
 
-def test_every_command_of_the_guide_is_run() -> None:
-    """A section with commands that nothing here knows would be one that nobody runs."""
-    sections = dict.fromkeys(block.section for block in guide.blocks() if block.language == "shell")
-    assert list(sections) == [*_BY_FIXTURE, *_HERE, *_ELSEWHERE]
+def _author(administrator: pathlib.Path, place: pathlib.Path) -> pathlib.Path:
+    """The kubeconfig of somebody who is in the guide's group and in no other."""
+    config = api.load(administrator)[0]
+    for entry in config["users"]:
+        entry["user"] |= {"as": "author@example.com", "as-groups": ["model-authors"]}
+    path = place / "kubeconfig"
+    path.write_text(json.dumps(config))
+    path.chmod(0o600)
+    return path
+
+
+def test_nothing_of_the_guide_is_only_shown() -> None:
+    """But what needs an engine; every file has a name."""
     shown = [block.section for block in guide.blocks() if block.language == "console"]
-    assert shown == ["8. The first claim"], "only what needs an engine may go unrun"
+    assert shown == [_BY_AUTHOR], "only what needs an engine may go unrun"
     unsaved = [block for block in guide.blocks() if block.language == "yaml" and block.file is None]
     assert unsaved == []
 
 
+def test_every_step_to_a_served_model_was_run(followed: dict[str, str]) -> None:
+    """All that stands before the preview, and that too."""
+    sections = list(dict.fromkeys(block.section for block in guide.blocks()))
+    steps = sections[: sections.index(_PREVIEW) + 1]
+    assert set(followed) < set(steps)
+    blocks = [block for block in guide.blocks() if block.language == "shell"]
+    assert {str(block) for block in blocks if block.section in steps} <= guide.done()
+
+
+def test_an_author_may_write_claims_and_nothing_else(
+    control_plane: plane.ControlPlane, followed: dict[str, str]
+) -> None:
+    """The group's rights are those of the guide's role: the first claim was its member's."""
+    del followed
+    asked = {
+        kind: control_plane.kubectl(
+            *("auth", "can-i", "create", kind, "--namespace", _NAMESPACE),
+            *("--as=author@example.com", "--as-group=model-authors"),
+        ).stdout.strip()
+        for kind in ("inferenceservices.cloud.ogenki.io", "deployments.apps", "secrets")
+    }
+    assert list(asked.values()) == ["yes", "no", "no"]
+
+
 def test_the_claim_serves(control_plane: plane.ControlPlane, followed: dict[str, str]) -> None:
     """At the end of the guide."""
-    assert "condition met" in followed["8. The first claim"]
+    assert "condition met" in followed[_BY_AUTHOR]
     ref = api.Ref(shipped.API_VERSION, shipped.KIND, "assistant", _NAMESPACE)
     claim = control_plane.admin.wait_condition(ref, "Ready", timeout=120)
     assert claim["status"]["phase"] == "Serving"
@@ -94,7 +132,7 @@ def test_the_composition_names_what_was_pushed(
 
 def test_an_upgrade_is_previewed(followed: dict[str, str]) -> None:
     """With the same version nothing would change."""
-    assert "assistant" in followed["What an upgrade would change"]
+    assert "assistant" in followed[_PREVIEW]
 
 
 @pytest.fixture(scope="module")

@@ -641,6 +641,7 @@ def test_an_upgrade_restarts_nothing_until_it_is_accepted(
     (tmp_path / "tree").mkdir()
     release = next_release.tree(tmp_path / "tree")
     foretold = _render(part.values(), release, tmp_path)
+    older = installed.release
     assert {said[:2] for said in foretold.values()} == {("False", "PlatformChangePending")}
 
     installed.upgrade(
@@ -680,8 +681,10 @@ def test_an_upgrade_restarts_nothing_until_it_is_accepted(
     # Core may call with the claim as its cache last had it: the same transition is then told twice.
     assert _since(told["accepted"], _ours(home.events(part["accepted"])))["RollingOut"] in (1, 2)
 
-    installed.upgrade(_next(installed.release.version))
+    installed.guide.run("Going back", variables={"VERSION": older.version})
+    installed.release = older
     installed.replace_function()
+    assert f'version="{next_release.VERSION}"' not in installed.function.metrics()
     survivors.look("back")
     settled = [
         place.condition(claim, *_HELD) if str(claim.ref) in rolled else place.ready(claim)
