@@ -1,9 +1,9 @@
 """A stand-in for the operators that cannot run here.
 
 Cilium, the VictoriaMetrics operator, Envoy Gateway and Envoy AI Gateway, the Gateway API
-implementation and External Secrets need a kernel, a data plane or an outside service; KEDA runs in
-tests of its own. `Operators` does no more than write the status with which each of them says that
-it took an object. Everything else in these tests is the real program.
+implementation, Flux and External Secrets need a kernel, a data plane or an outside service; KEDA
+runs in tests of its own. `Operators` does no more than write the status with which each of them
+says that it took an object. Everything else in these tests is the real program.
 """
 
 from __future__ import annotations
@@ -62,6 +62,12 @@ def _traffic_policy(item: api.Object) -> api.Object:
     return {"ancestors": [ancestor]}
 
 
+def _installed(item: api.Object) -> api.Object:
+    """What Flux's helm-controller says of a release once the chart is in the cluster."""
+    told = _condition("Ready") | {"reason": "InstallSucceeded"}
+    return {"conditions": [told], "observedGeneration": item["metadata"]["generation"]}
+
+
 STATUSES: Mapping[tuple[str, str], Status] = {
     ("aigateway.envoyproxy.io/v1beta1", "AIGatewayRoute"): _conditions("Accepted"),
     ("aigateway.envoyproxy.io/v1beta1", "AIServiceBackend"): _conditions("Accepted"),
@@ -70,6 +76,7 @@ STATUSES: Mapping[tuple[str, str], Status] = {
     ("gateway.envoyproxy.io/v1alpha1", "Backend"): _conditions("Accepted"),
     ("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy"): _traffic_policy,
     ("gateway.networking.k8s.io/v1", "HTTPRoute"): _route,
+    ("helm.toolkit.fluxcd.io/v2", "HelmRelease"): _installed,
     ("keda.sh/v1alpha1", "ScaledObject"): _conditions("Ready"),
     ("operator.victoriametrics.com/v1beta1", "VMRule"): _operational,
     ("operator.victoriametrics.com/v1beta1", "VMServiceScrape"): _operational,
@@ -116,6 +123,7 @@ class Operators:
                 # The server may be down, the kind absent, the object gone: the next round tells.
                 with contextlib.suppress(api.ApiError, *api.UNREACHABLE):
                     for item in self._client.objects(api_version, kind):
-                        if not item.get("status"):
+                        # The schema of Flux's kinds fills in a generation of -1.
+                        if not (item.get("status") or {}).keys() - {"observedGeneration"}:
                             body = {"status": status(item)}
                             self._client.patch(api.Ref.of(item), body, subresource="status")

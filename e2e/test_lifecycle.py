@@ -175,8 +175,14 @@ def deleted_during_its_download(here: lives.Place) -> lives.Life:
     here.kubelet.run_jobs(here.namespace)
     claim = here.claim(CODER)
     yield here.condition(claim, "WeightsReady", "False", "Downloading")
+    assert {"Job", "Service", "CiliumNetworkPolicy"} <= claim.kinds()
+    yield _gone(here, claim)
+    assert here.changed("deployments") == []
+
+
+def _gone(here: lives.Place, claim: claims.Claim) -> lives.Until:
+    """Delete a claim; until it, all that it composed and every pod are gone."""
     composed = [api.Ref.of(item) for item in claim.composed().values()]
-    assert {"Job", "Service", "CiliumNetworkPolicy"} <= {ref.kind for ref in composed}
     claim.delete()
     admin = here.plane.admin
 
@@ -185,8 +191,42 @@ def deleted_during_its_download(here: lives.Place) -> lives.Life:
         found = [ref for ref in (claim.ref, *composed) if admin.find(ref) is not None]
         return found + [api.Ref.of(pod) for pod in pods]
 
-    yield lives.Until("nothing to be left", lambda: not left())
-    assert here.changed("deployments") == []
+    return lives.Until("nothing to be left", lambda: not left())
+
+
+# --- what others route by
+
+
+def gateway_and_route(here: lives.Place) -> lives.Life:
+    """A route of its own beside the AI gateway's, under a name that leaves that one alone."""
+    claim = here.claim(CODER, route={"enabled": True, "hostname": "coder"})
+    ready = yield here.ready(claim)
+    assert ready["status"]["phase"] == "Serving"
+    assert lives.condition(ready, "RouteReady") == ("True", "Published")
+    route = claim.one("HTTPRoute")
+    assert route["metadata"]["name"] == f"{CODER}-direct"
+    assert route["status"]["parents"], "told by whom it was taken"
+    (rule,) = route["spec"]["rules"]
+    assert [backend["name"] for backend in rule["backendRefs"]] == [CODER]
+    assert claim.one("AIGatewayRoute")["metadata"]["name"] == CODER
+    yield _gone(here, claim)
+
+
+def endpoint_picker(here: lives.Place) -> lives.Life:
+    """The route names the pool once its release is there."""
+    claim = here.claim(CODER, gateway={"enabled": True, "endpointPicker": {"enabled": True}})
+    yield here.phase(claim, "Serving")
+    ready = yield here.ready(claim)
+    assert lives.condition(ready, "RouteReady") == ("True", "Published")
+    release = claim.one("HelmRelease")
+    assert api.status_of(release, "Ready") == "True"
+    pool = release["spec"]["releaseName"]
+    wanted = {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": pool}
+    rules = claim.one("AIGatewayRoute")["spec"]["rules"]
+    assert len(rules) == 3, "the base and two adapters"
+    backends = [backend for rule in rules for backend in rule["backendRefs"]]
+    assert [{key: backend.get(key) for key in wanted} for backend in backends] == [wanted] * 3
+    yield _gone(here, claim)
 
 
 # --- change
@@ -477,6 +517,8 @@ STORIES: tuple[Callable[[lives.Place], lives.Life], ...] = (
     weights_of_ones_own,
     failed_downloads,
     deleted_during_its_download,
+    gateway_and_route,
+    endpoint_picker,
     an_engine_setting,
     swap,
     weights_left_behind,
