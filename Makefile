@@ -27,6 +27,8 @@ render: $(VENV)/.installed ## Render the example claims: no cluster, no Docker, 
 
 cli: $(VENV)/.installed ## The command line `inference-service`, in .venv/bin
 
+# Some generated examples follow the order of sets: the same each time, here and in CI.
+test: export PYTHONHASHSEED = 0
 test: lint types ## The whole fast suite
 	@$(BIN)/python -m tests.crds --if-missing
 	$(BIN)/pytest -n auto
