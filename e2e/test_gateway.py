@@ -23,7 +23,6 @@ from e2e.drain import engine
 from e2e.drain import gateway as gateways
 from e2e.drain import kubelet as kubelets
 from e2e.gateway import proxy, rolling, sleeping, stage
-from function.resources import gateway
 from tests import cluster
 from tests.resources import scene
 
@@ -38,35 +37,30 @@ SPARE: api.Object = {"gpu": {"classes": {"l4": {"spare": True}}}}
 
 
 def several(name: str) -> stage.Claim:
-    """Two replicas, replaced one by one, as the example is rendered."""
+    """Two replicas, replaced one by one."""
     claim = cluster.example("xplane-qwen-coder")
     claim["metadata"]["name"] = name
-    found = stage.Claim(list(scene.serving(claim, scene.site()).objects.values()))
-    assert found.host == found.hosts()[1]
+    return stage.Claim(list(scene.serving(claim, scene.site()).objects.values()))
+
+
+def single(name: str) -> stage.Claim:
+    """One replica, replaced by way of a second on a spare GPU."""
+    scaling = {"minReplicas": 1, "maxReplicas": 1}
+    claim = scene.of(name=name, gateway={"enabled": True}, scaling=scaling)
+    found = stage.Claim(
+        list(scene.serving(claim, scene.site("reference", **SPARE)).objects.values())
+    )
+    assert found.one("Deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 1
     return found
 
 
-def single(name: str, *, by_pods: bool) -> stage.Claim:
-    """One replica, replaced by way of a second on a spare GPU.
-
-    Args:
-        name: Of the claim.
-        by_pods: Whether its Backend names the headless Service, with the traffic policy that goes
-            with it, rather than the ClusterIP.
-    """
-    claim = scene.of(
-        name=name, gateway={"enabled": True}, scaling={"minReplicas": 1, "maxReplicas": 1}
-    )
-    site = scene.site("reference", **SPARE)
-    objects = copy.deepcopy(list(scene.serving(claim, site).objects.values()))
-    objects = [one for one in objects if one["kind"] != "BackendTrafficPolicy"]
-    found = stage.Claim(objects)
-    assert found.one("Deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 1
-    plan = scene.planned(claim, site)
-    host = gateway.pods_host(plan) if by_pods else gateway.service_host(plan)
-    found.one("Backend")["spec"]["endpoints"][0]["fqdn"]["hostname"] = host
-    if by_pods:
-        objects.append(gateway.traffic_policy(plan))
+def behind_one_address(name: str) -> stage.Claim:
+    """The same, but its Backend names the ClusterIP, as that of a claim with one pod at a time."""
+    found = single(name)
+    found.objects = [
+        copy.deepcopy(one) for one in found.objects if one["kind"] != "BackendTrafficPolicy"
+    ]
+    found.one("Backend")["spec"]["endpoints"][0]["fqdn"]["hostname"] = found.hosts()[0]
     return found
 
 
@@ -111,16 +105,11 @@ class Found:
     emptied: Mapping[str, Emptied]
 
 
-UPDATES = ("several", "single by pods", "single by service")
+UPDATES = {"several": (several, 2), "single": (single, 1), "one address": (behind_one_address, 1)}
 WAKINGS = {"one": (1, LAG_SECONDS), "many": (3, LAG_SECONDS), "early": (3, 0)}
 ANSWERS = ("empty", "denied")
 # Those with a buffer of 32 KiB.
 LISTENERS = ("default", "held")
-
-
-def _updated(kind: str, version: str) -> stage.Claim:
-    name = f"{kind}-{version}".replace(" ", "-").replace(".", "-")
-    return several(name) if kind == "several" else single(name, by_pods=kind.endswith("pods"))
 
 
 async def _emptied(running: stage.Stage, claim: stage.Claim, kind: str) -> Emptied:
@@ -152,7 +141,9 @@ async def _each(tasks: Mapping[_Key, Awaitable[_Value]]) -> dict[_Key, _Value]:
 
 async def _everything(work: pathlib.Path) -> Found:
     updated = {
-        (version, kind): _updated(kind, version) for version in engine.VERSIONS for kind in UPDATES
+        (version, kind): make(f"{kind}-{version}".replace(" ", "-").replace(".", "-"))
+        for version in engine.VERSIONS
+        for kind, (make, _) in UPDATES.items()
     }
     sleepers = {
         name: sleeping.Sleeper(f"waking-{name}", maximum) for name, (maximum, _) in WAKINGS.items()
@@ -176,7 +167,7 @@ async def _everything(work: pathlib.Path) -> Found:
                     key: rolling.update(
                         running,
                         one,
-                        2 if key[1] == "several" else 1,
+                        UPDATES[key[1]][1],
                         key[0],
                         logs(one.name),
                     )
@@ -280,10 +271,11 @@ every_engine = pytest.mark.parametrize("version", engine.VERSIONS)
 
 
 @every_engine
-@pytest.mark.parametrize("kind", ["several", "single by pods"])
+@pytest.mark.parametrize("kind", ["several", "single"])
 def test_no_request_is_lost_in_an_update(version: str, kind: str, found: Found) -> None:
     """Envoy drops a pod when DNS does, and sends nothing on the connections that it has to it."""
     outcome = found.updates[version, kind]
+    assert outcome.host.partition(".")[0].endswith("-pods")
     assert len(outcome.requests) > 4 * rolling.CLIENTS
     assert outcome.problems == {}
     assert outcome.refused == 0
@@ -301,7 +293,7 @@ def test_behind_one_address_connections_stay_with_a_pod_that_ends(found: Found) 
     go on to the old one, past the pause before SIGTERM, and 0.32 answers them with 500. Of 0.25.1,
     which closes connections instead, a few are lost that were sent just then.
     """
-    outcome = found.updates[engine.ANSWERS, "single by service"]
+    outcome = found.updates[engine.ANSWERS, "one address"]
     assert "status 500" in statuses(outcome.lost)
     assert len(outcome.lost) > rolling.CLIENTS
     assert outcome.refused == 0, "no retry can see any of them"

@@ -46,7 +46,12 @@ def program() -> pathlib.Path:
 
 
 def version() -> str:
-    """Of the installed Envoy."""
+    """Of the installed Envoy.
+
+    Raises:
+        MissingEnvoyError: There is none.
+    """
+    program()
     return importlib.metadata.version(PACKAGE)
 
 

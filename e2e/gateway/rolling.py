@@ -25,11 +25,13 @@ class Outcome:
     """What became of pods and requests.
 
     Attributes:
+        host: What the Backend named.
         old: The pods that were replaced.
         requests: From the first that was answered on.
         refused: How often Envoy opened a connection to a pod in vain.
     """
 
+    host: str
     old: Sequence[kubelet.Pod]
     requests: Sequence[gateways.Request]
     refused: int
@@ -49,12 +51,6 @@ class Outcome:
         """What an old pod had in flight at its SIGTERM."""
         ends = {f"{pod.address}:{pod.port}": pod.terminated or 0 for pod in self.old}
         return [one for one in self.requests if one.begun < ends.get(one.upstream, 0) < one.ended]
-
-    @property
-    def late(self) -> list[gateways.Request]:
-        """What an old pod was sent after it had left the endpoints, and answered whole."""
-        left = {f"{pod.address}:{pod.port}": pod.deleted or 0 for pod in self.old}
-        return [one for one in self.requests if one.begun > left.get(one.upstream, one.begun)]
 
 
 async def update(
@@ -99,7 +95,7 @@ async def update(
         over.set()
         await asyncio.wait_for(asyncio.gather(*clients), PATIENCE / clock.speed)
         refused = running.statistic(claim, "upstream_cx_connect_fail") - before
-        return Outcome(rolled.old, claim.requests, refused)
+        return Outcome(claim.host, rolled.old, claim.requests, refused)
     finally:
         for one in clients:
             one.cancel()
