@@ -6,8 +6,9 @@ each with a story of its own in a thread of its own; the tests are what the stor
 
 What the product emits allows a step up each three minutes, and one down each minute. The stories
 of the policy itself take that time. Those of the triggers shorten it, by the claim's own
-`patches.scaledobject`, and change nothing else of it. Whatever a path is, the arithmetic of
-`tests.scaling` must foretell it from the ScaledObject in the cluster and the same load.
+`patches.scaledobject`, and change nothing else of it. Those of the outage have a metrics server of
+their own in the same way. Whatever a path is, the arithmetic of `tests.scaling` must foretell it
+from the ScaledObject in the cluster and the same load.
 """
 
 from __future__ import annotations
@@ -60,6 +61,13 @@ BRISK: api.Object = {
         ],
     },
     "scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 10}]},
+}
+# Claims whose metrics server dies: requests in flight, and the replicas for them.
+OUTAGE = {
+    "outage-five": (100, 5),
+    "outage-three": (60, 3),
+    "outage-one": (10, 1),
+    "outage-asleep": (0, 0),
 }
 # A KV cache that is full when all sequences run.
 FULL_CACHE = 203_680 // SEQUENCES
@@ -130,6 +138,14 @@ class Subject:
         )
         after = self.scaled_object()
         return self._did(lambda world: world.apply(after))
+
+    def move(self) -> None:
+        """Let its triggers be read from the server that dies, and else be what they are."""
+        triggers = self.scaled_object()["spec"]["triggers"]
+        for trigger in triggers:
+            trigger["metadata"]["serverAddress"] = self.stage.mortal.url
+        spec = self.claim.manifest["spec"]["patches"]["scaledobject"]["spec"]
+        self.change(patches={"scaledobject": {"spec": spec | {"triggers": triggers}}})
 
     def _did(self, deed: Callable[[simulation.World], object]) -> float:
         now = time.monotonic()
@@ -238,16 +254,33 @@ def _rounded(changes: list[tuple[float, int]]) -> list[tuple[int, int]]:
 
 @dataclasses.dataclass
 class Stage:
-    """What runs beside the control plane for these tests."""
+    """What runs beside the control plane for these tests.
+
+    Attributes:
+        mortal: A second metrics server, which dies for some claims while the others' stories go on.
+    """
 
     tenant: claims.Tenant
     product: installation.Installation
     keda: keda.Keda
+    mortal: metrics.MetricsServer
     metrics: metrics.MetricsServer
     engines: engines.Engines
     history: history.History
     has_wake_query: threading.Event = dataclasses.field(default_factory=threading.Event)
     over: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        """Let whoever comes last of the stories of the outage begin it, and end it."""
+        kill, start = self.mortal.process.kill, self.mortal.process.start
+        self.outage = threading.Barrier(len(OUTAGE), action=kill)
+        self.outage_end = threading.Barrier(len(OUTAGE), action=start)
+
+    def end(self) -> None:
+        """End the stories that are not over."""
+        self.over.set()
+        self.outage.abort()
+        self.outage_end.abort()
 
     def settings(self, *, wake: bool) -> api.Object:
         """The reference platform's, with the metrics server of these tests and no cap on GPUs."""
@@ -297,22 +330,27 @@ def stage(
     server = metrics.MetricsServer(work, control_plane.logs, simulated.discovery)
     operator = keda.Keda(control_plane.api, work, control_plane.logs)
     followed = history.History(admin, NAMESPACE)
-    prepared = Stage(tenant, installed, operator, server, simulated, followed)
+    mortal = metrics.MetricsServer(
+        work, control_plane.logs, simulated.discovery, name="victoria-metrics-mortal"
+    )
+    prepared = Stage(tenant, installed, operator, mortal, server, simulated, followed)
     with standing_in.absent("ScaledObject"):
         try:
             simulated.start()
             followed.start()
             server.process.start()
+            mortal.process.start()
             operator.start()
             tenant.prepare()
             for node in NODES:
                 control_plane.kubelet.add(node)
             yield prepared
         finally:
-            prepared.over.set()
+            prepared.end()
             followed.write(control_plane.logs / "scaling-history.txt")
             tenant.clean()
             operator.stop()
+            mortal.process.stop()
             server.process.stop()
             followed.stop()
             simulated.stop()
@@ -329,7 +367,8 @@ def _there_and_back(subject: Subject, offered: int, up: list[int]) -> None:
     subject.reach(5, within=150)
     assert subject.path == up
     subject.says("Serving", "Ready")
-    subject.hold(5, 30)
+    # Longer than a lower count would need to come through.
+    subject.hold(5, COOLDOWN + 20)
     ended = subject.offer(0)
     subject.reach(1, within=COOLDOWN + 60)
     subject.says("Serving", "Ready")
@@ -478,6 +517,33 @@ def _asleep(subject: Subject) -> None:
     assert subject.path == [0]
 
 
+def _outage(subject: Subject) -> None:
+    """The metrics server dies: counts are held, whatever they are, and a claim asleep wakes.
+
+    All of it ends with the outage, and no count changes then.
+    """
+    offered, before = OUTAGE[subject.name]
+    subject.move()
+    subject.offer(offered)
+    subject.reach(before, within=150)
+    subject.says("Serving" if before else "Idle", "Ready")
+    subject.stage.outage.wait(BIRTH + 2 * GRACE)
+    died = time.monotonic()
+    if not before:
+        woke = subject.reach(1, within=5 * POLL)
+        # Five polls fail before the fallback begins.
+        assert woke - died >= 4 * POLL - SLACK
+    held = max(before, 1)
+    subject.says("Serving", "FallbackActive")
+    # Longer than a lower count would need to come through.
+    subject.hold(held, COOLDOWN + 20)
+    subject.says("Serving", "FallbackActive")
+    subject.stage.outage_end.wait(2 * GRACE)
+    subject.says("Serving", "Ready")
+    assert [moment.value for moment in subject.changes(died)] == ([] if before else [1])
+    subject.hold(held, 0)
+
+
 _ONE_MINUTE_START = {"startup": {"periodSeconds": 10, "failureThreshold": 6}}
 _GATEWAY: api.Object = {"gateway": {"enabled": True}, "healthProbes": _ONE_MINUTE_START}
 Story: typing.TypeAlias = Callable[[Subject], None]
@@ -502,6 +568,10 @@ STORIES: dict[str, tuple[Story, api.Object]] = {
     "crowd": (_crowd, {"minReplicas": 0, "spec": _GATEWAY}),
     "held": (_held, {"minReplicas": 0, "spec": _GATEWAY}),
     "asleep": (_asleep, {"minReplicas": 0, "spec": _GATEWAY}),
+    "outage-five": (_outage, {"triggers": rendered.only("running")}),
+    "outage-three": (_outage, {"triggers": rendered.only("running")}),
+    "outage-one": (_outage, {}),
+    "outage-asleep": (_outage, {"minReplicas": 0, "spec": _GATEWAY}),
 }
 
 
@@ -521,7 +591,7 @@ def acts(stage: Stage) -> Iterator[Acts]:
     that there is none.
     """
     subjects = {name: Subject(stage, name, **given) for name, (_, given) in STORIES.items()}
-    sleepers = ("woken", "crowd", "asleep")
+    sleepers = ("woken", "crowd", "asleep", "outage-asleep")
     others = [name for name in STORIES if name not in sleepers]
     with concurrent.futures.ThreadPoolExecutor(len(STORIES)) as executor:
         try:
@@ -535,7 +605,7 @@ def acts(stage: Stage) -> Iterator[Acts]:
             ends |= {name: executor.submit(_tell, subjects[name]) for name in sleepers}
             yield Acts(subjects, ends)
         finally:
-            stage.over.set()
+            stage.end()
 
 
 def _tell(subject: Subject) -> None:
@@ -553,30 +623,3 @@ def _tell(subject: Subject) -> None:
 def test_story(name: str, acts: Acts) -> None:
     """What is told of each claim above holds."""
     acts.ends[name].result()
-
-
-# --- at the end, for all of them
-
-
-def test_a_dead_metrics_server_changes_nothing(stage: Stage, acts: Acts) -> None:
-    """Counts are held, whatever they are; a claim asleep wakes, with one; all of it ends."""
-    concurrent.futures.wait(acts.ends.values())
-    names = ("dead-exporters", "crowd", "longer-cooldown")
-    steady = {name: acts.subjects[name].replicas for name in names}
-    assert steady == {"dead-exporters": 5, "crowd": 3, "longer-cooldown": 1}
-    asleep = acts.subjects["asleep"]
-    died = time.monotonic()
-    stage.metrics.process.kill()
-    woke = asleep.reach(1, within=5 * POLL)
-    # Five polls fail before the fallback begins.
-    assert woke - died >= 4 * POLL - SLACK
-    for name in ("asleep", *names):
-        acts.subjects[name].says("Serving", "FallbackActive")
-    stage.pause(20)
-    stage.metrics.process.start()
-    for name in ("asleep", *names):
-        acts.subjects[name].says("Serving", "Ready")
-    assert asleep.path == [0, 1]
-    for name, replicas in steady.items():
-        assert acts.subjects[name].changes(died) == [], name
-        acts.subjects[name].hold(replicas, 0)

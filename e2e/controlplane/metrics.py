@@ -24,24 +24,32 @@ class MetricsServer:
         process: The process; killed and started again it has its data.
     """
 
-    def __init__(self, work: pathlib.Path, logs: pathlib.Path, discovery: str) -> None:
+    def __init__(
+        self,
+        work: pathlib.Path,
+        logs: pathlib.Path,
+        discovery: str,
+        *,
+        name: str = "victoria-metrics",
+    ) -> None:
         """Describe it; ``process.start`` runs it.
 
         Args:
             work: For its data and configuration.
             logs: For its log.
             discovery: URL of the list of targets, in Prometheus' format of HTTP discovery.
+            name: Of its directory and its log.
         """
         (port,) = process.free_ports(1)
         self._address = ("127.0.0.1", port)
         self.url = f"http://127.0.0.1:{port}"
-        storage = work / "victoria-metrics"
+        storage = work / name
         storage.mkdir(parents=True)
         config = storage / "scrape.json"
         job = {"job_name": "discovered", "http_sd_configs": [{"url": discovery}]}
         config.write_text(json.dumps({"scrape_configs": [job]}))
         self.process = process.Process(
-            "victoria-metrics",
+            name,
             [
                 toolchain.program(GROUP, "victoria-metrics"),
                 f"-storageDataPath={storage / 'data'}",
