@@ -55,6 +55,7 @@ class Installation:
         self.guide = guide.Guide(control_plane, work)
         exported = self.guide.variables
         self.release = package.Release(exported["REGISTRY"], exported["VERSION"])
+        self._newest = self.release.version
         self.function: function.Function
         self._container: containers.Container
         self._addresses: dict[str, str] = {}
@@ -118,16 +119,17 @@ class Installation:
         role = "crossplane:composite:inferenceservices.cloud.ogenki.io:aggregate-to-edit"
         admin.wait(api.Ref("rbac.authorization.k8s.io/v1", "ClusterRole", role), bool, what="there")
 
-    def upgrade(self, version: str, runtime: pathlib.Path | None = None) -> None:
-        """Install the next version of both packages.
+    def upgrade(self, runtime: pathlib.Path | None = None) -> None:
+        """Install the next patch release of both packages, one that never was.
 
         Args:
-            version: Its tag.
             runtime: Tarball of another image than this tree's; ``replace_function`` runs it.
 
         Raises:
             guide.GuideError: A command of the guide failed.
         """
+        kept, _, patch = self._newest.rpartition(".")
+        version = self._newest = f"{kept}.{int(patch) + 1}"
         if runtime is None:
             self.publish(version)
         else:

@@ -17,6 +17,7 @@ _CLAIMS = api.Ref(
     "apiextensions.k8s.io/v1", "CustomResourceDefinition", "inferenceservices.cloud.ogenki.io"
 )
 _CLAIMS_RESOURCE = "inferenceservices"
+_BACKENDS = ("aigateway.envoyproxy.io/v1beta1", "AIServiceBackend")
 # How long a wrong step would have had to show, in seconds.
 _PATIENCE = 5
 
@@ -168,9 +169,24 @@ def test_tuning_restarts_nothing(serving: claims.Claim, home: claims.Tenant) -> 
         lambda _: serving.one("VMServiceScrape")["spec"]["endpoints"][0]["interval"] == "60s",
         what="scraped every minute",
     )
+    serving.wait(
+        lambda _: "> 0.2" in _expression(serving.one("VMRule"), "InferenceServiceErrorRatioHigh"),
+        what="with the new threshold",
+    )
     serving.wait_ready()
     assert _serving_pods(home) == pods
     assert _uids(serving) == uids
+
+
+def _expression(rule: api.Object, alert: str) -> str:
+    """The expression of an alert."""
+    (found,) = [
+        item["expr"]
+        for group in rule["spec"]["groups"]
+        for item in group["rules"]
+        if item.get("alert") == alert
+    ]
+    return str(found)
 
 
 def _weights(route: api.Object) -> list[int]:
@@ -202,23 +218,25 @@ def test_a_new_revision_restarts_after_its_download(
     assert serving.read()["status"]["serving"]["revision"] == "0" * 40
 
 
-def test_a_removed_adapter_leaves_nothing(serving: claims.Claim) -> None:
+def _backends(tenant: claims.Tenant) -> set[str]:
+    """The names of all that the gateway may send to in the namespace, whoever refers to it."""
+    found = tenant.plane.admin.objects(*_BACKENDS, namespace=tenant.namespace)
+    return {item["metadata"]["name"] for item in found}
+
+
+def test_a_removed_adapter_leaves_nothing(serving: claims.Claim, home: claims.Tenant) -> None:
     """Its backend goes, after the route has forgotten it."""
-    assert any("canary" in key for key in serving.composed())
+    assert len(_backends(home)) == 2
     adapters = [
         adapter
         for adapter in serving.manifest["spec"]["loraAdapters"]
         if adapter["name"] != "xplane-qwen-coder-sql-dpo"
     ]
     serving.apply(loraAdapters=adapters, gateway={"enabled": True})
-    serving.wait(
-        lambda _: not any("canary" in key for key in serving.composed()),
-        what="without the canary",
-    )
+    serving.wait(lambda _: _backends(home) == {NAME}, what="without the canary's backend")
     ready = serving.wait_ready()
     assert "xplane-qwen-coder-sql-dpo" not in ready["status"]["servedModelsSummary"]
-    (backend,) = [i for i in serving.composed().values() if i["kind"] == "AIServiceBackend"]
-    assert backend["metadata"]["name"] == NAME
+    assert {i["kind"] for i in serving.composed().values()} >= {"AIGatewayRoute", _BACKENDS[1]}
 
 
 # --- mishaps
@@ -268,7 +286,7 @@ def _without_rules(control_plane: plane.ControlPlane) -> Iterator[None]:
 def test_what_is_deleted_or_edited_by_hand_comes_back(serving: claims.Claim) -> None:
     """A composed object is made again; a field of ours is set again."""
     admin = serving.plane.admin
-    service = api.Ref.of(serving.one("Deployment"))
+    deployment = api.Ref.of(serving.one("Deployment"))
     rule = api.Ref.of(serving.one("VMRule"))
     wanted = admin.get(rule)["spec"]
     before = admin.get(rule)["metadata"]["uid"]
@@ -278,10 +296,10 @@ def test_what_is_deleted_or_edited_by_hand_comes_back(serving: claims.Claim) -> 
     )
     assert again["spec"] == wanted
     body = [{"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": ["x"]}]
-    args = admin.get(service)["spec"]["template"]["spec"]["containers"][0]["args"]
-    admin.patch(service, body, kind="json")
+    args = admin.get(deployment)["spec"]["template"]["spec"]["containers"][0]["args"]
+    admin.patch(deployment, body, kind="json")
     admin.wait(
-        service,
+        deployment,
         lambda item: bool(item["spec"]["template"]["spec"]["containers"][0]["args"] == args),
         what="with its arguments again",
     )
@@ -297,15 +315,22 @@ def test_invalid_settings_are_said_and_change_nothing(
     bad = copy.deepcopy(good)
     bad["data"]["inferenceService"]["providers"]["networkPolicies"] = "none"
     installed.configure(bad)
-    serving.reconcile("bad settings")
+    _nudge(serving, "bad settings")
     invalid = serving.wait_condition("Valid", "False")
     assert "providers.networkPolicies: unknown field" in claims.conditions(invalid)["Valid"][2]
     time.sleep(_PATIENCE)
     assert _uids(serving) == uids
     installed.configure(good)
-    serving.reconcile("good settings")
+    _nudge(serving, "good settings")
+    serving.wait_condition("Valid", "True")
     serving.wait_ready()
     assert _serving_pods(home) == pods
+
+
+def _nudge(claim: claims.Claim, mark: str) -> None:
+    """Let core 2.3 look at a claim now; 2.4 watches what a claim's function asked for."""
+    if claim.plane.crossplane.version == "2.3":
+        claim.reconcile(mark)
 
 
 def test_the_route_stays_through_an_outage(serving: claims.Claim, home: claims.Tenant) -> None:
@@ -333,7 +358,7 @@ def test_a_new_version_changes_nothing_by_itself(
     pods, generation = _serving_pods(home), serving.read()["metadata"]["generation"]
     log = home.plane.api.audit
     mark = log.mark()
-    installed.upgrade("v1.0.1")
+    installed.upgrade()
     serving.reconcile("upgraded")
     time.sleep(_PATIENCE)
     serving.wait_ready()

@@ -624,12 +624,6 @@ def _since(before: dict[str, int], now: dict[str, int]) -> dict[str, int]:
     return {k: v - before.get(k, 0) for k, v in now.items() if v != before.get(k, 0)}
 
 
-def _next(version: str) -> str:
-    """The next patch release after a version such as ``v1.0.0``."""
-    kept, _, patch = version.rpartition(".")
-    return f"{kept}.{int(patch) + 1}"
-
-
 class Survivors:
     """Every claim that serves when the stories are over.
 
@@ -686,10 +680,7 @@ def test_an_upgrade_restarts_nothing_until_it_is_accepted(
     older = installed.release
     assert {said[:2] for said in foretold.values()} == {("False", "PlatformChangePending")}
 
-    installed.upgrade(
-        _next(installed.release.version),
-        next_release.runtime(release, control_plane.registry, tmp_path),
-    )
+    installed.upgrade(next_release.runtime(release, control_plane.registry, tmp_path))
     installed.replace_function()
     assert f'version="{next_release.VERSION}"' in installed.function.metrics()
     survivors.look("upgraded")
