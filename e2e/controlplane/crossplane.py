@@ -48,6 +48,11 @@ class Crossplane:
 
     Core sees a hosts file of its own, because nothing here resolves the names of Services:
     ``resolve`` adds to it.
+
+    Attributes:
+        version: One of ``VERSIONS``.
+        resolved: What ``resolve`` was given last.
+        core: The process of core, once installed; likewise ``rbac``.
     """
 
     def __init__(
@@ -72,8 +77,8 @@ class Crossplane:
         self._work = work / "crossplane"
         self._work.mkdir(parents=True)
         self._hosts = self._work / "hosts"
-        self._hosts.write_text("127.0.0.1 localhost\n")
-        self.metrics_port, self._health_port = process.free_ports(2)
+        self.resolve({})
+        self._metrics_port, self._health_port = process.free_ports(2)
         self.core: process.Process
         self.rbac: process.Process
 
@@ -81,10 +86,16 @@ class Crossplane:
     def _group(self) -> str:
         return f"crossplane-{self.version}"
 
-    @property
-    def metrics_url(self) -> str:
-        """Core's Prometheus metrics."""
-        return f"http://127.0.0.1:{self.metrics_port}/metrics"
+    def metrics(self) -> str:
+        """Core's Prometheus metrics.
+
+        Raises:
+            OSError, http.client.HTTPException: Core does not serve.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self._metrics_port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
 
     def install(self) -> None:
         """Create namespace, service accounts and roles, and run both init steps."""
@@ -135,10 +146,7 @@ class Crossplane:
         Raises:
             OSError, http.client.HTTPException: Core does not serve.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=10)
-        with contextlib.closing(connection):
-            connection.request("GET", "/metrics")
-            lines = connection.getresponse().read().decode().splitlines()
+        lines = self.metrics().splitlines()
         asked, answered = (
             sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
             for name in (_ASKED, _ANSWERED)
@@ -153,6 +161,7 @@ class Crossplane:
                 ``function-inference-service.crossplane-system``; replaces what was given before.
                 Go reads the file again within 5 s.
         """
+        self.resolved = dict(addresses)
         lines = [f"{address} {name}" for name, address in sorted(addresses.items())]
         # Written in place: core has this very file mounted over /etc/hosts.
         self._hosts.write_text("\n".join(["127.0.0.1 localhost", *lines]) + "\n")
@@ -202,7 +211,7 @@ class Crossplane:
             "CRDS_PATH": str(toolchain.directory(self._group, "crds")),
             "TLS_CLIENT_CERTS_DIR": str(self._work / "tls"),
             "XPKG_CACHE_DIR": str(cache),
-            "METRICS_PORT": str(self.metrics_port),
+            "METRICS_PORT": str(self._metrics_port),
             "HEALTH_PROBE_PORT": str(self._health_port),
         }
         self.core = process.Process(
