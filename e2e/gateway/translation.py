@@ -35,7 +35,7 @@ _CONNECT_SECONDS = 10
 _REFRESH_SECONDS = 30
 _IDLE_SECONDS = 3600
 # Fields that are translated; any other fails, so that none is left out unseen.
-_KNOWN = {"targetRefs", "loadBalancer", "dns", "retry"}
+_KNOWN = {"targetRefs", "loadBalancer", "dns", "timeout", "retry"}
 _KNOWN_RETRY = {"numRetries", "retryOn", "perRetry"}
 
 
@@ -101,6 +101,7 @@ def _cluster(
     return {
         "@type": f"{_TYPES}.config.cluster.v3.Cluster",
         "name": name,
+        **_protocol(policy, speed),
         "cluster_type": {
             "name": "envoy.cluster.dns",
             "typed_config": {
@@ -124,6 +125,22 @@ def _cluster(
             ],
         },
     }
+
+
+def _protocol(policy: api.Object, speed: float) -> api.Object:
+    """How long Envoy keeps a connection that no request uses; an hour unless a policy says so."""
+    if "timeout" not in policy:
+        return {}
+    assert set(policy["timeout"]) == {"http"}
+    assert set(policy["timeout"]["http"]) == {"connectionIdleTimeout"}
+    kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    idle = _scaled(policy["timeout"]["http"]["connectionIdleTimeout"], speed)
+    options = {
+        "@type": f"type.googleapis.com/{kind}",
+        "common_http_protocol_options": {"idle_timeout": idle},
+        "explicit_http_config": {"http_protocol_options": {}},
+    }
+    return {"typed_extension_protocol_options": {kind: options}}
 
 
 _LEAST_REQUEST: typing.Final = {

@@ -9,6 +9,10 @@ from function.resources import meta, service
 MODEL_HEADER = "x-ai-eg-model"
 # Seconds between two tries of a request that waits for a replica, at most.
 LONGEST_PAUSE = 10
+# For which the gateway keeps a connection that no request uses: shorter than the engine, which ends
+# it after five seconds (vllm/envs.py, VLLM_HTTP_TIMEOUT_KEEP_ALIVE). What is sent at that moment is
+# lost, and cannot be tried again, as the engine may have begun it.
+IDLE_CONNECTION = "3s"
 
 
 def backend(plan: plans.Plan, host: str) -> meta.Manifest:
@@ -174,6 +178,7 @@ def traffic_policy(plan: plans.Plan) -> meta.Manifest:
             ],
             "loadBalancer": {"type": "LeastRequest"},
             "dns": {"dnsRefreshRate": "5s", "respectDnsTtl": False},
+            "timeout": {"http": {"connectionIdleTimeout": IDLE_CONNECTION}},
             "retry": retry,
         },
     }

@@ -227,6 +227,8 @@ def test_the_traffic_policy() -> None:
     ]
     assert spec["loadBalancer"] == {"type": "LeastRequest"}
     assert spec["dns"] == {"dnsRefreshRate": "5s", "respectDnsTtl": False}
+    # The engine ends a connection without requests after five seconds, just when one is sent.
+    assert spec["timeout"] == {"http": {"connectionIdleTimeout": "3s"}}
     # Only where no byte of a request was taken: an answer is never computed twice.
     assert spec["retry"]["retryOn"] == {"triggers": ["connect-failure", "refused-stream"]}
 
