@@ -14,7 +14,7 @@ from e2e.drain import gateway as gateways
 from e2e.gateway import stage, translation
 from tests.resources import scene
 
-START_SECONDS = 30
+START_SECONDS = 15
 PATIENCE = 300
 # Requests that come while the replica starts; they are still waiting when the Backend moves.
 FOLLOWERS = 7
@@ -73,13 +73,16 @@ class Waking:
     quiet: float
 
 
-async def wake(running: stage.Stage, claim: Sleeper, lag: float, logs: pathlib.Path) -> Waking:
+async def wake(
+    running: stage.Stage, claim: Sleeper, lag: float | None, logs: pathlib.Path
+) -> Waking:
     """Send one request, start a replica once the wake query says so, and wait for quiet.
 
     Args:
         running: Where.
         claim: Which sleeps.
-        lag: Seconds from the replica's readiness until Envoy has what is rendered then.
+        lag: Seconds from the replica's readiness until Envoy has what is rendered then; ``None``
+            is as soon as the replica starts.
         logs: Directory of the container's output.
     """
     clock, query = running.clock, claim.wake_query(running.clock.speed)
@@ -92,6 +95,9 @@ async def wake(running: stage.Stage, claim: Sleeper, lag: float, logs: pathlib.P
         retries = running.statistic(claim, "upstream_rq_retry")
         pod = await node.start("first", claim.one("Deployment")["spec"]["template"])
         claim.pods = lambda: [pod] if pod.serving else []
+        if lag is None:
+            claim.objects = claim.awake
+            running.publish(claim)
         for number in range(1, 1 + FOLLOWERS):
             last: dict[str, typing.Any] = {"listener": "wide", "padding": LARGE_BYTES}
             follower = running.send(claim, 1, **(last if number == FOLLOWERS else {}))
@@ -99,7 +105,7 @@ async def wake(running: stage.Stage, claim: Sleeper, lag: float, logs: pathlib.P
             await clock.sleep(START_SECONDS / FOLLOWERS)
         await clock.until(lambda: pod.ready, what="the first replica", timeout=PATIENCE)
         ready = clock.now()
-        await clock.sleep(lag)
+        await clock.sleep(lag or 0)
         claim.objects = claim.awake
         running.publish(claim)
         requests = await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE / clock.speed)
