@@ -207,7 +207,7 @@ def _gateway(draft: drafts.Draft) -> None:
         "gateway-airoute",
         gateway.ai_gateway_route(draft.plan, draft.adapters, pool=draft.uses_pool),
     )
-    if (draft.plan.spreads or draft.plan.scaling.wakes) and not draft.uses_pool:
+    if not draft.uses_pool:
         draft.patched("backendtrafficpolicy", gateway.traffic_policy(draft.plan))
 
 
@@ -219,7 +219,8 @@ def _backend(draft: drafts.Draft) -> None:
 
     While a claim that may sleep has no replica, the ClusterIP's name stands in: it refuses
     connections, and Envoy tries those again. A headless name without pods has no address, and
-    Envoy answers 503 at once (its router.cc, sendNoHealthyUpstreamResponse).
+    Envoy answers 503 at once (its router.cc, sendNoHealthyUpstreamResponse). DNS learns of a
+    replica a moment after it is ready, so the name moves only with the second look at it.
     """
     several = draft.plan.spreads
     headless, cluster = gateway.pods_host(draft.plan), gateway.service_host(draft.plan)
@@ -230,7 +231,7 @@ def _backend(draft: drafts.Draft) -> None:
     if several or headless in named:
         draft.patched("service-pods", service.pods_service(draft.plan))
     born = draft.seen("gateway-backend") is None
-    asleep = draft.plan.awaits and not draft.serves
+    asleep = draft.plan.awaits and not draft.known_to_serve
     there = born or headless in named or draft.seen("service-pods") is not None
     spread = several and not asleep and there
     draft.patched("gateway-backend", gateway.backend(draft.plan, headless if spread else cluster))

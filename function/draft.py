@@ -55,6 +55,8 @@ class Draft:
             served=world.at(observed.status, "serving") is not None
             or (self.deployment is not None and (self.deployment.serves or self.deployment.ran)),
         )
+        said = observed.conditions.get("EngineReady")
+        self.known_to_serve = self.serves and said is not None and said.reason == "Serving"
         settled = self.deployment is not None and self.deployment.settled
         self.rolls = self.deployment is not None and not (self.rollout.applied and settled)
         self.current = self.rollout.hold is None and self.rollout.applied and settled

@@ -13,7 +13,7 @@ from function import weights as weight_states
 from function.resources import deployment, gateway, meta, preload
 
 # Seconds. Everything that is composed is watched, so a settled claim is looked at rarely: for
-# settings, which core 2.3 reads but does not watch. Pods are not watched either.
+# settings and pods, which core 2.3 reads but does not watch.
 STEADY_TTL = 600
 PODS_TTL = 60
 # Reasons that somebody must act on: their events are warnings.

@@ -150,18 +150,19 @@ def traffic_policy(plan: plans.Plan) -> meta.Manifest:
     Requests differ by orders of magnitude in length: least-request spreads them, round-robin
     does not. DNS is asked often because pods come and go, and a refused connection is tried on
     another pod: no byte of the request was taken. Of a claim that may sleep the first request is
-    tried again until the start budget is over, so it waits for the replica that it wakes; not
-    while the claim is suspended, when nothing wakes it.
+    tried again until the gateway's request timeout ends it, so it waits for the replica that it
+    wakes; not while the claim is suspended, when nothing wakes it.
     """
     retry: meta.Manifest = {
         "numRetries": 2,
         "retryOn": {"triggers": ["connect-failure", "refused-stream"]},
     }
     if plan.awaits:
-        # Envoy waits between zero and the interval, which doubles up to the longest.
+        # Envoy waits between zero and the interval, which doubles up to the longest: half of it on
+        # the average. Twice as many tries as that takes, so that the timeout comes first.
         pause = {"baseInterval": "1s", "maxInterval": f"{LONGEST_PAUSE}s"}
         retry |= {
-            "numRetries": plan.startup_seconds * 2 // LONGEST_PAUSE,
+            "numRetries": plan.site.gateway.request_timeout_seconds * 4 // LONGEST_PAUSE,
             "perRetry": {"backOff": pause},
         }
     return {
