@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import copy
 import pathlib
+import re
+from collections.abc import Iterator
 
 import pytest
 
 from e2e import installation, shipped
 from e2e.controlplane import api, plane
+from tests import strategies
 from tests.api import invalid_claims
 
 _CRD = api.Ref(
     "apiextensions.k8s.io/v1", "CustomResourceDefinition", "inferenceservices.cloud.ogenki.io"
 )
+
+# Requests under way at a time.
+_THREADS = 8
+# What the API server says of a value that a keyword of the schema refuses.
+_WORDS = {
+    "enum": "Unsupported value",
+    "maximum": "should be less than or equal to",
+    "maxItems": "Too many",
+    "maxLength": "Too long",
+    "maxProperties": "Too many",
+    "minimum": "should be greater than or equal to",
+    "minItems": "should have at least",
+    "minLength": "should be at least",
+    "pattern": "should match",
+}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +81,80 @@ def test_a_mistake_is_refused(
     with pytest.raises(api.ApiError) as refused:
         _ask(control_plane, developers, entry.claim)
     assert refused.value.code in (400, 422), refused.value
-    assert entry.words in str(refused.value)
+    # Not in the whole of the error, which holds the URL.
+    assert entry.words in refused.value.message
+
+
+def _mistakes() -> Iterator[strategies.Broken]:
+    """Every mistake that a single value can have, in a claim with all fields.
+
+    Some exclude one another: they are in a second claim.
+    """
+    full = strategies.full_claim()
+    other = invalid_claims.claim(
+        model={"repository": "Qwen/Qwen3-8B", "source": "pvc", "path": "qwen"},
+        scaling={
+            "runningRatioThreshold": "0.7",
+            "cacheUtilizationThreshold": "0.8",
+            "queueLengthThreshold": 4,
+        },
+    )
+    yield from strategies.mistakes(full)
+    for broken in strategies.mistakes(other):
+        section, _, field = broken.path.removeprefix("spec.").partition(".")
+        if field and field not in full["spec"][section]:
+            yield broken
+
+
+def _bounds(schema: api.Object, path: str) -> Iterator[tuple[str, str]]:
+    """The bounds of a schema: the path of the value, as an expression, and the server's words."""
+    yield from ((path, words) for keyword, words in _WORDS.items() if keyword in schema)
+    for name in schema.get("required", ()):
+        yield rf"{path}\.{name}", "Required value"
+    for rule in schema.get("x-kubernetes-validations", ()):
+        if rule["message"].startswith("each key"):  # other rules are in the table
+            yield path, rule["message"]
+    for name, field in schema.get("properties", {}).items():
+        yield from _bounds(field, rf"{path}\.{name}")
+    if "items" in schema:
+        yield from _bounds(schema["items"], rf"{path}\[\d+\]")
+    if isinstance(values := schema.get("additionalProperties"), dict):
+        yield from _bounds(values, rf"{path}\.[^.]+")
+
+
+def test_every_bound_is_kept(control_plane: plane.ControlPlane, developers: str) -> None:
+    """Each mistake is refused by its path, and each bound of the schema refuses one of them."""
+
+    def refusal(broken: strategies.Broken) -> str:
+        """What the server says to a claim."""
+        with pytest.raises(api.ApiError) as refused:
+            _ask(control_plane, developers, broken.claim)
+        assert refused.value.code in (400, 422), (broken.path, broken.what, refused.value)
+        return refused.value.message
+
+    mistakes = list(_mistakes())
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as executor:
+        said = list(executor.map(refusal, mistakes))
+    wrong = [
+        (broken.path, broken.what, message)
+        for broken, message in zip(mistakes, said, strict=True)
+        if broken.path not in message
+    ]
+    assert wrong == []
+    (version,) = shipped.one(shipped.XRD)["spec"]["versions"]
+    schema = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    bounds = list(_bounds(schema, "spec"))
+    assert len(bounds) > 200
+    paths = [broken.path for broken in mistakes]
+    unkept = [
+        (path, words)
+        for path, words in bounds
+        if not any(
+            re.fullmatch(path, at) and words in message
+            for at, message in zip(paths, said, strict=True)
+        )
+    ]
+    assert unkept == []
 
 
 @pytest.mark.parametrize("entry", invalid_claims.ACCEPTED, ids=lambda entry: str(entry.name))

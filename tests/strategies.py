@@ -677,7 +677,8 @@ def _changes(place: _Place) -> abc.Iterator[tuple[str, str, typing.Any]]:
     elif origin is typing.Literal:
         yield from _at(place, "not one of them", f"{arguments[0]}x", "", 7, True, [])
     elif origin in (typing.Union, types.UnionType):
-        yield from _at(place, "not a quantity", True, -1, "abc", "", 1.5, [], "1 Gi", 2**31)
+        wrong: tuple[typing.Any, ...] = (True, -1, "abc", "", 1.5, [], "1 Gi", 2**31, "9" * 33)
+        yield from _at(place, "not a quantity", *wrong)
     elif origin is list:
         yield from _at(place, "not a list", {}, "x", 1, [None])
         filler = (place.value or [{}])[0]
