@@ -132,7 +132,9 @@ def test_the_composition_names_what_was_pushed(
 
 def test_an_upgrade_is_previewed(followed: dict[str, str]) -> None:
     """With the same version nothing would change."""
-    assert "assistant" in followed[_PREVIEW]
+    printed = followed[_PREVIEW]
+    assert f"{_NAMESPACE}/assistant: Serving" in printed
+    assert "pods stay as they are" in printed.splitlines(), printed
 
 
 @pytest.fixture(scope="module")
