@@ -127,10 +127,11 @@ def test_every_bound_is_kept(control_plane: plane.ControlPlane, developers: str)
 
     def refusal(broken: strategies.Broken) -> str:
         """What the server says to a claim."""
-        with pytest.raises(api.ApiError) as refused:
+        try:
             _ask(control_plane, developers, broken.claim)
-        assert refused.value.code in (400, 422), (broken.path, broken.what, refused.value)
-        return refused.value.message
+        except api.ApiError as error:
+            return error.message if error.code in (400, 422) else f"status {error.code}"
+        return "accepted"
 
     mistakes = list(_mistakes())
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as executor:
