@@ -94,7 +94,8 @@ def first_install(here: lives.Place) -> lives.Life:
     seen = yield here.condition(claim, "WeightsReady", "False", "Downloading")
     assert lives.condition(seen, "EngineReady") == ("False", "WeightsPending")
     assert lives.condition(seen, "ScalerReady") == ("False", "Withheld")
-    assert seen["status"]["waitingFor"].startswith("downloading Qwen/Qwen2.5-Coder-7B-Instruct@")
+    words = "downloading and verifying Qwen/Qwen2.5-Coder-7B-Instruct@"
+    assert seen["status"]["waitingFor"].startswith(words)
     yield lives.pause()
     assert not _SERVING_KINDS & claim.kinds()
     assert here.gpus() == 0
