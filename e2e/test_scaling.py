@@ -276,11 +276,15 @@ class Stage:
         self.outage = threading.Barrier(len(OUTAGE), action=kill)
         self.outage_end = threading.Barrier(len(OUTAGE), action=start)
 
+    def call_off(self) -> None:
+        """Let nobody wait for the outage or its end any more."""
+        self.outage.abort()
+        self.outage_end.abort()
+
     def end(self) -> None:
         """End the stories that are not over."""
         self.over.set()
-        self.outage.abort()
-        self.outage_end.abort()
+        self.call_off()
 
     def settings(self, *, wake: bool) -> api.Object:
         """The reference platform's, with the metrics server of these tests and no cap on GPUs."""
@@ -522,6 +526,15 @@ def _outage(subject: Subject) -> None:
 
     All of it ends with the outage, and no count changes then.
     """
+    try:
+        _outlive(subject)
+    except BaseException:
+        subject.stage.call_off()
+        raise
+
+
+def _outlive(subject: Subject) -> None:
+    """The outage, as one of its claims sees it."""
     offered, before = OUTAGE[subject.name]
     subject.move()
     subject.offer(offered)
