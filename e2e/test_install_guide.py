@@ -54,8 +54,11 @@ def followed(
     reader.variables |= {"HF_TOKEN": "hf_example"}
     printed = {section: reader.run(section) for section in _BY_ADMIN}
     author = _author(pathlib.Path(administrator), tmp_path_factory.mktemp("author"))
-    printed[_BY_AUTHOR] = reader.run(_BY_AUTHOR, variables={"KUBECONFIG": str(author)})
-    printed[_PREVIEW] = reader.run(_PREVIEW, variables={"KUBECONFIG": administrator})
+    try:
+        printed[_BY_AUTHOR] = reader.run(_BY_AUTHOR, variables={"KUBECONFIG": str(author)})
+    finally:
+        reader.variables["KUBECONFIG"] = administrator
+    printed[_PREVIEW] = reader.run(_PREVIEW)
     yield printed
     admin.delete(api.Ref(shipped.API_VERSION, shipped.KIND, "assistant", _NAMESPACE))
     admin.delete(api.Ref("v1", "Namespace", _NAMESPACE))
