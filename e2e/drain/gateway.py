@@ -11,6 +11,7 @@ import collections
 import contextlib
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 
 from e2e.drain import clock as clocks
@@ -30,6 +31,7 @@ class Request:
         tokens: How many it asked for.
         port: The pod that took it.
         begun: When it was sent, in seconds of the cluster.
+        answered: When its first token came.
         ended: When its last byte came, or the connection ended.
         received: How many tokens came.
         done: Whether the stream came to its end.
@@ -42,6 +44,7 @@ class Request:
     tokens: int
     port: int = 0
     begun: float = 0
+    answered: float = math.inf
     ended: float = 0
     received: int = 0
     done: bool = False
@@ -114,7 +117,7 @@ class Gateway:
             )
             self._active[request.port] += 1
             try:
-                await ask(request, self._model)
+                await ask(request, self._model, self._clock)
                 break
             except ConnectionRefusedError:
                 request.refused += 1
@@ -126,12 +129,13 @@ class Gateway:
         return request
 
 
-async def ask(request: Request, model: str, *, padding: int = 0) -> None:
+async def ask(request: Request, model: str, clock: clocks.Clock, *, padding: int = 0) -> None:
     """Try once.
 
     Args:
         request: What to ask for, and of which port; becomes what was answered.
         model: The served name, in the body and in the header by which an AI gateway routes.
+        clock: Of the cluster.
         padding: Bytes by which the body is longer than need be.
 
     Raises:
@@ -157,12 +161,12 @@ async def ask(request: Request, model: str, *, padding: int = 0) -> None:
         )
         try:
             writer.write(head.encode() + body)
-            await _read(reader, request)
+            await _read(reader, request, clock)
         except OSError:
             request.problem = "connection lost"
 
 
-async def _read(reader: asyncio.StreamReader, request: Request) -> None:
+async def _read(reader: asyncio.StreamReader, request: Request, clock: clocks.Clock) -> None:
     """Read an answer, but not to the end of its connection: a proxy may keep that for a while."""
     status = (await reader.readline()).split(b" ")
     length = 0
@@ -188,5 +192,6 @@ async def _read(reader: asyncio.StreamReader, request: Request) -> None:
             usage = json.loads(line.removeprefix(b"data: "))["usage"]
             request.received = usage["completion_tokens"]
         elif line.startswith(b"data: {"):
+            request.answered = min(request.answered, clock.now())
             # One token, or several at once under load: the end says how many they were.
             request.received += 1

@@ -56,12 +56,16 @@ class Outcome:
 
     @property
     def draining(self) -> list[gateways.Request]:
-        """What was in flight at the moment of a pod's SIGTERM, on that pod."""
+        """What a pod had in flight at the moment of its SIGTERM.
+
+        It had answered the first token: what was sent in the moment before may still lie in the
+        socket of a busy machine, and the engine has not taken it.
+        """
         ends = {pod.port: pod.terminated or 0 for pod in self.old}
         return [
             one
             for one in self.requests
-            if one.port in ends and one.begun < ends[one.port] < one.ended
+            if one.port in ends and one.answered < ends[one.port] < one.ended
         ]
 
     @property
@@ -73,17 +77,21 @@ class Outcome:
 def resolution(world: cluster.Cluster) -> dict[str, float]:
     """How the proxy in front of the claim learns of its pods.
 
-    With an AI gateway by DNS, as the BackendTrafficPolicy says; else by watching the endpoints.
+    With an AI gateway whose Backend names every pod by DNS, as the BackendTrafficPolicy says; else
+    kube-proxy or the gateway watches the endpoints.
     """
     policies = [one for one in world.objects.values() if one["kind"] == "BackendTrafficPolicy"]
     if not policies:
         return {"refresh": 0, "record": 0, "retries": 0}
     (policy,) = policies
     assert "connect-failure" in policy["spec"]["retry"]["retryOn"]["triggers"]
+    retries = policy["spec"]["retry"]["numRetries"]
+    if not any(key.endswith("-service-pods") for key in world.objects):
+        return {"refresh": 0, "record": 0, "retries": retries}
     return {
         "refresh": duration.milliseconds(policy["spec"]["dns"]["dnsRefreshRate"]) / 1000,
         "record": gateways.RECORD_SECONDS,
-        "retries": policy["spec"]["retry"]["numRetries"],
+        "retries": retries,
     }
 
 

@@ -162,7 +162,7 @@ class Stage:
         """Send a request through Envoy and read its answer to the end."""
         request = gateways.Request(tokens, port=self.envoy.ports[listener], begun=self.clock.now())
         claim.requests.append(request)
-        await gateways.ask(request, claim.name, padding=padding)
+        await gateways.ask(request, claim.name, self.clock, padding=padding)
         request.ended = self.clock.now()
         return request
 
