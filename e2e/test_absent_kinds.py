@@ -10,7 +10,7 @@ import contextlib
 import pytest
 
 from e2e import claims, guide, installation, shipped
-from e2e.controlplane import api, plane, polling
+from e2e.controlplane import api, polling
 
 _GROUP = "monitoring.coreos.com/v1"
 _KINDS = {"ServiceMonitor", "PrometheusRule"}
@@ -33,13 +33,7 @@ def test_a_missing_kind_is_said_and_made_when_it_is_there(
     assert api.status_of(serving, "Synced") == "True"
     assert api.status_of(serving, "Ready") == "False"
     assert not _KINDS & claim.kinds()
-    request.getfixturevalue("all_kinds")
-    polling.until(
-        lambda: _published(tenant.plane),
-        what="the schemas of the new kinds",
-        timeout=60,
-        ignore=(api.ApiError,),
-    )
+    request.getfixturevalue("late_kinds")
     with contextlib.suppress(TimeoutError):
         polling.until(
             lambda: claim.kinds() >= _KINDS,
@@ -55,14 +49,3 @@ def test_a_missing_kind_is_said_and_made_when_it_is_there(
     )
     claim.wait(lambda _: claim.kinds() >= _KINDS, what="with the new kinds")
     claim.wait_ready()
-
-
-def _published(control_plane: plane.ControlPlane) -> bool:
-    """Whether the server tells the schemas of the new kinds to whoever asks it now."""
-    document = control_plane.admin.request("GET", f"/openapi/v3/apis/{_GROUP}")
-    told = {
-        entry["kind"]
-        for schema in document["components"]["schemas"].values()
-        for entry in schema.get("x-kubernetes-group-version-kind", ())
-    }
-    return told >= _KINDS

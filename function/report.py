@@ -16,6 +16,7 @@ from function.resources import deployment, gateway, meta, preload
 # settings and pods, which core 2.3 reads but does not watch.
 STEADY_TTL = 600
 PODS_TTL = 60
+
 # Reasons that somebody must act on: their events are warnings.
 _ALARMS = frozenset(
     (

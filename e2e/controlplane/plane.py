@@ -10,7 +10,16 @@ import types
 import typing
 from collections.abc import Callable, Sequence
 
-from e2e.controlplane import api, cluster, crossplane, nodes, process, registry, toolchain
+from e2e.controlplane import (
+    api,
+    cluster,
+    crossplane,
+    nodes,
+    polling,
+    process,
+    registry,
+    toolchain,
+)
 
 # Enough for a few claims at a time, and for one with tensor parallelism over four GPUs.
 NODES: Sequence[nodes.Node] = (
@@ -128,7 +137,7 @@ class ControlPlane:
     def install_crds(
         self, directory: pathlib.Path, *, only: Callable[[str], bool] = bool
     ) -> list[str]:
-        """Install the CRDs below a directory and wait until each is served.
+        """Install the CRDs below a directory and wait until each is served, and its schema told.
 
         Args:
             directory: Holds YAML files at any depth; objects of other kinds are left out.
@@ -147,7 +156,32 @@ class ControlPlane:
             self.admin.create(crd)
         for crd in crds:
             self.admin.wait_condition(api.Ref.of(crd), "Established")
+        kinds: dict[str, set[str]] = {}
+        for crd in crds:
+            for version in crd["spec"]["versions"]:
+                if version["served"]:
+                    group_version = f"{crd['spec']['group']}/{version['name']}"
+                    kinds.setdefault(group_version, set()).add(crd["spec"]["names"]["kind"])
+        for group_version, wanted in kinds.items():
+            self._wait_told(group_version, wanted)
         return [crd["metadata"]["name"] for crd in crds]
+
+    def _wait_told(self, group_version: str, kinds: set[str]) -> None:
+        """Wait until the server tells the schemas of kinds to whoever asks it.
+
+        That is a moment after it serves them.
+        """
+
+        def told() -> bool:
+            document = self.admin.request("GET", f"/openapi/v3/apis/{group_version}")
+            return kinds <= {
+                entry["kind"]
+                for schema in document["components"]["schemas"].values()
+                for entry in schema.get("x-kubernetes-group-version-kind", ())
+            }
+
+        what = f"the schemas of {group_version}"
+        polling.until(told, what=what, timeout=60, ignore=(api.ApiError,))
 
     def namespace(self, name: str, *, pod_security: str = "restricted") -> str:
         """Create a namespace in which the developer may edit, and return its name.

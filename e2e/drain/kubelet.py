@@ -13,7 +13,7 @@ import pathlib
 import signal
 from collections.abc import Callable, Sequence
 
-from e2e.controlplane import api, process
+from e2e.controlplane import api, keeper, process
 from e2e.drain import clock as clocks
 
 # What a container gets after a preStop that used up the grace period (pkg/kubelet/kuberuntime,
@@ -99,9 +99,11 @@ class Kubelet:
         """Start a pod; it becomes ready by its probes."""
         pod = Pod(name, template, *self._place())
         with (self._logs / f"{name}.log").open("ab") as log:
-            self._children[name] = await asyncio.create_subprocess_exec(
+            child = await asyncio.create_subprocess_exec(
                 *self._command(pod), stdout=log, stderr=log
             )
+        keeper.keep(child.pid)
+        self._children[name] = child
         self._tasks += [asyncio.create_task(self._probe(pod)), asyncio.create_task(self._reap(pod))]
         return pod
 
