@@ -49,6 +49,9 @@ def remove(
             _empty(home, held)
     except lease.LostError:
         return "somebody works there"
+    except FileNotFoundError:
+        # Another removal was faster, and a run that wants the weights may have come after it.
+        return "somebody works there" if home.is_dir() else None
     except OSError as error:
         # What an NFS client keeps of files that are removed but open.
         if error.errno not in (errno.ENOTEMPTY, errno.EBUSY):

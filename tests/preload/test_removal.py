@@ -3,6 +3,7 @@
 import os
 import pathlib
 import random
+import shutil
 import threading
 
 import pytest
@@ -168,6 +169,23 @@ def test_kills_leave_a_removal_that_can_be_finished(
         assert launch.run(environment) == 0
         assert not stage.home.exists(), operation
     assert killed > 5
+
+
+def test_a_directory_that_goes_before_the_lease_is_taken_is_gone(
+    stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at it and the lease another removal came to its end."""
+    assert stage.run() == 0
+    configuration = settings.of_environment(stage.environment)
+    looked = lease.is_held
+
+    def slow(path: pathlib.Path, seconds: float) -> bool:
+        found = looked(path, seconds)
+        shutil.rmtree(stage.home)
+        return found
+
+    monkeypatch.setattr(lease, "is_held", slow)
+    assert removal.remove(stage.home, conftest.USER, configuration, report.Log()) is None
 
 
 def test_two_removals_at_once_do_no_harm(stage: conftest.Stage, launch: conftest.Launcher) -> None:
