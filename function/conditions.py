@@ -95,7 +95,9 @@ def _current(draft: drafts.Draft) -> world.Condition:
         return _no(CURRENT, "NotServing", "nothing runs yet")
     if rollout.hold is not None:
         return _no(CURRENT, rollout.hold.reason, rollout.hold.message)
-    if seen is None or not rollout.applied or not seen.settled:
+    if seen is None:
+        return _no(CURRENT, "NotServing", "nothing runs yet")
+    if not rollout.applied or not seen.settled:
         words = draft.plan.replacement.words
         return _no(CURRENT, "RollingOut", f"pods are moving to what the claim says: {words}")
     if seen.wanted == 0:
@@ -266,7 +268,8 @@ def _route(draft: drafts.Draft) -> world.Condition:
         if absent.split()[-1] in _ROUTES:
             return _missing(ROUTE_READY, absent, "gateway or route")
     if plan.gateway and not draft.published:
-        return _no(ROUTE_READY, "Withheld", "the route is published once the engine has served")
+        when = "with the Deployment" if plan.scaling.wakes else "once the engine has served"
+        return _no(ROUTE_READY, "Withheld", f"the route is published {when}")
     waits = _waits(draft, _ROUTES)
     if waits is not None:
         return _no(ROUTE_READY, "Unresolved", waits)

@@ -249,6 +249,15 @@ def test_an_adapter_that_nothing_serves_is_not_routed_although_the_deployment_is
     assert "two" not in json.dumps(world.one("AIGatewayRoute")["spec"]["rules"])
 
 
+def test_a_withheld_route_says_what_it_comes_with() -> None:
+    """A sleeper's comes before anything served: requests by it wake the claim."""
+    awake = cluster.Cluster(scene.of(**GATEWAY), scene.site()).reconcile()
+    assert "once the engine has served" in awake.message("RouteReady")
+    sleeper = cluster.Cluster(scene.of(**GATEWAY, **SLEEPS), scene.site()).reconcile()
+    assert sleeper.condition("RouteReady") == ("False", "Withheld")
+    assert "with the Deployment" in sleeper.message("RouteReady")
+
+
 # --- refusals
 
 

@@ -23,7 +23,8 @@ _CLAIM = f"""\
 
 The function applies defaults; they are not written into the stored object, so that what you chose
 can be told from what you left out. A field without a default in its row is off or empty when it is
-absent. An unknown field is pruned by the API server and refused everywhere else. The name of a
+absent, unless its meaning says otherwise. An unknown field is pruned by the API server and refused
+everywhere else. The name of a
 claim is a DNS-1035 label of at most {claim.LONGEST_NAME} characters,
 {claim.LONGEST_NAME_WITH_PICKER} with `spec.gateway.endpointPicker`."""
 

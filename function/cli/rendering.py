@@ -64,6 +64,8 @@ def site(environments: tuple[str, ...], input_file: str | None) -> Site:
             raise documents.UnreadableError(
                 f"--environment takes EnvironmentConfigs, not {config['kind']}"
             )
+    if environments and not configs:
+        raise documents.UnreadableError(f"{', '.join(environments)}: no EnvironmentConfig")
     if not configs and input_file is None:
         note = "no --environment given, rendering with neutral settings"
         return Site(settings.Settings(), (note,))

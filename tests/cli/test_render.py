@@ -288,6 +288,17 @@ def test_unknown_settings_are_named(tmp_path: pathlib.Path) -> None:
     assert result.stderr == "settings: gpus: unknown field\n"
 
 
+@pytest.mark.parametrize("text", ["", "kind: List\nitems: []\n"])
+def test_an_environment_that_holds_nothing_is_not_the_neutral_one(
+    text: str, tmp_path: pathlib.Path
+) -> None:
+    """A cluster would render nothing; a green pipeline would not have said so."""
+    (tmp_path / "empty.yaml").write_text(text, encoding="utf-8")
+    result = command.render(command.SMALLEST, "--environment", str(tmp_path / "empty.yaml"))
+    assert result.exit_code == 2
+    assert "empty.yaml: no EnvironmentConfig" in result.stderr
+
+
 def test_what_is_no_environment_is_wrong_usage() -> None:
     result = command.render(command.SMALLEST, "--environment", command.SMALLEST)
     assert result.exit_code == 2
