@@ -18,7 +18,7 @@ from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 
 from e2e import shipped
 from e2e.controlplane import api
-from function import server
+from function.server import serving
 
 FIXTURES = shipped.ROOT / "tests" / "fixtures" / "0.9.0"
 
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--http-address", default="")
     parser.add_argument("--tls-server-certs-dir", type=pathlib.Path, required=True)
     given = parser.parse_args()
-    options = server.Options(
+    options = serving.Options(
         address=given.address,
         http_address=given.http_address,
         tls_certs_dir=str(given.tls_server_certs_dir),
@@ -72,7 +72,7 @@ def main() -> None:
         max_send_message_size=None,
         drain_seconds=1,
     )
-    server.serve(Previous(), options)
+    serving.serve(Previous(), options)
 
 
 if __name__ == "__main__":

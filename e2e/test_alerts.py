@@ -19,7 +19,7 @@ from e2e import shipped
 from e2e.alerts import cases, vmalert
 from e2e.alerts import situation as situations
 from e2e.controlplane import api
-from function import plan as plans
+from function.planning import plans
 from tests.alerts import rendered, sources
 
 NEIGHBOUR = "other"

@@ -19,7 +19,7 @@ import pytest
 
 from e2e import claims, commands, installation, lives, next_release, shipped
 from e2e.controlplane import api, nodes, plane
-from function import rollout
+from function.situation import rollouts
 from function.resources import preload
 
 # Room for every story at once; of the class that the settings of the reference platform choose.
@@ -748,7 +748,7 @@ def _render(
 def _accept(claim: claims.Claim) -> None:
     """Accept the pending change with the token that the claim prints."""
     message = claims.conditions(claim.read())["Current"][2]
-    found = re.search(rf"{re.escape(rollout.ACCEPT_ANNOTATION)}=(\w+)", message)
+    found = re.search(rf"{re.escape(rollouts.ACCEPT_ANNOTATION)}=(\w+)", message)
     assert found is not None, message
-    body = {"metadata": {"annotations": {rollout.ACCEPT_ANNOTATION: found[1]}}}
+    body = {"metadata": {"annotations": {rollouts.ACCEPT_ANNOTATION: found[1]}}}
     claim.plane.developer.patch(claim.ref, body)

@@ -1,10 +1,11 @@
 """The answer of one call, in plain Python: what `compose` returns and every front door shows."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from function import explanation
-from function import observed as world
+from function.cluster import observed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,11 +13,13 @@ class Composed:
     """One desired object.
 
     Attributes:
+        suffix: End of its key.
         manifest: The object.
         ready: Whether it is ready; core counts only an explicit yes.
         waits: What it waits for when it is not, in words.
     """
 
+    suffix: str
     manifest: dict[str, Any]
     ready: bool
     waits: str = ""
@@ -32,16 +35,31 @@ class Event:
 
 
 @dataclasses.dataclass(frozen=True)
+class Selector:
+    """Which objects of the claim's namespace to read.
+
+    Attributes:
+        api_version: Of the objects.
+        kind: Of the objects.
+        labels: That they carry; all objects of the kind when empty.
+    """
+
+    api_version: str
+    kind: str
+    labels: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
 class Questions:
     """What else should be read before the answer is final.
 
     Attributes:
         kinds: `(apiVersion, kind)` that may be absent from the cluster.
-        pods: Labels of the claim's pods, or None.
+        resources: Objects of the cluster to read, by the name under which they come back.
     """
 
     kinds: tuple[tuple[str, str], ...] = ()
-    pods: dict[str, str] | None = None
+    resources: Mapping[str, Selector] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +79,9 @@ class Composition:
         restarts: Fields of the pod template whose change restarts pods now; empty when none.
     """
 
-    resources: dict[str, Composed]
+    resources: Mapping[str, Composed]
     status: dict[str, Any]
-    conditions: tuple[world.Condition, ...]
+    conditions: tuple[observed.Condition, ...]
     events: tuple[Event, ...]
     complete: bool
     ttl: int

@@ -12,9 +12,11 @@ class Explanation:
         result: The value, in words.
         rule: How it follows.
         inputs: From what.
+        surprising: True when the value is not what the author wrote: `render` says it unasked.
     """
 
     value: str
     result: str
     rule: str
     inputs: str
+    surprising: bool = False

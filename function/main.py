@@ -9,7 +9,7 @@ import click
 from crossplane.function import cli
 
 import function
-from function import runner, server
+from function.server import runner, serving
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,7 +42,7 @@ def main(
     drain_seconds: float,
 ) -> None:
     """Serve the composition function that turns InferenceServices into what serves them."""
-    options = server.Options(
+    options = serving.Options(
         address=address,
         http_address=http_address,
         tls_certs_dir=tls_certs_dir,
@@ -53,8 +53,8 @@ def main(
         debug=debug,
     )
     try:
-        server.serve(runner.Runner(), options)
-    except server.StartError as error:
+        serving.serve(runner.Runner(), options)
+    except serving.StartError as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -3,101 +3,103 @@
 from collections.abc import Iterator
 from typing import Any
 
-from function import canonical, composition, conditions
-from function import draft as drafts
-from function import observed as world
-from function import plan as plans
-from function import pods as pod_states
-from function import rollout as rollouts
-from function import weights as weight_states
-from function.resources import deployment, gateway, meta, preload
+from function import assembly, canonical, composition
+from function.cluster import jobs, observed, pods
+from function.concerns import table as concerns
+from function.concerns import validity, weights, workload
+from function.concerns.access import policies
+from function.concerns.gateway import envoy_ai_gateway, publishing
+from function.concerns.observability import watching
+from function.concerns.scaling import autoscaling
+from function.concerns.secrets import fetching
+from function.situation import counts, rollouts, situations, traffic
 
 # Seconds. Everything that is composed is watched, so a settled claim is looked at rarely: for
 # settings and pods, which core 2.3 reads but does not watch.
 STEADY_TTL = 600
 PODS_TTL = 60
 
-# Reasons that somebody must act on: their events are warnings.
-_ALARMS = frozenset(
-    (
-        "ExceedsGpuClass",
-        "FallbackActive",
-        "ImagePullFailed",
-        "KindMissing",
-        "ContainerConfigFailed",
-        "CrashLooping",
-        "NoWakeSignal",
-        "ProgressDeadlineExceeded",
-        "TriggerError",
-        "Unschedulable",
-        *preload.FAILURE_REASONS,
-    )
+# The first of these that is not True is what the claim waits for.
+_WAITING_ORDER = (
+    weights.WeightsReady,
+    workload.EngineReady,
+    publishing.RouteReady,
+    autoscaling.ScalerReady,
+    policies.PolicyReady,
+    watching.ObservabilityReady,
+    fetching.SecretsReady,
+    workload.Current,
 )
 
 
-def finish(draft: drafts.Draft) -> composition.Composition:
-    """Returns the composition of a finished draft."""
-    plan = draft.plan
-    # Such a claim would be ready otherwise: all that it has is.
-    unfit = plan.misfit is not None and draft.rollout.template is None and not plan.suspended
-    pods = pod_states.Pods.of(draft)
-    found = conditions.every(draft, pods)
-    questions = _questions(draft)
+def finish(now: situations.Situation, desired: assembly.Desired) -> composition.Composition:
+    """Returns the composition: what is desired, and what the claim says about itself."""
+    conditions = concerns.conditions(now, desired)
+    questions = _questions(now, desired)
     return composition.Composition(
-        resources=draft.resources,
-        status=_status(draft, found, pods),
-        conditions=found,
-        events=tuple(_events(draft.observed, found)),
-        complete=not draft.missing and not unfit,
+        resources=desired.resources,
+        status=_status(now, desired, conditions),
+        conditions=conditions,
+        events=tuple(_events(now.world, conditions)),
+        # A claim without a workload that fits would be ready otherwise: all that it has is.
+        complete=not desired.missing and not now.unfit,
         # A Job is watched, and says itself when its pods have ended.
-        ttl=PODS_TTL if questions.pods is not None and _starts(draft) else STEADY_TTL,
+        ttl=PODS_TTL if questions.resources and _starts(now) else STEADY_TTL,
         questions=questions,
-        explanations=plan.explanations,
-        held=draft.rollout.hold.fields if draft.rollout.hold is not None else (),
-        restarts=draft.rollout.restarts,
+        explanations=now.plan.explanations,
+        held=now.rollout.hold.fields if now.rollout.hold is not None else (),
+        restarts=now.rollout.restarts,
     )
 
 
 def _status(
-    draft: drafts.Draft, found: tuple[world.Condition, ...], pods: pod_states.Pods
+    now: situations.Situation,
+    desired: assembly.Desired,
+    conditions: tuple[observed.Condition, ...],
 ) -> dict[str, Any]:
-    plan = draft.plan
-    served = _served_models(draft)
-    seen = draft.deployment
-    weights = draft.weights
+    plan, state = now.plan, now.rollout.state
+    served = _served_models(now)
+    reasons = {condition.type: condition for condition in conditions}
     return canonical.prune(
         {
-            "observedGeneration": _observed_generation(draft, found),
-            "phase": _phase(draft, found, pods),
-            "waitingFor": _waiting_for(draft, found),
-            "replicas": f"{seen.available if seen else 0}/{seen.wanted if seen else 0}",
-            "gpu": f"{plan.gpu_count} x {plan.gpu_class_name}",
-            "modelEndpoint": gateway.endpoint(plan) if plan.gateway else None,
+            "observedGeneration": _observed_generation(now, conditions),
+            "phase": _phase(now, reasons),
+            "waitingFor": _waiting_for(now, desired, reasons),
+            "replicas": f"{state.available if state else 0}/{state.wanted if state else 0}",
+            "gpu": f"{plan.hardware.count} x {plan.hardware.class_name}",
+            "modelEndpoint": envoy_ai_gateway.endpoint(plan) if plan.ways.gateway else None,
             "servedModels": served,
             "servedModelsSummary": ",".join(model["name"] for model in served),
-            "serving": _serving(draft),
-            "weights": canonical.prune(
-                {
-                    "key": plan.weights_key,
-                    "generation": weights.generation,
-                    "verified": [dict(record) for record in weights.records] or None,
-                    "removing": list(weights.removing) or None,
-                }
-            )
-            if plan.preloads or weights.records
-            else None,
+            "serving": _serving(now),
+            "weights": _weights(now),
             "latches": canonical.prune(
                 {
-                    "routePublished": draft.published or None,
-                    "scaledByAutoscaler": draft.scaled or None,
-                    "fixedReplicas": draft.fixed or None,
+                    traffic.ROUTE_PUBLISHED: now.traffic.published or None,
+                    counts.SCALED_BY_AUTOSCALER: now.count.scaled or None,
+                    counts.FIXED_REPLICAS: now.count.fixed or None,
                 }
             ),
         }
     )
 
 
-def _observed_generation(draft: drafts.Draft, found: tuple[world.Condition, ...]) -> Any:
+def _weights(now: situations.Situation) -> dict[str, Any] | None:
+    records = now.supply.records
+    if not now.plan.storage.preloads and not records:
+        return None
+    return canonical.prune(
+        {
+            "key": now.plan.storage.key,
+            "generation": now.ledger.generation,
+            "verified": [dict(record) for record in records] or None,
+            "removing": list(now.supply.removing) or None,
+        }
+    )
+
+
+def _observed_generation(
+    now: situations.Situation, conditions: tuple[observed.Condition, ...]
+) -> Any:
     """Returns the generation of the claim that the conditions are about.
 
     Core writes the fields of a status beside the conditions that it read before, and the new
@@ -105,182 +107,158 @@ def _observed_generation(draft: drafts.Draft, found: tuple[world.Condition, ...]
     field's word. It moves on when what was read says what is said now: until then `Current` would
     be True of an edit that nobody has looked at. The changed conditions wake core for that.
     """
-    before = draft.observed.conditions
-    for condition in found:
-        seen = before.get(condition.type)
-        if seen is None or seen.status != condition.status:
-            return world.at(draft.observed.status, "observedGeneration")
-    return draft.plan.resource.metadata.generation
+    for condition in conditions:
+        before = now.world.conditions.get(condition.type)
+        if before is None or before.status != condition.status:
+            return now.memory.observed_generation
+    return now.plan.resource.metadata.generation
 
 
-def _served_models(draft: drafts.Draft) -> list[dict[str, Any]]:
+def _served_models(now: situations.Situation) -> list[dict[str, Any]]:
     """Returns the names that clients may ask for: adapters once every pod serves them."""
-    plan = draft.plan
-    weights = dict(gateway.canaries(plan)) if plan.gateway else {}
+    plan = now.plan
+    shares = dict(envoy_ai_gateway.canaries(plan)) if plan.ways.gateway else {}
     return [
         canonical.prune(
             {
-                "name": served.name,
-                "kind": served.kind,
-                "canaryWeightPercent": weights.get(served.name)
-                if served.kind == "adapter"
+                "name": directory.name,
+                "kind": directory.kind,
+                "canaryWeightPercent": shares.get(directory.name)
+                if directory.kind == "adapter"
                 else None,
             }
         )
-        for served in plan.weights
-        if served.kind == "base" or served.name in draft.adapters
+        for directory in plan.storage.directories
+        if directory.kind == "base" or directory.name in now.traffic.adapters
     ]
 
 
-def _serving(draft: drafts.Draft) -> dict[str, Any] | None:
-    """Returns what the running pods were started with: ours once they run, else what was said."""
-    plan, seen = draft.plan, draft.deployment
-    known = world.at(draft.observed.status, "serving")
-    if draft.rollout.template is None or seen is None or not seen.serves:
-        return canonical.plain(known) if known is not None else None
-    if draft.current:
-        base = plan.weights[0]
+def _serving(now: situations.Situation) -> dict[str, Any] | None:
+    """Returns what the running pods were started with: ours once they run, else what was told."""
+    before = now.memory.serving
+    if now.withheld or not now.rollout.serves:
+        return None if before is None else dict(before)
+    if now.rollout.current:
+        stored = now.plan.storage
         return canonical.prune(
             {
-                "repository": base.repository,
-                "revision": base.revision,
-                "sha": _sha(draft, base),
-                "engineImage": plan.image,
-                "adapters": [adapter.name for adapter in plan.adapters] or None,
+                "repository": stored.base.repository,
+                "revision": stored.base.revision,
+                "sha": now.ledger.sha(stored.recorded(stored.base)),
+                "engineImage": now.plan.serving.image,
+                "adapters": [adapter.name for adapter in stored.adapters] or None,
             }
         )
-    if known is not None:
-        return canonical.plain(known)  # type: ignore[no-any-return]
+    if before is not None:
+        return dict(before)
     # Taken over from 0.9.0, whose pods say no more than their image and arguments.
-    containers = draft.rollout.template["spec"]["containers"]
-    image = next((c["image"] for c in containers if c["name"] == deployment.CONTAINER), None)
-    adapters = sorted(draft.adapters) or None
-    return canonical.prune({"engineImage": image, "adapters": adapters})
+    running = now.rollout.running
+    adapters = sorted(now.traffic.adapters) or None
+    return canonical.prune({"engineImage": running.image or None, "adapters": adapters})
 
 
-def _sha(draft: drafts.Draft, base: plans.Weights) -> str | None:
-    directory = f"{draft.plan.volume}/{base.directory}"
-    for record in draft.weights.records:
-        if record["directory"] == directory and record.get("sha") is not None:
-            return str(record["sha"])
-    return None
-
-
-def _phase(draft: drafts.Draft, found: tuple[world.Condition, ...], pods: pod_states.Pods) -> str:
+def _phase(now: situations.Situation, reasons: dict[str, observed.Condition]) -> str:
     """Returns the phase; never Failed while a replica serves."""
-    plan, seen = draft.plan, draft.deployment
-    by_type = {condition.type: condition for condition in found}
-    if draft.serves and seen is not None:
-        if plan.suspended:
-            return "Updating"
-        failed = by_type[conditions.WEIGHTS_READY].reason in preload.FAILURE_REASONS
-        if failed and not draft.weights.verified:
-            return "Degraded"
-        if draft.rolls or by_type[conditions.CURRENT].reason == rollouts.WEIGHTS_PENDING:
-            return "Updating"
-        return "Serving" if seen.available >= seen.wanted else "Degraded"
-    withheld = draft.rollout.template is None
-    if (
-        withheld
-        and not draft.weights.verified
-        and draft.weights.job == weight_states.Weights.FAILED
-    ):
+    plan, state = now.plan, now.rollout.state
+    if state is not None and state.serves:
+        return _phase_of_serving(now)
+    failed = weights.failed(now) and not now.ledger.verified
+    if now.withheld and failed:
         return "Failed"
     if plan.suspended:
         # A replica that only starts holds its GPUs until the autoscaler has taken it away.
-        return "Suspended" if seen is None or seen.wanted == 0 else "Updating"
-    if withheld:
-        if plan.misfit is not None and draft.weights.verified:
+        return "Suspended" if state is None or state.wanted == 0 else "Updating"
+    if now.withheld:
+        if plan.hardware.misfit is not None and now.ledger.verified:
             return "Failed"
-        return "Pending" if draft.weights.job == weight_states.Weights.ABSENT else "Downloading"
-    if seen is None:
+        download = now.supply.download
+        begun = download is not None and download.observed.stage is not jobs.Stage.ABSENT
+        return "Downloading" if begun else "Pending"
+    if state is None:
         return "Pending"
-    if seen.wanted == 0 and plan.scaling.minimum == 0:
+    if state.wanted == 0 and plan.scaling.minimum == 0:
         return "Idle"
-    if pods.unschedulable:
+    if now.trouble is not None and now.trouble.reason == "Unschedulable":
         return "WaitingForGPU"
-    if seen.stuck is not None or by_type[conditions.ENGINE_READY].reason in (
-        "ImagePullFailed",
-        "CrashLooping",
-    ):
+    broken = ("ImagePullFailed", "CrashLooping")
+    if state.stuck is not None or reasons[workload.EngineReady.type()].reason in broken:
         return "Failed"
     return "Starting"
 
 
-def _waiting_for(draft: drafts.Draft, found: tuple[world.Condition, ...]) -> str:
+def _phase_of_serving(now: situations.Situation) -> str:
+    """Returns the phase while a replica serves."""
+    rollout, state = now.rollout, now.rollout.state
+    if now.plan.suspended:
+        return "Updating"
+    if weights.failed(now) and not now.ledger.verified:
+        return "Degraded"
+    awaited = rollout.hold is not None and rollout.hold.reason == rollouts.WEIGHTS_PENDING
+    if rollout.rolls or awaited:
+        return "Updating"
+    return "Serving" if state is not None and state.available >= state.wanted else "Degraded"
+
+
+def _waiting_for(
+    now: situations.Situation,
+    desired: assembly.Desired,
+    reasons: dict[str, observed.Condition],
+) -> str:
     """Returns in words what the claim waits for; empty when it waits for nothing."""
-    seen = draft.deployment
-    if draft.plan.suspended and (seen is None or seen.wanted == 0) and not draft.serves:
+    state = now.rollout.state
+    if now.plan.suspended and (state is None or state.wanted == 0) and not now.rollout.serves:
         return ""
-    by_type = {condition.type: condition for condition in found}
-    order = (
-        conditions.WEIGHTS_READY,
-        conditions.ENGINE_READY,
-        conditions.ROUTE_READY,
-        conditions.SCALER_READY,
-        conditions.POLICY_READY,
-        conditions.OBSERVABILITY_READY,
-        conditions.CURRENT,
-    )
-    for kind in order:
-        condition = by_type[kind]
+    for kind in _WAITING_ORDER:
+        condition = reasons[kind.type()]
         if condition.status != "True":
-            return (condition.message or condition.reason)[: conditions.LONGEST_MESSAGE]
-    for key in sorted(draft.resources):
-        if not draft.resources[key].ready:
-            return draft.resources[key].waits[: conditions.LONGEST_MESSAGE]
-    return ""
+            return condition.message or condition.reason
+    return (desired.first_wait() or "")[: validity.LONGEST_MESSAGE]
 
 
 # --- events and questions
 
 
 def _events(
-    observed: world.Observed, found: tuple[world.Condition, ...]
+    world: observed.Observed, conditions: tuple[observed.Condition, ...]
 ) -> Iterator[composition.Event]:
     """Yields one event for each condition that changed since the last answer.
 
     A condition that core turned into Unknown after a failed call comes back without one.
     """
-    for condition in found:
-        before = observed.conditions.get(condition.type)
+    for condition in conditions:
+        before = world.conditions.get(condition.type)
+        alarming = concerns.alarming(condition)
         if before is None:
-            alarming = condition.status == "False" and condition.reason in _ALARMS
-            if not alarming:
+            if condition.status != "False" or not alarming:
                 continue
-        elif before.reason in (condition.reason, world.FATAL_ERROR):
+        elif before.reason in (condition.reason, observed.FATAL_ERROR):
             continue
-        elif condition.type == conditions.CURRENT and before.reason == "Invalid":
-            continue  # Valid has said it
+        elif condition.type == workload.Current.type() and before.reason == "Invalid":
+            continue  # Valid has told it
+        # Clean-up: True, because what is wanted is there, and yet for somebody to look at.
+        cleanup = condition.reason == weights.WeightsReady.CLEANUP_FAILED.reason.name
         yield composition.Event(
-            # True, because what is wanted is there, and yet for somebody to look at.
-            warning=condition.reason == "CleanupFailed"
-            or (condition.status == "False" and condition.reason in _ALARMS)
-            or (
-                condition.type == conditions.WEIGHTS_READY
-                and condition.status == "False"
-                and condition.reason not in ("Queued", "Downloading")
-            ),
+            warning=alarming and (condition.status == "False" or cleanup),
             reason=condition.reason,
             message=f"{condition.type}={condition.status}: {condition.message}".rstrip(": "),
         )
 
 
-def _questions(draft: drafts.Draft) -> composition.Questions:
+def _questions(now: situations.Situation, desired: assembly.Desired) -> composition.Questions:
     kinds: tuple[tuple[str, str], ...] = ()
-    if draft.observed.can_ask and draft.optional:
-        kinds = (drafts.CONTROL_KIND, *sorted(draft.optional))
-    pods = None
-    if draft.plan.site.diagnostics.pods and (_starts(draft) or draft.weights.wants_job):
-        pods = {
-            key: value
-            for key, value in meta.labels(draft.plan).items()
-            if not key.endswith("/component")
-        }
-    return composition.Questions(kinds, pods)
+    if now.world.can_ask and desired.optional:
+        kinds = (observed.CONTROL_KIND, *sorted(desired.optional))
+    resources = {}
+    if now.plan.site.diagnostics.pods and (_starts(now) or now.supply.download is not None):
+        labels = now.plan.identity.labels()
+        every = {k: v for k, v in labels.items() if k != pods.COMPONENT_LABEL}
+        resources[pods.REQUIREMENT] = composition.Selector("v1", "Pod", every)
+    return composition.Questions(kinds, resources)
 
 
-def _starts(draft: drafts.Draft) -> bool:
+def _starts(now: situations.Situation) -> bool:
     """Tells whether a replica is to come, of which only its pod says what keeps it."""
-    seen = draft.deployment
-    return seen is not None and seen.wanted > 0 and not draft.serves and not draft.plan.suspended
+    state = now.rollout.state
+    return (
+        state is not None and state.wanted > 0 and not now.rollout.serves and not now.plan.suspended
+    )

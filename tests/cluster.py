@@ -23,8 +23,8 @@ from crossplane.function import logging as function_logging
 from crossplane.function import resource as resources
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from function import observed as world
-from function import runner, structs
+from function.cluster import observed
+from function.server import runner, structs
 
 ROOT = pathlib.Path(__file__).parent.parent
 KEY = "crossplane.io/composition-resource-name"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from function import conditions, observed
-from function.resources import deployment
+from function.planning import identity
 from tests import cluster
 from tests.resources import scene
 
@@ -314,7 +314,7 @@ def test_a_deployment_of_before_that_only_starts_is_held_all_the_same() -> None:
     world.reconcile()
     world.reconcile()
     assert world.one("Deployment")["spec"]["template"] == before
-    assert deployment.TEMPLATE_ANNOTATION in world.one("Deployment")["metadata"]["annotations"]
+    assert identity.TEMPLATE_ANNOTATION in world.one("Deployment")["metadata"]["annotations"]
 
 
 # --- when to look again

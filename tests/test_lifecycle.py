@@ -9,7 +9,8 @@ import json
 import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from function.resources import deployment, preload
+from function.cluster import jobs
+from function.planning import identity
 from tests import cluster
 from tests.scaling import promql
 
@@ -368,7 +369,7 @@ def test_old_weights_go_in_two_steps_once_every_pod_has_left_them() -> None:
 
 def wanted(world: cluster.Cluster) -> list[str]:
     (job,) = [item for key, item in world.objects.items() if "-preload-job-" in key]
-    return list(json.loads(job["metadata"]["annotations"][preload.WEIGHTS_ANNOTATION]))
+    return list(json.loads(job["metadata"]["annotations"][jobs.WEIGHTS_ANNOTATION]))
 
 
 def test_a_claim_that_goes_back_downloads_again() -> None:
@@ -538,11 +539,11 @@ def test_a_hand_edited_deployment_is_put_right() -> None:
 
 def test_a_lost_annotation_holds_what_runs() -> None:
     world = serving()
-    del world.one("Deployment")["metadata"]["annotations"][deployment.TEMPLATE_ANNOTATION]
+    del world.one("Deployment")["metadata"]["annotations"][identity.TEMPLATE_ANNOTATION]
     before = copy.deepcopy(world.template)
     world.reconcile()
     assert world.template == before
-    assert deployment.TEMPLATE_ANNOTATION in world.one("Deployment")["metadata"]["annotations"]
+    assert identity.TEMPLATE_ANNOTATION in world.one("Deployment")["metadata"]["annotations"]
 
 
 # --- take-over
@@ -1103,4 +1104,4 @@ def test_a_withheld_template_is_not_remembered_as_one_that_ran() -> None:
     world.edit(suspend=True)
     world.converge()
     budget = world.one("PodDisruptionBudget")["metadata"]["annotations"]
-    assert json.loads(budget[deployment.TEMPLATE_ANNOTATION]) == world.template
+    assert json.loads(budget[identity.TEMPLATE_ANNOTATION]) == world.template

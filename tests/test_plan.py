@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from function import explanation
-from function import plan as plans
+from function.planning import plans
 from tests import cluster
 from tests.resources import scene
 

@@ -249,7 +249,7 @@ PROGRAM = """
 import json, sys
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from tests import cluster
-from function import runner
+from function.server import runner
 documents = json.load(sys.stdin)
 out = []
 for claim in documents:

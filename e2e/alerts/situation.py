@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import parser
 
-from function import plan as plans
-from function.engine import metrics
+from function.planning import plans
+from function.engines.vllm import metrics
 from function.resources import gateway, preload
 from tests.alerts import promql, rendered, sources
 

@@ -4,12 +4,14 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from function import compose, composition, replicas, rollout
-from function import observed as world
-from function import plan as plans
+from function import composition
 from function.api import base, claim, settings
 from function.cli import documents
-from function.resources import preload
+from function.cluster import checkpoints, pods
+from function.cluster import observed as world
+from function.composites import inference_service
+from function.planning import plans
+from function.situation import rollouts
 
 KEY_ANNOTATION = "crossplane.io/composition-resource-name"
 COMPOSITE_LABEL = "crossplane.io/composite"
@@ -118,11 +120,12 @@ def render(
     mine = [item for item in observed if _belongs(item, resource)]
     status = document.get("status") or _live_status(resource, observed)
     if assumed is not None:
-        status = {**status, **_assumption(plans.make(resource, site), assumed)}
-    answer = compose.compose(
+        status = {**status, **_assumption(plans.make(resource, site, checkpoints.Facts()), assumed)}
+    answer = inference_service.compose(
         resource,
         site,
         world.Observed(
+            name=resource.name,
             resources={
                 item["metadata"]["annotations"][KEY_ANNOTATION]: item
                 for item in mine
@@ -130,7 +133,7 @@ def render(
             },
             conditions=world.conditions(status),
             status=status,
-            pods=[item for item in mine if item["kind"] == "Pod"] or None,
+            required={pods.REQUIREMENT: [item for item in mine if item["kind"] == "Pod"]},
         ),
     )
     return Rendered(resource, answer, bool(mine))
@@ -150,11 +153,10 @@ def _live_status(
 
 def _assumption(plan: plans.Plan, assumed: Assumption) -> dict[str, Any]:
     """Returns the status that a claim has once its weights are verified, or once it served."""
-    generation = plan.spec.model.preload.generation if plan.spec.model.preload is not None else 0
     status: dict[str, Any] = {
         "weights": {
-            "generation": generation or 0,
-            "verified": [{"directory": name} for name in preload.directories(plan)],
+            "generation": plan.storage.generation,
+            "verified": [{"directory": name} for name in plan.storage.wanted],
         }
     }
     if assumed == "served":
@@ -186,10 +188,10 @@ def notes(rendered: Rendered, *, given: bool) -> Iterator[str]:
     if given and not rendered.observed:
         yield "nothing observed belongs to it: rendered as a new claim"
     for condition in rendered.composition.conditions:
-        if condition.reason in ("NotProvided", rollout.EXCEEDS_CLASS):
+        if condition.reason in ("NotProvided", rollouts.EXCEEDS_CLASS):
             yield condition.message
     for why in rendered.composition.explanations:
-        if why.value == replicas.HELD_AT_ONE:
+        if why.surprising:
             yield why.rule
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import yaml
 
-from function import conditions
 from function.cli import rendering
+from function.concerns import workload
 
 if TYPE_CHECKING:
     from rich import table
@@ -81,7 +81,7 @@ def _summary(rendered: list[rendering.Rendered], refused: list[rendering.Refused
     grid = _grid("claims", "claim", "phase", "current", "pods", "waits for")
     for item in rendered:
         answer = item.composition
-        (current,) = [c for c in answer.conditions if c.type == conditions.CURRENT]
+        (current,) = [c for c in answer.conditions if c.type == workload.Current.type()]
         grid.add_row(
             f"{item.resource.namespace}/{item.resource.name}",
             str(answer.status["phase"]),

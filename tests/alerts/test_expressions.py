@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from function import plan as plans
+from function.planning import plans
 from function.api import claim
 from function.resources import gateway, preload
 from tests import strategies

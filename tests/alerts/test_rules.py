@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from function import plan as plans
+from function.planning import plans
 from function.api import claim
 from tests.alerts import promql, rendered
 

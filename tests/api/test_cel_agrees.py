@@ -10,7 +10,8 @@ import functools
 import hypothesis
 import pytest
 
-from function.api import base, claim, generate, settings
+from function import generate
+from function.api import base, claim, settings
 from function.engine import flags
 from tests import schemas, strategies
 from tests.api import invalid_claims

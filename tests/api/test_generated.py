@@ -6,7 +6,8 @@ import re
 import pytest
 import yaml
 
-from function.api import base, claim, generate, settings
+from function import generate
+from function.api import base, claim, settings
 
 XRD = generate.ROOT / generate.XRD
 INPUT = generate.ROOT / generate.INPUT

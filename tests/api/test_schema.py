@@ -12,7 +12,8 @@ import pytest
 import re2
 from hypothesis import strategies as st
 
-from function.api import base, claim, generate, schema, settings, status
+from function import generate
+from function.api import base, claim, schema, settings, status
 
 Node = schema.Node
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"

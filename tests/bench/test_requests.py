@@ -2,7 +2,7 @@
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from function import runner, structs
+from function.server import runner, structs
 from tests import cluster
 from tests.bench import requests
 

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from function.resources import deployment
+from function.planning import identity
 from tests.checker import world as worlds
 
 Object = dict[str, Any]
@@ -199,7 +199,7 @@ def _forgotten(world: World) -> None:
     """Somebody removes our memory from both objects that have it."""
     for kind in ("Deployment", "PodDisruptionBudget"):
         for item in world.of_kind(kind):
-            item["metadata"].get("annotations", {}).pop(deployment.TEMPLATE_ANNOTATION, None)
+            item["metadata"].get("annotations", {}).pop(identity.TEMPLATE_ANNOTATION, None)
     world.forgot = True
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from function import runner, structs
+from function.server import runner, structs
 from function.api import base, status
-from function.resources import deployment
+from function.planning import identity
 from tests import cluster
 from tests.checker import changes, oracle
 from tests.checker import world as worlds
@@ -260,7 +260,7 @@ class Watched:
         if live is None:
             return
         self.world.forgot = False
-        written = deployment.TEMPLATE_ANNOTATION in live["metadata"].get("annotations", {})
+        written = identity.TEMPLATE_ANNOTATION in live["metadata"].get("annotations", {})
         if self.origin is None and written:
             self.origin = now  # of a template without a hash, today's claim is the origin
         if live["spec"]["template"] == seen.asked.template == template:

@@ -12,7 +12,7 @@ from typing import Any
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from function import runner
+from function.server import runner
 from tests import cluster
 
 Object = dict[str, Any]

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from function.engine import arguments, flags
+from function.engine import flags
+from function.engines.vllm import arguments
 from tests import cluster
 from tests.resources import scene
 

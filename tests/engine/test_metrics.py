@@ -1,6 +1,6 @@
 """Label matchers of one claim's own pods. The names themselves are tested against expositions."""
 
-from function.engine import metrics
+from function.engines.vllm import metrics
 
 
 def test_matchers_name_namespace_and_job() -> None:

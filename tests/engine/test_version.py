@@ -2,7 +2,7 @@
 
 import pytest
 
-from function.engine import version
+from function.engines.vllm import versions
 from tests.resources import scene
 
 
@@ -16,19 +16,19 @@ from tests.resources import scene
         ("0.9.10", (0, 9, 10)),
     ],
 )
-def test_parse(text: str, parts: version.Version) -> None:
-    assert version.parse(text) == parts
+def test_parse(text: str, parts: versions.Version) -> None:
+    assert versions.parse(text) == parts
 
 
 @pytest.mark.parametrize("text", ["", "latest", "0.25", "x0.25.1"])
 def test_parse_refuses(text: str) -> None:
     with pytest.raises(ValueError, match="not a version"):
-        version.parse(text)
+        versions.parse(text)
 
 
 def test_versions_compare_as_numbers() -> None:
-    assert version.parse("0.9.0") < version.parse("0.18.0")
-    assert version.show((0, 18, 0)) == "0.18.0"
+    assert versions.parse("0.9.0") < versions.parse("0.18.0")
+    assert versions.show((0, 18, 0)) == "0.18.0"
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_versions_compare_as_numbers() -> None:
         ("registry:5000/vllm", None),
     ],
 )
-def test_of_image(image: str, parts: version.Version | None) -> None:
-    assert version.of_image(image) == parts
+def test_of_image(image: str, parts: versions.Version | None) -> None:
+    assert versions.of_image(image) == parts
 
 
 @pytest.mark.parametrize(("number", "refused"), [("0.17.9", True), ("0.18.0", False)])
@@ -52,7 +52,7 @@ def test_an_engine_that_cannot_drain_is_refused(number: str, refused: bool) -> N
     if refused:
         assert "finish running requests" in str(scene.unplanned(claimed))
     else:
-        assert scene.planned(claimed).engine == version.parse(number)
+        assert scene.planned(claimed).engine == versions.parse(number)
 
 
 @pytest.mark.parametrize(("number", "refused"), [("0.21.9", True), ("0.22.0", False)])

@@ -39,7 +39,7 @@ STAGES = {"first": first, "verified": verified, "steady": steady, "taken-over": 
 
 def picture(world: cluster.Cluster) -> dict[str, Any]:
     """Returns what the answer says, in a form that a person can review."""
-    from function import structs
+    from function.server import structs
 
     rsp = world.response
     return {

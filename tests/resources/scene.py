@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from function import plan as plans
+from function.planning import plans
 from function.api import base, claim, settings
 from tests import cluster
 

@@ -7,7 +7,7 @@ from google.protobuf import json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from function.resources import deployment
+from function.planning import identity
 from tests import cluster, schemas
 from tests.resources import scene
 
@@ -556,6 +556,6 @@ def test_the_template_that_runs_is_remembered_beside_it() -> None:
     """On the Deployment, not on its pods: remembering restarts nothing."""
     world = scene.serving()
     found = world.one("Deployment")["metadata"]["annotations"]
-    assert deployment.TEMPLATE_ANNOTATION in found
-    assert deployment.CLAIM_ANNOTATION in found
+    assert identity.TEMPLATE_ANNOTATION in found
+    assert identity.CLAIM_ANNOTATION in found
     assert "annotations" not in world.template["metadata"]

@@ -6,7 +6,8 @@ from typing import Any
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from function import main, runner
+from function import main
+from function.server import runner
 
 
 class Slow(runner.Runner):

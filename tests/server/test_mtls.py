@@ -14,7 +14,7 @@ import grpc
 import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from function import certificates, metrics
+from function.server import certificates, metrics
 from tests.server import pki, process
 
 RELOADS = 'inference_service_function_certificate_reloads_total{result="%s"}'

@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import parser
 
 import function
-from function import metrics, server
+from function.server import metrics, serving
 from tests import cluster
 from tests.bench import requests
 from tests.server import process
@@ -216,7 +216,7 @@ async def test_a_call_is_counted_once_by_its_worst_result(
     severities: tuple[fnv1.Severity, ...] | None, counted: str
 ) -> None:
     counters = metrics.Metrics()
-    calls = server.Calls(Answers(severities), counters)
+    calls = serving.Calls(Answers(severities), counters)
     with contextlib.suppress(RuntimeError):
         await calls.RunFunction(fnv1.RunFunctionRequest(), None)
     shown = counters.render().splitlines()

@@ -1,0 +1,119 @@
+"""From the concerns' parts to the desired objects: patches, readiness, kinds that are absent."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from function import composition, kinds
+from function.boundary import patches
+from function.cluster import readiness
+from function.planning import identity
+from function.situation import situations
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One object of a concern.
+
+    Attributes:
+        suffix: End of its key.
+        manifest: The object.
+        verdict: Whether it is ready, where its kind's own signal does not decide.
+        finished: True when the author's patch is in it already.
+    """
+
+    suffix: str
+    manifest: identity.Manifest
+    verdict: readiness.Readiness | None = None
+    finished: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Desired:
+    """What is desired.
+
+    Attributes:
+        resources: Objects by key.
+        missing: Kinds that the cluster lacks (`<apiVersion> <kind>`), by key suffix.
+        optional: `(apiVersion, kind)` of every kind that the cluster may lack and that has no
+            observed object: core is asked whether it is installed.
+    """
+
+    resources: Mapping[str, composition.Composed]
+    missing: Mapping[str, str]
+    optional: frozenset[tuple[str, str]]
+
+    def lacking(self, condition: str) -> str | None:
+        """Returns the first missing kind that a condition speaks for, or None."""
+        for suffix, absent in self.missing.items():
+            if kinds.row(suffix).condition == condition:
+                return absent
+        return None
+
+    def waits(self, condition: str) -> str | None:
+        """Returns what the first object that a condition speaks for waits for, or None.
+
+        The first by the order of causes: what is named is what the others wait for.
+        """
+        waiting = [
+            composed
+            for composed in self.resources.values()
+            if not composed.ready and kinds.row(composed.suffix).condition == condition
+        ]
+        first = min(waiting, key=_rank, default=None)
+        return None if first is None else first.waits
+
+    def first_wait(self) -> str | None:
+        """Returns what the first object of all waits for, by the order of causes, or None."""
+        waiting = [composed for composed in self.resources.values() if not composed.ready]
+        first = min(waiting, key=_rank, default=None)
+        return None if first is None else first.waits
+
+
+_ORDER = {row.suffix: index for index, row in enumerate(kinds.ROWS)}
+
+
+def _rank(composed: composition.Composed) -> tuple[int, str]:
+    return _ORDER.get(kinds.row(composed.suffix).suffix, -1), composed.suffix
+
+
+def assemble(now: situations.Situation, parts: Iterable[Part]) -> Desired:
+    """Returns what is desired.
+
+    Raises:
+        base.InvalidError: A patch of the author's touches what no patch may touch.
+        ValueError: Two parts have one key: two builders claim one object.
+    """
+    resources: dict[str, composition.Composed] = {}
+    missing: dict[str, str] = {}
+    optional: set[tuple[str, str]] = set()
+    for part in parts:
+        key = now.plan.identity.key(part.suffix)
+        if key in resources:
+            raise ValueError(f"two builders for key {key}")
+        row = kinds.row(part.suffix)
+        resource = now.world.get(part.suffix)
+        if row.kind.optional and resource is None:
+            kind = (part.manifest["apiVersion"], part.manifest["kind"])
+            optional.add(kind)
+            if now.world.lacks(*kind):
+                missing[part.suffix] = " ".join(kind)
+                continue
+        resources[key] = _composed(now, part, row)
+    return Desired(resources, missing, frozenset(optional))
+
+
+def _composed(now: situations.Situation, part: Part, row: kinds.Row) -> composition.Composed:
+    manifest = part.manifest
+    if row.patch is not None and not part.finished:
+        manifest = patches.apply(now.plan.spec, row.patch, manifest)
+    verdict = part.verdict
+    if verdict is None:
+        resource = now.world.get(part.suffix)
+        check = row.kind.ready or readiness.there
+        verdict = readiness.NOT_SEEN if resource is None else check(resource)
+    return composition.Composed(
+        suffix=part.suffix,
+        manifest=manifest,
+        ready=verdict.ready,
+        waits="" if verdict.ready else f"{manifest['kind']}: {verdict.message}",
+    )

@@ -1,0 +1,202 @@
+"""The author's JSON merge patches: applied last, then checked again.
+
+A patch is named by the suffix of a composed object's key. It can change what an object says, never
+what ties objects together: kind, names, selectors, the labels that select pods, the replica count,
+who is let in.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from function import canonical, kinds
+from function.api import base, claim, settings
+from function.boundary import baseline
+from function.cluster import jobs, observed
+from function.planning import identity
+
+# As Kubernetes' strategic merge: lists of a pod that are maps by one of their fields.
+MERGE_KEYS = {
+    "containers": "name",
+    "env": "name",
+    "initContainers": "name",
+    "volumeMounts": "mountPath",
+    "volumes": "name",
+}
+
+_FIXED: tuple[tuple[str, ...], ...] = (
+    ("apiVersion",),
+    ("kind",),
+    ("metadata", "name"),
+    ("metadata", "namespace"),
+    ("metadata", "ownerReferences"),
+    ("spec", "selector"),
+    ("spec", "scaleTargetRef"),
+    ("spec", "replicas"),
+    ("spec", "clusterIP"),
+    ("spec", "type"),
+    ("spec", "externalIPs"),
+    ("spec", "loadBalancerIP"),
+    ("spec", "externalName"),
+    ("spec", "releaseName"),
+    ("spec", "targetRefs"),
+    # Replicas and GPUs are capped by the settings; a patch would go around the cap.
+    ("spec", "minReplicaCount"),
+    ("spec", "maxReplicaCount"),
+    # Flux installs with its own rights: what, where and as whom is not the author's.
+    ("spec", "targetNamespace"),
+    ("spec", "storageNamespace"),
+    ("spec", "kubeConfig"),
+    ("spec", "chart"),
+    ("spec", "chartRef"),
+    ("spec", "postRenderers"),
+    ("spec", "valuesFrom"),
+    ("spec", "values", "inferencePool", "modelServers"),
+    ("spec", "values", "inferenceExtension", "image"),
+    ("spec", "serviceAccountName"),
+    ("spec", "template", "spec", "automountServiceAccountToken"),
+    ("spec", "template", "spec", "serviceAccountName"),
+    ("status",),
+)
+_LABELS: tuple[tuple[str, ...], ...] = (
+    ("metadata", "labels"),
+    ("spec", "template", "metadata", "labels"),
+)
+
+
+def apply(spec: claim.Spec, suffix: str, manifest: identity.Manifest) -> identity.Manifest:
+    """Returns the manifest with the author's patch for it, if there is one.
+
+    A patch is a JSON merge patch, except that containers, their variables and mounts, and volumes
+    merge by name, as Kubernetes itself merges them.
+
+    Args:
+        spec: What the author asks for.
+        suffix: The name of the patch.
+        manifest: The object as it was rendered, never one that was held.
+
+    Raises:
+        base.InvalidError: The patch touches what no patch may touch.
+    """
+    patch = (spec.patches or {}).get(suffix)
+    if patch is None:
+        return manifest
+    patched: identity.Manifest = canonical.plain(_merged(manifest, _without_images(patch)))
+    problems = [
+        base.Problem(f"spec.patches.{suffix}.{path}", message)
+        for path, message in _touched(manifest, patched)
+    ]
+    if problems:
+        raise base.InvalidError("claim", problems)
+    return patched
+
+
+def unknown(spec: claim.Spec) -> Iterator[base.Problem]:
+    """Yields each patch that names no object that could ever be composed."""
+    names = kinds.patchable()
+    for name in sorted(set(spec.patches or {}) - set(names)):
+        yield base.Problem(
+            f"spec.patches.{name}", f"no such object; there are: {', '.join(sorted(names))}"
+        )
+
+
+def _merged(target: Any, patch: Any) -> Any:
+    """Returns the target after the patch; None removes a key."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for key in sorted(patch):
+        if patch[key] is None:
+            merged.pop(key, None)
+        elif key in MERGE_KEYS and _keyed(merged.get(key), key) and _keyed(patch[key], key):
+            merged[key] = _merged_list(merged[key], patch[key], MERGE_KEYS[key])
+        else:
+            merged[key] = _merged(merged.get(key), patch[key])
+    return merged
+
+
+def _keyed(items: Any, field: str) -> bool:
+    """Tells whether a list is one of maps that all have the key by which the field merges."""
+    return isinstance(items, list) and all(
+        isinstance(item, Mapping) and MERGE_KEYS[field] in item for item in items
+    )
+
+
+def _merged_list(target: list[Any], patch: list[Any], key: str) -> list[Any]:
+    """Returns the target's items, each with its patch, then those that only the patch has."""
+    patches = {item[key]: item for item in patch}
+    names = {item[key] for item in target}
+    return [_merged(item, patches.get(item[key], {})) for item in target] + [
+        _merged({}, item) for item in patch if item[key] not in names
+    ]
+
+
+def _without_images(patch: Any) -> Any:
+    """Returns a patch without the images of containers: those follow from engine and settings.
+
+    Until 1.1 a patch of a container had to repeat its image, so stored claims have one. It must not
+    hold the claim to an engine that the platform has left.
+    """
+    containers = observed.at(patch, "spec", "template", "spec", "containers")
+    if not _keyed(containers, "containers"):
+        return patch
+    bare = [{k: v for k, v in container.items() if k != "image"} for container in containers]
+    spec = patch["spec"]
+    pod = {**spec["template"]["spec"], "containers": bare}
+    return {**patch, "spec": {**spec, "template": {**spec["template"], "spec": pod}}}
+
+
+def _touched(before: identity.Manifest, after: identity.Manifest) -> Iterator[tuple[str, str]]:
+    for path in _FIXED:
+        if observed.at(before, *path) != observed.at(after, *path):
+            yield ".".join(path), "a patch cannot change this"
+    for path in _LABELS:
+        for label in sorted(claim.SELECTING_LABELS):
+            if observed.at(before, *path, label) != observed.at(after, *path, label):
+                yield ".".join((*path, label)), "a patch cannot change this label"
+    yield from _pod_touched(before, after)
+    ours = (
+        identity.TEMPLATE_ANNOTATION,
+        identity.CLAIM_ANNOTATION,
+        identity.FACTS_ANNOTATION,
+        jobs.WEIGHTS_ANNOTATION,
+        jobs.GENERATION_ANNOTATION,
+    )
+    for annotation in sorted(ours):
+        path = ("metadata", "annotations", annotation)
+        if observed.at(before, *path) != observed.at(after, *path):
+            yield ".".join(path), "a patch cannot change this annotation"
+
+
+def _pod_touched(before: identity.Manifest, after: identity.Manifest) -> Iterator[tuple[str, str]]:
+    """Yields what in a pod template only the claim's own fields may say: containers and GPUs."""
+    at = "spec.template.spec.containers"
+    containers = observed.at(after, *at.split("."))
+    old = observed.at(before, *at.split("."))
+    if old is None:
+        return
+    if not isinstance(containers, list) or not all(isinstance(c, dict) for c in containers):
+        yield at, "must be a list of containers"
+        return
+    if [c.get("name") for c in containers] != [c["name"] for c in old]:
+        yield at, "a patch cannot add, remove or rename containers"
+        return
+    for mine, theirs in zip(old, containers, strict=True):
+        if mine.get("image") != theirs.get("image"):
+            yield f"{at}.image", "a patch cannot change this"
+        for kind in ("requests", "limits"):
+            extended = [
+                {k: v for k, v in (observed.at(c, "resources", kind) or {}).items() if "/" in k}
+                for c in (mine, theirs)
+            ]
+            if extended[0] != extended[1]:
+                yield f"{at}.resources.{kind}", "a patch cannot change extended resources"
+
+
+def weakened(site: settings.Settings, namespace: str, pod: Mapping[str, Any]) -> list[base.Problem]:
+    """Returns what in a pod spec is weaker than Pod Security `restricted`, unless it may be."""
+    if site.permissions.allow("host_access", namespace):
+        return []
+    return [
+        base.Problem(f"pod spec {path}", f"{message} (settings permissions.hostAccess)")
+        for path, message in baseline.violations(pod)
+    ]

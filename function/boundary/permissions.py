@@ -1,0 +1,59 @@
+"""What the settings do not have, or do not allow in the claim's namespace."""
+
+from collections.abc import Iterator
+
+from pydantic import alias_generators
+
+from function.api import base, claim, settings
+from function.planning import hardware, scaling
+
+
+def refusals(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
+    """Yields what the settings do not have or do not allow, whatever the engine is."""
+    spec = resource.spec
+    if spec.gpu is not None and spec.gpu.class_ not in (None, *site.gpu.classes):
+        names = ", ".join(sorted(site.gpu.classes))
+        yield base.Problem("spec.gpu.class", f"no such class in the settings; there are: {names}")
+    extra = spec.pod_template or claim.PodTemplate()
+    hatches = (
+        ("patches", "spec.patches", spec.patches),
+        ("engine_image", "spec.engine.image", base.of(spec.engine, "image")),
+        ("volumes", "spec.podTemplate.volumes", extra.volumes or extra.volume_mounts),
+    )
+    for hatch, path, used in hatches:
+        if used:
+            yield from closed(hatch, path, resource.namespace, site)
+
+
+def closed(
+    hatch: str, path: str, namespace: str, site: settings.Settings
+) -> Iterator[base.Problem]:
+    """Yields a problem when the settings do not open an escape hatch to the namespace.
+
+    Args:
+        hatch: Field of the settings' permissions, in Python's spelling.
+        path: Field of the claim that uses it.
+        namespace: The claim's namespace.
+        site: The settings.
+    """
+    if not site.permissions.allow(hatch, namespace):
+        camel = alias_generators.to_camel(hatch)
+        yield base.Problem(
+            path, f"the settings do not allow this in namespace {namespace} (permissions.{camel})"
+        )
+
+
+def caps(spec: claim.Spec, site: settings.Settings) -> Iterator[base.Problem]:
+    """Yields what is above the settings' caps on one claim, and what the settings lack for it."""
+    most = site.limits.max_gpus
+    if most is not None:
+        count = hardware.gpu_count(spec)
+        _, maximum = scaling.bounds(spec, site)
+        if maximum * count > most:
+            yield base.Problem(
+                "spec.scaling.maxReplicas",
+                f"{maximum} replicas of {count} GPUs are above the settings' limits.maxGPUs of"
+                f" {most}",
+            )
+    if any("{region}" in host for host in site.preload.egress_hosts) and site.region is None:
+        yield base.Problem("settings preload.egressHosts", "{region} needs the setting region")

@@ -1,0 +1,1 @@
+"""Typed readers of what the cluster reports: one file for each thing that is read."""

@@ -1,0 +1,61 @@
+"""What is known of the weights on the volume: recorded in the status, or just downloaded.
+
+It is an input of planning: what a checkpoint is decides how it can be served.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from function.cluster import jobs, memory, observed, pods
+
+# Fields of the preload program's last words that the status keeps.
+LEARNT = ("sha", "bytes", "dtype", "quantization", "architecture", "contextLimit")
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What is known of the directories on the volume.
+
+    Attributes:
+        records: What is known of each directory that is verified, by <volume claim>/<sub-path>/
+            <directory>.
+    """
+
+    records: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def quantization(self, directory: str) -> str | None:
+        """Returns how a checkpoint is quantized, or None when it is not, or nobody knows."""
+        method = self.records.get(directory, {}).get("quantization")
+        return None if method is None else str(method)
+
+
+def recorded(world: observed.Observed) -> Facts:
+    """Returns what is known of the weights: the status' records, and what Jobs just finished."""
+    records: dict[str, dict[str, Any]] = {
+        directory: dict(record) for directory, record in memory.memory(world).records.items()
+    }
+    for job in jobs.preloads(world):
+        if job.stage is jobs.Stage.COMPLETE:
+            for directory in job.makes:
+                records.setdefault(directory, {"directory": directory})
+    for directory, learnt in _learnt(world):
+        if directory in records:
+            records[directory] |= learnt
+    return Facts(records)
+
+
+def _learnt(world: observed.Observed) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields directory and what ended preload pods say of it, where pods were read.
+
+    A pod names a directory relative to the sub-path that it mounts; its Job names it whole.
+    """
+    makes = {job.name: job.makes for job in jobs.preloads(world)}
+    for words in pods.last_words(world):
+        for item in words.items:
+            short = observed.at(item, "directory")
+            for directory in makes.get(words.job, ()):
+                if isinstance(short, str) and directory.endswith(f"/{short}"):
+                    learnt = {k: item[k] for k in LEARNT if observed.at(item, k) is not None}
+                    record = memory.verified({"directory": directory, **learnt}) or {}
+                    yield directory, {k: record[k] for k in learnt if k in record}

@@ -1,0 +1,106 @@
+"""The Jobs on the weights volume, as their controller reports them."""
+
+import dataclasses
+import enum
+import json
+
+from function.cluster import observed
+from function.planning import identity
+
+COMPONENT = "preload"
+CLEANUP = "cleanup"
+# Which weights the Job makes: an observed Job counts for these, whatever its own hash.
+WEIGHTS_ANNOTATION = f"{identity.DOMAIN}/weights"
+# Which weights a Job removes.
+REMOVES_ANNOTATION = f"{identity.DOMAIN}/removes"
+GENERATION_ANNOTATION = f"{identity.DOMAIN}/preload-generation"
+
+
+class Stage(enum.Enum):
+    """How far a Job is."""
+
+    ABSENT = "absent"
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    FAILED = "failed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """An observed Job.
+
+    Attributes:
+        name: Its name, or empty while there is none.
+        stage: How far it is.
+        reason: Why it failed, in one word of its controller's; empty unless it failed.
+        message: The controller's message; empty unless it failed.
+        failed_pods: Pods that failed so far.
+        generation: model.preload.generation that it was made for.
+        makes: Directories that it downloads; none of a Job of 0.9.0, which proves nothing.
+        removes: Directories that it removes.
+    """
+
+    name: str = ""
+    stage: Stage = Stage.ABSENT
+    reason: str = ""
+    message: str = ""
+    failed_pods: int = 0
+    generation: int = 0
+    makes: tuple[str, ...] = ()
+    removes: tuple[str, ...] = ()
+
+
+def job(resource: observed.Object | None) -> Job:
+    """Returns the observed Job."""
+    if resource is None:
+        return Job()
+    failed = observed.status_conditions(resource).get("Failed")
+    stage = _stage(resource)
+    ended = stage is Stage.FAILED and failed is not None
+    number = observed.at(resource, "metadata", "annotations", GENERATION_ANNOTATION)
+    return Job(
+        name=str(observed.at(resource, "metadata", "name") or ""),
+        stage=stage,
+        reason=failed.reason if ended and failed is not None else "",
+        message=failed.message if ended and failed is not None else "",
+        failed_pods=observed.number(observed.at(resource, "status", "failed")),
+        generation=int(number) if isinstance(number, str) and number.isdigit() else 0,
+        makes=_listed(resource, WEIGHTS_ANNOTATION),
+        removes=_listed(resource, REMOVES_ANNOTATION),
+    )
+
+
+def _stage(resource: observed.Object) -> Stage:
+    conditions = observed.status_conditions(resource)
+    for name, stage in (("Complete", Stage.COMPLETE), ("Failed", Stage.FAILED)):
+        condition = conditions.get(name)
+        if condition is not None and condition.status == "True":
+            return stage
+    # FailureTarget precedes Failed while the pods stop, with the same message.
+    # An active pod may still be Pending: no node, no image, no volume.
+    if observed.number(observed.at(resource, "status", "ready")) > 0:
+        return Stage.RUNNING
+    if observed.number(observed.at(resource, "status", "active")) > 0:
+        return Stage.STARTING
+    return Stage.QUEUED
+
+
+def _listed(resource: observed.Object, annotation: str) -> tuple[str, ...]:
+    text = observed.at(resource, "metadata", "annotations", annotation)
+    try:
+        listed = json.loads(text) if isinstance(text, str) else []
+    except ValueError:
+        return ()
+    return tuple(str(item) for item in listed) if isinstance(listed, list) else ()
+
+
+def preloads(world: observed.Observed) -> list[Job]:
+    """Returns the observed Jobs that download, by key."""
+    return [job(resource) for _, resource in world.starting(f"{COMPONENT}-job-")]
+
+
+def cleanups(world: observed.Observed) -> list[Job]:
+    """Returns the observed Jobs that remove, by key."""
+    return [job(resource) for _, resource in world.starting(f"{CLEANUP}-job-")]

@@ -1,0 +1,104 @@
+"""What the cluster reports, as one call knows it, and how single fields of it are read.
+
+Everything here reads through mappings and asks for single fields, so that the runner can hand over
+views of a protobuf request that decode only what is read.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Object = Mapping[str, Any]
+
+# A fatal answer of ours, or any error in core, turns conditions that were not returned into this.
+FATAL_ERROR = "FatalError"
+# A kind of every cluster, asked beside the others: when even this comes back empty, nobody answers
+# such questions here.
+CONTROL_KIND = ("v1", "Service")
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """One condition; `status` is True, False or Unknown."""
+
+    type: str
+    status: str
+    reason: str
+    message: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """The world, as far as one call knows it.
+
+    Attributes:
+        name: The claim's name, with which the key of each of its objects begins.
+        resources: Composed objects by key.
+        conditions: The claim's conditions by type.
+        status: The claim's status.
+        required: Other objects of the cluster that an earlier answer asked for, by name.
+        kinds: Whether `apiVersion/kind` is installed, for kinds that were asked about.
+        can_ask: True when core answers questions about kinds.
+    """
+
+    name: str = ""
+    resources: Mapping[str, Object] = dataclasses.field(default_factory=dict)
+    conditions: Mapping[str, Condition] = dataclasses.field(default_factory=dict)
+    status: Object = dataclasses.field(default_factory=dict)
+    required: Mapping[str, Sequence[Object]] = dataclasses.field(default_factory=dict)
+    kinds: Mapping[str, bool] = dataclasses.field(default_factory=dict)
+    can_ask: bool = False
+
+    def get(self, suffix: str) -> Object | None:
+        """Returns the object whose key ends so, or None."""
+        return self.resources.get(f"{self.name}-{suffix}")
+
+    def lacks(self, api_version: str, kind: str) -> bool:
+        """Tells whether core said that the cluster lacks the kind."""
+        return self.kinds.get("/".join(CONTROL_KIND), False) and (
+            self.kinds.get(f"{api_version}/{kind}") is False
+        )
+
+    def starting(self, prefix: str) -> Iterator[tuple[str, Object]]:
+        """Yields suffix and object of each key whose suffix starts so, in order."""
+        whole = f"{self.name}-{prefix}"
+        for key in sorted(self.resources):
+            if key.startswith(whole):
+                yield key.removeprefix(f"{self.name}-"), self.resources[key]
+
+
+def at(value: Any, *path: str) -> Any:
+    """Returns the field at a path of maps, or None where the path ends early."""
+    for step in path:
+        # Duck-typed: this is asked hundreds of times a call, and isinstance of an ABC is slow.
+        try:
+            value = value.get(step)
+        except AttributeError:
+            return None
+    return value
+
+
+def number(value: Any, default: int = 0) -> int:
+    """Returns a whole number that may be absent."""
+    return default if value is None else int(value)
+
+
+def conditions(owner: Any) -> dict[str, Condition]:
+    """Returns the conditions of an object, or of one entry of its `parents` or `ancestors`."""
+    return {
+        condition.type: condition
+        for entry in at(owner, "conditions") or []
+        if (condition := _condition(entry)) is not None
+    }
+
+
+def _condition(entry: Any) -> Condition | None:
+    kind, status = at(entry, "type"), at(entry, "status")
+    if not isinstance(kind, str) or not isinstance(status, str):
+        return None
+    return Condition(kind, status, str(at(entry, "reason") or ""), str(at(entry, "message") or ""))
+
+
+def status_conditions(resource: Object) -> dict[str, Condition]:
+    """Returns the conditions in an object's status."""
+    return conditions(at(resource, "status"))

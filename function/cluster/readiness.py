@@ -1,0 +1,94 @@
+"""When an observed object is ready, by its controller's own signal. Core counts only a yes.
+
+`kinds.py` says which signal is whose. What the workload and a Job need depends on the claim: their
+concerns judge them.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+from function.cluster import observed
+
+
+@dataclasses.dataclass(frozen=True)
+class Readiness:
+    """A verdict, with the controller's words when it is no."""
+
+    ready: bool
+    reason: str = ""
+    message: str = ""
+
+
+READY = Readiness(True)
+NOT_SEEN = Readiness(False, "Creating", "not created yet")
+
+
+def there(_: observed.Object) -> Readiness:
+    """Plain kinds: an object that exists is ready."""
+    return READY
+
+
+def _must(conditions: Iterable[tuple[str, observed.Condition | None]]) -> Readiness:
+    """Returns ready when every named condition is there and True."""
+    for name, reported in conditions:
+        if reported is None:
+            return Readiness(False, "Pending", f"condition {name} is not reported yet")
+        if reported.status != "True":
+            return Readiness(False, reported.reason or name, reported.message)
+    return READY
+
+
+def condition(name: str) -> Callable[[observed.Object], Readiness]:
+    """Returns the check that a condition of this type is True."""
+
+    def check(resource: observed.Object) -> Readiness:
+        return _must([(name, observed.status_conditions(resource).get(name))])
+
+    return check
+
+
+def ready_when(name: str, resource: observed.Object | None) -> bool:
+    """Tells whether an object is there and its condition of this type is True."""
+    return resource is not None and condition(name)(resource).ready
+
+
+def accepted(resource: observed.Object) -> Readiness:
+    """AI gateway: on failure the list holds `NotAccepted` with status False, so ask for a yes."""
+    conditions = observed.status_conditions(resource)
+    if "Accepted" not in conditions and "NotAccepted" in conditions:
+        refusal = conditions["NotAccepted"]
+        return Readiness(False, refusal.reason or "NotAccepted", refusal.message)
+    return _must([("Accepted", conditions.get("Accepted"))])
+
+
+def per_parent(field: str, *names: str) -> Callable[[observed.Object], Readiness]:
+    """Gateway API: conditions are kept for each parent or ancestor; one that is well is enough."""
+
+    def check(resource: observed.Object) -> Readiness:
+        verdict = Readiness(False, "Pending", f"no {field} has reported yet")
+        for owner in observed.at(resource, "status", field) or []:
+            conditions = observed.conditions(owner)
+            verdict = _must((name, conditions.get(name)) for name in names)
+            if verdict.ready:
+                break
+        return verdict
+
+    return check
+
+
+def valid(resource: observed.Object) -> Readiness:
+    """Cilium: older agents report nothing, so only a no counts."""
+    verdict = observed.status_conditions(resource).get("Valid")
+    if verdict is not None and verdict.status == "False":
+        return Readiness(False, verdict.reason or "Invalid", verdict.message)
+    return READY
+
+
+def update_status(resource: observed.Object) -> Readiness:
+    """VictoriaMetrics: conditions are named after the parents, so the summary decides."""
+    state = observed.at(resource, "status", "updateStatus")
+    if state == "operational":
+        return READY
+    if state == "failed":
+        return Readiness(False, "Failed", str(observed.at(resource, "status", "reason") or ""))
+    return Readiness(False, "NotSelected", "no VMAgent or VMAlert selects it")

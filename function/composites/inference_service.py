@@ -1,0 +1,74 @@
+"""InferenceService: one model, and everything that serves it.
+
+`compose` reads like a table of contents: what is known of the weights, what is wanted, what holds
+now, then each concern's objects and conditions. It is pure: no clock, network, file, environment or
+random number; the same input gives the same answer in any process.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from function import assembly, composition, report
+from function.api import base, claim, settings, status
+from function.cluster import checkpoints, observed
+from function.concerns import table as concerns
+from function.concerns import validity
+from function.planning import plans
+from function.situation import situations
+
+GROUP = claim.GROUP
+VERSION = claim.VERSION
+KIND = claim.KIND
+PLURAL = claim.PLURAL
+LONGEST_NAME = claim.LONGEST_NAME
+MODEL: type[base.Model] = claim.InferenceService
+SPEC: type[base.Model] = claim.Spec
+STATUS: type[base.Model] = status.Status
+CONDITION_TYPES = concerns.CONDITION_TYPES
+
+# SERVED MODELS is 0.9.0's own column. A column without a value stays empty, so the wide ones show
+# what the author wrote and what the pods were started with, never a default.
+COLUMNS: tuple[tuple[str, str, str, int], ...] = (
+    ("PHASE", "string", ".status.phase", 0),
+    ("REPLICAS", "string", ".status.replicas", 0),
+    ("CURRENT", "string", ".status.conditions[?(@.type=='Current')].status", 0),
+    ("WAITING FOR", "string", ".status.waitingFor", 0),
+    ("SERVED MODELS", "string", ".status.servedModelsSummary", 0),
+    ("ENDPOINT", "string", ".status.modelEndpoint", 0),
+    ("GPU", "string", ".status.gpu", 0),
+    ("REPOSITORY", "string", ".status.serving.repository", 1),
+    ("REVISION", "string", ".status.serving.revision", 1),
+    ("ENGINE IMAGE", "string", ".status.serving.engineImage", 1),
+    ("MIN", "integer", ".spec.scaling.minReplicas", 1),
+    ("MAX", "integer", ".spec.scaling.maxReplicas", 1),
+)
+
+
+def parse(document: Mapping[str, Any]) -> claim.InferenceService:
+    """Returns the claim.
+
+    Raises:
+        base.InvalidError: The document breaks the claim's schema or rules.
+    """
+    return base.parse(claim.InferenceService, document, what="claim")
+
+
+def compose(
+    resource: claim.InferenceService, site: settings.Settings, world: observed.Observed
+) -> composition.Composition:
+    """Returns everything that the claim becomes.
+
+    Raises:
+        base.InvalidError: The claim asks for what cannot or must not be composed.
+    """
+    facts = checkpoints.recorded(world)
+    plan = plans.make(resource, site, facts)
+    now = situations.situation(plan, facts, world)
+    parts = [part for concern in concerns.CONCERNS for part in concern.compose(now)]
+    return report.finish(now, assembly.assemble(now, parts))
+
+
+def invalid(reason: str, message: str, world: observed.Observed) -> tuple[observed.Condition, ...]:
+    """Returns all conditions of a claim that cannot be rendered."""
+    member = validity.Valid.named(reason)
+    return validity.invalid(member, message, world, CONDITION_TYPES)

@@ -1,0 +1,1 @@
+"""A room for each concern of a claim: its objects, its condition, its reasons."""

@@ -1,0 +1,1 @@
+"""Who may reach the pods, and what they may reach: nobody and nothing unless it is listed."""

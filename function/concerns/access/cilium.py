@@ -1,0 +1,148 @@
+"""Cilium's network policies.
+
+An empty rule list is no default deny, and an empty `ingress` beside egress rules leaves ingress
+open: deny-all is one empty rule (run on Cilium 1.20's own engine).
+"""
+
+from typing import Any
+
+from function.cluster import jobs
+from function.concerns.access import callers
+from function.planning import identity, plans
+
+SUFFIX = "cilium-netpol"
+PICKER_SUFFIX = "epp-cilium-netpol"
+
+NAMESPACE_LABEL = "k8s:io.kubernetes.pod.namespace"
+DENY_ALL: list[identity.Manifest] = [{}]
+
+
+def serving(plan: plans.Plan, *, picker: bool) -> identity.Manifest:
+    """Returns the serving pods' CiliumNetworkPolicy."""
+    raw = plan.spec.network_policies
+    replaced_in = raw.ingress if raw is not None else None
+    replaced_out = raw.egress if raw is not None else None
+    ingress: list[Any] = (
+        [_ingress(peer) for peer in callers.callers(plan)]
+        if replaced_in is None
+        else [*replaced_in, *map(_ingress, callers.claimed(plan))]
+    )
+    ingress += [_ingress(peer) for peer in callers.platform(plan, picker=picker)]
+    egress: list[Any] = [_dns(plan)] if replaced_out is None else list(replaced_out)
+    return _policy(
+        plan, plan.identity.name, plan.identity.labels(), ingress or DENY_ALL, egress or DENY_ALL
+    )
+
+
+def preload(plan: plans.Plan) -> identity.Manifest:
+    """Returns the preload pods' CiliumNetworkPolicy: it accepts nothing."""
+    egress: list[Any] = [_dns(plan)]
+    hosts = [
+        host.replace("{region}", plan.site.region or "") for host in plan.site.preload.egress_hosts
+    ]
+    if hosts:
+        names = [{"matchPattern": h} if "*" in h else {"matchName": h} for h in hosts]
+        egress.append({"toFQDNs": names, "toPorts": _ports(443)})
+    # The hub's content hosts rotate: an allow-list of them rots.
+    egress.append({"toEntities": ["world"], "toPorts": _ports(443, *callers.hub_ports(plan))})
+    if plan.site.hub.egress_cidrs:
+        egress.append(
+            {
+                "toCIDR": list(plan.site.hub.egress_cidrs),
+                "toPorts": _ports(*callers.hub_ports(plan)),
+            }
+        )
+    if plan.site.preload.egress_host_ports:
+        # A link-local agent is the node itself: neither a CIDR nor `world` matches it.
+        ports = _ports(*plan.site.preload.egress_host_ports)
+        egress.append({"toEntities": ["host"], "toPorts": ports})
+    return _policy(
+        plan,
+        f"{plan.identity.name}-preload",
+        plan.identity.labels(jobs.COMPONENT),
+        DENY_ALL,
+        egress,
+    )
+
+
+def cleanup(plan: plans.Plan) -> identity.Manifest:
+    """Returns the clean-up pods' CiliumNetworkPolicy: nobody, and nothing."""
+    return _policy(
+        plan,
+        f"{plan.identity.name}-cleanup",
+        plan.identity.labels(jobs.CLEANUP),
+        DENY_ALL,
+        DENY_ALL,
+    )
+
+
+def _policy(
+    plan: plans.Plan,
+    name: str,
+    selector: dict[str, str],
+    ingress: list[Any],
+    egress: list[Any],
+) -> identity.Manifest:
+    return {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": plan.identity.metadata(name),
+        "spec": {
+            "endpointSelector": {"matchLabels": selector},
+            "ingress": ingress,
+            "egress": egress,
+        },
+    }
+
+
+def _ingress(peer: callers.Peer) -> identity.Manifest:
+    # Without the namespace label a selector matches the policy's own namespace only.
+    return {
+        "fromEndpoints": [{"matchLabels": {NAMESPACE_LABEL: peer.namespace, **dict(peer.labels)}}],
+        "toPorts": _ports(peer.port),
+    }
+
+
+def _dns(plan: plans.Plan) -> identity.Manifest:
+    dns = plan.site.network.dns
+    peer = callers.peer(plan, dns.namespace, dns.pod_labels, dns.port)
+    return {
+        "toEndpoints": [{"matchLabels": {NAMESPACE_LABEL: peer.namespace, **dict(peer.labels)}}],
+        "toPorts": [
+            {
+                "ports": [
+                    {"port": str(dns.port or 53), "protocol": "UDP"},
+                    {"port": str(dns.port or 53), "protocol": "TCP"},
+                ],
+                # Without an L7 rule no FQDN policy ever learns an address.
+                "rules": {"dns": [{"matchPattern": "*"}]},
+            }
+        ],
+    }
+
+
+def _ports(*ports: int) -> list[identity.Manifest]:
+    unique = sorted(set(ports))
+    return [{"ports": [{"port": str(port), "protocol": "TCP"} for port in unique]}]
+
+
+def picker(plan: plans.Plan) -> identity.Manifest:
+    """Returns the endpoint picker's CiliumNetworkPolicy."""
+    egress: list[Any] = [
+        {
+            "toEndpoints": [
+                {
+                    "matchLabels": {
+                        NAMESPACE_LABEL: plan.identity.namespace,
+                        **plan.identity.labels(),
+                    }
+                }
+            ],
+            "toPorts": _ports(plan.engine.PORT),
+        },
+        {"toEntities": ["kube-apiserver"], "toPorts": _ports(*callers.API_SERVER)},
+        _dns(plan),
+    ]
+    ingress = [_ingress(peer) for peer in callers.picker_callers(plan)]
+    name = plan.identity.picker_name
+    return _policy(plan, name, {callers.PICKER_LABEL: name}, ingress, egress)

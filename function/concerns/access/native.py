@@ -1,0 +1,115 @@
+"""NetworkPolicies of networking.k8s.io.
+
+The raw rules of a claim's `networkPolicies` are Cilium's and have no meaning here, but that they
+replace the default peers holds: an empty list lets nobody in.
+"""
+
+from typing import Any
+
+from function.cluster import jobs
+from function.concerns.access import callers
+from function.planning import identity, plans
+
+SUFFIX = "networkpolicy"
+PICKER_SUFFIX = "epp-networkpolicy"
+
+# What "the world" is here: everything but private and link-local ranges, so that the Job reaches
+# neither pods nor the node's metadata service.
+PRIVATE_IPV4 = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"]
+PRIVATE_IPV6 = ["fc00::/7", "fe80::/10"]
+
+
+def serving(plan: plans.Plan, *, picker: bool) -> identity.Manifest:
+    """Returns the serving pods' NetworkPolicy."""
+    raw = plan.spec.network_policies
+    replaced_in = raw is not None and raw.ingress is not None
+    replaced_out = raw is not None and raw.egress is not None
+    peers = callers.claimed(plan) if replaced_in else callers.callers(plan)
+    peers += callers.platform(plan, picker=picker)
+    egress = [] if replaced_out else [_dns(plan)]
+    ingress = [_ingress(peer) for peer in peers]
+    return _policy(plan, plan.identity.name, plan.identity.labels(), ingress, egress)
+
+
+def preload(plan: plans.Plan) -> identity.Manifest:
+    """Returns the preload pods' NetworkPolicy: it accepts nothing."""
+    ports = [{"port": port, "protocol": "TCP"} for port in sorted({443, *callers.hub_ports(plan)})]
+    blocks = [
+        {"ipBlock": {"cidr": "0.0.0.0/0", "except": PRIVATE_IPV4}},
+        {"ipBlock": {"cidr": "::/0", "except": PRIVATE_IPV6}},
+        *({"ipBlock": {"cidr": cidr}} for cidr in plan.site.hub.egress_cidrs),
+    ]
+    egress = [_dns(plan), {"to": blocks, "ports": ports}]
+    return _policy(
+        plan, f"{plan.identity.name}-preload", plan.identity.labels(jobs.COMPONENT), [], egress
+    )
+
+
+def cleanup(plan: plans.Plan) -> identity.Manifest:
+    """Returns the clean-up pods' NetworkPolicy: nobody, and nothing."""
+    name = f"{plan.identity.name}-cleanup"
+    return _policy(plan, name, plan.identity.labels(jobs.CLEANUP), [], [])
+
+
+def _policy(
+    plan: plans.Plan,
+    name: str,
+    selector: dict[str, str],
+    ingress: list[Any],
+    egress: list[Any],
+) -> identity.Manifest:
+    # The API server does not store an empty list: applied again and again, it would be a change
+    # each time. Of a policy type without rules nothing is let through.
+    rules = {"ingress": ingress, "egress": egress}
+    spec = {
+        "podSelector": {"matchLabels": selector},
+        "policyTypes": ["Ingress", "Egress"],
+        **{direction: given for direction, given in rules.items() if given},
+    }
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": plan.identity.metadata(name),
+        "spec": spec,
+    }
+
+
+def _selector(peer: callers.Peer) -> identity.Manifest:
+    selector: identity.Manifest = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": peer.namespace}}
+    }
+    if peer.labels:
+        selector["podSelector"] = {"matchLabels": dict(peer.labels)}
+    return selector
+
+
+def _ingress(peer: callers.Peer) -> identity.Manifest:
+    return {
+        "from": [_selector(peer)],
+        "ports": [{"port": peer.port, "protocol": "TCP"}],
+    }
+
+
+def _dns(plan: plans.Plan) -> identity.Manifest:
+    dns = plan.site.network.dns
+    port = dns.port or 53
+    return {
+        "to": [_selector(callers.peer(plan, dns.namespace, dns.pod_labels, port))],
+        "ports": [{"port": port, "protocol": "UDP"}, {"port": port, "protocol": "TCP"}],
+    }
+
+
+def picker(plan: plans.Plan) -> identity.Manifest:
+    """Returns the endpoint picker's NetworkPolicy.
+
+    The API server has no selector in this API: its usual ports are open instead.
+    """
+    serving = callers.peer(plan, None, plan.identity.labels(), None)
+    egress: list[Any] = [
+        {"to": [_selector(serving)], "ports": [{"port": plan.engine.PORT, "protocol": "TCP"}]},
+        {"ports": [{"port": port, "protocol": "TCP"} for port in callers.API_SERVER]},
+        _dns(plan),
+    ]
+    ingress = [_ingress(peer) for peer in callers.picker_callers(plan)]
+    name = plan.identity.picker_name
+    return _policy(plan, name, {callers.PICKER_LABEL: name}, ingress, egress)

@@ -1,0 +1,58 @@
+"""How the pods are reached under the claim's name, and who they are."""
+
+from collections.abc import Iterator
+
+from function import assembly
+from function.cluster import observed
+from function.engines import engine
+from function.planning import identity
+from function.situation import situations
+
+
+def compose(now: situations.Situation) -> Iterator[assembly.Part]:
+    """Yields the pods' ServiceAccount and the Service under the claim's name."""
+    who, port = now.plan.identity, now.plan.engine.PORT
+    yield assembly.Part("serviceaccount", service_account(who))
+    yield assembly.Part("service", service(who, port))
+
+
+def conditions(
+    now: situations.Situation, desired: assembly.Desired
+) -> Iterator[observed.Condition]:
+    """Yields nothing: these objects are ready when they are there."""
+    del now, desired
+    yield from ()
+
+
+def service_account(who: identity.Identity) -> identity.Manifest:
+    """Returns the pods' ServiceAccount; its token is never mounted."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": who.metadata(),
+        "automountServiceAccountToken": False,
+    }
+
+
+def service(who: identity.Identity, port: int) -> identity.Manifest:
+    """Returns the Service under the claim's name."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": who.metadata(),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": who.labels(),
+            "ports": [service_port(port)],
+        },
+    }
+
+
+def service_port(port: int) -> identity.Manifest:
+    """Returns the one port of a Service of the claim."""
+    return {
+        "name": engine.PORT_NAME,
+        "port": port,
+        "targetPort": engine.PORT_NAME,
+        "protocol": "TCP",
+    }

@@ -1,0 +1,196 @@
+"""Envoy AI Gateway's view of the model: backends, the route by model name, how traffic spreads."""
+
+from collections.abc import Iterator
+
+from function import kinds
+from function.planning import identity, plans
+
+MODEL_HEADER = "x-ai-eg-model"
+# Seconds between two tries of a request that waits for a replica, at most.
+LONGEST_PAUSE = 10
+# Seconds by which the gateway ends a connection that no request uses before the engine does. What
+# is sent at that moment is lost, and cannot be tried again, as the engine may have begun it.
+IDLE_MARGIN = 2
+
+
+def backend(plan: plans.Plan, host: str) -> identity.Manifest:
+    """Returns the Backend, by host name."""
+    return {
+        "apiVersion": kinds.BACKEND.api_versions[0],
+        "kind": kinds.BACKEND.name,
+        "metadata": plan.identity.metadata(f"{plan.identity.name}-direct"),
+        "spec": {"endpoints": [{"fqdn": {"hostname": host, "port": plan.engine.PORT}}]},
+    }
+
+
+def service_host(plan: plans.Plan) -> str:
+    """Returns the host name of the Service: one address for all pods."""
+    return f"{plan.identity.name}.{plan.identity.namespace}.svc.{plan.site.network.cluster_domain}"
+
+
+def pods_host(plan: plans.Plan) -> str:
+    """Returns the host name that resolves to every ready pod."""
+    name = plan.identity.pods_name
+    return f"{name}.{plan.identity.namespace}.svc.{plan.site.network.cluster_domain}"
+
+
+def ai_service_backend(plan: plans.Plan, name: str) -> identity.Manifest:
+    """Returns an AIServiceBackend over the Backend."""
+    return {
+        "apiVersion": plan.site.gateway.api_version,
+        "kind": kinds.AI_BACKEND.name,
+        "metadata": plan.identity.metadata(name),
+        "spec": {
+            "schema": {"name": "OpenAI"},
+            "backendRef": {
+                "group": "gateway.envoyproxy.io",
+                "kind": "Backend",
+                "name": f"{plan.identity.name}-direct",
+            },
+        },
+    }
+
+
+def canary_name(plan: plans.Plan, adapter: str) -> str:
+    """Returns the name of a canary's AIServiceBackend: by adapter, so that order means nothing."""
+    return f"{plan.identity.name}-canary-{identity.object_name(adapter)}"
+
+
+def canary_key_suffix(adapter: str) -> str:
+    """Returns the suffix of a canary's key."""
+    return f"gateway-aiservicebackend-canary-{adapter}"
+
+
+def canaries(plan: plans.Plan) -> list[tuple[str, int]]:
+    """Returns adapter and weight of each canary, by adapter."""
+    chosen = plan.spec.gateway.canaries if plan.spec.gateway is not None else None
+    return sorted((canary.adapter, canary.weight_percent) for canary in chosen or [])
+
+
+def ai_gateway_route(
+    plan: plans.Plan, adapters: frozenset[str], *, pool: bool
+) -> identity.Manifest:
+    """Returns the AIGatewayRoute: the base model with its canaries, and a rule for each adapter.
+
+    An adapter's own name always reaches it, whatever the canaries' weights: the engine serves
+    adapters verbatim under their names.
+
+    Args:
+        plan: The plan.
+        adapters: Those that every running pod serves; the others get no traffic yet.
+        pool: Whether the InferencePool is there to be named.
+    """
+    parent = plan.site.gateway.parent
+    return {
+        "apiVersion": plan.site.gateway.api_version,
+        "kind": kinds.AI_ROUTE.name,
+        "metadata": plan.identity.metadata(),
+        "spec": {
+            "parentRefs": [
+                {
+                    "group": "gateway.networking.k8s.io",
+                    "kind": "Gateway",
+                    "name": parent.name,
+                    "namespace": parent.namespace,
+                }
+            ],
+            "rules": list(_rules(plan, adapters, pool)),
+        },
+    }
+
+
+def _rules(plan: plans.Plan, adapters: frozenset[str], pool: bool) -> Iterator[identity.Manifest]:
+    # The default of a minute would cut long streams.
+    timeouts = {"request": f"{plan.site.gateway.request_timeout_seconds}s"}
+    yield {
+        "matches": [_match(plan.identity.name)],
+        "backendRefs": _base_backends(plan, adapters, pool),
+        "timeouts": timeouts,
+    }
+    for adapter in plan.storage.adapters:
+        if adapter.name not in adapters:
+            continue
+        yield {
+            "matches": [_match(adapter.name)],
+            "backendRefs": [_pool(plan)] if pool else [{"name": plan.identity.name, "weight": 100}],
+            "timeouts": timeouts,
+        }
+
+
+def _match(model_name: str) -> identity.Manifest:
+    return {"headers": [{"type": "Exact", "name": MODEL_HEADER, "value": model_name}]}
+
+
+def _base_backends(
+    plan: plans.Plan, adapters: frozenset[str], pool: bool
+) -> list[identity.Manifest]:
+    if pool:
+        return [_pool(plan)]
+    shifted = [(name, weight) for name, weight in canaries(plan) if name in adapters]
+    base = {"name": plan.identity.name, "weight": 100 - sum(weight for _, weight in shifted)}
+    return [base] + [
+        {
+            "name": canary_name(plan, adapter),
+            "modelNameOverride": adapter,
+            "weight": weight,
+        }
+        for adapter, weight in shifted
+    ]
+
+
+def _pool(plan: plans.Plan) -> identity.Manifest:
+    return {
+        "group": "inference.networking.k8s.io",
+        "kind": "InferencePool",
+        "name": plan.identity.name,
+    }
+
+
+def traffic_policy(plan: plans.Plan) -> identity.Manifest:
+    """Returns the BackendTrafficPolicy on the HTTPRoute that the AI gateway generates.
+
+    Requests differ by orders of magnitude in length: least-request spreads them, round-robin
+    does not. DNS is asked often because pods come and go, and a refused connection is tried on
+    another pod: no byte of the request was taken. Of a claim that may sleep the first request is
+    tried again until the gateway's request timeout ends it, so it waits for the replica that it
+    wakes; not while the claim is suspended, when nothing wakes it.
+    """
+    idle = max(plan.engine.IDLE_SECONDS - IDLE_MARGIN, 1)
+    retry: identity.Manifest = {
+        "numRetries": 2,
+        "retryOn": {"triggers": ["connect-failure", "refused-stream"]},
+    }
+    if plan.awaits:
+        # Envoy waits between zero and the interval, which doubles up to the longest: half of it on
+        # the average. Twice as many tries as that takes, so that the timeout comes first.
+        pause = {"baseInterval": "1s", "maxInterval": f"{LONGEST_PAUSE}s"}
+        retry |= {
+            "numRetries": plan.site.gateway.request_timeout_seconds * 4 // LONGEST_PAUSE,
+            "perRetry": {"backOff": pause},
+        }
+    return {
+        "apiVersion": kinds.TRAFFIC_POLICY.api_versions[0],
+        "kind": kinds.TRAFFIC_POLICY.name,
+        "metadata": plan.identity.metadata(),
+        "spec": {
+            "targetRefs": [
+                {
+                    "group": "gateway.networking.k8s.io",
+                    "kind": "HTTPRoute",
+                    "name": plan.identity.name,
+                }
+            ],
+            "loadBalancer": {"type": "LeastRequest"},
+            "dns": {"dnsRefreshRate": "5s", "respectDnsTtl": False},
+            "timeout": {"http": {"connectionIdleTimeout": f"{idle}s"}},
+            "retry": retry,
+        },
+    }
+
+
+def endpoint(plan: plans.Plan) -> str | None:
+    """Returns the URL that clients of the AI gateway use, when the site has a host for it."""
+    host = plan.site.gateway.hostname
+    if host is None and plan.site.private_domain_name is not None:
+        host = f"llm.{plan.site.private_domain_name}"
+    return None if host is None else f"https://{host}/v1"

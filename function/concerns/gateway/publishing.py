@@ -1,0 +1,188 @@
+"""The AI gateway's route to the model, and whether routes reach it."""
+
+from collections.abc import Iterator
+
+from function import assembly
+from function.cluster import observed
+from function.concerns import addresses, providers, reasons
+from function.concerns.gateway import envoy_ai_gateway, picker
+from function.planning import identity
+from function.situation import situations
+
+PROVIDERS = providers.table("gateway", {"envoy-ai-gateway": envoy_ai_gateway})
+# The headless Service's own component label: the scrape selects Services by the four labels, and
+# two that match would scrape each pod twice.
+ENDPOINTS = "inference-endpoints"
+
+
+class RouteReady(reasons.Reasons):
+    """Reasons of RouteReady."""
+
+    PUBLISHED = reasons.Reason(
+        "Published",
+        True,
+        "Gateway and route objects are accepted.",
+    )
+    NOT_REQUESTED = reasons.Reason(
+        "NotRequested",
+        True,
+        "The claim asks for no route.",
+    )
+    NOT_PROVIDED = reasons.Reason(
+        "NotProvided",
+        False,
+        "The claim asks for a gateway or route, and the settings have no provider of it.",
+        "Set `providers.gateway` or `providers.route`, or take it out of the claim.",
+    )
+    KIND_MISSING = reasons.Reason(
+        "KindMissing",
+        False,
+        "A kind is not installed; the message names it.",
+        "Install it ([later](#a-kind-that-is-installed-later)), or switch the provider off.",
+        alarm=True,
+    )
+    WITHHELD = reasons.Reason(
+        "Withheld",
+        False,
+        "The AI gateway's route is published once a replica has served, that of a claim that"
+        " may sleep with the Deployment.",
+        "Wait for `Serving`, or for the weights.",
+    )
+    UNRESOLVED = reasons.Reason(
+        "Unresolved",
+        False,
+        "An object is not accepted; the message is its controller's.",
+        "`kubectl -n llm describe` the kind that the message names; the parent Gateway and its"
+        " listeners; a hand-made route of the same name.",
+    )
+
+
+def compose(now: situations.Situation) -> Iterator[assembly.Part]:
+    """Yields what publishes the model on the gateway, and its endpoint picker."""
+    provider = PROVIDERS.get(now.plan.site.providers.gateway)
+    if provider is None:
+        return
+    if now.plan.ways.gateway:
+        yield from _backend(now)
+        yield from _backends_by_model(now)
+        yield from _route(now)
+    if now.traffic.picker:
+        yield assembly.Part(picker.SUFFIX, picker.release(now.plan))
+
+
+def _backend(now: situations.Situation) -> Iterator[assembly.Part]:
+    """Yields the Backend, and the headless Service that it names when traffic must spread.
+
+    The name moves only to a Service that exists, and the Service goes only when no Backend
+    names it any more: objects are applied in random order.
+
+    While a claim that may sleep has no replica, the ClusterIP's name stands in: it refuses
+    connections, and Envoy tries those again. A headless name without pods has no address, and
+    Envoy answers 503 at once (its router.cc, sendNoHealthyUpstreamResponse). DNS learns of a
+    replica a moment after it is ready, so the name moves only with the second look at it.
+    """
+    plan, world = now.plan, now.world
+    headless = envoy_ai_gateway.pods_host(plan)
+    named = headless in now.traffic.hosts
+    if plan.spreads or named:
+        service = pods_service(plan.identity, plan.engine.PORT)
+        yield assembly.Part("service-pods", service)
+    born = world.get("gateway-backend") is None
+    asleep = plan.awaits and not now.rollout.known_to_serve
+    there = born or named or world.get("service-pods") is not None
+    spread = plan.spreads and not asleep and there
+    host = headless if spread else envoy_ai_gateway.service_host(plan)
+    yield assembly.Part("gateway-backend", envoy_ai_gateway.backend(plan, host))
+
+
+def pods_service(who: identity.Identity, port: int) -> identity.Manifest:
+    """Returns the headless Service whose name resolves to every ready pod.
+
+    Behind a ClusterIP name Envoy sees one endpoint and cannot spread by load.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": who.metadata(who.pods_name, component=ENDPOINTS),
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": "None",
+            "selector": who.labels(),
+            "ports": [addresses.service_port(port)],
+        },
+    }
+
+
+def _backends_by_model(now: situations.Situation) -> Iterator[assembly.Part]:
+    """Yields the AIServiceBackend of the base model, and of each canary.
+
+    Those that the observed route still names stay, 0.9.0's by index included: core deletes before
+    it applies, and a route that names a missing backend fails as a whole.
+    """
+    plan = now.plan
+    base = envoy_ai_gateway.ai_service_backend(plan, plan.identity.name)
+    yield assembly.Part("gateway-aiservicebackend", base)
+    suffixes = set()
+    for adapter, _ in envoy_ai_gateway.canaries(plan):
+        name = envoy_ai_gateway.canary_name(plan, adapter)
+        suffix = envoy_ai_gateway.canary_key_suffix(adapter)
+        suffixes.add(suffix)
+        yield assembly.Part(suffix, envoy_ai_gateway.ai_service_backend(plan, name))
+    for suffix, resource in now.world.starting(envoy_ai_gateway.canary_key_suffix("")):
+        name = str(observed.at(resource, "metadata", "name"))
+        if suffix not in suffixes and name in now.traffic.named["AIServiceBackend"]:
+            yield assembly.Part(suffix, envoy_ai_gateway.ai_service_backend(plan, name))
+
+
+def _route(now: situations.Situation) -> Iterator[assembly.Part]:
+    """Yields the route and the policy on it, once the route is published."""
+    plan, traffic = now.plan, now.traffic
+    if not traffic.published:
+        return
+    route = envoy_ai_gateway.ai_gateway_route(plan, traffic.adapters, pool=traffic.pooled)
+    yield assembly.Part("gateway-airoute", route)
+    if not traffic.pooled:
+        policy = envoy_ai_gateway.traffic_policy(plan)
+        yield assembly.Part("backendtrafficpolicy", policy)
+
+
+def conditions(
+    now: situations.Situation, desired: assembly.Desired
+) -> Iterator[observed.Condition]:
+    """Yields RouteReady, which speaks for the plain route too."""
+    yield _condition(now, desired)
+
+
+def _condition(now: situations.Situation, desired: assembly.Desired) -> observed.Condition:
+    plan, kind = now.plan, RouteReady.type()
+    asked = {
+        "gateway": plan.spec.gateway is not None and plan.spec.gateway.enabled is True,
+        "route": plan.spec.route is not None and plan.spec.route.enabled is True,
+    }
+    if not any(asked.values()):
+        return RouteReady.NOT_REQUESTED.condition("the claim asks for no route")
+    have = {"gateway": plan.ways.gateway, "route": plan.ways.route}
+    for way, wanted in asked.items():
+        if wanted and not have[way]:
+            return RouteReady.NOT_PROVIDED.condition(f"the settings have no provider of {way}")
+    absent = desired.lacking(kind)
+    if absent is not None:
+        return RouteReady.KIND_MISSING.condition(_missing(absent, desired))
+    if plan.ways.gateway and not now.traffic.published:
+        when = (
+            f"with the {plan.workload.KIND}" if plan.scaling.wakes else "once the engine has served"
+        )
+        return RouteReady.WITHHELD.condition(f"the route is published {when}")
+    waits = desired.waits(kind)
+    if waits is not None:
+        return RouteReady.UNRESOLVED.condition(waits)
+    return RouteReady.PUBLISHED.condition("the routes are accepted")
+
+
+def _missing(absent: str, desired: assembly.Desired) -> str:
+    if desired.missing.get(picker.SUFFIX) == absent:
+        return (
+            f"the cluster has no {absent}, which installs the endpoint picker: install it, or"
+            " switch spec.gateway.endpointPicker off"
+        )
+    return reasons.missing(absent, "gateway or route")

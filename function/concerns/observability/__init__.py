@@ -1,0 +1,1 @@
+"""How the engine is scraped, and what wakes a person."""

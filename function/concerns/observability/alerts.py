@@ -1,0 +1,119 @@
+"""The alerts of one claim: each can fire, says what to do, and stays quiet without traffic.
+
+They are about the pods that run. Series of kube-state-metrics are named `kube_*`; what comes from
+the engine's own exposition is the engine's to say.
+"""
+
+from collections.abc import Iterator
+
+from function.api import claim
+from function.engines import engine
+from function.planning import identity, plans
+from function.situation import situations
+from function.workloads import batches
+
+
+def groups(now: situations.Situation) -> list[identity.Manifest]:
+    """Returns the rule group of the claim."""
+    rules = [_rule(now.plan, alert) for alert in default(now)]
+    return [{"name": now.plan.identity.name, "rules": rules}]
+
+
+def _rule(plan: plans.Plan, alert: engine.Alert) -> identity.Manifest:
+    return {
+        "alert": alert.name,
+        "expr": alert.expression,
+        "for": alert.duration,
+        "labels": {
+            **plan.site.monitoring.alert_labels,
+            "severity": alert.severity,
+            "model": plan.identity.name,
+            "namespace": plan.identity.namespace,
+        },
+        "annotations": {
+            "summary": alert.summary,
+            "description": alert.description,
+            "runbook_url": f"{plan.site.monitoring.runbook_base}#{alert.name.lower()}",
+        },
+    }
+
+
+def default(now: situations.Situation) -> Iterator[engine.Alert]:
+    """Yields the default alerts that make sense for the claim."""
+    plan = now.plan
+    observability = plan.spec.observability or claim.Observability()
+    thresholds = observability.alerts or claim.Alerts()
+    yield from _availability(plan, now.rollout.running.start_seconds)
+    yield from plan.engine.alerts(plan.identity, thresholds, plan.scaling, now.rollout.running)
+    if plan.storage.preloads:
+        yield _weights(plan)
+    if now.traffic.picker:
+        yield _picker(plan)
+
+
+def _availability(plan: plans.Plan, start_seconds: int) -> Iterator[engine.Alert]:
+    who, series = plan.identity, plan.workload.SERIES
+    own = series.matchers(who)
+    yield engine.Alert(
+        "InferenceServiceNoReadyReplica",
+        f"max({series.available}{own}) == 0 and on() max({series.wanted}{own}) > 0",
+        "10m",
+        "critical",
+        f"{who.name} has no ready replica",
+        "Replicas are wanted and none has been ready for 10 minutes: nobody is served.",
+    )
+    up = engine.matchers(who)
+    yield engine.Alert(
+        "InferenceServiceScrapeMissing",
+        f"max({series.available}{own}) > 0 unless on() sum(up{up}) > 0",
+        "10m",
+        "warning",
+        f"{who.name} is not scraped",
+        "Replicas are ready but no scrape succeeds: autoscaling and the other alerts are blind.",
+    )
+    pods = f'{{namespace="{who.namespace}",pod=~"{plan.workload.pod_names(who.name)}"}}'
+    ready = pods[:-1] + ',condition="true"}'
+    yield engine.Alert(
+        "InferenceServiceColdStartOverBudget",
+        f"time() - max by (pod) (kube_pod_status_scheduled_time{pods}) > {start_seconds}"
+        # An old pod whose engine restarts gets the same budget, from when it was last ready.
+        f" and on (pod) max by (pod)"
+        f" (max_over_time(kube_pod_status_ready{ready}[{start_seconds}s])) == 0"
+        # A pod that drains is not ready either, for as long as its grace period.
+        f" unless on (pod) max by (pod) (kube_pod_deletion_timestamp{pods})",
+        "1m",
+        "warning",
+        f"A replica of {who.name} starts longer than its budget",
+        f"Not ready for {start_seconds} seconds since it was scheduled or last ready.",
+    )
+
+
+def _weights(plan: plans.Plan) -> engine.Alert:
+    prefix = batches.name(plan.identity, "0" * batches.HASH_LENGTH)[: -batches.HASH_LENGTH]
+    names = f"{prefix}[0-9a-f]{{{batches.HASH_LENGTH}}}"
+    jobs = f'{{namespace="{plan.identity.namespace}",job_name=~"{names}"}}'
+    failed = jobs[:-1] + ',condition="true"}'
+    long = plan.site.preload.active_deadline_seconds // 2
+    return engine.Alert(
+        "InferenceServiceWeightsNotReady",
+        f"max(kube_job_failed{failed}) > 0"
+        f" or max((time() - kube_job_status_start_time{jobs})"
+        f" and on (namespace, job_name) kube_job_status_active{jobs} > 0) > {long}",
+        "5m",
+        "warning",
+        f"The weights of {plan.identity.name} are not ready",
+        "The preload Job failed or takes very long; the claim's WeightsReady condition says why.",
+    )
+
+
+def _picker(plan: plans.Plan) -> engine.Alert:
+    series, picker = plan.workload.SERIES, engine.matchers(plan.identity, plan.identity.picker_name)
+    return engine.Alert(
+        "InferenceServiceEndpointPickerMissing",
+        f"max({series.available}{series.matchers(plan.identity)}) > 0"
+        f" unless on() sum(up{picker}) > 0",
+        "10m",
+        "critical",
+        f"The endpoint picker of {plan.identity.name} is not scraped",
+        "The picker answers for every request: without it the route fails closed.",
+    )

@@ -1,0 +1,145 @@
+"""The objects by which the engine is scraped and alerts are told, for the cluster's operator."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from function import assembly, canonical, duration
+from function.api import claim
+from function.cluster import observed
+from function.concerns import providers, reasons
+from function.concerns.observability import alerts, prometheus_operator, victoriametrics
+from function.engines import engine
+from function.planning import identity, plans
+from function.situation import situations
+
+TIMEOUT = "10s"
+INTERVAL = "30s"
+# What the endpoint picker's chart calls its metrics port.
+PICKER_PORT = "http-metrics"
+PICKER_PATH = "/metrics"
+
+
+class Provider(Protocol):
+    """An operator's kinds.
+
+    Attributes:
+        SCRAPE: End of the key of the engine's scrape.
+        RULES: End of the key of the alerts.
+        PICKER_SCRAPE: End of the key of the endpoint picker's scrape.
+    """
+
+    SCRAPE: str
+    RULES: str
+    PICKER_SCRAPE: str
+
+    def scrape(
+        self, metadata: identity.Manifest, selector: dict[str, str], endpoint: identity.Manifest
+    ) -> identity.Manifest:
+        """Returns a scrape of the Services with these labels: of Services, not of pods."""
+
+    def rules(self, metadata: identity.Manifest, groups: list[Any]) -> identity.Manifest:
+        """Returns the object that carries groups of alerts."""
+
+
+PROVIDERS = providers.table(
+    "monitoring",
+    {"victoriametrics": victoriametrics, "prometheus-operator": prometheus_operator},
+)
+
+
+class ObservabilityReady(reasons.Reasons):
+    """Reasons of ObservabilityReady."""
+
+    READY = reasons.Reason(
+        "Ready",
+        True,
+        "Scrape and rules are taken.",
+    )
+    NOT_MANAGED = reasons.Reason(
+        "NotManaged",
+        True,
+        "`providers.monitoring: none`.",
+        "Autoscaling needs the engine's metrics from somewhere.",
+    )
+    NOT_READY = reasons.Reason(
+        "NotReady",
+        False,
+        "Not created yet; or no VMAgent or VMAlert selects it; or a rule is refused.",
+        "`monitoring.labels` against the operator's selectors; the expression of a group of"
+        " your own.",
+    )
+    KIND_MISSING = reasons.Reason(
+        "KindMissing",
+        False,
+        "The operator's kinds are not installed.",
+        "Install it ([later](#a-kind-that-is-installed-later)), or switch the provider.",
+        alarm=True,
+    )
+
+
+def compose(now: situations.Situation) -> Iterator[assembly.Part]:
+    """Yields scrapes and alerts."""
+    plan = now.plan
+    provider: Provider | None = PROVIDERS.get(plan.site.providers.monitoring)
+    if provider is None:
+        return
+    who = plan.identity
+    metadata = _metadata(plan)
+    yield assembly.Part(provider.SCRAPE, provider.scrape(metadata, who.labels(), _endpoint(plan)))
+    yield assembly.Part(provider.RULES, provider.rules(_metadata(plan), _groups(now)))
+    if now.traffic.picker:
+        name = who.picker_name
+        endpoint = {
+            "port": PICKER_PORT,
+            "path": PICKER_PATH,
+            "interval": INTERVAL,
+            "scrapeTimeout": TIMEOUT,
+        }
+        selector = {"app.kubernetes.io/name": name}
+        yield assembly.Part(
+            provider.PICKER_SCRAPE, provider.scrape(_metadata(plan, name), selector, endpoint)
+        )
+
+
+def _metadata(plan: plans.Plan, name: str | None = None) -> identity.Manifest:
+    return plan.identity.metadata(name, extra=plan.site.monitoring.labels)
+
+
+def _endpoint(plan: plans.Plan) -> identity.Manifest:
+    observability = plan.spec.observability or claim.Observability()
+    chosen = observability.metrics.interval if observability.metrics is not None else None
+    interval = chosen or INTERVAL
+    return {
+        "port": engine.PORT_NAME,
+        "path": plan.engine.METRICS_PATH,
+        "interval": interval,
+        # Longer than the interval it would be refused by the Prometheus operator.
+        "scrapeTimeout": min(TIMEOUT, interval, key=duration.milliseconds),
+    }
+
+
+def _groups(now: situations.Situation) -> list[Any]:
+    """Returns the claim's own groups of alerts where it has some, ours otherwise."""
+    observability = now.plan.spec.observability or claim.Observability()
+    own = observability.alerting_rules
+    if own is None or own.groups is None:
+        return alerts.groups(now)
+    return canonical.plain(own.groups)  # type: ignore[no-any-return]
+
+
+def conditions(
+    now: situations.Situation, desired: assembly.Desired
+) -> Iterator[observed.Condition]:
+    """Yields ObservabilityReady."""
+    if now.plan.site.providers.monitoring == "none":
+        words = "the settings have no provider of monitoring"
+        yield ObservabilityReady.NOT_MANAGED.condition(words)
+        return
+    kind = ObservabilityReady.type()
+    absent, waits = desired.lacking(kind), desired.waits(kind)
+    if absent is not None:
+        yield ObservabilityReady.KIND_MISSING.condition(reasons.missing(absent, "monitoring"))
+    elif waits is not None:
+        yield ObservabilityReady.NOT_READY.condition(waits)
+    else:
+        yield ObservabilityReady.READY.condition()

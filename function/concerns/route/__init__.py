@@ -1,0 +1,1 @@
+"""The plain HTTP route to the engine."""

@@ -1,0 +1,1 @@
+"""How many replicas there are, by the engine's own saturation."""

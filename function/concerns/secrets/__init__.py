@@ -1,0 +1,1 @@
+"""Secrets that another system keeps, fetched into the claim's namespace."""

@@ -1,0 +1,83 @@
+"""The Secrets that the claim names in a store, and whether they are fetched."""
+
+from collections.abc import Iterator
+
+from function import assembly, canonical
+from function.cluster import observed
+from function.concerns import providers, reasons
+from function.concerns.secrets import external_secrets
+from function.situation import situations
+
+PROVIDERS = providers.table("secrets", {"external-secrets": external_secrets})
+
+
+class SecretsReady(reasons.Reasons):
+    """Reasons of SecretsReady."""
+
+    READY = reasons.Reason("Ready", True, "Every Secret of `externalSecrets` is fetched.")
+    NOT_REQUESTED = reasons.Reason("NotRequested", True, "The claim asks for no Secret of a store.")
+    NOT_READY = reasons.Reason(
+        "NotReady",
+        False,
+        "A Secret is not fetched yet, or the store refuses it; the message is the controller's.",
+        "`kubectl -n llm describe externalsecret`: the path (`remoteRef`), the store"
+        " (`secretStore`), its credentials.",
+    )
+    NOT_PROVIDED = reasons.Reason(
+        "NotProvided",
+        False,
+        "The claim asks for Secrets, and the settings have no provider of them: pods wait for"
+        " Secrets that nobody makes.",
+        "Set `providers.secrets`; or make the Secret by hand and name it in `envFromSecrets`.",
+        alarm=True,
+    )
+    KIND_MISSING = reasons.Reason(
+        "KindMissing",
+        False,
+        "The cluster has no ExternalSecret kind.",
+        "Install External Secrets ([later](#a-kind-that-is-installed-later)), or"
+        " `providers.secrets: none` and a Secret of your own in `envFromSecrets`.",
+        alarm=True,
+    )
+
+
+def compose(now: situations.Situation) -> Iterator[assembly.Part]:
+    """Yields what fetches each Secret of the claim, and each that running pods still need."""
+    plan = now.plan
+    provider = PROVIDERS.get(plan.site.providers.secrets)
+    if provider is None:
+        return
+    asked = plan.spec.external_secrets or []
+    for secret in asked:
+        manifest = provider.external_secret(plan.identity, plan.site.secret_store, secret)
+        yield assembly.Part(f"{provider.PREFIX}{secret.name}", manifest)
+    # Its Secret goes with an ExternalSecret: one that the running template names must stay.
+    names = {secret.name for secret in asked}
+    for suffix, resource in now.world.starting(provider.PREFIX):
+        name = suffix.removeprefix(provider.PREFIX)
+        if name not in names and not now.withheld and name in now.rollout.running.secrets:
+            spec = canonical.plain(observed.at(resource, "spec"))
+            yield assembly.Part(suffix, provider.kept(plan.identity, name, spec))
+
+
+def conditions(
+    now: situations.Situation, desired: assembly.Desired
+) -> Iterator[observed.Condition]:
+    """Yields SecretsReady."""
+    asked = now.plan.spec.external_secrets or []
+    kind = SecretsReady.type()
+    absent, waits = desired.lacking(kind), desired.waits(kind)
+    if asked and now.plan.site.providers.secrets == "none":
+        names = ", ".join(secret.name for secret in asked)
+        yield SecretsReady.NOT_PROVIDED.condition(
+            f"the settings have no provider of secrets, and nobody makes {names}: set"
+            " providers.secrets, or name Secrets that exist in spec.envFromSecrets"
+        )
+    elif absent is not None:
+        yield SecretsReady.KIND_MISSING.condition(reasons.missing(absent, "secrets"))
+    elif waits is not None:
+        yield SecretsReady.NOT_READY.condition(waits)
+    elif asked:
+        yield SecretsReady.READY.condition("the Secrets are fetched")
+    else:
+        yield SecretsReady.NOT_REQUESTED.condition("the claim asks for no Secret of a store")

@@ -1,0 +1,81 @@
+"""The concerns of a claim, and every condition that they say."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Protocol
+
+from function import assembly
+from function.cluster import observed
+from function.concerns import addresses, reasons, validity, weights, workload
+from function.concerns.access import policies
+from function.concerns.gateway import publishing
+from function.concerns.observability import watching
+from function.concerns.route import routing
+from function.concerns.scaling import autoscaling
+from function.concerns.secrets import fetching
+from function.situation import situations
+
+
+class Concern(Protocol):
+    """A concern: its objects and its conditions."""
+
+    def compose(self, now: situations.Situation) -> Iterator[assembly.Part]:
+        """Yields the concern's objects."""
+
+    def conditions(
+        self, now: situations.Situation, desired: assembly.Desired
+    ) -> Iterator[observed.Condition]:
+        """Yields the concern's conditions, none where another concern speaks for its objects."""
+
+
+CONCERNS: tuple[Concern, ...] = (
+    addresses,
+    policies,
+    weights,
+    workload,
+    autoscaling,
+    watching,
+    fetching,
+    routing,
+    publishing,
+)
+
+# In the order in which the claim shows them.
+CONDITIONS: tuple[type[reasons.Reasons], ...] = (
+    validity.Valid,
+    workload.Current,
+    weights.WeightsReady,
+    workload.EngineReady,
+    autoscaling.ScalerReady,
+    publishing.RouteReady,
+    policies.PolicyReady,
+    watching.ObservabilityReady,
+    fetching.SecretsReady,
+)
+CONDITION_TYPES = tuple(condition.type() for condition in CONDITIONS)
+
+
+def conditions(
+    now: situations.Situation, desired: assembly.Desired
+) -> tuple[observed.Condition, ...]:
+    """Returns every condition of the claim, in the order in which it shows them.
+
+    Raises:
+        KeyError: A condition is said by nobody.
+    """
+    by_type = {validity.Valid.type(): validity.valid()}
+    for concern in CONCERNS:
+        by_type |= {condition.type: condition for condition in concern.conditions(now, desired)}
+    longest = validity.LONGEST_MESSAGE
+    return tuple(
+        dataclasses.replace(by_type[kind], message=by_type[kind].message[:longest])
+        for kind in CONDITION_TYPES
+    )
+
+
+def alarming(condition: observed.Condition) -> bool:
+    """Tells whether somebody must act on a condition."""
+    for reason in CONDITIONS:
+        if reason.type() == condition.type:
+            return reason.named(condition.reason).reason.alarm
+    return False

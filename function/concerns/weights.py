@@ -1,0 +1,203 @@
+"""The weights: the Jobs that download and remove them, and how far they are."""
+
+from collections.abc import Iterator
+
+from function import assembly
+from function.cluster import jobs, observed, readiness
+from function.concerns import reasons
+from function.planning import storage
+from function.situation import situations
+
+
+class WeightsReady(reasons.Reasons):
+    """Reasons of WeightsReady."""
+
+    VERIFIED = reasons.Reason(
+        "Verified",
+        True,
+        "Every file has the size and hash that the hub gives.",
+    )
+    CLEANUP_FAILED = reasons.Reason(
+        "CleanupFailed",
+        True,
+        "The wanted weights are verified; the Job that removes unwanted ones (`model.retention:"
+        " Delete`) failed for the reason in the message.",
+        "As for that exit code; then raise `model.preload.generation`.",
+        alarm=True,
+    )
+    NOT_MANAGED = reasons.Reason(
+        "NotManaged",
+        True,
+        "No Job: the message says where the weights must lie.",
+        "Put them there before the engine starts.",
+    )
+    QUEUED = reasons.Reason(
+        "Queued",
+        False,
+        "The Job is about to start, or its pod has not started: no node, image"
+        " (`preload.image`, pull secret), volume not bound, Secret missing.",
+        "If it stays: `kubectl -n llm describe job -l app.kubernetes.io/instance=N`; quota, Pod"
+        " Security, volume not bound.",
+    )
+    DOWNLOADING = reasons.Reason(
+        "Downloading",
+        False,
+        "The Job's pod runs: it downloads and verifies. From a second try on the message counts"
+        " them.",
+        "Its log has a progress line every 10 s.",
+    )
+    UNAUTHORIZED = reasons.Reason(
+        "Unauthorized",
+        False,
+        "Exit code 10.",
+        "Accept the model's licence on the hub; give a token that may read it"
+        " (`tokenSecretRef`, key `token`; `envFromSecrets`, key `HF_TOKEN`); check the name: the"
+        " hub answers 401 for one that does not exist.",
+        alarm=True,
+    )
+    NOT_FOUND = reasons.Reason(
+        "NotFound",
+        False,
+        "Exit code 11.",
+        "Check repository and revision. The Job's log says what lacks: also a repository"
+        " without `config.json` or weights that the engine reads.",
+        alarm=True,
+    )
+    DISK_FULL = reasons.Reason(
+        "DiskFull",
+        False,
+        "Exit code 12.",
+        "Enlarge the volume or its quota, or remove directories that no claim uses.",
+        alarm=True,
+    )
+    HUB_UNAVAILABLE = reasons.Reason(
+        "HubUnavailable",
+        False,
+        "Exit code 13: 15 minutes without one new byte.",
+        "Hub status, `hub.*` settings, proxy and CA, the Job's network policy and DNS. Then"
+        " raise `generation`; it resumes.",
+        alarm=True,
+    )
+    VERIFICATION_FAILED = reasons.Reason(
+        "VerificationFailed",
+        False,
+        "Exit code 14.",
+        "Something between hub and volume alters content (proxy, mirror), or the mirror gives"
+        " no hashes.",
+        alarm=True,
+    )
+    VOLUME_UNUSABLE = reasons.Reason(
+        "VolumeUnusable",
+        False,
+        "Exit code 15.",
+        "`weights.runAsUser` and `fsGroup` against the volume's owner or access point; mounted"
+        " read-write.",
+        alarm=True,
+    )
+    PLAN_INVALID = reasons.Reason(
+        "PlanInvalid",
+        False,
+        "Exit code 2.",
+        "A bug, unless `hub.endpoint`, proxy or CA cannot be used: the Job's log says.",
+        alarm=True,
+    )
+    DEADLINE_EXCEEDED = reasons.Reason(
+        "DeadlineExceeded",
+        False,
+        "Longer than `preload.activeDeadlineSeconds` (six hours).",
+        "Raise it or the bandwidth; the next Job resumes.",
+        alarm=True,
+    )
+    BACKOFF_LIMIT_EXCEEDED = reasons.Reason(
+        "BackoffLimitExceeded",
+        False,
+        "The pod was killed or crashed more than `preload.backoffLimit` times.",
+        "`kubectl -n llm describe pod`: out of memory, node trouble; a traceback in the log is"
+        " a bug.",
+        alarm=True,
+    )
+    JOB_FAILED = reasons.Reason(
+        "JobFailed",
+        False,
+        "Failed for a reason that is not in this list.",
+        "The message is Kubernetes' own.",
+        alarm=True,
+    )
+
+
+def compose(now: situations.Situation) -> Iterator[assembly.Part]:
+    """Yields the Job that downloads and the Job that removes, while they are wanted."""
+    download, removal = now.supply.download, now.supply.removal
+    if download is not None:
+        # Nor is a download beside an older model, one that sleeps included, a reason to call the
+        # claim not ready: that is up to the workload.
+        done = download.observed.stage is jobs.Stage.COMPLETE or not now.withheld
+        verdict = readiness.Readiness(done, "Downloading", "downloading")
+        yield assembly.Part(download.suffix, download.manifest, verdict, finished=True)
+    if removal is not None:
+        # Nobody waits for free space.
+        yield assembly.Part(removal.suffix, removal.manifest, readiness.READY, finished=True)
+
+
+def conditions(
+    now: situations.Situation, desired: assembly.Desired
+) -> Iterator[observed.Condition]:
+    """Yields WeightsReady."""
+    del desired
+    yield _condition(now)
+
+
+def failed(now: situations.Situation) -> bool:
+    """Tells whether the download that is wanted has failed."""
+    download = now.supply.download
+    return download is not None and download.failure is not None
+
+
+def _condition(now: situations.Situation) -> observed.Condition:
+    stored, verified = now.plan.storage, now.ledger.verified
+    if not stored.preloads:
+        paths = ", ".join(directory.path for directory in stored.directories)
+        return WeightsReady.NOT_MANAGED.condition(
+            f"weights must lie at {paths} of volume {stored.volume}"
+        )
+    download, removal = now.supply.download, now.supply.removal
+    if download is not None and download.failure is not None:
+        what_now = (
+            "the weights that are wanted are verified"
+            if verified
+            else "raise spec.model.preload.generation to try again"
+        )
+        return WeightsReady.named(download.failure.reason).condition(
+            f"{download.failure.message} ({_repositories(stored)}); {what_now}", holds=verified
+        )
+    if verified and removal is not None and removal.failure is not None:
+        return WeightsReady.CLEANUP_FAILED.condition(
+            "the weights are verified; those that are no longer wanted are not removed:"
+            f" {removal.failure.message}; raise spec.model.preload.generation to try again"
+        )
+    if verified:
+        return WeightsReady.VERIFIED.condition("the weights are verified")
+    return _on_its_way(now, jobs.Job() if download is None else download.observed)
+
+
+def _on_its_way(now: situations.Situation, job: jobs.Job) -> observed.Condition:
+    """Returns the condition of a download that has not ended."""
+    what = _repositories(now.plan.storage)
+    again = _again(job, now.plan.site.preload.backoff_limit)
+    if job.stage is jobs.Stage.RUNNING:
+        return WeightsReady.DOWNLOADING.condition(f"downloading and verifying {what}{again}")
+    if job.stage is jobs.Stage.STARTING:
+        return WeightsReady.QUEUED.condition(
+            f"the pod that downloads {what} has not started{again}: node, image, volume or Secret"
+        )
+    return WeightsReady.QUEUED.condition(f"the download of {what} is about to start{again}")
+
+
+def _again(job: jobs.Job, limit: int) -> str:
+    """Returns which try it is, from the second on."""
+    tries = job.failed_pods
+    return f" (try {tries + 1} of {limit + 1})" if 0 < tries <= limit else ""
+
+
+def _repositories(stored: storage.Storage) -> str:
+    return ", ".join(f"{d.repository}@{d.revision}" for d in stored.directories)

@@ -1,0 +1,276 @@
+"""The workload: the engine's pods, what remembers them, and whether they are what is wanted."""
+
+from collections.abc import Iterator
+
+from function import assembly
+from function.cluster import observed, readiness
+from function.concerns import reasons
+from function.planning import identity
+from function.situation import rollouts, situations
+
+# Seconds beside the start budget before a rollout has failed: a new node, and a pull of the image.
+NODE_AND_IMAGE = 1200
+
+
+class Current(reasons.Reasons):
+    """Reasons of Current."""
+
+    SERVING = reasons.Reason(
+        "Serving",
+        True,
+        "Every pod follows the claim, and one is available.",
+    )
+    IDLE = reasons.Reason(
+        "Idle",
+        True,
+        "No replica runs; the next starts as the claim says.",
+    )
+    NOT_SERVING = reasons.Reason(
+        "NotServing",
+        False,
+        "Nothing runs yet, or no replica is available.",
+        "[EngineReady](#engineready), [WeightsReady](#weightsready).",
+    )
+    ROLLING_OUT = reasons.Reason(
+        "RollingOut",
+        False,
+        "Pods are moving to what the claim says; the message says in which way, and why.",
+        "Wait. A class with `spare: true` in the settings has a new pod first.",
+    )
+    WEIGHTS_PENDING = reasons.Reason(
+        "WeightsPending",
+        False,
+        "Pods keep their template, all of it, until the new weights are verified.",
+        "[WeightsReady](#weightsready). Reverting the claim rolls nothing.",
+    )
+    PLATFORM_CHANGE_PENDING = reasons.Reason(
+        "PlatformChangePending",
+        False,
+        "A function version or the settings would alter the pods; the message names the fields.",
+        "Annotate with the token in the message, or edit a field that pods follow from."
+        " `rollout.platformChanges: Immediate` does it for all.",
+    )
+    EXCEEDS_GPU_CLASS = reasons.Reason(
+        "ExceedsGpuClass",
+        False,
+        "Pods keep their template because a new one would fit no node of its class.",
+        "Lower `resources`, `gpu.count` or `cache.kvOffload.sizeGB`; choose another"
+        " `gpu.class`; correct the class in the settings.",
+        alarm=True,
+    )
+    SUSPENDED = reasons.Reason(
+        "Suspended",
+        False,
+        "The claim is suspended.",
+    )
+    INVALID = reasons.Reason(
+        "Invalid",
+        False,
+        "The claim was edited to something that cannot be used; what ran goes on.",
+        "[Valid](#valid).",
+    )
+
+
+class EngineReady(reasons.Reasons):
+    """Reasons of EngineReady."""
+
+    SERVING = reasons.Reason(
+        "Serving",
+        True,
+        "At least one replica is available.",
+    )
+    IDLE = reasons.Reason(
+        "Idle",
+        True,
+        "Zero replicas, and zero is the minimum.",
+    )
+    WEIGHTS_PENDING = reasons.Reason(
+        "WeightsPending",
+        False,
+        "No GPU is asked for before the weights are there.",
+        "[WeightsReady](#weightsready).",
+    )
+    EXCEEDS_GPU_CLASS = reasons.Reason(
+        "ExceedsGpuClass",
+        False,
+        "A replica would fit no node of its class, so none is asked for.",
+        "As under [Current](#current).",
+        alarm=True,
+    )
+    SUSPENDED = reasons.Reason(
+        "Suspended",
+        False,
+        "The claim is suspended.",
+    )
+    CREATING = reasons.Reason(
+        "Creating",
+        False,
+        "The Deployment is being created.",
+        "If it stays: `Synced`.",
+    )
+    SCALED_TO_ZERO = reasons.Reason(
+        "ScaledToZero",
+        False,
+        "Zero replicas although the minimum is above zero.",
+        "The autoscaler is about to start one; if not, [ScalerReady](#scalerready), or"
+        " `force-activation` ([common tasks](#common-tasks)).",
+    )
+    STARTING = reasons.Reason(
+        "Starting",
+        False,
+        "A replica starts; one that was ready before may be crashing too.",
+        "Pods and events; the engine's log. `diagnostics.pods` says which.",
+    )
+    PROGRESS_DEADLINE_EXCEEDED = reasons.Reason(
+        "ProgressDeadlineExceeded",
+        False,
+        "No replica became ready within the start budget and 20 minutes.",
+        "`kubectl -n llm logs deployment/N` and `describe pod`; if it is only slow, set"
+        " `model.sizeGiB` or `healthProbes.startup.failureThreshold`.",
+        alarm=True,
+    )
+    UNSCHEDULABLE = reasons.Reason(
+        "Unschedulable",
+        False,
+        "With `diagnostics.pods`: the scheduler's words.",
+        "GPU capacity; node pool limit; selector, tolerations.",
+        alarm=True,
+    )
+    CONTAINER_CONFIG_FAILED = reasons.Reason(
+        "ContainerConfigFailed",
+        False,
+        "With `diagnostics.pods`: the container cannot be made.",
+        "The message names what lacks: most often a Secret of `envFromSecrets`.",
+        alarm=True,
+    )
+    IMAGE_PULL_FAILED = reasons.Reason(
+        "ImagePullFailed",
+        False,
+        "With `diagnostics.pods`: the image cannot be pulled.",
+        "`engine.image`, `imageRegistry`, `imagePullSecrets`.",
+        alarm=True,
+    )
+    CRASH_LOOPING = reasons.Reason(
+        "CrashLooping",
+        False,
+        "With `diagnostics.pods`: the engine's last words.",
+        "The message ends with why. Often: KV cache smaller than one sequence of"
+        " `contextWindow`; quantization that contradicts the checkpoint; `contextWindow` above"
+        " the model's; LoRA rank above `maxLoraRank`.",
+        alarm=True,
+    )
+
+
+def compose(now: situations.Situation) -> Iterator[assembly.Part]:
+    """Yields the PodDisruptionBudget and the workload."""
+    plan, rollout = now.plan, now.rollout
+    if not now.withheld or now.world.get("pdb") is not None:
+        # Once there it stays, with what it remembers: the workload may be made again from it.
+        budget = disruption_budget(plan.identity, rollout.budget_annotations)
+        yield assembly.Part("pdb", budget)
+    if rollout.template is None:
+        return
+    manifest = plan.workload.manifest(
+        plan.identity,
+        rollout.template,
+        replacement=plan.replacement,
+        deadline_seconds=rollout.running.start_seconds + NODE_AND_IMAGE,
+        replicas=now.count.replicas,
+        annotations=rollout.annotations,
+    )
+    manifest = rollouts.patched(plan, manifest)
+    if now.count.version is not None:
+        manifest["metadata"]["resourceVersion"] = now.count.version
+    yield assembly.Part(plan.workload.SUFFIX, manifest, _verdict(now), finished=True)
+
+
+def disruption_budget(who: identity.Identity, annotations: dict[str, str]) -> identity.Manifest:
+    """Returns the PodDisruptionBudget.
+
+    With one replica `minAvailable: 1` would block every node drain for ever; a pod that is not
+    ready serves nobody and may always be evicted.
+    """
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": who.metadata(annotations=annotations or None),
+        "spec": {
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": who.labels()},
+        },
+    }
+
+
+def _verdict(now: situations.Situation) -> readiness.Readiness:
+    state = now.rollout.state
+    if state is None:
+        return readiness.NOT_SEEN
+    if state.serves:
+        return readiness.READY
+    asleep = now.plan.suspended or now.plan.scaling.minimum == 0
+    if asleep and state.wanted == 0:
+        return readiness.READY
+    return readiness.Readiness(False, "NoReplica", "no replica is available")
+
+
+def conditions(
+    now: situations.Situation, desired: assembly.Desired
+) -> Iterator[observed.Condition]:
+    """Yields Current and EngineReady."""
+    del desired
+    yield _current(now)
+    yield _engine(now)
+
+
+def _current(now: situations.Situation) -> observed.Condition:
+    """Current: what the claim now says is what serves."""
+    rollout, state = now.rollout, now.rollout.state
+    if now.plan.suspended:
+        return Current.SUSPENDED.condition("the claim is suspended")
+    if now.withheld:
+        return Current.NOT_SERVING.condition("nothing runs yet")
+    if rollout.hold is not None:
+        return Current.named(rollout.hold.reason).condition(rollout.hold.message)
+    if state is None:
+        return Current.NOT_SERVING.condition("nothing runs yet")
+    if not rollout.applied or not state.settled:
+        words = now.plan.replacement.words
+        return Current.ROLLING_OUT.condition(f"pods are moving to what the claim says: {words}")
+    if state.wanted == 0 and now.plan.scaling.minimum == 0:
+        return Current.IDLE.condition("no replica runs; the next one starts as the claim says")
+    if not state.serves:
+        return Current.NOT_SERVING.condition("no replica is available")
+    return Current.SERVING.condition("what the claim says is what serves")
+
+
+def _engine(now: situations.Situation) -> observed.Condition:
+    plan, state = now.plan, now.rollout.state
+    if now.rollout.serves:
+        return EngineReady.SERVING.condition("at least one replica serves")
+    if plan.suspended:
+        ends = state is not None and state.wanted > 0
+        words = "its replicas have still to go" if ends else "no replica runs"
+        return EngineReady.SUSPENDED.condition(f"the claim is suspended: {words}")
+    if now.withheld:
+        if plan.hardware.misfit is not None:
+            return EngineReady.EXCEEDS_GPU_CLASS.condition(plan.hardware.misfit)
+        return EngineReady.WEIGHTS_PENDING.condition(
+            "no GPU is asked for before the weights are there"
+        )
+    if state is None:
+        return EngineReady.CREATING.condition(f"the {plan.workload.KIND} is being created")
+    if state.wanted == 0:
+        if plan.scaling.minimum == 0:
+            return EngineReady.IDLE.condition("no replica runs: a request wakes one")
+        return EngineReady.SCALED_TO_ZERO.condition("the autoscaler has not started a replica yet")
+    if now.trouble is not None:
+        return EngineReady.named(now.trouble.reason).condition(now.trouble.message)
+    if state.stuck is not None:
+        return EngineReady.PROGRESS_DEADLINE_EXCEEDED.condition(
+            f"no replica became ready in time: {state.stuck}"
+        )
+    words = "a replica is starting: node, image, weights, compilation"
+    if state.ran:
+        words = "a replica is starting, or starts again: node, image, weights, compilation, a crash"
+    return EngineReady.STARTING.condition(words)

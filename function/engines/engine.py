@@ -1,0 +1,196 @@
+"""The seam to engines: what everything else may ask of one, and the words of the answers.
+
+Nothing outside an engine's room knows a flag, a metric or an environment variable of it. An engine
+is a module that has what `Engine` names; `table.py` lists them.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from function import explanation
+from function.api import base, claim, settings
+from function.planning import identity, running, scaling
+
+if TYPE_CHECKING:
+    from function.planning import plans
+
+# The port's name in pods, Services and scrapes, whatever its number.
+PORT_NAME = "http"
+
+
+class Serving(Protocol):
+    """What an engine is to be for one claim. All but these is known in the engine's room alone."""
+
+    @property
+    def image(self) -> str:
+        """The image, the site's mirror included."""
+
+    @property
+    def release(self) -> str:
+        """The engine's version, as the engine writes it."""
+
+    @property
+    def max_requests(self) -> int | None:
+        """Requests that one replica computes at once, or None where there is no such bound."""
+
+    @property
+    def generates(self) -> bool:
+        """False when the engine embeds, classifies or ranks, and writes no tokens."""
+
+    @property
+    def pinned_gib(self) -> int | None:
+        """Host memory in GiB that the engine pins beside what the claim asks for, or None."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Container:
+    """The engine's part of its container and pod.
+
+    Attributes:
+        arguments: After the image's own entry point.
+        environment: Variables by name.
+        mounts: Of the container, beside that of the weights.
+        volumes: Of the pod, beside that of the weights.
+    """
+
+    arguments: list[str]
+    environment: Mapping[str, str]
+    mounts: list[identity.Manifest]
+    volumes: list[identity.Manifest]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trigger:
+    """One scaling trigger on the engine's own series.
+
+    Attributes:
+        name: The trigger's name.
+        query: PromQL: a sum over the claim's pods.
+        target: Value per replica at which the count holds.
+    """
+
+    name: str
+    query: str
+    target: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Alert:
+    """One alerting rule.
+
+    Attributes:
+        name: Also the anchor in the runbook.
+        expression: PromQL, read by Prometheus and VictoriaMetrics alike.
+        duration: How long it must hold before it fires.
+        severity: critical wakes someone, warning waits for the morning, info is advice.
+        summary: A line for a pager.
+        description: What it means.
+    """
+
+    name: str
+    expression: str
+    duration: str
+    severity: str
+    summary: str
+    description: str
+
+
+class Engine(Protocol):
+    """An engine.
+
+    Attributes:
+        NAME: Its name, as `Running.engine` remembers it.
+        CONTAINER: Name of its container, in pods of claims that live.
+        PORT: Where it serves its API and its metrics.
+        HEALTH_PATH: Answers 200 once requests are served.
+        METRICS_PATH: Prometheus' text format.
+        POOL_TYPE: How the endpoint picker's chart calls it.
+        IDLE_SECONDS: After which it ends a connection that no request uses.
+        START_SECONDS: What it needs to start beside reading the weights.
+        EXIT_SECONDS: What it needs to exit once the last request is answered, with a margin.
+    """
+
+    NAME: str
+    CONTAINER: str
+    PORT: int
+    HEALTH_PATH: str
+    METRICS_PATH: str
+    POOL_TYPE: str
+    IDLE_SECONDS: int
+    START_SECONDS: int
+    EXIT_SECONDS: int
+
+    def refusals(
+        self, resource: claim.InferenceService, site: settings.Settings
+    ) -> Iterator[base.Problem]:
+        """Yields what the engine cannot do, or what the settings do not allow it to be told."""
+
+    def plan(
+        self,
+        spec: claim.Spec,
+        site: settings.Settings,
+        quantization: str | None,
+        why: list[explanation.Explanation],
+    ) -> Serving:
+        """Returns what the engine is to be.
+
+        Args:
+            spec: What the author asks for.
+            site: The settings.
+            quantization: How the published checkpoint is already quantized, or None when it is
+                not, or nobody knows.
+            why: Explanations are added here.
+        """
+
+    def drain_seconds(self, spec: claim.Spec) -> int | None:
+        """Returns the seconds that the author gives to running requests, or None."""
+
+    def container(self, plan: "plans.Plan") -> Container:
+        """Returns the engine's part of its container and pod."""
+
+    def cache_directory(self, name: str) -> str:
+        """Returns where in the sub-path the claim's own caches lie; the preload Job makes it."""
+
+    def read(self, container: Mapping[str, Any], wanted: running.Running) -> running.Running:
+        """Returns what a container of its own tells of itself.
+
+        Args:
+            container: The container of a template, ours or 0.9.0's.
+            wanted: Where the container does not say, this holds.
+        """
+
+    def triggers(
+        self, who: identity.Identity, targets: scaling.Scaling, max_requests: int | None
+    ) -> Iterator[Trigger]:
+        """Yields the scaling triggers on the engine's own series.
+
+        Args:
+            who: The claim.
+            targets: The claim's targets.
+            max_requests: Requests that a replica computes at once, of the pods that run.
+        """
+
+    def alerts(
+        self,
+        who: identity.Identity,
+        thresholds: claim.Alerts,
+        targets: scaling.Scaling,
+        now: running.Running,
+    ) -> Iterator[Alert]:
+        """Yields the alerts on the engine's own series."""
+
+
+def mirrored(image: str, site: settings.Settings) -> str:
+    """Returns the image as the site's mirror serves it."""
+    return image if site.image_registry is None else f"{site.image_registry}/{image}"
+
+
+def matchers(who: identity.Identity, name: str | None = None, **more: str) -> str:
+    """Returns the label matchers of one claim's own pods, or of the picker's.
+
+    `namespace` and `job` come from the scrape (`job` is the Service's name, in both operators):
+    without them two claims of one name in two namespaces would scale and alert together.
+    """
+    labels = {"namespace": who.namespace, "job": name or who.name, **more}
+    return "{" + ",".join(f'{key}="{value}"' for key, value in labels.items()) + "}"

@@ -1,0 +1,20 @@
+"""The engines that there are."""
+
+from function.api import claim, settings
+from function.engines import engine
+from function.engines.vllm import server
+
+ENGINES: dict[str, engine.Engine] = {server.NAME: server}
+
+DEFAULT = server.NAME
+
+
+def chosen(spec: claim.Spec, site: settings.Settings) -> engine.Engine:
+    """Returns the engine that serves a claim."""
+    del spec, site  # one engine so far: neither has a word for it
+    return ENGINES[DEFAULT]
+
+
+def of(name: str) -> engine.Engine:
+    """Returns the engine of a name, or the default for one that nobody has any more."""
+    return ENGINES.get(name, ENGINES[DEFAULT])

@@ -1,0 +1,124 @@
+"""The command line of `vllm serve`, in a fixed order.
+
+Checked against `vllm serve --help=all` of 0.25.1, 0.32 and 0.33. Booleans are bare and negatives
+are `--no-enable-x`, the spelling that all of them accept; a value is joined with `=`, so that a
+claim's string is never read as a flag. The model is positional: `--model` is to be removed.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from function.api import claim
+from function.engine import flags
+from function.engines.vllm import serving
+from function.planning import storage
+
+if TYPE_CHECKING:
+    from function.planning import plans
+
+LORA_RANK = 64
+
+
+def serve(plan: "plans.Plan", planned: serving.Serving) -> list[str]:
+    """Returns the arguments after `vllm serve`.
+
+    In order: path, model and memory, caches, parsers, adapters, loading, drain, and last the
+    claim's own, of which each replaces ours of the same flag.
+    """
+    own = list(plan.spec.engine_args or [])
+    groups = list(_ours(plan, planned))
+    if own:
+        groups = [group for group in groups if not flags.sets(own, flags.normal(group[0]))]
+    ours = [argument for group in groups for argument in group]
+    return [plan.storage.base.path, *ours, *own]
+
+
+def _ours(plan: "plans.Plan", planned: serving.Serving) -> Iterator[list[str]]:
+    model = plan.spec.model
+    yield [f"--served-model-name={plan.identity.name}"]
+    if model.runner is not None:
+        yield [f"--runner={model.runner}"]
+    yield [f"--max-model-len={planned.context_window}"]
+    yield [f"--max-num-seqs={planned.max_num_seqs}"]
+    yield [f"--gpu-memory-utilization={planned.utilization}"]
+    if plan.hardware.count > 1:
+        yield [f"--tensor-parallel-size={plan.hardware.count}"]
+    if model.dtype is not None:
+        yield [f"--dtype={model.dtype}"]
+    if planned.quantization is not None:
+        yield [f"--quantization={planned.quantization}"]
+    yield from _caches(plan.spec, planned)
+    yield from _parsers(model)
+    yield from _adapters(model, plan.storage)
+    yield from _loading(model)
+    yield [f"--shutdown-timeout={plan.drain.shutdown}"]
+
+
+def _caches(spec: claim.Spec, planned: serving.Serving) -> Iterator[list[str]]:
+    if spec.model.kv_cache_dtype is not None:
+        yield [f"--kv-cache-dtype={spec.model.kv_cache_dtype}"]
+    prefix = spec.cache.prefix_cache if spec.cache is not None else None
+    if prefix is not None and prefix.enabled is False:
+        yield ["--no-enable-prefix-caching"]
+    elif planned.generates or (prefix is not None and prefix.enabled is True):
+        yield ["--enable-prefix-caching"]
+    if planned.kv_offload_gb is not None:
+        yield [f"--kv-offloading-size={planned.kv_offload_gb}"]
+
+
+def _parsers(model: claim.ModelSpec) -> Iterator[list[str]]:
+    if model.tool_call_parser is not None:
+        yield ["--enable-auto-tool-choice"]
+        yield [f"--tool-call-parser={model.tool_call_parser}"]
+    if model.reasoning_parser is not None:
+        yield [f"--reasoning-parser={model.reasoning_parser}"]
+    if model.chat_template is not None:
+        yield [f"--chat-template={model.chat_template}"]
+
+
+def _adapters(model: claim.ModelSpec, stored: storage.Storage) -> Iterator[list[str]]:
+    adapters = stored.adapters
+    if not adapters:
+        return
+    rank = model.max_lora_rank
+    yield ["--enable-lora"]
+    yield [f"--max-loras={len(adapters)}"]
+    yield [f"--max-lora-rank={LORA_RANK if rank is None else rank}"]
+    # One flag with many values: a repeated flag would keep the last only.
+    yield ["--lora-modules", *(f"{adapter.name}={adapter.path}" for adapter in adapters)]
+
+
+def _loading(model: claim.ModelSpec) -> Iterator[list[str]]:
+    streaming = model.streaming
+    if streaming is None or streaming.enabled is not True:
+        return
+    yield ["--load-format=runai_streamer"]
+    if streaming.concurrency is not None:
+        yield [f'--model-loader-extra-config={{"concurrency":{streaming.concurrency}}}']
+
+
+def text(arguments: list[str], flag: str) -> str | None:
+    """Returns the value that a command line, ours or 0.9.0's, gives a flag, or None."""
+    for index, argument in enumerate(arguments):
+        name, _, joined = argument.partition("=")
+        if name == f"--{flag}":
+            return joined or (arguments[index + 1] if index + 1 < len(arguments) else "")
+    return None
+
+
+def number(arguments: list[str], flag: str) -> int | None:
+    """Returns the whole number that a command line, ours or 0.9.0's, gives a flag, or None."""
+    value = text(arguments, flag)
+    return int(value) if value is not None and value.isdigit() else None
+
+
+def adapters(arguments: list[str]) -> tuple[str, ...]:
+    """Returns the names of the adapters that a command line, ours or 0.9.0's, serves, in order."""
+    names = []
+    listed = False
+    for argument in arguments:
+        if argument.startswith("--"):
+            listed = argument == "--lora-modules"
+        elif listed:
+            names.append(argument.partition("=")[0])
+    return tuple(names)

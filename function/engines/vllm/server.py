@@ -1,0 +1,186 @@
+"""vLLM as an `Engine`: what a claim makes of it, its container, and what its pods say of it."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from function import canonical
+from function.api import base, claim, settings
+from function.boundary import permissions
+from function.engine import flags
+from function.engines import engine
+from function.engines.vllm import alerting, arguments, metrics, serving, versions
+from function.planning import identity, running, scaling
+
+if TYPE_CHECKING:
+    from function.planning import plans
+
+NAME = "vllm"
+CONTAINER = "vllm"
+PORT = 8000
+HEALTH_PATH = "/health"
+METRICS_PATH = "/metrics"
+POOL_TYPE = "vllm"
+# vllm/envs.py, VLLM_HTTP_TIMEOUT_KEEP_ALIVE.
+IDLE_SECONDS = 5
+# From container start to the first 200 of /health without reading weights: 7B fp8 with LoRA, cold
+# compile cache, measured on one H200 with vLLM 0.25.1.
+START_SECONDS = 66
+EXIT_SECONDS = 45
+
+# Where the compile cache is mounted.
+CACHE = "/cache"
+
+
+def refusals(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
+    """Yields what vLLM cannot do, or must not be told in the claim's namespace."""
+    spec = resource.spec
+    closed = list(permissions.closed("trust_remote_code", "", resource.namespace, site))
+    if closed:
+        yield from _code(spec, closed[0].message)
+    _, version = serving.image_of(spec, site)
+    if version < versions.MINIMUM:
+        yield base.Problem(
+            "spec.engine.version",
+            f"vLLM {versions.show(version)} is older than {versions.show(versions.MINIMUM)}, the"
+            " first that can finish running requests when it stops",
+        )
+    if serving.kv_offload(spec) is not None and version < versions.KV_OFFLOAD:
+        yield base.Problem(
+            "spec.cache.kvOffload",
+            f"vLLM {versions.show(version)} is older than {versions.show(versions.KV_OFFLOAD)}",
+        )
+
+
+def _code(spec: claim.Spec, message: str) -> Iterator[base.Problem]:
+    """Yields where the claim makes the engine import code."""
+    if any(flags.loads_code(argument) for argument in spec.engine_args or []):
+        yield base.Problem("spec.engineArgs", message)
+    variables = base.of(spec.pod_template, "env") or []
+    if any(flags.loads_code_by_environment(variable.name) for variable in variables):
+        yield base.Problem("spec.podTemplate.env", message)
+
+
+plan = serving.make
+
+
+def drain_seconds(spec: claim.Spec) -> int | None:
+    """Returns the seconds that the author gives to running requests; the flag replaces ours."""
+    flag = flags.value(spec.engine_args or [], "shutdown-timeout")
+    return spec.drain_seconds if flag is None else math.ceil(flag)
+
+
+# --- the container
+
+
+def _own(planned: engine.Serving) -> serving.Serving:
+    """Returns vLLM's own plan: the seam carries it without a look inside."""
+    if not isinstance(planned, serving.Serving):
+        raise TypeError(f"{type(planned).__name__} is no plan of vLLM")
+    return planned
+
+
+def container(plan: "plans.Plan") -> engine.Container:
+    """Returns vLLM's part of its container and pod."""
+    planned = _own(plan.serving)
+    command = arguments.serve(plan, planned)
+    stored = plan.storage.preloads
+    # Never shared between claims: it is executable code.
+    cache = (
+        {
+            "name": "models",
+            "mountPath": CACHE,
+            "subPath": f"{plan.storage.sub_path}/{cache_directory(plan.identity.name)}",
+        }
+        if stored
+        else {"name": "cache", "mountPath": CACHE}
+    )
+    own = [] if stored else [{"name": "cache", "emptyDir": {"sizeLimit": "10Gi"}}]
+    # Compiled code depends on image, GPU and arguments.
+    key = canonical.digest([planned.image, plan.hardware.class_name, command], 16)
+    return engine.Container(
+        arguments=command,
+        environment=_environment(plan.site, f"{CACHE}/{key}" if stored else CACHE),
+        mounts=[
+            cache,
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
+        ],
+        volumes=[
+            *own,
+            {"name": "tmp", "emptyDir": {"sizeLimit": "8Gi"}},
+            # NCCL and the workers' message queues; it counts against the memory limit when used.
+            {
+                "name": "shm",
+                "emptyDir": {"medium": "Memory", "sizeLimit": f"{2 * plan.hardware.count}Gi"},
+            },
+        ],
+    )
+
+
+def _environment(site: settings.Settings, cache: str) -> dict[str, str]:
+    return {
+        "HOME": "/tmp",  # noqa: S108 - an emptyDir of this pod alone
+        "USER": "vllm",  # getpwuid of an unknown uid fails in torch
+        "VLLM_LOGGING_LEVEL": site.engine.log_level,
+        "VLLM_CACHE_ROOT": cache,
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        # The pod reaches DNS only: a look-up at the hub would cost a time-out at each start.
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+
+
+def cache_directory(name: str) -> str:
+    """Returns where in the sub-path the claim's compile caches lie."""
+    return f".compile-cache/{name}"
+
+
+# --- pods that run
+
+
+def read(container: Mapping[str, Any], wanted: running.Running) -> running.Running:
+    """Returns what a container of vLLM tells of itself, by its image and its arguments."""
+    image = str(container.get("image") or "")
+    command = [str(argument) for argument in container.get("args") or []]
+    version = versions.of_image(image)
+    seats = arguments.number(command, "max-num-seqs")
+    shutdown = arguments.number(command, "shutdown-timeout")
+    drain = wanted.drain if shutdown is None else _drained(wanted.drain, shutdown)
+    return wanted.model_copy(
+        update={
+            "engine": NAME,
+            "image": image,
+            "version": "" if version is None else versions.show(version),
+            "max_requests": base.given(seats, wanted.max_requests),
+            "generates": arguments.text(command, "runner") != "pooling",
+            "drain": drain,
+            "adapters": arguments.adapters(command),
+        }
+    )
+
+
+def _drained(drain: running.Drain, shutdown: int) -> running.Drain:
+    return drain.model_copy(update={"shutdown": shutdown})
+
+
+# --- what it is scaled and alerted by
+
+
+def triggers(
+    who: identity.Identity, targets: scaling.Scaling, max_requests: int | None
+) -> Iterator[engine.Trigger]:
+    """Yields sums over the claim's own pods against a target for each replica."""
+    own = engine.matchers(who, model_name=who.name)
+    for name, metric, target in (
+        ("running", metrics.RUNNING, targets.running_target(max_requests)),
+        ("kv-cache", metrics.KV_CACHE_USAGE, targets.kv_usage),
+        ("queue", metrics.WAITING, targets.queue),
+    ):
+        if target is not None:
+            yield engine.Trigger(name, f"sum({metric}{own})", target)
+
+
+alerts = alerting.alerts

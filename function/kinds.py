@@ -1,0 +1,352 @@
+"""Every object that a claim may become: one row for each key.
+
+From this table follow what a patch may name, when an object is ready, which condition speaks for
+it, what is asked of the cluster before it is composed, the table in docs/how-it-decides.md, the
+roles in examples/rbac and the controllers of the tests.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+from function.cluster import observed, readiness
+from function.workloads import table as workloads
+
+Check = Callable[[observed.Object], readiness.Readiness]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of object.
+
+    Attributes:
+        group: API group, empty for the core group.
+        versions: Versions that are composed, the preferred one first.
+        name: The kind.
+        plural: The resource, as roles name it.
+        ready: Its controller's own signal; None where the concern judges.
+        optional: True when a cluster may lack the kind.
+    """
+
+    group: str
+    versions: tuple[str, ...]
+    name: str
+    plural: str
+    ready: Check | None = readiness.there
+    optional: bool = True
+
+    @property
+    def api_versions(self) -> tuple[str, ...]:
+        """The values of `apiVersion` that are composed."""
+        return tuple(f"{self.group}/{v}" if self.group else v for v in self.versions)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One key.
+
+    Attributes:
+        suffix: The key's end; of a pattern (`<hash>`) all before the first `<`.
+        kind: The kind of the object.
+        condition: Type of the condition that speaks for it; empty when only Ready does.
+        patch: Name under which spec.patches reaches it, or None.
+        object_name: The object's name, N being the claim's.
+        when: When it is composed, for people.
+    """
+
+    suffix: str
+    kind: Kind
+    condition: str
+    patch: str | None
+    object_name: str
+    when: str
+
+    @property
+    def prefix(self) -> str:
+        """What every key of the row begins with, after the claim's name."""
+        return self.suffix.partition("<")[0]
+
+
+def _built_in(group: str, version: str, name: str, plural: str, ready: Check | None) -> Kind:
+    return Kind(group, (version,), name, plural, ready, optional=False)
+
+
+SERVICE_ACCOUNT = _built_in("", "v1", "ServiceAccount", "serviceaccounts", readiness.there)
+SERVICE = _built_in("", "v1", "Service", "services", readiness.there)
+JOB = _built_in("batch", "v1", "Job", "jobs", None)
+BUDGET = _built_in("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", readiness.there)
+NETWORK_POLICY = _built_in(
+    "networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", readiness.there
+)
+CILIUM_POLICY = Kind(
+    "cilium.io", ("v2",), "CiliumNetworkPolicy", "ciliumnetworkpolicies", readiness.valid
+)
+SCALED_OBJECT = Kind(
+    "keda.sh", ("v1alpha1",), "ScaledObject", "scaledobjects", readiness.condition("Ready")
+)
+VM_SCRAPE = Kind(
+    "operator.victoriametrics.com",
+    ("v1beta1",),
+    "VMServiceScrape",
+    "vmservicescrapes",
+    readiness.update_status,
+)
+VM_RULE = Kind(
+    "operator.victoriametrics.com", ("v1beta1",), "VMRule", "vmrules", readiness.update_status
+)
+SERVICE_MONITOR = Kind("monitoring.coreos.com", ("v1",), "ServiceMonitor", "servicemonitors")
+PROMETHEUS_RULE = Kind("monitoring.coreos.com", ("v1",), "PrometheusRule", "prometheusrules")
+EXTERNAL_SECRET = Kind(
+    "external-secrets.io",
+    ("v1",),
+    "ExternalSecret",
+    "externalsecrets",
+    readiness.condition("Ready"),
+)
+HTTP_ROUTE = Kind(
+    "gateway.networking.k8s.io",
+    ("v1",),
+    "HTTPRoute",
+    "httproutes",
+    readiness.per_parent("parents", "Accepted", "ResolvedRefs"),
+)
+BACKEND = Kind(
+    "gateway.envoyproxy.io", ("v1alpha1",), "Backend", "backends", readiness.condition("Accepted")
+)
+TRAFFIC_POLICY = Kind(
+    "gateway.envoyproxy.io",
+    ("v1alpha1",),
+    "BackendTrafficPolicy",
+    "backendtrafficpolicies",
+    readiness.per_parent("ancestors", "Accepted"),
+)
+AI_BACKEND = Kind(
+    "aigateway.envoyproxy.io",
+    ("v1beta1", "v1alpha1"),
+    "AIServiceBackend",
+    "aiservicebackends",
+    readiness.accepted,
+)
+AI_ROUTE = Kind(
+    "aigateway.envoyproxy.io",
+    ("v1beta1", "v1alpha1"),
+    "AIGatewayRoute",
+    "aigatewayroutes",
+    readiness.accepted,
+)
+HELM_RELEASE = Kind(
+    "helm.toolkit.fluxcd.io",
+    ("v2",),
+    "HelmRelease",
+    "helmreleases",
+    readiness.condition("Ready"),
+)
+
+ENGINE_READY = "EngineReady"
+WEIGHTS_READY = "WeightsReady"
+SCALER_READY = "ScalerReady"
+ROUTE_READY = "RouteReady"
+POLICY_READY = "PolicyReady"
+OBSERVABILITY_READY = "ObservabilityReady"
+SECRETS_READY = "SecretsReady"
+
+_POLICIES = "by `providers.networkPolicy`"
+_MONITORING = "by `providers.monitoring`"
+_PICKER = "`gateway.endpointPicker`"
+
+# In the order of causes: of several objects of one condition that are not ready, the first is what
+# the others wait for.
+ROWS: tuple[Row, ...] = (
+    Row("serviceaccount", SERVICE_ACCOUNT, "", "serviceaccount", "N", "always"),
+    Row("service", SERVICE, "", "service", "N", "always"),
+    Row("cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N", _POLICIES),
+    Row("networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N", _POLICIES),
+    Row(
+        "cilium-netpol-preload",
+        CILIUM_POLICY,
+        POLICY_READY,
+        None,
+        "N-preload",
+        "claims that preload",
+    ),
+    Row(
+        "networkpolicy-preload",
+        NETWORK_POLICY,
+        POLICY_READY,
+        None,
+        "N-preload",
+        "claims that preload",
+    ),
+    Row(
+        "cilium-netpol-cleanup",
+        CILIUM_POLICY,
+        POLICY_READY,
+        None,
+        "N-cleanup",
+        "`model.retention: Delete`",
+    ),
+    Row(
+        "networkpolicy-cleanup",
+        NETWORK_POLICY,
+        POLICY_READY,
+        None,
+        "N-cleanup",
+        "`model.retention: Delete`",
+    ),
+    Row(
+        "preload-job-<hash>",
+        JOB,
+        WEIGHTS_READY,
+        "preload-job",
+        "N-preload-\\<hash\\>",
+        "until the status records what it made",
+    ),
+    Row(
+        "cleanup-job-<hash>",
+        JOB,
+        WEIGHTS_READY,
+        None,
+        "N-cleanup-\\<hash\\>",
+        "until the status shows that what it removes is gone",
+    ),
+    Row("pdb", BUDGET, ENGINE_READY, "pdb", "N", "with the Deployment"),
+    Row(
+        "scaledobject",
+        SCALED_OBJECT,
+        SCALER_READY,
+        "scaledobject",
+        "N",
+        "with the Deployment; `providers.autoscaler: keda`",
+    ),
+    Row("vmservicescrape", VM_SCRAPE, OBSERVABILITY_READY, "vmservicescrape", "N", _MONITORING),
+    Row("servicemonitor", SERVICE_MONITOR, OBSERVABILITY_READY, "servicemonitor", "N", _MONITORING),
+    Row("vmrule", VM_RULE, OBSERVABILITY_READY, "vmrule", "N", _MONITORING),
+    Row("prometheusrule", PROMETHEUS_RULE, OBSERVABILITY_READY, "prometheusrule", "N", _MONITORING),
+    Row(
+        "externalsecret-<S>",
+        EXTERNAL_SECRET,
+        SECRETS_READY,
+        None,
+        "S",
+        "each `externalSecrets` entry S; `providers.secrets`",
+    ),
+    Row(
+        "service-pods",
+        SERVICE,
+        "",
+        "service-pods",
+        "N-pods",
+        "gateway, and more than one pod possible: two replicas, or a spare GPU to roll on",
+    ),
+    Row("gateway-backend", BACKEND, ROUTE_READY, "gateway-backend", "N-direct", "gateway"),
+    Row(
+        "gateway-aiservicebackend",
+        AI_BACKEND,
+        ROUTE_READY,
+        "gateway-aiservicebackend",
+        "N",
+        "gateway",
+    ),
+    Row(
+        "gateway-aiservicebackend-canary-<A>",
+        AI_BACKEND,
+        ROUTE_READY,
+        None,
+        "N-canary-\\<A\\>",
+        "each canary, by adapter A",
+    ),
+    Row("epp-helmrelease", HELM_RELEASE, ROUTE_READY, "epp-helmrelease", "N-epp", _PICKER),
+    Row(
+        "gateway-airoute",
+        AI_ROUTE,
+        ROUTE_READY,
+        "gateway-airoute",
+        "N",
+        "gateway, once the engine has served; with the Deployment where the claim may sleep",
+    ),
+    Row(
+        "httproute",
+        HTTP_ROUTE,
+        ROUTE_READY,
+        "httproute",
+        "N",
+        "`route.enabled`, without the AI gateway",
+    ),
+    Row(
+        "httproute-direct",
+        HTTP_ROUTE,
+        ROUTE_READY,
+        "httproute-direct",
+        "N-direct",
+        "`route.enabled`, with the AI gateway",
+    ),
+    Row(
+        "backendtrafficpolicy",
+        TRAFFIC_POLICY,
+        ROUTE_READY,
+        "backendtrafficpolicy",
+        "N",
+        "with the AI gateway's route; no picker",
+    ),
+    Row(
+        "epp-vmservicescrape",
+        VM_SCRAPE,
+        OBSERVABILITY_READY,
+        "epp-vmservicescrape",
+        "N-epp",
+        _PICKER,
+    ),
+    Row(
+        "epp-servicemonitor",
+        SERVICE_MONITOR,
+        OBSERVABILITY_READY,
+        "epp-servicemonitor",
+        "N-epp",
+        _PICKER,
+    ),
+    Row("epp-cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N-epp", _PICKER),
+    Row("epp-networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N-epp", _PICKER),
+)
+
+
+def rows() -> Iterator[Row]:
+    """Yields every row, those of the workloads among them."""
+    for workload in workloads.WORKLOADS.values():
+        kind = Kind(
+            workload.GROUP,
+            (workload.VERSION,),
+            workload.KIND,
+            workload.PLURAL,
+            None,
+            optional=workload.OPTIONAL,
+        )
+        when = "not [withheld](#withholding)"
+        yield Row(workload.SUFFIX, kind, ENGINE_READY, workload.SUFFIX, "N", when)
+    yield from ROWS
+
+
+def row(suffix: str) -> Row:
+    """Returns the row of a key.
+
+    Args:
+        suffix: The key's end, without the claim's name.
+
+    Raises:
+        KeyError: No row has such a key.
+    """
+    whole = _WHOLE.get(suffix)
+    if whole is not None:
+        return whole
+    for listed in rows():
+        if listed.suffix == suffix:
+            return listed
+        if "<" in listed.suffix and suffix.startswith(listed.prefix):
+            return listed
+    raise KeyError(f"no row for the key suffix {suffix!r}")
+
+
+_WHOLE = {listed.suffix: listed for listed in ROWS if "<" not in listed.suffix}
+
+
+def patchable() -> dict[str, Row]:
+    """Returns the rows that spec.patches reaches, by the name that it uses."""
+    return {listed.patch: listed for listed in rows() if listed.patch is not None}

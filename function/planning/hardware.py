@@ -1,0 +1,154 @@
+"""The GPUs of one replica, its CPU and memory, and whether a node of its class can hold it."""
+
+import dataclasses
+
+from function import explanation
+from function.api import base, claim, settings
+from function.capacity import quantity
+
+Amounts = dict[str, int | str]
+
+# Of a replica with one GPU. CPU and memory follow the count of GPUs: each GPU is a worker process
+# that loads and pins a share of its own.
+REQUESTS: dict[str, int] = {"cpu": 2, "memory": 16}
+LIMITS: dict[str, int] = {"cpu": 8, "memory": 32}
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardware:
+    """What one replica runs on.
+
+    Attributes:
+        class_name: Name of the GPU class in the settings.
+        gpu: The class.
+        count: GPUs of a replica; zero for an engine that needs none.
+        resource_name: The extended resource of the GPUs.
+        requests: Requests without the GPUs.
+        limits: Limits without the GPUs.
+        misfit: Why a replica cannot fit on a node of its class, or None.
+    """
+
+    class_name: str
+    gpu: settings.GpuClass
+    count: int
+    resource_name: str
+    requests: Amounts
+    limits: Amounts
+    misfit: str | None
+
+    @property
+    def resources(self) -> dict[str, Amounts]:
+        """The container's resources, the GPUs included."""
+        gpus: Amounts = {self.resource_name: self.count} if self.count > 0 else {}
+        return {"requests": {**self.requests, **gpus}, "limits": {**self.limits, **gpus}}
+
+
+def gpu_count(spec: claim.Spec) -> int:
+    """Returns the GPUs of one replica."""
+    return spec.gpu.count if spec.gpu is not None else 1
+
+
+def gpu_class(spec: claim.Spec, site: settings.Settings) -> tuple[str, settings.GpuClass]:
+    """Returns the claim's GPU class and its name; the settings' default when it names none."""
+    name = base.given(base.of(spec.gpu, "class_"), site.gpu.default_class)
+    return name, site.gpu.classes.get(name, settings.GpuClass())
+
+
+def hardware(
+    spec: claim.Spec,
+    site: settings.Settings,
+    pinned_gib: int | None,
+    why: list[explanation.Explanation],
+) -> Hardware:
+    """Returns what one replica runs on.
+
+    Args:
+        spec: What the author asks for.
+        site: The settings.
+        pinned_gib: Host memory in GiB that the engine pins on top, or None.
+        why: Explanations are added here.
+    """
+    name, gpu = gpu_class(spec, site)
+    count = gpu_count(spec)
+    requests, limits = _resources(spec, count, pinned_gib, why)
+    return Hardware(
+        class_name=name,
+        gpu=gpu,
+        count=count,
+        resource_name=base.given(base.of(spec.gpu, "resource_name"), gpu.resource_name),
+        requests=requests,
+        limits=limits,
+        misfit=_misfit(requests, count, name, gpu),
+    )
+
+
+def _resources(
+    spec: claim.Spec, count: int, pinned_gib: int | None, why: list[explanation.Explanation]
+) -> tuple[Amounts, Amounts]:
+    """Returns requests and limits without the GPUs, merged key by key over the defaults."""
+    own = spec.resources or claim.ResourceRequirements()
+    requests = _defaults(REQUESTS, count) | dict(own.requests or {})
+    limits = _defaults(LIMITS, count) | dict(own.limits or {})
+    if pinned_gib is not None:
+        for kind, amounts in (("request", requests), ("limit", limits)):
+            before = amounts["memory"]
+            amounts["memory"] = quantity.add_gib(before, pinned_gib)
+            why.append(
+                explanation.Explanation(
+                    f"memory {kind}",
+                    str(amounts["memory"]),
+                    "KV blocks in host memory are pinned: their size is added",
+                    f"{before} + kvOffload {pinned_gib}GiB",
+                )
+            )
+    _reconcile(own, requests, limits, why)
+    # A limit that is an extended resource's is also its request.
+    for key, request in requests.items():
+        if "/" in key:
+            limits.setdefault(key, request)
+    return requests, limits
+
+
+def _defaults(amounts: dict[str, int], count: int) -> Amounts:
+    return {"cpu": str(amounts["cpu"] * count), "memory": f"{amounts['memory'] * count}Gi"}
+
+
+def _reconcile(
+    own: claim.ResourceRequirements,
+    requests: Amounts,
+    limits: Amounts,
+    why: list[explanation.Explanation],
+) -> None:
+    """Makes no limit lower than its request, which the API server refuses.
+
+    A limit that the author wrote stands and the request follows; otherwise the limit follows.
+    """
+    for key, limit in limits.items():
+        request = requests.get(key)
+        if request is None or quantity.parse(limit) >= quantity.parse(request):
+            continue
+        if key not in (own.limits or {}):
+            limits[key] = request
+            continue
+        requests[key] = limit
+        if key in (own.requests or {}):
+            why.append(
+                explanation.Explanation(
+                    f"{key} request",
+                    str(limit),
+                    "the API server refuses a request above its limit: the limit stands",
+                    f"resources.requests.{key}={request}, resources.limits.{key}={limit}",
+                    surprising=True,
+                )
+            )
+
+
+def _misfit(requests: Amounts, count: int, name: str, gpu: settings.GpuClass) -> str | None:
+    """Returns why no node of the class could ever run a replica, in words."""
+    if count > gpu.node_gpus:
+        return f"a replica has {count} GPUs, a node of class {name} has {gpu.node_gpus}"
+    for key, most in (("memory", gpu.node_memory), ("cpu", gpu.node_cpu)):
+        wanted = requests[key]
+        if most is not None and quantity.parse(wanted) > quantity.parse(most):
+            return f"a replica requests {wanted} of {key}, a node of class {name} offers {most}"
+    return None

@@ -1,0 +1,93 @@
+"""Keys, names and labels: what ties composed objects to their claim and to each other."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from function import canonical
+
+DOMAIN = "inference-service.cloud.ogenki.io"
+# Where the template that was emitted last, the part of the claim that it came from, and what its
+# pods are, are remembered: on the workload, not on its pods, so that remembering restarts nothing.
+TEMPLATE_ANNOTATION = f"{DOMAIN}/pod-template"
+CLAIM_ANNOTATION = f"{DOMAIN}/pod-template-claim"
+FACTS_ANNOTATION = f"{DOMAIN}/pod-template-facts"
+
+Manifest = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """Which claim it is, and what all of its objects carry.
+
+    Attributes:
+        name: The claim's name.
+        namespace: The claim's namespace, which is that of everything that it composes.
+        common: The site's labels, on every object.
+    """
+
+    name: str
+    namespace: str
+    common: Mapping[str, str]
+
+    @property
+    def picker_name(self) -> str:
+        """The endpoint picker's name, which its chart derives from the release's."""
+        return f"{self.name}-epp"
+
+    @property
+    def pods_name(self) -> str:
+        """The name of the headless Service that resolves to every ready pod."""
+        return f"{self.name}-pods"
+
+    def labels(self, component: str = "inference") -> dict[str, str]:
+        """Returns the four labels that select pods.
+
+        A Deployment's selector is immutable: these are 0.9.0's.
+        """
+        return {
+            "app.kubernetes.io/name": self.name,
+            "app.kubernetes.io/instance": self.name,
+            "app.kubernetes.io/component": component,
+            "app.kubernetes.io/part-of": "ai",
+        }
+
+    def metadata(
+        self,
+        name: str | None = None,
+        *,
+        component: str = "inference",
+        extra: Mapping[str, str] | None = None,
+        annotations: dict[str, str] | None = None,
+    ) -> Manifest:
+        """Returns the metadata of a composed object, named as the claim unless told otherwise."""
+        result: Manifest = {
+            "name": name or self.name,
+            "namespace": self.namespace,
+            "labels": {**self.common, **(extra or {}), **self.labels(component)},
+        }
+        if annotations:
+            result["annotations"] = annotations
+        return result
+
+    def key(self, suffix: str) -> str:
+        """Returns the composed resource's name: it keys the object for as long as it lives."""
+        return f"{self.name}-{suffix}"
+
+
+def shortened(prefix: str, suffix: str, longest: int = 63) -> str:
+    """Returns `prefix-suffix` within a length, the prefix cut and made unique by a hash."""
+    if len(prefix) + 1 + len(suffix) <= longest:
+        return f"{prefix}-{suffix}"
+    mark = canonical.digest(prefix, 5)
+    room = longest - len(suffix) - len(mark) - 2
+    return f"{prefix[:room].rstrip('-.')}-{mark}-{suffix}"
+
+
+def object_name(text: str) -> str:
+    """Returns an adapter's name as part of an object's name: itself where Kubernetes allows it."""
+    if re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", text):
+        return text
+    safe = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return f"{safe}-{canonical.digest(text, 5)}"

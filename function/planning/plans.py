@@ -1,0 +1,172 @@
+"""What is decided about a claim before any object is built.
+
+`make` turns the claim and the settings into a `Plan`: every default applied, every derived value
+worked out once, each with the rule and the inputs that it came from, so that the command line, the
+status and a person at night read the same explanation. A plan is a handful of values, each made in
+a file of its own. Nothing here looks at the cluster: what the checkpoint is, which only a finished
+download tells, is an input.
+"""
+
+import dataclasses
+import functools
+
+from function import explanation
+from function.api import base, claim, settings
+from function.boundary import patches, permissions
+from function.cluster import checkpoints
+from function.engines import engine
+from function.engines import table as engines
+from function.planning import (
+    hardware,
+    identity,
+    lifetimes,
+    running,
+    scaling,
+    storage,
+    ways,
+)
+from function.workloads import table as workloads
+from function.workloads import workload
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A claim with every decision made.
+
+    Attributes:
+        resource: The claim.
+        site: The settings.
+        identity: What names and labels follow from.
+        serving: What the engine is to be; the engine's own.
+        engine: Which engine serves.
+        workload: Which kind of object keeps the pods.
+        storage: Where the weights lie.
+        hardware: What one replica runs on.
+        start: How long a replica may take to start.
+        drain: How a replica ends.
+        replacement: How pods follow a new template.
+        scaling: How many replicas, and when.
+        ways: By which ways requests reach the claim.
+        suspended: True when the GPUs are to be given back.
+        running: What pods of this plan will be.
+        explanations: Derived values with rule and inputs.
+    """
+
+    resource: claim.InferenceService
+    site: settings.Settings
+    identity: identity.Identity
+    serving: engine.Serving
+    engine: engine.Engine
+    workload: workload.Workload
+    storage: storage.Storage
+    hardware: hardware.Hardware
+    start: lifetimes.Start
+    drain: running.Drain
+    replacement: scaling.Replacement
+    scaling: scaling.Scaling
+    ways: ways.Ways
+    suspended: bool
+    running: running.Running
+    explanations: tuple[explanation.Explanation, ...]
+
+    @functools.cached_property
+    def spec(self) -> claim.Spec:
+        """What the author asks for."""
+        return self.resource.spec
+
+    @functools.cached_property
+    def spreads(self) -> bool:
+        """Whether more than one pod may take requests, be it only while one replaces another."""
+        return self.scaling.maximum > 1 or self.replacement.surge > 0
+
+    @functools.cached_property
+    def awaits(self) -> bool:
+        """Whether a request may wait for a replica that it wakes."""
+        return self.scaling.wakes and not self.suspended
+
+
+def make(
+    resource: claim.InferenceService, site: settings.Settings, facts: checkpoints.Facts
+) -> Plan:
+    """Returns the plan.
+
+    Args:
+        resource: The claim.
+        site: The settings.
+        facts: What is known of checkpoints on the volume.
+
+    Raises:
+        base.InvalidError: The claim names what the settings do not have or do not allow.
+    """
+    spec = resource.spec
+    chosen = engines.chosen(spec, site)
+    problems = [
+        *permissions.refusals(resource, site),
+        *patches.unknown(spec),
+        *chosen.refusals(resource, site),
+        *permissions.caps(spec, site),
+    ]
+    if problems:
+        raise base.InvalidError("claim", problems)
+    why: list[explanation.Explanation] = []
+    who = identity.Identity(resource.name, resource.namespace, site.labels)
+    stored = storage.storage(resource, site)
+    quantization = facts.quantization(stored.recorded(stored.base))
+    serving = chosen.plan(spec, site, quantization, why)
+    hard = hardware.hardware(spec, site, serving.pinned_gib, why)
+    start = lifetimes.start(spec, site, chosen.START_SECONDS, why)
+    reached = ways.ways(spec, site)
+    scaled = scaling.scaling(spec, site, serving.max_requests, start.seconds, reached.counted, why)
+    drain = lifetimes.drain(
+        chosen.drain_seconds(spec),
+        chosen.EXIT_SECONDS,
+        site,
+        hard.class_name,
+        hard.gpu.interruption_notice_seconds,
+        why,
+    )
+    return Plan(
+        resource=resource,
+        site=site,
+        identity=who,
+        engine=chosen,
+        workload=workloads.chosen(spec),
+        serving=serving,
+        storage=stored,
+        hardware=hard,
+        start=start,
+        drain=drain,
+        scaling=scaled,
+        replacement=scaling.replacement(scaled.maximum, hard.class_name, hard.gpu, why),
+        ways=reached,
+        suspended=spec.suspend is True,
+        running=running.Running(
+            engine=chosen.NAME,
+            version=serving.release,
+            image=serving.image,
+            max_requests=serving.max_requests,
+            generates=serving.generates,
+            start_seconds=start.seconds,
+            drain=drain,
+            gpus=hard.count,
+            adapters=tuple(adapter.name for adapter in stored.adapters),
+            secrets=_secrets(spec),
+        ),
+        explanations=tuple(why),
+    )
+
+
+def whole_secrets(spec: claim.Spec) -> tuple[str, ...]:
+    """Returns the Secrets that engine and preload Job get whole, each once."""
+    external = [secret.name for secret in spec.external_secrets or []]
+    return tuple(dict.fromkeys([*external, *(spec.env_from_secrets or [])]))
+
+
+def _secrets(spec: claim.Spec) -> tuple[str, ...]:
+    """Returns the Secrets without which a pod of the claim cannot start."""
+    extra = spec.pod_template or claim.PodTemplate()
+    variables = [(variable.value_from or {}).get("secretKeyRef") for variable in extra.env or []]
+    volumes = [volume.get("secret") for volume in extra.volumes or []]
+    single = [(ref or {}).get("name") for ref in variables]
+    mounted = [(source or {}).get("secretName") for source in volumes]
+    return tuple(dict.fromkeys([*whole_secrets(spec), *filter(None, [*single, *mounted])]))

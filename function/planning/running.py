@@ -1,0 +1,72 @@
+"""What the pods of one template are, in the few facts that other objects follow from.
+
+A claim changes before its pods do. Alerts, triggers, deadlines and the served models are about the
+pods that run, so they take these facts and never what is wanted. The facts are remembered beside
+the template that they belong to.
+"""
+
+from typing import Any
+
+import pydantic
+
+from function import canonical
+
+
+class Drain(pydantic.BaseModel):
+    """Seconds from SIGTERM to SIGKILL, in parts.
+
+    Attributes:
+        pre_stop: Before SIGTERM: endpoints forget the pod.
+        shutdown: For which the engine finishes running requests.
+        grace: From the pod's deletion to SIGKILL; the two others are inside it.
+    """
+
+    model_config = pydantic.ConfigDict(strict=True, frozen=True)
+
+    pre_stop: int
+    shutdown: int
+    grace: int
+
+
+class Running(pydantic.BaseModel):
+    """What the pods of one template are.
+
+    Attributes:
+        engine: Name of the engine.
+        version: Version of the engine, empty where nobody knows it.
+        image: Image of the engine's container.
+        max_requests: Requests that one replica computes at once, or None where nobody knows it.
+        generates: False when the engine embeds, classifies or ranks, and writes no tokens.
+        start_seconds: Budget from container start to the first 200.
+        drain: How a replica ends.
+        gpus: GPUs of one replica.
+        adapters: Names of the adapters that are loaded, in order.
+        secrets: Secrets without which a pod cannot start, in order.
+    """
+
+    model_config = pydantic.ConfigDict(strict=True, frozen=True)
+
+    engine: str
+    version: str
+    image: str
+    max_requests: int | None
+    generates: bool
+    start_seconds: int
+    drain: Drain
+    gpus: int
+    adapters: tuple[str, ...]
+    secrets: tuple[str, ...]
+
+    def dumps(self) -> str:
+        """Returns the facts as canonical JSON."""
+        return canonical.dumps(self.model_dump(mode="json"))
+
+
+def loads(text: Any) -> Running | None:
+    """Returns facts that `dumps` wrote, or None where the text is anything else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return Running.model_validate_json(text)
+    except pydantic.ValidationError:
+        return None

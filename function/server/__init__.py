@@ -1,0 +1,1 @@
+"""The gRPC server, and RunFunction: protobuf in, protobuf out, nowhere else."""

@@ -1,0 +1,81 @@
+"""Which weights lie verified on the volume.
+
+The directories that the claim wants gate the engine: they are recorded in the claim's status when a
+Job that makes them has finished.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from function import canonical
+from function.cluster import checkpoints, jobs, memory, observed
+from function.planning import storage
+
+MOST_RECORDS = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Ledger:
+    """Which weights lie verified on the volume.
+
+    Attributes:
+        records: What is verified, in order, to be written to the status.
+        generation: model.preload.generation of the last finished Job, or None.
+        verified: True when everything wanted is verified, or when nobody here verifies.
+        shown: True when the observed status already shows what is wanted as verified, for the
+            generation that is wanted.
+    """
+
+    records: tuple[Mapping[str, Any], ...]
+    generation: int | None
+    verified: bool
+    shown: bool
+
+    def sha(self, directory: str) -> str | None:
+        """Returns the commit that a directory holds, or None where nobody knows."""
+        for record in self.records:
+            if record["directory"] == directory and record.get("sha") is not None:
+                return str(record["sha"])
+        return None
+
+
+def ledger(
+    stored: storage.Storage,
+    facts: checkpoints.Facts,
+    remembered: memory.Memory,
+    world: observed.Observed,
+) -> Ledger:
+    """Returns which weights lie verified on the volume.
+
+    Args:
+        stored: Where the weights lie.
+        facts: What is known of them.
+        remembered: What the claim's status remembers.
+        world: What the cluster reports.
+    """
+    if not stored.preloads:
+        records = {name: dict(record) for name, record in remembered.records.items()}
+        return Ledger(_kept(records, stored.wanted), remembered.generation, True, True)
+    records = {name: dict(record) for name, record in facts.records.items()}
+    for directory in stored.directories:
+        name = stored.recorded(directory)
+        if name in records:
+            origin = {"repository": directory.repository, "revision": directory.revision}
+            records[name] |= canonical.prune(origin)
+    finished = [job for job in jobs.preloads(world) if job.stage is jobs.Stage.COMPLETE]
+    return Ledger(
+        records=_kept(records, stored.wanted),
+        generation=finished[-1].generation if finished else remembered.generation,
+        verified=all(name in records for name in stored.wanted),
+        shown=all(name in remembered.records for name in stored.wanted)
+        and remembered.generation == stored.generation,
+    )
+
+
+def _kept(
+    records: Mapping[str, Mapping[str, Any]], wanted: tuple[str, ...]
+) -> tuple[Mapping[str, Any], ...]:
+    """Returns the records in order; past the limit, what is wanted is kept."""
+    order = sorted(records, key=lambda directory: (directory not in wanted, directory))
+    return tuple(records[directory] for directory in sorted(order[:MOST_RECORDS]))

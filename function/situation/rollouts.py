@@ -1,0 +1,401 @@
+"""Which pod template the workload runs: the one that claim and settings ask for, or the last one.
+
+Nothing restarts by surprise. The template that was emitted last is kept in an annotation of the
+workload, with a hash of the part of the claim that it came from, and once more on the
+PodDisruptionBudget, from which a workload that somebody deleted is made again. A new template is
+taken when the author changed that part and the new weights are verified; what only the platform
+changed (a function version, the settings) waits for the author, unless the settings say
+`Immediate`, or no pod of the claim served so far.
+"""
+
+import dataclasses
+import json
+from typing import Any
+
+from function import canonical
+from function.api import base
+from function.boundary import additions, patches
+from function.cluster import memory, observed
+from function.planning import identity, plans, running
+from function.situation import ledgers
+from function.workloads import pods, workload
+
+ACCEPT_ANNOTATION = f"{identity.DOMAIN}/accept"
+
+# Fields of the spec that a pod template follows from; scaling, routing and alerts are not.
+POD_FIELDS = (
+    "cache",
+    "drainSeconds",
+    "engine",
+    "engineArgs",
+    "envFromSecrets",
+    "externalSecrets",
+    "gpu",
+    "healthProbes",
+    "loraAdapters",
+    "model",
+    "podTemplate",
+    "resources",
+    "securityContext",
+    "weightsFileSystem",
+)
+
+# Bytes. The API server refuses an object whose annotations are longer together
+# (k8s.io/apimachinery, api/validation, TotalAnnotationSizeLimitB), and the template is one of them.
+# Two KiB are left for core's own annotations and the other two of ours.
+LONGEST_TEMPLATE = 256 * 1024 - 2048
+
+
+@dataclasses.dataclass(frozen=True)
+class Hold:
+    """Why the last template is kept.
+
+    Attributes:
+        reason: WeightsPending, ExceedsGpuClass or PlatformChangePending.
+        message: In words.
+        fields: Fields of the template that would change.
+    """
+
+    reason: str
+    message: str
+    fields: tuple[str, ...]
+
+
+WEIGHTS_PENDING = "WeightsPending"
+EXCEEDS_CLASS = "ExceedsGpuClass"
+PLATFORM_CHANGE = "PlatformChangePending"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rollout:
+    """The template to emit, and how far pods have followed it.
+
+    Attributes:
+        template: The pod template, or None while the workload is withheld.
+        annotations: What the workload remembers.
+        budget_annotations: What the budget remembers; while the workload is withheld, of the last
+            template that was emitted, or nothing.
+        hold: Why it is not the one that was rendered, or None.
+        restarts: Fields of the template that differ from the one that runs; pods restart.
+        applied: True when the observed workload already carries the template.
+        running: What the pods of the template are; what they would be, while there is none.
+        state: The observed workload, or None.
+        known_to_serve: True when the claim already says that a replica serves.
+    """
+
+    template: identity.Manifest | None
+    annotations: dict[str, str]
+    budget_annotations: dict[str, str]
+    hold: Hold | None
+    restarts: tuple[str, ...]
+    applied: bool
+    running: running.Running
+    state: workload.State | None
+    known_to_serve: bool
+
+    @property
+    def serves(self) -> bool:
+        """Whether a replica is available, of whatever template."""
+        return self.state is not None and self.state.serves
+
+    @property
+    def rolls(self) -> bool:
+        """Whether pods are still moving to the template."""
+        return self.state is not None and not (self.applied and self.state.settled)
+
+    @property
+    def current(self) -> bool:
+        """Whether every pod that exists follows the claim as it is."""
+        return self.hold is None and self.applied and self.state is not None and self.state.settled
+
+
+def claim_hash(plan: plans.Plan) -> str:
+    """Returns a hash of what the author wrote that pods follow from.
+
+    Over the author's own words, not over what is derived from them: it stays the same when the
+    function or the settings change.
+    """
+    written = plan.spec.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+    part: dict[str, Any] = {field: written[field] for field in POD_FIELDS if field in written}
+    model = dict(part["model"])
+    model.pop("tokenSecretRef", None)
+    model.pop("retention", None)
+    model["preload"] = plan.storage.preloads
+    part["model"] = model
+    patch = written.get("patches", {}).get(plan.workload.SUFFIX)
+    if patch is not None:
+        part["patch"] = patch
+    return canonical.digest(part, 16)
+
+
+def rendered(plan: plans.Plan) -> identity.Manifest:
+    """Returns the pod template that claim and settings ask for now, patched and checked.
+
+    Raises:
+        base.InvalidError: The author's additions or patches make it what it must not be.
+    """
+    template = pods.template(plan)
+    problems = list(additions.collisions(plan.spec, template["spec"]))
+    if problems:
+        raise base.InvalidError("claim", problems)
+    shaped = template
+    if plan.workload.SUFFIX in (plan.spec.patches or {}):
+        bare = plan.workload.manifest(
+            plan.identity,
+            template,
+            replacement=plan.replacement,
+            deadline_seconds=0,
+            replicas=None,
+            annotations={},
+        )
+        shaped = plan.workload.template(_shaped(plan, bare, template))
+    problems = patches.weakened(plan.site, plan.identity.namespace, shaped["spec"])
+    text = canonical.dumps(shaped)
+    if len(text.encode()) > LONGEST_TEMPLATE:
+        problems.append(
+            base.Problem(
+                "spec.podTemplate",
+                f"the pod template has {len(text.encode())} bytes, and at most {LONGEST_TEMPLATE}"
+                " can be remembered beside it: shorten env or annotations",
+            )
+        )
+    if problems:
+        raise base.InvalidError("claim", problems)
+    return shaped
+
+
+def patched(plan: plans.Plan, manifest: identity.Manifest) -> identity.Manifest:
+    """Returns the workload with the author's patch, but for its template.
+
+    The patch has shaped the rendered template already; one that is held it cannot touch. It is
+    checked against what was rendered: a template that is held may have another engine.
+    """
+    if plan.workload.SUFFIX not in (plan.spec.patches or {}):
+        return manifest
+    shaped = _shaped(plan, manifest, pods.template(plan))
+    return plan.workload.with_template(shaped, plan.workload.template(manifest))
+
+
+def _shaped(
+    plan: plans.Plan, manifest: identity.Manifest, template: identity.Manifest
+) -> identity.Manifest:
+    """Returns the workload around a rendered template, with the author's patch."""
+    whole = plan.workload.with_template(manifest, template)
+    return patches.apply(plan.spec, plan.workload.SUFFIX, whole)
+
+
+def rollout(
+    plan: plans.Plan,
+    weights: ledgers.Ledger,
+    remembered: memory.Memory,
+    world: observed.Observed,
+) -> Rollout:
+    """Returns the template to emit, and how far pods have followed it.
+
+    Args:
+        plan: The plan.
+        weights: Which weights are verified.
+        remembered: What the claim's status remembers.
+        world: What the cluster reports.
+    """
+    keeper, budget = world.get(plan.workload.SUFFIX), world.get("pdb")
+    state = plan.workload.state(keeper)
+    served = remembered.serving is not None or (state is not None and (state.serves or state.ran))
+    last = _last(plan, keeper, budget)
+    carried = _carried(plan, keeper)
+    chosen = _choose(plan, last, carried, verified=weights.verified, served=served)
+    reported = world.conditions.get("EngineReady")
+    return Rollout(
+        template=chosen.template if chosen.emitted else None,
+        annotations=_annotations(chosen, keeper),
+        budget_annotations=_annotations(chosen, budget),
+        hold=chosen.hold,
+        restarts=chosen.restarts,
+        applied=keeper is not None and carried == chosen.text,
+        running=chosen.facts if chosen.emitted else plan.running,
+        state=state,
+        known_to_serve=state is not None
+        and state.serves
+        and reported is not None
+        and reported.reason == "Serving",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Choice:
+    """A template, and why it is this one.
+
+    Attributes:
+        template: The template, or None where there is none to remember.
+        claim_hash: Hash of the part of the claim that it came from.
+        facts: What its pods are.
+        emitted: False while the workload is withheld.
+        hold: Why it is not the one that was rendered, or None.
+        restarts: Fields of it that differ from the template that runs.
+    """
+
+    template: identity.Manifest | None
+    claim_hash: str
+    facts: running.Running
+    emitted: bool = True
+    hold: Hold | None = None
+    restarts: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The template's canonical JSON, or empty where there is none."""
+        return "" if self.template is None else canonical.dumps(self.template)
+
+
+def _choose(
+    plan: plans.Plan, last: "_Last | None", carried: str | None, *, verified: bool, served: bool
+) -> _Choice:
+    """Returns the template.
+
+    Args:
+        plan: The plan.
+        last: The template that was emitted last, or None.
+        carried: Canonical JSON of the template that the observed workload carries, or None where
+            there is no workload.
+        verified: Whether the weights that the plan needs are verified.
+        served: Whether a pod of the claim served at any time, as far as is known.
+    """
+    wanted, now = rendered(plan), claim_hash(plan)
+    fresh = _Choice(wanted, now, plan.running)
+    stopped = plan.suspended or plan.hardware.misfit is not None
+    if carried is None and last is None:
+        born = verified and not stopped
+        return fresh if born else _Choice(None, now, plan.running, emitted=False)
+    if last is None or (carried is not None and carried == fresh.text):
+        return fresh
+    kept = _Choice(last.template, last.claim_hash or now, last.facts)
+    if carried is None and stopped:
+        return dataclasses.replace(kept, emitted=False)
+    changed = tuple(canonical.differences(last.template, wanted))
+    # A template without a hash is 0.9.0's, and served: today's claim is where it came from.
+    platforms = last.claim_hash is None or (last.claim_hash == now and served)
+    hold = _hold(plan, wanted, changed, verified, platforms) if changed else None
+    if hold is None:
+        return dataclasses.replace(fresh, restarts=changed)
+    return dataclasses.replace(kept, hold=hold)
+
+
+def _hold(
+    plan: plans.Plan,
+    wanted: identity.Manifest,
+    changed: tuple[str, ...],
+    verified: bool,
+    platforms: bool,
+) -> Hold | None:
+    fields = ", ".join(changed[:6]) + (", ..." if len(changed) > 6 else "")
+    if not verified:
+        return Hold(
+            WEIGHTS_PENDING,
+            "the running pods keep their template until the new weights are verified",
+            changed,
+        )
+    misfit = plan.hardware.misfit
+    if misfit is not None:
+        return Hold(EXCEEDS_CLASS, f"the running pods keep their template: {misfit}", changed)
+    if not platforms or plan.site.rollout.platform_changes == "Immediate":
+        return None
+    token = canonical.digest(wanted, 8)
+    if plan.resource.metadata.annotations.get(ACCEPT_ANNOTATION) == token:
+        return None
+    return Hold(
+        PLATFORM_CHANGE,
+        f"the platform changed {fields}; pods keep their template until a field that they follow"
+        f" from is edited, or the claim is annotated {ACCEPT_ANNOTATION}={token}",
+        changed,
+    )
+
+
+# --- what is remembered
+
+
+@dataclasses.dataclass(frozen=True)
+class _Last:
+    """The template that was emitted last, as the cluster remembers it.
+
+    Attributes:
+        template: The template.
+        claim_hash: Hash of the part of the claim that it came from, or None of 0.9.0's.
+        facts: What its pods are.
+    """
+
+    template: identity.Manifest
+    claim_hash: str | None
+    facts: running.Running
+
+
+def _last(
+    plan: plans.Plan, keeper: observed.Object | None, budget: observed.Object | None
+) -> _Last | None:
+    """Returns the template that was emitted last.
+
+    Without our annotation on either the observed template is the last one: 0.9.0's, or one whose
+    annotations somebody removed or wrote over.
+    """
+    for owner in (keeper, budget):
+        annotations = observed.at(owner, "metadata", "annotations")
+        template = _template(observed.at(annotations, identity.TEMPLATE_ANNOTATION))
+        if template is not None:
+            mark = observed.at(annotations, identity.CLAIM_ANNOTATION)
+            facts = running.loads(observed.at(annotations, identity.FACTS_ANNOTATION))
+            return _Last(
+                template,
+                mark if isinstance(mark, str) else None,
+                facts or _read(plan, template),
+            )
+    if keeper is None:
+        return None
+    template = canonical.plain(plan.workload.template(keeper))
+    return _Last(template, None, _read(plan, template))
+
+
+def _read(plan: plans.Plan, template: identity.Manifest) -> running.Running:
+    return pods.running_of(template, plan.engine, plan.running)
+
+
+def _carried(plan: plans.Plan, keeper: observed.Object | None) -> str | None:
+    """Returns canonical JSON of the template that the observed workload carries, or None."""
+    if keeper is None:
+        return None
+    text = observed.at(keeper, "metadata", "annotations", identity.TEMPLATE_ANNOTATION)
+    if _template(text) is not None:
+        return str(text)
+    return canonical.dumps(canonical.plain(plan.workload.template(keeper)))
+
+
+def _template(text: Any) -> identity.Manifest | None:
+    """Returns the pod template in a text, or None where it holds none."""
+    if not isinstance(text, str):
+        return None
+    try:
+        template = json.loads(text)
+    except ValueError:
+        return None
+    containers = observed.at(template, "spec", "containers")
+    whole = isinstance(containers, list) and all(
+        isinstance(observed.at(container, "name"), str) for container in containers
+    )
+    return template if whole and containers else None
+
+
+def _annotations(chosen: _Choice, owner: observed.Object | None) -> dict[str, str]:
+    """Returns what an object remembers of the template.
+
+    The facts are written with a template and not added to one that is there already: an upgrade
+    of the function changes no object of a claim at rest, and they are read from the template then.
+    """
+    if chosen.template is None:
+        return {}
+    remembers = {
+        identity.TEMPLATE_ANNOTATION: chosen.text,
+        identity.CLAIM_ANNOTATION: chosen.claim_hash,
+    }
+    before = observed.at(owner, "metadata", "annotations")
+    same = observed.at(before, identity.TEMPLATE_ANNOTATION) == chosen.text
+    if not same or observed.at(before, identity.FACTS_ANNOTATION) is not None:
+        remembers[identity.FACTS_ANNOTATION] = chosen.facts.dumps()
+    return remembers

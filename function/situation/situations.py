@@ -1,0 +1,66 @@
+"""Everything that holds now, each value made once and in this order."""
+
+import dataclasses
+
+from function.cluster import checkpoints, memory, observed, pods
+from function.planning import plans
+from function.situation import counts, ledgers, rollouts, supplies, traffic
+
+
+@dataclasses.dataclass(frozen=True)
+class Situation:
+    """What holds now.
+
+    Attributes:
+        plan: What is wanted.
+        world: What the cluster reports.
+        memory: What the claim's status remembers.
+        ledger: Which weights are verified.
+        rollout: Which template runs.
+        supply: The Jobs on the weights volume.
+        traffic: What may be asked of the claim.
+        count: Who owns the replica count.
+        trouble: Why a pod does not serve, where pods were read; else None.
+    """
+
+    plan: plans.Plan
+    world: observed.Observed
+    memory: memory.Memory
+    ledger: ledgers.Ledger
+    rollout: rollouts.Rollout
+    supply: supplies.Supply
+    traffic: traffic.Traffic
+    count: counts.Count
+    trouble: pods.Trouble | None
+
+    @property
+    def withheld(self) -> bool:
+        """Whether there is no workload yet: its template waits."""
+        return self.rollout.template is None
+
+    @property
+    def unfit(self) -> bool:
+        """Whether a workload is withheld because no node could ever hold a replica."""
+        return self.plan.hardware.misfit is not None and self.withheld and not self.plan.suspended
+
+
+def situation(plan: plans.Plan, facts: checkpoints.Facts, world: observed.Observed) -> Situation:
+    """Returns what holds now.
+
+    Raises:
+        base.InvalidError: What the author adds or patches must not be composed.
+    """
+    remembered = memory.memory(world)
+    ledger = ledgers.ledger(plan.storage, facts, remembered, world)
+    rollout = rollouts.rollout(plan, ledger, remembered, world)
+    return Situation(
+        plan=plan,
+        world=world,
+        memory=remembered,
+        ledger=ledger,
+        rollout=rollout,
+        supply=supplies.supply(plan, ledger, rollout, remembered, world),
+        traffic=traffic.traffic(plan, rollout, remembered, world),
+        count=counts.count(plan, rollout, remembered, world),
+        trouble=pods.trouble(world),
+    )

@@ -1,0 +1,148 @@
+"""The Jobs on the weights volume: what must be downloaded, and what may be removed.
+
+The Job's own hash decides only which Job is desired: another image or toleration does not reset
+what is verified.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from function.api import base
+from function.boundary import patches
+from function.cluster import failures, jobs, memory, observed, pods
+from function.planning import identity, plans
+from function.situation import ledgers, rollouts
+from function.workloads import batches
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A desired Job.
+
+    Attributes:
+        suffix: End of its key.
+        manifest: The Job.
+        observed: The Job of that key, as its controller reports it.
+        failure: Why it failed, or None.
+    """
+
+    suffix: str
+    manifest: identity.Manifest
+    observed: jobs.Job
+    failure: failures.Failure | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Supply:
+    """The Jobs on the weights volume, and what the status records of their work.
+
+    Attributes:
+        download: The Job that downloads, or None: until the status shows what it made.
+        removal: The Job that removes what nobody wants any more, or None.
+        records: What is verified and counted on, to be written to the status.
+        removing: Directories that nobody here wants any more, to be written to the status.
+    """
+
+    download: Task | None
+    removal: Task | None
+    records: tuple[Mapping[str, Any], ...]
+    removing: tuple[str, ...]
+
+
+def supply(
+    plan: plans.Plan,
+    weights: ledgers.Ledger,
+    rollout: rollouts.Rollout,
+    remembered: memory.Memory,
+    world: observed.Observed,
+) -> Supply:
+    """Returns the Jobs that are wanted, and what the status records.
+
+    A directory that the author lets go of takes two steps. While every pod runs what the claim
+    says, what else is recorded is struck from the record; once the status shows that, a Job removes
+    it. So a claim that goes back to it never counts on files that are on their way out: it waits
+    for another download.
+
+    Raises:
+        base.InvalidError: The author's patch of the Job touches what no patch may touch.
+    """
+    stored = plan.storage
+    download = _download(plan, weights, world)
+    if not stored.deletes:
+        return Supply(download, None, weights.records, ())
+    mine = f"{stored.volume}/"
+    listed = tuple(
+        directory
+        for directory in remembered.removing
+        if directory not in stored.wanted and directory.startswith(mine)
+    )
+    removal = _removal(plan, listed, world)
+    # Served, not only settled: whoever goes back from what never starts needs no download.
+    proven = rollout.current and rollout.serves
+    retired = {
+        str(record["directory"])
+        for record in weights.records
+        if proven
+        and record["directory"] not in stored.wanted
+        and str(record["directory"]).startswith(mine)
+    }
+    removing = sorted({*listed, *retired})[: ledgers.MOST_RECORDS]
+    if removal is not None and removal.observed.stage is jobs.Stage.COMPLETE:
+        removing = [directory for directory in removing if directory not in listed]
+    return Supply(
+        download=download,
+        removal=removal,
+        records=tuple(r for r in weights.records if r["directory"] not in retired),
+        removing=tuple(removing),
+    )
+
+
+def _download(plan: plans.Plan, weights: ledgers.Ledger, world: observed.Observed) -> Task | None:
+    """Returns the Job that downloads, or None when none is wanted."""
+    stored = plan.storage
+    wanted = stored.preloads and not weights.shown and not _being_removed(plan, world)
+    if not wanted and "preload-job" not in (plan.spec.patches or {}):
+        return None
+    manifest = patches.apply(plan.spec, "preload-job", batches.job(plan))
+    pod = manifest["spec"]["template"]["spec"]
+    problems = patches.weakened(plan.site, plan.identity.namespace, pod)
+    if problems:
+        raise base.InvalidError("claim", problems)
+    return _task(plan, manifest, jobs.COMPONENT, world) if wanted else None
+
+
+def _removal(plan: plans.Plan, unwanted: tuple[str, ...], world: observed.Observed) -> Task | None:
+    """Returns the Job that removes weights, or None when there is nothing to do."""
+    if not unwanted:
+        return None
+    return _task(plan, batches.cleanup_job(plan, unwanted), jobs.CLEANUP, world)
+
+
+def _task(
+    plan: plans.Plan, manifest: identity.Manifest, component: str, world: observed.Observed
+) -> Task:
+    suffix, named = batches.named(plan.identity, manifest)
+    job = jobs.job(world.get(suffix))
+    failure = failures.failure(job, component)
+    if failure is not None and component == jobs.COMPONENT:
+        failure = dataclasses.replace(failure, message=_words(job, world) or failure.message)
+    return Task(suffix, named, job, failure)
+
+
+def _words(job: jobs.Job, world: observed.Observed) -> str | None:
+    """Returns the sentence with which the last pod of a Job failed, where pods were read."""
+    sentences = {
+        words.at: words.message
+        for words in pods.last_words(world)
+        if words.job == job.name and words.message is not None
+    }
+    return sentences[max(sentences)] if sentences else None
+
+
+def _being_removed(plan: plans.Plan, world: observed.Observed) -> bool:
+    """Tells whether a Job still removes what is wanted again; a download waits for its end."""
+    removed = {directory for job in jobs.cleanups(world) for directory in job.removes}
+    # A download that has begun is not taken back.
+    begun = {directory for job in jobs.preloads(world) for directory in job.makes}
+    return bool((removed & set(plan.storage.wanted)) - begun)

@@ -1,0 +1,77 @@
+"""What may be asked of the claim by way of its routes, and what observed routes still name."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from function.cluster import memory, observed, readiness, routes
+from function.planning import plans
+from function.situation import rollouts
+
+# Latch: the engine served once, and the gateway's route stays.
+ROUTE_PUBLISHED = "routePublished"
+
+
+@dataclasses.dataclass(frozen=True)
+class Traffic:
+    """What may be asked of the claim.
+
+    Attributes:
+        published: True once the gateway's route is there for good.
+        adapters: Adapters that every running pod serves, of those that the claim names.
+        named: Names that the observed AI gateway route names, by kind of backend.
+        hosts: Host names that the observed Backend names.
+        picker: True while the endpoint picker must be there: wanted, or named by the route.
+        pooled: True when the route names the InferencePool.
+    """
+
+    published: bool
+    adapters: frozenset[str]
+    named: Mapping[str, frozenset[str]]
+    hosts: frozenset[str]
+    picker: bool
+    pooled: bool
+
+
+def traffic(
+    plan: plans.Plan,
+    rollout: rollouts.Rollout,
+    remembered: memory.Memory,
+    world: observed.Observed,
+) -> Traffic:
+    """Returns what may be asked of the claim."""
+    route = world.get("gateway-airoute")
+    named = routes.backends(route)
+    release = readiness.ready_when("Ready", world.get("epp-helmrelease"))
+    # The pool is named once it is there, and kept for as long as it is named: a route that names
+    # what is missing fails as a whole.
+    pooled = plan.identity.name in named["InferencePool"]
+    # A claim that sleeps is woken by requests, which need a route to be counted on.
+    published = plan.ways.gateway and (
+        rollout.serves
+        or (plan.scaling.wakes and rollout.state is not None)
+        or ROUTE_PUBLISHED in remembered.latches
+        or route is not None
+    )
+    return Traffic(
+        published=published,
+        adapters=_adapters(plan, rollout, remembered),
+        named=named,
+        hosts=routes.hosts(world.get("gateway-backend")),
+        picker=plan.ways.picker or pooled,
+        pooled=plan.ways.picker and (pooled or release),
+    )
+
+
+def _adapters(
+    plan: plans.Plan, rollout: rollouts.Rollout, remembered: memory.Memory
+) -> frozenset[str]:
+    """Returns the adapters that every running pod serves, of those that the claim names.
+
+    Traffic for an adapter that is still downloaded or rolled out would be refused.
+    """
+    wanted = frozenset(adapter.name for adapter in plan.storage.adapters)
+    if rollout.hold is not None:
+        return wanted & frozenset(rollout.running.adapters)
+    if rollout.state is None or rollout.current or remembered.serving is None:
+        return wanted
+    return wanted & remembered.served_adapters

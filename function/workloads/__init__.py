@@ -1,0 +1,1 @@
+"""What keeps the pods of a claim: one file for each kind, behind one seam."""
