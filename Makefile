@@ -44,7 +44,7 @@ golden: $(VENV)/.installed ## Rewrite the golden renders; review the diff
 	UPDATE_GOLDEN=1 $(BIN)/pytest -n auto tests/golden
 
 generate: $(VENV)/.installed ## Rewrite xrd/, package/input/ and docs/reference/ from function/api
-	$(BIN)/python -m function.api.generate
+	$(BIN)/python -m function.generate
 
 bench: $(VENV)/.installed ## RunFunction beside an echo function on the same SDK
 	$(BIN)/python -m tests.bench

@@ -19,7 +19,7 @@ from e2e import shipped
 from e2e.alerts import cases, vmalert
 from e2e.alerts import situation as situations
 from e2e.controlplane import api
-from function.planning import plans
+from function.situation import situations as held
 from tests.alerts import rendered, sources
 
 NEIGHBOUR = "other"
@@ -36,14 +36,14 @@ def documented() -> Mapping[str, tuple[str, int]]:
 
 
 @functools.cache
-def planned(variant: str, site: str, namespace: str) -> plans.Plan:
+def planned(variant: str, site: str, namespace: str) -> held.Situation:
     """A claim of ``rendered.CLAIMS`` in a namespace, under the settings of a profile."""
     subject = copy.deepcopy(rendered.CLAIMS[variant])
     subject["metadata"]["namespace"] = namespace
     return rendered.planned(subject, rendered.ENVIRONMENTS[site])
 
 
-def rule(plan: plans.Plan, alert: str) -> api.Object:
+def rule(plan: held.Situation, alert: str) -> api.Object:
     """The rule of an alert, with the severity that is documented."""
     (found,) = [one for one in rendered.rules(plan) if one["alert"] == alert]
     return {**found, "labels": {**found["labels"], "severity": documented()[alert][0]}}
@@ -57,14 +57,14 @@ def altered(variant: str, site: str, change: cases.Change) -> situations.Situati
 
 
 def expected(
-    plan: plans.Plan, fault: cases.Firing
+    plan: held.Situation, fault: cases.Firing
 ) -> dict[tuple[str, str, int], list[vmalert.Alert]]:
     """What fires at which minute."""
     more = {} if fault.pod is None else {"pod": situations.pod_name(plan, fault.pod)}
-    alert = vmalert.Alert.of(rule(plan, fault.alert), plan.name, **more)
+    alert = vmalert.Alert.of(rule(plan, fault.alert), plan.plan.identity.name, **more)
     begins = fault.since + documented()[fault.alert][1]
     minutes = range(begins, min(fault.until, situations.MINUTES + 1))
-    return {(plan.name, fault.alert, minute): [alert] for minute in minutes}
+    return {(plan.plan.identity.name, fault.alert, minute): [alert] for minute in minutes}
 
 
 def firing() -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ import pytest
 
 from e2e import claims, guide, installation, lives, shipped
 from e2e.controlplane import api, nodes, plane, polling
-from function.resources import preload
+from function.cluster import jobs
 from preload import exits, hub, manifest, report
 from preload import plan as preload_plan
 
@@ -329,7 +329,7 @@ def _unsynced(versions: list[api.Object]) -> bool:
 def with_the_role_the_new_claim_goes_on(scene: Scene) -> lives.Life:
     """By itself, once core's cache has tried again."""
     claim = scene.newcomer
-    pod = yield scene.kubelet.placed(claim, preload.COMPONENT)
+    pod = yield scene.kubelet.placed(claim, jobs.COMPONENT)
     scene.kubelet.ends(pod, exits.Exit.DONE, _success(_item(pod), scene.work))
     yield from scene.serve(claim)
 
@@ -415,7 +415,7 @@ def an_engine_that_crashes(scene: Scene) -> lives.Life:
 def what_the_download_learnt(scene: Scene) -> lives.Life:
     """The program's last words reach the record, what serves, and the engine's arguments."""
     claim = scene.here.claim("xplane-qwen3-8b")
-    pod = yield scene.kubelet.placed(claim, preload.COMPONENT)
+    pod = yield scene.kubelet.placed(claim, jobs.COMPONENT)
     item = _item(pod)
     scene.kubelet.ends(pod, exits.Exit.DONE, _success(item, scene.work))
     yield from scene.serve(claim)
@@ -465,7 +465,7 @@ def _success(item: preload_plan.Item, work: pathlib.Path) -> bytes:
 def a_download_that_failed(scene: Scene) -> lives.Life:
     """The program's own sentence reaches the claim, with what to do."""
     claim = scene.here.claim(_SMALLEST, "not-found")
-    pod = yield scene.kubelet.placed(claim, preload.COMPONENT)
+    pod = yield scene.kubelet.placed(claim, jobs.COMPONENT)
     code = exits.Exit.NOT_FOUND
     scene.kubelet.ends(pod, code, report.failure(code, _NOT_FOUND))
     failed = yield scene.here.condition(claim, "WeightsReady", "False", code.reason)

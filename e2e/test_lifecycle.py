@@ -19,8 +19,8 @@ import pytest
 
 from e2e import claims, commands, installation, lives, next_release, shipped
 from e2e.controlplane import api, nodes, plane
+from function.cluster import failures
 from function.situation import rollouts
-from function.resources import preload
 
 # Room for every story at once; of the class that the settings of the reference platform choose.
 _WIDE = nodes.Node(
@@ -139,7 +139,7 @@ def weights_of_ones_own(here: lives.Place) -> lives.Life:
 def failed_downloads(here: lives.Place) -> lives.Life:
     """Each exit code reaches its claim in words, without a GPU; then there is another try."""
     failing = {}
-    for code, failure in preload.FAILURES.items():
+    for code, failure in failures.FAILURES.items():
         name = f"exit-{code}"
         here.kubelet.fail_jobs(here.namespace, code, instance=name)
         failing[here.claim(SMALLEST, name)] = failure

@@ -1,100 +1,96 @@
-"""Writes what is generated from the models: the XRD, the input's schema and the reference.
+"""Writes what is generated: XRDs, the input's schema, reference pages, tables in other pages.
 
-`python -m function.api.generate` writes the files, `--check` names those that are stale and exits
-with 1. Paths are relative to the repository's root, which is where it has to run.
+`python -m function.generate` writes the files, `--check` names those that are stale and exits with
+1. Paths are relative to the repository's root, which is where it has to run.
 """
 
 import argparse
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from function.api import claim, reference, schema, settings, status
+from function import kinds
+from function.api import reference, schema, settings
+from function.composites import composite, registry
+from function.concerns import reasons
+from function.concerns import table as concerns
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 INPUT_GROUP = "inference-service.cloud.ogenki.io"
 INPUT_VERSION = "v1alpha1"
 
-XRD = pathlib.Path(f"xrd/{claim.PLURAL}.{claim.GROUP}.yaml")
 INPUT = pathlib.Path(f"package/input/{INPUT_GROUP}_settings.yaml")
 CLAIM_REFERENCE = pathlib.Path("docs/reference/claim.md")
 SETTINGS_REFERENCE = pathlib.Path("docs/reference/settings.md")
+OPERATIONS = pathlib.Path("docs/operations.md")
+DECISIONS = pathlib.Path("docs/how-it-decides.md")
 
 _NOTICE = "# Generated from function/api by `make generate`; edits here are lost.\n"
 
-# SERVED MODELS is 0.9.0's own column. A column without a value stays empty, so the wide ones show
-# what the author wrote and what the pods were started with, never a default.
-_COLUMNS: tuple[tuple[str, str, str, int], ...] = (
-    ("PHASE", "string", ".status.phase", 0),
-    ("REPLICAS", "string", ".status.replicas", 0),
-    ("CURRENT", "string", ".status.conditions[?(@.type=='Current')].status", 0),
-    ("WAITING FOR", "string", ".status.waitingFor", 0),
-    ("SERVED MODELS", "string", ".status.servedModelsSummary", 0),
-    ("ENDPOINT", "string", ".status.modelEndpoint", 0),
-    ("GPU", "string", ".status.gpu", 0),
-    ("REPOSITORY", "string", ".status.serving.repository", 1),
-    ("REVISION", "string", ".status.serving.revision", 1),
-    ("ENGINE IMAGE", "string", ".status.serving.engineImage", 1),
-    ("MIN", "integer", ".spec.scaling.minReplicas", 1),
-    ("MAX", "integer", ".spec.scaling.maxReplicas", 1),
-)
+
+def xrd_path(kind: composite.Composite) -> pathlib.Path:
+    """Returns where a kind of claim has its CompositeResourceDefinition."""
+    return pathlib.Path(f"xrd/{kind.PLURAL}.{kind.GROUP}.yaml")
 
 
 def files() -> dict[pathlib.Path, str]:
-    """Returns the text of every generated file by its path in the repository."""
+    """Returns the text of every file that is generated whole, by its path in the repository."""
     return {
-        XRD: _yaml(composite_definition()),
+        **{
+            xrd_path(kind): _yaml(composite_definition(kind))
+            for kind in registry.COMPOSITES.values()
+        },
         INPUT: _yaml(input_definition()),
         CLAIM_REFERENCE: reference.of_claim(),
         SETTINGS_REFERENCE: reference.of_settings(),
     }
 
 
-def composite_definition() -> dict[str, Any]:
-    """Returns the CompositeResourceDefinition of the claim."""
+def composite_definition(kind: composite.Composite) -> dict[str, Any]:
+    """Returns the CompositeResourceDefinition of a kind of claim."""
     return {
         "apiVersion": "apiextensions.crossplane.io/v2",
         "kind": "CompositeResourceDefinition",
-        "metadata": {"name": f"{claim.PLURAL}.{claim.GROUP}"},
+        "metadata": {"name": f"{kind.PLURAL}.{kind.GROUP}"},
         "spec": {
             "scope": "Namespaced",
-            "group": claim.GROUP,
+            "group": kind.GROUP,
             # Immutable, so no more than what 0.9.0's XRD says: with one name more, Crossplane
             # could never take that XRD over. The API server derives the rest.
-            "names": {"kind": claim.KIND, "plural": claim.PLURAL},
+            "names": {"kind": kind.KIND, "plural": kind.PLURAL},
             "versions": [
                 {
-                    "name": claim.VERSION,
+                    "name": kind.VERSION,
                     "served": True,
                     "referenceable": True,
-                    "additionalPrinterColumns": [_column(*column) for column in _COLUMNS],
-                    "schema": {"openAPIV3Schema": claim_schema()},
+                    "additionalPrinterColumns": [_column(*column) for column in kind.COLUMNS],
+                    "schema": {"openAPIV3Schema": composite_schema(kind)},
                 }
             ],
         },
     }
 
 
-def claim_schema() -> schema.Node:
-    """Returns the schema of the claim as the XRD holds it.
+def composite_schema(kind: composite.Composite) -> schema.Node:
+    """Returns the schema of a kind of claim as the XRD holds it.
 
     Crossplane adds `spec.crossplane` and the conditions itself. Of metadata it keeps the name's
     `maxLength` alone (crossplane-runtime, pkg/xcrd/crd.go), so the name's pattern is a rule.
     """
-    root = schema.of_model(claim.InferenceService)
+    root = schema.of_model(kind.MODEL)
     root["required"] = ["spec"]
     root["properties"] = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
         "metadata": {
             "type": "object",
-            "properties": {"name": {"type": "string", "maxLength": claim.LONGEST_NAME}},
+            "properties": {"name": {"type": "string", "maxLength": kind.LONGEST_NAME}},
         },
-        "spec": schema.of_model(claim.Spec, without=("crossplane",)),
-        "status": schema.of_model(status.Status),
+        "spec": schema.of_model(kind.SPEC, without=("crossplane",)),
+        "status": schema.of_model(kind.STATUS),
     }
     return root
 
@@ -136,35 +132,103 @@ def input_definition() -> dict[str, Any]:
     }
 
 
+# --- tables in pages that are written by hand
+
+
+def tables() -> dict[pathlib.Path, dict[str, str]]:
+    """Returns the generated tables of each page, by the name in the marks around them."""
+    return {
+        OPERATIONS: {kind.type(): _reasons(kind) for kind in concerns.CONDITIONS},
+        DECISIONS: {"kinds": _kinds(), "readiness": _readiness()},
+    }
+
+
+def _reasons(kind: type[reasons.Reasons]) -> str:
+    rows = [
+        (f"`{reason.name}`", str(reason.holds), reason.meaning, reason.action or "Nothing.")
+        for reason in (member.reason for member in kind)
+    ]
+    return _table(("Reason", "Status", "Meaning", "What to do"), rows)
+
+
+def _kinds() -> str:
+    rows = [(f"`{row.suffix}`", row.kind.name, row.object_name, row.when) for row in kinds.rows()]
+    return _table(("Key suffix", "Kind", "Name", "When"), rows)
+
+
+def _readiness() -> str:
+    words: dict[str, list[str]] = {}
+    for row in kinds.rows():
+        names = words.setdefault(row.kind.ready_when, [])
+        if row.kind.name not in names:
+            names.append(row.kind.name)
+    rows = [(", ".join(names), ready_when) for ready_when, names in words.items()]
+    return _table(("Kind", "Ready when"), rows)
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _mark(name: str) -> tuple[str, str]:
+    return f"<!-- generated: {name} -->\n", f"<!-- end of {name} -->\n"
+
+
+def filled(text: str, generated: Mapping[str, str]) -> str:
+    """Returns a page with its generated tables in it.
+
+    Raises:
+        ValueError: The page has no marks for one of them.
+    """
+    for name, table in generated.items():
+        begin, end = _mark(name)
+        before, opened, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not opened or not closed:
+            raise ValueError(f"no marks for {name}: {begin}{end}")
+        text = before + begin + table + end + after
+    return text
+
+
 def stale(root: pathlib.Path = ROOT) -> list[pathlib.Path]:
     """Returns the generated files that are missing or differ from what would be written."""
     return [
         path
-        for path, text in files().items()
+        for path, text in _everything(root).items()
         if not (root / path).is_file() or (root / path).read_text(encoding="utf-8") != text
     ]
 
 
+def _everything(root: pathlib.Path) -> dict[pathlib.Path, str]:
+    pages = {
+        path: filled((root / path).read_text(encoding="utf-8"), generated)
+        for path, generated in tables().items()
+        if (root / path).is_file()
+    }
+    return files() | pages
+
+
 def write(root: pathlib.Path = ROOT) -> None:
     """Writes every generated file."""
-    for path, text in files().items():
+    for path, text in _everything(root).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the files, or checks them; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m function.api.generate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m function.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="only name the files that are stale")
     parser.add_argument("--root", type=pathlib.Path, default=ROOT, help="the repository's root")
     options = parser.parse_args(arguments)
     if not options.check:
         write(options.root)
         return 0
-    found = stale(options.root)
-    for path in found:
+    paths = stale(options.root)
+    for path in paths:
         print(f"{path} is stale: run `make generate`", file=sys.stderr)
-    return 1 if found else 0
+    return 1 if paths else 0
 
 
 def _column(name: str, kind: str, path: str, priority: int) -> dict[str, Any]:

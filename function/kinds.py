@@ -24,6 +24,7 @@ class Kind:
         name: The kind.
         plural: The resource, as roles name it.
         ready: Its controller's own signal; None where the concern judges.
+        ready_when: The same in words, for docs/how-it-decides.md.
         optional: True when a cluster may lack the kind.
     """
 
@@ -32,6 +33,7 @@ class Kind:
     name: str
     plural: str
     ready: Check | None = readiness.there
+    ready_when: str = "it exists"
     optional: bool = True
 
     @property
@@ -66,22 +68,38 @@ class Row:
         return self.suffix.partition("<")[0]
 
 
-def _built_in(group: str, version: str, name: str, plural: str, ready: Check | None) -> Kind:
-    return Kind(group, (version,), name, plural, ready, optional=False)
+def _built_in(group: str, version: str, name: str, plural: str) -> Kind:
+    return Kind(group, (version,), name, plural, optional=False)
 
 
-SERVICE_ACCOUNT = _built_in("", "v1", "ServiceAccount", "serviceaccounts", readiness.there)
-SERVICE = _built_in("", "v1", "Service", "services", readiness.there)
-JOB = _built_in("batch", "v1", "Job", "jobs", None)
-BUDGET = _built_in("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", readiness.there)
-NETWORK_POLICY = _built_in(
-    "networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", readiness.there
+SERVICE_ACCOUNT = _built_in("", "v1", "ServiceAccount", "serviceaccounts")
+SERVICE = _built_in("", "v1", "Service", "services")
+BUDGET = _built_in("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+NETWORK_POLICY = _built_in("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
+JOB = Kind(
+    "batch",
+    ("v1",),
+    "Job",
+    "jobs",
+    None,
+    "Complete; or there is a Deployment already. One that removes: always",
+    optional=False,
 )
 CILIUM_POLICY = Kind(
-    "cilium.io", ("v2",), "CiliumNetworkPolicy", "ciliumnetworkpolicies", readiness.valid
+    "cilium.io",
+    ("v2",),
+    "CiliumNetworkPolicy",
+    "ciliumnetworkpolicies",
+    readiness.valid,
+    "`Valid` is not False (older agents report nothing)",
 )
 SCALED_OBJECT = Kind(
-    "keda.sh", ("v1alpha1",), "ScaledObject", "scaledobjects", readiness.condition("Ready")
+    "keda.sh",
+    ("v1alpha1",),
+    "ScaledObject",
+    "scaledobjects",
+    readiness.condition("Ready"),
+    "`Ready=True`; suspended: `Paused=True`",
 )
 VM_SCRAPE = Kind(
     "operator.victoriametrics.com",
@@ -89,9 +107,15 @@ VM_SCRAPE = Kind(
     "VMServiceScrape",
     "vmservicescrapes",
     readiness.update_status,
+    "`status.updateStatus` is `operational`",
 )
 VM_RULE = Kind(
-    "operator.victoriametrics.com", ("v1beta1",), "VMRule", "vmrules", readiness.update_status
+    "operator.victoriametrics.com",
+    ("v1beta1",),
+    "VMRule",
+    "vmrules",
+    readiness.update_status,
+    "`status.updateStatus` is `operational`",
 )
 SERVICE_MONITOR = Kind("monitoring.coreos.com", ("v1",), "ServiceMonitor", "servicemonitors")
 PROMETHEUS_RULE = Kind("monitoring.coreos.com", ("v1",), "PrometheusRule", "prometheusrules")
@@ -101,6 +125,7 @@ EXTERNAL_SECRET = Kind(
     "ExternalSecret",
     "externalsecrets",
     readiness.condition("Ready"),
+    "`Ready=True`",
 )
 HTTP_ROUTE = Kind(
     "gateway.networking.k8s.io",
@@ -108,9 +133,15 @@ HTTP_ROUTE = Kind(
     "HTTPRoute",
     "httproutes",
     readiness.per_parent("parents", "Accepted", "ResolvedRefs"),
+    "one parent with `Accepted` and `ResolvedRefs` True",
 )
 BACKEND = Kind(
-    "gateway.envoyproxy.io", ("v1alpha1",), "Backend", "backends", readiness.condition("Accepted")
+    "gateway.envoyproxy.io",
+    ("v1alpha1",),
+    "Backend",
+    "backends",
+    readiness.condition("Accepted"),
+    "`Accepted=True`",
 )
 TRAFFIC_POLICY = Kind(
     "gateway.envoyproxy.io",
@@ -118,20 +149,25 @@ TRAFFIC_POLICY = Kind(
     "BackendTrafficPolicy",
     "backendtrafficpolicies",
     readiness.per_parent("ancestors", "Accepted"),
+    "one ancestor with `Accepted=True`",
 )
+_AI_GATEWAY = ("v1beta1", "v1alpha1")
+_AI_ACCEPTED = "`Accepted=True` (a refusal is the type `NotAccepted`, status False)"
 AI_BACKEND = Kind(
     "aigateway.envoyproxy.io",
-    ("v1beta1", "v1alpha1"),
+    _AI_GATEWAY,
     "AIServiceBackend",
     "aiservicebackends",
     readiness.accepted,
+    _AI_ACCEPTED,
 )
 AI_ROUTE = Kind(
     "aigateway.envoyproxy.io",
-    ("v1beta1", "v1alpha1"),
+    _AI_GATEWAY,
     "AIGatewayRoute",
     "aigatewayroutes",
     readiness.accepted,
+    _AI_ACCEPTED,
 )
 HELM_RELEASE = Kind(
     "helm.toolkit.fluxcd.io",
@@ -139,6 +175,7 @@ HELM_RELEASE = Kind(
     "HelmRelease",
     "helmreleases",
     readiness.condition("Ready"),
+    "`Ready=True`",
 )
 
 ENGINE_READY = "EngineReady"
@@ -317,6 +354,7 @@ def rows() -> Iterator[Row]:
             workload.KIND,
             workload.PLURAL,
             None,
+            workload.READY_WHEN,
             optional=workload.OPTIONAL,
         )
         when = "not [withheld](#withholding)"

@@ -23,8 +23,8 @@ from crossplane.function import logging as function_logging
 from crossplane.function import resource as resources
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from function.cluster import observed
 from function.server import runner, structs
+from function.workloads import deployment
 
 ROOT = pathlib.Path(__file__).parent.parent
 KEY = "crossplane.io/composition-resource-name"
@@ -308,7 +308,7 @@ class Cluster:
             if manifest["spec"].get("replicas", count) != count:
                 merged["metadata"].pop("managedFields", None)  # taken from whoever had it
             # Dropped by us it stays where another manager owns it, and is defaulted elsewhere.
-            others = world.scaled_by_others(merged)
+            others = deployment.scaled_by_others(merged)
             merged["spec"].setdefault("replicas", current["spec"]["replicas"] if others else 1)
         if merged["kind"] == "Job" and current["spec"] != merged["spec"]:
             raise AssertionError(f"{key}: a Job's template is immutable")

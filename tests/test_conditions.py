@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from function import conditions, observed
+from function.cluster import observed
+from function.composites import inference_service
 from function.planning import identity
 from tests import cluster
 from tests.resources import scene
@@ -195,11 +196,12 @@ def test_a_roll_says_in_which_way_and_why(
 def test_a_cooldown_below_the_start_budget_is_raised_before_sleep_and_said() -> None:
     asked = scene.of(**GATEWAY, scaling={"minReplicas": 0, "cooldownSeconds": 60})
     plan = scene.planned(asked)
-    assert (plan.scaling.cooldown, plan.scaling.sleep_cooldown) == (60, plan.startup_seconds)
+    assert plan.scaling.cooldown == 60
+    assert plan.scaling.sleep_cooldown(plan.start.seconds) == plan.start.seconds
     (why,) = [e for e in plan.explanations if e.value == "cooldown before sleep"]
-    assert why.result == f"{plan.startup_seconds} s"
+    assert why.result == f"{plan.start.seconds} s"
     awake = scene.planned(scene.of(scaling={"cooldownSeconds": 60}))
-    assert awake.scaling.sleep_cooldown == 60
+    assert awake.scaling.sleep_cooldown(awake.start.seconds) == 60
     assert not [e for e in awake.explanations if e.value == "cooldown before sleep"]
 
 
@@ -267,7 +269,7 @@ def test_a_claim_that_cannot_be_used_is_not_what_serves() -> None:
     assert world.condition("Valid") == ("False", "Invalid")
     assert world.condition("Current") == ("False", "Invalid")
     # The settings are not the claim's fault: what was known of it stays said.
-    kept = conditions.invalid("SettingsInvalid", "x", _known("Current", "True", "Serving"))
+    kept = inference_service.invalid("SettingsInvalid", "x", _known("Current", "True", "Serving"))
     assert {c.type: c.reason for c in kept}["Current"] == "Serving"
 
 
@@ -276,7 +278,6 @@ def _known(kind: str, status: str, reason: str) -> Any:
         resources={},
         conditions={kind: observed.Condition(kind, status, reason)},
         status={},
-        pods=None,
     )
 
 

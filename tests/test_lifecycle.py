@@ -560,9 +560,9 @@ def test_a_take_over_restarts_and_deletes_nothing(name: str) -> None:
     ]
     assert deleted == [f"{name}-preload-job"]
     assert world.template == before
-    for key, identity in identities.items():
+    for key, uid in identities.items():
         if key not in deleted:
-            assert world.objects[key]["metadata"]["uid"] == identity
+            assert world.objects[key]["metadata"]["uid"] == uid
     world.converge()
     assert world.template == before, "held: nobody edited or accepted"
     assert world.condition("Current") == ("False", "PlatformChangePending")

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from function import explanation
-from function.planning import plans
+from function.engines.vllm import serving as vllm
+from function.planning import plans, running
 from tests import cluster
 from tests.resources import scene
 
@@ -19,6 +20,11 @@ BARE = scene.site(
 )
 
 
+def serving(plan: plans.Plan) -> vllm.Serving:
+    assert isinstance(plan.serving, vllm.Serving)
+    return plan.serving
+
+
 def explained(plan: plans.Plan) -> dict[str, explanation.Explanation]:
     return {why.value: why for why in plan.explanations}
 
@@ -28,19 +34,31 @@ def explained(plan: plans.Plan) -> dict[str, explanation.Explanation]:
 
 def test_the_smallest_claim_gets_every_default() -> None:
     plan = scene.planned(scene.of(), BARE)
-    assert (plan.context_window, plan.max_num_seqs, plan.utilization) == (4096, 64, "0.92")
-    assert (plan.gpu_count, plan.gpu_resource) == (1, "nvidia.com/gpu")
+    assert (
+        serving(plan).context_window,
+        serving(plan).max_num_seqs,
+        serving(plan).utilization,
+    ) == (4096, 64, "0.92")
+    assert (plan.hardware.count, plan.hardware.resource_name) == (1, "nvidia.com/gpu")
     assert (plan.scaling.minimum, plan.scaling.maximum) == (1, 3)
     assert (plan.scaling.cooldown, plan.scaling.polling) == (300, 15)
-    assert (plan.scaling.running, plan.scaling.kv_usage, plan.scaling.queue) == ("44.8", "0.6", "8")
-    assert plan.resources == {
+    assert (
+        plan.scaling.running_target(plan.running.max_requests),
+        plan.scaling.kv_usage,
+        plan.scaling.queue,
+    ) == ("44.8", "0.6", "8")
+    assert {"requests": plan.hardware.requests, "limits": plan.hardware.limits} == {
         "requests": {"cpu": "2", "memory": "16Gi"},
         "limits": {"cpu": "8", "memory": "32Gi"},
     }
-    assert plan.sub_path == "model"
-    assert (plan.preloads, plan.generates, plan.kv_offload_gb) == (True, True, None)
-    assert (plan.gateway, plan.picker, plan.route, plan.suspended) == (False,) * 4
-    assert plan.misfit is None
+    assert plan.storage.sub_path == "model"
+    assert (plan.storage.preloads, plan.running.generates, plan.serving.pinned_gib) == (
+        True,
+        True,
+        None,
+    )
+    assert (plan.ways.gateway, plan.ways.picker, plan.ways.route, plan.suspended) == (False,) * 4
+    assert plan.hardware.misfit is None
 
 
 @pytest.mark.parametrize(
@@ -56,13 +74,13 @@ def test_the_smallest_claim_gets_every_default() -> None:
     ],
 )
 def test_preload_is_on_unless_the_author_says_no(model: cluster.Object, preloads: bool) -> None:
-    assert scene.planned(scene.of(model=model)).preloads is preloads
+    assert scene.planned(scene.of(model=model)).storage.preloads is preloads
 
 
 @pytest.mark.parametrize("off", [None, {}, {"enabled": False}])
 def test_a_gateway_needs_to_be_enabled(off: cluster.Object | None) -> None:
     claimed = scene.of() if off is None else scene.of(gateway=off)
-    assert scene.planned(claimed).gateway is False
+    assert scene.planned(claimed).ways.gateway is False
 
 
 @pytest.mark.parametrize(
@@ -74,9 +92,9 @@ def test_a_gateway_needs_to_be_enabled(off: cluster.Object | None) -> None:
     ],
 )
 def test_a_site_without_the_provider_has_none(field: str, spec: cluster.Object) -> None:
-    assert getattr(scene.planned(scene.of(**spec)), field) is True
+    assert getattr(scene.planned(scene.of(**spec)).ways, field) is True
     without = scene.site(providers={"gateway": "none", "route": "none"})
-    assert getattr(scene.planned(scene.of(**spec), without), field) is False
+    assert getattr(scene.planned(scene.of(**spec), without).ways, field) is False
 
 
 # --- weights
@@ -84,52 +102,52 @@ def test_a_site_without_the_provider_has_none(field: str, spec: cluster.Object) 
 
 def test_directories_are_named_by_what_is_in_them() -> None:
     plan = scene.planned(scene.of(loraAdapters=scene.ADAPTERS))
-    assert [w.kind for w in plan.weights] == ["base", "adapter", "adapter"]
-    assert len({w.directory for w in plan.weights}) == 3
-    for weights in plan.weights:
-        assert weights.directory.startswith(f"{weights.kind}-")
-        assert weights.path == f"/models/{weights.directory}/weights"
+    assert [w.kind for w in plan.storage.directories] == ["base", "adapter", "adapter"]
+    assert len({w.place for w in plan.storage.directories}) == 3
+    for weights in plan.storage.directories:
+        assert weights.place.startswith(f"{weights.kind}-")
+        assert weights.path == f"/models/{weights.place}/weights"
 
 
 @pytest.mark.parametrize("model", [{"repository": "org/other"}, {"revision": "v2"}])
 def test_another_repository_or_revision_is_another_directory(model: cluster.Object) -> None:
     """The marker of one repository must never be taken for another's (both at `main`)."""
     before, after = scene.planned(scene.of()), scene.planned(scene.of(model=model))
-    assert before.weights[0].directory != after.weights[0].directory
-    assert before.weights_key != after.weights_key
+    assert before.storage.base.place != after.storage.base.place
+    assert before.storage.key != after.storage.key
 
 
 def test_an_absent_revision_is_main() -> None:
     named = scene.planned(scene.of(model={"revision": "main"}))
-    assert named.weights == scene.planned(scene.of()).weights
+    assert named.storage.directories == scene.planned(scene.of()).storage.directories
 
 
 def test_two_claims_on_one_sub_path_share_a_base_and_an_adapter() -> None:
     shared: Any = {"weightsFileSystem": {"subPath": "shared"}, "loraAdapters": scene.ADAPTERS}
     one, two = scene.planned(scene.of(name="one", **shared)), scene.planned(scene.of(**shared))
-    assert [w.directory for w in one.weights] == [w.directory for w in two.weights]
-    assert one.weights_key == two.weights_key
+    assert [w.place for w in one.storage.directories] == [w.place for w in two.storage.directories]
+    assert one.storage.key == two.storage.key
 
 
 def test_an_adapters_directory_does_not_follow_its_name() -> None:
     renamed = [{**scene.ADAPTERS[0], "name": "renamed"}, scene.ADAPTERS[1]]
     before = scene.planned(scene.of(loraAdapters=scene.ADAPTERS))
     after = scene.planned(scene.of(loraAdapters=renamed))
-    assert before.weights_key == after.weights_key
-    assert after.adapters[0].name == "renamed"
+    assert before.storage.key == after.storage.key
+    assert after.storage.adapters[0].name == "renamed"
 
 
 def test_the_order_of_adapters_is_no_part_of_the_weights_key() -> None:
     before = scene.planned(scene.of(loraAdapters=scene.ADAPTERS))
     after = scene.planned(scene.of(loraAdapters=scene.ADAPTERS[::-1]))
-    assert before.weights_key == after.weights_key
+    assert before.storage.key == after.storage.key
 
 
 def test_an_added_adapter_leaves_the_base_directory() -> None:
     before = scene.planned(scene.of())
     after = scene.planned(scene.of(loraAdapters=scene.ADAPTERS))
-    assert before.weights[0] == after.weights[0]
-    assert before.weights_key != after.weights_key
+    assert before.storage.directories[0] == after.storage.directories[0]
+    assert before.storage.key != after.storage.key
 
 
 def test_an_explicit_no_to_preload_means_the_paths_of_0_9_0() -> None:
@@ -140,17 +158,17 @@ def test_an_explicit_no_to_preload_means_the_paths_of_0_9_0() -> None:
             weightsFileSystem={"subPath": "theirs"},
         )
     )
-    assert [w.path for w in plan.weights] == [
+    assert [w.path for w in plan.storage.directories] == [
         "/models/abc",
         "/models/loras/sql",
         "/models/loras/law",
     ]
-    assert plan.volume == "llm-models/theirs"
+    assert plan.storage.volume == "llm-models/theirs"
 
 
 def test_source_pvc_serves_the_authors_path() -> None:
     plan = scene.planned(scene.of(model={"source": "pvc", "path": "teams/a/model"}))
-    assert plan.weights[0].path == "/models/teams/a/model"
+    assert plan.storage.directories[0].path == "/models/teams/a/model"
 
 
 # --- derived values explain themselves
@@ -172,8 +190,8 @@ def test_source_pvc_serves_the_authors_path() -> None:
 def test_the_startup_budget(size: int | None, bandwidth: int | None, periods: int) -> None:
     model = {} if size is None else {"sizeGiB": size}
     plan = scene.planned(scene.of(model=model), scene.site(weights={"bandwidthMiB": bandwidth}))
-    assert plan.startup_periods == periods
-    assert plan.startup_seconds == periods * 10
+    assert plan.start.periods == periods
+    assert plan.start.seconds == periods * 10
     why = explained(plan)["startup budget"]
     assert why.result == f"{periods * 10} s"
     assert f"size={size if size is not None else 'unknown'}" in why.inputs
@@ -181,7 +199,7 @@ def test_the_startup_budget(size: int | None, bandwidth: int | None, periods: in
 
 def test_a_known_model_needs_no_size() -> None:
     known = scene.planned(cluster.example("xplane-qwen3-8b"))
-    assert known.startup_periods == 60
+    assert known.start.periods == 60
     assert "15.3" in explained(known)["startup budget"].inputs
 
 
@@ -201,8 +219,8 @@ def test_a_startup_probe_of_the_author(probe: cluster.Object, seconds: int) -> N
     plan = scene.planned(scene.of(healthProbes={"startup": probe}))
     period = probe.get("periodSeconds", 10)
     delay = probe.get("initialDelaySeconds", 0)
-    assert delay + plan.startup_periods * period == seconds
-    assert plan.startup_seconds == seconds
+    assert delay + plan.start.periods * period == seconds
+    assert plan.start.seconds == seconds
 
 
 @pytest.mark.parametrize(
@@ -223,7 +241,7 @@ def test_draining(drain: int | None, notice: int | None, shutdown: int, grace: i
     config = scene.site(gpu={"classes": {"l4": {"interruptionNoticeSeconds": notice}}})
     spec: dict[str, Any] = {} if drain is None else {"drainSeconds": drain}
     plan = scene.planned(scene.of(**spec), config)
-    assert plan.drain == plans.Drain(min(15, grace), shutdown, grace)
+    assert plan.drain == running.Drain(pre_stop=min(15, grace), shutdown=shutdown, grace=grace)
     assert str(grace) in explained(plan)["drain"].result
 
 
@@ -279,23 +297,26 @@ def test_the_grace_period_holds_the_authors_own_shutdown_timeout() -> None:
 )
 def test_resources(own: cluster.Object, requests: Any, limits: Any) -> None:
     plan = scene.planned(scene.of(resources=own), BARE)
-    assert plan.resources == {"requests": requests, "limits": limits}
+    assert {"requests": plan.hardware.requests, "limits": plan.hardware.limits} == {
+        "requests": requests,
+        "limits": limits,
+    }
 
 
 def test_kv_offload_adds_its_memory() -> None:
     spec: Any = {"cache": {"kvOffload": {"enabled": True, "sizeGB": 10}}}
     plan = scene.planned(scene.of(**spec), BARE)
-    assert plan.resources["requests"]["memory"] == "26Gi"
-    assert plan.resources["limits"]["memory"] == "42Gi"
+    assert plan.hardware.requests["memory"] == "26Gi"
+    assert plan.hardware.limits["memory"] == "42Gi"
     assert explained(plan)["memory request"].inputs == "16Gi + kvOffload 10GiB"
     own = scene.planned(scene.of(resources={"requests": {"memory": "500Mi"}}, **spec), BARE)
-    assert own.resources["requests"]["memory"] == "10740Mi"
+    assert own.hardware.requests["memory"] == "10740Mi"
 
 
 def test_the_memory_holds_the_authors_own_offloading_flag() -> None:
     """The flag replaces ours, and pins as much memory as the field does."""
     plan = scene.planned(scene.of(engineArgs=["--kv-offloading-size=9.5"]), BARE)
-    assert plan.resources["requests"]["memory"] == "26Gi"
+    assert plan.hardware.requests["memory"] == "26Gi"
 
 
 @pytest.mark.parametrize(
@@ -310,10 +331,10 @@ def test_the_memory_holds_the_authors_own_offloading_flag() -> None:
 def test_what_fits_on_no_node_is_said(spec: cluster.Object, words: str | None) -> None:
     plan = scene.planned(scene.of(**spec), PLAIN)
     if words is None:
-        assert plan.misfit is None
+        assert plan.hardware.misfit is None
     else:
-        assert plan.misfit is not None
-        assert words in plan.misfit
+        assert plan.hardware.misfit is not None
+        assert words in plan.hardware.misfit
 
 
 @pytest.mark.parametrize(
@@ -407,13 +428,18 @@ def test_targets(
 ) -> None:
     plan = scene.planned(scene.of(model={"maxNumSeqs": 32}, scaling=scaling))
     found = plan.scaling
-    assert (found.running, found.kv_usage, found.queue) == (running, kv_usage, queue)
+    assert (found.running_target(plan.running.max_requests), found.kv_usage, found.queue) == (
+        running,
+        kv_usage,
+        queue,
+    )
     assert ("running target" in explained(plan)) is (running in ("22.4", "16"))
 
 
 def test_a_target_is_no_binary_fraction() -> None:
     """0.7 x 3 is 2.0999999999999996 in floating point."""
-    found = scene.planned(scene.of(model={"maxNumSeqs": 3})).scaling.running
+    plan = scene.planned(scene.of(model={"maxNumSeqs": 3}))
+    found = plan.scaling.running_target(plan.running.max_requests)
     assert found == "2.1"
 
 
@@ -451,13 +477,13 @@ DIGEST = "sha256:" + "ab" * 32
 def test_images(site: cluster.Object, engine: cluster.Object | None, image: str) -> None:
     config = scene.site(permissions={"engineImage": ["llm"]}, **site)
     claimed = scene.of() if engine is None else scene.of(engine=engine)
-    assert scene.planned(claimed, config).image == image
+    assert scene.planned(claimed, config).serving.image == image
 
 
 def test_the_version_of_a_chosen_image_is_its_tag() -> None:
     config = scene.site(permissions={"engineImage": ["*"]})
     claimed = scene.of(engine={"image": "me/vllm:v0.31.2"})
-    assert scene.planned(claimed, config).engine == (0, 31, 2)
+    assert scene.planned(claimed, config).serving.release == "0.31.2"
 
 
 # --- what the settings do not have or do not allow
@@ -536,6 +562,6 @@ def test_every_problem_is_named_at_once() -> None:
 def test_the_class_of_the_claim_wins() -> None:
     config = scene.site(gpu={"classes": {"h200": {"resourceName": "example.com/gpu"}}})
     plan = scene.planned(scene.of(gpu={"class": "h200"}), config)
-    assert (plan.gpu_class_name, plan.gpu_resource) == ("h200", "example.com/gpu")
+    assert (plan.hardware.class_name, plan.hardware.resource_name) == ("h200", "example.com/gpu")
     own = scene.of(gpu={"class": "h200", "resourceName": "nvidia.com/mig-1g.10gb"})
-    assert scene.planned(own, config).gpu_resource == "nvidia.com/mig-1g.10gb"
+    assert scene.planned(own, config).hardware.resource_name == "nvidia.com/mig-1g.10gb"

@@ -9,7 +9,8 @@ from crossplane.function import resource as resources
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from google.protobuf import struct_pb2
 
-from function import compose, conditions, runner, structs
+from function.composites import inference_service
+from function.server import runner, structs
 from tests import cluster
 
 
@@ -92,7 +93,7 @@ def test_a_bug_is_a_fatal_answer_with_an_id_that_the_log_explains(
     def broken(*_: object) -> None:
         raise KeyError("secret-value")
 
-    monkeypatch.setattr(compose, "compose", broken)
+    monkeypatch.setattr(inference_service, "compose", broken)
     logged: list[dict[str, object]] = []
 
     class Log(cluster.Quiet):
@@ -104,7 +105,7 @@ def test_a_bug_is_a_fatal_answer_with_an_id_that_the_log_explains(
     assert str(logged[0]["error_id"]) in words
     assert "secret-value" not in words
     assert not rsp.desired.resources
-    assert {c.type for c in rsp.conditions} == set(conditions.CONDITION_TYPES)
+    assert {c.type for c in rsp.conditions} == set(inference_service.CONDITION_TYPES)
     assert rsp.conditions[0].reason == "InternalError"
     again = runner.run(request(), Log())
     assert fatal(again) == words, "a message that changes would wake core for ever"

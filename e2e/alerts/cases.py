@@ -112,7 +112,7 @@ def starting(end: float = NEVER) -> Change:
     """A third pod is not ready when its budget ends, at the start of the fault."""
 
     def change(one: Situation) -> None:
-        scheduled = START - one.plan.startup_seconds / 60
+        scheduled = START - one.plan.plan.start.seconds / 60
         name = situations.pod_name(one.plan, 3)
         one.pods.append(Pod(name, scheduled, {scheduled: False, end: True}))
         one.replicas |= {0: (3, 2), end: (3, 3)}
@@ -267,7 +267,7 @@ def long_job(done: float = NEVER) -> Change:
     """A Job reaches half of its deadline at the start of the fault."""
 
     def change(one: Situation) -> None:
-        half = one.plan.site.preload.active_deadline_seconds / 2 / 60
+        half = one.plan.plan.site.preload.active_deadline_seconds / 2 / 60
         job(START - half, done=done)(one)
 
     return change

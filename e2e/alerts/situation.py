@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import parser
 
-from function.planning import plans
+from function.engines import engine as engines
 from function.engines.vllm import metrics
-from function.resources import gateway, preload
+from function.situation import situations
+from function.workloads import batches
 from tests.alerts import promql, rendered, sources
 
 MINUTES = 45
@@ -137,7 +138,7 @@ class Situation:
         observers: Instances of kube-state-metrics, each of which shows the same.
     """
 
-    plan: plans.Plan
+    plan: situations.Situation
     engines: list[Engine]
     replicas: dict[float, tuple[int, int]]
     pods: list[Pod]
@@ -151,12 +152,12 @@ class Situation:
             engine.doing |= load
 
 
-def pod_name(plan: plans.Plan, number: int) -> str:
+def pod_name(plan: situations.Situation, number: int) -> str:
     """The name of a pod of the claim's Deployment."""
-    return f"{plan.name}-7c9d8b6f5d-2x4z{number}"
+    return f"{plan.plan.identity.name}-7c9d8b6f5d-2x4z{number}"
 
 
-def healthy(plan: plans.Plan) -> Situation:
+def healthy(plan: situations.Situation) -> Situation:
     """Two replicas under load for hours, the weights long there."""
     names = [pod_name(plan, number) for number in (1, 2)]
     return Situation(
@@ -212,18 +213,18 @@ def _at(changes: Mapping[float, object], minute: float) -> object:
 
 def _scraped(situation: Situation, job: str, pod: str) -> dict[str, str]:
     return {
-        "namespace": situation.plan.namespace,
+        "namespace": situation.plan.plan.identity.namespace,
         "job": job,
         "service": job,
         "pod": pod,
         "container": "vllm",
-        "endpoint": plans.PORT_NAME,
+        "endpoint": engines.PORT_NAME,
         "instance": f"{pod}:8000",
     }
 
 
 def _up(situation: Situation) -> Iterator[_Line]:
-    name = situation.plan.name
+    name = situation.plan.plan.identity.name
     for engine in situation.engines:
         states = [_at(engine.doing, minute) for minute in TIMES]
         values = [
@@ -231,10 +232,10 @@ def _up(situation: Situation) -> Iterator[_Line]:
             for state in states
         ]
         yield ("up", _scraped(situation, name, engine.pod)), _ended(values)
-    if situation.plan.picker:
+    if situation.plan.traffic.picker:
         states = [_at(situation.picker, minute) for minute in TIMES]
         values = [MISSING if state is None else str(int(bool(state))) for state in states]
-        picker = gateway.picker_name(situation.plan)
+        picker = situation.plan.plan.identity.picker_name
         yield ("up", _scraped(situation, picker, f"{picker}-0")), _ended(values)
 
 
@@ -291,11 +292,11 @@ def _recorded(version: str) -> list[tuple[str, dict[str, str], float]]:
 
 
 def _engine(situation: Situation, engine: Engine, version: str) -> Iterator[_Line]:
-    added = _scraped(situation, situation.plan.name, engine.pod)
+    added = _scraped(situation, situation.plan.plan.identity.name, engine.pod)
     for name, recorded, value in _recorded(version):
         labels = recorded | added
         if "model_name" in recorded:
-            labels["model_name"] = situation.plan.name
+            labels["model_name"] = situation.plan.plan.identity.name
         if name in _GAUGES:
             values = [_gauge(name, _at(engine.doing, minute)) for minute in TIMES]
         else:
@@ -320,18 +321,20 @@ def _counter(engine: Engine, name: str, labels: _Labels, total: float) -> Iterat
 def _observed(situation: Situation, observer: str) -> Iterator[_Line]:
     """The series of one kube-state-metrics: the labels are the objects'."""
     own = {"job": "kube-state-metrics", "instance": observer}
-    place = own | {"namespace": situation.plan.namespace}
+    place = own | {"namespace": situation.plan.plan.identity.namespace}
     yield from _of_deployment(situation, place)
     for pod in situation.pods:
         yield from _of_pod(pod, place | {"pod": pod.name, "uid": f"uid-of-{pod.name}"})
-    prefix = preload.job_name(situation.plan, "0" * preload.HASH_LENGTH)[: -preload.HASH_LENGTH]
+    prefix = batches.name(situation.plan.plan.identity, "0" * batches.HASH_LENGTH)[
+        : -batches.HASH_LENGTH
+    ]
     for job in situation.jobs:
         yield from _of_job(job, place | {"job_name": f"{prefix}{job.digest}"})
 
 
 def _of_deployment(situation: Situation, place: _Labels) -> Iterator[_Line]:
     states = [_at(situation.replicas, minute) for minute in TIMES]
-    labels = {**place, "deployment": situation.plan.name}
+    labels = {**place, "deployment": situation.plan.plan.identity.name}
     for index, name in enumerate(("spec_replicas", "status_replicas_available")):
         values = [str(state[index]) if isinstance(state, tuple) else MISSING for state in states]
         yield (f"kube_deployment_{name}", labels), _ended(values)

@@ -12,6 +12,10 @@ VERSION = "v1"
 KIND = "Deployment"
 PLURAL = "deployments"
 OPTIONAL = False
+READY_WHEN = (
+    "`availableReplicas` ≥ 1 of any generation; or zero are wanted and the claim is suspended or"
+    " may sleep"
+)
 SUFFIX = "deployment"
 SERIES = workload.Series(
     available="kube_deployment_status_replicas_available",

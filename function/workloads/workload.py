@@ -67,6 +67,7 @@ class Workload(Protocol):
         KIND: Kind of its objects.
         PLURAL: The resource, as roles name it.
         OPTIONAL: True when a cluster may lack the kind.
+        READY_WHEN: When an object is ready, in words.
         SUFFIX: End of its key, and its name in spec.patches.
         SERIES: What kube-state-metrics tells of it.
     """
@@ -76,6 +77,7 @@ class Workload(Protocol):
     KIND: str
     PLURAL: str
     OPTIONAL: bool
+    READY_WHEN: str
     SUFFIX: str
     SERIES: Series
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import yaml
 
-from function import plan
-from function.api import base, claim, settings
-from function.resources import monitoring, scaler
+from function.api import claim, settings
+from function.concerns.observability import watching
+from function.concerns.scaling import keda
+from function.situation import situations
+from tests import newborn
 
 ROOT = pathlib.Path(__file__).parents[2]
 Manifest = dict[str, Any]
@@ -80,10 +82,10 @@ VARIANTS = {
 CLAIMS = {**EXAMPLES, **VARIANTS}
 
 
-def planned(subject: Manifest, config: Manifest | None) -> plan.Plan:
-    """Returns the plan under an EnvironmentConfig, or under neutral settings."""
+def planned(subject: Manifest, config: Manifest | None) -> situations.Situation:
+    """Returns what holds of a new claim, under an EnvironmentConfig or neutral settings."""
     site = settings.resolve([]) if config is None else settings.assemble({}, {}, [config])
-    return plan.make(base.parse(claim.InferenceService, subject, what="claim"), site)
+    return newborn.situation(subject, site)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,26 +103,28 @@ PLANS = {
 }
 
 
-def rules(planned_claim: plan.Plan) -> list[Manifest]:
+def rules(planned_claim: situations.Situation) -> list[Manifest]:
     """Returns the rules of all groups, as the operator gets them."""
     return [rule for group in manifest(planned_claim)["spec"]["groups"] for rule in group["rules"]]
 
 
-def manifest(planned_claim: plan.Plan) -> Manifest:
+def manifest(planned_claim: situations.Situation) -> Manifest:
     """Returns the VMRule or PrometheusRule, as it is sent."""
-    result = json.loads(json.dumps(monitoring.rules(planned_claim)))
+    parts = {part.suffix: part.manifest for part in watching.compose(planned_claim)}
+    result = json.loads(json.dumps(parts.get("vmrule") or parts["prometheusrule"]))
     assert isinstance(result, dict)
     return result
 
 
-def triggers(planned_claim: plan.Plan) -> list[Manifest]:
+def triggers(planned_claim: situations.Situation) -> list[Manifest]:
     """Returns the triggers of the ScaledObject."""
-    found = scaler.scaled_object(planned_claim)["spec"]["triggers"]
+    plan, running = planned_claim.plan, planned_claim.rollout.running
+    found = keda.scaled_object(plan, running)["spec"]["triggers"]
     assert isinstance(found, list)
     return found
 
 
-def expressions(planned_claim: plan.Plan) -> Iterator[Expression]:
+def expressions(planned_claim: situations.Situation) -> Iterator[Expression]:
     """Yields every query of a claim."""
     for rule in rules(planned_claim):
         yield Expression(rule["alert"], rule["expr"])

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from function.planning import plans
 from function.api import claim
-from function.resources import gateway, preload
+from function.situation import situations
+from function.workloads import batches
 from tests import strategies
 from tests.alerts import promql, rendered, sources
 
@@ -19,7 +19,7 @@ SCRAPE_INTERVAL = 30
 
 
 @every_claim
-def test_every_query_parses(planned: plans.Plan) -> None:
+def test_every_query_parses(planned: situations.Situation) -> None:
     found = list(rendered.expressions(planned))
     assert len(found) >= 12
     for expression in found:
@@ -28,7 +28,7 @@ def test_every_query_parses(planned: plans.Plan) -> None:
 
 @pytest.mark.parametrize("version", sources.VERSIONS)
 @every_claim
-def test_every_series_and_label_exists(planned: plans.Plan, version: str) -> None:
+def test_every_series_and_label_exists(planned: situations.Situation, version: str) -> None:
     known = sources.known(version)
     for expression in rendered.expressions(planned):
         for selector in promql.selectors(promql.parse(expression.text)):
@@ -38,7 +38,7 @@ def test_every_series_and_label_exists(planned: plans.Plan, version: str) -> Non
 
 
 @every_claim
-def test_every_grouping_label_exists(planned: plans.Plan) -> None:
+def test_every_grouping_label_exists(planned: situations.Situation) -> None:
     """`by (le)` over a series without le would be an empty group, not an error."""
     for expression in rendered.expressions(planned):
         for node in promql.walk(promql.parse(expression.text)):
@@ -49,7 +49,7 @@ def test_every_grouping_label_exists(planned: plans.Plan) -> None:
 
 @pytest.mark.parametrize("version", sources.VERSIONS)
 @every_claim
-def test_kinds_are_used_as_what_they_are(planned: plans.Plan, version: str) -> None:
+def test_kinds_are_used_as_what_they_are(planned: situations.Situation, version: str) -> None:
     """A counter only under rate(), a gauge never, a bucket only for a quantile, grouped by le."""
     known = sources.known(version)
     for expression in rendered.expressions(planned):
@@ -62,7 +62,7 @@ def test_kinds_are_used_as_what_they_are(planned: plans.Plan, version: str) -> N
 
 
 @every_claim
-def test_a_quantile_keeps_its_buckets(planned: plans.Plan) -> None:
+def test_a_quantile_keeps_its_buckets(planned: situations.Situation) -> None:
     """Summed over le, there is one bucket, and the quantile of one is nothing."""
     for expression in rendered.expressions(planned):
         for node in promql.walk(promql.parse(expression.text)):
@@ -72,7 +72,7 @@ def test_a_quantile_keeps_its_buckets(planned: plans.Plan) -> None:
 
 
 @every_claim
-def test_rates_look_back_over_several_scrapes(planned: plans.Plan) -> None:
+def test_rates_look_back_over_several_scrapes(planned: situations.Situation) -> None:
     for expression in rendered.expressions(planned):
         for node in promql.walk(promql.parse(expression.text)):
             if isinstance(node, parser.MatrixSelector):
@@ -80,20 +80,20 @@ def test_rates_look_back_over_several_scrapes(planned: plans.Plan) -> None:
 
 
 @every_claim
-def test_operands_match(planned: plans.Plan) -> None:
+def test_operands_match(planned: situations.Situation) -> None:
     for expression in rendered.expressions(planned):
         tree = promql.parse(expression.text)
         assert list(promql.mismatches(tree, promql.in_every_version)) == [], expression.where
 
 
 @every_claim
-def test_no_traffic_is_no_division_by_zero(planned: plans.Plan) -> None:
+def test_no_traffic_is_no_division_by_zero(planned: situations.Situation) -> None:
     for expression in rendered.expressions(planned):
         assert list(promql.unguarded(promql.parse(expression.text))) == [], expression.where
 
 
 @every_claim
-def test_a_trigger_gives_one_value(planned: plans.Plan) -> None:
+def test_a_trigger_gives_one_value(planned: situations.Situation) -> None:
     """KEDA refuses more than one series; thresholds are strings and above zero to the HPA."""
     for trigger in rendered.triggers(planned):
         tree = promql.parse(trigger["metadata"]["query"])
@@ -103,7 +103,7 @@ def test_a_trigger_gives_one_value(planned: plans.Plan) -> None:
 
 
 @every_claim
-def test_matched_values_are_possible(planned: plans.Plan) -> None:
+def test_matched_values_are_possible(planned: situations.Situation) -> None:
     """A matcher on a label whose values are known matches one of them."""
     for expression in rendered.expressions(planned):
         for selector in promql.selectors(promql.parse(expression.text)):
@@ -123,7 +123,7 @@ def matches(matcher: parser.Matcher, value: str) -> bool:
     return bool(matcher.value == value)
 
 
-def own_selectors(planned: plans.Plan) -> list[promql.Selector]:
+def own_selectors(planned: situations.Situation) -> list[promql.Selector]:
     """Returns the selectors of a claim's queries, without the site's own wake query."""
     return [
         selector
@@ -134,18 +134,20 @@ def own_selectors(planned: plans.Plan) -> list[promql.Selector]:
 
 
 @every_claim
-def test_selectors_name_the_claim_and_nothing_else(planned: plans.Plan) -> None:
-    jobs = {planned.name} | ({gateway.picker_name(planned)} if planned.picker else set())
+def test_selectors_name_the_claim_and_nothing_else(planned: situations.Situation) -> None:
+    jobs = {planned.plan.identity.name} | (
+        {planned.plan.identity.picker_name} if planned.traffic.picker else set()
+    )
     for selector in own_selectors(planned):
-        assert selector.equals("namespace") == planned.namespace
+        assert selector.equals("namespace") == planned.plan.identity.namespace
         matchers = selector.matchers
         assert matchers.keys() & {"job", "deployment", "pod", "job_name"}, selector.node
         if "job" in matchers:
             assert selector.equals("job") in jobs
         if "deployment" in matchers:
-            assert selector.equals("deployment") == planned.name
+            assert selector.equals("deployment") == planned.plan.identity.name
         if "model_name" in matchers:
-            assert selector.equals("model_name") == planned.name
+            assert selector.equals("model_name") == planned.plan.identity.name
 
 
 @settings(max_examples=25, deadline=None)
@@ -167,7 +169,7 @@ def test_one_name_in_two_namespaces_shares_no_series(
 
 
 @every_claim
-def test_flux_finds_nothing_to_substitute(planned: plans.Plan) -> None:
+def test_flux_finds_nothing_to_substitute(planned: situations.Situation) -> None:
     """Flux replaces `${...}` in what it applies, and an unset variable by nothing."""
     for expression in rendered.expressions(planned):
         assert "${" not in expression.text
@@ -185,7 +187,7 @@ def pod_name(prefix: str, template_hash: str, suffix: str) -> str:
     return f"{prefix}-{template_hash}-"[:58] + suffix
 
 
-def pattern(planned: plans.Plan, label: str) -> re.Pattern[str]:
+def pattern(planned: situations.Situation, label: str) -> re.Pattern[str]:
     """Returns the only pattern that the claim's queries use for a label."""
     (text,) = {
         selector.matchers[label].value
@@ -209,7 +211,7 @@ def test_the_cold_start_alert_finds_the_pods_of_any_claim(length: int) -> None:
     pods = pattern(planned, "pod")
     for template_hash in HASHES:
         assert pods.fullmatch(pod_name(name, template_hash, "2x4z6"))
-    job = preload.job_name(planned, "0" * preload.HASH_LENGTH)
+    job = batches.name(planned.plan.identity, "0" * batches.HASH_LENGTH)
     others = [f"{job}-"[:58] + "2x4z6"]
     if length <= claim.LONGEST_NAME_WITH_PICKER:
         others += [pod_name(f"{name}-epp", template_hash, "2x4z6") for template_hash in HASHES]
@@ -223,7 +225,7 @@ def test_the_cold_start_alert_finds_the_pods_of_any_claim(length: int) -> None:
 def test_the_weights_alert_finds_the_jobs_of_any_claim(length: int) -> None:
     planned = rendered.planned(rendered.changed("q" * length, gateway={"enabled": False}), None)
     jobs = pattern(planned, "job_name")
-    job = preload.job_name(planned, "0f3a9b2c7d"[: preload.HASH_LENGTH])
+    job = batches.name(planned.plan.identity, "0f3a9b2c7d"[: batches.HASH_LENGTH])
     assert jobs.fullmatch(job)
     assert not jobs.fullmatch(f"x{job}")
     assert not jobs.fullmatch(f"{job}-2x4z6")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from function.planning import plans
 from function.api import claim
+from function.situation import situations
 from tests.alerts import promql, rendered
 
 every_claim = pytest.mark.parametrize("planned", rendered.PLANS.values(), ids=rendered.PLANS)
@@ -35,11 +35,11 @@ ALWAYS = set(SITUATIONS) - {
 }
 
 
-def names(planned: plans.Plan) -> list[str]:
+def names(planned: situations.Situation) -> list[str]:
     return [rule["alert"] for rule in rendered.rules(planned)]
 
 
-def plan(variant: str, site: str = "reference") -> plans.Plan:
+def plan(variant: str, site: str = "reference") -> situations.Situation:
     return rendered.PLANS[f"{variant}/{site}"]
 
 
@@ -50,38 +50,41 @@ def test_every_alert_has_a_situation_and_every_situation_an_alert() -> None:
 
 
 @every_claim
-def test_which_alerts_a_claim_has(planned: plans.Plan) -> None:
+def test_which_alerts_a_claim_has(planned: situations.Situation) -> None:
     wanted = set(ALWAYS)
-    if planned.generates:
+    if planned.plan.running.generates:
         wanted.add("InferenceServiceEngineStalled")
-    if planned.preloads:
+    if planned.plan.storage.preloads:
         wanted.add("InferenceServiceWeightsNotReady")
-    if planned.picker:
+    if planned.traffic.picker:
         wanted.add("InferenceServiceEndpointPickerMissing")
     assert set(names(planned)) == wanted
 
 
 def test_claims_differ_in_them() -> None:
     """The condition above is met both ways."""
-    assert not plan("pooling").generates
-    assert not plan("volume").preloads
-    assert plan("picker").picker
-    assert not plan("picker", "plain").picker
+    assert not plan("pooling").plan.running.generates
+    assert not plan("volume").plan.storage.preloads
+    assert plan("picker").traffic.picker
+    assert not plan("picker", "plain").traffic.picker
 
 
 @every_claim
-def test_names_are_unique(planned: plans.Plan) -> None:
+def test_names_are_unique(planned: situations.Situation) -> None:
     assert len(names(planned)) == len(set(names(planned)))
 
 
 @every_claim
-def test_every_rule_says_what_and_how_bad_and_what_to_do(planned: plans.Plan) -> None:
+def test_every_rule_says_what_and_how_bad_and_what_to_do(planned: situations.Situation) -> None:
     for rule in rendered.rules(planned):
         assert re.fullmatch(r"[1-9][0-9]*m", rule["for"])
         labels, annotations = rule["labels"], rule["annotations"]
         assert labels["severity"] in ("critical", "warning", "info")
-        assert (labels["model"], labels["namespace"]) == (planned.name, planned.namespace)
-        assert planned.name in annotations["summary"]
+        assert (labels["model"], labels["namespace"]) == (
+            planned.plan.identity.name,
+            planned.plan.identity.namespace,
+        )
+        assert planned.plan.identity.name in annotations["summary"]
         assert len(annotations["summary"]) <= 120
         assert annotations["description"].endswith(".")
         base, anchor = annotations["runbook_url"].split("#")
@@ -97,7 +100,7 @@ def test_every_runbook_link_has_its_heading() -> None:
 
 
 @every_claim
-def test_an_alert_is_a_condition(planned: plans.Plan) -> None:
+def test_an_alert_is_a_condition(planned: situations.Situation) -> None:
     """An expression that is not compared with anything would always fire."""
     for rule in rendered.rules(planned):
         comparisons = [
@@ -148,7 +151,7 @@ def test_no_own_groups_are_the_defaults() -> None:
     assert names(planned) == names(plan("xplane-qwen-coder"))
 
 
-def expression(planned: plans.Plan, alert: str) -> str:
+def expression(planned: situations.Situation, alert: str) -> str:
     (found,) = (rule["expr"] for rule in rendered.rules(planned) if rule["alert"] == alert)
     return str(found)
 

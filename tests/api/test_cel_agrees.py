@@ -12,6 +12,7 @@ import pytest
 
 from function import generate
 from function.api import base, claim, settings
+from function.composites import inference_service
 from function.engine import flags
 from tests import schemas, strategies
 from tests.api import invalid_claims
@@ -21,7 +22,7 @@ Json = strategies.Json
 
 @functools.cache
 def _installed() -> schemas.Schema:
-    return schemas.Schema.from_crd(generate.composite_definition(), claim.VERSION)
+    return schemas.Schema.from_crd(generate.composite_definition(inference_service), claim.VERSION)
 
 
 def _by_schema(value: Json, old: Json | None = None) -> list[str]:
@@ -96,7 +97,7 @@ def test_names_of_the_table_are_distinct() -> None:
 def test_every_rule_has_an_entry() -> None:
     messages = {
         rule["message"]
-        for rule in _rules(generate.claim_schema())
+        for rule in _rules(generate.composite_schema(inference_service))
         # The rules of keys are made from the bounds of a map, which have a test of their own.
         if not rule["message"].startswith("each key")
     }

@@ -8,8 +8,10 @@ import yaml
 
 from function import generate
 from function.api import base, claim, settings
+from function.composites import inference_service
 
-XRD = generate.ROOT / generate.XRD
+XRD_PATH = generate.xrd_path(inference_service)
+XRD = generate.ROOT / XRD_PATH
 INPUT = generate.ROOT / generate.INPUT
 
 
@@ -29,13 +31,13 @@ def test_check_names_what_is_stale(
     assert generate.main([*root, "--check"]) == 0
     assert capsys.readouterr().err == ""
 
-    changed = tmp_path / generate.XRD
+    changed = tmp_path / XRD_PATH
     changed.write_text(changed.read_text().replace("Namespaced", "Cluster"))
     (tmp_path / generate.CLAIM_REFERENCE).unlink()
     assert generate.main([*root, "--check"]) == 1
     named = capsys.readouterr().err.splitlines()
     assert [line.split()[0] for line in named] == [
-        str(generate.XRD),
+        str(XRD_PATH),
         str(generate.CLAIM_REFERENCE),
     ]
     assert generate.main(root) == 0
@@ -50,7 +52,7 @@ def test_a_generated_file_says_so(path: pathlib.Path) -> None:
 
 def test_the_xrd() -> None:
     definition = yaml.safe_load(XRD.read_text())
-    assert definition == generate.composite_definition()
+    assert definition == generate.composite_definition(inference_service)
     assert definition["apiVersion"] == "apiextensions.crossplane.io/v2"
     assert definition["metadata"] == {"name": "inferenceservices.cloud.ogenki.io"}
     spec = definition["spec"]
@@ -73,7 +75,7 @@ def test_the_xrd() -> None:
 
 
 def test_printer_columns() -> None:
-    (version,) = generate.composite_definition()["spec"]["versions"]
+    (version,) = generate.composite_definition(inference_service)["spec"]["versions"]
     columns = {column["name"]: column for column in version["additionalPrinterColumns"]}
     assert [name for name, column in columns.items() if "priority" not in column] == [
         "PHASE",
@@ -85,7 +87,7 @@ def test_printer_columns() -> None:
         "GPU",
     ]
     assert {column.get("priority", 1) for column in columns.values()} == {1}
-    properties = generate.claim_schema()["properties"]
+    properties = generate.composite_schema(inference_service)["properties"]
     for name, column in columns.items():
         if name == "CURRENT":
             continue

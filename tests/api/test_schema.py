@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from function import generate
 from function.api import base, claim, schema, settings, status
+from function.composites import inference_service
 
 Node = schema.Node
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
@@ -62,7 +63,7 @@ def _input_schema() -> Node:
     return found
 
 
-_SCHEMAS = {"claim": generate.claim_schema(), "settings": _input_schema()}
+_SCHEMAS = {"claim": generate.composite_schema(inference_service), "settings": _input_schema()}
 
 
 def test_every_node_is_typed_and_uses_what_the_api_server_takes() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from function.server import runner, structs
 from function.api import base, status
 from function.planning import identity
+from function.server import runner, structs
 from tests import cluster
 from tests.checker import changes, oracle
 from tests.checker import world as worlds
@@ -36,6 +36,7 @@ _CONDITIONS = (
     "RouteReady",
     "PolicyReady",
     "ObservabilityReady",
+    "SecretsReady",
 )
 _NEVER_WITHDRAWN = ("deployment", "pdb", "service", "serviceaccount")
 # Rounds of the world and core in which everything must come to rest.

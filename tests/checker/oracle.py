@@ -243,4 +243,5 @@ def current(seen: Seen) -> bool:
     item = seen.one("Deployment")
     if seen.suspended or not follows(seen):
         return False
-    return number(item, "spec", "replicas") == 0 or number(item, "status", "availableReplicas") > 0
+    asleep = number(item, "spec", "replicas") == 0 and seen.asked.sleeps
+    return asleep or number(item, "status", "availableReplicas") > 0

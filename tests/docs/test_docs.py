@@ -1,7 +1,5 @@
 """The words: links resolve, snippets are valid, and everything the code can say has an entry."""
 
-import ast
-import inspect
 import pathlib
 import re
 import typing
@@ -13,12 +11,15 @@ import pytest
 import yaml
 
 from e2e.controlplane import crossplane
-from function import conditions, pods, readiness, rollout, runner
+from function import kinds
 from function.api import base, claim, settings, status
 from function.cli import main as cli
-from function.resources import alerts, preload
+from function.cluster import failures
+from function.concerns import table as concerns
+from function.situation import rollouts
 from preload import exits
 from tests import cluster
+from tests.alerts import rendered
 
 ROOT = cluster.ROOT
 OPERATIONS = ROOT / "docs/operations.md"
@@ -313,9 +314,9 @@ def test_crossplane_may_do_what_is_composed() -> None:
     assert all(verbs == VERBS for verbs in role.values())
 
 
-def test_every_kind_with_a_readiness_rule_was_composed() -> None:
+def test_every_kind_was_composed() -> None:
     """Else the test above would not see a kind that only rare claims compose."""
-    assert set(readiness._CHECKS) <= {item["kind"] for item in everything()}
+    assert {row.kind.name for row in kinds.rows()} == {item["kind"] for item in everything()}
 
 
 def test_pods_are_read_only_with_a_role_of_their_own() -> None:
@@ -335,103 +336,8 @@ def test_the_table_of_roles() -> None:
 # --- operations: everything that the code can say
 
 
-def tree(module: Any) -> ast.Module:
-    return ast.parse(inspect.getsource(module))
-
-
-def literals(node: ast.AST) -> set[str]:
-    """Returns the CamelCase strings in a piece of code: reasons have no spaces."""
-    return {
-        item.value
-        for item in ast.walk(node)
-        if isinstance(item, ast.Constant)
-        and isinstance(item.value, str)
-        and re.fullmatch(r"[A-Z][A-Za-z]+", item.value)
-    }
-
-
-FUNCTIONS = {
-    node.name: node for node in ast.walk(tree(conditions)) if isinstance(node, ast.FunctionDef)
-}
-MAKERS = {"_yes": ("kind", "reason"), "_no": ("kind", "reason")}
-
-
-def kinds_of(node: ast.expr, function: str) -> set[str]:
-    """Returns which condition types an expression can be: a constant, or a parameter's values."""
-    assert isinstance(node, ast.Name), ast.unparse(node)
-    if node.id.isupper():
-        return {getattr(conditions, node.id)}
-    position = [argument.arg for argument in FUNCTIONS[function].args.args].index(node.id)
-    return {
-        kind
-        for name, caller in FUNCTIONS.items()
-        for call in ast.walk(caller)
-        if isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Name)
-        and call.func.id == function
-        for kind in kinds_of(call.args[position], name)
-    }
-
-
-def reasons_of(node: ast.expr) -> set[str]:
-    """Returns which reasons an expression can be. Fails on a form that it does not know."""
-    if isinstance(node, ast.Constant):
-        return {str(node.value)}
-    text = ast.unparse(node)
-    if text == "reason":
-        # `conditions.invalid`, which only the runner calls.
-        return literals(tree(runner)) & {"Invalid", "SettingsInvalid", "InternalError"}
-    if isinstance(node, ast.Attribute) and text.startswith("rollouts."):
-        return {getattr(rollout, node.attr)}
-    if text == "rollout.hold.reason":
-        return literals(tree(rollout)) - {"Immediate"}
-    if text == "state.failure.reason":
-        return set(preload.FAILURE_REASONS)
-    if text == "*pods.trouble":
-        known = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CrashLoopBackOff"}
-        known |= {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
-        return literals(tree(pods)) - known - {"False", "PodScheduled", "Pods"}
-    raise AssertionError(f"an unknown way to give a reason: {text}")
-
-
-def said() -> set[tuple[str, str]]:
-    """Returns every pair of condition type and reason that the report can give."""
-    pairs = set()
-    for name, function in FUNCTIONS.items():
-        if name in MAKERS:
-            continue
-        for call in ast.walk(function):
-            if not isinstance(call, ast.Call):
-                continue
-            called = ast.unparse(call.func)
-            if called in MAKERS:
-                kind, reason = call.args[0], call.args[1]
-            elif called == "world.Condition":
-                kind, reason = call.args[0], call.args[2]
-            else:
-                continue
-            if ast.unparse(reason) == "'NotRendered'":
-                continue  # every type but Valid; the page says so once
-            pairs |= {(k, r) for k in kinds_of(kind, name) for r in reasons_of(reason)}
-    return pairs
-
-
-def test_every_condition_reason_has_an_entry_and_no_other() -> None:
-    pairs = said()
-    assert {kind for kind, _ in pairs} == set(conditions.CONDITION_TYPES)
-    for kind in conditions.CONDITION_TYPES:
-        shown = first_cells(section(OPERATIONS, kind))[1:]
-        assert len(shown) == len(set(shown))
-        assert set(shown) == {reason for of, reason in pairs if of == kind}, kind
-
-
-def test_golden_reasons_are_among_those_found() -> None:
-    """The reasons are read from the source above; this looks at what really came out."""
-    pairs = said()
-    for path in (ROOT / "tests/golden/renders").rglob("*.yaml"):
-        conditions = yaml.load(path.read_text(), yaml.CSafeLoader)["conditions"]
-        for kind, text in conditions.items():
-            assert (kind, text.split()[1].rstrip(":")) in pairs
+def test_every_condition_has_a_section() -> None:
+    assert {kind.type() for kind in concerns.CONDITIONS} <= set(headings(OPERATIONS))
 
 
 def test_every_phase_has_an_entry() -> None:
@@ -446,17 +352,20 @@ def test_every_exit_code_has_an_entry() -> None:
         int(code): code.reason for code in exits.Exit if code is not exits.Exit.DONE
     }
     reasons = {int(code): reason for code, reason, _ in rows}
-    for code, failure in preload.FAILURES.items():
+    for code, failure in failures.FAILURES.items():
         assert reasons.pop(code) == failure.reason
     assert set(reasons.values()) == {"BackoffLimitExceeded"}, "codes without a rule are retried"
 
 
 def test_every_alert_has_a_runbook_entry() -> None:
-    source = tree(alerts)
-    names = {name for name in literals(source) if name.startswith("InferenceService")}
+    names = {alert for now in rendered.PLANS.values() for alert in map(_name, rendered.rules(now))}
     assert len(names) >= 13
     shown = {name for name in headings(OPERATIONS) if name.startswith("InferenceService")}
     assert shown == names
+
+
+def _name(rule: cluster.Object) -> str:
+    return str(rule["alert"])
 
 
 def test_runbook_links_of_rendered_alerts_resolve() -> None:
@@ -503,12 +412,6 @@ def test_decisions_that_code_names_exist() -> None:
             assert 1 <= int(number) <= 30, path
 
 
-def test_readiness_of_every_kind_is_in_the_table() -> None:
-    text = section(DECISIONS, "Readiness of each kind")
-    shown = {kind for cell in first_cells(text)[1:] for kind in cell.split(", ")}
-    assert shown == {item["kind"] for item in everything()}
-
-
 def test_every_key_is_in_the_table_of_objects() -> None:
     cells = first_cells(section(DECISIONS, "What is composed"))[1:]
     shown = {suffix for cell in cells for suffix in re.split(r"` or `", cell)}
@@ -527,7 +430,7 @@ def test_fields_that_pods_follow_from_are_listed() -> None:
     text = " ".join(section(DECISIONS, "Held templates").split())
     (sentence,) = re.findall(r"Fields that pods follow from: (.*?)\. Nothing", text)
     listed = re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", sentence))
-    assert sorted(listed) == sorted(rollout.POD_FIELDS)
+    assert sorted(listed) == sorted(rollouts.POD_FIELDS)
 
 
 def test_the_version_has_a_section_in_the_changelog() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from function.engine import flags
-from function.engines.vllm import arguments
+from function.planning import plans
 from tests import cluster
 from tests.resources import scene
 
@@ -58,8 +58,12 @@ EVERYTHING = scene.of(
 PLAIN = scene.site("plain")
 
 
+def serve_plan(plan: plans.Plan) -> list[str]:
+    return plan.engine.container(plan).arguments
+
+
 def serve(claimed: cluster.Object, config: cluster.Object | None = None) -> list[str]:
-    return arguments.serve(scene.planned(claimed, config or PLAIN))
+    return serve_plan(scene.planned(claimed, config or PLAIN))
 
 
 def flag_values(**spec: Any) -> dict[str, str | None]:
@@ -68,8 +72,8 @@ def flag_values(**spec: Any) -> dict[str, str | None]:
 
 def test_a_claim_with_every_field_gives_every_flag_in_the_documented_order() -> None:
     plan = scene.planned(EVERYTHING, PLAIN)
-    base, sql, law = plan.weights
-    assert arguments.serve(plan) == [
+    base, sql, law = plan.storage.directories
+    assert serve_plan(plan) == [
         base.path,
         "--served-model-name=model",
         "--runner=generate",
@@ -107,8 +111,8 @@ def test_the_order_has_no_other_flag() -> None:
 
 def test_the_smallest_claim_gives_the_defaults() -> None:
     plan = scene.planned(scene.of(), PLAIN)
-    assert arguments.serve(plan) == [
-        plan.weights[0].path,
+    assert serve_plan(plan) == [
+        plan.storage.directories[0].path,
         "--served-model-name=model",
         "--max-model-len=4096",
         "--max-num-seqs=64",

@@ -52,7 +52,7 @@ def test_an_engine_that_cannot_drain_is_refused(number: str, refused: bool) -> N
     if refused:
         assert "finish running requests" in str(scene.unplanned(claimed))
     else:
-        assert scene.planned(claimed).engine == versions.parse(number)
+        assert scene.planned(claimed).serving.release == number
 
 
 @pytest.mark.parametrize(("number", "refused"), [("0.21.9", True), ("0.22.0", False)])
@@ -61,7 +61,7 @@ def test_kv_offload_is_gated_by_the_version(number: str, refused: bool) -> None:
     if refused:
         assert "spec.cache.kvOffload" in str(scene.unplanned(claimed))
     else:
-        assert scene.planned(claimed).kv_offload_gb == 16
+        assert scene.planned(claimed).serving.pinned_gib == 16
 
 
 def test_an_old_version_in_the_settings_is_refused_too() -> None:

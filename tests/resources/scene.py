@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from function.planning import plans
 from function.api import base, claim, settings
+from function.cluster import checkpoints
+from function.planning import plans
 from tests import cluster
 
 NAME = "model"
@@ -75,7 +76,7 @@ def planned(
 ) -> plans.Plan:
     """Returns the plan alone, where no object is looked at."""
     resource = base.parse(claim.InferenceService, claimed or of(), what="claim")
-    return plans.make(resource, settings.assemble({}, {}, [config or site()]))
+    return plans.make(resource, settings.assemble({}, {}, [config or site()]), checkpoints.Facts())
 
 
 def unplanned(claimed: cluster.Object, config: cluster.Object | None = None) -> base.InvalidError:

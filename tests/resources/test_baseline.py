@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from function.resources import baseline, deployment
+from function.boundary import baseline
+from function.workloads import pods
 from tests import cluster, schemas
 from tests.resources import scene
 
 
 def pod() -> Any:
-    return copy.deepcopy(deployment.pod_template(scene.planned())["spec"])
+    return copy.deepcopy(pods.template(scene.planned())["spec"])
 
 
 def changed(path: str, value: Any) -> Any:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from function.planning import identity
+from function.workloads import pods
 from tests import cluster, schemas
 from tests.resources import scene
 
@@ -21,7 +22,7 @@ LABELS = {
 
 
 def template(claimed: cluster.Object | None = None, config: cluster.Object | None = None) -> Any:
-    return deployment.pod_template(scene.planned(claimed, config or PLAIN))
+    return pods.template(scene.planned(claimed, config or PLAIN))
 
 
 def pod(claimed: cluster.Object | None = None, config: cluster.Object | None = None) -> Any:

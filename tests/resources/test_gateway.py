@@ -299,7 +299,7 @@ def test_a_request_that_wakes_a_claim_waits_for_it(maximum: int) -> None:
     # Envoy draws each pause evenly between nothing and the interval: the timeout ends the wait.
     plan = scene.planned(claimed)
     assert retry["numRetries"] * 10 / 2 >= 2 * plan.site.gateway.request_timeout_seconds
-    assert plan.startup_seconds <= plan.site.gateway.request_timeout_seconds
+    assert plan.start.seconds <= plan.site.gateway.request_timeout_seconds
 
 
 @pytest.mark.parametrize("name", cluster.EXAMPLES)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from function.resources import meta
+from function.planning import identity
 from tests import cluster
 from tests.resources import scene
 
@@ -116,8 +116,9 @@ def test_the_sites_labels_are_on_every_object_and_never_win() -> None:
 def test_the_sites_labels_are_not_on_pods() -> None:
     """They would restart every pod whenever the platform's book-keeping changes."""
     config = scene.site("plain", labels={"team": "ml"})
-    assert scene.serving(config=config).template["metadata"]["labels"] == meta.labels(
-        scene.planned()
+    assert (
+        scene.serving(config=config).template["metadata"]["labels"]
+        == scene.planned().identity.labels()
     )
 
 
@@ -136,8 +137,8 @@ def test_a_longest_name_still_fits_everywhere() -> None:
 
 def test_a_shortened_name_stays_distinct() -> None:
     one, two = "a" * 60 + "1", "a" * 60 + "2"
-    assert meta.shortened("a", "x") == "a-x"
-    found = {meta.shortened(one, "preload-x"), meta.shortened(two, "preload-x")}
+    assert identity.shortened("a", "x") == "a-x"
+    found = {identity.shortened(one, "preload-x"), identity.shortened(two, "preload-x")}
     assert len(found) == 2
     assert all(len(name) <= 63 and name.endswith("-preload-x") for name in found)
 
@@ -147,7 +148,7 @@ def test_a_shortened_name_stays_distinct() -> None:
     [("sql-dpo", True), ("Llama3.1", False), ("a_b", False), ("a-", False), ("A", False)],
 )
 def test_an_adapters_name_as_part_of_an_objects(adapter: str, fits: bool) -> None:
-    found = meta.object_name(adapter)
+    found = identity.object_name(adapter)
     assert (found == adapter) is fits
     assert found == found.lower()
     assert set(found) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -156,5 +157,7 @@ def test_an_adapters_name_as_part_of_an_objects(adapter: str, fits: bool) -> Non
 
 
 def test_adapters_that_differ_in_case_have_different_objects() -> None:
-    assert re.fullmatch("s-q-[0-9a-f]{5}", meta.object_name("S_.q"))
-    assert len({meta.object_name(name) for name in ("Sql", "sql", "SQL", "s.q.l", "s_q_l")}) == 5
+    assert re.fullmatch("s-q-[0-9a-f]{5}", identity.object_name("S_.q"))
+    assert (
+        len({identity.object_name(name) for name in ("Sql", "sql", "SQL", "s.q.l", "s_q_l")}) == 5
+    )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from function.resources import preload
+from function.cluster import failures, jobs
 from preload import exits
 from preload import plan as program
 from tests import cluster, schemas
@@ -30,9 +30,9 @@ def test_the_program_understands_its_plan(monkeypatch: pytest.MonkeyPatch) -> No
     found = program.parse(environment(claimed)["PRELOAD_PLAN"])
     assert str(found.models_directory) == "/models"
     assert found.cache_directory == ".compile-cache/model"
-    wanted = scene.planned(claimed).weights
+    wanted = scene.planned(claimed).storage.directories
     assert [(i.kind, i.repository, i.revision, i.directory) for i in found.items] == [
-        (w.kind, w.repository, w.revision, w.directory) for w in wanted
+        (w.kind, w.repository, w.revision, w.place) for w in wanted
     ]
     # Where 0.9.0 kept the same weights, so that an upgrade downloads nothing again.
     assert [i.legacy_directory for i in found.items] == ["refs/pr/7", "loras/sql", "loras/law"]
@@ -155,7 +155,7 @@ def test_the_image_is_mirrored_like_the_engines() -> None:
 
 def test_every_exit_code_that_somebody_must_act_on_is_known() -> None:
     lasting = set(exits.Exit) - {exits.Exit.DONE, exits.Exit.BUG, exits.Exit.STOPPED}
-    assert set(preload.FAILURES) == {int(code) for code in lasting}
+    assert set(failures.FAILURES) == {int(code) for code in lasting}
 
 
 def test_each_known_code_fails_the_job_at_once_under_its_own_rule() -> None:
@@ -166,28 +166,28 @@ def test_each_known_code_fails_the_job_at_once_under_its_own_rule() -> None:
         "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
     }
     codes = [rule["onExitCodes"]["values"] for rule in rules[1:]]
-    assert codes == [[code] for code in sorted(preload.FAILURES)]
+    assert codes == [[code] for code in sorted(failures.FAILURES)]
     assert {rule["action"] for rule in rules[1:]} == {"FailJob"}
     # A crash or a kill is tried again.
     assert [1] not in codes
     assert [143] not in codes
 
 
-@pytest.mark.parametrize("code", sorted(preload.FAILURES))
+@pytest.mark.parametrize("code", sorted(failures.FAILURES))
 def test_a_failed_job_is_said_in_words(code: int) -> None:
     world = scene.first()
     cluster.fail_job(world, code)
     world.reconcile()
-    assert world.condition("WeightsReady") == ("False", preload.FAILURES[code].reason)
+    assert world.condition("WeightsReady") == ("False", failures.FAILURES[code].reason)
     message = world.message("WeightsReady")
-    assert preload.FAILURES[code].message in message
+    assert failures.FAILURES[code].message in message
     assert "org/model@main" in message
     assert "spec.model.preload.generation" in message
     assert world.phase == "Failed"
 
 
 def test_a_missing_name_and_a_closed_one_look_alike_to_the_hub() -> None:
-    assert "does not exist" in preload.FAILURES[exits.Exit.UNAUTHORIZED].message
+    assert "does not exist" in failures.FAILURES[exits.Exit.UNAUTHORIZED].message
 
 
 @pytest.mark.parametrize(
@@ -201,13 +201,15 @@ def test_a_missing_name_and_a_closed_one_look_alike_to_the_hub() -> None:
     ],
 )
 def test_other_ends(message: str, reason: str, said: str) -> None:
-    found = preload.failure(message, reason, preload.COMPONENT)
+    job = jobs.Job(stage=jobs.Stage.FAILED, message=message, reason=reason)
+    found, removed = (failures.failure(job, c) for c in (jobs.COMPONENT, jobs.CLEANUP))
+    assert found is not None
+    assert removed is not None
     assert found.reason == said
     assert "removal" not in found.message
-    removed = preload.failure(message, reason, preload.CLEANUP)
     assert removed.reason == said
     assert ("the removal" in removed.message) is (reason == said)
-    assert found.reason in preload.FAILURE_REASONS
+    assert found.reason in failures.FAILURE_REASONS
 
 
 # --- when it is another Job
@@ -360,7 +362,7 @@ def test_a_clean_up_is_valid_restricted_and_has_its_own_exit_rules() -> None:
     assert schemas.validate(emitted) == []
     assert schemas.pod_security(job["spec"]["template"]["spec"]) == []
     rules = job["spec"]["podFailurePolicy"]["rules"][1:]
-    assert {rule["onExitCodes"]["containerName"] for rule in rules} == {preload.CLEANUP}
+    assert {rule["onExitCodes"]["containerName"] for rule in rules} == {jobs.CLEANUP}
 
 
 @pytest.mark.parametrize("profile", ["reference", "plain"])
@@ -370,7 +372,7 @@ def test_clean_up_pods_have_their_own_policy_that_lets_nothing_through(profile: 
     kind = {"reference": "CiliumNetworkPolicy", "plain": "NetworkPolicy"}[profile]
     spec = world.one(kind, "-cleanup")["spec"]
     selector = spec.get("endpointSelector") or spec["podSelector"]
-    assert selector["matchLabels"]["app.kubernetes.io/component"] == preload.CLEANUP
+    assert selector["matchLabels"]["app.kubernetes.io/component"] == jobs.CLEANUP
     if profile == "reference":
         assert spec["ingress"] == spec["egress"] == [{}]
     else:

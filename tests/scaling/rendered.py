@@ -8,9 +8,10 @@ from typing import Any
 
 import yaml
 
-from function import plan
-from function.api import base, claim, settings
-from function.resources import scaler
+from function.api import settings
+from function.concerns.scaling import keda
+from function.situation import situations
+from tests import newborn
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples/claims").glob("*.yaml"))
@@ -38,12 +39,9 @@ def environment(name: str) -> Manifest:
     return config
 
 
-def planned(subject: Manifest, config: Manifest) -> plan.Plan:
-    """Returns the plan of a claim under an EnvironmentConfig."""
-    return plan.make(
-        base.parse(claim.InferenceService, subject, what="claim"),
-        settings.assemble({}, {}, [config]),
-    )
+def planned(subject: Manifest, config: Manifest) -> situations.Situation:
+    """Returns what holds of a new claim under an EnvironmentConfig."""
+    return newborn.situation(subject, settings.assemble({}, {}, [config]))
 
 
 def scaled_object(
@@ -58,7 +56,8 @@ def scaled_object(
     subject["spec"]["scaling"] = {"minReplicas": 1, "maxReplicas": 5, **scaling}
     subject["spec"]["suspend"] = suspend
     # Through JSON, as KEDA gets it.
-    text = json.dumps(scaler.scaled_object(planned(subject, environment(site))))
+    now = planned(subject, environment(site))
+    text = json.dumps(keda.scaled_object(now.plan, now.rollout.running))
     result = json.loads(text)
     assert isinstance(result, dict)
     return result
@@ -71,4 +70,6 @@ def only(trigger: str) -> Manifest:
 
 def max_num_seqs(name: str) -> int:
     """Returns how many sequences an example claim's replicas run at once."""
-    return planned(example(name), environment(REFERENCE)).max_num_seqs
+    sequences = planned(example(name), environment(REFERENCE)).plan.running.max_requests
+    assert sequences is not None
+    return sequences

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from function import compose, main
+from function import main
+from function.composites import inference_service
 
 
 def _bug(*_: Any) -> Any:
@@ -10,5 +11,5 @@ def _bug(*_: Any) -> Any:
 
 
 if __name__ == "__main__":
-    compose.compose = _bug  # type: ignore[assignment]
+    inference_service.compose = _bug  # type: ignore[assignment]
     main.main()
