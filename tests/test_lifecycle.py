@@ -47,6 +47,8 @@ def pod(component: str, **status: object) -> cluster.Object:
 # --- birth
 
 
+@pytest.mark.pitfall("pods crash-loop at the first install, before the weights are there")
+@pytest.mark.decision(14)
 def test_a_new_claim_downloads_before_it_asks_for_a_gpu() -> None:
     world = new().reconcile()
     assert world.phase == "Pending"
@@ -73,6 +75,7 @@ def test_verified_weights_bring_the_deployment_and_then_end_the_job() -> None:
     assert world.condition("WeightsReady") == ("True", "Verified")
 
 
+@pytest.mark.decision(12)
 def test_the_job_stays_until_the_status_shows_what_it_made() -> None:
     world = new().reconcile().settle()
     world.reconcile()
@@ -82,6 +85,7 @@ def test_the_job_stays_until_the_status_shows_what_it_made() -> None:
     assert world.claim["status"]["weights"]["verified"]
 
 
+@pytest.mark.decision(16)
 def test_the_gateway_route_comes_when_the_engine_serves_and_stays_through_an_outage() -> None:
     world = new().reconcile().settle().reconcile()
     assert "AIGatewayRoute" not in world.kinds_there()
@@ -106,6 +110,8 @@ def test_a_claim_without_preload_does_not_wait_and_says_where_weights_must_lie()
     assert world.arguments[0] == "/models/main"
 
 
+@pytest.mark.pitfall("main drifts")
+@pytest.mark.decision(18)
 def test_status_names_what_serves() -> None:
     status = serving().claim["status"]
     assert status["serving"]["repository"] == "Qwen/Qwen2.5-Coder-7B-Instruct"
@@ -137,6 +143,7 @@ def test_the_generation_moves_on_only_with_conditions_that_are_about_it() -> Non
 # --- swap
 
 
+@pytest.mark.decision(13)
 def test_a_swap_keeps_the_old_template_until_the_new_weights_are_verified() -> None:
     world = serving()
     before = copy.deepcopy(world.template)
@@ -173,6 +180,7 @@ def test_a_reverted_swap_rolls_nothing() -> None:
     assert world.condition("Current")[0] == "True"
 
 
+@pytest.mark.decision(18)
 def test_a_failed_download_leaves_the_old_model_serving_and_says_why() -> None:
     world = serving()
     before = copy.deepcopy(world.template)
@@ -199,6 +207,7 @@ def test_a_failed_first_download_is_a_failed_claim(code: int, reason: str) -> No
     assert "Deployment" not in world.kinds_there()
 
 
+@pytest.mark.decision(2)
 def test_raising_the_generation_starts_another_try() -> None:
     world = new().reconcile()
     cluster.fail_job(world, 13)
@@ -215,6 +224,7 @@ def test_raising_the_generation_starts_another_try() -> None:
     assert "Job" not in world.kinds_there()
 
 
+@pytest.mark.pitfall("a claim is never synced after an adapter was added")
 def test_a_new_adapter_is_another_job_and_a_removed_one_leaves_nothing_behind() -> None:
     world = serving()
     adapters = copy.deepcopy(world.claim["spec"]["loraAdapters"])
@@ -460,6 +470,7 @@ def test_a_change_of_retention_restarts_nothing() -> None:
 # --- nothing restarts by surprise
 
 
+@pytest.mark.decision(13)
 def test_a_settings_change_waits_for_the_author() -> None:
     world = serving()
     before = copy.deepcopy(world.template)
@@ -548,6 +559,8 @@ def test_a_lost_annotation_holds_what_runs() -> None:
 # --- take-over
 
 
+@pytest.mark.decision(13)
+@pytest.mark.decision(30)
 @pytest.mark.parametrize("name", [n for n in cluster.EXAMPLES if n != "smallest"])
 def test_a_take_over_restarts_and_deletes_nothing(name: str) -> None:
     world = cluster.taken_over(cluster.example(name), cluster.environment("reference"))
@@ -597,6 +610,7 @@ def test_index_named_canaries_go_only_after_the_route_forgot_them() -> None:
     assert old not in world.objects
 
 
+@pytest.mark.decision(30)
 def test_a_finished_job_of_0_9_0_proves_nothing() -> None:
     world = cluster.taken_over(cluster.example(NAME), cluster.environment("reference"))
     assert world.one("Job")["status"]["succeeded"] == 1
@@ -607,6 +621,7 @@ def test_a_finished_job_of_0_9_0_proves_nothing() -> None:
 # --- nothing is lost
 
 
+@pytest.mark.decision(19)
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -642,6 +657,7 @@ def test_a_mended_claim_goes_on_without_a_false_event() -> None:
     assert world.condition("Current") == ("True", "Serving")
 
 
+@pytest.mark.decision(19)
 def test_conditions_that_core_spoilt_are_no_transition() -> None:
     world = serving()
     for condition in world.claim["status"]["conditions"]:
@@ -662,6 +678,7 @@ def asleep(name: str = NAME) -> cluster.Cluster:
     return world
 
 
+@pytest.mark.decision(14)
 def test_a_claim_born_at_zero_starts_no_pod() -> None:
     claim = cluster.example(NAME)
     claim["spec"]["scaling"] = {"minReplicas": 0, "maxReplicas": 2}
@@ -715,6 +732,7 @@ def test_a_count_that_bridges_is_refused_where_somebody_scaled_meanwhile() -> No
     assert "resourceVersion" not in desired["metadata"], "the autoscaler's count needs none"
 
 
+@pytest.mark.pitfall("503 at zero endpoints")
 def test_zero_without_a_wake_signal_is_held_at_one() -> None:
     claim = cluster.example("smallest")
     claim["spec"]["scaling"] = {"minReplicas": 0, "maxReplicas": 2}
@@ -754,6 +772,7 @@ def test_at_zero_absent_pod_series_do_not_wake() -> None:
     assert [promql.evaluate(query, NoSeries()) for query in queries] == [[0.0]] * 4
 
 
+@pytest.mark.pitfall("a live ScaledObject keeps a GPU")
 def test_a_suspended_claim_gives_its_gpus_back_and_keeps_the_rest() -> None:
     world = serving()
     kinds = world.kinds_there()
@@ -770,6 +789,7 @@ def test_a_suspended_claim_gives_its_gpus_back_and_keeps_the_rest() -> None:
     assert "autoscaling.keda.sh/paused-replicas" not in annotations
 
 
+@pytest.mark.decision(14)
 def test_a_claim_born_suspended_has_no_pod_at_all_but_its_weights() -> None:
     claim = cluster.example(NAME)
     claim["spec"]["suspend"] = True
@@ -835,6 +855,7 @@ def test_a_running_model_is_held_rather_than_rolled_to_what_cannot_fit() -> None
     assert world.phase == "Serving"
 
 
+@pytest.mark.pitfall("a cluster lacks a kind, or hides it")
 def test_a_missing_kind_is_said_and_left_out_until_it_is_there() -> None:
     world = new()
     world.kinds = {
@@ -854,6 +875,7 @@ def test_a_missing_kind_is_said_and_left_out_until_it_is_there() -> None:
     assert "CiliumNetworkPolicy" in world.kinds_there(), "an observed object is never dropped"
 
 
+@pytest.mark.decision(28)
 def test_kinds_are_asked_about_only_until_they_are_observed() -> None:
     world = new()
     world.kinds = {}
@@ -871,6 +893,8 @@ def test_all_answers_empty_means_that_nobody_answers() -> None:
     assert "CiliumNetworkPolicy" in world.kinds_there()
 
 
+@pytest.mark.pitfall("a scaled pod stays Pending: the node pool's cap is the sum of the minimums")
+@pytest.mark.decision(16)
 def test_pods_explain_a_start_where_the_settings_allow_to_read_them() -> None:
     world = new().reconcile().settle().reconcile()
     world.environments[0]["data"]["inferenceService"]["diagnostics"] = {"pods": True}
@@ -927,6 +951,7 @@ def test_what_the_checkpoint_is_is_learnt_from_the_job_s_last_words() -> None:
     assert "--quantization=fp8" in world.arguments
 
 
+@pytest.mark.decision(3)
 def test_a_checkpoint_that_is_quantized_already_gets_no_flag() -> None:
     world = learnt(quantization="compressed-tensors")
     assert not [a for a in world.arguments if a.startswith("--quantization")]
@@ -948,6 +973,8 @@ def test_failures_are_counted_as_keda_does() -> None:
         assert world.condition("ScalerReady")[1] == reason
 
 
+@pytest.mark.pitfall("KEDA's context deadline exceeded: the wrong port of the metrics server")
+@pytest.mark.pitfall("HPA FailedGetExternalMetric: the platform's policies lack the metrics API")
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
@@ -965,6 +992,7 @@ def test_what_ails_the_scaler_is_said(status: list[cluster.Object], reason: str)
     assert world.phase == "Serving"
 
 
+@pytest.mark.decision(18)
 def test_fewer_replicas_than_wanted_is_degraded() -> None:
     world = serving()
     item = world.one("Deployment")

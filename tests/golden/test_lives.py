@@ -118,6 +118,8 @@ def _event(severity: int, reason: str, message: str) -> str:
     return f"{level} {reason}: {message}"
 
 
+@pytest.mark.pitfall("duplicates, shadowed names, corrupted YAML")
+@pytest.mark.decision(30)
 @pytest.mark.parametrize("name", LIVES)
 def test_a_whole_life(name: str) -> None:
     life = LIVES[name]
