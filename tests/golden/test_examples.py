@@ -11,7 +11,7 @@ import pytest
 
 from tests import cluster, examples
 from tests.cli import command
-from tests.golden import picture
+from tests.golden import lives, picture
 
 HERE = pathlib.Path(__file__).parent / "examples"
 REFERENCE = "examples/reference/environmentconfig.yaml"
@@ -25,19 +25,13 @@ def whole_life(claim: cluster.Object, environments: list[cluster.Object]) -> clu
 
     A Job ends before a route begins: no single answer has everything.
     """
-    world = cluster.Cluster(claim, *environments)
-    prefix = f"{world.claim['metadata']['name']}-"
+    prefix = f"{claim['metadata']['name']}-"
     emitted: dict[str, cluster.Object] = {}
-    for _ in range(12):
-        world.settle().reconcile()
-        assert world.fatal is None
+    for world in lives.at_work(claim, environments):
         for key, item in picture.objects(world).items():
             # What a Job says is compared, not the hash of it.
             item["metadata"]["name"] = picture.HASH.sub("-<hash>", item["metadata"]["name"])
             emitted[key.removeprefix(prefix)] = item
-        if not world.writes:
-            break
-    assert all(world.ready.values())
     return {**{key: emitted[key] for key in sorted(emitted)}, "status": picture.report(world)}
 
 

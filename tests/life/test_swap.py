@@ -20,6 +20,8 @@ def test_a_swap_keeps_the_old_template_until_the_new_weights_are_verified() -> N
     world.settle().reconcile()
     assert world.template != before
     assert world.condition("Current") == ("False", "RollingOut")
+    world.reconcile()
+    assert world.condition("Current") == ("False", "RollingOut"), "no controller has looked"
     world.settle().reconcile()
     assert world.condition("Current") == ("True", "Serving")
     assert world.claim["status"]["serving"]["revision"] == given.OTHER_REVISION
