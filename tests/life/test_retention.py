@@ -26,6 +26,11 @@ def directories(world: cluster.Cluster, field: str) -> list[str]:
     return [item if isinstance(item, str) else item["directory"] for item in listed]
 
 
+def wanted(world: cluster.Cluster) -> list[str]:
+    (job,) = [item for key, item in world.objects.items() if "-preload-job-" in key]
+    return list(json.loads(job["metadata"]["annotations"][preload.WEIGHTS_ANNOTATION]))
+
+
 def cleanups(world: cluster.Cluster) -> list[cluster.Object]:
     return [item for key, item in world.objects.items() if "-cleanup-job-" in key]
 
@@ -61,11 +66,6 @@ def test_old_weights_go_in_two_steps_once_every_pod_has_left_them() -> None:
     world.reconcile()
     assert not cleanups(world)
     assert world.converge() == 1
-
-
-def wanted(world: cluster.Cluster) -> list[str]:
-    (job,) = [item for key, item in world.objects.items() if "-preload-job-" in key]
-    return list(json.loads(job["metadata"]["annotations"][preload.WEIGHTS_ANNOTATION]))
 
 
 def test_a_claim_that_goes_back_downloads_again() -> None:
