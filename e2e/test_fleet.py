@@ -103,6 +103,7 @@ def test_engines_run_where_the_settings_say(fleet: Fleet) -> None:
         assert limits["nvidia.com/gpu"] == "1"
 
 
+@pytest.mark.pitfall("a field that a webhook or the API server fills in drifts")
 def test_nothing_is_written_at_steady_state(
     fleet: Fleet, installed: installation.Installation
 ) -> None:

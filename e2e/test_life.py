@@ -242,6 +242,7 @@ def test_a_removed_adapter_leaves_nothing(serving: claims.Claim, home: claims.Te
 # --- mishaps
 
 
+@pytest.mark.pitfall("a deny-list in admission alone")
 def test_a_bad_claim_past_admission_leaves_what_runs(
     serving: claims.Claim, home: claims.Tenant
 ) -> None:

@@ -324,6 +324,7 @@ def test_a_registry_that_does_not_answer_is_not_an_absent_image() -> None:
         package.push_preload(release, {})
 
 
+@pytest.mark.decision(29)
 @pytest.mark.parametrize(
     ("path", "name"),
     [

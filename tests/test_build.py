@@ -58,3 +58,19 @@ def test_make_fails_without_go(bare: dict[str, str], target: str) -> None:
     assert done.returncode == 2
     assert f"Go is missing: install Go {_wanted()} or newer" in done.stderr
     assert "pytest" not in done.stdout
+
+
+@pytest.mark.pitfall("the hub's client changes under an unpinned install")
+def test_the_preload_image_installs_what_is_pinned() -> None:
+    """The hub's client changed its command line and its files under an unpinned install."""
+    pins = re.findall(
+        r"^([a-z0-9-]+)==([^ ]+) .*\n( +--hash=sha256:[0-9a-f]{64})",
+        (ROOT / "requirements/preload.txt").read_text().replace("\\\n", " \\\n"),
+        re.M,
+    )
+    assert "huggingface-hub" in {name for name, _, _ in pins}
+    image = (ROOT / "Dockerfile").read_text()
+    installs = [line for line in image.replace("\\\n", " ").splitlines() if "pip install" in line]
+    assert installs
+    for line in installs:
+        assert "--require-hashes" in line, line

@@ -122,6 +122,7 @@ def test_merge_patch_leaves_its_target_alone() -> None:
     assert target == {"a": {"b": 1}}
 
 
+@pytest.mark.decision(13)
 @pytest.mark.parametrize(
     ("old", "new", "paths"),
     [

@@ -32,6 +32,7 @@ def explained(plan: plans.Plan) -> dict[str, explanation.Explanation]:
 # --- defaults and presence
 
 
+@pytest.mark.decision(1)
 def test_the_smallest_claim_gets_every_default() -> None:
     plan = scene.planned(scene.of(), BARE)
     assert (
@@ -61,6 +62,7 @@ def test_the_smallest_claim_gets_every_default() -> None:
     assert plan.hardware.misfit is None
 
 
+@pytest.mark.decision(2)
 @pytest.mark.parametrize(
     ("model", "preloads"),
     [
@@ -100,6 +102,7 @@ def test_a_site_without_the_provider_has_none(field: str, spec: cluster.Object) 
 # --- weights
 
 
+@pytest.mark.pitfall("an adapter was updated and the old one is served")
 def test_directories_are_named_by_what_is_in_them() -> None:
     plan = scene.planned(scene.of(loraAdapters=scene.ADAPTERS))
     assert [w.kind for w in plan.storage.directories] == ["base", "adapter", "adapter"]
@@ -109,6 +112,7 @@ def test_directories_are_named_by_what_is_in_them() -> None:
         assert weights.path == f"/models/{weights.place}/weights"
 
 
+@pytest.mark.pitfall("wrong weights are served after a change of repository")
 @pytest.mark.parametrize("model", [{"repository": "org/other"}, {"revision": "v2"}])
 def test_another_repository_or_revision_is_another_directory(model: cluster.Object) -> None:
     """The marker of one repository must never be taken for another's (both at `main`)."""
@@ -122,6 +126,7 @@ def test_an_absent_revision_is_main() -> None:
     assert named.storage.directories == scene.planned(scene.of()).storage.directories
 
 
+@pytest.mark.decision(11)
 def test_two_claims_on_one_sub_path_share_a_base_and_an_adapter() -> None:
     shared: Any = {"weightsFileSystem": {"subPath": "shared"}, "loraAdapters": scene.ADAPTERS}
     one, two = scene.planned(scene.of(name="one", **shared)), scene.planned(scene.of(**shared))
@@ -137,6 +142,7 @@ def test_an_adapters_directory_does_not_follow_its_name() -> None:
     assert after.storage.adapters[0].name == "renamed"
 
 
+@pytest.mark.decision(12)
 def test_the_order_of_adapters_is_no_part_of_the_weights_key() -> None:
     before = scene.planned(scene.of(loraAdapters=scene.ADAPTERS))
     after = scene.planned(scene.of(loraAdapters=scene.ADAPTERS[::-1]))
@@ -150,6 +156,7 @@ def test_an_added_adapter_leaves_the_base_directory() -> None:
     assert before.storage.key != after.storage.key
 
 
+@pytest.mark.decision(2)
 def test_an_explicit_no_to_preload_means_the_paths_of_0_9_0() -> None:
     plan = scene.planned(
         scene.of(
@@ -174,6 +181,7 @@ def test_source_pvc_serves_the_authors_path() -> None:
 # --- derived values explain themselves
 
 
+@pytest.mark.decision(22)
 @pytest.mark.parametrize(
     ("size", "bandwidth", "periods"),
     [
@@ -203,6 +211,7 @@ def test_a_known_model_needs_no_size() -> None:
     assert "15.3" in explained(known)["startup budget"].inputs
 
 
+@pytest.mark.decision(22)
 @pytest.mark.parametrize(
     ("probe", "seconds"),
     [
@@ -223,6 +232,8 @@ def test_a_startup_probe_of_the_author(probe: cluster.Object, seconds: int) -> N
     assert plan.start.seconds == seconds
 
 
+@pytest.mark.pitfall("requests in flight are cut at scale-down")
+@pytest.mark.decision(17)
 @pytest.mark.parametrize(
     ("drain", "notice", "shutdown", "grace"),
     [
@@ -245,12 +256,14 @@ def test_draining(drain: int | None, notice: int | None, shutdown: int, grace: i
     assert str(grace) in explained(plan)["drain"].result
 
 
+@pytest.mark.pitfall("requests in flight are cut at scale-down")
 def test_the_grace_period_holds_the_authors_own_shutdown_timeout() -> None:
     """The flag replaces ours: the kubelet must not kill what it lets finish."""
     claimed = scene.of(engineArgs=["--shutdown-timeout=600"])
     assert scene.planned(claimed, PLAIN).drain.grace == 15 + 600 + 45
 
 
+@pytest.mark.pitfall("a partial resources.requests loses the CPU request")
 @pytest.mark.parametrize(
     ("own", "requests", "limits"),
     [
@@ -313,12 +326,14 @@ def test_kv_offload_adds_its_memory() -> None:
     assert own.hardware.requests["memory"] == "10740Mi"
 
 
+@pytest.mark.decision(4)
 def test_the_memory_holds_the_authors_own_offloading_flag() -> None:
     """The flag replaces ours, and pins as much memory as the field does."""
     plan = scene.planned(scene.of(engineArgs=["--kv-offloading-size=9.5"]), BARE)
     assert plan.hardware.requests["memory"] == "26Gi"
 
 
+@pytest.mark.pitfall("the engine runs out of memory at the start: no reserve beside its share")
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
@@ -355,6 +370,7 @@ def test_bounds(scaling: cluster.Object, bounds: tuple[int, int]) -> None:
     assert (found.held_at_one is not None) is (asked == 0)
 
 
+@pytest.mark.pitfall("minReplicas 0 renders 1; an empty policy list becomes the default one")
 def test_zero_without_a_wake_signal_is_held_at_one_and_said() -> None:
     claimed = scene.of(scaling={"minReplicas": 0}, gateway={"enabled": True})
     awake = scene.planned(claimed).scaling
@@ -399,6 +415,7 @@ def test_a_claim_sleeps_only_where_the_query_counts_its_requests(
     assert found.minimum == (0 if found.wakes else 1)
 
 
+@pytest.mark.decision(7)
 def test_a_cooldown_longer_than_the_hpa_takes_is_clamped_and_said() -> None:
     plan = scene.planned(scene.of(scaling={"cooldownSeconds": 7200}))
     assert plan.scaling.cooldown == 3600
@@ -406,6 +423,7 @@ def test_a_cooldown_longer_than_the_hpa_takes_is_clamped_and_said() -> None:
     assert "cooldown" not in explained(scene.planned(scene.of(scaling={"cooldownSeconds": 3600})))
 
 
+@pytest.mark.decision(5)
 @pytest.mark.parametrize(
     ("scaling", "running", "kv_usage", "queue"),
     [
@@ -460,6 +478,9 @@ def test_every_explanation_has_a_rule_and_inputs(name: str, profile: str) -> Non
 DIGEST = "sha256:" + "ab" * 32
 
 
+@pytest.mark.pitfall("the anonymous limit of a registry")
+@pytest.mark.pitfall("a new model fails to load on an old engine")
+@pytest.mark.pitfall("an image by digest, and its tag")
 @pytest.mark.parametrize(
     ("site", "engine", "image"),
     [
@@ -489,6 +510,7 @@ def test_the_version_of_a_chosen_image_is_its_tag() -> None:
 # --- what the settings do not have or do not allow
 
 
+@pytest.mark.decision(8)
 @pytest.mark.parametrize(
     ("permission", "spec", "path"),
     [
@@ -525,6 +547,8 @@ def test_escape_hatches_are_closed_until_the_settings_open_them(
     assert "namespace llm" in str(elsewhere)
 
 
+@pytest.mark.pitfall("a scaled pod stays Pending: the node pool's cap is the sum of the minimums")
+@pytest.mark.decision(8)
 @pytest.mark.parametrize(
     ("spec", "gpus"),
     [
@@ -559,6 +583,7 @@ def test_every_problem_is_named_at_once() -> None:
     ]
 
 
+@pytest.mark.pitfall("a multi-GPU node eats the cap")
 def test_the_class_of_the_claim_wins() -> None:
     config = scene.site(gpu={"classes": {"h200": {"resourceName": "example.com/gpu"}}})
     plan = scene.planned(scene.of(gpu={"class": "h200"}), config)

@@ -43,6 +43,9 @@ def plan(variant: str, site: str = "reference") -> situations.Situation:
     return rendered.PLANS[f"{variant}/{site}"]
 
 
+@pytest.mark.pitfall("a failure of all requests shows as none")
+@pytest.mark.pitfall("an alert never fires: nothing is scraped")
+@pytest.mark.decision(21)
 def test_every_alert_has_a_situation_and_every_situation_an_alert() -> None:
     assert {name for planned in rendered.PLANS.values() for name in names(planned)} == set(
         SITUATIONS
@@ -99,6 +102,7 @@ def test_every_runbook_link_has_its_heading() -> None:
     assert sorted(headings) == sorted(SITUATIONS)
 
 
+@pytest.mark.pitfall("the error alert fires on aborts, and divides nothing by nothing")
 @every_claim
 def test_an_alert_is_a_condition(planned: situations.Situation) -> None:
     """An expression that is not compared with anything would always fire."""
@@ -196,6 +200,7 @@ def test_the_queue_alert_follows_the_queue_trigger() -> None:
     assert expression(planned, alert).endswith("> 8")
 
 
+@pytest.mark.pitfall("the cold-start alert measures the time to the first token")
 def test_the_cold_start_alert_follows_the_start_budget() -> None:
     subject = rendered.changed(healthProbes={"startup": {"failureThreshold": 300}})
     planned = rendered.planned(subject, rendered.ENVIRONMENTS["reference"])

@@ -51,6 +51,9 @@ def test_both_refuse_a_mistake(broken: strategies.Broken) -> None:
     assert _by_schema(broken.claim), broken.what
 
 
+@pytest.mark.pitfall("a claim's string runs as a command in the preload Job")
+@pytest.mark.pitfall("a pool and canaries exclude each other")
+@pytest.mark.decision(5)
 @pytest.mark.parametrize("invalid", invalid_claims.INVALID, ids=lambda invalid: invalid.name)
 def test_both_refuse(invalid: invalid_claims.Invalid) -> None:
     problems = _by_function(invalid.claim)
@@ -106,6 +109,7 @@ def test_every_rule_has_an_entry() -> None:
     assert [m for m in messages if not any(m in text for text in refused)] == []
 
 
+@pytest.mark.pitfall("a deny-list in admission alone")
 @pytest.mark.parametrize("section", list(strategies.full_claim()["spec"]))
 def test_both_refuse_every_mistake_in_a_full_section(section: str) -> None:
     full = strategies.full_claim()["spec"]
@@ -124,6 +128,7 @@ def test_both_refuse_every_mistake_in_a_full_section(section: str) -> None:
     assert len(found) >= 4
 
 
+@pytest.mark.pitfall("denied flags get through by underscore, dotted key, prefix or --config")
 @pytest.mark.parametrize("flag", flags.MANAGED)
 def test_both_refuse_every_spelling_of_a_managed_flag(flag: str) -> None:
     for spell in strategies.SPELLINGS:
@@ -203,6 +208,8 @@ def test_a_stored_claim_keeps_a_long_name_with_a_picker() -> None:
     assert any("53 characters" in text for text in _by_schema(with_picker, without))
 
 
+@pytest.mark.pitfall("a rule at the root blocks updates and deletion of live claims")
+@pytest.mark.decision(6)
 def test_a_stored_mistake_does_not_block_another_change() -> None:
     old = invalid_claims.claim(engineArgs=["--config=/tmp/x"], scaling={"minReplicas": 1})
     new = copy.deepcopy(old)

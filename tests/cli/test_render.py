@@ -305,6 +305,7 @@ def test_what_is_no_environment_is_wrong_usage() -> None:
     assert "takes EnvironmentConfigs, not InferenceService" in result.stderr
 
 
+@pytest.mark.decision(9)
 def test_the_shipped_composition_needs_an_environment() -> None:
     result = command.render(command.SMALLEST, "--input", command.COMPOSITION)
     assert (result.exit_code, result.stdout) == (1, "")

@@ -122,6 +122,7 @@ def test_the_smallest_claim_gives_the_defaults() -> None:
     ]
 
 
+@pytest.mark.pitfall("--model warns and is to be removed")
 def test_the_model_is_positional_and_named_by_the_claim() -> None:
     found = serve(scene.of())
     assert found[0].startswith("/models/base-")
@@ -129,6 +130,7 @@ def test_the_model_is_positional_and_named_by_the_claim() -> None:
     assert scene.values(found)["--served-model-name"] == "model"
 
 
+@pytest.mark.pitfall("numbers from a protobuf Struct print as 8192.0")
 @pytest.mark.parametrize("name", cluster.EXAMPLES)
 @pytest.mark.parametrize("profile", cluster.PROFILES)
 def test_no_argument_holds_a_decoded_float(name: str, profile: str) -> None:
@@ -139,6 +141,7 @@ def test_no_argument_holds_a_decoded_float(name: str, profile: str) -> None:
         assert str(found.get(flag, "0")).isdigit(), (flag, found[flag])
 
 
+@pytest.mark.decision(3)
 @pytest.mark.parametrize(
     ("quantization", "flag"),
     [
@@ -159,12 +162,14 @@ def test_only_online_quantization_is_a_flag(quantization: str | None, flag: str 
     assert flag_values(model=model).get("--quantization") == flag
 
 
+@pytest.mark.pitfall("gpu.count 2 loads on one GPU")
 @pytest.mark.parametrize("count", range(1, 5))
 def test_tensor_parallel_follows_the_gpu_count(count: int) -> None:
     found = flag_values(gpu={"count": count})
     assert found.get("--tensor-parallel-size") == (None if count == 1 else str(count))
 
 
+@pytest.mark.pitfall("the prefix cache cannot be turned off")
 @pytest.mark.parametrize(
     ("prefix", "runner", "flag"),
     [
@@ -187,6 +192,7 @@ def test_the_prefix_cache_can_be_turned_off(
     assert found == ([] if flag is None else [flag])
 
 
+@pytest.mark.pitfall("KV offload makes decoding slow and leaves the KV cache as it was")
 @pytest.mark.parametrize(
     ("offload", "size"),
     [
@@ -206,6 +212,8 @@ def test_kv_blocks_are_offloaded_and_never_weights(
     assert "--swap-space" not in found
 
 
+@pytest.mark.pitfall("the share of GPU memory cannot be set")
+@pytest.mark.pitfall("the engine runs out of memory at the start: no reserve beside its share")
 @pytest.mark.parametrize(
     ("sequences", "chosen", "utilization"),
     [(255, None, "0.92"), (256, None, "0.90"), (256, "0.5", "0.5"), (1, "0.98", "0.98")],
@@ -216,6 +224,7 @@ def test_memory_utilization(sequences: int, chosen: str | None, utilization: str
     assert found["--gpu-memory-utilization"] == utilization
 
 
+@pytest.mark.pitfall("tool calls answer 400: parser flags are missing")
 def test_a_tool_parser_turns_tool_calls_on() -> None:
     found = flag_values(model={"toolCallParser": "hermes"})
     assert found["--tool-call-parser"] == "hermes"
@@ -223,6 +232,7 @@ def test_a_tool_parser_turns_tool_calls_on() -> None:
     assert "--enable-auto-tool-choice" not in flag_values()
 
 
+@pytest.mark.pitfall("the LoRA rank is fixed at 64")
 @pytest.mark.parametrize(("rank", "flag"), [(None, "64"), (8, "8"), (512, "512")])
 def test_the_lora_rank_is_legal(rank: int | None, flag: str) -> None:
     model = {} if rank is None else {"maxLoraRank": rank}
@@ -231,6 +241,7 @@ def test_the_lora_rank_is_legal(rank: int | None, flag: str) -> None:
     assert found["--max-loras"] == "2"
 
 
+@pytest.mark.pitfall("an adapter's name is prefixed twice")
 def test_adapters_are_one_flag_with_many_values() -> None:
     """A repeated flag would keep the last adapter only; names are served verbatim."""
     found = serve(scene.of(loraAdapters=scene.ADAPTERS))
@@ -260,6 +271,7 @@ def test_pooling_has_a_runner_and_no_generation_flags() -> None:
     assert not {"--task", "--enable-prefix-caching", "--enable-auto-tool-choice"} & set(found)
 
 
+@pytest.mark.decision(4)
 @pytest.mark.parametrize(
     ("argument", "ours"),
     [
@@ -291,6 +303,7 @@ def test_a_flag_that_only_resembles_ours_replaces_nothing() -> None:
     assert found[-2:] == ["--max-num-batched-tokens=8192", "--dtype=half"]
 
 
+@pytest.mark.pitfall("the engine crashes with an external KV cache on")
 @pytest.mark.parametrize(
     "removed",
     [

@@ -24,6 +24,8 @@ def spellings(flag: str) -> list[str]:
     ]
 
 
+@pytest.mark.pitfall("denied flags get through by underscore, dotted key, prefix or --config")
+@pytest.mark.decision(4)
 @pytest.mark.parametrize("flag", flags.MANAGED)
 def test_a_managed_flag_is_refused_in_every_spelling(flag: str) -> None:
     for spelling in spellings(flag):

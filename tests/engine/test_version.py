@@ -46,6 +46,9 @@ def test_of_image(image: str, parts: versions.Version | None) -> None:
     assert versions.of_image(image) == parts
 
 
+@pytest.mark.pitfall("requests in flight are cut at scale-down")
+@pytest.mark.pitfall("a new model fails to load on an old engine")
+@pytest.mark.pitfall("fp8 with LoRA is refused by an old engine")
 @pytest.mark.parametrize(("number", "refused"), [("0.17.9", True), ("0.18.0", False)])
 def test_an_engine_that_cannot_drain_is_refused(number: str, refused: bool) -> None:
     claimed = scene.of(engine={"version": number})
@@ -55,6 +58,8 @@ def test_an_engine_that_cannot_drain_is_refused(number: str, refused: bool) -> N
         assert scene.planned(claimed).serving.release == number
 
 
+@pytest.mark.pitfall("KV offload makes decoding slow and leaves the KV cache as it was")
+@pytest.mark.pitfall("the engine crashes with an external KV cache on")
 @pytest.mark.parametrize(("number", "refused"), [("0.21.9", True), ("0.22.0", False)])
 def test_kv_offload_is_gated_by_the_version(number: str, refused: bool) -> None:
     claimed = scene.of(engine={"version": number}, cache={"kvOffload": {"enabled": True}})

@@ -30,6 +30,7 @@ def cdn(path: str) -> str:
     return hub_server.sha256(MODEL[path])
 
 
+@pytest.mark.pitfall("a script aborts on a fresh volume, or glues the lines of an empty list")
 def test_publishes_base_and_adapter(stage: conftest.Stage) -> None:
     code = stage.run(BASE, ADAPTER, cacheDirectory=".compile-cache/llm-qwen")
     assert code == 0
@@ -118,6 +119,7 @@ def test_a_long_failure_message_is_cut() -> None:
     assert json.loads(message)["error"] == "NotFound"
 
 
+@pytest.mark.pitfall("the hub answers 429 to pods whose weights are there")
 def test_a_rerun_asks_the_hub_nothing(stage: conftest.Stage) -> None:
     assert stage.run(BASE, ADAPTER) == 0
     before = conftest.files_below(stage.models)
@@ -131,6 +133,7 @@ def test_a_rerun_asks_the_hub_nothing(stage: conftest.Stage) -> None:
     assert len(stage.message()["items"]) == 2
 
 
+@pytest.mark.pitfall("main drifts")
 @pytest.mark.parametrize("damage", ["missing", "shorter", "longer", "directory"])
 def test_repairs_with_the_commit_that_was_published(stage: conftest.Stage, damage: str) -> None:
     stage.run()
@@ -157,6 +160,7 @@ def test_repairs_with_the_commit_that_was_published(stage: conftest.Stage, damag
     assert starts == [1000 if damage == "shorter" else 0]
 
 
+@pytest.mark.pitfall("wrong weights are served after a change of repository")
 def test_a_manifest_of_something_else_is_withdrawn(stage: conftest.Stage) -> None:
     stage.run()
     published = {**stage.manifest(), "repository": "Qwen/Other"}
@@ -209,6 +213,7 @@ def failed(stage: conftest.Stage, code: exits.Exit, *words: str) -> None:
     assert conftest.truth(stage.home) is None
 
 
+@pytest.mark.pitfall("401 for a name that does not exist reads as a wrong token")
 def test_401_says_that_the_name_may_not_exist(stage: conftest.Stage) -> None:
     assert stage.run({**BASE, "repository": "Qwen/Qwen3-8B-Base"}) == 10
     failed(stage, exits.Exit.UNAUTHORIZED, "Qwen/Qwen3-8B-Base", "no repository of that name")
@@ -319,6 +324,7 @@ def test_a_wait_beyond_the_budget_is_said_at_once(
     failed(stage, exits.Exit.HUB_UNAVAILABLE, "HTTP 429", "Qwen/Qwen3-8B@main")
 
 
+@pytest.mark.pitfall("a download hangs in the middle of a shard")
 @pytest.mark.parametrize("path", ["/api/models/", "/resolve/", "/cdn/"])
 def test_gives_up_after_the_budget(stage: conftest.Stage, path: str) -> None:
     stage.hub.faults = [hub_server.Fault(path, times=10**6, status=503)]
@@ -364,6 +370,7 @@ def test_a_hub_that_ignores_ranges(stage: conftest.Stage) -> None:
     assert conftest.truth(stage.home) is True
 
 
+@pytest.mark.pitfall("a download hangs in the middle of a shard")
 @pytest.mark.parametrize("path", ["/api/models/", "/cdn/"])
 def test_stalls_time_out(stage: conftest.Stage, path: str) -> None:
     stage.hub.faults = [hub_server.Fault(path, truncate=100, stall=8.0)]
@@ -506,6 +513,7 @@ def test_what_is_there_needs_no_room(
     assert stage.run() == 0
 
 
+@pytest.mark.pitfall("permission denied on the weights: the uid is not the access point's")
 @pytest.mark.parametrize("mode", [0o555, 0o000])
 def test_a_volume_that_is_not_writable(
     stage: conftest.Stage, launch: conftest.Launcher, mode: int
@@ -564,6 +572,7 @@ def test_no_termination_log_is_no_error(stage: conftest.Stage, tmp_path: pathlib
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.decision(11)
 def test_a_manifest_is_replaced_whole_or_not_at_all(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -580,6 +589,7 @@ def test_a_manifest_is_replaced_whole_or_not_at_all(
     assert [each.name for each in tmp_path.iterdir()] == ["manifest.json"]
 
 
+@pytest.mark.pitfall("the engine dies on missing shards: config.json was taken as proof")
 def test_content_is_durable_before_the_manifest_says_so(
     stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -612,6 +622,7 @@ def legacy(stage: conftest.Stage) -> pathlib.Path:
 TAKING_OVER = {**BASE, "directory": "weights/base-0123", "legacyDirectory": "main"}
 
 
+@pytest.mark.decision(11)
 def test_takes_a_verified_directory_over(stage: conftest.Stage) -> None:
     directory = legacy(stage)
     before = conftest.files_below(directory)
@@ -670,6 +681,7 @@ def test_leftovers_of_the_old_client_do_not_stand_against_verified_files(
     assert stage.hub.downloads() == []
 
 
+@pytest.mark.decision(11)
 def test_downloads_where_links_are_refused(
     stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,7 @@ def test_our_own_pods_pass() -> None:
     assert list(baseline.violations(pod())) == []
 
 
+@pytest.mark.decision(8)
 @pytest.mark.parametrize(
     "spec",
     [

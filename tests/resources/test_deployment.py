@@ -44,6 +44,7 @@ def test_the_selector_is_exactly_the_four_labels_of_0_9_0() -> None:
     assert spec["template"]["metadata"]["labels"] == {**LABELS, "team": "a"}
 
 
+@pytest.mark.pitfall("a service account token is mounted for nothing")
 def test_no_token_and_no_service_links() -> None:
     """A Service named vllm would set VLLM_PORT, which the engine takes for its own."""
     spec = pod()
@@ -52,6 +53,7 @@ def test_no_token_and_no_service_links() -> None:
     assert spec["enableServiceLinks"] is False
 
 
+@pytest.mark.decision(16)
 def test_one_container_with_the_images_entrypoint() -> None:
     found = engine()
     assert found["name"] == "vllm"
@@ -81,6 +83,10 @@ def test_nulls_in_what_the_author_passes_through_are_absent() -> None:
 # --- replicas and strategy
 
 
+@pytest.mark.pitfall("downtime at each model or image change")
+@pytest.mark.pitfall("a rollout at one GPU waits for the GPU that the old pod holds")
+@pytest.mark.pitfall("Multi-Attach: a volume of one node and a rolling update")
+@pytest.mark.decision(15)
 @pytest.mark.parametrize(
     ("maximum", "spare", "strategy"),
     [
@@ -108,6 +114,7 @@ def test_strategy(maximum: int, spare: bool, strategy: cluster.Object) -> None:
     assert world.one("Deployment")["spec"]["strategy"] == strategy
 
 
+@pytest.mark.pitfall("a rollout at one GPU waits for the GPU that the old pod holds")
 def test_from_a_rolling_update_to_recreate_no_field_is_left() -> None:
     """A rolling update that nobody owns would make Recreate invalid for good."""
     config = scene.site("plain", gpu={"classes": {"l40s": {"spare": False}}})
@@ -122,11 +129,13 @@ def _emitted(world: cluster.Cluster, kind: str) -> cluster.Object:
     return found
 
 
+@pytest.mark.pitfall("two owners of the replica count reset each other")
 def test_a_scaler_owns_the_replica_count() -> None:
     world = scene.serving()
     assert "replicas" not in _emitted(world, "Deployment")["spec"]
 
 
+@pytest.mark.decision(15)
 @pytest.mark.parametrize(("suspend", "replicas"), [(False, 2), (True, 0)])
 def test_without_a_scaler_the_count_is_ours(suspend: bool, replicas: int) -> None:
     config = scene.site(providers={"autoscaler": "none"})
@@ -136,6 +145,7 @@ def test_without_a_scaler_the_count_is_ours(suspend: bool, replicas: int) -> Non
     assert _emitted(world, "Deployment")["spec"]["replicas"] == replicas
 
 
+@pytest.mark.decision(15)
 @pytest.mark.parametrize(
     "probe",
     [
@@ -155,6 +165,7 @@ def test_the_progress_deadline_is_above_the_start_budget(probe: cluster.Object) 
     assert world.one("Deployment")["spec"]["progressDeadlineSeconds"] > budget
 
 
+@pytest.mark.decision(15)
 @pytest.mark.parametrize(
     "scaling",
     [
@@ -187,6 +198,9 @@ def test_what_serves_around_the_pods_never_enters_the_template(spec: cluster.Obj
 # --- drain and probes
 
 
+@pytest.mark.pitfall("requests in flight are cut at scale-down")
+@pytest.mark.pitfall("a spot node is reclaimed before its pod has drained")
+@pytest.mark.decision(17)
 @pytest.mark.parametrize(
     ("notice", "shutdown", "grace"), [(None, "120", 180), (120, "95", 120), (60, "35", 60)]
 )
@@ -241,6 +255,8 @@ def test_draining_never_ends_after_the_grace_period(drain: int | None, notice: i
         assert (pre_stop, timeout, grace) == (notice, 0, notice)
 
 
+@pytest.mark.pitfall("a pod is sent traffic that it cannot answer")
+@pytest.mark.decision(22)
 def test_the_default_probes() -> None:
     found = engine(scene.of())
     get = {"path": "/health", "port": "http"}
@@ -269,12 +285,14 @@ def test_a_site_whose_dns_forgets_late_lets_pods_answer_for_longer() -> None:
     assert stops(scene.of(drainSeconds=60), config) == (40, 60, 40 + 60 + 45)
 
 
+@pytest.mark.pitfall("a pod is sent traffic that it cannot answer")
 def test_a_draining_pod_leaves_the_endpoints_within_its_pre_stop() -> None:
     probe = engine()["readinessProbe"]
     sleep = engine()["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert probe["periodSeconds"] * probe["failureThreshold"] <= sleep
 
 
+@pytest.mark.decision(22)
 @pytest.mark.parametrize("probe", ["startup", "readiness", "liveness"])
 def test_the_claims_probe_values_win_one_by_one(probe: str) -> None:
     before = engine()[f"{probe}Probe"]
@@ -287,6 +305,8 @@ def test_the_claims_probe_values_win_one_by_one(probe: str) -> None:
 # --- environment
 
 
+@pytest.mark.pitfall("KeyError getpwuid, /.cache denied: unknown uid, read-only root")
+@pytest.mark.pitfall("the hub answers 429 to pods whose weights are there")
 def test_the_environment() -> None:
     assert scene.environment(engine(scene.of(model={"preload": {"enabled": False}}))) == {
         "HOME": "/tmp",
@@ -313,6 +333,7 @@ def test_the_authors_variables_replace_ours_and_come_last() -> None:
     assert scene.environment(found)["HF_HUB_OFFLINE"] == "0"
 
 
+@pytest.mark.pitfall("runtime loading of adapters opens the engine to callers")
 def test_runtime_adapter_loading_is_off() -> None:
     """Whoever may call the engine could otherwise make it load files."""
     names = set(scene.environment(engine(scene.of(loraAdapters=scene.ADAPTERS))))
@@ -340,6 +361,7 @@ def test_the_log_level_is_the_sites() -> None:
 # --- volumes, mounts, compile cache
 
 
+@pytest.mark.pitfall("weights are copied for each pod: slow starts, full nodes")
 def test_weights_are_mounted_read_only() -> None:
     mounts = {mount["mountPath"]: mount for mount in engine()["volumeMounts"]}
     assert mounts["/models"] == {
@@ -353,6 +375,8 @@ def test_weights_are_mounted_read_only() -> None:
     assert volumes["models"]["persistentVolumeClaim"] == {"claimName": "model-weights"}
 
 
+@pytest.mark.pitfall("the engine compiles again at each start")
+@pytest.mark.decision(23)
 def test_the_compile_cache_is_a_directory_of_the_claim_alone() -> None:
     """It is executable code: two claims on one sub-path must not share it."""
     shared: Any = {"weightsFileSystem": {"subPath": "shared"}}
@@ -366,6 +390,8 @@ def test_the_compile_cache_is_a_directory_of_the_claim_alone() -> None:
     assert found[0] != found[1]
 
 
+@pytest.mark.pitfall("the engine compiles again at each start")
+@pytest.mark.decision(23)
 @pytest.mark.parametrize(
     ("claimed", "config"),
     [
@@ -386,6 +412,7 @@ def test_the_compile_cache_is_keyed_by_image_class_and_arguments(
     assert root == scene.environment(engine(scene.of(), config))["VLLM_CACHE_ROOT"]
 
 
+@pytest.mark.decision(23)
 def test_without_preload_the_compile_cache_is_the_pods_own() -> None:
     claimed = scene.of(model={"preload": {"enabled": False}})
     volumes = {volume["name"]: volume for volume in pod(claimed)["volumes"]}
@@ -393,6 +420,7 @@ def test_without_preload_the_compile_cache_is_the_pods_own() -> None:
     assert {"name": "cache", "mountPath": "/cache"} in engine(claimed)["volumeMounts"]
 
 
+@pytest.mark.pitfall("memory-backed shm is too small for the collectives")
 @pytest.mark.parametrize(("count", "size"), [(1, "2Gi"), (4, "8Gi")])
 def test_shared_memory_follows_the_gpu_count(count: int, size: str) -> None:
     volumes = {volume["name"]: volume for volume in pod(scene.of(gpu={"count": count}))["volumes"]}
@@ -443,6 +471,7 @@ def test_placement_comes_from_the_class() -> None:
     assert "affinity" not in found
 
 
+@pytest.mark.pitfall("a multi-GPU node eats the cap")
 def test_another_class_is_other_nodes() -> None:
     config = scene.site(gpu={"classes": {"h200": {"nodeSelector": {"gpu": "h200"}}}})
     found = pod(scene.of(gpu={"class": "h200"}), config)
@@ -474,6 +503,7 @@ def test_the_authors_placement_adds_to_the_classs() -> None:
     assert found["priorityClassName"] == "high"
 
 
+@pytest.mark.decision(15)
 def test_pods_spread_over_nodes_but_always_schedule() -> None:
     (spread,) = pod()["topologySpreadConstraints"]
     assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
@@ -487,6 +517,8 @@ def test_the_authors_spread_replaces_ours(own: list[cluster.Object]) -> None:
     assert pod(claimed)["topologySpreadConstraints"] == own
 
 
+@pytest.mark.pitfall("warm pods are evicted by consolidation")
+@pytest.mark.decision(27)
 def test_do_not_disrupt_is_a_static_annotation_of_the_class() -> None:
     assert template()["metadata"]["annotations"] == {"karpenter.sh/do-not-disrupt": "true"}
     assert "annotations" not in template(config=scene.site())["metadata"]
@@ -497,6 +529,7 @@ def test_do_not_disrupt_is_a_static_annotation_of_the_class() -> None:
     }
 
 
+@pytest.mark.pitfall("the anonymous limit of a registry")
 def test_pull_secrets() -> None:
     config = scene.site(imagePullSecrets=["registry"])
     world = scene.first(scene.of(), config)
@@ -529,6 +562,7 @@ def test_the_containers_security_context() -> None:
     }
 
 
+@pytest.mark.pitfall("permission denied on the weights: the uid is not the access point's")
 def test_the_pods_identity_is_the_volumes() -> None:
     assert pod()["securityContext"] == {
         "runAsNonRoot": True,

@@ -77,6 +77,7 @@ def test_an_adapters_own_name_always_reaches_it() -> None:
     assert list(found) == ["model", "sql", "law"]
 
 
+@pytest.mark.pitfall("the order of canaries moves traffic")
 def test_the_order_of_canaries_moves_no_traffic() -> None:
     turned = scene.of(
         gateway={**CANARIES, "canaries": CANARIES["canaries"][::-1]},
@@ -102,6 +103,7 @@ def test_the_most_rules_still_fit() -> None:
     assert schemas.validate(world.owned["model-gateway-airoute"]) == []
 
 
+@pytest.mark.pitfall("route objects use the deprecated v1alpha1")
 @pytest.mark.parametrize("version", ["v1beta1", "v1alpha1"])
 def test_the_version_is_the_sites(version: str) -> None:
     group = f"aigateway.envoyproxy.io/{version}"
@@ -111,6 +113,7 @@ def test_the_version_is_the_sites(version: str) -> None:
     assert {item["kind"] for item in found} == {"AIGatewayRoute", "AIServiceBackend"}
 
 
+@pytest.mark.pitfall("route objects use the deprecated v1alpha1")
 def test_the_default_version_is_not_the_deprecated_one() -> None:
     assert scene.serving(ROUTED).one("AIGatewayRoute")["apiVersion"].endswith("/v1beta1")
 
@@ -140,6 +143,8 @@ def test_route_and_backends_hang_together() -> None:
             }
 
 
+@pytest.mark.pitfall("an adapter's name is prefixed twice")
+@pytest.mark.pitfall("a printer column with a wildcard shows the first entry only")
 def test_adapters_keep_their_names_with_any_spelling() -> None:
     adapters = [{"name": "Llama3.1_SQL", "repository": "org/a"}]
     canaries = [{"adapter": "Llama3.1_SQL", "weightPercent": 5}]
@@ -158,6 +163,8 @@ def test_adapters_keep_their_names_with_any_spelling() -> None:
 # --- when it is published
 
 
+@pytest.mark.pitfall("503 and 404 on new claims: the route came before the pods")
+@pytest.mark.decision(19)
 def test_the_route_waits_for_the_engine_and_is_never_withdrawn() -> None:
     world = scene.first(ROUTED)
     assert "AIGatewayRoute" not in world.kinds_there()
@@ -184,6 +191,7 @@ def test_turning_the_gateway_off_takes_everything_away() -> None:
     assert world.condition("RouteReady") == ("True", "NotRequested")
 
 
+@pytest.mark.decision(10)
 @pytest.mark.parametrize(
     ("settings", "endpoint"),
     [
@@ -203,6 +211,7 @@ def test_without_a_gateway_there_is_no_endpoint() -> None:
 # --- how traffic spreads
 
 
+@pytest.mark.decision(26)
 @pytest.mark.parametrize(("maximum", "spread"), [(1, False), (2, True)])
 def test_traffic_spreads_when_there_may_be_two(maximum: int, spread: bool) -> None:
     """Behind a ClusterIP's name Envoy sees one endpoint."""
@@ -213,6 +222,7 @@ def test_traffic_spreads_when_there_may_be_two(maximum: int, spread: bool) -> No
     assert ("model-service-pods" in world.objects) is spread
 
 
+@pytest.mark.decision(26)
 def test_the_traffic_policy() -> None:
     world = scene.serving(ROUTED)
     for kind in ("Backend", "BackendTrafficPolicy"):
@@ -320,6 +330,7 @@ def test_the_gateway_stops_sending_before_the_pod_stops_accepting(name: str) -> 
     assert 1 + 5 + refresh / 1000 < hook["sleep"]["seconds"]
 
 
+@pytest.mark.decision(26)
 def test_the_backend_only_ever_names_a_service_that_is_there() -> None:
     """1 -> 2 -> 1 replicas: objects are applied in random order, so each step must be safe."""
     world = scene.serving(scene.of(gateway={"enabled": True}, scaling={"maxReplicas": 1}))
@@ -366,6 +377,7 @@ def routed_to(world: cluster.Cluster) -> set[str]:
     return {backend["name"] for rule in rules(world) for backend in rule["backendRefs"]}
 
 
+@pytest.mark.decision(24)
 def test_index_named_canaries_stay_until_the_observed_route_forgets_them() -> None:
     """A route that names a missing backend fails as a whole."""
     claimed, config = cluster.example("xplane-qwen-coder"), cluster.environment("reference")
@@ -401,6 +413,7 @@ def test_the_served_models_say_the_share() -> None:
 # --- the picker
 
 
+@pytest.mark.pitfall("the InferencePool picks the preload pod")
 def test_the_pool_selects_the_serving_pods_only() -> None:
     first = scene.first(scene.of(**PICKED))
     preload = first.one("Job")["spec"]["template"]["metadata"]["labels"]
@@ -414,6 +427,8 @@ def test_the_pool_selects_the_serving_pods_only() -> None:
     assert pool["apiVersion"] == "inference.networking.k8s.io/v1"
 
 
+@pytest.mark.pitfall("a pool and canaries exclude each other")
+@pytest.mark.pitfall("a pool in another namespace is ignored")
 def test_pool_and_picker_take_the_releases_name() -> None:
     world = scene.serving(scene.of(loraAdapters=scene.ADAPTERS, **PICKED))
     release = world.one("HelmRelease")
@@ -431,6 +446,8 @@ def test_pool_and_picker_take_the_releases_name() -> None:
     assert "BackendTrafficPolicy" not in world.kinds_there()
 
 
+@pytest.mark.pitfall("401 on the picker's metrics")
+@pytest.mark.pitfall("the picker stays Pending")
 def test_the_picker_fits_on_a_small_node() -> None:
     """The chart asks for 4 CPU and 8 GiB, and stays Pending."""
     values = scene.serving(scene.of(**PICKED)).one("HelmRelease")["spec"]["values"]
@@ -442,6 +459,7 @@ def test_the_picker_fits_on_a_small_node() -> None:
     assert values["provider"] == {"name": "none"}
 
 
+@pytest.mark.pitfall("the picker is rejected by Pod Security")
 def test_the_pickers_pod_is_made_restricted() -> None:
     """The chart sets no security context: its pod is patched after rendering."""
     release = scene.serving(scene.of(**PICKED)).one("HelmRelease")["spec"]

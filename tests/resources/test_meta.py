@@ -55,6 +55,7 @@ def names(world: cluster.Cluster) -> dict[str, str]:
     }
 
 
+@pytest.mark.decision(24)
 def test_keys_and_names_are_those_of_0_9_0_and_those_settled_since() -> None:
     found = names(scene.serving(EVERYTHING))
     found |= names(scene.serving(PICKER))
@@ -76,6 +77,8 @@ def test_the_jobs_key_and_name_carry_one_hash() -> None:
     assert world.one("Job")["metadata"]["name"] == f"model-preload-{mark}"
 
 
+@pytest.mark.pitfall("the same route twice")
+@pytest.mark.pitfall("duplicates, shadowed names, corrupted YAML")
 @pytest.mark.parametrize("name", cluster.EXAMPLES)
 @pytest.mark.parametrize("profile", cluster.PROFILES)
 def test_no_two_objects_are_one(name: str, profile: str) -> None:
@@ -87,6 +90,8 @@ def test_no_two_objects_are_one(name: str, profile: str) -> None:
     assert len(found) == len(set(found))
 
 
+@pytest.mark.pitfall("a pool in another namespace is ignored")
+@pytest.mark.pitfall("a namespaced XR composes what has no namespace")
 @pytest.mark.parametrize("claimed", [EVERYTHING, PICKER])
 def test_everything_is_in_the_claims_namespace_under_the_four_labels(
     claimed: cluster.Object,
@@ -101,6 +106,7 @@ def test_everything_is_in_the_claims_namespace_under_the_four_labels(
         assert labels["app.kubernetes.io/component"] == component, key
 
 
+@pytest.mark.decision(10)
 def test_the_sites_labels_are_on_every_object_and_never_win() -> None:
     config = scene.site(
         labels={"example.com/cost-center": "ml", "app.kubernetes.io/name": "stolen"}
@@ -122,6 +128,7 @@ def test_the_sites_labels_are_not_on_pods() -> None:
     )
 
 
+@pytest.mark.decision(7)
 def test_a_longest_name_still_fits_everywhere() -> None:
     name = "q" * 54
     claimed = scene.of(name=name, gateway={"enabled": True}, loraAdapters=scene.ADAPTERS)

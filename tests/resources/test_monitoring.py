@@ -31,6 +31,7 @@ def test_one_flavour_of_objects_only(profile: str, scrape: str, rule: str) -> No
         assert world.one(kind)["apiVersion"] == groups[profile]
 
 
+@pytest.mark.pitfall("an alert never fires: nothing is scraped")
 @pytest.mark.parametrize(("profile", "scrape", "rule"), BOTH)
 def test_the_scrape_finds_the_service_and_its_port(profile: str, scrape: str, rule: str) -> None:
     world = scene.serving(config=scene.site(profile))
@@ -47,6 +48,7 @@ def test_the_scrape_finds_the_service_and_its_port(profile: str, scrape: str, ru
     assert endpoint["port"] == service["spec"]["ports"][0]["name"]
 
 
+@pytest.mark.pitfall("an alert never fires: nothing is scraped")
 @pytest.mark.parametrize(("profile", "scrape", "rule"), BOTH)
 @pytest.mark.parametrize(
     ("interval", "timeout"), [("15s", "10s"), ("5s", "5s"), ("1m", "10s"), ("500ms", "500ms")]
@@ -71,6 +73,7 @@ def test_the_sites_labels_let_its_operators_select_them(
     assert "release" not in world.one("Service")["metadata"]["labels"]
 
 
+@pytest.mark.decision(10)
 @pytest.mark.parametrize(("profile", "scrape", "rule"), BOTH)
 def test_alerts_carry_the_sites_labels_and_runbook(profile: str, scrape: str, rule: str) -> None:
     config = scene.site(
@@ -106,6 +109,7 @@ def test_absent_groups_leave_ours() -> None:
     assert scene.serving(claimed).one("VMRule")["spec"]["groups"][0]["name"] == "model"
 
 
+@pytest.mark.pitfall("two claims of one name in two namespaces scale and alert together")
 def test_every_expression_is_about_this_claim_alone() -> None:
     """Two claims of one name in two namespaces must not alert together."""
     (group,) = scene.serving(scene.of(**PICKED)).one("VMRule")["spec"]["groups"]
@@ -119,6 +123,7 @@ def test_every_expression_is_about_this_claim_alone() -> None:
             )
 
 
+@pytest.mark.pitfall("the picker is blind: the policy selected labels that it has not")
 def test_the_picker_is_scraped_by_its_own_labels() -> None:
     world = scene.serving(scene.of(**PICKED))
     spec = world.one("VMServiceScrape", "-epp-vmservicescrape")["spec"]

@@ -100,6 +100,7 @@ def test_a_patch_of_the_pod_template_rolls_it_out_like_any_edit() -> None:
     assert world.condition("Current") == ("True", "Serving")
 
 
+@pytest.mark.decision(8)
 def test_a_patch_never_touches_a_held_template() -> None:
     world = scene.serving(config=OPEN)
     before = world.template
@@ -203,6 +204,7 @@ FORBIDDEN: list[tuple[str, str, cluster.Object, cluster.Object]] = [
 ]
 
 
+@pytest.mark.decision(8)
 @pytest.mark.parametrize(("suffix", "path", "patch", "spec"), FORBIDDEN)
 def test_forbidden_paths(
     suffix: str, path: str, patch: cluster.Object, spec: cluster.Object
@@ -248,6 +250,7 @@ def gpus(resources: cluster.Object) -> cluster.Object:
     return {"spec": {"template": {"spec": {"containers": [engine]}}}}
 
 
+@pytest.mark.decision(8)
 @pytest.mark.parametrize(
     ("suffix", "patch"),
     [

@@ -65,6 +65,9 @@ def _policies(claimed: str, config: str) -> list[cluster.Object]:
 # --- the serving pods
 
 
+@pytest.mark.pitfall("a caller from another namespace is dropped")
+@pytest.mark.pitfall("gateway traffic is dropped: its proxies live elsewhere")
+@pytest.mark.pitfall("budgets are bypassed by calling the pod")
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize(
     ("caller", "port", "may"),
@@ -97,6 +100,8 @@ def test_who_may_call_the_engine(provider: str, caller: reach.End, port: int, ma
     assert reach.allows(policies(provider), caller, SERVING, port) is may
 
 
+@pytest.mark.pitfall("the hub answers 429 to pods whose weights are there")
+@pytest.mark.pitfall("an allow-list of the hub's content hosts rots")
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize(
     ("target", "port", "protocol", "may"),
@@ -120,6 +125,7 @@ def test_what_the_engine_may_call(
     assert reach.allows(policies(provider), SERVING, target, port, protocol) is may
 
 
+@pytest.mark.pitfall("budgets are bypassed by calling the pod")
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("caller", [PROMPTFOO, WEBUI, PROXY, SCRAPER])
 def test_without_callers_in_the_settings_nobody_may_call(provider: str, caller: reach.Pod) -> None:
@@ -132,6 +138,8 @@ def test_without_callers_in_the_settings_nobody_may_call(provider: str, caller: 
     assert reach.allows(found, SERVING, DNS, 53, "UDP")
 
 
+@pytest.mark.pitfall("an author's ingress rules lose the platform's peers")
+@pytest.mark.decision(5)
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_claim_lets_more_callers_in(provider: str) -> None:
     claimed = scene.of(
@@ -161,6 +169,7 @@ def test_a_claim_lets_more_callers_in(provider: str) -> None:
     assert not reach.allows(found, chat, PRELOAD, 8000)
 
 
+@pytest.mark.pitfall("minReplicas 0 renders 1; an empty policy list becomes the default one")
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_an_empty_ingress_list_leaves_the_scraper_and_the_picker(provider: str) -> None:
     """`[]` is what the author meant: nobody, not the default peers."""
@@ -179,6 +188,7 @@ def test_an_empty_ingress_list_and_access_together(provider: str) -> None:
     assert not reach.allows(found, PROMPTFOO, SERVING, 8000)
 
 
+@pytest.mark.pitfall("minReplicas 0 renders 1; an empty policy list becomes the default one")
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_an_empty_egress_list_means_nothing_at_all(provider: str) -> None:
     found = policies(provider, scene.of(networkPolicies={"egress": []}))
@@ -187,6 +197,7 @@ def test_an_empty_egress_list_means_nothing_at_all(provider: str) -> None:
     assert reach.allows(found, PROMPTFOO, SERVING, 8000)
 
 
+@pytest.mark.decision(28)
 def test_an_empty_ingress_list_without_platform_peers_is_deny_all() -> None:
     """In Cilium an empty list beside egress rules would leave ingress open."""
     found = policies("cilium", scene.of(networkPolicies={"ingress": []}), network={"scrapers": []})
@@ -195,6 +206,7 @@ def test_an_empty_ingress_list_without_platform_peers_is_deny_all() -> None:
     assert not reach.allows(found, PROMPTFOO, SERVING, 8000)
 
 
+@pytest.mark.pitfall("an author's ingress rules lose the platform's peers")
 def test_raw_cilium_rules_replace_the_default_peers_and_keep_the_platforms() -> None:
     rule = {"fromEndpoints": [{"matchLabels": {"app": "mine"}}]}
     dns = {"toEntities": ["world"]}
@@ -232,6 +244,7 @@ def test_two_claims_policies_do_not_open_each_other(provider: str) -> None:
 # --- the preload pod
 
 
+@pytest.mark.decision(28)
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize(
     "caller", [PROMPTFOO, PROXY, SCRAPER, STRANGER, SERVING, OTHER_MODEL, PICKER, reach.WORLD]
@@ -242,6 +255,7 @@ def test_nobody_reaches_the_preload_pod(provider: str, caller: reach.End) -> Non
         assert not reach.allows(found, caller, PRELOAD, port)
 
 
+@pytest.mark.pitfall("an allow-list of the hub's content hosts rots")
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize(
     ("target", "port", "may"),
@@ -269,6 +283,7 @@ def test_without_preload_there_is_no_policy_for_it(provider: str) -> None:
     assert [policy["metadata"]["name"] for policy in found] == ["model"]
 
 
+@pytest.mark.pitfall("* does not span dots")
 def test_names_reach_through_the_dns_proxy_with_the_region_filled_in() -> None:
     found = policies("cilium")
     bucket = reach.Address("52.218.0.1", "elsewhere", "b.s3.eu-west-3.amazonaws.com")
@@ -287,6 +302,7 @@ def test_hosts_that_need_a_region_are_refused_without_one() -> None:
     assert "region" in scene.refused(scene.of(), config)
 
 
+@pytest.mark.pitfall("egress by name is denied though DNS is open")
 def test_every_name_rule_has_its_dns_rule() -> None:
     for policy in policies("cilium"):
         egress = policy["spec"]["egress"]
@@ -298,6 +314,7 @@ def test_every_name_rule_has_its_dns_rule() -> None:
             )
 
 
+@pytest.mark.pitfall("a link-local agent is neither a CIDR nor the world")
 def test_a_link_local_agent_is_the_host_entity() -> None:
     found = policies("cilium")
     assert reach.allows(found, PRELOAD, reach.NODE, 80)
@@ -343,6 +360,8 @@ def test_a_mirror_in_a_private_range_needs_its_network() -> None:
 # --- the picker
 
 
+@pytest.mark.pitfall("one side of a hop was opened")
+@pytest.mark.pitfall("the picker is not scraped, and routing is dead: 9090 and 9002 are closed")
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize(
     ("caller", "port", "may"),
@@ -360,6 +379,8 @@ def test_who_may_call_the_picker(provider: str, caller: reach.Pod, port: int, ma
     assert reach.allows(policies(provider, scene.of(**PICKED)), caller, PICKER, port) is may
 
 
+@pytest.mark.pitfall("one side of a hop was opened")
+@pytest.mark.pitfall("the picker is blind: the policy selected labels that it has not")
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize(
     ("target", "port", "may"),
@@ -402,6 +423,7 @@ def test_each_policy_of_each_example_selects_its_pods_only(provider: str, name: 
     assert not preload.items() <= serving.items()
 
 
+@pytest.mark.pitfall("a caller from another namespace is dropped")
 def test_every_peer_of_a_cilium_policy_names_its_namespace() -> None:
     for policy in policies("cilium", scene.of(**PICKED)):
         for way, side in (("ingress", "from"), ("egress", "to")):
@@ -410,6 +432,7 @@ def test_every_peer_of_a_cilium_policy_names_its_namespace() -> None:
                     assert "k8s:io.kubernetes.pod.namespace" in selector["matchLabels"]
 
 
+@pytest.mark.pitfall("a portable cluster has no Cilium")
 def test_native_policies_govern_both_directions() -> None:
     for policy in policies("kubernetes", scene.of(**PICKED)):
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
@@ -421,6 +444,7 @@ def test_without_a_provider_there_is_no_policy() -> None:
     assert world.condition("PolicyReady") == ("True", "NotManaged")
 
 
+@pytest.mark.pitfall("a portable cluster has no Cilium")
 def test_changing_the_provider_changes_the_key_and_never_the_kind_under_one() -> None:
     world = scene.serving()
     world.environments = [scene.site(providers={"networkPolicy": "kubernetes"})]

@@ -53,6 +53,8 @@ def test_the_engine_reads_where_the_program_writes() -> None:
     assert {f"sql={paths[1]}", f"law={paths[2]}"} <= set(world.arguments)
 
 
+@pytest.mark.pitfall("a claim's string runs as a command in the preload Job")
+@pytest.mark.pitfall("a script aborts on a fresh volume, or glues the lines of an empty list")
 @pytest.mark.parametrize("name", cluster.EXAMPLES)
 def test_no_shell_holds_a_claims_string(name: str) -> None:
     """The image's own entrypoint runs; what the author wrote is data in one variable."""
@@ -65,6 +67,8 @@ def test_no_shell_holds_a_claims_string(name: str) -> None:
     assert holders == ["PRELOAD_PLAN"]
 
 
+@pytest.mark.pitfall("a download hangs in the middle of a shard")
+@pytest.mark.pitfall("KeyError getpwuid, /.cache denied: unknown uid, read-only root")
 def test_transfers_that_stall_are_off_and_bounded() -> None:
     found = environment()
     assert found["HF_HUB_DISABLE_XET"] == "1"
@@ -75,6 +79,7 @@ def test_transfers_that_stall_are_off_and_bounded() -> None:
     assert "HF_HUB_OFFLINE" not in found
 
 
+@pytest.mark.decision(10)
 def test_the_hub_is_the_sites() -> None:
     config = scene.site(
         hub={
@@ -117,6 +122,7 @@ def test_without_a_service_account_it_is_the_namespaces_default() -> None:
     assert "serviceAccountName" not in job(config=scene.site("plain"))["spec"]["template"]["spec"]
 
 
+@pytest.mark.decision(10)
 def test_placement_and_resources_are_the_sites() -> None:
     toleration = {"key": "download", "operator": "Exists"}
     config = scene.site(
@@ -158,6 +164,7 @@ def test_every_exit_code_that_somebody_must_act_on_is_known() -> None:
     assert set(failures.FAILURES) == {int(code) for code in lasting}
 
 
+@pytest.mark.decision(12)
 def test_each_known_code_fails_the_job_at_once_under_its_own_rule() -> None:
     """The first rule that matches is named in the Job's condition, and with it the code."""
     rules = job()["spec"]["podFailurePolicy"]["rules"]
@@ -186,6 +193,7 @@ def test_a_failed_job_is_said_in_words(code: int) -> None:
     assert world.phase == "Failed"
 
 
+@pytest.mark.pitfall("401 for a name that does not exist reads as a wrong token")
 def test_a_missing_name_and_a_closed_one_look_alike_to_the_hub() -> None:
     assert "does not exist" in failures.FAILURES[exits.Exit.UNAUTHORIZED].message
 
@@ -219,6 +227,7 @@ def name(claimed: cluster.Object | None = None, config: cluster.Object | None = 
     return str(job(claimed, config)["metadata"]["name"])
 
 
+@pytest.mark.pitfall("a claim is never synced after an adapter was added")
 @pytest.mark.parametrize(
     "claimed",
     [
@@ -236,6 +245,7 @@ def test_another_download_is_another_job(claimed: cluster.Object) -> None:
     assert name(claimed) != name()
 
 
+@pytest.mark.decision(12)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -268,6 +278,7 @@ def test_what_has_nothing_to_do_with_the_download_leaves_the_job(
     assert name(claimed) == name()
 
 
+@pytest.mark.decision(8)
 def test_a_patch_of_the_job_is_another_job() -> None:
     """The hash is taken after patches."""
     config = scene.site(permissions={"patches": ["llm"]})
@@ -277,6 +288,7 @@ def test_a_patch_of_the_job_is_another_job() -> None:
     assert name(patched, config) != name(config=config)
 
 
+@pytest.mark.pitfall("an invalid Job name for refs/pr/1 or an upper-case tag")
 @pytest.mark.parametrize("revision", ["refs/pr/1", "V1.0_RC", "UPPER", "a" * 64])
 def test_a_revision_never_enters_the_name(revision: str) -> None:
     found = scene.first(scene.of(model={"revision": revision})).one("Job")
@@ -290,11 +302,13 @@ def _as_emitted(item: cluster.Object) -> cluster.Object:
     return {**item, "metadata": metadata}
 
 
+@pytest.mark.pitfall("the Job runs again every day")
 def test_it_is_not_deleted_by_a_clock() -> None:
     """A TTL would delete what is desired, and Crossplane would make it again, every day."""
     assert "ttlSecondsAfterFinished" not in job()["spec"]
 
 
+@pytest.mark.pitfall("the Job runs again every day")
 def test_it_stops_being_desired_once_the_status_says_what_it_made() -> None:
     world = scene.first().settle()
     world.reconcile()
@@ -305,6 +319,7 @@ def test_it_stops_being_desired_once_the_status_says_what_it_made() -> None:
     assert world.condition("WeightsReady") == ("True", "Verified")
 
 
+@pytest.mark.pitfall("an adapter was updated and the old one is served")
 def test_an_added_adapter_downloads_beside_what_serves() -> None:
     world = scene.serving()
     before = world.template

@@ -37,6 +37,9 @@ def test_without_a_private_domain_the_host_is_the_short_name() -> None:
     assert route["spec"]["hostnames"] == ["chat"]
 
 
+@pytest.mark.pitfall("the same route twice")
+@pytest.mark.pitfall("the AI gateway overwrites an HTTPRoute of its own route's name")
+@pytest.mark.decision(25)
 @pytest.mark.parametrize(
     ("gateway", "key", "name"),
     [(False, "httproute", "model"), (True, "httproute-direct", "model-direct")],
@@ -49,6 +52,7 @@ def test_beside_the_ai_gateway_it_has_another_key_and_name(
     assert world.one("HTTPRoute", f"model-{key}")["metadata"]["name"] == name
 
 
+@pytest.mark.decision(25)
 def test_turning_the_gateway_on_moves_the_route_to_its_other_name() -> None:
     world = scene.serving(scene.of(route=ROUTE))
     world.edit(gateway={"enabled": True}).converge()

@@ -41,6 +41,7 @@ def test_bounds_and_target() -> None:
     assert "idleReplicaCount" not in spec
 
 
+@pytest.mark.pitfall("cooldownSeconds has no effect above one replica")
 def test_the_cooldown_governs_every_step_down() -> None:
     """KEDA's cooldownPeriod alone governs only the last step to zero."""
     claimed = scene.of(scaling={"cooldownSeconds": 900})
@@ -62,6 +63,8 @@ def test_the_cooldown_stays_within_what_the_hpa_takes() -> None:
     assert down["stabilizationWindowSeconds"] == 3600
 
 
+@pytest.mark.pitfall("busy and KV triggers never ask for more than two replicas")
+@pytest.mark.decision(20)
 def test_the_triggers_are_sums_over_the_claims_own_pods() -> None:
     found = triggers(scene.of(model={"maxNumSeqs": 32}))
     own = '{namespace="llm",job="model",model_name="model"}'
@@ -81,6 +84,7 @@ def test_the_triggers_are_sums_over_the_claims_own_pods() -> None:
         assert trigger["metadata"]["ignoreNullValues"] == "false"
 
 
+@pytest.mark.pitfall("two claims of one name in two namespaces scale and alert together")
 def test_two_claims_of_one_name_scale_apart() -> None:
     here = triggers(scene.of())
     there = triggers(scene.of(namespace="other"))
@@ -97,6 +101,8 @@ def test_a_trigger_can_be_left_out() -> None:
     assert list(triggers(claimed)) == ["running", "queue"]
 
 
+@pytest.mark.pitfall("the scaler is down and the service falls to one replica")
+@pytest.mark.decision(20)
 @pytest.mark.parametrize(("minimum", "replicas"), [(0, 1), (1, 1), (3, 3)])
 def test_the_fallback_never_gives_a_gpu_back(minimum: int, replicas: int) -> None:
     claimed = scene.of(scaling={"minReplicas": minimum, "maxReplicas": 4})
@@ -107,6 +113,9 @@ def test_the_fallback_never_gives_a_gpu_back(minimum: int, replicas: int) -> Non
     }
 
 
+@pytest.mark.pitfall("minReplicas 0 renders 1; an empty policy list becomes the default one")
+@pytest.mark.pitfall("KEDA at a minimum of zero never wakes")
+@pytest.mark.pitfall("what was asked is taken for what was served")
 def test_at_zero_a_gateway_side_signal_wakes() -> None:
     """At zero no pod has a metric: the pod-side terms read as zero, the wake query does not."""
     claimed = scene.of(**WAKE)
@@ -127,12 +136,16 @@ def test_at_zero_a_gateway_side_signal_wakes() -> None:
     assert spec["initialCooldownPeriod"] >= 600
 
 
+@pytest.mark.pitfall("a trigger dies after an engine upgrade: metrics were renamed")
 def test_above_zero_an_absent_series_is_an_error() -> None:
     for trigger in triggers().values():
         assert "vector(0)" not in trigger["metadata"]["query"]
     assert "initialCooldownPeriod" not in scaled()["spec"]
 
 
+@pytest.mark.pitfall("KEDA at a minimum of zero never wakes")
+@pytest.mark.pitfall("503 at zero endpoints")
+@pytest.mark.decision(7)
 def test_zero_without_a_signal_is_held_at_one() -> None:
     world = scene.serving(scene.of(**WAKE), scene.site("plain"))
     assert world.one("ScaledObject")["spec"]["minReplicaCount"] == 1
@@ -147,6 +160,8 @@ def test_the_wake_query_is_filled_in_for_the_claim() -> None:
     )
 
 
+@pytest.mark.pitfall("a live ScaledObject keeps a GPU")
+@pytest.mark.pitfall("a guard model holds a GPU without traffic")
 def test_suspending_pauses_at_zero_and_keeps_everything_else() -> None:
     world = scene.serving()
     before = set(world.objects)
@@ -184,6 +199,7 @@ def test_authentication_of_the_triggers(kind: str) -> None:
     assert "authenticationRef" not in triggers()["queue"]
 
 
+@pytest.mark.pitfall("KEDA's context deadline exceeded: the wrong port of the metrics server")
 def test_the_address_is_the_sites() -> None:
     config = scene.site(scaling={"serverAddress": "http://metrics.example.com:8481"})
     for trigger in triggers(config=config).values():

@@ -17,6 +17,7 @@ def spec(**fields: str) -> cluster.Object:
     return found
 
 
+@pytest.mark.decision(27)
 def test_an_external_secret_keeps_the_secrets_name() -> None:
     world = scene.serving(scene.of(externalSecrets=[secret()]))
     found = world.one("ExternalSecret")
@@ -30,6 +31,7 @@ def test_an_external_secret_keeps_the_secrets_name() -> None:
     }
 
 
+@pytest.mark.pitfall("a field that a webhook or the API server fills in drifts")
 @pytest.mark.parametrize(
     ("written", "normal"),
     [
@@ -68,6 +70,7 @@ def test_without_a_provider_the_secret_is_still_read() -> None:
     assert scene.container(world)["envFrom"] == [{"secretRef": {"name": "token"}}]
 
 
+@pytest.mark.pitfall("a second claim with the same ExternalSecret never becomes ready")
 def test_a_second_claim_shares_by_reference_and_owns_nothing() -> None:
     """Two owners of one object: the second claim would never become ready."""
     world = scene.serving(scene.of(name="second", envFromSecrets=["token"]))
@@ -75,6 +78,7 @@ def test_a_second_claim_shares_by_reference_and_owns_nothing() -> None:
     assert scene.container(world)["envFrom"] == [{"secretRef": {"name": "token"}}]
 
 
+@pytest.mark.decision(5)
 def test_engine_and_job_get_the_listed_secrets_and_the_job_alone_the_hub_token() -> None:
     world = scene.first(
         scene.of(

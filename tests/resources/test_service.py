@@ -23,6 +23,7 @@ def test_the_service_is_0_9_0s() -> None:
     }
 
 
+@pytest.mark.pitfall("a service account token is mounted for nothing")
 def test_the_service_account_mounts_no_token() -> None:
     account = scene.serving().one("ServiceAccount")
     assert account["automountServiceAccountToken"] is False
@@ -73,6 +74,7 @@ def test_every_selector_matches_the_serving_pods_and_not_the_preload_pod(
         assert not selector.items() <= preload.items()
 
 
+@pytest.mark.decision(27)
 def test_the_disruption_budget_never_blocks_a_drain_for_ever() -> None:
     spec = scene.serving().one("PodDisruptionBudget")["spec"]
     assert spec == {

@@ -24,11 +24,13 @@ def boundary(kv_tokens: int) -> float:
     return 0.6 * kv_tokens / (0.7 * SEQUENCES)
 
 
+@pytest.mark.pitfall("the KV trigger is inert: with 32 sequences the cache cannot fill")
 def test_the_boundary_of_the_measured_claim() -> None:
     assert round(boundary(FIRST_START)) == 5106
     assert round(boundary(LATER_STARTS)) == 5456
 
 
+@pytest.mark.decision(21)
 @pytest.mark.parametrize("kv_tokens", [FIRST_START, LATER_STARTS])
 @pytest.mark.parametrize(("share", "first"), [(0.98, "running"), (1.02, "kv-cache")])
 def test_the_rendered_targets_change_places_there(kv_tokens: int, share: float, first: str) -> None:
@@ -56,6 +58,7 @@ def second_replica(trigger: str, engine: simulation.Engine) -> int:
     raise AssertionError(f"{trigger} never asks")
 
 
+@pytest.mark.pitfall("the KV trigger is inert: with 32 sequences the cache cannot fill")
 def test_at_the_measured_saturation_the_kv_cache_is_no_signal() -> None:
     """64 clients, prompts of 1024 and answers of 256 tokens, S = 32: running 30 to 32, waiting 30
     to 32, KV use 0.16 to 0.21.

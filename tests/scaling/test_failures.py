@@ -21,6 +21,7 @@ def at_five(**scaling: Any) -> simulation.World:
     return subject
 
 
+@pytest.mark.pitfall("the scaler is down and the service falls to one replica")
 def test_a_dead_metrics_server_changes_nothing() -> None:
     subject = at_five()
     died = subject.clock.now
@@ -67,6 +68,7 @@ def test_a_short_outage_is_over_before_the_fallback_starts() -> None:
     assert subject.changes(died) == []
 
 
+@pytest.mark.pitfall("a trigger dies after an engine upgrade: metrics were renamed")
 def test_dead_exporters_are_not_an_idle_claim() -> None:
     subject = at_five()
     died = subject.clock.now

@@ -31,6 +31,7 @@ def enough_for_five(name: str, trigger: str) -> int:
     return int(4.5 * TARGETS[trigger] * sequences)
 
 
+@pytest.mark.pitfall("busy and KV triggers never ask for more than two replicas")
 @pytest.mark.parametrize("trigger", ["running", "kvCache", "queue"])
 @pytest.mark.parametrize("name", rendered.EXAMPLES)
 def test_each_trigger_alone_goes_to_five_holds_and_comes_back(name: str, trigger: str) -> None:
@@ -46,6 +47,7 @@ def test_each_trigger_alone_goes_to_five_holds_and_comes_back(name: str, trigger
     assert [count for _, count in subject.changes(steady)] == [4, 3, 2, 1]
 
 
+@pytest.mark.decision(20)
 @pytest.mark.parametrize("site", [rendered.REFERENCE, rendered.PLAIN])
 def test_a_hundred_requests_for_pods_of_thirty_two(site: str) -> None:
     """The path that KEDA 2.20.1 and the real HPA took, with pods that start within a minute."""
@@ -78,6 +80,7 @@ def test_a_trigger_that_is_off_does_not_scale(trigger: str) -> None:
     assert subject.run(HOUR, offered=load).path == [1]
 
 
+@pytest.mark.pitfall("cooldownSeconds has no effect above one replica")
 @pytest.mark.parametrize("cooldown", [60, 300, 900, 3600, 7200])
 def test_the_cooldown_holds_the_way_down(cooldown: int) -> None:
     """From the last moment of load to the first pod less; an hour is the HPA's longest."""

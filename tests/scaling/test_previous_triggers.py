@@ -36,6 +36,7 @@ def previous(*indexes: int) -> dict[str, Any]:
 RUNNING, KV_CACHE, QUEUE = 0, 1, 2
 
 
+@pytest.mark.pitfall("busy and KV triggers never ask for more than two replicas")
 @pytest.mark.parametrize("offered", [60, 100, 200, 400])
 @pytest.mark.parametrize("index", [RUNNING, KV_CACHE])
 def test_a_maximum_of_shares_stalls_at_two(index: int, offered: int) -> None:

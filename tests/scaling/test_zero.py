@@ -32,6 +32,7 @@ def test_without_or_vector_it_would() -> None:
     assert subject.run(HOUR).replicas == 1
 
 
+@pytest.mark.pitfall("KEDA at a minimum of zero never wakes")
 def test_a_request_wakes_one_replica_and_load_wakes_more() -> None:
     subject = asleep().run(HOUR)
     asked = subject.clock.now
@@ -49,6 +50,7 @@ def test_a_request_wakes_one_replica_and_load_wakes_more() -> None:
     assert down[-1] == 0
 
 
+@pytest.mark.pitfall("a guard model holds a GPU without traffic")
 def test_a_single_replica_falls_asleep_after_the_cooldown_and_no_earlier() -> None:
     subject = asleep(cooldownSeconds=600).run(HOUR, offered=5)
     ended = subject.clock.now
@@ -121,6 +123,7 @@ def test_suspending_releases_every_replica_and_holds(minimum: int) -> None:
     assert [count for _, count in subject.changes(suspended - 1)] == [0]
 
 
+@pytest.mark.decision(20)
 @pytest.mark.parametrize("minimum", [1, 3])
 def test_unsuspending_brings_the_minimum_back(minimum: int) -> None:
     """No pod, no series, every trigger fails: the fallback counts as active."""

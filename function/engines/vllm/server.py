@@ -147,8 +147,8 @@ def read(container: Mapping[str, Any], wanted: running.Running) -> running.Runni
     command = [str(argument) for argument in container.get("args") or []]
     version = versions.of_image(image)
     seats = arguments.number(command, "max-num-seqs")
-    shutdown = arguments.number(command, "shutdown-timeout")
-    drain = wanted.drain if shutdown is None else _drained(wanted.drain, shutdown)
+    # Without the flag the engine drops every running request (vllm#24885).
+    shutdown = arguments.number(command, "shutdown-timeout") or 0
     return wanted.model_copy(
         update={
             "engine": NAME,
@@ -156,14 +156,10 @@ def read(container: Mapping[str, Any], wanted: running.Running) -> running.Runni
             "version": "" if version is None else versions.show(version),
             "max_requests": base.given(seats, wanted.max_requests),
             "generates": arguments.text(command, "runner") != "pooling",
-            "drain": drain,
+            "drain": wanted.drain.model_copy(update={"shutdown": shutdown}),
             "adapters": arguments.adapters(command),
         }
     )
-
-
-def _drained(drain: running.Drain, shutdown: int) -> running.Drain:
-    return drain.model_copy(update={"shutdown": shutdown})
 
 
 # --- what it is scaled and alerted by

@@ -1,0 +1,114 @@
+"""Nothing restarts by surprise: what only the platform changed waits for the author."""
+
+import copy
+
+import pytest
+
+from function.planning import identity
+from tests import cluster
+from tests.life import given
+
+
+@pytest.mark.decision(13)
+def test_a_settings_change_waits_for_the_author() -> None:
+    world = given.serving()
+    before = copy.deepcopy(world.template)
+    given.settings(world)["engine"]["version"] = "0.32.0"
+    world.reconcile()
+    assert world.template == before
+    assert world.condition("Current") == ("False", "PlatformChangePending")
+    assert "containers[vllm].image" in world.message("Current")
+    assert world.phase == "Serving"
+    world.edit(drainSeconds=60)
+    world.converge()
+    assert world.template["spec"]["containers"][0]["image"] == "vllm/vllm-openai:v0.32.0"
+    assert world.condition("Current") == ("True", "Serving")
+
+
+def test_a_settings_change_is_taken_at_once_where_the_settings_say_so() -> None:
+    world = given.serving()
+    settings = given.settings(world)
+    settings["engine"]["version"] = "0.32.0"
+    settings["rollout"] = {"platformChanges": "Immediate"}
+    world.reconcile()
+    assert world.template["spec"]["containers"][0]["image"] == "vllm/vllm-openai:v0.32.0"
+
+
+def test_the_author_accepts_one_platform_change_by_annotation() -> None:
+    world = given.serving()
+    settings = given.settings(world)
+    settings["engine"]["version"] = "0.32.0"
+    world.reconcile()
+    token = world.message("Current").rsplit("=", 1)[1]
+    world.claim["metadata"]["annotations"] = {"inference-service.cloud.ogenki.io/accept": token}
+    world.converge()
+    assert world.template["spec"]["containers"][0]["image"].endswith("v0.32.0")
+    settings["engine"]["version"] = "0.33.0"
+    world.reconcile()
+    assert world.condition("Current") == ("False", "PlatformChangePending"), "accepted once only"
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"scaling": {"minReplicas": 1, "maxReplicas": 4}},
+        {"scaling": {"minReplicas": 1, "maxReplicas": 2, "cooldownSeconds": 600}},
+        {"gateway": {"enabled": False}},
+        {"gateway": {"enabled": True, "canaries": []}},
+        {"observability": {"metrics": {"interval": "15s"}, "alerts": {"errorRatio": "0.1"}}},
+        {"access": {"from": [{"namespace": "x"}]}},
+        {"routing": {"tier": "large"}},
+    ],
+)
+def test_what_pods_do_not_depend_on_restarts_none(edit: cluster.Object) -> None:
+    world = given.serving()
+    before = copy.deepcopy(world.template)
+    world.edit(**edit)
+    world.converge()
+    assert world.template == before
+    assert world.condition("Current") == ("True", "Serving")
+
+
+def test_an_edit_that_pods_do_not_depend_on_does_not_take_a_held_platform_change() -> None:
+    world = given.serving()
+    before = copy.deepcopy(world.template)
+    given.settings(world)["engine"]["version"] = "0.32.0"
+    world.edit(scaling={"minReplicas": 1, "maxReplicas": 3})
+    world.converge()
+    assert world.template == before
+
+
+def test_a_hand_edited_deployment_is_put_right() -> None:
+    world = given.serving()
+    before = copy.deepcopy(world.template)
+    world.template["spec"]["containers"][0]["image"] = "evil"
+    world.reconcile()
+    assert world.template == before
+
+
+def test_a_lost_annotation_holds_what_runs() -> None:
+    world = given.serving()
+    del world.one("Deployment")["metadata"]["annotations"][identity.TEMPLATE_ANNOTATION]
+    before = copy.deepcopy(world.template)
+    world.reconcile()
+    assert world.template == before
+    assert identity.TEMPLATE_ANNOTATION in world.one("Deployment")["metadata"]["annotations"]
+
+
+def test_a_running_model_is_held_rather_than_rolled_to_what_cannot_fit() -> None:
+    world = given.serving()
+    before = copy.deepcopy(world.template)
+    world.edit(cache={"kvOffload": {"enabled": True, "sizeGB": 400}})
+    world.converge()
+    assert world.template == before
+    assert world.condition("Current") == ("False", "ExceedsGpuClass")
+    assert world.phase == "Serving"
+
+
+def test_pods_that_roll_are_said_although_the_next_change_is_held() -> None:
+    world = given.serving()
+    world.edit(drainSeconds=60).reconcile()
+    given.settings(world)["engine"]["version"] = "0.32.0"
+    world.reconcile()
+    assert world.condition("Current") == ("False", "PlatformChangePending")
+    assert world.phase == "Updating"

@@ -1,0 +1,85 @@
+"""What only pods know: why they do not start, and what was downloaded."""
+
+import json
+
+import pytest
+
+from function.cluster import pods
+from tests import cluster
+from tests.life import given
+
+
+def pod(component: str, **status: object) -> cluster.Object:
+    labels = {"app.kubernetes.io/component": component}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"p-{component}", "labels": labels},
+        "status": status,
+    }
+
+
+@pytest.mark.pitfall("a scaled pod stays Pending: the node pool's cap is the sum of the minimums")
+@pytest.mark.decision(16)
+def test_pods_explain_a_start_where_the_settings_allow_to_read_them() -> None:
+    world = given.new().reconcile().settle().reconcile()
+    given.settings(world)["diagnostics"] = {"pods": True}
+    world.reconcile()
+    asked = world.response.requirements.resources["pods"]
+    assert asked.match_labels.labels["app.kubernetes.io/instance"] == given.NAME
+    assert asked.namespace == "llm"
+    assert world.response.meta.ttl.seconds == 60
+    waiting = cluster.condition("PodScheduled", "False", "Unschedulable", "0/3 nodes: no GPU")
+    world.pods = [pod("inference", conditions=[waiting])]
+    world.one("Deployment")["status"] = {"observedGeneration": 1, "replicas": 1}
+    world.reconcile()
+    assert world.phase == "WaitingForGPU"
+    assert "no GPU" in world.message("EngineReady")
+
+
+def test_the_engine_s_last_words_are_passed_on() -> None:
+    world = given.new().reconcile().settle().reconcile()
+    given.settings(world)["diagnostics"] = {"pods": True}
+    words = "ValueError: To serve at least one request with the model's max seq len (32768)"
+    status = {
+        "name": "vllm",
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"exitCode": 1, "message": words}},
+    }
+    world.pods = [pod("inference", containerStatuses=[status])]
+    world.one("Deployment")["status"] = {"observedGeneration": 1, "replicas": 1}
+    world.reconcile()
+    assert world.phase == "Failed"
+    assert world.condition("EngineReady") == ("False", "CrashLooping")
+    assert words in world.message("EngineReady")
+
+
+def learnt(**facts: object) -> cluster.Cluster:
+    """Returns a claim whose preload pod said what it downloaded."""
+    world = given.new("xplane-qwen3-8b").reconcile()
+    given.settings(world)["diagnostics"] = {"pods": True}
+    environment = world.one("Job")["spec"]["template"]["spec"]["containers"][0]["env"]
+    plan = json.loads(next(e["value"] for e in environment if e["name"] == "PRELOAD_PLAN"))
+    said = {"items": [{"directory": plan["items"][0]["directory"], **facts}]}
+    terminated = {"terminated": {"exitCode": 0, "message": json.dumps(said)}}
+    ended = pod("preload", containerStatuses=[{"name": "preload", "state": terminated}])
+    ended["metadata"]["labels"][pods.JOB_LABEL] = world.one("Job")["metadata"]["name"]
+    world.pods = [ended]
+    world.settle().reconcile()
+    world.pods = None
+    world.converge()
+    return world
+
+
+def test_what_the_checkpoint_is_is_learnt_from_the_job_s_last_words() -> None:
+    world = learnt(sha="b" * 40, bytes=16_400_000_000, dtype="bfloat16")
+    record = world.claim["status"]["weights"]["verified"][0]
+    assert (record["sha"], record["bytes"]) == ("b" * 40, 16_400_000_000)
+    assert world.claim["status"]["serving"]["sha"] == "b" * 40
+    assert "--quantization=fp8" in world.arguments
+
+
+@pytest.mark.decision(3)
+def test_a_checkpoint_that_is_quantized_already_gets_no_flag() -> None:
+    world = learnt(quantization="compressed-tensors")
+    assert not [a for a in world.arguments if a.startswith("--quantization")]

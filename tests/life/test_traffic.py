@@ -1,0 +1,78 @@
+"""Routes come with the pods that answer, and name nothing that is missing."""
+
+import copy
+
+import pytest
+
+from tests import cluster
+from tests.life import given
+
+
+@pytest.mark.decision(16)
+def test_the_gateway_route_comes_when_the_engine_serves_and_stays_through_an_outage() -> None:
+    world = given.new().reconcile().settle().reconcile()
+    assert "AIGatewayRoute" not in world.kinds_there()
+    assert world.condition("RouteReady") == ("False", "Withheld")
+    world.settle().reconcile()
+    assert "AIGatewayRoute" in world.kinds_there()
+    world.one("Deployment")["status"] = {"observedGeneration": 1, "replicas": 1}
+    world.reconcile()
+    assert "AIGatewayRoute" in world.kinds_there()
+    assert world.condition("EngineReady") == ("False", "Starting")
+    assert world.phase == "Starting"
+
+
+def test_no_traffic_is_sent_to_an_adapter_before_it_is_served() -> None:
+    world = given.serving()
+    before = copy.deepcopy(world.one("AIGatewayRoute")["spec"])
+    adapters = [
+        *world.claim["spec"]["loraAdapters"],
+        {"name": "third", "repository": "a/b", "revision": "1" * 40},
+    ]
+    canaries = [{"adapter": "third", "weightPercent": 50}]
+    world.edit(loraAdapters=adapters, gateway={"enabled": True, "canaries": canaries})
+    world.reconcile()
+    assert "third" not in str(world.one("AIGatewayRoute")["spec"])
+    assert "third" not in world.claim["status"]["servedModelsSummary"]
+    world.settle().reconcile()
+    assert "third" not in str(world.one("AIGatewayRoute")["spec"]), "still rolling out"
+    world.converge()
+    assert "third" in str(world.one("AIGatewayRoute")["spec"])
+    assert world.one("AIGatewayRoute")["spec"] != before
+
+
+def test_the_route_names_the_pool_only_while_it_is_there() -> None:
+    world = given.serving()
+    world.edit(gateway={"enabled": True, "endpointPicker": {"enabled": True}})
+    world.reconcile()
+    assert "InferencePool" not in str(world.one("AIGatewayRoute")["spec"])
+    world.settle().reconcile()
+    assert "InferencePool" in str(world.one("AIGatewayRoute")["spec"])
+    world.converge()
+    world.edit(gateway={"enabled": True, "endpointPicker": {"enabled": False}})
+    world.reconcile()
+    assert "InferencePool" not in str(world.one("AIGatewayRoute")["spec"])
+    assert "HelmRelease" in world.kinds_there(), "core deletes before it applies"
+    world.converge()
+    assert "HelmRelease" not in world.kinds_there()
+
+
+def test_an_external_secret_is_no_route() -> None:
+    world = given.new()
+    world.claim["spec"]["externalSecrets"] = [{"name": "gateway-token", "remoteRef": "a/b"}]
+    world.converge()
+    world.one("ExternalSecret")["status"] = {
+        "conditions": [cluster.condition("Ready", "False", "SecretSyncedError", "no")]
+    }
+    world.reconcile()
+    assert world.condition("RouteReady") == ("True", "Published")
+    assert "no" in world.claim["status"]["waitingFor"]
+
+
+def test_a_backend_keeps_naming_the_service_that_is_made_again() -> None:
+    world = given.serving()
+    before = copy.deepcopy(world.one("Backend")["spec"])
+    world.delete(f"{given.NAME}-service-pods")
+    world.reconcile()
+    assert world.one("Backend")["spec"] == before
+    assert "create xplane-qwen-coder-service-pods" in world.writes
