@@ -15,7 +15,8 @@ from pydantic import alias_generators
 from function import canonical, explanation, replicas
 from function.api import base, claim, settings
 from function.capacity import models, quantity
-from function.engine import flags, version
+from function.engine import version
+from function.engines.vllm import command_line, flags
 
 PORT = 8000
 PORT_NAME = "http"
@@ -200,11 +201,7 @@ def make(resource: claim.InferenceService, site: settings.Settings) -> Plan:
         utilization=_utilization(spec, max_num_seqs, why),
         context_window=base.given(spec.model.context_window, CONTEXT_WINDOW),
         max_num_seqs=max_num_seqs,
-        generates=spec.model.runner != "pooling"
-        and not any(
-            flags.normal(argument) == "runner" and argument.endswith("=pooling")
-            for argument in spec.engine_args or []
-        ),
+        generates=spec.model.runner != "pooling" and _arguments(spec).value("runner") != "pooling",
         kv_offload_gb=offload,
         weights=tuple(_weights(resource)),
         preloads=preloads(spec),
@@ -254,11 +251,6 @@ def _refusals(resource: claim.InferenceService, site: settings.Settings) -> Iter
                 spec.pod_template and (spec.pod_template.volumes or spec.pod_template.volume_mounts)
             ),
         ),
-        (
-            "trust_remote_code",
-            "spec.engineArgs",
-            any(flags.loads_code(argument) for argument in spec.engine_args or []),
-        ),
     )
     loading = [
         variable.name
@@ -273,6 +265,7 @@ def _refusals(resource: claim.InferenceService, site: settings.Settings) -> Iter
                 path,
                 f"the settings do not allow this in namespace {namespace} (permissions.{camel})",
             )
+    yield from _argument_refusals(spec, namespace, site.permissions)
     most = site.limits.max_gpus
     if most is not None:
         count = spec.gpu.count if spec.gpu is not None else 1
@@ -288,6 +281,34 @@ def _refusals(resource: claim.InferenceService, site: settings.Settings) -> Iter
     yield from _engine_refusals(spec, site)
 
 
+def _arguments(spec: claim.Spec) -> command_line.CommandLine:
+    """Returns the author's own arguments, read."""
+    return command_line.CommandLine.read(spec.engine_args or [])
+
+
+def _number(spec: claim.Spec, flag: str) -> float | None:
+    """Returns the number that the author's own arguments give a flag, or None."""
+    return _arguments(spec).number(flag, *flags.BOUNDS[flag])
+
+
+def _argument_refusals(
+    spec: claim.Spec, namespace: str, permissions: settings.Permissions
+) -> Iterator[base.Problem]:
+    arguments = _arguments(spec)
+    yield from arguments.problems()
+    mounts = base.of(spec.pod_template, "volume_mounts") or []
+    mounted = [str(mount.get("mountPath", "")) for mount in mounts]
+    for danger in arguments.dangers(mounted):
+        hatch = flags.PERMISSION.get(danger.kind)
+        if hatch is not None and not permissions.allow(hatch, namespace):
+            camel = alias_generators.to_camel(hatch)
+            yield base.Problem(
+                f"spec.engineArgs[{danger.index}]",
+                f"{danger.option} {danger.why}; the settings do not allow this in namespace"
+                f" {namespace} (permissions.{camel})",
+            )
+
+
 def _engine_refusals(spec: claim.Spec, site: settings.Settings) -> Iterator[base.Problem]:
     _, engine = _engine(spec, site)
     if engine < version.MINIMUM:
@@ -296,7 +317,9 @@ def _engine_refusals(spec: claim.Spec, site: settings.Settings) -> Iterator[base
             f"vLLM {version.show(engine)} is older than {version.show(version.MINIMUM)}, the first"
             " that can finish running requests when it stops",
         )
-    if _kv_offload(spec) is not None and engine < version.KV_OFFLOAD:
+    # A number out of bounds has its own refusal.
+    countable = not any(_arguments(spec).problems())
+    if countable and _kv_offload(spec) is not None and engine < version.KV_OFFLOAD:
         yield base.Problem(
             "spec.cache.kvOffload",
             f"vLLM {version.show(engine)} is older than {version.show(version.KV_OFFLOAD)}",
@@ -344,7 +367,7 @@ def _utilization(spec: claim.Spec, max_num_seqs: int, why: list[explanation.Expl
 
 def _kv_offload(spec: claim.Spec) -> int | None:
     """Returns the GiB of KV blocks in host memory; the author's own flag replaces the field."""
-    flag = flags.value(spec.engine_args or [], "kv-offloading-size")
+    flag = _number(spec, "kv-offloading-size")
     if flag is not None:
         return math.ceil(flag) or None
     offload = spec.cache.kv_offload if spec.cache is not None else None
@@ -434,7 +457,7 @@ def _drain(
     class_name: str,
     why: list[explanation.Explanation],
 ) -> Drain:
-    flag = flags.value(spec.engine_args or [], "shutdown-timeout")
+    flag = _number(spec, "shutdown-timeout")
     shutdown = int(base.given(spec.drain_seconds, DRAIN)) if flag is None else math.ceil(flag)
     # Endpoint removal must reach every proxy before the engine stops accepting: on SIGTERM 0.25.1
     # refuses connections at once, 0.32 answers new requests with 500 while /health says 200 (both
@@ -504,4 +527,4 @@ def while_running(plan: Plan, max_num_seqs: int) -> Plan:
 
 def sets(plan: Plan, flag: str) -> bool:
     """Tells whether the author's own arguments set the flag, which replaces ours."""
-    return flags.sets(plan.spec.engine_args or [], flag)
+    return _arguments(plan.spec).sets(flag)

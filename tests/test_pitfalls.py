@@ -124,7 +124,7 @@ PITFALLS_A = (
     ),
     met(
         "denied flags get through by underscore, dotted key, prefix or --config",
-        "tests.engine.test_flags::test_a_managed_flag_is_refused_in_every_spelling",
+        "tests.engines.vllm.test_flags::test_a_managed_flag_is_refused_in_every_spelling",
         "tests.api.test_cel_agrees::test_both_refuse_every_spelling_of_a_managed_flag",
     ),
     met(
@@ -632,7 +632,7 @@ DECISIONS = (
     ),
     met(
         "4 engine arguments: refused, or replacing ours",
-        "tests.engine.test_flags::test_a_managed_flag_is_refused_in_every_spelling",
+        "tests.engines.vllm.test_flags::test_a_managed_flag_is_refused_in_every_spelling",
         f"{ARGUMENTS}::test_the_authors_flag_replaces_ours_and_comes_last",
         f"{PLAN}::test_the_memory_holds_the_authors_own_offloading_flag",
     ),

@@ -8,7 +8,7 @@ claim's string is never read as a flag. The model is positional: `--model` is to
 from collections.abc import Iterator
 
 from function import plan as plans
-from function.engine import flags
+from function.engines.vllm import command_line
 
 # Quantizations that are passed to the engine. All others describe a checkpoint that is already
 # quantized: the engine detects it, and a flag that does not match is fatal at start.
@@ -21,12 +21,18 @@ def serve(plan: plans.Plan) -> list[str]:
     In order: path, model and memory, caches, parsers, adapters, loading, drain, and last the
     claim's own, of which each replaces ours of the same flag.
     """
-    own = list(plan.spec.engine_args or [])
-    groups = list(_ours(plan))
-    if own:
-        groups = [group for group in groups if not flags.sets(own, flags.normal(group[0]))]
+    arguments = list(plan.spec.engine_args or [])
+    own = command_line.CommandLine.read(arguments)
+    taken = {argument.flag for argument in own.arguments}
+    groups = _ours(plan)
+    if taken:
+        groups = (group for group in groups if _flag(group) not in taken)
     ours = [argument for group in groups for argument in group]
-    return [plan.weights[0].path, *ours, *own]
+    return [plan.weights[0].path, *ours, *arguments]
+
+
+def _flag(group: list[str]) -> str | None:
+    return command_line.CommandLine.read(group).arguments[0].flag
 
 
 def _ours(plan: plans.Plan) -> Iterator[list[str]]:

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 from function.api import base, claim, generate, settings
-from function.engine import flags
+from function.engines.vllm import flags
 from tests import schemas, strategies
 from tests.api import invalid_claims
 

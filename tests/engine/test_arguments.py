@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from function.engine import arguments, flags
+from function.engine import arguments
+from function.engines.vllm import command_line
 from tests import cluster
 from tests.resources import scene
 
@@ -310,7 +311,7 @@ def test_booleans_are_bare_and_values_are_joined() -> None:
     for argument in serve(EVERYTHING):
         if argument.startswith("--enable"):
             assert "=" not in argument
-    assert flags.sets(serve(EVERYTHING), "max-model-len")
+    assert command_line.CommandLine.read(serve(EVERYTHING)).sets("max-model-len")
     bare = [f for f, value in scene.values(serve(EVERYTHING)).items() if value is None]
     assert sorted(bare) == [
         "--enable-auto-tool-choice",

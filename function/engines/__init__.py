@@ -1,0 +1,1 @@
+"""Engines: what each understands, a folder for each."""

@@ -1,0 +1,1 @@
+"""vLLM: its command line, what each flag of it can do."""
