@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from function.api import base, claim, schema
 from function.api import settings as site
-from function.engine import flags
+from function.engines.vllm import flags
 
 Json: typing.TypeAlias = dict[str, typing.Any]
 Strategy: typing.TypeAlias = st.SearchStrategy[typing.Any]

@@ -530,9 +530,9 @@ def test_the_version_of_a_chosen_image_is_its_tag() -> None:
             {"podTemplate": {"volumeMounts": [{"name": "models", "mountPath": "/x"}]}},
             "spec.podTemplate.volumes",
         ),
-        ("trustRemoteCode", {"engineArgs": ["--trust-remote-code"]}, "spec.engineArgs"),
-        ("trustRemoteCode", {"engineArgs": ["--Trust_Remote_Code=true"]}, "spec.engineArgs"),
-        ("trustRemoteCode", {"engineArgs": ["--trust-rem"]}, "spec.engineArgs"),
+        ("trustRemoteCode", {"engineArgs": ["--trust-remote-code"]}, "spec.engineArgs[0]"),
+        ("trustRemoteCode", {"engineArgs": ["--Trust_Remote_Code=true"]}, "spec.engineArgs[0]"),
+        ("trustRemoteCode", {"engineArgs": ["--trust-rem"]}, "spec.engineArgs[0]"),
     ],
 )
 def test_escape_hatches_are_closed_until_the_settings_open_them(

@@ -12,7 +12,7 @@ import pydantic
 from pydantic import alias_generators
 
 from function.api import base
-from function.engine import flags
+from function.engines.vllm import flags
 
 GROUP = "cloud.ogenki.io"
 VERSION = "v1alpha1"

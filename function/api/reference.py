@@ -12,7 +12,7 @@ import pydantic
 from pydantic import fields
 
 from function.api import base, claim, schema, settings, status
-from function.engine import flags
+from function.engines.vllm import flags
 
 _GENERATED = "<!-- Generated from function/api by `make generate`; edits here are lost. -->"
 

@@ -26,7 +26,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
 
 
 def closed(
-    hatch: str, path: str, namespace: str, site: settings.Settings
+    hatch: str, path: str, namespace: str, site: settings.Settings, words: str = ""
 ) -> Iterator[base.Problem]:
     """Yields a problem when the settings do not open an escape hatch to the namespace.
 
@@ -35,12 +35,12 @@ def closed(
         path: Field of the claim that uses it.
         namespace: The claim's namespace.
         site: The settings.
+        words: What exactly is refused, the beginning of the sentence.
     """
     if not site.permissions.allow(hatch, namespace):
         camel = alias_generators.to_camel(hatch)
-        yield base.Problem(
-            path, f"the settings do not allow this in namespace {namespace} (permissions.{camel})"
-        )
+        refusal = f"the settings do not allow this in namespace {namespace} (permissions.{camel})"
+        yield base.Problem(path, f"{words}; {refusal}" if words else refusal)
 
 
 def caps(spec: claim.Spec, site: settings.Settings) -> Iterator[base.Problem]:

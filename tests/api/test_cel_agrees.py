@@ -13,7 +13,7 @@ import pytest
 from function import generate
 from function.api import base, claim, settings
 from function.composites import inference_service
-from function.engine import flags
+from function.engines.vllm import flags
 from tests import schemas, strategies
 from tests.api import invalid_claims
 

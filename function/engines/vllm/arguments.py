@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from function.api import claim
-from function.engine import flags
-from function.engines.vllm import serving
+from function.engines.vllm import command_line, serving
 from function.planning import storage
 
 if TYPE_CHECKING:
@@ -25,12 +24,18 @@ def serve(plan: "plans.Plan", planned: serving.Serving) -> list[str]:
     In order: path, model and memory, caches, parsers, adapters, loading, drain, and last the
     claim's own, of which each replaces ours of the same flag.
     """
-    own = list(plan.spec.engine_args or [])
-    groups = list(_ours(plan, planned))
-    if own:
-        groups = [group for group in groups if not flags.sets(own, flags.normal(group[0]))]
+    arguments = list(plan.spec.engine_args or [])
+    own = command_line.CommandLine.read(arguments)
+    taken = {argument.flag for argument in own.arguments}
+    groups = _ours(plan, planned)
+    if taken:
+        groups = (group for group in groups if _flag(group) not in taken)
     ours = [argument for group in groups for argument in group]
-    return [plan.storage.base.path, *ours, *own]
+    return [plan.storage.base.path, *ours, *arguments]
+
+
+def _flag(group: list[str]) -> str | None:
+    return command_line.CommandLine.read(group).arguments[0].flag
 
 
 def _ours(plan: "plans.Plan", planned: serving.Serving) -> Iterator[list[str]]:
@@ -95,30 +100,3 @@ def _loading(model: claim.ModelSpec) -> Iterator[list[str]]:
     yield ["--load-format=runai_streamer"]
     if streaming.concurrency is not None:
         yield [f'--model-loader-extra-config={{"concurrency":{streaming.concurrency}}}']
-
-
-def text(arguments: list[str], flag: str) -> str | None:
-    """Returns the value that a command line, ours or 0.9.0's, gives a flag, or None."""
-    for index, argument in enumerate(arguments):
-        name, _, joined = argument.partition("=")
-        if name == f"--{flag}":
-            return joined or (arguments[index + 1] if index + 1 < len(arguments) else "")
-    return None
-
-
-def number(arguments: list[str], flag: str) -> int | None:
-    """Returns the whole number that a command line, ours or 0.9.0's, gives a flag, or None."""
-    value = text(arguments, flag)
-    return int(value) if value is not None and value.isdigit() else None
-
-
-def adapters(arguments: list[str]) -> tuple[str, ...]:
-    """Returns the names of the adapters that a command line, ours or 0.9.0's, serves, in order."""
-    names = []
-    listed = False
-    for argument in arguments:
-        if argument.startswith("--"):
-            listed = argument == "--lora-modules"
-        elif listed:
-            names.append(argument.partition("=")[0])
-    return tuple(names)

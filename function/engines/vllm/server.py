@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 from function import canonical
 from function.api import base, claim, settings
 from function.boundary import permissions
-from function.engine import flags
 from function.engines import engine
-from function.engines.vllm import alerting, arguments, metrics, serving, versions
+from function.engines.vllm import (
+    alerting,
+    arguments,
+    command_line,
+    flags,
+    metrics,
+    serving,
+    versions,
+)
 from function.planning import identity, running, scaling
 
 if TYPE_CHECKING:
@@ -35,9 +42,7 @@ CACHE = "/cache"
 def refusals(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
     """Yields what vLLM cannot do, or must not be told in the claim's namespace."""
     spec = resource.spec
-    closed = list(permissions.closed("trust_remote_code", "", resource.namespace, site))
-    if closed:
-        yield from _code(spec, closed[0].message)
+    yield from _told(resource, site)
     _, version = serving.image_of(spec, site)
     if version < versions.MINIMUM:
         yield base.Problem(
@@ -45,20 +50,35 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
             f"vLLM {versions.show(version)} is older than {versions.show(versions.MINIMUM)}, the"
             " first that can finish running requests when it stops",
         )
-    if serving.kv_offload(spec) is not None and version < versions.KV_OFFLOAD:
+    # A number out of bounds has its own refusal.
+    countable = not any(serving.own(spec).problems())
+    if countable and serving.kv_offload(spec) is not None and version < versions.KV_OFFLOAD:
         yield base.Problem(
             "spec.cache.kvOffload",
             f"vLLM {versions.show(version)} is older than {versions.show(versions.KV_OFFLOAD)}",
         )
 
 
-def _code(spec: claim.Spec, message: str) -> Iterator[base.Problem]:
-    """Yields where the claim makes the engine import code."""
-    if any(flags.loads_code(argument) for argument in spec.engine_args or []):
-        yield base.Problem("spec.engineArgs", message)
-    variables = base.of(spec.pod_template, "env") or []
+def _told(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
+    """Yields what the engine must not be told: by its arguments, and by its environment."""
+    own, extra = serving.own(resource.spec), resource.spec.pod_template
+    yield from own.problems()
+    mounts = base.of(extra, "volume_mounts") or []
+    for danger in own.dangers([str(mount.get("mountPath", "")) for mount in mounts]):
+        hatch = flags.PERMISSION.get(danger.kind)
+        if hatch is not None:
+            path, words = f"spec.engineArgs[{danger.index}]", f"{danger.option} {danger.why}"
+            yield from permissions.closed(hatch, path, resource.namespace, site, words)
+    variables = base.of(extra, "env") or []
     if any(flags.loads_code_by_environment(variable.name) for variable in variables):
-        yield base.Problem("spec.podTemplate.env", message)
+        path = "spec.podTemplate.env"
+        yield from permissions.closed("trust_remote_code", path, resource.namespace, site)
+
+
+def _whole(command: command_line.CommandLine, flag: str) -> int | None:
+    """Returns the whole number that a command line gives a flag, or None."""
+    value = command.value(flag)
+    return int(value) if value is not None and value.isdigit() else None
 
 
 plan = serving.make
@@ -66,7 +86,7 @@ plan = serving.make
 
 def drain_seconds(spec: claim.Spec) -> int | None:
     """Returns the seconds that the author gives to running requests; the flag replaces ours."""
-    flag = flags.value(spec.engine_args or [], "shutdown-timeout")
+    flag = serving.number(spec, "shutdown-timeout")
     return spec.drain_seconds if flag is None else math.ceil(flag)
 
 
@@ -144,20 +164,23 @@ def cache_directory(name: str) -> str:
 def read(container: Mapping[str, Any], wanted: running.Running) -> running.Running:
     """Returns what a container of vLLM tells of itself, by its image and its arguments."""
     image = str(container.get("image") or "")
-    command = [str(argument) for argument in container.get("args") or []]
+    tokens = [str(argument) for argument in container.get("args") or []]
+    command = command_line.CommandLine.read(tokens)
     version = versions.of_image(image)
-    seats = arguments.number(command, "max-num-seqs")
+    seats = _whole(command, "max-num-seqs")
     # Without the flag the engine drops every running request (vllm#24885).
-    shutdown = arguments.number(command, "shutdown-timeout") or 0
+    shutdown = _whole(command, "shutdown-timeout") or 0
     return wanted.model_copy(
         update={
             "engine": NAME,
             "image": image,
             "version": "" if version is None else versions.show(version),
             "max_requests": base.given(seats, wanted.max_requests),
-            "generates": arguments.text(command, "runner") != "pooling",
+            "generates": command.value("runner") != "pooling",
             "drain": wanted.drain.model_copy(update={"shutdown": shutdown}),
-            "adapters": arguments.adapters(command),
+            "adapters": tuple(
+                module.partition("=")[0] for module in command.values("lora-modules")
+            ),
         }
     )
 

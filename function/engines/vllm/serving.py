@@ -5,9 +5,8 @@ import math
 
 from function import explanation
 from function.api import base, claim, settings
-from function.engine import flags
 from function.engines import engine
-from function.engines.vllm import versions
+from function.engines.vllm import command_line, flags, versions
 
 CONTEXT_WINDOW = 4096
 MAX_NUM_SEQS = 64
@@ -74,14 +73,20 @@ def make(
         utilization=_utilization(spec, max_num_seqs, why),
         context_window=base.given(spec.model.context_window, CONTEXT_WINDOW),
         max_num_seqs=max_num_seqs,
-        generates=spec.model.runner != "pooling"
-        and not any(
-            flags.normal(argument) == "runner" and argument.endswith("=pooling")
-            for argument in spec.engine_args or []
-        ),
+        generates=spec.model.runner != "pooling" and own(spec).value("runner") != "pooling",
         kv_offload_gb=kv_offload(spec),
         quantization=spec.model.quantization if online else None,
     )
+
+
+def own(spec: claim.Spec) -> command_line.CommandLine:
+    """Returns the author's own arguments, read."""
+    return command_line.CommandLine.read(spec.engine_args or [])
+
+
+def number(spec: claim.Spec, flag: str) -> float | None:
+    """Returns the number that the author's own arguments give a flag, or None."""
+    return own(spec).number(flag, *flags.BOUNDS[flag])
 
 
 def image_of(spec: claim.Spec, site: settings.Settings) -> tuple[str, versions.Version]:
@@ -115,7 +120,7 @@ def _utilization(spec: claim.Spec, max_num_seqs: int, why: list[explanation.Expl
 
 def kv_offload(spec: claim.Spec) -> int | None:
     """Returns the GiB of KV blocks in host memory; the author's own flag replaces the field."""
-    flag = flags.value(spec.engine_args or [], "kv-offloading-size")
+    flag = number(spec, "kv-offloading-size")
     if flag is not None:
         return math.ceil(flag) or None
     offload = spec.cache.kv_offload if spec.cache is not None else None

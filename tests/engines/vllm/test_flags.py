@@ -1,10 +1,10 @@
-"""How vLLM reads a flag, and that a managed one is found in every spelling."""
+"""The managed flags, as the API server and the function refuse them alike."""
 
 import argparse
 
 import pytest
 
-from function.engine import flags
+from function.engines.vllm import flags
 
 
 def spellings(flag: str) -> list[str]:
@@ -82,39 +82,7 @@ def test_normal(argument: str, name: str) -> None:
     assert flags.normal(argument) == name
 
 
-def test_a_short_prefix_replaces_nothing() -> None:
-    assert not flags.sets(["--dt=half"], "dtype")
-    assert flags.sets(["--dtyp=half"], "dtype")
-    assert flags.sets(["--dtype=half"], "dtype")
-    assert not flags.sets([], "dtype")
-
-
-@pytest.mark.parametrize(
-    "argument",
-    [
-        "--trust-remote-code",
-        "--Trust_Remote",
-        "--tool-parser-plugin=/models/x.py",
-        "--reasoning-parser-plugin=/models/x.py",
-        "--reasoning-parser-pl=/models/x.py",
-        "--middleware=x.y",
-        "--logits-processors=x:y",
-        "--worker-extension-cls=x.y",
-    ],
-)
-def test_flags_that_import_code_are_known_in_every_spelling(argument: str) -> None:
-    assert flags.loads_code(argument)
-
-
-@pytest.mark.parametrize(
-    "argument",
-    ["--reasoning-parser=qwen3", "--seed=1", "--tensor-parallel-size=2", "--tokenizer=x"],
-)
-def test_other_flags_import_nothing(argument: str) -> None:
-    assert not flags.loads_code(argument)
-
-
 @pytest.mark.parametrize("name", ["PYTHONPATH", "LD_PRELOAD", "VLLM_PLUGINS"])
-def test_so_are_variables_that_do(name: str) -> None:
+def test_variables_that_import_code(name: str) -> None:
     assert flags.loads_code_by_environment(name)
     assert not flags.loads_code_by_environment("VLLM_LOGGING_LEVEL")

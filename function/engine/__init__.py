@@ -1,1 +1,0 @@
-"""What the engine understands: its arguments, its metrics, by engine version."""

@@ -1,0 +1,484 @@
+"""How a command line is read, and what in it could do more than an author of claims may."""
+
+import functools
+import json
+import typing
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from function.api import base
+from function.engines.vllm import command_line, flags
+from tests import cluster
+from tests.engines.vllm import recorded
+from tests.resources import scene
+
+Kind = flags.Kind
+read = command_line.CommandLine.read
+
+
+def kinds(*arguments: str, mounted: tuple[str, ...] = ()) -> set[tuple[str, Kind]]:
+    """Returns the option and kind of each danger."""
+    found = command_line.dangers(list(arguments), mounted)
+    return {(danger.option, danger.kind) for danger in found}
+
+
+# Row 2 of what was found broken, and its kin. Each is a way to code, files or connections.
+CODE: tuple[tuple[str, str], ...] = (
+    ("--trust-remote-code", "--trust-remote-code"),
+    ("--Trust_Remote_Code=true", "--trust-remote-code"),
+    ("--trust-rem", "--trust-remote-code"),
+    ("--trust-remote-code.x=y", "--trust-remote-code"),
+    ("--tool-parser-plugin=/models/x.py", "--tool-parser-plugin"),
+    ("--reasoning-parser-plugin=/models/x.py", "--reasoning-parser-plugin"),
+    ("--reasoning-parser-p=/models/x.py", "--reasoning-parser-plugin"),
+    ("--middleware=x.y", "--middleware"),
+    ("--mi=x.y", "--middleware"),
+    ("--io=x", "--io-processor-plugin"),
+    ("--logits-processors=x:y", "--logits-processors"),
+    ("--logits-pro=x:y", "--logits-processors"),
+    ("--worker-extension-cls=x.y", "--worker-extension-cls"),
+    ("--worker-cls=x.y", "--worker-cls"),
+    ("--worker-cls", "--worker-cls"),
+    ("--scheduler-cls=x.y", "--scheduler-cls"),
+    ("--distributed-executor-backend=x.Y", "--distributed-executor-backend"),
+    ("--distributed-executor-backend=ray", "--distributed-executor-backend"),
+    ("--model-impl=transformers", "--model-impl"),
+    ('--model-class-overrides={"A": "x:Y"}', "--model-class-overrides.A"),
+    ("--model-class-overrides.A=x:Y", "--model-class-overrides.A"),
+    ('--hf-overrides={"auto_map": {}}', "--hf-overrides.auto_map"),
+    ("--hf-overrides.architectures=X", "--hf-overrides.architectures"),
+    ("--log-config-file=/models/x.json", "--log-config-file"),
+    (
+        '--logging-config={"pylogging_config_file": "/models/x.json"}',
+        "--logging-config.pylogging_config_file",
+    ),
+    ("--logging-config.pylogging_config_file=x", "--logging-config.pylogging_config_file"),
+    (
+        '--structured-outputs-config={"reasoning_parser_plugin": "/models/x.py"}',
+        "--structured-outputs-config.reasoning_parser_plugin",
+    ),
+    (
+        "--structured_outputs_config.reasoning_parser_plugin=/models/x.py",
+        "--structured-outputs-config.reasoning_parser_plugin",
+    ),
+    (
+        "--structured.reasoning_parser_plugin=x",
+        "--structured-outputs-config.reasoning_parser_plugin",
+    ),
+    (
+        "--structured-outputs-config.reasoning_parser_plugin",
+        "--structured-outputs-config",
+    ),
+    (
+        '--structured-outputs-config={"reasoning_parser_plugin":"x","reasoning_parser_plugin":""}',
+        "--structured-outputs-config.reasoning_parser_plugin",
+    ),
+    ('--structured-outputs-config={"new_key": 1}', "--structured-outputs-config.new_key"),
+    ("--structured-outputs-config=auto", "--structured-outputs-config"),
+    ("--structured-outputs-config=" + "[" * 200, "--structured-outputs-config"),
+    ('--structured-outputs-config={"a": 1.5K}', "--structured-outputs-config"),
+    (
+        '--kv-transfer-config={"kv_connector":"X","kv_connector_module_path":"x.y"}',
+        "--kv-transfer-config.kv_connector_module_path",
+    ),
+    (
+        "--kv-transfer-config.kv_connector_extra_config.spec_module_path=x.y",
+        "--kv-transfer-config.kv_connector_extra_config.spec_module_path",
+    ),
+    (
+        "--kv-transfer-config.kv_connector_extra_config="
+        '{"connectors":[{"kv_connector":"X","kv_connector_module_path":"x"}]}',
+        "--kv-transfer-config.kv_connector_extra_config.connectors.kv_connector_module_path",
+    ),
+    (
+        "--kv-transfer-config.kv_connector_extra_config.secondary_tiers=[]",
+        "--kv-transfer-config.kv_connector_extra_config.secondary_tiers",
+    ),
+    (
+        '--ec-transfer-config={"ec_connector_module_path":"x"}',
+        "--ec-transfer-config.ec_connector_module_path",
+    ),
+    (
+        "--ec-manager-config.encoder_cache_manager_cls=x.Y",
+        "--ec-manager-config.encoder_cache_manager_cls",
+    ),
+    ('--additional-config={"x": 1}', "--additional-config.x"),
+    ('--compilation-config={"backend": "x.y"}', "--compilation-config.backend"),
+    (
+        "--compilation-config.inductor_compile_config.cpp.cxx=/models/cc",
+        "--compilation-config.inductor_compile_config.cpp.cxx",
+    ),
+    ("--compilation-config.inductor_passes.p=x.y", "--compilation-config.inductor_passes.p"),
+    ("--compilation-config.cache_dir=/models/x", "--compilation-config.cache_dir"),
+    ('--speculative-config={"method": "custom_class"}', "--speculative-config.method"),
+    ("--speculative-config.model=x.Y", "--speculative-config.model"),
+    ("--speculative-config.model=/tmp/x", "--speculative-config.model"),
+    (
+        '--speculative-config={"draft-load-config": {"load_format": "x"}}',
+        "--speculative-config.draft_load_config.load_format",
+    ),
+    ("--spec-method=custom_class", "--spec-method"),
+    ("--spec-model=x.Y", "--spec-model"),
+    ("--mm-processor-kwargs.trust_remote_code=true", "--mm-processor-kwargs.trust_remote_code"),
+    (
+        '--mm-processor-kwargs={"a": {"auto_map": {}}}',
+        "--mm-processor-kwargs.a.auto_map",
+    ),
+)
+FILES: tuple[tuple[str, str], ...] = (
+    ("--allowed-local-media-path=/", "--allowed-local-media-path"),
+    ("--chat-template=/proc/self/environ", "--chat-template"),
+    ("--chat-template=/models/../proc/self/environ", "--chat-template"),
+    ("--chat-template=../proc/self/environ", "--chat-template"),
+    ("--chat-template=/models/{a}/../../proc/self/environ", "--chat-template"),
+    ("--chat-template", "--chat-template"),
+    ("--tokenizer=/etc", "--tokenizer"),
+    ("--tokenizer=/models/../etc", "--tokenizer"),
+    ("--hf-config-path=/etc", "--hf-config-path"),
+    ("--generation-config=/etc", "--generation-config"),
+    ('--default-mm-loras={"audio": "/etc"}', "--default-mm-loras.audio"),
+    ("--download-dir=/etc", "--download-dir"),
+    ("--mm-encoder-fp8-scale-path=/etc/x", "--mm-encoder-fp8-scale-path"),
+    ("--mm-encoder-fp8-scale-save-path=/x", "--mm-encoder-fp8-scale-save-path"),
+    ('--profiler-config={"torch_profiler_dir": "/x"}', "--profiler-config.torch_profiler_dir"),
+    ("--watchdog-config.dump_dir=/x", "--watchdog-config.dump_dir"),
+    ("--compilation-config.debug_dump_path=/x", "--compilation-config.debug_dump_path"),
+    ("--ssl-keyfile=/x", "--ssl-keyfile"),
+    ("--ssl-certfile=/x", "--ssl-certfile"),
+    ("--ssl-ca-certs=/x", "--ssl-ca-certs"),
+)
+CONNECTS: tuple[tuple[str, str], ...] = (
+    ("--otlp-traces-endpoint=http://a", "--otlp-traces-endpoint"),
+    ("--ot=http://a", "--otlp-traces-endpoint"),
+    ("--tool-server=demo", "--tool-server"),
+    ("--kv-offloading-backend=lmcache", "--kv-offloading-backend"),
+    (
+        '--kv-transfer-config={"kv_connector":"P2pNcclConnector"}',
+        "--kv-transfer-config.kv_connector",
+    ),
+    ("--kv-transfer-config.kv_ip=10.0.0.1", "--kv-transfer-config.kv_ip"),
+    ('--ec-transfer-config={"ec_ip":"10.0.0.1"}', "--ec-transfer-config.ec_ip"),
+    ('--weight-transfer-config={"backend":"nccl"}', "--weight-transfer-config.backend"),
+    ("--data-parallel-address=10.0.0.1", "--data-parallel-address"),
+    ("--data-parallel-backend=ray", "--data-parallel-backend"),
+    ("--data-parallel-hybrid-lb", "--data-parallel-hybrid-lb"),
+    ("--headless", "--headless"),
+    ("--master-addr=10.0.0.1", "--master-addr"),
+    ("--nnodes=2", "--nnodes"),
+)
+LISTENS: tuple[tuple[str, str], ...] = (
+    ("--data-parallel-rpc-port=1", "--data-parallel-rpc-port"),
+    ("--grpc", "--grpc"),
+    ("--grpc-port=1", "--grpc-port"),
+    ("--uds=/x", "--uds"),
+    ('--kv-events-config={"publisher":"zmq"}', "--kv-events-config.publisher"),
+)
+ATTACKS = [
+    (argument, option, kind)
+    for kind, rows in (
+        (Kind.CODE, CODE),
+        (Kind.FILES, FILES),
+        (Kind.CONNECTS, CONNECTS),
+        (Kind.LISTENS, LISTENS),
+    )
+    for argument, option in rows
+]
+
+
+@pytest.mark.parametrize(("argument", "option", "kind"), ATTACKS)
+def test_an_author_reaches_neither_code_nor_files_nor_others(
+    argument: str, option: str, kind: Kind
+) -> None:
+    assert (option, kind) in kinds(argument)
+    assert len(argument) <= 256
+
+
+@pytest.mark.parametrize(("argument", "option", "kind"), ATTACKS)
+def test_the_plan_refuses_it_with_words_and_names_the_field(
+    argument: str, option: str, kind: Kind
+) -> None:
+    wanted = scene.of(engineArgs=["--seed=1", argument])
+    problems = scene.unplanned(wanted).problems
+    assert {problem.path for problem in problems} == {"spec.engineArgs[1]"}
+    assert any(problem.message.startswith(f"{option} ") for problem in problems)
+    assert all("permissions.trustRemoteCode" in problem.message for problem in problems)
+    scene.planned(wanted, scene.site(permissions={"trustRemoteCode": ["llm"]}))
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--reasoning-parser=qwen3",
+        "--Reasoning_Parser=qwen3",
+        "--seed=1",
+        "--tensor-parallel-size=2",
+        "--distributed-executor-backend=mp",
+        "--no-trust-remote-code",
+        "--model-impl=vllm",
+        "--tokenizer=Qwen/Qwen3-8B",
+        "--tokenizer=/models/other",
+        "--generation-config=vllm",
+        "--chat-template=/models/base/chat.jinja",
+        "--chat-template=examples/tool_chat_template_hermes.jinja",
+        "--chat-template={% for m in messages %}{{ m.content }}{% endfor %}",
+        "--logging-config.log_level=DEBUG",
+        '--structured-outputs-config={"backend": "xgrammar", "disable_any_whitespace": true}',
+        "--structured-outputs-config={}",
+        "--structured-outputs-config.backend=guidance",
+        "--compilation-config=3",
+        '--compilation-config={"cudagraph_mode":"FULL","pass_config":{"fuse_norm_quant":true}}',
+        '--compilation-config={"max_cudagraph_capture_size": 2k}',
+        "--compilation-config.compile_sizes=[1,2]",
+        '--speculative-config={"method":"ngram","num_speculative_tokens":4,"prompt_lookup_max":4}',
+        '--speculative-config={"model":"Qwen/Qwen3-0.6B","num-speculative-tokens":3}',
+        "--spec-method=ngram",
+        '--kv-transfer-config={"kv_connector":"OffloadingConnector","kv_role":"kv_both",'
+        '"kv_connector_extra_config":{"cpu_bytes_to_use":80g}}',
+        '--override-generation-config={"temperature": 0.2}',
+        '--limit-mm-per-prompt={"image": 2}',
+        '--mm-processor-kwargs={"max_pixels": 1003520}',
+        '--hf-token="',
+        "--max-num-batched-tokens=8192",
+        "--enable-log-requests",
+        "--swap-space=4",
+        "--rope-scaling.factor=4.0",
+    ],
+)
+def test_tuning_passes(argument: str) -> None:
+    scene.planned(scene.of(engineArgs=[argument]))
+
+
+def test_a_flag_of_no_version_and_a_secret_are_told_apart() -> None:
+    """Nothing refuses them today; who asks can tell."""
+    assert kinds("--swap-space=4") == {("--swap-space", Kind.UNKNOWN)}
+    assert kinds("--api-key=x") == {("--api-key", Kind.SECRET)}
+    assert kinds("--max-num-seqs=4") == {("--max-num-seqs", Kind.MANAGED)}
+
+
+def test_the_claims_own_mounts_are_its_own_files() -> None:
+    assert not kinds("--chat-template=/templates/a.jinja", mounted=("/templates",))
+    assert kinds("--chat-template=/templates/../a", mounted=("/templates",))
+    assert kinds("--chat-template=/templatesx/a", mounted=("/templates",))
+    assert kinds("--chat-template=/proc/self/environ", mounted=("/", ""))
+    assert kinds("--worker-cls=/templates/a", mounted=("/templates",))
+
+
+def test_the_second_name_of_a_managed_flag_is_refused() -> None:
+    """0.32 calls it --device-memory-utilization too; no permission opens it."""
+    for argument in ("--device-memory-utilization=0.5", "--device_memory=0.5", "--device=0"):
+        wanted = scene.of(engineArgs=[argument])
+        for site in (None, scene.site(permissions={"trustRemoteCode": ["*"]})):
+            (problem,) = scene.unplanned(wanted, site).problems
+            assert problem.path == "spec.engineArgs[0]"
+            assert "spec.gpu.memoryUtilization" in problem.message
+
+
+# Numbers.
+
+
+@pytest.mark.parametrize("flag", sorted(flags.BOUNDS))
+@pytest.mark.parametrize(
+    "value",
+    ["inf", "-inf", "Infinity", "nan", "-100", "-1", "1e300", "1e400", "", "x", "9" * 100, "1_0_"],
+)
+def test_a_number_that_planning_reckons_with_is_bounded(flag: str, value: str) -> None:
+    for argument in (f"--{flag}={value}", f"--{flag[:-1].replace('-', '_')}={value}"):
+        problems = scene.unplanned(scene.of(engineArgs=["--seed=1", argument])).problems
+        assert [problem.path for problem in problems] == ["spec.engineArgs[1]"]
+        assert problems[0].message.startswith(f"--{flag} ")
+
+
+def test_seconds_of_a_drain_are_whole() -> None:
+    """vLLM reads them with int()."""
+    for value in ("5.0", "1e1", "8k"):
+        scene.unplanned(scene.of(engineArgs=[f"--shutdown-timeout={value}"]))
+    assert scene.planned(scene.of(engineArgs=["--shutdown-timeout=5"])).drain.shutdown == 5
+
+
+def test_each_use_of_a_number_is_looked_at_and_the_last_counts() -> None:
+    line = read(["--shutdown-timeout=5", "--shutdown_timeout=7"])
+    assert line.number("shutdown-timeout", 0, 10) == 7
+    with pytest.raises(base.InvalidError, match="between 0 and 6"):
+        line.number("shutdown-timeout", 0, 6)
+    assert read([]).number("shutdown-timeout", 0, 1) is None
+    assert read(["--kv-offloading-size=2.5"]).number("kv-offloading-size", 0, 3) == 2.5
+
+
+def test_an_offload_of_a_fraction_is_reckoned_up() -> None:
+    assert scene.planned(scene.of(engineArgs=["--kv-offloading-size=2.5"])).serving.pinned_gib == 3
+
+
+# Reading.
+
+
+def test_a_command_line_of_0_9_0_is_read() -> None:
+    for name in ("qwen-coder", "qwen3-8b"):
+        arguments = _recorded_arguments(name)
+        line = read(arguments)
+        assert line.value("max-num-seqs") == arguments[arguments.index("--max-num-seqs") + 1]
+        assert line.switched("enable-prefix-caching") is True
+        assert line.value("tool-call-parser") is not None
+        assert line.positional == ()
+        assert not list(line.problems()) or {d.kind for d in line.dangers()} == {Kind.MANAGED}
+
+
+def _recorded_arguments(name: str) -> list[str]:
+    for manifest in cluster.load_all(f"tests/fixtures/0.9.0/{name}.yaml"):
+        if manifest["kind"] == "Deployment":
+            (engine,) = manifest["spec"]["template"]["spec"]["containers"]
+            return list(map(str, engine["args"]))
+    raise LookupError(name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag", "values"),
+    [
+        (["--lora-modules", "sql=/a", "law=/b", "--seed=1"], "lora-modules", ("sql=/a", "law=/b")),
+        (["--lora-modules=sql=/a"], "lora-modules", ("sql=/a",)),
+        (["--lora-modules", "a=/a", "--lora-modules", "b=/b"], "lora-modules", ("b=/b",)),
+        (["--middleware=a", "--middleware", "b"], "middleware", ("a", "b")),
+        (["-tp", "2"], "tensor-parallel-size", ("2",)),
+        (["-tp=2"], "tensor-parallel-size", ("2",)),
+        (["-O3"], "optimization-level", ("3",)),
+        (["-O=3"], "optimization-level", ("3",)),
+        (["-q", "fp8"], "quantization", ("fp8",)),
+        (["-qfp8"], "quantization", ("fp8",)),
+        (["--seed", "-1"], "seed", ("-1",)),
+        (["--max_num_seqs", "8"], "max-num-seqs", ("8",)),
+        (["--max-num-seq=8"], "max-num-seqs", ("8",)),
+        (["--max-num-s=8"], "max-num-seqs", ()),
+        (["/m", "--enforce-eager", "--seed=2"], "enforce-eager", ()),
+        (["--device-memory-utilization=0.5"], "gpu-memory-utilization", ("0.5",)),
+        (["--dt=half"], "dtype", ("half",)),
+        (["--kv-off=3"], "kv-offloading-size", ()),
+        ([], "seed", ()),
+    ],
+)
+def test_values(arguments: list[str], flag: str, values: tuple[str, ...]) -> None:
+    assert read(arguments).values(flag) == values
+    assert read(arguments).value(flag) == (values[-1] if values else None)
+
+
+def test_an_ambiguous_prefix_sets_nothing() -> None:
+    assert not read(["--kv-offl=3"]).sets("kv-offloading-size")
+    assert read(["--kv-offloading-s=3"]).sets("kv-offloading-size")
+
+
+@pytest.mark.parametrize(
+    ("argument", "on"),
+    [
+        ("--enable-prefix-caching", True),
+        ("--no-enable-prefix-caching", False),
+        ("--disable-prefix-caching", False),
+        ("--no_enable_prefix", False),
+        ("--seed=1", None),
+    ],
+)
+def test_a_switch(argument: str, on: bool | None) -> None:
+    assert read([argument]).switched("enable-prefix-caching") is on
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keys"),
+    [
+        (
+            ['--compilation-config={"mode":3,"pass_config":{"a":true}}'],
+            {"mode": 3, "pass_config.a": True},
+        ),
+        (["-cc.mode=3", "-cc.pass_config.a", "true"], {"mode": 3, "pass_config.a": True}),
+        (["--compilation-config.splitting_ops+=a,b"], {"splitting_ops": ["a", "b"]}),
+        # Dotted keys are appended as one value, which replaces any other.
+        (["--compilation-config.mode=3", '--compilation-config={"backend":"x"}'], {"mode": 3}),
+        (['--compilation-config={"a":1}', '--compilation-config={"b":2k}'], {"b": 2000}),
+        (["--compilation-config=x"], {}),
+        ([], {}),
+    ],
+)
+def test_keys(arguments: list[str], keys: dict[str, typing.Any]) -> None:
+    assert read(arguments).keys("compilation-config") == keys
+
+
+# Against the parsers.
+
+VALUES = ("x", "x.y", "/tmp/x", "1", "a=b", '{"a": 1}', "", "two words", "é")
+
+
+@st.composite
+def _spelled(draw: st.DrawFn, version: str) -> str:
+    """Draws a token as somebody could try it: a recorded option, bent and cut, with anything."""
+    flag = draw(st.sampled_from(sorted(recorded.flags(version))))
+    option = draw(st.sampled_from(recorded.names(version, flag)))
+    if option.startswith("--"):
+        option = option[: draw(st.one_of(st.just(len(option)), st.integers(3, len(option))))]
+        option = "".join(
+            draw(st.sampled_from("-_")) if c == "-" and at > 1 else c for at, c in enumerate(option)
+        )
+    keys = recorded.flags(version)[flag].get("keys", ["a"])
+    key = draw(st.sampled_from([*keys, "a.b"]))
+    tail = draw(
+        st.sampled_from(
+            [
+                "",
+                f".{key}=x",
+                f".{key}+=x",
+                f".{key}",
+                f"={json.dumps({key.split('.')[0]: 'x'})}",
+                *(f"={value}" for value in VALUES),
+            ]
+        )
+    )
+    return option + tail
+
+
+@functools.cache
+def _harmful() -> frozenset[str]:
+    """The flags by which "x" or a key set to "x" is always more than tuning, JSON flags apart."""
+    return frozenset(
+        flag.name
+        for flag in flags.TABLE.values()
+        if flag.kind not in (Kind.PLAIN, Kind.SECRET) and flag.takes is not flags.Takes.JSON
+    )
+
+
+@pytest.mark.parametrize("version", recorded.VERSIONS)
+@hypothesis.given(st.data())
+@hypothesis.settings(max_examples=300)
+def test_what_the_parser_takes_for_a_dangerous_flag_is_judged(
+    version: str, data: st.DataObject
+) -> None:
+    """Any spelling, also several in a row, of which one may swallow the next."""
+    arguments = data.draw(st.lists(_spelled(version), min_size=1, max_size=3))
+    try:
+        parsed = recorded.parser(version).read(["/models/x", *arguments])
+    except recorded.RefusedError:
+        return
+    found = list(command_line.dangers(arguments))
+    for name, value in parsed.items():
+        flag = flags.TABLE.get(name.removeprefix("--"))
+        if flag is None or _tame(flag, value):
+            continue
+        assert any(danger.flag == flag.name for danger in found), (name, value)
+
+
+def _tame(flag: flags.Flag, value: typing.Any) -> bool:
+    """Tells whether what the parser read does nothing that is judged."""
+    if flag.kind is Kind.MANAGED:
+        return False
+    if value == "off":
+        return True
+    if flag.takes is flags.Takes.JSON:
+        if flag.kind is Kind.PLAIN and not flag.keys:
+            return True
+        try:
+            content = json.loads(value)
+        except ValueError:
+            return flag.kind is Kind.PLAIN
+        if not isinstance(content, dict):
+            return flag.kind is Kind.PLAIN or flag.name == "compilation-config"
+        return all(command_line.rule(flag, key).kind is Kind.PLAIN for key in content)
+    if flag.name not in _harmful():
+        return True
+    given = value if isinstance(value, list) else [value]
+    return flag.plain is not None and all(flag.plain(str(text)) for text in given)

@@ -1,0 +1,129 @@
+"""The table of flags is complete for each version, and nobody overlooked what a name gives away."""
+
+import re
+
+import pytest
+
+from function.engines.vllm import command_line, flags
+from tests.engines.vllm import recorded
+
+Kind = flags.Kind
+
+
+@pytest.mark.parametrize("version", recorded.VERSIONS)
+def test_the_table_holds_every_flag_in_every_spelling(version: str) -> None:
+    for flag in recorded.flags(version):
+        name = flag.removeprefix("--")
+        assert name in flags.TABLE, flag
+        for option in recorded.names(version, flag):
+            if option.startswith("--"):
+                assert flags.OPTIONS[option.removeprefix("--")][0] == name, option
+            else:
+                assert flags.SHORT[option] == name, option
+
+
+def test_the_table_holds_no_other() -> None:
+    every = {flag for version in recorded.VERSIONS for flag in recorded.flags(version)}
+    assert {f"--{name}" for name in flags.TABLE} == every
+
+
+@pytest.mark.parametrize("version", recorded.VERSIONS)
+def test_what_follows_a_flag_is_what_the_parser_expects(version: str) -> None:
+    """A switch that is thought to take a value would swallow the next flag of a running pod."""
+    kinds = {
+        "switch": flags.Takes.NOTHING,
+        "json": flags.Takes.JSON,
+        "integer": flags.Takes.WHOLE,
+        "number": flags.Takes.NUMBER,
+        "text": flags.Takes.TEXT,
+    }
+    counts = {"+": flags.Takes.MANY, "?": flags.Takes.OPTIONAL}
+    for flag, entry in recorded.flags(version).items():
+        wanted = counts.get(entry.get("nargs", ""), kinds[entry["type"]])
+        known = flags.TABLE[flag.removeprefix("--")]
+        assert known.takes is wanted, flag
+        assert known.repeats == entry.get("repeats", False), flag
+
+
+@pytest.mark.parametrize("version", recorded.VERSIONS)
+def test_each_key_of_a_judged_flag_has_a_rule(version: str) -> None:
+    for flag, entry in recorded.flags(version).items():
+        known = flags.TABLE[flag.removeprefix("--")]
+        if known.kind in (Kind.PLAIN, Kind.MANAGED):
+            continue
+        missing = [key for key in entry.get("keys", ()) if not _ruled(known, key)]
+        assert missing == [], flag
+
+
+def _ruled(flag: flags.Flag, key: str) -> bool:
+    parts = key.split(".")
+    return any(".".join(parts[:length]) in flag.keys for length in range(1, len(parts) + 1))
+
+
+# What a name gives away of files, code, addresses and secrets.
+_TELLING = re.compile(
+    r"(^|[-_.])(path|paths|file|files|dir|dirs|cls|class|classes|plugin|plugins|module|modules|addr"
+    r"|address|ip|port|endpoint|endpoints|url|uri|host|hosts|key|keys|certs?|certfile|keyfile"
+    r"|middleware|server|socket|uds|processors?|overrides?|backend|connector|config|executor"
+    r"|domains?|publisher|kwargs|params|remote|code|model|tokenizer|template)($|[-_.])"
+)
+# Plain all the same. A backend, an algorithm or a format is looked up by name among what vLLM
+# ships; a revision is a commit of a repository that is chosen elsewhere; the configurations hold
+# numbers, switches and such names (their keys are looked at below).
+_REVIEWED = """
+    all2all-backend attention-backend attention-config aux-output-config
+    chat-template-content-format code-revision cohere-is-reasoning-model config-format
+    cpu-offload-params dcp-comm-backend default-chat-template-kwargs diffusion-config
+    disable-access-log-for-endpoints enable-tokenizer-info-endpoint engram-config eplb-config
+    fault-tolerance-config gdn-prefill-backend kda-decode-backend kda-prefill-backend
+    kernel-config language-model-only linear-backend lora-target-modules mamba-backend
+    media-io-kwargs mm-encoder-attn-backend mm-processor-cache-gb mm-processor-cache-type
+    mm-processor-device mm-processor-kwargs moe-backend allowed-media-domains offload-backend
+    offload-params override-attention-dtype override-generation-config pooler-config
+    quantization-config reasoning-config root-path skip-tokenizer-init sleep-mode-backend
+    sparse-indexer-topk-backend tokenizer-mode tokenizer-revision trust-request-chat-template
+    trust-request-mm-kwargs watermark-config enable-server-load-tracking api-server-count
+    enable-tower-connector-lora max-lora-cls-labels num-gpu-blocks-override
+    """
+_REVIEWED_KEYS = """
+    attention-config:backend attention-config:backend_per_kind
+    attention-config:minimax_m3_msa_decode_backend attention-config:mla_prefill_backend
+    attention-config:trtllm_ragged_backend attention-config:hisparse_config.device_buffer_size
+    attention-config:hisparse_config.eager_host_mirror
+    compilation-config:dynamic_shapes_config.assume_32_bit_indexing
+    compilation-config:dynamic_shapes_config.evaluate_guards
+    compilation-config:dynamic_shapes_config.type
+    compilation-config:compile_ranges_endpoints speculative-config:max_model_len
+    kernel-config:linear_backend kernel-config:linear_backend_per_quant kernel-config:moe_backend
+    kernel-config:sparse_indexer_topk_backend profiler-config:proton_backend
+    speculative-config:attention_backend speculative-config:code_revision
+    speculative-config:moe_backend structured-outputs-config:backend watermark-config:key
+    """
+
+
+def test_a_telling_name_was_looked_at() -> None:
+    """A flag of a new version that names a file, code or an address does not pass unseen."""
+    telling = {
+        flag.name
+        for flag in flags.TABLE.values()
+        if flag.kind is Kind.PLAIN and _TELLING.search(flag.name)
+    }
+    assert telling == set(_REVIEWED.split())
+
+
+def test_so_was_a_telling_key() -> None:
+    telling = set()
+    for version in recorded.VERSIONS:
+        for name, entry in recorded.flags(version).items():
+            flag = flags.TABLE[name.removeprefix("--")]
+            for key in entry.get("keys", ()):
+                kind = command_line.rule(flag, key).kind
+                if kind is Kind.PLAIN and _TELLING.search(key.removeprefix("pass_config.")):
+                    telling.add(f"{flag.name}:{key}")
+    assert telling == set(_REVIEWED_KEYS.split())
+
+
+def test_a_dangerous_flag_says_what_it_does() -> None:
+    for flag in flags.TABLE.values():
+        assert bool(flag.why) == (flag.kind is not Kind.PLAIN or bool(flag.keys)), flag.name
+        assert flag.kind is not Kind.UNKNOWN
