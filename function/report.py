@@ -55,6 +55,9 @@ def finish(draft: drafts.Draft) -> composition.Composition:
         explanations=plan.explanations,
         held=draft.rollout.hold.fields if draft.rollout.hold is not None else (),
         restarts=draft.rollout.restarts,
+        wanted=draft.rendered,
+        bounds=(plan.scaling.minimum, plan.scaling.maximum),
+        misfit=plan.misfit,
     )
 
 
