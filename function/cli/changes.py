@@ -55,6 +55,15 @@ def between(old: Any, new: Any, *, path: str = "", ours: bool = False) -> Iterat
         yield Change(path, old, new)
 
 
+def leaves(change: Change) -> Iterator[Change]:
+    """Yields what goes with a map that goes, field by field."""
+    if isinstance(change.old, dict) and change.old:
+        for key in sorted(change.old):
+            yield from leaves(Change(f"{change.path}.{key}", change.old[key], ABSENT))
+    else:
+        yield change
+
+
 def _pair(old: Any, new: Any, path: str, *, ours: bool) -> Iterator[Change]:
     if old is ABSENT or new is ABSENT:
         yield Change(path, old, new)

@@ -19,6 +19,7 @@ def settled(
     seen: world.Observed,
     may: Callable[[dict[str, Any]], bool] = lambda _: True,
     first: composition.Composition | None = None,
+    replicas: tuple[int, int] | None = None,
 ) -> tuple[world.Observed, composition.Composition]:
     """Returns the world in which stand-ins fill up what was observed, and the answer to it.
 
@@ -28,6 +29,8 @@ def settled(
         seen: What was observed; it stays as it is.
         may: Whether there may be a stand-in for a manifest.
         first: The answer to what was observed, where it is there already.
+        replicas: How many replicas of the Deployment are available and wanted; all that the claim
+            asks for when absent.
 
     Raises:
         base.InvalidError: The claim cannot be used.
@@ -35,7 +38,7 @@ def settled(
     current, answer = seen, first or compose.compose(resource, site, seen)
     for _ in range(MOST_ROUNDS):
         stand_ins = {
-            key: _well(composed.manifest, answer)
+            key: _well(composed.manifest, answer, replicas)
             for key, composed in answer.resources.items()
             if key not in seen.resources and may(composed.manifest)
         }
@@ -60,13 +63,15 @@ def _remembered(seen: world.Observed, answer: composition.Composition) -> dict[s
     }
 
 
-def _well(manifest: dict[str, Any], answer: composition.Composition) -> dict[str, Any]:
+def _well(
+    manifest: dict[str, Any], answer: composition.Composition, replicas: tuple[int, int] | None
+) -> dict[str, Any]:
     """Returns an object as its controller leaves it when all is well.
 
     Every kind says so in one of a few ways; all of them at once serve for each.
     """
     if manifest["kind"] == "Deployment":
-        return _running(manifest, answer)
+        return _running(manifest, *(replicas or _asked(answer)))
     yes = [{"type": name, "status": "True", "reason": name} for name in _YES]
     if manifest["kind"] == "Job":
         yes = []
@@ -80,11 +85,16 @@ def _well(manifest: dict[str, Any], answer: composition.Composition) -> dict[str
     return {**manifest, "status": status}
 
 
-def _running(manifest: dict[str, Any], answer: composition.Composition) -> dict[str, Any]:
-    """Returns a Deployment whose replicas run; none of a claim that is suspended."""
+def _asked(answer: composition.Composition) -> tuple[int, int]:
+    """Returns how many replicas a claim has when all is well; none of one that is suspended."""
     least, _ = answer.bounds
     suspended = any(condition.reason == "Suspended" for condition in answer.conditions)
     wanted = 0 if suspended else max(least, 1)
+    return wanted, wanted
+
+
+def _running(manifest: dict[str, Any], available: int, wanted: int) -> dict[str, Any]:
+    """Returns a Deployment whose pods all follow its template."""
     return {
         **manifest,
         "metadata": {**manifest["metadata"], "generation": 1},
@@ -93,6 +103,6 @@ def _running(manifest: dict[str, Any], answer: composition.Composition) -> dict[
             "observedGeneration": 1,
             "replicas": wanted,
             "updatedReplicas": wanted,
-            "availableReplicas": wanted,
+            "availableReplicas": available,
         },
     }

@@ -69,7 +69,7 @@ def of(item: rendering.Rendered) -> Pods:
     key = f"{item.resource.name}-deployment"
     before = item.before.get(key)
     looked = item.looks("Deployment")
-    if before is None and not looked:
+    if before is None and not looked and item.live is None:
         return Pods("unknown", "", looked_at=False)
     pods = _of_seen(item, world.deployment(before), before, key)
     return dataclasses.replace(pods, looked_at=looked)

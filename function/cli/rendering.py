@@ -1,6 +1,7 @@
 """One claim through `compose`, with what a cluster would have observed."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -129,6 +130,7 @@ def _compared(
         seen,
         lambda manifest: not looks(manifest["kind"]),
         None if edited else first,
+        None if live is None else _replicas(live.status),
     )
     likely, before, dropped = composed, seen.resources, None
     if edited:
@@ -142,6 +144,12 @@ def _compared(
         *(source, resource, answer, likely, dict(before), unseen, dropped, live, True),
         looks=looks,
     )
+
+
+def _replicas(status: dict[str, Any]) -> tuple[int, int] | None:
+    """Returns how many replicas a claim's status says are available and wanted, or None."""
+    count = re.fullmatch(r"(\d+)/(\d+)", str(status.get("replicas")))
+    return None if count is None else (int(count[1]), int(count[2]))
 
 
 def _wishes(resource: claim.InferenceService) -> tuple[claim.Spec, str | None]:

@@ -260,14 +260,15 @@ def _fields(
     old, new = _without_template(dict(before)), _without_template(manifest)
     yield from (c for c in changes.between(old, new, ours=True) if c.path not in _IGNORED)
     if item.dropped is not None and key in item.dropped:
-        lived = _without_template(item.dropped[key])
-        yield from (
-            change
-            for change in changes.between(lived, new)
-            if change.new is changes.ABSENT
-            and change.path not in _IGNORED
-            and "[" not in change.path
-        )
+        lived = {change.path for change in _gone(_without_template(item.dropped[key]), new)}
+        yield from (change for change in _gone(old, new) if change.path in lived - _IGNORED)
+
+
+def _gone(old: dict[str, Any], new: dict[str, Any]) -> Iterator[changes.Change]:
+    """Yields the fields of maps that are there no more, one by one."""
+    for change in changes.between(old, new):
+        if change.new is changes.ABSENT and "[" not in change.path:
+            yield from changes.leaves(change)
 
 
 def _without_template(manifest: dict[str, Any]) -> dict[str, Any]:
