@@ -1,5 +1,6 @@
 """Verdicts for people: tables at a wide terminal, a few lines for each claim at a narrow one."""
 
+import io
 import json
 import os
 import sys
@@ -36,17 +37,34 @@ _STYLES = {
 
 def of(found: result.Result, *, whole: bool) -> str:
     """Returns the tables of each claim, or a summary of all."""
-    wide = None if terminal.is_terminal(sys.stdout) or "COLUMNS" in os.environ else WIDTH
-    out = console.Console(highlight=False, markup=False, emoji=False, width=wide)
-    with out.capture() as captured:
-        if whole:
-            _tables(out, found)
-        elif out.width < NARROW:
-            for verdict in found.judged:
-                _block(out, verdict)
-        elif found.judged:
-            out.print(_summary(found.judged))
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    watched = terminal.is_terminal(sys.stdout)
+    buffer = _Buffer()
+    out = console.Console(
+        file=buffer,
+        force_terminal=watched or None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=None if watched or "COLUMNS" in os.environ else WIDTH,
+    )
+    if whole:
+        _tables(out, found)
+    elif out.width < NARROW:
+        for verdict in found.judged:
+            _block(out, verdict)
+    elif found.judged:
+        out.print(_summary(found.judged))
+    lines = buffer.getvalue().splitlines()
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+class _Buffer(io.StringIO):
+    """Text that goes to standard output later, in its encoding: lines of tables need Unicode."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of standard output."""
+        return sys.stdout.encoding if sys.stdout is not None else "utf-8"
 
 
 # --- the summary

@@ -1,7 +1,6 @@
 """Standard output and standard error, as pipes, full disks and terminals need them."""
 
 import contextlib
-import io
 import os
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import TextIO
 CLOSED_PIPE = 141
 CANNOT_WRITE = 2
 # Seconds that a person waits before progress is worth a line.
-_PATIENCE = 1.0
+PATIENCE = 1.0
 _CLEAR_LINE = "\r\x1b[K"
 
 
@@ -25,11 +24,12 @@ def write(text: str) -> None:
     if sys.stdout is None:
         complain("standard output is closed")
         raise SystemExit(CANNOT_WRITE)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    left = memoryview(text.encode(sys.stdout.encoding, "backslashreplace"))
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        # A stream without a buffer (PYTHONUNBUFFERED) may take a part, and says so nowhere else.
+        while left:
+            left = left[sys.stdout.buffer.write(left) :]
+        sys.stdout.buffer.flush()
     except BrokenPipeError:
         _abandon()
         raise SystemExit(CLOSED_PIPE) from None
@@ -70,7 +70,7 @@ class Progress:
 
     def say(self, words: str) -> None:
         """Shows the words in the place of the last ones, once the work takes long."""
-        if self._watched and time.monotonic() - self._since > _PATIENCE:
+        if self._watched and time.monotonic() - self._since > PATIENCE:
             sys.stderr.write(f"{_CLEAR_LINE}{words}")
             sys.stderr.flush()
             self._shown = True
