@@ -1,4 +1,4 @@
-"""Writes what is generated from the models: the XRD, the input's schema and the reference.
+"""Writes what is generated from the models: XRD, input's schema, reference, editors' schema.
 
 `python -m function.api.generate` writes the files, `--check` names those that are stale and exits
 with 1. Paths are relative to the repository's root, which is where it has to run.
@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from function.api import claim, reference, schema, settings, status
+from function.api import claim, editor, reference, schema, settings, status
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 INPUT_GROUP = "inference-service.cloud.ogenki.io"
@@ -21,9 +21,11 @@ INPUT_VERSION = "v1alpha1"
 XRD = pathlib.Path(f"xrd/{claim.PLURAL}.{claim.GROUP}.yaml")
 INPUT = pathlib.Path(f"package/input/{INPUT_GROUP}_settings.yaml")
 CLAIM_REFERENCE = pathlib.Path("docs/reference/claim.md")
+CLAIM_EDITOR_SCHEMA = pathlib.Path("docs/reference/inferenceservice.schema.json")
 SETTINGS_REFERENCE = pathlib.Path("docs/reference/settings.md")
 
-_NOTICE = "# Generated from function/api by `make generate`; edits here are lost.\n"
+_WORDS = "Generated from function/api by `make generate`; edits here are lost."
+_NOTICE = f"# {_WORDS}\n"
 
 # SERVED MODELS is 0.9.0's own column. A column without a value stays empty, so the wide ones show
 # what the author wrote and what the pods were started with, never a default.
@@ -49,6 +51,7 @@ def files() -> dict[pathlib.Path, str]:
         XRD: _yaml(composite_definition()),
         INPUT: _yaml(input_definition()),
         CLAIM_REFERENCE: reference.of_claim(),
+        CLAIM_EDITOR_SCHEMA: editor.text(_WORDS),
         SETTINGS_REFERENCE: reference.of_settings(),
     }
 
