@@ -29,10 +29,12 @@ class Source:
     Attributes:
         file: The file's name; `-` is standard input.
         document: The claim.
+        misspelt: Why it is no claim though it is meant as one, or empty.
     """
 
     file: str
     document: dict[str, Any]
+    misspelt: str = ""
 
     @property
     def name(self) -> str:
@@ -54,16 +56,13 @@ class Claims:
     """What was read where claims are expected.
 
     Attributes:
-        sources: The claims, in the order of files and documents.
+        sources: The claims, in the order of files and documents; misspelt ones too.
         unreadable: What could not be read.
-        misspelt: Documents that are meant as claims and name another kind or group, with the
-            reason.
         notes: What was passed over though it looks like a claim.
     """
 
     sources: list[Source] = dataclasses.field(default_factory=list)
     unreadable: list[UnreadableError] = dataclasses.field(default_factory=list)
-    misspelt: list[tuple[Source, str]] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -80,7 +79,7 @@ def claims(names: Iterable[str]) -> Claims:
         if kind == claim.KIND and ours:
             result.sources.append(source)
         elif _like(kind, claim.KIND) and (ours or _like(group or "", claim.GROUP)):
-            result.misspelt.append((source, _meant(document)))
+            result.sources.append(dataclasses.replace(source, misspelt=_meant(document)))
         elif _like(kind, claim.KIND):
             result.notes.append(
                 f"{source}: {kind} of group {group or 'core'} is passed over: claims are of group"

@@ -4,13 +4,16 @@ import dataclasses
 import json
 from typing import Any, Literal
 
-from function import canonical, composition
+from function import canonical, composition, conditions, rollout
 from function import observed as world
 from function.cli import changes, rendering
 from function.resources import deployment
 
-# none: there are none, and none start. fewer: some of several go.
-Effect = Literal["none", "start", "stay", "held", "restart", "fewer", "end", "unknown"]
+# none: there are none, and none start. fewer: some of several go. restart-later: they restart once
+# the weights that they need are verified.
+Effect = Literal[
+    "none", "start", "stay", "held", "restart-later", "restart", "fewer", "end", "unknown"
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +37,12 @@ class Pods:
     @property
     def held(self) -> bool:
         """Tells whether the fields are held back."""
-        return self.effect == "held"
+        return self.effect in ("held", "restart-later")
 
     @property
     def moves(self) -> bool:
         """Tells whether a pod starts or ends."""
-        return self.effect in ("start", "restart", "fewer", "end")
+        return self.effect in ("start", "restart-later", "restart", "fewer", "end")
 
     def sentence(self, most: int | None = None) -> str:
         """Returns what happens in words, with so many fields at most."""
@@ -116,6 +119,10 @@ def _of_seen(
     asleep = seen.wanted == 0 and not seen.serves
     if asleep and item.live is not None and item.live.spec.suspend is True:
         return Pods("start", "start: the claim is no longer suspended", names, fields)
+    reasons = {condition.type: condition.reason for condition in answer.conditions}
+    if answer.held and reasons[conditions.CURRENT] == rollout.WEIGHTS_PENDING:
+        words = "keep their template until the new weights are verified, then restart for {}"
+        return Pods("restart-later", f"{words} ({_order(answer, key)})", names, fields)
     if answer.held:
         return Pods("held", "keep their template; held back: {}", names, fields)
     if names and asleep:

@@ -133,7 +133,7 @@ def _run(inputs: Inputs, progress: terminal.Progress) -> result.Result:
         return result.Result(invalid=tuple(f"{error.what}: {one}" for one in problems))
     given = documents.claims(inputs.claims)
     unreadable = tuple(map(str, given.unreadable))
-    if not (given.sources or given.misspelt or unreadable):
+    if not (given.sources or unreadable):
         unreadable = (f"no InferenceService in {', '.join(inputs.claims)}",)
     rendered, judged = _rendered(given, site, cluster, inputs.assumed, progress)
     if not unreadable:
@@ -151,12 +151,15 @@ def _rendered(
 ) -> tuple[list[rendering.Rendered], list[verdicts.Verdict]]:
     """Returns the claims that can be used, and the verdict on each."""
     rendered: list[rendering.Rendered] = []
-    judged = [verdicts.refused(s, verdicts.MISSPELT, (why,)) for s, why in given.misspelt]
+    judged: list[verdicts.Verdict] = []
     namesakes = collections.defaultdict(list)
     for source in given.sources:
         namesakes[source.namespace, source.name].append(source)
     for number, source in enumerate(given.sources):
         progress.say(f"rendering {number + 1} of {len(given.sources)}")
+        if source.misspelt:
+            judged.append(verdicts.refused(source, verdicts.MISSPELT, (source.misspelt,)))
+            continue
         try:
             item = rendering.render(source, site.settings, cluster, assumed)
         except base.InvalidError as error:
@@ -174,8 +177,7 @@ def _removed(given: documents.Claims, cluster: snapshot.Snapshot) -> list[verdic
 
     A file that cannot be read may have any: then nothing is said.
     """
-    sources = (*given.sources, *(source for source, _ in given.misspelt))
-    names = {(source.namespace, source.name) for source in sources}
+    names = {(source.namespace, source.name) for source in given.sources}
     return [verdicts.removed(cluster, *name) for name in cluster.claims() if name not in names]
 
 

@@ -124,14 +124,23 @@ def _compared(
         # Whoever has a Deployment had weights; whether these are the wanted ones nobody looked.
         seen, first = _assuming(seen, _assumption(plans.make(resource, site), "verified")), None
     edited = live is not None and _wishes(live) != _wishes(resource)
-    whole, composed = healthy.settled(
-        live if edited and live is not None else resource,
-        site,
-        seen,
-        lambda manifest: not looks(manifest["kind"]),
-        None if edited else first,
-        None if live is None else _replicas(live.status),
-    )
+
+    def settled(
+        asked: claim.InferenceService, start: composition.Composition | None
+    ) -> tuple[world.Observed, composition.Composition]:
+        count = None if live is None else _replicas(live.status)
+        return healthy.settled(
+            asked, site, seen, lambda manifest: not looks(manifest["kind"]), start, count
+        )
+
+    if live is not None and edited:
+        try:
+            whole, composed = settled(live, None)
+        except base.InvalidError:
+            # What lives is refused by these settings: nothing is known of what it would become.
+            live, edited = None, False
+    if not edited:
+        whole, composed = settled(resource, first)
     likely, before, dropped = composed, seen.resources, None
     if edited:
         likely = compose.compose(resource, site, whole)

@@ -29,6 +29,7 @@ _STYLES = {
     "removed": "yellow",
     "end": "red",
     "restart": "yellow",
+    "restart-later": "yellow",
     "fewer": "yellow",
     "held": "yellow",
     "start": "cyan",

@@ -136,11 +136,29 @@ def test_what_is_held_back_stands_with_its_values_and_reason(tmp_path: pathlib.P
     assert not any("template" in path for path in fields(claim))
 
 
+def test_another_model_restarts_pods_later(tmp_path: pathlib.Path) -> None:
+    """They keep their template, but for a download only: that is no news of pods that stay."""
+    claimed = scene.of(model={"revision": "abc"})
+    arguments = files(tmp_path, [claimed], everything(scene.serving()))
+    claim = only(arguments)
+    assert (claim["outcome"], claim["pods"]["effect"]) == ("changed", "restart-later")
+    assert "until the new weights are verified, then restart for" in summary(arguments)
+
+
 def test_fewer_replicas_are_counted(tmp_path: pathlib.Path) -> None:
     world = scene.serving(scene.of(scaling={"minReplicas": 1, "maxReplicas": 3}))
     world.one("Deployment")["spec"]["replicas"] = 3
     claim = only(files(tmp_path, [scene.of(scaling={"maxReplicas": 1})], everything(world)))
     assert claim["pods"]["message"] == "2 of 3 end: at most 1 may run"
+
+
+def test_the_edit_that_mends_a_refused_claim_is_no_error(tmp_path: pathlib.Path) -> None:
+    """What lives may be what the settings refuse."""
+    world = scene.serving()
+    world.claim["spec"]["gpu"] = {"class": "h100"}
+    code, document = verdict(files(tmp_path, [scene.of()], everything(world)))
+    (claim,) = document["claims"]
+    assert (code, claim["pods"]["effect"]) == (0, "stay")
 
 
 # --- what is an error
@@ -187,9 +205,9 @@ def test_an_edit_that_does_not_fit_is_one_before_its_weights_are_there(
 def test_refused_claims_stand_in_it(tmp_path: pathlib.Path) -> None:
     wrong = scene.of(name="wrong", maxNumSeqs=8, gpu={"class": "h100"})
     misspelt = scene.of(name="typo") | {"kind": "InferenceServce"}
-    code, document = verdict(files(tmp_path, [scene.of(name="good"), wrong, misspelt]))
+    code, document = verdict(files(tmp_path, [scene.of(name="good"), misspelt, wrong]))
     claims = {claim["name"]: claim for claim in document["claims"]}
-    assert (code, set(claims)) == (1, {"good", "wrong", "typo"})
+    assert (code, list(claims)) == (1, ["good", "typo", "wrong"])
     assert claims["good"]["outcome"] == "new"
     assert claims["wrong"]["outcome"] == "refused"
     assert claims["wrong"]["errors"] == [
