@@ -77,6 +77,9 @@ class Composition:
         explanations: Derived values with rule and inputs.
         held: Fields of the pod template that are held back; empty when none.
         restarts: Fields of the pod template whose change restarts pods now; empty when none.
+        wanted: The pod template that claim and settings ask for now, emitted or not.
+        bounds: The least and the greatest replica count.
+        misfit: Why a replica fits on no node of its class, or None.
     """
 
     resources: Mapping[str, Composed]
@@ -89,3 +92,6 @@ class Composition:
     explanations: tuple[explanation.Explanation, ...]
     held: tuple[str, ...]
     restarts: tuple[str, ...]
+    wanted: dict[str, Any]
+    bounds: tuple[int, int]
+    misfit: str | None

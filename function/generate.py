@@ -1,4 +1,4 @@
-"""Writes what is generated: XRDs, the input's schema, reference pages, tables in other pages.
+"""Writes what is generated: XRDs, the input's schema, reference pages, editors' schema, tables.
 
 `python -m function.generate` writes the files, `--check` names those that are stale and exits with
 1. Paths are relative to the repository's root, which is where it has to run.
@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from function import kinds
-from function.api import reference, schema, settings
+from function.api import editor, reference, schema, settings
 from function.composites import composite, registry
 from function.concerns import reasons
 from function.concerns import table as concerns
@@ -24,11 +24,13 @@ INPUT_VERSION = "v1alpha1"
 
 INPUT = pathlib.Path(f"package/input/{INPUT_GROUP}_settings.yaml")
 CLAIM_REFERENCE = pathlib.Path("docs/reference/claim.md")
+CLAIM_EDITOR_SCHEMA = pathlib.Path("docs/reference/inferenceservice.schema.json")
 SETTINGS_REFERENCE = pathlib.Path("docs/reference/settings.md")
 OPERATIONS = pathlib.Path("docs/operations.md")
 DECISIONS = pathlib.Path("docs/how-it-decides.md")
 
-_NOTICE = "# Generated from function/api by `make generate`; edits here are lost.\n"
+_WORDS = "Generated from function/api by `make generate`; edits here are lost."
+_NOTICE = f"# {_WORDS}\n"
 
 
 def xrd_path(kind: composite.Composite) -> pathlib.Path:
@@ -45,6 +47,7 @@ def files() -> dict[pathlib.Path, str]:
         },
         INPUT: _yaml(input_definition()),
         CLAIM_REFERENCE: reference.of_claim(),
+        CLAIM_EDITOR_SCHEMA: editor.text(_WORDS),
         SETTINGS_REFERENCE: reference.of_settings(),
     }
 

@@ -49,6 +49,9 @@ def finish(now: situations.Situation, desired: assembly.Desired) -> composition.
         explanations=now.plan.explanations,
         held=now.rollout.hold.fields if now.rollout.hold is not None else (),
         restarts=now.rollout.restarts,
+        wanted=now.rollout.wanted,
+        bounds=(now.plan.scaling.minimum, now.plan.scaling.maximum),
+        misfit=now.plan.hardware.misfit,
     )
 
 

@@ -1,29 +1,91 @@
-"""YAML and JSON documents, from files or standard input."""
+"""Kubernetes objects in files, directories and standard input, and which of them are claims."""
 
+import dataclasses
+import difflib
+import os
 import pathlib
-import re
 import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
-
-import yaml
 
 from function import canonical
 from function.api import claim
+from function.cli import strict_yaml
 
 _SUFFIXES = frozenset((".json", ".yaml", ".yml"))
+_LIST = "List"
+# From this likeness on, of 1, a kind or a group is taken for a misspelt one of ours.
+_LIKE = 0.8
 
 
 class UnreadableError(Exception):
-    """A file is missing or holds no Kubernetes objects."""
+    """A file or directory cannot be read, or holds something else than Kubernetes objects."""
 
 
-def files(name: str) -> list[str]:
-    """Returns the files of a directory at any depth, by name; a file or `-` is itself."""
-    place = pathlib.Path(name)
-    if not place.is_dir():
-        return [name]
-    return sorted(str(path) for path in place.rglob("*") if path.suffix in _SUFFIXES)
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A claim, and where it was read.
+
+    Attributes:
+        file: The file's name; `-` is standard input.
+        document: The claim.
+        misspelt: Why it is no claim though it is meant as one, or empty.
+    """
+
+    file: str
+    document: dict[str, Any]
+    misspelt: str = ""
+
+    @property
+    def name(self) -> str:
+        """The claim's name, or `?`."""
+        return str((self.document.get("metadata") or {}).get("name") or "?")
+
+    @property
+    def namespace(self) -> str:
+        """The claim's namespace."""
+        return namespace(self.document)
+
+    def __str__(self) -> str:
+        """The file, and which of its documents."""
+        return f"{self.file} ({self.name})"
+
+
+@dataclasses.dataclass
+class Claims:
+    """What was read where claims are expected.
+
+    Attributes:
+        sources: The claims, in the order of files and documents; misspelt ones too.
+        unreadable: What could not be read.
+        notes: What was passed over though it looks like a claim.
+    """
+
+    sources: list[Source] = dataclasses.field(default_factory=list)
+    unreadable: list[UnreadableError] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+
+def claims(names: Iterable[str]) -> Claims:
+    """Returns the claims in files and directories.
+
+    Objects of other kinds are passed over. One bad file must not hide the claims of the rest.
+    """
+    result = Claims()
+    for file, document in _each(names, result.unreadable):
+        source = Source(file, document)
+        group, kind = _group(document), str(document["kind"])
+        ours = group in (claim.GROUP, None)
+        if kind == claim.KIND and ours:
+            result.sources.append(source)
+        elif _like(kind, claim.KIND) and (ours or _like(group or "", claim.GROUP)):
+            result.sources.append(dataclasses.replace(source, misspelt=_meant(document)))
+        elif _like(kind, claim.KIND):
+            result.notes.append(
+                f"{source}: {kind} of group {group or 'core'} is passed over: claims are of group"
+                f" {claim.GROUP}"
+            )
+    return result
 
 
 def read(name: str) -> Iterator[dict[str, Any]]:
@@ -32,35 +94,112 @@ def read(name: str) -> Iterator[dict[str, Any]]:
     Raises:
         UnreadableError: A file cannot be read, or holds something else.
     """
-    for file in files(name):
-        yield from _read(file)
+    unreadable: list[UnreadableError] = []
+    for _, document in _each([name], unreadable):
+        if unreadable:
+            break
+        yield document
+    if unreadable:
+        raise unreadable[0]
 
 
-def _read(name: str) -> Iterator[dict[str, Any]]:
+def namespace(document: dict[str, Any]) -> str:
+    """Returns the namespace that an object of a namespaced kind is in."""
+    return str((document.get("metadata") or {}).get("namespace") or "default")
+
+
+def _group(document: dict[str, Any]) -> str | None:
+    """Returns the group of an object's kind, or None where it names no version."""
+    version = document.get("apiVersion")
+    return version.rpartition("/")[0] if isinstance(version, str) else None
+
+
+def _like(word: str, ours: str) -> bool:
+    return difflib.SequenceMatcher(None, word.lower(), ours.lower()).ratio() >= _LIKE
+
+
+def _meant(document: dict[str, Any]) -> str:
+    named = f"{document.get('apiVersion', 'no apiVersion')}, {document['kind']}"
+    ours = f"{claim.GROUP}/{claim.VERSION}, {claim.KIND}"
+    return f"there is no such kind: {named}; a claim is {ours}"
+
+
+def _each(
+    names: Iterable[str], unreadable: list[UnreadableError]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields each object with its file; what cannot be read is added to the list."""
+    for name in names:
+        for file in _files(name, unreadable):
+            try:
+                text = _text(file)
+            except UnreadableError as error:
+                unreadable.append(error)
+                continue
+            stream = strict_yaml.load(text)
+            for line, document in stream.documents:
+                for item in _objects(document):
+                    if _is_object(item):
+                        yield file, canonical.plain(item)
+                    else:
+                        unreadable.append(
+                            UnreadableError(f"{file}:{line}: not a Kubernetes object")
+                        )
+            if stream.error is not None:
+                place = strict_yaml.where(stream.error, text)
+                at = "".join(f":{number}" for number in place or ())
+                unreadable.append(UnreadableError(f"{file}{at}: {strict_yaml.words(stream.error)}"))
+
+
+def _files(name: str, unreadable: list[UnreadableError]) -> list[str]:
+    """Returns the files of a directory at any depth, by name; a file or `-` is itself."""
+    if not os.path.isdir(name):
+        return [name]
+
+    def note(error: OSError) -> None:
+        unreadable.append(_unreadable(str(error.filename or name), error))
+
+    listed = [
+        pathlib.Path(directory, file)
+        for directory, _, files in os.walk(name, onerror=note)
+        for file in files
+    ]
+    return [str(path) for path in sorted(listed) if path.suffix in _SUFFIXES]
+
+
+def _text(file: str) -> str:
+    """Returns what a file says.
+
+    Raises:
+        UnreadableError: It cannot be read, or is not UTF-8.
+    """
     try:
-        if name == "-":
-            text = sys.stdin.read()
+        if file == "-":
+            if sys.stdin is None:
+                raise UnreadableError("-: standard input is closed")
+            data = sys.stdin.buffer.read()
         else:
-            with open(name, encoding="utf-8") as file:
-                text = file.read()
-        parsed = list(yaml.load_all(text, Loader=_Loader))
+            data = pathlib.Path(file).read_bytes()
     except OSError as error:
-        raise UnreadableError(f"{name}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise UnreadableError(f"{name}: not UTF-8") from None
-    except yaml.YAMLError as error:
-        raise UnreadableError(f"{name}: {error}") from None
-    for document in parsed:
-        if document is None:
-            continue
-        items = [document]
-        if _is_object(document) and document["kind"].endswith("List"):
-            listed = document.get("items")
-            items = listed if isinstance(listed, list) else []
-        for item in items:
-            if not _is_object(item):
-                raise UnreadableError(f"{name}: not a Kubernetes object")
-            yield canonical.plain(item)
+        raise _unreadable(file, error) from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UnreadableError(f"{file}:{line}: not UTF-8") from None
+
+
+def _unreadable(name: str, error: OSError) -> UnreadableError:
+    return UnreadableError(f"{name}: {error.strerror or error}")
+
+
+def _objects(document: Any) -> list[Any]:
+    """Returns a document's objects: the items of a List, or itself; an empty one has none."""
+    if document is None:
+        return []
+    if _is_object(document) and document["kind"].endswith(_LIST):
+        items = document.get("items")
+        return items if isinstance(items, list) else []
+    return [document]
 
 
 def _is_object(document: Any) -> bool:
@@ -70,71 +209,3 @@ def _is_object(document: Any) -> bool:
         and isinstance(document.get("kind"), str)
         and isinstance(document.get("metadata") or {}, dict)
     )
-
-
-def claims(
-    names: tuple[str, ...],
-) -> tuple[list[tuple[str, dict[str, Any]]], list[UnreadableError]]:
-    """Returns each claim with the file that it came from, and the files that cannot be read.
-
-    Other kinds are passed over. One bad file of a directory must not hide the claims of the rest.
-    """
-    found: list[tuple[str, dict[str, Any]]] = []
-    unreadable: list[UnreadableError] = []
-    for name in (file for given in names for file in files(given)):
-        try:
-            for document in _read(name):
-                if document["kind"] == claim.KIND:
-                    label = (document.get("metadata") or {}).get("name", "?")
-                    found.append((f"{name} ({label})", document))
-        except UnreadableError as error:
-            unreadable.append(error)
-    return found, unreadable
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes reads it: no dates, no clock times; keys are text and stand once."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Returns the mapping.
-
-        Raises:
-            yaml.constructor.ConstructorError: A key is no text (`on` is a boolean), or stands
-                there twice: one of the two values would be lost without a word.
-        """
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.tag == "tag:yaml.org,2002:merge":
-                continue
-            if not isinstance(key, yaml.ScalarNode):
-                raise _wrong_key(key, "a key is no text")
-            if key.tag != "tag:yaml.org,2002:str":
-                raise _wrong_key(key, f"key {key.value!r} is no text: quote it")
-            if key.value in seen:
-                raise _wrong_key(key, f"key {key.value!r} stands here twice")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _wrong_key(key: yaml.Node, message: str) -> yaml.YAMLError:
-    return yaml.constructor.ConstructorError(None, None, message, key.start_mark)
-
-
-# PyYAML takes 12:30 for the number 750 and 1e3 for a word; the API server's reader does neither.
-_NUMBERS = {
-    "tag:yaml.org,2002:int": re.compile(r"^[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$"),
-    "tag:yaml.org,2002:float": re.compile(
-        r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$"
-        r"|^\.(nan|NaN|NAN)$"
-    ),
-}
-_Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern)
-        for tag, pattern in resolvers
-        if tag not in ("tag:yaml.org,2002:timestamp", *_NUMBERS)
-    ]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-for _tag, _pattern in _NUMBERS.items():
-    _Loader.add_implicit_resolver(_tag, _pattern, list("-+.0123456789"))

@@ -1,35 +1,19 @@
 """One claim through `compose`, with what a cluster would have observed."""
 
 import dataclasses
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from function import composition
 from function.api import base, claim, settings
-from function.cli import documents
-from function.cluster import checkpoints, pods
-from function.cluster import observed as world
+from function.cli import documents, healthy, snapshot, suggestions
+from function.cluster import checkpoints, observed, pods
 from function.composites import inference_service
 from function.planning import plans
 from function.situation import rollouts
 
-KEY_ANNOTATION = "crossplane.io/composition-resource-name"
-COMPOSITE_LABEL = "crossplane.io/composite"
-GROUP = "inference-service.cloud.ogenki.io/"
-
 Assumption = Literal["verified", "served"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Site:
-    """The settings of a render.
-
-    Attributes:
-        notes: What a cluster would see differently, for standard error.
-    """
-
-    settings: settings.Settings
-    notes: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,118 +21,185 @@ class Rendered:
     """A claim and what it becomes.
 
     Attributes:
+        source: Where the claim was read.
+        answer: What the function answers for the objects that were given.
+        likely: The same, of objects of kinds that were not looked at being as the claim that
+            lives in the cluster has them; `answer` where everything was looked at.
+        before: The objects that the claim became so far, by key.
+        unseen: Keys of `before` whose kinds were not looked at: what the claim that lives in the
+            cluster makes of them.
+        dropped: What the function would still emit for the claim that lives in the cluster, by
+            key; None where that claim was not looked at, or cannot be used.
+        live: The claim as it lives in the cluster, or None.
         observed: True when observed objects of the claim were given.
+        looks: Whether a kind was looked at in the claim's namespace.
     """
 
+    source: documents.Source
     resource: claim.InferenceService
-    composition: composition.Composition
+    answer: composition.Composition
+    likely: composition.Composition
+    before: dict[str, observed.Object]
+    unseen: frozenset[str]
+    dropped: dict[str, dict[str, Any]] | None
+    live: claim.InferenceService | None
     observed: bool
+    looks: Callable[[str], bool]
 
 
 @dataclasses.dataclass(frozen=True)
 class Refused:
     """A claim that cannot be used, and why."""
 
-    document: dict[str, Any]
-    error: base.InvalidError
-
-
-def site(environments: tuple[str, ...], input_file: str | None) -> Site:
-    """Returns the settings; the built-in neutral ones when none are given.
-
-    Raises:
-        base.InvalidError: The settings break their schema.
-        documents.UnreadableError: A file cannot be read.
-    """
-    configs = [document for name in environments for document in documents.read(name)]
-    for config in configs:
-        if config["kind"] != "EnvironmentConfig":
-            raise documents.UnreadableError(
-                f"--environment takes EnvironmentConfigs, not {config['kind']}"
-            )
-    if environments and not configs:
-        raise documents.UnreadableError(f"{', '.join(environments)}: no EnvironmentConfig")
-    if not configs and input_file is None:
-        note = "no --environment given, rendering with neutral settings"
-        return Site(settings.Settings(), (note,))
-    given = _input(input_file) if input_file is not None else {}
-    return Site(settings.assemble(given, {}, configs), tuple(_unread(configs)))
-
-
-def _unread(configs: list[dict[str, Any]]) -> list[str]:
-    """Returns a note for each EnvironmentConfig that a cluster would not read."""
-    return [
-        f"EnvironmentConfig {(config.get('metadata') or {}).get('name')} lacks the label"
-        f' {settings.SETTINGS_LABEL}: "true": a cluster would not read it'
-        for config in configs
-        if world.at(config, "metadata", "labels", settings.SETTINGS_LABEL) != "true"
-    ]
-
-
-def _input(name: str) -> dict[str, Any]:
-    """Returns the input itself, or that of the step of a Composition that takes settings."""
-    document = next(documents.read(name), None)
-    if document is None:
-        raise documents.UnreadableError(f"{name}: no document")
-    if document["kind"] != "Composition":
-        return document
-    for step in world.at(document, "spec", "pipeline") or []:
-        given = world.at(step, "input")
-        if str(world.at(given, "apiVersion")).startswith(GROUP):
-            return dict(given)
-    raise documents.UnreadableError(f"{name}: no step of the Composition takes settings")
+    source: documents.Source
+    problems: tuple[base.Problem, ...]
 
 
 def render(
-    document: dict[str, Any],
+    source: documents.Source,
     site: settings.Settings,
-    observed: list[dict[str, Any]],
+    cluster: snapshot.Snapshot,
     assumed: Assumption | None = None,
 ) -> Rendered:
     """Returns what the claim becomes.
 
     Args:
-        document: The claim.
+        source: The claim.
         site: The settings.
-        observed: Objects of the cluster; those of other claims are passed over.
+        cluster: What was observed.
         assumed: What the claim's status is taken to say beyond what it says.
 
     Raises:
         base.InvalidError: The claim cannot be used.
     """
-    resource = base.parse(claim.InferenceService, document, what="claim")
-    mine = [item for item in observed if _belongs(item, resource)]
-    status = document.get("status") or _live_status(resource, observed)
+    document = source.document
+    resource = parse(document)
+    alive = cluster.claim(resource.namespace, resource.name)
+    seen = _observed(resource, document, alive, cluster)
     if assumed is not None:
-        status = {**status, **_assumption(plans.make(resource, site, checkpoints.Facts()), assumed)}
-    answer = inference_service.compose(
-        resource,
-        site,
-        world.Observed(
-            name=resource.name,
-            resources={
-                item["metadata"]["annotations"][KEY_ANNOTATION]: item
-                for item in mine
-                if item["kind"] != "Pod"
-            },
-            conditions=world.conditions(status),
-            status=status,
-            required={pods.REQUIREMENT: [item for item in mine if item["kind"] == "Pod"]},
-        ),
+        seen = _assuming(seen, _assumption(_plan(resource, site), assumed))
+    answer = inference_service.compose(resource, site, seen)
+    if assumed == "served":
+        _, answer = healthy.settled(resource, site, seen)
+    pods = cluster.pods(resource.namespace, resource.name)
+    if not (seen.resources or alive is not None or pods):
+        return Rendered(
+            *(source, resource, answer, answer, {}, frozenset(), None, None, False),
+            looks=lambda _: False,
+        )
+    compared = _compared(source, resource, site, cluster, seen, answer, alive)
+    return compared if assumed != "served" else dataclasses.replace(compared, likely=answer)
+
+
+def parse(document: dict[str, Any]) -> claim.InferenceService:
+    """Returns a claim.
+
+    Raises:
+        base.InvalidError: It breaks its schema or its rules; fields that do not exist come with
+            what was probably meant.
+    """
+    try:
+        return base.parse(claim.InferenceService, document, what="claim")
+    except base.InvalidError as error:
+        hinted = suggestions.hinted(error, claim.InferenceService, document)
+        raise base.InvalidError(error.what, hinted) from None
+
+
+def _compared(
+    source: documents.Source,
+    resource: claim.InferenceService,
+    site: settings.Settings,
+    cluster: snapshot.Snapshot,
+    seen: observed.Observed,
+    answer: composition.Composition,
+    alive: dict[str, Any] | None,
+) -> Rendered:
+    """Returns a claim that lives already, beside what it is so far."""
+
+    def looks(kind: str) -> bool:
+        return cluster.looked_at(kind, resource.namespace)
+
+    live = _live(alive)
+    first: composition.Composition | None = answer
+    if not seen.status and not looks(claim.KIND):
+        # Whoever has a Deployment had weights; whether these are the wanted ones nobody looked.
+        seen, first = _assuming(seen, _assumption(_plan(resource, site), "verified")), None
+    edited = live is not None and _wishes(live) != _wishes(resource)
+
+    def settled(
+        asked: claim.InferenceService, start: composition.Composition | None
+    ) -> tuple[observed.Observed, composition.Composition]:
+        count = None if live is None else _replicas(live.status)
+        return healthy.settled(
+            asked, site, seen, lambda manifest: not looks(manifest["kind"]), start, count
+        )
+
+    if live is not None and edited:
+        try:
+            whole, composed = settled(live, None)
+        except base.InvalidError:
+            # What lives is refused by these settings: nothing is known of what it would become.
+            live, edited = None, False
+    if not edited:
+        whole, composed = settled(resource, first)
+    likely, before, dropped = composed, seen.resources, None
+    if edited:
+        likely = inference_service.compose(resource, site, whole)
+    if live is not None:
+        # What goes with an edit: the function's answer for the claim as it lives, without it.
+        before = whole.resources
+        dropped = {key: one.manifest for key, one in composed.resources.items()}
+    unseen = frozenset(before.keys() - seen.resources.keys())
+    return Rendered(
+        *(source, resource, answer, likely, dict(before), unseen, dropped, live, True),
+        looks=looks,
     )
-    return Rendered(resource, answer, bool(mine))
 
 
-def _live_status(
-    resource: claim.InferenceService, observed: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """Returns the status of the claim as it lives in the cluster: one from git has none."""
-    for item in observed:
-        metadata = item.get("metadata") or {}
-        named = (metadata.get("name"), metadata.get("namespace", resource.namespace))
-        if item["kind"] == claim.KIND and named == (resource.name, resource.namespace):
-            return item.get("status") or {}
-    return {}
+def _replicas(status: dict[str, Any]) -> tuple[int, int] | None:
+    """Returns how many replicas a claim's status says are available and wanted, or None."""
+    count = re.fullmatch(r"(\d+)/(\d+)", str(status.get("replicas")))
+    return None if count is None else (int(count[1]), int(count[2]))
+
+
+def _wishes(resource: claim.InferenceService) -> tuple[claim.Spec, str | None]:
+    """Returns what of a claim its objects follow from."""
+    return resource.spec, resource.metadata.annotations.get(rollouts.ACCEPT_ANNOTATION)
+
+
+def _live(alive: dict[str, Any] | None) -> claim.InferenceService | None:
+    """Returns the claim as it lives in the cluster, where this function can use it."""
+    if alive is None:
+        return None
+    try:
+        return base.parse(claim.InferenceService, alive, what="claim")
+    except base.InvalidError:
+        return None
+
+
+def _observed(
+    resource: claim.InferenceService,
+    document: dict[str, Any],
+    alive: dict[str, Any] | None,
+    cluster: snapshot.Snapshot,
+) -> observed.Observed:
+    """Returns what the function would be told; a claim from git has its status in the cluster."""
+    status = document.get("status") or (alive or {}).get("status") or {}
+    return observed.Observed(
+        name=resource.name,
+        resources=cluster.composed(resource.namespace, resource.name),
+        conditions=observed.conditions(status),
+        status=status,
+        required={pods.REQUIREMENT: cluster.pods(resource.namespace, resource.name)},
+    )
+
+
+def _assuming(seen: observed.Observed, assumption: dict[str, Any]) -> observed.Observed:
+    return dataclasses.replace(seen, status={**seen.status, **assumption})
+
+
+def _plan(resource: claim.InferenceService, site: settings.Settings) -> plans.Plan:
+    return plans.make(resource, site, checkpoints.Facts())
 
 
 def _assumption(plan: plans.Plan, assumed: Assumption) -> dict[str, Any]:
@@ -164,35 +215,24 @@ def _assumption(plan: plans.Plan, assumed: Assumption) -> dict[str, Any]:
     return status
 
 
-def _belongs(item: dict[str, Any], resource: claim.InferenceService) -> bool:
-    """Tells whether an observed object is the claim's, or one of its pods."""
-    metadata = item.get("metadata") or {}
-    if metadata.get("namespace", resource.namespace) != resource.namespace:
-        return False
-    labels = metadata.get("labels") or {}
-    if item["kind"] == "Pod":
-        return bool(labels.get("app.kubernetes.io/instance") == resource.name)
-    key = (metadata.get("annotations") or {}).get(KEY_ANNOTATION, "")
-    if COMPOSITE_LABEL in labels:
-        return bool(key) and labels[COMPOSITE_LABEL] == resource.name
-    return bool(key.startswith(f"{resource.name}-"))
-
-
-def notes(rendered: Rendered, *, given: bool) -> Iterator[str]:
-    """Yields what a person should know that fails nothing.
-
-    Args:
-        rendered: The claim.
-        given: Whether observed objects were given at all.
-    """
-    if given and not rendered.observed:
-        yield "nothing observed belongs to it: rendered as a new claim"
-    for condition in rendered.composition.conditions:
-        if condition.reason in ("NotProvided", rollouts.EXCEEDS_CLASS):
+def notes(rendered: Rendered) -> Iterator[str]:
+    """Yields what a person should know that fails nothing."""
+    for condition in rendered.answer.conditions:
+        if condition.reason == "NotProvided":
             yield condition.message
-    for why in rendered.composition.explanations:
+    for why in rendered.answer.explanations:
         if why.surprising:
             yield why.rule
+    model = rendered.resource.spec.model
+    adapters = rendered.resource.spec.lora_adapters or []
+    fields = [
+        ("spec.model.repository", model.repository),
+        *((f"spec.loraAdapters[{n}].repository", a.repository) for n, a in enumerate(adapters)),
+    ]
+    for path, repository in fields:
+        note = suggestions.address_note(path, repository)
+        if note is not None:
+            yield note
 
 
 def documents_of(rendered: Rendered) -> list[dict[str, Any]]:
@@ -201,7 +241,7 @@ def documents_of(rendered: Rendered) -> list[dict[str, Any]]:
     In the order of `crossplane composition render`: the claim, then the objects by key, each with
     the annotation and the label that core adds.
     """
-    resource, answer = rendered.resource, rendered.composition
+    resource, answer = rendered.resource, rendered.answer
     composite = {
         "apiVersion": resource.api_version,
         "kind": resource.kind,
@@ -222,6 +262,6 @@ def documents_of(rendered: Rendered) -> list[dict[str, Any]]:
 
 def _keyed(key: str, composite: str, manifest: dict[str, Any]) -> dict[str, Any]:
     metadata = manifest["metadata"]
-    labels = {**metadata.get("labels", {}), COMPOSITE_LABEL: composite}
-    annotations = {**metadata.get("annotations", {}), KEY_ANNOTATION: key}
+    labels = {**metadata.get("labels", {}), snapshot.COMPOSITE_LABEL: composite}
+    annotations = {**metadata.get("annotations", {}), snapshot.KEY_ANNOTATION: key}
     return {**manifest, "metadata": {**metadata, "labels": labels, "annotations": annotations}}

@@ -160,6 +160,9 @@ class Engine(Protocol):
             wanted: Where the container does not say, this holds.
         """
 
+    def summary(self, container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Yields what people look for first in a container of its own: name and words."""
+
     def triggers(
         self, who: identity.Identity, targets: scaling.Scaling, max_requests: int | None
     ) -> Iterator[Trigger]:

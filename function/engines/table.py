@@ -1,6 +1,6 @@
 """The engines that there are."""
 
-from function.api import claim, settings
+from function.api import claim
 from function.engines import engine
 from function.engines.vllm import server
 
@@ -9,9 +9,9 @@ ENGINES: dict[str, engine.Engine] = {server.NAME: server}
 DEFAULT = server.NAME
 
 
-def chosen(spec: claim.Spec, site: settings.Settings) -> engine.Engine:
+def chosen(spec: claim.Spec) -> engine.Engine:
     """Returns the engine that serves a claim."""
-    del spec, site  # one engine so far: neither has a word for it
+    del spec  # one engine so far: a claim has no word for it
     return ENGINES[DEFAULT]
 
 

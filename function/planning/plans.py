@@ -99,7 +99,7 @@ def make(
         base.InvalidError: The claim names what the settings do not have or do not allow.
     """
     spec = resource.spec
-    chosen = engines.chosen(spec, site)
+    chosen = engines.chosen(spec)
     problems = [
         *permissions.refusals(resource, site),
         *patches.unknown(spec),

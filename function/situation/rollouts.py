@@ -76,6 +76,7 @@ class Rollout:
         budget_annotations: What the budget remembers; while the workload is withheld, of the last
             template that was emitted, or nothing.
         hold: Why it is not the one that was rendered, or None.
+        wanted: The template that claim and settings ask for now, emitted or not.
         restarts: Fields of the template that differ from the one that runs; pods restart.
         applied: True when the observed workload already carries the template.
         running: What the pods of the template are; what they would be, while there is none.
@@ -87,6 +88,7 @@ class Rollout:
     annotations: dict[str, str]
     budget_annotations: dict[str, str]
     hold: Hold | None
+    wanted: identity.Manifest
     restarts: tuple[str, ...]
     applied: bool
     running: running.Running
@@ -201,15 +203,17 @@ def rollout(
     keeper, budget = world.get(plan.workload.SUFFIX), world.get("pdb")
     state = plan.workload.state(keeper)
     served = remembered.serving is not None or (state is not None and (state.serves or state.ran))
+    wanted = rendered(plan)
     last = _last(plan, keeper, budget)
     carried = _carried(plan, keeper)
-    chosen = _choose(plan, last, carried, verified=weights.verified, served=served)
+    chosen = _choose(plan, wanted, last, carried, verified=weights.verified, served=served)
     reported = world.conditions.get("EngineReady")
     return Rollout(
         template=chosen.template if chosen.emitted else None,
         annotations=_annotations(chosen, keeper),
         budget_annotations=_annotations(chosen, budget),
         hold=chosen.hold,
+        wanted=wanted,
         restarts=chosen.restarts,
         applied=keeper is not None and carried == chosen.text,
         running=chosen.facts if chosen.emitted else plan.running,
@@ -248,19 +252,26 @@ class _Choice:
 
 
 def _choose(
-    plan: plans.Plan, last: "_Last | None", carried: str | None, *, verified: bool, served: bool
+    plan: plans.Plan,
+    wanted: identity.Manifest,
+    last: "_Last | None",
+    carried: str | None,
+    *,
+    verified: bool,
+    served: bool,
 ) -> _Choice:
     """Returns the template.
 
     Args:
         plan: The plan.
+        wanted: The template that claim and settings ask for now.
         last: The template that was emitted last, or None.
         carried: Canonical JSON of the template that the observed workload carries, or None where
             there is no workload.
         verified: Whether the weights that the plan needs are verified.
         served: Whether a pod of the claim served at any time, as far as is known.
     """
-    wanted, now = rendered(plan), claim_hash(plan)
+    now = claim_hash(plan)
     fresh = _Choice(wanted, now, plan.running)
     stopped = plan.suspended or plan.hardware.misfit is not None
     if carried is None and last is None:

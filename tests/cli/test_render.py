@@ -82,7 +82,21 @@ def test_yaml_has_no_anchors_and_no_nulls() -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["12e4567890", "1e3", "y", "N", "0o17", "true", "1.5", "0x1f", "~", "2026-08-20", "010"]
+    "word",
+    [
+        "12e4567890",
+        "0947265260",
+        "1e3",
+        "y",
+        "N",
+        "0o17",
+        "true",
+        "1.5",
+        "0x1f",
+        "~",
+        "2026-08-20",
+        "010",
+    ],
 )
 def test_a_word_that_kubernetes_would_take_for_something_else_is_quoted(word: str) -> None:
     """A hash such as 12e4567890 would come back as infinity, and `y` as true."""
@@ -139,7 +153,7 @@ def test_a_bad_claim_names_field_and_rule_and_the_others_are_rendered(
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         f"{name} (broken): claim: spec.scaling: minReplicas must be at most maxReplicas",
-        f"{name} (typo): claim: spec.modle: unknown field",
+        f"{name} (typo): claim: spec.modle: unknown field; the nearest is spec.model",
     ]
     claims = [
         i["metadata"]["name"]
@@ -285,7 +299,7 @@ def test_unknown_settings_are_named(tmp_path: pathlib.Path) -> None:
     name = command.write(tmp_path / "e.yaml", scene.site(gpus={}))
     result = command.render(command.SMALLEST, "--environment", name)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "settings: gpus: unknown field\n"
+    assert result.stderr == "settings: gpus: unknown field; the nearest is gpu\n"
 
 
 @pytest.mark.parametrize("text", ["", "kind: List\nitems: []\n"])

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import json
 import pathlib
 import re
 import typing
@@ -11,11 +12,13 @@ from typing import Any
 import click
 import pytest
 import yaml
+from click import testing
 
 from e2e.controlplane import crossplane
 from function import kinds
 from function.api import base, claim, settings, status
 from function.cli import main as cli
+from function.cli import terminal
 from function.cluster import failures
 from function.concerns import table as concerns
 from function.situation import rollouts
@@ -213,6 +216,39 @@ def test_options_exist(page: pathlib.Path) -> None:
         assert called is not None, line
         known = {option for parameter in called.params for option in parameter.opts}
         assert {word for word in words if word.startswith("-")} <= known, line
+
+
+@pytest.mark.parametrize("page", named(WRITTEN))
+def test_kubectl_names_claims_in_full(page: pathlib.Path) -> None:
+    """KServe has an InferenceService too: where both are, the short name is either's."""
+    commands = [
+        line
+        for line in page.read_text().splitlines()
+        if re.search(r"\b(kubectl|crossplane) ", line)
+    ]
+    short = re.compile(r"(?<![\w./-])inferenceservices?(?![\w.-])")
+    assert [line for line in commands if short.search(line)] == []
+
+
+def test_the_page_of_the_command_line_has_every_option_output_and_field() -> None:
+    page = ROOT / "docs/command-line.md"
+    shown = " ".join(first_cells(section(page, "Options")))
+    outputs: list[str] = []
+    for parameter in cli.main.commands["render"].params:
+        if isinstance(parameter, click.Option):
+            assert set(parameter.opts) <= set(re.findall(r"-[\w-]+", shown)), parameter.opts
+        if parameter.name == "output" and isinstance(parameter.type, click.Choice):
+            outputs = list(parameter.type.choices)
+    assert first_cells(section(page, "Outputs"))[1:] == outputs
+    arguments = ["render", str(ROOT / "examples/claims/smallest.yaml"), "-o", "verdict-json"]
+    verdict = json.loads(testing.CliRunner().invoke(cli.main, arguments).stdout)
+    text = section(page, "verdict-json")
+    fields = re.findall(r"`(\w+)`", "".join(f"`{cell}`" for cell in first_cells(text)))
+    assert set(verdict) | set(verdict["claims"][0]) == set(fields) - {"Field"}
+    described = set(re.findall(r"`(\w+)`", text))
+    assert set(verdict["claims"][0]["objects"][0]) | set(verdict["claims"][0]["pods"]) <= described
+    codes = {str(code) for code in (0, 1, 2, terminal.CLOSED_PIPE)}
+    assert set(first_cells(section(page, "Exit codes"))[1:]) == codes
 
 
 def test_examples_named_in_commands_exist() -> None:

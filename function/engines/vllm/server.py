@@ -1,6 +1,7 @@
 """vLLM as an `Engine`: what a claim makes of it, its container, and what its pods say of it."""
 
 import math
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,15 @@ def _told(resource: claim.InferenceService, site: settings.Settings) -> Iterator
     if any(flags.loads_code_by_environment(variable.name) for variable in variables):
         path = "spec.podTemplate.env"
         yield from permissions.closed("trust_remote_code", path, resource.namespace, site)
+
+
+def summary(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields the command, and how much a replica holds."""
+    tokens = [str(argument) for argument in container.get("args") or []]
+    command = command_line.CommandLine.read(tokens)
+    yield "command", "vllm serve " + " ".join(map(shlex.quote, tokens))
+    window, seats = command.value("max-model-len"), command.value("max-num-seqs")
+    yield "context", f"{window} tokens, {seats} sequences at once"
 
 
 def _whole(command: command_line.CommandLine, flag: str) -> int | None:

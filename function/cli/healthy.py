@@ -1,0 +1,109 @@
+"""Stand-ins for objects that nobody looked at: composed, and all of them well."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from function import composition
+from function.api import claim, settings
+from function.cluster import observed
+from function.composites import inference_service
+
+# One object waits for another, such as a route for its Service: rounds until nothing changes.
+MOST_ROUNDS = 8
+_YES = ("Ready", "Accepted", "ResolvedRefs", "Paused")
+
+
+def settled(
+    resource: claim.InferenceService,
+    site: settings.Settings,
+    seen: observed.Observed,
+    may: Callable[[dict[str, Any]], bool] = lambda _: True,
+    first: composition.Composition | None = None,
+    replicas: tuple[int, int] | None = None,
+) -> tuple[observed.Observed, composition.Composition]:
+    """Returns the world in which stand-ins fill up what was observed, and the answer to it.
+
+    Args:
+        resource: The claim.
+        site: The settings.
+        seen: What was observed; it stays as it is.
+        may: Whether there may be a stand-in for a manifest.
+        first: The answer to what was observed, where it is there already.
+        replicas: How many replicas of the Deployment are available and wanted; all that the claim
+            asks for when absent.
+
+    Raises:
+        base.InvalidError: The claim cannot be used.
+    """
+    current, answer = seen, first or inference_service.compose(resource, site, seen)
+    for _ in range(MOST_ROUNDS):
+        stand_ins = {
+            key: _well(composed.manifest, answer, replicas)
+            for key, composed in answer.resources.items()
+            if key not in seen.resources and may(composed.manifest)
+        }
+        if not stand_ins:
+            break
+        remembered = _remembered(seen, answer)
+        current = dataclasses.replace(
+            current, resources={**stand_ins, **seen.resources}, **remembered
+        )
+        before, answer = answer, inference_service.compose(resource, site, current)
+        if answer == before:
+            break
+    return current, answer
+
+
+def _remembered(seen: observed.Observed, answer: composition.Composition) -> dict[str, Any]:
+    """Returns what the claim's status says after an answer."""
+    conditions = {condition.type: condition for condition in answer.conditions}
+    return {
+        "status": {**seen.status, **answer.status},
+        "conditions": {**seen.conditions, **conditions},
+    }
+
+
+def _well(
+    manifest: dict[str, Any], answer: composition.Composition, replicas: tuple[int, int] | None
+) -> dict[str, Any]:
+    """Returns an object as its controller leaves it when all is well.
+
+    Every kind says so in one of a few ways; all of them at once serve for each.
+    """
+    if manifest["kind"] == "Deployment":
+        return _running(manifest, *(replicas or _asked(answer)))
+    yes = [{"type": name, "status": "True", "reason": name} for name in _YES]
+    if manifest["kind"] == "Job":
+        yes = []
+    owners = [{"conditions": yes}]
+    status = {
+        "conditions": yes,
+        "parents": owners,
+        "ancestors": owners,
+        "updateStatus": "operational",
+    }
+    return {**manifest, "status": status}
+
+
+def _asked(answer: composition.Composition) -> tuple[int, int]:
+    """Returns how many replicas a claim has when all is well; none of one that is suspended."""
+    least, _ = answer.bounds
+    suspended = any(condition.reason == "Suspended" for condition in answer.conditions)
+    wanted = 0 if suspended else max(least, 1)
+    return wanted, wanted
+
+
+def _running(manifest: dict[str, Any], available: int, wanted: int) -> dict[str, Any]:
+    """Returns a Deployment whose pods all follow its template."""
+    return {
+        **manifest,
+        "metadata": {**manifest["metadata"], "generation": 1},
+        "spec": {**manifest["spec"], "replicas": wanted},
+        "status": {
+            "observedGeneration": 1,
+            "replicas": wanted,
+            "updatedReplicas": wanted,
+            "availableReplicas": available,
+        },
+    }

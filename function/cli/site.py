@@ -1,0 +1,68 @@
+"""The settings of a render: EnvironmentConfigs over an input, or the built-in neutral ones."""
+
+import dataclasses
+from typing import Any
+
+from function.api import settings
+from function.cli import documents
+from function.cluster import observed
+
+GROUP = "inference-service.cloud.ogenki.io/"
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """The settings of a render.
+
+    Attributes:
+        notes: What a cluster would see differently, for standard error.
+    """
+
+    settings: settings.Settings
+    notes: tuple[str, ...]
+
+
+def read(environments: tuple[str, ...], input_file: str | None) -> Site:
+    """Returns the settings; the built-in neutral ones when none are given.
+
+    Raises:
+        base.InvalidError: The settings break their schema.
+        documents.UnreadableError: A file cannot be read.
+    """
+    configs = [document for name in environments for document in documents.read(name)]
+    for config in configs:
+        if config["kind"] != "EnvironmentConfig":
+            raise documents.UnreadableError(
+                f"--environment takes EnvironmentConfigs, not {config['kind']}"
+            )
+    if environments and not configs:
+        raise documents.UnreadableError(f"{', '.join(environments)}: no EnvironmentConfig")
+    if not configs and input_file is None:
+        note = "no --environment given, rendering with neutral settings"
+        return Site(settings.Settings(), (note,))
+    given = _input(input_file) if input_file is not None else {}
+    return Site(settings.assemble(given, {}, configs), tuple(_unread(configs)))
+
+
+def _unread(configs: list[dict[str, Any]]) -> list[str]:
+    """Returns a note for each EnvironmentConfig that a cluster would not read."""
+    return [
+        f"EnvironmentConfig {(config.get('metadata') or {}).get('name')} lacks the label"
+        f' {settings.SETTINGS_LABEL}: "true": a cluster would not read it'
+        for config in configs
+        if observed.at(config, "metadata", "labels", settings.SETTINGS_LABEL) != "true"
+    ]
+
+
+def _input(name: str) -> dict[str, Any]:
+    """Returns the input itself, or that of the step of a Composition that takes settings."""
+    document = next(documents.read(name), None)
+    if document is None:
+        raise documents.UnreadableError(f"{name}: no document")
+    if document["kind"] != "Composition":
+        return document
+    for step in observed.at(document, "spec", "pipeline") or []:
+        given = observed.at(step, "input")
+        if str(observed.at(given, "apiVersion")).startswith(GROUP):
+            return dict(given)
+    raise documents.UnreadableError(f"{name}: no step of the Composition takes settings")

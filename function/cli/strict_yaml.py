@@ -1,0 +1,176 @@
+"""YAML as Kubernetes reads and writes it, by libyaml where PyYAML was built with it."""
+
+import dataclasses
+import gc
+import re
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+
+# libyaml's composer recurses in C: nesting of some 30,000 levels ends the process. A Kubernetes
+# object has about 20.
+MOST_LEVELS = 200
+
+# Without libyaml the same classes work in Python, some five times slower.
+_BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_BaseDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+_TEXT = "tag:yaml.org,2002:str"
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """What was read of a text.
+
+    Attributes:
+        documents: Each document with the line that it begins at.
+        error: Why there is no more, or None at the text's end.
+    """
+
+    documents: list[tuple[int, Any]]
+    error: yaml.YAMLError | None
+
+
+def load(text: str) -> Stream:
+    """Returns the documents of a text, up to its end or to the first mistake."""
+    documents: list[tuple[int, Any]] = []
+    # Looking for garbage among ever more nodes would take half of the time.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        _bound(text)
+        loader = Loader(text)
+        while loader.check_node():
+            node = loader.get_node()
+            documents.append((node.start_mark.line + 1, loader.construct_document(node)))
+        return Stream(documents, None)
+    except yaml.YAMLError as error:
+        return Stream(documents, error)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _bound(text: str) -> None:
+    """Ensures that nothing is nested too deeply to be composed.
+
+    Raises:
+        yaml.MarkedYAMLError: Something is.
+    """
+    level = 0
+    try:
+        for event in yaml.parse(text, Loader=_BaseLoader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                level += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                level -= 1
+            if level > MOST_LEVELS:
+                raise _TooDeepError(event)
+    except _TooDeepError:
+        raise
+    except yaml.YAMLError:
+        return  # The loader says it, after the documents before it.
+
+
+class _TooDeepError(yaml.MarkedYAMLError):
+    """Something is nested too deeply."""
+
+    def __init__(self, event: yaml.Event) -> None:
+        super().__init__(problem=f"more than {MOST_LEVELS} levels deep")
+        self.problem_mark = event.start_mark  # type: ignore[assignment]
+
+
+def dump(documents: list[dict[str, Any]]) -> str:
+    """Returns documents as one stream."""
+    if not documents:
+        return ""
+    return str(
+        yaml.dump_all(documents, Dumper=Dumper, sort_keys=False, explicit_start=True, width=1000)
+    )
+
+
+def where(error: yaml.YAMLError, text: str) -> tuple[int, int] | None:
+    """Returns line and column of an error, both from 1, or None where it has no place."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is not None:
+        return mark.line + 1, mark.column + 1
+    if isinstance(error, yaml.reader.ReaderError):
+        before = text.encode()[: error.position]
+        return before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+    return None
+
+
+def words(error: yaml.YAMLError) -> str:
+    """Returns what is wrong, in one line and without the place."""
+    context, problem = getattr(error, "context", None), getattr(error, "problem", None)
+    begun, mark = getattr(error, "context_mark", None), getattr(error, "problem_mark", None)
+    if context and begun is not None and mark is not None and begun.line != mark.line:
+        context += f" from line {begun.line + 1} on"
+    return ", ".join(part for part in (context, problem) if part) or str(error).splitlines()[0]
+
+
+class Loader(_BaseLoader):  # type: ignore[misc]
+    """No dates, no clock times; keys are text and stand once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Returns the mapping.
+
+        Raises:
+            yaml.constructor.ConstructorError: A key is no text (`on` is a boolean), or stands
+                there twice: one of the two values would be lost without a word.
+        """
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if key.tag == _MERGE:
+                continue
+            if not isinstance(key, yaml.ScalarNode):
+                raise _wrong_key(key, "a key is no text")
+            if key.tag != _TEXT:
+                raise _wrong_key(key, f"key {key.value!r} is no text: quote it")
+            if key.value in keys:
+                raise _wrong_key(key, f"key {key.value!r} stands here twice")
+            keys.add(key.value)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+def _wrong_key(key: yaml.Node, message: str) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, message, key.start_mark)
+
+
+# PyYAML takes 12:30 for the number 750 and 1e3 for a word; the API server's reader does neither.
+_NUMBERS = {
+    "tag:yaml.org,2002:int": re.compile(r"^[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$"),
+    "tag:yaml.org,2002:float": re.compile(
+        r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$"
+        r"|^\.(nan|NaN|NAN)$"
+    ),
+}
+Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag not in ("tag:yaml.org,2002:timestamp", *_NUMBERS)
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _tag, _pattern in _NUMBERS.items():
+    Loader.add_implicit_resolver(_tag, _pattern, list("-+.0123456789"))
+
+
+class Dumper(_BaseDumper):  # type: ignore[misc]
+    """YAML without anchors: a manifest is read top to bottom."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Tells that every value is written where it stands."""
+        return True
+
+
+# Words that Kubernetes' reader takes for a boolean or a number and PyYAML's does not: they are
+# quoted. A hash such as 12e4567890 would come back as infinity, and 0947265260 as 947265260.
+_AMBIGUOUS = re.compile(
+    r"^([yYnN]|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+|[-+]?0o[0-7]+|[-+]?0[0-9]+)$"
+)
+Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", _AMBIGUOUS, list("yYnN-+.0123456789"))

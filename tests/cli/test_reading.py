@@ -1,0 +1,261 @@
+"""What is read: files, directories, YAML, and documents that are nearly claims."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from function.api import base, claim
+from function.cli import strict_yaml, suggestions
+from tests import cluster
+from tests.cli import command
+from tests.resources import scene
+
+KSERVE = {
+    "apiVersion": "serving.kserve.io/v1beta1",
+    "kind": "InferenceService",
+    "metadata": {"name": "sklearn", "namespace": "llm"},
+    "spec": {"predictor": {"model": {"modelFormat": {"name": "sklearn"}}}},
+}
+
+
+def names(text: str) -> list[str]:
+    """The claims of a rendered stream."""
+    found = command.documents(text)
+    return [item["metadata"]["name"] for item in found if item["kind"] == "InferenceService"]
+
+
+# --- documents that are no claims
+
+
+def test_an_inference_service_of_another_group_is_passed_over_with_a_note(
+    tmp_path: pathlib.Path,
+) -> None:
+    command.write(tmp_path / "a.yaml", scene.of(name="ours"))
+    command.write(tmp_path / "b.yaml", KSERVE)
+    result = command.render(str(tmp_path), "--environment", command.REFERENCE)
+    assert result.exit_code == 0
+    assert names(result.stdout) == ["ours"]
+    assert "(sklearn): InferenceService of group serving.kserve.io is passed over" in result.stderr
+
+
+def test_an_observed_one_of_another_group_is_no_claim_of_ours(tmp_path: pathlib.Path) -> None:
+    """Its status would be taken for that of our claim of the same name."""
+    world = scene.serving(scene.of(name="sklearn"))
+    theirs = {**KSERVE, "status": {"phase": "Failed", "weights": {"verified": []}}}
+    listed = {"kind": "List", "items": [*world.objects.values(), theirs, world.claim]}
+    observed = command.write(tmp_path / "observed.yaml", listed)
+    name = command.write(tmp_path / "claim.yaml", scene.of(name="sklearn"))
+    result = command.render(name, "--environment", command.REFERENCE, "--observed", observed)
+    found = command.documents(result.stdout)[0]["status"]["conditions"]
+    assert {condition["reason"] for condition in found if condition["status"] != "True"} == set()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "InferenceServce"},
+        {"kind": "inferenceservice"},
+        {"kind": "InferenceServices"},
+        {"apiVersion": "cloud.ogenki.oi/v1alpha1"},
+    ],
+)
+def test_a_misspelt_kind_or_group_is_an_error(
+    wrong: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    name = command.write(tmp_path / "c.yaml", scene.of(name="good"), scene.of(name="typo") | wrong)
+    result = command.render(name, "--environment", command.REFERENCE)
+    assert result.exit_code == 1
+    assert names(result.stdout) == ["good"]
+    assert f"{name} (typo): there is no such kind: " in result.stderr
+    assert "a claim is cloud.ogenki.io/v1alpha1, InferenceService" in result.stderr
+
+
+def test_other_kinds_of_our_group_are_passed_over(tmp_path: pathlib.Path) -> None:
+    other = {"apiVersion": "cloud.ogenki.io/v1alpha1", "kind": "SQLInstance", "metadata": {}}
+    name = command.write(tmp_path / "c.yaml", scene.of(), other)
+    result = command.render(name, "--environment", command.REFERENCE)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_two_claims_of_one_name_are_both_told(tmp_path: pathlib.Path) -> None:
+    one = command.write(tmp_path / "one.yaml", scene.of(name="twin"))
+    two = command.write(tmp_path / "two.yaml", scene.of(name="twin"))
+    command.write(tmp_path / "three.yaml", scene.of(name="twin", namespace="elsewhere"))
+    result = command.render(str(tmp_path), "--environment", command.REFERENCE)
+    assert result.exit_code == 1
+    assert names(result.stdout) == ["twin", "twin", "twin"]
+    assert f"{one} (twin): {two} has a claim of this name too" in result.stderr
+    assert f"{two} (twin): {one} has a claim of this name too" in result.stderr
+    assert len(result.stderr.splitlines()) == 2
+
+
+# --- what cannot be read
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("kind: A\nspec:\n  a: b: c\n", ":3:7: mapping values are not allowed"),
+        ("kind: A\nspec: {b: {c: 1, c: 2}}", ":2:18: key 'c' stands here twice"),
+        ("kind: A\n\x01: 1\n", ":2:1: unacceptable character"),
+        ("kind: A\nspec: " + "[" * 100_000, ":2:206: more than 200 levels deep"),
+        ("kind: A\n---\n- a\n", ":3: not a Kubernetes object"),
+    ],
+)
+def test_what_is_no_yaml_is_placed(text: str, place: str, tmp_path: pathlib.Path) -> None:
+    """By the script: what libyaml cannot take would end the process, not raise."""
+    (tmp_path / "broken.yaml").write_text(text)
+    result = command.script("render", str(tmp_path / "broken.yaml"))
+    assert result.returncode == 2
+    assert f"broken.yaml{place}" in result.stderr
+    assert "Usage" not in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_bytes_are_placed_too(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes(b"kind: A\nname: caf\xe9\n")
+    result = command.render(str(tmp_path / "latin.yaml"))
+    assert (result.exit_code, "latin.yaml:2: not UTF-8" in result.stderr) == (2, True)
+
+
+def test_what_stands_before_a_mistake_is_rendered(tmp_path: pathlib.Path) -> None:
+    text = json.dumps(scene.of(name="before")) + "\n---\na: b: c\n"
+    (tmp_path / "c.yaml").write_text(text)
+    result = command.render(str(tmp_path / "c.yaml"), "--environment", command.REFERENCE)
+    assert (result.exit_code, names(result.stdout)) == (2, ["before"])
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_unreadable_file_has_one_exit_code(beside: bool, tmp_path: pathlib.Path) -> None:
+    """Alone, beside a good claim: a pipeline can count on it."""
+    (tmp_path / "broken.yaml").write_text("a: [1\n")
+    if beside:
+        command.write(tmp_path / "good.yaml", scene.of())
+    for claims in (str(tmp_path), str(tmp_path / "broken.yaml")):
+        result = command.render(claims, "--environment", command.REFERENCE)
+        assert result.exit_code == 2
+        assert "broken.yaml:2:1: while parsing a flow sequence from line 1 on" in result.stderr
+        assert "Usage" not in result.stderr
+
+
+def test_an_unreadable_directory_is_named(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The superuser, who runs some suites, reads everything: the system's answer is made up."""
+    command.write(tmp_path / "good.yaml", scene.of())
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    result = command.render(str(tmp_path), "--environment", command.REFERENCE)
+    assert result.exit_code == 2
+    assert f"{tmp_path / 'closed'}: Permission denied" in result.stderr
+    assert names(result.stdout) == ["model"]
+
+
+def test_standard_input_cannot_be_read_twice() -> None:
+    result = command.render("-", "--observed", "-", given="")
+    assert result.exit_code == 2
+    assert "standard input can be read once" in result.stderr
+
+
+def test_wrong_usage_alone_shows_the_usage() -> None:
+    assert "Usage: " in command.render("--nonsense").stderr
+
+
+# --- how it is read
+
+
+def test_without_libyaml_it_is_the_same() -> None:
+    """Distributions build PyYAML without it."""
+    code = (
+        "import sys, yaml; del yaml.CSafeLoader, yaml.CSafeDumper\n"
+        "from function.cli import main; main.main()"
+    )
+    arguments = ["render", *command.CLAIMS, "--environment", command.REFERENCE]
+    slow = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    fast = command.script(*arguments)
+    assert fast.stdout == slow.stdout != ""
+
+
+def test_libyaml_is_used_where_it_is() -> None:
+    assert issubclass(strict_yaml.Loader, yaml.CSafeLoader)
+    assert issubclass(strict_yaml.Dumper, yaml.CSafeDumper)
+
+
+# --- what was meant
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"maxNumSeqs": 8}, "spec.maxNumSeqs: unknown field; it belongs to spec.model"),
+        ({"gpu": {"clas": "l4"}}, "spec.gpu.clas: unknown field; the nearest is spec.gpu.class"),
+        ({"lora_adapters": []}, "the nearest is spec.loraAdapters"),
+        (
+            {"replicas": 2},
+            "the nearest are spec.scaling.minReplicas and spec.scaling.maxReplicas",
+        ),
+        (
+            {"access": {"from": [{"ns": "apps"}]}},
+            "spec.access.from[0].ns: unknown field; there are: namespace, podLabels, port",
+        ),
+        (
+            {"model": {"repository": "https://huggingface.co/Qwen/Qwen3-8B"}},
+            "spec.model.repository: this is an address; the repository is Qwen/Qwen3-8B",
+        ),
+        (
+            {"model": {"repository": "https://huggingface.co/Qwen/Qwen3-8B/tree/v2"}},
+            "the repository is Qwen/Qwen3-8B, and spec.model.revision is v2",
+        ),
+        (
+            {"model": {"repository": "https://huggingface.co/datasets/org/set"}},
+            "this is the address of one of the hub's datasets, not of a model",
+        ),
+        (
+            {"loraAdapters": [{"name": "a", "repository": "hf.co/org/sql/"}]},
+            "spec.loraAdapters[0].repository: this is an address; the repository is org/sql",
+        ),
+        ({"model": {"repository": "org/model/extra"}}, "String should match pattern"),
+    ],
+)
+def test_a_mistake_comes_with_what_was_meant(
+    spec: dict[str, Any], words: str, tmp_path: pathlib.Path
+) -> None:
+    name = command.write(tmp_path / "c.yaml", scene.of(**spec))
+    result = command.render(name, "--environment", command.REFERENCE)
+    assert result.exit_code == 1
+    assert words in result.stderr
+
+
+def test_an_address_that_has_the_form_of_a_repository_is_noted(tmp_path: pathlib.Path) -> None:
+    name = command.write(tmp_path / "c.yaml", scene.of(model={"repository": "huggingface.co/gpt2"}))
+    result = command.render(name, "--environment", command.REFERENCE)
+    assert result.exit_code == 0
+    assert "spec.model.repository: this is an address; the repository is gpt2" in result.stderr
+
+
+def test_a_field_is_sent_to_where_it_is() -> None:
+    """Whatever stands at the root of the spec and belongs elsewhere."""
+    places = dict(suggestions.fields(claim.InferenceService))
+    root = {field.alias for field in claim.Spec.model_fields.values()}
+    for path, name in places.items():
+        if name in root or not path.startswith("spec."):
+            continue
+        error = base.InvalidError("claim", [base.Problem(f"spec.{name}", "unknown field")])
+        (hinted,) = suggestions.hinted(error, claim.InferenceService, cluster.example("smallest"))
+        if "it belongs to" in hinted.message:
+            assert path.rpartition(".")[0] in hinted.message
