@@ -43,11 +43,12 @@ def finish(draft: drafts.Draft) -> composition.Composition:
     pods = pod_states.Pods.of(draft)
     found = conditions.every(draft, pods)
     questions = _questions(draft)
+    events = tuple(_events(draft.observed, found))
     return composition.Composition(
         resources=draft.resources,
         status=_status(draft, found, pods),
         conditions=found,
-        events=tuple(_events(draft.observed, found)),
+        events=() if events and _repeats(draft, found) else events,
         complete=not draft.missing and not unfit,
         # A Job is watched, and says itself when its pods have ended.
         ttl=PODS_TTL if questions.pods is not None and _starts(draft) else STEADY_TTL,
@@ -240,9 +241,14 @@ def _events(
 ) -> Iterator[composition.Event]:
     """Yields one event for each condition that changed since the last answer.
 
-    A condition that core turned into Unknown after a failed call comes back without one.
+    A condition that core turned into Unknown after a failed call comes back without one. So does
+    what the status waits for in these very words: it was told with the answer that wrote them,
+    though core's cache may not show that answer's conditions yet (`_repeats`).
     """
+    written = world.at(observed.status, "waitingFor")
     for condition in found:
+        if condition.status != "True" and condition.message == written:
+            continue
         before = observed.conditions.get(condition.type)
         if before is None:
             alarming = condition.status == "False" and condition.reason in _ALARMS
@@ -264,6 +270,27 @@ def _events(
             reason=condition.reason,
             message=f"{condition.type}={condition.status}: {condition.message}".rstrip(": "),
         )
+
+
+def _repeats(draft: drafts.Draft, found: tuple[world.Condition, ...]) -> bool:
+    """Tells whether the last answer was this one, so that its events are told already.
+
+    Core writes the fields of a status, tells the events and then writes the conditions. Its first
+    write wakes it again, and its cache may show the new fields beside the old conditions
+    (v2.4.0, internal/controller/apiextensions/composite/reconciler.go). The field `waitingFor`
+    follows from the conditions: where it holds what the new ones say and not what the old ones
+    say, an answer came between.
+    """
+    before = draft.observed.conditions
+    if not before.keys() >= set(conditions.CONDITION_TYPES):
+        return False
+    # A fatal answer writes no fields, and a suspended claim waits for nothing, whatever is untrue.
+    invalid = before[conditions.VALID].status != "True"
+    if invalid or before[conditions.CURRENT].reason == "Suspended":
+        return False
+    written = world.at(draft.observed.status, "waitingFor")
+    old = _waiting_for(draft, tuple(before.values()))
+    return bool(written == _waiting_for(draft, found) and written != old)
 
 
 def _questions(draft: drafts.Draft) -> composition.Questions:
