@@ -31,7 +31,7 @@ cli: $(VENV)/.installed ## The command line `inference-service`, in .venv/bin
 test: export PYTHONHASHSEED = 0
 test: lint types ## The whole fast suite
 	@$(BIN)/python -m tests.crds --if-missing
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --durations=10
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -13,6 +13,9 @@ REQUESTED = "crossplane.io/reconcile-requested-at"
 # Names in the settings of the examples.
 _VOLUMES = ("llm-models", "model-weights")
 _PRELOAD_ACCOUNT = "xplane-llm-models-preload"
+# Core's controller of the claims, in its metrics.
+CONTROLLER = "composite/inferenceservices.cloud.ogenki.io"
+DURATION = "controller_runtime_reconcile_time_seconds"
 
 
 class Tenant:
@@ -253,3 +256,32 @@ def conditions(item: api.Object) -> dict[str, tuple[str, str, str]]:
         entry["type"]: (entry["status"], entry["reason"], entry.get("message", ""))
         for entry in (item.get("status") or {}).get("conditions") or []
     }
+
+
+def reconciles(control_plane: plane.ControlPlane) -> float:
+    """How many reconciles of claims core has ended since its start."""
+    return _metric(control_plane.crossplane.metrics(), f"{DURATION}_count")
+
+
+def settle(control_plane: plane.ControlPlane, *, timeout: float = 900) -> None:
+    """Wait until core has nothing left to do for any claim: no reconcile for some seconds.
+
+    A claim that is as it should be may still be written: each reconcile applies the conditions that
+    core's cache shows, which may be those from before its last write, and wakes the next one.
+    """
+    ended = -1.0
+
+    def still() -> bool:
+        nonlocal ended
+        text = control_plane.crossplane.metrics()
+        last, ended = ended, _metric(text, f"{DURATION}_count")
+        return last == ended and not _metric(text, "controller_runtime_active_workers")
+
+    polling.until(still, what="an end of the reconciles", timeout=timeout, interval=3)
+
+
+def _metric(text: str, name: str) -> float:
+    """One number of core's about reconciles of claims; cheaper than to read them all."""
+    start = f'{name}{{controller="{CONTROLLER}"}} '
+    (value,) = [line.removeprefix(start) for line in text.splitlines() if line.startswith(start)]
+    return float(value)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import collections
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from e2e import claims, installation, shipped
-from e2e.controlplane import api, crossplane, plane
+from e2e.controlplane import api, crossplane, plane, polling
 from tests import cluster
 
 # The node that the settings choose, by what its name begins with.
@@ -108,13 +107,21 @@ def test_nothing_is_written_at_steady_state(
     fleet: Fleet, installed: installation.Installation
 ) -> None:
     """Reconciles that are forced change no composed object and no claim."""
-    log = fleet.tenant.plane.api.audit
+    running = fleet.tenant.plane
+    log = running.api.audit
+    claims.settle(running)
     before = installed.function.calls()
     start = log.mark()
     for number in range(_ROUNDS):
+        goal = claims.reconciles(running) + len(fleet.claims)
         for claim in fleet.claims:
             claim.reconcile(f"{number}")
-        time.sleep(2)
+        polling.until(
+            lambda goal=goal: claims.reconciles(running) >= goal,  # type: ignore[misc]
+            what="a reconcile of each claim",
+            timeout=120,
+        )
+    claims.settle(running)
     calls = installed.function.calls() - before
     assert calls >= _ROUNDS * len(fleet.claims), "they were reconciled"
     writes = [write for write in log.writes(start) if write.user == crossplane.USER]

@@ -28,8 +28,6 @@ _EXAMPLES = ("xplane-qwen-coder", "xplane-qwen3-8b", "smallest")
 _WIDE = nodes.Node(
     "l4-quiet", gpus=64, cpu="1024", memory="8Ti", labels={"karpenter.sh/nodepool": "gpu-l4"}
 )
-_CONTROLLER = "composite/inferenceservices.cloud.ogenki.io"
-_DURATION = "controller_runtime_reconcile_time_seconds"
 _MIB = 2**20
 
 
@@ -74,22 +72,15 @@ def _read(control_plane: plane.ControlPlane, installed: installation.Installatio
         core_memory=running.resident_bytes,
         reconciles={
             float(labels["le"]): value
-            for labels, value in core[f"{_DURATION}_bucket"]
-            if labels["controller"] == _CONTROLLER
+            for labels, value in core[f"{claims.DURATION}_bucket"]
+            if labels["controller"] == claims.CONTROLLER
         },
         reconciling=sum(
             value
-            for labels, value in core[f"{_DURATION}_sum"]
-            if labels["controller"] == _CONTROLLER
+            for labels, value in core[f"{claims.DURATION}_sum"]
+            if labels["controller"] == claims.CONTROLLER
         ),
     )
-
-
-def _of_claims(text: str, name: str) -> float:
-    """One number of core's about reconciles of claims; cheaper than to read them all."""
-    start = f'{name}{{controller="{_CONTROLLER}"}} '
-    (value,) = [line.removeprefix(start) for line in text.splitlines() if line.startswith(start)]
-    return float(value)
 
 
 def _samples(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
@@ -197,16 +188,8 @@ class Fleet:
         return self.tenant.claim(claim.manifest)
 
     def settle(self) -> None:
-        """Wait until core has nothing left to do: no reconcile for some seconds."""
-        ended = -1.0
-
-        def still() -> bool:
-            nonlocal ended
-            text = self.plane.crossplane.metrics()
-            last, ended = ended, _of_claims(text, f"{_DURATION}_count")
-            return last == ended and not _of_claims(text, "controller_runtime_active_workers")
-
-        polling.until(still, what="an end of the reconciles", timeout=_TIMEOUT, interval=3)
+        """Wait until core has nothing left to do."""
+        claims.settle(self.plane, timeout=_TIMEOUT)
 
     def force(self) -> None:
         """Let core reconcile every claim many times, at rest.
@@ -216,20 +199,17 @@ class Fleet:
         before = self.read()
         rounds = max(2, math.ceil(_WINDOW / len(self.claims)))
         for number in range(rounds):
-            goal = self._ended() + len(self.claims)
+            goal = claims.reconciles(self.plane) + len(self.claims)
             body = {"metadata": {"annotations": {"e2e/look": f"{len(self.claims)}-{number}"}}}
             for claim in self.claims:
                 self.plane.admin.patch(claim.ref, body)
             polling.until(
-                lambda goal=goal: self._ended() >= goal,  # type: ignore[misc]
+                lambda goal=goal: claims.reconciles(self.plane) >= goal,  # type: ignore[misc]
                 what="a reconcile of each claim",
                 timeout=_TIMEOUT,
                 interval=0.2,
             )
         self.rows.append(Row(len(self.claims), "at rest", before, self.read()))
-
-    def _ended(self) -> float:
-        return _of_claims(self.plane.crossplane.metrics(), f"{_DURATION}_count")
 
     def table(self) -> str:
         """What was measured, as Markdown."""

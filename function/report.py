@@ -1,6 +1,6 @@
 """What the claim says about itself: phase, status, events, and when to look again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from function import assembly, canonical, composition
@@ -35,12 +35,13 @@ _WAITING_ORDER = (
 def finish(now: situations.Situation, desired: assembly.Desired) -> composition.Composition:
     """Returns the composition: what is desired, and what the claim says about itself."""
     conditions = concerns.conditions(now, desired)
+    events = tuple(_events(now, conditions))
     questions = _questions(now, desired)
     return composition.Composition(
         resources=desired.resources,
         status=_status(now, desired, conditions),
         conditions=conditions,
-        events=tuple(_events(now.world, conditions)),
+        events=() if events and _repeats(now, desired, conditions) else events,
         # A claim without a workload that fits would be ready otherwise: all that it has is.
         complete=not desired.missing and not now.unfit,
         # A Job is watched, and says itself when its pods have ended.
@@ -205,7 +206,7 @@ def _phase_of_serving(now: situations.Situation) -> str:
 def _waiting_for(
     now: situations.Situation,
     desired: assembly.Desired,
-    reasons: dict[str, observed.Condition],
+    reasons: Mapping[str, observed.Condition],
 ) -> str:
     """Returns in words what the claim waits for; empty when it waits for nothing."""
     state = now.rollout.state
@@ -222,14 +223,18 @@ def _waiting_for(
 
 
 def _events(
-    world: observed.Observed, conditions: tuple[observed.Condition, ...]
+    now: situations.Situation, conditions: tuple[observed.Condition, ...]
 ) -> Iterator[composition.Event]:
     """Yields one event for each condition that changed since the last answer.
 
-    A condition that core turned into Unknown after a failed call comes back without one.
+    A condition that core turned into Unknown after a failed call comes back without one. So does
+    what the status waits for in these very words: it was told with the answer that wrote them,
+    though core's cache may not show that answer's conditions yet (`_repeats`).
     """
     for condition in conditions:
-        before = world.conditions.get(condition.type)
+        if condition.status != "True" and condition.message == now.memory.waiting_for:
+            continue
+        before = now.world.conditions.get(condition.type)
         alarming = concerns.alarming(condition)
         if before is None:
             if condition.status != "False" or not alarming:
@@ -245,6 +250,31 @@ def _events(
             reason=condition.reason,
             message=f"{condition.type}={condition.status}: {condition.message}".rstrip(": "),
         )
+
+
+def _repeats(
+    now: situations.Situation,
+    desired: assembly.Desired,
+    conditions: tuple[observed.Condition, ...],
+) -> bool:
+    """Tells whether the last answer was this one, so that its events are told already.
+
+    Core writes the fields of a status, tells the events and then writes the conditions. Its first
+    write wakes it again, and its cache may show the new fields beside the old conditions
+    (v2.4.0, internal/controller/apiextensions/composite/reconciler.go). The field `waitingFor`
+    follows from the conditions: where it holds what the new ones say and not what the old ones
+    say, an answer came between.
+    """
+    before = now.world.conditions
+    if not before.keys() >= {condition.type for condition in conditions}:
+        return False
+    # A fatal answer writes no fields, and a suspended claim waits for nothing, whatever is untrue.
+    invalid = before[validity.Valid.type()].status != "True"
+    if invalid or before[workload.Current.type()].reason == "Suspended":
+        return False
+    written = now.memory.waiting_for
+    new = {condition.type: condition for condition in conditions}
+    return written == _waiting_for(now, desired, new) != _waiting_for(now, desired, before)
 
 
 def _questions(now: situations.Situation, desired: assembly.Desired) -> composition.Questions:

@@ -10,7 +10,7 @@ import textwrap
 
 import pytest
 
-from tools import failed
+from tools import failed, flaky
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 # The second test needs what the first has left, and that a number of tries is reached.
@@ -94,6 +94,8 @@ def test_what_passes_is_tried_once(toy: pathlib.Path) -> None:
     assert done.returncode == 0, done.stdout
     assert _tries(toy) == {"test_good": 1}
     assert "once more" not in done.stdout
+    assert "flaky" not in done.stdout
+    assert not (toy / ".ci" / "flaky").exists()
 
 
 def test_what_failed_is_tried_once_more_by_its_file(toy: pathlib.Path) -> None:
@@ -108,6 +110,36 @@ def test_what_failed_is_tried_once_more_by_its_file(toy: pathlib.Path) -> None:
     assert re.search(
         r"pytest e2e/test_flaky\.py e2e/test_slow\.py -n 2 --dist loadfile", done.stdout
     )
+
+
+def test_what_failed_and_passed_is_the_last_that_is_said(toy: pathlib.Path) -> None:
+    _suite(toy, good=1, flaky=2, broken=3)
+    done = _run(toy)
+    assert done.returncode != 0
+    name = "e2e/test_flaky.py::test_second"
+    words = "commit .ci/flaky with what is known of the cause: the next flake of a test fails"
+    assert done.stdout.splitlines()[-3:] == ["--- flaky", f"flaky {name}", words]
+    (line,) = (toy / ".ci" / "flaky").read_text().splitlines()
+    assert re.fullmatch(rf"\d{{4}}-\d\d-\d\d {re.escape(name)} # .+", line)
+
+
+def test_the_second_flake_of_a_test_fails_the_gate(toy: pathlib.Path) -> None:
+    line = "2026-01-31 e2e/test_flaky.py::test_second # a port is taken"
+    record = toy / ".ci" / "flaky"
+    record.write_text(f"# Tests that flaked.\n{line}\n")
+    _suite(toy, flaky=2, slow=2)
+    done = _run(toy)
+    assert done.returncode != 0
+    assert f"--- flaky\nflaky again, {line}\nflaky e2e/test_slow.py::test_second\n" in done.stdout
+    assert record.read_text().splitlines()[:2] == ["# Tests that flaked.", line]
+    assert [test for test in flaky.recorded(record) if "slow" in test], "the first of another"
+
+
+def test_a_record_holds_nothing_else(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "flaky").write_text("e2e/test_flaky.py::test_second\n")
+    with pytest.raises(ValueError, match="not `DATE TEST # CAUSE`"):
+        flaky.recorded(tmp_path / "flaky")
+    assert isinstance(flaky.recorded(_ROOT / ".ci" / "flaky"), dict)
 
 
 def test_what_fails_again_fails_the_gate(toy: pathlib.Path) -> None:
@@ -138,6 +170,7 @@ def test_a_run_without_a_report_is_not_tried_again(toy: pathlib.Path) -> None:
     assert _tries(toy) == {}
 
 
-def test_the_command_wants_one_report(capsys: pytest.CaptureFixture[str]) -> None:
-    assert failed.main([]) == 1
-    assert "usage" in capsys.readouterr().err
+def test_the_commands_want_their_reports(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (failed.main, flaky.main):
+        assert command([]) == 1
+        assert "usage" in capsys.readouterr().err

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 
-def files(report: pathlib.Path) -> list[str]:
-    """The files, sorted.
+def _cases(report: pathlib.Path) -> Iterator[tuple[str, str, bool]]:
+    """File and name of each test that ran, and whether it passed.
 
     Args:
         report: Absent when pytest did not get as far: then there are none.
@@ -23,18 +23,37 @@ def files(report: pathlib.Path) -> list[str]:
         ElementTree.ParseError: It is not XML.
     """
     if not report.exists():
-        return []
-    cases = ElementTree.parse(report).iter("testcase")  # noqa: S314 - written by our own pytest
-    found = (
-        case.attrib.get("file")
-        for case in cases
-        if case.find("failure") is not None or case.find("error") is not None
-    )
-    return sorted({name for name in found if name is not None})
+        return
+    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - written by our own pytest
+        passed = all(case.find(outcome) is None for outcome in ("failure", "error", "skipped"))
+        if "file" in case.attrib:
+            yield case.attrib["file"], case.attrib.get("name", ""), passed
+
+
+def files(report: pathlib.Path) -> list[str]:
+    """The files in which a test failed, sorted.
+
+    Raises:
+        ElementTree.ParseError: The report is not XML.
+    """
+    return sorted({file for file, _, passed in _cases(report) if not passed})
+
+
+def flaked(first: pathlib.Path, again: pathlib.Path) -> list[str]:
+    """The tests that failed in one report and passed in another, as pytest names them; sorted.
+
+    Raises:
+        ElementTree.ParseError: A report is not XML.
+    """
+    # A test whose teardown failed too is in a report twice.
+    failed = {(file, name) for file, name, passed in _cases(first) if not passed}
+    still = {(file, name) for file, name, passed in _cases(again) if not passed}
+    passed = {(file, name) for file, name, passed in _cases(again) if passed}
+    return sorted(f"{file}::{name}" for file, name in failed & passed - still)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print them; exit status 1 without exactly one report."""
+    """Print the files; exit status 1 without exactly one report."""
     given = sys.argv[1:] if arguments is None else arguments
     if len(given) != 1:
         print("usage: failed.py REPORT", file=sys.stderr)

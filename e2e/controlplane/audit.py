@@ -6,7 +6,6 @@ import dataclasses
 import json
 import pathlib
 import typing
-from collections.abc import Iterator
 
 from e2e.controlplane import api
 
@@ -72,18 +71,37 @@ class Write:
     changed: bool | None
 
 
+@dataclasses.dataclass(frozen=True)
+class _Maker:
+    """The request that made a version of an object.
+
+    Attributes:
+        place: Its write's, in the list.
+        offset: Its line's, in the file.
+        end: When it was answered, RFC 3339.
+    """
+
+    place: int
+    offset: int
+    end: str
+
+
 class AuditLog:
     """The audit log of one API server, read from its file as it grows.
 
-    Every write since the start of the server must be in the file: whether one changed an object is
-    told by comparing with the version that the one before left. Not for several threads.
+    Every write since the start of the server must be in the file. A write changed an object when it
+    made the version that it was answered with; one that changed nothing is answered with the
+    version of another. The server writes a line when an answer is complete. On a busy machine a
+    request that changed nothing may be complete before the one whose version it was answered with:
+    of requests that overlap, what they ask for decides. Not for several threads.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
         """Read from ``path``, which need not exist yet."""
         self._path = path
         self._offset = 0
-        self._versions: dict[tuple[str, str, str, str], int] = {}
+        # By object, then by version.
+        self._makers: dict[tuple[str, str, str, str], dict[int, _Maker]] = {}
         self._writes: list[Write] = []
 
     def mark(self) -> int:
@@ -133,42 +151,95 @@ class AuditLog:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
+                write = self._write_of(json.loads(line), self._offset)
                 self._offset += len(line)
-                self._writes.extend(self._writes_of(json.loads(line)))
+                if write is not None:
+                    self._writes.append(write)
 
-    def _writes_of(self, event: dict[str, typing.Any]) -> Iterator[Write]:
-        """The write of an event; none for a request that is no write to an object."""
+    def _write_of(self, event: api.Object, offset: int) -> Write | None:
+        """The write of the event in a line; None for a request that is no write to an object."""
         place = event.get("objectRef")
         verbs = ("create", "update", "patch", "delete", "deletecollection")
         if place is None or event["verb"] not in verbs or event["stage"] == "Panic":
-            return
+            return None
         answer = event.get("responseObject") or {}
         metadata = answer.get("metadata") or {}
         dry_run = "dryRun=" in event["requestURI"]
-        # The name of a created object may be generated: it is in the answer only.
-        name = place.get("name") or metadata.get("name") or ""
-        key = (place.get("apiGroup", ""), place["resource"], place.get("namespace", ""), name)
         code = int((event.get("responseStatus") or {}).get("code", 0))
-        changed = None if code < 400 else False
-        if dry_run:
-            changed = False
-        elif version := metadata.get("resourceVersion"):
-            # Versions grow (comparable since Kubernetes 1.35); the lines of two concurrent writes
-            # may be in either order.
-            changed = int(version) > self._versions.get(key, 0)
-            self._versions[key] = max(int(version), self._versions.get(key, 0))
-        elif code < 400 and answer.get("kind") == "Status":
-            changed = True  # deleted at once: the answer is a Status, without a version
-        yield Write(
+        write = Write(
             time=event["requestReceivedTimestamp"],
             user=event["user"]["username"],
             verb=event["verb"],
-            group=key[0],
-            resource=key[1],
+            group=place.get("apiGroup", ""),
+            resource=place["resource"],
             subresource=place.get("subresource", ""),
-            namespace=key[2],
-            name=name,
+            namespace=place.get("namespace", ""),
+            # The name of a created object may be generated: it is in the answer only.
+            name=place.get("name") or metadata.get("name") or "",
             code=code,
             dry_run=dry_run,
-            changed=changed,
+            changed=None if code < 400 and not dry_run else False,
         )
+        if not dry_run and metadata.get("resourceVersion"):
+            write = dataclasses.replace(write, changed=self._made(write, event, offset))
+        elif write.changed is None and answer.get("kind") == "Status":
+            # Deleted at once: the answer is a Status, without a version.
+            write = dataclasses.replace(write, changed=True)
+        return write
+
+    def _made(self, write: Write, event: api.Object, offset: int) -> bool:
+        """Whether the write, next in the list, made its version; another then did not."""
+        key = (write.group, write.resource, write.namespace, write.name)
+        makers = self._makers.setdefault(key, {})
+        version = _version(event["responseObject"])
+        maker = makers.get(version)
+        if maker is not None:
+            if maker.end < write.time:
+                return False  # it began when the version was there
+            older = max((number for number in makers if number < version), default=None)
+            before = self._line(makers[older])["responseObject"] if older is not None else {}
+            if _changes(event, before) <= _changes(self._line(maker), before):
+                return False
+            other = self._writes[maker.place]
+            self._writes[maker.place] = dataclasses.replace(other, changed=False)
+        makers[version] = _Maker(len(self._writes), offset, event["stageTimestamp"])
+        return True
+
+    def _line(self, maker: _Maker) -> api.Object:
+        with self._path.open("rb") as file:
+            file.seek(maker.offset)
+            return typing.cast("api.Object", json.loads(file.readline()))
+
+
+def _version(item: api.Object) -> int:
+    """Versions grow (comparable since Kubernetes 1.35)."""
+    return int(item["metadata"]["resourceVersion"])
+
+
+def _changes(event: api.Object, before: api.Object) -> int:
+    """How sure it is that a request changed an object: 0 not, 1 perhaps, 2 surely.
+
+    Args:
+        event: The request's.
+        before: The object before it, or before another request at the same time.
+    """
+    asked: object = event.get("requestObject")
+    if event["verb"] == "create":
+        return 2
+    if not isinstance(asked, dict):
+        return 1
+    if event["verb"] == "update" and "resourceVersion" in asked["metadata"]:
+        return 2 if _version(asked) < _version(event["responseObject"]) else 0
+    return 0 if _holds(before, asked) else 1
+
+
+def _holds(found: object, wanted: object) -> bool:
+    """Whether something has all that is wanted, with lists entry by entry."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return all(
+            name in found and _holds(found[name], value) if value is not None else name not in found
+            for name, value in wanted.items()
+        )
+    if isinstance(wanted, list) and isinstance(found, list):
+        return all(any(_holds(entry, value) for entry in found) for value in wanted)
+    return found == wanted

@@ -21,6 +21,7 @@ class Memory:
         removing: Directories that are being removed.
         serving: What pods were started with, or None before any served.
         latches: Names of what happened once and must not be forgotten.
+        waiting_for: What the claim waited for, in words, or None.
         observed_generation: Generation of the claim that the status is about, or None.
     """
 
@@ -29,6 +30,7 @@ class Memory:
     removing: tuple[str, ...]
     serving: Mapping[str, Any] | None
     latches: frozenset[str]
+    waiting_for: Any
     observed_generation: Any
 
     @property
@@ -52,6 +54,7 @@ def memory(world: observed.Observed) -> Memory:
         removing=tuple(observed.at(weights, "removing") or []),
         serving=None if serving is None else canonical.plain(serving),
         latches=frozenset(name for name in latches if latches[name] is True),
+        waiting_for=observed.at(world.status, "waitingFor"),
         observed_generation=observed.at(world.status, "observedGeneration"),
     )
 

@@ -1,5 +1,7 @@
 """What the status says at rest, and once for each change."""
 
+import copy
+
 import pytest
 
 from tests import cluster
@@ -43,6 +45,56 @@ def test_events_tell_each_transition_once() -> None:
     assert "NotFound" in [reason for _, reason, _ in world.events]
     world.reconcile()
     assert world.events == []
+
+
+def half_told(world: cluster.Cluster) -> cluster.Cluster:
+    """Reconciles, and lets core's cache show no more of that than its first write.
+
+    Core writes the fields of a status, tells the events and writes the conditions then.
+    """
+    before = copy.deepcopy(world.claim["status"]["conditions"])
+    world.reconcile()
+    world.lag(cluster.CLAIM)
+    world.lagging[cluster.CLAIM]["status"]["conditions"] = before
+    return world
+
+
+@pytest.mark.parametrize("ready", ["False", "True"])
+def test_an_event_is_told_once_though_core_has_not_seen_its_own_conditions(ready: str) -> None:
+    world = given.serving()
+    for status in ("True", "False", "True") if ready == "True" else ("True", "False"):
+        error = cluster.condition("Ready", status, "ScaledObjectReady", "no such host")
+        world.one("ScaledObject")["status"] = {"conditions": [error]}
+        world.catch_up()
+        half_told(world)
+        told = [message.split(":")[0] for _, _, message in world.events]
+    assert told == [f"ScalerReady={ready}"]
+    world.reconcile()
+    assert world.events == []
+    world.catch_up().reconcile()
+    assert world.events == []
+
+
+def test_what_is_told_once_is_not_told_again_with_the_next_change() -> None:
+    """The old conditions are still what core shows when something else changes too."""
+    world = given.serving()
+    error = cluster.condition("Ready", "False", "ScaledObjectCheckFailed", "no such host")
+    world.one("ScaledObject")["status"] = {"conditions": [error]}
+    half_told(world)
+    assert [reason for _, reason, _ in world.events] == ["TriggerError"]
+    world.one("Deployment")["status"] = {"replicas": 1}
+    world.reconcile()
+    assert [reason for _, reason, _ in world.events] == ["RollingOut", "Starting"]
+
+
+def test_what_changes_meanwhile_is_told() -> None:
+    """An answer came between, and another change after it."""
+    world = given.serving()
+    for words in ("no such host", "connection refused"):
+        error = cluster.condition("Ready", "False", "ScaledObjectCheckFailed", words)
+        world.one("ScaledObject")["status"] = {"conditions": [error]}
+        half_told(world)
+        assert [reason for _, reason, _ in world.events] == ["TriggerError"]
 
 
 def test_a_steady_claim_is_looked_at_rarely() -> None:
