@@ -13,7 +13,7 @@ E2E ?= e2e
 E2E_REPORT := build/e2e.xml
 REFERENCE := examples/reference/environmentconfig.yaml
 
-.PHONY: render cli test lint types golden generate bench crds tools envoy e2e package publish version lock clean
+.PHONY: render cli test lint types golden mutations generate bench crds tools envoy e2e package publish version lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "installing into $(VENV), about a minute"
@@ -40,8 +40,11 @@ lint: $(VENV)/.installed
 types: $(VENV)/.installed
 	$(BIN)/mypy
 
-golden: $(VENV)/.installed ## Rewrite the golden renders; review the diff
+golden: $(VENV)/.installed ## Rewrite the golden files; review the diff
 	UPDATE_GOLDEN=1 $(BIN)/pytest -n auto tests/golden
+
+mutations: $(VENV)/.installed ## Seeded defects: each must fail the tests that are named for it
+	$(BIN)/python -m tests.mutations
 
 generate: $(VENV)/.installed ## Rewrite xrd/, package/input/ and docs/reference/ from function/api
 	$(BIN)/python -m function.generate

@@ -274,7 +274,7 @@ def _repeats(
         return False
     written = now.memory.waiting_for
     new = {condition.type: condition for condition in conditions}
-    return written == _waiting_for(now, desired, new) != _waiting_for(now, desired, before)
+    return bool(written == _waiting_for(now, desired, new) != _waiting_for(now, desired, before))
 
 
 def _questions(now: situations.Situation, desired: assembly.Desired) -> composition.Questions:

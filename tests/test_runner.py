@@ -72,6 +72,15 @@ def test_desired_state_of_earlier_steps_is_kept() -> None:
     assert len(rsp.desired.resources) > 5
 
 
+def test_what_an_earlier_step_desired_under_a_key_of_ours_is_replaced() -> None:
+    req = request()
+    key = next(key for key in sorted(run(req).desired.resources) if key.endswith("-service"))
+    wanted = structs.plain(run(req).desired.resources[key].resource)
+    earlier = {"apiVersion": "v1", "kind": "Service", "data": {"left": "over"}}
+    resources.update(req.desired.resources[key], earlier)
+    assert structs.plain(run(req).desired.resources[key].resource) == wanted
+
+
 def test_desired_state_of_earlier_steps_is_kept_by_a_fatal_answer() -> None:
     req = request()
     resources.update(

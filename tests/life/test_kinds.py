@@ -1,6 +1,7 @@
 """The cluster lacks a kind."""
 
 import pytest
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from tests.life import given
 
@@ -16,7 +17,7 @@ def test_a_missing_kind_is_said_and_left_out_until_it_is_there() -> None:
     world.reconcile()
     assert "CiliumNetworkPolicy" not in world.kinds_there()
     assert world.condition("PolicyReady") == ("False", "KindMissing")
-    assert world.response.desired.composite.ready != 1
+    assert world.response.desired.composite.ready == fnv1.READY_FALSE
     world.kinds["cilium.io/v2/CiliumNetworkPolicy"] = True
     world.converge()
     assert "CiliumNetworkPolicy" in world.kinds_there()

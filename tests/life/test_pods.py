@@ -54,6 +54,28 @@ def test_the_engine_s_last_words_are_passed_on() -> None:
     assert words in world.message("EngineReady")
 
 
+@pytest.mark.parametrize(
+    ("waits", "reason", "phase"),
+    [
+        ("ErrImagePull", "ImagePullFailed", "Failed"),
+        ("ImagePullBackOff", "ImagePullFailed", "Failed"),
+        ("InvalidImageName", "ImagePullFailed", "Failed"),
+        ("CreateContainerConfigError", "ContainerConfigFailed", "Starting"),
+        ("ContainerCreating", "Starting", "Starting"),
+    ],
+)
+def test_a_container_that_does_not_start_says_why(waits: str, reason: str, phase: str) -> None:
+    world = given.new().reconcile().settle().reconcile()
+    given.settings(world)["diagnostics"] = {"pods": True}
+    state = {"waiting": {"reason": waits, "message": "its words"}}
+    world.pods = [pod("inference", containerStatuses=[{"name": "vllm", "state": state}])]
+    world.one("Deployment")["status"] = {"observedGeneration": 1, "replicas": 1}
+    world.reconcile()
+    assert world.condition("EngineReady") == ("False", reason)
+    assert ("its words" in world.message("EngineReady")) is (reason != "Starting")
+    assert world.phase == phase
+
+
 def learnt(**facts: object) -> cluster.Cluster:
     """Returns a claim whose preload pod said what it downloaded."""
     world = given.new("xplane-qwen3-8b").reconcile()

@@ -1,6 +1,7 @@
 """Who owns the replica count, and what is said of it."""
 
 import pytest
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from tests import cluster
 from tests.life import given
@@ -88,3 +89,5 @@ def test_what_ails_the_scaler_is_said(status: list[cluster.Object], reason: str)
     world.reconcile()
     assert world.condition("ScalerReady") == ("False", reason)
     assert world.phase == "Serving"
+    severity = fnv1.SEVERITY_NORMAL if reason == "Creating" else fnv1.SEVERITY_WARNING
+    assert [(level, told) for level, told, _ in world.events] == [(severity, reason)]

@@ -69,6 +69,20 @@ def test_an_external_secret_is_no_route() -> None:
     assert "no" in world.claim["status"]["waitingFor"]
 
 
+@pytest.mark.parametrize("refused", ["Accepted", "ResolvedRefs"])
+def test_a_route_that_is_refused_or_leads_nowhere_is_not_published(refused: str) -> None:
+    world = given.new("smallest", "plain")
+    world.claim["spec"]["route"] = {"enabled": True, "hostname": "chat"}
+    world.converge()
+    assert world.condition("RouteReady") == ("True", "Published")
+    names = [name for name in ("Accepted", "ResolvedRefs") if name != refused]
+    told = [*map(cluster.condition, names), cluster.condition(refused, "False", "No", "its words")]
+    world.one("HTTPRoute")["status"] = {"parents": [{"conditions": told}]}
+    world.reconcile()
+    assert world.condition("RouteReady") == ("False", "Unresolved")
+    assert "its words" in world.message("RouteReady")
+
+
 def test_a_backend_keeps_naming_the_service_that_is_made_again() -> None:
     world = given.serving()
     before = copy.deepcopy(world.one("Backend")["spec"])
