@@ -28,12 +28,18 @@ class Rule:
         holds: The constraint in Python, over the validated node.
         on_create: True when the rule is only about new objects. `cel` then sees the old node as
             the optional `oldSelf` (`optionalOldSelf: true`), and the function checks it always.
+        at: The field below the node that is at fault, such as `gateway.canaries`; empty for the
+            node itself.
+        admission_only: True when the API server refuses what is new and the function renders what
+            is stored: it says what is wrong with it instead.
     """
 
     cel: str
     message: str
     holds: Callable[[Any], bool]
     on_create: bool = False
+    at: str = ""
+    admission_only: bool = False
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: pydantic.GetCoreSchemaHandler
@@ -49,8 +55,9 @@ class Rule:
         Raises:
             pydantic_core.PydanticCustomError: The rule does not hold; carries the message.
         """
-        if not self.holds(node):
-            raise pydantic_core.PydanticCustomError("rule", "{message}", {"message": self.message})
+        if not self.admission_only and not self.holds(node):
+            context = {"message": self.message, "at": self.at}
+            raise pydantic_core.PydanticCustomError("rule", "{message}", context)
         return node
 
 
@@ -168,7 +175,8 @@ def problems(error: pydantic.ValidationError, root: str = "") -> Iterator[Proble
         if location and location[-1] == "[key]":
             # pydantic's mark of a bad key of a map, behind the key.
             location, message = location[:-2], f"key {location[-2]!r}: {message}"
-        yield Problem(path(root, location), message)
+        at = detail.get("ctx", {}).get("at", "") if detail["type"] == "rule" else ""
+        yield Problem(path(path(root, location), at.split(".") if at else ()), message)
 
 
 def path(root: str, location: Iterable[int | str]) -> str:

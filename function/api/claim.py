@@ -85,6 +85,7 @@ def _one_spelling(trigger: str, old: str) -> base.Rule:
             or (chosen := getattr(node.triggers, trigger)) is None
             or chosen.target is None
         ),
+        at=camel(old),
     )
 
 
@@ -205,11 +206,13 @@ class ModelSpec(base.Model):
             cel="has(self.source) && self.source == 'pvc' ? has(self.path) : has(self.repository)",
             message="repository is required (for source pvc: path)",
             holds=lambda m: (m.path if m.source == "pvc" else m.repository) is not None,
+            at="repository",
         ),
         base.Rule(
             cel="!has(self.path) || (has(self.source) && self.source == 'pvc')",
             message="path is for source pvc",
             holds=lambda m: m.path is None or m.source == "pvc",
+            at="path",
         ),
         base.Rule(
             cel="!(has(self.source) && self.source == 'pvc' && has(self.preload)"
@@ -218,6 +221,7 @@ class ModelSpec(base.Model):
             holds=lambda m: (
                 not (m.source == "pvc" and m.preload is not None and m.preload.enabled is True)
             ),
+            at="preload.enabled",
         ),
         base.Rule(
             cel="!(has(self.runner) && self.runner == 'pooling' && (has(self.toolCallParser)"
@@ -231,6 +235,7 @@ class ModelSpec(base.Model):
                     and m.chat_template is None
                 )
             ),
+            at="runner",
         ),
     )
 
@@ -286,6 +291,7 @@ class Engine(base.Model):
             " || self.image.matches(':v?[0-9]+[.][0-9]+[.][0-9]+[^@/]*$')",
             message="version is required when the image's tag does not end in one",
             holds=lambda e: e.image is None or e.version is not None or _tagged(e.image),
+            at="version",
         ),
     )
 
@@ -325,6 +331,33 @@ class Trigger(base.Model):
     ) = pydantic.Field(None, description="Value per replica at which the count holds.")
 
 
+# More than all of the cache is never used: such a trigger never fires. Stored claims may have one
+# (0.9.0 took any text): they are rendered, and told.
+_MOST_KV_USAGE = base.Rule(
+    cel="double(self) <= 1.0",
+    message="a share of the KV cache is at most 1: above it the trigger can never fire",
+    holds=lambda value: float(value) <= 1,
+    admission_only=True,
+)
+
+
+class CacheTrigger(Trigger):
+    """The scaling trigger on the used share of the KV cache."""
+
+    target: (
+        Annotated[
+            base.Decimal,
+            base.Rule(
+                cel="double(self) >= 0.001",
+                message="target is at least 0.001",
+                holds=lambda value: float(value) >= 0.001,
+            ),
+            _MOST_KV_USAGE,
+        ]
+        | None
+    ) = pydantic.Field(None, description="Used share of the cache, 0 to 1, at which it holds.")
+
+
 class Triggers(base.Model):
     """The scaling triggers; the largest answer wins."""
 
@@ -346,7 +379,7 @@ class Triggers(base.Model):
     running: Trigger | None = pydantic.Field(
         None, description="Running requests a replica; 0.7 x maxNumSeqs when absent."
     )
-    kv_cache: Trigger | None = pydantic.Field(
+    kv_cache: CacheTrigger | None = pydantic.Field(
         None, description="Used share of the KV cache a replica, 0 to 1; 0.6 when absent."
     )
     queue: Trigger | None = pydantic.Field(
@@ -385,7 +418,7 @@ class Scaling(base.Model):
     running_ratio_threshold: _Positive | None = pydantic.Field(
         None, description="Running requests as a share of maxNumSeqs; 0.7 when absent."
     )
-    cache_utilization_threshold: _Positive | None = pydantic.Field(
+    cache_utilization_threshold: Annotated[_Positive, _MOST_KV_USAGE] | None = pydantic.Field(
         None, description="Used share of the KV cache; 0.6 when absent."
     )
     queue_length_threshold: Annotated[int, base.number(1, 100000)] | None = pydantic.Field(
@@ -402,6 +435,7 @@ class Scaling(base.Model):
                 s.max_replicas is None
                 or (1 if s.min_replicas is None else s.min_replicas) <= s.max_replicas
             ),
+            at="minReplicas",
         ),
         _one_spelling("running", "running_ratio_threshold"),
         _one_spelling("kv_cache", "cache_utilization_threshold"),
@@ -479,6 +513,7 @@ class Gateway(base.Model):
             " || (has(self.enabled) && self.enabled)",
             message="canaries require gateway.enabled",
             holds=lambda g: not g.canaries or g.enabled is True,
+            at="canaries",
         ),
         base.Rule(
             cel="!has(self.canaries) || self.canaries.all(c, self.canaries.exists_one(x,"
@@ -487,17 +522,20 @@ class Gateway(base.Model):
             holds=lambda g: (
                 g.canaries is None or len({c.adapter for c in g.canaries}) == len(g.canaries)
             ),
+            at="canaries",
         ),
         base.Rule(
             cel="!has(self.canaries) || self.canaries.map(c, c.weightPercent).sum() <= 99",
             message="canary weights must sum to at most 99: the base model keeps traffic",
             holds=lambda g: g.canaries is None or sum(c.weight_percent for c in g.canaries) <= 99,
+            at="canaries",
         ),
         base.Rule(
             cel="!has(self.endpointPicker) || !has(self.endpointPicker.enabled)"
             " || !self.endpointPicker.enabled || (has(self.enabled) && self.enabled)",
             message="endpointPicker requires gateway.enabled",
             holds=lambda g: not g.picks or g.enabled is True,
+            at="endpointPicker",
         ),
         base.Rule(
             cel="!has(self.endpointPicker) || !has(self.endpointPicker.enabled)"
@@ -505,6 +543,7 @@ class Gateway(base.Model):
             " || self.canaries.size() == 0",
             message="endpointPicker excludes canaries: a pool takes neither weight nor model name",
             holds=lambda g: not g.picks or not g.canaries,
+            at="endpointPicker",
         ),
     )
 
@@ -529,6 +568,7 @@ class Route(base.Model):
             cel="!has(self.enabled) || !self.enabled || has(self.hostname)",
             message="hostname is required when route.enabled is true",
             holds=lambda r: r.enabled is not True or r.hostname is not None,
+            at="hostname",
         ),
     )
 
@@ -696,6 +736,7 @@ class EnvVar(base.Model):
             cel="!(has(self.value) && has(self.valueFrom))",
             message="value and valueFrom exclude each other",
             holds=lambda e: e.value is None or e.value_from is None,
+            at="valueFrom",
         ),
     )
 
@@ -738,6 +779,7 @@ class PodTemplate(base.Model):
             " 'app.kubernetes.io/part-of'])",
             message="podTemplate.labels cannot set the labels that select the pods",
             holds=lambda p: p.labels is None or not SELECTING_LABELS & set(p.labels),
+            at="labels",
         ),
     )
 
@@ -769,6 +811,7 @@ def _conflict(flag: str, field: str, cel: str, chosen: Any) -> base.Rule:
                 and any(flags.normal(argument) == flag for argument in spec.engine_args or [])
             )
         ),
+        at="engineArgs",
     )
 
 
@@ -857,6 +900,7 @@ class Spec(base.Model):
             " && self.loraAdapters.exists(a, a.name == c.adapter))",
             message="every gateway.canaries[].adapter must name an entry of loraAdapters",
             holds=_adapters_match,
+            at="gateway.canaries",
         ),
         _conflict(
             "kv-cache-dtype",
@@ -919,6 +963,7 @@ class InferenceService(base.Model):
             message="the claim's name must be a DNS-1035 label: it names a Service",
             holds=lambda claim: True,  # Metadata.name carries the same pattern.
             on_create=True,
+            at="metadata.name",
         ),
         base.Rule(
             cel="!(has(self.spec.gateway) && has(self.spec.gateway.endpointPicker)"
@@ -937,6 +982,7 @@ class InferenceService(base.Model):
                 or len(claim.metadata.name) <= LONGEST_NAME_WITH_PICKER
             ),
             on_create=True,
+            at="metadata.name",
         ),
         # Of the old list only its presence is read: the API server knows no bound for lists behind
         # value(), and would refuse the CRD for the cost of going through one.
@@ -950,6 +996,7 @@ class InferenceService(base.Model):
                 adapter.name != claim.metadata.name for adapter in claim.spec.lora_adapters or []
             ),
             on_create=True,
+            at="spec.loraAdapters",
         ),
     )
 

@@ -178,6 +178,8 @@ def rules(found: Iterable[base.Rule], before: Iterable[Node] = ()) -> Node:
         entry: Node = {"rule": rule.cel, "message": rule.message}
         if rule.on_create:
             entry["optionalOldSelf"] = True
+        if rule.at:
+            entry["fieldPath"] = f".{rule.at}"
         entries.append(entry)
     return {_RULES: entries} if entries else {}
 

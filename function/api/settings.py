@@ -17,7 +17,14 @@ DATA_KEY = "inferenceService"
 Image = Annotated[str, base.text(255, claim.IMAGE)]
 Port = Annotated[int, base.number(1, 65535)]
 # Printable ASCII: `\s` would mean Unicode's blanks to pydantic and ASCII's to the API server.
-Url = Annotated[str, base.text(512, r"^https?://[!-~]+$")]
+_PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+URL = (
+    r"^https?://([!-.0-~]*@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:" + _PORT + r")?([/?#][!-~]*)?$"
+)
+Url = Annotated[
+    Annotated[str, base.text(512, URL)],
+    base.OneMessage("Input should be an address such as http://proxy:3128, its port at most 65535"),
+]
 HostPattern = Annotated[str, base.text(255, r"^[A-Za-z0-9*{][A-Za-z0-9*.{}-]*$")]
 Namespaces = Annotated[
     list[Annotated[str, base.text(63, r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")]], base.items(64)

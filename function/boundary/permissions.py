@@ -20,9 +20,28 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
         ("engine_image", "spec.engine.image", base.of(spec.engine, "image")),
         ("volumes", "spec.podTemplate.volumes", extra.volumes or extra.volume_mounts),
     )
+    yield from _gpus(spec, site)
     for hatch, path, used in hatches:
         if used:
             yield from closed(hatch, path, resource.namespace, site)
+
+
+# Domains of the extended resources that GPUs have: whole ones, and parts of one (MIG).
+_GPU_DOMAINS = frozenset(("amd.com", "gpu.intel.com", "nvidia.com"))
+
+
+def _gpus(spec: claim.Spec, site: settings.Settings) -> Iterator[base.Problem]:
+    """Yields each GPU that is asked for beside `spec.gpu`, by which GPUs are capped and counted."""
+    names = [gpu.resource_name for gpu in site.gpu.classes.values()]
+    domains = _GPU_DOMAINS | {name.partition("/")[0] for name in names}
+    own = spec.resources or claim.ResourceRequirements()
+    for kind, amounts in (("requests", own.requests), ("limits", own.limits)):
+        for key in sorted(amounts or {}):
+            if key.partition("/")[0] in domains and "/" in key:
+                yield base.Problem(
+                    f"spec.resources.{kind}.{key}",
+                    "GPUs are asked for by spec.gpu alone: count, class and resourceName",
+                )
 
 
 def closed(

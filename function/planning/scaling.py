@@ -132,6 +132,9 @@ def scaling(
     cooldown = _cooldown(asked, why)
     sleeps = minimum == 0 and held is None
     triggers = asked.triggers or claim.Triggers()
+    kv_usage = _target(triggers.kv_cache, base.given(asked.cache_utilization_threshold, KV_USAGE))
+    if kv_usage is not None and float(kv_usage) > 1:
+        why.append(_never_fires(kv_usage))
     running, ratio = _running(asked, triggers, max_requests, why)
     if sleeps and cooldown < start_seconds:
         why.append(_sleep_cooldown(cooldown, start_seconds))
@@ -142,9 +145,7 @@ def scaling(
         polling=int(base.given(asked.polling_interval_seconds, POLLING)),
         running=running,
         running_ratio=ratio,
-        kv_usage=_target(
-            triggers.kv_cache, base.given(asked.cache_utilization_threshold, KV_USAGE)
-        ),
+        kv_usage=kv_usage,
         queue=_target(triggers.queue, str(base.given(asked.queue_length_threshold, QUEUE))),
         wakes=sleeps,
         held_at_one=held,
@@ -174,6 +175,16 @@ def _sleep_cooldown(cooldown: int, start_seconds: int) -> explanation.Explanatio
         "the start budget: a woken replica that still loads is idle to KEDA, and must not be"
         " taken away before it could answer",
         f"scaling.cooldownSeconds={cooldown}",
+    )
+
+
+def _never_fires(kv_usage: str) -> explanation.Explanation:
+    return explanation.Explanation(
+        "kv-cache target",
+        kv_usage,
+        f"a share of the KV cache is at most 1: at {kv_usage} the trigger can never fire",
+        "scaling.cacheUtilizationThreshold or scaling.triggers.kvCache.target",
+        surprising=True,
     )
 
 

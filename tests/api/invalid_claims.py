@@ -638,3 +638,19 @@ ACCEPTED: tuple[Accepted, ...] = (
         claim(crossplane={"compositionRef": {"name": "xinferenceservices.cloud.ogenki.io"}}),
     ),
 )
+
+CANARY: Json = {"adapter": "sql", "weightPercent": 10}
+_NEVER = "above it the trigger can never fire"
+# What only admission refuses: 0.9.0 stored it, and the function renders and tells it.
+STORED = (
+    Invalid(
+        "KV threshold above all of the cache",
+        claim(scaling={"cacheUtilizationThreshold": "7"}),
+        _NEVER,
+    ),
+    Invalid(
+        "KV target above all of the cache",
+        claim(scaling={"triggers": {"kvCache": {"target": "1.01"}}}),
+        _NEVER,
+    ),
+)

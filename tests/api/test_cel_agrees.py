@@ -1,7 +1,8 @@
 """The function and the API server give the same verdict on a claim.
 
-The schema is the one that Crossplane makes of the XRD. There is one intended difference: rules
-about new objects alone hold for stored ones in the function too.
+The schema is the one that Crossplane makes of the XRD. There are two intended differences: rules
+about new objects alone hold for stored ones in the function too, and what only admission refuses
+the function renders and tells (`Rule.admission_only`).
 """
 
 import copy
@@ -62,9 +63,26 @@ def test_both_refuse(invalid: invalid_claims.Invalid) -> None:
     assert any(invalid.words in text for text in found), found
 
 
+@pytest.mark.parametrize("stored", invalid_claims.STORED, ids=lambda stored: stored.name)
+def test_only_admission_refuses_what_stored_claims_may_say(stored: invalid_claims.Invalid) -> None:
+    assert _by_function(stored.claim) == ()
+    assert any(stored.words in text for text in _by_schema(stored.claim))
+    assert _by_schema(stored.claim, stored.claim) == [], "what is stored and stays is no mistake"
+
+
 @pytest.mark.parametrize(
     ("value", "path", "words"),
     [
+        (
+            invalid_claims.claim("sql", loraAdapters=[{"name": "sql", "repository": "a/b"}]),
+            "spec.loraAdapters",
+            "an adapter cannot have the claim's name",
+        ),
+        (
+            invalid_claims.claim(gateway={"enabled": True, "canaries": [invalid_claims.CANARY]}),
+            "spec.gateway.canaries",
+            "must name an entry of loraAdapters",
+        ),
         (invalid_claims.pod(labels={"a b": "c"}), "spec.podTemplate.labels", "key 'a b': "),
         (invalid_claims.claim(patches={"A": {}}), "spec.patches", "key 'A': "),
         (
@@ -104,7 +122,8 @@ def test_every_rule_has_an_entry() -> None:
         # The rules of keys are made from the bounds of a map, which have a test of their own.
         if not rule["message"].startswith("each key")
     }
-    refused = [text for entry in invalid_claims.INVALID for text in _by_schema(entry.claim)]
+    mistakes = (*invalid_claims.INVALID, *invalid_claims.STORED)
+    refused = [text for entry in mistakes for text in _by_schema(entry.claim)]
     assert len(messages) > 25
     assert [m for m in messages if not any(m in text for text in refused)] == []
 

@@ -144,6 +144,11 @@ def _scaled(now: situations.Situation, scaler: scalers.Scaler) -> observed.Condi
         return ScalerReady.TRIGGER_ERROR.condition(scaler.failure)
     if scaling.held_at_one is not None:
         return _held(scaling.held_at_one)
+    if scaling.kv_usage is not None and float(scaling.kv_usage) > 1:
+        return ScalerReady.READY.condition(
+            f"triggers are read; the one on the KV cache can never fire: {scaling.kv_usage} is"
+            " above 1, all of the cache"
+        )
     return ScalerReady.READY.condition("triggers are read")
 
 
