@@ -11,6 +11,7 @@ from typing import Any
 from function import canonical
 from function.api import claim
 from function.cli import strict_yaml
+from function.composites import registry
 
 _SUFFIXES = frozenset((".json", ".yaml", ".yml"))
 _LIST = "List"
@@ -76,7 +77,7 @@ def claims(names: Iterable[str]) -> Claims:
         source = Source(file, document)
         group, kind = _group(document), str(document["kind"])
         ours = group in (claim.GROUP, None)
-        if kind == claim.KIND and ours:
+        if (kind == claim.KIND and ours) or registry.of(document) is not None:
             result.sources.append(source)
         elif _like(kind, claim.KIND) and (ours or _like(group or "", claim.GROUP)):
             result.sources.append(dataclasses.replace(source, misspelt=_meant(document)))

@@ -135,11 +135,13 @@ def _run(inputs: Inputs, progress: terminal.Progress) -> result.Result:
     unreadable = tuple(map(str, given.unreadable))
     if not (given.sources or unreadable):
         unreadable = (f"no InferenceService in {', '.join(inputs.claims)}",)
-    rendered, judged = _rendered(given, site, cluster, inputs.assumed, progress)
+    rendered, others, judged = _rendered(given, site, cluster, inputs.assumed, progress)
     if not unreadable:
         judged += _removed(given, cluster)
     notes = (*site.notes, *given.notes, *_notes(inputs, cluster, rendered, unreadable))
-    return result.Result(tuple(rendered), tuple(judged), unreadable, notes)
+    return result.Result(
+        tuple(rendered), tuple(judged), tuple(others), unreadable=unreadable, notes=notes
+    )
 
 
 def _rendered(
@@ -148,8 +150,9 @@ def _rendered(
     cluster: snapshot.Snapshot,
     assumed: rendering.Assumption | None,
     progress: terminal.Progress,
-) -> tuple[list[rendering.Rendered], list[verdicts.Verdict]]:
-    """Returns the claims that can be used, and the verdict on each."""
+) -> tuple[list[rendering.Rendered], list[rendering.Plain], list[verdicts.Verdict]]:
+    """Returns the claims that can be used, those of other kinds, and the verdict on each."""
+    others: list[rendering.Plain] = []
     rendered: list[rendering.Rendered] = []
     judged: list[verdicts.Verdict] = []
     namesakes = collections.defaultdict(list)
@@ -161,15 +164,19 @@ def _rendered(
             judged.append(verdicts.refused(source, verdicts.MISSPELT, (source.misspelt,)))
             continue
         try:
+            kind = rendering.other_kind(source)
+            if kind is not None:
+                others.append(rendering.plain(source, kind, site.settings, cluster))
+                continue
             item = rendering.render(source, site.settings, cluster, assumed)
         except base.InvalidError as error:
             messages = tuple(map(str, error.problems))
             judged.append(verdicts.refused(source, verdicts.INVALID, messages))
             continue
         rendered.append(item)
-        others = [s.file for s in namesakes[source.namespace, source.name] if s is not source]
-        judged.append(verdicts.of(item, tuple(others)))
-    return rendered, judged
+        same = [s.file for s in namesakes[source.namespace, source.name] if s is not source]
+        judged.append(verdicts.of(item, tuple(same)))
+    return rendered, others, judged
 
 
 def _removed(given: documents.Claims, cluster: snapshot.Snapshot) -> list[verdicts.Verdict]:

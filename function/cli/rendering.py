@@ -9,7 +9,7 @@ from function import composition
 from function.api import base, claim, settings
 from function.cli import documents, healthy, snapshot, suggestions
 from function.cluster import checkpoints, observed, pods
-from function.composites import inference_service
+from function.composites import composite, inference_service, registry
 from function.planning import plans
 from function.situation import rollouts
 
@@ -48,11 +48,38 @@ class Rendered:
 
 
 @dataclasses.dataclass(frozen=True)
-class Refused:
-    """A claim that cannot be used, and why."""
+class Plain:
+    """A claim of another registered kind, and what it becomes."""
 
     source: documents.Source
-    problems: tuple[base.Problem, ...]
+    answer: composition.Composition
+
+
+def other_kind(source: documents.Source) -> composite.Composite | None:
+    """Returns the kind of a claim that is no InferenceService, or None for one that is."""
+    kind = registry.of(source.document)
+    return None if kind is inference_service else kind
+
+
+def plain(
+    source: documents.Source,
+    kind: composite.Composite,
+    site: settings.Settings,
+    cluster: snapshot.Snapshot,
+) -> Plain:
+    """Returns what a claim of another kind becomes, without a comparison.
+
+    Raises:
+        base.InvalidError: The claim cannot be used.
+    """
+    status = source.document.get("status") or {}
+    world = observed.Observed(
+        name=source.name,
+        resources=cluster.composed(source.namespace, source.name),
+        conditions=observed.conditions(status),
+        status=status,
+    )
+    return Plain(source, kind.compose(kind.parse(source.document), site, world))
 
 
 def render(
@@ -235,17 +262,17 @@ def notes(rendered: Rendered) -> Iterator[str]:
             yield note
 
 
-def documents_of(rendered: Rendered) -> list[dict[str, Any]]:
+def documents_of(rendered: Rendered | Plain) -> list[dict[str, Any]]:
     """Returns the claim's status and the composed objects, as Crossplane would show them.
 
     In the order of `crossplane composition render`: the claim, then the objects by key, each with
     the annotation and the label that core adds.
     """
-    resource, answer = rendered.resource, rendered.answer
-    composite = {
-        "apiVersion": resource.api_version,
-        "kind": resource.kind,
-        "metadata": {"name": resource.name, "namespace": resource.namespace},
+    source, answer = rendered.source, rendered.answer
+    claimed = {
+        "apiVersion": source.document["apiVersion"],
+        "kind": source.document["kind"],
+        "metadata": {"name": source.name, "namespace": source.namespace},
         "status": {
             **answer.status,
             "conditions": [
@@ -254,9 +281,8 @@ def documents_of(rendered: Rendered) -> list[dict[str, Any]]:
             ],
         },
     }
-    return [composite] + [
-        _keyed(key, resource.name, answer.resources[key].manifest)
-        for key in sorted(answer.resources)
+    return [claimed] + [
+        _keyed(key, source.name, answer.resources[key].manifest) for key in sorted(answer.resources)
     ]
 
 

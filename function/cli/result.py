@@ -19,6 +19,7 @@ class Result:
 
     Attributes:
         rendered: The claims that were rendered.
+        others: The claims of other kinds that were rendered.
         judged: The verdict on each claim: as the files have them, then those that no file has.
         unreadable: What could not be read, in words.
         notes: What a person should know of the run as a whole.
@@ -27,6 +28,7 @@ class Result:
 
     rendered: tuple[rendering.Rendered, ...] = ()
     judged: tuple[verdicts.Verdict, ...] = ()
+    others: tuple[rendering.Plain, ...] = ()
     unreadable: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     invalid: tuple[str, ...] = ()

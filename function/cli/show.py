@@ -23,7 +23,8 @@ def text(found: result.Result, output: Output) -> str:
         from function.cli import tables
 
         return tables.of(found, whole=output == "table")
-    documents = [document for item in found.rendered for document in rendering.documents_of(item)]
+    items: list[rendering.Rendered | rendering.Plain] = [*found.rendered, *found.others]
+    documents = [document for item in items for document in rendering.documents_of(item)]
     if output == "json":
         return _json({"apiVersion": "v1", "kind": "List", "items": documents})
     return strict_yaml.dump(documents)
@@ -35,6 +36,10 @@ def _json(value: dict[str, Any]) -> str:
 
 def complain(found: result.Result, output: Output) -> None:
     """Writes notes and errors to standard error."""
+    if output in VERDICTS:
+        for other in found.others:
+            kind = other.source.document["kind"]
+            terminal.complain(f"note: {other.source}: a {kind} is shown by yaml and json alone")
     for note in found.notes:
         terminal.complain(f"note: {note}")
     for line in (*found.unreadable, *found.invalid):

@@ -97,6 +97,13 @@ class EngineReady(reasons.Reasons):
         "As under [Current](#current).",
         alarm=True,
     )
+    KIND_MISSING = reasons.Reason(
+        "KindMissing",
+        False,
+        "The cluster lacks the kind that keeps the pods; the message names it.",
+        "Install it ([later](#a-kind-that-is-installed-later)).",
+        alarm=True,
+    )
     SUSPENDED = reasons.Reason(
         "Suspended",
         False,
@@ -218,9 +225,12 @@ def conditions(
     now: situations.Situation, desired: assembly.Desired
 ) -> Iterator[observed.Condition]:
     """Yields Current and EngineReady."""
-    del desired
     yield _current(now)
-    yield _engine(now)
+    absent = desired.lacking(EngineReady.type())
+    if absent is not None:
+        yield EngineReady.KIND_MISSING.condition(f"the cluster has no {absent}: install it")
+    else:
+        yield _engine(now)
 
 
 def _current(now: situations.Situation) -> observed.Condition:

@@ -109,6 +109,7 @@ class Engine(Protocol):
         IDLE_SECONDS: After which it ends a connection that no request uses.
         START_SECONDS: What it needs to start beside reading the weights.
         EXIT_SECONDS: What it needs to exit once the last request is answered, with a margin.
+        ON_GPUS: False for an engine that computes on the CPU.
     """
 
     NAME: str
@@ -120,6 +121,7 @@ class Engine(Protocol):
     IDLE_SECONDS: int
     START_SECONDS: int
     EXIT_SECONDS: int
+    ON_GPUS: bool
 
     def refusals(
         self, resource: claim.InferenceService, site: settings.Settings

@@ -59,6 +59,8 @@ def hardware(
     site: settings.Settings,
     pinned_gib: int | None,
     why: list[explanation.Explanation],
+    *,
+    on_gpus: bool,
 ) -> Hardware:
     """Returns what one replica runs on.
 
@@ -67,9 +69,10 @@ def hardware(
         site: The settings.
         pinned_gib: Host memory in GiB that the engine pins on top, or None.
         why: Explanations are added here.
+        on_gpus: False for an engine that computes on the CPU.
     """
     name, gpu = gpu_class(spec, site)
-    count = gpu_count(spec)
+    count = gpu_count(spec) if on_gpus else 0
     requests, limits = _resources(spec, count, pinned_gib, why)
     return Hardware(
         class_name=name,
@@ -87,8 +90,8 @@ def _resources(
 ) -> tuple[Amounts, Amounts]:
     """Returns requests and limits without the GPUs, merged key by key over the defaults."""
     own = spec.resources or claim.ResourceRequirements()
-    requests = _defaults(REQUESTS, count) | dict(own.requests or {})
-    limits = _defaults(LIMITS, count) | dict(own.limits or {})
+    requests = _defaults(REQUESTS, max(count, 1)) | dict(own.requests or {})
+    limits = _defaults(LIMITS, max(count, 1)) | dict(own.limits or {})
     if pinned_gib is not None:
         for kind, amounts in (("request", requests), ("limit", limits)):
             before = amounts["memory"]

@@ -113,7 +113,7 @@ def make(
     stored = storage.storage(resource, site)
     quantization = facts.quantization(stored.recorded(stored.base))
     serving = chosen.plan(spec, site, quantization, why)
-    hard = hardware.hardware(spec, site, serving.pinned_gib, why)
+    hard = hardware.hardware(spec, site, serving.pinned_gib, why, on_gpus=chosen.ON_GPUS)
     start = lifetimes.start(spec, site, chosen.START_SECONDS, why)
     reached = ways.ways(spec, site)
     scaled = scaling.scaling(spec, site, serving.max_requests, start.seconds, reached.counted, why)

@@ -35,6 +35,7 @@ IDLE_SECONDS = 5
 # compile cache, measured on one H200 with vLLM 0.25.1.
 START_SECONDS = 66
 EXIT_SECONDS = 45
+ON_GPUS = True
 
 # Where the compile cache is mounted.
 CACHE = "/cache"

@@ -1,0 +1,107 @@
+"""An engine of a few lines, as unlike vLLM as text-embeddings-inference is.
+
+It has no KV cache, no adapters and no GPU, and other flags, probes and metrics.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from function import explanation
+from function.api import base, claim, settings
+from function.engines import engine
+from function.planning import identity, plans, running, scaling
+
+QUEUE = "te_queue_size"
+
+
+@dataclasses.dataclass(frozen=True)
+class Serving:
+    """What the engine is to be."""
+
+    image: str = "example.com/echo:1.2.3"
+    release: str = "1.2.3"
+    max_requests: int | None = None
+    generates: bool = False
+    pinned_gib: int | None = None
+
+
+class Echo:
+    """The engine."""
+
+    NAME = "echo"
+    CONTAINER = "echo"
+    PORT = 3000
+    HEALTH_PATH = "/alive"
+    METRICS_PATH = "/stats"
+    POOL_TYPE = "echo"
+    IDLE_SECONDS = 30
+    START_SECONDS = 5
+    EXIT_SECONDS = 5
+    ON_GPUS = False
+
+    def refusals(
+        self, resource: claim.InferenceService, site: settings.Settings
+    ) -> Iterator[base.Problem]:
+        """Yields that it serves no adapters."""
+        del site
+        if resource.spec.lora_adapters:
+            yield base.Problem("spec.loraAdapters", "echo serves no adapters")
+
+    def plan(
+        self,
+        spec: claim.Spec,
+        site: settings.Settings,
+        quantization: str | None,
+        why: list[explanation.Explanation],
+    ) -> Serving:
+        """Returns what it is to be."""
+        del spec, site, quantization, why
+        return Serving()
+
+    def drain_seconds(self, spec: claim.Spec) -> int | None:
+        """Returns what the author says."""
+        return spec.drain_seconds
+
+    def container(self, plan: plans.Plan) -> engine.Container:
+        """Returns a container with one argument."""
+        return engine.Container(
+            arguments=[f"--model-id={plan.storage.base.path}"],
+            environment={"PORT": str(self.PORT)},
+            mounts=[],
+            volumes=[],
+        )
+
+    def cache_directory(self, name: str) -> str:
+        """Returns a place for a cache that it does not use."""
+        return f".cache/{name}"
+
+    def read(self, container: Mapping[str, Any], wanted: running.Running) -> running.Running:
+        """Returns what is wanted: its containers say no more."""
+        del container
+        return wanted
+
+    def summary(self, container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Yields its command."""
+        yield "command", " ".join(container["args"])
+
+    def triggers(
+        self, who: identity.Identity, targets: scaling.Scaling, max_requests: int | None
+    ) -> Iterator[engine.Trigger]:
+        """Yields the queue alone: there is no KV cache, and no bound of running requests."""
+        del max_requests
+        if targets.queue is not None:
+            query = f"sum({QUEUE}{engine.matchers(who)})"
+            yield engine.Trigger("queue", query, targets.queue)
+
+    def alerts(
+        self,
+        who: identity.Identity,
+        thresholds: claim.Alerts,
+        targets: scaling.Scaling,
+        now: running.Running,
+    ) -> Iterator[engine.Alert]:
+        """Yields one alert."""
+        del thresholds, targets, now
+        expression = f"avg({QUEUE}{engine.matchers(who)}) > 100"
+        yield engine.Alert("EchoQueue", expression, "5m", "warning", "queue", "It queues.")
