@@ -261,6 +261,10 @@ def _template(value: str) -> bool:
     return inside or not value.startswith("/") or any(brace in value for brace in "{}\n")
 
 
+def _word(value: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_.-]+", value) is not None
+
+
 _OPEN = Rule(Kind.PLAIN)
 
 
@@ -277,6 +281,8 @@ _KV_TRANSFER = {
         Kind.CONNECTS, _one_of("OffloadingConnector", "SimpleCPUOffloadConnector")
     ),
     "kv_connector_module_path": Rule(Kind.CODE),
+    # Part of a file's name in /dev/shm.
+    "engine_id": Rule(Kind.FILES, _word),
     "kv_ip": Rule(Kind.CONNECTS),
     "kv_port": Rule(Kind.CONNECTS),
     "kv_connector_extra_config": Rule(Kind.CODE),
@@ -298,7 +304,7 @@ _KV_TRANSFER = {
     _OFFLOADING + "spec_name": Rule(Kind.CODE, _one_of("CPUOffloadingSpec")),
 } | _keys(
     """
-    enable_permute_local_kv engine_id kv_buffer_device kv_buffer_size kv_load_failure_policy
+    enable_permute_local_kv kv_buffer_device kv_buffer_size kv_load_failure_policy
     kv_parallel_size kv_rank kv_role
     """
 )

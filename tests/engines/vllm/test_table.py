@@ -1,5 +1,6 @@
 """The table of flags is complete for each version, and nobody overlooked what a name gives away."""
 
+import pathlib
 import re
 
 import pytest
@@ -127,3 +128,16 @@ def test_a_dangerous_flag_says_what_it_does() -> None:
     for flag in flags.TABLE.values():
         assert bool(flag.why) == (flag.kind is not Kind.PLAIN or bool(flag.keys)), flag.name
         assert flag.kind is not Kind.UNKNOWN
+
+
+def test_the_migration_page_names_every_flag_that_needs_a_permission() -> None:
+    page = pathlib.Path("docs/migration-from-0.9.md").read_text()
+    table = page.partition("### Engine arguments that need a permission")[2]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `--")]
+    named = set(re.findall(r"`--([a-z0-9-]+)`", " ".join(rows)))
+    needing = {
+        flag.name
+        for flag in flags.TABLE.values()
+        if {flag.kind, *(rule.kind for rule in flag.keys.values())} & set(flags.PERMISSION)
+    }
+    assert named == needing
