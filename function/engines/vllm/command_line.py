@@ -387,7 +387,10 @@ def _number(flag: str, text: str) -> Number:
     Raises:
         ValueError: It is none.
     """
-    return int(text) if flags.TABLE[flag].takes is flags.Takes.WHOLE else float(text)
+    takes = flags.TABLE[flag].takes
+    if takes is flags.Takes.SIZE:
+        return _whole(text)
+    return int(text) if takes is flags.Takes.WHOLE else float(text)
 
 
 # Judging.

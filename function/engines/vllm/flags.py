@@ -34,6 +34,7 @@ class Takes(enum.StrEnum):
     NOTHING = "nothing"
     TEXT = "text"
     WHOLE = "whole number"
+    SIZE = "whole number or size, such as 8k"
     NUMBER = "number"
     JSON = "JSON"
     OPTIONAL = "text or nothing"
@@ -114,7 +115,7 @@ _MANAGED_TAKES = {
     "lora-modules": Takes.MANY,
     "max-lora-rank": Takes.WHOLE,
     "max-loras": Takes.WHOLE,
-    "max-model-len": Takes.WHOLE,
+    "max-model-len": Takes.SIZE,
     "max-num-seqs": Takes.WHOLE,
     "model-loader-extra-config": Takes.JSON,
     "port": Takes.WHOLE,
@@ -206,17 +207,18 @@ _PLAIN: dict[Takes, str] = {
         dbo-prefill-token-threshold dcp-kv-cache-interleave-size decode-context-parallel-size
         distributed-timeout-seconds dp-supervisor-probe-failure-threshold dp-sync-interval
         elastic-ep-max-dp-size h11-max-header-count h11-max-incomplete-event-size
-        kv-cache-memory-bytes long-prefill-token-threshold mamba-block-size
-        mamba-cache-philox-rounds max-cpu-loras max-cudagraph-capture-size max-log-len
-        max-logprobs max-long-partial-prefills max-lora-cls-labels max-num-active-seqs
-        max-num-batched-tokens max-num-partial-prefills max-num-queued-reqs max-num-queued-tokens
-        max-num-scheduled-tokens max-parallel-loading-workers mm-shm-cache-max-object-size-mb
-        num-gpu-blocks-override offload-group-size offload-num-in-group offload-prefetch-step
-        pipeline-parallel-size prefill-context-parallel-size prefill-schedule-interval
-        prefix-cache-retention-interval prefix-match-unit renderer-num-workers
-        replayssm-buffer-len safetensors-prefetch-block-size safetensors-prefetch-num-threads
-        seed shutdown-timeout spec-tokens sse-keep-alive-interval stream-interval
-        tensor-parallel-size ubatch-size""",
+        long-prefill-token-threshold mamba-block-size mamba-cache-philox-rounds max-cpu-loras
+        max-cudagraph-capture-size max-log-len max-logprobs max-long-partial-prefills
+        max-lora-cls-labels max-num-active-seqs max-num-partial-prefills max-num-queued-reqs
+        max-parallel-loading-workers mm-shm-cache-max-object-size-mb num-gpu-blocks-override
+        offload-group-size offload-num-in-group offload-prefetch-step pipeline-parallel-size
+        prefill-context-parallel-size prefill-schedule-interval prefix-cache-retention-interval
+        prefix-match-unit renderer-num-workers replayssm-buffer-len
+        safetensors-prefetch-num-threads seed shutdown-timeout spec-tokens sse-keep-alive-interval
+        stream-interval tensor-parallel-size ubatch-size""",
+    Takes.SIZE: """
+        kv-cache-memory-bytes max-num-batched-tokens max-num-queued-tokens
+        max-num-scheduled-tokens safetensors-prefetch-block-size""",
     Takes.NUMBER: """
         dp-supervisor-probe-interval-s dp-supervisor-probe-timeout-s kv-cache-metrics-sample
         kv-offloading-size mm-encoder-fp8-scale-save-margin mm-ipc-gpu-memory-gb

@@ -342,6 +342,9 @@ def test_each_use_of_a_number_is_looked_at_and_the_last_counts() -> None:
         line.number("shutdown-timeout", 0, 6)
     assert read([]).number("shutdown-timeout", 0, 1) is None
     assert read(["--kv-offloading-size=2.5"]).number("kv-offloading-size", 0, 3) == 2.5
+    for text, value in (("8192", 8192), ("8k", 8000), ("8K", 8192), ("1.5k", 1500)):
+        line = read([f"--max-num-batched-tokens={text}"])
+        assert line.number("max-num-batched-tokens", 1, 1e6) == value
 
 
 def test_an_offload_of_a_fraction_is_reckoned_up() -> None:
