@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from function.api import base, claim, schema
 from function.api import settings as site
-from function.engines.vllm import flags
+from function.engines.vllm import command_line, flags
 
 Json: typing.TypeAlias = dict[str, typing.Any]
 Strategy: typing.TypeAlias = st.SearchStrategy[typing.Any]
@@ -309,7 +309,11 @@ def _without_hatches(value: Json) -> Json:
     for field in ("volumes", "volumeMounts"):
         spec.get("podTemplate", {}).pop(field, None)
     if "engineArgs" in spec:
-        spec["engineArgs"] = [a for a in spec["engineArgs"] if a != "--trust-remote-code"]
+        spec["engineArgs"] = [
+            argument
+            for argument in spec["engineArgs"]
+            if not any(d.kind in flags.PERMISSION for d in command_line.dangers([argument]))
+        ]
     return value
 
 

@@ -12,7 +12,6 @@ prefixes are unique changes with each release. Case counts for vLLM and not here
 import dataclasses
 import functools
 import json
-import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -166,9 +165,11 @@ class CommandLine:
         result: dict[str, Any] = {}
         for use in last:
             try:
-                result.update(use.leaves())
+                leaves = dict(use.leaves())
             except ValueError:
                 return {}
+            for path, value in leaves.items():
+                _merge(result, path, value)
         return result
 
     def number(self, flag: str, minimum: Number, maximum: Number) -> Number | None:
@@ -193,6 +194,7 @@ class CommandLine:
             except ValueError:
                 yield base.Problem(where, f"--{flag} takes a {flags.TABLE[flag].takes}")
                 continue
+            # Nor is nan in between.
             if not minimum <= value <= maximum:
                 yield base.Problem(where, f"--{flag} is between {minimum} and {maximum}")
 
@@ -336,19 +338,32 @@ def _parse(text: str) -> Any:
 
 
 def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Yields the paths below a JSON value. vLLM reads `-` in a key of some flags as `_`."""
-    if isinstance(value, _Pairs) and not value and not path:
+    """Yields the paths below a JSON value, in order; an empty object at the top sets nothing.
+
+    vLLM reads `-` in a key of some flags as `_`.
+    """
+    waiting = [(path, value)]
+    while waiting:
+        above, item = waiting.pop()
+        if isinstance(item, _Pairs) and (item or not above):
+            waiting += [((*above, key), below) for key, below in reversed(item)]
+        elif isinstance(item, list) and any(isinstance(inner, list) for inner in item):
+            # Objects in a list, and lists in it.
+            waiting += [(above, inner) for inner in reversed(item)]
+        else:
+            yield ".".join(above).replace("-", "_"), item
+
+
+def _merge(content: dict[str, Any], path: str, value: Any) -> None:
+    """Sets a path as vLLM merges dotted keys: lists add up, all else replaces what was there."""
+    before = content.get(path)
+    if isinstance(before, list) and isinstance(value, list):
+        content[path] = before + value
         return
-    inner: list[tuple[tuple[str, ...], Any]] = []
-    if isinstance(value, _Pairs):
-        inner = [((*path, key.replace("-", "_")), below) for key, below in value]
-    elif isinstance(value, list) and any(isinstance(item, list) for item in value):
-        # Objects in a list, and lists in it.
-        inner = [(path, item) for item in value]
-    if not inner:
-        yield ".".join(part.replace("-", "_") for part in path), value
-    for below, item in inner:
-        yield from _leaves(item, below)
+    for other in list(content):
+        if other.startswith(f"{path}.") or path.startswith(f"{other}."):
+            del content[other]
+    content[path] = value
 
 
 def _whole(text: str) -> int:
@@ -370,14 +385,12 @@ def _number(flag: str, text: str) -> Number:
     """Returns the number that vLLM reads in a flag's value.
 
     Raises:
-        ValueError: It is none, or not a finite one.
+        ValueError: It is none.
     """
-    if flags.TABLE[flag].takes is flags.Takes.WHOLE:
-        return int(text)
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is not finite")
-    return value
+    takes = flags.TABLE[flag].takes
+    if takes is flags.Takes.SIZE:
+        return _whole(text)
+    return int(text) if takes is flags.Takes.WHOLE else float(text)
 
 
 # Judging.
@@ -403,12 +416,16 @@ def _judged(argument: Argument) -> Iterator[Danger]:
             yield Danger(argument.index, candidate, None, flag.kind, flag.why)
 
 
+# A kubelet puts the value of a variable in the place of `$(NAME)`: what it will be is not known.
+_EXPANDED = "$("
+
+
 def _harmless(argument: Argument, flag: flags.Flag) -> bool:
     return (
         flag.plain is not None
         and argument.key is None
         and bool(argument.values)
-        and all(map(flag.plain, argument.values))
+        and all(flag.plain(value) and _EXPANDED not in value for value in argument.values)
     )
 
 
@@ -419,7 +436,9 @@ def _below(argument: Argument, directories: tuple[str, ...]) -> bool:
         and bool(argument.values)
         and bool(directories)
         and all(
-            value.startswith(directories) and ".." not in value.split("/")
+            value.startswith(directories)
+            and ".." not in value.split("/")
+            and _EXPANDED not in value
             for value in argument.values
         )
     )
@@ -427,6 +446,12 @@ def _below(argument: Argument, directories: tuple[str, ...]) -> bool:
 
 def _judged_keys(argument: Argument, flag: flags.Flag) -> Iterator[Danger]:
     """Yields the dangers of a JSON flag; a value that cannot be read is the worst of them."""
+    if flag.kind is flags.Kind.PLAIN and not flag.keys:
+        return
+    if any(_EXPANDED in value for value in argument.values):
+        worst = flags.Kind.CODE if flag.kind is flags.Kind.PLAIN else flag.kind
+        yield Danger(argument.index, flag.name, None, worst, flag.why)
+        return
     try:
         leaves = list(argument.leaves())
     except ValueError:

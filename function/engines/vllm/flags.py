@@ -34,6 +34,7 @@ class Takes(enum.StrEnum):
     NOTHING = "nothing"
     TEXT = "text"
     WHOLE = "whole number"
+    SIZE = "whole number or size, such as 8k"
     NUMBER = "number"
     JSON = "JSON"
     OPTIONAL = "text or nothing"
@@ -114,7 +115,7 @@ _MANAGED_TAKES = {
     "lora-modules": Takes.MANY,
     "max-lora-rank": Takes.WHOLE,
     "max-loras": Takes.WHOLE,
-    "max-model-len": Takes.WHOLE,
+    "max-model-len": Takes.SIZE,
     "max-num-seqs": Takes.WHOLE,
     "model-loader-extra-config": Takes.JSON,
     "port": Takes.WHOLE,
@@ -206,17 +207,18 @@ _PLAIN: dict[Takes, str] = {
         dbo-prefill-token-threshold dcp-kv-cache-interleave-size decode-context-parallel-size
         distributed-timeout-seconds dp-supervisor-probe-failure-threshold dp-sync-interval
         elastic-ep-max-dp-size h11-max-header-count h11-max-incomplete-event-size
-        kv-cache-memory-bytes long-prefill-token-threshold mamba-block-size
-        mamba-cache-philox-rounds max-cpu-loras max-cudagraph-capture-size max-log-len
-        max-logprobs max-long-partial-prefills max-lora-cls-labels max-num-active-seqs
-        max-num-batched-tokens max-num-partial-prefills max-num-queued-reqs max-num-queued-tokens
-        max-num-scheduled-tokens max-parallel-loading-workers mm-shm-cache-max-object-size-mb
-        num-gpu-blocks-override offload-group-size offload-num-in-group offload-prefetch-step
-        pipeline-parallel-size prefill-context-parallel-size prefill-schedule-interval
-        prefix-cache-retention-interval prefix-match-unit renderer-num-workers
-        replayssm-buffer-len safetensors-prefetch-block-size safetensors-prefetch-num-threads
-        seed shutdown-timeout spec-tokens sse-keep-alive-interval stream-interval
-        tensor-parallel-size ubatch-size""",
+        long-prefill-token-threshold mamba-block-size mamba-cache-philox-rounds max-cpu-loras
+        max-cudagraph-capture-size max-log-len max-logprobs max-long-partial-prefills
+        max-lora-cls-labels max-num-active-seqs max-num-partial-prefills max-num-queued-reqs
+        max-parallel-loading-workers mm-shm-cache-max-object-size-mb num-gpu-blocks-override
+        offload-group-size offload-num-in-group offload-prefetch-step pipeline-parallel-size
+        prefill-context-parallel-size prefill-schedule-interval prefix-cache-retention-interval
+        prefix-match-unit renderer-num-workers replayssm-buffer-len
+        safetensors-prefetch-num-threads seed shutdown-timeout spec-tokens sse-keep-alive-interval
+        stream-interval tensor-parallel-size ubatch-size""",
+    Takes.SIZE: """
+        kv-cache-memory-bytes max-num-batched-tokens max-num-queued-tokens
+        max-num-scheduled-tokens safetensors-prefetch-block-size""",
     Takes.NUMBER: """
         dp-supervisor-probe-interval-s dp-supervisor-probe-timeout-s kv-cache-metrics-sample
         kv-offloading-size mm-encoder-fp8-scale-save-margin mm-ipc-gpu-memory-gb
@@ -261,6 +263,10 @@ def _template(value: str) -> bool:
     return inside or not value.startswith("/") or any(brace in value for brace in "{}\n")
 
 
+def _word(value: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_.-]+", value) is not None
+
+
 _OPEN = Rule(Kind.PLAIN)
 
 
@@ -277,6 +283,8 @@ _KV_TRANSFER = {
         Kind.CONNECTS, _one_of("OffloadingConnector", "SimpleCPUOffloadConnector")
     ),
     "kv_connector_module_path": Rule(Kind.CODE),
+    # Part of a file's name in /dev/shm.
+    "engine_id": Rule(Kind.FILES, _word),
     "kv_ip": Rule(Kind.CONNECTS),
     "kv_port": Rule(Kind.CONNECTS),
     "kv_connector_extra_config": Rule(Kind.CODE),
@@ -298,7 +306,7 @@ _KV_TRANSFER = {
     _OFFLOADING + "spec_name": Rule(Kind.CODE, _one_of("CPUOffloadingSpec")),
 } | _keys(
     """
-    enable_permute_local_kv engine_id kv_buffer_device kv_buffer_size kv_load_failure_policy
+    enable_permute_local_kv kv_buffer_device kv_buffer_size kv_load_failure_policy
     kv_parallel_size kv_rank kv_role
     """
 )

@@ -93,6 +93,10 @@ CODE: tuple[tuple[str, str], ...] = (
         "--kv-transfer-config.kv_connector_extra_config.connectors.kv_connector_module_path",
     ),
     (
+        "--kv-transfer-config.kv_connector_extra_config.spec_name=TieringOffloadingSpec",
+        "--kv-transfer-config.kv_connector_extra_config.spec_name",
+    ),
+    (
         "--kv-transfer-config.kv_connector_extra_config.secondary_tiers=[]",
         "--kv-transfer-config.kv_connector_extra_config.secondary_tiers",
     ),
@@ -107,6 +111,10 @@ CODE: tuple[tuple[str, str], ...] = (
     ('--additional-config={"x": 1}', "--additional-config.x"),
     ('--compilation-config={"backend": "x.y"}', "--compilation-config.backend"),
     (
+        '--compilation-config={"backend": "x.y", "backend": "inductor"}',
+        "--compilation-config.backend",
+    ),
+    (
         "--compilation-config.inductor_compile_config.cpp.cxx=/models/cc",
         "--compilation-config.inductor_compile_config.cpp.cxx",
     ),
@@ -120,6 +128,10 @@ CODE: tuple[tuple[str, str], ...] = (
         "--speculative-config.draft_load_config.load_format",
     ),
     ("--spec-method=custom_class", "--spec-method"),
+    ("--spec-method=$(METHOD)", "--spec-method"),
+    ('--speculative-config={"method": "$(METHOD)"}', "--speculative-config"),
+    ("--compilation-config.mode=$(MODE)", "--compilation-config"),
+    ("--mm-processor-kwargs.a=$(A)", "--mm-processor-kwargs"),
     ("--spec-model=x.Y", "--spec-model"),
     ("--mm-processor-kwargs.trust_remote_code=true", "--mm-processor-kwargs.trust_remote_code"),
     (
@@ -133,8 +145,10 @@ FILES: tuple[tuple[str, str], ...] = (
     ("--chat-template=/models/../proc/self/environ", "--chat-template"),
     ("--chat-template=../proc/self/environ", "--chat-template"),
     ("--chat-template=/models/{a}/../../proc/self/environ", "--chat-template"),
+    ("--chat-template=$(SECRET)", "--chat-template"),
     ("--chat-template", "--chat-template"),
     ("--tokenizer=/etc", "--tokenizer"),
+    ("--tokenizer.x=/models/x", "--tokenizer"),
     ("--tokenizer=/models/../etc", "--tokenizer"),
     ("--hf-config-path=/etc", "--hf-config-path"),
     ("--generation-config=/etc", "--generation-config"),
@@ -236,6 +250,7 @@ def test_the_plan_refuses_it_with_words_and_names_the_field(
         "--spec-method=ngram",
         '--kv-transfer-config={"kv_connector":"OffloadingConnector","kv_role":"kv_both",'
         '"kv_connector_extra_config":{"cpu_bytes_to_use":80g}}',
+        "--kv-transfer-config.kv_connector_extra_config.spec_name=CPUOffloadingSpec",
         '--override-generation-config={"temperature": 0.2}',
         '--limit-mm-per-prompt={"image": 2}',
         '--mm-processor-kwargs={"max_pixels": 1003520}',
@@ -262,7 +277,16 @@ def test_the_claims_own_mounts_are_its_own_files() -> None:
     assert kinds("--chat-template=/templates/../a", mounted=("/templates",))
     assert kinds("--chat-template=/templatesx/a", mounted=("/templates",))
     assert kinds("--chat-template=/proc/self/environ", mounted=("/", ""))
+    assert kinds("--chat-template=/templates/$(A)", mounted=("/templates",))
     assert kinds("--worker-cls=/templates/a", mounted=("/templates",))
+
+
+def test_the_plan_knows_the_claims_mounts() -> None:
+    pod = {"volumeMounts": [{"name": "templates", "mountPath": "/templates"}]}
+    site = scene.site(permissions={"volumes": ["llm"]})
+    template = "--chat-template=/templates/a.jinja"
+    scene.planned(scene.of(engineArgs=[template], podTemplate=pod), site)
+    scene.unplanned(scene.of(engineArgs=[template]), site)
 
 
 def test_the_second_name_of_a_managed_flag_is_refused() -> None:
@@ -290,6 +314,20 @@ def test_a_number_that_planning_reckons_with_is_bounded(flag: str, value: str) -
         assert problems[0].message.startswith(f"--{flag} ")
 
 
+def test_a_number_is_refused_beside_all_else() -> None:
+    arguments = ["--shutdown-timeout=inf", "--kv-offloading-size=nan", "--worker-cls=x.y"]
+    problems = scene.unplanned(scene.of(engineArgs=arguments)).problems
+    assert sorted(problem.path for problem in problems) == [
+        f"spec.engineArgs[{index}]" for index in range(3)
+    ]
+
+
+def test_deep_json_ends_in_words() -> None:
+    """An argument of a running pod has no bound on its length."""
+    for text in ("[" * 100_000, '{"a":' * 900 + "1" + "}" * 900):
+        assert {kind for _, kind in kinds(f"--hf-overrides={text}")} == {Kind.CODE}
+
+
 def test_seconds_of_a_drain_are_whole() -> None:
     """vLLM reads them with int()."""
     for value in ("5.0", "1e1", "8k"):
@@ -304,6 +342,9 @@ def test_each_use_of_a_number_is_looked_at_and_the_last_counts() -> None:
         line.number("shutdown-timeout", 0, 6)
     assert read([]).number("shutdown-timeout", 0, 1) is None
     assert read(["--kv-offloading-size=2.5"]).number("kv-offloading-size", 0, 3) == 2.5
+    for text, value in (("8192", 8192), ("8k", 8000), ("8K", 8192), ("1.5k", 1500)):
+        line = read([f"--max-num-batched-tokens={text}"])
+        assert line.number("max-num-batched-tokens", 1, 1e6) == value
 
 
 def test_an_offload_of_a_fraction_is_reckoned_up() -> None:
@@ -401,6 +442,63 @@ def test_keys(arguments: list[str], keys: dict[str, typing.Any]) -> None:
 
 
 # Against the parsers.
+
+
+@st.composite
+def _line(draw: st.DrawFn, version: str) -> list[str]:
+    """Draws a whole command line that the version's parser accepts, in any of its forms."""
+    line = ["/models/x"]
+    for flag in draw(st.lists(st.sampled_from(sorted(recorded.flags(version))), max_size=6)):
+        entry = recorded.flags(version)[flag]
+        option = draw(st.sampled_from(recorded.names(version, flag)))
+        if option.startswith("--"):
+            option = "--" + option[2:].replace("-", draw(st.sampled_from("-_")))
+        if entry["type"] == "switch":
+            line.append(option)
+        elif entry["type"] == "json" and draw(st.booleans()):
+            key, value = draw(st.sampled_from((("a", "1"), ("a.b", "x"), ("c+", "p,q"))))
+            line += draw(st.sampled_from(([f"{option}.{key}={value}"], [f"{option}.{key}", value])))
+        elif entry["type"] == "json":
+            line.append(option + "=" + draw(st.sampled_from(('{"a": {"b": 2}}', '{"c": []}'))))
+        elif entry.get("nargs") == "+":
+            line += [option, *draw(st.lists(st.sampled_from(("x=1", "y", "-2")), min_size=1))]
+        else:
+            value = draw(st.sampled_from(("x", "a=b", "-1", "1.5", "")))
+            line += draw(st.sampled_from(([f"{option}={value}"], [option, value or "x"])))
+    return line
+
+
+@pytest.mark.parametrize("version", recorded.VERSIONS)
+@hypothesis.given(st.data())
+def test_a_line_is_read_as_the_parser_reads_it(version: str, data: st.DataObject) -> None:
+    arguments = data.draw(_line(version))
+    parsed = recorded.parser(version).read(arguments)
+    line = read(arguments)
+    assert line.positional == (parsed.pop("model_tag"),)
+    assert {argument.flag for argument in line.arguments} == {
+        name.removeprefix("--") for name in parsed
+    }
+    for name, value in parsed.items():
+        flag = flags.TABLE[name.removeprefix("--")]
+        if flag.takes is flags.Takes.NOTHING:
+            assert line.switched(flag.name) is (value == "on")
+        elif flag.takes is flags.Takes.JSON:
+            assert line.keys(flag.name) == dict(_flat(json.loads(value)))
+        elif flag.takes is flags.Takes.MANY:
+            assert list(line.values(flag.name)) == value
+        else:
+            assert line.value(flag.name) == value
+
+
+def _flat(
+    content: dict[str, typing.Any], above: str = ""
+) -> typing.Iterator[tuple[str, typing.Any]]:
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield above + key, value
+
 
 VALUES = ("x", "x.y", "/tmp/x", "1", "a=b", '{"a": 1}', "", "two words", "é")
 

@@ -1,5 +1,6 @@
 """The table of flags is complete for each version, and nobody overlooked what a name gives away."""
 
+import pathlib
 import re
 
 import pytest
@@ -34,6 +35,7 @@ def test_what_follows_a_flag_is_what_the_parser_expects(version: str) -> None:
         "switch": flags.Takes.NOTHING,
         "json": flags.Takes.JSON,
         "integer": flags.Takes.WHOLE,
+        "size": flags.Takes.SIZE,
         "number": flags.Takes.NUMBER,
         "text": flags.Takes.TEXT,
     }
@@ -58,6 +60,21 @@ def test_each_key_of_a_judged_flag_has_a_rule(version: str) -> None:
 def _ruled(flag: flags.Flag, key: str) -> bool:
     parts = key.split(".")
     return any(".".join(parts[:length]) in flag.keys for length in range(1, len(parts) + 1))
+
+
+def test_a_full_name_is_no_dangerous_prefix_in_a_version_that_lacks_it() -> None:
+    """A full name is judged as that flag alone, whichever versions have it."""
+    for version in recorded.VERSIONS:
+        options = {
+            option.removeprefix("--"): flag.removeprefix("--")
+            for flag in recorded.flags(version)
+            for option in recorded.names(version, flag)
+        }
+        for name, (own, _) in flags.OPTIONS.items():
+            meant = {flag for option, flag in options.items() if option.startswith(name)}
+            if name not in options and len(meant) == 1:
+                (flag,) = meant
+                assert flag == own or flags.TABLE[flag].kind is Kind.PLAIN, (version, name, flag)
 
 
 # What a name gives away of files, code, addresses and secrets.
@@ -127,3 +144,16 @@ def test_a_dangerous_flag_says_what_it_does() -> None:
     for flag in flags.TABLE.values():
         assert bool(flag.why) == (flag.kind is not Kind.PLAIN or bool(flag.keys)), flag.name
         assert flag.kind is not Kind.UNKNOWN
+
+
+def test_the_migration_page_names_every_flag_that_needs_a_permission() -> None:
+    page = pathlib.Path("docs/migration-from-0.9.md").read_text()
+    table = page.partition("### Engine arguments that need a permission")[2]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `--")]
+    named = set(re.findall(r"`--([a-z0-9-]+)`", " ".join(rows)))
+    needing = {
+        flag.name
+        for flag in flags.TABLE.values()
+        if {flag.kind, *(rule.kind for rule in flag.keys.values())} & set(flags.PERMISSION)
+    }
+    assert named == needing
