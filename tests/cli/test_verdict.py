@@ -3,12 +3,14 @@
 import copy
 import json
 import pathlib
+import tempfile
 from collections.abc import Iterable
 from typing import Any
 
+import hypothesis
 import pytest
 
-from tests import cluster
+from tests import cluster, strategies
 from tests.cli import command
 from tests.resources import scene
 
@@ -448,3 +450,20 @@ def test_what_is_observed_stays_what_it_is_when_serving_is_assumed(tmp_path: pat
     arguments = files(tmp_path, [claimed], everything(scene.serving()))
     claim = only(arguments, "--assume", "served")
     assert claim["pods"]["effect"] == "restart"
+
+
+@hypothesis.settings(max_examples=8, deadline=None)
+@hypothesis.given(strategies.claims(), strategies.claims())
+def test_no_edit_is_too_strange_to_be_judged(lives: Any, wanted: Any) -> None:
+    """Whatever lives, whatever is wanted, and however little was looked at."""
+    lives["metadata"] = {"name": "model", "namespace": "llm"}
+    wanted["metadata"] = {"name": "model", "namespace": "llm"}
+    world = cluster.Cluster(lives, scene.site())
+    world.converge()
+    found = everything(world)
+    with tempfile.TemporaryDirectory() as name:
+        for observed in (found, found[::2], [world.claim], None):
+            arguments = files(pathlib.Path(name), [wanted], observed)
+            for assumed in ((), ("--assume", "verified"), ("--assume", "served")):
+                _, document = verdict(arguments, *assumed)
+                assert [claim["name"] for claim in document["claims"]] == ["model"]
