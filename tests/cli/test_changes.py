@@ -20,10 +20,10 @@ _values = st.recursive(
 
 @hypothesis.given(_values, _values)
 def test_the_paths_are_those_of_the_hold(old: object, new: object) -> None:
-    """A field that restarts pods is found by its path."""
-    found = list(changes.between(old, new))
-    assert [change.path for change in found] == canonical.differences(old, new)
-    assert all(change.old != change.new for change in found)
+    """A field that restarts pods is differences by its path."""
+    differences = list(changes.between(old, new))
+    assert [change.path for change in differences] == canonical.differences(old, new)
+    assert all(change.old != change.new for change in differences)
 
 
 @hypothesis.given(_values, _values)
