@@ -93,14 +93,17 @@ class Concerns:
         for kind, effect in self.route.items():
             if effect not in ("none", "stays"):
                 yield f"route {effect} ({kind})"
-        for name, step in self.canaries.items():
-            if step.moves:
-                yield f"canary {name} {_arrow(step, ' %')}"
+        for name, step in self._moving("canaries", self.canaries):
+            yield f"canary {name} {_arrow(step, ' %')}"
         yield from _names("may call", "may no longer call", "", self.callers)
-        for name, step in self.replicas.items():
-            if step.moves:
-                yield f"{name} replicas {_arrow(step)}"
+        for name, step in self._moving("replicas", self.replicas):
+            yield f"{name} replicas {_arrow(step)}"
         yield from _names("new alert", "no more alert", "changed alert", self.alerts)
+
+    def _moving(self, name: str, steps: Mapping[str, Step]) -> Iterator[tuple[str, Step]]:
+        """Yields the values that change, where it is known what they are so far."""
+        if name not in self.not_looked_at:
+            yield from ((key, step) for key, step in steps.items() if step.moves)
 
 
 NONE = Concerns()
@@ -142,21 +145,21 @@ def _route(
     before: Mapping[str, observed.Object],
     after: Mapping[str, dict[str, Any]],
 ) -> dict[str, RouteEffect]:
-    found: dict[str, RouteEffect] = {}
+    effects: dict[str, RouteEffect] = {}
     for kind in ROUTES:
         old, new = list(_of_kind(before, kind)), list(_of_kind(after, kind))
         if new and not old:
-            found[kind] = "published"
+            effects[kind] = "published"
         elif old and not new:
-            found[kind] = "withdrawn"
+            effects[kind] = "withdrawn"
         elif new:
             pairs = zip(old, new, strict=False)
             moves = any(any(changes.between(_spec(a), _spec(b), ours=True)) for a, b in pairs)
-            found[kind] = "changed" if moves else "stays"
+            effects[kind] = "changed" if moves else "stays"
     reasons = {condition.type: condition.reason for condition in item.likely.conditions}
-    if reasons[publishing.RouteReady.type()] == "Withheld" and ROUTES[0] not in found:
-        found[ROUTES[0]] = "withheld"
-    return found
+    if reasons[publishing.RouteReady.type()] == "Withheld" and ROUTES[0] not in effects:
+        effects[ROUTES[0]] = "withheld"
+    return effects
 
 
 def _canaries(objects: Mapping[str, observed.Object]) -> dict[str, int]:
@@ -217,18 +220,18 @@ def _peer(labels: Mapping[str, Any]) -> str:
 
 
 def _bounds(objects: Mapping[str, observed.Object]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    bounds: dict[str, Any] = {}
     for scaler in _of_kind(objects, _SCALER):
         spec = observed.at(scaler, "spec")
-        found = {
+        bounds = {
             "min": observed.at(spec, "minReplicaCount"),
             "max": observed.at(spec, "maxReplicaCount"),
         }
-    if not found:
+    if not bounds:
         for deployment in _of_kind(objects, "Deployment"):
             fixed = observed.at(deployment, "spec", "replicas")
-            found = {} if fixed is None else {"min": fixed, "max": fixed}
-    return {name: value for name, value in found.items() if value is not None}
+            bounds = {} if fixed is None else {"min": fixed, "max": fixed}
+    return {name: value for name, value in bounds.items() if value is not None}
 
 
 def _wanted(item: rendering.Rendered, after: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -261,7 +264,7 @@ def _spec(manifest: observed.Object) -> Any:
 
 def _steps(old: Mapping[str, Any], new: Mapping[str, Any], *, blank: bool) -> dict[str, Step]:
     if blank:
-        old = new
+        old = {}
     names = [*new, *(name for name in old if name not in new)]
     return {
         name: Step(old.get(name, changes.ABSENT), new.get(name, changes.ABSENT)) for name in names

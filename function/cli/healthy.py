@@ -17,7 +17,7 @@ _YES = ("Ready", "Accepted", "ResolvedRefs", "Paused")
 def settled(
     resource: claim.InferenceService,
     site: settings.Settings,
-    seen: observed.Observed,
+    given: observed.Observed,
     may: Callable[[dict[str, Any]], bool] = lambda _: True,
     first: composition.Composition | None = None,
     replicas: tuple[int, int] | None = None,
@@ -27,7 +27,7 @@ def settled(
     Args:
         resource: The claim.
         site: The settings.
-        seen: What was observed; it stays as it is.
+        given: What was observed; it stays as it is.
         may: Whether there may be a stand-in for a manifest.
         first: The answer to what was observed, where it is there already.
         replicas: How many replicas of the Deployment are available and wanted; all that the claim
@@ -36,18 +36,18 @@ def settled(
     Raises:
         base.InvalidError: The claim cannot be used.
     """
-    current, answer = seen, first or inference_service.compose(resource, site, seen)
+    current, answer = given, first or inference_service.compose(resource, site, given)
     for _ in range(MOST_ROUNDS):
         stand_ins = {
             key: _well(composed.manifest, answer, replicas)
             for key, composed in answer.resources.items()
-            if key not in seen.resources and may(composed.manifest)
+            if key not in given.resources and may(composed.manifest)
         }
         if not stand_ins:
             break
-        remembered = _remembered(seen, answer)
+        remembered = _remembered(given, answer)
         current = dataclasses.replace(
-            current, resources={**stand_ins, **seen.resources}, **remembered
+            current, resources={**stand_ins, **given.resources}, **remembered
         )
         before, answer = answer, inference_service.compose(resource, site, current)
         if answer == before:
@@ -55,12 +55,12 @@ def settled(
     return current, answer
 
 
-def _remembered(seen: observed.Observed, answer: composition.Composition) -> dict[str, Any]:
+def _remembered(given: observed.Observed, answer: composition.Composition) -> dict[str, Any]:
     """Returns what the claim's status says after an answer."""
     conditions = {condition.type: condition for condition in answer.conditions}
     return {
-        "status": {**seen.status, **answer.status},
-        "conditions": {**seen.conditions, **conditions},
+        "status": {**given.status, **answer.status},
+        "conditions": {**given.conditions, **conditions},
     }
 
 

@@ -78,16 +78,16 @@ def of(item: rendering.Rendered) -> Pods:
     looked = item.looks("Deployment")
     if before is None and not looked and item.live is None:
         return Pods("unknown", "", looked_at=False)
-    pods = _of_seen(item, deployment.state(before), before, key)
+    pods = _of_running(item, deployment.state(before), before, key)
     return dataclasses.replace(pods, looked_at=looked)
 
 
 def of_removed(composed: dict[str, dict[str, Any]], *, looks: bool) -> Pods:
     """Returns what becomes of the pods of a claim that goes."""
     counts = [
-        found.wanted
+        numbers.wanted
         for item in composed.values()
-        if item["kind"] == "Deployment" and (found := deployment.state(item)) is not None
+        if item["kind"] == "Deployment" and (numbers := deployment.state(item)) is not None
     ]
     if not looks:
         return Pods("end", "all end", looked_at=False)
@@ -107,20 +107,20 @@ def _of_new(item: rendering.Rendered) -> Pods:
     return Pods("none", "none start before the weights are verified")
 
 
-def _of_seen(
+def _of_running(
     item: rendering.Rendered,
-    seen: workloads.State | None,
+    running: workloads.State | None,
     before: observed.Object | None,
     key: str,
 ) -> Pods:
     answer, suspended = item.likely, item.resource.spec.suspend is True
     if suspended or key not in answer.resources:
-        return _ending(seen, suspended=suspended, gone=key not in answer.resources, item=item)
-    if seen is None:
+        return _ending(running, suspended=suspended, gone=key not in answer.resources, item=item)
+    if running is None:
         return Pods("start", "start with the Deployment")
     names = answer.held or answer.restarts
     fields = _fields(before, answer, names)
-    asleep = seen.wanted == 0 and not seen.serves
+    asleep = running.wanted == 0 and not running.serves
     if asleep and item.live is not None and item.live.spec.suspend is True:
         return Pods("start", "start: the claim is no longer suspended", names, fields)
     reasons = {condition.type: condition.reason for condition in answer.conditions}
@@ -134,21 +134,23 @@ def _of_seen(
     if names:
         return Pods("restart", f"restart for {{}} ({_order(answer, key)})", names, fields)
     _, most = answer.bounds
-    if seen.wanted > most:
-        return Pods("fewer", f"{seen.wanted - most} of {seen.wanted} end: at most {most} may run")
+    if running.wanted > most:
+        return Pods(
+            "fewer", f"{running.wanted - most} of {running.wanted} end: at most {most} may run"
+        )
     if asleep:
         return Pods("none", "none run")
     return Pods("stay", "stay as they are")
 
 
 def _ending(
-    seen: workloads.State | None, *, suspended: bool, gone: bool, item: rendering.Rendered
+    running: workloads.State | None, *, suspended: bool, gone: bool, item: rendering.Rendered
 ) -> Pods:
     why = "suspend: true" if suspended else "the Deployment goes"
-    if seen is not None and (seen.wanted > 0 or seen.serves):
+    if running is not None and (running.wanted > 0 or running.serves):
         if not item.looks("Deployment"):
             return Pods("end", f"all end ({why})")
-        return Pods("end", f"all end ({why}): {_count(max(seen.wanted, seen.available))}")
+        return Pods("end", f"all end ({why}): {_count(max(running.wanted, running.available))}")
     if suspended:
         return Pods("none", "none run: the claim is suspended")
     if item.likely.misfit is not None:
@@ -162,11 +164,11 @@ def _fields(
     """Returns fields of the pod template with their old and new values."""
     if not names:
         return ()
-    found = {change.path: change for change in changes.between(_template(before), answer.wanted)}
+    by_path = {change.path: change for change in changes.between(_template(before), answer.wanted)}
     return tuple(
-        dataclasses.replace(found[name], path=f"spec.template.{name}")
+        dataclasses.replace(by_path[name], path=f"spec.template.{name}")
         for name in names
-        if name in found
+        if name in by_path
     )
 
 

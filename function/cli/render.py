@@ -107,15 +107,15 @@ def render(
         raise click.UsageError("standard input can be read once: `-` stands there twice")
     inputs = Inputs(claims, environments, input_file, observed, assumed)
     with terminal.progress() as progress:
-        found = _run(inputs, progress)
-    show.complain(found, output)
+        outcome = _run(inputs, progress)
+    show.complain(outcome, output)
     try:
-        text = show.text(found, output)
+        text = show.text(outcome, output)
     except ImportError:
         terminal.complain("this output needs rich: pip install 'function-inference-service[cli]'")
         sys.exit(result.NOT_READ)
     terminal.write(text)
-    sys.exit(found.exit_code)
+    sys.exit(outcome.exit_code)
 
 
 def _run(inputs: Inputs, progress: terminal.Progress) -> result.Result:

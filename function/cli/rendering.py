@@ -102,19 +102,19 @@ def render(
     document = source.document
     resource = parse(document)
     alive = cluster.claim(resource.namespace, resource.name)
-    seen = _observed(resource, document, alive, cluster)
+    given = _observed(resource, document, alive, cluster)
     if assumed is not None:
-        seen = _assuming(seen, _assumption(_plan(resource, site), assumed))
-    answer = inference_service.compose(resource, site, seen)
+        given = _assuming(given, _assumption(_plan(resource, site), assumed))
+    answer = inference_service.compose(resource, site, given)
     if assumed == "served":
-        _, answer = healthy.settled(resource, site, seen)
+        _, answer = healthy.settled(resource, site, given)
     pods = cluster.pods(resource.namespace, resource.name)
-    if not (seen.resources or alive is not None or pods):
+    if not (given.resources or alive is not None or pods):
         return Rendered(
             *(source, resource, answer, answer, {}, frozenset(), None, None, False),
             looks=lambda _: False,
         )
-    compared = _compared(source, resource, site, cluster, seen, answer, alive)
+    compared = _compared(source, resource, site, cluster, given, answer, alive)
     return compared if assumed != "served" else dataclasses.replace(compared, likely=answer)
 
 
@@ -137,7 +137,7 @@ def _compared(
     resource: claim.InferenceService,
     site: settings.Settings,
     cluster: snapshot.Snapshot,
-    seen: observed.Observed,
+    given: observed.Observed,
     answer: composition.Composition,
     alive: dict[str, Any] | None,
 ) -> Rendered:
@@ -148,9 +148,9 @@ def _compared(
 
     live = _live(alive)
     first: composition.Composition | None = answer
-    if not seen.status and not looks(claim.KIND):
+    if not given.status and not looks(claim.KIND):
         # Whoever has a Deployment had weights; whether these are the wanted ones nobody looked.
-        seen, first = _assuming(seen, _assumption(_plan(resource, site), "verified")), None
+        given, first = _assuming(given, _assumption(_plan(resource, site), "verified")), None
     edited = live is not None and _wishes(live) != _wishes(resource)
 
     def settled(
@@ -158,7 +158,7 @@ def _compared(
     ) -> tuple[observed.Observed, composition.Composition]:
         count = None if live is None else _replicas(live.status)
         return healthy.settled(
-            asked, site, seen, lambda manifest: not looks(manifest["kind"]), start, count
+            asked, site, given, lambda manifest: not looks(manifest["kind"]), start, count
         )
 
     if live is not None and edited:
@@ -169,14 +169,14 @@ def _compared(
             live, edited = None, False
     if not edited:
         whole, composed = settled(resource, first)
-    likely, before, dropped = composed, seen.resources, None
+    likely, before, dropped = composed, given.resources, None
     if edited:
         likely = inference_service.compose(resource, site, whole)
     if live is not None:
         # What goes with an edit: the function's answer for the claim as it lives, without it.
         before = whole.resources
         dropped = {key: one.manifest for key, one in composed.resources.items()}
-    unseen = frozenset(before.keys() - seen.resources.keys())
+    unseen = frozenset(before.keys() - given.resources.keys())
     return Rendered(
         *(source, resource, answer, likely, dict(before), unseen, dropped, live, True),
         looks=looks,
@@ -221,8 +221,8 @@ def _observed(
     )
 
 
-def _assuming(seen: observed.Observed, assumption: dict[str, Any]) -> observed.Observed:
-    return dataclasses.replace(seen, status={**seen.status, **assumption})
+def _assuming(given: observed.Observed, assumption: dict[str, Any]) -> observed.Observed:
+    return dataclasses.replace(given, status={**given.status, **assumption})
 
 
 def _plan(resource: claim.InferenceService, site: settings.Settings) -> plans.Plan:

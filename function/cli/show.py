@@ -10,20 +10,20 @@ Output = Literal["yaml", "json", "table", "summary", "verdict-json"]
 VERDICTS = ("table", "summary", "verdict-json")
 
 
-def text(found: result.Result, output: Output) -> str:
+def text(outcome: result.Result, output: Output) -> str:
     """Returns what goes to standard output.
 
     Raises:
         ImportError: The output needs rich, and it is not installed.
     """
     if output == "verdict-json":
-        return _json(found.document())
+        return _json(outcome.document())
     if output in ("table", "summary"):
         # rich comes with the extra `cli`; the other outputs do without.
         from function.cli import tables
 
-        return tables.of(found, whole=output == "table")
-    items: list[rendering.Rendered | rendering.Plain] = [*found.rendered, *found.others]
+        return tables.of(outcome, whole=output == "table")
+    items: list[rendering.Rendered | rendering.Plain] = [*outcome.rendered, *outcome.others]
     documents = [document for item in items for document in rendering.documents_of(item)]
     if output == "json":
         return _json({"apiVersion": "v1", "kind": "List", "items": documents})
@@ -34,17 +34,17 @@ def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
-def complain(found: result.Result, output: Output) -> None:
+def complain(outcome: result.Result, output: Output) -> None:
     """Writes notes and errors to standard error."""
     if output in VERDICTS:
-        for other in found.others:
+        for other in outcome.others:
             kind = other.source.document["kind"]
             terminal.complain(f"note: {other.source}: a {kind} is shown by yaml and json alone")
-    for note in found.notes:
+    for note in outcome.notes:
         terminal.complain(f"note: {note}")
-    for line in (*found.unreadable, *found.invalid):
+    for line in (*outcome.unreadable, *outcome.invalid):
         terminal.complain(line)
-    for verdict in found.judged:
+    for verdict in outcome.judged:
         if verdict.source is None:
             if output not in VERDICTS:
                 name = f"{verdict.namespace}/{verdict.name}"

@@ -36,25 +36,25 @@ _STYLES = {
 }
 
 
-def of(found: result.Result, *, whole: bool) -> str:
+def of(outcome: result.Result, *, whole: bool) -> str:
     """Returns the tables of each claim, or a summary of all."""
-    watched = terminal.is_terminal(sys.stdout)
+    at_terminal = terminal.is_terminal(sys.stdout)
     buffer = _Buffer()
     out = console.Console(
         file=buffer,
-        force_terminal=watched or None,
+        force_terminal=at_terminal or None,
         highlight=False,
         markup=False,
         emoji=False,
-        width=None if watched or "COLUMNS" in os.environ else WIDTH,
+        width=None if at_terminal or "COLUMNS" in os.environ else WIDTH,
     )
     if whole:
-        _tables(out, found)
+        _tables(out, outcome)
     elif out.width < NARROW:
-        for verdict in found.judged:
+        for verdict in outcome.judged:
             _block(out, verdict)
-    elif found.judged:
-        out.print(_summary(found.judged))
+    elif outcome.judged:
+        out.print(_summary(outcome.judged))
     lines = buffer.getvalue().splitlines()
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
@@ -71,10 +71,10 @@ class _Buffer(io.StringIO):
 # --- the summary
 
 
-def _summary(found: Iterable[verdicts.Verdict]) -> table.Table:
+def _summary(judged: Iterable[verdicts.Verdict]) -> table.Table:
     """Returns a line for each claim: where it is, and what applying this does."""
     grid = _grid("claims", "claim", "phase", "current", "pods", "also", "waits for")
-    for verdict in found:
+    for verdict in judged:
         grid.add_row(
             f"{verdict.namespace}/{verdict.name}",
             _phase(verdict),
@@ -172,10 +172,10 @@ def _problem(verdict: verdicts.Verdict) -> str:
 # --- the tables of a claim
 
 
-def _tables(out: console.Console, found: result.Result) -> None:
-    rendered = {id(item.source): item for item in found.rendered}
-    removed = [f"{one.namespace}/{one.name}" for one in found.judged if one.outcome == "removed"]
-    for verdict in (one for one in found.judged if one.outcome != "removed"):
+def _tables(out: console.Console, outcome: result.Result) -> None:
+    rendered = {id(item.source): item for item in outcome.rendered}
+    removed = [f"{one.namespace}/{one.name}" for one in outcome.judged if one.outcome == "removed"]
+    for verdict in (one for one in outcome.judged if one.outcome != "removed"):
         item = rendered.get(id(verdict.source))
         if item is None:
             _block(out, verdict)
@@ -243,11 +243,11 @@ def _grid(title: str, *columns: str) -> table.Table:
 
 def _objects(verdict: verdicts.Verdict) -> table.Table:
     """Returns the objects; what becomes of them and whether they are ready where one looked."""
-    seen = verdict.outcome != "new"
-    grid = _grid("objects", "kind", "name", *(("change", "ready", "waits for") if seen else ()))
+    compared = verdict.outcome != "new"
+    grid = _grid("objects", "kind", "name", *(("change", "ready", "waits for") if compared else ()))
     for item in verdict.objects:
         cells = (_EFFECTS.get(item.effect, item.effect), _ready(item), item.waits)
-        grid.add_row(item.kind, item.name, *(cells if seen else ()))
+        grid.add_row(item.kind, item.name, *(cells if compared else ()))
     return grid
 
 

@@ -66,11 +66,11 @@ class Progress:
     def __init__(self) -> None:
         self._since = time.monotonic()
         self._shown = False
-        self._watched = is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+        self._at_terminal = is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
 
     def say(self, words: str) -> None:
         """Shows the words in the place of the last ones, once the work takes long."""
-        if self._watched and time.monotonic() - self._since > PATIENCE:
+        if self._at_terminal and time.monotonic() - self._since > PATIENCE:
             sys.stderr.write(f"{_CLEAR_LINE}{words}")
             sys.stderr.flush()
             self._shown = True

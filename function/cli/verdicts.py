@@ -119,7 +119,7 @@ def of(item: rendering.Rendered, others: tuple[str, ...] = ()) -> Verdict:
     objects = tuple(_objects(item, moved))
     unknown = not_looked_at(item)
     looked = unknown == () or not item.observed
-    found = item.answer.conditions if looked else tuple(_conditions(item, unknown))
+    shown = item.answer.conditions if looked else tuple(_conditions(item, unknown))
     differs = any(one.effect in ("created", "changed", "deleted") for one in objects)
     changed = moved.moves or differs
     outcome: Outcome = "new" if not item.observed else "changed" if changed else "unchanged"
@@ -131,8 +131,8 @@ def of(item: rendering.Rendered, others: tuple[str, ...] = ()) -> Verdict:
         errors=tuple(_errors(item, others)),
         notes=tuple(rendering.notes(item)),
         phase=_phase(item),
-        waiting_for=_waiting_for(item, found),
-        conditions=found,
+        waiting_for=_waiting_for(item, shown),
+        conditions=shown,
         pods=moved,
         others=concerns.of(item),
         objects=objects,
@@ -215,9 +215,9 @@ def _phase(item: rendering.Rendered) -> str | None:
     return None if phase is None else str(phase)
 
 
-def _waiting_for(item: rendering.Rendered, found: tuple[observed.Condition, ...]) -> str:
+def _waiting_for(item: rendering.Rendered, shown: tuple[observed.Condition, ...]) -> str:
     answered = str(item.answer.status.get("waitingFor", ""))
-    if found == item.answer.conditions:
+    if shown == item.answer.conditions:
         return answered
     return str(item.likely.status.get("waitingFor", ""))
 

@@ -73,11 +73,11 @@ def objects(node: dict[str, Any], at: str) -> Iterator[tuple[str, dict[str, Any]
 
 
 def test_an_editor_offers_every_field_and_no_other() -> None:
-    found = dict(objects(SCHEMA["properties"]["spec"], "spec"))
-    assert len(found) > 25
-    for path, node in found.items():
+    nodes = dict(objects(SCHEMA["properties"]["spec"], "spec"))
+    assert len(nodes) > 25
+    for path, node in nodes.items():
         assert node["additionalProperties"] is False, path
         for name, field in node["properties"].items():
             assert "type" in field, f"{path}.{name}"
-    described = [field for node in found.values() for field in node["properties"].values()]
+    described = [field for node in nodes.values() for field in node["properties"].values()]
     assert sum("description" in field for field in described) > 0.9 * len(described)

@@ -26,8 +26,8 @@ KSERVE = {
 
 def names(text: str) -> list[str]:
     """The claims of a rendered stream."""
-    found = command.documents(text)
-    return [item["metadata"]["name"] for item in found if item["kind"] == "InferenceService"]
+    items = command.documents(text)
+    return [item["metadata"]["name"] for item in items if item["kind"] == "InferenceService"]
 
 
 # --- documents that are no claims
@@ -48,12 +48,12 @@ def test_an_observed_one_of_another_group_is_no_claim_of_ours(tmp_path: pathlib.
     """Its status would be taken for that of our claim of the same name."""
     world = scene.serving(scene.of(name="sklearn"))
     theirs = {**KSERVE, "status": {"phase": "Failed", "weights": {"verified": []}}}
-    listed = {"kind": "List", "items": [*world.objects.values(), theirs, world.claim]}
+    listed = {"kind": "List", "items": [*world.objects.values(), theirs, world.claim, theirs]}
     observed = command.write(tmp_path / "observed.yaml", listed)
     name = command.write(tmp_path / "claim.yaml", scene.of(name="sklearn"))
     result = command.render(name, "--environment", command.REFERENCE, "--observed", observed)
-    found = command.documents(result.stdout)[0]["status"]["conditions"]
-    assert {condition["reason"] for condition in found if condition["status"] != "True"} == set()
+    items = command.documents(result.stdout)[0]["status"]["conditions"]
+    assert {condition["reason"] for condition in items if condition["status"] != "True"} == set()
 
 
 @pytest.mark.parametrize(

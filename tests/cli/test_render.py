@@ -31,7 +31,9 @@ def test_the_script_reads_standard_input_and_says_when_it_fails() -> None:
     result = command.script("render", "-", given=json.dumps(BROKEN))
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
-    assert "- (broken): claim: spec.scaling: minReplicas must be at most" in result.stderr
+    assert (
+        "- (broken): claim: spec.scaling.minReplicas: minReplicas must be at most" in result.stderr
+    )
     assert command.script("--version").stdout.startswith("inference-service, version ")
 
 
@@ -152,7 +154,8 @@ def test_a_bad_claim_names_field_and_rule_and_the_others_are_rendered(
     result = command.render(name, "--environment", command.REFERENCE)
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        f"{name} (broken): claim: spec.scaling: minReplicas must be at most maxReplicas",
+        f"{name} (broken): claim: spec.scaling.minReplicas: minReplicas must be at most"
+        " maxReplicas",
         f"{name} (typo): claim: spec.modle: unknown field; the nearest is spec.model",
     ]
     claims = [

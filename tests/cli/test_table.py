@@ -41,6 +41,32 @@ def test_phase_objects_conditions_and_derived_values() -> None:
     assert "maxNumSeqs=64" in running
 
 
+def test_what_people_look_for_comes_first() -> None:
+    text = table(command.CODER)
+    before, _, _ = text.partition("\nobjects")
+    found = {
+        line.split()[0]: " ".join(line.split()[1:]) for line in before.splitlines()[1:] if line
+    }
+    assert found["model"].startswith("Qwen/Qwen2.5-Coder-7B-Instruct@c03e6d35")
+    assert found["image"] == "vllm/vllm-openai:v0.25.1"
+    assert found["command"].startswith("vllm serve /models/base-")
+    assert "--max-model-len=32768" in before
+    assert found["context"] == "32768 tokens, 32 sequences at once"
+    assert found["GPUs"] == "1 x l4 a replica"
+    assert found["replicas"] == "1 to 2"
+    assert "limits cpu 8, memory 48Gi, nvidia.com/gpu 1" in found["resources"]
+
+
+def test_both_values_of_what_changes_are_shown(tmp_path: pathlib.Path) -> None:
+    """Of lists only the items that differ."""
+    claimed = scene.of(scaling={"maxReplicas": 4}, model={"contextWindow": 8192})
+    text = restarts(tmp_path, scene.serving(), claimed)
+    rows = [" ".join(line) for line in lines(text)]
+    assert "ScaledObject model spec.maxReplicaCount 3 4" in rows
+    arguments = "Deployment model spec.template.spec.containers[vllm].args"
+    assert f"{arguments} --max-model-len=4096 --max-model-len=8192" in rows
+
+
 def test_every_claim_has_its_tables() -> None:
     text = table(*command.CLAIMS)
     for name in cluster.EXAMPLES:

@@ -3,12 +3,14 @@
 import copy
 import json
 import pathlib
+import tempfile
 from collections.abc import Iterable
 from typing import Any
 
+import hypothesis
 import pytest
 
-from tests import cluster
+from tests import cluster, strategies
 from tests.cli import command
 from tests.resources import scene
 
@@ -247,6 +249,9 @@ def test_kinds_that_are_not_among_the_observed_ones_were_not_looked_at(
     assert set(claim["notLookedAt"]) >= {"ScaledObject", "VMRule", "InferenceService"}
     assert "Deployment" not in claim["notLookedAt"]
     assert claim["pods"]["message"] == "stay as they are"
+    assert claim["unknownBefore"] == ["route", "canaries", "callers", "replicas", "alerts"]
+    assert claim["replicas"] == {"min": {"new": 1}, "max": {"new": 3}}
+    assert "replicas" not in summary(arguments)
     assert {item["effect"] for item in claim["objects"]} == {"unchanged", "unknown"}
     for kind in ("ScalerReady", "PolicyReady", "WeightsReady"):
         assert reasons(claim)[kind] == "NotLookedAt"
@@ -434,9 +439,9 @@ def test_what_is_assumed_to_serve_looks_served(
     config = cluster.environment(profile)
     world = scene.serving(cluster.example(name), config)
     arguments = files(tmp_path, [cluster.example(name)], config=config)
-    found = command.documents(command.render(*arguments, "--assume", "served").stdout)
-    assert found[1:] == [world.owned[key] for key in sorted(world.owned)]
-    status, wanted = found[0]["status"], world.claim["status"]
+    rendered = command.documents(command.render(*arguments, "--assume", "served").stdout)
+    assert rendered[1:] == [world.owned[key] for key in sorted(world.owned)]
+    status, wanted = rendered[0]["status"], world.claim["status"]
     for field in ("phase", "replicas", "servedModels", "serving", "waitingFor"):
         assert status.get(field) == wanted.get(field), field
     conditions = {one["type"]: one["reason"] for one in status["conditions"]}
@@ -448,3 +453,20 @@ def test_what_is_observed_stays_what_it_is_when_serving_is_assumed(tmp_path: pat
     arguments = files(tmp_path, [claimed], everything(scene.serving()))
     claim = only(arguments, "--assume", "served")
     assert claim["pods"]["effect"] == "restart"
+
+
+@hypothesis.settings(max_examples=8, deadline=None)
+@hypothesis.given(strategies.claims(), strategies.claims())
+def test_no_edit_is_too_strange_to_be_judged(lives: Any, wanted: Any) -> None:
+    """Whatever lives, whatever is wanted, and however little was looked at."""
+    lives["metadata"] = {"name": "model", "namespace": "llm"}
+    wanted["metadata"] = {"name": "model", "namespace": "llm"}
+    world = cluster.Cluster(lives, scene.site())
+    world.converge()
+    rendered = everything(world)
+    with tempfile.TemporaryDirectory() as name:
+        for observed in (rendered, rendered[::2], [world.claim], None):
+            arguments = files(pathlib.Path(name), [wanted], observed)
+            for assumed in ((), ("--assume", "verified"), ("--assume", "served")):
+                _, document = verdict(arguments, *assumed)
+                assert [claim["name"] for claim in document["claims"]] == ["model"]
