@@ -19,15 +19,16 @@ from function.situation import counts, rollouts, situations, traffic
 STEADY_TTL = 600
 PODS_TTL = 60
 
-# The first of these that is not True is what the claim waits for.
+# The first of these that is not True is what the claim waits for: causes stand before what they
+# keep from happening. Neither the Job nor the engine starts without its Secrets.
 _WAITING_ORDER = (
+    fetching.SecretsReady,
     weights.WeightsReady,
     workload.EngineReady,
     publishing.RouteReady,
     autoscaling.ScalerReady,
     policies.PolicyReady,
     watching.ObservabilityReady,
-    fetching.SecretsReady,
     workload.Current,
 )
 

@@ -5,7 +5,7 @@ what ties objects together: kind, names, selectors, the labels that select pods,
 who is let in.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from function import canonical, kinds
@@ -22,6 +22,11 @@ MERGE_KEYS = {
     "volumeMounts": "mountPath",
     "volumes": "name",
 }
+
+# Of each group an object has one field (k8s.io/api, core/v1): with a field of the patch the others
+# go. Merged, both would be there, and the API server would refuse that for good.
+_HANDLERS = frozenset(("exec", "grpc", "httpGet", "sleep", "tcpSocket"))
+_VALUES = frozenset(("value", "valueFrom"))
 
 _FIXED: tuple[tuple[str, ...], ...] = (
     ("apiVersion",),
@@ -104,14 +109,25 @@ def _merged(target: Any, patch: Any) -> Any:
     if not isinstance(patch, Mapping):
         return patch
     merged = dict(target) if isinstance(target, Mapping) else {}
+    for group in (_HANDLERS, _VALUES):
+        merged = _only_of(group, merged, patch)
     for key in sorted(patch):
         if patch[key] is None:
             merged.pop(key, None)
         elif key in MERGE_KEYS and _keyed(merged.get(key), key) and _keyed(patch[key], key):
-            merged[key] = _merged_list(merged[key], patch[key], MERGE_KEYS[key])
+            merged[key] = _merged_list(merged[key], patch[key], key)
         else:
             merged[key] = _merged(merged.get(key), patch[key])
     return merged
+
+
+def _only_of(
+    group: Set[str], target: Mapping[str, Any], patch: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the target; of a group of which the patch has a field, with no other field."""
+    chosen = {field for field in group & patch.keys() if patch[field] is not None}
+    excluded = group - chosen if chosen else set()
+    return {field: value for field, value in target.items() if field not in excluded}
 
 
 def _keyed(items: Any, field: str) -> bool:
@@ -121,13 +137,18 @@ def _keyed(items: Any, field: str) -> bool:
     )
 
 
-def _merged_list(target: list[Any], patch: list[Any], key: str) -> list[Any]:
+def _merged_list(target: list[Any], patch: list[Any], field: str) -> list[Any]:
     """Returns the target's items, each with its patch, then those that only the patch has."""
+    key = MERGE_KEYS[field]
     patches = {item[key]: item for item in patch}
     names = {item[key] for item in target}
-    return [_merged(item, patches.get(item[key], {})) for item in target] + [
-        _merged({}, item) for item in patch if item[key] not in names
-    ]
+    merged = []
+    for item in target:
+        changes = patches.get(item[key], {})
+        if field == "volumes":
+            item = _only_of((item.keys() | changes.keys()) - {key}, item, changes)
+        merged.append(_merged(item, changes))
+    return merged + [_merged({}, item) for item in patch if item[key] not in names]
 
 
 def _without_images(patch: Any) -> Any:

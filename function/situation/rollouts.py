@@ -9,7 +9,6 @@ changed (a function version, the settings) waits for the author, unless the sett
 """
 
 import dataclasses
-import json
 from typing import Any
 
 from function import canonical
@@ -17,7 +16,7 @@ from function.api import base
 from function.boundary import additions, patches
 from function.cluster import memory, observed
 from function.planning import identity, plans, running
-from function.situation import ledgers
+from function.situation import ledgers, templates
 from function.workloads import pods, workload
 
 ACCEPT_ANNOTATION = f"{identity.DOMAIN}/accept"
@@ -349,7 +348,8 @@ def _last(
     """
     for owner in (keeper, budget):
         annotations = observed.at(owner, "metadata", "annotations")
-        template = _template(observed.at(annotations, identity.TEMPLATE_ANNOTATION))
+        text = observed.at(annotations, identity.TEMPLATE_ANNOTATION)
+        template = templates.loads(text, plan.identity.labels())
         if template is not None:
             mark = observed.at(annotations, identity.CLAIM_ANNOTATION)
             facts = running.loads(observed.at(annotations, identity.FACTS_ANNOTATION))
@@ -373,24 +373,9 @@ def _carried(plan: plans.Plan, keeper: observed.Object | None) -> str | None:
     if keeper is None:
         return None
     text = observed.at(keeper, "metadata", "annotations", identity.TEMPLATE_ANNOTATION)
-    if _template(text) is not None:
+    if templates.loads(text, plan.identity.labels()) is not None:
         return str(text)
     return canonical.dumps(canonical.plain(plan.workload.template(keeper)))
-
-
-def _template(text: Any) -> identity.Manifest | None:
-    """Returns the pod template in a text, or None where it holds none."""
-    if not isinstance(text, str):
-        return None
-    try:
-        template = json.loads(text)
-    except ValueError:
-        return None
-    containers = observed.at(template, "spec", "containers")
-    whole = isinstance(containers, list) and all(
-        isinstance(observed.at(container, "name"), str) for container in containers
-    )
-    return template if whole and containers else None
 
 
 def _annotations(chosen: _Choice, owner: observed.Object | None) -> dict[str, str]:

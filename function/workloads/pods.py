@@ -4,6 +4,7 @@ from typing import Any
 
 from function import canonical
 from function.api import claim, settings
+from function.capacity import quantity
 from function.cluster import observed
 from function.engines import engine
 from function.planning import identity, lifetimes, plans, running, storage
@@ -228,7 +229,7 @@ def running_of(
     grace = observed.at(template, "spec", "terminationGracePeriodSeconds")
     pause = observed.at(container, "lifecycle", "preStop", "sleep", "seconds")
     gpus = sum(
-        observed.number(amount)
+        int(quantity.parse(amount))
         for name, amount in (observed.at(container, "resources", "limits") or {}).items()
         if "gpu" in name and "/" in name
     )

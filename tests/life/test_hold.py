@@ -1,6 +1,7 @@
 """Nothing restarts by surprise: what only the platform changed waits for the author."""
 
 import copy
+import json
 
 import pytest
 
@@ -112,3 +113,56 @@ def test_pods_that_roll_are_said_although_the_next_change_is_held() -> None:
     world.reconcile()
     assert world.condition("Current") == ("False", "PlatformChangePending")
     assert world.phase == "Updating"
+
+
+# --- what is remembered
+
+
+def spoilt(**container: object) -> str:
+    """A pod template with one field that is not what its name says."""
+    labels = identity.Identity(given.NAME, "llm", {}).labels()
+    engine = {"name": "vllm", "image": "vllm/vllm-openai:v0.25.1", **container}
+    return json.dumps({"metadata": {"labels": labels}, "spec": {"containers": [engine]}})
+
+
+SPOILT = {
+    "another object": '{"a":1}',
+    "null": "null",
+    "a list": "[]",
+    "no JSON": "{",
+    "no container": '{"metadata":{"labels":{}},"spec":{"containers":[]}}',
+    "another claim's": spoilt().replace("xplane-", "yplane-"),
+    "no name": spoilt(name=5),
+    "no image": spoilt(image=None),
+    "no arguments": spoilt(args=5),
+    "no variables": spoilt(env=[{"name": {}}]),
+    "no sources": spoilt(envFrom=5),
+    "no amount": spoilt(resources={"limits": {"nvidia.com/gpu": "many"}}),
+    "no probe": spoilt(startupProbe={"failureThreshold": "often"}),
+}
+
+
+@pytest.mark.parametrize("text", SPOILT.values(), ids=list(SPOILT))
+def test_a_remembered_template_that_is_none_is_lost_and_heals(text: str) -> None:
+    """As if it were lost: the budget's copy, or what the Deployment runs."""
+    world = given.serving()
+    before = copy.deepcopy(world.objects)
+    for kind in ("Deployment", "PodDisruptionBudget"):
+        world.one(kind)["metadata"]["annotations"][identity.TEMPLATE_ANNOTATION] = text
+    world.reconcile()
+    assert world.fatal is None
+    assert world.template == before[f"{given.NAME}-deployment"]["spec"]["template"]
+    world.converge()
+    assert world.objects == before
+    assert world.condition("Current") == ("True", "Serving")
+
+
+@pytest.mark.parametrize("text", SPOILT.values(), ids=list(SPOILT))
+def test_a_deployment_is_made_again_from_the_claim_where_nothing_is_remembered(text: str) -> None:
+    world = given.serving()
+    before = copy.deepcopy(world.template)
+    world.one("PodDisruptionBudget")["metadata"]["annotations"][identity.TEMPLATE_ANNOTATION] = text
+    world.delete(f"{given.NAME}-deployment")
+    world.converge()
+    assert world.template == before
+    assert world.condition("Current") == ("True", "Serving")

@@ -1,5 +1,6 @@
 """The author's JSON merge patches: what they may change and what they never can."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -119,6 +120,122 @@ def test_a_patch_never_touches_a_held_template() -> None:
     assert world.one("Deployment")["spec"]["revisionHistoryLimit"] == 9
     world.settle().converge()
     assert world.template["spec"]["priorityClassName"] == "high"
+
+
+def contained(container: cluster.Object, **pod: Any) -> cluster.Object:
+    """A patch of the engine's container, and of fields of its pod."""
+    containers = [{"name": "vllm", **container}]
+    return {"spec": {"template": {"spec": {"containers": containers, **pod}}}}
+
+
+def test_containers_variables_mounts_and_volumes_merge_by_name() -> None:
+    bare = scene.serving(config=OPEN)
+    patch = contained(
+        {
+            "env": [{"name": "USER", "value": "me"}, {"name": "EXTRA", "value": "1"}],
+            "volumeMounts": [{"name": "more", "mountPath": "/more"}],
+        },
+        volumes=[
+            {"name": "more", "emptyDir": {}},
+            {"name": "shm", "emptyDir": {"sizeLimit": "9Gi"}},
+        ],
+    )
+    world = scene.serving(patched("deployment", patch), OPEN)
+    old, new = scene.container(bare), scene.container(world)
+    variables = scene.environment(old) | {"USER": "me", "EXTRA": "1"}
+    assert scene.environment(new) == variables
+    assert new["volumeMounts"] == [*old["volumeMounts"], {"name": "more", "mountPath": "/more"}]
+    assert {**new, "env": 0, "volumeMounts": 0} == {**old, "env": 0, "volumeMounts": 0}
+    volumes = {volume["name"]: volume for volume in world.template["spec"]["volumes"]}
+    assert list(volumes)[-1] == "more"
+    assert volumes["shm"] == {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "9Gi"}}
+
+
+@pytest.mark.parametrize(
+    ("patch", "path", "wanted"),
+    [
+        (
+            contained({"env": [{"name": "USER", "valueFrom": {"secretKeyRef": {"name": "s"}}}]}),
+            ("env", "USER"),
+            {"name": "USER", "valueFrom": {"secretKeyRef": {"name": "s"}}},
+        ),
+        (
+            contained({}, volumes=[{"name": "tmp", "csi": {"driver": "d"}}]),
+            ("volumes", "tmp"),
+            {"name": "tmp", "csi": {"driver": "d"}},
+        ),
+        (
+            contained({}, volumes=[{"name": "tmp"}]),
+            ("volumes", "tmp"),
+            {"name": "tmp", "emptyDir": {"sizeLimit": "8Gi"}},
+        ),
+        (
+            contained({"lifecycle": {"preStop": {"exec": {"command": ["true"]}}}}),
+            ("lifecycle", "preStop"),
+            {"exec": {"command": ["true"]}},
+        ),
+        (
+            contained({"livenessProbe": {"exec": {"command": ["true"]}}}),
+            ("livenessProbe",),
+            {
+                "exec": {"command": ["true"]},
+                "periodSeconds": 30,
+                "timeoutSeconds": 10,
+                "failureThreshold": 6,
+            },
+        ),
+    ],
+)
+def test_of_what_excludes_each_other_the_patch_s_is_left(
+    patch: cluster.Object, path: tuple[str, ...], wanted: cluster.Object
+) -> None:
+    """Both together would be refused by the API server, for as long as the claim says so."""
+    world = scene.serving(patched("deployment", patch), OPEN)
+    found: Any = {**world.template["spec"], **scene.container(world)}
+    for step in path:
+        if isinstance(found, list):
+            (found,) = (item for item in found if item["name"] == step)
+        else:
+            found = found[step]
+    assert found == wanted
+
+
+def whole() -> cluster.Object:
+    """A patch as releases before 1.1 wanted it: it repeats what no patch may change."""
+    rendered = scene.container(scene.serving(config=OPEN))
+    kept = {field: rendered[field] for field in ("image", "resources", "securityContext")}
+    return contained({**kept, "env": [{"name": "EXTRA", "value": "1"}]})
+
+
+def test_a_patched_container_survives_an_engine_that_the_platform_changes() -> None:
+    world = scene.serving(patched("deployment", whole()), OPEN)
+    before = copy.deepcopy(world.template)
+    assert scene.environment(scene.container(world))["EXTRA"] == "1"
+    world.environments = [
+        scene.site(permissions={"patches": ["llm"]}, engine={"version": "0.32.0"})
+    ]
+    world.converge()
+    assert world.fatal is None
+    assert world.template == before
+    assert world.condition("Current") == ("False", "PlatformChangePending")
+    world.edit(drainSeconds=60).converge()
+    assert scene.container(world)["image"] == "vllm/vllm-openai:v0.32.0"
+    assert scene.environment(scene.container(world))["EXTRA"] == "1"
+    assert world.condition("Current") == ("True", "Serving")
+
+
+def test_a_patched_container_survives_another_engine_and_other_weights_at_once() -> None:
+    """The held template has the old engine: a patch is checked against the rendered one."""
+    world = scene.serving(patched("deployment", whole()), OPEN)
+    before = copy.deepcopy(world.template)
+    model = {"repository": "org/model", "revision": "v2"}
+    world.edit(model=model, engine={"version": "0.32.0"}).reconcile()
+    assert world.fatal is None
+    assert world.template == before
+    assert world.condition("Current") == ("False", "WeightsPending")
+    world.converge()
+    assert scene.container(world)["image"] == "vllm/vllm-openai:v0.32.0"
+    assert scene.environment(scene.container(world))["EXTRA"] == "1"
 
 
 # --- what they never can

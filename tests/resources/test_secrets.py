@@ -1,9 +1,12 @@
 """ExternalSecrets, and who gets which Secret."""
 
 import pytest
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from tests import cluster
 from tests.resources import scene
+
+MISSING = {"v1/Service": True, "external-secrets.io/v1/ExternalSecret": False}
 
 
 def secret(**fields: str) -> cluster.Object:
@@ -102,3 +105,39 @@ def test_no_secrets_value_is_ever_written() -> None:
     for name in cluster.EXAMPLES:
         found = scene.environment(scene.job_container(scene.first(cluster.example(name))))
         assert not [key for key in found if "TOKEN" in key and isinstance(found[key], str)]
+
+
+# --- whether they are fetched
+
+
+def test_a_missing_kind_is_said_and_the_claim_is_not_ready() -> None:
+    world = scene.serving()
+    world.kinds = MISSING
+    world.edit(externalSecrets=[secret()]).converge()
+    assert world.response.desired.composite.ready == fnv1.READY_FALSE
+    assert world.condition("SecretsReady") == ("False", "KindMissing")
+    assert "external-secrets.io/v1 ExternalSecret" in world.message("SecretsReady")
+    assert world.claim["status"]["waitingFor"] == world.message("SecretsReady")
+
+
+def test_a_secret_that_nobody_makes_is_said() -> None:
+    config = scene.site(providers={"secrets": "none"})
+    world = scene.serving(scene.of(externalSecrets=[secret()]), config)
+    assert world.condition("SecretsReady") == ("False", "NotProvided")
+    assert "token" in world.claim["status"]["waitingFor"]
+    world.edit(externalSecrets=[], envFromSecrets=["token"]).converge()
+    assert world.condition("SecretsReady") == ("True", "NotRequested")
+    assert world.claim["status"]["waitingFor"] == ""
+
+
+def test_a_store_that_refuses_is_said_before_what_waits_for_the_secret() -> None:
+    world = scene.first(scene.of(externalSecrets=[secret()]))
+    refusal = cluster.condition("Ready", "False", "SecretSyncedError", "apps/llm/token: forbidden")
+    world.one("ExternalSecret")["status"] = {"conditions": [refusal]}
+    world.one("Job")["status"] = {"active": 1}
+    world.reconcile()
+    assert world.condition("SecretsReady") == ("False", "NotReady")
+    assert world.condition("WeightsReady") == ("False", "Queued")
+    assert "forbidden" in world.claim["status"]["waitingFor"]
+    world.settle("Job").reconcile()
+    assert world.condition("SecretsReady") == ("True", "Ready")
