@@ -6,6 +6,8 @@ older than the rule. A property test generates claims and shows that both spelli
 """
 
 import dataclasses
+import functools
+import hashlib
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -103,6 +105,13 @@ class Model(pydantic.BaseModel):
     )
 
     RULES: ClassVar[tuple[Rule, ...]] = ()
+
+    @functools.cached_property
+    def fingerprint(self) -> bytes:
+        """SHA-256 over all that the author wrote: two objects with one are the same."""
+        written = self.model_dump_json(by_alias=True, exclude_unset=True)
+        return hashlib.sha256(written.encode()).digest()
+
     _without_null: ClassVar[frozenset[str | None]] = frozenset()
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from function import assembly
+from function import assembly, memo
 from function.cluster import observed
 from function.engines import engine
 from function.planning import identity
@@ -24,6 +24,7 @@ def conditions(
     yield from ()
 
 
+@memo.per_plan
 def service_account(who: identity.Identity) -> identity.Manifest:
     """Returns the pods' ServiceAccount; its token is never mounted."""
     return {
@@ -34,6 +35,7 @@ def service_account(who: identity.Identity) -> identity.Manifest:
     }
 
 
+@memo.per_plan
 def service(who: identity.Identity, port: int) -> identity.Manifest:
     """Returns the Service under the claim's name."""
     return {

@@ -66,16 +66,24 @@ def conditions(
     by_type = {validity.Valid.type(): validity.valid()}
     for concern in CONCERNS:
         by_type |= {condition.type: condition for condition in concern.conditions(now, desired)}
+    return tuple(_short(by_type[kind]) for kind in CONDITION_TYPES)
+
+
+def _short(condition: observed.Condition) -> observed.Condition:
     longest = validity.LONGEST_MESSAGE
-    return tuple(
-        dataclasses.replace(by_type[kind], message=by_type[kind].message[:longest])
-        for kind in CONDITION_TYPES
-    )
+    if len(condition.message) <= longest:
+        return condition
+    return dataclasses.replace(condition, message=condition.message[:longest])
+
+
+_ALARMS = frozenset(
+    (kind.type(), member.reason.name)
+    for kind in CONDITIONS
+    for member in kind
+    if member.reason.alarm
+)
 
 
 def alarming(condition: observed.Condition) -> bool:
     """Tells whether somebody must act on a condition."""
-    for reason in CONDITIONS:
-        if reason.type() == condition.type:
-            return reason.named(condition.reason).reason.alarm
-    return False
+    return (condition.type, condition.reason) in _ALARMS

@@ -17,7 +17,7 @@ FACTS_ANNOTATION = f"{DOMAIN}/pod-template-facts"
 Manifest = dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Identity:
     """Which claim it is, and what all of its objects carry.
 

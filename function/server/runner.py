@@ -17,7 +17,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from google.protobuf import duration_pb2, struct_pb2
 
-from function import canonical, composition
+from function import canonical, composition, memo
 from function.api import base, settings
 from function.cluster import observed
 from function.composites import composite, inference_service, registry
@@ -90,16 +90,32 @@ def composed(req: fnv1.RunFunctionRequest, world: observed.Observed) -> composit
     Raises:
         base.InvalidError: The claim or the settings cannot be used.
     """
-    document = structs.only(req.observed.composite.resource, CLAIM)
-    if "metadata" in req.observed.composite.resource.fields:
-        metadata = req.observed.composite.resource.fields["metadata"].struct_value
-        document["metadata"] = structs.only(metadata, METADATA)
+    resource = req.observed.composite.resource
+    metadata = resource.fields["metadata"].struct_value if "metadata" in resource.fields else None
     kind = _composite(req)
     if kind is None:
-        what = f"{document.get('apiVersion')} {document.get('kind')}"
+        view = structs.StructView(resource)
+        what = f"{view.get('apiVersion')} {view.get('kind')}"
         raise base.InvalidError("claim", [base.Problem("kind", f"{what} is no kind of claim here")])
-    resource = kind.parse(document)
-    return kind.compose(resource, site_settings(req), world)
+    written = structs.serialized(resource, CLAIM)
+    about = b"" if metadata is None else structs.serialized(metadata, METADATA)
+
+    def parse() -> Any:
+        document = structs.only(resource, CLAIM)
+        if metadata is not None:
+            document["metadata"] = structs.only(metadata, METADATA)
+        return kind.parse(document)
+
+    size = _PARSED_BYTES + _PARSED_FACTOR * (len(written) + len(about))
+    claim = _claims.get((kind.GROUP, kind.KIND, written, about), size, parse)
+    return kind.compose(claim, site_settings(req), world)
+
+
+# Claims change rarely and are looked at often. By their own bytes: parsing is a pure function.
+_claims: memo.Bounded[Any] = memo.Bounded(8 * 1024 * 1024)
+# What a parsed claim holds, at least and for each byte of it in protobuf: measured on the examples.
+_PARSED_BYTES = 16 * 1024
+_PARSED_FACTOR = 8
 
 
 def _composite(req: fnv1.RunFunctionRequest) -> composite.Composite | None:

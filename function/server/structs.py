@@ -11,6 +11,8 @@ from typing import Any
 
 from google.protobuf import struct_pb2
 
+from function import memo
+
 
 class StructView(Mapping[str, Any]):
     """A Struct as a read-only mapping. Keys come sorted: a Struct's own order is random."""
@@ -75,6 +77,15 @@ def only(struct: struct_pb2.Struct, keys: tuple[str, ...]) -> dict[str, Any]:
     return {key: _plain(struct.fields[key]) for key in keys if key in struct.fields}
 
 
+def serialized(struct: struct_pb2.Struct, keys: tuple[str, ...]) -> bytes:
+    """Returns these fields of the Struct in bytes: the same for the same fields."""
+    part = struct_pb2.Struct()
+    for key in keys:
+        if key in struct.fields:
+            part.fields[key].CopyFrom(struct.fields[key])
+    return part.SerializeToString(deterministic=True)
+
+
 def merge(struct: struct_pb2.Struct, manifest: dict[str, Any]) -> None:
     """Writes a plain dict into a Struct, over the fields of the same name.
 
@@ -87,7 +98,14 @@ def merge(struct: struct_pb2.Struct, manifest: dict[str, Any]) -> None:
     for key in manifest:
         if key in struct.fields:
             del struct.fields[key]
-    _fill(struct.fields, manifest)
+    if not isinstance(manifest, memo.Manifest):
+        _fill(struct.fields, manifest)
+        return
+    if manifest.encoded is None:
+        fresh = struct_pb2.Struct()
+        _fill(fresh.fields, manifest)
+        manifest.encoded = fresh.SerializeToString()
+    struct.MergeFromString(manifest.encoded)
 
 
 def _fill(fields: Any, manifest: dict[str, Any]) -> None:
@@ -103,6 +121,9 @@ def _set(target: struct_pb2.Value, value: Any) -> None:
         struct = target.struct_value
         struct.SetInParent()
         _fill(struct.fields, value)
+    elif kind is memo.Manifest:
+        target.struct_value.SetInParent()
+        merge(target.struct_value, value)
     elif kind is list:
         values = target.list_value
         values.SetInParent()

@@ -11,7 +11,7 @@ changed (a function version, the settings) waits for the author, unless the sett
 import dataclasses
 from typing import Any
 
-from function import canonical
+from function import canonical, memo
 from function.api import base
 from function.boundary import additions, patches
 from function.cluster import memory, observed
@@ -110,6 +110,7 @@ class Rollout:
         return self.hold is None and self.applied and self.state is not None and self.state.settled
 
 
+@memo.per_plan
 def claim_hash(plan: plans.Plan) -> str:
     """Returns a hash of what the author wrote that pods follow from.
 
@@ -129,6 +130,7 @@ def claim_hash(plan: plans.Plan) -> str:
     return canonical.digest(part, 16)
 
 
+@memo.per_plan
 def rendered(plan: plans.Plan) -> identity.Manifest:
     """Returns the pod template that claim and settings ask for now, patched and checked.
 
@@ -151,18 +153,24 @@ def rendered(plan: plans.Plan) -> identity.Manifest:
         )
         shaped = plan.workload.template(_shaped(plan, bare, template))
     problems = patches.weakened(plan.site, plan.identity.namespace, shaped["spec"])
-    text = canonical.dumps(shaped)
-    if len(text.encode()) > LONGEST_TEMPLATE:
+    size = len(canonical.dumps(shaped).encode())
+    if size > LONGEST_TEMPLATE:
         problems.append(
             base.Problem(
                 "spec.podTemplate",
-                f"the pod template has {len(text.encode())} bytes, and at most {LONGEST_TEMPLATE}"
+                f"the pod template has {size} bytes, and at most {LONGEST_TEMPLATE}"
                 " can be remembered beside it: shorten env or annotations",
             )
         )
     if problems:
         raise base.InvalidError("claim", problems)
     return shaped
+
+
+@memo.per_plan
+def rendered_text(plan: plans.Plan) -> str:
+    """Returns the canonical JSON of the rendered template."""
+    return canonical.dumps(rendered(plan))
 
 
 def patched(plan: plans.Plan, manifest: identity.Manifest) -> identity.Manifest:
@@ -203,9 +211,12 @@ def rollout(
     state = plan.workload.state(keeper)
     served = remembered.serving is not None or (state is not None and (state.serves or state.ran))
     wanted = rendered(plan)
-    last = _last(plan, keeper, budget)
-    carried = _carried(plan, keeper)
-    chosen = _choose(plan, wanted, last, carried, verified=weights.verified, served=served)
+    fresh = _Choice(wanted, rendered_text(plan), claim_hash(plan), plan.running)
+    carried = _carried(plan, keeper, fresh)
+    chosen = fresh
+    if carried != fresh.text:
+        last = _last(plan, keeper, budget)
+        chosen = _choose(plan, fresh, last, carried, verified=weights.verified, served=served)
     reported = world.conditions.get("EngineReady")
     return Rollout(
         template=chosen.template if chosen.emitted else None,
@@ -230,6 +241,7 @@ class _Choice:
 
     Attributes:
         template: The template, or None where there is none to remember.
+        text: The template's canonical JSON, or empty where there is none.
         claim_hash: Hash of the part of the claim that it came from.
         facts: What its pods are.
         emitted: False while the workload is withheld.
@@ -238,21 +250,17 @@ class _Choice:
     """
 
     template: identity.Manifest | None
+    text: str
     claim_hash: str
     facts: running.Running
     emitted: bool = True
     hold: Hold | None = None
     restarts: tuple[str, ...] = ()
 
-    @property
-    def text(self) -> str:
-        """The template's canonical JSON, or empty where there is none."""
-        return "" if self.template is None else canonical.dumps(self.template)
-
 
 def _choose(
     plan: plans.Plan,
-    wanted: identity.Manifest,
+    fresh: "_Choice",
     last: "_Last | None",
     carried: str | None,
     *,
@@ -263,22 +271,21 @@ def _choose(
 
     Args:
         plan: The plan.
-        wanted: The template that claim and settings ask for now.
+        fresh: The template that claim and settings ask for now.
         last: The template that was emitted last, or None.
         carried: Canonical JSON of the template that the observed workload carries, or None where
             there is no workload.
         verified: Whether the weights that the plan needs are verified.
         served: Whether a pod of the claim served at any time, as far as is known.
     """
-    now = claim_hash(plan)
-    fresh = _Choice(wanted, now, plan.running)
+    wanted, now = rendered(plan), fresh.claim_hash
     stopped = plan.suspended or plan.hardware.misfit is not None
     if carried is None and last is None:
         born = verified and not stopped
-        return fresh if born else _Choice(None, now, plan.running, emitted=False)
-    if last is None or (carried is not None and carried == fresh.text):
+        return fresh if born else _Choice(None, "", now, plan.running, emitted=False)
+    if last is None:
         return fresh
-    kept = _Choice(last.template, last.claim_hash or now, last.facts)
+    kept = _Choice(last.template, last.text, last.claim_hash or now, last.facts)
     if carried is None and stopped:
         return dataclasses.replace(kept, emitted=False)
     changed = tuple(canonical.differences(last.template, wanted))
@@ -337,6 +344,11 @@ class _Last:
     claim_hash: str | None
     facts: running.Running
 
+    @property
+    def text(self) -> str:
+        """The template's canonical JSON."""
+        return canonical.dumps(self.template)
+
 
 def _last(
     plan: plans.Plan, keeper: observed.Object | None, budget: observed.Object | None
@@ -368,12 +380,12 @@ def _read(plan: plans.Plan, template: identity.Manifest) -> running.Running:
     return pods.running_of(template, plan.engine, plan.running)
 
 
-def _carried(plan: plans.Plan, keeper: observed.Object | None) -> str | None:
+def _carried(plan: plans.Plan, keeper: observed.Object | None, fresh: _Choice) -> str | None:
     """Returns canonical JSON of the template that the observed workload carries, or None."""
     if keeper is None:
         return None
     text = observed.at(keeper, "metadata", "annotations", identity.TEMPLATE_ANNOTATION)
-    if templates.loads(text, plan.identity.labels()) is not None:
+    if text == fresh.text or templates.loads(text, plan.identity.labels()) is not None:
         return str(text)
     return canonical.dumps(canonical.plain(plan.workload.template(keeper)))
 

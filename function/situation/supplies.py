@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from function import memo
 from function.api import base
 from function.boundary import patches
 from function.cluster import failures, jobs, memory, observed, pods
@@ -104,30 +105,40 @@ def _download(plan: plans.Plan, weights: ledgers.Ledger, world: observed.Observe
     wanted = stored.preloads and not weights.shown and not _being_removed(plan, world)
     if not wanted and "preload-job" not in (plan.spec.patches or {}):
         return None
+    manifest = _rendered(plan)
+    return _task(manifest, jobs.COMPONENT, world) if wanted else None
+
+
+@memo.per_plan
+def _rendered(plan: plans.Plan) -> identity.Manifest:
+    """Returns the Job that downloads, patched, checked and named.
+
+    Raises:
+        base.InvalidError: The author's patch touches what no patch may touch.
+    """
     manifest = patches.apply(plan.spec, "preload-job", batches.job(plan))
     pod = manifest["spec"]["template"]["spec"]
     problems = patches.weakened(plan.site, plan.identity.namespace, pod)
     if problems:
         raise base.InvalidError("claim", problems)
-    return _task(plan, manifest, jobs.COMPONENT, world) if wanted else None
+    return batches.named(plan.identity, manifest)
 
 
 def _removal(plan: plans.Plan, unwanted: tuple[str, ...], world: observed.Observed) -> Task | None:
     """Returns the Job that removes weights, or None when there is nothing to do."""
     if not unwanted:
         return None
-    return _task(plan, batches.cleanup_job(plan, unwanted), jobs.CLEANUP, world)
+    manifest = batches.named(plan.identity, batches.cleanup_job(plan, unwanted))
+    return _task(manifest, jobs.CLEANUP, world)
 
 
-def _task(
-    plan: plans.Plan, manifest: identity.Manifest, component: str, world: observed.Observed
-) -> Task:
-    suffix, named = batches.named(plan.identity, manifest)
+def _task(manifest: identity.Manifest, component: str, world: observed.Observed) -> Task:
+    suffix = batches.suffix(manifest, component)
     job = jobs.job(world.get(suffix))
     failure = failures.failure(job, component)
     if failure is not None and component == jobs.COMPONENT:
         failure = dataclasses.replace(failure, message=_words(job, world) or failure.message)
-    return Task(suffix, named, job, failure)
+    return Task(suffix, manifest, job, failure)
 
 
 def _words(job: jobs.Job, world: observed.Observed) -> str | None:

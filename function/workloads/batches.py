@@ -111,8 +111,8 @@ def _job(
     }
 
 
-def named(who: identity.Identity, manifest: identity.Manifest) -> tuple[str, identity.Manifest]:
-    """Returns the Job's key suffix and the Job, both named by the hash of its whole spec.
+def named(who: identity.Identity, manifest: identity.Manifest) -> identity.Manifest:
+    """Returns the Job, named by the hash of its whole spec.
 
     A Job's template is immutable: another template is another Job.
     """
@@ -122,7 +122,12 @@ def named(who: identity.Identity, manifest: identity.Manifest) -> tuple[str, ide
     )
     component = manifest["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
     metadata = {**manifest["metadata"], "name": name(who, mark, component)}
-    return f"{component}-job-{mark}", {**manifest, "metadata": metadata}
+    return {**manifest, "metadata": metadata}
+
+
+def suffix(manifest: identity.Manifest, component: str) -> str:
+    """Returns the end of a named Job's key: it has the hash that the name has."""
+    return f"{component}-job-{manifest['metadata']['name'][-HASH_LENGTH:]}"
 
 
 def name(who: identity.Identity, mark: str, component: str = jobs.COMPONENT) -> str:

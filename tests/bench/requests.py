@@ -76,6 +76,18 @@ def steady(claim: cluster.Object | None = None) -> fnv1.RunFunctionRequest:
     return tagged(settled.request())
 
 
+def fleet(count: int, of: str) -> list[fnv1.RunFunctionRequest]:
+    """Returns requests of so many claims that all differ, `first` or `steady` ones."""
+    ask = {"first": first, "steady": steady}[of]
+    claims = []
+    for number in range(count):
+        claim = copy.deepcopy(cluster.example(cluster.EXAMPLES[number % len(cluster.EXAMPLES)]))
+        claim["metadata"]["name"] = f"claim-{number}"
+        claim["spec"]["model"]["maxNumSeqs"] = 16 + number % 64
+        claims.append(claim)
+    return [ask(claim) for claim in claims]
+
+
 def tagged(req: fnv1.RunFunctionRequest) -> fnv1.RunFunctionRequest:
     """Returns the request with a tag, as core sends one."""
     req.meta.tag = "b9f60c6b6f7a4d9bb2cf5a2c1a6a1f0e5cf0bb0f7f5c2d4a8f1f6d4f6c9a7e31"

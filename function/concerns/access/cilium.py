@@ -6,6 +6,7 @@ open: deny-all is one empty rule (run on Cilium 1.20's own engine).
 
 from typing import Any
 
+from function import memo
 from function.cluster import jobs
 from function.concerns.access import callers
 from function.planning import identity, plans
@@ -17,6 +18,7 @@ NAMESPACE_LABEL = "k8s:io.kubernetes.pod.namespace"
 DENY_ALL: list[identity.Manifest] = [{}]
 
 
+@memo.per_plan
 def serving(plan: plans.Plan, *, picker: bool) -> identity.Manifest:
     """Returns the serving pods' CiliumNetworkPolicy."""
     raw = plan.spec.network_policies
@@ -34,6 +36,7 @@ def serving(plan: plans.Plan, *, picker: bool) -> identity.Manifest:
     )
 
 
+@memo.per_plan
 def preload(plan: plans.Plan) -> identity.Manifest:
     """Returns the preload pods' CiliumNetworkPolicy: it accepts nothing."""
     egress: list[Any] = [_dns(plan)]
@@ -65,6 +68,7 @@ def preload(plan: plans.Plan) -> identity.Manifest:
     )
 
 
+@memo.per_plan
 def cleanup(plan: plans.Plan) -> identity.Manifest:
     """Returns the clean-up pods' CiliumNetworkPolicy: nobody, and nothing."""
     return _policy(
@@ -126,6 +130,7 @@ def _ports(*ports: int) -> list[identity.Manifest]:
     return [{"ports": [{"port": str(port), "protocol": "TCP"} for port in unique]}]
 
 
+@memo.per_plan
 def picker(plan: plans.Plan) -> identity.Manifest:
     """Returns the endpoint picker's CiliumNetworkPolicy."""
     egress: list[Any] = [

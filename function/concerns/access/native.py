@@ -6,6 +6,7 @@ replace the default peers holds: an empty list lets nobody in.
 
 from typing import Any
 
+from function import memo
 from function.cluster import jobs
 from function.concerns.access import callers
 from function.planning import identity, plans
@@ -19,6 +20,7 @@ PRIVATE_IPV4 = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12"
 PRIVATE_IPV6 = ["fc00::/7", "fe80::/10"]
 
 
+@memo.per_plan
 def serving(plan: plans.Plan, *, picker: bool) -> identity.Manifest:
     """Returns the serving pods' NetworkPolicy."""
     raw = plan.spec.network_policies
@@ -31,6 +33,7 @@ def serving(plan: plans.Plan, *, picker: bool) -> identity.Manifest:
     return _policy(plan, plan.identity.name, plan.identity.labels(), ingress, egress)
 
 
+@memo.per_plan
 def preload(plan: plans.Plan) -> identity.Manifest:
     """Returns the preload pods' NetworkPolicy: it accepts nothing."""
     ports = [{"port": port, "protocol": "TCP"} for port in sorted({443, *callers.hub_ports(plan)})]
@@ -45,6 +48,7 @@ def preload(plan: plans.Plan) -> identity.Manifest:
     )
 
 
+@memo.per_plan
 def cleanup(plan: plans.Plan) -> identity.Manifest:
     """Returns the clean-up pods' NetworkPolicy: nobody, and nothing."""
     name = f"{plan.identity.name}-cleanup"
@@ -99,6 +103,7 @@ def _dns(plan: plans.Plan) -> identity.Manifest:
     }
 
 
+@memo.per_plan
 def picker(plan: plans.Plan) -> identity.Manifest:
     """Returns the endpoint picker's NetworkPolicy.
 

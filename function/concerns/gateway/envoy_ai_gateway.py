@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from function import kinds
+from function import kinds, memo
 from function.planning import identity, plans
 
 MODEL_HEADER = "x-ai-eg-model"
@@ -13,6 +13,7 @@ LONGEST_PAUSE = 10
 IDLE_MARGIN = 2
 
 
+@memo.per_plan
 def backend(plan: plans.Plan, host: str) -> identity.Manifest:
     """Returns the Backend, by host name."""
     return {
@@ -34,6 +35,7 @@ def pods_host(plan: plans.Plan) -> str:
     return f"{name}.{plan.identity.namespace}.svc.{plan.site.network.cluster_domain}"
 
 
+@memo.per_plan
 def ai_service_backend(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns an AIServiceBackend over the Backend."""
     return {
@@ -67,6 +69,7 @@ def canaries(plan: plans.Plan) -> list[tuple[str, int]]:
     return sorted((canary.adapter, canary.weight_percent) for canary in chosen or [])
 
 
+@memo.per_plan
 def ai_gateway_route(
     plan: plans.Plan, adapters: frozenset[str], *, pool: bool
 ) -> identity.Manifest:
@@ -146,6 +149,7 @@ def _pool(plan: plans.Plan) -> identity.Manifest:
     }
 
 
+@memo.per_plan
 def traffic_policy(plan: plans.Plan) -> identity.Manifest:
     """Returns the BackendTrafficPolicy on the HTTPRoute that the AI gateway generates.
 

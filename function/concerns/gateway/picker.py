@@ -1,11 +1,12 @@
 """The endpoint picker: a Helm release of the InferencePool and of the program that picks pods."""
 
-from function import canonical, kinds
+from function import canonical, kinds, memo
 from function.planning import identity, plans
 
 SUFFIX = "epp-helmrelease"
 
 
+@memo.per_plan
 def release(plan: plans.Plan) -> identity.Manifest:
     """Returns the HelmRelease of the InferencePool and its endpoint picker."""
     picker = plan.site.endpoint_picker

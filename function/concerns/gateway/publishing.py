@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from function import assembly
+from function import assembly, memo
 from function.cluster import observed
 from function.concerns import addresses, providers, reasons
 from function.concerns.gateway import envoy_ai_gateway, picker
@@ -95,6 +95,7 @@ def _backend(now: situations.Situation) -> Iterator[assembly.Part]:
     yield assembly.Part("gateway-backend", envoy_ai_gateway.backend(plan, host))
 
 
+@memo.per_plan
 def pods_service(who: identity.Identity, port: int) -> identity.Manifest:
     """Returns the headless Service whose name resolves to every ready pod.
 

@@ -8,15 +8,20 @@ from collections.abc import Iterator
 
 from function.api import claim
 from function.engines import engine
-from function.planning import identity, plans
-from function.situation import situations
+from function.planning import identity, plans, running
 from function.workloads import batches
 
 
-def groups(now: situations.Situation) -> list[identity.Manifest]:
-    """Returns the rule group of the claim."""
-    rules = [_rule(now.plan, alert) for alert in default(now)]
-    return [{"name": now.plan.identity.name, "rules": rules}]
+def groups(plan: plans.Plan, now: running.Running, *, picker: bool) -> list[identity.Manifest]:
+    """Returns the rule group of the claim.
+
+    Args:
+        plan: The plan.
+        now: What the pods that run are.
+        picker: Whether an endpoint picker answers for every request.
+    """
+    rules = [_rule(plan, alert) for alert in _default(plan, now, picker)]
+    return [{"name": plan.identity.name, "rules": rules}]
 
 
 def _rule(plan: plans.Plan, alert: engine.Alert) -> identity.Manifest:
@@ -38,16 +43,15 @@ def _rule(plan: plans.Plan, alert: engine.Alert) -> identity.Manifest:
     }
 
 
-def default(now: situations.Situation) -> Iterator[engine.Alert]:
+def _default(plan: plans.Plan, now: running.Running, picker: bool) -> Iterator[engine.Alert]:
     """Yields the default alerts that make sense for the claim."""
-    plan = now.plan
     observability = plan.spec.observability or claim.Observability()
     thresholds = observability.alerts or claim.Alerts()
-    yield from _availability(plan, now.rollout.running.start_seconds)
-    yield from plan.engine.alerts(plan.identity, thresholds, plan.scaling, now.rollout.running)
+    yield from _availability(plan, now.start_seconds)
+    yield from plan.engine.alerts(plan.identity, thresholds, plan.scaling, now)
     if plan.storage.preloads:
         yield _weights(plan)
-    if now.traffic.picker:
+    if picker:
         yield _picker(plan)
 
 

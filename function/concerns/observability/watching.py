@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from function import assembly, canonical, duration
+from function import assembly, canonical, duration, memo
 from function.api import claim
 from function.cluster import observed
 from function.concerns import providers, reasons
 from function.concerns.observability import alerts, prometheus_operator, victoriametrics
 from function.engines import engine
-from function.planning import identity, plans
+from function.planning import identity, plans, running
 from function.situation import situations
 
 TIMEOUT = "10s"
@@ -83,22 +83,32 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     provider: Provider | None = PROVIDERS.get(plan.site.providers.monitoring)
     if provider is None:
         return
-    who = plan.identity
-    metadata = _metadata(plan)
-    yield assembly.Part(provider.SCRAPE, provider.scrape(metadata, who.labels(), _endpoint(plan)))
-    yield assembly.Part(provider.RULES, provider.rules(_metadata(plan), _groups(now)))
+    yield assembly.Part(provider.SCRAPE, _scrape(plan))
+    rules = _rules(plan, now.rollout.running, picker=now.traffic.picker)
+    yield assembly.Part(provider.RULES, rules)
     if now.traffic.picker:
-        name = who.picker_name
-        endpoint = {
-            "port": PICKER_PORT,
-            "path": PICKER_PATH,
-            "interval": INTERVAL,
-            "scrapeTimeout": TIMEOUT,
-        }
-        selector = {"app.kubernetes.io/name": name}
-        yield assembly.Part(
-            provider.PICKER_SCRAPE, provider.scrape(_metadata(plan, name), selector, endpoint)
-        )
+        yield assembly.Part(provider.PICKER_SCRAPE, _picker_scrape(plan))
+
+
+@memo.per_plan
+def _scrape(plan: plans.Plan) -> identity.Manifest:
+    """Returns the scrape of the engine."""
+    provider: Provider = PROVIDERS[plan.site.providers.monitoring]
+    return provider.scrape(_metadata(plan), plan.identity.labels(), _endpoint(plan))
+
+
+@memo.per_plan
+def _picker_scrape(plan: plans.Plan) -> identity.Manifest:
+    """Returns the scrape of the endpoint picker."""
+    provider: Provider = PROVIDERS[plan.site.providers.monitoring]
+    name = plan.identity.picker_name
+    endpoint = {
+        "port": PICKER_PORT,
+        "path": PICKER_PATH,
+        "interval": INTERVAL,
+        "scrapeTimeout": TIMEOUT,
+    }
+    return provider.scrape(_metadata(plan, name), {"app.kubernetes.io/name": name}, endpoint)
 
 
 def _metadata(plan: plans.Plan, name: str | None = None) -> identity.Manifest:
@@ -118,12 +128,19 @@ def _endpoint(plan: plans.Plan) -> identity.Manifest:
     }
 
 
-def _groups(now: situations.Situation) -> list[Any]:
+@memo.per_plan
+def _rules(plan: plans.Plan, now: running.Running, *, picker: bool) -> identity.Manifest:
+    """Returns the object that carries the alerts."""
+    provider: Provider = PROVIDERS[plan.site.providers.monitoring]
+    return provider.rules(_metadata(plan), _groups(plan, now, picker))
+
+
+def _groups(plan: plans.Plan, now: running.Running, picker: bool) -> list[Any]:
     """Returns the claim's own groups of alerts where it has some, ours otherwise."""
-    observability = now.plan.spec.observability or claim.Observability()
+    observability = plan.spec.observability or claim.Observability()
     own = observability.alerting_rules
     if own is None or own.groups is None:
-        return alerts.groups(now)
+        return alerts.groups(plan, now, picker=picker)
     return canonical.plain(own.groups)  # type: ignore[no-any-return]
 
 

@@ -1,6 +1,6 @@
 """The Gateway API: an HTTPRoute to the engine."""
 
-from function import kinds
+from function import kinds, memo
 from function.planning import identity, plans
 
 KIND = kinds.HTTP_ROUTE
@@ -23,6 +23,7 @@ def hostname(plan: plans.Plan) -> str:
     return f"{short}.{domain}" if domain is not None else f"{short}"
 
 
+@memo.per_plan
 def http_route(plan: plans.Plan) -> identity.Manifest:
     """Returns the HTTPRoute.
 

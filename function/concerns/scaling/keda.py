@@ -7,7 +7,7 @@ and the real HPA. Imbalance between pods is an alert, not a trigger.
 
 from collections.abc import Iterator
 
-from function import canonical, kinds
+from function import canonical, kinds, memo
 from function.api import settings
 from function.planning import identity, plans, running
 
@@ -22,6 +22,7 @@ SCALE_UP_WINDOW = 30
 SCALE_DOWN_PERIOD = 60
 
 
+@memo.per_plan
 def scaled_object(plan: plans.Plan, now: running.Running) -> identity.Manifest:
     """Returns the ScaledObject.
 

@@ -1,6 +1,6 @@
 """ExternalSecrets: they keep the Secret's name, so that the engine's environment finds it."""
 
-from function import duration, kinds
+from function import duration, kinds, memo
 from function.api import claim, settings
 from function.planning import identity
 
@@ -8,6 +8,7 @@ PREFIX = "externalsecret-"
 KIND = kinds.EXTERNAL_SECRET
 
 
+@memo.per_plan
 def external_secret(
     who: identity.Identity, store: settings.SecretStore, secret: claim.ExternalSecret
 ) -> identity.Manifest:
