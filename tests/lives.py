@@ -13,11 +13,16 @@ OPEN = {
 }
 
 
-def site(profile: str) -> cluster.Object:
-    """Returns a profile's EnvironmentConfig with every hatch open and no cap on GPUs."""
+def site(profile: str, *, closed: bool = False) -> cluster.Object:
+    """Returns a profile's EnvironmentConfig without a cap on GPUs.
+
+    Args:
+        profile: One of `cluster.PROFILES`.
+        closed: Whether all hatches are closed; they are open otherwise.
+    """
     config = cluster.environment(profile)
     inner = config["data"]["inferenceService"]
-    inner["permissions"] = OPEN
+    inner["permissions"] = {} if closed else OPEN
     inner.pop("limits", None)
     return config
 

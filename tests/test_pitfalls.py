@@ -561,8 +561,8 @@ PITFALLS_H = (
     met(
         "green tests over a broken module",
         "tests.test_properties::test_whatever_is_valid_lives_well",
-        "tests.schemas.test_builtins::test_each_kind_has_two_known_bad_mutations",
-        "tests.schemas.test_custom::test_each_kind_has_two_known_bad_mutations",
+        "e2e.test_validation::test_a_mutation_is_refused",
+        "tests.schemas.test_structural::test_each_kind_has_a_known_bad_mutation_here_and_two_for_kubernetes",
     ),
     met(
         "a printer column with a wildcard shows the first entry only",
@@ -605,7 +605,7 @@ PITFALLS_I = (
     met(
         "a rule at the root blocks updates and deletion of live claims",
         "tests.api.test_schema::test_rules_sit_on_the_node_that_they_are_about",
-        "tests.api.test_cel_agrees::test_a_stored_mistake_does_not_block_another_change",
+        "e2e.test_validation::test_a_stored_mistake_does_not_block_another_change",
     ),
     foreign(
         "removing the XRD from git deletes all claims while everything reports ready",
@@ -646,7 +646,7 @@ DECISIONS = (
     met(
         "6 rules sit on the deepest node that they read",
         "tests.api.test_schema::test_rules_sit_on_the_node_that_they_are_about",
-        "tests.api.test_cel_agrees::test_a_stored_mistake_does_not_block_another_change",
+        "e2e.test_validation::test_a_stored_mistake_does_not_block_another_change",
     ),
     met(
         "7 zero is held without a wake signal; cooldown is clamped; names are shortened",
