@@ -18,7 +18,7 @@ from e2e import installation, shipped, validator
 from e2e.controlplane import api, plane
 from function.api import base
 from function.capacity import quantity
-from tests import cluster, crds, defects, lives, schemas, strategies
+from tests import cluster, crds, defects, impolite, lives, schemas, strategies
 from tests.api import invalid_claims
 from tests.schemas import composite, samples, upstream
 
@@ -71,11 +71,12 @@ def test_every_object_of_every_example_is_taken(
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@hypothesis.given(document=strategies.claims())
+@hypothesis.given(document=strategies.claims() | impolite.claims())
 @hypothesis.settings(
-    max_examples=200,
+    max_examples=300,
     deadline=None,
     derandomize=True,
+    phases=[hypothesis.Phase.generate],
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 def test_every_object_of_generated_claims_is_taken(
@@ -83,7 +84,13 @@ def test_every_object_of_generated_claims_is_taken(
 ) -> None:
     """Whatever the function takes, Kubernetes takes what comes of it."""
     hypothesis.assume(not defects.met(document))
-    life = lives.accepted(document, profile)
+    for field in ("class", "engine"):  # what only the settings can refuse
+        document["spec"].pop(field, None)
+        document["spec"].get("gpu", {}).pop(field, None)
+    life = lives.Life(cluster.Cluster(document, lives.site(profile))).reconcile()
+    if life.world.fatal is not None:
+        assert life.emitted == []
+        return
     life.converge()
     assert _refusals(kubernetes, life) == []
     status = {k: v for k, v in life.world.claim["status"].items() if k != "conditions"}
@@ -113,16 +120,29 @@ def _named(document: api.Object) -> api.Object:
     return {**document, "metadata": {"namespace": "llm", **document["metadata"]}}
 
 
-def test_pods_keep_the_profile_restricted(kubernetes: validator.Validator) -> None:
-    """And the check in the fast suite says the same of them, and of a pod that does not."""
-    for name in cluster.EXAMPLES:
-        life = lives.Life(cluster.Cluster(cluster.example(name), cluster.environment("plain")))
-        life.converge()
-        templates = [i.object["spec"]["template"] for i in life.emitted if _has_pods(i.object)]
-        assert len(templates) >= 2
-        for template in templates:
-            assert kubernetes.pod_security(template) == []
-            assert schemas.pod_security(template["spec"]) == []
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("name", cluster.EXAMPLES)
+def test_pods_keep_the_profile_restricted(
+    name: str, profile: str, kubernetes: validator.Validator
+) -> None:
+    """Those of the engine, of the preload Job and of its cleanup."""
+    life = lives.Life(cluster.Cluster(cluster.example(name), cluster.environment(profile)))
+    life.converge()
+    templates = [i.object["spec"]["template"] for i in life.emitted if _has_pods(i.object)]
+    assert len(templates) >= 2
+    assert [kubernetes.pod_security(template) for template in templates] == [[]] * len(templates)
+
+
+@pytest.mark.parametrize(
+    "row", SAMPLES["unrestricted"], ids=lambda row: f"{row['path']} {row['value']}"
+)
+def test_what_the_profile_forbids_is_said(row: api.Object, kubernetes: validator.Validator) -> None:
+    """And the check of the fast suite says so too."""
+    template = samples.minimal("Deployment")["spec"]["template"]
+    assert kubernetes.pod_security(template) == []
+    samples.put(template["spec"], row["path"], row["value"])
+    assert any(row["says"] in text for text in kubernetes.pod_security(template))
+    assert schemas.pod_security(template["spec"])
 
 
 def _has_pods(item: api.Object) -> bool:

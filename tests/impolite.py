@@ -14,6 +14,21 @@ from tests import defects, strategies
 Json: typing.TypeAlias = dict[str, typing.Any]
 
 _ENGINE_ARGUMENTS = (
+    "--shutdown-timeout",
+    "--kv-offloading-size",
+    "--kv-cache-dtype=",
+    "--seed=$(HOME)",
+    "--seed=é✓",
+    "--otlp-traces-endpoint=$(x)$$",
+    '--override-generation-config={"a": "\\"b\\""}',
+    '--speculative-config={"model": "org/draft", "num_speculative_tokens": 5}',
+    '--compilation-config={"level": 3}',
+    '--kv-transfer-config={"kv_connector": "x"}',
+    "--enforce-eager",
+    "--runner=pooling",
+    "--dtype=float32",
+    "--block-size=0",
+    "--" + "a" * 254,
     *(
         f"--shutdown-timeout={value}"
         for value in ("inf", "nan", "-100", "1e3", "0.5", "9999999", "x")
@@ -24,28 +39,13 @@ _ENGINE_ARGUMENTS = (
     *(f"--pipeline-parallel-size={value}" for value in ("0", "2", "1000")),
     *(f"--data-parallel-size={value}" for value in ("-2", "2")),
     *(f"--max-num-batched-tokens={value}" for value in ("0", "-1", "x", "99999999999999999999")),
-    "--shutdown-timeout",
-    "--kv-offloading-size",
-    "--kv-cache-dtype=",
-    "--seed=$(HOME)",
-    "--seed=é✓",
-    "--served=$(x)$$",
-    '--override-generation-config={"a": "\\"b\\""}',
-    '--speculative-config={"model": "org/draft", "num_speculative_tokens": 5}',
-    '--compilation-config={"level": 3}',
-    '--kv-transfer-config={"kv_connector": "x"}',
-    "--enforce-eager",
-    "--runner=pooling",
-    "--dtype=float32",
-    "--block-size=0",
-    "--" + "a" * 254,
 )
 
 _SECURITY_CONTEXTS: tuple[Json, ...] = (
-    {"privileged": True},
-    {"privileged": True, "allowPrivilegeEscalation": True},
-    {"allowPrivilegeEscalation": True},
     {"runAsUser": 0},
+    {"allowPrivilegeEscalation": True},
+    {"privileged": True, "allowPrivilegeEscalation": True},
+    {"privileged": True},
     {"runAsUser": 0, "runAsNonRoot": False},
     {"runAsGroup": 0},
     {"capabilities": {"add": ["SYS_ADMIN"]}},
@@ -102,7 +102,7 @@ _TOLERATIONS: tuple[Json, ...] = (
 _VOLUMES: tuple[Json, ...] = (
     *(
         {"name": name, "emptyDir": {}}
-        for name in ("models", "shm", "dshm", "cache", "tmp", "scratch", "v" * 63)
+        for name in ("scratch", "v" * 63, "dshm", "models", "shm", "cache", "tmp")
     ),
     {"name": "models", "persistentVolumeClaim": {"claimName": "mine"}},
     {"name": "host", "hostPath": {"path": "/"}},
@@ -127,17 +127,17 @@ _VOLUMES: tuple[Json, ...] = (
     },
 )
 _MOUNTS = (
-    "/models",
-    "/models/",
-    "/models/sub",
-    "/dev/shm",
-    "/tmp",
-    "/cache",
-    "/root/.cache",
     "/scratch",
+    "/root/.cache",
+    "/models/sub",
+    "/models/",
     "/",
     "relative",
     "/a:b",
+    "/models",
+    "/dev/shm",
+    "/tmp",
+    "/cache",
 )
 
 _ENV: tuple[Json, ...] = (
@@ -241,11 +241,10 @@ def _env(spec: Json, draw: st.DrawFn) -> None:
 
 
 def _much(spec: Json, draw: st.DrawFn) -> None:
-    """As much text as the schema admits."""
-    pod = _pod(spec)
-    pod["env"] = [{"name": f"E{index}", "value": "x" * 4096} for index in range(32)]
+    """Texts as long as the schema admits; few, so that an example can be printed."""
     size = draw(st.sampled_from((100, 4096)))
-    pod["annotations"] = {f"a{index}": "x" * size for index in range(32)}
+    _pod(spec)["env"] = [{"name": f"E{index}", "value": "x" * size} for index in range(3)]
+    _pod(spec)["annotations"] = {f"a{index}": "x" * size for index in range(3)}
 
 
 def _patches(spec: Json, draw: st.DrawFn) -> None:
