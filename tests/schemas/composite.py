@@ -126,10 +126,12 @@ def _part(author: Document, keywords: abc.Sequence[str]) -> Schema:
 
 def _machinery(definition: Document, scope: str) -> Schema:
     """Return the schema of `spec.crossplane`."""
-    policy: Schema = {"type": "string", "enum": ["Automatic", "Manual"]}
-    default = definition["spec"].get("defaultCompositionUpdatePolicy")
-    if default is not None:
-        policy["default"] = default
+    # The default is the one that the API server fills into a CompositeResourceDefinition.
+    policy: Schema = {
+        "type": "string",
+        "enum": ["Automatic", "Manual"],
+        "default": definition["spec"].get("defaultCompositionUpdatePolicy", "Automatic"),
+    }
     reference = {"apiVersion": _STRING, "kind": _STRING, "name": _STRING}
     if scope == "Cluster":
         reference["namespace"] = _STRING

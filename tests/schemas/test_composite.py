@@ -100,11 +100,13 @@ def test_legacy_scope_is_refused() -> None:
 
 
 def test_the_default_update_policy_is_kept() -> None:
-    for given in ({}, {"defaultCompositionUpdatePolicy": "Manual"}):
+    for given, default in (
+        ({}, "Automatic"),
+        ({"defaultCompositionUpdatePolicy": "Manual"}, "Manual"),
+    ):
         made = composite.derive(_definition(_author({}), **given), _author({}))
         machinery = made["properties"]["spec"]["properties"]["crossplane"]["properties"]
-        policy = machinery["compositionUpdatePolicy"]
-        assert policy.get("default") == given.get("defaultCompositionUpdatePolicy")
+        assert machinery["compositionUpdatePolicy"]["default"] == default
 
 
 def test_only_cluster_scoped_resources_refer_across_namespaces() -> None:
