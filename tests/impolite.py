@@ -198,6 +198,10 @@ def claims(draw: st.DrawFn) -> Json:
 
 
 def _arguments(spec: Json, draw: st.DrawFn) -> None:
+    # A flag beside the field that it replaces is refused, and nothing more is learnt.
+    spec.pop("drainSeconds", None)
+    for field in ("dtype", "kvCacheDtype", "runner"):
+        spec["model"].pop(field, None)
     spec["engineArgs"] = draw(
         st.lists(st.sampled_from(_ENGINE_ARGUMENTS), min_size=1, max_size=3, unique=True)
     )

@@ -79,12 +79,10 @@ class Life:
 def accepted(document: cluster.Object, profile: str) -> Life:
     """Returns the life of a claim that the function takes, after its first reconcile.
 
-    What only the settings can refuse (a class that they lack, an engine too old) is left out.
+    A class of GPUs is left out: only the settings can say whether there is one of that name.
     """
     document = copy.deepcopy(document)
-    if "gpu" in document["spec"]:
-        document["spec"]["gpu"].pop("class", None)
-    document["spec"].pop("engine", None)
+    document["spec"].get("gpu", {}).pop("class", None)
     life = Life(cluster.Cluster(document, site(profile))).reconcile()
     assert life.world.fatal is None, life.world.fatal
     return life
