@@ -392,8 +392,8 @@ def _value(
     if annotation is str:
         return _string(limits)
     if origin is list:
-        most = min(limits.longest or _MOST, _MOST)
-        return st.lists(_value(arguments[0], (), raw), max_size=most)
+        least, most = limits.shortest or 0, min(limits.longest or _MOST, _MOST)
+        return st.lists(_value(arguments[0], (), raw), min_size=least, max_size=most)
     if origin is dict and arguments[1] is typing.Any:
         return st.sampled_from(raw or ())
     if origin is dict:

@@ -11,41 +11,12 @@ import hypothesis
 import pytest
 
 from function.api import base, claim, settings
-from tests import cluster, schemas, strategies
+from tests import cluster, defects, impolite, lives, schemas, strategies
 
 PROFILES = {name: cluster.environment(name) for name in cluster.PROFILES}
 XRD_SCHEMA = cluster.load("xrd/inferenceservices.cloud.ogenki.io.yaml")["spec"]["versions"][0][
     "schema"
 ]["openAPIV3Schema"]
-# Every escape hatch is open, so that claims which use them are rendered too.
-OPEN = {
-    hatch: ["*"] for hatch in ("volumes", "patches", "engineImage", "trustRemoteCode", "hostAccess")
-}
-
-
-def site(profile: str) -> cluster.Object:
-    """Returns a profile's EnvironmentConfig with every hatch open and no cap on GPUs."""
-    config = copy.deepcopy(PROFILES[profile])
-    inner = config["data"]["inferenceService"]
-    inner["permissions"] = OPEN
-    inner.pop("limits", None)
-    return config
-
-
-def accepted(document: cluster.Object, profile: str) -> cluster.Cluster:
-    """Returns a cluster after the first reconcile of a claim that the function takes.
-
-    What only the settings can refuse (a class that they lack, an engine too old, a patch of what
-    no patch may touch) is no subject of these properties.
-    """
-    document = copy.deepcopy(document)
-    document["spec"].pop("patches", None)
-    if "gpu" in document["spec"]:
-        document["spec"]["gpu"].pop("class", None)
-    document["spec"].pop("engine", None)
-    world = cluster.Cluster(document, site(profile)).reconcile()
-    assert world.fatal is None, world.fatal
-    return world
 
 
 # --- one life of one claim, and what must hold in it
@@ -54,12 +25,11 @@ def accepted(document: cluster.Object, profile: str) -> cluster.Cluster:
 class Life:
     """What was emitted for one claim, from its birth to rest."""
 
-    def __init__(self, document: cluster.Object, profile: str) -> None:
+    def __init__(self, document: cluster.Object, started: lives.Life) -> None:
         self.document = document
-        self.world = accepted(document, profile)
-        self.objects = list(self.world.owned.values())
-        self.rounds = self.world.converge(limit=10)
-        self.objects += list(self.world.owned.values())
+        self.world = started.world
+        self.rounds = started.converge(limit=10)
+        self.objects = [item.object for item in started.emitted]
 
     def pods(self) -> Iterator[cluster.Object]:
         """Yields every pod template."""
@@ -70,32 +40,12 @@ class Life:
 
 def every_object_is_valid_upstream(life: Life) -> None:
     for item in life.objects:
-        # Raw fragments are the author's own: their content is not ours to answer for.
-        if not _raw(life.document, item):
-            assert schemas.validate(_emitted(item)) == []
+        assert schemas.validate(item) == [], item["metadata"]["name"]
 
 
 def the_status_fits_its_schema(life: Life) -> None:
     status = {k: v for k, v in life.world.claim["status"].items() if k != "conditions"}
     assert schemas.validate_custom(XRD_SCHEMA, {**life.document, "status": status}) == []
-
-
-def _emitted(item: cluster.Object) -> cluster.Object:
-    """Returns an object as it was emitted, without what the cluster adds."""
-    emitted = copy.deepcopy(item)
-    emitted.pop("status", None)
-    return emitted
-
-
-def _raw(document: cluster.Object, item: cluster.Object) -> bool:
-    spec = document["spec"]
-    raw = {
-        "CiliumNetworkPolicy": "networkPolicies" in spec,
-        "VMRule": "alertingRules" in spec.get("observability", {}),
-        "PrometheusRule": "alertingRules" in spec.get("observability", {}),
-        "Deployment": "podTemplate" in spec or "securityContext" in spec or "resources" in spec,
-    }
-    return raw.get(item["kind"], False)
 
 
 def the_claim_comes_to_rest(life: Life) -> None:
@@ -167,13 +117,6 @@ def no_claim_string_reaches_a_shell(life: Life) -> None:
             assert "command" not in container, "the image's own entry point runs"
 
 
-def pods_pass_pod_security_restricted(life: Life) -> None:
-    if {"securityContext", "podTemplate"} & set(life.document["spec"]):
-        return
-    for template in life.pods():
-        assert schemas.pod_security(template["spec"]) == []
-
-
 def nothing_of_scaling_is_in_a_pod(life: Life) -> None:
     scaling = life.document["spec"].get("scaling")
     if scaling is None:
@@ -198,22 +141,52 @@ INVARIANTS = (
     selectors_match_the_right_pods_only,
     names_stay_within_limits,
     no_claim_string_reaches_a_shell,
-    pods_pass_pod_security_restricted,
     nothing_of_scaling_is_in_a_pod,
 )
 
 
 @pytest.mark.parametrize("profile", cluster.PROFILES)
-@hypothesis.given(document=strategies.claims(hatches=False))
+@hypothesis.given(document=strategies.claims())
 def test_whatever_is_valid_lives_well(document: cluster.Object, profile: str) -> None:
-    life = Life(document, profile)
+    hypothesis.assume(not defects.met(document))
+    life = Life(document, lives.accepted(document, profile))
     for holds in INVARIANTS:
         holds(life)
 
 
+@pytest.mark.parametrize("profile", cluster.PROFILES)
+@hypothesis.given(document=impolite.claims())
+def test_an_impolite_claim_is_refused_or_lives_well(document: cluster.Object, profile: str) -> None:
+    hypothesis.assume(not defects.met(document))
+    document["spec"].get("gpu", {}).pop("class", None)
+    life = lives.Life(cluster.Cluster(document, lives.site(profile))).reconcile()
+    if life.world.fatal is not None:
+        assert "spec" in life.world.fatal, "the author is told where"
+        assert life.emitted == []
+        return
+    whole = Life(document, life)
+    for holds in INVARIANTS:
+        holds(whole)
+
+
+@pytest.mark.parametrize("profile", cluster.PROFILES)
+@hypothesis.given(document=impolite.claims())
+def test_without_permission_pods_keep_the_profile_restricted(
+    document: cluster.Object, profile: str
+) -> None:
+    hypothesis.assume(not defects.met(document))
+    document["spec"].pop("patches", None)
+    document["spec"].get("engine", {}).pop("image", None)
+    document["spec"].get("gpu", {}).pop("class", None)
+    life = lives.Life(cluster.Cluster(document, lives.site(profile, closed=True))).reconcile()
+    if life.world.fatal is None:
+        for template in Life(document, life).pods():
+            assert schemas.pod_security(template["spec"]) == []
+
+
 @hypothesis.given(broken=strategies.broken_claims())
 def test_a_broken_claim_changes_nothing(broken: strategies.Broken) -> None:
-    world = cluster.Cluster(cluster.example("smallest"), site("plain"))
+    world = cluster.Cluster(cluster.example("smallest"), lives.site("plain"))
     world.converge()
     objects = copy.deepcopy(world.objects)
     world.claim["spec"] = broken.claim["spec"]
@@ -242,7 +215,8 @@ def test_every_site_renders_the_examples(given: cluster.Object) -> None:
             continue
         world.converge(limit=10)
         for item in world.owned.values():
-            assert schemas.validate(_emitted(item)) == [], item["kind"]
+            emitted = {key: value for key, value in item.items() if key != "status"}
+            assert schemas.validate(emitted) == [], item["kind"]
 
 
 PROGRAM = """
@@ -305,6 +279,9 @@ def test_compose_is_the_same_for_a_null_as_for_an_absent_field() -> None:
 @pytest.mark.parametrize("name", cluster.EXAMPLES)
 @pytest.mark.parametrize("profile", cluster.PROFILES)
 def test_every_example_lives_well(name: str, profile: str) -> None:
-    life = Life(cluster.example(name), profile)
+    document = cluster.example(name)
+    life = Life(document, lives.accepted(document, profile))
     for holds in INVARIANTS:
         holds(life)
+    for template in life.pods():
+        assert schemas.pod_security(template["spec"]) == []

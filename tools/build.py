@@ -167,6 +167,7 @@ GROUPS: Sequence[Group] = (
             _kubernetes("kube-scheduler", 5),
             _kubernetes("kubectl", 13),
             Program(name="kwok", package=f"{KWOK}/cmd/kwok", seconds=10),
+            Program(name="validator", package="./validator", seconds=5),
         ),
         manifests=(
             Manifests(KWOK, "kustomize/stage/node/fast/node-initialize.yaml", "stages"),

@@ -1,4 +1,8 @@
-"""What an author adds to the pod, against what the pod has already."""
+"""What an author adds to pods and alerts, against what is there already.
+
+Kubernetes keeps such lists as maps: an object in which a key stands twice is refused, for as long as
+the claim says so.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,9 +12,7 @@ from function.cluster import observed
 
 
 def collisions(spec: claim.Spec, pod: dict[str, Any]) -> Iterator[base.Problem]:
-    """Yields each added volume or mount that the pod has already, or that mounts nothing.
-
-    The API server refuses such a pod, for as long as the claim says so.
+    """Yields each added entry that the pod has already, and each mount that mounts nothing.
 
     Args:
         spec: What the author asks for.
@@ -25,6 +27,13 @@ def collisions(spec: claim.Spec, pod: dict[str, Any]) -> Iterator[base.Problem]:
             str(observed.at(mount, "mountPath")).rstrip("/") for mount in container["volumeMounts"]
         ]
         yield from _twice(paths, len(mounts), "spec.podTemplate.volumeMounts", "mountPath")
+    spreads = extra.topology_spread_constraints or []
+    keys = [
+        tuple(observed.at(spread, field) for field in ("topologyKey", "whenUnsatisfiable"))
+        for spread in spreads
+    ]
+    path = "spec.podTemplate.topologySpreadConstraints"
+    yield from _twice(keys, len(keys), path, "topologyKey")
     for index, mount in enumerate(mounts):
         name = observed.at(mount, "name")
         if name not in listed:
@@ -33,6 +42,13 @@ def collisions(spec: claim.Spec, pod: dict[str, Any]) -> Iterator[base.Problem]:
                 f"spec.podTemplate.volumeMounts[{index}].name",
                 f"{name!r} names no volume of the pod; there are: {there}",
             )
+
+
+def same_groups(spec: claim.Spec) -> Iterator[base.Problem]:
+    """Yields each group of alerts whose name another one has: both operators refuse that."""
+    rules = (spec.observability or claim.Observability()).alerting_rules
+    names = [observed.at(group, "name") for group in (rules.groups if rules else None) or []]
+    yield from _twice(names, len(names), "spec.observability.alertingRules.groups", "name")
 
 
 def _twice(values: list[Any], added: int, path: str, field: str) -> Iterator[base.Problem]:

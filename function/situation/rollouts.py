@@ -139,6 +139,7 @@ def rendered(plan: plans.Plan) -> identity.Manifest:
     """
     template = pods.template(plan)
     problems = list(additions.collisions(plan.spec, template["spec"]))
+    problems += additions.same_groups(plan.spec)
     if problems:
         raise base.InvalidError("claim", problems)
     shaped = template

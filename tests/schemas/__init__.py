@@ -1,66 +1,81 @@
-"""What a Kubernetes API server would refuse: the oracle for every object that is composed.
+"""What can be said of an object without Kubernetes: its structure, by the upstream schemas.
 
-`validate` takes one object, finds its schema by apiVersion and kind, and returns the reasons
-for a refusal, each with its path; an empty list means that the object is accepted. Upstream schemas
-come from `tests.crds`. Findings are those of Kubernetes 1.36; `finding.Finding` has the form.
+`validate` takes one object and returns the reasons for a refusal, each with its path; an empty list
+means that its structure is right. Upstream schemas come from `tests.crds`. What Kubernetes checks
+in code, and the rules of upstream's schemas, are asked of Kubernetes: `e2e/test_validation.py`.
 """
 
+import functools
 import json
 import typing
 from collections import abc
 
-from tests.schemas import builtins, custom, finding, numbers, restricted
+from tests.schemas import composite, numbers, restricted, structural, upstream
 
 Object: typing.TypeAlias = abc.Mapping[str, typing.Any]
-Schema = custom.Schema
 floats = numbers.floats
 nulls = numbers.nulls
 pod_security = restricted.pod_security
 
 
+class Schema:
+    """A compiled schema of our own, CEL rules included."""
+
+    def __init__(self, schema: Object) -> None:
+        self._validator = structural.Validator(
+            structural.to_json_schema(schema, root=True, cel=True)
+        )
+
+    @classmethod
+    def from_crd(cls, document: Object, version: str) -> "Schema":
+        """Compile a served version of a CustomResourceDefinition.
+
+        A CompositeResourceDefinition will do as well: its schema is then the one of the
+        CustomResourceDefinition that Crossplane makes of it.
+
+        Raises:
+            LookupError: the version does not exist or is not served.
+        """
+        schema = upstream.served(document, version)
+        if document["kind"] == "CompositeResourceDefinition":
+            schema = composite.derive(document, schema)
+        return cls(schema)
+
+    def validate(self, obj: Object) -> list[str]:
+        """Return why the object would not be created."""
+        return [*_metadata(obj), *self._validator.problems(obj)]
+
+
 def validate(obj: Object) -> list[str]:
-    """Return why the API server would refuse to create an object; empty when it would not.
+    """Return what is wrong with the structure of an object.
 
     A kind that has no schema here, or a version that is not served, is a reason too.
     """
-    return _validate(obj, None)
-
-
-def validate_update(old: Object, new: Object) -> list[str]:
-    """Return why the API server would refuse to replace `old` by `new`.
-
-    Transition rules (`oldSelf`) run, and what did not change is not held against the object.
-    Of built-in kinds the immutable fields are compared, so both objects have to be as emitted:
-    fields that the server filled in count as changed.
-    """
-    return _validate(new, old)
-
-
-def validate_custom(
-    openapi_v3_schema: Object, obj: Object, *, old: Object | None = None
-) -> list[str]:
-    """Return why an object breaks a given schema, CEL rules included.
-
-    Args:
-        openapi_v3_schema: `openAPIV3Schema` of a CustomResourceDefinition. For the schema that
-            Crossplane makes of a CompositeResourceDefinition use `Schema.from_crd`.
-        obj: the object, metadata included.
-        old: the object that it replaces; None when it is created.
-    """
-    schema = custom.parsed(json.dumps(openapi_v3_schema))
-    return finding.texts(schema.validate(obj, old))
-
-
-def _validate(obj: Object, old: Object | None) -> list[str]:
     api_version, kind = obj.get("apiVersion"), obj.get("kind")
     if not isinstance(api_version, str) or not isinstance(kind, str):
         return ["<object>: apiVersion and kind must be text"]
-    if builtins.knows(api_version, kind):
-        return finding.texts(builtins.validate(obj, old))
     try:
-        schema = custom.schema(api_version, kind)
+        found = upstream.validator(api_version, kind)
     except LookupError as error:
         return [f"apiVersion: {error}"]
-    if schema is None:
-        return [f"kind: no schema for {api_version} {kind}"]
-    return finding.texts(schema.validate(obj, old))
+    return [*_metadata(obj), *found.problems(obj)]
+
+
+def validate_custom(openapi_v3_schema: Object, obj: Object) -> list[str]:
+    """Return why an object breaks a given `openAPIV3Schema`, CEL rules included.
+
+    For the schema that Crossplane makes of a CompositeResourceDefinition use `Schema.from_crd`.
+    """
+    return _schema(json.dumps(openapi_v3_schema)).validate(obj)
+
+
+@functools.lru_cache(maxsize=32)
+def _schema(text: str) -> Schema:
+    return Schema(json.loads(text))
+
+
+def _metadata(obj: Object) -> list[str]:
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, abc.Mapping):
+        return ["metadata: must be an object"]
+    return [f"metadata.{text}" for text in upstream.metadata().problems(metadata)]

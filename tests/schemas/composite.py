@@ -89,6 +89,36 @@ def derive(definition: Document, author: Document) -> Schema:
     return copy.deepcopy(schema)
 
 
+def definition(composite: Document) -> Schema:
+    """Return the CustomResourceDefinition that Crossplane makes, as far as validation goes.
+
+    Args:
+        composite: the CompositeResourceDefinition, of scope Namespaced or Cluster.
+    """
+    spec = composite["spec"]
+    versions = [
+        {
+            "name": version["name"],
+            "served": version["served"],
+            "storage": version["referenceable"],
+            "schema": {"openAPIV3Schema": derive(composite, version["schema"]["openAPIV3Schema"])},
+            "subresources": {"status": {}},
+        }
+        for version in spec["versions"]
+    ]
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": composite["metadata"]["name"]},
+        "spec": {
+            "group": spec["group"],
+            "names": spec["names"],
+            "scope": spec.get("scope", "Namespaced"),
+            "versions": versions,
+        },
+    }
+
+
 def _part(author: Document, keywords: abc.Sequence[str]) -> Schema:
     kept = {key: author[key] for key in keywords if key in author}
     return {"type": "object", **kept, "properties": dict(author.get("properties", {}))}
@@ -96,10 +126,12 @@ def _part(author: Document, keywords: abc.Sequence[str]) -> Schema:
 
 def _machinery(definition: Document, scope: str) -> Schema:
     """Return the schema of `spec.crossplane`."""
-    policy: Schema = {"type": "string", "enum": ["Automatic", "Manual"]}
-    default = definition["spec"].get("defaultCompositionUpdatePolicy")
-    if default is not None:
-        policy["default"] = default
+    # The default is the one that the API server fills into a CompositeResourceDefinition.
+    policy: Schema = {
+        "type": "string",
+        "enum": ["Automatic", "Manual"],
+        "default": definition["spec"].get("defaultCompositionUpdatePolicy", "Automatic"),
+    }
     reference = {"apiVersion": _STRING, "kind": _STRING, "name": _STRING}
     if scope == "Cluster":
         reference["namespace"] = _STRING

@@ -10,6 +10,8 @@ import yaml
 Object: typing.TypeAlias = dict[str, typing.Any]
 
 _FILE = pathlib.Path(__file__).with_name("samples.yaml")
+# What is refused, with the words of Kubernetes 1.36, and what just passes.
+MUTATIONS = pathlib.Path(__file__).with_name("mutations.yaml")
 
 
 @functools.cache
@@ -44,3 +46,15 @@ def put(obj: Object, path: str, value: object) -> Object:
     else:
         target[position] = value
     return obj
+
+
+def mutated(row: Object) -> Object:
+    """Return the small object of a row of `MUTATIONS` with its change.
+
+    Without a path the value is merged over the object.
+    """
+    obj, value = minimal(row["kind"]), copy.deepcopy(row["value"])
+    return put(obj, row["path"], value) if row["path"] else {**obj, **value}
+
+
+KINDS = tuple(_documents())

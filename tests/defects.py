@@ -1,0 +1,132 @@
+"""Claims that the function takes and Kubernetes does not, each under the name of its defect.
+
+Property tests keep from them until the defect is mended; then its entry goes. An entry is as narrow
+as the defect, and `e2e/test_validation.py` fails for one that is no longer there.
+"""
+
+import json
+import typing
+from collections import abc
+
+Json: typing.TypeAlias = dict[str, typing.Any]
+
+
+class Defect(typing.NamedTuple):
+    """One way to get an object refused, or an internal error.
+
+    Attributes:
+        name: What the author wrote.
+        spec: The smallest spec that shows it, without `model`.
+        says: What Kubernetes says to an object of that claim, or the function's log.
+        meets: Whether a claim's spec is of this kind.
+    """
+
+    name: str
+    spec: Json
+    says: str
+    meets: abc.Callable[[Json], bool]
+
+
+_STANDARD = frozenset(("cpu", "memory", "ephemeral-storage"))
+
+# Patches whose result Kubernetes refuses: nothing looks at what a patch makes of an object.
+BROKEN_PATCHES: tuple[tuple[str, Json], ...] = (
+    ("deployment", {"spec": {"minReadySeconds": 100000}}),
+    ("deployment", {"spec": {"strategy": {"type": "Recreate"}}}),
+    ("deployment", {"spec": {"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}}}}),
+    ("deployment", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}}),
+    ("deployment", {"spec": {"template": {"spec": {"dnsPolicy": "None"}}}}),
+    ("deployment", {"spec": {"template": {"spec": {"volumes": []}}}}),
+    ("deployment", {"spec": {"template": {"spec": {"restartPolicy": "Never"}}}}),
+    (
+        "deployment",
+        {"spec": {"template": {"spec": {"initContainers": [{"name": "vllm", "image": "i"}]}}}},
+    ),
+    ("service", {"spec": {"ports": []}}),
+    ("service", {"spec": {"clusterIPs": ["10.0.0.1"]}}),
+    ("service", {"metadata": {"labels": {"a": "b c"}}}),
+    ("pdb", {"spec": {"minAvailable": 1}}),
+    ("preload-job", {"spec": {"template": {"spec": {"restartPolicy": "OnFailure"}}}}),
+    ("scaledobject", {"spec": {"pollingInterval": 0}}),
+    ("scaledobject", {"spec": {"triggers": []}}),
+    ("httproute-direct", {"spec": {"rules": []}}),
+    ("gateway-backend", {"spec": {"endpoints": []}}),
+)
+
+
+def met(claim: Json) -> list[str]:
+    """Return the defects that a claim runs into."""
+    return [defect.name for defect in DEFECTS if defect.meets(claim["spec"])]
+
+
+def _escalation(spec: Json) -> bool:
+    """Escalation is switched off beside it unless the author says otherwise."""
+    context = spec.get("securityContext", {})
+    added = (context.get("capabilities") or {}).get("add") or ()
+    strong = context.get("privileged") or "CAP_SYS_ADMIN" in added
+    return bool(strong) and context.get("allowPrivilegeEscalation", False) is False
+
+
+def _proc(spec: Json) -> bool:
+    return bool(spec.get("securityContext", {}).get("procMount", "Default") != "Default")
+
+
+def _localhost(spec: Json) -> bool:
+    """The profile that it is merged over has a type, which excludes a path."""
+    profile = spec.get("securityContext", {}).get("seccompProfile") or {}
+    return bool(profile) and "type" not in profile
+
+
+def _foreign(spec: Json) -> bool:
+    """Resources beside those that every container has, and that are not given as they must be."""
+    given = spec.get("resources", {})
+    requests, limits = given.get("requests", {}), given.get("limits", {})
+    for name in {*requests, *limits} - _STANDARD:
+        if "/" not in name and not name.startswith("hugepages-"):
+            return True
+        if not str(limits.get(name, "0")).isdigit() and "/" in name:
+            return True
+        if name in requests and requests[name] != limits.get(name, requests[name]):
+            return True
+        if name.startswith("hugepages-") and name not in limits:
+            return True
+    return False
+
+
+def _patches(spec: Json) -> bool:
+    given = [json.dumps([*item], sort_keys=True) for item in spec.get("patches", {}).items()]
+    return any(json.dumps([*item], sort_keys=True) in given for item in BROKEN_PATCHES)
+
+
+DEFECTS = (
+    Defect(
+        "a privileged container",
+        {"securityContext": {"privileged": True}},
+        "cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
+        _escalation,
+    ),
+    Defect(
+        "an unmasked /proc",
+        {"securityContext": {"procMount": "Unmasked"}},
+        "`hostUsers` must be false to use `Unmasked`",
+        _proc,
+    ),
+    Defect(
+        "a seccomp profile without its type",
+        {"securityContext": {"seccompProfile": {"localhostProfile": "a.json"}}},
+        "can only be set when seccomp type is Localhost",
+        _localhost,
+    ),
+    Defect(
+        "a resource that containers do not have, or not in this way",
+        {"resources": {"limits": {"gpu": 1}}},
+        "must be a standard resource for containers",
+        _foreign,
+    ),
+    Defect(
+        "a patch that breaks its object",
+        {"patches": {"pdb": {"spec": {"minAvailable": 1}}}},
+        "PodDisruptionBudget",
+        _patches,
+    ),
+)

@@ -1,0 +1,123 @@
+"""The upstream schema of every kind that is composed."""
+
+import functools
+import json
+import typing
+
+import yaml
+
+from tests import crds
+from tests.schemas import structural
+
+# The reader in C is seven times as fast, and not in every build of PyYAML.
+_LOADER: typing.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+CUSTOM = {
+    ("keda.sh", "ScaledObject"): "keda/keda.sh_scaledobjects.yaml",
+    ("cilium.io", "CiliumNetworkPolicy"): "cilium/ciliumnetworkpolicies.yaml",
+    (
+        "operator.victoriametrics.com",
+        "VMServiceScrape",
+    ): "victoriametrics/operator.victoriametrics.com_vmservicescrapes.yaml",
+    (
+        "operator.victoriametrics.com",
+        "VMRule",
+    ): "victoriametrics/operator.victoriametrics.com_vmrules.yaml",
+    (
+        "monitoring.coreos.com",
+        "ServiceMonitor",
+    ): "prometheus-operator/monitoring.coreos.com_servicemonitors.yaml",
+    (
+        "monitoring.coreos.com",
+        "PrometheusRule",
+    ): "prometheus-operator/monitoring.coreos.com_prometheusrules.yaml",
+    (
+        "external-secrets.io",
+        "ExternalSecret",
+    ): "external-secrets/external-secrets.io_externalsecrets.yaml",
+    (
+        "aigateway.envoyproxy.io",
+        "AIGatewayRoute",
+    ): "envoy-ai-gateway/aigateway.envoyproxy.io_aigatewayroutes.yaml",
+    (
+        "aigateway.envoyproxy.io",
+        "AIServiceBackend",
+    ): "envoy-ai-gateway/aigateway.envoyproxy.io_aiservicebackends.yaml",
+    ("gateway.envoyproxy.io", "Backend"): "envoy-gateway/gateway.envoyproxy.io_backends.yaml",
+    (
+        "gateway.envoyproxy.io",
+        "BackendTrafficPolicy",
+    ): "envoy-gateway/gateway.envoyproxy.io_backendtrafficpolicies.yaml",
+    (
+        "gateway.networking.k8s.io",
+        "HTTPRoute",
+    ): "gateway-api/gateway.networking.k8s.io_httproutes.yaml",
+    (
+        "inference.networking.k8s.io",
+        "InferencePool",
+    ): "inference-extension/inference.networking.k8s.io_inferencepools.yaml",
+    ("helm.toolkit.fluxcd.io", "HelmRelease"): "flux/helm.toolkit.fluxcd.io_helmreleases.yaml",
+}
+BUILTIN = {
+    "v1": "kubernetes/api__v1_openapi.json",
+    "apps/v1": "kubernetes/apis__apps__v1_openapi.json",
+    "batch/v1": "kubernetes/apis__batch__v1_openapi.json",
+    "policy/v1": "kubernetes/apis__policy__v1_openapi.json",
+    "networking.k8s.io/v1": "kubernetes/apis__networking.k8s.io__v1_openapi.json",
+}
+_OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+
+
+@functools.cache
+def definition(group: str, kind: str) -> typing.Any:
+    """Return the CustomResourceDefinition of a kind, or None when there is none here."""
+    name = CUSTOM.get((group, kind))
+    if name is None:
+        return None
+    return yaml.load((crds.directory() / name).read_bytes(), Loader=_LOADER)
+
+
+@functools.cache
+def _document(api_version: str) -> typing.Any:
+    return json.loads((crds.directory() / BUILTIN[api_version]).read_bytes())
+
+
+@functools.cache
+def metadata() -> structural.Validator:
+    """Return the schema of `metadata`, which no schema of a custom resource describes."""
+    return structural.Validator(structural.of_definition(_document("v1"), _OBJECT_META))
+
+
+@functools.cache
+def validator(api_version: str, kind: str) -> structural.Validator:
+    """Return the compiled schema of a kind.
+
+    Raises:
+        LookupError: the kind is not here, or its version is not served.
+    """
+    group, _, version = api_version.rpartition("/")
+    if api_version in BUILTIN:
+        wanted = {"group": group, "version": version, "kind": kind}
+        document = _document(api_version)
+        for name, schema in document["components"]["schemas"].items():
+            if wanted in schema.get("x-kubernetes-group-version-kind", ()):
+                return structural.Validator(structural.of_definition(document, name))
+    document = definition(group, kind)
+    if document is None:
+        message = f"no schema for {api_version} {kind}"
+        raise LookupError(message)
+    return structural.Validator(structural.to_json_schema(served(document, version), root=True))
+
+
+def served(document: structural.Document, version: str) -> structural.Document:
+    """Return the `openAPIV3Schema` of a served version of a definition.
+
+    Raises:
+        LookupError: the version does not exist or is not served.
+    """
+    for entry in document["spec"]["versions"]:
+        if entry["name"] == version and entry["served"]:
+            schema: structural.Document = entry["schema"]["openAPIV3Schema"]
+            return schema
+    message = f"{document['metadata']['name']} does not serve {version}"
+    raise LookupError(message)
