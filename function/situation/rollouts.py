@@ -271,7 +271,7 @@ def _choose(
         served: Whether a pod of the claim served at any time, as far as is known.
     """
     now = claim_hash(plan)
-    fresh = _Choice(wanted, now, plan.running)
+    fresh = _Choice(wanted, now, _facts(plan, wanted))
     stopped = plan.suspended or plan.hardware.misfit is not None
     if carried is None and last is None:
         born = verified and not stopped
@@ -362,6 +362,13 @@ def _last(
         return None
     template = canonical.plain(plan.workload.template(keeper))
     return _Last(template, None, _read(plan, template))
+
+
+def _facts(plan: plans.Plan, wanted: identity.Manifest) -> running.Running:
+    """Returns what pods of the rendered template will be; a patch makes of them what it says."""
+    if plan.workload.SUFFIX in (plan.spec.patches or {}):
+        return _read(plan, wanted)
+    return plan.running
 
 
 def _read(plan: plans.Plan, template: identity.Manifest) -> running.Running:
