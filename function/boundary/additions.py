@@ -1,7 +1,7 @@
 """What an author adds to pods and alerts, against what is there already.
 
-Kubernetes keeps such lists as maps: an object in which a key stands twice is refused, for as long as
-the claim says so.
+Kubernetes keeps such lists as maps: an object in which a key stands twice is refused, for as long
+as the claim says so.
 """
 
 from collections.abc import Iterator

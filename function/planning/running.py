@@ -5,11 +5,17 @@ pods that run, so they take these facts and never what is wanted. The facts are 
 the template that they belong to.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 
 from function import canonical
+
+# Remembered facts may have been written over. Beyond these bounds nothing of ours ever is, and what
+# follows from them would be refused by the API server.
+_Count = Annotated[int, pydantic.Field(ge=0, le=10**6)]
+_Seconds = Annotated[int, pydantic.Field(ge=0, le=10**8)]
+_Text = Annotated[str, pydantic.Field(max_length=512)]
 
 
 class Drain(pydantic.BaseModel):
@@ -23,9 +29,9 @@ class Drain(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(strict=True, frozen=True)
 
-    pre_stop: int
-    shutdown: int
-    grace: int
+    pre_stop: _Seconds
+    shutdown: _Seconds
+    grace: _Seconds
 
 
 class Running(pydantic.BaseModel):
@@ -46,16 +52,16 @@ class Running(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(strict=True, frozen=True)
 
-    engine: str
-    version: str
-    image: str
-    max_requests: int | None
+    engine: _Text
+    version: _Text
+    image: _Text
+    max_requests: Annotated[_Count, pydantic.Field(ge=1)] | None
     generates: bool
-    start_seconds: int
+    start_seconds: _Seconds
     drain: Drain
-    gpus: int
-    adapters: tuple[str, ...]
-    secrets: tuple[str, ...]
+    gpus: _Count
+    adapters: tuple[_Text, ...]
+    secrets: tuple[_Text, ...]
 
     def dumps(self) -> str:
         """Returns the facts as canonical JSON."""

@@ -212,7 +212,7 @@ def rollout(
     state = plan.workload.state(keeper)
     served = remembered.serving is not None or (state is not None and (state.serves or state.ran))
     wanted = rendered(plan)
-    fresh = _Choice(wanted, rendered_text(plan), claim_hash(plan), plan.running)
+    fresh = _Choice(wanted, rendered_text(plan), claim_hash(plan), _facts(plan, wanted))
     carried = _carried(plan, keeper, fresh)
     chosen = fresh
     if carried != fresh.text:
@@ -375,6 +375,13 @@ def _last(
         return None
     template = canonical.plain(plan.workload.template(keeper))
     return _Last(template, None, _read(plan, template))
+
+
+def _facts(plan: plans.Plan, wanted: identity.Manifest) -> running.Running:
+    """Returns what pods of the rendered template will be; a patch makes of them what it says."""
+    if plan.workload.SUFFIX in (plan.spec.patches or {}):
+        return _read(plan, wanted)
+    return plan.running
 
 
 def _read(plan: plans.Plan, template: identity.Manifest) -> running.Running:

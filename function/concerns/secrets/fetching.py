@@ -51,11 +51,13 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     for secret in asked:
         manifest = provider.external_secret(plan.identity, plan.site.secret_store, secret)
         yield assembly.Part(f"{provider.PREFIX}{secret.name}", manifest)
-    # Its Secret goes with an ExternalSecret: one that the running template names must stay.
+    # Its Secret goes with an ExternalSecret: one that the running template names must stay, and
+    # while pods are replaced those that go may need any.
     names = {secret.name for secret in asked}
     for suffix, resource in now.world.starting(provider.PREFIX):
         name = suffix.removeprefix(provider.PREFIX)
-        if name not in names and not now.withheld and name in now.rollout.running.secrets:
+        needed = now.rollout.rolls or name in now.rollout.running.secrets
+        if name not in names and not now.withheld and needed:
             spec = canonical.plain(observed.at(resource, "spec"))
             yield assembly.Part(suffix, provider.kept(plan.identity, name, spec))
 
