@@ -249,6 +249,7 @@ def test_settings_may_come_in_the_context_as_function_environment_configs_gives_
         ({"inferenceService": {"providers": {"gateway": "istio"}}}, "providers.gateway"),
         ({"inferenceService": []}, "must be a map"),
         ({"inferenceService": {"gpu": {"defaultClass": "x"}}}, "defaultClass must name"),
+        ({"inferenceService": {"hub": {"proxy": "http://proxy:99999"}}}, "hub.proxy"),
     ],
 )
 def test_bad_settings_are_named_by_key(data: cluster.Object, words: str) -> None:

@@ -42,3 +42,12 @@ def test_all_answers_empty_means_that_nobody_answers() -> None:
     world.kinds = {"v1/Service": False, "cilium.io/v2/CiliumNetworkPolicy": False}
     world.reconcile()
     assert "CiliumNetworkPolicy" in world.kinds_there()
+
+
+def test_a_missing_kind_of_the_picker_is_no_reason_to_give_the_gateway_up() -> None:
+    world = given.new()
+    world.kinds = {"v1/Service": True, "helm.toolkit.fluxcd.io/v2/HelmRelease": False}
+    world.edit(gateway={"enabled": True, "endpointPicker": {"enabled": True}}).converge()
+    assert world.condition("RouteReady") == ("False", "KindMissing")
+    assert "spec.gateway.endpointPicker" in world.message("RouteReady")
+    assert "providers.gateway" not in world.message("RouteReady")

@@ -1,6 +1,7 @@
 """What only pods know: why they do not start, and what was downloaded."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,20 @@ def test_the_engine_s_last_words_are_passed_on() -> None:
     assert words in world.message("EngineReady")
 
 
+def test_a_container_that_needed_too_much_memory_says_so() -> None:
+    """The kernel leaves it no time for words of its own."""
+    world = given.new().reconcile().settle().reconcile()
+    given.settings(world)["diagnostics"] = {"pods": True}
+    ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    status = {"name": "vllm", "state": ended, "lastState": ended, "restartCount": 1}
+    world.pods = [pod("inference", containerStatuses=[status])]
+    world.one("Deployment")["status"] = {"observedGeneration": 1, "replicas": 1}
+    world.reconcile()
+    assert world.condition("EngineReady") == ("False", "CrashLooping")
+    assert "137 (OOMKilled: " in world.message("EngineReady")
+    assert "resources.limits.memory" in world.message("EngineReady")
+
+
 @pytest.mark.parametrize(
     ("waits", "reason", "phase"),
     [
@@ -76,8 +91,8 @@ def test_a_container_that_does_not_start_says_why(waits: str, reason: str, phase
     assert world.phase == phase
 
 
-def learnt(**facts: object) -> cluster.Cluster:
-    """Returns a claim whose preload pod said what it downloaded."""
+def learnt(job: str | None = None, **facts: object) -> cluster.Cluster:
+    """Returns a claim whose preload pod, or one of another Job, said what it downloaded."""
     world = given.new("xplane-qwen3-8b").reconcile()
     given.settings(world)["diagnostics"] = {"pods": True}
     environment = world.one("Job")["spec"]["template"]["spec"]["containers"][0]["env"]
@@ -85,7 +100,7 @@ def learnt(**facts: object) -> cluster.Cluster:
     said = {"items": [{"directory": plan["items"][0]["directory"], **facts}]}
     terminated = {"terminated": {"exitCode": 0, "message": json.dumps(said)}}
     ended = pod("preload", containerStatuses=[{"name": "preload", "state": terminated}])
-    ended["metadata"]["labels"][pods.JOB_LABEL] = world.one("Job")["metadata"]["name"]
+    ended["metadata"]["labels"][pods.JOB_LABEL] = job or world.one("Job")["metadata"]["name"]
     world.pods = [ended]
     world.settle().reconcile()
     world.pods = None
@@ -99,6 +114,27 @@ def test_what_the_checkpoint_is_is_learnt_from_the_job_s_last_words() -> None:
     assert (record["sha"], record["bytes"]) == ("b" * 40, 16_400_000_000)
     assert world.claim["status"]["serving"]["sha"] == "b" * 40
     assert "--quantization=fp8" in world.arguments
+
+
+def test_what_the_status_cannot_hold_is_not_learnt() -> None:
+    """Who may make pods may write their last words: the API server would refuse the status."""
+    forged: dict[str, Any] = {
+        "sha": 5,
+        "bytes": "many",
+        "dtype": ["a"],
+        "contextLimit": -1,
+        "more": "x",
+    }
+    world = learnt(**forged, architecture="Qwen3ForCausalLM")
+    assert world.fatal is None
+    (record,) = world.claim["status"]["weights"]["verified"]
+    assert not record.keys() & forged.keys()
+    assert record["architecture"] == "Qwen3ForCausalLM"
+
+
+def test_words_about_another_job_s_directories_are_not_learnt() -> None:
+    world = learnt(job="xplane-qwen3-8b-preload-0000000000", sha="b" * 40)
+    assert "sha" not in world.claim["status"]["weights"]["verified"][0]
 
 
 @pytest.mark.decision(3)

@@ -91,3 +91,33 @@ def test_what_ails_the_scaler_is_said(status: list[cluster.Object], reason: str)
     assert world.phase == "Serving"
     severity = fnv1.SEVERITY_NORMAL if reason == "Creating" else fnv1.SEVERITY_WARNING
     assert [(level, told) for level, told, _ in world.events] == [(severity, reason)]
+
+
+def test_a_fallback_comes_with_why_the_triggers_cannot_be_read() -> None:
+    world = given.serving()
+    words = "no such host: metrics.example.com"
+    failing = cluster.condition("Ready", "False", "ScaledObjectCheckFailed", words)
+    status = {"conditions": [failing, cluster.condition("Fallback")]}
+    world.one("ScaledObject")["status"] = status
+    world.reconcile()
+    assert world.condition("ScalerReady") == ("False", "FallbackActive")
+    assert "the replica count is held" in world.message("ScalerReady")
+    assert words in world.message("ScalerReady")
+
+
+def test_a_stored_target_that_can_never_fire_is_said() -> None:
+    """Admission refuses it where it is new."""
+    world = given.serving()
+    world.edit(scaling={"cacheUtilizationThreshold": "7"}).converge()
+    assert world.condition("ScalerReady") == ("True", "Ready")
+    assert "can never fire: 7 is above 1" in world.message("ScalerReady")
+
+
+def test_zero_replicas_that_nobody_asked_for_are_not_what_the_claim_says() -> None:
+    world = given.serving()
+    item = world.one("Deployment")
+    item["spec"]["replicas"] = 0
+    item["status"] |= {"replicas": 0, "updatedReplicas": 0, "availableReplicas": 0}
+    world.reconcile()
+    assert world.condition("Current") == ("False", "NotServing")
+    assert world.condition("EngineReady") == ("False", "ScaledToZero")

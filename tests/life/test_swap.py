@@ -86,6 +86,16 @@ def test_triggers_follow_the_pods_that_run() -> None:
     assert trigger["metadata"]["threshold"] == "179.2"
 
 
+def test_the_deadline_follows_the_pods_that_run() -> None:
+    world = given.serving()
+    before = world.one("Deployment")["spec"]["progressDeadlineSeconds"]
+    world.edit(healthProbes={"startup": {"failureThreshold": 500}})
+    given.swap(world).reconcile()
+    assert world.one("Deployment")["spec"]["progressDeadlineSeconds"] == before
+    world.converge()
+    assert world.one("Deployment")["spec"]["progressDeadlineSeconds"] == 10 * 500 + 1200
+
+
 def test_a_secret_that_running_pods_need_is_not_withdrawn() -> None:
     world = given.new()
     world.claim["spec"]["externalSecrets"] = [{"name": "tok", "remoteRef": "a/b"}]

@@ -83,6 +83,17 @@ def test_a_route_that_is_refused_or_leads_nowhere_is_not_published(refused: str)
     assert "its words" in world.message("RouteReady")
 
 
+def test_a_refused_route_is_named_before_the_policy_that_waits_for_it() -> None:
+    world = given.serving()
+    refusal = cluster.condition("NotAccepted", "False", "Refused", "no such Gateway")
+    world.one("AIGatewayRoute")["status"] = {"conditions": [refusal]}
+    world.one("BackendTrafficPolicy")["status"] = {}
+    world.reconcile()
+    assert world.condition("RouteReady") == ("False", "Unresolved")
+    assert world.message("RouteReady") == "AIGatewayRoute: no such Gateway"
+    assert world.claim["status"]["waitingFor"] == world.message("RouteReady")
+
+
 def test_a_backend_keeps_naming_the_service_that_is_made_again() -> None:
     world = given.serving()
     before = copy.deepcopy(world.one("Backend")["spec"])

@@ -9,6 +9,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function import generate
 from function.composites import composite, registry
+from function.concerns import providers
 from function.engines import engine
 from function.engines import table as engines
 from function.server import runner, structs
@@ -130,6 +131,16 @@ def test_a_workload_that_the_cluster_lacks_is_told() -> None:
     world.reconcile()
     assert "PodGroup" not in world.kinds_there()
     assert world.condition("EngineReady") == ("False", "KindMissing")
+
+
+# --- a provider
+
+
+@pytest.mark.parametrize("modules", [{}, {"keda": "module", "hpa": "module"}])
+def test_each_provider_of_the_settings_has_one_module(modules: dict[str, str]) -> None:
+    """Else a value would compose nothing, or what another value asks for."""
+    with pytest.raises(ValueError, match=r"providers\.autoscaler has the values"):
+        providers.table("autoscaler", modules)
 
 
 # --- a kind of claim
