@@ -88,6 +88,7 @@ def _tries(toy: pathlib.Path) -> dict[str, int]:
     return {path.stem: len(path.read_text()) for path in (toy / "e2e").glob("*.tries")}
 
 
+@pytest.mark.decision(39)
 def test_what_passes_is_tried_once(toy: pathlib.Path) -> None:
     _suite(toy, good=1)
     done = _run(toy)
@@ -123,7 +124,6 @@ def test_what_failed_and_passed_is_the_last_that_is_said(toy: pathlib.Path) -> N
     assert re.fullmatch(rf"\d{{4}}-\d\d-\d\d {re.escape(name)} # .+", line)
 
 
-@pytest.mark.decision(39)
 def test_the_second_flake_of_a_test_fails_the_gate(toy: pathlib.Path) -> None:
     line = "2026-01-31 e2e/test_flaky.py::test_second # a port is taken"
     record = toy / ".ci" / "flaky"
