@@ -175,6 +175,8 @@ def test_argo_judges_the_kind_of_the_claim() -> None:
         for key, text in config["data"].items()
         if key == f"resource.customizations.health.{claim.GROUP}_{claim.KIND}"
     ]
+    types = set(re.findall(r'condition\.type == "(\w+)"', script))
+    assert types == {"Valid", "Ready"}
     words = set(re.findall(r'phase == "(\w+)"', script))
     assert words == {"Suspended", "Failed"}
     assert words <= set(test_docs.first_cells(test_docs.section(OPERATIONS, "Phases")))
