@@ -27,7 +27,7 @@ CLAIM_REFERENCE = pathlib.Path("docs/reference/claim.md")
 CLAIM_EDITOR_SCHEMA = pathlib.Path("docs/reference/inferenceservice.schema.json")
 SETTINGS_REFERENCE = pathlib.Path("docs/reference/settings.md")
 OPERATIONS = pathlib.Path("docs/operations.md")
-DECISIONS = pathlib.Path("docs/how-it-decides.md")
+LIFE = pathlib.Path("docs/life-of-a-claim.md")
 
 _WORDS = "Generated from function/api by `make generate`; edits here are lost."
 _NOTICE = f"# {_WORDS}\n"
@@ -142,7 +142,7 @@ def tables() -> dict[pathlib.Path, dict[str, str]]:
     """Returns the generated tables of each page, by the name in the marks around them."""
     return {
         OPERATIONS: {kind.type(): _reasons(kind) for kind in concerns.CONDITIONS},
-        DECISIONS: {"kinds": _kinds(), "readiness": _readiness()},
+        LIFE: {"kinds": _kinds(), "readiness": _readiness()},
     }
 
 

@@ -1,7 +1,7 @@
 """Every object that a claim may become: one row for each key.
 
 From this table follow what a patch may name, when an object is ready, which condition speaks for
-it, what is asked of the cluster before it is composed, the table in docs/how-it-decides.md, the
+it, what is asked of the cluster before it is composed, the tables in docs/life-of-a-claim.md, the
 roles in examples/rbac and the controllers of the tests.
 """
 
@@ -24,7 +24,7 @@ class Kind:
         name: The kind.
         plural: The resource, as roles name it.
         ready: Its controller's own signal; None where the concern judges.
-        ready_when: The same in words, for docs/how-it-decides.md.
+        ready_when: The same in words, for docs/life-of-a-claim.md.
         optional: True when a cluster may lack the kind.
     """
 

@@ -43,9 +43,9 @@ def finish(now: situations.Situation, desired: assembly.Desired) -> composition.
         status=_status(now, desired, conditions),
         conditions=conditions,
         events=() if events and _repeats(now, desired, conditions) else events,
-        # A claim without a workload that fits would be ready otherwise: all that it has is.
+        # A claim whose workload is withheld because it fits no node has only ready objects.
         complete=not desired.missing and not now.unfit,
-        # A Job is watched, and says itself when its pods have ended.
+        # Pods are read again each minute only for a start: core watches Jobs, which show their end.
         ttl=PODS_TTL if questions.resources and _starts(now) else STEADY_TTL,
         questions=questions,
         explanations=now.plan.explanations,
@@ -108,9 +108,10 @@ def _observed_generation(
     """Returns the generation of the claim that the conditions are about.
 
     Core writes the fields of a status beside the conditions that it read before, and the new
-    conditions after them; none says which generation it is about, so that `kubectl wait` takes this
-    field's word. It moves on when what was read says what is said now: until then `Current` would
-    be True of an edit that nobody has looked at. The changed conditions wake core for that.
+    conditions after them. No condition says which generation it is about, so `kubectl wait` goes by
+    this field. The field moves on when the conditions that core read are those of this answer.
+    Before that, `Current` would be True of an edit that no answer has judged yet. The write of the
+    changed conditions makes core ask again.
     """
     for condition in conditions:
         before = now.world.conditions.get(condition.type)
@@ -139,7 +140,10 @@ def _served_models(now: situations.Situation) -> list[dict[str, Any]]:
 
 
 def _serving(now: situations.Situation) -> dict[str, Any] | None:
-    """Returns what the running pods were started with: ours once they run, else what was told."""
+    """Returns what the running pods were started with.
+
+    From the plan once every pod follows it; before that, what the status says already.
+    """
     before = now.memory.serving
     if now.withheld or not now.rollout.serves:
         return None if before is None else dict(before)
@@ -156,7 +160,7 @@ def _serving(now: situations.Situation) -> dict[str, Any] | None:
         )
     if before is not None:
         return dict(before)
-    # Taken over from 0.9.0, whose pods say no more than their image and arguments.
+    # Taken over from 0.9.0: its pods tell their image and arguments, and no repository.
     running = now.rollout.running
     adapters = sorted(now.traffic.adapters) or None
     return canonical.prune({"engineImage": running.image or None, "adapters": adapters})
@@ -228,9 +232,10 @@ def _events(
 ) -> Iterator[composition.Event]:
     """Yields one event for each condition that changed since the last answer.
 
-    A condition that core turned into Unknown after a failed call comes back without one. So does
-    what the status waits for in these very words: it was told with the answer that wrote them,
-    though core's cache may not show that answer's conditions yet (`_repeats`).
+    A condition that core turned into Unknown after a failed call comes back without an event. There
+    is none either for a condition whose message is the status' `waitingFor`: the answer that wrote
+    that field had the event, though core's cache may not show that answer's conditions yet
+    (`_repeats`).
     """
     for condition in conditions:
         if condition.status != "True" and condition.message == now.memory.waiting_for:
@@ -243,8 +248,8 @@ def _events(
         elif before.reason in (condition.reason, observed.FATAL_ERROR):
             continue
         elif condition.type == workload.Current.type() and before.reason == "Invalid":
-            continue  # Valid has told it
-        # Clean-up: True, because what is wanted is there, and yet for somebody to look at.
+            continue  # The event of Valid says so.
+        # A failed clean-up: True, because the wanted weights are verified, and somebody must act.
         cleanup = condition.reason == weights.WeightsReady.CLEANUP_FAILED.reason.name
         yield composition.Event(
             warning=alarming and (condition.status == "False" or cleanup),
@@ -258,7 +263,7 @@ def _repeats(
     desired: assembly.Desired,
     conditions: tuple[observed.Condition, ...],
 ) -> bool:
-    """Tells whether the last answer was this one, so that its events are told already.
+    """Tells whether the last answer was the same, so that its events were sent already.
 
     Core writes the fields of a status, tells the events and then writes the conditions. Its first
     write wakes it again, and its cache may show the new fields beside the old conditions
@@ -291,7 +296,7 @@ def _questions(now: situations.Situation, desired: assembly.Desired) -> composit
 
 
 def _starts(now: situations.Situation) -> bool:
-    """Tells whether a replica is to come, of which only its pod says what keeps it."""
+    """Tells whether a replica is starting: only its pod tells what it waits for."""
     state = now.rollout.state
     return (
         state is not None and state.wanted > 0 and not now.rollout.serves and not now.plan.suspended

@@ -88,6 +88,7 @@ def _tries(toy: pathlib.Path) -> dict[str, int]:
     return {path.stem: len(path.read_text()) for path in (toy / "e2e").glob("*.tries")}
 
 
+@pytest.mark.decision(39)
 def test_what_passes_is_tried_once(toy: pathlib.Path) -> None:
     _suite(toy, good=1)
     done = _run(toy)

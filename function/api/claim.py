@@ -956,7 +956,7 @@ class InferenceService(base.Model):
     status: base.RawPatch = pydantic.Field(default_factory=dict)
 
     # Each only where the stored claim did not break it before: a rule at the root that a live
-    # claim breaks would block its status and its deletion (decision 6 in docs/how-it-decides.md).
+    # claim breaks would block its status and its deletion (decision 6 in docs/decisions.md).
     RULES: ClassVar = (
         base.Rule(
             cel="oldSelf.hasValue() || self.metadata.name.matches('" + NAME + "')",

@@ -94,7 +94,7 @@ def _container(
 
 
 def _context(context: Mapping[str, Any], at: str) -> Iterator[tuple[str, str]]:
-    """Yields what must not be said in a security context, of a pod or of a container."""
+    """Yields what a security context must not hold, of a pod or of a container."""
     if context.get("runAsUser") == 0:
         yield f"{at}.runAsUser", "must not be 0"
     if context.get("runAsNonRoot") is False:

@@ -25,7 +25,7 @@ class Facts:
     records: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def quantization(self, directory: str) -> str | None:
-        """Returns how a checkpoint is quantized, or None when it is not, or nobody knows."""
+        """Returns how a checkpoint is quantized, or None when it is not, or that is unknown."""
         method = self.records.get(directory, {}).get("quantization")
         return None if method is None else str(method)
 

@@ -56,7 +56,7 @@ def _container_trouble(status: observed.Object) -> Trouble | None:
     if reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
         return Trouble("ContainerConfigFailed", message or reason)
     last = observed.at(status, "lastState", "terminated")
-    # Also while it runs once more: otherwise the answer would change at each try.
+    # Also while the container runs again: otherwise the answer would change at each restart.
     restarts = observed.number(observed.at(status, "restartCount"))
     again = restarts > 0 and not observed.at(status, "ready")
     if reason == "CrashLoopBackOff" or (again and last is not None):

@@ -1,7 +1,7 @@
 """What a condition may say: its reasons, each with the sentences of docs/operations.md beside it.
 
-A reason that is not in an enumeration cannot be said, and `make generate` writes the page from the
-enumerations.
+A condition can have no reason that is not in its enumeration, and `make generate` writes the page
+from the enumerations.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ class Reason:
 
     Attributes:
         name: As a machine matches it.
-        holds: Whether the condition is True with it, unless it is said otherwise.
+        holds: Whether the condition is True with it, unless the caller of `condition` decides.
         meaning: What it means, for docs/operations.md.
         action: What a person does, for docs/operations.md; empty for nothing.
         alarm: True when somebody must act: its event is a warning.

@@ -1,4 +1,4 @@
-"""The concerns of a claim, and every condition that they say."""
+"""The concerns of a claim, and every condition that they yield."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def conditions(
     """Returns every condition of the claim, in the order in which it shows them.
 
     Raises:
-        KeyError: A condition is said by nobody.
+        KeyError: No concern yields one of the conditions.
     """
     by_type = {validity.Valid.type(): validity.valid()}
     for concern in CONCERNS:

@@ -47,9 +47,9 @@ def valid() -> observed.Condition:
 def invalid(
     reason: reasons.Reasons, message: str, before: observed.Observed, types: Iterable[str]
 ) -> tuple[observed.Condition, ...]:
-    """Returns all conditions of a claim that cannot be rendered: what was known stays said.
+    """Returns all conditions of a claim that cannot be rendered: each repeats what it said before.
 
-    But for Current, of a claim that is at fault itself: what serves is not what it says.
+    Current is the exception when the claim itself is at fault: what serves is not what it says.
 
     Args:
         reason: Why it cannot be rendered.

@@ -129,8 +129,8 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     """Yields the Job that downloads and the Job that removes, while they are wanted."""
     download, removal = now.supply.download, now.supply.removal
     if download is not None:
-        # Nor is a download beside an older model, one that sleeps included, a reason to call the
-        # claim not ready: that is up to the workload.
+        # Once there is a workload, a running download does not make the claim unready, whether the
+        # workload serves or sleeps: the workload's own readiness counts.
         done = download.observed.stage is jobs.Stage.COMPLETE or not now.withheld
         verdict = readiness.Readiness(done, "Downloading", "downloading")
         yield assembly.Part(download.suffix, download.manifest, verdict, finished=True)

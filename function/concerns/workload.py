@@ -172,7 +172,7 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     """Yields the PodDisruptionBudget and the workload."""
     plan, rollout = now.plan, now.rollout
     if not now.withheld or now.world.get("pdb") is not None:
-        # Once there it stays, with what it remembers: the workload may be made again from it.
+        # Once observed it stays, with its annotations: the workload may be created from them again.
         budget = disruption_budget(plan.identity, rollout.budget_annotations)
         yield assembly.Part("pdb", budget)
     if rollout.template is None:
@@ -194,8 +194,8 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
 def disruption_budget(who: identity.Identity, annotations: dict[str, str]) -> identity.Manifest:
     """Returns the PodDisruptionBudget.
 
-    With one replica `minAvailable: 1` would block every node drain for ever; a pod that is not
-    ready serves nobody and may always be evicted.
+    With one replica `minAvailable: 1` would block every node drain for ever. A pod that is not
+    ready serves no request and may always be evicted.
     """
     return {
         "apiVersion": "policy/v1",

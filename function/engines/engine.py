@@ -141,7 +141,7 @@ class Engine(Protocol):
             spec: What the author asks for.
             site: The settings.
             quantization: How the published checkpoint is already quantized, or None when it is
-                not, or nobody knows.
+                not, or when that is unknown.
             why: Explanations are added here.
         """
 

@@ -79,7 +79,8 @@ def start(
     """Returns the start budget.
 
     A failing engine exits by itself, so a generous budget costs nothing; a tight one is a kill
-    loop. The budget is a time: another period of the author's neither shortens nor stretches it.
+    loop. The budget is a time: when the author sets another period, the number of failures follows
+    and the budget stays.
 
     Args:
         spec: What the author asks for.

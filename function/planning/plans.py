@@ -82,7 +82,7 @@ class Plan:
 
     @functools.cached_property
     def spreads(self) -> bool:
-        """Whether more than one pod may take requests, be it only while one replaces another."""
+        """Whether two pods may take requests at once, if only while one replaces the other."""
         return self.scaling.maximum > 1 or self.replacement.surge > 0
 
     @functools.cached_property

@@ -39,9 +39,9 @@ class Running(pydantic.BaseModel):
 
     Attributes:
         engine: Name of the engine.
-        version: Version of the engine, empty where nobody knows it.
+        version: Version of the engine, empty where it is unknown.
         image: Image of the engine's container.
-        max_requests: Requests that one replica computes at once, or None where nobody knows it.
+        max_requests: Requests that one replica computes at once, or None where that is unknown.
         generates: False when the engine embeds, classifies or ranks, and writes no tokens.
         start_seconds: Budget from container start to the first 200.
         drain: How a replica ends.

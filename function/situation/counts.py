@@ -20,10 +20,10 @@ class Count:
         replicas: The count to emit, or None where a scaler owns it.
         scaled: True once the autoscaler has set the count.
         fixed: True while the count is ours, without an autoscaler.
-        version: The workload's resourceVersion, with which a count is written that only bridges
-            until the autoscaler writes one; else None. What is applied was decided on an older
-            look, and would undo a start that came in between. With the version the API server
-            refuses that, and core asks again.
+        version: The workload's resourceVersion, which is written beside a count that holds only
+            until the autoscaler writes one; else None. The count was decided from an older state,
+            and would undo a start that came in between. With an old version the API server refuses
+            the write, and core asks again.
     """
 
     replicas: int | None
@@ -48,11 +48,13 @@ def count(
         and world.lacks(kinds.SCALED_OBJECT.api_versions[0], kinds.SCALED_OBJECT.name)
     )
     ours = manual or unscaled
-    # A workload that has to be made again is born once more.
+    # While there is no workload, the autoscaler has not set its count: one that somebody deleted
+    # is created with our count again.
     scaled = state is not None and (
         SCALED_BY_AUTOSCALER in remembered.latches or (not ours and state.wanted > 0)
     )
-    # The count was ours: dropped before somebody else owns it, it would be reset to one.
+    # The count was ours. If we stopped writing it before another manager owns the field, the API
+    # server would reset it to one.
     fixed = ours or (
         FIXED_REPLICAS in remembered.latches
         and keeper is not None
@@ -62,8 +64,8 @@ def count(
     if ours:
         replicas = 0 if plan.suspended else plan.scaling.minimum
     elif plan.scaling.minimum == 0 and not scaled:
-        # Born asleep: without a count the API server would start one pod. Dropped for good once
-        # the autoscaler has set it, or it would be reset to one.
+        # A claim that is created at zero: without a count the API server would start one pod. Once
+        # the autoscaler has set the count, we stop writing it for good.
         replicas = 0
     elif fixed and state is not None:
         replicas = state.wanted

@@ -22,7 +22,8 @@ class Ledger:
     Attributes:
         records: What is verified, in order, to be written to the status.
         generation: model.preload.generation of the last finished Job, or None.
-        verified: True when everything wanted is verified, or when nobody here verifies.
+        verified: True when every wanted directory is verified, or when the claim has no Job that
+            verifies.
         shown: True when the observed status already shows what is wanted as verified, for the
             generation that is wanted.
     """

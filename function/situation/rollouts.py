@@ -1,11 +1,12 @@
 """Which pod template the workload runs: the one that claim and settings ask for, or the last one.
 
-Nothing restarts by surprise. The template that was emitted last is kept in an annotation of the
-workload, with a hash of the part of the claim that it came from, and once more on the
-PodDisruptionBudget, from which a workload that somebody deleted is made again. A new template is
-taken when the author changed that part and the new weights are verified; what only the platform
-changed (a function version, the settings) waits for the author, unless the settings say
-`Immediate`, or no pod of the claim served so far.
+Nothing restarts by surprise. An annotation of the workload keeps the template that was emitted
+last, with a hash of the part of the claim that it came from. The PodDisruptionBudget carries a
+second copy: when somebody deletes the workload, it is created again from there.
+
+A new template is taken when the author changed that part of the claim and the new weights are
+verified. A change of the platform alone (a function version, the settings) waits for the author,
+unless the settings say `Immediate` or no pod of the claim has served yet.
 """
 
 import dataclasses
@@ -175,10 +176,10 @@ def rendered_text(plan: plans.Plan) -> str:
 
 
 def patched(plan: plans.Plan, manifest: identity.Manifest) -> identity.Manifest:
-    """Returns the workload with the author's patch, but for its template.
+    """Returns the workload with the author's patch; its template stays as it is.
 
-    The patch has shaped the rendered template already; one that is held it cannot touch. It is
-    checked against what was rendered: a template that is held may have another engine.
+    A rendered template has the patch already, and a patch never changes a template that is held.
+    The patch is checked against the rendered template, because a held one may have another engine.
     """
     if plan.workload.SUFFIX not in (plan.spec.patches or {}):
         return manifest
@@ -290,7 +291,7 @@ def _choose(
     if carried is None and stopped:
         return dataclasses.replace(kept, emitted=False)
     changed = tuple(canonical.differences(last.template, wanted))
-    # A template without a hash is 0.9.0's, and served: today's claim is where it came from.
+    # A template without a hash is 0.9.0's, which served: the claim of today counts as its origin.
     platforms = last.claim_hash is None or (last.claim_hash == now and served)
     hold = _hold(plan, wanted, changed, verified, platforms) if changed else None
     if hold is None:
@@ -401,8 +402,9 @@ def _carried(plan: plans.Plan, keeper: observed.Object | None, fresh: _Choice) -
 def _annotations(chosen: _Choice, owner: observed.Object | None) -> dict[str, str]:
     """Returns what an object remembers of the template.
 
-    The facts are written with a template and not added to one that is there already: an upgrade
-    of the function changes no object of a claim at rest, and they are read from the template then.
+    The facts are written together with a template. They are not added to a template that was
+    written without them: an upgrade of the function must change no object of a claim at rest. The
+    facts of such a template are read from the template itself.
     """
     if chosen.template is None:
         return {}

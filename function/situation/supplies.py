@@ -40,9 +40,9 @@ class Supply:
 
     Attributes:
         download: The Job that downloads, or None: until the status shows what it made.
-        removal: The Job that removes what nobody wants any more, or None.
+        removal: The Job that removes what the claim no longer wants, or None.
         records: What is verified and counted on, to be written to the status.
-        removing: Directories that nobody here wants any more, to be written to the status.
+        removing: Directories that the claim no longer wants, to be written to the status.
     """
 
     download: Task | None
@@ -60,10 +60,10 @@ def supply(
 ) -> Supply:
     """Returns the Jobs that are wanted, and what the status records.
 
-    A directory that the author lets go of takes two steps. While every pod runs what the claim
-    says, what else is recorded is struck from the record; once the status shows that, a Job removes
-    it. So a claim that goes back to it never counts on files that are on their way out: it waits
-    for another download.
+    A directory that the claim no longer wants goes in two steps. First, when every pod runs what
+    the claim says, its record moves from `verified` to `removing`. Then, when the status shows
+    that, a Job removes the directory. So a claim that wants the directory again does not rely on
+    files that are being removed: it waits for another download.
 
     Raises:
         base.InvalidError: The author's patch of the Job touches what no patch may touch.
@@ -79,7 +79,8 @@ def supply(
         if directory not in stored.wanted and directory.startswith(mine)
     )
     removal = _removal(plan, listed, world)
-    # Served, not only settled: whoever goes back from what never starts needs no download.
+    # The new pods must serve, not only exist: an author who reverts a model that never starts
+    # needs no download.
     proven = rollout.current and rollout.serves
     retired = {
         str(record["directory"])

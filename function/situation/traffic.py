@@ -16,11 +16,11 @@ class Traffic:
     """What may be asked of the claim.
 
     Attributes:
-        published: True once the gateway's route is there for good.
+        published: True once the gateway's route is emitted; it is emitted from then on.
         adapters: Adapters that every running pod serves, of those that the claim names.
         named: Names that the observed AI gateway route names, by kind of backend.
         hosts: Host names that the observed Backend names.
-        picker: True while the endpoint picker must be there: wanted, or named by the route.
+        picker: True while the endpoint picker must exist: wanted, or named by the route.
         pooled: True when the route names the InferencePool.
     """
 
@@ -42,10 +42,10 @@ def traffic(
     route = world.get("gateway-airoute")
     named = routes.backends(route)
     release = readiness.ready_when("Ready", world.get("epp-helmrelease"))
-    # The pool is named once it is there, and kept for as long as it is named: a route that names
-    # what is missing fails as a whole.
+    # The route names the pool once the pool exists, and the pool stays while the route names it: a
+    # route that names a missing object fails as a whole.
     pooled = plan.identity.name in named["InferencePool"]
-    # A claim that sleeps is woken by requests, which need a route to be counted on.
+    # Requests wake a claim that sleeps, and they are counted on its route.
     published = plan.ways.gateway and (
         rollout.serves
         or (plan.scaling.wakes and rollout.state is not None)

@@ -16,7 +16,7 @@ from tests.checker import world as worlds
 
 Object = dict[str, Any]
 
-# Parts of the spec that no pod follows from (docs/how-it-decides.md, Held templates).
+# Parts of the spec that no pod follows from (docs/life-of-a-claim.md, Held templates).
 _NOT_PODS = (
     "access",
     "gateway",

@@ -1,6 +1,6 @@
 """What a claim has to say, worked out from the documentation and from what core saw.
 
-`docs/operations.md` and `docs/how-it-decides.md`, section Conditions and phase, put into code a
+`docs/operations.md` and `docs/life-of-a-claim.md`, section Conditions and phase, put into code a
 second time. Of the product only its first answer to a claim is used: which pod template, Job and
 objects the claim and the settings ask for when nothing has happened yet.
 """

@@ -29,7 +29,8 @@ from tests.golden import lives
 
 ROOT = cluster.ROOT
 OPERATIONS = ROOT / "docs/operations.md"
-DECISIONS = ROOT / "docs/how-it-decides.md"
+LIFE = ROOT / "docs/life-of-a-claim.md"
+DECISIONS = ROOT / "docs/decisions.md"
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "examples/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -466,22 +467,33 @@ def test_severity_and_duration_of_each_alert() -> None:
         assert section(OPERATIONS, name).strip().startswith(words), name
 
 
-# --- how it decides
+# --- decisions, life of a claim
 
 
-def test_decisions_are_numbered_from_one_to_thirty() -> None:
-    text = section(DECISIONS, "Settled decisions")
-    assert re.findall(r"^(\d+)\. \*\*", text, re.M) == [str(n) for n in range(1, 31)]
+def numbers() -> list[int]:
+    """Returns the numbers of the decisions, those of the list and then those of the table."""
+    text = DECISIONS.read_text()
+    return [int(n) for n in re.findall(r"^(?:(?=\d+\. \*\*)|\| (?=\d+ \| \*\*))(\d+)", text, re.M)]
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    assert numbers() == list(range(1, 40))
+
+
+def test_a_later_decision_says_how_far_it_is_followed() -> None:
+    rows = re.findall(r"^\| \d+ \| .+ \| (.+) \|$", DECISIONS.read_text(), re.M)
+    assert len(rows) == 9
+    assert [row for row in rows if not re.match(r"Holds\.$|Built: |Not built|In part: ", row)] == []
 
 
 def test_decisions_that_code_names_exist() -> None:
     for path in (*ROOT.glob("function/**/*.py"), *ROOT.glob("preload/**/*.py")):
         for number in re.findall(r"decisions? (\d+)", path.read_text()):
-            assert 1 <= int(number) <= 30, path
+            assert int(number) in numbers(), path
 
 
 def test_every_key_is_in_the_table_of_objects() -> None:
-    cells = first_cells(section(DECISIONS, "What is composed"))[1:]
+    cells = first_cells(section(LIFE, "What is composed"))[1:]
     shown = {suffix for cell in cells for suffix in re.split(r"` or `", cell)}
     patterns = [re.sub("<[^>]+>", ".+", suffix) for suffix in shown]
     used: set[str] = set()
@@ -495,7 +507,7 @@ def test_every_key_is_in_the_table_of_objects() -> None:
 
 
 def test_fields_that_pods_follow_from_are_listed() -> None:
-    text = " ".join(section(DECISIONS, "Held templates").split())
+    text = " ".join(section(LIFE, "Held templates").split())
     (sentence,) = re.findall(r"Fields that pods follow from: (.*?)\. Nothing", text)
     listed = re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", sentence))
     assert sorted(listed) == sorted(rollouts.POD_FIELDS)

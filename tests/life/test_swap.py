@@ -76,6 +76,7 @@ def test_a_new_adapter_is_another_job_and_a_removed_one_leaves_nothing_behind() 
     assert not [key for key in world.objects if "canary" in key]
 
 
+@pytest.mark.decision(34)
 def test_triggers_follow_the_pods_that_run() -> None:
     world = given.serving()
     given.remodelled(world, revision=given.OTHER_REVISION, maxNumSeqs=256).reconcile()

@@ -70,7 +70,7 @@ def preload(plan: plans.Plan) -> identity.Manifest:
 
 @memo.per_plan
 def cleanup(plan: plans.Plan) -> identity.Manifest:
-    """Returns the clean-up pods' CiliumNetworkPolicy: nobody, and nothing."""
+    """Returns the clean-up pods' CiliumNetworkPolicy: no caller, and nothing to reach."""
     return _policy(
         plan,
         f"{plan.identity.name}-cleanup",

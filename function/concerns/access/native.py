@@ -1,7 +1,7 @@
 """NetworkPolicies of networking.k8s.io.
 
-The raw rules of a claim's `networkPolicies` are Cilium's and have no meaning here, but that they
-replace the default peers holds: an empty list lets nobody in.
+The raw rules of a claim's `networkPolicies` are Cilium's and are left out here. That they replace
+the default peers holds here too: an empty list lets no caller in.
 """
 
 from typing import Any
@@ -50,7 +50,7 @@ def preload(plan: plans.Plan) -> identity.Manifest:
 
 @memo.per_plan
 def cleanup(plan: plans.Plan) -> identity.Manifest:
-    """Returns the clean-up pods' NetworkPolicy: nobody, and nothing."""
+    """Returns the clean-up pods' NetworkPolicy: no caller, and nothing to reach."""
     name = f"{plan.identity.name}-cleanup"
     return _policy(plan, name, plan.identity.labels(jobs.CLEANUP), [], [])
 

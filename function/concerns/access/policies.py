@@ -29,7 +29,7 @@ class Provider(Protocol):
         """Returns the preload pods' policy: it accepts nothing."""
 
     def cleanup(self, plan: plans.Plan) -> identity.Manifest:
-        """Returns the clean-up pods' policy: nobody, and nothing."""
+        """Returns the clean-up pods' policy: no caller, and nothing to reach."""
 
     def picker(self, plan: plans.Plan) -> identity.Manifest:
         """Returns the endpoint picker's policy."""

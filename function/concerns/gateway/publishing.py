@@ -73,13 +73,14 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
 def _backend(now: situations.Situation) -> Iterator[assembly.Part]:
     """Yields the Backend, and the headless Service that it names when traffic must spread.
 
-    The name moves only to a Service that exists, and the Service goes only when no Backend
-    names it any more: objects are applied in random order.
+    The Backend takes the headless name only once that Service exists, and the Service goes only
+    when no Backend names it any more: core applies objects in random order.
 
-    While a claim that may sleep has no replica, the ClusterIP's name stands in: it refuses
+    While a claim that may sleep has no replica, the Backend names the ClusterIP Service: it refuses
     connections, and Envoy tries those again. A headless name without pods has no address, and
-    Envoy answers 503 at once (its router.cc, sendNoHealthyUpstreamResponse). DNS learns of a
-    replica a moment after it is ready, so the name moves only with the second look at it.
+    Envoy answers 503 at once (its router.cc, sendNoHealthyUpstreamResponse). DNS has the address of
+    a replica a moment after the replica is ready, so the name changes only with the second answer
+    that finds it serving.
     """
     plan, world = now.plan, now.world
     headless = envoy_ai_gateway.pods_host(plan)

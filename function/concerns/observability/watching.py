@@ -1,4 +1,4 @@
-"""The objects by which the engine is scraped and alerts are told, for the cluster's operator."""
+"""Scrapes of the engine and alerting rules, in the kinds of the cluster's operator."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol

@@ -1,0 +1,216 @@
+"""The recipes: settings render claims on every class, and what stands beside them fits."""
+
+import ipaddress
+import itertools
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from click import testing
+
+from function.api import claim, settings
+from function.boundary import baseline
+from function.cli import main as cli
+from tests import cluster
+from tests.docs import test_docs
+
+PAGE = cluster.ROOT / "docs/recipes.md"
+OPERATIONS = cluster.ROOT / "docs/operations.md"
+
+
+def objects(kind: str, page: pathlib.Path = PAGE) -> list[dict[str, Any]]:
+    """Returns the objects of a kind in the page's YAML blocks, which all parse."""
+    return [document for document in test_docs.documents(page) if document["kind"] == kind]
+
+
+def site(document: dict[str, Any]) -> dict[str, Any]:
+    return dict(document["data"]["inferenceService"])
+
+
+def classes() -> Iterator[Any]:
+    """Yields each class of each settings block, with a readable name."""
+    for index, document in enumerate(objects("EnvironmentConfig")):
+        for name in site(document)["gpu"]["classes"]:
+            yield pytest.param(document, name, id=f"{index}-{name}")
+
+
+@pytest.mark.parametrize(("document", "name"), list(classes()))
+def test_settings_render_a_claim_of_each_class(
+    document: dict[str, Any], name: str, tmp_path: pathlib.Path
+) -> None:
+    wanted = cluster.example("smallest")
+    wanted["spec"]["gpu"] = {"class": name}
+    for file, content in (("claim.yaml", wanted), ("settings.yaml", document)):
+        (tmp_path / file).write_text(yaml.safe_dump(content))
+    arguments = ["render", str(tmp_path / "claim.yaml"), "--assume", "verified"]
+    arguments += ["--environment", str(tmp_path / "settings.yaml")]
+    done = testing.CliRunner().invoke(cli.main, arguments)
+    assert done.exit_code == 0, done.output
+    rendered = list(yaml.safe_load_all(done.stdout))
+    (workload,) = [item for item in rendered if item["kind"] == "Deployment"]
+    pod = workload["spec"]["template"]["spec"]
+    chosen = site(document)["gpu"]["classes"][name]
+    assert pod["nodeSelector"] == chosen["nodeSelector"]
+    assert pod["tolerations"] == chosen["tolerations"]
+    assert not list(baseline.violations(pod))
+
+
+def test_the_settings_of_the_page_are_whole() -> None:
+    """Not only a part of them, over which defaults of another platform could hide a mistake."""
+    assert len(objects("EnvironmentConfig")) == 2
+    for document in objects("EnvironmentConfig"):
+        known = settings.assemble({}, {}, [document])
+        assert known.gpu.default_class in known.gpu.classes
+        assert known.weights.fs_group is None
+
+
+def test_volumes_are_what_the_settings_name() -> None:
+    storage = {item["metadata"]["name"]: item for item in objects("StorageClass")}
+    volumes = objects("PersistentVolumeClaim")
+    names = {site(document)["weights"]["claimName"] for document in objects("EnvironmentConfig")}
+    assert len(volumes) == 3
+    for volume in volumes:
+        assert volume["spec"]["accessModes"] == ["ReadWriteMany"]
+        assert volume["spec"]["storageClassName"] in storage
+        assert volume["metadata"]["name"] in names
+
+
+def test_the_access_point_has_the_user_of_the_settings() -> None:
+    (parameters,) = [
+        item["parameters"]
+        for item in objects("StorageClass")
+        if item["provisioner"] == "efs.csi.aws.com"
+    ]
+    weights = site(objects("EnvironmentConfig")[0])["weights"]
+    assert (parameters["uid"], parameters["gid"]) == (
+        str(weights["runAsUser"]),
+        str(weights["runAsGroup"]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "selector"),
+    [("NetworkPolicy", "podSelector"), ("CiliumNetworkPolicy", "endpointSelector")],
+)
+def test_the_policy_for_dns_selects_every_pod_of_a_claim(kind: str, selector: str) -> None:
+    (policy,) = objects(kind)
+    wanted = policy["spec"][selector]["matchLabels"].items()
+    templates = [
+        item["spec"]["template"]["metadata"]["labels"]
+        for look in test_docs.looks()
+        for item in look.objects.values()
+        if item["kind"] in ("Deployment", "Job")
+    ]
+    components = {labels["app.kubernetes.io/component"] for labels in templates}
+    assert components >= {"inference", "preload"}
+    assert all(wanted <= labels.items() for labels in templates)
+    ports = [str(port["port"]) for port in ports_of(policy)]
+    assert set(ports) == {"53"}
+    assert {port["protocol"] for port in ports_of(policy)} == {"UDP", "TCP"}
+
+
+def ports_of(policy: dict[str, Any]) -> list[dict[str, Any]]:
+    (rule,) = policy["spec"]["egress"]
+    return list(rule.get("ports") or itertools.chain(*(p["ports"] for p in rule["toPorts"])))
+
+
+def test_addresses_of_the_policy_for_dns_are_single() -> None:
+    (policy,) = objects("NetworkPolicy")
+    for peer in policy["spec"]["egress"][0]["to"]:
+        assert ipaddress.ip_network(peer["ipBlock"]["cidr"]).num_addresses == 1
+
+
+# --- packages
+
+
+def test_packages_agree() -> None:
+    """One repository path: the ImageConfig must match the Function, or core would ignore it."""
+    packages = {item["spec"]["package"] for item in objects("Configuration")}
+    (package,) = packages
+    repository, _, version = package.rpartition(":")
+    path = repository.rpartition("/")[0]
+    for item in objects("ImageConfig"):
+        (image,) = item["spec"]["matchImages"]
+        assert image == {"type": "Prefix", "prefix": f"{path}/function-inference-service"}
+        runtime = cluster.load("examples/runtime/deploymentruntimeconfig.yaml")
+        assert item["spec"]["runtime"]["configRef"]["name"] == runtime["metadata"]["name"]
+    (values,) = [
+        yaml.safe_load(text)
+        for language, text in test_docs.blocks(PAGE)
+        if language == "yaml" and text.startswith("# values.yaml")
+    ]
+    assert values["configuration"]["packages"] == [package]
+    assert values["function"]["packages"] == [f"{path}/function-inference-service:{version}"]
+
+
+def test_flux_waits_for_what_there_is() -> None:
+    platform, claims = objects("Kustomization")
+    names = {item["metadata"]["name"] for item in objects("Configuration")}
+    waited = {check["kind"]: check["name"] for check in platform["spec"]["healthChecks"]}
+    (package,) = {item["spec"]["package"] for item in objects("Configuration")}
+    path = package.rpartition("/")[0].partition("/")[2]
+    assert waited == {
+        "Configuration": names.pop(),
+        "Function": f"{path}-function-inference-service",
+        "CustomResourceDefinition": f"{claim.PLURAL}.{claim.GROUP}",
+    }
+    assert claims["spec"]["dependsOn"] == [{"name": platform["metadata"]["name"]}]
+    assert platform["spec"]["prune"] is False
+    (health,) = claims["spec"]["healthCheckExprs"]
+    assert (health["apiVersion"], health["kind"]) == (
+        f"{claim.GROUP}/{claim.VERSION}",
+        claim.KIND,
+    )
+    types = set(re.findall(r"c\.type == '(\w+)'", str(health)))
+    assert types == {"Valid", "Ready"}
+
+
+def test_argo_judges_the_kind_of_the_claim() -> None:
+    (config,) = objects("ConfigMap")
+    (script,) = [
+        text
+        for key, text in config["data"].items()
+        if key == f"resource.customizations.health.{claim.GROUP}_{claim.KIND}"
+    ]
+    types = set(re.findall(r'condition\.type == "(\w+)"', script))
+    assert types == {"Valid", "Ready"}
+    words = set(re.findall(r'phase == "(\w+)"', script))
+    assert words == {"Suspended", "Failed"}
+    assert words <= set(test_docs.first_cells(test_docs.section(OPERATIONS, "Phases")))
+    assert script.count("if ") - script.count("elseif ") + script.count("for ") == len(
+        re.findall(r"^\s*end$", script, re.M)
+    )
+
+
+def test_configurations_are_kept() -> None:
+    """Each tool that could prune one is told not to: the XRD goes with it, and every claim."""
+    notes = [item["metadata"].get("annotations", {}) for item in objects("Configuration")]
+    assert [note.get("argocd.argoproj.io/sync-options") for note in notes].count("Prune=false") == 1
+    assert [note.get("helm.sh/resource-policy") for note in notes].count("keep") == 1
+
+
+# --- operations
+
+
+def test_the_pod_that_looks_at_weights_is_admitted() -> None:
+    (pod,) = objects("Pod", OPERATIONS)
+    assert list(baseline.violations(pod["spec"])) == []
+    (volume,) = pod["spec"]["volumes"]
+    assert volume["name"] == pod["spec"]["containers"][0]["volumeMounts"][0]["name"]
+
+
+def test_operations_have_an_entry_for_each_symptom() -> None:
+    text = OPERATIONS.read_text()
+    for title in (
+        "The gateway answers 503",
+        "The gateway answers 413",
+        "Out of memory at the start",
+        "Weights that went bad",
+    ):
+        entry = test_docs.section(OPERATIONS, title)
+        assert entry.strip()
+        whole = text[text.index(f"## {title}") :]
+        assert "```shell" in whole[: whole.index("\n## ", 4)], f"{title}: no command"
