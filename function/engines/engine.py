@@ -6,14 +6,11 @@ is a module that has what `Engine` names; `table.py` lists them.
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from function import explanation
 from function.api import base, claim, settings
-from function.planning import identity, running, scaling
-
-if TYPE_CHECKING:
-    from function.planning import plans
+from function.planning import hardware, identity, running, scaling, storage
 
 # The port's name in pods, Services and scrapes, whatever its number.
 PORT_NAME = "http"
@@ -41,6 +38,38 @@ class Serving(Protocol):
     @property
     def pinned_gib(self) -> int | None:
         """Host memory in GiB that the engine pins beside what the claim asks for, or None."""
+
+
+class Planned(Protocol):
+    """What a container follows from: the parts of a plan that an engine may look at."""
+
+    @property
+    def identity(self) -> identity.Identity:
+        """What names and labels follow from."""
+
+    @property
+    def spec(self) -> claim.Spec:
+        """What the author asks for."""
+
+    @property
+    def site(self) -> settings.Settings:
+        """The settings."""
+
+    @property
+    def serving(self) -> Serving:
+        """What the engine is to be; the engine's own."""
+
+    @property
+    def storage(self) -> storage.Storage:
+        """Where the weights lie."""
+
+    @property
+    def hardware(self) -> hardware.Hardware:
+        """What one replica runs on."""
+
+    @property
+    def drain(self) -> running.Drain:
+        """How a replica ends."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +177,7 @@ class Engine(Protocol):
     def drain_seconds(self, spec: claim.Spec) -> int | None:
         """Returns the seconds that the author gives to running requests, or None."""
 
-    def container(self, plan: "plans.Plan") -> Container:
+    def container(self, plan: Planned) -> Container:
         """Returns the engine's part of its container and pod."""
 
     def cache_directory(self, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from function import explanation
 from function.api import base, claim, settings
 from function.engines import engine
-from function.planning import identity, plans, running, scaling
+from function.planning import identity, running, scaling
 
 QUEUE = "te_queue_size"
 
@@ -63,7 +63,7 @@ class Echo:
         """Returns what the author says."""
         return spec.drain_seconds
 
-    def container(self, plan: plans.Plan) -> engine.Container:
+    def container(self, plan: engine.Planned) -> engine.Container:
         """Returns a container with one argument."""
         return engine.Container(
             arguments=[f"--model-id={plan.storage.base.path}"],

@@ -6,19 +6,16 @@ claim's string is never read as a flag. The model is positional: `--model` is to
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from function.api import claim
+from function.engines import engine
 from function.engines.vllm import command_line, serving
 from function.planning import storage
-
-if TYPE_CHECKING:
-    from function.planning import plans
 
 LORA_RANK = 64
 
 
-def serve(plan: "plans.Plan", planned: serving.Serving) -> list[str]:
+def serve(plan: engine.Planned, planned: serving.Serving) -> list[str]:
     """Returns the arguments after `vllm serve`.
 
     In order: path, model and memory, caches, parsers, adapters, loading, drain, and last the
@@ -38,7 +35,7 @@ def _flag(group: list[str]) -> str | None:
     return command_line.CommandLine.read(group).arguments[0].flag
 
 
-def _ours(plan: "plans.Plan", planned: serving.Serving) -> Iterator[list[str]]:
+def _ours(plan: engine.Planned, planned: serving.Serving) -> Iterator[list[str]]:
     model = plan.spec.model
     yield [f"--served-model-name={plan.identity.name}"]
     if model.runner is not None:

@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from function import canonical
 from function.api import base, claim, settings
@@ -19,9 +19,6 @@ from function.engines.vllm import (
     versions,
 )
 from function.planning import identity, running, scaling
-
-if TYPE_CHECKING:
-    from function.planning import plans
 
 NAME = "vllm"
 CONTAINER = "vllm"
@@ -111,7 +108,7 @@ def _own(planned: engine.Serving) -> serving.Serving:
     return planned
 
 
-def container(plan: "plans.Plan") -> engine.Container:
+def container(plan: engine.Planned) -> engine.Container:
     """Returns vLLM's part of its container and pod."""
     planned = _own(plan.serving)
     command = arguments.serve(plan, planned)
