@@ -53,30 +53,30 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def differences(old: Any, new: Any, at: str = "") -> list[str]:
-    """Returns the paths at which two plain values differ, deepest first found, in order.
+    """Returns the paths at which two plain values differ, the deepest that differ, in order.
 
     Lists of named items (containers, env, volumes) are compared by name, others by index.
     """
     if isinstance(old, dict) and isinstance(new, dict):
-        found = []
+        paths = []
         for key in sorted(old.keys() | new.keys()):
             step = f"{at}.{key}" if at else key
             if key not in old or key not in new:
-                found.append(step)
+                paths.append(step)
             else:
-                found += differences(old[key], new[key], step)
-        return found
+                paths += differences(old[key], new[key], step)
+        return paths
     if isinstance(old, list) and isinstance(new, list) and (named := _by_name(old, new)):
         before, after = named
-        found = []
+        paths = []
         for name in sorted(before.keys() | after.keys()):
             step = f"{at}[{name}]"
             if name not in before or name not in after:
-                found.append(step)
+                paths.append(step)
             else:
-                found += differences(before[name], after[name], step)
+                paths += differences(before[name], after[name], step)
         # The same items in another order are another template too.
-        return found or ([] if list(before) == list(after) else [at])
+        return paths or ([] if list(before) == list(after) else [at])
     return [] if old == new else [at]
 
 

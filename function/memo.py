@@ -42,10 +42,10 @@ class Bounded(Generic[Value]):
             size: Bytes that key and value hold, about.
             make: Makes the value; an exception is not remembered.
         """
-        known = self._values.get(key)
-        if known is not None:
+        entry = self._values.get(key)
+        if entry is not None:
             self._values.move_to_end(key)
-            return known[0]
+            return entry[0]
         value = make()
         self._values[key] = (value, size)
         self._size += size

@@ -89,27 +89,27 @@ def of_settings() -> str:
 def _sections(
     model: type[base.Model], path: str, *, defaults: bool, without: tuple[str, ...] = ()
 ) -> Iterator[str]:
-    found: dict[type[base.Model], _Section] = {}
-    _collect(found, model, path, without)
-    for section in found.values():
-        yield _section(section, found, defaults=defaults)
+    sections: dict[type[base.Model], _Section] = {}
+    _collect(sections, model, path, without)
+    for section in sections.values():
+        yield _section(section, sections, defaults=defaults)
 
 
 def _collect(
-    found: dict[type[base.Model], _Section],
+    sections: dict[type[base.Model], _Section],
     model: type[base.Model],
     path: str,
     without: tuple[str, ...] = (),
 ) -> None:
     """Adds the model and, below it, every model that its fields name, in reading order."""
-    if model in found:
-        found[model].paths.append(path)
+    if model in sections:
+        sections[model].paths.append(path)
         return
-    found[model] = _Section(model, [path], without)
+    sections[model] = _Section(model, [path], without)
     for name, field in model.model_fields.items():
         inner, suffix = _object(field.annotation)
         if inner is not None and name not in without:
-            _collect(found, inner, f"{path}.{field.alias}{suffix}".lstrip("."))
+            _collect(sections, inner, f"{path}.{field.alias}{suffix}".lstrip("."))
 
 
 def _object(annotation: Any) -> tuple[type[base.Model] | None, str]:
@@ -128,7 +128,7 @@ def _object(annotation: Any) -> tuple[type[base.Model] | None, str]:
 
 
 def _section(
-    section: _Section, found: Mapping[type[base.Model], _Section], *, defaults: bool
+    section: _Section, sections: Mapping[type[base.Model], _Section], *, defaults: bool
 ) -> str:
     model, title = section.model, _title(section)
     lines = [f"## {title}", "", schema.paragraph(model)]
@@ -138,7 +138,7 @@ def _section(
     lines += ["", _row(columns), _row(["---"] * len(columns))]
     for name, field in model.model_fields.items():
         if name not in section.without:
-            lines.append(_row(_cells(field, found, defaults=defaults)))
+            lines.append(_row(_cells(field, sections, defaults=defaults)))
     if broken := _rules_of(model, section.without):
         lines += ["", "Rules:", "", broken]
     return "\n".join(lines)
@@ -149,14 +149,14 @@ def _title(section: _Section) -> str:
 
 
 def _cells(
-    field: fields.FieldInfo, found: Mapping[type[base.Model], _Section], *, defaults: bool
+    field: fields.FieldInfo, sections: Mapping[type[base.Model], _Section], *, defaults: bool
 ) -> list[str]:
     node = schema.of_field(field)
     meaning = field.description or ""
     inner, suffix = _object(field.annotation)
     if inner is not None:
         meaning = meaning or schema.paragraph(inner)
-        kind = _kind_of_object(found[inner], suffix)
+        kind = _kind_of_object(sections[inner], suffix)
     else:
         kind = _kind(node)
     name = f"`{field.alias}`" + (" (required)" if field.is_required() else "")
@@ -194,22 +194,22 @@ def _kind(node: schema.Node) -> str:
 
 def _limits(node: schema.Node) -> str:
     """Returns the bounds of a value, and those of its items, in words."""
-    found = []
+    bounds = []
     if "enum" in node:
-        found.append("one of " + ", ".join(f"`{value}`" for value in node["enum"]))
+        bounds.append("one of " + ", ".join(f"`{value}`" for value in node["enum"]))
     if "minimum" in node or "maximum" in node:
-        found.append(_range(node.get("minimum"), node.get("maximum")))
+        bounds.append(_range(node.get("minimum"), node.get("maximum")))
     if "pattern" in node:
-        found.append(_WORDS.get(node["pattern"], f"`{node['pattern']}`"))
+        bounds.append(_WORDS.get(node["pattern"], f"`{node['pattern']}`"))
     for unit, of in (("characters", "Length"), ("items", "Items"), ("keys", "Properties")):
         least, most = node.get(f"min{of}", 0), node.get(f"max{of}")
         if most is not None:
             plain = least == 0 or (of == "Length" and least == 1)
-            found.append(f"at most {most} {unit}" if plain else f"{least} to {most} {unit}")
+            bounds.append(f"at most {most} {unit}" if plain else f"{least} to {most} {unit}")
     if below := node.get("items") or node.get("additionalProperties"):
         limits = "" if "properties" in below else _limits(below)
-        found += [f"each: {limits}"] if limits else []
-    return "; ".join(found)
+        bounds += [f"each: {limits}"] if limits else []
+    return "; ".join(bounds)
 
 
 def _range(least: int | None, most: int | None) -> str:

@@ -557,12 +557,12 @@ def assemble(
         optional = False
     if context:
         layers.append(from_data(context, "the pipeline's environment"))
-    found = sorted(configs, key=lambda config: str(config.get("metadata", {}).get("name")))
-    for config in found:
+    ordered = sorted(configs, key=lambda config: str(config.get("metadata", {}).get("name")))
+    for config in ordered:
         name = config.get("metadata", {}).get("name")
         layers.append(from_data(config.get("data", {}), f"EnvironmentConfig {name}"))
-    said = any(DATA_KEY in (config.get("data") or {}) for config in found)
-    if not said and DATA_KEY not in context and not optional:
+    stated = any(DATA_KEY in (config.get("data") or {}) for config in ordered)
+    if not stated and DATA_KEY not in context and not optional:
         raise base.InvalidError("settings", [base.Problem("", NONE_FOUND)])
     return resolve(layers)
 

@@ -108,14 +108,14 @@ class Certificates:
         """Takes over changed files, and tells whether it did. Raises nothing."""
         with self._lock:
             try:
-                found = Files.read(self._directory)
-                if found in (self._used, self._refused):
+                files = Files.read(self._directory)
+                if files in (self._used, self._refused):
                     return False
-                _check(self._directory, found)
+                _check(self._directory, files)
             except CertificateError as error:
                 self._refuse(error)
                 return False
-            self._used, self._refused = found, None
+            self._used, self._refused = files, None
             self._counters.reload("success")
             self._log.info("Certificates changed: new connections use them")
             return True

@@ -82,20 +82,20 @@ def supply(
     # The new pods must serve, not only exist: an author who reverts a model that never starts
     # needs no download.
     proven = rollout.current and rollout.serves
-    retired = {
+    dropped = {
         str(record["directory"])
         for record in weights.records
         if proven
         and record["directory"] not in stored.wanted
         and str(record["directory"]).startswith(mine)
     }
-    removing = sorted({*listed, *retired})[: ledgers.MOST_RECORDS]
+    removing = sorted({*listed, *dropped})[: ledgers.MOST_RECORDS]
     if removal is not None and removal.observed.stage is jobs.Stage.COMPLETE:
         removing = [directory for directory in removing if directory not in listed]
     return Supply(
         download=download,
         removal=removal,
-        records=tuple(r for r in weights.records if r["directory"] not in retired),
+        records=tuple(r for r in weights.records if r["directory"] not in dropped),
         removing=tuple(removing),
     )
 

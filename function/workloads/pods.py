@@ -239,7 +239,7 @@ def running_of(
             "pre_stop": observed.number(pause, 0),
         }
     )
-    known = wanted.model_copy(
+    told = wanted.model_copy(
         update={
             "drain": drain,
             "gpus": gpus or wanted.gpus,
@@ -247,4 +247,4 @@ def running_of(
             "start_seconds": observed.number(start_seconds(container), wanted.start_seconds),
         }
     )
-    return serves.read(container, known)
+    return serves.read(container, told)
