@@ -7,7 +7,9 @@ from function.api import base, claim
 from function.cluster import observed
 
 
-def collisions(spec: claim.Spec, pod: dict[str, Any]) -> Iterator[base.Problem]:
+def collisions(
+    spec: claim.Spec, pod: dict[str, Any], patched: dict[str, Any]
+) -> Iterator[base.Problem]:
     """Yields each added volume or mount that the pod has already, or that mounts nothing.
 
     The API server refuses such a pod, for as long as the claim says so.
@@ -15,6 +17,7 @@ def collisions(spec: claim.Spec, pod: dict[str, Any]) -> Iterator[base.Problem]:
     Args:
         spec: What the author asks for.
         pod: The rendered pod spec, the author's additions at the end of its lists.
+        patched: The same with the author's patch, which may add volumes too.
     """
     extra = spec.pod_template or claim.PodTemplate()
     volumes, mounts = extra.volumes or [], extra.volume_mounts or []
@@ -25,13 +28,13 @@ def collisions(spec: claim.Spec, pod: dict[str, Any]) -> Iterator[base.Problem]:
             str(observed.at(mount, "mountPath")).rstrip("/") for mount in container["volumeMounts"]
         ]
         yield from _twice(paths, len(mounts), "spec.podTemplate.volumeMounts", "mountPath")
+    there = {str(observed.at(volume, "name")) for volume in patched.get("volumes") or []}
     for index, mount in enumerate(mounts):
         name = observed.at(mount, "name")
-        if name not in listed:
-            there = ", ".join(sorted(str(name) for name in listed))
+        if str(name) not in there:
             yield base.Problem(
                 f"spec.podTemplate.volumeMounts[{index}].name",
-                f"{name!r} names no volume of the pod; there are: {there}",
+                f"{name!r} names no volume of the pod; there are: {', '.join(sorted(there))}",
             )
 
 
