@@ -1,9 +1,11 @@
 """What only pods know: why they do not start, and what was downloaded."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
+from function.api import base, status
 from function.cluster import pods
 from tests import cluster
 from tests.life import given
@@ -78,12 +80,17 @@ def test_a_container_that_does_not_start_says_why(waits: str, reason: str, phase
 
 def learnt(**facts: object) -> cluster.Cluster:
     """Returns a claim whose preload pod said what it downloaded."""
+    return last_words(lambda directory: json.dumps({"items": [{"directory": directory, **facts}]}))
+
+
+def last_words(message: Callable[[str], str]) -> cluster.Cluster:
+    """Returns a claim whose preload pod ended with words about the directory that it made."""
     world = given.new("xplane-qwen3-8b").reconcile()
     given.settings(world)["diagnostics"] = {"pods": True}
     environment = world.one("Job")["spec"]["template"]["spec"]["containers"][0]["env"]
     plan = json.loads(next(e["value"] for e in environment if e["name"] == "PRELOAD_PLAN"))
-    said = {"items": [{"directory": plan["items"][0]["directory"], **facts}]}
-    terminated = {"terminated": {"exitCode": 0, "message": json.dumps(said)}}
+    said = message(plan["items"][0]["directory"])
+    terminated = {"terminated": {"exitCode": 0, "message": said}}
     ended = pod("preload", containerStatuses=[{"name": "preload", "state": terminated}])
     ended["metadata"]["labels"][pods.JOB_LABEL] = world.one("Job")["metadata"]["name"]
     world.pods = [ended]
@@ -105,3 +112,49 @@ def test_what_the_checkpoint_is_is_learnt_from_the_job_s_last_words() -> None:
 def test_a_checkpoint_that_is_quantized_already_gets_no_flag() -> None:
     world = learnt(quantization="compressed-tensors")
     assert not [a for a in world.arguments if a.startswith("--quantization")]
+
+
+FORGED: dict[str, Callable[[str], str]] = {
+    "no items": lambda _: '{"items":5}',
+    "a list": lambda _: "[]",
+    "an item that is none": lambda _: '{"items":[5,null,[]]}',
+    "a directory that is none": lambda _: '{"items":[{"directory":{"a":1},"bytes":1}]}',
+    "bytes that are none": lambda name: json.dumps(
+        {"items": [{"directory": name, "bytes": "many", "sha": "s" * 900, "contextLimit": -1}]}
+    ),
+    "a map for a word": lambda name: json.dumps(
+        {"items": [{"directory": name, "dtype": {"a": 1}, "quantization": ["x"]}]}
+    ),
+    "not a number": lambda name: f'{{"items":[{{"directory":"{name}","bytes":NaN}}]}}',
+}
+
+
+@pytest.mark.parametrize("message", FORGED.values(), ids=list(FORGED))
+def test_a_preload_pod_that_lies_breaks_neither_call_nor_status(
+    message: Callable[[str], str],
+) -> None:
+    """Whoever may make pods with the claim's labels writes these words."""
+    world = last_words(message)
+    own = {field: value for field, value in world.claim["status"].items() if field != "conditions"}
+    base.parse(status.Status, own, what="status")
+    (record,) = world.claim["status"]["weights"]["verified"]
+    assert set(record) == {"directory", "repository", "revision"}
+    assert world.condition("Current") == ("True", "Serving")
+
+
+def test_what_a_preload_pod_says_beside_a_lie_is_taken() -> None:
+    world = learnt(bytes="many", dtype="bfloat16", unknown=1)
+    (record,) = world.claim["status"]["weights"]["verified"]
+    assert record["dtype"] == "bfloat16"
+    assert not {"bytes", "unknown"} & set(record)
+
+
+def test_a_record_that_somebody_spoilt_is_cleaned_and_counts_on() -> None:
+    world = learnt(sha="b" * 40)
+    jobs = [key for key in world.objects if "job" in key]
+    world.claim["status"]["weights"]["verified"][0] |= {"bytes": "many", "spoilt": True}
+    world.converge()
+    (record,) = world.claim["status"]["weights"]["verified"]
+    assert record["sha"] == "b" * 40
+    assert not {"bytes", "spoilt"} & set(record)
+    assert [key for key in world.objects if "job" in key] == jobs == []
