@@ -190,7 +190,63 @@ def test_a_roll_says_in_which_way_and_why(
     assert (why.result, why.rule) == (kind, plan.replacement.words)
 
 
+@pytest.mark.parametrize(
+    ("terminated", "words"),
+    [
+        (
+            {"exitCode": 137, "reason": "OOMKilled"},
+            "exited with code 137 (OOMKilled: it needed more memory than resources.limits.memory)",
+        ),
+        ({"exitCode": 137, "reason": "OOMKilled", "message": "loading"}, "limits.memory): loading"),
+        ({"exitCode": 128, "reason": "StartError"}, "exited with code 128 (StartError)"),
+        ({"exitCode": 1, "reason": "Error", "message": "no room"}, "exited with code 1: no room"),
+        ({"exitCode": 1, "reason": "Error"}, "exited with code 1"),
+    ],
+)
+def test_how_an_engine_ended_is_said_as_far_as_the_kubelet_knows(
+    terminated: cluster.Object, words: str
+) -> None:
+    world = starting(**DIAGNOSTICS)
+    pod = crashed(waiting={"reason": "CrashLoopBackOff"})
+    pod["status"]["containerStatuses"][0]["lastState"] = {"terminated": terminated}
+    world.pods = [pod]
+    world.reconcile()
+    assert world.condition("EngineReady") == ("False", "CrashLooping")
+    assert world.message("EngineReady").endswith(words)
+
+
+def test_replicas_that_somebody_took_are_not_what_the_claim_says() -> None:
+    """`kubectl wait --for=condition=Current` must not pass while nothing serves."""
+    world = scene.serving(scene.of())
+    deployment = world.one("Deployment")
+    deployment["spec"]["replicas"] = 0
+    deployment["metadata"]["generation"] += 1
+    deployment["status"] = {"observedGeneration": deployment["metadata"]["generation"]}
+    world.reconcile()
+    assert world.condition("EngineReady") == ("False", "ScaledToZero")
+    assert world.condition("Current") == ("False", "NotServing")
+    assert world.phase != "Idle"
+    world.converge()
+    assert world.condition("Current") == ("True", "Serving")
+
+
 # --- the autoscaler
+
+
+def test_a_fallback_says_what_keda_says_of_its_cause() -> None:
+    world = scene.serving(scene.of())
+    words = "Get http://vmselect.monitoring: dial tcp: lookup vmselect: no such host"
+    world.one("ScaledObject")["status"] = {
+        "conditions": [
+            cluster.condition("Ready", "False", "TriggerError", words),
+            cluster.condition("Fallback", "True", "FallbackExists", "at least one trigger"),
+        ]
+    }
+    world.reconcile()
+    assert world.condition("ScalerReady") == ("False", "FallbackActive")
+    assert "held at what runs, at least 1" in world.message("ScalerReady")
+    assert words in world.message("ScalerReady")
+    assert words in world.claim["status"]["waitingFor"]
 
 
 def test_a_cooldown_below_the_start_budget_is_raised_before_sleep_and_said() -> None:
@@ -236,6 +292,28 @@ def test_a_suspended_claim_gives_its_gpus_back_where_nothing_can_pause_it() -> N
 
 
 # --- routes
+
+
+def test_a_missing_helm_release_names_the_picker_that_needs_it() -> None:
+    claimed = scene.of(gateway={"enabled": True, "endpointPicker": {"enabled": True}})
+    world = cluster.Cluster(claimed, scene.site())
+    world.kinds = {"v1/Service": True, "helm.toolkit.fluxcd.io/v2/HelmRelease": False}
+    world.reconcile()
+    assert world.condition("RouteReady") == ("False", "KindMissing")
+    assert "helm.toolkit.fluxcd.io/v2 HelmRelease" in world.message("RouteReady")
+    assert "spec.gateway.endpointPicker" in world.message("RouteReady")
+    assert "providers.gateway" not in world.message("RouteReady")
+
+
+def test_of_a_refused_route_and_a_policy_that_waits_for_it_the_route_is_named() -> None:
+    world = scene.serving(scene.of(**GATEWAY))
+    refusal = "NotAccepted", "False", "NotAccepted", "parent Gateway not found"
+    world.one("AIGatewayRoute")["status"] = {"conditions": [cluster.condition(*refusal)]}
+    world.one("BackendTrafficPolicy")["status"] = {}
+    world.reconcile()
+    assert world.condition("RouteReady") == ("False", "Unresolved")
+    assert world.message("RouteReady") == "AIGatewayRoute: parent Gateway not found"
+    assert world.claim["status"]["waitingFor"] == world.message("RouteReady")
 
 
 def test_an_adapter_that_nothing_serves_is_not_routed_although_the_deployment_is_gone() -> None:

@@ -316,6 +316,30 @@ def test_resources(own: cluster.Object, requests: Any, limits: Any) -> None:
     }
 
 
+def test_a_request_above_its_limit_gives_way_and_is_said() -> None:
+    own: Any = {"requests": {"memory": "64Gi"}, "limits": {"memory": "8Gi"}}
+    plan = scene.planned(scene.of(resources=own), BARE)
+    assert (plan.hardware.requests["memory"], plan.hardware.limits["memory"]) == ("8Gi", "8Gi")
+    why = explained(plan)["memory request"]
+    assert why.surprising, "the command line says it unasked"
+    assert why.result == "8Gi"
+    assert "resources.requests.memory=64Gi" in why.inputs
+    silent: Any = {"limits": {"memory": "8Gi"}}
+    assert "memory request" not in explained(scene.planned(scene.of(resources=silent), BARE))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_memory_and_cpu_follow_the_count_of_gpus(count: int) -> None:
+    """Each GPU is a worker process; shared memory lies inside the memory limit."""
+    plan = scene.planned(scene.of(gpu={"count": count}), BARE)
+    assert plan.hardware.requests == {"cpu": f"{2 * count}", "memory": f"{16 * count}Gi"}
+    assert plan.hardware.limits == {"cpu": f"{8 * count}", "memory": f"{32 * count}Gi"}
+    own: Any = {"requests": {"cpu": "3"}, "limits": {"memory": "40Gi"}}
+    chosen = scene.planned(scene.of(gpu={"count": count}, resources=own), BARE)
+    assert chosen.hardware.requests["cpu"] == "3"
+    assert chosen.hardware.limits["memory"] == "40Gi"
+
+
 def test_kv_offload_adds_its_memory() -> None:
     spec: Any = {"cache": {"kvOffload": {"enabled": True, "sizeGB": 10}}}
     plan = scene.planned(scene.of(**spec), BARE)

@@ -11,12 +11,15 @@ from function.api import base, claim
 from function.cluster import observed
 
 
-def collisions(spec: claim.Spec, pod: dict[str, Any]) -> Iterator[base.Problem]:
+def collisions(
+    spec: claim.Spec, pod: dict[str, Any], patched: dict[str, Any]
+) -> Iterator[base.Problem]:
     """Yields each added entry that the pod has already, and each mount that mounts nothing.
 
     Args:
         spec: What the author asks for.
         pod: The rendered pod spec, the author's additions at the end of its lists.
+        patched: The same with the author's patch, which may add volumes too.
     """
     extra = spec.pod_template or claim.PodTemplate()
     volumes, mounts = extra.volumes or [], extra.volume_mounts or []
@@ -34,13 +37,13 @@ def collisions(spec: claim.Spec, pod: dict[str, Any]) -> Iterator[base.Problem]:
     ]
     path = "spec.podTemplate.topologySpreadConstraints"
     yield from _twice(keys, len(keys), path, "topologyKey")
+    there = {str(observed.at(volume, "name")) for volume in patched.get("volumes") or []}
     for index, mount in enumerate(mounts):
         name = observed.at(mount, "name")
-        if name not in listed:
-            there = ", ".join(sorted(str(name) for name in listed))
+        if str(name) not in there:
             yield base.Problem(
                 f"spec.podTemplate.volumeMounts[{index}].name",
-                f"{name!r} names no volume of the pod; there are: {there}",
+                f"{name!r} names no volume of the pod; there are: {', '.join(sorted(there))}",
             )
 
 

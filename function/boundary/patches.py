@@ -10,7 +10,7 @@ from typing import Any
 
 from function import canonical, kinds
 from function.api import base, claim, settings
-from function.boundary import baseline
+from function.boundary import baseline, templates
 from function.cluster import jobs, observed
 from function.planning import identity
 
@@ -86,12 +86,14 @@ def apply(spec: claim.Spec, suffix: str, manifest: identity.Manifest) -> identit
     if patch is None:
         return manifest
     patched: identity.Manifest = canonical.plain(_merged(manifest, _without_images(patch)))
-    problems = [
-        base.Problem(f"spec.patches.{suffix}.{path}", message)
-        for path, message in _touched(manifest, patched)
-    ]
-    if problems:
-        raise base.InvalidError("claim", problems)
+    # What is looked at below must have the form of an object first.
+    for check in (_misshapen, _touched):
+        problems = [
+            base.Problem(f"spec.patches.{suffix}.{path}", message)
+            for path, message in check(manifest, patched)
+        ]
+        if problems:
+            raise base.InvalidError("claim", problems)
     return patched
 
 
@@ -131,9 +133,9 @@ def _only_of(
 
 
 def _keyed(items: Any, field: str) -> bool:
-    """Tells whether a list is one of maps that all have the key by which the field merges."""
+    """Tells whether a list is one of maps that all have a name by which the field merges."""
     return isinstance(items, list) and all(
-        isinstance(item, Mapping) and MERGE_KEYS[field] in item for item in items
+        isinstance(item, Mapping) and isinstance(item.get(MERGE_KEYS[field]), str) for item in items
     )
 
 
@@ -164,6 +166,14 @@ def _without_images(patch: Any) -> Any:
     spec = patch["spec"]
     pod = {**spec["template"]["spec"], "containers": bare}
     return {**patch, "spec": {**spec, "template": {**spec["template"], "spec": pod}}}
+
+
+def _misshapen(before: identity.Manifest, after: identity.Manifest) -> Iterator[tuple[str, str]]:
+    """Yields what in the pod template is not what its name says, where there is a template."""
+    if observed.at(before, "spec", "template") is not None:
+        template = observed.at(after, "spec", "template")
+        for path, message in templates.misshapen(template):
+            yield f"spec.template.{path}", message
 
 
 def _touched(before: identity.Manifest, after: identity.Manifest) -> Iterator[tuple[str, str]]:

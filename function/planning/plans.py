@@ -13,7 +13,7 @@ import functools
 from function import explanation, memo
 from function.api import base, claim, settings
 from function.boundary import patches, permissions
-from function.cluster import checkpoints
+from function.cluster import checkpoints, observed
 from function.engines import engine
 from function.engines import table as engines
 from function.planning import (
@@ -195,8 +195,9 @@ def whole_secrets(spec: claim.Spec) -> tuple[str, ...]:
 def _secrets(spec: claim.Spec) -> tuple[str, ...]:
     """Returns the Secrets without which a pod of the claim cannot start."""
     extra = spec.pod_template or claim.PodTemplate()
-    variables = [(variable.value_from or {}).get("secretKeyRef") for variable in extra.env or []]
-    volumes = [volume.get("secret") for volume in extra.volumes or []]
-    single = [(ref or {}).get("name") for ref in variables]
-    mounted = [(source or {}).get("secretName") for source in volumes]
-    return tuple(dict.fromkeys([*whole_secrets(spec), *filter(None, [*single, *mounted])]))
+    variables = [
+        observed.at(variable.value_from, "secretKeyRef", "name") for variable in extra.env or []
+    ]
+    volumes = [observed.at(volume, "secret", "secretName") for volume in extra.volumes or []]
+    single = [name for name in (*variables, *volumes) if isinstance(name, str)]
+    return tuple(dict.fromkeys([*whole_secrets(spec), *single]))

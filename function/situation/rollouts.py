@@ -14,10 +14,10 @@ from typing import Any
 
 from function import canonical, memo
 from function.api import base
-from function.boundary import additions, patches
+from function.boundary import additions, patches, templates
 from function.cluster import memory, observed
 from function.planning import identity, plans, running
-from function.situation import ledgers, templates
+from function.situation import ledgers
 from function.workloads import pods, workload
 
 ACCEPT_ANNOTATION = f"{identity.DOMAIN}/accept"
@@ -41,9 +41,9 @@ POD_FIELDS = (
 )
 
 # Bytes. The API server refuses an object whose annotations are longer together
-# (k8s.io/apimachinery, api/validation, TotalAnnotationSizeLimitB), and the template is one of them.
-# Two KiB are left for core's own annotations and the other two of ours.
-LONGEST_TEMPLATE = 256 * 1024 - 2048
+# (k8s.io/apimachinery, api/validation, TotalAnnotationSizeLimitB), and template and facts are two
+# of them. Two KiB are left for our hash, core's own annotations and those of a patch.
+LONGEST_MEMORY = 256 * 1024 - 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,12 +138,7 @@ def rendered(plan: plans.Plan) -> identity.Manifest:
     Raises:
         base.InvalidError: The author's additions or patches make it what it must not be.
     """
-    template = pods.template(plan)
-    problems = list(additions.collisions(plan.spec, template["spec"]))
-    problems += additions.same_groups(plan.spec)
-    if problems:
-        raise base.InvalidError("claim", problems)
-    shaped = template
+    template = shaped = pods.template(plan)
     if plan.workload.SUFFIX in (plan.spec.patches or {}):
         bare = plan.workload.manifest(
             plan.identity,
@@ -154,19 +149,33 @@ def rendered(plan: plans.Plan) -> identity.Manifest:
             annotations={},
         )
         shaped = plan.workload.template(_shaped(plan, bare, template))
-    problems = patches.weakened(plan.site, plan.identity.namespace, shaped["spec"])
-    size = len(canonical.dumps(shaped).encode())
-    if size > LONGEST_TEMPLATE:
-        problems.append(
-            base.Problem(
-                "spec.podTemplate",
-                f"the pod template has {size} bytes, and at most {LONGEST_TEMPLATE}"
-                " can be remembered beside it: shorten env or annotations",
-            )
-        )
+    problems = [
+        base.Problem(f"pod template {path}", message)
+        for path, message in templates.misshapen(shaped)
+    ]
+    if problems:
+        raise base.InvalidError("claim", problems)
+    problems += additions.collisions(plan.spec, template["spec"], shaped["spec"])
+    problems += additions.same_groups(plan.spec)
+    problems += patches.weakened(plan.site, plan.identity.namespace, shaped["spec"])
+    problems += _too_long(canonical.dumps(shaped) + _facts(plan, shaped).dumps())
     if problems:
         raise base.InvalidError("claim", problems)
     return shaped
+
+
+def _too_long(text: str) -> list[base.Problem]:
+    """Returns why what would be remembered cannot be."""
+    size = len(text.encode())
+    if size <= LONGEST_MEMORY:
+        return []
+    return [
+        base.Problem(
+            "spec.podTemplate",
+            f"the pod template has {size} bytes, and at most {LONGEST_MEMORY} can be remembered"
+            " beside it: shorten env or annotations",
+        )
+    ]
 
 
 @memo.per_plan

@@ -202,7 +202,7 @@ def secrets(template: observed.Object) -> tuple[str, ...]:
             names.append(observed.at(variable, "valueFrom", "secretKeyRef", "name"))
     for mounted in observed.at(template, "spec", "volumes") or []:
         names.append(observed.at(mounted, "secret", "secretName"))
-    return tuple(dict.fromkeys(str(name) for name in names if name is not None))
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
 def start_seconds(container: observed.Object) -> int | None:

@@ -1,10 +1,12 @@
 """What only pods know: why they do not start, and what was downloaded."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from function.api import base, status
 from function.cluster import pods
 from tests import cluster
 from tests.life import given
@@ -93,12 +95,21 @@ def test_a_container_that_does_not_start_says_why(waits: str, reason: str, phase
 
 def learnt(job: str | None = None, **facts: object) -> cluster.Cluster:
     """Returns a claim whose preload pod, or one of another Job, said what it downloaded."""
+
+    def message(directory: str) -> str:
+        return json.dumps({"items": [{"directory": directory, **facts}]})
+
+    return last_words(message, job)
+
+
+def last_words(message: Callable[[str], str], job: str | None = None) -> cluster.Cluster:
+    """Returns a claim whose preload pod ended with words about the directory that it made."""
     world = given.new("xplane-qwen3-8b").reconcile()
     given.settings(world)["diagnostics"] = {"pods": True}
     environment = world.one("Job")["spec"]["template"]["spec"]["containers"][0]["env"]
     plan = json.loads(next(e["value"] for e in environment if e["name"] == "PRELOAD_PLAN"))
-    said = {"items": [{"directory": plan["items"][0]["directory"], **facts}]}
-    terminated = {"terminated": {"exitCode": 0, "message": json.dumps(said)}}
+    said = message(plan["items"][0]["directory"])
+    terminated = {"terminated": {"exitCode": 0, "message": said}}
     ended = pod("preload", containerStatuses=[{"name": "preload", "state": terminated}])
     ended["metadata"]["labels"][pods.JOB_LABEL] = job or world.one("Job")["metadata"]["name"]
     world.pods = [ended]
@@ -141,3 +152,49 @@ def test_words_about_another_job_s_directories_are_not_learnt() -> None:
 def test_a_checkpoint_that_is_quantized_already_gets_no_flag() -> None:
     world = learnt(quantization="compressed-tensors")
     assert not [a for a in world.arguments if a.startswith("--quantization")]
+
+
+FORGED: dict[str, Callable[[str], str]] = {
+    "no items": lambda _: '{"items":5}',
+    "a list": lambda _: "[]",
+    "an item that is none": lambda _: '{"items":[5,null,[]]}',
+    "a directory that is none": lambda _: '{"items":[{"directory":{"a":1},"bytes":1}]}',
+    "bytes that are none": lambda name: json.dumps(
+        {"items": [{"directory": name, "bytes": "many", "sha": "s" * 900, "contextLimit": -1}]}
+    ),
+    "a map for a word": lambda name: json.dumps(
+        {"items": [{"directory": name, "dtype": {"a": 1}, "quantization": ["x"]}]}
+    ),
+    "not a number": lambda name: f'{{"items":[{{"directory":"{name}","bytes":NaN}}]}}',
+}
+
+
+@pytest.mark.parametrize("message", FORGED.values(), ids=list(FORGED))
+def test_a_preload_pod_that_lies_breaks_neither_call_nor_status(
+    message: Callable[[str], str],
+) -> None:
+    """Whoever may make pods with the claim's labels writes these words."""
+    world = last_words(message)
+    own = {field: value for field, value in world.claim["status"].items() if field != "conditions"}
+    base.parse(status.Status, own, what="status")
+    (record,) = world.claim["status"]["weights"]["verified"]
+    assert set(record) == {"directory", "repository", "revision"}
+    assert world.condition("Current") == ("True", "Serving")
+
+
+def test_what_a_preload_pod_says_beside_a_lie_is_taken() -> None:
+    world = learnt(bytes="many", dtype="bfloat16", unknown=1)
+    (record,) = world.claim["status"]["weights"]["verified"]
+    assert record["dtype"] == "bfloat16"
+    assert not {"bytes", "unknown"} & set(record)
+
+
+def test_a_record_that_somebody_spoilt_is_cleaned_and_counts_on() -> None:
+    world = learnt(sha="b" * 40)
+    jobs = [key for key in world.objects if "job" in key]
+    world.claim["status"]["weights"]["verified"][0] |= {"bytes": "many", "spoilt": True}
+    world.converge()
+    (record,) = world.claim["status"]["weights"]["verified"]
+    assert record["sha"] == "b" * 40
+    assert not {"bytes", "spoilt"} & set(record)
+    assert [key for key in world.objects if "job" in key] == jobs == []

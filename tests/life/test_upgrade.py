@@ -1,22 +1,82 @@
-"""A new version of the function, on claims at rest."""
+"""An upgrade of the function is noticed by nothing that runs.
+
+`tests/fixtures/at-rest.yaml` has what the last release that remembered no facts of pods left of
+each example claim at rest: a digest of each object as it was applied, of each pod template and of
+the status. An object that a release changes on purpose leaves that list, with a line in the
+changelog; a pod template never does.
+"""
 
 import copy
+import functools
+from typing import Any
 
+import pytest
+import yaml
+
+from function import canonical
 from function.planning import identity
-from tests.life import given
+from tests import cluster
+
+LENGTH = 10
 
 
-def test_what_older_versions_did_not_remember_is_not_written_at_rest() -> None:
-    """An upgrade that writes to a whole fleet would be noticed by everything that watches it."""
-    world = given.serving()
-    kept = [world.one("Deployment"), world.one("PodDisruptionBudget")]
-    for item in kept:
-        del item["metadata"]["annotations"][identity.FACTS_ANNOTATION]
-    for item in world.owned.values():
-        item["metadata"].get("annotations", {}).pop(identity.FACTS_ANNOTATION, None)
+@functools.cache
+def recorded() -> Any:
+    text = (cluster.ROOT / "tests/fixtures/at-rest.yaml").read_text()
+    return yaml.safe_load(text)
+
+
+CASES = [(name, profile) for name, profiles in recorded().items() for profile in profiles]
+
+
+def left(name: str, profile: str) -> cluster.Cluster:
+    """Returns the claim at rest as that release left it, which is what its digests say."""
+    world = cluster.Cluster(cluster.example(name), cluster.environment(profile))
+    world.converge()
+    for kept in (world.objects, world.owned):
+        for suffix in ("deployment", "pdb"):
+            annotations = kept[f"{name}-{suffix}"]["metadata"]["annotations"]
+            del annotations[identity.FACTS_ANNOTATION]
+    conditions = world.claim["status"]["conditions"]
+    conditions[:] = [c for c in conditions if c["type"] != "SecretsReady"]
+    return world
+
+
+def digests(world: cluster.Cluster) -> dict[str, str]:
+    name = world.claim["metadata"]["name"]
+    values = {key.removeprefix(f"{name}-"): item for key, item in world.owned.items()}
+    values["pod template"] = world.template
+    values["status"] = {k: v for k, v in world.claim["status"].items() if k != "conditions"}
+    return {key: canonical.digest(value, LENGTH) for key, value in values.items()}
+
+
+@pytest.mark.decision(13)
+@pytest.mark.parametrize(("name", "profile"), CASES)
+def test_an_upgrade_changes_no_object_of_a_claim_at_rest(name: str, profile: str) -> None:
+    world = left(name, profile)
     before = copy.deepcopy(world.objects)
+    wanted = recorded()[name][profile]
+    now = digests(world)
+    assert now["pod template"] == wanted["pod template"]
+    assert {key: now[key] for key in wanted} == wanted
     world.reconcile()
+    assert world.writes == ["conditions"], "SecretsReady alone is new"
     assert world.objects == before
+    assert world.events == []
+    world.reconcile()
+    assert world.writes == []
+
+
+def test_every_example_claim_is_recorded_on_both_profiles() -> None:
+    assert [(n, p) for n in cluster.EXAMPLES for p in sorted(cluster.PROFILES)] == CASES
+
+
+def test_facts_are_remembered_with_the_first_template_that_follows() -> None:
+    """Until then they are read from the template: a note alone is no reason to write."""
+    world = left("xplane-qwen-coder", "reference")
+    deployment = world.one("Deployment")["metadata"]["annotations"]
+    world.edit(scaling={"minReplicas": 1, "maxReplicas": 4}).converge()
+    assert identity.FACTS_ANNOTATION not in deployment
     world.edit(drainSeconds=60).converge()
     for kind in ("Deployment", "PodDisruptionBudget"):
         assert identity.FACTS_ANNOTATION in world.one(kind)["metadata"]["annotations"]

@@ -438,6 +438,94 @@ def test_an_authors_volume_and_mount_are_added() -> None:
     assert len(pod(claimed, config)["volumes"]) == len(pod()["volumes"]) + 1
 
 
+MORE: Any = {"name": "more", "emptyDir": {}}
+
+
+@pytest.mark.parametrize(
+    ("field", "added"),
+    [
+        ("volumes[0].name", {"volumes": [{"name": "models", "emptyDir": {}}]}),
+        ("volumes[1].name", {"volumes": [MORE, {"name": "shm", "emptyDir": {}}]}),
+        ("volumes[1].name", {"volumes": [MORE, MORE]}),
+        ("volumeMounts[0].mountPath", {"volumeMounts": [{"name": "tmp", "mountPath": "/models"}]}),
+        ("volumeMounts[0].mountPath", {"volumeMounts": [{"name": "tmp", "mountPath": "/tmp/"}]}),
+        (
+            "volumeMounts[1].mountPath",
+            {
+                "volumes": [MORE],
+                "volumeMounts": [
+                    {"name": "more", "mountPath": "/a"},
+                    {"name": "more", "mountPath": "/a"},
+                ],
+            },
+        ),
+        ("volumeMounts[0].name", {"volumeMounts": [{"name": "none", "mountPath": "/a"}]}),
+    ],
+)
+def test_what_the_pod_has_already_is_refused_with_its_field(
+    field: str, added: cluster.Object
+) -> None:
+    """The API server would refuse the Deployment, for as long as the claim says so."""
+    open_ = scene.site(permissions={"volumes": ["llm"], "patches": ["llm"]})
+    assert f"spec.podTemplate.{field}: " in scene.refused(scene.of(podTemplate=added), open_)
+    world = scene.serving(config=open_)
+    world.edit(podTemplate=added).reconcile()
+    assert world.fatal is not None
+    assert "Deployment" in world.kinds_there()
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        {"env": [{"name": "A", "valueFrom": {"secretKeyRef": 5}}]},
+        {"volumes": [{"name": "a", "secret": 5}]},
+        {"volumeMounts": [{"name": {}, "mountPath": "/a"}]},
+    ],
+)
+def test_what_has_no_form_is_no_bug_of_ours(added: cluster.Object) -> None:
+    """Free-form fields are the API server's to judge; what is read of them is read with care."""
+    world = cluster.Cluster(
+        scene.of(podTemplate=added), scene.site(permissions={"volumes": ["llm"]})
+    ).reconcile()
+    assert world.fatal is None or "spec.podTemplate" in world.fatal or "pod template" in world.fatal
+
+
+# --- how much of it can be remembered
+
+# k8s.io/apimachinery, api/validation, TotalAnnotationSizeLimitB.
+MOST_ANNOTATIONS = 256 * 1024
+
+
+def padded(variables: int, annotations: int, longest: int) -> cluster.Object:
+    """A claim with as many values of this length, and as many Secrets as a claim may name."""
+    secrets = [f"{index:02}" + "s" * 251 for index in range(16)]
+    env = [{"name": f"V{index}", "value": "v" * longest} for index in range(variables)]
+    return scene.of(
+        envFromSecrets=secrets,
+        podTemplate={
+            "env": env,
+            "annotations": {f"example.com/a{i}": "v" * longest for i in range(annotations)},
+        },
+    )
+
+
+def test_a_template_that_is_too_long_to_be_remembered_is_refused_with_its_field() -> None:
+    assert "spec.podTemplate: " in scene.refused(padded(32, 32, 4096))
+
+
+def test_what_is_remembered_of_any_template_that_is_taken_fits_into_an_object() -> None:
+    short, long = 0, 4096
+    while long - short > 1:
+        middle = (short + long) // 2
+        world = cluster.Cluster(padded(32, 32, middle), scene.site()).reconcile()
+        short, long = (middle, long) if world.fatal is None else (short, middle)
+    world = scene.serving(padded(32, 32, short))
+    for kind in ("Deployment", "PodDisruptionBudget"):
+        annotations = world.one(kind)["metadata"]["annotations"]
+        size = sum(len(key) + len(value) for key, value in annotations.items())
+        assert MOST_ANNOTATIONS - 20_000 < size < MOST_ANNOTATIONS - 500, kind
+
+
 # --- resources and placement
 
 

@@ -151,6 +151,15 @@ def test_containers_variables_mounts_and_volumes_merge_by_name() -> None:
     assert volumes["shm"] == {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "9Gi"}}
 
 
+def test_a_mount_of_the_author_s_may_be_of_a_volume_of_the_patch_s() -> None:
+    patch = {"spec": {"template": {"spec": {"volumes": [{"name": "more", "emptyDir": {}}]}}}}
+    mount = {"name": "more", "mountPath": "/more"}
+    claimed = patched("deployment", patch, podTemplate={"volumeMounts": [mount]})
+    world = scene.serving(claimed, scene.site(permissions={"patches": ["llm"], "volumes": ["llm"]}))
+    assert scene.container(world)["volumeMounts"][-1] == mount
+    assert world.template["spec"]["volumes"][-1] == {"name": "more", "emptyDir": {}}
+
+
 @pytest.mark.parametrize(
     ("patch", "path", "wanted"),
     [
@@ -338,6 +347,30 @@ def test_forbidden_paths(
     assert f"spec.patches.{suffix}.{path}" in world.fatal
     # What runs keeps running.
     assert {key: item["metadata"]["name"] for key, item in world.objects.items()} == before
+
+
+@pytest.mark.parametrize(
+    ("suffix", "patch", "path"),
+    [
+        ("deployment", contained({"args": 5}), "containers[0].args"),
+        ("deployment", contained({"env": [{"name": {}}]}), "containers[0].env[0].name"),
+        ("deployment", contained({"name": {}}), "containers[0].name"),
+        ("deployment", contained({"ports": ["x"]}), "containers[0].ports[0]"),
+        ("deployment", contained({"securityContext": 5}), "containers[0].securityContext"),
+        (
+            "deployment",
+            contained({"resources": {"requests": {"cpu": "many"}}}),
+            "containers[0].resources.requests.cpu",
+        ),
+        ("deployment", contained({}, volumes=[{"name": 5}]), "volumes[0].name"),
+        ("preload-job", {"spec": {"template": {"spec": {"containers": 5}}}}, "containers"),
+    ],
+)
+def test_a_patch_that_leaves_no_pod_template_is_refused_with_its_field(
+    suffix: str, patch: cluster.Object, path: str
+) -> None:
+    message = scene.refused(patched(suffix, patch), OPEN)
+    assert f"spec.patches.{suffix}.spec.template.spec.{path}: " in message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""The form of a pod template: what is read of one has its type, the rest is not looked at.
+
+Two kinds of templates come from outside: what an author's patch and free-form fields make of ours,
+and what is remembered beside a workload, which anybody may have written over. Core applies what it
+is given. What has not the form of a pod template would be refused by the API server, for as long as
+the claim says it or the workload remembers it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import alias_generators
+
+from function.capacity import quantity
+from function.planning import identity
+
+_Amounts = dict[str, Annotated[int | str, pydantic.AfterValidator(quantity.parse)]]
+
+
+class _Part(pydantic.BaseModel):
+    """A part of a template, by Kubernetes' own names of its fields."""
+
+    model_config = pydantic.ConfigDict(
+        strict=True,
+        extra="ignore",
+        alias_generator=alias_generators.to_camel,
+    )
+
+
+class _Named(_Part):
+    name: str
+
+
+class _Capabilities(_Part):
+    add: list[str] = []
+    drop: list[str] = []
+
+
+class _Security(_Part):
+    capabilities: _Capabilities = _Capabilities()
+    sysctls: list[_Named] = []
+
+
+class _Resources(_Part):
+    limits: _Amounts = {}
+    requests: _Amounts = {}
+
+
+class _Probe(_Part):
+    failure_threshold: int | None = None
+    initial_delay_seconds: int = 0
+    period_seconds: int = 10
+
+
+class _Sleep(_Part):
+    seconds: int = 0
+
+
+class _Handler(_Part):
+    sleep: _Sleep = _Sleep()
+
+
+class _Lifecycle(_Part):
+    pre_stop: _Handler = _Handler()
+
+
+class _Container(_Named):
+    image: str
+    args: list[str] = []
+    env: list[_Named] = []
+    env_from: list[dict[str, Any]] = []
+    lifecycle: _Lifecycle = _Lifecycle()
+    ports: list[dict[str, Any]] = []
+    resources: _Resources = _Resources()
+    security_context: _Security = _Security()
+    startup_probe: _Probe = _Probe()
+    volume_mounts: list[_Named] = []
+
+
+class _Pod(_Part):
+    containers: Annotated[list[_Container], pydantic.Field(min_length=1)]
+    init_containers: list[_Container] = []
+    security_context: _Security = _Security()
+    termination_grace_period_seconds: int = 30
+    volumes: list[_Named] = []
+
+
+class _Metadata(_Part):
+    labels: dict[str, str]
+
+
+class _Template(_Part):
+    metadata: _Metadata
+    spec: _Pod
+
+
+def misshapen(template: Any) -> Iterator[tuple[str, str]]:
+    """Yields path and message of each field that is not what its name says."""
+    try:
+        _Template.model_validate(template)
+    except pydantic.ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=False, include_context=False):
+            steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in detail["loc"])
+            yield "".join(steps).removeprefix("."), detail["msg"]
+
+
+def loads(text: Any, labels: Mapping[str, str]) -> identity.Manifest | None:
+    """Returns the pod template in a text, or None where it holds none.
+
+    Args:
+        text: What stands in the annotation.
+        labels: Those that the workload selects its pods by.
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        template: Any = json.loads(text)
+        read = _Template.model_validate(template)
+    except ValueError:
+        return None
+    selected = labels.items() <= read.metadata.labels.items()
+    return template if selected else None
