@@ -140,6 +140,14 @@ class Seen:
         return self.claim["spec"].get("suspend") is True
 
     @property
+    def served(self) -> bool:
+        """Whether a pod of the claim is known to have served."""
+        reported = (self.one("Deployment") or {}).get("status", {})
+        ran = [c for c in reported.get("conditions", []) if c["reason"] == "NewReplicaSetAvailable"]
+        told = self.claim.get("status", {}).get("serving") is not None
+        return told or reported.get("availableReplicas", 0) > 0 or bool(ran)
+
+    @property
     def recorded(self) -> set[str]:
         """Directories that the status remembers as verified."""
         weights = self.claim.get("status", {}).get("weights", {})
