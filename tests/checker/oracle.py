@@ -58,16 +58,14 @@ def _asked(text: str) -> Asked:
     if not fits:
         _enlarge_nodes(fresh)
         fresh.reconcile()
-    scaling = json.loads(text)[0].get("scaling", {})
-    condition = fresh.condition("ScalerReady")[1]
-    fixed = json.loads(text)[2][0]["data"]["inferenceService"]["providers"]["autoscaler"] == "none"
+    scalers = [item for item in fresh.objects.values() if item["kind"] == "ScaledObject"]
     return Asked(
         valid=True,
         template=fresh.template,
         directories=made,
         job=jobs[0] if jobs else None,
         fits=fits,
-        sleeps=scaling.get("minReplicas") == 0 and not fixed and condition != "NoWakeSignal",
+        sleeps=any(item["spec"]["minReplicaCount"] == 0 for item in scalers),
     )
 
 
