@@ -282,6 +282,14 @@ STORIES: dict[str, tuple[str, ...]] = {
         *("on claim change", "engine 0.25.1", "rest", "accept nothing", "engine 0.32.0"),
         "reconcile",
     ),
+    "a sleeper that nothing can wake any more": (
+        *("keda", "scale 0 to 2", "resume", "gateway on", "born again", "rest", "no gateway"),
+        "reconcile",
+    ),
+    "a platform change before anything served": (
+        *("keda", "scale 0 to 2", "resume", "on claim change", "engine 0.25.1", "born again"),
+        *("rest", "engine 0.32.0", "reconcile"),
+    ),
     "an accepted change": (
         *("on claim change", "engine 0.32.0", "rest", "another engine image", "reconcile"),
         *("accept", "reconcile"),

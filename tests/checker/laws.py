@@ -252,6 +252,7 @@ class Watched:
                 self.origin not in (None, now)
                 or rollout.get("platformChanges") == "Immediate"
                 or (accepted is not None and accepted == self.tokens.get(text))
+                or (self.origin == now and not seen.served)
             )
             self.must(told, "nothing restarts by surprise", self.origin, now)
         message = step.condition("Current").message

@@ -58,16 +58,14 @@ def _asked(text: str) -> Asked:
     if not fits:
         _enlarge_nodes(fresh)
         fresh.reconcile()
-    scaling = json.loads(text)[0].get("scaling", {})
-    condition = fresh.condition("ScalerReady")[1]
-    fixed = json.loads(text)[2][0]["data"]["inferenceService"]["providers"]["autoscaler"] == "none"
+    scalers = [item for item in fresh.objects.values() if item["kind"] == "ScaledObject"]
     return Asked(
         valid=True,
         template=fresh.template,
         directories=made,
         job=jobs[0] if jobs else None,
         fits=fits,
-        sleeps=scaling.get("minReplicas") == 0 and not fixed and condition != "NoWakeSignal",
+        sleeps=any(item["spec"]["minReplicaCount"] == 0 for item in scalers),
     )
 
 
@@ -138,6 +136,14 @@ class Seen:
     def suspended(self) -> bool:
         """Whether the author wants no replica."""
         return self.claim["spec"].get("suspend") is True
+
+    @property
+    def served(self) -> bool:
+        """Whether a pod of the claim is known to have served."""
+        reported = (self.one("Deployment") or {}).get("status", {})
+        ran = [c for c in reported.get("conditions", []) if c["reason"] == "NewReplicaSetAvailable"]
+        told = self.claim.get("status", {}).get("serving") is not None
+        return told or reported.get("availableReplicas", 0) > 0 or bool(ran)
 
     @property
     def recorded(self) -> set[str]:
