@@ -91,8 +91,8 @@ def test_a_container_that_does_not_start_says_why(waits: str, reason: str, phase
     assert world.phase == phase
 
 
-def learnt(job: str | None = None, **facts: object) -> cluster.Cluster:
-    """Returns a claim whose preload pod, or one of another Job, said what it downloaded."""
+def told(job: str | None = None, **facts: Any) -> cluster.Cluster:
+    """Returns a claim whose preload pod, or one of another Job, just said what it downloaded."""
     world = given.new("xplane-qwen3-8b").reconcile()
     given.settings(world)["diagnostics"] = {"pods": True}
     environment = world.one("Job")["spec"]["template"]["spec"]["containers"][0]["env"]
@@ -102,7 +102,12 @@ def learnt(job: str | None = None, **facts: object) -> cluster.Cluster:
     ended = pod("preload", containerStatuses=[{"name": "preload", "state": terminated}])
     ended["metadata"]["labels"][pods.JOB_LABEL] = job or world.one("Job")["metadata"]["name"]
     world.pods = [ended]
-    world.settle().reconcile()
+    return world.settle().reconcile()
+
+
+def learnt(**facts: Any) -> cluster.Cluster:
+    """Returns a claim at rest, of which nothing but the status knows what the pod said."""
+    world = told(**facts)
     world.pods = None
     world.converge()
     return world
@@ -125,7 +130,7 @@ def test_what_the_status_cannot_hold_is_not_learnt() -> None:
         "contextLimit": -1,
         "more": "x",
     }
-    world = learnt(**forged, architecture="Qwen3ForCausalLM")
+    world = told(**forged, architecture="Qwen3ForCausalLM")
     assert world.fatal is None
     (record,) = world.claim["status"]["weights"]["verified"]
     assert not record.keys() & forged.keys()
@@ -133,7 +138,7 @@ def test_what_the_status_cannot_hold_is_not_learnt() -> None:
 
 
 def test_words_about_another_job_s_directories_are_not_learnt() -> None:
-    world = learnt(job="xplane-qwen3-8b-preload-0000000000", sha="b" * 40)
+    world = told(job="xplane-qwen3-8b-preload-0000000000", sha="b" * 40)
     assert "sha" not in world.claim["status"]["weights"]["verified"][0]
 
 
