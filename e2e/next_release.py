@@ -18,7 +18,10 @@ CPU_LIMIT = "9"
 _CHANGES = {
     "__init__.py": (f'__version__ = "{function.__version__}"', f'__version__ = "{VERSION}"'),
     # Of every pod whose claim asks for nothing else, and capped by nothing.
-    "plan.py": ('"limits": {"cpu": "8",', f'"limits": {{"cpu": "{CPU_LIMIT}",'),
+    "planning/hardware.py": (
+        'LIMITS: dict[str, int] = {"cpu": 8,',
+        f'LIMITS: dict[str, int] = {{"cpu": {CPU_LIMIT},',
+    ),
 }
 
 
@@ -62,12 +65,9 @@ def runtime(release: pathlib.Path, loopback: registry.Registry, work: pathlib.Pa
         for name in _CHANGES:
             archive.add(release / "function" / name, arcname=f"app/function/{name}")
             # The compiled module is never checked against its source: it must go.
-            stem = pathlib.PurePath(name).stem
-            (compiled,) = [
-                found
-                for found in names
-                if re.search(rf"app/function/__pycache__/{stem}\.[^/]*pyc$", found)
-            ]
+            source = pathlib.PurePath("app/function", name)
+            cache = re.escape(f"{source.parent}/__pycache__/{source.stem}.")
+            (compiled,) = [found for found in names if re.search(rf"{cache}[^/]*pyc$", found)]
             place = pathlib.PurePath(compiled.removeprefix("./"))
             archive.addfile(tarfile.TarInfo(str(place.with_name(f".wh.{place.name}"))))
     exported.unlink()

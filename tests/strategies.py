@@ -86,7 +86,9 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     r"^0\.[0-9]{1,4}$": ("0.1", "0.9", "0.92", "0.98", "0.1234"),
     r"^(0\.[0-9]{1,4}|1(\.0{1,4})?)$": ("0.05", "1", "1.0", "0.0001", "0.95"),
     r"^[A-Za-z_][A-Za-z0-9_]*$": ("HF_HOME", "_a", "VLLM_USE_V1", "x9"),
-    r"^https?://[!-~]+$": (
+    site.URL: (
+        "http://[0]/is/no/address",
+        "http://[fd00::1]:3128",
         "http://prometheus.monitoring.svc:9090",
         "https://hub.example.com/mirror",
         "http://vm:8428",
@@ -203,6 +205,14 @@ _FIELDS: dict[tuple[str, str], Strategy] = {
         st.sampled_from(_RAW["Spec", "patches"]),
         max_size=2,
     ),
+    # Kubernetes keeps these lists as maps: a key that stands twice is refused.
+    **{
+        field: st.lists(st.sampled_from(_RAW[field]), max_size=_MOST, unique_by=str)
+        for field in (
+            ("AlertingRules", "groups"),
+            ("PodTemplate", "topology_spread_constraints"),
+        )
+    },
     ("Canary", "weight_percent"): st.integers(1, 24),
 }
 

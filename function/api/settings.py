@@ -5,6 +5,7 @@ under the data key `inferenceService`, merged in name order over the Composition
 defaults here are neutral: nothing names a cloud, a region or a platform's own objects.
 """
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
@@ -25,10 +26,23 @@ Url = Annotated[
     Annotated[str, base.text(512, URL)],
     base.OneMessage("Input should be an address such as http://proxy:3128, its port at most 65535"),
 ]
+_ADDRESS = re.compile(URL)
 HostPattern = Annotated[str, base.text(255, r"^[A-Za-z0-9*{][A-Za-z0-9*.{}-]*$")]
 Namespaces = Annotated[
     list[Annotated[str, base.text(63, r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")]], base.items(64)
 ]
+
+
+def port(address: str) -> int:
+    """Returns the port of an address that `Url` takes; its scheme's own when it names none.
+
+    Not by `urllib.parse`: that refuses what a pattern cannot, such as `http://[0]`.
+    """
+    written = _ADDRESS.fullmatch(address)
+    digits = written and written[4]
+    if digits:
+        return int(digits)
+    return 443 if address.startswith("https:") else 80
 
 
 def _quantities(**resources: int | str) -> Any:

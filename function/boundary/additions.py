@@ -10,6 +10,8 @@ from typing import Any
 from function.api import base, claim
 from function.cluster import observed
 
+_IN_POD = "the pod has {!r} already"
+
 
 def collisions(
     spec: claim.Spec, pod: dict[str, Any], patched: dict[str, Any]
@@ -24,19 +26,22 @@ def collisions(
     extra = spec.pod_template or claim.PodTemplate()
     volumes, mounts = extra.volumes or [], extra.volume_mounts or []
     listed = [observed.at(volume, "name") for volume in pod["volumes"]]
-    yield from _twice(listed, len(volumes), "spec.podTemplate.volumes", "name")
+    yield from _twice(listed, len(volumes), "spec.podTemplate.volumes", "name", _IN_POD)
     for container in pod["containers"]:
         paths = [
             str(observed.at(mount, "mountPath")).rstrip("/") for mount in container["volumeMounts"]
         ]
-        yield from _twice(paths, len(mounts), "spec.podTemplate.volumeMounts", "mountPath")
+        path = "spec.podTemplate.volumeMounts"
+        yield from _twice(paths, len(mounts), path, "mountPath", _IN_POD)
     spreads = extra.topology_spread_constraints or []
     keys = [
-        tuple(observed.at(spread, field) for field in ("topologyKey", "whenUnsatisfiable"))
+        " with ".join(
+            str(observed.at(spread, field)) for field in ("topologyKey", "whenUnsatisfiable")
+        )
         for spread in spreads
     ]
     path = "spec.podTemplate.topologySpreadConstraints"
-    yield from _twice(keys, len(keys), path, "topologyKey")
+    yield from _twice(keys, len(keys), path, "topologyKey", "an entry above has {!r} already")
     there = {str(observed.at(volume, "name")) for volume in patched.get("volumes") or []}
     for index, mount in enumerate(mounts):
         name = observed.at(mount, "name")
@@ -51,14 +56,15 @@ def same_groups(spec: claim.Spec) -> Iterator[base.Problem]:
     """Yields each group of alerts whose name another one has: both operators refuse that."""
     rules = (spec.observability or claim.Observability()).alerting_rules
     names = [observed.at(group, "name") for group in (rules.groups if rules else None) or []]
-    yield from _twice(names, len(names), "spec.observability.alertingRules.groups", "name")
+    path = "spec.observability.alertingRules.groups"
+    yield from _twice(names, len(names), path, "name", "a group above is named {!r} already")
 
 
-def _twice(values: list[Any], added: int, path: str, field: str) -> Iterator[base.Problem]:
+def _twice(
+    values: list[Any], added: int, path: str, field: str, message: str
+) -> Iterator[base.Problem]:
     """Yields a problem for each of the last values that stands before it already."""
     first = len(values) - added
     for index in range(first, len(values)):
         if values[index] in values[:index]:
-            yield base.Problem(
-                f"{path}[{index - first}].{field}", f"the pod has {values[index]!r} already"
-            )
+            yield base.Problem(f"{path}[{index - first}].{field}", message.format(values[index]))

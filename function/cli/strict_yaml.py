@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from function import memo
+
 # libyaml's composer recurses in C: nesting of some 30,000 levels ends the process. A Kubernetes
 # object has about 20.
 MOST_LEVELS = 200
@@ -174,3 +176,4 @@ _AMBIGUOUS = re.compile(
     r"^([yYnN]|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+|[-+]?0o[0-7]+|[-+]?0[0-9]+)$"
 )
 Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", _AMBIGUOUS, list("yYnN-+.0123456789"))
+Dumper.add_representer(memo.Manifest, _BaseDumper.represent_dict)

@@ -115,7 +115,8 @@ def make(
     Raises:
         base.InvalidError: The claim names what the settings do not have or do not allow.
     """
-    key = (resource.fingerprint, site.fingerprint)
+    chosen = engines.chosen(resource.spec), workloads.chosen(resource.spec)
+    key = (resource.fingerprint, site.fingerprint, *(id(room) for room in chosen))
     kept = _kept.get(key, _PLAN_BYTES, lambda: _Kept(storage.storage(resource, site), {}))
     quantization = facts.quantization(kept.stored.recorded(kept.stored.base))
     if quantization not in kept.plans:

@@ -93,8 +93,8 @@ def test_a_container_that_does_not_start_says_why(waits: str, reason: str, phase
     assert world.phase == phase
 
 
-def learnt(job: str | None = None, **facts: object) -> cluster.Cluster:
-    """Returns a claim whose preload pod, or one of another Job, said what it downloaded."""
+def told(job: str | None = None, **facts: object) -> cluster.Cluster:
+    """Returns a claim whose preload pod, or one of another Job, just said what it downloaded."""
 
     def message(directory: str) -> str:
         return json.dumps({"items": [{"directory": directory, **facts}]})
@@ -103,7 +103,7 @@ def learnt(job: str | None = None, **facts: object) -> cluster.Cluster:
 
 
 def last_words(message: Callable[[str], str], job: str | None = None) -> cluster.Cluster:
-    """Returns a claim whose preload pod ended with words about the directory that it made."""
+    """Returns a claim whose preload pod just ended with words about its directory."""
     world = given.new("xplane-qwen3-8b").reconcile()
     given.settings(world)["diagnostics"] = {"pods": True}
     environment = world.one("Job")["spec"]["template"]["spec"]["containers"][0]["env"]
@@ -113,7 +113,12 @@ def last_words(message: Callable[[str], str], job: str | None = None) -> cluster
     ended = pod("preload", containerStatuses=[{"name": "preload", "state": terminated}])
     ended["metadata"]["labels"][pods.JOB_LABEL] = job or world.one("Job")["metadata"]["name"]
     world.pods = [ended]
-    world.settle().reconcile()
+    return world.settle().reconcile()
+
+
+def learnt(**facts: Any) -> cluster.Cluster:
+    """Returns a claim at rest, of which nothing but the status knows what the pod said."""
+    world = told(**facts)
     world.pods = None
     world.converge()
     return world
@@ -136,7 +141,7 @@ def test_what_the_status_cannot_hold_is_not_learnt() -> None:
         "contextLimit": -1,
         "more": "x",
     }
-    world = learnt(**forged, architecture="Qwen3ForCausalLM")
+    world = told(**forged, architecture="Qwen3ForCausalLM")
     assert world.fatal is None
     (record,) = world.claim["status"]["weights"]["verified"]
     assert not record.keys() & forged.keys()
@@ -144,7 +149,7 @@ def test_what_the_status_cannot_hold_is_not_learnt() -> None:
 
 
 def test_words_about_another_job_s_directories_are_not_learnt() -> None:
-    world = learnt(job="xplane-qwen3-8b-preload-0000000000", sha="b" * 40)
+    world = told(job="xplane-qwen3-8b-preload-0000000000", sha="b" * 40)
     assert "sha" not in world.claim["status"]["weights"]["verified"][0]
 
 
@@ -179,6 +184,8 @@ def test_a_preload_pod_that_lies_breaks_neither_call_nor_status(
     base.parse(status.Status, own, what="status")
     (record,) = world.claim["status"]["weights"]["verified"]
     assert set(record) == {"directory", "repository", "revision"}
+    world.pods = None
+    world.converge()
     assert world.condition("Current") == ("True", "Serving")
 
 

@@ -7,6 +7,7 @@ from google.protobuf import json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from function.api import base
 from function.planning import identity
 from function.workloads import pods
 from tests import cluster, schemas
@@ -544,8 +545,11 @@ def test_gpus_are_requested_and_limited_alike(gpu: cluster.Object, key: str, cou
 
 
 def test_an_author_cannot_ask_for_gpus_beside_the_count() -> None:
-    claimed = scene.of(resources={"limits": {"nvidia.com/gpu": 8}})
-    assert engine(claimed)["resources"]["limits"]["nvidia.com/gpu"] == 1
+    with pytest.raises(base.InvalidError) as refused:
+        engine(scene.of(resources={"limits": {"nvidia.com/gpu": 8}}))
+    (problem,) = refused.value.problems
+    assert problem.path == "spec.resources.limits.nvidia.com/gpu"
+    assert "spec.gpu" in problem.message
 
 
 def test_placement_comes_from_the_class() -> None:

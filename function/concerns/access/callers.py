@@ -1,8 +1,8 @@
 """Who may reach the pods, and what the pods may reach: worked out once, spelt by each provider."""
 
 import dataclasses
-from urllib import parse
 
+from function.api import settings
 from function.planning import plans
 
 # The label of the endpoint picker's pods, which its chart sets.
@@ -86,6 +86,5 @@ def hub_ports(plan: plans.Plan) -> list[int]:
     ports = [plan.site.hub.egress_port]
     for address in (plan.site.hub.endpoint, plan.site.hub.proxy):
         if address is not None:
-            url = parse.urlsplit(address)
-            ports.append(url.port or (443 if url.scheme == "https" else 80))
+            ports.append(settings.port(address))
     return sorted(set(ports))
