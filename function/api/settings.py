@@ -400,7 +400,10 @@ class Permissions(base.Model):
     )
     trust_remote_code: Namespaces = pydantic.Field(
         default_factory=list,
-        description="Who may pass --trust-remote-code, which runs the repository's code.",
+        description=(
+            "Who may pass engine arguments that load code (as --trust-remote-code does), read or "
+            "write files, connect or listen."
+        ),
     )
     host_access: Namespaces = pydantic.Field(
         default_factory=list,

@@ -7,7 +7,6 @@ from google.protobuf import json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from function.api import base
 from function.planning import identity
 from function.workloads import pods
 from tests import cluster, schemas
@@ -439,42 +438,6 @@ def test_an_authors_volume_and_mount_are_added() -> None:
     assert len(pod(claimed, config)["volumes"]) == len(pod()["volumes"]) + 1
 
 
-MORE: Any = {"name": "more", "emptyDir": {}}
-
-
-@pytest.mark.parametrize(
-    ("field", "added"),
-    [
-        ("volumes[0].name", {"volumes": [{"name": "models", "emptyDir": {}}]}),
-        ("volumes[1].name", {"volumes": [MORE, {"name": "shm", "emptyDir": {}}]}),
-        ("volumes[1].name", {"volumes": [MORE, MORE]}),
-        ("volumeMounts[0].mountPath", {"volumeMounts": [{"name": "tmp", "mountPath": "/models"}]}),
-        ("volumeMounts[0].mountPath", {"volumeMounts": [{"name": "tmp", "mountPath": "/tmp/"}]}),
-        (
-            "volumeMounts[1].mountPath",
-            {
-                "volumes": [MORE],
-                "volumeMounts": [
-                    {"name": "more", "mountPath": "/a"},
-                    {"name": "more", "mountPath": "/a"},
-                ],
-            },
-        ),
-        ("volumeMounts[0].name", {"volumeMounts": [{"name": "none", "mountPath": "/a"}]}),
-    ],
-)
-def test_what_the_pod_has_already_is_refused_with_its_field(
-    field: str, added: cluster.Object
-) -> None:
-    """The API server would refuse the Deployment, for as long as the claim says so."""
-    open_ = scene.site(permissions={"volumes": ["llm"], "patches": ["llm"]})
-    assert f"spec.podTemplate.{field}: " in scene.refused(scene.of(podTemplate=added), open_)
-    world = scene.serving(config=open_)
-    world.edit(podTemplate=added).reconcile()
-    assert world.fatal is not None
-    assert "Deployment" in world.kinds_there()
-
-
 @pytest.mark.parametrize(
     "added",
     [
@@ -510,10 +473,6 @@ def padded(variables: int, annotations: int, longest: int) -> cluster.Object:
     )
 
 
-def test_a_template_that_is_too_long_to_be_remembered_is_refused_with_its_field() -> None:
-    assert "spec.podTemplate: " in scene.refused(padded(32, 32, 4096))
-
-
 def test_what_is_remembered_of_any_template_that_is_taken_fits_into_an_object() -> None:
     short, long = 0, 4096
     while long - short > 1:
@@ -542,14 +501,6 @@ def test_gpus_are_requested_and_limited_alike(gpu: cluster.Object, key: str, cou
     found = engine(scene.of(gpu=gpu))["resources"]
     assert found["requests"][key] == count
     assert found["limits"][key] == count
-
-
-def test_an_author_cannot_ask_for_gpus_beside_the_count() -> None:
-    with pytest.raises(base.InvalidError) as refused:
-        engine(scene.of(resources={"limits": {"nvidia.com/gpu": 8}}))
-    (problem,) = refused.value.problems
-    assert problem.path == "spec.resources.limits.nvidia.com/gpu"
-    assert "spec.gpu" in problem.message
 
 
 def test_placement_comes_from_the_class() -> None:
