@@ -1,8 +1,13 @@
 """What is remembered of pure functions: bounded, and never to be seen in an answer."""
 
+import gc
+import weakref
+
 import pytest
 
 from function import memo
+from function.api import base, claim, settings
+from function.cluster import checkpoints
 from function.planning import plans
 from function.server import runner
 from tests import cluster
@@ -62,3 +67,35 @@ def test_other_settings_are_another_plan() -> None:
     assert answers[0] == answers[2]
     assert answers[1] == answers[3]
     assert answers[0] != answers[1]
+
+
+def test_what_a_large_claim_holds_counts_as_large() -> None:
+    """One author who edits a long claim again and again must not fill the memory."""
+    document = cluster.example("smallest")
+    before = plans._kept._size
+    sizes = []
+    for annotations in (1, 32):
+        spec = {
+            "annotations": {f"example.com/a{index}": "x" * 4000 for index in range(annotations)}
+        }
+        document["spec"]["podTemplate"] = spec
+        cluster.Cluster(document, cluster.environment("reference")).reconcile()
+        sizes.append(plans._kept._size - before)
+        before = plans._kept._size
+    assert sizes[1] - sizes[0] > 31 * 4000 * 10
+
+
+def test_forged_words_about_a_checkpoint_make_no_third_plan() -> None:
+    """The status is in whose hands the claim is, and each word makes another plan."""
+    resource = base.parse(claim.InferenceService, cluster.example("smallest"), what="claim")
+    site = settings.resolve([])
+    stored = plans.make(resource, site, checkpoints.Facts()).storage
+    directory = stored.recorded(stored.base)
+    made = []
+    for method in "abc":
+        records = {directory: {"quantization": method}}
+        plan = plans.make(resource, site, checkpoints.Facts(records=records))
+        made.append(weakref.ref(plan))
+    del plan
+    gc.collect()
+    assert [ref() is None for ref in made] == [True, False, False]

@@ -11,7 +11,7 @@ import hashlib
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import pydantic
 import pydantic_core
@@ -89,6 +89,18 @@ def _without_nulls(value: Any, known: Collection[str | None] | None = None) -> A
     return {k: v for k, v in value.items() if v is not None or (known and k not in known)}
 
 
+class Fingerprint(NamedTuple):
+    """What stands for an object in a key.
+
+    Attributes:
+        digest: SHA-256 of the object as JSON.
+        size: Bytes of the object as JSON.
+    """
+
+    digest: bytes
+    size: int
+
+
 class Model(pydantic.BaseModel):
     """An object of the API: camelCase outside, strict types, no unknown fields.
 
@@ -107,10 +119,10 @@ class Model(pydantic.BaseModel):
     RULES: ClassVar[tuple[Rule, ...]] = ()
 
     @functools.cached_property
-    def fingerprint(self) -> bytes:
-        """SHA-256 over all that the author wrote: two objects with one are the same."""
-        written = self.model_dump_json(by_alias=True, exclude_unset=True)
-        return hashlib.sha256(written.encode()).digest()
+    def fingerprint(self) -> "Fingerprint":
+        """What all that the author wrote comes to: two objects with one are the same."""
+        written = self.model_dump_json(by_alias=True, exclude_unset=True).encode()
+        return Fingerprint(hashlib.sha256(written).digest(), len(written))
 
     _without_null: ClassVar[frozenset[str | None]] = frozenset()
 

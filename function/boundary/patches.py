@@ -60,6 +60,8 @@ _FIXED: tuple[tuple[str, ...], ...] = (
     ("spec", "serviceAccountName"),
     ("spec", "template", "spec", "automountServiceAccountToken"),
     ("spec", "template", "spec", "serviceAccountName"),
+    # Devices are asked for by `gpu` alone.
+    ("spec", "template", "spec", "resourceClaims"),
     ("status",),
 )
 _LABELS: tuple[tuple[str, ...], ...] = (
@@ -85,6 +87,8 @@ def apply(spec: claim.Spec, suffix: str, manifest: identity.Manifest) -> identit
     patch = (spec.patches or {}).get(suffix)
     if patch is None:
         return manifest
+    if twice := list(_twice(patch, f"spec.patches.{suffix}")):
+        raise base.InvalidError("claim", twice)
     patched: identity.Manifest = canonical.plain(_merged(manifest, _without_images(patch)))
     # What is looked at below must have the form of an object first.
     for check in (_misshapen, _touched):
@@ -168,6 +172,23 @@ def _without_images(patch: Any) -> Any:
     return {**patch, "spec": {**spec, "template": {**spec["template"], "spec": pod}}}
 
 
+def _twice(patch: Any, path: str) -> Iterator[base.Problem]:
+    """Yields each item of a list that merges by name whose name stands before it already."""
+    if isinstance(patch, list):
+        for index, item in enumerate(patch):
+            yield from _twice(item, f"{path}[{index}]")
+    if not isinstance(patch, Mapping):
+        return
+    for key, value in patch.items():
+        if key in MERGE_KEYS and _keyed(value, key):
+            names = [item[MERGE_KEYS[key]] for item in value]
+            for index, name in enumerate(names):
+                if name in names[:index]:
+                    at = f"{path}.{key}[{index}].{MERGE_KEYS[key]}"
+                    yield base.Problem(at, f"{name!r} stands twice")
+        yield from _twice(value, f"{path}.{key}")
+
+
 def _misshapen(before: identity.Manifest, after: identity.Manifest) -> Iterator[tuple[str, str]]:
     """Yields what in the pod template is not what its name says, where there is a template."""
     if observed.at(before, "spec", "template") is not None:
@@ -191,6 +212,9 @@ def _touched(before: identity.Manifest, after: identity.Manifest) -> Iterator[tu
         identity.FACTS_ANNOTATION,
         jobs.WEIGHTS_ANNOTATION,
         jobs.GENERATION_ANNOTATION,
+        # KEDA takes this count without the autoscaler's bounds; `suspend` pauses.
+        "autoscaling.keda.sh/paused",
+        "autoscaling.keda.sh/paused-replicas",
     )
     for annotation in sorted(ours):
         path = ("metadata", "annotations", annotation)
@@ -221,6 +245,11 @@ def _pod_touched(before: identity.Manifest, after: identity.Manifest) -> Iterato
             ]
             if extended[0] != extended[1]:
                 yield f"{at}.resources.{kind}", "a patch cannot change extended resources"
+    for container in observed.at(after, "spec", "template", "spec", "initContainers") or []:
+        for kind in ("requests", "limits"):
+            if any("/" in key for key in observed.at(container, "resources", kind) or {}):
+                path = f"spec.template.spec.initContainers.resources.{kind}"
+                yield path, "a patch cannot ask for extended resources"
 
 
 def weakened(site: settings.Settings, namespace: str, pod: Mapping[str, Any]) -> list[base.Problem]:

@@ -6,16 +6,18 @@ is given. What has not the form of a pod template would be refused by the API se
 the claim says it or the workload remembers it.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import pydantic
 from pydantic import alias_generators
 
+from function import canonical
 from function.capacity import quantity
 from function.planning import identity
 
+# Of seconds or times; the API server takes 32 bits.
+_Count = Annotated[int, pydantic.Field(ge=-(2**31), lt=2**31)]
 _Amounts = dict[str, Annotated[int | str, pydantic.AfterValidator(quantity.parse)]]
 
 
@@ -49,13 +51,13 @@ class _Resources(_Part):
 
 
 class _Probe(_Part):
-    failure_threshold: int | None = None
-    initial_delay_seconds: int = 0
-    period_seconds: int = 10
+    failure_threshold: _Count | None = None
+    initial_delay_seconds: _Count = 0
+    period_seconds: _Count = 10
 
 
 class _Sleep(_Part):
-    seconds: int = 0
+    seconds: _Count = 0
 
 
 class _Handler(_Part):
@@ -83,7 +85,7 @@ class _Pod(_Part):
     containers: Annotated[list[_Container], pydantic.Field(min_length=1)]
     init_containers: list[_Container] = []
     security_context: _Security = _Security()
-    termination_grace_period_seconds: int = 30
+    termination_grace_period_seconds: _Count = 30
     volumes: list[_Named] = []
 
 
@@ -116,7 +118,7 @@ def loads(text: Any, labels: Mapping[str, str]) -> identity.Manifest | None:
     if not isinstance(text, str):
         return None
     try:
-        template: Any = json.loads(text)
+        template: Any = canonical.loads(text)
         read = _Template.model_validate(template)
     except ValueError:
         return None

@@ -1,6 +1,7 @@
 """Kubernetes quantities (k8s.io/apimachinery/pkg/api/resource/quantity.go), exactly."""
 
 import decimal
+import re
 
 _UNITS = {
     "": decimal.Decimal(1),
@@ -20,27 +21,34 @@ _UNITS = {
 }
 
 
+# Digits of the largest whole number that a claim or a template can hold are fewer.
+_EXACT = decimal.Context(prec=400)
+
+# A bounded exponent: to write 1e999999 out would take seconds.
+_FORM = re.compile(
+    r"([+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?)([A-Za-z]{0,2})"
+)
+
+
 def parse(value: int | str) -> decimal.Decimal:
     """Returns the quantity as a number of base units (bytes, cores).
 
     Raises:
         ValueError: The text is no quantity.
     """
-    text = str(value)
-    digits = text.rstrip("mkKMGTPEi")
-    unit = text[len(digits) :]
-    if unit not in _UNITS:
-        raise ValueError(f"{text!r} is not a quantity")
-    try:
-        return decimal.Decimal(digits) * _UNITS[unit]
-    except decimal.InvalidOperation:
-        raise ValueError(f"{text!r} is not a quantity") from None
+    if isinstance(value, int):
+        return decimal.Decimal(value)
+    written = _FORM.fullmatch(value)
+    if written is None or written[2] not in _UNITS:
+        raise ValueError(f"{value!r} is not a quantity")
+    return _EXACT.multiply(decimal.Decimal(written[1]), _UNITS[written[2]])
 
 
 def add_gib(value: int | str, gib: int) -> str:
     """Returns a memory quantity with so many GiB on top, in the largest exact binary unit."""
-    total = parse(value) + gib * _UNITS["Gi"]
-    for unit in ("Gi", "Mi", "Ki"):
-        if total % _UNITS[unit] == 0:
-            return f"{int(total / _UNITS[unit])}{unit}"
-    return str(int(total.to_integral_value(decimal.ROUND_CEILING)))
+    with decimal.localcontext(_EXACT):
+        total = parse(value) + gib * _UNITS["Gi"]
+        for unit in ("Gi", "Mi", "Ki"):
+            if total % _UNITS[unit] == 0:
+                return f"{int(total / _UNITS[unit])}{unit}"
+        return str(int(total.to_integral_value(decimal.ROUND_CEILING)))

@@ -1,7 +1,6 @@
 """What applying a claim does to its pods."""
 
 import dataclasses
-import json
 from typing import Any, Literal
 
 from function import canonical, composition
@@ -176,7 +175,7 @@ def _template(before: observed.Object | None) -> Any:
     """Returns the pod template that runs: as it was emitted, or as it is observed."""
     text = observed.at(before, "metadata", "annotations", identity.TEMPLATE_ANNOTATION)
     try:
-        template = json.loads(text) if isinstance(text, str) else None
+        template = canonical.loads(text) if isinstance(text, str) else None
     except ValueError:
         template = None
     if isinstance(template, dict):

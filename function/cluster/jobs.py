@@ -2,8 +2,8 @@
 
 import dataclasses
 import enum
-import json
 
+from function import canonical
 from function.cluster import observed
 from function.planning import identity
 
@@ -66,7 +66,7 @@ def job(resource: observed.Object | None) -> Job:
         reason=failed.reason if ended and failed is not None else "",
         message=failed.message if ended and failed is not None else "",
         failed_pods=observed.number(observed.at(resource, "status", "failed")),
-        generation=int(number) if isinstance(number, str) and number.isdigit() else 0,
+        generation=canonical.whole(number) or 0,
         makes=_listed(resource, WEIGHTS_ANNOTATION),
         removes=_listed(resource, REMOVES_ANNOTATION),
     )
@@ -90,7 +90,7 @@ def _stage(resource: observed.Object) -> Stage:
 def _listed(resource: observed.Object, annotation: str) -> tuple[str, ...]:
     text = observed.at(resource, "metadata", "annotations", annotation)
     try:
-        listed = json.loads(text) if isinstance(text, str) else []
+        listed = canonical.loads(text) if isinstance(text, str) else []
     except ValueError:
         return ()
     return tuple(str(item) for item in listed) if isinstance(listed, list) else ()

@@ -1,10 +1,10 @@
 """What only pods know, where the settings allow to read them."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from typing import Any
 
+from function import canonical
 from function.cluster import jobs, observed
 
 # The Job controller's, on the pods of a Job.
@@ -103,7 +103,7 @@ def last_words(world: observed.Observed) -> Iterator[LastWords]:
             if observed.at(status, "name") != jobs.COMPONENT or not isinstance(text, str):
                 continue
             try:
-                words = json.loads(text)
+                words = canonical.loads(text)
             except ValueError:
                 continue
             if not isinstance(words, dict):

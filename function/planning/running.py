@@ -14,7 +14,9 @@ from function import canonical
 # Remembered facts may have been written over. Beyond these bounds nothing of ours ever is, and what
 # follows from them would be refused by the API server.
 _Count = Annotated[int, pydantic.Field(ge=0, le=10**6)]
-_Seconds = Annotated[int, pydantic.Field(ge=0, le=10**8)]
+# Three years: what follows from it is written into fields of 32 bits.
+MOST_SECONDS = 10**8
+_Seconds = Annotated[int, pydantic.Field(ge=0, le=MOST_SECONDS)]
 _Text = Annotated[str, pydantic.Field(max_length=512)]
 
 

@@ -244,7 +244,10 @@ def running_of(
             "drain": drain,
             "gpus": gpus or wanted.gpus,
             "secrets": secrets(template),
-            "start_seconds": observed.number(start_seconds(container), wanted.start_seconds),
+            "start_seconds": min(
+                observed.number(start_seconds(container), wanted.start_seconds),
+                running.MOST_SECONDS,
+            ),
         }
     )
     return serves.read(container, told)

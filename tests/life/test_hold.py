@@ -138,6 +138,12 @@ SPOILT = {
     "no variables": spoilt(env=[{"name": {}}]),
     "no sources": spoilt(envFrom=5),
     "no amount": spoilt(resources={"limits": {"nvidia.com/gpu": "many"}}),
+    "no bottom": "[" * 100_000,
+    "half of a character": spoilt(terminationMessagePath="\ud800"),
+    "an amount without end": spoilt(resources={"limits": {"nvidia.com/gpu": "1e999999"}}),
+    "a number without end": spoilt(readinessProbe={"periodSeconds": 10**400}),
+    "a time without end": spoilt(startupProbe={"periodSeconds": 10**18}),
+    "no number": spoilt(terminationMessagePath=float("nan")),
     "no probe": spoilt(startupProbe={"failureThreshold": "often"}),
 }
 
@@ -155,6 +161,21 @@ def test_a_remembered_template_that_is_none_is_lost_and_heals(text: str) -> None
     world.converge()
     assert world.objects == before
     assert world.condition("Current") == ("True", "Serving")
+
+
+def test_a_remembered_template_with_nulls_is_one_without_them() -> None:
+    """Other programs write a template with nulls, which applied would be values."""
+    world = given.serving()
+    template = copy.deepcopy(world.template)
+    template["metadata"]["creationTimestamp"] = None
+    world.one("Deployment")["metadata"]["annotations"][identity.TEMPLATE_ANNOTATION] = json.dumps(
+        template
+    )
+    before = copy.deepcopy(world.template)
+    given.settings(world)["engine"]["version"] = "0.32.0"
+    world.converge()
+    assert world.template == before
+    assert world.condition("Current") == ("False", "PlatformChangePending")
 
 
 @pytest.mark.parametrize("text", SPOILT.values(), ids=list(SPOILT))

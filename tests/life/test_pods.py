@@ -170,6 +170,8 @@ FORGED: dict[str, Callable[[str], str]] = {
     "a map for a word": lambda name: json.dumps(
         {"items": [{"directory": name, "dtype": {"a": 1}, "quantization": ["x"]}]}
     ),
+    "no bottom": lambda _: "[" * 4000,
+    "half of a character": lambda _: '{"message":"\\ud800","items":[]}',
     "not a number": lambda name: f'{{"items":[{{"directory":"{name}","bytes":NaN}}]}}',
 }
 

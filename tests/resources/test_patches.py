@@ -395,9 +395,21 @@ def test_a_patch_that_names_itself_in_vain_changes_nothing() -> None:
     assert world.fatal is None
 
 
+PAUSED = "autoscaling.keda.sh/paused-replicas"
+SIDECAR: Any = {
+    "name": "sidecar",
+    "image": "registry.example.com/sidecar:1",
+    "restartPolicy": "Always",
+    "resources": {"limits": {"nvidia.com/gpu": "8"}},
+}
+
+
+def of_pod(spec: cluster.Object) -> cluster.Object:
+    return {"spec": {"template": {"spec": spec}}}
+
+
 def gpus(resources: cluster.Object) -> cluster.Object:
-    engine = {"name": "vllm", "image": "vllm/vllm-openai:v0.25.1", "resources": resources}
-    return {"spec": {"template": {"spec": {"containers": [engine]}}}}
+    return of_pod({"containers": [{"name": "vllm", "resources": resources}]})
 
 
 @pytest.mark.decision(8)
@@ -406,11 +418,40 @@ def gpus(resources: cluster.Object) -> cluster.Object:
     [
         ("scaledobject", {"spec": {"maxReplicaCount": 100}}),
         ("scaledobject", {"spec": {"minReplicaCount": 4}}),
+        ("scaledobject", {"metadata": {"annotations": {PAUSED: "100"}}}),
         ("deployment", gpus({"limits": {"nvidia.com/gpu": 8}})),
+        ("deployment", of_pod({"initContainers": [SIDECAR]})),
+        ("deployment", of_pod({"resourceClaims": [{"name": "a", "resourceClaimName": "b"}]})),
     ],
 )
 def test_a_patch_cannot_change_how_many_gpus_there_are(suffix: str, patch: cluster.Object) -> None:
     """The fields that say it are capped by the settings; a patch would go around the cap."""
     config = scene.site(permissions={"patches": ["llm"], "hostAccess": ["llm"]})
     claimed = patched(suffix, patch, model={"preload": {"enabled": False}})
-    assert f"spec.patches.{suffix}.spec" in scene.refused(claimed, config)
+    refusal = scene.refused(claimed, config)
+    assert f"spec.patches.{suffix}." in refusal
+    assert "a patch cannot" in refusal
+
+
+def test_a_patch_cannot_wake_a_suspended_claim() -> None:
+    patch = {"metadata": {"annotations": {PAUSED: None}}}
+    world = scene.serving(config=OPEN)
+    world.edit(suspend=True, patches={"scaledobject": patch}).reconcile()
+    assert PAUSED in str(world.fatal)
+
+
+@pytest.mark.parametrize(
+    ("pod", "path"),
+    [
+        ({"volumes": [{"name": "a", "emptyDir": {}}] * 2}, "volumes[1].name"),
+        (
+            {"containers": [{"name": "vllm", "env": [{"name": "A", "value": v} for v in "12"]}]},
+            "containers[0].env[1].name",
+        ),
+    ],
+)
+def test_what_stands_twice_in_a_patch_is_refused(pod: cluster.Object, path: str) -> None:
+    """The API server would refuse the object, or one of the two would be lost."""
+    config = scene.site(permissions={"patches": ["llm"], "volumes": ["llm"]})
+    claimed = patched("deployment", of_pod(pod))
+    assert f"spec.patches.deployment.spec.template.spec.{path}: " in scene.refused(claimed, config)

@@ -1,5 +1,7 @@
 """ExternalSecrets, and who gets which Secret."""
 
+import copy
+
 import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
@@ -128,6 +130,18 @@ def test_a_secret_that_nobody_makes_is_said() -> None:
     world.edit(externalSecrets=[], envFromSecrets=["token"]).converge()
     assert world.condition("SecretsReady") == ("True", "NotRequested")
     assert world.claim["status"]["waitingFor"] == ""
+
+
+def test_a_secret_that_pods_read_outlives_its_provider() -> None:
+    """With its ExternalSecret the Secret would go, and no pod could start again."""
+    world = scene.serving(scene.of(externalSecrets=[secret()]))
+    before = copy.deepcopy(world.one("ExternalSecret"))
+    world.environments = [scene.site(providers={"secrets": "none"})]
+    world.converge()
+    assert world.one("ExternalSecret") == before
+    assert world.condition("SecretsReady") == ("False", "NotProvided")
+    world.edit(externalSecrets=[]).converge()
+    assert "ExternalSecret" not in world.kinds_there()
 
 
 def test_a_store_that_refuses_is_said_before_what_waits_for_the_secret() -> None:

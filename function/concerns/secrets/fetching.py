@@ -44,22 +44,22 @@ class SecretsReady(reasons.Reasons):
 def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     """Yields what fetches each Secret of the claim, and each that running pods still need."""
     plan = now.plan
-    provider = PROVIDERS.get(plan.site.providers.secrets)
-    if provider is None:
-        return
-    asked = plan.spec.external_secrets or []
-    for secret in asked:
-        manifest = provider.external_secret(plan.identity, plan.site.secret_store, secret)
-        yield assembly.Part(f"{provider.PREFIX}{secret.name}", manifest)
-    # Its Secret goes with an ExternalSecret: one that the running template names must stay, and
-    # while pods are replaced those that go may need any.
-    names = {secret.name for secret in asked}
-    for suffix, resource in now.world.starting(provider.PREFIX):
-        name = suffix.removeprefix(provider.PREFIX)
-        needed = now.rollout.rolls or name in now.rollout.running.secrets
-        if name not in names and not now.withheld and needed:
-            spec = canonical.plain(observed.at(resource, "spec"))
-            yield assembly.Part(suffix, provider.kept(plan.identity, name, spec))
+    asked = {secret.name: secret for secret in plan.spec.external_secrets or []}
+    chosen = PROVIDERS.get(plan.site.providers.secrets)
+    for provider in PROVIDERS.values():
+        wanted = asked if provider is chosen else {}
+        for name, secret in wanted.items():
+            manifest = provider.external_secret(plan.identity, plan.site.secret_store, secret)
+            yield assembly.Part(f"{provider.PREFIX}{name}", manifest)
+        # Its Secret goes with an ExternalSecret: one that the running template names must stay,
+        # also when settings have no provider any more, and while pods are replaced those that go
+        # may need any.
+        for suffix, resource in now.world.starting(provider.PREFIX):
+            name = suffix.removeprefix(provider.PREFIX)
+            needed = now.rollout.rolls or name in now.rollout.running.secrets
+            if name not in wanted and not now.withheld and needed:
+                spec = canonical.plain(observed.at(resource, "spec"))
+                yield assembly.Part(suffix, provider.kept(plan.identity, name, spec))
 
 
 def conditions(

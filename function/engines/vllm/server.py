@@ -85,8 +85,7 @@ def summary(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _whole(command: command_line.CommandLine, flag: str) -> int | None:
     """Returns the whole number that a command line gives a flag, or None."""
-    value = command.value(flag)
-    return int(value) if value is not None and value.isdigit() else None
+    return canonical.whole(command.value(flag))
 
 
 plan = serving.make
