@@ -56,31 +56,39 @@ def load(text: str) -> Stream:
 
 
 def _bound(text: str) -> None:
-    """Ensures that nothing is nested too deeply to be composed.
+    """Ensures that nothing is nested too deeply to be composed, or without end.
 
     Raises:
         yaml.MarkedYAMLError: Something is.
     """
-    level = 0
+    # Collections that are not closed yet, and the one that each anchor stands for.
+    opened: list[int] = []
+    anchored: dict[str, int] = {}
     try:
-        for event in yaml.parse(text, Loader=_BaseLoader):
+        for number, event in enumerate(yaml.parse(text, Loader=_BaseLoader)):
+            anchor = getattr(event, "anchor", None)
+            if isinstance(event, yaml.AliasEvent):
+                if anchored.get(anchor or "") in opened:
+                    raise _EndlessError(event, f"*{anchor} stands inside of what it repeats")
+            elif anchor is not None:
+                anchored[anchor] = number
             if isinstance(event, yaml.CollectionStartEvent):
-                level += 1
+                opened.append(number)
             elif isinstance(event, yaml.CollectionEndEvent):
-                level -= 1
-            if level > MOST_LEVELS:
-                raise _TooDeepError(event)
-    except _TooDeepError:
+                opened.pop()
+            if len(opened) > MOST_LEVELS:
+                raise _EndlessError(event, f"more than {MOST_LEVELS} levels deep")
+    except _EndlessError:
         raise
     except yaml.YAMLError:
         return  # The loader says it, after the documents before it.
 
 
-class _TooDeepError(yaml.MarkedYAMLError):
-    """Something is nested too deeply."""
+class _EndlessError(yaml.MarkedYAMLError):
+    """Something is nested too deeply, or without end."""
 
-    def __init__(self, event: yaml.Event) -> None:
-        super().__init__(problem=f"more than {MOST_LEVELS} levels deep")
+    def __init__(self, event: yaml.Event, problem: str) -> None:
+        super().__init__(problem=problem)
         self.problem_mark = event.start_mark  # type: ignore[assignment]
 
 

@@ -139,7 +139,8 @@ def _reconcile(
                 explanation.Explanation(
                     f"{key} request",
                     str(limit),
-                    "the API server refuses a request above its limit: the limit stands",
+                    f"spec.resources.requests.{key}: {request} is above the limit of {limit},"
+                    f" which the API server refuses: {limit} is requested",
                     f"resources.requests.{key}={request}, resources.limits.{key}={limit}",
                     surprising=True,
                 )

@@ -105,6 +105,7 @@ def test_two_claims_of_one_name_are_both_told(tmp_path: pathlib.Path) -> None:
         ("kind: A\nspec: {b: {c: 1, c: 2}}", ":2:18: key 'c' stands here twice"),
         ("kind: A\n\x01: 1\n", ":2:1: unacceptable character"),
         ("kind: A\nspec: " + "[" * 100_000, ":2:206: more than 200 levels deep"),
+        ("kind: A\nspec: &a {b: [*a]}\n", ":2:15: *a stands inside of what it repeats"),
         ("kind: A\n---\n- a\n", ":3: not a Kubernetes object"),
     ],
 )
