@@ -140,7 +140,7 @@ SPOILT = {
     "no amount": spoilt(resources={"limits": {"nvidia.com/gpu": "many"}}),
     "no bottom": "[" * 100_000,
     "half of a character": spoilt(terminationMessagePath="\ud800"),
-    "an amount without end": spoilt(resources={"limits": {"nvidia.com/gpu": "1e999999"}}),
+    "an amount without end": spoilt(resources={"limits": {"nvidia.com/gpu": "1e99999"}}),
     "a number without end": spoilt(readinessProbe={"periodSeconds": 10**400}),
     "a time without end": spoilt(startupProbe={"periodSeconds": 10**18}),
     "no number": spoilt(terminationMessagePath=float("nan")),
