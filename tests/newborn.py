@@ -3,7 +3,7 @@
 from typing import Any
 
 from function.api import base, claim, settings
-from function.cluster import checkpoints, observed
+from function.cluster import checkpoints, memory, observed
 from function.planning import plans
 from function.situation import situations
 
@@ -13,4 +13,5 @@ def situation(document: dict[str, Any], site: settings.Settings) -> situations.S
     resource = base.parse(claim.InferenceService, document, what="claim")
     facts = checkpoints.Facts()
     plan = plans.make(resource, site, facts)
-    return situations.situation(plan, facts, observed.Observed(name=resource.name))
+    world = observed.Observed(name=resource.name)
+    return situations.situation(plan, facts, memory.memory(world), world)

@@ -30,10 +30,10 @@ class Facts:
         return None if method is None else str(method)
 
 
-def recorded(world: observed.Observed) -> Facts:
+def recorded(remembered: memory.Memory, world: observed.Observed) -> Facts:
     """Returns what is known of the weights: the status' records, and what Jobs just finished."""
     records: dict[str, dict[str, Any]] = {
-        directory: dict(record) for directory, record in memory.memory(world).records.items()
+        directory: dict(record) for directory, record in remembered.records.items()
     }
     for job in jobs.preloads(world):
         if job.stage is jobs.Stage.COMPLETE:

@@ -10,7 +10,7 @@ from typing import Any
 
 from function import assembly, composition, report
 from function.api import base, claim, settings, status
-from function.cluster import checkpoints, observed
+from function.cluster import checkpoints, memory, observed
 from function.concerns import table as concerns
 from function.concerns import validity
 from function.planning import plans
@@ -61,9 +61,10 @@ def compose(
     Raises:
         base.InvalidError: The claim asks for what cannot or must not be composed.
     """
-    facts = checkpoints.recorded(world)
+    remembered = memory.memory(world)
+    facts = checkpoints.recorded(remembered, world)
     plan = plans.make(resource, site, facts)
-    now = situations.situation(plan, facts, world)
+    now = situations.situation(plan, facts, remembered, world)
     parts = [part for concern in concerns.CONCERNS for part in concern.compose(now)]
     return report.finish(now, assembly.assemble(now, parts))
 

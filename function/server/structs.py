@@ -29,7 +29,8 @@ class StructView(Mapping[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """Returns a field, or the default where it is absent."""
-        return _decode(self._fields[key]) if key in self._fields else default
+        value = self._fields.get(key)
+        return default if value is None else _decode(value)
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._fields))

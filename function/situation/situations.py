@@ -44,13 +44,17 @@ class Situation:
         return self.plan.hardware.misfit is not None and self.withheld and not self.plan.suspended
 
 
-def situation(plan: plans.Plan, facts: checkpoints.Facts, world: observed.Observed) -> Situation:
+def situation(
+    plan: plans.Plan,
+    facts: checkpoints.Facts,
+    remembered: memory.Memory,
+    world: observed.Observed,
+) -> Situation:
     """Returns what holds now.
 
     Raises:
         base.InvalidError: What the author adds or patches must not be composed.
     """
-    remembered = memory.memory(world)
     ledger = ledgers.ledger(plan.storage, facts, remembered, world)
     rollout = rollouts.rollout(plan, ledger, remembered, world)
     return Situation(
