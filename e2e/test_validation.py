@@ -20,6 +20,7 @@ from function.api import base
 from function.capacity import quantity
 from tests import cluster, crds, defects, impolite, lives, schemas, strategies
 from tests.api import invalid_claims
+from tests.boundary import attacks
 from tests.schemas import composite, samples, upstream
 
 PROFILES = cluster.PROFILES
@@ -68,6 +69,17 @@ def test_every_object_of_every_example_is_taken(
         kinds = {item.object["kind"] for item in life.emitted}
         assert {"Deployment", "Service", "ServiceAccount"} <= kinds
         assert _refusals(kubernetes, life) == []
+
+
+@pytest.mark.parametrize(
+    "attack", [attack for attack in attacks.ALL if attack.admission], ids=lambda attack: attack.name
+)
+def test_admission_refuses_what_authors_try(
+    attack: attacks.Attack, kubernetes: validator.Validator
+) -> None:
+    """By the claim's schema and rules, with the field's name."""
+    refusals = kubernetes.object(attack.claim)
+    assert any(attack.field in text for text in refusals), refusals
 
 
 GENERATED = hypothesis.settings(

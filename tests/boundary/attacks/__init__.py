@@ -1,0 +1,51 @@
+"""The attacks, as data: a file for each room of the boundary."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+
+@dataclasses.dataclass(frozen=True)
+class Attack:
+    """One thing that an author tries.
+
+    Attributes:
+        name: What it would gain.
+        claim: The claim.
+        field: Path of the field that a refusal names.
+        opens: The setting that opens it, or None when none does.
+        admission: True when the API server refuses it by the claim's schema too.
+    """
+
+    name: str
+    claim: dict[str, Any]
+    field: str
+    opens: str | None
+    admission: bool
+
+
+def _read() -> Iterator[Attack]:
+    for path in sorted(pathlib.Path(__file__).parent.glob("*.yaml")):
+        for row in yaml.safe_load(path.read_text()):
+            unknown = set(row) - {"attack", "spec", "name", "field", "opens", "admission"}
+            if unknown:
+                raise ValueError(f"{path.name}: {sorted(unknown)}")
+            claim = {
+                "apiVersion": "cloud.ogenki.io/v1alpha1",
+                "kind": "InferenceService",
+                "metadata": {"name": row.get("name", "qwen"), "namespace": "llm"},
+                "spec": {"model": {"repository": "Qwen/Qwen3-8B"}, **row.get("spec", {})},
+            }
+            yield Attack(
+                f"{path.stem}: {row['attack']}",
+                claim,
+                row["field"],
+                row.get("opens"),
+                row.get("admission", False),
+            )
+
+
+ALL = tuple(_read())

@@ -1,0 +1,43 @@
+"""What authors of claims try, one row each: refused with the field's name, and with what opens it.
+
+Each row is put to the function under two settings files of the examples: closed, for several teams,
+and open, for one team that trusts itself. `e2e/test_validation.py` puts those that say `admission`
+to the API server's own validation.
+"""
+
+import pytest
+
+from tests import cluster
+from tests.boundary import attacks
+
+CLOSED = cluster.load("examples/settings/closed.yaml")
+OPEN = cluster.load("examples/settings/open.yaml")
+
+
+@pytest.mark.parametrize("attack", attacks.ALL, ids=lambda attack: attack.name)
+def test_it_is_refused_with_its_field(attack: attacks.Attack) -> None:
+    world = cluster.Cluster(attack.claim, CLOSED).reconcile()
+    assert world.fatal is not None
+    assert f"{attack.field}: " in world.fatal or f"{attack.field} " in world.fatal, world.fatal
+    assert attack.opens is None or attack.opens in world.fatal
+    assert world.objects == {}
+
+
+@pytest.mark.parametrize(
+    "attack", [attack for attack in attacks.ALL if attack.opens], ids=lambda attack: attack.name
+)
+def test_the_setting_that_is_named_opens_it(attack: attacks.Attack) -> None:
+    assert cluster.Cluster(attack.claim, OPEN).reconcile().fatal is None
+
+
+@pytest.mark.parametrize(
+    "attack", [attack for attack in attacks.ALL if not attack.opens], ids=lambda attack: attack.name
+)
+def test_no_setting_opens_what_is_nobodys(attack: attacks.Attack) -> None:
+    world = cluster.Cluster(attack.claim, OPEN).reconcile()
+    assert world.fatal is not None
+    assert attack.field in world.fatal
+
+
+def test_each_is_another() -> None:
+    assert len({attack.name for attack in attacks.ALL}) == len(attacks.ALL)
