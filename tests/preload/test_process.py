@@ -23,7 +23,7 @@ SIZES = {path: len(conftest.MODEL[path]) for path in conftest.WANTED}
 TOTAL = sum(SIZES.values())
 
 
-# In courses of 25, each with random events of its own, which proceed at once. The gate asks for 200.
+# In courses of 25 at once, each with random events of its own. The gate asks for 200.
 KILLS = int(os.environ.get("PRELOAD_KILLS", "100"))
 COURSES = KILLS // 25
 
