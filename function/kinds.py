@@ -189,6 +189,7 @@ SECRETS_READY = "SecretsReady"
 _POLICIES = "by `providers.networkPolicy`"
 _MONITORING = "by `providers.monitoring`"
 _PICKER = "`gateway.endpointPicker`"
+_FORMER = "before 1.1; until the new one does its work"
 
 # In the order of causes: of several objects of one condition that are not ready, the first is what
 # the others wait for.
@@ -198,37 +199,41 @@ ROWS: tuple[Row, ...] = (
     Row("cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N", _POLICIES),
     Row("networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N", _POLICIES),
     Row(
-        "cilium-netpol-preload",
+        "cilium-netpol-download",
         CILIUM_POLICY,
         POLICY_READY,
         None,
-        "N-preload",
+        "N.download",
         "claims that preload",
     ),
     Row(
-        "networkpolicy-preload",
+        "networkpolicy-download",
         NETWORK_POLICY,
         POLICY_READY,
         None,
-        "N-preload",
+        "N.download",
         "claims that preload",
     ),
     Row(
-        "cilium-netpol-cleanup",
+        "cilium-netpol-removal",
         CILIUM_POLICY,
         POLICY_READY,
         None,
-        "N-cleanup",
+        "N.removal",
         "`model.retention: Delete`",
     ),
     Row(
-        "networkpolicy-cleanup",
+        "networkpolicy-removal",
         NETWORK_POLICY,
         POLICY_READY,
         None,
-        "N-cleanup",
+        "N.removal",
         "`model.retention: Delete`",
     ),
+    Row("cilium-netpol-preload", CILIUM_POLICY, POLICY_READY, None, "N-preload", _FORMER),
+    Row("networkpolicy-preload", NETWORK_POLICY, POLICY_READY, None, "N-preload", _FORMER),
+    Row("cilium-netpol-cleanup", CILIUM_POLICY, POLICY_READY, None, "N-cleanup", _FORMER),
+    Row("networkpolicy-cleanup", NETWORK_POLICY, POLICY_READY, None, "N-cleanup", _FORMER),
     Row(
         "preload-job-<hash>",
         JOB,
@@ -267,13 +272,14 @@ ROWS: tuple[Row, ...] = (
         "each `externalSecrets` entry S; `providers.secrets`",
     ),
     Row(
-        "service-pods",
+        "service-headless",
         SERVICE,
         "",
         "service-pods",
-        "N-pods",
+        "N-pods-\\<hash\\>",
         "gateway, and more than one pod possible: two replicas, or a spare GPU to roll on",
     ),
+    Row("service-pods", SERVICE, "", "service-pods", "N-pods", _FORMER),
     Row("gateway-backend", BACKEND, ROUTE_READY, "gateway-backend", "N-direct", "gateway"),
     Row(
         "gateway-aiservicebackend",
@@ -284,12 +290,20 @@ ROWS: tuple[Row, ...] = (
         "gateway",
     ),
     Row(
+        "gateway-canary-<A>",
+        AI_BACKEND,
+        ROUTE_READY,
+        None,
+        "N.canary-\\<A\\>",
+        "each canary, by adapter A",
+    ),
+    Row(
         "gateway-aiservicebackend-canary-<A>",
         AI_BACKEND,
         ROUTE_READY,
         None,
         "N-canary-\\<A\\>",
-        "each canary, by adapter A",
+        _FORMER,
     ),
     Row("epp-helmrelease", HELM_RELEASE, ROUTE_READY, "epp-helmrelease", "N-epp", _PICKER),
     Row(
@@ -309,13 +323,14 @@ ROWS: tuple[Row, ...] = (
         "`route.enabled`, without the AI gateway",
     ),
     Row(
-        "httproute-direct",
+        "httproute-beside",
         HTTP_ROUTE,
         ROUTE_READY,
         "httproute-direct",
-        "N-direct",
+        "N.direct",
         "`route.enabled`, with the AI gateway",
     ),
+    Row("httproute-direct", HTTP_ROUTE, ROUTE_READY, "httproute-direct", "N-direct", _FORMER),
     Row(
         "backendtrafficpolicy",
         TRAFFIC_POLICY,
@@ -325,12 +340,28 @@ ROWS: tuple[Row, ...] = (
         "with the AI gateway's route; no picker",
     ),
     Row(
+        "picker-vmservicescrape",
+        VM_SCRAPE,
+        OBSERVABILITY_READY,
+        "epp-vmservicescrape",
+        "N.picker",
+        _PICKER,
+    ),
+    Row(
+        "picker-servicemonitor",
+        SERVICE_MONITOR,
+        OBSERVABILITY_READY,
+        "epp-servicemonitor",
+        "N.picker",
+        _PICKER,
+    ),
+    Row(
         "epp-vmservicescrape",
         VM_SCRAPE,
         OBSERVABILITY_READY,
         "epp-vmservicescrape",
         "N-epp",
-        _PICKER,
+        _FORMER,
     ),
     Row(
         "epp-servicemonitor",
@@ -338,10 +369,12 @@ ROWS: tuple[Row, ...] = (
         OBSERVABILITY_READY,
         "epp-servicemonitor",
         "N-epp",
-        _PICKER,
+        _FORMER,
     ),
-    Row("epp-cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N-epp", _PICKER),
-    Row("epp-networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N-epp", _PICKER),
+    Row("picker-cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N.picker", _PICKER),
+    Row("picker-networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N.picker", _PICKER),
+    Row("epp-cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N-epp", _FORMER),
+    Row("epp-networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N-epp", _FORMER),
 )
 
 

@@ -190,6 +190,10 @@ def _on_its_way(now: situations.Situation, job: jobs.Job) -> observed.Condition:
         return WeightsReady.QUEUED.condition(
             f"the pod that downloads {what} has not started{again}: node, image, volume or Secret"
         )
+    if now.guards.download is not None:
+        return WeightsReady.QUEUED.condition(
+            f"the download of {what} waits for its network policy: {now.guards.download}"
+        )
     return WeightsReady.QUEUED.condition(f"the download of {what} is about to start{again}")
 
 

@@ -97,6 +97,13 @@ class EngineReady(reasons.Reasons):
         "As under [Current](#current).",
         alarm=True,
     )
+    POLICY_PENDING = reasons.Reason(
+        "PolicyPending",
+        False,
+        "The weights are there; no pod starts before its network policy is there and valid.",
+        "[PolicyReady](#policyready) says why it is not. With `providers.networkPolicy: none` pods"
+        " start without one.",
+    )
     KIND_MISSING = reasons.Reason(
         "KindMissing",
         False,
@@ -265,6 +272,10 @@ def _engine(now: situations.Situation) -> observed.Condition:
     if now.withheld:
         if plan.hardware.misfit is not None:
             return EngineReady.EXCEEDS_GPU_CLASS.condition(plan.hardware.misfit)
+        if now.ledger.verified and now.guards.serving is not None:
+            return EngineReady.POLICY_PENDING.condition(
+                f"no pod starts before its network policy protects it: {now.guards.serving}"
+            )
         return EngineReady.WEIGHTS_PENDING.condition(
             "no GPU is asked for before the weights are there"
         )

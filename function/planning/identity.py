@@ -38,8 +38,18 @@ class Identity:
 
     @property
     def pods_name(self) -> str:
-        """The name of the headless Service that resolves to every ready pod."""
-        return f"{self.name}-pods"
+        """The name of the headless Service that resolves to every ready pod.
+
+        A Service's name holds no dot. No claim has this name: `borrowed` tells it.
+        """
+        return shortened(self.name, f"pods-{_mark(self.name)}")
+
+    def part(self, name: str) -> str:
+        """Returns the name of an object beside those that are named as the claim.
+
+        No claim has a dot in its name, so no claim can have this one.
+        """
+        return f"{self.name}.{name}"
 
     def labels(self, component: str = "inference") -> dict[str, str]:
         """Returns the four labels that select pods.
@@ -74,6 +84,19 @@ class Identity:
     def key(self, suffix: str) -> str:
         """Returns the composed resource's name: it keys the object for as long as it lives."""
         return f"{self.name}-{suffix}"
+
+
+def _mark(name: str) -> str:
+    return canonical.digest(name, 8)
+
+
+_POD_SERVICE = re.compile(r"(.+)-pods-([0-9a-f]{8})")
+
+
+def borrowed(name: str) -> str | None:
+    """Returns the claim whose headless Service has this name, or None where no claim's has."""
+    match = _POD_SERVICE.fullmatch(name)
+    return match[1] if match and _mark(match[1]) == match[2] else None
 
 
 def shortened(prefix: str, suffix: str, longest: int = 63) -> str:

@@ -17,7 +17,7 @@ from function.api import base
 from function.boundary import additions, patches, templates
 from function.cluster import memory, observed
 from function.planning import identity, plans, running
-from function.situation import ledgers
+from function.situation import guards, ledgers
 from function.workloads import pods, workload
 
 ACCEPT_ANNOTATION = f"{identity.DOMAIN}/accept"
@@ -207,6 +207,7 @@ def _shaped(
 def rollout(
     plan: plans.Plan,
     weights: ledgers.Ledger,
+    guard: guards.Guards,
     remembered: memory.Memory,
     world: observed.Observed,
 ) -> Rollout:
@@ -215,6 +216,7 @@ def rollout(
     Args:
         plan: The plan.
         weights: Which weights are verified.
+        guard: What new pods wait for.
         remembered: What the claim's status remembers.
         world: What the cluster reports.
     """
@@ -227,7 +229,15 @@ def rollout(
     chosen = fresh
     if carried != fresh.text:
         last = _last(plan, keeper, budget)
-        chosen = _choose(plan, fresh, last, carried, verified=weights.verified, served=served)
+        chosen = _choose(
+            plan,
+            fresh,
+            last,
+            carried,
+            verified=weights.verified,
+            guarded=guard.serving is None,
+            served=served,
+        )
     reported = world.conditions.get("EngineReady")
     return Rollout(
         template=chosen.template if chosen.emitted else None,
@@ -276,6 +286,7 @@ def _choose(
     carried: str | None,
     *,
     verified: bool,
+    guarded: bool,
     served: bool,
 ) -> _Choice:
     """Returns the template.
@@ -287,17 +298,18 @@ def _choose(
         carried: Canonical JSON of the template that the observed workload carries, or None where
             there is no workload.
         verified: Whether the weights that the plan needs are verified.
+        guarded: Whether the policies of new pods are there and valid.
         served: Whether a pod of the claim served at any time, as far as is known.
     """
     wanted, now = rendered(plan), fresh.claim_hash
     stopped = plan.suspended or plan.hardware.misfit is not None
     if carried is None and last is None:
-        born = verified and not stopped
+        born = verified and guarded and not stopped
         return fresh if born else _Choice(None, "", now, plan.running, emitted=False)
     if last is None:
         return fresh
     kept = _Choice(last.template, last.text, last.claim_hash or now, last.facts)
-    if carried is None and stopped:
+    if carried is None and (stopped or not guarded):
         return dataclasses.replace(kept, emitted=False)
     changed = tuple(canonical.differences(last.template, wanted))
     # A template without a hash is 0.9.0's, which served: the claim of today counts as its origin.

@@ -4,7 +4,7 @@ import dataclasses
 
 from function.cluster import checkpoints, memory, observed, pods
 from function.planning import plans
-from function.situation import counts, ledgers, rollouts, supplies, traffic
+from function.situation import counts, guards, ledgers, rollouts, supplies, traffic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Situation:
         world: What the cluster reports.
         memory: What the claim's status remembers.
         ledger: Which weights are verified.
+        guards: What new pods wait for.
         rollout: Which template runs.
         supply: The Jobs on the weights volume.
         traffic: What may be asked of the claim.
@@ -27,6 +28,7 @@ class Situation:
     world: observed.Observed
     memory: memory.Memory
     ledger: ledgers.Ledger
+    guards: guards.Guards
     rollout: rollouts.Rollout
     supply: supplies.Supply
     traffic: traffic.Traffic
@@ -56,14 +58,16 @@ def situation(
         base.InvalidError: What the author adds or patches must not be composed.
     """
     ledger = ledgers.ledger(plan.storage, facts, remembered, world)
-    rollout = rollouts.rollout(plan, ledger, remembered, world)
+    guard = guards.guards(plan, world)
+    rollout = rollouts.rollout(plan, ledger, guard, remembered, world)
     return Situation(
         plan=plan,
         world=world,
         memory=remembered,
         ledger=ledger,
+        guards=guard,
         rollout=rollout,
-        supply=supplies.supply(plan, ledger, rollout, remembered, world),
+        supply=supplies.supply(plan, ledger, guard, rollout, remembered, world),
         traffic=traffic.traffic(plan, rollout, remembered, world),
         count=counts.count(plan, rollout, remembered, world),
         trouble=pods.trouble(world),

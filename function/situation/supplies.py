@@ -13,7 +13,7 @@ from function.api import base
 from function.boundary import patches
 from function.cluster import failures, jobs, memory, observed, pods
 from function.planning import identity, plans
-from function.situation import ledgers, rollouts
+from function.situation import guards, ledgers, rollouts
 from function.workloads import batches
 
 
@@ -54,6 +54,7 @@ class Supply:
 def supply(
     plan: plans.Plan,
     weights: ledgers.Ledger,
+    guard: guards.Guards,
     rollout: rollouts.Rollout,
     remembered: memory.Memory,
     world: observed.Observed,
@@ -69,7 +70,7 @@ def supply(
         base.InvalidError: The author's patch of the Job touches what no patch may touch.
     """
     stored = plan.storage
-    download = _download(plan, weights, world)
+    download = _download(plan, weights, guard, world)
     if not stored.deletes:
         return Supply(download, None, weights.records, ())
     mine = f"{stored.volume}/"
@@ -78,7 +79,7 @@ def supply(
         for directory in remembered.removing
         if directory not in stored.wanted and directory.startswith(mine)
     )
-    removal = _removal(plan, listed, world)
+    removal = _removal(plan, listed, guard, world)
     # The new pods must serve, not only exist: an author who reverts a model that never starts
     # needs no download.
     proven = rollout.current and rollout.serves
@@ -100,14 +101,16 @@ def supply(
     )
 
 
-def _download(plan: plans.Plan, weights: ledgers.Ledger, world: observed.Observed) -> Task | None:
-    """Returns the Job that downloads, or None when none is wanted."""
+def _download(
+    plan: plans.Plan, weights: ledgers.Ledger, guard: guards.Guards, world: observed.Observed
+) -> Task | None:
+    """Returns the Job that downloads, or None when none is wanted, or its policy is not there."""
     stored = plan.storage
     wanted = stored.preloads and not weights.shown and not _being_removed(plan, world)
     if not wanted and "preload-job" not in (plan.spec.patches or {}):
         return None
     manifest = _rendered(plan)
-    return _task(manifest, jobs.COMPONENT, world) if wanted else None
+    return _guarded(_task(manifest, jobs.COMPONENT, world), guard.download) if wanted else None
 
 
 @memo.per_plan
@@ -125,12 +128,20 @@ def _rendered(plan: plans.Plan) -> identity.Manifest:
     return batches.named(plan.identity, manifest)
 
 
-def _removal(plan: plans.Plan, unwanted: tuple[str, ...], world: observed.Observed) -> Task | None:
-    """Returns the Job that removes weights, or None when there is nothing to do."""
+def _removal(
+    plan: plans.Plan, unwanted: tuple[str, ...], guard: guards.Guards, world: observed.Observed
+) -> Task | None:
+    """Returns the Job that removes weights, or None when there is nothing to do, or no policy."""
     if not unwanted:
         return None
     manifest = batches.named(plan.identity, batches.cleanup_job(plan, unwanted))
-    return _task(manifest, jobs.CLEANUP, world)
+    return _guarded(_task(manifest, jobs.CLEANUP, world), guard.removal)
+
+
+def _guarded(task: Task, lack: str | None) -> Task | None:
+    """Returns the Job, unless it is new and its pods' policy is not there."""
+    begun = task.observed.stage is not jobs.Stage.ABSENT
+    return task if begun or lack is None else None
 
 
 def _task(manifest: identity.Manifest, component: str, world: observed.Observed) -> Task:

@@ -11,9 +11,6 @@ from function.cluster import jobs
 from function.concerns.access import callers
 from function.planning import identity, plans
 
-SUFFIX = "cilium-netpol"
-PICKER_SUFFIX = "epp-cilium-netpol"
-
 NAMESPACE_LABEL = "k8s:io.kubernetes.pod.namespace"
 DENY_ALL: list[identity.Manifest] = [{}]
 
@@ -37,8 +34,8 @@ def serving(plan: plans.Plan, *, picker: bool) -> identity.Manifest:
 
 
 @memo.per_plan
-def preload(plan: plans.Plan) -> identity.Manifest:
-    """Returns the preload pods' CiliumNetworkPolicy: it accepts nothing."""
+def download(plan: plans.Plan, name: str) -> identity.Manifest:
+    """Returns the CiliumNetworkPolicy of pods that download: it accepts nothing."""
     egress: list[Any] = [_dns(plan)]
     hosts = [
         host.replace("{region}", plan.site.region or "") for host in plan.site.preload.egress_hosts
@@ -61,7 +58,7 @@ def preload(plan: plans.Plan) -> identity.Manifest:
         egress.append({"toEntities": ["host"], "toPorts": ports})
     return _policy(
         plan,
-        f"{plan.identity.name}-preload",
+        name,
         plan.identity.labels(jobs.COMPONENT),
         DENY_ALL,
         egress,
@@ -69,11 +66,11 @@ def preload(plan: plans.Plan) -> identity.Manifest:
 
 
 @memo.per_plan
-def cleanup(plan: plans.Plan) -> identity.Manifest:
+def removal(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns the clean-up pods' CiliumNetworkPolicy: no caller, and nothing to reach."""
     return _policy(
         plan,
-        f"{plan.identity.name}-cleanup",
+        name,
         plan.identity.labels(jobs.CLEANUP),
         DENY_ALL,
         DENY_ALL,
@@ -131,7 +128,7 @@ def _ports(*ports: int) -> list[identity.Manifest]:
 
 
 @memo.per_plan
-def picker(plan: plans.Plan) -> identity.Manifest:
+def picker(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns the endpoint picker's CiliumNetworkPolicy."""
     egress: list[Any] = [
         {
@@ -149,5 +146,5 @@ def picker(plan: plans.Plan) -> identity.Manifest:
         _dns(plan),
     ]
     ingress = [_ingress(peer) for peer in callers.picker_callers(plan)]
-    name = plan.identity.picker_name
-    return _policy(plan, name, {callers.PICKER_LABEL: name}, ingress, egress)
+    selector = {callers.PICKER_LABEL: plan.identity.picker_name}
+    return _policy(plan, name, selector, ingress, egress)

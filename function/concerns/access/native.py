@@ -11,9 +11,6 @@ from function.cluster import jobs
 from function.concerns.access import callers
 from function.planning import identity, plans
 
-SUFFIX = "networkpolicy"
-PICKER_SUFFIX = "epp-networkpolicy"
-
 # What "the world" is here: everything but private and link-local ranges, so that the Job reaches
 # neither pods nor the node's metadata service.
 PRIVATE_IPV4 = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"]
@@ -34,8 +31,8 @@ def serving(plan: plans.Plan, *, picker: bool) -> identity.Manifest:
 
 
 @memo.per_plan
-def preload(plan: plans.Plan) -> identity.Manifest:
-    """Returns the preload pods' NetworkPolicy: it accepts nothing."""
+def download(plan: plans.Plan, name: str) -> identity.Manifest:
+    """Returns the NetworkPolicy of pods that download: it accepts nothing."""
     ports = [{"port": port, "protocol": "TCP"} for port in sorted({443, *callers.hub_ports(plan)})]
     blocks = [
         {"ipBlock": {"cidr": "0.0.0.0/0", "except": PRIVATE_IPV4}},
@@ -43,15 +40,12 @@ def preload(plan: plans.Plan) -> identity.Manifest:
         *({"ipBlock": {"cidr": cidr}} for cidr in plan.site.hub.egress_cidrs),
     ]
     egress = [_dns(plan), {"to": blocks, "ports": ports}]
-    return _policy(
-        plan, f"{plan.identity.name}-preload", plan.identity.labels(jobs.COMPONENT), [], egress
-    )
+    return _policy(plan, name, plan.identity.labels(jobs.COMPONENT), [], egress)
 
 
 @memo.per_plan
-def cleanup(plan: plans.Plan) -> identity.Manifest:
+def removal(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns the clean-up pods' NetworkPolicy: no caller, and nothing to reach."""
-    name = f"{plan.identity.name}-cleanup"
     return _policy(plan, name, plan.identity.labels(jobs.CLEANUP), [], [])
 
 
@@ -104,7 +98,7 @@ def _dns(plan: plans.Plan) -> identity.Manifest:
 
 
 @memo.per_plan
-def picker(plan: plans.Plan) -> identity.Manifest:
+def picker(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns the endpoint picker's NetworkPolicy.
 
     The API server has no selector in this API: its usual ports are open instead.
@@ -116,5 +110,5 @@ def picker(plan: plans.Plan) -> identity.Manifest:
         _dns(plan),
     ]
     ingress = [_ingress(peer) for peer in callers.picker_callers(plan)]
-    name = plan.identity.picker_name
-    return _policy(plan, name, {callers.PICKER_LABEL: name}, ingress, egress)
+    selector = {callers.PICKER_LABEL: plan.identity.picker_name}
+    return _policy(plan, name, selector, ingress, egress)

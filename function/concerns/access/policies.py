@@ -8,30 +8,22 @@ from function.cluster import observed
 from function.concerns import providers, reasons
 from function.concerns.access import cilium, native
 from function.planning import identity, plans
-from function.situation import situations
+from function.situation import guards, renames, situations
 
 
 class Provider(Protocol):
-    """A spelling of the policies.
-
-    Attributes:
-        SUFFIX: End of the key of the serving pods' policy, and the beginning of the Jobs'.
-        PICKER_SUFFIX: End of the key of the endpoint picker's policy.
-    """
-
-    SUFFIX: str
-    PICKER_SUFFIX: str
+    """A spelling of the policies."""
 
     def serving(self, plan: plans.Plan, *, picker: bool) -> identity.Manifest:
         """Returns the serving pods' policy."""
 
-    def preload(self, plan: plans.Plan) -> identity.Manifest:
-        """Returns the preload pods' policy: it accepts nothing."""
+    def download(self, plan: plans.Plan, name: str) -> identity.Manifest:
+        """Returns the policy of pods that download: it accepts nothing."""
 
-    def cleanup(self, plan: plans.Plan) -> identity.Manifest:
-        """Returns the clean-up pods' policy: no caller, and nothing to reach."""
+    def removal(self, plan: plans.Plan, name: str) -> identity.Manifest:
+        """Returns the policy of pods that remove weights: no caller, and nothing to reach."""
 
-    def picker(self, plan: plans.Plan) -> identity.Manifest:
+    def picker(self, plan: plans.Plan, name: str) -> identity.Manifest:
         """Returns the endpoint picker's policy."""
 
 
@@ -70,18 +62,24 @@ class PolicyReady(reasons.Reasons):
 
 def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     """Yields a policy for each kind of pod that the claim has."""
-    plan = now.plan
-    provider: Provider | None = PROVIDERS.get(plan.site.providers.network_policy)
+    plan, name = now.plan, now.plan.site.providers.network_policy
+    provider: Provider | None = PROVIDERS.get(name)
     if provider is None:
         return
     serving = provider.serving(plan, picker=now.traffic.picker)
-    yield assembly.Part(provider.SUFFIX, serving)
-    if plan.storage.preloads:
-        yield assembly.Part(f"{provider.SUFFIX}-preload", provider.preload(plan))
-    if plan.storage.deletes:
-        yield assembly.Part(f"{provider.SUFFIX}-cleanup", provider.cleanup(plan))
-    if now.traffic.picker:
-        yield assembly.Part(provider.PICKER_SUFFIX, provider.picker(plan))
+    yield assembly.Part(guards.serving_suffix(name), serving)
+    parts = (
+        (plan.storage.preloads, guards.download_suffix(name), "download", provider.download),
+        (plan.storage.deletes, guards.removal_suffix(name), "removal", provider.removal),
+        (now.traffic.picker, guards.picker_suffix(name), "picker", provider.picker),
+    )
+    for wanted, suffix, part, build in parts:
+        if not wanted:
+            continue
+        yield assembly.Part(suffix, build(plan, plan.identity.part(part)))
+        former, former_name = guards.former(name, part)
+        if renames.stays(now.world, former, suffix):
+            yield assembly.Part(former, build(plan, f"{plan.identity.name}-{former_name}"))
 
 
 def conditions(

@@ -29,10 +29,9 @@ def service_host(plan: plans.Plan) -> str:
     return f"{plan.identity.name}.{plan.identity.namespace}.svc.{plan.site.network.cluster_domain}"
 
 
-def pods_host(plan: plans.Plan) -> str:
-    """Returns the host name that resolves to every ready pod."""
-    name = plan.identity.pods_name
-    return f"{name}.{plan.identity.namespace}.svc.{plan.site.network.cluster_domain}"
+def pods_host(plan: plans.Plan, service: str) -> str:
+    """Returns the host name of a headless Service, which resolves to every ready pod."""
+    return f"{service}.{plan.identity.namespace}.svc.{plan.site.network.cluster_domain}"
 
 
 @memo.per_plan
@@ -55,11 +54,21 @@ def ai_service_backend(plan: plans.Plan, name: str) -> identity.Manifest:
 
 def canary_name(plan: plans.Plan, adapter: str) -> str:
     """Returns the name of a canary's AIServiceBackend: by adapter, so that order means nothing."""
+    return plan.identity.part(f"canary-{identity.object_name(adapter)}")
+
+
+def former_canary_name(plan: plans.Plan, adapter: str) -> str:
+    """Returns the name that a canary's AIServiceBackend had until 1.1."""
     return f"{plan.identity.name}-canary-{identity.object_name(adapter)}"
 
 
 def canary_key_suffix(adapter: str) -> str:
     """Returns the suffix of a canary's key."""
+    return f"gateway-canary-{adapter}"
+
+
+def former_canary_key_suffix(adapter: str) -> str:
+    """Returns the suffix that a canary's key had until 1.1."""
     return f"gateway-aiservicebackend-canary-{adapter}"
 
 
@@ -71,7 +80,7 @@ def canaries(plan: plans.Plan) -> list[tuple[str, int]]:
 
 @memo.per_plan
 def ai_gateway_route(
-    plan: plans.Plan, adapters: frozenset[str], *, pool: bool
+    plan: plans.Plan, adapters: frozenset[str], former: frozenset[str], *, pool: bool
 ) -> identity.Manifest:
     """Returns the AIGatewayRoute: the base model with its canaries, and a rule for each adapter.
 
@@ -81,6 +90,7 @@ def ai_gateway_route(
     Args:
         plan: The plan.
         adapters: Those that every running pod serves; the others get no traffic yet.
+        former: Canaries whose backend is still named as until 1.1.
         pool: Whether the InferencePool is there to be named.
     """
     parent = plan.site.gateway.parent
@@ -97,17 +107,19 @@ def ai_gateway_route(
                     "namespace": parent.namespace,
                 }
             ],
-            "rules": list(_rules(plan, adapters, pool)),
+            "rules": list(_rules(plan, adapters, former, pool)),
         },
     }
 
 
-def _rules(plan: plans.Plan, adapters: frozenset[str], pool: bool) -> Iterator[identity.Manifest]:
+def _rules(
+    plan: plans.Plan, adapters: frozenset[str], former: frozenset[str], pool: bool
+) -> Iterator[identity.Manifest]:
     # The default of a minute would cut long streams.
     timeouts = {"request": f"{plan.site.gateway.request_timeout_seconds}s"}
     yield {
         "matches": [_match(plan.identity.name)],
-        "backendRefs": _base_backends(plan, adapters, pool),
+        "backendRefs": _base_backends(plan, adapters, former, pool),
         "timeouts": timeouts,
     }
     for adapter in plan.storage.adapters:
@@ -125,7 +137,7 @@ def _match(model_name: str) -> identity.Manifest:
 
 
 def _base_backends(
-    plan: plans.Plan, adapters: frozenset[str], pool: bool
+    plan: plans.Plan, adapters: frozenset[str], former: frozenset[str], pool: bool
 ) -> list[identity.Manifest]:
     if pool:
         return [_pool(plan)]
@@ -133,7 +145,7 @@ def _base_backends(
     base = {"name": plan.identity.name, "weight": 100 - sum(weight for _, weight in shifted)}
     return [base] + [
         {
-            "name": canary_name(plan, adapter),
+            "name": (former_canary_name if adapter in former else canary_name)(plan, adapter),
             "modelNameOverride": adapter,
             "weight": weight,
         }

@@ -6,6 +6,7 @@ from function import assembly, memo
 from function.cluster import observed
 from function.concerns import addresses, providers, reasons
 from function.concerns.gateway import envoy_ai_gateway, picker
+from function.engines import engine
 from function.planning import identity
 from function.situation import situations
 
@@ -66,7 +67,9 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         yield from _backend(now)
         yield from _backends_by_model(now)
         yield from _route(now)
-    if now.traffic.picker:
+    # The picker's pods too start behind their policy.
+    begun = now.world.get(picker.SUFFIX) is not None
+    if now.traffic.picker and (begun or now.guards.picker is None):
         yield assembly.Part(picker.SUFFIX, picker.release(now.plan))
 
 
@@ -74,7 +77,8 @@ def _backend(now: situations.Situation) -> Iterator[assembly.Part]:
     """Yields the Backend, and the headless Service that it names when traffic must spread.
 
     The Backend takes the headless name only once that Service exists, and the Service goes only
-    when no Backend names it any more: core applies objects in random order.
+    when no Backend names it any more: core applies objects in random order. The same holds for the
+    name that the Service had until 1.1.
 
     While a claim that may sleep has no replica, the Backend names the ClusterIP Service: it refuses
     connections, and Envoy tries those again. A headless name without pods has no address, and
@@ -83,21 +87,29 @@ def _backend(now: situations.Situation) -> Iterator[assembly.Part]:
     that finds it serving.
     """
     plan, world = now.plan, now.world
-    headless = envoy_ai_gateway.pods_host(plan)
-    named = headless in now.traffic.hosts
-    if plan.spreads or named:
-        service = pods_service(plan.identity, plan.engine.PORT)
-        yield assembly.Part("service-pods", service)
+    service, former_service = plan.identity.pods_name, f"{plan.identity.name}-pods"
+    headless = envoy_ai_gateway.pods_host(plan, service)
+    former = envoy_ai_gateway.pods_host(plan, former_service)
+    hosts = now.traffic.hosts
+    if plan.spreads or headless in hosts:
+        yield assembly.Part("service-headless", pods_service(plan.identity, service, plan.engine))
+    if former in hosts:
+        yield assembly.Part(
+            "service-pods", pods_service(plan.identity, former_service, plan.engine)
+        )
     born = world.get("gateway-backend") is None
     asleep = plan.awaits and not now.rollout.reported_serving
-    there = born or named or world.get("service-pods") is not None
-    spread = plan.spreads and not asleep and there
-    host = headless if spread else envoy_ai_gateway.service_host(plan)
+    host = envoy_ai_gateway.service_host(plan)
+    if plan.spreads and not asleep:
+        if born or headless in hosts or world.get("service-headless") is not None:
+            host = headless
+        elif former in hosts:
+            host = former
     yield assembly.Part("gateway-backend", envoy_ai_gateway.backend(plan, host))
 
 
 @memo.per_plan
-def pods_service(who: identity.Identity, port: int) -> identity.Manifest:
+def pods_service(who: identity.Identity, name: str, served: engine.Engine) -> identity.Manifest:
     """Returns the headless Service whose name resolves to every ready pod.
 
     Behind a ClusterIP name Envoy sees one endpoint and cannot spread by load.
@@ -105,12 +117,12 @@ def pods_service(who: identity.Identity, port: int) -> identity.Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": who.metadata(who.pods_name, component=ENDPOINTS),
+        "metadata": who.metadata(name, component=ENDPOINTS),
         "spec": {
             "type": "ClusterIP",
             "clusterIP": "None",
             "selector": who.labels(),
-            "ports": [addresses.service_port(port)],
+            "ports": [addresses.service_port(served.PORT)],
         },
     }
 
@@ -130,10 +142,23 @@ def _backends_by_model(now: situations.Situation) -> Iterator[assembly.Part]:
         suffix = envoy_ai_gateway.canary_key_suffix(adapter)
         suffixes.add(suffix)
         yield assembly.Part(suffix, envoy_ai_gateway.ai_service_backend(plan, name))
-    for suffix, resource in now.world.starting(envoy_ai_gateway.canary_key_suffix("")):
-        name = str(observed.at(resource, "metadata", "name"))
-        if suffix not in suffixes and name in now.traffic.named["AIServiceBackend"]:
-            yield assembly.Part(suffix, envoy_ai_gateway.ai_service_backend(plan, name))
+    for of in (envoy_ai_gateway.canary_key_suffix, envoy_ai_gateway.former_canary_key_suffix):
+        for suffix, resource in now.world.starting(of("")):
+            name = str(observed.at(resource, "metadata", "name"))
+            if suffix not in suffixes and name in now.traffic.named["AIServiceBackend"]:
+                yield assembly.Part(suffix, envoy_ai_gateway.ai_service_backend(plan, name))
+
+
+def _former(now: situations.Situation) -> frozenset[str]:
+    """Returns the canaries of which the route must still name the backend by its former name."""
+    plan, named = now.plan, now.traffic.named["AIServiceBackend"]
+    return frozenset(
+        adapter
+        for adapter, _ in envoy_ai_gateway.canaries(plan)
+        if envoy_ai_gateway.former_canary_name(plan, adapter) in named
+        and now.world.get(envoy_ai_gateway.canary_key_suffix(adapter)) is None
+        and now.world.get(envoy_ai_gateway.former_canary_key_suffix(adapter)) is not None
+    )
 
 
 def _route(now: situations.Situation) -> Iterator[assembly.Part]:
@@ -141,7 +166,9 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
     plan, traffic = now.plan, now.traffic
     if not traffic.published:
         return
-    route = envoy_ai_gateway.ai_gateway_route(plan, traffic.adapters, pool=traffic.pooled)
+    route = envoy_ai_gateway.ai_gateway_route(
+        plan, traffic.adapters, _former(now), pool=traffic.pooled
+    )
     yield assembly.Part("gateway-airoute", route)
     if not traffic.pooled:
         policy = envoy_ai_gateway.traffic_policy(plan)

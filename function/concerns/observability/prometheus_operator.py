@@ -7,7 +7,8 @@ from function.planning import identity
 
 SCRAPE = "servicemonitor"
 RULES = "prometheusrule"
-PICKER_SCRAPE = "epp-servicemonitor"
+PICKER_SCRAPE = "picker-servicemonitor"
+FORMER_PICKER_SCRAPE = "epp-servicemonitor"
 
 
 def scrape(

@@ -7,7 +7,8 @@ from function.planning import identity
 
 SCRAPE = "vmservicescrape"
 RULES = "vmrule"
-PICKER_SCRAPE = "epp-vmservicescrape"
+PICKER_SCRAPE = "picker-vmservicescrape"
+FORMER_PICKER_SCRAPE = "epp-vmservicescrape"
 
 
 def scrape(

@@ -10,7 +10,7 @@ from function.concerns import providers, reasons
 from function.concerns.observability import alerts, prometheus_operator, victoriametrics
 from function.engines import engine
 from function.planning import identity, plans, running
-from function.situation import situations
+from function.situation import renames, situations
 
 TIMEOUT = "10s"
 INTERVAL = "30s"
@@ -26,11 +26,13 @@ class Provider(Protocol):
         SCRAPE: End of the key of the engine's scrape.
         RULES: End of the key of the alerts.
         PICKER_SCRAPE: End of the key of the endpoint picker's scrape.
+        FORMER_PICKER_SCRAPE: The same until 1.1.
     """
 
     SCRAPE: str
     RULES: str
     PICKER_SCRAPE: str
+    FORMER_PICKER_SCRAPE: str
 
     def scrape(
         self, metadata: identity.Manifest, selector: dict[str, str], endpoint: identity.Manifest
@@ -87,7 +89,11 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     rules = _rules(plan, now.rollout.running, picker=now.traffic.picker)
     yield assembly.Part(provider.RULES, rules)
     if now.traffic.picker:
-        yield assembly.Part(provider.PICKER_SCRAPE, _picker_scrape(plan))
+        scrape = _picker_scrape(plan, plan.identity.part("picker"))
+        yield assembly.Part(provider.PICKER_SCRAPE, scrape)
+        if renames.stays(now.world, provider.FORMER_PICKER_SCRAPE, provider.PICKER_SCRAPE):
+            former = _picker_scrape(plan, plan.identity.picker_name)
+            yield assembly.Part(provider.FORMER_PICKER_SCRAPE, former)
 
 
 @memo.per_plan
@@ -98,17 +104,17 @@ def _scrape(plan: plans.Plan) -> identity.Manifest:
 
 
 @memo.per_plan
-def _picker_scrape(plan: plans.Plan) -> identity.Manifest:
+def _picker_scrape(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns the scrape of the endpoint picker."""
     provider: Provider = PROVIDERS[plan.site.providers.monitoring]
-    name = plan.identity.picker_name
+    selector = {"app.kubernetes.io/name": plan.identity.picker_name}
     endpoint = {
         "port": PICKER_PORT,
         "path": PICKER_PATH,
         "interval": INTERVAL,
         "scrapeTimeout": TIMEOUT,
     }
-    return provider.scrape(_metadata(plan, name), {"app.kubernetes.io/name": name}, endpoint)
+    return provider.scrape(_metadata(plan, name), selector, endpoint)
 
 
 def _metadata(plan: plans.Plan, name: str | None = None) -> identity.Manifest:

@@ -4,16 +4,18 @@ from function import kinds, memo
 from function.planning import identity, plans
 
 KIND = kinds.HTTP_ROUTE
+# End of the key that the route beside the AI gateway's had until 1.1.
+FORMER = "httproute-direct"
 
 
 def name(plan: plans.Plan) -> str:
     """Returns the route's name: the AI gateway overwrites an HTTPRoute named as its own route."""
-    return f"{plan.identity.name}-direct" if plan.ways.gateway else plan.identity.name
+    return plan.identity.part("direct") if plan.ways.gateway else plan.identity.name
 
 
 def suffix(plan: plans.Plan) -> str:
     """Returns the end of the route's key, which changes with its name."""
-    return "httproute-direct" if plan.ways.gateway else "httproute"
+    return "httproute-beside" if plan.ways.gateway else "httproute"
 
 
 def hostname(plan: plans.Plan) -> str:
@@ -24,7 +26,7 @@ def hostname(plan: plans.Plan) -> str:
 
 
 @memo.per_plan
-def http_route(plan: plans.Plan) -> identity.Manifest:
+def http_route(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns the HTTPRoute.
 
     A request timeout above zero keeps Envoy's idle timeout at an hour or more; zero would switch
@@ -35,7 +37,7 @@ def http_route(plan: plans.Plan) -> identity.Manifest:
     return {
         "apiVersion": KIND.api_versions[0],
         "kind": KIND.name,
-        "metadata": plan.identity.metadata(name(plan)),
+        "metadata": plan.identity.metadata(name),
         "spec": {
             "parentRefs": [{"name": route.parent.name, "namespace": route.parent.namespace}],
             "hostnames": [hostname(plan)],

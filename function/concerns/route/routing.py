@@ -6,16 +6,22 @@ from function import assembly
 from function.cluster import observed
 from function.concerns import providers
 from function.concerns.route import gateway_api
-from function.situation import situations
+from function.situation import renames, situations
 
 PROVIDERS = providers.table("route", {"gateway-api": gateway_api})
 
 
 def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     """Yields the route."""
-    provider = PROVIDERS.get(now.plan.site.providers.route)
-    if provider is not None and now.plan.ways.route:
-        yield assembly.Part(provider.suffix(now.plan), provider.http_route(now.plan))
+    plan = now.plan
+    provider = PROVIDERS.get(plan.site.providers.route)
+    if provider is None or not plan.ways.route:
+        return
+    suffix = provider.suffix(plan)
+    yield assembly.Part(suffix, provider.http_route(plan, provider.name(plan)))
+    if renames.stays(now.world, provider.FORMER, suffix):
+        former = provider.http_route(plan, f"{plan.identity.name}-direct")
+        yield assembly.Part(provider.FORMER, former)
 
 
 def conditions(

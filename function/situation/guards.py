@@ -1,0 +1,87 @@
+"""What must be there before a pod is: the network policies that select it.
+
+A pod that starts before its policy is open to everybody, and may reach everything. What is not
+observed waits; what runs is never withheld.
+"""
+
+import dataclasses
+
+from function import kinds
+from function.cluster import observed, readiness
+from function.planning import plans
+
+# End of the key of the serving pods' policy, by provider.
+SUFFIXES = {"cilium": "cilium-netpol", "kubernetes": "networkpolicy"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Guards:
+    """What new pods wait for, in words, or None where nothing holds them back.
+
+    Attributes:
+        serving: New pods of the workload.
+        download: A new Job that downloads.
+        removal: A new Job that removes weights.
+        picker: A new endpoint picker.
+    """
+
+    serving: str | None = None
+    download: str | None = None
+    removal: str | None = None
+    picker: str | None = None
+
+
+def serving_suffix(provider: str) -> str:
+    """Returns the end of the key of the serving pods' policy."""
+    return SUFFIXES[provider]
+
+
+def download_suffix(provider: str) -> str:
+    """Returns the end of the key of the policy of the pods that download."""
+    return f"{SUFFIXES[provider]}-download"
+
+
+def removal_suffix(provider: str) -> str:
+    """Returns the end of the key of the policy of the pods that remove weights."""
+    return f"{SUFFIXES[provider]}-removal"
+
+
+def picker_suffix(provider: str) -> str:
+    """Returns the end of the key of the endpoint picker's policy."""
+    return f"picker-{SUFFIXES[provider]}"
+
+
+_FORMER = {"download": "preload", "removal": "cleanup", "picker": "epp"}
+
+
+def former(provider: str, part: str) -> tuple[str, str]:
+    """Returns the end of the key, and of the name, that a policy had until 1.1."""
+    name = _FORMER[part]
+    policy = SUFFIXES[provider]
+    return (f"epp-{policy}" if part == "picker" else f"{policy}-{name}"), name
+
+
+def guards(plan: plans.Plan, world: observed.Observed) -> Guards:
+    """Returns what new pods wait for; nothing where the settings leave policies to others."""
+    provider = plan.site.providers.network_policy
+    if provider not in SUFFIXES:
+        return Guards()
+    return Guards(
+        serving=lack(world, serving_suffix(provider)),
+        download=lack(world, download_suffix(provider)),
+        removal=lack(world, removal_suffix(provider)),
+        picker=lack(world, picker_suffix(provider)),
+    )
+
+
+def lack(world: observed.Observed, suffix: str) -> str | None:
+    """Returns why a policy does not protect yet, or None when it is there and valid."""
+    kind = kinds.row(suffix).kind
+    policy = world.get(suffix)
+    if policy is None:
+        if any(world.lacks(version, kind.name) for version in kind.api_versions):
+            return f"the cluster has no {kind.name}"
+        return f"its {kind.name} is not there yet"
+    check = kind.ready or readiness.there
+    verdict = check(policy)
+    return None if verdict.ready else f"its {kind.name} is not valid: {verdict.message}"
