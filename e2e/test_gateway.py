@@ -233,7 +233,7 @@ def test_the_backend_moves_while_requests_wait(observations: Observations) -> No
     """From the ClusterIP to the pods, when several are possible; a try follows to the new host."""
     asleep, awake = observations.wakings["many"].hosts
     assert asleep == "waking-many.llm.svc.cluster.local"
-    assert awake == "waking-many-pods.llm.svc.cluster.local"
+    assert awake == "waking-many-pods-2721880b.llm.svc.cluster.local"
     assert observations.wakings["one"].hosts == ("waking-one.llm.svc.cluster.local",) * 2
 
 

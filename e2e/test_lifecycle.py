@@ -206,7 +206,7 @@ def gateway_and_route(here: lives.Place) -> lives.Life:
     assert ready["status"]["phase"] == "Serving"
     assert lives.condition(ready, "RouteReady") == ("True", "Published")
     route = claim.one("HTTPRoute")
-    assert route["metadata"]["name"] == f"{CODER}-direct"
+    assert route["metadata"]["name"] == f"{CODER}.direct"
     assert route["status"]["parents"], "told by whom it was taken"
     (rule,) = route["spec"]["rules"]
     assert [backend["name"] for backend in rule["backendRefs"]] == [CODER]

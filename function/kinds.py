@@ -63,6 +63,11 @@ class Row:
     when: str
 
     @property
+    def former(self) -> bool:
+        """Whether the object exists no more under this key but where an older release left it."""
+        return self.when == _FORMER
+
+    @property
     def prefix(self) -> str:
         """What every key of the row begins with, after the claim's name."""
         return self.suffix.partition("<")[0]

@@ -209,6 +209,10 @@ class Cluster:
             self.events = [(r.severity, r.reason, r.message) for r in rsp.results]
         return self
 
+    def born(self) -> "Cluster":
+        """Lets core look twice: first come the policies, then the pods that they protect."""
+        return self.reconcile().reconcile()
+
     def _writes(self, rsp: fnv1.RunFunctionResponse, fate: Fate) -> Iterator[Callable[[], None]]:
         """Yields what core writes, in its order."""
         desired = {key: structs.plain(item.resource) for key, item in rsp.desired.resources.items()}

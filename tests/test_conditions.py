@@ -23,7 +23,7 @@ NO_AUTOSCALER: Any = {"providers": {"autoscaler": "none"}}
 
 def starting(claimed: cluster.Object | None = None, **settings: Any) -> cluster.Cluster:
     """A claim whose weights are verified, and whose first pod does not get ready."""
-    world = cluster.Cluster(claimed or scene.of(), scene.site(**settings)).reconcile()
+    world = cluster.Cluster(claimed or scene.of(), scene.site(**settings)).born()
     world.settle().reconcile()
     status = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}
     world.one("Deployment")["status"] = status
@@ -51,7 +51,7 @@ def ready(world: cluster.Cluster) -> bool:
 
 
 def test_each_try_of_a_download_is_counted() -> None:
-    world = cluster.Cluster(scene.of(), scene.site(preload={"backoffLimit": 6})).reconcile()
+    world = cluster.Cluster(scene.of(), scene.site(preload={"backoffLimit": 6})).born()
     for status, reason, words in (
         ({}, "Queued", "is about to start"),
         ({"active": 1, "ready": 1}, "Downloading", "downloading and verifying org/model@main"),
@@ -80,7 +80,7 @@ def ended(world: cluster.Cluster, name: str, at: str, words: str) -> cluster.Obj
 
 
 def test_a_failed_download_is_explained_by_the_program_itself() -> None:
-    world = cluster.Cluster(scene.of(), scene.site(**DIAGNOSTICS)).reconcile()
+    world = cluster.Cluster(scene.of(), scene.site(**DIAGNOSTICS)).born()
     name = world.one("Job")["metadata"]["name"]
     first, last = (
         json.dumps({"error": "NotFound", "message": words})
@@ -298,7 +298,7 @@ def test_a_missing_helm_release_names_the_picker_that_needs_it() -> None:
     claimed = scene.of(gateway={"enabled": True, "endpointPicker": {"enabled": True}})
     world = cluster.Cluster(claimed, scene.site())
     world.kinds = {"v1/Service": True, "helm.toolkit.fluxcd.io/v2/HelmRelease": False}
-    world.reconcile()
+    world.born()
     assert world.condition("RouteReady") == ("False", "KindMissing")
     assert "helm.toolkit.fluxcd.io/v2 HelmRelease" in world.message("RouteReady")
     assert "spec.gateway.endpointPicker" in world.message("RouteReady")
@@ -331,9 +331,9 @@ def test_an_adapter_that_nothing_serves_is_not_routed_although_the_deployment_is
 
 def test_a_withheld_route_says_what_it_comes_with() -> None:
     """The route of a claim that may sleep comes first: requests over the route wake the claim."""
-    awake = cluster.Cluster(scene.of(**GATEWAY), scene.site()).reconcile()
+    awake = cluster.Cluster(scene.of(**GATEWAY), scene.site()).born()
     assert "once the engine has served" in awake.message("RouteReady")
-    sleeper = cluster.Cluster(scene.of(**GATEWAY, **SLEEPS), scene.site()).reconcile()
+    sleeper = cluster.Cluster(scene.of(**GATEWAY, **SLEEPS), scene.site()).born()
     assert sleeper.condition("RouteReady") == ("False", "Withheld")
     assert "with the Deployment" in sleeper.message("RouteReady")
 

@@ -48,7 +48,7 @@ def hosts(rsp: fnv1.RunFunctionResponse) -> str:
     (policy,) = [
         structs.plain(item.resource)
         for key, item in rsp.desired.resources.items()
-        if key.endswith("netpol-preload")
+        if key.endswith("netpol-download")
     ]
     return str(policy["spec"]["egress"][1]["toFQDNs"])
 

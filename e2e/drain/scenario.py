@@ -86,7 +86,7 @@ def resolution(world: cluster.Cluster) -> dict[str, float]:
     (policy,) = policies
     assert "connect-failure" in policy["spec"]["retry"]["retryOn"]["triggers"]
     retries = policy["spec"]["retry"]["numRetries"]
-    if not any(key.endswith("-service-pods") for key in world.objects):
+    if not any(key.endswith("-service-headless") for key in world.objects):
         return {"refresh": 0, "record": 0, "retries": retries}
     return {
         "refresh": duration.milliseconds(policy["spec"]["dns"]["dnsRefreshRate"]) / 1000,

@@ -966,6 +966,14 @@ class InferenceService(base.Model):
             at="metadata.name",
         ),
         base.Rule(
+            cel="oldSelf.hasValue() || !(self.metadata.name in ['default', 'kubernetes'])",
+            message="the claim's name is Kubernetes' own: every namespace has a ServiceAccount"
+            " `default`",
+            holds=lambda claim: True,  # The boundary refuses it, of a stored claim too.
+            on_create=True,
+            at="metadata.name",
+        ),
+        base.Rule(
             cel="!(has(self.spec.gateway) && has(self.spec.gateway.endpointPicker)"
             " && has(self.spec.gateway.endpointPicker.enabled)"
             " && self.spec.gateway.endpointPicker.enabled)"

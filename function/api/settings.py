@@ -474,6 +474,13 @@ class Settings(base.Model):
     labels: base.Labels = pydantic.Field(
         default_factory=dict, description="On every composed object, beside ours."
     )
+    reserved_names: Annotated[
+        list[Annotated[str, base.text(63, r"^[a-z0-9*]([-a-z0-9.*]*[a-z0-9*])?$")]], base.items(64)
+    ] = pydantic.Field(
+        default_factory=list,
+        description="Names that no claim may have, `*` for any characters: those of the platform's"
+        " own ServiceAccounts, Services and policies in the claims' namespaces.",
+    )
     image_pull_secrets: Annotated[list[base.DnsSubdomain], base.items(8)] = pydantic.Field(
         default_factory=list, description="Secrets of the registries, in the claim's namespace."
     )

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from function import composition
+from function import composition, kinds
 from function.api import base, claim, settings
 from function.cli import documents, healthy, snapshot, suggestions
 from function.cluster import checkpoints, observed, pods
@@ -110,12 +110,35 @@ def render(
         _, answer = healthy.settled(resource, site, given)
     pods = cluster.pods(resource.namespace, resource.name)
     if not (given.resources or alive is not None or pods):
+        answer = _with_guarded(resource, site, given, answer)
         return Rendered(
             *(source, resource, answer, answer, {}, frozenset(), None, None, False),
             looks=lambda _: False,
         )
     compared = _compared(source, resource, site, cluster, given, answer, alive)
     return compared if assumed != "served" else dataclasses.replace(compared, likely=answer)
+
+
+def _with_guarded(
+    resource: claim.InferenceService,
+    site: settings.Settings,
+    given: observed.Observed,
+    answer: composition.Composition,
+) -> composition.Composition:
+    """Returns the answer for a new claim, with the objects that follow once policies are there.
+
+    Pods of a new claim wait for their network policies, which takes a moment; who reads what a
+    claim becomes wants to see the pods. What the answer says of the claim stays as it is.
+    """
+
+    def policy(manifest: dict[str, Any]) -> bool:
+        return manifest["kind"] in _POLICIES
+
+    _, guarded = healthy.settled(resource, site, given, policy, answer)
+    return dataclasses.replace(answer, resources={**guarded.resources, **answer.resources})
+
+
+_POLICIES = (kinds.CILIUM_POLICY.name, kinds.NETWORK_POLICY.name)
 
 
 def parse(document: dict[str, Any]) -> claim.InferenceService:

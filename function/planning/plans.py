@@ -12,7 +12,7 @@ import functools
 
 from function import explanation, memo
 from function.api import base, claim, settings
-from function.boundary import patches, permissions
+from function.boundary import names, patches, permissions
 from function.cluster import checkpoints, observed
 from function.engines import engine
 from function.engines import table as engines
@@ -141,6 +141,7 @@ def _make(
     spec = resource.spec
     chosen = engines.chosen(spec)
     problems = [
+        *names.refusals(resource, site),
         *permissions.refusals(resource, site),
         *patches.unknown(spec),
         *chosen.refusals(resource, site),

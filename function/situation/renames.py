@@ -4,8 +4,22 @@ Such an object has a new key and a new name. The former one stays until the new 
 so that nothing is unprotected or unreachable in between.
 """
 
-from function.cluster import observed
+from function.cluster import observed, readiness
 from function.situation import guards
+
+
+def verdict(world: observed.Observed, former: str, suffix: str) -> readiness.Readiness | None:
+    """Returns that an object is ready while the former one does its work; else None.
+
+    An upgrade does not make a claim unready.
+
+    Args:
+        world: What the cluster reports.
+        former: End of the former key.
+        suffix: End of the key that takes its place.
+    """
+    covered = world.get(suffix) is None and guards.lack(world, former) is None
+    return readiness.READY if covered else None
 
 
 def stays(world: observed.Observed, former: str, suffix: str) -> bool:

@@ -31,4 +31,4 @@ def test_first_is_a_first_reconcile() -> None:
     assert not req.observed.resources
     answer = runner.run(req, cluster.Quiet())
     assert not any(result.severity == fnv1.SEVERITY_FATAL for result in answer.results)
-    assert any("preload-job" in key for key in answer.desired.resources)
+    assert any("cilium-netpol-download" in key for key in answer.desired.resources)

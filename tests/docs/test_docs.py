@@ -503,7 +503,7 @@ def test_every_key_is_in_the_table_of_objects() -> None:
             fits = [pattern for pattern in patterns if re.fullmatch(pattern, suffix)]
             assert fits, f"{key} is not in the table"
             used |= set(fits)
-    assert {"deployment", "networkpolicy", "gateway-aiservicebackend-canary-.+"} <= used
+    assert {"deployment", "networkpolicy", "gateway-canary-.+"} <= used
 
 
 def test_fields_that_pods_follow_from_are_listed() -> None:

@@ -24,6 +24,7 @@ def coder() -> Iterator[Stage]:
     claim = cluster.example("xplane-qwen-coder")
     world = cluster.Cluster(claim, cluster.environment("reference"))
     yield "the first look", world.reconcile()
+    yield "its policies are there", world.reconcile()
     world.one("Job")["status"] = {"active": 1, "ready": 1}
     yield "the Job downloads", world.reconcile()
     yield "the weights are verified", world.settle().reconcile()
@@ -43,6 +44,7 @@ def plain() -> Iterator[Stage]:
     """The smallest claim on a plain cluster: a download that fails, an engine that is replaced."""
     world = cluster.Cluster(cluster.example("smallest"), cluster.environment("plain"))
     yield "the first look", world.reconcile()
+    yield "its policies are there", world.reconcile()
     cluster.fail_job(world, 13)
     yield "the hub does not answer", world.reconcile()
     yield "another try is asked for", changed(world, preload={"generation": 1}).reconcile()

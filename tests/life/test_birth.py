@@ -10,7 +10,7 @@ from tests.life import given
 @pytest.mark.pitfall("pods crash-loop at the first install, before the weights are there")
 @pytest.mark.decision(14)
 def test_a_new_claim_downloads_before_it_asks_for_a_gpu() -> None:
-    world = given.new().reconcile()
+    world = given.new().born()
     assert world.phase == "Pending"
     assert world.condition("WeightsReady") == ("False", "Queued")
     world.one("Job")["status"] = {"active": 1, "ready": 0}
@@ -26,7 +26,7 @@ def test_a_new_claim_downloads_before_it_asks_for_a_gpu() -> None:
 
 
 def test_verified_weights_bring_the_deployment_and_then_end_the_job() -> None:
-    world = given.new().reconcile().settle()
+    world = given.new().born().settle()
     world.reconcile()
     assert {"Deployment", "ScaledObject", "PodDisruptionBudget", "Job"} <= world.kinds_there()
     assert world.condition("WeightsReady") == ("True", "Verified")
@@ -37,7 +37,7 @@ def test_verified_weights_bring_the_deployment_and_then_end_the_job() -> None:
 
 @pytest.mark.decision(12)
 def test_the_job_stays_until_the_status_shows_what_it_made() -> None:
-    world = given.new().reconcile().settle()
+    world = given.new().born().settle()
     world.reconcile()
     del world.claim["status"]["weights"]  # the write of the status was lost
     world.reconcile()
@@ -48,7 +48,7 @@ def test_the_job_stays_until_the_status_shows_what_it_made() -> None:
 def test_a_claim_without_preload_does_not_wait_and_says_where_weights_must_lie() -> None:
     claim = cluster.example("smallest")
     claim["spec"]["model"]["preload"] = {"enabled": False}
-    world = cluster.Cluster(claim, cluster.environment("plain")).reconcile()
+    world = cluster.Cluster(claim, cluster.environment("plain")).born()
     assert "Deployment" in world.kinds_there()
     assert "Job" not in world.kinds_there()
     assert world.condition("WeightsReady") == ("True", "NotManaged")
@@ -61,7 +61,7 @@ def test_a_claim_without_preload_does_not_wait_and_says_where_weights_must_lie()
     [(10, "Unauthorized"), (11, "NotFound"), (12, "DiskFull"), (13, "HubUnavailable")],
 )
 def test_a_failed_first_download_is_a_failed_claim(code: int, reason: str) -> None:
-    world = given.new().reconcile()
+    world = given.new().born()
     cluster.fail_job(world, code)
     world.reconcile()
     assert world.phase == "Failed"
@@ -71,7 +71,7 @@ def test_a_failed_first_download_is_a_failed_claim(code: int, reason: str) -> No
 
 @pytest.mark.decision(2)
 def test_raising_the_generation_starts_another_try() -> None:
-    world = given.new().reconcile()
+    world = given.new().born()
     cluster.fail_job(world, 13)
     world.reconcile()
     failed = world.one("Job")["metadata"]["name"]
@@ -103,7 +103,7 @@ def test_a_claim_whose_replica_fits_no_node_is_not_ready() -> None:
 
 
 def test_a_start_that_takes_too_long_is_said() -> None:
-    world = given.new().reconcile().settle().reconcile()
+    world = given.new().born().settle().reconcile()
     late = cluster.condition("Progressing", "False", "ProgressDeadlineExceeded", "timed out")
     world.one("Deployment")["status"] = {"replicas": 1, "conditions": [late]}
     world.reconcile()

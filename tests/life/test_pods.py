@@ -25,7 +25,7 @@ def pod(component: str, **status: object) -> cluster.Object:
 @pytest.mark.pitfall("a scaled pod stays Pending: the node pool's cap is the sum of the minimums")
 @pytest.mark.decision(16)
 def test_pods_explain_a_start_where_the_settings_allow_to_read_them() -> None:
-    world = given.new().reconcile().settle().reconcile()
+    world = given.new().born().settle().reconcile()
     given.settings(world)["diagnostics"] = {"pods": True}
     world.reconcile()
     asked = world.response.requirements.resources["pods"]
@@ -41,7 +41,7 @@ def test_pods_explain_a_start_where_the_settings_allow_to_read_them() -> None:
 
 
 def test_the_engine_s_last_words_are_passed_on() -> None:
-    world = given.new().reconcile().settle().reconcile()
+    world = given.new().born().settle().reconcile()
     given.settings(world)["diagnostics"] = {"pods": True}
     words = "ValueError: To serve at least one request with the model's max seq len (32768)"
     status = {
@@ -59,7 +59,7 @@ def test_the_engine_s_last_words_are_passed_on() -> None:
 
 def test_a_container_that_needed_too_much_memory_says_so() -> None:
     """The kernel kills the container before the container writes a message."""
-    world = given.new().reconcile().settle().reconcile()
+    world = given.new().born().settle().reconcile()
     given.settings(world)["diagnostics"] = {"pods": True}
     ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
     status = {"name": "vllm", "state": ended, "lastState": ended, "restartCount": 1}
@@ -82,7 +82,7 @@ def test_a_container_that_needed_too_much_memory_says_so() -> None:
     ],
 )
 def test_a_container_that_does_not_start_says_why(waits: str, reason: str, phase: str) -> None:
-    world = given.new().reconcile().settle().reconcile()
+    world = given.new().born().settle().reconcile()
     given.settings(world)["diagnostics"] = {"pods": True}
     state = {"waiting": {"reason": waits, "message": "its words"}}
     world.pods = [pod("inference", containerStatuses=[{"name": "vllm", "state": state}])]
@@ -104,7 +104,7 @@ def told(job: str | None = None, **facts: object) -> cluster.Cluster:
 
 def last_words(message: Callable[[str], str], job: str | None = None) -> cluster.Cluster:
     """Returns a claim whose preload pod just ended with a message about its directory."""
-    world = given.new("xplane-qwen3-8b").reconcile()
+    world = given.new("xplane-qwen3-8b").born()
     given.settings(world)["diagnostics"] = {"pods": True}
     environment = world.one("Job")["spec"]["template"]["spec"]["containers"][0]["env"]
     plan = json.loads(next(e["value"] for e in environment if e["name"] == "PRELOAD_PLAN"))

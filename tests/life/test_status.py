@@ -39,7 +39,7 @@ def test_the_generation_moves_on_only_with_conditions_that_are_about_it() -> Non
 
 
 def test_events_tell_each_transition_once() -> None:
-    world = given.new().reconcile()
+    world = given.new().born()
     cluster.fail_job(world, 11)
     world.reconcile()
     assert "NotFound" in [reason for _, reason, _ in world.events]

@@ -57,7 +57,7 @@ def test_a_suspended_claim_that_still_serves_has_not_failed() -> None:
 
 
 def test_a_replica_that_only_starts_holds_its_gpus_and_is_not_called_suspended() -> None:
-    world = given.new().reconcile().settle().reconcile()
+    world = given.new().born().settle().reconcile()
     world.one("Deployment")["status"] = {"observedGeneration": 1, "replicas": 1}
     world.edit(suspend=True).reconcile()
     assert world.phase == "Updating"

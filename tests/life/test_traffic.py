@@ -10,7 +10,7 @@ from tests.life import given
 
 @pytest.mark.decision(16)
 def test_the_gateway_route_comes_when_the_engine_serves_and_stays_through_an_outage() -> None:
-    world = given.new().reconcile().settle().reconcile()
+    world = given.new().born().settle().reconcile()
     assert "AIGatewayRoute" not in world.kinds_there()
     assert world.condition("RouteReady") == ("False", "Withheld")
     world.settle().reconcile()
@@ -46,7 +46,7 @@ def test_the_route_names_the_pool_only_while_it_is_there() -> None:
     world.edit(gateway={"enabled": True, "endpointPicker": {"enabled": True}})
     world.reconcile()
     assert "InferencePool" not in str(world.one("AIGatewayRoute")["spec"])
-    world.settle().reconcile()
+    world.settle().reconcile().settle().reconcile()
     assert "InferencePool" in str(world.one("AIGatewayRoute")["spec"])
     world.converge()
     world.edit(gateway={"enabled": True, "endpointPicker": {"enabled": False}})
@@ -97,7 +97,7 @@ def test_a_refused_route_is_named_before_the_policy_that_waits_for_it() -> None:
 def test_a_backend_keeps_naming_the_service_that_is_made_again() -> None:
     world = given.serving()
     before = copy.deepcopy(world.one("Backend")["spec"])
-    world.delete(f"{given.NAME}-service-pods")
+    world.delete(f"{given.NAME}-service-headless")
     world.reconcile()
     assert world.one("Backend")["spec"] == before
-    assert "create xplane-qwen-coder-service-pods" in world.writes
+    assert "create xplane-qwen-coder-service-headless" in world.writes

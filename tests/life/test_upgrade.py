@@ -8,6 +8,7 @@ changelog; a pod template never does.
 
 import copy
 import functools
+import json
 from typing import Any
 
 import pytest
@@ -26,6 +27,15 @@ def recorded() -> Any:
     return yaml.safe_load(text)
 
 
+# Objects that 1.1 gives another key and name, by the end of the key, with what names them.
+RENAMED = {
+    "cilium-netpol-download": "cilium-netpol-preload",
+    "networkpolicy-download": "networkpolicy-preload",
+    "service-headless": "service-pods",
+    "gateway-canary-": "gateway-aiservicebackend-canary-",
+}
+NAMING = ("gateway-backend", "gateway-airoute")
+
 CASES = [(name, profile) for name, profiles in recorded().items() for profile in profiles]
 
 
@@ -39,7 +49,35 @@ def left(name: str, profile: str) -> cluster.Cluster:
             del annotations[identity.FACTS_ANNOTATION]
     conditions = world.claim["status"]["conditions"]
     conditions[:] = [c for c in conditions if c["type"] != "SecretsReady"]
+    for kept in (world.objects, world.owned):
+        former = {_former(name, key): _named_as_before(name, item) for key, item in kept.items()}
+        kept.clear()
+        kept.update(former)
+    world.refs = set(world.objects)
     return world
+
+
+def _former(name: str, key: str) -> str:
+    for now, before in RENAMED.items():
+        key = key.replace(f"{name}-{now}", f"{name}-{before}")
+    return key
+
+
+def _named_as_before(name: str, item: cluster.Object) -> cluster.Object:
+    text = json.dumps(item)
+    who = identity.Identity(name, "llm", {})
+    names = {
+        who.pods_name: f"{name}-pods",
+        who.part("canary-"): f"{name}-canary-",
+        who.part("download"): f"{name}-preload",
+    }
+    for now, before in names.items():
+        text = text.replace(now, before)
+    for now, before in RENAMED.items():
+        text = text.replace(f"{name}-{now}", f"{name}-{before}")
+    document = json.loads(text)
+    assert isinstance(document, dict)
+    return document
 
 
 def digests(world: cluster.Cluster) -> dict[str, str]:
@@ -53,18 +91,33 @@ def digests(world: cluster.Cluster) -> dict[str, str]:
 @pytest.mark.decision(13)
 @pytest.mark.parametrize(("name", "profile"), CASES)
 def test_an_upgrade_changes_no_object_of_a_claim_at_rest(name: str, profile: str) -> None:
+    """But for those that it renames: the former one stays until the new one does its work."""
     world = left(name, profile)
     before = copy.deepcopy(world.objects)
     wanted = recorded()[name][profile]
     now = digests(world)
     assert now["pod template"] == wanted["pod template"]
     assert {key: now[key] for key in wanted} == wanted
+    template = copy.deepcopy(world.one("Deployment"))
+    renamed = {key for key in before if _renamed(name, key)}
     world.reconcile()
-    assert world.writes == ["conditions"], "SecretsReady alone is new"
-    assert world.objects == before
+    assert before.keys() <= world.objects.keys(), "nothing goes before the new one is there"
     assert world.events == []
+    world.converge()
+    assert world.one("Deployment") == template
+    naming = {f"{name}-{suffix}" for suffix in NAMING}
+    kept = before.keys() - renamed
+    assert {key: world.objects[key] for key in kept - naming} == {
+        key: before[key] for key in kept - naming
+    }
+    assert renamed.isdisjoint(world.objects), "the former ones go"
+    assert len(world.objects) == len(before)
     world.reconcile()
     assert world.writes == []
+
+
+def _renamed(name: str, key: str) -> bool:
+    return any(key.startswith(f"{name}-{former}") for former in RENAMED.values())
 
 
 def test_every_example_claim_is_recorded_on_both_profiles() -> None:

@@ -12,7 +12,7 @@ def test_a_claim_born_at_zero_starts_no_pod() -> None:
     claim = cluster.example(given.NAME)
     claim["spec"]["scaling"] = {"minReplicas": 0, "maxReplicas": 2}
     world = cluster.Cluster(claim, cluster.environment("reference"))
-    world.reconcile().settle().reconcile()
+    world.born().settle().reconcile()
     assert world.one("Deployment")["spec"]["replicas"] == 0
     world.converge()
     assert world.one("Deployment")["spec"]["replicas"] == 0

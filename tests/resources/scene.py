@@ -45,7 +45,7 @@ def first(
     claimed: cluster.Object | None = None, config: cluster.Object | None = None
 ) -> cluster.Cluster:
     """Returns the cluster after the first reconcile: nothing is verified yet."""
-    return cluster.Cluster(claimed or of(), config or site()).reconcile()
+    return cluster.Cluster(claimed or of(), config or site()).born()
 
 
 def serving(
@@ -64,7 +64,7 @@ def refused(claimed: cluster.Object, config: cluster.Object | None = None) -> st
     Raises:
         AssertionError: The claim is not refused, or objects were composed for a refused claim.
     """
-    world = cluster.Cluster(claimed, config or site()).reconcile()
+    world = cluster.Cluster(claimed, config or site()).born()
     assert world.fatal is not None, f"not refused: {sorted(world.objects)}"
     assert not world.objects
     assert world.condition("Valid") == ("False", "Invalid")

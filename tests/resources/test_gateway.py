@@ -20,7 +20,7 @@ ROUTED = scene.of(gateway={"enabled": True})
 CANARIED = scene.of(gateway=CANARIES, loraAdapters=scene.ADAPTERS)
 PICKED: Any = {"gateway": {"enabled": True, "endpointPicker": {"enabled": True}}}
 CLUSTER_HOST = "model.llm.svc.cluster.local"
-PODS_HOST = "model-pods.llm.svc.cluster.local"
+PODS_HOST = "model-pods-18fb9fa0.llm.svc.cluster.local"
 
 
 def rules(world: cluster.Cluster) -> list[Any]:
@@ -51,8 +51,8 @@ def test_the_base_rule_shares_out_a_hundred() -> None:
     # Rules are sorted by the adapter's name: the order in the claim means nothing.
     assert base["backendRefs"] == [
         {"name": "model", "weight": 65},
-        {"name": "model-canary-law", "modelNameOverride": "law", "weight": 25},
-        {"name": "model-canary-sql", "modelNameOverride": "sql", "weight": 10},
+        {"name": "model.canary-law", "modelNameOverride": "law", "weight": 25},
+        {"name": "model.canary-sql", "modelNameOverride": "sql", "weight": 10},
     ]
 
 
@@ -219,7 +219,7 @@ def test_traffic_spreads_when_there_may_be_two(maximum: int, spread: bool) -> No
     assert host(world) == (PODS_HOST if spread else CLUSTER_HOST)
     # Also for one pod: the engine must not be the side that ends idle connections.
     assert world.one("BackendTrafficPolicy")["spec"]["timeout"]
-    assert ("model-service-pods" in world.objects) is spread
+    assert ("model-service-headless" in world.objects) is spread
 
 
 @pytest.mark.decision(26)
@@ -337,29 +337,29 @@ def test_the_backend_only_ever_names_a_service_that_is_there() -> None:
     for maximum in (2, 1, 2):
         world.edit(scaling={"maxReplicas": maximum})
         while True:
-            there, named = "model-service-pods" in world.objects, host(world)
+            there, named = "model-service-headless" in world.objects, host(world)
             world.reconcile().settle()
             if host(world) == PODS_HOST:
                 # The Service was there before any Backend named it, and is still there.
                 assert there
-                assert "model-service-pods" in world.objects
-            if "model-service-pods" not in world.objects and there:
+                assert "model-service-headless" in world.objects
+            if "model-service-headless" not in world.objects and there:
                 assert named == CLUSTER_HOST
             if not world.writes:
                 break
         assert host(world) == (PODS_HOST if maximum > 1 else CLUSTER_HOST)
-        assert ("model-service-pods" in world.objects) is (maximum > 1)
+        assert ("model-service-headless" in world.objects) is (maximum > 1)
 
 
 def test_a_new_claim_starts_with_the_headless_service_at_once() -> None:
     world = scene.first(ROUTED)
     assert host(world) == PODS_HOST
-    assert "model-service-pods" in world.objects
+    assert "model-service-headless" in world.objects
 
 
 def test_another_cluster_domain() -> None:
     config = scene.site(network={"clusterDomain": "k8s.example.com"})
-    assert host(scene.serving(ROUTED, config)) == "model-pods.llm.svc.k8s.example.com"
+    assert host(scene.serving(ROUTED, config)) == "model-pods-18fb9fa0.llm.svc.k8s.example.com"
 
 
 # --- canaries come and go
@@ -398,7 +398,7 @@ def test_a_canary_that_leaves_is_kept_until_the_observed_route_forgets_it() -> N
     # The old route may still be read while the new one is written.
     assert before <= backends(world)
     world.settle().converge()
-    assert backends(world) == {"model", "model-canary-sql"}
+    assert backends(world) == {"model", "model.canary-sql"}
 
 
 def test_the_served_models_say_the_share() -> None:

@@ -14,29 +14,29 @@ NAMES = {
     "N-serviceaccount": "N",
     "N-deployment": "N",
     "N-service": "N",
-    "N-service-pods": "N-pods",
+    "N-service-headless": "N-pods-18fb9fa0",
     "N-scaledobject": "N",
     "N-pdb": "N",
     "N-cilium-netpol": "N",
-    "N-cilium-netpol-preload": "N-preload",
-    "N-cilium-netpol-cleanup": "N-cleanup",
+    "N-cilium-netpol-download": "N.download",
+    "N-cilium-netpol-removal": "N.removal",
     "N-networkpolicy": "N",
-    "N-networkpolicy-preload": "N-preload",
-    "N-networkpolicy-cleanup": "N-cleanup",
+    "N-networkpolicy-download": "N.download",
+    "N-networkpolicy-removal": "N.removal",
     "N-vmservicescrape": "N",
     "N-vmrule": "N",
     "N-servicemonitor": "N",
     "N-prometheusrule": "N",
     "N-externalsecret-token": "token",
-    "N-httproute-direct": "N-direct",
+    "N-httproute-beside": "N.direct",
     "N-gateway-backend": "N-direct",
     "N-gateway-aiservicebackend": "N",
-    "N-gateway-aiservicebackend-canary-sql": "N-canary-sql",
+    "N-gateway-canary-sql": "N.canary-sql",
     "N-gateway-airoute": "N",
     "N-backendtrafficpolicy": "N",
     "N-epp-helmrelease": "N-epp",
-    "N-epp-vmservicescrape": "N-epp",
-    "N-epp-cilium-netpol": "N-epp",
+    "N-picker-vmservicescrape": "N.picker",
+    "N-picker-cilium-netpol": "N.picker",
 }
 EVERYTHING = scene.of(
     externalSecrets=[{"name": "token", "remoteRef": "apps/token"}],
@@ -104,7 +104,7 @@ def test_everything_is_in_the_claims_namespace_under_the_four_labels(
         assert labels["app.kubernetes.io/name"] == scene.NAME, key
         assert labels["app.kubernetes.io/instance"] == scene.NAME, key
         assert labels["app.kubernetes.io/part-of"] == "ai", key
-        component = "inference-endpoints" if key.endswith("service-pods") else "inference"
+        component = "inference-endpoints" if key.endswith("service-headless") else "inference"
         assert labels["app.kubernetes.io/component"] == component, key
 
 
@@ -113,7 +113,7 @@ def test_the_sites_labels_are_on_every_object_and_never_win() -> None:
     config = scene.site(
         labels={"example.com/cost-center": "ml", "app.kubernetes.io/name": "stolen"}
     )
-    world = cluster.Cluster(EVERYTHING, config).reconcile().settle()
+    world = cluster.Cluster(EVERYTHING, config).born().settle()
     first_objects = dict(world.objects)
     world.converge()
     for key, item in (first_objects | world.objects).items():

@@ -126,7 +126,7 @@ def test_every_expression_is_about_this_claim_alone() -> None:
 @pytest.mark.pitfall("the picker is blind: the policy selected labels that it has not")
 def test_the_picker_is_scraped_by_its_own_labels() -> None:
     world = scene.serving(scene.of(**PICKED))
-    spec = world.one("VMServiceScrape", "-epp-vmservicescrape")["spec"]
+    spec = world.one("VMServiceScrape", "-picker-vmservicescrape")["spec"]
     assert spec["selector"] == {"matchLabels": {"app.kubernetes.io/name": "model-epp"}}
     (endpoint,) = spec["endpoints"]
     assert endpoint == {
@@ -142,7 +142,7 @@ def test_the_picker_is_scraped_by_its_own_labels() -> None:
 def test_the_picker_is_scraped_by_the_other_operator_too() -> None:
     config = scene.site(providers={"monitoring": "prometheus-operator"})
     world = scene.serving(scene.of(**PICKED), config)
-    assert world.one("ServiceMonitor", "-epp-servicemonitor")
+    assert world.one("ServiceMonitor", "-picker-servicemonitor")
 
 
 def test_without_a_provider_nothing_is_scraped() -> None:

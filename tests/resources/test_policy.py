@@ -407,7 +407,7 @@ def test_what_the_picker_may_call(provider: str, target: reach.End, port: int, m
 @pytest.mark.parametrize("name", cluster.EXAMPLES)
 def test_each_policy_of_each_example_selects_its_pods_only(provider: str, name: str) -> None:
     config = scene.site(providers={"networkPolicy": provider})
-    world = cluster.Cluster(cluster.example(name), config).reconcile()
+    world = cluster.Cluster(cluster.example(name), config).born()
     job = world.one("Job")["spec"]["template"]["metadata"]["labels"]
     world.converge()
     serving = world.template["metadata"]["labels"]
@@ -417,8 +417,8 @@ def test_each_policy_of_each_example_selects_its_pods_only(provider: str, name: 
         for key, item in world.objects.items()
         if item["kind"].endswith("NetworkPolicy")
     }
-    (preload,) = (labels for key, labels in selectors.items() if key.endswith("-preload"))
-    (engine,) = (labels for key, labels in selectors.items() if not key.endswith("-preload"))
+    (preload,) = (labels for key, labels in selectors.items() if key.endswith("-download"))
+    (engine,) = (labels for key, labels in selectors.items() if not key.endswith("-download"))
     assert engine.items() <= serving.items()
     assert not engine.items() <= job.items()
     assert preload.items() <= job.items()

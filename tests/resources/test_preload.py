@@ -385,7 +385,7 @@ def test_clean_up_pods_have_their_own_policy_that_lets_nothing_through(profile: 
     claimed = scene.of(model={"retention": "Delete"})
     world = scene.serving(claimed, scene.site(profile))
     kind = {"reference": "CiliumNetworkPolicy", "plain": "NetworkPolicy"}[profile]
-    spec = world.one(kind, "-cleanup")["spec"]
+    spec = world.one(kind, "-removal")["spec"]
     selector = spec.get("endpointSelector") or spec["podSelector"]
     assert selector["matchLabels"]["app.kubernetes.io/component"] == jobs.CLEANUP
     if profile == "reference":

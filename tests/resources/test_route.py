@@ -42,7 +42,7 @@ def test_without_a_private_domain_the_host_is_the_short_name() -> None:
 @pytest.mark.decision(25)
 @pytest.mark.parametrize(
     ("gateway", "key", "name"),
-    [(False, "httproute", "model"), (True, "httproute-direct", "model-direct")],
+    [(False, "httproute", "model"), (True, "httproute-beside", "model.direct")],
 )
 def test_beside_the_ai_gateway_it_has_another_key_and_name(
     gateway: bool, key: str, name: str
@@ -57,7 +57,7 @@ def test_turning_the_gateway_on_moves_the_route_to_its_other_name() -> None:
     world = scene.serving(scene.of(route=ROUTE))
     world.edit(gateway={"enabled": True}).converge()
     assert "model-httproute" not in world.objects
-    assert world.one("HTTPRoute", "model-httproute-direct")["metadata"]["name"] == "model-direct"
+    assert world.one("HTTPRoute", "model-httproute-beside")["metadata"]["name"] == "model.direct"
     assert world.one("AIGatewayRoute")["metadata"]["name"] == "model"
 
 

@@ -32,7 +32,7 @@ def test_the_service_account_mounts_no_token() -> None:
 
 def test_the_headless_service_resolves_to_the_serving_pods() -> None:
     world = scene.serving(ROUTED)
-    spec = world.one("Service", "-service-pods")["spec"]
+    spec = world.one("Service", "-service-headless")["spec"]
     assert spec["clusterIP"] == "None"
     assert spec["selector"] == LABELS
     # A pod that is not ready must get no traffic.
@@ -57,7 +57,7 @@ def test_the_headless_service_is_not_scraped_a_second_time() -> None:
 def test_every_selector_matches_the_serving_pods_and_not_the_preload_pod(
     name: str, profile: str
 ) -> None:
-    world = cluster.Cluster(cluster.example(name), cluster.environment(profile)).reconcile()
+    world = cluster.Cluster(cluster.example(name), cluster.environment(profile)).born()
     preload = world.one("Job")["spec"]["template"]["metadata"]["labels"]
     world.converge()
     serving = world.template["metadata"]["labels"]

@@ -76,8 +76,9 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     for wanted, suffix, part, build in parts:
         if not wanted:
             continue
-        yield assembly.Part(suffix, build(plan, plan.identity.part(part)))
         former, former_name = guards.former(name, part)
+        verdict = renames.verdict(now.world, former, suffix)
+        yield assembly.Part(suffix, build(plan, plan.identity.part(part)), verdict)
         if renames.stays(now.world, former, suffix):
             yield assembly.Part(former, build(plan, f"{plan.identity.name}-{former_name}"))
 

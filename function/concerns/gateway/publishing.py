@@ -8,7 +8,7 @@ from function.concerns import addresses, providers, reasons
 from function.concerns.gateway import envoy_ai_gateway, picker
 from function.engines import engine
 from function.planning import identity
-from function.situation import situations
+from function.situation import renames, situations
 
 PROVIDERS = providers.table("gateway", {"envoy-ai-gateway": envoy_ai_gateway})
 # The headless Service's own component label: the scrape selects Services by the four labels, and
@@ -92,7 +92,9 @@ def _backend(now: situations.Situation) -> Iterator[assembly.Part]:
     former = envoy_ai_gateway.pods_host(plan, former_service)
     hosts = now.traffic.hosts
     if plan.spreads or headless in hosts:
-        yield assembly.Part("service-headless", pods_service(plan.identity, service, plan.engine))
+        verdict = renames.verdict(world, "service-pods", "service-headless")
+        manifest = pods_service(plan.identity, service, plan.engine)
+        yield assembly.Part("service-headless", manifest, verdict)
     if former in hosts:
         yield assembly.Part(
             "service-pods", pods_service(plan.identity, former_service, plan.engine)
@@ -141,7 +143,9 @@ def _backends_by_model(now: situations.Situation) -> Iterator[assembly.Part]:
         name = envoy_ai_gateway.canary_name(plan, adapter)
         suffix = envoy_ai_gateway.canary_key_suffix(adapter)
         suffixes.add(suffix)
-        yield assembly.Part(suffix, envoy_ai_gateway.ai_service_backend(plan, name))
+        former = envoy_ai_gateway.former_canary_key_suffix(adapter)
+        verdict = renames.verdict(now.world, former, suffix)
+        yield assembly.Part(suffix, envoy_ai_gateway.ai_service_backend(plan, name), verdict)
     for of in (envoy_ai_gateway.canary_key_suffix, envoy_ai_gateway.former_canary_key_suffix):
         for suffix, resource in now.world.starting(of("")):
             name = str(observed.at(resource, "metadata", "name"))

@@ -90,8 +90,9 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     yield assembly.Part(provider.RULES, rules)
     if now.traffic.picker:
         scrape = _picker_scrape(plan, plan.identity.part("picker"))
-        yield assembly.Part(provider.PICKER_SCRAPE, scrape)
-        if renames.stays(now.world, provider.FORMER_PICKER_SCRAPE, provider.PICKER_SCRAPE):
+        keys = provider.FORMER_PICKER_SCRAPE, provider.PICKER_SCRAPE
+        yield assembly.Part(provider.PICKER_SCRAPE, scrape, renames.verdict(now.world, *keys))
+        if renames.stays(now.world, *keys):
             former = _picker_scrape(plan, plan.identity.picker_name)
             yield assembly.Part(provider.FORMER_PICKER_SCRAPE, former)
 

@@ -18,7 +18,8 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     if provider is None or not plan.ways.route:
         return
     suffix = provider.suffix(plan)
-    yield assembly.Part(suffix, provider.http_route(plan, provider.name(plan)))
+    verdict = renames.verdict(now.world, provider.FORMER, suffix)
+    yield assembly.Part(suffix, provider.http_route(plan, provider.name(plan)), verdict)
     if renames.stays(now.world, provider.FORMER, suffix):
         former = provider.http_route(plan, f"{plan.identity.name}-direct")
         yield assembly.Part(provider.FORMER, former)
