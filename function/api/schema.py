@@ -175,6 +175,8 @@ def rules(found: Iterable[base.Rule], before: Iterable[Node] = ()) -> Node:
     """Returns the rules as the API server reads them, after those that a node already has."""
     entries = [*before]
     for rule in found:
+        if rule.function_only:
+            continue
         entry: Node = {"rule": rule.cel, "message": rule.message}
         if rule.on_create:
             entry["optionalOldSelf"] = True
