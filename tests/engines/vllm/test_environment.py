@@ -149,7 +149,7 @@ def test_a_value_from_elsewhere_is_not_known() -> None:
     assert kinds("VLLM_LOGGING_LEVEL", configMapKeyRef={"name": "a", "key": "b"}) == []
     assert kinds("HF_HUB_OFFLINE", configMapKeyRef={"name": "a", "key": "b"}) == [Kind.CONNECTS]
     assert kinds("VLLM_API_KEY", configMapKeyRef={"name": "a", "key": "b"}) == [Kind.SECRET]
-    assert kinds("VLLM_API_KEY", **SECRET) == []
+    assert kinds("VLLM_API_KEY", secretKeyRef=SECRET["secretKeyRef"]) == []
 
 
 @pytest.mark.parametrize("name", ["VLLM_PORT", "VLLM_LOGGING_LEVEL", "NCCL_DEBUG", "VLLM_NEW_PORT"])
