@@ -72,10 +72,10 @@ def _told(resource: claim.InferenceService, site: settings.Settings) -> Iterator
     variables = base.of(extra, "env") or []
     yield from environment.problems(variables)
     for index, variable in enumerate(variables):
-        for danger in environment.dangers(variable):
-            hatch = environment.PERMISSION.get(danger.kind)
+        for risk in environment.dangers(variable):
+            hatch = environment.PERMISSION.get(risk.kind)
             if hatch is not None:
-                path, words = f"spec.podTemplate.env[{index}]", f"{variable.name} {danger.why}"
+                path, words = f"spec.podTemplate.env[{index}]", f"{variable.name} {risk.why}"
                 yield from permissions.closed(hatch, path, resource.namespace, site, words)
 
 
