@@ -1,4 +1,4 @@
-"""Claims in a namespace of their own: what they need there, and what became of them."""
+"""Claims in a test's own namespace: the objects that claims need, and the state of claims."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REQUESTED = "crossplane.io/reconcile-requested-at"
 # Names in the settings of the examples.
 _VOLUMES = ("llm-models", "model-weights")
 _PRELOAD_ACCOUNT = "xplane-llm-models-preload"
-# Core's controller of the claims, in its metrics.
+# The label of core's controller of claims, and the histogram of its reconciles, in core's metrics.
 CONTROLLER = "composite/inferenceservices.cloud.ogenki.io"
 DURATION = "controller_runtime_reconcile_time_seconds"
 
@@ -31,9 +31,9 @@ class Tenant:
         self.plane = control_plane
 
     def prepare(self) -> None:
-        """Make the shared volume, bound to its claim, the hub token and the preload's account.
+        """Make the volumes and their bound claims, the hub token and the preload's account.
 
-        The volumes, which belong to no namespace, do not stay behind when that fails.
+        Volumes belong to no namespace: when one step fails, this method deletes the volumes.
         """
         try:
             self._prepare()
@@ -99,11 +99,15 @@ class Tenant:
             self.plane.admin.delete(ref)
 
     def claims(self) -> list[api.Object]:
-        """The claims as they are."""
+        """The claims of the namespace, as the API server has them now."""
         return self.plane.admin.objects(shipped.API_VERSION, shipped.KIND, namespace=self.namespace)
 
     def deleted(self, since: int) -> set[tuple[str, str]]:
-        """What Crossplane deleted here since a mark of the audit log: resource and name."""
+        """Resource and name of each object of the namespace that Crossplane deleted since a mark.
+
+        Args:
+            since: A mark of the audit log.
+        """
         return {
             (write.resource, write.name)
             for write in self.plane.api.audit.writes(since)
@@ -114,7 +118,11 @@ class Tenant:
         }
 
     def ended_pods(self, since: int) -> set[str]:
-        """The pods of engines that anybody deleted here since a mark of the audit log."""
+        """Names of the engines' pods of the namespace that any user deleted since a mark.
+
+        Args:
+            since: A mark of the audit log.
+        """
         return {
             write.name
             for write in self.plane.api.audit.writes(since)
@@ -125,13 +133,15 @@ class Tenant:
         }
 
     def inventory(self) -> set[str]:
-        """Every object here of every kind that the server has, events aside: resource and name.
+        """Resource and name of every object of the namespace, of every kind but events.
 
         Raises:
-            RuntimeError: The server did not tell.
+            RuntimeError: kubectl failed.
         """
-        found = self._kubectl("api-resources", "--namespaced=true", "--verbs=list", "-o", "name")
-        kinds = [name for name in found if name.partition(".")[0] != "events"]
+        resources = self._kubectl(
+            "api-resources", "--namespaced=true", "--verbs=list", "-o", "name"
+        )
+        kinds = [name for name in resources if name.partition(".")[0] != "events"]
         return set(self._kubectl("-n", self.namespace, "get", ",".join(kinds), "-o", "name"))
 
     def _kubectl(self, *arguments: str) -> list[str]:
@@ -156,7 +166,7 @@ class Claim:
 
     Attributes:
         manifest: What the developer's file says.
-        ref: Where it is.
+        ref: Kind, name and namespace of the claim.
     """
 
     def __init__(self, tenant: Tenant, manifest: api.Object) -> None:
@@ -185,13 +195,13 @@ class Claim:
         self.plane.developer.delete(self.ref)
 
     def read(self) -> api.Object:
-        """It as it is in the cluster."""
+        """The claim, as the API server has it now."""
         return self.plane.developer.get(self.ref)
 
     def wait(
         self, condition: Callable[[api.Object], bool], *, what: str, timeout: float = 90
     ) -> api.Object:
-        """Wait for something to be true of it."""
+        """Wait until the claim fulfils a condition, and return the claim."""
         return self.plane.developer.wait(self.ref, condition, what=what, timeout=timeout)
 
     def wait_phase(self, phase: str, *, timeout: float = 90) -> api.Object:
@@ -206,38 +216,40 @@ class Claim:
         """Wait for a condition to have a status and, when given, a reason."""
 
         def fulfilled(item: api.Object) -> bool:
-            found = conditions(item).get(kind)
-            return found is not None and found[0] == status and reason in ("", found[1])
+            condition = conditions(item).get(kind)
+            return condition is not None and condition[0] == status and reason in ("", condition[1])
 
         return self.wait(fulfilled, what=f"with {kind}={status} {reason}")
 
     def wait_ready(self, *, timeout: float = 120) -> api.Object:
-        """Wait until it serves, everything composed is ready, and it is what the claim asks."""
+        """Wait until Ready, Synced and Current are True and observe the claim's generation."""
 
         def fulfilled(item: api.Object) -> bool:
-            states = {kind: found[0] for kind, found in conditions(item).items()}
+            states = {kind: condition[0] for kind, condition in conditions(item).items()}
             status = item.get("status") or {}
             if status.get("observedGeneration") != item["metadata"]["generation"]:
-                return False  # what the status says is said of an older claim
+                return False  # the status is about an older generation
             return {"True"} == {states.get(kind) for kind in ("Ready", "Synced", "Current")}
 
         return self.wait(fulfilled, what="ready, synced and current", timeout=timeout)
 
     def reconcile(self, mark: str) -> None:
-        """Make core reconcile it now, as an administrator can."""
+        """Make core reconcile the claim now, by the annotation that an administrator may set."""
         body = {"metadata": {"annotations": {REQUESTED: mark}}}
         self.plane.admin.patch(self.ref, body)
 
     def composed(self) -> dict[str, api.Object]:
-        """The composed objects by key, as they are in the cluster."""
+        """The composed objects by key, as the API server has them now."""
         admin = self.plane.admin
         refs = self.read()["spec"].get("crossplane", {}).get("resourceRefs", [])
-        found = [
+        objects = [
             admin.find(api.Ref(ref["apiVersion"], ref["kind"], ref["name"], self.ref.namespace))
             for ref in refs
         ]
         return {
-            item["metadata"]["annotations"][shipped.KEY]: item for item in found if item is not None
+            item["metadata"]["annotations"][shipped.KEY]: item
+            for item in objects
+            if item is not None
         }
 
     def kinds(self) -> set[str]:
@@ -264,10 +276,11 @@ def reconciles(control_plane: plane.ControlPlane) -> float:
 
 
 def settle(control_plane: plane.ControlPlane, *, timeout: float = 900) -> None:
-    """Wait until core has nothing left to do for any claim: no reconcile for some seconds.
+    """Wait until core runs no reconcile of a claim, and has ended none for three seconds.
 
-    A claim that is as it should be may still be written: each reconcile applies the conditions that
-    core's cache shows, which may be those from before its last write, and wakes the next one.
+    A claim in its final state may still be written. Each reconcile applies the conditions that
+    core's cache shows. The cache may show the conditions from before core's last write; then the
+    reconcile writes them and causes another reconcile.
     """
     ended = -1.0
 
@@ -281,7 +294,7 @@ def settle(control_plane: plane.ControlPlane, *, timeout: float = 900) -> None:
 
 
 def _metric(text: str, name: str) -> float:
-    """One number of core's about reconciles of claims; cheaper than to read them all."""
+    """One sample of core's controller of claims, without a parse of the whole exposition."""
     start = f'{name}{{controller="{CONTROLLER}"}} '
     (value,) = [line.removeprefix(start) for line in text.splitlines() if line.startswith(start)]
     return float(value)

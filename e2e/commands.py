@@ -1,4 +1,4 @@
-"""The Crossplane command line as a CI job calls it, and our own beside it."""
+"""The Crossplane command line as a CI job calls it, and the product's own command line."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Done:
     @property
     def claim(self) -> api.Object:
         """The claim among the objects."""
-        (found,) = [item for item in self.objects if item["kind"] == shipped.KIND]
-        return found
+        (claim,) = [item for item in self.objects if item["kind"] == shipped.KIND]
+        return claim
 
     @property
     def composed(self) -> dict[str, api.Object]:

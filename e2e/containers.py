@@ -1,4 +1,4 @@
-"""Containers without a runtime: an image's own entry point, in its own file system, as its user."""
+"""Containers without a container runtime: an image's entry point, file system and user."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """What the configuration of an image says of running it.
+    """The part of an image's configuration that says how to run the image.
 
     Attributes:
         user: User and group by number, such as ``2000:2000``.
@@ -37,11 +37,11 @@ class Image:
 
 def parse(config: api.Object) -> Image:
     """Read the configuration of an image, as ``crane config`` prints it."""
-    found = config["config"]
+    parameters = config["config"]
     return Image(
-        user=found["User"],
-        environment=dict(entry.split("=", 1) for entry in found["Env"]),
-        command=[*(found.get("Entrypoint") or ()), *(found.get("Cmd") or ())],
+        user=parameters["User"],
+        environment=dict(entry.split("=", 1) for entry in parameters["Env"]),
+        command=[*(parameters.get("Entrypoint") or ()), *(parameters.get("Cmd") or ())],
     )
 
 
@@ -50,15 +50,15 @@ def _platform() -> str:
 
 
 class Container:
-    """An image, unpacked, and what is run in it.
+    """An unpacked image, in whose file system a test runs commands.
 
     Attributes:
-        image: What the image says.
-        root: Its file system; files may be added before something runs.
+        image: How to run the image.
+        root: The file system of the image. A test may add files before it runs a command.
     """
 
     def __init__(self, loopback: registry.Registry, reference: str, root: pathlib.Path) -> None:
-        """Unpack an image into a directory, which is made."""
+        """Make a directory and unpack an image into it."""
         self.image = parse(json.loads(loopback.crane("config", _platform(), reference)))
         self.root = root
         root.mkdir(parents=True)
@@ -71,20 +71,20 @@ class Container:
             (root / name).mkdir(exist_ok=True)
 
     def give(self, place: pathlib.Path) -> None:
-        """Let a directory of its file system, and the files in it, belong to its user."""
+        """Make the image's user the owner of a directory below ``root`` and of the files in it."""
         if os.geteuid() == 0:
             user, group = map(int, self.image.user.split(":"))
             for path in (place, *place.iterdir()):
                 os.chown(path, user, group)
 
     def command(self, environment: Mapping[str, str]) -> list[str]:
-        """What a container runtime would run, over a read-only root, with /dev and /proc.
+        """The command of the image, under a read-only root with /dev and /proc.
 
         Args:
-            environment: What the pod adds to the image's own.
+            environment: Variables of the pod, which override the image's.
 
         Returns:
-            A command that becomes the program; arguments may follow.
+            A command that replaces itself by the program; a caller may append arguments.
         """
         # Without root this needs user namespaces, in which there is no other user to become.
         rights = ["--map-root-user"] if os.geteuid() != 0 else []

@@ -1,10 +1,11 @@
 """Simulated engines: what the pods of a namespace would show on /metrics under a given load.
 
-Nothing runs in the pods, so this server speaks for all of them, each at a path of its own. It lists
-them as the operator of a scrape object would find them: scrape object, Services that it selects,
-their EndpointSlices, and the labels that both operators put on a target. How much a pod runs and
-queues is the model of `tests.scaling.simulation`, with the sequences and the name that the pod's
-own arguments give it; what it shows is a recorded exposition with these values put in.
+Nothing runs in the pods. This server answers for all pods, for each at a path of its own. The
+server discovers targets as the operator of a scrape object does: from the scrape object to the
+Services that the object selects, to the EndpointSlices of the Services. A target has the labels
+that both operators add. `tests.scaling.simulation` computes how many requests a pod runs and
+queues; the number of sequences and the model's name come from the pod's arguments. The server puts
+these values into a recorded exposition.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _GAUGE = re.compile(
     r"^vllm:(num_requests_running|num_requests_waiting|kv_cache_usage_perc)(\{.*\}) \S+$"
 )
 _GATEWAY = "/gateway/metrics"
-# Seconds that a request takes; callers that are not served ask again as often.
+# Seconds that a request takes. A caller without an answer asks again after as many seconds.
 _REQUEST_SECONDS = 30
 
 
@@ -49,13 +50,14 @@ class Endpoint:
 
 @dataclasses.dataclass
 class Traffic:
-    """What is asked of a claim.
+    """The load on a claim.
 
     Attributes:
-        engine: Of each of its pods; how many sequences it runs is in the pod's arguments.
-        offered: Requests that callers keep in flight.
-        asked: Requests that the gateway's proxies had for its route.
-        exporters_answer: Whether its pods can be scraped.
+        engine: The engine of each pod, except the number of sequences, which is in the pod's
+            arguments.
+        offered: How many requests callers keep in flight.
+        asked: How many requests the gateway's proxies got for the claim's route.
+        exporters_answer: Whether the claim's pods answer scrapes.
     """
 
     engine: simulation.Engine
@@ -72,7 +74,7 @@ class Engines:
     """
 
     def __init__(self, client: api.Client, namespace: str, interval: float = 1.0) -> None:
-        """Look every ``interval`` seconds which pods there are."""
+        """List the pods every ``interval`` seconds."""
         self._client = client
         self._namespace = namespace
         self._interval = interval
@@ -104,23 +106,23 @@ class Engines:
             thread.join()
 
     def run(self, claim: str, engine: simulation.Engine) -> None:
-        """Say what the pods of a claim can do; before that, they cannot be scraped."""
+        """Set the engine of a claim's pods; without an engine the pods answer no scrape."""
         with self._lock:
             self._traffic[claim] = Traffic(engine)
 
     def offer(self, claim: str, requests: int) -> None:
-        """Keep so many requests in flight from now on; all of them ask the gateway at once."""
+        """Keep ``requests`` in flight from now on; each added request asks the gateway at once."""
         with self._lock:
             traffic = self._traffic[claim]
             traffic.asked += max(requests - traffic.offered, 0)
             traffic.offered = requests
 
     def mute(self, claim: str, *, muted: bool = True) -> None:
-        """Let the pods of a claim not answer scrapes, or answer them again."""
+        """Stop the pods of a claim from answering scrapes, or let them answer again."""
         with self._lock:
             self._traffic[claim].exporters_answer = not muted
 
-    # --- what a metrics server asks
+    # --- what a metrics server reads
 
     def targets(self) -> list[api.Object]:
         """Every target, as HTTP discovery gives it, and the gateway's proxy."""
@@ -156,16 +158,16 @@ class Engines:
         return {"targets": [self._address], "labels": labels}
 
     def exposition(self, pod: str) -> str | None:
-        """What a pod shows; None when nothing listens there."""
+        """The exposition of a pod; None if the pod does not answer."""
         with self._lock:
             endpoints = list(self._endpoints)
-            found = next((item for item in endpoints if item.pod == pod), None)
-            if found is None or found.service not in self._traffic:
+            endpoint = next((item for item in endpoints if item.pod == pod), None)
+            if endpoint is None or endpoint.service not in self._traffic:
                 return None
-            traffic = self._traffic[found.service]
+            traffic = self._traffic[endpoint.service]
             arguments = self._arguments[pod]
             ready = sorted(
-                item.pod for item in endpoints if item.ready and item.service == found.service
+                item.pod for item in endpoints if item.ready and item.service == endpoint.service
             )
             if pod not in ready or not traffic.exporters_answer:
                 return None
@@ -175,7 +177,7 @@ class Engines:
         return _exposition(_argument(arguments, "served-model-name"), engine.under(share))
 
     def gateway(self) -> str:
-        """What the gateway's proxies show: a counter appears with its first request."""
+        """The exposition of the gateway's proxies; a counter appears with its first request."""
         with self._lock:
             lines = [
                 f'{simulation.GATEWAY_REQUESTS}{{envoy_response_code_class="2",'
@@ -214,7 +216,7 @@ class Engines:
             return self.gateway()
         return self.exposition(path.removeprefix("/").removesuffix("/metrics"))
 
-    # --- which pods there are
+    # --- discovery of the pods
 
     def _follow(self) -> None:
         last = time.monotonic()
@@ -224,16 +226,16 @@ class Engines:
                 for traffic in self._traffic.values():
                     traffic.asked += traffic.offered * (now - last) / _REQUEST_SECONDS
             last = now
-            # The server may be down, a pod gone: the next round tells.
+            # The API server may be down, or a pod deleted: the next round tries again.
             with contextlib.suppress(api.ApiError, *api.UNREACHABLE):
-                endpoints = list(self._found())
+                endpoints = list(self._scraped_endpoints())
                 for endpoint in endpoints:
                     self._learn(endpoint.pod)
                 with self._lock:
                     self._endpoints = endpoints
 
-    def _found(self) -> Iterator[Endpoint]:
-        """Every pod that the scrape objects of the namespace find."""
+    def _scraped_endpoints(self) -> Iterator[Endpoint]:
+        """Every pod that the scrape objects of the namespace select."""
         services = self._client.objects("v1", "Service", namespace=self._namespace)
         slices = self._client.objects(
             "discovery.k8s.io/v1", "EndpointSlice", namespace=self._namespace
@@ -252,8 +254,8 @@ class Engines:
     def _learn(self, pod: str) -> None:
         """Read the arguments of a pod's engine once."""
         if pod not in self._arguments:
-            found = self._client.get(api.Ref("v1", "Pod", pod, self._namespace))
-            self._arguments[pod] = found["spec"]["containers"][0]["args"]
+            item = self._client.get(api.Ref("v1", "Pod", pod, self._namespace))
+            self._arguments[pod] = item["spec"]["containers"][0]["args"]
 
 
 def _behind(item: api.Object, service: str, asked: api.Object) -> Iterator[Endpoint]:
@@ -274,12 +276,12 @@ def _behind(item: api.Object, service: str, asked: api.Object) -> Iterator[Endpo
 
 
 def _argument(arguments: list[str], flag: str) -> str:
-    (found,) = [a for a in arguments if a.startswith(f"--{flag}=")]
-    return found.partition("=")[2]
+    (argument,) = [a for a in arguments if a.startswith(f"--{flag}=")]
+    return argument.partition("=")[2]
 
 
 def _exposition(model: str, load: simulation.Load) -> str:
-    """The recorded exposition with a model's name and a load in it."""
+    """The recorded exposition, with the model's name and the load put in."""
     values = {
         "num_requests_running": load.running,
         "num_requests_waiting": load.waiting,

@@ -1,8 +1,9 @@
-"""The guides, run as they stand: their shell blocks by bash, their files as they name them.
+"""The guides, run as printed: bash runs their shell blocks; their files get the printed names.
 
-What a reader replaces is replaced here too: the registry of ``export REGISTRY=``, and words such as
-``N`` and ``<token>`` by what a test gives for them. Blocks of other languages than ``shell`` are
-shown and not run. What was run is remembered, so that the end of a whole run can tell what was not.
+This module replaces what a reader replaces: the registry of ``export REGISTRY=``, and words such as
+``N`` and ``<token>``, whose values a test gives. Only blocks of the language ``shell`` run. The
+module records the blocks that ran; at the end of a whole run `conftest` names the blocks that did
+not run.
 """
 
 from __future__ import annotations
@@ -23,25 +24,25 @@ _DOCS = shipped.ROOT / "docs"
 PAGE = _DOCS / "install.md"
 MIGRATION = _DOCS / "migration-from-0.9.md"
 OPERATIONS = _DOCS / "operations.md"
-# Sections of which every shell block has to be run; of the operations, no more than the one that
-# is a remedy by itself.
+# The only section of the operations guide whose shell blocks a whole run has to run: the section is
+# a complete remedy.
 LATE_KIND = "A kind that is installed later"
 _EXAMPLE_REGISTRY = "export REGISTRY=registry.example.com/org\n"
-# A heading, or a fenced block, in a list or not, with the name of the file that the line before it
-# gives.
+# A heading, or a fenced block. The block may stand in a list. The line before the block may name a
+# file.
 _PARTS = re.compile(
     r"^##+ (?P<title>[^\n]+)$"
     r"|(?:^Save as `(?P<file>[\w.-]+)`:\n\n)?"
     r"^(?P<indent> *)```(?P<language>\w+)\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
-# Of the caller's environment; the rest decides nothing here.
+# Variables that a block inherits from the caller's environment; other variables are left out.
 _INHERITED = ("HOME", "LANG", "TMPDIR", "XDG_CACHE_HOME")
 _INHERITED_ENDS = ("_PROXY", "_proxy", "_CERT_FILE", "_CERT_DIR")
 _TIMEOUT = 1200
 
 
-# Of every guide that this process followed: page, section and text of each block.
+# Page, section and text of each block that this process ran.
 _done: set[str] = set()
 
 
@@ -58,7 +59,7 @@ class Block:
         section: The heading that it stands under.
         language: Its language.
         text: What is in it.
-        file: What the reader is told to save it as.
+        file: The file name under which the reader has to save the block.
     """
 
     page: str
@@ -68,28 +69,28 @@ class Block:
     file: str | None
 
     def __str__(self) -> str:
-        """Where it is, and what is in it."""
+        """Page, section and text of the block."""
         return f"{self.page}, {self.section}:\n{self.text}"
 
 
 def blocks(page: pathlib.Path = PAGE) -> list[Block]:
     """The fenced blocks of a page, without the indent of a list."""
     section = ""
-    found = []
+    fenced = []
     for part in _PARTS.finditer(page.read_text()):
         if part["title"]:
             section = part["title"]
         else:
             text = re.sub(rf"^{part['indent']}", "", part["text"], flags=re.MULTILINE)
-            found.append(Block(page.name, section, part["language"], text, part["file"]))
-    return found
+            fenced.append(Block(page.name, section, part["language"], text, part["file"]))
+    return fenced
 
 
 def to_run() -> set[str]:
     """Every block that a whole run of the suite has to run."""
-    found = [*blocks(PAGE), *blocks(MIGRATION)]
-    found += [block for block in blocks(OPERATIONS) if block.section == LATE_KIND]
-    return {str(block) for block in found if block.language == "shell"}
+    selected = [*blocks(PAGE), *blocks(MIGRATION)]
+    selected += [block for block in blocks(OPERATIONS) if block.section == LATE_KIND]
+    return {str(block) for block in selected if block.language == "shell"}
 
 
 def done() -> set[str]:
@@ -102,15 +103,15 @@ class Guide:
 
     Attributes:
         directory: The checkout, and what the reader saved in it.
-        variables: What the blocks exported so far.
+        variables: The environment of the next block, with every variable exported so far.
     """
 
     def __init__(self, control_plane: plane.ControlPlane, work: pathlib.Path) -> None:
-        """Make the working directory: the repository's files, beside which the reader saves his.
+        """Make the checkout: links to the repository's files, beside which the reader saves files.
 
         Args:
-            control_plane: What is installed on.
-            work: For the working directory, which is made.
+            control_plane: The control plane that the guide installs on.
+            work: The directory in which to make the checkout.
         """
         self._registry = f"{control_plane.registry.host}/org"
         self.directory = work / "checkout"
@@ -128,7 +129,7 @@ class Guide:
         self.variables: dict[str, str] = inherited | {
             "PATH": os.pathsep.join(programs),
             "KUBECONFIG": str(control_plane.api.kubeconfig("admin")),
-            # The other one is built and read in `test_package`; here it would only cost time.
+            # `test_package` builds and reads the other architecture.
             "ARCHITECTURES": image.native(),
         }
         self.run("Before")
@@ -144,14 +145,14 @@ class Guide:
         """Save the files and run the shell blocks of sections, in the page's order.
 
         Args:
-            sections: Their headings.
+            sections: Headings of the sections.
             page: The guide.
-            variables: What the reader has exported besides.
-            words: What the reader writes for words of the page, such as ``N`` or ``<token>``.
-            holding: Only the blocks that hold this text.
+            variables: Variables that the reader exported before.
+            words: The reader's values for words of the page, such as ``N`` or ``<token>``.
+            holding: Run only the blocks that contain this text.
 
         Returns:
-            What was printed.
+            The output of the blocks.
 
         Raises:
             GuideError: A block failed.
@@ -160,15 +161,15 @@ class Guide:
         self.variables |= variables or {}
         printed = []
         for section in sections:
-            found = [
+            selected = [
                 block
                 for block in blocks(page)
                 if block.section == section and holding in block.text
             ]
-            if not any(block.language == "shell" for block in found):
+            if not any(block.language == "shell" for block in selected):
                 message = f"{page.name} has no shell block with {holding!r} in {section!r}"
                 raise ValueError(message)
-            for block in found:
+            for block in selected:
                 if block.file is not None:
                     self.save(block.file, block.text)
                 elif block.language == "shell":
@@ -177,13 +178,13 @@ class Guide:
         return "".join(printed)
 
     def save(self, name: str, text: str) -> None:
-        """Write a file where the blocks run."""
+        """Write a file into the checkout, in which the blocks run."""
         path = self.directory / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
 
     def pushed(self) -> list[str]:
-        """What step 1 pushed or found, by tag and digest."""
+        """References, by tag and digest, of all that step 1 pushed or found in the registry."""
         return (self.directory / "dist" / "references").read_text().split()
 
     def _shell(self, block: Block, words: Mapping[str, str]) -> str:

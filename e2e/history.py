@@ -1,4 +1,4 @@
-"""What became of the claims of a namespace over time: replicas, autoscalers, what claims said."""
+"""The claims of a namespace over time: replicas, the autoscalers' wishes, the claims' statuses."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _HPA_PREFIX = "keda-hpa-"
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """A value that was new at a time, in seconds of `time.monotonic`."""
+    """A new value and the time of the change, in seconds of `time.monotonic`."""
 
     at: float
     value: typing.Any
 
 
 class History:
-    """Looks at every Deployment, autoscaler and claim of a namespace, and keeps what changed.
+    """Reads every Deployment, autoscaler and claim of a namespace, and keeps each change.
 
-    One thread looks for all who wait, so that many claims can be followed at once.
+    One thread reads for all stories, so that many stories can follow claims at once.
     """
 
     def __init__(self, client: api.Client, namespace: str, interval: float = 1.0) -> None:
-        """Look every ``interval`` seconds: no moment is more exact than that."""
+        """Read every ``interval`` seconds; a moment may be late by as much."""
         self._client = client
         self._namespace = namespace
         self._interval = interval
@@ -41,37 +41,37 @@ class History:
         self._thread = threading.Thread(target=self._work, name="history", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
+        """End the thread."""
         self._end.set()
         self._thread.join()
 
     def replicas(self, claim: str) -> list[Moment]:
-        """How many replicas its Deployment was asked for."""
+        """Changes of the number of replicas in the spec of the claim's Deployment."""
         return list(self._moments.get(("replicas", claim), ()))
 
     def desired(self, claim: str) -> list[Moment]:
-        """How many replicas its autoscaler wanted."""
+        """Changes of the number of replicas that the claim's autoscaler wanted."""
         return list(self._moments.get(("desired", claim), ()))
 
-    def said(self, claim: str) -> list[Moment]:
-        """Phase, and status and reason of ``ScalerReady``, as the claim said them."""
-        return list(self._moments.get(("said", claim), ()))
+    def statuses(self, claim: str) -> list[Moment]:
+        """Changes of the claim's status: phase, and status and reason of ``ScalerReady``."""
+        return list(self._moments.get(("statuses", claim), ()))
 
     def claim(self, name: str) -> api.Object | None:
-        """The claim as it was last seen."""
+        """The claim as of the last read; None before the first."""
         return self._claims.get(name)
 
     def write(self, path: pathlib.Path) -> None:
-        """Write all of it as JSON, by kind and claim, in seconds since the first moment."""
+        """Write all changes as JSON, by kind and claim, in seconds since the first change."""
         moments = dict(self._moments)
-        start = min((found[0].at for found in moments.values()), default=0)
+        start = min((changes[0].at for changes in moments.values()), default=0)
         lines = {
-            f"{kind} {name}": [[round(moment.at - start), moment.value] for moment in found]
-            for (kind, name), found in sorted(moments.items())
+            f"{kind} {name}": [[round(moment.at - start), moment.value] for moment in changes]
+            for (kind, name), changes in sorted(moments.items())
         }
         path.write_text("\n".join(f"{key}: {json.dumps(value)}" for key, value in lines.items()))
 
@@ -92,12 +92,12 @@ class History:
             self._claims[name] = item
             status, reason, _ = claims.conditions(item).get("ScalerReady", ("", "", ""))
             phase = (item.get("status") or {}).get("phase", "")
-            self._note("said", name, (phase, status, reason))
+            self._note("statuses", name, (phase, status, reason))
 
     def _list(self, api_version: str, kind: str) -> list[api.Object]:
         return self._client.objects(api_version, kind, namespace=self._namespace)
 
     def _note(self, kind: str, name: str, value: typing.Any) -> None:
-        found = self._moments.setdefault((kind, name), [])
-        if not found or found[-1].value != value:
-            found.append(Moment(time.monotonic(), value))
+        changes = self._moments.setdefault((kind, name), [])
+        if not changes or changes[-1].value != value:
+            changes.append(Moment(time.monotonic(), value))

@@ -38,13 +38,13 @@ _CACHE_SECONDS = 3
 class Installation:
     """Both packages in the registry, the Configuration installed, the function running.
 
-    What a kubelet would do is done here: the function runs from the file system of its image, as
-    the image says and with what Crossplane's Deployment adds, at the address to which core resolves
-    the name of its Service.
+    This class does the kubelet's work. The function runs in the file system of its image, with the
+    image's command and the environment and arguments of Crossplane's Deployment. The function
+    listens at the address to which core resolves the name of the function's Service.
 
     Attributes:
         guide: The installation guide, which installs, upgrades and removes.
-        release: What is installed.
+        release: The installed release.
         function: The running function.
     """
 
@@ -120,7 +120,7 @@ class Installation:
         admin.wait(api.Ref("rbac.authorization.k8s.io/v1", "ClusterRole", role), bool, what="there")
 
     def upgrade(self, runtime: pathlib.Path | None = None) -> None:
-        """Install the next patch release of both packages, one that never was.
+        """Install both packages of this tree as a new patch release.
 
         Args:
             runtime: Tarball of another image than this tree's; ``replace_function`` runs it.
@@ -145,19 +145,19 @@ class Installation:
         self.guide.run("Remove")
 
     def configure(self, settings: api.Object) -> None:
-        """Let these be the site's settings, and no others."""
+        """Make ``settings`` the only EnvironmentConfig of the site."""
         admin = self._plane.admin
         present = admin.objects(_SETTINGS, "EnvironmentConfig")
-        if [_said(item) for item in present] == [_said(settings)]:
+        if [_content(item) for item in present] == [_content(settings)]:
             return
         for item in present:
             if item["metadata"]["name"] != settings["metadata"]["name"]:
                 admin.delete(api.Ref.of(item))
-        found = admin.find(api.Ref.of(settings))
-        version = found["metadata"]["resourceVersion"] if found else None
+        current = admin.find(api.Ref.of(settings))
+        version = current["metadata"]["resourceVersion"] if current else None
         metadata = settings["metadata"] | ({"resourceVersion": version} if version else {})
-        # Replaced, not applied: a setting that is gone from the file must go.
-        write = admin.replace if found else admin.create
+        # A replace removes a setting that the file no longer holds; an apply would not.
+        write = admin.replace if current else admin.create
         write(settings | {"metadata": metadata})
         time.sleep(_CACHE_SECONDS)
 
@@ -222,8 +222,8 @@ class Installation:
             self.function.process.stop()
 
 
-def _said(settings: api.Object) -> tuple[object, ...]:
-    """What an EnvironmentConfig says: name, labels, data."""
+def _content(settings: api.Object) -> tuple[object, ...]:
+    """Name, labels and data of an EnvironmentConfig."""
     metadata = settings["metadata"]
     return metadata["name"], metadata.get("labels"), settings.get("data")
 
@@ -232,19 +232,19 @@ def active(admin: api.Client, name: str) -> api.Object:
     """The active revision of a Function.
 
     Raises:
-        ValueError: None is.
+        ValueError: No revision is active.
     """
-    (found,) = [
+    (revision,) = [
         item
         for item in admin.objects(
             _PKG, "FunctionRevision", labels={"pkg.crossplane.io/package": name}
         )
         if item["spec"]["desiredState"] == "Active"
     ]
-    return found
+    return revision
 
 
 def _free_address() -> str:
-    """A loopback address for the port that Crossplane dials, made of a port that is ours alone."""
+    """A loopback address that no other process uses, made of the number of a free port."""
     (port,) = process.free_ports(1)
     return f"127.94.{port // 256}.{port % 256}"

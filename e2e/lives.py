@@ -1,8 +1,8 @@
 """Several claims that live at the same time, each through a story of its own.
 
-A story is a generator: it does something, yields what it waits for, and goes on when that is so.
-`live` drives all of them from one thread, with one list of the claims for each round, so that their
-waiting overlaps and the control plane is not kept busy by being asked.
+A story is a generator. The story does something, yields an `Until`, and goes on when the condition
+of the `Until` is fulfilled. `live` drives all stories from one thread, and lists the claims once in
+each round. So the stories wait at the same time, and the control plane gets few requests.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from e2e import claims, shipped
 from e2e.controlplane import api, crossplane, plane
 
-# Seconds: how long a wrong step would have had to show, how long a right one may take on a busy
-# machine, and how often is looked.
+# Seconds: after which a wrong step would have shown, which a right step may take on a busy machine,
+# and between two rounds.
 PATIENCE = 4
 TIMEOUT = 600
 _INTERVAL = 0.5
@@ -28,12 +28,12 @@ _EVENTS = "v1"
 
 @dataclasses.dataclass(frozen=True)
 class Until:
-    """What a story waits for.
+    """A condition that a story waits for.
 
     Attributes:
-        what: In words, for the message when it does not come.
-        probe: Gives something true when it is so; that is sent back to the story.
-        seconds: After which to give up.
+        what: The condition in words, for the message of a time-out.
+        probe: Returns a true value once the condition is fulfilled; the story receives the value.
+        seconds: Seconds until `live` throws a time-out into the story.
     """
 
     what: str
@@ -45,30 +45,30 @@ Life: typing.TypeAlias = Generator[Until, typing.Any, None]
 
 
 class World:
-    """The claims of all stories, as they were when the round began."""
+    """The claims of all stories, as of the beginning of the round."""
 
     def __init__(self, control_plane: plane.ControlPlane) -> None:
-        """Look through an administrator's eyes."""
+        """Read with an administrator's rights."""
         self.plane = control_plane
         control_plane.api.kubeconfig("developer")  # written once, before threads ask for it
         self.threads = concurrent.futures.ThreadPoolExecutor(max_workers=32)
-        self._seen: dict[api.Ref, api.Object] = {}
+        self._claims: dict[api.Ref, api.Object] = {}
 
     def look(self) -> None:
         """Read every claim once."""
-        found = self.plane.admin.objects(shipped.API_VERSION, shipped.KIND)
-        self._seen = {api.Ref.of(item): item for item in found}
+        items = self.plane.admin.objects(shipped.API_VERSION, shipped.KIND)
+        self._claims = {api.Ref.of(item): item for item in items}
 
-    def seen(self, ref: api.Ref) -> api.Object | None:
-        """A claim as it was when the round began."""
-        return self._seen.get(ref)
+    def claim(self, ref: api.Ref) -> api.Object | None:
+        """A claim as of the beginning of the round; None if there was no such claim."""
+        return self._claims.get(ref)
 
 
 def live(world: World, lives: Mapping[str, Life]) -> dict[str, BaseException | None]:
     """Drive stories to their ends.
 
     Returns:
-        By name, what ended each before its time: None when nothing did.
+        By name, the exception that ended each story; None for a story that came to its end.
     """
     ends: dict[str, BaseException | None] = {}
     waiting: dict[str, tuple[Until, float]] = {}
@@ -86,19 +86,19 @@ def live(world: World, lives: Mapping[str, Life]) -> dict[str, BaseException | N
     def look_at(name: str, life: Life) -> None:
         awaited, deadline = waiting[name]
         try:
-            found = awaited.probe()
+            value = awaited.probe()
         except api.UNREACHABLE:
-            found = None
+            value = None
         except Exception as error:
             wrong = error
             del waiting[name]
             go_on(name, lambda: life.throw(wrong))
             return
-        if not found and time.monotonic() < deadline:
+        if not value and time.monotonic() < deadline:
             return
         del waiting[name]
-        if found:
-            go_on(name, lambda: life.send(found))
+        if value:
+            go_on(name, lambda: life.send(value))
         else:
             message = f"waited {awaited.seconds:g} s for {awaited.what}"
             go_on(name, lambda: life.throw(TimeoutError(message)))
@@ -114,21 +114,21 @@ def live(world: World, lives: Mapping[str, Life]) -> dict[str, BaseException | N
 
 
 def await_all(world: World, awaited: Iterable[Until]) -> list[typing.Any]:
-    """Wait for several things, and return what came of each.
+    """Wait for several conditions, and return the value of each probe.
 
     Raises:
-        TimeoutError: One of them did not come.
+        TimeoutError: One condition was not fulfilled in time.
     """
-    found: list[typing.Any] = []
+    values: list[typing.Any] = []
 
     def story() -> Life:
         for step in awaited:
-            found.append((yield step))
+            values.append((yield step))
 
     error = live(world, {"": story()})[""]
     if error is not None:
         raise error
-    return found
+    return values
 
 
 class Place:
@@ -138,7 +138,7 @@ class Place:
         tenant: The namespace, made ready for claims.
         namespace: Its name.
         plane: The control plane.
-        kubelet: What becomes of pods.
+        kubelet: The stand-in for the kubelet, which decides on the state of pods.
     """
 
     def __init__(self, world: World, namespace: str) -> None:
@@ -176,11 +176,11 @@ class Place:
     def until(
         self, claim: claims.Claim, what: str, condition: Callable[[api.Object], typing.Any]
     ) -> Until:
-        """Until something is true of a claim; gives the claim."""
+        """Until a claim fulfils a condition; the story receives the claim."""
 
         def probe() -> api.Object | None:
-            seen = self.world.seen(claim.ref)
-            return seen if seen is not None and condition(seen) else None
+            item = self.world.claim(claim.ref)
+            return item if item is not None and condition(item) else None
 
         return Until(f"{claim.ref} {what}", probe)
 
@@ -198,7 +198,7 @@ class Place:
         )
 
     def ready(self, claim: claims.Claim) -> Until:
-        """Until the claim is ready, synced, and what it now says is what serves."""
+        """Until Ready, Synced and Current are True for the claim's present generation."""
         return self.until(
             claim,
             "ready, synced and current",
@@ -212,7 +212,7 @@ class Place:
     # --- looking
 
     def pods(self, claim: claims.Claim, component: str = "inference") -> set[str]:
-        """UIDs of the claim's pods of a component that are not on their way out."""
+        """UIDs of the claim's pods of a component, without pods that are being deleted."""
         return {
             pod["metadata"]["uid"]
             for pod in self._pods(claim, component)
@@ -227,7 +227,7 @@ class Place:
         return self.plane.admin.objects("v1", "Pod", namespace=self.namespace, labels=labels)
 
     def jobs(self, claim: claims.Claim) -> list[api.Object]:
-        """The claim's Jobs, also those that go."""
+        """The claim's Jobs, with Jobs that are being deleted."""
         labels = {"app.kubernetes.io/instance": claim.name}
         return self.plane.admin.objects("batch/v1", "Job", namespace=self.namespace, labels=labels)
 
@@ -240,15 +240,15 @@ class Place:
         )
 
     def events(self, claim: claims.Claim, *, warning: bool | None = None) -> dict[str, int]:
-        """How often each reason was told in an Event of the claim."""
-        found: collections.Counter[str] = collections.Counter()
+        """How often the claim's Events have each reason."""
+        counts: collections.Counter[str] = collections.Counter()
         for event in self.plane.admin.objects(_EVENTS, "Event", namespace=self.namespace):
             about = event["involvedObject"]
             if (about["kind"], about["name"]) != (shipped.KIND, claim.name):
                 continue
             if warning is None or warning == (event["type"] == "Warning"):
-                found[event["reason"]] += int(event.get("count") or 1)
-        return dict(found)
+                counts[event["reason"]] += int(event.get("count") or 1)
+        return dict(counts)
 
     def mark(self) -> int:
         """The present end of the audit log, for ``changed``."""
@@ -271,7 +271,7 @@ class Place:
 
 
 def pause(seconds: float = PATIENCE) -> Until:
-    """Until time has passed: what must not happen had its chance."""
+    """Until time has passed, in which a wrong step would have shown."""
     end = time.monotonic() + seconds
     return Until("time to pass", lambda: time.monotonic() >= end)
 

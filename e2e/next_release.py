@@ -14,10 +14,10 @@ from tools import image
 
 VERSION = "9.9.9"
 CPU_LIMIT = "9"
-# What the release changes: text by file of the function.
+# The texts that the release replaces, and their replacements, by file of the function.
 _CHANGES = {
     "__init__.py": (f'__version__ = "{function.__version__}"', f'__version__ = "{VERSION}"'),
-    # Of every pod whose claim asks for nothing else, and capped by nothing.
+    # The default of every pod whose claim sets no limit; nothing else caps the limit.
     "planning/hardware.py": (
         'LIMITS: dict[str, int] = {"cpu": 8,',
         f'LIMITS: dict[str, int] = {{"cpu": {CPU_LIMIT},',
@@ -26,10 +26,10 @@ _CHANGES = {
 
 
 def tree(place: pathlib.Path) -> pathlib.Path:
-    """Check the release out: its function, in an empty directory.
+    """Write the release's function into an empty directory, and return the directory.
 
     Raises:
-        ValueError: What it changes is not in this tree.
+        ValueError: This tree does not hold a text that the release replaces.
     """
     shutil.copytree(
         shipped.ROOT / "function",
@@ -50,9 +50,9 @@ def runtime(release: pathlib.Path, loopback: registry.Registry, work: pathlib.Pa
     """The release's image as a tarball: ours, and a layer with what the release changes.
 
     Args:
-        release: Its tree.
-        loopback: Where images are put together.
-        work: For files.
+        release: The release's tree.
+        loopback: The registry in which to build the image.
+        work: Directory for files.
     """
     base = loopback.reference("draft/function", "v1.0.0")
     loopback.crane("push", image.cached("function"), base)
@@ -64,10 +64,10 @@ def runtime(release: pathlib.Path, loopback: registry.Registry, work: pathlib.Pa
     with tarfile.open(layer, "w") as archive:
         for name in _CHANGES:
             archive.add(release / "function" / name, arcname=f"app/function/{name}")
-            # The compiled module is never checked against its source: it must go.
+            # Python never checks the compiled module against its source: a whiteout removes it.
             source = pathlib.PurePath("app/function", name)
             cache = re.escape(f"{source.parent}/__pycache__/{source.stem}.")
-            (compiled,) = [found for found in names if re.search(rf"{cache}[^/]*pyc$", found)]
+            (compiled,) = [member for member in names if re.search(rf"{cache}[^/]*pyc$", member)]
             place = pathlib.PurePath(compiled.removeprefix("./"))
             archive.addfile(tarfile.TarInfo(str(place.with_name(f".wh.{place.name}"))))
     exported.unlink()

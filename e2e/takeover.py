@@ -1,4 +1,4 @@
-"""A control plane that ran 0.9.0, and those around it: Flux, another Configuration, the volume.
+"""A control plane that ran 0.9.0, with Flux, another Configuration and the shared volume.
 
 `OldCluster` has the pipeline of 0.9.0 with `e2e.previous` in the place of function-kcl. Everything
 that it composed was applied by Crossplane itself, so that ownership, field managers and names are
@@ -150,14 +150,16 @@ class OldCluster:
 
     def revisions(self) -> list[str]:
         """Names of the Composition's revisions, oldest first."""
-        found = self.plane.admin.objects("apiextensions.crossplane.io/v1", "CompositionRevision")
+        revisions = self.plane.admin.objects(
+            "apiextensions.crossplane.io/v1", "CompositionRevision"
+        )
         return [
             item["metadata"]["name"]
-            for item in sorted(found, key=lambda item: int(item["spec"]["revision"]))
+            for item in sorted(revisions, key=lambda item: int(item["spec"]["revision"]))
         ]
 
     def controllers(self) -> list[str]:
-        """Who controls the XRD: kind and name of each owner that says so."""
+        """Kind and name of each owner reference of the XRD that claims control."""
         owners = self.plane.admin.get(DEFINITION)["metadata"].get("ownerReferences", [])
         return [f"{owner['kind']}/{owner['name']}" for owner in owners if owner.get("controller")]
 
@@ -184,19 +186,19 @@ def deployment(name: str) -> api.Ref:
 
 
 class Flux:
-    """A stand-in for Flux's kustomize-controller: applies what git holds, prunes what has left it.
+    """A stand-in for Flux's kustomize-controller, which applies and prunes the objects of git.
 
-    As its documentation has it: an object that was applied before and is not in git any more is
-    deleted, unless the live object is annotated ``prune: disabled``.
+    The controller deletes an object that it applied before and that git no longer holds, unless the
+    live object has the annotation ``prune: disabled`` (the controller's documentation).
     """
 
     def __init__(self, admin: api.Client) -> None:
-        """Use an administrator's rights; nothing is in git."""
+        """Use an administrator's rights; git is empty."""
         self._admin = admin
         self._inventory: list[api.Ref] = []
 
     def reconcile(self, *git: api.Object) -> None:
-        """Let this be what git holds."""
+        """Apply ``git``, the objects that git holds now, and prune the others."""
         for item in git:
             self._admin.apply(item, manager="kustomize-controller")
         wanted = [api.Ref.of(item) for item in git]
@@ -217,8 +219,8 @@ def unpruned(item: api.Object) -> api.Object:
 class Volume:
     """The shared volume as 0.9.0 left it, with a small model in the place of a large one.
 
-    What the preload Job does in its pod is done here: its own program runs with its own plan, over
-    a directory, beside a hub on loopback.
+    This class does the work of the preload Job's pod. The Job's program runs with the Job's plan,
+    over a directory and against a hub on loopback.
     """
 
     def __init__(self, root: pathlib.Path) -> None:
@@ -279,11 +281,11 @@ class Volume:
         )
 
     def downloads(self) -> list[str]:
-        """What was downloaded from the hub."""
+        """Paths of the files that were downloaded from the hub."""
         return [request.path for request in self._hub.downloads()]
 
     def links(self, claim: str) -> dict[str, str]:
-        """What of a claim's new directories is a link into 0.9.0's: its target by directory."""
+        """The claim's new directories that link into 0.9.0's: target of the link by directory."""
         home = self._root / claim
         return {
             path.parent.name: os.path.relpath(path.resolve(), home)
@@ -310,7 +312,7 @@ _ADAPTER: Mapping[str, bytes] = {
 
 
 def wait_settled(cluster: OldCluster, since: int, expected: set[tuple[str, str]]) -> None:
-    """Wait until Crossplane has deleted what is expected since a mark."""
+    """Wait until Crossplane has deleted the expected objects since a mark."""
     polling.until(
         lambda: cluster.tenant.deleted(since) >= expected,
         what=f"the deletion of {sorted(expected)}",

@@ -1,4 +1,4 @@
-"""What the API server itself says to a claim, with the CRD that Crossplane made of the XRD."""
+"""The API server's answer to claims, under the CRD that Crossplane made of the XRD."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CRD = api.Ref(
 
 # Requests under way at a time.
 _THREADS = 8
-# What the API server says of a value that a keyword of the schema refuses.
+# The API server's words for a value that a keyword of the schema refuses, by keyword.
 _WORDS = {
     "enum": "Unsupported value",
     "maximum": "should be less than or equal to",
@@ -37,16 +37,16 @@ _WORDS = {
 
 @pytest.fixture(scope="module")
 def developers(control_plane: plane.ControlPlane, installed: installation.Installation) -> str:
-    """A namespace for claims that are asked about and never made."""
+    """A namespace for dry runs of claims; no claim is stored."""
     del installed
     return control_plane.namespace("admission")
 
 
 def _ask(control_plane: plane.ControlPlane, namespace: str, claim: api.Object) -> None:
-    """Let the developer create a claim, and have it validated and admitted only.
+    """Create a claim as the developer, as a dry run: the server validates and admits only.
 
     Raises:
-        api.ApiError: It is refused.
+        api.ApiError: The server refuses the claim.
     """
     claim = copy.deepcopy(claim)
     claim["metadata"]["namespace"] = namespace
@@ -57,7 +57,7 @@ def _ask(control_plane: plane.ControlPlane, namespace: str, claim: api.Object) -
 def test_the_crd_is_established(
     control_plane: plane.ControlPlane, installed: installation.Installation
 ) -> None:
-    """The cost of its rules is within the API server's budget, or it would have refused them."""
+    """The API server accepts the CRD, so the rules' cost is within the server's budget."""
     del installed
     crd = control_plane.admin.wait_condition(_CRD, "Established")
     (version,) = crd["spec"]["versions"]
@@ -78,18 +78,18 @@ def test_examples_are_accepted(
 def test_a_mistake_is_refused(
     entry: invalid_claims.Invalid, control_plane: plane.ControlPlane, developers: str
 ) -> None:
-    """With the words of the rule, or the path of the field."""
+    """The server's message holds the words of the rule, or the path of the field."""
     with pytest.raises(api.ApiError) as refused:
         _ask(control_plane, developers, entry.claim)
     assert refused.value.code in (400, 422), refused.value
-    # Not in the whole of the error, which holds the URL.
+    # The text of the whole error holds the URL too; the words must be in the server's message.
     assert entry.words in refused.value.message
 
 
 def _mistakes() -> Iterator[strategies.Broken]:
     """Every mistake that a single value can have, in a claim with all fields.
 
-    Some exclude one another: they are in a second claim.
+    Some fields exclude each other; a second claim has the fields that the first lacks.
     """
     full = strategies.full_claim()
     other = invalid_claims.claim(
@@ -124,7 +124,7 @@ def _bounds(schema: api.Object, path: str) -> Iterator[tuple[str, str]]:
 
 
 def test_every_bound_is_kept(control_plane: plane.ControlPlane, developers: str) -> None:
-    """Each mistake is refused by its path, and each bound of the schema refuses one of them."""
+    """The server refuses each mistake by its path; each bound of the schema refuses a mistake."""
 
     def refusal(broken: strategies.Broken) -> str:
         """What the server says to a claim."""
@@ -136,10 +136,10 @@ def test_every_bound_is_kept(control_plane: plane.ControlPlane, developers: str)
 
     mistakes = list(_mistakes())
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as executor:
-        said = list(executor.map(refusal, mistakes))
+        messages = list(executor.map(refusal, mistakes))
     wrong = [
         (broken.path, broken.what, message)
-        for broken, message in zip(mistakes, said, strict=True)
+        for broken, message in zip(mistakes, messages, strict=True)
         if broken.path not in message
     ]
     assert wrong == []
@@ -153,7 +153,7 @@ def test_every_bound_is_kept(control_plane: plane.ControlPlane, developers: str)
         for path, words in bounds
         if not any(
             re.fullmatch(path, at) and words in message
-            for at, message in zip(paths, said, strict=True)
+            for at, message in zip(paths, messages, strict=True)
         )
     ]
     assert unkept == []
@@ -163,12 +163,12 @@ def test_every_bound_is_kept(control_plane: plane.ControlPlane, developers: str)
 def test_what_is_odd_but_right_is_accepted(
     entry: invalid_claims.Accepted, control_plane: plane.ControlPlane, developers: str
 ) -> None:
-    """Claims of 0.9.0 as they are stored among them."""
+    """The server accepts claims that look wrong but are right, such as stored claims of 0.9.0."""
     _ask(control_plane, developers, entry.claim)
 
 
 def test_an_unknown_field_is_refused(control_plane: plane.ControlPlane, developers: str) -> None:
-    """As kubectl asks for it: by name."""
+    """Under strict field validation, which kubectl asks for, the server names the field."""
     claim = invalid_claims.claim(replicas=2)
     with pytest.raises(api.ApiError, match=r'unknown field "spec\.replicas"'):
         _ask(control_plane, developers, claim)

@@ -1,8 +1,8 @@
 """Every alert fires at the documented time and not before, on the series of real engines.
 
-`vmalert-tool unittest` reads the rules as they are composed. Each minute is checked for each alert
-of a claim, and of another of its name in another namespace that is well: one that fires too
-early, too late, or for the wrong claim fails the test, and so does one that fires beside it.
+`vmalert-tool unittest` reads the composed rules. The tool checks each alert in each minute, for a
+claim and for a healthy claim of the same name in another namespace. An alert that fires too early,
+too late or for the wrong claim fails the test. A second alert that fires fails the test too.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ NEIGHBOUR = "other"
 def documented() -> Mapping[str, tuple[str, int]]:
     """Severity, and the minutes for which the condition must hold, of each alert in the runbook."""
     text = (shipped.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    found = re.findall(
+    entries = re.findall(
         r"^### (InferenceService\w+)\n\n(critical|warning|info), (\d+) min:", text, re.MULTILINE
     )
-    return {name: (severity, int(minutes)) for name, severity, minutes in found}
+    return {name: (severity, int(minutes)) for name, severity, minutes in entries}
 
 
 @functools.cache
@@ -44,22 +44,22 @@ def planned(variant: str, site: str, namespace: str) -> held.Situation:
 
 
 def rule(plan: held.Situation, alert: str) -> api.Object:
-    """The rule of an alert, with the severity that is documented."""
-    (found,) = [one for one in rendered.rules(plan) if one["alert"] == alert]
-    return {**found, "labels": {**found["labels"], "severity": documented()[alert][0]}}
+    """The rule of an alert, with the documented severity."""
+    (definition,) = [one for one in rendered.rules(plan) if one["alert"] == alert]
+    return {**definition, "labels": {**definition["labels"], "severity": documented()[alert][0]}}
 
 
 def altered(variant: str, site: str, change: cases.Change) -> situations.Situation:
-    """What is seen of the claim to which something happens."""
-    found = situations.healthy(planned(variant, site, "llm"))
-    change(found)
-    return found
+    """The situation of a healthy claim after a change."""
+    situation = situations.healthy(planned(variant, site, "llm"))
+    change(situation)
+    return situation
 
 
 def expected(
     plan: held.Situation, fault: cases.Firing
 ) -> dict[tuple[str, str, int], list[vmalert.Alert]]:
-    """What fires at which minute."""
+    """The alerts that fire, by claim, alert and minute."""
     more = {} if fault.pod is None else {"pod": situations.pod_name(plan, fault.pod)}
     alert = vmalert.Alert.of(rule(plan, fault.alert), plan.plan.identity.name, **more)
     begins = fault.since + documented()[fault.alert][1]
@@ -70,8 +70,8 @@ def expected(
 def firing() -> Iterator[tuple[str, str]]:
     """Every case on the reference platform, and one of each alert on a plain cluster.
 
-    Its rules differ by a label: see ``tests.alerts.test_rules``. Without an AI gateway there is no
-    picker to watch.
+    The rules of a plain cluster differ by a label: see ``tests.alerts.test_rules``. Without an AI
+    gateway no picker exists whose alert could fire.
     """
     yield from (("reference", name) for name in cases.FIRING)
     first = {case.alert: name for name, case in reversed(cases.FIRING.items())}

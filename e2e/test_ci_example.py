@@ -32,11 +32,11 @@ def path(tmp_path: pathlib.Path) -> str:
 
 @pytest.fixture
 def schemas(tmp_path: pathlib.Path) -> pathlib.Path:
-    """All upstream CRDs in one level."""
+    """A directory that holds all upstream CRDs, without subdirectories."""
     place = tmp_path / "schemas"
     place.mkdir()
-    for found in crds.directory().rglob("*.yaml"):
-        (place / found.name).write_bytes(found.read_bytes())
+    for crd in crds.directory().rglob("*.yaml"):
+        (place / crd.name).write_bytes(crd.read_bytes())
     return place
 
 

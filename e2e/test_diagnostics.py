@@ -1,8 +1,9 @@
-"""What only pods know, said in the claim: settings with ``diagnostics.pods: true``.
+"""Settings with ``diagnostics.pods: true``: the claim says what only its pods' statuses tell.
 
-First without the role that core needs to read pods, then with it, several claims at the same time.
-The scheduler and the Job controller are the real ones. Of what becomes of a container kwok knows
-only success and an exit code: the namespace is held, and `PretendedKubelet` says the rest.
+The stories run first without the role that core needs to read pods, then with the role. Several
+claims live at the same time. The scheduler and the Job controller are the real ones. kwok can only
+let a container succeed or end with an exit code. So kwok leaves the namespace's pods alone, and
+`PretendedKubelet` writes their statuses.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from preload import plan as preload_plan
 _ROLE = shipped.ROOT / "examples" / "rbac" / "diagnostics-pods.yaml"
 _NAMESPACE = "diagnostics"
 _SMALLEST = "smallest"
-# Weights that somebody else put there: no Job before the engine.
+# Weights that somebody else put on the volume: no preload Job runs before the engine.
 _ENGINE_ONLY = {"source": "pvc", "path": "qwen", "repository": "x/y"}
-# A class that no node of the suite has, and the machine that does.
+# A class that no node of the suite has, and a node of that class.
 _SCARCE = "scarce"
 _SCARCE_LABELS = {"karpenter.sh/nodepool": "gpu-scarce"}
 _MACHINE = nodes.Node("scarce-0", gpus=1, cpu="64", labels=_SCARCE_LABELS)
@@ -53,7 +54,7 @@ _TOUCHES = 4
 
 
 class PretendedKubelet:
-    """Stands in for the kubelet in a namespace that kwok holds: writes what it says of pods."""
+    """Stands in for the kubelet in a namespace that kwok leaves alone: writes pods' statuses."""
 
     def __init__(self, here: lives.Place) -> None:
         """Write as an administrator."""
@@ -61,34 +62,34 @@ class PretendedKubelet:
         self._namespace = here.namespace
 
     def pods(self, claim: claims.Claim, component: str = "inference") -> list[api.Object]:
-        """The claim's pods of a component that are not on their way out."""
+        """The claim's pods of a component, without pods that are being deleted."""
         labels = {
             "app.kubernetes.io/instance": claim.name,
             "app.kubernetes.io/component": component,
         }
-        found = self._admin.objects("v1", "Pod", namespace=self._namespace, labels=labels)
-        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        pods = self._admin.objects("v1", "Pod", namespace=self._namespace, labels=labels)
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def placed(self, claim: claims.Claim, component: str = "inference") -> lives.Until:
-        """Until the claim has one pod of a component, with a node; gives the pod."""
+        """Until the claim has one pod of a component, on a node; the story receives the pod."""
 
         def probe() -> api.Object | None:
-            found = self.pods(claim, component)
-            placed = len(found) == 1 and found[0]["spec"].get("nodeName")
-            return found[0] if placed else None
+            pods = self.pods(claim, component)
+            placed = len(pods) == 1 and pods[0]["spec"].get("nodeName")
+            return pods[0] if placed else None
 
         return lives.Until(f"a pod of {claim.ref} to have a node", probe)
 
     def starts(self, pod: api.Object) -> None:
-        """Its container runs and is ready."""
+        """The pod's container runs and is ready."""
         self._say(pod, "Running", {"running": {"startedAt": _now()}}, ready=True)
 
     def waits(self, pod: api.Object, reason: str, message: str) -> None:
-        """Its container waits and has never run."""
+        """The pod's container waits and has never run."""
         self._say(pod, "Pending", {"waiting": {"reason": reason, "message": message}})
 
     def crashes(self, pod: api.Object, message: str, restarts: int) -> None:
-        """Its container waits for another start; of the last run there is the end of its log."""
+        """The pod's container waits for a restart; ``message`` is the end of the last run's log."""
         name = pod["metadata"]["name"]
         back_off = f"back-off {10 * restarts}s restarting failed container=vllm pod={name}"
         self._say(
@@ -100,7 +101,7 @@ class PretendedKubelet:
         )
 
     def runs_again(self, pod: api.Object, message: str, restarts: int) -> None:
-        """Its container runs after a crash, and is not ready yet."""
+        """The pod's container runs after a crash, and is not ready yet."""
         self._say(
             pod,
             "Running",
@@ -110,12 +111,12 @@ class PretendedKubelet:
         )
 
     def ends(self, pod: api.Object, exit_code: int, message: bytes) -> None:
-        """Its container ended and stays so; the message is what it wrote for the kubelet."""
+        """The pod's container ended for good; ``message`` is its termination message."""
         phase = "Failed" if exit_code else "Succeeded"
         self._say(pod, phase, _ended(exit_code, message.decode()))
 
     def touches(self, pod: api.Object, mark: str) -> None:
-        """The pod changes and says nothing new."""
+        """The pod changes, but its status does not."""
         self._admin.patch(api.Ref.of(pod), {"metadata": {"annotations": {"e2e/touched": mark}}})
 
     def _say(
@@ -134,7 +135,7 @@ class PretendedKubelet:
             for entry in self._admin.get(ref)["status"]["conditions"]
             if entry["type"] not in kinds
         ]
-        said = [
+        readiness = [
             {"type": kind, "status": str(ready), "lastTransitionTime": _now()} for kind in kinds
         ]
         (spec,) = pod["spec"]["containers"]
@@ -148,7 +149,7 @@ class PretendedKubelet:
         }
         body = {
             "phase": phase,
-            "conditions": [*kept, *said],
+            "conditions": [*kept, *readiness],
             "containerStatuses": [of_container | container],
         }
         self._admin.patch(ref, {"status": body}, subresource="status")
@@ -171,7 +172,7 @@ def _ended(exit_code: int, message: str) -> api.Object:
 
 
 class Calls:
-    """How often the function was asked about each claim, by its own log."""
+    """How often core called the function about each claim, according to the function's log."""
 
     def __init__(self, log: pathlib.Path) -> None:
         """Count from now on."""
@@ -188,14 +189,14 @@ class Calls:
         return about.count((claim.ref.namespace, claim.name))
 
     def settled(self, claim: claims.Claim) -> lives.Until:
-        """Until there was none for a while."""
+        """Until core has not called about the claim for some seconds."""
         last, since = -1, time.monotonic()
 
         def probe() -> bool:
             nonlocal last, since
-            found = self.of(claim)
-            if found != last:
-                last, since = found, time.monotonic()
+            count = self.of(claim)
+            if count != last:
+                last, since = count, time.monotonic()
             return time.monotonic() - since >= lives.PATIENCE
 
         return lives.Until(f"an end of the calls about {claim.ref}", probe)
@@ -205,12 +206,12 @@ class Scene:
     """Where all stories play.
 
     Attributes:
-        here: The namespace, held.
-        kubelet: What becomes of its pods.
-        calls: What core asks the function.
-        work: A directory.
+        here: The namespace, whose pods kwok leaves alone.
+        kubelet: The stand-in for the kubelet, which writes the statuses of the namespace's pods.
+        calls: The calls from core to the function.
+        work: A directory for files.
         running: A claim that has served since before the settings let core read pods.
-        newcomer: A claim that was born when core was to read pods and might not.
+        newcomer: A claim made when the settings let core read pods but no role allowed it.
     """
 
     def __init__(self, world: lives.World, calls: Calls, work: pathlib.Path) -> None:
@@ -491,11 +492,11 @@ WITH: tuple[Story, ...] = (
 
 
 def _settings() -> api.Object:
-    """The reference platform's, with pods that are read and a class of which there is no node."""
+    """The reference platform's settings, with diagnostics of pods and a class without a node."""
     settings = copy.deepcopy(shipped.one(shipped.environment("reference")))
-    said = settings["data"]["inferenceService"]
-    said["diagnostics"] = {"pods": True}
-    classes = said["gpu"]["classes"]
+    values = settings["data"]["inferenceService"]
+    values["diagnostics"] = {"pods": True}
+    classes = values["gpu"]["classes"]
     classes[_SCARCE] = copy.deepcopy(classes["l4"]) | {"nodeSelector": _SCARCE_LABELS}
     return settings
 

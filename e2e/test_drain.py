@@ -1,7 +1,7 @@
 """No request is lost in a rolling update: the rendered pods, replaced under the load of 48 clients.
 
-Engines are stand-ins that take the rendered command line and stop as real ones were measured to
-(``e2e.drain.engine``); kubelet, Deployment controller and gateway do what theirs do with the
+Stand-ins take the engine's rendered command line and stop as real engines were measured to stop
+(``e2e.drain.engine``). Models of the kubelet, the Deployment controller and the gateway act on the
 rendered objects. All durations are divided by ``SPEED``. ``python -m e2e.drain`` does the same
 with a real engine, in real time.
 """
@@ -52,7 +52,7 @@ def _slow_dns(deployment: api.Object, dns: dict[str, float]) -> None:
 
 
 def _long_lived_records(deployment: api.Object, dns: dict[str, float]) -> None:
-    """What many Corefiles have: `ttl 30` for the cluster's own records."""
+    """Many Corefiles have `ttl 30` for the cluster's own records."""
     del deployment
     dns["record"] = 30
 
@@ -89,10 +89,10 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
 
     async def every() -> Outcomes:
         keys = [(version, name) for version in engine.VERSIONS for name in (*RENDERED, *BROKEN)]
-        found = await asyncio.gather(
+        outcomes = await asyncio.gather(
             *(one(version, name, (RENDERED | BROKEN)[name]) for version, name in keys)
         )
-        return dict(zip(keys, found, strict=True))
+        return dict(zip(keys, outcomes, strict=True))
 
     return asyncio.run(every())
 
@@ -103,23 +103,23 @@ every_engine = pytest.mark.parametrize("version", engine.VERSIONS)
 @every_engine
 @pytest.mark.parametrize("name", RENDERED)
 def test_what_is_in_flight_finishes(version: str, name: str, outcomes: Outcomes) -> None:
-    """All 48 at the first deletion, and all that a pod still had when SIGTERM came."""
-    found = outcomes[version, name]
-    assert len(found.in_flight) == scenario.CLIENTS
-    assert len(found.draining) >= scenario.CLIENTS / 8
-    assert [one for one in found.in_flight + found.draining if one in found.lost] == []
-    for pod in found.old:
+    """All 48 requests of the first deletion finish, and all that a pod has at its SIGTERM."""
+    outcome = outcomes[version, name]
+    assert len(outcome.in_flight) == scenario.CLIENTS
+    assert len(outcome.draining) >= scenario.CLIENTS / 8
+    assert [one for one in outcome.in_flight + outcome.draining if one in outcome.lost] == []
+    for pod in outcome.old:
         assert (pod.status, pod.killed) == (0, False)
 
 
 @every_engine
 @pytest.mark.parametrize("name", [name for name in RENDERED if name != "recreate"])
 def test_what_is_sent_meanwhile_is_answered(version: str, name: str, outcomes: Outcomes) -> None:
-    """The gateway has stopped sending before the pod stops accepting: not even a retry."""
-    found = outcomes[version, name]
-    assert len(found.requests) > 3 * scenario.CLIENTS
-    assert found.lost == []
-    assert [one for one in found.requests if one.refused] == []
+    """The gateway stops sending before the pod stops accepting: no request needs a retry."""
+    outcome = outcomes[version, name]
+    assert len(outcome.requests) > 3 * scenario.CLIENTS
+    assert outcome.lost == []
+    assert [one for one in outcome.requests if one.refused] == []
 
 
 # --- the same without what makes it so
@@ -127,24 +127,24 @@ def test_what_is_sent_meanwhile_is_answered(version: str, name: str, outcomes: O
 
 @every_engine
 def test_without_the_timeout_none_finishes(version: str, outcomes: Outcomes) -> None:
-    """What SIGTERM found in flight hangs until SIGKILL.
+    """Requests that are in flight at SIGTERM hang until SIGKILL.
 
     A stream may end while the signal is on its way, which takes a moment of a busy machine.
     """
-    found = outcomes[version, "without_timeout"]
-    signals = {pod.port: pod.terminated or 0 for pod in found.old}
-    later = [one for one in found.draining if one.ended > signals[one.port] + 8]
+    outcome = outcomes[version, "without_timeout"]
+    signals = {pod.port: pod.terminated or 0 for pod in outcome.old}
+    later = [one for one in outcome.draining if one.ended > signals[one.port] + 8]
     assert len(later) > scenario.CLIENTS / 8
     assert [one for one in later if one.done] == []
-    assert all(pod.killed for pod in found.old)
+    assert all(pod.killed for pod in outcome.old)
 
 
 @every_engine
 def test_a_grace_period_too_short_cuts(version: str, outcomes: Outcomes) -> None:
     """SIGKILL comes before the last request's end."""
-    found = outcomes[version, "short_grace"]
-    assert {one.problem for one in found.lost} & {"cut", "connection lost", "no answer"}
-    assert any(pod.killed for pod in found.old)
+    outcome = outcomes[version, "short_grace"]
+    assert {one.problem for one in outcome.lost} & {"cut", "connection lost", "no answer"}
+    assert any(pod.killed for pod in outcome.old)
 
 
 @pytest.mark.parametrize("change", ["without_pre_stop", "slow_dns", "long_lived_records"])

@@ -11,10 +11,10 @@ from e2e import claims, installation, shipped
 from e2e.controlplane import api, crossplane, plane, polling
 from tests import cluster
 
-# The node that the settings choose, by what its name begins with.
+# How the name of the node begins that the settings choose, by profile.
 _MACHINES = {"reference": "l4-", "plain": "l40s-"}
 _ROUNDS = 5
-# Fields of a claim's status that say when, not what.
+# Fields of a claim's status that hold times or generations.
 _TIMES = ("conditions", "observedGeneration")
 _CORE_CONDITIONS = ("Ready", "Synced", "Responsive")
 
@@ -60,20 +60,21 @@ def test_every_claim_serves(fleet: Fleet) -> None:
         world.converge()
         expected = _lasting(world.claim)
         # Core writes a status in two steps, the first with conditions of the step before.
-        seen = claim.wait(lambda item: _lasting(item) == expected, what=f"as {expected}")  # noqa: B023
-        assert seen["status"]["phase"] == "Serving"
-        assert seen["status"]["observedGeneration"] == seen["metadata"]["generation"]
+        live = claim.wait(lambda item: _lasting(item) == expected, what=f"as {expected}")  # noqa: B023
+        assert live["status"]["phase"] == "Serving"
+        assert live["status"]["observedGeneration"] == live["metadata"]["generation"]
         assert set(claim.composed()) == set(world.objects), claim.name
 
 
 def _lasting(claim: api.Object) -> api.Object:
     """A claim's status without times, and without the conditions that core adds."""
-    found = {
+    conditions = {
         kind: condition
         for kind, condition in claims.conditions(claim).items()
         if kind not in _CORE_CONDITIONS
     }
-    return {k: v for k, v in claim["status"].items() if k not in _TIMES} | {"conditions": found}
+    status = {name: value for name, value in claim["status"].items() if name not in _TIMES}
+    return status | {"conditions": conditions}
 
 
 def test_objects_are_owned(fleet: Fleet) -> None:

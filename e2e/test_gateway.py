@@ -31,7 +31,7 @@ SPEED = 3
 # Seconds from a replica's readiness until the Backend has moved: the Deployment's status, a
 # reconcile of the claim, and the gateway's. DNS knows of the replica a second after its readiness.
 LAG_SECONDS = 2
-# For all of it, in seconds of this machine, where it takes a third.
+# For the whole fixture, in seconds of this machine. The fixture takes a third of that here.
 PATIENCE_SECONDS = 240
 SPARE: api.Object = {"gpu": {"classes": {"l4": {"spare": True}}}}
 
@@ -47,21 +47,24 @@ def single(name: str) -> stage.Claim:
     """One replica, replaced by way of a second on a spare GPU."""
     scaling = {"minReplicas": 1, "maxReplicas": 1}
     claim = scene.of(name=name, gateway={"enabled": True}, scaling=scaling)
-    found = stage.Claim(
+    served = stage.Claim(
         list(scene.serving(claim, scene.site("reference", **SPARE)).objects.values())
     )
-    assert found.one("Deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 1
-    return found
+    assert served.one("Deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 1
+    return served
 
 
 def behind_one_address(name: str) -> stage.Claim:
-    """The same, but its Backend names the ClusterIP, as that of a claim with one pod at a time."""
-    found = single(name)
-    found.objects = [
-        copy.deepcopy(one) for one in found.objects if one["kind"] != "BackendTrafficPolicy"
+    """The claim of `single`, but its Backend names the ClusterIP.
+
+    The Backend of a claim that never has two pods names the ClusterIP too.
+    """
+    served = single(name)
+    served.objects = [
+        copy.deepcopy(one) for one in served.objects if one["kind"] != "BackendTrafficPolicy"
     ]
-    found.one("Backend")["spec"]["endpoints"][0]["fqdn"]["hostname"] = found.hosts()[0]
-    return found
+    served.one("Backend")["spec"]["endpoints"][0]["fqdn"]["hostname"] = served.hosts()[0]
+    return served
 
 
 def spread(name: str) -> stage.Claim:
@@ -76,9 +79,9 @@ class Emptied:
     """A headless name that loses its only address.
 
     Attributes:
-        before: An answer while it has one, where nothing listens.
-        after: An answer some time later.
-        seconds: Until answers changed.
+        before: A request while the name has an address, on which nothing listens.
+        after: The first request with another answer, after the name lost its address.
+        seconds: Time from the loss of the address to ``after``.
     """
 
     before: gateways.Request
@@ -87,16 +90,16 @@ class Emptied:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """All that was seen.
+class Observations:
+    """The outcomes of all courses on the one Envoy.
 
     Attributes:
-        updates: By engine and kind of claim.
-        wakings: By claim.
-        large: What a sleeping claim answers to a large body, by listener.
-        without: What is answered where a name has no address, by kind of answer.
-        emptied: What happens when it loses its address, by kind of answer.
-        ends: Who ended connections that no request used.
+        updates: The rolling updates, by engine and kind of claim.
+        wakings: The wakings, by claim.
+        large: Requests with a large body to a sleeping claim, by listener.
+        without: Requests to a claim whose name has no address, by kind of DNS answer.
+        emptied: The losses of a name's address, by kind of DNS answer.
+        ends: How many idle connections Envoy ended, and how many the engine.
     """
 
     updates: Mapping[tuple[str, str], rolling.Outcome]
@@ -110,12 +113,12 @@ class Found:
 UPDATES = {"several": (several, 2), "single": (single, 1), "one address": (behind_one_address, 1)}
 WAKINGS = {"one": (1, LAG_SECONDS), "many": (3, LAG_SECONDS), "early": (3, None)}
 ANSWERS = ("empty", "denied")
-# Those with a buffer of 32 KiB.
+# The listeners with a buffer of 32 KiB.
 LISTENERS = ("default", "held")
 
 
 async def _emptied(running: stage.Stage, claim: stage.Claim, kind: str) -> Emptied:
-    """Take the address away, by an empty answer or by none such name."""
+    """Take a name's address away, by an empty answer or by the answer "no such name"."""
     gone = kubelets.Pod("gone", {}, "127.78.0.1", 1)
     claim.pods = lambda: [gone]
     clock = running.clock
@@ -137,11 +140,11 @@ _Value = typing.TypeVar("_Value")
 
 
 async def _each(tasks: Mapping[_Key, Awaitable[_Value]]) -> dict[_Key, _Value]:
-    """All at once."""
+    """Await all tasks at the same time, and return their results by key."""
     return dict(zip(tasks, await asyncio.gather(*tasks.values()), strict=True))
 
 
-async def _everything(work: pathlib.Path) -> Found:
+async def _everything(work: pathlib.Path) -> Observations:
     updated = {
         (version, kind): make(f"{kind}-{version}".replace(" ", "-").replace(".", "-"))
         for version in engine.VERSIONS
@@ -190,19 +193,19 @@ async def _everything(work: pathlib.Path) -> Found:
             _each({kind: _emptied(running, one, kind) for kind, one in emptied.items()}),
             pausing.ends(running, paused, logs("paused")),
         )
-        return Found(updates, wakings, bodies, answers, losses, ends)
+        return Observations(updates, wakings, bodies, answers, losses, ends)
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    """All of it, at once, on one Envoy."""
+def observations(tmp_path_factory: pytest.TempPathFactory) -> Observations:
+    """All courses at the same time, on one Envoy."""
     assert proxy.version() == "1.40.0"
     work = tmp_path_factory.mktemp("gateway")
     return asyncio.run(asyncio.wait_for(_everything(work), PATIENCE_SECONDS))
 
 
 def statuses(requests: typing.Iterable[gateways.Request]) -> set[str]:
-    """What requests ended with; an answer is empty."""
+    """The problems of requests; the problem of an answered request is the empty text."""
     return {one.problem for one in requests}
 
 
@@ -210,63 +213,67 @@ def statuses(requests: typing.Iterable[gateways.Request]) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ["one", "many"])
-def test_a_request_to_a_sleeping_claim_waits_for_its_replica(name: str, found: Found) -> None:
+def test_a_request_to_a_sleeping_claim_waits_for_its_replica(
+    name: str, observations: Observations
+) -> None:
     """The first request, and those that come while the replica starts, are answered with 200.
 
     The longest pause between two tries, with a second for the ClusterIP to have the replica and
     some for a busy machine, is what any of them still waits once it is ready.
     """
-    waking = found.wakings[name]
+    waking = observations.wakings[name]
     assert statuses(waking.requests) == {""}
     assert len(waking.requests) == 1 + sleeping.FOLLOWERS
     first = waking.requests[0]
-    assert first.ended - first.begun > waking.seen + sleeping.START_SECONDS
+    assert first.ended - first.begun > waking.wake_delay + sleeping.START_SECONDS
     assert all(waking.ready < one.ended < waking.ready + 20 for one in waking.requests)
 
 
-def test_the_backend_moves_while_requests_wait(found: Found) -> None:
+def test_the_backend_moves_while_requests_wait(observations: Observations) -> None:
     """From the ClusterIP to the pods, when several are possible; a try follows to the new host."""
-    asleep, awake = found.wakings["many"].hosts
+    asleep, awake = observations.wakings["many"].hosts
     assert asleep == "waking-many.llm.svc.cluster.local"
     assert awake == "waking-many-pods.llm.svc.cluster.local"
-    assert found.wakings["one"].hosts == ("waking-one.llm.svc.cluster.local",) * 2
+    assert observations.wakings["one"].hosts == ("waking-one.llm.svc.cluster.local",) * 2
 
 
-def test_a_backend_that_moves_before_dns_knows_the_replica_fails_what_waits(found: Found) -> None:
+def test_a_backend_that_moves_before_dns_knows_the_replica_fails_what_waits(
+    observations: Observations,
+) -> None:
     """Why it moves only when the Deployment says that a replica is ready, and not earlier."""
-    assert "status 503" in statuses(found.wakings["early"].requests)
+    assert "status 503" in statuses(observations.wakings["early"].requests)
 
 
 @pytest.mark.parametrize("name", WAKINGS)
-def test_one_waiting_request_turns_the_wake_query(name: str, found: Found) -> None:
+def test_one_waiting_request_turns_the_wake_query(name: str, observations: Observations) -> None:
     """By the second scrape, although Envoy creates a cluster's series with its first request."""
-    waking = found.wakings[name]
+    waking = observations.wakings[name]
     assert waking.before == 0
     assert waking.retries > 1
-    assert waking.seen < 2 * stage.SCRAPE_SECONDS + 20
+    assert waking.wake_delay < 2 * stage.SCRAPE_SECONDS + 20
     # Two minutes of its window, and a scrape on either side.
     assert 90 < waking.quiet < 120 + 2 * stage.SCRAPE_SECONDS + 20
 
 
-def test_a_large_body_waits_only_where_a_buffer_holds_it(found: Found) -> None:
+def test_a_large_body_waits_only_where_a_buffer_holds_it(observations: Observations) -> None:
     """The last of each claim's followers has 64 KiB, on a listener of 50 MiB.
 
     With 32 KiB Envoy stops at once: 507 when it must hold more than that for another try, 503 when
     it gave up holding before the connection failed, and 413 where all of the body must be held
     before the request is routed.
     """
-    assert found.large["default"].problem in ("status 507", "status 503")
-    assert found.large["held"].problem == "status 413"
+    assert observations.large["default"].problem in ("status 507", "status 503")
+    assert observations.large["held"].problem == "status 413"
     for name in ("one", "many"):
-        assert found.wakings[name].large_awake.problem == ""
-    for one in found.large.values():
+        assert observations.wakings[name].large_awake.problem == ""
+    for one in observations.large.values():
         assert one.ended - one.begun < 10
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_a_name_without_address_is_answered_at_once(kind: str, found: Found) -> None:
+def test_a_name_without_address_is_answered_at_once(kind: str, observations: Observations) -> None:
     """Why a sleeping claim's Backend names the ClusterIP."""
-    answer = found.without[kind]
+    answer = observations.without[kind]
     assert (answer.problem, answer.text) == ("status 503", "no healthy upstream")
     assert answer.ended - answer.begun < 10
 
@@ -278,9 +285,11 @@ every_engine = pytest.mark.parametrize("version", engine.VERSIONS)
 
 @every_engine
 @pytest.mark.parametrize("kind", ["several", "single"])
-def test_no_request_is_lost_in_an_update(version: str, kind: str, found: Found) -> None:
+def test_no_request_is_lost_in_an_update(
+    version: str, kind: str, observations: Observations
+) -> None:
     """Envoy drops a pod when DNS does, and sends nothing on the connections that it has to it."""
-    outcome = found.updates[version, kind]
+    outcome = observations.updates[version, kind]
     assert outcome.host.partition(".")[0].endswith("-pods")
     assert len(outcome.requests) > 4 * rolling.CLIENTS
     assert outcome.problems == {}
@@ -292,37 +301,41 @@ def test_no_request_is_lost_in_an_update(version: str, kind: str, found: Found) 
     assert not [one for one in outcome.requests if one.begun > terminated.get(one.upstream, 1e9)]
 
 
-def test_behind_one_address_connections_stay_with_a_pod_that_ends(found: Found) -> None:
+def test_behind_one_address_connections_stay_with_a_pod_that_ends(
+    observations: Observations,
+) -> None:
     """Why a claim whose updates surge needs its pods' own addresses, whatever its maxReplicas.
 
     The ClusterIP hands new connections to the new pod, but a busy gateway makes none: its requests
     go on to the old one, past the pause before SIGTERM, and 0.32 answers them with 500. Of 0.25.1,
     which closes connections instead, a few are lost that were sent just then.
     """
-    outcome = found.updates[engine.ANSWERS, "one address"]
+    outcome = observations.updates[engine.ANSWERS, "one address"]
     assert "status 500" in statuses(outcome.lost)
     assert len(outcome.lost) > rolling.CLIENTS
     assert outcome.refused == 0, "no retry can see any of them"
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_an_empty_answer_takes_the_last_address(kind: str, found: Found) -> None:
+def test_an_empty_answer_takes_the_last_address(kind: str, observations: Observations) -> None:
     """Envoy keeps no host that DNS has no more, be the answer empty or that there is no such name.
 
     A claim whose replicas all go is answered with 503 at once until its Backend names the ClusterIP
     again.
     """
-    emptied = found.emptied[kind]
+    emptied = observations.emptied[kind]
     assert "remote connection failure" in emptied.before.text
     assert emptied.after.text == "no healthy upstream"
     longest = gateways.WATCH_SECONDS + gateways.RECORD_SECONDS + 5
     assert emptied.seconds < longest + 10
 
 
-def test_the_gateway_ends_idle_connections_before_the_engine_does(found: Found) -> None:
+def test_the_gateway_ends_idle_connections_before_the_engine_does(
+    observations: Observations,
+) -> None:
     """What is sent at the moment when the engine ends one gets 503, and is not tried again.
 
     So it was without the policy's connectionIdleTimeout: 12 of 640 requests that came about then.
     """
-    assert found.ends.engine == 0
-    assert found.ends.envoy >= pausing.CLIENTS
+    assert observations.ends.engine == 0
+    assert observations.ends.envoy >= pausing.CLIENTS

@@ -172,17 +172,17 @@ def test_the_runtime_is_what_the_example_asks(
     assert _covers(spec["template"]["spec"], template["template"]["spec"])
 
 
-def _covers(found: object, wanted: object) -> bool:
-    """Whether something holds all of what is wanted, with lists entry by entry."""
+def _covers(actual: object, wanted: object) -> bool:
+    """Whether a value holds every field of ``wanted``, and for each list every entry."""
     if isinstance(wanted, dict):
-        return isinstance(found, dict) and all(
-            name in found and _covers(found[name], value) for name, value in wanted.items()
+        return isinstance(actual, dict) and all(
+            name in actual and _covers(actual[name], value) for name, value in wanted.items()
         )
     if isinstance(wanted, list):
-        return isinstance(found, list) and all(
-            any(_covers(entry, value) for entry in found) for value in wanted
+        return isinstance(actual, list) and all(
+            any(_covers(entry, value) for entry in actual) for value in wanted
         )
-    return found == wanted
+    return actual == wanted
 
 
 def test_the_pods_come_up_and_are_budgeted(

@@ -180,13 +180,13 @@ def test_tuning_restarts_nothing(serving: claims.Claim, home: claims.Tenant) -> 
 
 def _expression(rule: api.Object, alert: str) -> str:
     """The expression of an alert."""
-    (found,) = [
+    (expression,) = [
         item["expr"]
         for group in rule["spec"]["groups"]
         for item in group["rules"]
         if item.get("alert") == alert
     ]
-    return str(found)
+    return str(expression)
 
 
 def _weights(route: api.Object) -> list[int]:
@@ -219,9 +219,9 @@ def test_a_new_revision_restarts_after_its_download(
 
 
 def _backends(tenant: claims.Tenant) -> set[str]:
-    """The names of all that the gateway may send to in the namespace, whoever refers to it."""
-    found = tenant.plane.admin.objects(*_BACKENDS, namespace=tenant.namespace)
-    return {item["metadata"]["name"] for item in found}
+    """Names of all backends in the namespace, with backends that no route refers to."""
+    backends = tenant.plane.admin.objects(*_BACKENDS, namespace=tenant.namespace)
+    return {item["metadata"]["name"] for item in backends}
 
 
 def test_a_removed_adapter_leaves_nothing(serving: claims.Claim, home: claims.Tenant) -> None:

@@ -49,11 +49,11 @@ class Keda:
         self._admin.patch(self._deployment, body, subresource="scale")
 
     def paused(self, *, paused: bool) -> None:
-        """Say whether it is paused."""
-        found = self._admin.get(self._scaled)["status"]["conditions"]
-        kept = [entry for entry in found if entry["type"] != "Paused"]
-        said = {"type": "Paused", "status": str(paused), "reason": "ScaledObjectPaused"}
-        body = {"status": {"conditions": [*kept, said]}}
+        """Set the condition Paused of the ScaledObject."""
+        conditions = self._admin.get(self._scaled)["status"]["conditions"]
+        kept = [entry for entry in conditions if entry["type"] != "Paused"]
+        condition = {"type": "Paused", "status": str(paused), "reason": "ScaledObjectPaused"}
+        body = {"status": {"conditions": [*kept, condition]}}
         self._admin.patch(self._scaled, body, subresource="status")
 
 
@@ -92,11 +92,11 @@ def first_install(here: lives.Place) -> lives.Life:
     assert lives.condition(queued, "WeightsReady") == ("False", "Queued")
     here.kubelet.run_jobs(here.namespace)
     here.kubelet.release(here.namespace)
-    seen = yield here.condition(claim, "WeightsReady", "False", "Downloading")
-    assert lives.condition(seen, "EngineReady") == ("False", "WeightsPending")
-    assert lives.condition(seen, "ScalerReady") == ("False", "Withheld")
+    downloading = yield here.condition(claim, "WeightsReady", "False", "Downloading")
+    assert lives.condition(downloading, "EngineReady") == ("False", "WeightsPending")
+    assert lives.condition(downloading, "ScalerReady") == ("False", "Withheld")
     words = "downloading and verifying Qwen/Qwen2.5-Coder-7B-Instruct@"
-    assert seen["status"]["waitingFor"].startswith(words)
+    assert downloading["status"]["waitingFor"].startswith(words)
     yield lives.pause()
     assert not _SERVING_KINDS & claim.kinds()
     assert here.gpus() == 0
@@ -121,11 +121,11 @@ def first_install(here: lives.Place) -> lives.Life:
 
 
 def _without_repeats(values: Iterable[typing.Any]) -> list[typing.Any]:
-    found: list[typing.Any] = []
+    changes: list[typing.Any] = []
     for value in values:
-        if not found or found[-1] != value:
-            found.append(value)
-    return found
+        if not changes or changes[-1] != value:
+            changes.append(value)
+    return changes
 
 
 def weights_of_ones_own(here: lives.Place) -> lives.Life:
@@ -147,8 +147,8 @@ def failed_downloads(here: lives.Place) -> lives.Life:
     here.kubelet.fail_jobs(here.namespace, 1, instance="killed")
     killed = here.claim(SMALLEST, "killed")
     for claim, failure in failing.items():
-        seen = yield here.condition(claim, "WeightsReady", "False", failure.reason)
-        message = claims.conditions(seen)["WeightsReady"][2]
+        failed = yield here.condition(claim, "WeightsReady", "False", failure.reason)
+        message = claims.conditions(failed)["WeightsReady"][2]
         assert failure.message in message
         assert "Qwen/Qwen3-8B@main" in message
         assert "raise spec.model.preload.generation" in message
@@ -190,8 +190,8 @@ def _gone(here: lives.Place, claim: claims.Claim) -> lives.Until:
 
     def left() -> list[api.Ref]:
         pods = admin.objects("v1", "Pod", namespace=here.namespace)
-        found = [ref for ref in (claim.ref, *composed) if admin.find(ref) is not None]
-        return found + [api.Ref.of(pod) for pod in pods]
+        remaining = [ref for ref in (claim.ref, *composed) if admin.find(ref) is not None]
+        return remaining + [api.Ref.of(pod) for pod in pods]
 
     return lives.Until("nothing to be left", lambda: not left())
 
@@ -272,8 +272,8 @@ def _kubectl_returns(item: api.Object) -> bool:
     for entry in lives.status(item, "conditions") or []:
         if entry["type"] == "Current":
             generation = item["metadata"]["generation"]
-            seen = entry.get("observedGeneration", lives.status(item, "observedGeneration"))
-            return bool(entry["status"] == "True" and (seen is None or seen >= generation))
+            observed = entry.get("observedGeneration", lives.status(item, "observedGeneration"))
+            return bool(entry["status"] == "True" and (observed is None or observed >= generation))
     return False
 
 
@@ -698,7 +698,9 @@ def test_an_upgrade_restarts_nothing_until_it_is_accepted(
     (tmp_path / "tree").mkdir()
     release = next_release.tree(tmp_path / "tree")
     foretold = _render(part.values(), release, tmp_path)
-    assert {said[:2] for said in foretold.values()} == {("False", "PlatformChangePending")}
+    assert {condition[:2] for condition in foretold.values()} == {
+        ("False", "PlatformChangePending")
+    }
 
     installed.upgrade(next_release.runtime(release, control_plane.registry, tmp_path))
     installed.replace_function()
@@ -745,11 +747,13 @@ def test_an_upgrade_restarts_nothing_until_it_is_accepted(
 
 
 def _render(
-    found: Iterable[claims.Claim], release: pathlib.Path, work: pathlib.Path
+    live_claims: Iterable[claims.Claim], release: pathlib.Path, work: pathlib.Path
 ) -> dict[str, tuple[str, str, str]]:
-    """What the release's command line says of the claims' condition Current, by claim."""
-    written = commands.write(work / "claims.yaml", [claim.manifest for claim in found])
-    observed = [item for claim in found for item in (claim.read(), *claim.composed().values())]
+    """The condition Current that the release's command line renders for each claim, by name."""
+    written = commands.write(work / "claims.yaml", [claim.manifest for claim in live_claims])
+    observed = [
+        item for claim in live_claims for item in (claim.read(), *claim.composed().values())
+    ]
     done = commands.own_render(
         written,
         environment=shipped.environment("reference"),
@@ -764,7 +768,7 @@ def _render(
 def _accept(claim: claims.Claim) -> None:
     """Accept the pending change with the token that the claim prints."""
     message = claims.conditions(claim.read())["Current"][2]
-    found = re.search(rf"{re.escape(rollouts.ACCEPT_ANNOTATION)}=(\w+)", message)
-    assert found is not None, message
-    body = {"metadata": {"annotations": {rollouts.ACCEPT_ANNOTATION: found[1]}}}
+    match = re.search(rf"{re.escape(rollouts.ACCEPT_ANNOTATION)}=(\w+)", message)
+    assert match is not None, message
+    body = {"metadata": {"annotations": {rollouts.ACCEPT_ANNOTATION: match[1]}}}
     claim.plane.developer.patch(claim.ref, body)

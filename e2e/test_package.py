@@ -82,23 +82,23 @@ def pushed(
 
 
 def _manifest(loopback: registry.Registry, reference: str) -> api.Object:
-    found: api.Object = json.loads(loopback.crane("manifest", reference))
-    return found
+    manifest: api.Object = json.loads(loopback.crane("manifest", reference))
+    return manifest
 
 
 def _images(loopback: registry.Registry, reference: str) -> dict[str, str]:
     """References of the images of an index, by architecture."""
     repository = reference.rpartition(":")[0]
-    found = {}
+    images = {}
     for entry in _manifest(loopback, reference)["manifests"]:
         assert entry["platform"]["os"] == "linux"
-        found[entry["platform"]["architecture"]] = f"{repository}@{entry['digest']}"
-    return found
+        images[entry["platform"]["architecture"]] = f"{repository}@{entry['digest']}"
+    return images
 
 
 def _config(loopback: registry.Registry, reference: str) -> api.Object:
-    found: api.Object = json.loads(loopback.crane("config", reference))
-    return found
+    config: api.Object = json.loads(loopback.crane("config", reference))
+    return config
 
 
 def _documents(loopback: registry.Registry, reference: str, work: pathlib.Path) -> list[api.Object]:
@@ -263,9 +263,9 @@ def test_the_release_describes_each_image(
 ) -> None:
     """By digest, one for each architecture; the Configuration holds no software."""
     references = [f"{name}@{digest}" for name, digest in pushed.items()]
-    found = describe.images(references)
-    assert set(found) == {f"{package.FUNCTION}-{name}" for name in image.ARCHITECTURES}
-    for name, reference in found.items():
+    images = describe.images(references)
+    assert set(images) == {f"{package.FUNCTION}-{name}" for name in image.ARCHITECTURES}
+    for name, reference in images.items():
         config = _config(loopback, reference)
         assert name.endswith(f"-{config['architecture']}")
     digests = describe.outputs(references)

@@ -85,11 +85,11 @@ def _read(control_plane: plane.ControlPlane, installed: installation.Installatio
 
 def _samples(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
     """The samples of an exposition by name."""
-    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    samples: dict[str, list[tuple[dict[str, str], float]]] = {}
     for family in parser.text_string_to_metric_families(text):
         for sample in family.samples:
-            found.setdefault(sample.name, []).append((dict(sample.labels), sample.value))
-    return found
+            samples.setdefault(sample.name, []).append((dict(sample.labels), sample.value))
+    return samples
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """Scaling, the closed loop: KEDA and the autoscaler as they are, on simulated engines.
 
-Claims under a load go through the installed product; VictoriaMetrics scrapes their engines, KEDA
-reads it, the autoscaler sets the Deployments, the engines follow their pods. Many claims at once,
-each with a story of its own in a thread of its own; the tests are what the stories found.
+The installed product composes claims under a load. VictoriaMetrics scrapes the claims' engines,
+KEDA reads VictoriaMetrics, the autoscaler sets the Deployments, and the engines follow their pods.
+Many claims live at the same time. Each claim has a story in a thread of its own, and each test
+reports the end of one story.
 
-What the product emits allows a step up each three minutes, and one down each minute. The stories
-of the policy itself take that time. Those of the triggers shorten it, by the claim's own
-`patches.scaledobject`, and change nothing else of it. Those of the outage have a metrics server of
-their own in the same way. Whatever a path is, the arithmetic of `tests.scaling` must foretell it
-from the ScaledObject in the cluster and the same load.
+The composed ScaledObject allows a step up each three minutes, and a step down each minute. The
+stories of the policy take that time. The stories of the triggers shorten that time by the claim's
+`patches.scaledobject`, and change nothing else of the ScaledObject. The stories of the outage use
+the same patch to read a second metrics server. The arithmetic of `tests.scaling` must foretell
+every path from the ScaledObject in the cluster and the same load.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ COOLDOWN = 60
 GRACE = 180
 BIRTH = 240
 SEQUENCES = 32
-# By how much what happened may differ from what was foretold, and by how much a moment may be seen
-# late: a scrape, a poll and a look each have a phase of their own, and the machine is shared.
+# Seconds by which a step may differ from the foretold step, and by which a moment may be read late.
+# A scrape, a poll and a read each have a phase of their own, and the machine is shared.
 TOLERANCE = 45
 SLACK = 10
 # The product's behaviour, faster. The period up is as long as a step may be late on a loaded
@@ -74,7 +75,7 @@ FULL_CACHE = 203_680 // SEQUENCES
 
 
 class Subject:
-    """A claim under a load, and what became of it."""
+    """A claim under a load, with the claim's path."""
 
     def __init__(
         self,
@@ -162,7 +163,7 @@ class Subject:
         )
 
     def changes(self, since: float = 0) -> list[history.Moment]:
-        """When another number of replicas was asked for, and how many."""
+        """Changes of the number of replicas that the Deployment asks for."""
         return [moment for moment in self.stage.history.replicas(self.name) if moment.at > since]
 
     @property
@@ -201,14 +202,14 @@ class Subject:
         """Wait until the claim is in a phase, with a reason of ``ScalerReady``."""
 
         def fulfilled() -> bool:
-            last = self.stage.history.said(self.name)[-1:]
+            last = self.stage.history.statuses(self.name)[-1:]
             return bool(last and (last[0].value[0], last[0].value[2]) == (phase, scaler))
 
         try:
             self.stage.until(fulfilled, what=phase, timeout=within + GRACE)
         except TimeoutError:
-            said = [moment.value for moment in self.stage.history.said(self.name)]
-            message = f"{self.name} never said {phase}, {scaler}; it said {said}"
+            statuses = [moment.value for moment in self.stage.history.statuses(self.name)]
+            message = f"{self.name} never said {phase}, {scaler}; it said {statuses}"
             raise AssertionError(message) from None
 
     def foretold(self) -> list[tuple[float, int]]:
@@ -230,13 +231,13 @@ class Subject:
         return [(at - start, count) for at, count in world.changes(start)]
 
     def assert_as_foretold(self) -> None:
-        """The same counts at the same times as the arithmetic has them."""
+        """The Deployment asked for the foretold counts, at the foretold times."""
         first = self._deeds[0][0]
-        found = [(moment.at - first, moment.value) for moment in self.changes(first)]
+        actual = [(moment.at - first, moment.value) for moment in self.changes(first)]
         expected = self.foretold()
-        words = f"{self.name}: {_rounded(found)}, foretold {_rounded(expected)}"
-        assert [count for _, count in found] == [count for _, count in expected], words
-        late = [abs(at - then) for (at, _), (then, _) in zip(found, expected, strict=True)]
+        words = f"{self.name}: {_rounded(actual)}, foretold {_rounded(expected)}"
+        assert [count for _, count in actual] == [count for _, count in expected], words
+        late = [abs(at - then) for (at, _), (then, _) in zip(actual, expected, strict=True)]
         assert max(late, default=0) <= TOLERANCE, words
 
     def born(self) -> None:

@@ -186,16 +186,16 @@ def test_crossplane_has_the_rights_of_its_chart(control_plane: plane.ControlPlan
 
 
 def test_crossplane_resolves_what_it_is_told(control_plane: plane.ControlPlane) -> None:
-    """Core sees names that nobody else on the machine does."""
+    """Core resolves names that no other process of the machine resolves."""
     hosts = pathlib.Path("/etc/hosts")
     core = control_plane.crossplane
     before = core.resolved
     core.resolve(before | {"function.crossplane-system": "127.0.0.1"})
-    seen = pathlib.Path(f"/proc/{core.core.pid}/root/etc/hosts")
-    assert "127.0.0.1 function.crossplane-system\n" in seen.read_text()
+    core_hosts = pathlib.Path(f"/proc/{core.core.pid}/root/etc/hosts")
+    assert "127.0.0.1 function.crossplane-system\n" in core_hosts.read_text()
     assert "function.crossplane-system" not in hosts.read_text()
     core.resolve(before)
-    assert "function.crossplane-system" not in seen.read_text()
+    assert "function.crossplane-system" not in core_hosts.read_text()
 
 
 def test_an_xrd_is_established(control_plane: plane.ControlPlane) -> None:

@@ -100,7 +100,7 @@ def _guide(cluster: OldCluster, section: str, holding: str = "", **words: str) -
 
 
 class Before:
-    """What ran under 0.9.0, to be compared with."""
+    """The objects that ran under 0.9.0, to compare later objects with."""
 
     def __init__(self, cluster: OldCluster) -> None:
         """Note what is there now."""
@@ -137,15 +137,15 @@ class Before:
         self.assert_kept(*names)
 
     def replaced(self, *names: str) -> set[tuple[str, str]]:
-        """What the guide says is deleted: the old Jobs, and canaries named by index."""
-        found = set()
+        """Objects that the guide says are deleted: the old Jobs, and canaries named by index."""
+        deletions = set()
         for name in names:
             for key, item in self.objects[name].items():
                 if item["kind"] == "Job":
-                    found.add(("jobs", item["metadata"]["name"]))
+                    deletions.add(("jobs", item["metadata"]["name"]))
                 if "-canary-" in key:
-                    found.add(("aiservicebackends", item["metadata"]["name"]))
-        return found
+                    deletions.add(("aiservicebackends", item["metadata"]["name"]))
+        return deletions
 
 
 # --- start B: another Configuration owns the XRD and the Composition
@@ -230,7 +230,7 @@ def _look_ahead(cluster: OldCluster, revision: str) -> None:
 
 
 def _check(cluster: OldCluster) -> list[api.Object]:
-    """The look after each step: the XRD is not being deleted, the claims are there.
+    """The guide's check after each step: the XRD is not being deleted, the claims exist.
 
     Returns:
         The owners of the XRD.
@@ -239,8 +239,8 @@ def _check(cluster: OldCluster) -> list[api.Object]:
     assert owners == "" or owners.startswith("["), f"it is being deleted: {owners}"
     for name in cluster.claims:
         assert f"\n{name} " in f"\n{listed}", listed
-    found: list[api.Object] = json.loads(owners or "[]")
-    return found
+    references: list[api.Object] = json.loads(owners or "[]")
+    return references
 
 
 def _install_too_early(cluster: OldCluster) -> None:
@@ -302,8 +302,8 @@ def test_from_manifests(cluster: OldCluster, volume: takeover.Volume) -> None:
     before = Before(cluster)
 
     flux.reconcile(*map(takeover.unpruned, manifests))
-    seen = _guide(cluster, _START_A, "custom-columns")
-    assert seen.count("disabled") == 2, seen
+    output = _guide(cluster, _START_A, "custom-columns")
+    assert output.count("disabled") == 2, output
     # The annotation made another revision of the same content, which the claims follow.
     polling.until(lambda: len(cluster.revisions()) == 2, what="another revision", timeout=60)
     old_revision = cluster.revisions()[-1]
@@ -449,12 +449,12 @@ def _assert_held(cluster: OldCluster, before: Before, volume: takeover.Volume, *
 def _accept(cluster: OldCluster, name: str) -> None:
     """Accept the change of the pods with the token that the claim prints."""
     claim = cluster.claims[name]
-    found = re.search(
+    match = re.search(
         rf"{re.escape(ACCEPT)}=([^\s,.;]+)", claims.conditions(claim.read())["Current"][2]
     )
-    assert found is not None
-    printed = _guide(cluster, "What happens to a running claim", N=name, token=found[1])
-    assert found[0] in printed
+    assert match is not None
+    printed = _guide(cluster, "What happens to a running claim", N=name, token=match[1])
+    assert match[0] in printed
     claim.wait_ready()
 
 
@@ -471,8 +471,8 @@ def _roll_back(cluster: OldCluster, before: Before, name: str, revision: str) ->
     cluster.plane.admin.wait_condition(takeover.deployment(name), "Available")
     claim.wait(lambda item: api.status_of(item, "Ready") == "True", what="served by 0.9.0 again")
     for suffix in _KEPT:
-        found = claim.composed()[f"{name}-{suffix}"]["metadata"]["uid"]
-        assert found == before.uid(name, suffix)
+        uid = claim.composed()[f"{name}-{suffix}"]["metadata"]["uid"]
+        assert uid == before.uid(name, suffix)
 
 
 def _engine(deployment: api.Object) -> api.Object:
@@ -575,5 +575,5 @@ def _assert_old_fields_roll(cluster: OldCluster, before: Before) -> None:
     assert {"secretRef": {"name": f"{GENERAL}-extra"}} in engine["envFrom"]
     assert claim.one("ExternalSecret")["metadata"]["name"] == f"{GENERAL}-extra"
     for suffix in _KEPT:
-        found = claim.composed()[f"{GENERAL}-{suffix}"]["metadata"]["uid"]
-        assert found == before.uid(GENERAL, suffix)
+        uid = claim.composed()[f"{GENERAL}-{suffix}"]["metadata"]["uid"]
+        assert uid == before.uid(GENERAL, suffix)

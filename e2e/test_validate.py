@@ -21,9 +21,9 @@ def _upstream() -> list[pathlib.Path]:
 
 
 def _results(done: commands.Done) -> list[api.Object]:
-    """What the command found for each resource, in the order of the resources."""
-    found: list[api.Object] = json.loads(done.output)["resources"]
-    return found
+    """The result for each resource, in the order of the resources."""
+    resources: list[api.Object] = json.loads(done.output)["resources"]
+    return resources
 
 
 @pytest.mark.parametrize("stage", situations.STAGES)

@@ -110,7 +110,7 @@ def _composed(now: situations.Situation, part: Part, row: kinds.Row) -> composit
     if verdict is None:
         resource = now.world.get(part.suffix)
         check = row.kind.ready or readiness.there
-        verdict = readiness.NOT_SEEN if resource is None else check(resource)
+        verdict = readiness.NOT_CREATED if resource is None else check(resource)
     return composition.Composed(
         suffix=part.suffix,
         manifest=manifest,

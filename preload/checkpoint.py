@@ -97,9 +97,11 @@ def _quantization(config: Mapping[str, Any], weights: pathlib.Path) -> str | Non
 def _lora_rank(config: Mapping[str, Any]) -> int | None:
     """The largest rank that any layer has: what the engine must allow for."""
     pattern = config.get("rank_pattern")
-    ranks = [config.get("r"), *(pattern.values() if isinstance(pattern, dict) else ())]
-    known = [rank for rank in ranks if isinstance(rank, int) and not isinstance(rank, bool)]
-    return max(known, default=None)
+    declared_ranks = [config.get("r"), *(pattern.values() if isinstance(pattern, dict) else ())]
+    ranks = [
+        rank for rank in declared_ranks if isinstance(rank, int) and not isinstance(rank, bool)
+    ]
+    return max(ranks, default=None)
 
 
 def describe(weights: pathlib.Path, kind: plan.Kind, paths: Iterable[str]) -> Description:

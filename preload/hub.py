@@ -134,10 +134,10 @@ def _retry_after(response: httpx2.Response) -> float | None:
     return None
 
 
-def _unauthorized(status: int, subject: str, said: str) -> exits.PreloadError:
+def _unauthorized(status: int, subject: str, detail: str) -> exits.PreloadError:
     return exits.PreloadError(
         exits.Exit.UNAUTHORIZED,
-        f"{subject}: the hub answered {status}{said}. Either the repository is gated or private "
+        f"{subject}: the hub answered {status}{detail}. Either the repository is gated or private "
         "and HF_TOKEN is missing, wrong or without access to it (accept the licence on its page, "
         "give the Job a token that may read it), or there is no repository of that name: the hub "
         "answers 401 rather than 404 to a caller that it does not know.",
@@ -148,21 +148,21 @@ def _raise(error: hub_errors.HfHubHTTPError, subject: str) -> NoReturn:
     """Sort an error status into a failure or something to try again."""
     response = error.response
     status = response.status_code
-    said = f" ({error.server_message[:500]})" if error.server_message else ""
+    detail = f" ({error.server_message[:500]})" if error.server_message else ""
     redirected = response.history and response.url.host != response.history[0].url.host
     if redirected and status not in (408, 429):
         # A CDN that refuses a signed URL says nothing about the token or the name; the next
         # request gets a new signature.
         raise TransientError(f"HTTP {status} by {response.url.host}")
     if status in _UNAUTHORIZED:
-        raise _unauthorized(status, subject, said)
+        raise _unauthorized(status, subject, detail)
     if status in _NOT_FOUND:
         raise exits.PreloadError(
             exits.Exit.NOT_FOUND,
-            f"{subject}: the hub answered {status}{said}. Check the repository's name and that the "
-            "revision (branch, tag, SHA or refs/pr/N) exists there.",
+            f"{subject}: the hub answered {status}{detail}. Check the repository's name and that "
+            "the revision (branch, tag, SHA or refs/pr/N) exists there.",
         )
-    raise TransientError(f"HTTP {status}{said}", _retry_after(response))
+    raise TransientError(f"HTTP {status}{detail}", _retry_after(response))
 
 
 @contextlib.contextmanager
@@ -311,7 +311,7 @@ class Hub:
 def _first_byte(response: httpx2.Response, start: int) -> int:
     if response.status_code == 200:
         return 0
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    if response.status_code == 206 and found and int(found[1]) == start:
+    content_range = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    if response.status_code == 206 and content_range and int(content_range[1]) == start:
         return start
     raise TransientError(f"HTTP {response.status_code} without the range that was asked for")

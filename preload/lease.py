@@ -34,12 +34,12 @@ class LostError(Exception):
 
 def is_held(path: pathlib.Path, seconds: float) -> bool:
     """Whether somebody works under a lease; one that stands still for `seconds` is a dead one's."""
-    seen, since = _read(path), time.monotonic()
-    if seen is None:
+    state, since = _read(path), time.monotonic()
+    if state is None:
         return False
     while time.monotonic() - since < seconds:
         time.sleep(seconds / 10)
-        if _read(path) != seen:
+        if _read(path) != state:
             return True
     return False
 
@@ -101,11 +101,11 @@ class Lease:
         self.alive()
 
     def _acquire(self) -> None:
-        seen, since, told = None, time.monotonic(), False
+        state, since, told = None, time.monotonic(), False
         while not self._create():
             now = _read(self._path)
-            if now is None or now != seen:
-                seen, since = now, time.monotonic()
+            if now is None or now != state:
+                state, since = now, time.monotonic()
             elif time.monotonic() - since >= self._seconds:
                 self._log("lease-take-over", level="warning", path=str(self._path))
                 if self._seize():
@@ -130,8 +130,8 @@ class Lease:
         return True
 
     def _is_mine(self) -> bool:
-        found = _read(self._path)
-        return found is not None and found[1] == self._owner
+        state = _read(self._path)
+        return state is not None and state[1] == self._owner
 
     def _seize(self) -> bool:
         """Put our name in the file. Of several waiters the last one wins, after a pause."""

@@ -166,9 +166,9 @@ def parse(text: str) -> Plan:
 
 def _entries(fields: dict[str, Any], key: str) -> list[tuple[Any, str]]:
     """The entries of a list that must not be empty where it is, each with its place."""
-    found = fields.get(key)
+    entries = fields.get(key)
     if key not in fields:
         return []
-    if not isinstance(found, list) or not found:
+    if not isinstance(entries, list) or not entries:
         raise _invalid(f"{key} must be a list with at least one entry")
-    return [(entry, f"{key}[{index}]") for index, entry in enumerate(found)]
+    return [(entry, f"{key}[{index}]") for index, entry in enumerate(entries)]

@@ -85,12 +85,12 @@ def select(paths: Iterable[str], kind: plan.Kind) -> set[str]:
         if not _in_scope(path, kind):
             continue
         if _is_weights(path):
-            found = formats.setdefault(path.parent, {})
-            found.setdefault(path.suffix.lower(), set()).add(text)
+            by_suffix = formats.setdefault(path.parent, {})
+            by_suffix.setdefault(path.suffix.lower(), set()).add(text)
         elif _is_text(path):
             wanted.add(text)
-    for found in formats.values():
-        wanted |= next(found[suffix] for suffix in _WEIGHTS if suffix in found)
+    for by_suffix in formats.values():
+        wanted |= next(by_suffix[suffix] for suffix in _WEIGHTS if suffix in by_suffix)
     return wanted
 
 

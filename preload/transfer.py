@@ -143,11 +143,11 @@ class Transfer:
     def _length_there(self) -> int:
         """Bytes that can be built on; whatever cannot is removed."""
         try:
-            found = self._target.lstat()
+            status = self._target.lstat()
         except FileNotFoundError:
             return 0
-        if stat.S_ISREG(found.st_mode) and found.st_size <= self._file.size:
-            return found.st_size
+        if stat.S_ISREG(status.st_mode) and status.st_size <= self._file.size:
+            return status.st_size
         self._guard.check()
         self._target.unlink()
         return 0

@@ -81,9 +81,9 @@ class Publication:
     def _run(self) -> dict[str, Any]:
         # Before the manifest is read: a removal that missed the name has withdrawn it by then.
         users.add(self._home, self._user)
-        if (found := self._published()) is not None:
-            self._say("already-published", sha=found["sha"])
-            return found
+        if (published := self._published()) is not None:
+            self._say("already-published", sha=published["sha"])
+            return published
         with lease.Lease(self._home / LEASE, self._configuration.lease_seconds, self._log) as held:
             # Names go with the files, and a removal may have held the lease until now.
             users.add(self._home, self._user)
@@ -93,10 +93,10 @@ class Publication:
         self._log(event, level, directory=self._item.directory, item=self._subject, **fields)
 
     def _published(self) -> dict[str, Any] | None:
-        found = manifest.read(self._home / manifest.NAME)
-        if found is None or not manifest.holds(found, self._item, self._home):
+        content = manifest.read(self._home / manifest.NAME)
+        if content is None or not manifest.holds(content, self._item, self._home):
             return None
-        return found
+        return content
 
     def _publish(self, held: lease.Lease) -> dict[str, Any]:
         for left in self._home.glob(f"*{manifest.UNFINISHED}"):
@@ -124,11 +124,11 @@ class Publication:
         if not path.exists():
             return
         held.check()
-        found = manifest.read(path)
-        if found is not None and manifest.is_for(found, self._item):
+        content = manifest.read(path)
+        if content is not None and manifest.is_for(content, self._item):
             manifest.write(
                 self._home / _RESOLVED,
-                {key: found.get(key) for key in ("repository", "revision", "sha")},
+                {key: content.get(key) for key in ("repository", "revision", "sha")},
             )
         path.unlink()
         manifest.sync_directory(self._home)

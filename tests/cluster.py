@@ -1,4 +1,4 @@
-"""A cluster in memory that does with our answers what Crossplane and the controllers do.
+"""A cluster in memory that treats the function's answers as Crossplane and controllers do.
 
 Crossplane (core v2.3.4, internal/controller/apiextensions/composite): objects are keyed by composed
 resource name, an existing object keeps its name, what is absent from desired is deleted, an object
@@ -7,8 +7,8 @@ stay), the status of the claim is merged, a fatal answer changes nothing but con
 reconcile writes in this order: deletions, references, objects in random order, status, conditions;
 a `Fate` says where it stops. Core reads through a cache that may lag (`lag`), asks the API server
 for what the cache lacks, and looks only for what the claim refers to. Controllers: `settle` gives
-every object the status that its own controller would give it when all is well. What it leaves out
-is proven on the real control plane.
+every object the status that its own controller would give it when all is well. The end-to-end tests
+prove on a real control plane what this model leaves out.
 """
 
 import copy
@@ -102,7 +102,7 @@ CLAIM = "claim"
 
 
 class Cluster:
-    """One claim and what was composed of it."""
+    """One claim and its composed objects."""
 
     def __init__(self, claim: Object, *environments: Object, given: Object | None = None) -> None:
         self.claim = copy.deepcopy(claim)
@@ -146,12 +146,12 @@ class Cluster:
         return self
 
     @property
-    def seen_claim(self) -> Object:
-        """The claim as core sees it."""
+    def observed_claim(self) -> Object:
+        """The claim as core reads it, through a cache that may lag."""
         return self.lagging.get(CLAIM, self.claim)
 
-    def seen(self) -> dict[str, Object]:
-        """Returns the composed objects as core sees them."""
+    def observed_objects(self) -> dict[str, Object]:
+        """Returns the composed objects as core reads them, through a cache that may lag."""
         refs = self.lagging_refs if CLAIM in self.lagging else self.refs
         keys = self.objects.keys() | self.lagging.keys() - {CLAIM}
         return {
@@ -161,10 +161,10 @@ class Cluster:
         }
 
     def request(self) -> fnv1.RunFunctionRequest:
-        """Returns what core would send now."""
+        """Returns the request that core would send now."""
         req = fnv1.RunFunctionRequest()
-        resources.update(req.observed.composite, self.seen_claim)
-        for key, item in self.seen().items():
+        resources.update(req.observed.composite, self.observed_claim)
+        for key, item in self.observed_objects().items():
             resources.update(req.observed.resources[key], item)
         if self.environments:
             for config in self.environments:
@@ -203,7 +203,7 @@ class Cluster:
         stopped = fate.stop is not None and fate.stop < len(writes)
         if stopped and fate.crash:
             return self
-        # An error in the middle: core has no answer's conditions and sends none of its events.
+        # After a failed write core sets no condition of the answer and sends none of its events.
         self._conditions([] if stopped else list(rsp.conditions), failed=stopped)
         if not stopped:
             self.events = [(r.severity, r.reason, r.message) for r in rsp.results]
@@ -215,7 +215,7 @@ class Cluster:
         self.ready = {
             key: item.ready == fnv1.READY_TRUE for key, item in rsp.desired.resources.items()
         }
-        doomed, kept = sorted(set(self.seen()) - set(desired)), sorted(desired)
+        doomed, kept = sorted(set(self.observed_objects()) - set(desired)), sorted(desired)
         if fate.order is not None:
             shuffle = random.Random(fate.order).shuffle
             shuffle(doomed)
@@ -234,7 +234,7 @@ class Cluster:
         self.delete(key)
 
     def delete(self, key: str) -> None:
-        """Deletes an object, as anybody may; one with pods goes when they are gone."""
+        """Deletes an object, as anybody may. An object with pods goes after its pods."""
         if self.lingers and self.objects[key]["kind"] in ("Deployment", "Job"):
             self.objects[key]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
             return
@@ -242,7 +242,7 @@ class Cluster:
         self.owned.pop(key, None)
 
     def finish_deletions(self) -> None:
-        """Removes what waited for its pods."""
+        """Removes the objects whose deletion waited for their pods."""
         for key in [k for k, o in self.objects.items() if "deletionTimestamp" in o["metadata"]]:
             del self.objects[key]
             self.owned.pop(key, None)
@@ -295,7 +295,7 @@ class Cluster:
             return
         assert current["kind"] == manifest["kind"], f"{key} changes its kind"
         metadata["name"] = current["metadata"]["name"]
-        # Given, it must be the current one, or the API server refuses the whole object.
+        # The API server refuses an object whose resourceVersion is not the current one.
         if "resourceVersion" in metadata:
             version = metadata.pop("resourceVersion")
             old = self.lagging.get(key, current) != current
@@ -306,8 +306,8 @@ class Cluster:
             _admitted(current, merged)
             count = current["spec"]["replicas"]
             if manifest["spec"].get("replicas", count) != count:
-                merged["metadata"].pop("managedFields", None)  # taken from whoever had it
-            # Dropped by us it stays where another manager owns it, and is defaulted elsewhere.
+                merged["metadata"].pop("managedFields", None)  # the count changes its owner
+            # A count that we drop stays where another manager owns it. Elsewhere it becomes 1.
             others = deployment.scaled_by_others(merged)
             merged["spec"].setdefault("replicas", current["spec"]["replicas"] if others else 1)
         if merged["kind"] == "Job" and current["spec"] != merged["spec"]:
@@ -334,7 +334,7 @@ class Cluster:
         return self
 
     def settle(self, *skip: str) -> "Cluster":
-        """Gives every object, but those of the kinds to skip, its controller's good status."""
+        """Gives every object, except the kinds to skip, the good status of its controller."""
         for item in self.objects.values():
             if item["kind"] in skip:
                 continue
@@ -358,13 +358,13 @@ class Cluster:
 
     def one(self, kind: str, suffix: str = "") -> Object:
         """Returns the only object of a kind, or the one whose key ends so."""
-        found = [
+        matches = [
             item
             for key, item in self.objects.items()
             if item["kind"] == kind and key.endswith(suffix)
         ]
-        assert len(found) == 1, f"{len(found)} x {kind} {suffix}: {sorted(self.objects)}"
-        return found[0]
+        assert len(matches) == 1, f"{len(matches)} x {kind} {suffix}: {sorted(self.objects)}"
+        return matches[0]
 
     def desired(self, key: str) -> Object:
         """Returns an object as the last answer has it."""
@@ -413,7 +413,7 @@ class Cluster:
 
 
 def _applied(current: Object, wanted: Object, before: Object) -> Object:
-    """Server-side apply of maps: wanted fields win, fields that were ours and are gone go."""
+    """Server-side apply of maps: wanted fields win, and our former fields go."""
     merged = dict(current)
     for key in before:
         if key not in wanted:
@@ -534,8 +534,8 @@ def failed(job: Object, code: int) -> Object:
 def taken_over(claim: Object, *environments: Object) -> Cluster:
     """Returns a cluster in which 0.9.0 serves the claim, and this function has not run yet.
 
-    Recorded objects where there are some; for the others the recording of another claim with
-    this one's name and revision in its place.
+    The objects are recorded ones. A claim without a recording gets the recording of another claim,
+    with its own name and revision in place of the recorded ones.
     """
     name = claim["metadata"]["name"]
     path = ROOT / f"tests/fixtures/0.9.0/{name.removeprefix('xplane-')}.yaml"

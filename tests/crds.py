@@ -2,7 +2,7 @@
 
 `crds.lock.json` names for each file its public GitHub repository, the tag or commit, the path in
 it, its size in bytes and its full SHA-256. `python -m tests.crds` fills a cache with exactly those
-bytes; a folder `../shared/crds` beside the repository is used instead where there is one.
+bytes. A folder `../shared/crds` beside the repository replaces the cache where the folder exists.
 """
 
 import argparse
@@ -46,7 +46,7 @@ class Entry(typing.TypedDict):
 
 
 class FetchError(Exception):
-    """A file could not be had, or is not the pinned one."""
+    """The download of a file failed, or the file is not the pinned one."""
 
 
 def entries() -> dict[str, Entry]:
@@ -155,9 +155,9 @@ def _cut(content: bytes, entry: Entry) -> bytes:
 
 
 def _verify(name: str, content: bytes, entry: Entry) -> None:
-    found = hashlib.sha256(content).hexdigest()
-    if found != entry["sha256"]:
-        message = f"{name}: {len(content)} bytes with SHA-256 {found}, pinned {entry['sha256']}"
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != entry["sha256"]:
+        message = f"{name}: {len(content)} bytes with SHA-256 {digest}, pinned {entry['sha256']}"
         raise FetchError(message)
 
 

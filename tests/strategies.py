@@ -1,8 +1,8 @@
 """Claims and settings for property tests: plain dicts, as a YAML file gives them.
 
-Everything is built from the models, so a new field is drawn as soon as it exists: values of strings
-come from a pool for their pattern where there is one, objects that pass through to Kubernetes from
-a pool for their field, and rules between fields are kept by mending what was drawn.
+The strategies are built from the models, so a new field is drawn as soon as the field exists. A
+string with a pattern comes from a pool for the pattern. An object that passes through to Kubernetes
+comes from a pool for its field. A drawn object is mended to keep the rules between fields.
 `broken_claims` changes exactly one thing in a valid claim and says where.
 """
 
@@ -205,7 +205,7 @@ _FIELDS: dict[tuple[str, str], Strategy] = {
         st.sampled_from(_RAW["Spec", "patches"]),
         max_size=2,
     ),
-    # Kubernetes keeps these lists as maps: a key that stands twice is refused.
+    # Kubernetes keeps these lists as maps and refuses a repeated key.
     **{
         field: st.lists(st.sampled_from(_RAW[field]), max_size=_MOST, unique_by=str)
         for field in (
@@ -286,7 +286,7 @@ def _with(valid: Json, place: "_Place", value: typing.Any) -> Json:
     """Returns a copy of the claim with another value in one place."""
     before = place.value
     place.parent[place.key] = value
-    # Several times as fast as copy.deepcopy, and claims are JSON.
+    # Claims are JSON, and this copy is several times as fast as copy.deepcopy.
     changed: Json = json.loads(json.dumps(valid))
     place.parent[place.key] = before
     return changed
@@ -365,10 +365,10 @@ def _drawn(
     if sparse and draw(st.booleans()):
         mask &= int.from_bytes(draw(every))
     chosen = [alias for bit, alias in enumerate(optional) if mask >> bit & 1]
-    found = {alias: copy.deepcopy(draw(values[alias])) for alias in (*required, *chosen)}
+    fields = {alias: copy.deepcopy(draw(values[alias])) for alias in (*required, *chosen)}
     if mend := _MEND.get(model):
-        mend(found)
-    return found
+        mend(fields)
+    return fields
 
 
 def _is_object(annotation: typing.Any) -> bool:
@@ -445,7 +445,7 @@ def _full(
     metadata: abc.Iterable[typing.Any] = (),
     raw: tuple[Json, ...] | None = None,
 ) -> typing.Any:
-    """Returns the first value that there is, of an object one with every field."""
+    """Returns the first value of a type; for a model, an object with every field."""
     annotation, metadata = schema.unwrap(annotation, metadata)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if _is_object(annotation):
@@ -469,19 +469,19 @@ def _full(
 
 
 def _full_object(model: type[base.Model]) -> Json:
-    found: Json = {}
+    fields: Json = {}
     for name, field in model.model_fields.items():
         where = (model.__name__, name)
         if name in ("requests", "limits"):
-            found[name] = {key: pool[0] for key, pool in _CLAIM_RESOURCES[name].items()}
+            fields[name] = {key: pool[0] for key, pool in _CLAIM_RESOURCES[name].items()}
         elif where == ("EndpointPicker", "enabled"):
-            # It excludes the canaries.
-            found[name] = False
+            # The picker excludes the canaries.
+            fields[name] = False
         elif name != "crossplane":
-            found[str(field.alias)] = _full(field.annotation, field.metadata, _RAW.get(where))
+            fields[str(field.alias)] = _full(field.annotation, field.metadata, _RAW.get(where))
     if mend := _MEND.get(model):
-        mend(found)
-    return found
+        mend(fields)
+    return fields
 
 
 # Rules between fields, kept by mending a drawn object.
@@ -614,11 +614,11 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """A value in a claim, and what is known of it.
+    """A value in a claim, with its place and its type.
 
     Attributes:
         parent: The object or list that holds the value.
-        key: Where in it.
+        key: The key or index of the value in the parent.
         path: The path of the value.
         required: Whether the value cannot be left out.
         annotation: The value's type.
@@ -743,7 +743,7 @@ def _object_changes(place: _Place) -> abc.Iterator[tuple[str, str, typing.Any]]:
     model, value = place.annotation, place.value
     yield from _at(place, "not an object", "x", 1, [], True)
     yield "unknown field", f"{place.path}.unknown", value | {"unknown": 1}
-    # The Python name of a field is not one of its names.
+    # A claim cannot use the Python name of a field.
     for name, field in model.model_fields.items():
         alias = str(field.alias)
         if name != alias:
@@ -784,7 +784,7 @@ def _breaks(function: _Break) -> _Break:
     return function
 
 
-# How vLLM's parser, or a person who tries, writes a flag.
+# Spellings of a flag that vLLM's parser accepts, or that a person may try.
 SPELLINGS: tuple[abc.Callable[[str], str], ...] = (
     lambda flag: f"--{flag}",
     lambda flag: f"--{flag}=1",
@@ -812,8 +812,8 @@ def _managed_flag(claim_: Json, draw: st.DrawFn) -> str:
 def _flag_and_field(claim_: Json, draw: st.DrawFn) -> str:
     flag = draw(st.sampled_from(sorted(_REPLACED)))
     part, field = _REPLACED[flag]
-    known = {"drainSeconds": 30, "chatTemplate": "/a", "runner": "generate"}
-    claim_["spec"].get(part or "", claim_["spec"]).setdefault(field, known.get(field, "auto"))
+    samples = {"drainSeconds": 30, "chatTemplate": "/a", "runner": "generate"}
+    claim_["spec"].get(part or "", claim_["spec"]).setdefault(field, samples.get(field, "auto"))
     if field in ("chatTemplate", "reasoningParser"):
         claim_["spec"]["model"].pop("runner", None)
     argument = draw(st.sampled_from((f"--{flag}=x", f"--{flag.replace('-', '_').upper()}=x")))

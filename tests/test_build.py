@@ -1,4 +1,4 @@
-"""What the makers of the end-to-end programs say to somebody who has no Go."""
+"""The error of the build of the end-to-end programs on a machine without Go."""
 
 import os
 import pathlib
@@ -30,11 +30,11 @@ def _run(bare: dict[str, str], *command: str) -> subprocess.CompletedProcess[str
 
 def _wanted() -> str:
     """The newest Go that any of the modules asks for."""
-    found = [
+    versions = [
         re.findall(r"^go (.+)$", (ROOT / "tools" / item.name / "go.mod").read_text(), re.M)[0]
         for item in build.GROUPS
     ]
-    return str(max(found, key=lambda version: [int(part) for part in version.split(".")]))
+    return str(max(versions, key=lambda version: [int(part) for part in version.split(".")]))
 
 
 def test_without_go_nothing_is_built_and_the_reader_is_told(
@@ -49,10 +49,10 @@ def test_without_go_nothing_is_built_and_the_reader_is_told(
 
 @pytest.mark.parametrize("target", ["tools", "e2e"])
 def test_make_fails_without_go(bare: dict[str, str], target: str) -> None:
-    """Before any test is run, and with the same words."""
+    """`make` fails before any test runs, and with the same message."""
     make = shutil.which("make", path=os.environ.get("PATH", os.defpath))
     assert make is not None
-    # The virtual environment is as it is: whoever runs this is in it, and nothing is fetched.
+    # The test runs in the virtual environment, so `make` must neither make it nor fetch anything.
     kept = [f"--old-file=.venv/{name}" for name in (".installed", ".envoy")]
     done = _run(bare, make, *kept, target, f"PYTHON={sys.executable}")
     assert done.returncode == 2

@@ -35,7 +35,7 @@ def test_a_digest_is_the_same_in_every_process() -> None:
         "import json, sys; from function import canonical;"
         "print(canonical.digest(json.loads(sys.argv[1]), 32))"
     )
-    found = {
+    digests = {
         subprocess.run(
             [sys.executable, "-c", program, json.dumps(value)],
             env={"PYTHONHASHSEED": seed},
@@ -45,7 +45,7 @@ def test_a_digest_is_the_same_in_every_process() -> None:
         ).stdout.strip()
         for seed in ("1", "2")
     }
-    assert found == {canonical.digest(value, 32)}
+    assert digests == {canonical.digest(value, 32)}
 
 
 def test_different_values_have_different_digests() -> None:
@@ -60,11 +60,11 @@ def test_digest_has_the_length_that_is_asked_for() -> None:
 
 
 def test_plain_turns_whole_floats_into_ints() -> None:
-    found = canonical.plain({"b": 2.0, "a": [1.5, 3.0, {"c": 4.0}]})
-    assert found == {"a": [1.5, 3, {"c": 4}], "b": 2}
-    assert list(found) == ["a", "b"]
-    assert isinstance(found["b"], int)
-    assert isinstance(found["a"][2]["c"], int)
+    plain = canonical.plain({"b": 2.0, "a": [1.5, 3.0, {"c": 4.0}]})
+    assert plain == {"a": [1.5, 3, {"c": 4}], "b": 2}
+    assert list(plain) == ["a", "b"]
+    assert isinstance(plain["b"], int)
+    assert isinstance(plain["a"][2]["c"], int)
 
 
 def test_plain_drops_nulls_and_keeps_everything_else_that_is_falsy() -> None:
@@ -137,10 +137,10 @@ def test_merge_patch_leaves_its_target_alone() -> None:
             ["env[A].value"],
         ),
         ({"env": [{"name": "A"}]}, {"env": [{"name": "B"}]}, ["env[A]", "env[B]"]),
-        # Names that are there twice say nothing about what became what.
+        # A repeated name does not tell which old entry became which new entry.
         ({"e": [{"name": "A"}, {"name": "A"}]}, {"e": [{"name": "A"}]}, ["e"]),
         ({"a": []}, {"a": [{"name": "x"}]}, ["a[x]"]),
-        # An order of environment variables or volumes is part of a pod template's identity.
+        # The order of environment variables or volumes is part of a pod template's identity.
         ({"e": [{"name": "A"}, {"name": "B"}]}, {"e": [{"name": "B"}, {"name": "A"}]}, ["e"]),
     ],
 )

@@ -1,6 +1,6 @@
-"""What a claim says while it waits: true words, and the same words for as long as nothing changes.
+"""The conditions of a claim that waits: true, and constant while nothing changes.
 
-Each case is a situation that the cluster was once described in wrongly.
+Each case is a situation that the conditions once described wrongly.
 """
 
 import copy
@@ -67,9 +67,9 @@ def test_each_try_of_a_download_is_counted() -> None:
         assert ("try" in world.message("WeightsReady")) is ("try" in words)
 
 
-def ended(world: cluster.Cluster, name: str, at: str, said: str) -> cluster.Object:
-    """A pod of the Job that ended with these last words."""
-    terminated = {"exitCode": 11, "finishedAt": at, "message": said}
+def ended(world: cluster.Cluster, name: str, at: str, words: str) -> cluster.Object:
+    """A pod of the Job that ended with a termination message."""
+    terminated = {"exitCode": 11, "finishedAt": at, "message": words}
     labels = {"app.kubernetes.io/component": "preload", "batch.kubernetes.io/job-name": name}
     return {
         "apiVersion": "v1",
@@ -133,7 +133,7 @@ def crashed(**state: Any) -> cluster.Object:
 
 
 def test_an_engine_that_crashes_again_and_again_is_one_condition_and_one_event() -> None:
-    """Its container waits and runs by turns; what is said does not."""
+    """The container alternates between waiting and running, and the condition stays the same."""
     world = starting(**DIAGNOSTICS)
     events = []
     for state in ("waiting", "running", "waiting", "running"):
@@ -284,7 +284,7 @@ def test_a_suspended_claim_gives_its_gpus_back_where_nothing_can_pause_it() -> N
     world.converge()
     assert world.one("Deployment")["spec"]["replicas"] == 0
     assert world.phase == "Suspended"
-    # The kind comes: our count stays until the autoscaler has set one, and no pod starts.
+    # The kind is installed: our count stays until the autoscaler has set one, and no pod starts.
     world.kinds = dict.fromkeys(answers, True)
     world.reconcile()
     assert world.one("ScaledObject")
@@ -330,7 +330,7 @@ def test_an_adapter_that_nothing_serves_is_not_routed_although_the_deployment_is
 
 
 def test_a_withheld_route_says_what_it_comes_with() -> None:
-    """A sleeper's comes before anything served: requests by it wake the claim."""
+    """The route of a claim that may sleep comes first: requests over the route wake the claim."""
     awake = cluster.Cluster(scene.of(**GATEWAY), scene.site()).reconcile()
     assert "once the engine has served" in awake.message("RouteReady")
     sleeper = cluster.Cluster(scene.of(**GATEWAY, **SLEEPS), scene.site()).reconcile()
@@ -346,12 +346,14 @@ def test_a_claim_that_cannot_be_used_is_not_what_serves() -> None:
     world.edit(gpu={"class": "none"}).reconcile()
     assert world.condition("Valid") == ("False", "Invalid")
     assert world.condition("Current") == ("False", "Invalid")
-    # The settings are not the claim's fault: what was known of it stays said.
-    kept = inference_service.invalid("SettingsInvalid", "x", _known("Current", "True", "Serving"))
+    # A fault in the settings is not a fault of the claim: Current keeps its reported state.
+    kept = inference_service.invalid(
+        "SettingsInvalid", "x", _reported("Current", "True", "Serving")
+    )
     assert {c.type: c.reason for c in kept}["Current"] == "Serving"
 
 
-def _known(kind: str, status: str, reason: str) -> Any:
+def _reported(kind: str, status: str, reason: str) -> Any:
     return observed.Observed(
         resources={},
         conditions={kind: observed.Condition(kind, status, reason)},
@@ -363,7 +365,7 @@ def _known(kind: str, status: str, reason: str) -> Any:
 
 
 def test_a_platform_change_is_held_only_of_pods_that_served() -> None:
-    """A wrong engine version in the settings must not stay wrong for who was born with it."""
+    """A new claim under a wrong engine version must get the corrected one without acceptance."""
     world = starting(engine={"version": "0.24.0"})
     before = copy.deepcopy(world.template)
     world.environments = [scene.site()]
@@ -371,7 +373,7 @@ def test_a_platform_change_is_held_only_of_pods_that_served() -> None:
     assert world.template != before
     served = scene.serving(scene.of(), scene.site(engine={"version": "0.24.0"}))
     before = copy.deepcopy(served.template)
-    # Also when no replica is there at the moment.
+    # The change is held even while the claim has no replica.
     served.one("Deployment")["status"] |= {"availableReplicas": 0}
     served.environments = [scene.site()]
     served.reconcile()
@@ -380,7 +382,7 @@ def test_a_platform_change_is_held_only_of_pods_that_served() -> None:
 
 
 def test_a_deployment_of_before_that_only_starts_is_held_all_the_same() -> None:
-    """0.9.0's pods restart when their author says so, whatever they do at the moment."""
+    """Pods of 0.9.0 restart only when their author says so, even while they still start."""
     world = cluster.taken_over(
         cluster.example("xplane-qwen-coder"), cluster.environment("reference")
     )
@@ -409,6 +411,6 @@ def test_pods_are_looked_at_often_only_while_a_replica_is_to_come() -> None:
     serving = swapped(scene.serving(scene.of(), scene.site(**DIAGNOSTICS)))
     cluster.fail_job(serving, 11)
     serving.reconcile()
-    # Read for the last words of the Job, which is watched.
+    # The function reads the pods for the message of the Job. Crossplane watches the Job.
     assert "pods" in serving.response.requirements.resources
     assert serving.response.meta.ttl.seconds >= 600

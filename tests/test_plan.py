@@ -206,9 +206,9 @@ def test_the_startup_budget(size: int | None, bandwidth: int | None, periods: in
 
 
 def test_a_known_model_needs_no_size() -> None:
-    known = scene.planned(cluster.example("xplane-qwen3-8b"))
-    assert known.start.periods == 60
-    assert "15.3" in explained(known)["startup budget"].inputs
+    plan = scene.planned(cluster.example("xplane-qwen3-8b"))
+    assert plan.start.periods == 60
+    assert "15.3" in explained(plan)["startup budget"].inputs
 
 
 @pytest.mark.decision(22)
@@ -241,7 +241,7 @@ def test_a_startup_probe_of_the_author(probe: cluster.Object, seconds: int) -> N
         (30, None, 30, 90),
         (0, None, 0, 60),
         (3600, None, 3600, 3660),
-        # Capped by the notice, ten seconds left for the exit.
+        # The notice caps the drain and leaves ten seconds for the exit.
         (None, 120, 95, 120),
         (60, 120, 60, 120),
         (600, 30, 5, 30),
@@ -258,7 +258,7 @@ def test_draining(drain: int | None, notice: int | None, shutdown: int, grace: i
 
 @pytest.mark.pitfall("requests in flight are cut at scale-down")
 def test_the_grace_period_holds_the_authors_own_shutdown_timeout() -> None:
-    """The flag replaces ours: the kubelet must not kill what it lets finish."""
+    """The author's flag replaces ours, and the kubelet must not kill the engine before its end."""
     claimed = scene.of(engineArgs=["--shutdown-timeout=600"])
     assert scene.planned(claimed, PLAIN).drain.grace == 15 + 600 + 45
 
@@ -268,7 +268,7 @@ def test_the_grace_period_holds_the_authors_own_shutdown_timeout() -> None:
     ("own", "requests", "limits"),
     [
         ({}, {"cpu": "2", "memory": "16Gi"}, {"cpu": "8", "memory": "32Gi"}),
-        # Merged key by key: naming the memory keeps the CPU.
+        # Resources merge key by key: a claim that sets the memory keeps the default CPU.
         (
             {"requests": {"memory": "20Gi"}},
             {"cpu": "2", "memory": "20Gi"},
@@ -290,7 +290,7 @@ def test_the_grace_period_holds_the_authors_own_shutdown_timeout() -> None:
             {"cpu": "2", "memory": "16Gi"},
             {"cpu": "4", "memory": "32Gi"},
         ),
-        # A limit that the author wrote is a limit: the default request gives way.
+        # The author's limit stays, and the default request shrinks to the limit.
         (
             {"limits": {"cpu": "1", "memory": "8Gi"}},
             {"cpu": "1", "memory": "8Gi"},
@@ -352,7 +352,7 @@ def test_kv_offload_adds_its_memory() -> None:
 
 @pytest.mark.decision(4)
 def test_the_memory_holds_the_authors_own_offloading_flag() -> None:
-    """The flag replaces ours, and pins as much memory as the field does."""
+    """The author's flag replaces ours, and pins as much memory as the field does."""
     plan = scene.planned(scene.of(engineArgs=["--kv-offloading-size=9.5"]), BARE)
     assert plan.hardware.requests["memory"] == "26Gi"
 
@@ -387,11 +387,11 @@ def test_what_fits_on_no_node_is_said(spec: cluster.Object, words: str | None) -
     ],
 )
 def test_bounds(scaling: cluster.Object, bounds: tuple[int, int]) -> None:
-    found = scene.planned(scene.of(scaling=scaling), BARE).scaling
+    scaling_plan = scene.planned(scene.of(scaling=scaling), BARE).scaling
     asked = scaling.get("minReplicas", 1)
     # The plain site has no wake signal: zero is held at one.
-    assert (found.minimum, found.maximum) == bounds
-    assert (found.held_at_one is not None) is (asked == 0)
+    assert (scaling_plan.minimum, scaling_plan.maximum) == bounds
+    assert (scaling_plan.held_at_one is not None) is (asked == 0)
 
 
 @pytest.mark.pitfall("minReplicas 0 renders 1; an empty policy list becomes the default one")
@@ -420,7 +420,7 @@ ROUTE: Any = {"route": {"enabled": True, "hostname": "m"}}
         (GATEWAY, {"service", "gateway"}),
         (ROUTE, {"service", "route"}),
         (GATEWAY | ROUTE, {"service", "gateway", "route"}),
-        # It answers 503 for a claim without pods before Envoy's router counts anything.
+        # The picker answers 503 for a claim without pods before Envoy's router counts the request.
         (PICKER, {"service"}),
         (PICKER | ROUTE, {"service", "route"}),
     ],
@@ -433,10 +433,10 @@ def test_a_claim_sleeps_only_where_the_query_counts_its_requests(
 ) -> None:
     wake = {"query": "x"} | ({} if counts is None else {"counts": counts})
     claimed = scene.of(scaling={"minReplicas": 0}, **spec)
-    found = scene.planned(claimed, scene.site(scaling={"wake": wake})).scaling
-    assert found.wakes is bool(counted & set(counts or ["gateway"]))
-    assert (found.held_at_one is None) is found.wakes
-    assert found.minimum == (0 if found.wakes else 1)
+    scaling_plan = scene.planned(claimed, scene.site(scaling={"wake": wake})).scaling
+    assert scaling_plan.wakes is bool(counted & set(counts or ["gateway"]))
+    assert (scaling_plan.held_at_one is None) is scaling_plan.wakes
+    assert scaling_plan.minimum == (0 if scaling_plan.wakes else 1)
 
 
 @pytest.mark.decision(7)
@@ -469,8 +469,12 @@ def test_targets(
     scaling: cluster.Object, running: str | None, kv_usage: str | None, queue: str | None
 ) -> None:
     plan = scene.planned(scene.of(model={"maxNumSeqs": 32}, scaling=scaling))
-    found = plan.scaling
-    assert (found.running_target(plan.running.max_requests), found.kv_usage, found.queue) == (
+    scaling_plan = plan.scaling
+    assert (
+        scaling_plan.running_target(plan.running.max_requests),
+        scaling_plan.kv_usage,
+        scaling_plan.queue,
+    ) == (
         running,
         kv_usage,
         queue,
@@ -481,8 +485,8 @@ def test_targets(
 def test_a_target_is_no_binary_fraction() -> None:
     """0.7 x 3 is 2.0999999999999996 in floating point."""
     plan = scene.planned(scene.of(model={"maxNumSeqs": 3}))
-    found = plan.scaling.running_target(plan.running.max_requests)
-    assert found == "2.1"
+    target = plan.scaling.running_target(plan.running.max_requests)
+    assert target == "2.1"
 
 
 @pytest.mark.parametrize("name", cluster.EXAMPLES)
@@ -579,7 +583,7 @@ def test_escape_hatches_are_closed_until_the_settings_open_them(
         ({"scaling": {"maxReplicas": 4}}, None),
         ({"scaling": {"maxReplicas": 5}}, "5 replicas of 1"),
         ({"gpu": {"count": 2}, "scaling": {"maxReplicas": 2}}, None),
-        # A maximum that nobody wrote stays within the cap.
+        # A default maximum stays within the cap.
         ({"gpu": {"count": 2}}, None),
         ({"gpu": {"count": 2}, "scaling": {"maxReplicas": 3}}, "3 replicas of 2"),
     ],

@@ -74,7 +74,7 @@ def git(root: pathlib.Path, *arguments: str) -> None:
 
 
 def test_a_changed_preload_program_needs_a_version_of_its_own(tmp_path: pathlib.Path) -> None:
-    """Its image is pushed once for each version: the change would stay at home."""
+    """The release pushes the image once for each version, so the change would not be released."""
     git(tmp_path, "init", "--quiet")
     _committed(tmp_path, preload.__version__, "one")
     git(tmp_path, "tag", "v1.0.0")
@@ -134,19 +134,19 @@ def shipped() -> Iterator[pathlib.Path]:
 
 
 def test_the_version_lives_in_one_place() -> None:
-    # The preload program has its own, in its own place; here its image is spelled.
+    # The preload program has its own version in its own file. Some files name its image.
     image_of_preload = re.compile(rf"preload:v{re.escape(preload.__version__)}\b")
     spelled = re.compile(rf"(?<![\d.]){re.escape(function.__version__)}(?![\d.]*\d)")
-    found = [
+    files = [
         str(path.relative_to(ROOT))
         for path in shipped()
         if spelled.search(image_of_preload.sub("", path.read_text()))
     ]
-    assert found == ["function/__init__.py"]
+    assert files == ["function/__init__.py"]
 
 
 def test_the_version_of_the_preload_program() -> None:
-    """The settings' default names the version that is beside it; the examples leave it to that."""
+    """The default in the settings names the current version, and no example names a version."""
     version = f":v{preload.__version__}"
     assert settings.Preload().image.endswith(version)
     for profile in ("reference", "plain"):
@@ -157,7 +157,7 @@ def test_the_version_of_the_preload_program() -> None:
 
 
 def test_the_sources_of_the_packages_hold_no_version() -> None:
-    """What is built depends on the tag alone."""
+    """The version of the built packages depends on the tag alone."""
     (dependency,) = cluster.load("crossplane.yaml")["spec"]["dependsOn"]
     assert dependency["version"] == ">=v0.0.0"
     built = package.configuration(package.Release("registry.example.com/org", "v7.8.9"))
@@ -211,7 +211,7 @@ def test_the_workflow_calls_what_exists() -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.stem))
 def test_actions_are_pinned_by_commit(path: pathlib.Path) -> None:
-    """A tag can be moved; the comment says which one it was."""
+    """A tag can be moved, so each action has a commit and the tag in a comment."""
     for used in re.findall(r"uses: (.*)$", path.read_text(), re.M):
         assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), used
 
@@ -224,7 +224,7 @@ def _steps() -> Iterator[list[dict[str, Any]]]:
 
 
 def test_the_tools_cache_is_keyed_by_what_they_are_built_from() -> None:
-    """Else a hit would hold programs of another digest, and the right ones were never saved."""
+    """With another key a hit could hold old programs, and the new ones would not be saved."""
     keys = {
         step["with"]["key"]
         for steps in _steps()
@@ -238,7 +238,7 @@ def test_the_tools_cache_is_keyed_by_what_they_are_built_from() -> None:
 
 
 def test_the_tools_are_saved_before_anything_can_fail() -> None:
-    """A failed suite would lose the longest part of the run."""
+    """Without an early save a failed suite would lose the longest part of the run."""
     suites = 0
     for steps in _steps():
         ran = [step.get("run", "") for step in steps]
@@ -255,11 +255,11 @@ def test_the_tools_are_saved_before_anything_can_fail() -> None:
 
 
 def test_a_release_is_tested_on_what_ci_is() -> None:
-    """On both ends of the supported range of Crossplane."""
+    """Both workflows test on both ends of the supported range of Crossplane."""
     for name, job in (("ci", "e2e"), ("release", "test")):
-        found = cluster.load(f".github/workflows/{name}.yaml")["jobs"][job]
-        assert found["strategy"]["matrix"]["crossplane"] == list(crossplane.VERSIONS)
-        (step,) = [step for step in found["steps"] if "make e2e" in step.get("run", "")]
+        definition = cluster.load(f".github/workflows/{name}.yaml")["jobs"][job]
+        assert definition["strategy"]["matrix"]["crossplane"] == list(crossplane.VERSIONS)
+        (step,) = [step for step in definition["steps"] if "make e2e" in step.get("run", "")]
         assert step["env"]["CROSSPLANE"] == "${{ matrix.crossplane }}"
 
 
@@ -279,7 +279,7 @@ def test_both_architectures_are_built_by_default() -> None:
 def test_docker_builds_with_a_builder_that_saves_tarballs(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The default one cannot. A stand-in for Docker notes what it is asked."""
+    """Docker's default builder saves no tarball. A fake `docker` records its arguments."""
     noted = tmp_path / "noted"
     docker = tmp_path / "docker"
     docker.write_text(f'#!/bin/sh\necho "$*" >> {noted}\n[ "$2" != inspect ]\n')

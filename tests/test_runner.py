@@ -1,4 +1,4 @@
-"""The protobuf door: what comes in, what goes out, and that nothing is ever lost there."""
+"""The protobuf interface: requests, answers, and that no field is lost between them."""
 
 import copy
 import json
@@ -30,7 +30,7 @@ def environment(name: str, **data: object) -> cluster.Object:
 
 
 def run(req: fnv1.RunFunctionRequest) -> fnv1.RunFunctionResponse:
-    """Returns the answer; a bug fails the test."""
+    """Returns the answer. An exception in the function fails the test."""
     log = cluster.Quiet()
     rsp = runner.run(req, log)
     assert not log.errors
@@ -39,8 +39,8 @@ def run(req: fnv1.RunFunctionRequest) -> fnv1.RunFunctionResponse:
 
 def fatal(rsp: fnv1.RunFunctionResponse) -> str:
     """Returns the only fatal result."""
-    (found,) = [r.message for r in rsp.results if r.severity == fnv1.SEVERITY_FATAL]
-    return str(found)
+    (message,) = [r.message for r in rsp.results if r.severity == fnv1.SEVERITY_FATAL]
+    return str(message)
 
 
 def hosts(rsp: fnv1.RunFunctionResponse) -> str:

@@ -234,8 +234,8 @@ def group(name: str) -> Group:
     for candidate in GROUPS:
         if candidate.name == name:
             return candidate
-    known = ", ".join(candidate.name for candidate in GROUPS)
-    message = f"no group {name!r}; there are: {known}"
+    names = ", ".join(candidate.name for candidate in GROUPS)
+    message = f"no group {name!r}; there are: {names}"
     raise BuildError(message)
 
 

@@ -141,13 +141,13 @@ def outputs(references: Sequence[str]) -> dict[str, str]:
     Args:
         references: ``<repository>:<tag>@<digest>`` each.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for reference in references:
         tagged, _, digest = reference.partition("@")
         repository = tagged.rpartition(":")[0]
         name = _NAMES[repository.rpartition("/")[2]]
-        found |= {f"{name}_name": repository, f"{name}_digest": digest}
-    return found
+        values |= {f"{name}_name": repository, f"{name}_digest": digest}
+    return values
 
 
 def images(references: Sequence[str]) -> dict[str, str]:
@@ -156,7 +156,7 @@ def images(references: Sequence[str]) -> dict[str, str]:
     Raises:
         package.PackageError: The registry did not answer.
     """
-    found = {}
+    by_name = {}
     for reference in references:
         tagged, _, _ = reference.partition("@")
         repository = tagged.rpartition(":")[0]
@@ -166,8 +166,8 @@ def images(references: Sequence[str]) -> dict[str, str]:
         index = json.loads(package.run("crane", "manifest", reference))
         for entry in index["manifests"]:
             architecture = entry["platform"]["architecture"]
-            found[f"{name}-{architecture}"] = f"{repository}@{entry['digest']}"
-    return found
+            by_name[f"{name}-{architecture}"] = f"{repository}@{entry['digest']}"
+    return by_name
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

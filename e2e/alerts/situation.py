@@ -1,7 +1,7 @@
 """One claim's time as the metrics show it: engines, Deployment, pods, preload Job, picker.
 
-The engine's series are those of recorded expositions, with the labels that the scrape adds; a
-situation says what moves and when. Times are minutes from its start.
+The engine's series come from recorded expositions, with the labels that the scrape adds. A
+situation says which values change, and when. Times are minutes from the situation's start.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ SAMPLES_A_MINUTE = 2
 INTERVAL = "30s"
 TIMES = [sample / SAMPLES_A_MINUTE for sample in range(MINUTES * SAMPLES_A_MINUTE + 1)]
 
-# Of Prometheus' and VictoriaMetrics' unit tests: no sample, and the marker that ends a series.
+# The notation of unit tests of Prometheus and VictoriaMetrics for a missing sample, and for the
+# marker that ends a series.
 MISSING, STALE = "_", "stale"
 
 
@@ -91,7 +92,7 @@ class Pod:
 
     Attributes:
         name: Its name.
-        scheduled: When a node was found; earlier when negative.
+        scheduled: When it got a node; before the situation's start if negative.
         ready: Whether it is ready, from a minute on.
         deleted: When its deletion was asked for.
         gone: When it no longer exists.
@@ -109,7 +110,7 @@ class Job:
     """A preload Job as kube-state-metrics shows it.
 
     Attributes:
-        started: When; earlier when negative.
+        started: When it started; before the situation's start if negative.
         failed: When it failed.
         done: When it succeeded.
         gone: When it no longer exists.
@@ -178,14 +179,14 @@ def series(situation: Situation, version: str) -> list[dict[str, str]]:
 
     Args:
         situation: The claim with its time.
-        version: Which recording the engine's series come from, one of ``sources.VERSIONS``.
+        version: The recording of the engine's series, one of ``sources.VERSIONS``.
     """
-    found = [
+    lines = [
         *_up(situation),
         *(line for engine in situation.engines for line in _engine(situation, engine, version)),
         *(line for observer in situation.observers for line in _observed(situation, observer)),
     ]
-    return [{"series": _selector(*key), "values": " ".join(values)} for key, values in found]
+    return [{"series": _selector(*key), "values": " ".join(values)} for key, values in lines]
 
 
 _Labels = Mapping[str, str]
@@ -206,7 +207,7 @@ def _ended(values: list[str]) -> list[str]:
 
 
 def _at(changes: Mapping[float, object], minute: float) -> object:
-    """What holds at a minute; None before the first change."""
+    """The value at a minute; None before the first change."""
     past = [start for start in changes if start <= minute]
     return changes[max(past)] if past else None
 
@@ -267,8 +268,8 @@ def _growth(name: str, labels: _Labels, load: Load) -> float:
 def _recorded(version: str) -> list[tuple[str, dict[str, str], float]]:
     """The recorded samples that the rules of any claim read.
 
-    The requests' statuses and the buckets are those of both recordings: each engine has them all
-    (the histograms' bounds are equal in both versions), but not each recording.
+    The result holds the requests' statuses and the buckets of both recordings. Each engine has all
+    of them, but a single recording may lack some. Both versions have the same histogram bounds.
     """
     names = {
         selector.name
@@ -276,7 +277,7 @@ def _recorded(version: str) -> list[tuple[str, dict[str, str], float]]:
         for rule in rendered.rules(plan)
         for selector in promql.selectors(promql.parse(rule["expr"]))
     }
-    found: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+    samples: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
     for recording in sorted(sources.VERSIONS, key=lambda other: other != version):
         text = (sources.HERE / f"vllm-{recording}.txt").read_text(encoding="utf-8")
         for family in parser.text_string_to_metric_families(text):
@@ -287,8 +288,8 @@ def _recorded(version: str) -> list[tuple[str, dict[str, str], float]]:
                 if sample.name in names:
                     modelled = "model_name" in sample.labels
                     labels |= {("model_name", "")} if modelled else set()
-                    found.setdefault((sample.name, labels), sample.value)
-    return [(name, dict(labels), value) for (name, labels), value in found.items()]
+                    samples.setdefault((sample.name, labels), sample.value)
+    return [(name, dict(labels), value) for (name, labels), value in samples.items()]
 
 
 def _engine(situation: Situation, engine: Engine, version: str) -> Iterator[_Line]:

@@ -166,9 +166,9 @@ class Client:
         """The path of a group version, and the resource of a kind in it (discovery)."""
         root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         if kind not in self._kinds.get(api_version, {}):
-            found = self.request("GET", root)["resources"]
+            resources = self.request("GET", root)["resources"]
             # Subresources are listed with the kind of what they take.
-            kinds = {item["kind"]: item for item in found if "/" not in item["name"]}
+            kinds = {item["kind"]: item for item in resources if "/" not in item["name"]}
             self._kinds[api_version] = kinds
         if kind not in self._kinds[api_version]:
             message = {"code": 404, "reason": "NotFound", "message": f"no kind {kind}"}
@@ -345,13 +345,13 @@ class Client:
             return last if last is not None and condition(last) else None
 
         try:
-            found = polling.until(probe, what=f"{ref} {what}", timeout=timeout, ignore=UNREACHABLE)
+            item = polling.until(probe, what=f"{ref} {what}", timeout=timeout, ignore=UNREACHABLE)
         except TimeoutError as error:
-            seen = "absent" if last is None else json.dumps(last.get("status"), indent=1)
-            message = f"{error}\n{ref}: {seen}"
+            status = "absent" if last is None else json.dumps(last.get("status"), indent=1)
+            message = f"{error}\n{ref}: {status}"
             raise TimeoutError(message) from None
-        assert found is not None
-        return found
+        assert item is not None
+        return item
 
     def wait_condition(
         self, ref: Ref, condition: str, value: str = "True", *, timeout: float = 60

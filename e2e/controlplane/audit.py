@@ -1,4 +1,4 @@
-"""What was written to the API, by whom, and whether it changed anything: the server's audit log."""
+"""The API server's audit log: each write, its user, and whether the write changed the object."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import typing
 
 from e2e.controlplane import api
 
-# Reads are not logged. Bodies are, because only the resource version in an answer tells a write
-# that changed something from one that did not; without bodies (secret or large), it is not known.
+# The policy logs no reads. The policy logs the bodies of writes: only the resource version in an
+# answer tells whether the write changed the object. For kinds whose bodies are secret or large the
+# policy logs no bodies, and nothing tells whether a write changed the object.
 _BODILESS = [
     {"group": "", "resources": ["secrets", "pods", "nodes", "serviceaccounts/token"]},
     {"group": "apiextensions.k8s.io"},
@@ -44,8 +45,8 @@ class Write:
     """One request that asked for a change.
 
     Attributes:
-        time: When it was received, RFC 3339.
-        user: Who asked, such as ``system:serviceaccount:crossplane-system:crossplane``.
+        time: When the server received the request, RFC 3339.
+        user: Who sent the request, such as ``system:serviceaccount:crossplane-system:crossplane``.
         verb: create, update, patch, delete or deletecollection.
         group: API group; empty for core.
         resource: Plural name.
@@ -53,9 +54,9 @@ class Write:
         namespace: Empty when cluster-scoped.
         name: Name of the object.
         code: HTTP status of the answer.
-        dry_run: Whether it was asked only whether it would work.
-        changed: Whether the object was another one afterwards; None when the log cannot tell
-            (Secrets, Pods, Nodes and CRDs, whose bodies it does not keep).
+        dry_run: Whether the request was a dry run.
+        changed: Whether the request changed the object; None when the log cannot tell, which is so
+            for Secrets, Pods, Nodes and CRDs, whose bodies the log does not hold.
     """
 
     time: str
@@ -76,9 +77,9 @@ class _Maker:
     """The request that made a version of an object.
 
     Attributes:
-        place: Its write's, in the list.
-        offset: Its line's, in the file.
-        end: When it was answered, RFC 3339.
+        place: Index of the write in the list of writes.
+        offset: Offset of the event's line in the file.
+        end: When the server answered the request, RFC 3339.
     """
 
     place: int
@@ -89,11 +90,12 @@ class _Maker:
 class AuditLog:
     """The audit log of one API server, read from its file as it grows.
 
-    Every write since the start of the server must be in the file. A write changed an object when it
-    made the version that it was answered with; one that changed nothing is answered with the
-    version of another. The server writes a line when an answer is complete. On a busy machine a
-    request that changed nothing may be complete before the one whose version it was answered with:
-    of requests that overlap, what they ask for decides. Not for several threads.
+    The file must hold every write since the start of the server. A write changed the object if the
+    write made the version that is in its answer. The answer to a write that changed nothing holds
+    the version that an earlier write made. The server writes a line when an answer is complete. On
+    a busy machine the answer to a write that changed nothing may be complete before the answer to
+    the write that made the version. For writes that overlap, the bodies of the requests decide
+    which write made the version. Only one thread may use a log.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -119,14 +121,14 @@ class AuditLog:
         return self._path.stat().st_size
 
     def versions(self, place: api.Ref, resource: str, start: int = 0) -> list[api.Object]:
-        """What each write left of an object, in order.
+        """The versions of an object, oldest first.
 
         Args:
-            place: The object; of a kind whose bodies are kept.
-            resource: Its plural name.
-            start: An ``end`` of before.
+            place: The object, of a kind whose bodies the log holds.
+            resource: Plural name of the kind.
+            start: What ``end`` returned earlier; older versions are left out.
         """
-        found: dict[int, api.Object] = {}
+        by_version: dict[int, api.Object] = {}
         mark = f'"name":"{place.name}"'.encode()
         with self._path.open("rb") as file:
             file.seek(start)
@@ -139,11 +141,11 @@ class AuditLog:
                 if where != (resource, place.namespace, place.name) or not answer:
                     continue
                 if answer.get("kind") == place.kind and "dryRun=" not in event["requestURI"]:
-                    found[int(answer["metadata"]["resourceVersion"])] = answer
-        return [found[version] for version in sorted(found)]
+                    by_version[int(answer["metadata"]["resourceVersion"])] = answer
+        return [by_version[version] for version in sorted(by_version)]
 
     def _read(self) -> None:
-        """Take in the lines that are new and complete."""
+        """Read the complete lines that the server wrote since the last call."""
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
@@ -188,14 +190,23 @@ class AuditLog:
         return write
 
     def _made(self, write: Write, event: api.Object, offset: int) -> bool:
-        """Whether the write, next in the list, made its version; another then did not."""
+        """Whether a write made the version in its answer.
+
+        If an earlier write of the list counted as the maker of the version, that write then counts
+        as a write that changed nothing.
+
+        Args:
+            write: The write, which the caller appends to the list.
+            event: The event of the write.
+            offset: Offset of the event's line in the file.
+        """
         key = (write.group, write.resource, write.namespace, write.name)
         makers = self._makers.setdefault(key, {})
         version = _version(event["responseObject"])
         maker = makers.get(version)
         if maker is not None:
             if maker.end < write.time:
-                return False  # it began when the version was there
+                return False  # the write began after the version was made
             older = max((number for number in makers if number < version), default=None)
             before = self._line(makers[older])["responseObject"] if older is not None else {}
             if _changes(event, before) <= _changes(self._line(maker), before):
@@ -217,11 +228,11 @@ def _version(item: api.Object) -> int:
 
 
 def _changes(event: api.Object, before: api.Object) -> int:
-    """How sure it is that a request changed an object: 0 not, 1 perhaps, 2 surely.
+    """Whether a request changed an object: 0 is no, 1 is perhaps, 2 is certainly.
 
     Args:
-        event: The request's.
-        before: The object before it, or before another request at the same time.
+        event: The event of the request.
+        before: The object before the request, or before another request at the same time.
     """
     asked: object = event.get("requestObject")
     if event["verb"] == "create":
@@ -233,13 +244,15 @@ def _changes(event: api.Object, before: api.Object) -> int:
     return 0 if _holds(before, asked) else 1
 
 
-def _holds(found: object, wanted: object) -> bool:
-    """Whether something has all that is wanted, with lists entry by entry."""
-    if isinstance(wanted, dict) and isinstance(found, dict):
+def _holds(actual: object, wanted: object) -> bool:
+    """Whether a value holds every field of ``wanted``, and for each list every entry."""
+    if isinstance(wanted, dict) and isinstance(actual, dict):
         return all(
-            name in found and _holds(found[name], value) if value is not None else name not in found
+            name in actual and _holds(actual[name], value)
+            if value is not None
+            else name not in actual
             for name, value in wanted.items()
         )
-    if isinstance(wanted, list) and isinstance(found, list):
-        return all(any(_holds(entry, value) for entry in found) for value in wanted)
-    return found == wanted
+    if isinstance(wanted, list) and isinstance(actual, list):
+        return all(any(_holds(entry, value) for entry in actual) for value in wanted)
+    return actual == wanted

@@ -1,6 +1,7 @@
 """The roles of Crossplane's Helm chart, rendered without Helm.
 
-Only what these templates use is known here; anything else is an error, never a wrong role.
+This module renders only the actions that these templates use. Any other action is an error, so
+that no role is rendered wrongly.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import yaml
 
 from e2e.controlplane import api
 
-# Default values of the chart, by the condition that asks for them.
+# Values of the chart's conditions under the chart's default values, by condition.
 _CONDITIONS = {
     "if .Values.rbacManager.deploy": True,
     "if not .Values.rbacManager.skipAggregatedClusterRoles": True,
@@ -23,7 +24,7 @@ _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
 
 
 class ChartError(Exception):
-    """A template uses something that is not known here."""
+    """A template uses an action that this module does not render."""
 
 
 def render(
@@ -37,7 +38,7 @@ def render(
         name: Name of the release.
 
     Raises:
-        ChartError: A template uses an action that is not known here.
+        ChartError: A template uses an action that this module does not render.
     """
     values = {
         'template "crossplane.name" .': name,
@@ -66,7 +67,7 @@ def _lines(path: pathlib.Path, values: dict[str, str]) -> list[str]:
         elif word == "end":
             branches.pop()
         elif all(branches):
-            lines.append(_ACTION.sub(lambda found: _value(path, values, found.group(1)), line))
+            lines.append(_ACTION.sub(lambda match: _value(path, values, match.group(1)), line))
     if branches:
         message = f"{path}: a condition does not end"
         raise ChartError(message)

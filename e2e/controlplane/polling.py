@@ -1,4 +1,4 @@
-"""Waiting for something that another process brings about."""
+"""Waiting for a state that another process brings about."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ import time
 import typing
 from collections.abc import Callable
 
-_Found = typing.TypeVar("_Found")
+_Value = typing.TypeVar("_Value")
 
 
 def until(
-    probe: Callable[[], _Found],
+    probe: Callable[[], _Value],
     *,
     what: str,
     timeout: float,
     interval: float = 0.1,
     ignore: tuple[type[Exception], ...] = (),
-) -> _Found:
-    """Call ``probe`` until it returns something true, and return that.
+) -> _Value:
+    """Call ``probe`` until ``probe`` returns a true value, and return the value.
 
     Args:
-        probe: What to look at; called at least once.
-        what: What is waited for, for the message.
-        timeout: Seconds after which to give up.
+        probe: Returns the state; called at least once.
+        what: The state in words, for the message.
+        timeout: Seconds until ``TimeoutError``.
         interval: Seconds between two calls.
-        ignore: Exceptions that mean "not yet".
+        ignore: Exceptions of ``probe`` that mean "not yet".
 
     Raises:
-        TimeoutError: It never was; the message holds what the last call gave.
+        TimeoutError: No call returned a true value; the message holds the result of the last call.
     """
     deadline = time.monotonic() + timeout
     while True:
         last: object
         try:
-            found = probe()
-            if found:
-                return found
-            last = found
+            value = probe()
+            if value:
+                return value
+            last = value
         except ignore as error:
             last = error
         if time.monotonic() > deadline:

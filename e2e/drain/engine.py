@@ -1,16 +1,17 @@
-"""A process that takes the engine's command line and stops as measured engines stop.
+"""A stand-in for vLLM that takes the engine's command line and stops as measured engines stop.
 
-Measured: 0.25.1 on one H200 with 48 requests in flight (32 running, 16 waiting) and again on its
-CPU build; 0.32.0 on its CPU build, which 0.33.0 equals. Without `--shutdown-timeout` the requests
-in flight hang, connections are refused, and the process lives until SIGKILL. With it all of them
-finish, those that wait too, and the process ends with status 0 some seconds after the last; what is
-longer than the timeout hangs. Meanwhile 0.25.1 refuses connections from the first moment on, while
-0.32 accepts new requests, answers them with 500, and says 200 on /health. During its start the
-signal is ignored by both.
+vLLM 0.25.1 was measured on one H200 with 48 requests in flight (32 running, 16 waiting), and on the
+CPU build. vLLM 0.32.0 was measured on the CPU build; 0.33.0 behaves like 0.32.0. Without
+`--shutdown-timeout` the requests in flight hang, the engine refuses connections, and the process
+lives until SIGKILL. With `--shutdown-timeout` all requests in flight finish, the waiting ones too,
+and the process ends with status 0 some seconds after the last request. A request that takes longer
+than the timeout hangs. While the engine drains, 0.25.1 refuses connections from the first moment
+on; 0.32 accepts new requests, answers them with 500, and answers /health with 200. Both versions
+ignore the signal during their start.
 
-Connections stay for the next request, as uvicorn keeps them: five seconds, or until it shuts down,
-when it closes those without a request at once and the others after their answer
-(uvicorn/server.py, shutdown; vllm/envs.py, VLLM_HTTP_TIMEOUT_KEEP_ALIVE).
+uvicorn keeps a connection for the next request: for five seconds, or until uvicorn shuts down. At
+the shutdown uvicorn closes connections without a request at once, and the other connections after
+their answer (uvicorn/server.py, shutdown; vllm/envs.py, VLLM_HTTP_TIMEOUT_KEEP_ALIVE).
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ VERSIONS = (REFUSES, ANSWERS)
 # Seconds between two tokens of a request, and from the last request to the exit.
 TOKEN_SECONDS = 3.0
 EXIT_SECONDS = 3.0
-# For which a connection without a request stays open.
+# Seconds for which a connection without a request stays open.
 KEEP_ALIVE_SECONDS = 5.0
 
 
 def like(version: str, *, speed: float, start_seconds: float) -> kubelet.Command:
-    """How a kubelet starts it.
+    """The command by which a kubelet starts the stand-in.
 
     Args:
         version: One of ``VERSIONS``.
@@ -62,17 +63,17 @@ class Engine:
 
         Args:
             version: One of ``VERSIONS``.
-            arguments: What the container is given, as the image's entry point would take it.
-            speed: By what all durations are divided.
+            arguments: The container's arguments, for the entry point of the engine's image.
+            speed: Divisor of all durations.
         """
         parser = argparse.ArgumentParser(allow_abbrev=False)
         parser.add_argument("--shutdown-timeout", type=float, default=0)
         parser.add_argument("--max-num-seqs", type=int, default=256)
-        known, _ = parser.parse_known_args(arguments)
+        options, _ = parser.parse_known_args(arguments)
         self._version = version
-        self._timeout = known.shutdown_timeout / speed
+        self._timeout = options.shutdown_timeout / speed
         self._speed = speed
-        self._batch = asyncio.Semaphore(known.max_num_seqs)
+        self._batch = asyncio.Semaphore(options.max_num_seqs)
         self._in_flight = 0
         self._draining = False
         self._frozen = asyncio.Event()
@@ -84,8 +85,8 @@ class Engine:
 
         Args:
             host: The address to listen on.
-            port: And the port.
-            start_seconds: Until the first connection is accepted.
+            port: The port to listen on.
+            start_seconds: Seconds until the engine accepts connections.
         """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, lambda: None)
@@ -109,7 +110,7 @@ class Engine:
             writer.close()
 
     async def _drain(self) -> None:
-        """Let requests finish; those that do not in time keep their clients and the process."""
+        """Wait for the requests in flight; a request that outlasts the timeout hangs for ever."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
         while self._in_flight and loop.time() < deadline:
@@ -124,7 +125,7 @@ class Engine:
             while await self._exchange(reader, writer, patience):
                 patience = KEEP_ALIVE_SECONDS / self._speed
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
-            pass  # The client went away, or asked nothing more.
+            pass  # The client closed the connection, or sent no further request.
         finally:
             writer.close()
 
@@ -195,12 +196,12 @@ class Engine:
 
 
 def _chunk(text: str) -> bytes:
-    """A part of a body whose length is not known; an empty one ends it."""
+    """A chunk of a chunked HTTP body; an empty chunk ends the body."""
     return f"{len(text):x}\r\n{text}\r\n".encode()
 
 
 def main() -> None:
-    """Run as the container's process would."""
+    """Run the stand-in as the container's process."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--like", choices=VERSIONS, required=True)
     parser.add_argument("--speed", type=float, required=True)

@@ -1,7 +1,7 @@
-"""Clients, and a model of a gateway that learns late which pods there are.
+"""Clients, and a model of a gateway that learns of a change of the pods as late as possible.
 
-Envoy asks DNS at the rendered refresh rate, and the cluster's DNS repeats an answer for the
-record's time to live. Requests in flight stay on a pod that left.
+Envoy asks DNS at the rendered refresh rate. The cluster's DNS repeats an answer for the record's
+time to live. Requests in flight stay on their pod when the pod leaves the endpoints.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class Request:
     """One request and what became of it.
 
     Attributes:
-        tokens: How many it asked for.
-        port: The pod that took it.
-        begun: When it was sent, in seconds of the cluster.
-        answered: When its first token came.
-        ended: When its last byte came, or the connection ended.
+        tokens: How many tokens the client asked for.
+        port: The port of the pod that took the request.
+        begun: When the client sent the request, in seconds of the cluster.
+        answered: When the first token came.
+        ended: When the last byte came, or the connection ended.
         received: How many tokens came.
         done: Whether the stream came to its end.
-        problem: Why not, in a word or two.
-        text: What was said instead of an answer.
-        upstream: Address and port of the pod, where a proxy says them (``x-upstream``).
+        problem: Why the stream did not come to its end, in a word or two.
+        text: The body of an answer whose status is not 200.
+        upstream: Address and port of the pod, from a proxy's header ``x-upstream``.
         refused: How many pods refused the connection before one took it.
     """
 
@@ -55,7 +55,7 @@ class Request:
 
 
 class Gateway:
-    """Spreads requests over the pods that it knows."""
+    """Spreads requests over the pods in the latest answer of DNS."""
 
     def __init__(
         self,
@@ -70,36 +70,36 @@ class Gateway:
         """Describe it.
 
         Args:
-            endpoints: What the API lists now.
+            endpoints: Returns the ports of the pods that the API lists now.
             clock: How fast time passes.
             refresh: Seconds between two questions to DNS.
             record: Seconds for which DNS repeats an answer.
-            retries: On how many other pods a refused connection is tried.
-            model: What clients ask for.
+            retries: How many other pods the gateway tries after a refused connection.
+            model: The model that clients ask for.
         """
         self._endpoints = endpoints
         self._clock = clock
         self._delay = WATCH_SECONDS + record + refresh
         self._retries = retries
         self._model = model
-        self._known: frozenset[int] = frozenset()
+        self._ports: frozenset[int] = frozenset()
         self._active: collections.Counter[int] = collections.Counter()
         self.requests: list[Request] = []
 
     async def resolve(self) -> None:
-        """Follow the endpoints, for ever, each change as late as it can arrive.
+        """Follow the endpoints for ever, and take each change as late as Envoy may learn of it.
 
-        That is when DNS filled its cache just before the change was seen, and Envoy asked just
-        before the record's end.
+        Envoy learns of a change last if the DNS server filled its cache just before its watch
+        brought the change, and if Envoy asked just before the record's end.
         """
-        seen: collections.deque[tuple[float, frozenset[int]]] = collections.deque()
+        history: collections.deque[tuple[float, frozenset[int]]] = collections.deque()
         while True:
             now = self._clock.now()
-            seen.append((now, self._endpoints()))
-            while len(seen) > 1 and seen[1][0] <= now - self._delay:
-                seen.popleft()
-            # An empty answer takes the last host too (e2e/test_gateway.py).
-            self._known = seen[0][1]
+            history.append((now, self._endpoints()))
+            while len(history) > 1 and history[1][0] <= now - self._delay:
+                history.popleft()
+            # Envoy drops its last host too when DNS answers with no address (e2e/test_gateway.py).
+            self._ports = history[0][1]
             await self._clock.sleep(0.2)
 
     async def send(self, tokens: int) -> Request:
@@ -108,12 +108,12 @@ class Gateway:
         self.requests.append(request)
         tried: set[int] = set()
         for _ in range(1 + self._retries):
-            if not self._known:
+            if not self._ports:
                 request.problem = "no healthy upstream"
                 break
-            # Least-request; another pod than the one that refused, where there is one.
+            # The pod with the fewest requests; one that refused only if all pods refused.
             request.port = min(
-                self._known - tried or self._known, key=lambda port: (self._active[port], port)
+                self._ports - tried or self._ports, key=lambda port: (self._active[port], port)
             )
             self._active[request.port] += 1
             try:
@@ -130,16 +130,16 @@ class Gateway:
 
 
 async def ask(request: Request, model: str, clock: clocks.Clock, *, padding: int = 0) -> None:
-    """Try once.
+    """Send a request to a port once, and read the answer into the request.
 
     Args:
-        request: What to ask for, and of which port; becomes what was answered.
+        request: Holds the port and the number of tokens, and receives the answer.
         model: The served name, in the body and in the header by which an AI gateway routes.
-        clock: Of the cluster.
-        padding: Bytes by which the body is longer than need be.
+        clock: The cluster's clock.
+        padding: How many bytes of white space to append to the body.
 
     Raises:
-        ConnectionRefusedError: The connection was not taken.
+        ConnectionRefusedError: The port refused the connection.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", request.port)
     with contextlib.closing(writer):
@@ -167,7 +167,7 @@ async def ask(request: Request, model: str, clock: clocks.Clock, *, padding: int
 
 
 async def _read(reader: asyncio.StreamReader, request: Request, clock: clocks.Clock) -> None:
-    """Read an answer, but not to the end of its connection: a proxy may keep that for a while."""
+    """Read an answer up to its last event; a proxy may keep the connection open after that."""
     status = (await reader.readline()).split(b" ")
     length = 0
     while (line := await reader.readline()).strip():
@@ -193,5 +193,5 @@ async def _read(reader: asyncio.StreamReader, request: Request, clock: clocks.Cl
             request.received = usage["completion_tokens"]
         elif line.startswith(b"data: {"):
             request.answered = min(request.answered, clock.now())
-            # One token, or several at once under load: the end says how many they were.
+            # Under load an event may hold several tokens. The usage at the end corrects the count.
             request.received += 1

@@ -1,7 +1,8 @@
 """What a kubelet does with the pods of a Deployment, from start to SIGKILL.
 
-Of the rendered pod spec: arguments, probes by HTTP, preStop, and the grace period, which runs from
-the deletion on, preStop included (kubernetes.io/docs, Pod Lifecycle, Termination of Pods).
+Of the rendered pod spec this kubelet follows the arguments, the HTTP probes, preStop, and the grace
+period. The grace period begins with the deletion and includes preStop (kubernetes.io/docs, Pod
+Lifecycle, Termination of Pods).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Sequence
 from e2e.controlplane import api, keeper, process
 from e2e.drain import clock as clocks
 
-# What a container gets after a preStop that used up the grace period (pkg/kubelet/kuberuntime,
+# Seconds from SIGTERM to SIGKILL if preStop used up the grace period (pkg/kubelet/kuberuntime,
 # minimumGracePeriodInSeconds).
 LEAST_GRACE = 2
 
@@ -52,9 +53,9 @@ class Pod:
     @property
     def container(self) -> api.Object:
         """Its only container."""
-        (found,) = self.template["spec"]["containers"]
-        assert isinstance(found, dict)
-        return found
+        (container,) = self.template["spec"]["containers"]
+        assert isinstance(container, dict)
+        return container
 
     @property
     def serving(self) -> bool:

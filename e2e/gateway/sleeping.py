@@ -1,4 +1,4 @@
-"""A claim that sleeps, and what a first request brings about."""
+"""A claim that sleeps, and how a first request wakes the claim."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ class Sleeper(stage.Claim):
 
 @dataclasses.dataclass(frozen=True)
 class Waking:
-    """How a request woke a claim; all in seconds of the cluster.
+    """How a request woke a claim; all times are in seconds of the cluster.
 
     Attributes:
         before: The wake query's value before the request.
-        seen: From the request until the wake query was above zero.
-        retries: How often Envoy had tried again until then.
-        requests: The first one, and those that followed; the last one's body is large, on a
-            listener that holds it.
-        large_awake: A large body on a listener that does not, once the replica serves.
+        wake_delay: Time from the request until the wake query was above zero.
+        retries: How often Envoy had tried again when the wake query was above zero.
+        requests: The first request and the followers. The last follower has a large body, and goes
+            to a listener whose buffer holds that body.
+        large_awake: A request to a serving replica. Its body is larger than the listener's buffer.
         ready: When the replica became ready.
-        hosts: The Backend's host asleep and awake.
-        quiet: From the last answer until the wake query was zero again.
+        hosts: The Backend's host while the claim sleeps, and the host while the claim serves.
+        quiet: Time from the last answer until the wake query was zero again.
     """
 
     before: float
-    seen: float
+    wake_delay: float
     retries: int
     requests: Sequence[gateways.Request]
     large_awake: gateways.Request
@@ -79,10 +79,10 @@ async def wake(
     """Send one request, start a replica once the wake query says so, and wait for quiet.
 
     Args:
-        running: Where.
-        claim: Which sleeps.
-        lag: Seconds from the replica's readiness until Envoy has what is rendered then; ``None``
-            is as soon as the replica starts.
+        running: The stage with Envoy.
+        claim: The claim, which sleeps.
+        lag: Seconds from the replica's readiness until Envoy has the objects of the serving claim.
+            With ``None`` Envoy has these objects as soon as the replica starts.
         logs: Directory of the container's output.
     """
     clock, query = running.clock, claim.wake_query(running.clock.speed)
@@ -91,7 +91,7 @@ async def wake(
     command = engine.like(engine.ANSWERS, speed=clock.speed, start_seconds=START_SECONDS)
     node = running.kubelet(command, logs)
     try:
-        seen = await running.until(query, lambda value: value > 0, PATIENCE)
+        wake_delay = await running.until(query, lambda value: value > 0, PATIENCE)
         retries = running.statistic(claim, "upstream_rq_retry")
         pod = await node.start("first", claim.one("Deployment")["spec"]["template"])
         claim.pods = lambda: [pod] if pod.serving else []
@@ -111,7 +111,9 @@ async def wake(
         requests = await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE / clock.speed)
         large = await running.send(claim, 1, padding=LARGE_BYTES)
         quiet = await running.until(query, lambda value: value == 0, PATIENCE)
-        return Waking(before, seen, retries, requests, large, ready, (sleeping, claim.host), quiet)
+        return Waking(
+            before, wake_delay, retries, requests, large, ready, (sleeping, claim.host), quiet
+        )
     finally:
         for one in waiting:
             one.cancel()

@@ -26,9 +26,9 @@ class Claim:
     """A claim that the gateway serves.
 
     Attributes:
-        objects: What is rendered for it.
-        pods: Its ready pods, the newest last.
-        requests: What clients sent.
+        objects: The rendered objects of the claim.
+        pods: Returns the ready pods of the claim, the newest last.
+        requests: The requests that clients sent to the claim.
     """
 
     objects: Sequence[api.Object]
@@ -37,8 +37,8 @@ class Claim:
 
     def one(self, kind: str) -> api.Object:
         """The only rendered object of a kind."""
-        (found,) = [one for one in self.objects if one["kind"] == kind]
-        return found
+        (item,) = [one for one in self.objects if one["kind"] == kind]
+        return item
 
     @property
     def name(self) -> str:
@@ -52,7 +52,7 @@ class Claim:
 
     @property
     def host(self) -> str:
-        """What its Backend names."""
+        """The host that the claim's Backend names."""
         (endpoint,) = self.one("Backend")["spec"]["endpoints"]
         return str(endpoint["fqdn"]["hostname"])
 
@@ -62,20 +62,20 @@ class Claim:
         return f"{self.name}.{domain}", f"{self.name}-pods.{domain}"
 
     def wake_query(self, speed: float) -> str:
-        """What KEDA asks to wake it, with its windows divided by ``speed``."""
+        """The query by which KEDA wakes the claim, with its windows divided by ``speed``."""
         triggers = self.one("ScaledObject")["spec"]["triggers"]
         (query,) = [one["metadata"]["query"] for one in triggers if one.get("name") == "wake"]
         return _WINDOW.sub(lambda match: f"[{int(match[1]) * 60 / speed:g}s]", query)
 
 
 class Stage:
-    """Envoy and what is around it; an asynchronous context.
+    """Envoy, the cluster's DNS, a metrics server and Services; an asynchronous context manager.
 
     Attributes:
         clock: How fast time passes.
         names: The cluster's DNS.
         envoy: The gateway's proxy.
-        metrics: What scrapes it.
+        metrics: The metrics server that scrapes Envoy.
     """
 
     def __init__(self, work: pathlib.Path, clock: clocks.Clock, claims: Iterable[Claim]) -> None:
@@ -84,14 +84,14 @@ class Stage:
         Args:
             work: For configuration, data and logs.
             clock: How fast time passes.
-            claims: What the gateway routes to.
+            claims: The claims that the gateway routes to.
         """
         self.clock = clock
         self.names = names.Names(clock)
         self._work = work
         self._claims = list(claims)
         (self._port,) = process.free_ports(1)
-        # The whole network of the loopback device is there on Linux.
+        # On Linux every address of 127.0.0.0/8 works without configuration.
         self._addresses = (f"127.77.{n // 250}.{n % 250 + 1}" for n in itertools.count())
         self._services: list[service.Service] = []
         self._published: dict[str, list[api.Object]] = {}
@@ -101,7 +101,7 @@ class Stage:
     async def __aenter__(self) -> Stage:
         """Start everything, with no pod behind any claim."""
         for one in self._claims:
-            await self._known(one)
+            await self._add_names(one)
         await self.names.start()
         self.envoy = proxy.Proxy(
             self._work,
@@ -119,8 +119,8 @@ class Stage:
             raise
         return self
 
-    async def _known(self, claim: Claim) -> None:
-        """Give it the two names of its Services."""
+    async def _add_names(self, claim: Claim) -> None:
+        """Add the names of a claim's two Services to DNS, and start the ClusterIP Service."""
         balanced = service.Service(
             next(self._addresses), self._port, lambda: claim.pods(), self.clock
         )
@@ -149,9 +149,11 @@ class Stage:
         )
 
     def publish(self, *claims: Claim) -> None:
-        """Let Envoy know what is rendered now for some claims, as the gateway's controllers do."""
+        """Give Envoy the clusters of some claims' objects, as the gateway's controllers do."""
         self._published |= {one.name: self._translated(one).clusters for one in claims}
-        self.envoy.configure([found for clusters in self._published.values() for found in clusters])
+        self.envoy.configure(
+            [cluster for clusters in self._published.values() for cluster in clusters]
+        )
 
     def _translated(self, one: Claim) -> translation.Translation:
         return translation.translate(one.objects, speed=self.clock.speed, port=self._port)
@@ -167,26 +169,26 @@ class Stage:
         return request
 
     async def reached(self, claim: Claim) -> None:
-        """Wait until a request is answered, and forget those that it took."""
+        """Send requests until one is answered, and remove these requests from ``requests``."""
         while not (await self.send(claim, 1)).done:
             await self.clock.sleep(1)
         claim.requests.clear()
 
     async def value(self, query: str) -> float:
-        """What a query gives now; it must be one number, as KEDA wants it."""
-        (found,) = await asyncio.to_thread(self.metrics.query, query)
-        return found
+        """The value of a query, which must give one number, as KEDA demands."""
+        (value,) = await asyncio.to_thread(self.metrics.query, query)
+        return value
 
     async def until(self, query: str, holds: Callable[[float], bool], timeout: float) -> float:
-        """Wait until a query's value is such, and return the seconds that it took.
+        """Wait until a query's value fulfils a condition, and return the seconds of the wait.
 
         Args:
-            query: For the metrics server.
-            holds: Of the value.
+            query: A query for the metrics server.
+            holds: Whether a value fulfils the condition.
             timeout: Seconds of the cluster.
 
         Raises:
-            TimeoutError: It never was.
+            TimeoutError: No value fulfilled the condition in time.
         """
         begun = self.clock.now()
         while not holds(await self.value(query)):
@@ -199,9 +201,9 @@ class Stage:
     def statistic(self, claim: Claim, name: str) -> int:
         """One of Envoy's own counters of the claim's first cluster; 0 before its first request."""
         prefix = f"cluster.httproute/{claim.namespace}/{claim.name}/rule/0.{name}: "
-        found: Iterator[int] = (
+        values: Iterator[int] = (
             int(line.removeprefix(prefix))
             for line in self.envoy.show("/stats").splitlines()
             if line.startswith(prefix)
         )
-        return next(found, 0)
+        return next(values, 0)

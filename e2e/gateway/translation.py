@@ -34,18 +34,19 @@ BUFFER_BYTES = 32 * 1024
 _CONNECT_SECONDS = 10
 _REFRESH_SECONDS = 30
 _IDLE_SECONDS = 3600
-# Fields that are translated; any other fails, so that none is left out unseen.
-_KNOWN = {"targetRefs", "loadBalancer", "dns", "timeout", "retry"}
-_KNOWN_RETRY = {"numRetries", "retryOn", "perRetry"}
+# The fields that this module translates. Any other field fails an assertion, so that a new field is
+# not dropped silently.
+_POLICY_FIELDS = {"targetRefs", "loadBalancer", "dns", "timeout", "retry"}
+_RETRY_FIELDS = {"numRetries", "retryOn", "perRetry"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Translation:
-    """What Envoy is told.
+    """Clusters and routes for Envoy.
 
     Attributes:
-        clusters: One for each rule.
-        routes: As many, in the same order.
+        clusters: One cluster for each rule.
+        routes: One route for each rule, in the order of the clusters.
     """
 
     clusters: list[api.Object]
@@ -56,9 +57,9 @@ def translate(objects: Iterable[api.Object], *, speed: float, port: int) -> Tran
     """Translate the objects of one claim.
 
     Args:
-        objects: What is rendered, of which only the gateway's kinds matter.
-        speed: By what durations are divided.
-        port: What pods listen on here instead of the Backend's port.
+        objects: The rendered objects; kinds that are not the gateway's are ignored.
+        speed: Divisor of all durations.
+        port: The pods' port on this machine, in place of the Backend's port.
     """
     by_kind: dict[str, list[api.Object]] = {}
     for one in objects:
@@ -68,7 +69,7 @@ def translate(objects: Iterable[api.Object], *, speed: float, port: int) -> Tran
     assert len(policies) <= 1
     policy = policies[0]["spec"] if policies else {}
     name = route["metadata"]["name"]
-    assert set(policy) <= _KNOWN, policy
+    assert set(policy) <= _POLICY_FIELDS, policy
     assert not policy or [one["name"] for one in policy["targetRefs"]] == [name]
     hosts = dict(_hosts(by_kind))
     clusters, routes = [], []
@@ -128,7 +129,7 @@ def _cluster(
 
 
 def _protocol(policy: api.Object, speed: float) -> api.Object:
-    """How long Envoy keeps a connection that no request uses; an hour unless a policy says so."""
+    """Options for how long Envoy keeps an idle connection; an hour unless a policy sets a time."""
     if "timeout" not in policy:
         return {}
     assert set(policy["timeout"]) == {"http"}
@@ -178,11 +179,11 @@ def _route(cluster: str, rule: api.Object, policy: api.Object, speed: float) -> 
 
 
 def _retry(retry: api.Object, speed: float) -> api.Object:
-    assert set(retry) <= _KNOWN_RETRY, retry
+    assert set(retry) <= _RETRY_FIELDS, retry
     assert set(retry["retryOn"]) == {"triggers"}
     predicate = "envoy.retry_host_predicates.previous_hosts"
     kind = f"{_TYPES}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-    found: api.Object = {
+    retry_policy: api.Object = {
         "retry_on": ",".join(retry["retryOn"]["triggers"]),
         "num_retries": retry["numRetries"],
         "retry_host_predicate": [{"name": predicate, "typed_config": {"@type": kind}}],
@@ -192,11 +193,11 @@ def _retry(retry: api.Object, speed: float) -> api.Object:
         pause = retry["perRetry"]["backOff"]
         assert set(retry["perRetry"]) == {"backOff"}
         assert set(pause) == {"baseInterval", "maxInterval"}
-        found["retry_back_off"] = {
+        retry_policy["retry_back_off"] = {
             "base_interval": _scaled(pause["baseInterval"], speed),
             "max_interval": _scaled(pause["maxInterval"], speed),
         }
-    return found
+    return retry_policy
 
 
 def _scaled(text: str, speed: float) -> str:

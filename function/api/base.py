@@ -86,10 +86,10 @@ def nullable(field: fields.FieldInfo) -> bool:
     return field.default is not None and types.NoneType in typing.get_args(field.annotation)
 
 
-def _without_nulls(value: Any, known: Collection[str | None] | None = None) -> Any:
+def _without_nulls(value: Any, aliases: Collection[str | None] | None = None) -> Any:
     if not isinstance(value, dict) or None not in value.values():
         return value
-    return {k: v for k, v in value.items() if v is not None or (known and k not in known)}
+    return {k: v for k, v in value.items() if v is not None or (aliases and k not in aliases)}
 
 
 class Fingerprint(NamedTuple):
@@ -256,7 +256,7 @@ def distinct(field: str, message: str) -> Rule:
     return Rule(
         cel=f"self.all(a, self.exists_one(b, a.{field} == b.{field}))",
         message=message,
-        holds=lambda found: len({getattr(item, field) for item in found}) == len(found),
+        holds=lambda items: len({getattr(item, field) for item in items}) == len(items),
     )
 
 

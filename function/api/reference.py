@@ -252,8 +252,8 @@ def _rules_of(model: type[base.Model], without: tuple[str, ...]) -> str:
     parts = [_rule_lines("", model.RULES)]
     for name, field in model.model_fields.items():
         if name not in without:
-            for suffix, found in _field_rules(field.annotation, field.metadata):
-                parts.append(_rule_lines(f"`{field.alias}{suffix}`", tuple(found)))
+            for suffix, rules in _field_rules(field.annotation, field.metadata):
+                parts.append(_rule_lines(f"`{field.alias}{suffix}`", tuple(rules)))
     return "\n".join(part for part in parts if part)
 
 
@@ -262,8 +262,8 @@ def _field_rules(annotation: Any, metadata: Any = ()) -> Iterator[tuple[str, lis
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     yield "", schema.Constraints.read(metadata).rules
     if origin is list:
-        for suffix, found in _field_rules(arguments[0]):
-            yield f"[]{suffix}", found
+        for suffix, rules in _field_rules(arguments[0]):
+            yield f"[]{suffix}", rules
     elif origin in (typing.Union, types.UnionType):
         for member in arguments:
             yield from _field_rules(member)

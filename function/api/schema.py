@@ -60,27 +60,27 @@ class Constraints:
         Raises:
             UnsupportedError: The metadata holds something that would be lost in the schema.
         """
-        found = cls()
+        constraints = cls()
         for entry in _flatten(metadata):
             match entry:
                 case base.Rule():
-                    found.rules.append(entry)
+                    constraints.rules.append(entry)
                 case pydantic.StringConstraints():
-                    found.shortest, found.longest = entry.min_length, entry.max_length
-                    found.pattern = typing.cast("str | None", entry.pattern)
+                    constraints.shortest, constraints.longest = entry.min_length, entry.max_length
+                    constraints.pattern = typing.cast("str | None", entry.pattern)
                 case annotated_types.Ge(ge=bound):
-                    found.minimum = typing.cast("int", bound)
+                    constraints.minimum = typing.cast("int", bound)
                 case annotated_types.Le(le=bound):
-                    found.maximum = typing.cast("int", bound)
+                    constraints.maximum = typing.cast("int", bound)
                 case annotated_types.MinLen(min_length=bound):
-                    found.shortest = bound
+                    constraints.shortest = bound
                 case annotated_types.MaxLen(max_length=bound):
-                    found.longest = bound
+                    constraints.longest = bound
                 case base.OneMessage() | base.NULLS_ABSENT | base.NULLS_DROPPED:
                     pass
                 case _:
                     raise UnsupportedError(f"no schema for the constraint {entry!r}")
-        return found
+        return constraints
 
     def number(self) -> Node:
         """Returns the bounds of a number."""
@@ -159,22 +159,22 @@ def of_annotation(annotation: Any, metadata: Iterable[Any] = ()) -> Node:
 
 def unwrap(annotation: Any, metadata: Iterable[Any] = ()) -> tuple[Any, list[Any]]:
     """Returns the type inside `Annotated` and `Optional`, and all metadata, innermost first."""
-    found = list(metadata)
+    entries = list(metadata)
     while True:
         origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
         members = tuple(a for a in arguments if a is not types.NoneType)
         if origin is typing.Annotated:
-            annotation, found = arguments[0], [*arguments[1:], *found]
+            annotation, entries = arguments[0], [*arguments[1:], *entries]
         elif origin in (typing.Union, types.UnionType) and members != arguments:
             annotation = typing.Union[members]  # noqa: UP007 (the members are a run-time value)
         else:
-            return annotation, found
+            return annotation, entries
 
 
-def rules(found: Iterable[base.Rule], before: Iterable[Node] = ()) -> Node:
+def rules(model_rules: Iterable[base.Rule], before: Iterable[Node] = ()) -> Node:
     """Returns the rules as the API server reads them, after those that a node already has."""
     entries = [*before]
-    for rule in found:
+    for rule in model_rules:
         if rule.function_only:
             continue
         entry: Node = {"rule": rule.cel, "message": rule.message}

@@ -20,7 +20,7 @@ class Readiness:
 
 
 READY = Readiness(True)
-NOT_SEEN = Readiness(False, "Creating", "not created yet")
+NOT_CREATED = Readiness(False, "Creating", "not created yet")
 
 
 def there(_: observed.Object) -> Readiness:

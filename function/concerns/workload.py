@@ -212,7 +212,7 @@ def disruption_budget(who: identity.Identity, annotations: dict[str, str]) -> id
 def _verdict(now: situations.Situation) -> readiness.Readiness:
     state = now.rollout.state
     if state is None:
-        return readiness.NOT_SEEN
+        return readiness.NOT_CREATED
     if state.serves:
         return readiness.READY
     asleep = now.plan.suspended or now.plan.scaling.minimum == 0

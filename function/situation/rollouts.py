@@ -81,7 +81,7 @@ class Rollout:
         applied: True when the observed workload already carries the template.
         running: What the pods of the template are; what they would be, while there is none.
         state: The observed workload, or None.
-        known_to_serve: True when the claim already says that a replica serves.
+        reported_serving: True when the claim already says that a replica serves.
     """
 
     template: identity.Manifest | None
@@ -93,7 +93,7 @@ class Rollout:
     applied: bool
     running: running.Running
     state: workload.State | None
-    known_to_serve: bool
+    reported_serving: bool
 
     @property
     def serves(self) -> bool:
@@ -239,7 +239,7 @@ def rollout(
         applied=keeper is not None and carried == chosen.text,
         running=chosen.facts if chosen.emitted else plan.running,
         state=state,
-        known_to_serve=state is not None
+        reported_serving=state is not None
         and state.serves
         and reported is not None
         and reported.reason == "Serving",

@@ -111,26 +111,26 @@ def unguarded(node: Any) -> Iterator[str]:
             yield str(binary.rhs)
 
 
-def labels(node: Any, known: Callable[[str], Labels]) -> Labels | None:
+def labels(node: Any, labels_of: Callable[[str], Labels]) -> Labels | None:
     """Returns the labels of the result, or None for a scalar.
 
     Args:
         node: The expression.
-        known: The labels of a series, by name.
+        labels_of: Returns the labels of the series with a name.
     """
     node = bare(node)
     if isinstance(node, parser.NumberLiteral):
         return None
     if isinstance(node, parser.VectorSelector):
-        return known(str(node.name))
+        return labels_of(str(node.name))
     if isinstance(node, parser.MatrixSelector):
-        return known(str(node.vector_selector.name))
+        return labels_of(str(node.vector_selector.name))
     if isinstance(node, parser.AggregateExpr):
-        return _aggregated(node, labels(node.expr, known) or frozenset())
+        return _aggregated(node, labels(node.expr, labels_of) or frozenset())
     if isinstance(node, parser.Call):
-        return _called(node, known)
+        return _called(node, labels_of)
     if isinstance(node, parser.BinaryExpr):
-        left, right = labels(node.lhs, known), labels(node.rhs, known)
+        left, right = labels(node.lhs, labels_of), labels(node.rhs, labels_of)
         return right if left is None else left
     raise ValueError(f"not read: {node}")
 
@@ -142,19 +142,19 @@ def _aggregated(node: Any, inner: Labels) -> Labels:
     return listed & inner if node.modifier.type == parser.AggModifierType.By else inner - listed
 
 
-def _called(node: Any, known: Callable[[str], Labels]) -> Labels | None:
+def _called(node: Any, labels_of: Callable[[str], Labels]) -> Labels | None:
     if node.func.name == "time":
         return None
     if node.func.name == "vector":
         return frozenset()
     if node.func.name == "histogram_quantile":
-        return (labels(node.args[1], known) or frozenset()) - {"le"}
+        return (labels(node.args[1], labels_of) or frozenset()) - {"le"}
     if node.func.name in ("rate", "increase", "max_over_time"):
-        return labels(node.args[0], known)
+        return labels(node.args[0], labels_of)
     raise ValueError(f"not read: {node.func.name}")
 
 
-def mismatches(node: Any, known: Callable[[str], Labels]) -> Iterator[str]:
+def mismatches(node: Any, labels_of: Callable[[str], Labels]) -> Iterator[str]:
     """Yields every pair of operands that can never match, or that match by accident.
 
     Without `on` both sides must have the same labels. With it, both must have the listed ones; an
@@ -162,7 +162,7 @@ def mismatches(node: Any, known: Callable[[str], Labels]) -> Iterator[str]:
     without labels. An arithmetic operator also needs one series a group on each side.
     """
     for binary in binaries(node):
-        left, right = labels(binary.lhs, known), labels(binary.rhs, known)
+        left, right = labels(binary.lhs, labels_of), labels(binary.rhs, labels_of)
         if left is None or right is None:
             continue
         matching = binary.modifier.matching if binary.modifier else None
@@ -182,5 +182,5 @@ def mismatches(node: Any, known: Callable[[str], Labels]) -> Iterator[str]:
 def in_every_version(name: str) -> Labels:
     """Returns the labels that a series has in every supported version."""
     return frozenset.intersection(
-        *(sources.known(version)[name].labels for version in sources.VERSIONS)
+        *(sources.series(version)[name].labels for version in sources.VERSIONS)
     )

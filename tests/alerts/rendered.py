@@ -83,7 +83,7 @@ CLAIMS = {**EXAMPLES, **VARIANTS}
 
 
 def planned(subject: Manifest, config: Manifest | None) -> situations.Situation:
-    """Returns what holds of a new claim, under an EnvironmentConfig or neutral settings."""
+    """Returns the situation of a new claim under an EnvironmentConfig or neutral settings."""
     site = settings.resolve([]) if config is None else settings.assemble({}, {}, [config])
     return newborn.situation(subject, site)
 
@@ -119,9 +119,9 @@ def manifest(planned_claim: situations.Situation) -> Manifest:
 def triggers(planned_claim: situations.Situation) -> list[Manifest]:
     """Returns the triggers of the ScaledObject."""
     plan, running = planned_claim.plan, planned_claim.rollout.running
-    found = keda.scaled_object(plan, running)["spec"]["triggers"]
-    assert isinstance(found, list)
-    return found
+    entries = keda.scaled_object(plan, running)["spec"]["triggers"]
+    assert isinstance(entries, list)
+    return entries
 
 
 def expressions(planned_claim: situations.Situation) -> Iterator[Expression]:

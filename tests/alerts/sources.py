@@ -1,7 +1,8 @@
 """Every series that an expression may read: its kind, its labels, and who exposes it.
 
-The engine's come from recorded expositions, one for each end of the supported range; all others are
-spelled out here, with where upstream documents them. What is in neither does not exist.
+The engine's series come from recorded expositions, one for each end of the supported range of
+versions. This module lists all other series, each with the place where upstream documents it. A
+series that is in neither does not exist.
 """
 
 import dataclasses
@@ -27,11 +28,11 @@ SCRAPE_LABELS = frozenset(
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """One name.
+    """All series of one name.
 
     Attributes:
         kind: gauge, counter (also a histogram's _count and _sum), or bucket.
-        values: The values seen of each label; empty where any is possible.
+        values: The recorded values of each label; empty where any value is possible.
         source: Who exposes it.
     """
 
@@ -50,18 +51,18 @@ class Series:
 def engine(version: str) -> Mapping[str, Series]:
     """Returns the series of a recorded exposition, by name."""
     text = (HERE / f"vllm-{version}.txt").read_text(encoding="utf-8")
-    found: dict[str, Series] = {}
+    by_name: dict[str, Series] = {}
     for family in parser.text_string_to_metric_families(text):
         for sample in family.samples:
-            before = found.get(sample.name)
+            before = by_name.get(sample.name)
             values = {
                 label: frozenset((value,)) | (before.values[label] if before else frozenset())
                 for label, value in sample.labels.items()
             }
             added = dict.fromkeys(SCRAPE_LABELS, frozenset[str]())
             kind = _kind(family.type, sample.name)
-            found[sample.name] = Series(sample.name, kind, {**added, **values}, f"vLLM {version}")
-    return found
+            by_name[sample.name] = Series(sample.name, kind, {**added, **values}, f"vLLM {version}")
+    return by_name
 
 
 def _kind(family: str, name: str) -> str:
@@ -99,7 +100,7 @@ _GATEWAY = {
 @functools.cache
 def others() -> Mapping[str, Series]:
     """Returns the series that the engine does not expose, by name."""
-    found = {
+    by_name = {
         name: Series(
             name,
             GAUGE,
@@ -110,13 +111,13 @@ def others() -> Mapping[str, Series]:
     }
     for name, labels in _GATEWAY.items():
         every = dict.fromkeys((*labels, *SCRAPE_LABELS), frozenset[str]())
-        found[name] = Series(name, COUNTER, every, "Envoy")
+        by_name[name] = Series(name, COUNTER, every, "Envoy")
     scraped = dict.fromkeys(SCRAPE_LABELS, frozenset[str]())
-    found["up"] = Series("up", GAUGE, scraped, "the scrape itself")
-    return found
+    by_name["up"] = Series("up", GAUGE, scraped, "the scrape itself")
+    return by_name
 
 
 @functools.cache
-def known(version: str) -> Mapping[str, Series]:
+def series(version: str) -> Mapping[str, Series]:
     """Returns every series that exists beside an engine of a version."""
     return {**others(), **engine(version)}

@@ -1,4 +1,4 @@
-"""Every query of every claim: it parses, and reads only what exists, as what it is."""
+"""Every query of every claim parses, reads only series that exist, and uses each by its kind."""
 
 import re
 import string
@@ -20,9 +20,9 @@ SCRAPE_INTERVAL = 30
 
 @every_claim
 def test_every_query_parses(planned: situations.Situation) -> None:
-    found = list(rendered.expressions(planned))
-    assert len(found) >= 12
-    for expression in found:
+    expressions = list(rendered.expressions(planned))
+    assert len(expressions) >= 12
+    for expression in expressions:
         promql.parse(expression.text)
 
 
@@ -31,12 +31,12 @@ def test_every_query_parses(planned: situations.Situation) -> None:
 @pytest.mark.parametrize("version", sources.VERSIONS)
 @every_claim
 def test_every_series_and_label_exists(planned: situations.Situation, version: str) -> None:
-    known = sources.known(version)
+    series = sources.series(version)
     for expression in rendered.expressions(planned):
         for selector in promql.selectors(promql.parse(expression.text)):
             where = f"{expression.where}: {selector.node}"
-            assert selector.name in known, where
-            assert set(selector.matchers) <= known[selector.name].labels, where
+            assert selector.name in series, where
+            assert set(selector.matchers) <= series[selector.name].labels, where
 
 
 @every_claim
@@ -53,11 +53,11 @@ def test_every_grouping_label_exists(planned: situations.Situation) -> None:
 @pytest.mark.parametrize("version", sources.VERSIONS)
 @every_claim
 def test_kinds_are_used_as_what_they_are(planned: situations.Situation, version: str) -> None:
-    """A counter only under rate(), a gauge never, a bucket only for a quantile, grouped by le."""
-    known = sources.known(version)
+    """A counter stands under rate(), a gauge never does, and only a quantile reads buckets."""
+    series = sources.series(version)
     for expression in rendered.expressions(planned):
         for selector in promql.selectors(promql.parse(expression.text)):
-            kind = known[selector.name].kind
+            kind = series[selector.name].kind
             rated = "rate" in selector.inside
             assert rated == (kind != sources.GAUGE), f"{expression.where}: {selector.node}"
             quantile = "histogram_quantile" in selector.inside
@@ -66,7 +66,7 @@ def test_kinds_are_used_as_what_they_are(planned: situations.Situation, version:
 
 @every_claim
 def test_a_quantile_keeps_its_buckets(planned: situations.Situation) -> None:
-    """Summed over le, there is one bucket, and the quantile of one is nothing."""
+    """A sum over le leaves one bucket, and a quantile of one bucket has no value."""
     for expression in rendered.expressions(planned):
         for node in promql.walk(promql.parse(expression.text)):
             if isinstance(node, parser.Call) and node.func.name == "histogram_quantile":
@@ -99,7 +99,7 @@ def test_no_traffic_is_no_division_by_zero(planned: situations.Situation) -> Non
 
 @every_claim
 def test_a_trigger_gives_one_value(planned: situations.Situation) -> None:
-    """KEDA refuses more than one series; thresholds are strings and above zero to the HPA."""
+    """KEDA refuses more than one series. The HPA takes thresholds above zero, as strings."""
     for trigger in rendered.triggers(planned):
         tree = promql.parse(trigger["metadata"]["query"])
         assert promql.labels(tree, promql.in_every_version) == frozenset(), trigger
@@ -114,7 +114,7 @@ def test_matched_values_are_possible(planned: situations.Situation) -> None:
         for selector in promql.selectors(promql.parse(expression.text)):
             for label, matcher in selector.matchers.items():
                 values = frozenset[str]().union(
-                    *(sources.known(v)[selector.name].values[label] for v in sources.VERSIONS)
+                    *(sources.series(v)[selector.name].values[label] for v in sources.VERSIONS)
                 )
                 if values and label != "model_name":
                     assert any(matches(matcher, value) for value in values), expression
@@ -164,14 +164,14 @@ def test_one_name_in_two_namespaces_shares_no_series(
     names = st.text(string.ascii_lowercase, min_size=1, max_size=8)
     first = data.draw(names)
     second = data.draw(names.filter(lambda name: name != first))
-    found = []
+    namespaces = []
     for namespace in (first, second):
         subject["metadata"]["namespace"] = namespace
         subject["spec"].pop("gpu", None)
         subject["spec"].get("observability", {}).pop("alertingRules", None)
         planned = rendered.planned(subject, None)
-        found.append({selector.equals("namespace") for selector in own_selectors(planned)})
-    assert found == [{first}, {second}]
+        namespaces.append({selector.equals("namespace") for selector in own_selectors(planned)})
+    assert namespaces == [{first}, {second}]
 
 
 @pytest.mark.pitfall("Flux eats ${} in queries")
@@ -206,8 +206,8 @@ def pattern(planned: situations.Situation, label: str) -> re.Pattern[str]:
 
 lengths = pytest.mark.parametrize("length", range(1, claim.LONGEST_NAME + 1))
 
-# Of `rand.SafeEncodeString` over the decimal digits of 32 bits: at most ten, nearly always nine
-# or ten.
+# `rand.SafeEncodeString` encodes the decimal digits of a 32-bit hash: ten at most, and nearly
+# always nine or ten.
 HASHES = ("bcdfgh", "7c9d8b6", "5f6d8c7b", "6b8f9c7d4", "5f6d8c7b9d")
 
 

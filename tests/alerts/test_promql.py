@@ -1,10 +1,10 @@
-"""The reading of expressions itself: each check refuses what it is there for."""
+"""The checks of expressions: each check refuses the mistake that it exists for."""
 
 import pytest
 
 from tests.alerts import promql, sources
 
-KNOWN = {
+LABELS = {
     "a": frozenset(("namespace", "pod", "le")),
     "b": frozenset(("namespace", "pod")),
 }
@@ -24,7 +24,7 @@ KNOWN = {
     ],
 )
 def test_labels_of_a_result(text: str, wanted: set[str]) -> None:
-    assert promql.labels(promql.parse(text), KNOWN.__getitem__) == frozenset(wanted)
+    assert promql.labels(promql.parse(text), LABELS.__getitem__) == frozenset(wanted)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_labels_of_a_result(text: str, wanted: set[str]) -> None:
     ],
 )
 def test_operands_that_can_never_match(text: str, fits: bool) -> None:
-    assert (not list(promql.mismatches(promql.parse(text), KNOWN.__getitem__))) == fits
+    assert (not list(promql.mismatches(promql.parse(text), LABELS.__getitem__))) == fits
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_denominators(text: str, guarded: bool) -> None:
 
 
 def test_selectors_know_what_they_stand_in() -> None:
-    found = list(promql.selectors(promql.parse('sum(rate(a{x="1"}[5m])) > b{y=~"2"}')))
-    assert [(s.name, s.inside, s.equals("x"), s.equals("y")) for s in found] == [
+    selectors = list(promql.selectors(promql.parse('sum(rate(a{x="1"}[5m])) > b{y=~"2"}')))
+    assert [(s.name, s.inside, s.equals("x"), s.equals("y")) for s in selectors] == [
         ("a", ("sum", "rate"), "1", None),
         ("b", (), None, None),
     ]

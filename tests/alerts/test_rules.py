@@ -1,4 +1,4 @@
-"""The rules around the expressions: which alerts there are, what they say, what moves them."""
+"""The alerting rules: which alerts exist, their text, and the fields that change them."""
 
 import copy
 import re
@@ -65,7 +65,7 @@ def test_which_alerts_a_claim_has(planned: situations.Situation) -> None:
 
 
 def test_claims_differ_in_them() -> None:
-    """The condition above is met both ways."""
+    """Some claims of the test above meet each of its conditions, and others do not."""
     assert not plan("pooling").plan.running.generates
     assert not plan("volume").plan.storage.preloads
     assert plan("picker").traffic.picker
@@ -127,13 +127,13 @@ def test_the_object_is_the_operators_own(site: str, kind: str) -> None:
 
 @pytest.mark.parametrize("subject", rendered.CLAIMS.values(), ids=rendered.CLAIMS)
 def test_both_operators_get_the_same_groups(subject: rendered.Manifest) -> None:
-    found = {}
+    specs = {}
     for provider in ("victoriametrics", "prometheus-operator"):
         config = copy.deepcopy(rendered.ENVIRONMENTS["reference"])
         config["data"]["inferenceService"]["providers"]["monitoring"] = provider
         manifest = rendered.manifest(rendered.planned(subject, config))
-        found[manifest["kind"]] = manifest["spec"]
-    assert found["VMRule"] == found["PrometheusRule"]
+        specs[manifest["kind"]] = manifest["spec"]
+    assert specs["VMRule"] == specs["PrometheusRule"]
 
 
 def test_a_sites_alert_labels_are_on_every_rule() -> None:
@@ -156,8 +156,8 @@ def test_no_own_groups_are_the_defaults() -> None:
 
 
 def expression(planned: situations.Situation, alert: str) -> str:
-    (found,) = (rule["expr"] for rule in rendered.rules(planned) if rule["alert"] == alert)
-    return str(found)
+    (text,) = (rule["expr"] for rule in rendered.rules(planned) if rule["alert"] == alert)
+    return str(text)
 
 
 # Field of observability.alerts, a value, the alert that it moves, and the default.
@@ -204,6 +204,6 @@ def test_the_queue_alert_follows_the_queue_trigger() -> None:
 def test_the_cold_start_alert_follows_the_start_budget() -> None:
     subject = rendered.changed(healthProbes={"startup": {"failureThreshold": 300}})
     planned = rendered.planned(subject, rendered.ENVIRONMENTS["reference"])
-    found = expression(planned, "InferenceServiceColdStartOverBudget")
-    assert "> 3000 and" in found
-    assert "[3000s]" in found, "an engine that restarts has the same budget again"
+    text = expression(planned, "InferenceServiceColdStartOverBudget")
+    assert "> 3000 and" in text
+    assert "[3000s]" in text, "an engine that restarts has the same budget again"

@@ -1,8 +1,8 @@
 """The function and the API server give the same verdict on a claim.
 
-The schema is the one that Crossplane makes of the XRD. There are two intended differences: rules
-about new objects alone hold for stored ones in the function too, and what only admission refuses
-the function renders and tells (`Rule.admission_only`).
+The schema is the one that Crossplane makes of the XRD. There are two intended differences. The
+function applies a rule about new objects to stored objects too. A claim that breaks an
+`admission_only` rule is refused by admission; the function renders the claim and reports it.
 """
 
 import functools
@@ -58,8 +58,8 @@ def test_both_refuse_a_mistake(broken: strategies.Broken) -> None:
 def test_both_refuse(invalid: invalid_claims.Invalid) -> None:
     problems = _by_function(invalid.claim)
     assert any(invalid.words in str(p) for p in problems), problems
-    found = _by_schema(invalid.claim)
-    assert any(invalid.words in text for text in found), found
+    refusals = _by_schema(invalid.claim)
+    assert any(invalid.words in text for text in refusals), refusals
 
 
 @pytest.mark.parametrize("stored", invalid_claims.STORED, ids=lambda stored: stored.name)
@@ -117,7 +117,7 @@ def test_every_rule_has_an_entry() -> None:
     messages = {
         rule["message"]
         for rule in _rules(generate.composite_schema(inference_service))
-        # The rules of keys are made from the bounds of a map, which have a test of their own.
+        # The bounds of a map give the rules of its keys; another test covers those.
         if not rule["message"].startswith("each key")
     }
     mistakes = (*invalid_claims.INVALID, *invalid_claims.STORED)
@@ -136,13 +136,13 @@ def test_both_refuse_every_mistake_in_a_full_section(section: str) -> None:
     value = invalid_claims.claim(**spec)
     assert not _by_function(value)
     assert not _by_schema(value)
-    found = [b for b in strategies.mistakes(value) if b.path.startswith(f"spec.{section}")]
-    for broken in found:
+    mistakes = [b for b in strategies.mistakes(value) if b.path.startswith(f"spec.{section}")]
+    for broken in mistakes:
         problems = _by_function(broken.claim)
         assert problems, broken
         assert all(p.path.startswith(broken.path) for p in problems), (broken, problems)
         assert _by_schema(broken.claim), broken
-    assert len(found) >= 4
+    assert len(mistakes) >= 4
 
 
 @pytest.mark.pitfall("denied flags get through by underscore, dotted key, prefix or --config")
@@ -193,9 +193,9 @@ def test_both_accept_valid_settings(value: Json) -> None:
 
 
 def _rules(node: Json) -> list[Json]:
-    found = list(node.get("x-kubernetes-validations", ()))
+    rules = list(node.get("x-kubernetes-validations", ()))
     inner = [*node.get("properties", {}).values()]
     inner += [node[key] for key in ("items", "additionalProperties") if key in node]
     for child in inner:
-        found += _rules(child)
-    return found
+        rules += _rules(child)
+    return rules

@@ -1,4 +1,4 @@
-"""What makes a schema structural, and that a pattern means the same to everyone who reads it."""
+"""The schemas are structural, and a pattern means the same to every engine that reads it."""
 
 import functools
 import re
@@ -59,8 +59,8 @@ def _nodes(node: Node, path: str = "") -> abc.Iterator[tuple[str, Node]]:
 
 def _input_schema() -> Node:
     versions = generate.input_definition()["spec"]["versions"]
-    found: Node = versions[0]["schema"]["openAPIV3Schema"]
-    return found
+    root: Node = versions[0]["schema"]["openAPIV3Schema"]
+    return root
 
 
 _SCHEMAS = {"claim": generate.composite_schema(inference_service), "settings": _input_schema()}
@@ -82,7 +82,7 @@ def test_every_node_is_typed_and_uses_what_the_api_server_takes() -> None:
 
 @pytest.mark.pitfall("the CRD is never established: CEL cost, unbounded lists")
 def test_every_value_is_bounded() -> None:
-    """Estimates of a rule's cost multiply these bounds; without one the estimate explodes."""
+    """The API server multiplies these bounds into the cost of a rule, and refuses a costly rule."""
     for name, root in _SCHEMAS.items():
         for path, node in _nodes(root):
             if path in ("", ".apiVersion", ".kind", ".metadata"):
@@ -115,8 +115,10 @@ def test_every_property_of_a_model_is_in_the_schema() -> None:
 
 @pytest.mark.decision(1)
 def test_null_is_a_value_only_where_it_switches_off_a_default() -> None:
-    found = [f"{n}{p}" for n, r in _SCHEMAS.items() for p, node in _nodes(r) if "nullable" in node]
-    assert found == ["settings.weights.fsGroup"]
+    nullable = [
+        f"{n}{p}" for n, r in _SCHEMAS.items() for p, node in _nodes(r) if "nullable" in node
+    ]
+    assert nullable == ["settings.weights.fsGroup"]
     assert settings.resolve([{"weights": {"fsGroup": None}}]).weights.fs_group is None
     assert settings.resolve([{"weights": {"runAsUser": None}}]).weights.run_as_user == 1001
 
@@ -158,7 +160,7 @@ def _rules_in(metadata: typing.Any) -> abc.Iterator[base.Rule]:
 
 
 def test_every_rule_of_every_model_is_in_the_schema() -> None:
-    found = {
+    in_schema = {
         (rule["rule"], rule["message"])
         for root in _SCHEMAS.values()
         for _, node in _nodes(root)
@@ -173,7 +175,7 @@ def test_every_rule_of_every_model_is_in_the_schema() -> None:
             rules += _rules_in(annotation)
         wanted |= {(rule.cel, rule.message) for rule in rules if not rule.function_only}
     assert len(wanted) > 35
-    assert wanted <= found
+    assert wanted <= in_schema
 
 
 @pytest.mark.pitfall("a rule at the root blocks updates and deletion of live claims")
@@ -193,7 +195,7 @@ def test_rules_sit_on_the_node_that_they_are_about() -> None:
     ]
     (managed,) = nodes[".spec.engineArgs[]"][_RULES]
     assert managed["message"].startswith("this flag is set by the composition")
-    # One rule is made from the bounds of the keys.
+    # The bounds of the keys give one rule.
     (keys,) = nodes[".spec.podTemplate.nodeSelector"][_RULES]
     assert keys["rule"].startswith("self.all(k, k.size() >= 1 && k.size() <= 253 && k.matches('^")
 
@@ -284,15 +286,15 @@ def test_literals_of_cel_are_escaped() -> None:
 
 
 def _patterns() -> list[str]:
-    found = set()
+    patterns = set()
     for root in _SCHEMAS.values():
         for _, node in _nodes(root):
             if "pattern" in node:
-                found.add(node["pattern"])
+                patterns.add(node["pattern"])
             for rule in node.get(_RULES, ()):
                 for literal in re.findall(r"matches\('((?:[^'\\]|\\.)*)'\)", rule["rule"]):
-                    found.add(literal.replace("\\\\", "\\"))
-    return sorted(found)
+                    patterns.add(literal.replace("\\\\", "\\"))
+    return sorted(patterns)
 
 
 @functools.cache
@@ -319,10 +321,10 @@ def _near(pattern: str) -> st.SearchStrategy[str]:
 @hypothesis.given(data=st.data())
 def test_a_pattern_means_the_same_to_both(pattern: str, data: st.DataObject) -> None:
     text = data.draw(_near(pattern))
-    # RE2 is asked over UTF-8, which has no lone surrogates.
+    # RE2 reads UTF-8, which has no lone surrogates.
     hypothesis.assume(text.encode(errors="ignore").decode() == text)
-    found = re2.search(pattern, text)  # type: ignore[no-untyped-call]
-    by_server = found is not None
+    match = re2.search(pattern, text)  # type: ignore[no-untyped-call]
+    by_server = match is not None
     try:
         _adapter(pattern).validate_python(text)
     except pydantic.ValidationError:
@@ -332,9 +334,9 @@ def test_a_pattern_means_the_same_to_both(pattern: str, data: st.DataObject) -> 
 
 
 def test_patterns_are_anchored() -> None:
-    found = _patterns()
-    assert len(found) > 20
-    for pattern in found:
-        # The version at the end of an image's tag is the one that is searched for.
+    patterns = _patterns()
+    assert len(patterns) > 20
+    for pattern in patterns:
+        # Only the pattern of the version in an image's tag has no anchor at its start.
         assert pattern.startswith(("^", ":v?")), pattern
         assert pattern.endswith("$"), pattern

@@ -16,7 +16,7 @@ from tests.checker import world as worlds
 
 Object = dict[str, Any]
 
-# Parts of the spec that no pod follows from (docs/life-of-a-claim.md, Held templates).
+# Parts of the spec that do not change the pod template (docs/life-of-a-claim.md, Held templates).
 _NOT_PODS = (
     "access",
     "gateway",
@@ -45,9 +45,9 @@ MOST_ROUNDS = 12
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One reconcile: what core saw, what was answered, what became of it."""
+    """One reconcile: core's request, the function's answer, and the effect on the world."""
 
-    seen: oracle.Seen
+    exchange: oracle.Exchange
     environments: list[Object]
     lags: bool
     finished: bool
@@ -59,21 +59,22 @@ class Step:
     @property
     def status(self) -> Object:
         """The status that the answer desires."""
-        found = structs.plain(self.response.desired.composite.resource).get("status", {})
-        assert isinstance(found, dict)
-        return found
+        fields = structs.plain(self.response.desired.composite.resource).get("status", {})
+        assert isinstance(fields, dict)
+        return fields
 
     def condition(self, kind: str) -> fnv1.Condition:
         """Returns a condition of the answer."""
         return next(c for c in self.response.conditions if c.type == kind)
 
 
-class Watched:
-    """A world whose every reconcile is held to the laws.
+class JudgedWorld:
+    """A world, and a check of every reconcile in it against the laws.
 
     Attributes:
-        origin: What pods follow from, of the claim that the running template was rendered for.
-        tokens: Tokens that were printed, by the template that they accept.
+        origin: The parts of the claim that shape pods, as they were when the running template was
+            rendered.
+        tokens: The printed token that accepts each template.
     """
 
     def __init__(self, world: worlds.World) -> None:
@@ -89,12 +90,12 @@ class Watched:
             raise AssertionError(f"{law}: {facts}")
 
     def reconcile(self, fate: cluster.Fate = cluster.CALM) -> Step:
-        """Reconciles once and judges it."""
+        """Reconciles once and checks the reconcile against the laws."""
         world = self.world
         runner._resolved.cache_clear()
         before = copy.deepcopy(world.objects)
-        claim = copy.deepcopy(world.seen_claim)
-        objects = copy.deepcopy(world.seen())
+        claim = copy.deepcopy(world.observed_claim)
+        objects = copy.deepcopy(world.observed_objects())
         own = {k: v for k, v in world.claim.get("status", {}).items() if k != "conditions"}
         asked = (
             oracle.asked(claim, world.environments) if world.environments else oracle.Asked(False)
@@ -109,7 +110,7 @@ class Watched:
         }
         pods = world.pods
         step = Step(
-            seen=oracle.Seen(claim, objects, pods, desired, asked),
+            exchange=oracle.Exchange(claim, objects, pods, desired, asked),
             environments=world.environments,
             lags=bool(world.lagging),
             finished=fate.stop is None,
@@ -127,7 +128,7 @@ class Watched:
         if step.fatal is not None:
             self._changes_nothing(step)
             return
-        self.must(step.seen.asked.valid, "what is invalid is refused")
+        self.must(step.exchange.asked.valid, "what is invalid is refused")
         self._verifies_before_it_asks_for_a_gpu(step)
         self._withdraws_nothing(step)
         self._restarts_nothing_by_surprise(step)
@@ -155,13 +156,13 @@ class Watched:
         """An event is a transition of a condition: never without one, and one for each."""
         if step.fatal is not None:
             return
-        found = step.seen.claim.get("status", {}).get("conditions", [])
-        before = {c["type"]: c for c in found}
+        conditions = step.exchange.claim.get("status", {}).get("conditions", [])
+        before = {c["type"]: c for c in conditions}
         told = [result.message.split("=")[0] for result in step.response.results]
         self.must(len(told) == len(set(told)), "one event for each condition", told)
         for condition in step.response.conditions:
             old = before.get(condition.type)
-            # Of a refusal Valid tells, at both ends.
+            # The event of Valid tells of a refusal and of its end, so Current has no event.
             silent = ["FatalError", *(["Invalid"] if condition.type == "Current" else [])]
             moved = old is not None and old["reason"] not in (*silent, condition.reason)
             if moved or condition.type in told:
@@ -174,85 +175,85 @@ class Watched:
         own = {k: v for k, v in world.claim["status"].items() if k != "conditions"}
         self.must(world.objects == step.objects_before, "a fatal answer changes no object")
         self.must(own == step.status_before, "a fatal answer writes no status field")
-        self.must(not step.seen.asked.valid, "what is valid is rendered", step.fatal)
+        self.must(not step.exchange.asked.valid, "what is valid is rendered", step.fatal)
 
     def _verifies_before_it_asks_for_a_gpu(self, step: Step) -> None:
-        template = step.seen.template
+        template = step.exchange.template
         if template is not None:
             lacks = worlds.needs(template) - self.world.volume
             self.must(not lacks, "no GPU is asked for before the weights are verified", lacks)
-            absent = step.seen.one("Deployment") is None
-            self.must(not (absent and step.seen.suspended), "suspended means no new pod at all")
+            absent = step.exchange.one("Deployment") is None
+            self.must(not (absent and step.exchange.suspended), "suspended means no new pod at all")
 
     def _withdraws_nothing(self, step: Step) -> None:
-        """Nothing that serves goes unless the claim or the settings ask for that."""
-        seen, name = step.seen, step.seen.claim["metadata"]["name"]
-        doomed = sorted(seen.objects.keys() - seen.desired.keys())
+        """The function withdraws an object that serves only when claim or settings ask for that."""
+        exchange, name = step.exchange, step.exchange.claim["metadata"]["name"]
+        doomed = sorted(exchange.objects.keys() - exchange.desired.keys())
         allowed: frozenset[str] | None = None
         for key in doomed:
-            item = seen.objects[key]
+            item = exchange.objects[key]
             if item["kind"] == "Job" and worlds.removes(item):
                 continue
             if item["kind"] == "Job":
-                recorded = bool(worlds.makes(item)) and worlds.makes(item) <= seen.recorded
-                needless = key != seen.asked.job or (worlds.ended(item) and recorded)
-                # What is recorded and asked for already needs no Job that is under way.
-                needless = needless or seen.asked.directories <= seen.recorded
+                recorded = bool(worlds.makes(item)) and worlds.makes(item) <= exchange.recorded
+                needless = key != exchange.asked.job or (worlds.ended(item) and recorded)
+                # A running Job is needless once every wanted directory is recorded.
+                needless = needless or exchange.asked.directories <= exchange.recorded
                 self.must(needless, "a Job stays until the status shows what it made", key)
                 continue
             suffix = key.removeprefix(f"{name}-")
             self.must(suffix not in _NEVER_WITHDRAWN, "never withdrawn", key)
             if allowed is None:
-                allowed = oracle.kept(seen.claim, step.environments)
+                allowed = oracle.kept(exchange.claim, step.environments)
             self.must(key not in allowed, "withdrawn without being asked", key)
-        if "ScaledObject" in {seen.objects[key]["kind"] for key in doomed}:
+        if "ScaledObject" in {exchange.objects[key]["kind"] for key in doomed}:
             providers = step.environments[0]["data"]["inferenceService"]["providers"]
             self.must(providers["autoscaler"] == "none", "the autoscaler stays")
         self._needs_its_secrets(step, doomed)
         self._names_what_is_there(step, doomed)
-        born = seen.one("Deployment") is not None
-        known = seen.one("PodDisruptionBudget") is not None and not self.world.forgot
-        born = born or (known and not seen.suspended and seen.asked.fits)
-        self.must(not born or seen.template is not None, "a Deployment stays desired")
+        born = exchange.one("Deployment") is not None
+        remembered = exchange.one("PodDisruptionBudget") is not None and not self.world.forgot
+        born = born or (remembered and not exchange.suspended and exchange.asked.fits)
+        self.must(not born or exchange.template is not None, "a Deployment stays desired")
 
     def _needs_its_secrets(self, step: Step, doomed: list[str]) -> None:
-        containers = (step.seen.template or {"spec": {"containers": []}})["spec"]["containers"]
+        containers = (step.exchange.template or {"spec": {"containers": []}})["spec"]["containers"]
         used = {s["secretRef"]["name"] for c in containers for s in c.get("envFrom", [])}
         for key in doomed:
-            item = step.seen.objects[key]
+            item = step.exchange.objects[key]
             if item["kind"] == "ExternalSecret":
                 self.must(item["metadata"]["name"] not in used, "pods keep their Secret", key)
 
     def _names_what_is_there(self, step: Step, doomed: list[str]) -> None:
-        """Core deletes before it applies: a route that stays must not name what goes."""
-        route = step.seen.one("AIGatewayRoute") or {"spec": {"rules": []}}
+        """A route that stays names no object that goes: core deletes before it applies."""
+        route = step.exchange.one("AIGatewayRoute") or {"spec": {"rules": []}}
         named = {
             (backend.get("kind", "AIServiceBackend"), backend["name"])
             for rule in route["spec"]["rules"]
             for backend in rule.get("backendRefs", [])
         }
-        stays = any(item["kind"] == "AIGatewayRoute" for item in step.seen.desired.values())
+        stays = any(item["kind"] == "AIGatewayRoute" for item in step.exchange.desired.values())
         for key in doomed:
-            item = step.seen.objects[key]
+            item = step.exchange.objects[key]
             gone = (item["kind"], item["metadata"]["name"])
             self.must(not stays or gone not in named, "a route names what goes", gone)
 
     def _restarts_nothing_by_surprise(self, step: Step) -> None:
-        """A template moves to what is asked for, and when the author or the settings say so."""
-        seen, template = step.seen, step.seen.template
-        item = seen.one("Deployment")
+        """A template changes to the wanted one only, and only when author or settings say so."""
+        exchange, template = step.exchange, step.exchange.template
+        item = exchange.one("Deployment")
         if template is None:
             return
-        now, text = of_pods(seen.claim), json.dumps(seen.asked.template, sort_keys=True)
+        now, text = of_pods(exchange.claim), json.dumps(exchange.asked.template, sort_keys=True)
         if item is not None and item["spec"]["template"] != template and not step.lags:
-            self.must(template == seen.asked.template, "pods move only to what is asked for")
+            self.must(template == exchange.asked.template, "pods move only to what is asked for")
             rollout = step.environments[0]["data"]["inferenceService"].get("rollout", {})
-            accepted = seen.claim["metadata"].get("annotations", {}).get(changes.ACCEPT)
+            accepted = exchange.claim["metadata"].get("annotations", {}).get(changes.ACCEPT)
             told = (
                 self.origin not in (None, now)
                 or rollout.get("platformChanges") == "Immediate"
                 or (accepted is not None and accepted == self.tokens.get(text))
-                or (self.origin == now and not seen.served)
+                or (self.origin == now and not exchange.served)
             )
             self.must(told, "nothing restarts by surprise", self.origin, now)
         message = step.condition("Current").message
@@ -264,12 +265,12 @@ class Watched:
         self.world.forgot = False
         written = identity.TEMPLATE_ANNOTATION in live["metadata"].get("annotations", {})
         if self.origin is None and written:
-            self.origin = now  # of a template without a hash, today's claim is the origin
-        if live["spec"]["template"] == seen.asked.template == template:
+            self.origin = now  # a template without a hash has today's claim as its origin
+        if live["spec"]["template"] == exchange.asked.template == template:
             self.origin = now
 
     def _leaves_the_count_alone(self, step: Step) -> None:
-        """A replica count that an autoscaler wrote is never written over."""
+        """The function never overwrites a replica count of the autoscaler."""
         before = [o for o in step.objects_before.values() if o["kind"] == "Deployment"]
         providers = step.environments[0]["data"]["inferenceService"]["providers"]
         live = self.world.deployment
@@ -278,64 +279,67 @@ class Watched:
         if before[0]["metadata"].get("managedFields"):
             counts = before[0]["spec"]["replicas"], live["spec"]["replicas"]
             self.must(counts[0] == counts[1], "the count is the autoscaler's", counts)
-        latches = step.seen.claim.get("status", {}).get("latches", {})
-        if latches.get("scaledByAutoscaler") and step.seen.one("Deployment") is not None:
-            desired = [o for o in step.seen.desired.values() if o["kind"] == "Deployment"]
+        latches = step.exchange.claim.get("status", {}).get("latches", {})
+        if latches.get("scaledByAutoscaler") and step.exchange.one("Deployment") is not None:
+            desired = [o for o in step.exchange.desired.values() if o["kind"] == "Deployment"]
             owned = latches.get("fixedReplicas") or "replicas" not in desired[0]["spec"]
             self.must(owned, "the autoscaler owns the count")
 
     def _removes_what_nobody_counts_on(self, step: Step) -> None:
-        """A clean-up is asked for only once the status shows that its weights are given up."""
-        for item in step.seen.desired.values():
+        """A clean-up Job starts only once the status no longer records its weights."""
+        for item in step.exchange.desired.values():
             if item["kind"] == "Job":
-                counted = worlds.removes(item) & (step.seen.recorded | step.seen.asked.directories)
+                counted = worlds.removes(item) & (
+                    step.exchange.recorded | step.exchange.asked.directories
+                )
                 self.must(not counted, "weights that are counted on are removed", counted)
 
     def _remembers(self, step: Step) -> None:
-        """Latches and records outlive every call, while what they are about is asked for."""
-        old, new = step.seen.claim.get("status", {}), step.status
+        """Latches and records stay in the status while the claim asks for what they record."""
+        old, new = step.exchange.claim.get("status", {}), step.status
         records = {r["directory"] for r in new.get("weights", {}).get("verified", [])}
-        struck = step.seen.recorded - records
-        if step.seen.claim["spec"]["model"].get("retention") == "Delete":
-            idle = struck - step.seen.asked.directories
+        struck = step.exchange.recorded - records
+        if step.exchange.claim["spec"]["model"].get("retention") == "Delete":
+            idle = struck - step.exchange.asked.directories
             self.must(idle == struck, "what is asked for stays recorded", struck)
-            self.must(not struck or oracle.follows(step.seen), "pods may need it", struck)
+            self.must(not struck or oracle.follows(step.exchange), "pods may need it", struck)
         else:
             self.must(not struck, "records stay", struck)
         self.must(records <= self.world.volume, "records are true", records - self.world.volume)
         latches, before = new.get("latches", {}), old.get("latches", {})
         providers = step.environments[0]["data"]["inferenceService"]["providers"]
-        gateway = step.seen.claim["spec"].get("gateway", {}).get("enabled") is True
+        gateway = step.exchange.claim["spec"].get("gateway", {}).get("enabled") is True
         if gateway and providers["gateway"] != "none" and before.get("routePublished"):
             self.must(latches.get("routePublished") is True, "a published route stays published")
-        if before.get("scaledByAutoscaler") and step.seen.one("Deployment") is not None:
+        if before.get("scaledByAutoscaler") and step.exchange.one("Deployment") is not None:
             self.must(latches.get("scaledByAutoscaler") is True, "the autoscaler keeps the count")
         base.parse(status.Status, new, what="status")
 
     def _dates_itself(self, step: Step) -> None:
-        """`kubectl wait` believes Current of the generation that the status is about.
+        """Current is never True beside the observedGeneration of an edit that does not serve.
 
-        In each version of the claim that core writes, the one between fields and conditions too.
+        `kubectl wait` would believe such a status. Core writes the status fields before the
+        conditions, and the law covers the claim between both writes too.
         """
-        seen = step.seen
-        generation = seen.claim["metadata"]["generation"]
-        about, before = step.status.get("observedGeneration"), seen.claim.get("status", {})
-        known = before.get("observedGeneration")
-        self.must(about in (generation, known), "observedGeneration", about, generation)
-        said = {c["type"]: c["status"] for c in before.get("conditions", [])}.get("Current")
-        if about == generation != known and said == "True":
-            self.must(oracle.current(seen), "Current=True is not about an older generation")
+        exchange = step.exchange
+        generation = exchange.claim["metadata"]["generation"]
+        about, before = step.status.get("observedGeneration"), exchange.claim.get("status", {})
+        earlier = before.get("observedGeneration")
+        self.must(about in (generation, earlier), "observedGeneration", about, generation)
+        statuses = {c["type"]: c["status"] for c in before.get("conditions", [])}
+        if about == generation != earlier and statuses.get("Current") == "True":
+            self.must(oracle.current(exchange), "Current=True is not about an older generation")
 
     def _never_lies(self, step: Step) -> None:
-        seen, world = step.seen, self.world
-        phase, wanted = step.status["phase"], oracle.phase(seen)
+        exchange, world = step.exchange, self.world
+        phase, wanted = step.status["phase"], oracle.phase(exchange)
         self.must(phase == wanted, "the phase follows from what is seen", phase, wanted)
         current = step.condition("Current").status == fnv1.STATUS_CONDITION_TRUE
-        self.must(current == oracle.current(seen), "Current follows", step.condition("Current"))
+        self.must(current == oracle.current(exchange), "Current follows", step.condition("Current"))
         item = world.deployment
         if _ready(step):
             rests = phase in ("Suspended", "Idle")
-            available = oracle.number(seen.one("Deployment"), "status", "availableReplicas")
+            available = oracle.number(exchange.one("Deployment"), "status", "availableReplicas")
             self.must(rests or available > 0, "Ready means served, asleep or suspended", phase)
         if step.lags or not world.reported:
             return
@@ -344,13 +348,13 @@ class Watched:
         if phase in ("Suspended", "Idle"):
             self.must(not world.ready_pods, "at rest means no pod", phase)
         if current and item is not None:
-            strangers = [p for p in world.fleet if p.template != seen.asked.template]
+            strangers = [p for p in world.fleet if p.template != exchange.asked.template]
             self.must(not strangers, "Current: every pod is what the claim says")
 
     # --- rest
 
     def quiet(self) -> None:
-        """Core alone comes to rest: nothing else moves, and each object is written once at most."""
+        """Core alone comes to rest, and writes each object once at most."""
         self.world.catch_up()
         written: list[str] = []
         for _ in range(MOST_ROUNDS):
@@ -368,7 +372,7 @@ class Watched:
         self.must(same, "the same input gives the same bytes")
 
     def rest(self) -> None:
-        """World and core together come to rest, where the claim says that they will."""
+        """World and core come to rest together, in the state that the claim asks for."""
         world = self.world
         world.catch_up()
         world.answers = "unasked"
@@ -384,39 +388,39 @@ class Watched:
             self._rests_where_it_should(step)
 
     def _rests_where_it_should(self, step: Step) -> None:
-        seen, phase = step.seen, step.status["phase"]
-        generation = seen.claim["metadata"]["generation"]
+        exchange, phase = step.exchange, step.status["phase"]
+        generation = exchange.claim["metadata"]["generation"]
         self.must(step.status["observedGeneration"] == generation, "observedGeneration at rest")
         reason = step.condition("Current").reason
-        if seen.failed:
-            said = step.condition("WeightsReady").status == fnv1.STATUS_CONDITION_FALSE
-            rests = ("Failed",) if seen.template is None else ("Degraded", "Idle", "Suspended")
-            self.must(said and phase in rests, "a failed download is said", phase)
+        if exchange.failed:
+            reported = step.condition("WeightsReady").status == fnv1.STATUS_CONDITION_FALSE
+            rests = ("Failed",) if exchange.template is None else ("Degraded", "Idle", "Suspended")
+            self.must(reported and phase in rests, "a failed download is said", phase)
             self.must(phase != "Idle" or _ready(step), "a failed swap leaves a sleeper ready")
             return
-        self.must(seen.verified, "weights are verified in the end")
-        if seen.suspended:
+        self.must(exchange.verified, "weights are verified in the end")
+        if exchange.suspended:
             self.must(phase == "Suspended" and not self.world.fleet, "suspended", phase)
             return
-        if not seen.asked.fits and seen.template != seen.asked.template:
-            wanted = ("ExceedsGpuClass",) if seen.template else ("NotServing",)
+        if not exchange.asked.fits and exchange.template != exchange.asked.template:
+            wanted = ("ExceedsGpuClass",) if exchange.template else ("NotServing",)
             self.must(reason in wanted, "what fits no node is said", reason)
             return
         self.must(phase == ("Idle" if not self.world.fleet else "Serving"), "it serves", phase)
         if reason == "PlatformChangePending":
-            self.must(self.origin in (None, of_pods(seen.claim)), "the author's edit is taken")
+            self.must(self.origin in (None, of_pods(exchange.claim)), "the author's edit is taken")
             return
         self.must(reason in ("Serving", "Idle"), "what the claim says is what serves", reason)
         self._leaves_no_trace(step)
 
     def _leaves_no_trace(self, step: Step) -> None:
-        """At rest the objects are those of a claim that was never anything else."""
-        wanted = set(oracle.kept(step.seen.claim, step.environments))
+        """At rest the objects are those of a new claim with the same spec."""
+        wanted = set(oracle.kept(step.exchange.claim, step.environments))
         objects = self.world.objects
         # A failed Job stays until its author asks for another try.
         wanted |= {key for key in objects if oracle.says(objects[key], "Failed")}
         self.must(set(objects) == wanted, "no trace is left", set(objects) ^ wanted)
-        if set(objects) == set(oracle.kept(step.seen.claim, step.environments)):
+        if set(objects) == set(oracle.kept(step.exchange.claim, step.environments)):
             removing = step.status.get("weights", {}).get("removing")
             self.must(not removing, "what is unwanted is removed in the end", removing)
 
@@ -429,7 +433,7 @@ def _ready(step: Step) -> bool:
 
 
 def of_pods(claim: Object) -> str:
-    """Returns the part of the claim that pods follow from, as text."""
+    """Returns the part of the claim that shapes pods, as text."""
     spec = {key: value for key, value in claim["spec"].items() if key not in _NOT_PODS}
     model = {k: v for k, v in spec["model"].items() if k not in ("preload", "tokenSecretRef")}
     model["preload"] = spec["model"].get("preload", {}).get("enabled", True)

@@ -1,8 +1,8 @@
-"""What a claim has to say, worked out from the documentation and from what core saw.
+"""The phase and conditions that a claim must have, by the documentation and core's request.
 
-`docs/operations.md` and `docs/life-of-a-claim.md`, section Conditions and phase, put into code a
-second time. Of the product only its first answer to a claim is used: which pod template, Job and
-objects the claim and the settings ask for when nothing has happened yet.
+This is a second implementation of `docs/operations.md` and of the section Conditions and phase of
+`docs/life-of-a-claim.md`. It uses one thing of the product: the first answer to a new claim, which
+shows the pod template, the Job and the objects that claim and settings ask for.
 """
 
 import dataclasses
@@ -101,12 +101,12 @@ def _kept(text: str) -> frozenset[str]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
-    """What core saw, and what the function answered, in one reconcile.
+class Exchange:
+    """Core's request and the function's answer, in one reconcile.
 
     Attributes:
-        claim: The claim as core saw it.
-        objects: The composed objects as core saw them.
+        claim: The claim in the request.
+        objects: The composed objects in the request.
         pods: The claim's pods, or None when nobody read them.
         desired: The answer's objects.
         asked: What claim and settings ask for.
@@ -119,7 +119,7 @@ class Seen:
     asked: Asked
 
     def one(self, kind: str) -> Object | None:
-        """Returns the observed object of a kind that is there once at most."""
+        """Returns the observed object of a kind, of which there is one at most."""
         return next((o for o in self.objects.values() if o["kind"] == kind), None)
 
     @property
@@ -139,7 +139,7 @@ class Seen:
 
     @property
     def served(self) -> bool:
-        """Whether a pod of the claim is known to have served."""
+        """Whether the request shows that a pod of the claim has served."""
         reported = (self.one("Deployment") or {}).get("status", {})
         ran = [c for c in reported.get("conditions", []) if c["reason"] == "NewReplicaSetAvailable"]
         told = self.claim.get("status", {}).get("serving") is not None
@@ -153,7 +153,7 @@ class Seen:
 
     @property
     def verified(self) -> bool:
-        """Whether everything that is asked for is known to be verified."""
+        """Whether the request shows that all wanted directories are verified."""
         done = self.recorded
         for item in self.objects.values():
             if item["kind"] == "Job" and says(item, "Complete"):
@@ -162,72 +162,72 @@ class Seen:
 
     @property
     def failed(self) -> bool:
-        """Whether the download of what is asked for has failed."""
+        """Whether the download of the wanted weights has failed."""
         job = self.objects.get(self.asked.job or "")
         return job is not None and says(job, "Failed") and not self.verified
 
 
 def says(item: Object, kind: str) -> bool:
     """Tells whether a condition of an object is True."""
-    found = item.get("status", {}).get("conditions", [])
-    return any(c["type"] == kind and c["status"] == "True" for c in found)
+    conditions = item.get("status", {}).get("conditions", [])
+    return any(c["type"] == kind and c["status"] == "True" for c in conditions)
 
 
 def number(item: Object | None, *path: str) -> int:
-    """Returns a count in an object that may be absent, as may the count."""
+    """Returns a count in an object; 0 where the object or the count is absent."""
     value: Any = item
     for step in path:
         value = (value or {}).get(step)
     return int(value or 0)
 
 
-def rolls(seen: Seen) -> bool:
-    """Tells whether pods move: not all that exist follow what is desired."""
-    item = seen.one("Deployment")
+def rolls(exchange: Exchange) -> bool:
+    """Tells whether pods roll: some pod does not have the desired template."""
+    item = exchange.one("Deployment")
     return item is not None and (
-        item["spec"]["template"] != seen.template
+        item["spec"]["template"] != exchange.template
         or number(item, "status", "observedGeneration") < number(item, "metadata", "generation")
         or number(item, "status", "updatedReplicas") < number(item, "status", "replicas")
     )
 
 
-def phase(seen: Seen) -> str:
-    """Returns the phase; the first line that applies."""
-    item = seen.one("Deployment")
+def phase(exchange: Exchange) -> str:
+    """Returns the phase: the first row of the documented table that applies."""
+    item = exchange.one("Deployment")
     wanted, available = (
         number(item, "spec", "replicas"),
         number(item, "status", "availableReplicas"),
     )
     if available:
-        return _serving_phase(seen, available >= wanted)
-    if seen.failed and seen.template is None:
+        return _serving_phase(exchange, available >= wanted)
+    if exchange.failed and exchange.template is None:
         return "Failed"
-    if seen.suspended:
+    if exchange.suspended:
         return "Suspended" if wanted == 0 else "Updating"
-    if seen.template is None:
-        if not seen.asked.fits and seen.verified:
+    if exchange.template is None:
+        if not exchange.asked.fits and exchange.verified:
             return "Failed"  # fits no node
-        return "Downloading" if seen.asked.job in seen.objects else "Pending"
+        return "Downloading" if exchange.asked.job in exchange.objects else "Pending"
     if item is None:
         return "Pending"
-    if wanted == 0 and seen.asked.sleeps:
+    if wanted == 0 and exchange.asked.sleeps:
         return "Idle"
-    return _starting_phase(seen, item)
+    return _starting_phase(exchange, item)
 
 
-def _serving_phase(seen: Seen, enough: bool) -> str:
-    if seen.suspended:
+def _serving_phase(exchange: Exchange, enough: bool) -> str:
+    if exchange.suspended:
         return "Updating"
-    if seen.failed:
+    if exchange.failed:
         return "Degraded"
-    awaits = not seen.verified and seen.template != seen.asked.template
-    if awaits or rolls(seen):
+    awaits = not exchange.verified and exchange.template != exchange.asked.template
+    if awaits or rolls(exchange):
         return "Updating"
     return "Serving" if enough else "Degraded"
 
 
-def _starting_phase(seen: Seen, item: Object) -> str:
-    for pod in seen.pods or []:
+def _starting_phase(exchange: Exchange, item: Object) -> str:
+    for pod in exchange.pods or []:
         if pod["status"].get("conditions"):
             return "WaitingForGPU"
         if pod["status"].get("containerStatuses"):
@@ -238,16 +238,16 @@ def _starting_phase(seen: Seen, item: Object) -> str:
     return "Starting"
 
 
-def follows(seen: Seen) -> bool:
-    """Tells whether every pod that exists, and any that starts, is what the claim says."""
-    there = seen.one("Deployment") is not None
-    return there and not rolls(seen) and seen.template == seen.asked.template
+def follows(exchange: Exchange) -> bool:
+    """Tells whether every pod, running or new, has the template that the claim asks for."""
+    there = exchange.one("Deployment") is not None
+    return there and not rolls(exchange) and exchange.template == exchange.asked.template
 
 
-def current(seen: Seen) -> bool:
-    """Tells whether what the claim now says is what serves, or would when woken."""
-    item = seen.one("Deployment")
-    if seen.suspended or not follows(seen):
+def current(exchange: Exchange) -> bool:
+    """Tells whether the claim's spec is the one that serves, or would serve when woken."""
+    item = exchange.one("Deployment")
+    if exchange.suspended or not follows(exchange):
         return False
-    asleep = number(item, "spec", "replicas") == 0 and seen.asked.sleeps
+    asleep = number(item, "spec", "replicas") == 0 and exchange.asked.sleeps
     return asleep or number(item, "status", "availableReplicas") > 0

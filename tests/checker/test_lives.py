@@ -15,7 +15,7 @@ from tests.checker import world as worlds
 
 NAME = "xplane-qwen-coder"
 STARTS = ("serving", "asleep", "born", "taken over", "born suspended")
-# What happens after a change; nothing, most simply.
+# What happens after a change. The simplest case is nothing.
 _THEN = st.sampled_from(("nothing", "reconcile", "reconcile", "progress"))
 _FATES = st.builds(
     cluster.Fate,
@@ -48,29 +48,29 @@ class Lives(stateful.RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.watched = laws.Watched(_start("born"))
+        self.judged_world = laws.JudgedWorld(_start("born"))
 
     @property
     def world(self) -> worlds.World:
-        """The world that lives."""
-        return self.watched.world
+        """The world of this life."""
+        return self.judged_world.world
 
     @stateful.initialize(
         start=st.sampled_from(STARTS),
         lingers=st.booleans(),
     )
     def begin(self, start: str, lingers: bool) -> None:
-        """A claim begins its life, or is in the middle of it."""
-        self.watched = laws.Watched(copy.deepcopy(_start(start)))
+        """The claim is new, or in the middle of its life."""
+        self.judged_world = laws.JudgedWorld(copy.deepcopy(_start(start)))
         if start == "taken over":
-            self.watched.origin = None
+            self.judged_world.origin = None
         self.world.lingers = lingers
 
     def _then(self, then: str) -> None:
         if then == "progress":
             self.world.progress()
         if then != "nothing":
-            self.watched.reconcile()
+            self.judged_world.reconcile()
 
     @stateful.rule(change=st.sampled_from(sorted(changes.EDITS)), then=_THEN)
     def edit(self, change: str, then: str) -> None:
@@ -89,23 +89,23 @@ class Lives(stateful.RuleBasedStateMachine):
         """Something happens in the world."""
         changes.EVENTS[event](self.world)
         if event == "the memory is lost":
-            self.watched.origin = None
+            self.judged_world.origin = None
         self._then(then)
 
     @stateful.rule(fate=_FATES)
     def reconcile(self, fate: cluster.Fate) -> None:
         """Core reconciles, in some order and perhaps not to the end."""
-        self.watched.reconcile(fate)
+        self.judged_world.reconcile(fate)
 
     @stateful.rule()
     def progress(self) -> None:
         """All goes one good step on."""
         self.world.progress()
-        self.watched.reconcile()
+        self.judged_world.reconcile()
 
     @stateful.rule(data=st.data())
     def lag(self, data: st.DataObject) -> None:
-        """Core's cache shows something as it is now, for longer than it is so."""
+        """Core's cache keeps showing an object, or the claim, as it is now."""
         keys = sorted(self.world.objects)
         self.world.lag(data.draw(st.sampled_from([cluster.CLAIM, *keys])))
 
@@ -119,25 +119,25 @@ class Lives(stateful.RuleBasedStateMachine):
         events=st.lists(st.sampled_from(sorted(changes.EVENTS)), max_size=2),
     )
     def spoil(self, spoil: str, events: list[str]) -> None:
-        """Claim or settings cannot be used for a while, in which the world goes on."""
+        """Claim or settings are invalid for a while, and the world goes on meanwhile."""
         spec, environments = (
             copy.deepcopy(self.world.claim["spec"]),
             copy.deepcopy(self.world.environments),
         )
         changes.SPOILS[spoil](self.world)
-        self.watched.reconcile()
+        self.judged_world.reconcile()
         for event in events:
             self.happen(event, "reconcile")
         self.world.environments = environments
         self.world.claim["spec"] = spec
         self.world.claim["metadata"]["generation"] += 1
-        self.watched.reconcile()
+        self.judged_world.reconcile()
 
     @stateful.rule(story=st.sampled_from(sorted(changes.STORIES)))
     def live(self, story: str) -> None:
         """Things happen in an order that matters."""
         acts: dict[str, Callable[[], object]] = {
-            "reconcile": self.watched.reconcile,
+            "reconcile": self.judged_world.reconcile,
             "progress": self.progress,
             "rest": self.rest,
             "lag": lambda: self.world.lag(f"{NAME}-deployment"),
@@ -154,24 +154,24 @@ class Lives(stateful.RuleBasedStateMachine):
     def delete(self, then: str) -> None:
         """The claim is deleted and made again; what lies on the volume stays."""
         self.world.make_claim_again()
-        self.watched = laws.Watched(self.world)
+        self.judged_world = laws.JudgedWorld(self.world)
         self._then(then)
 
     @stateful.rule()
     def look_again(self) -> None:
         """Nothing but core moves."""
-        self.watched.quiet()
+        self.judged_world.quiet()
 
     @stateful.rule()
     def rest(self) -> None:
         """Nobody changes anything until all has come to rest."""
-        self.watched.rest()
+        self.judged_world.rest()
 
     def teardown(self) -> None:
         """Every life ends at rest."""
-        if not self.watched.broken:
-            self.watched.rest()
-            self.watched.quiet()
+        if not self.judged_world.broken:
+            self.judged_world.rest()
+            self.judged_world.quiet()
 
 
 _DEEP = hypothesis.settings().max_examples > 1000
@@ -186,7 +186,7 @@ TestLives.settings = hypothesis.settings(
 
 @pytest.mark.parametrize("story", sorted(changes.STORIES))
 def test_a_story(story: str) -> None:
-    """Each story once, as chance may leave one out."""
+    """Each story runs once here, because the random lives may leave one out."""
     life = Lives()
     life.begin("serving", lingers=False)
     life.live(story)

@@ -1,7 +1,7 @@
 """The cluster of `tests/cluster.py` with pods, a weights volume and an autoscaler that move alone.
 
-Nothing here asks the product: what a pod needs is read from its own template, what a Job makes from
-its own plan.
+Nothing here calls the product. The template of a pod tells which weights the pod needs, and the
+plan of a Job tells which weights the Job makes.
 """
 
 import copy
@@ -17,7 +17,7 @@ from tests import cluster
 
 Object = dict[str, Any]
 
-# Directories that a preload Job makes; any other path is not for us to verify.
+# Directories that a preload Job makes. The function verifies no other path.
 _PRELOADED = re.compile(r"/models/((?:base|adapter)-[0-9a-f]{16})/weights")
 
 PENDING = "pending"
@@ -27,19 +27,19 @@ UNSCHEDULABLE = "unschedulable"
 
 
 class LostError(AssertionError):
-    """Something that was needed is gone for good."""
+    """Something that a pod still needs is gone for good."""
 
 
 @dataclasses.dataclass
 class Pod:
-    """A pod of the Deployment: the template that it was started from, and how far it is."""
+    """A pod of the Deployment: its template and its state."""
 
     template: Object
     state: str = PENDING
 
 
 class World(cluster.Cluster):
-    """One claim, and everything around it that moves.
+    """One claim, and everything around the claim that changes by itself.
 
     Attributes:
         fleet: The Deployment's pods.
@@ -88,7 +88,7 @@ class World(cluster.Cluster):
 
     @property
     def jobs(self) -> list[Object]:
-        """The preload Jobs that have not ended, those included whose deletion waits."""
+        """The preload Jobs that have not ended, including those whose deletion waits."""
         return [job for job in self.of_kind("Job") if not ended(job)]
 
     @property
@@ -97,7 +97,7 @@ class World(cluster.Cluster):
         return [pod for pod in self.fleet if pod.state == READY]
 
     def request(self) -> fnv1.RunFunctionRequest:
-        """Returns what core sends at last, when it has answered what the function asked."""
+        """Returns core's last request, which answers the function's requirements."""
         if self.answers == "unasked":
             self.kinds = None
             return super().request()
@@ -118,8 +118,8 @@ class World(cluster.Cluster):
         item = self.deployment
         if item is None:
             return not self.fleet
-        said = {k: v for k, v in item.get("status", {}).items() if k != "conditions"}
-        return said == self._counts(item)
+        counts = {k: v for k, v in item.get("status", {}).items() if k != "conditions"}
+        return counts == self._counts(item)
 
     def control(self) -> None:
         """Lets the Deployment's controller do one step, and report."""
@@ -181,7 +181,7 @@ class World(cluster.Cluster):
             self.fleet.pop(0)
 
     def give_up(self) -> None:
-        """Lets the rollout's deadline pass, as far as there is anything to give up."""
+        """Lets the deadline of the rollout pass, if a rollout is under way."""
         item = self.deployment
         if item is not None and any(pod.state != READY for pod in self.fleet):
             late = cluster.condition("Progressing", "False", "ProgressDeadlineExceeded", "late")
@@ -198,7 +198,7 @@ class World(cluster.Cluster):
     # --- Jobs
 
     def run_job(self, outcome: str) -> None:
-        """Moves the Jobs that have not ended: to a pod that waits or runs, or to an end."""
+        """Moves each Job that has not ended to a waiting pod, a running pod, or an end."""
         for job in self.jobs:
             if outcome in ("waits", "runs"):
                 job["status"] = {"active": 1, "ready": int(outcome == "runs")}
@@ -214,7 +214,7 @@ class World(cluster.Cluster):
                 job["status"] = {"failed": 1, "conditions": [failed]}
 
     def _remove(self, directories: set[str]) -> None:
-        """Removes weights, which nothing may need: no pod, no template that could be started."""
+        """Removes weights; no pod and no template of a possible pod may need them."""
         templates = [pod.template for pod in self.fleet]
         if self.deployment is not None:
             templates.append(self.deployment["spec"]["template"])
@@ -276,8 +276,8 @@ class World(cluster.Cluster):
 
     def show_pods(self) -> None:
         """Lets core read the claim's pods, where the settings allow that and something asks."""
-        said = self.environments and self.environments[0]["data"]["inferenceService"]
-        if not (said and said.get("diagnostics", {}).get("pods")):
+        site = self.environments and self.environments[0]["data"]["inferenceService"]
+        if not (site and site.get("diagnostics", {}).get("pods")):
             self.pods = None
             return
         self.pods = [_shown(index, pod) for index, pod in enumerate(self.fleet)]
@@ -313,8 +313,10 @@ def needs(template: Object) -> set[str]:
     """Returns the verified directories without which a pod of the template cannot start."""
     pod = template["spec"]
     engine = next(c for c in pod["containers"] if c["name"] == "vllm")
-    found = {match for argument in engine.get("args", []) for match in _PRELOADED.findall(argument)}
-    return {f"{_mounted(pod, engine)}/{directory}" for directory in found}
+    directories = {
+        match for argument in engine.get("args", []) for match in _PRELOADED.findall(argument)
+    }
+    return {f"{_mounted(pod, engine)}/{directory}" for directory in directories}
 
 
 def makes(job: Object) -> set[str]:

@@ -55,18 +55,18 @@ def documents(text: str) -> list[Any]:
 
 def items(text: str) -> list[Any]:
     """Returns the items of a JSON List."""
-    found = json.loads(text)
-    assert (found["apiVersion"], found["kind"]) == ("v1", "List")
-    return list(found["items"])
+    document = json.loads(text)
+    assert (document["apiVersion"], document["kind"]) == ("v1", "List")
+    return list(document["items"])
 
 
-def of(found: list[Any], kind: str) -> Any:
+def of(objects: list[Any], kind: str) -> Any:
     """Returns the only object of a kind."""
-    (item,) = (item for item in found if item["kind"] == kind)
+    (item,) = (item for item in objects if item["kind"] == kind)
     return item
 
 
 def write(path: pathlib.Path, *objects: Any) -> str:
-    """Writes objects as one file and returns its name; JSON in it, whose words are all quoted."""
+    """Writes objects to a file and returns its name. The file is JSON, which quotes every word."""
     path.write_text("".join(f"---\n{json.dumps(item)}\n" for item in objects))
     return str(path)

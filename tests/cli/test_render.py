@@ -21,10 +21,10 @@ BROKEN: Any = scene.of(name="broken", scaling={"minReplicas": 3, "maxReplicas": 
 def test_the_installed_script_renders_all_examples() -> None:
     result = command.script("render", *command.CLAIMS, "--environment", command.REFERENCE)
     assert (result.returncode, result.stderr) == (0, "")
-    found = command.documents(result.stdout)
-    claims = [item for item in found if item["kind"] == "InferenceService"]
+    objects = command.documents(result.stdout)
+    claims = [item for item in objects if item["kind"] == "InferenceService"]
     assert [item["metadata"]["name"] for item in claims] == cluster.EXAMPLES
-    assert len(found) > 5 * len(claims)
+    assert len(objects) > 5 * len(claims)
 
 
 def test_the_script_reads_standard_input_and_says_when_it_fails() -> None:
@@ -71,10 +71,10 @@ def test_it_is_what_the_cluster_gets(name: str, profile: str) -> None:
     assert {k: v for k, v in composite["status"].items() if k != "conditions"} == {
         k: v for k, v in status.items() if k not in ("conditions", "observedGeneration")
     }
-    said = {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
+    conditions = {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
     assert {
         c["type"]: (c["status"], c["reason"]) for c in composite["status"]["conditions"]
-    } == said
+    } == conditions
 
 
 def test_yaml_has_no_anchors_and_no_nulls() -> None:
@@ -122,23 +122,23 @@ def test_many_documents_and_lists_in_one_file(tmp_path: pathlib.Path) -> None:
     }
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}}
     name = command.write(file, scene.of(name="a"), None, listed, service, typed)
-    found = command.documents(command.render(name).stdout)
-    claims = [i["metadata"]["name"] for i in found if i["kind"] == "InferenceService"]
+    objects = command.documents(command.render(name).stdout)
+    claims = [i["metadata"]["name"] for i in objects if i["kind"] == "InferenceService"]
     assert claims == ["a", "b", "c", "d"]
 
 
 def test_standard_input_beside_files() -> None:
     result = command.render(command.SMALLEST, "-", given=json.dumps(scene.of(name="piped")))
-    found = command.documents(result.stdout)
-    claims = [i["metadata"]["name"] for i in found if i["kind"] == "InferenceService"]
+    objects = command.documents(result.stdout)
+    claims = [i["metadata"]["name"] for i in objects if i["kind"] == "InferenceService"]
     assert claims == ["smallest", "piped"]
 
 
 def test_json_is_read_too() -> None:
     text = '{"apiVersion":"cloud.ogenki.io/v1alpha1","kind":"InferenceService",'
     text += '"metadata":{"name":"j"},"spec":{"model":{"repository":"a/b"}}}'
-    found = command.documents(command.render("-", given=text).stdout)
-    assert found[0]["metadata"] == {"name": "j", "namespace": "default"}
+    objects = command.documents(command.render("-", given=text).stdout)
+    assert objects[0]["metadata"] == {"name": "j", "namespace": "default"}
 
 
 # --- what is wrong with them
@@ -226,8 +226,8 @@ spec:
   <<: {drainSeconds: 5}
   resources: {requests: &all {cpu: "3", memory: 20Gi}, limits: *all}
 """
-    found = command.documents(command.render("-", given=text).stdout)
-    (container,) = command.of(found, "Deployment")["spec"]["template"]["spec"]["containers"]
+    objects = command.documents(command.render("-", given=text).stdout)
+    (container,) = command.of(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
     assert "--shutdown-timeout=5" in container["args"]
     assert container["resources"]["limits"]["cpu"] == "3"
 
@@ -242,8 +242,8 @@ spec:
   model: {repository: a/b, preload: {enabled: no}, contextWindow: 8192}
   podTemplate: {annotations: {at: 12:30, day: 2026-08-20, n: "1"}}
 """
-    found = command.documents(command.render("-", given=text).stdout)
-    template = command.of(found, "Deployment")["spec"]["template"]
+    objects = command.documents(command.render("-", given=text).stdout)
+    template = command.of(objects, "Deployment")["spec"]["template"]
     assert template["metadata"]["annotations"] == {"at": "12:30", "day": "2026-08-20", "n": "1"}
     assert "--max-model-len=8192" in template["spec"]["containers"][0]["args"]
 
@@ -282,10 +282,10 @@ def test_environments_are_merged_in_the_order_of_their_names(tmp_path: pathlib.P
         options = [option for name in order for option in ("--environment", name)]
         outputs.append(command.render(command.SMALLEST, *options).stdout)
     assert outputs[0] == outputs[1]
-    found = command.documents(outputs[0])
-    labels = command.of(found, "ServiceAccount")["metadata"]["labels"]
+    objects = command.documents(outputs[0])
+    labels = command.of(objects, "ServiceAccount")["metadata"]["labels"]
     assert (labels["a"], labels["b"]) == ("low", "high")
-    pod = command.of(found, "Job")["spec"]["template"]["spec"]
+    pod = command.of(objects, "Job")["spec"]["template"]["spec"]
     assert pod["imagePullSecrets"] == [{"name": "three"}]
 
 
@@ -309,7 +309,7 @@ def test_unknown_settings_are_named(tmp_path: pathlib.Path) -> None:
 def test_an_environment_that_holds_nothing_is_not_the_neutral_one(
     text: str, tmp_path: pathlib.Path
 ) -> None:
-    """A cluster would render nothing; a green pipeline would not have said so."""
+    """A cluster would render nothing, so the command must not render with neutral settings."""
     (tmp_path / "empty.yaml").write_text(text, encoding="utf-8")
     result = command.render(command.SMALLEST, "--environment", str(tmp_path / "empty.yaml"))
     assert result.exit_code == 2
@@ -431,8 +431,8 @@ def test_what_is_assumed_is_what_serves() -> None:
 
 def observed(tmp_path: pathlib.Path, world: cluster.Cluster, *others: Any) -> str:
     """Writes what `kubectl get -o yaml` would give."""
-    found = [*world.objects.values(), *others]
-    listed = {"apiVersion": "v1", "kind": "List", "items": found}
+    items = [*world.objects.values(), *others]
+    listed = {"apiVersion": "v1", "kind": "List", "items": items}
     return command.write(tmp_path / "observed.yaml", listed)
 
 

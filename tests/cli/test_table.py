@@ -13,7 +13,7 @@ from tests.resources import scene
 
 @pytest.fixture(autouse=True)
 def _no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a CI log; pytest's own workers set a width."""
+    """Removes the width that pytest's workers set: a CI log has none."""
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
@@ -44,21 +44,21 @@ def test_phase_objects_conditions_and_derived_values() -> None:
 def test_what_people_look_for_comes_first() -> None:
     text = table(command.CODER)
     before, _, _ = text.partition("\nobjects")
-    found = {
+    values = {
         line.split()[0]: " ".join(line.split()[1:]) for line in before.splitlines()[1:] if line
     }
-    assert found["model"].startswith("Qwen/Qwen2.5-Coder-7B-Instruct@c03e6d35")
-    assert found["image"] == "vllm/vllm-openai:v0.25.1"
-    assert found["command"].startswith("vllm serve /models/base-")
+    assert values["model"].startswith("Qwen/Qwen2.5-Coder-7B-Instruct@c03e6d35")
+    assert values["image"] == "vllm/vllm-openai:v0.25.1"
+    assert values["command"].startswith("vllm serve /models/base-")
     assert "--max-model-len=32768" in before
-    assert found["context"] == "32768 tokens, 32 sequences at once"
-    assert found["GPUs"] == "1 x l4 a replica"
-    assert found["replicas"] == "1 to 2"
-    assert "limits cpu 8, memory 48Gi, nvidia.com/gpu 1" in found["resources"]
+    assert values["context"] == "32768 tokens, 32 sequences at once"
+    assert values["GPUs"] == "1 x l4 a replica"
+    assert values["replicas"] == "1 to 2"
+    assert "limits cpu 8, memory 48Gi, nvidia.com/gpu 1" in values["resources"]
 
 
 def test_both_values_of_what_changes_are_shown(tmp_path: pathlib.Path) -> None:
-    """Of lists only the items that differ."""
+    """Of a list, the table shows only the items that differ."""
     claimed = scene.of(scaling={"maxReplicas": 4}, model={"contextWindow": 8192})
     text = restarts(tmp_path, scene.serving(), claimed)
     rows = [" ".join(line) for line in lines(text)]
@@ -126,7 +126,7 @@ def test_the_field_that_would_restart_pods_is_named(tmp_path: pathlib.Path) -> N
 
 
 def test_fields_that_are_held_back_are_named(tmp_path: pathlib.Path) -> None:
-    """The settings changed and the claim did not: pods keep their template."""
+    """Pods keep their template when the settings change and the claim does not."""
     world = scene.serving(config=scene.site(engine={"version": "0.24.0"}))
     text = restarts(tmp_path, world, scene.of())
     (line,) = (line for line in text.splitlines() if line.startswith("pods keep their template"))
@@ -160,7 +160,7 @@ def test_a_table_without_rich_says_what_is_missing(monkeypatch: pytest.MonkeyPat
     result = command.render(command.SMALLEST, "-o", "table")
     assert result.exit_code == 2
     assert "pip install 'function-inference-service[cli]'" in result.stderr
-    # The others need no rich.
+    # The other outputs need no rich.
     for output in ("yaml", "json"):
         assert command.render(command.SMALLEST, "-o", output).exit_code == 0
 
@@ -202,17 +202,17 @@ def test_a_fleet_has_one_line_for_each_claim_of_a_directory(
         *("--environment", command.REFERENCE, "--output", "summary"),
     )
     assert result.exit_code == 0, result.stderr
-    said = {line.split()[0]: line for line in result.output.splitlines() if " llm/" in line}
-    assert set(said) == {"llm/same", "llm/held", "llm/edited", "llm/young", "llm/much"}
-    assert "stay as they are" in said["llm/same"]
-    assert "Serving" in said["llm/same"]
-    assert "PlatformChangePending" in said["llm/held"]
-    assert "held back: " in said["llm/held"]
-    assert "spec.containers[vllm].image" in said["llm/held"]
-    assert "restart for spec.priorityClassName" in said["llm/edited"]
-    assert "a new claim" in said["llm/young"]
-    assert "restart for metadata.annotations, " in said["llm/much"]
-    assert " and 2 more" in said["llm/much"]
+    rows = {line.split()[0]: line for line in result.output.splitlines() if " llm/" in line}
+    assert set(rows) == {"llm/same", "llm/held", "llm/edited", "llm/young", "llm/much"}
+    assert "stay as they are" in rows["llm/same"]
+    assert "Serving" in rows["llm/same"]
+    assert "PlatformChangePending" in rows["llm/held"]
+    assert "held back: " in rows["llm/held"]
+    assert "spec.containers[vllm].image" in rows["llm/held"]
+    assert "restart for spec.priorityClassName" in rows["llm/edited"]
+    assert "a new claim" in rows["llm/young"]
+    assert "restart for metadata.annotations, " in rows["llm/much"]
+    assert " and 2 more" in rows["llm/much"]
 
 
 def test_a_fleet_shows_what_is_refused_beside_the_rest(
@@ -225,13 +225,13 @@ def test_a_fleet_shows_what_is_refused_beside_the_rest(
     result = command.render(
         str(tmp_path), "--environment", command.REFERENCE, "--output", "summary"
     )
-    # Not everything was read: that weighs more than what is wrong with the rest.
+    # The exit code of an unread file (2) goes before the exit code of a refused claim.
     assert result.exit_code == 2
-    said = {line.split()[0]: line for line in result.stdout.splitlines() if " llm/" in line}
-    assert set(said) == {"llm/good", "llm/wrong"}
-    assert "a new claim" in said["llm/good"]
-    assert "refused" in said["llm/wrong"]
-    assert "spec.gpu.class: no such class in the settings" in said["llm/wrong"]
+    rows = {line.split()[0]: line for line in result.stdout.splitlines() if " llm/" in line}
+    assert set(rows) == {"llm/good", "llm/wrong"}
+    assert "a new claim" in rows["llm/good"]
+    assert "refused" in rows["llm/wrong"]
+    assert "spec.gpu.class: no such class in the settings" in rows["llm/wrong"]
     assert f"{tmp_path / 'template.yaml'}:1:2: a key is no text" in result.stderr
 
 

@@ -1,4 +1,4 @@
-"""The words: links resolve, snippets are valid, and everything the code can say has an entry."""
+"""The pages: links resolve, snippets are valid, and every reason of the code has an entry."""
 
 import copy
 import functools
@@ -73,10 +73,10 @@ def anchors(page: pathlib.Path) -> set[str]:
 def section(page: pathlib.Path, title: str) -> str:
     """Returns the text below one heading, up to the next of the same or a higher level."""
     text = prose(page)
-    found = re.search(rf"^(#+) {re.escape(title)}$", text, re.M)
-    assert found is not None, f"{page.name} has no section {title}"
-    rest = text[found.end() :]
-    end = re.search(rf"^#{{1,{len(found[1])}}} ", rest, re.M)
+    heading = re.search(rf"^(#+) {re.escape(title)}$", text, re.M)
+    assert heading is not None, f"{page.name} has no section {title}"
+    rest = text[heading.end() :]
+    end = re.search(rf"^#{{1,{len(heading[1])}}} ", rest, re.M)
     return rest[: end.start()] if end is not None else rest
 
 
@@ -127,11 +127,11 @@ def test_named_files_exist(page: pathlib.Path) -> None:
 
 
 def test_no_heading_twice() -> None:
-    """GitHub would number the second one's anchor."""
+    """GitHub would add a number to the anchor of the second heading."""
     for page in WRITTEN:
         if page.name != "CHANGELOG.md":
-            found = headings(page)
-            assert sorted(found) == sorted(set(found)), page.name
+            titles = headings(page)
+            assert sorted(titles) == sorted(set(titles)), page.name
 
 
 # Paths of somebody's machine, and work that was put off.
@@ -149,9 +149,9 @@ def test_words(page: pathlib.Path) -> None:
 
 
 def test_claims_in_snippets_are_valid() -> None:
-    found = [d for page in PAGES for d in documents(page) if d["kind"] == claim.KIND]
-    assert len(found) >= 2
-    for document in found:
+    claims = [d for page in PAGES for d in documents(page) if d["kind"] == claim.KIND]
+    assert len(claims) >= 2
+    for document in claims:
         base.parse(claim.InferenceService, document, what="claim")
 
 
@@ -163,9 +163,9 @@ def test_the_readme_shows_the_smallest_example() -> None:
 
 
 def test_settings_in_snippets_are_valid() -> None:
-    found = [d for page in PAGES for d in documents(page) if d["kind"] == "EnvironmentConfig"]
-    assert found
-    for document in found:
+    configs = [d for page in PAGES for d in documents(page) if d["kind"] == "EnvironmentConfig"]
+    assert configs
+    for document in configs:
         assert document["metadata"]["labels"] == {settings.SETTINGS_LABEL: "true"}
         site = settings.assemble({}, {}, [document])
         snippet = next(d for d in documents(ROOT / "docs/install.md") if d["kind"] == claim.KIND)
@@ -215,13 +215,13 @@ def test_options_exist(page: pathlib.Path) -> None:
             continue
         called = cli.main.get_command(click.Context(cli.main), words[0])
         assert called is not None, line
-        known = {option for parameter in called.params for option in parameter.opts}
-        assert {word for word in words if word.startswith("-")} <= known, line
+        options = {option for parameter in called.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= options, line
 
 
 @pytest.mark.parametrize("page", named(WRITTEN))
 def test_kubectl_names_claims_in_full(page: pathlib.Path) -> None:
-    """KServe has an InferenceService too: where both are, the short name is either's."""
+    """KServe has an InferenceService too, so the short name is ambiguous beside KServe."""
     commands = [
         line
         for line in page.read_text().splitlines()
@@ -284,7 +284,7 @@ def test_the_readme_shows_the_job_of_the_examples() -> None:
 
 
 def test_printer_columns_are_shown() -> None:
-    """Ours in their order, then those that core adds to every modern XRD."""
+    """The page shows our columns in order, then those that core adds to every modern XRD."""
     versions = cluster.load("xrd/inferenceservices.cloud.ogenki.io.yaml")["spec"]["versions"]
     columns = versions[0]["additionalPrinterColumns"]
     wanted = [column["name"] for column in columns if not column.get("priority")]
@@ -302,7 +302,7 @@ VERBS = {"get", "list", "watch", "create", "update", "patch", "delete"}
 
 
 def resource_of(item: cluster.Object) -> tuple[str, str]:
-    """Returns group and resource: all our kinds have a regular plural."""
+    """Returns group and resource of a kind. All our kinds have a regular plural."""
     group = item["apiVersion"].rpartition("/")[0]
     kind = item["kind"].lower()
     return group, kind[:-1] + "ies" if kind.endswith("y") else f"{kind}s"
@@ -321,7 +321,7 @@ def granted(name: str) -> dict[tuple[str, str], set[str]]:
 
 
 class Look(typing.NamedTuple):
-    """What one answer for a claim left."""
+    """The state after one answer for a claim."""
 
     claim: str
     objects: dict[str, cluster.Object]
@@ -330,7 +330,7 @@ class Look(typing.NamedTuple):
 
 @functools.cache
 def looks() -> list[Look]:
-    """Returns what every answer left, in all lives of the golden files."""
+    """Returns the state after every answer, in all lives of the golden files."""
 
     def worlds() -> Iterator[cluster.Cluster]:
         for life in lives.LIVES.values():
@@ -383,7 +383,7 @@ def test_crossplane_may_do_what_is_composed() -> None:
 
 
 def test_every_kind_was_composed() -> None:
-    """Else the test above would not see a kind that only rare claims compose."""
+    """The test above covers only kinds that some of its claims compose."""
     assert {row.kind.name for row in kinds.rows()} == {item["kind"] for item in everything()}
 
 
@@ -416,7 +416,7 @@ def test_every_phase_has_an_entry() -> None:
 def test_every_exit_code_has_an_entry() -> None:
     text = section(OPERATIONS, "Preload exit codes")
     rows = re.findall(r"^\| (\d+) \| `(\w+)`[^|]*\| `(\w+)`", text, re.M)
-    assert {int(code): said for code, _, said in rows} == {
+    assert {int(code): reason for code, _, reason in rows} == {
         int(code): code.reason for code in exits.Exit if code is not exits.Exit.DONE
     }
     reasons = {int(code): reason for code, reason, _ in rows}

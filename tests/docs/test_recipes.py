@@ -1,4 +1,4 @@
-"""The recipes: settings render claims on every class, and what stands beside them fits."""
+"""The recipes: the settings render claims on every class, and the other objects fit them."""
 
 import ipaddress
 import itertools
@@ -59,12 +59,12 @@ def test_settings_render_a_claim_of_each_class(
 
 
 def test_the_settings_of_the_page_are_whole() -> None:
-    """Not only a part of them, over which defaults of another platform could hide a mistake."""
+    """Each block is complete: the defaults of another platform could hide a mistake."""
     assert len(objects("EnvironmentConfig")) == 2
     for document in objects("EnvironmentConfig"):
-        known = settings.assemble({}, {}, [document])
-        assert known.gpu.default_class in known.gpu.classes
-        assert known.weights.fs_group is None
+        site = settings.assemble({}, {}, [document])
+        assert site.gpu.default_class in site.gpu.classes
+        assert site.weights.fs_group is None
 
 
 def test_volumes_are_what_the_settings_name() -> None:
@@ -127,7 +127,7 @@ def test_addresses_of_the_policy_for_dns_are_single() -> None:
 
 
 def test_packages_agree() -> None:
-    """One repository path: the ImageConfig must match the Function, or core would ignore it."""
+    """ImageConfig and Function have one repository path, or core ignores the ImageConfig."""
     packages = {item["spec"]["package"] for item in objects("Configuration")}
     (package,) = packages
     repository, _, version = package.rpartition(":")
@@ -186,7 +186,7 @@ def test_argo_judges_the_kind_of_the_claim() -> None:
 
 
 def test_configurations_are_kept() -> None:
-    """Each tool that could prune one is told not to: the XRD goes with it, and every claim."""
+    """No tool prunes a Configuration: its XRD and every claim would go too."""
     notes = [item["metadata"].get("annotations", {}) for item in objects("Configuration")]
     assert [note.get("argocd.argoproj.io/sync-options") for note in notes].count("Prune=false") == 1
     assert [note.get("helm.sh/resource-policy") for note in notes].count("keep") == 1

@@ -1,4 +1,4 @@
-"""What only pods know: why they do not start, and what was downloaded."""
+"""Facts that only pods report: why a pod does not start, and what the Job downloaded."""
 
 import json
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def test_the_engine_s_last_words_are_passed_on() -> None:
 
 
 def test_a_container_that_needed_too_much_memory_says_so() -> None:
-    """The kernel leaves it no time for words of its own."""
+    """The kernel kills the container before the container writes a message."""
     world = given.new().reconcile().settle().reconcile()
     given.settings(world)["diagnostics"] = {"pods": True}
     ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
@@ -94,7 +94,7 @@ def test_a_container_that_does_not_start_says_why(waits: str, reason: str, phase
 
 
 def told(job: str | None = None, **facts: object) -> cluster.Cluster:
-    """Returns a claim whose preload pod, or one of another Job, just said what it downloaded."""
+    """Returns a claim whose preload pod, or a pod of another Job, just reported its download."""
 
     def message(directory: str) -> str:
         return json.dumps({"items": [{"directory": directory, **facts}]})
@@ -103,13 +103,13 @@ def told(job: str | None = None, **facts: object) -> cluster.Cluster:
 
 
 def last_words(message: Callable[[str], str], job: str | None = None) -> cluster.Cluster:
-    """Returns a claim whose preload pod just ended with words about its directory."""
+    """Returns a claim whose preload pod just ended with a message about its directory."""
     world = given.new("xplane-qwen3-8b").reconcile()
     given.settings(world)["diagnostics"] = {"pods": True}
     environment = world.one("Job")["spec"]["template"]["spec"]["containers"][0]["env"]
     plan = json.loads(next(e["value"] for e in environment if e["name"] == "PRELOAD_PLAN"))
-    said = message(plan["items"][0]["directory"])
-    terminated = {"terminated": {"exitCode": 0, "message": said}}
+    text = message(plan["items"][0]["directory"])
+    terminated = {"terminated": {"exitCode": 0, "message": text}}
     ended = pod("preload", containerStatuses=[{"name": "preload", "state": terminated}])
     ended["metadata"]["labels"][pods.JOB_LABEL] = job or world.one("Job")["metadata"]["name"]
     world.pods = [ended]
@@ -117,7 +117,7 @@ def last_words(message: Callable[[str], str], job: str | None = None) -> cluster
 
 
 def learnt(**facts: Any) -> cluster.Cluster:
-    """Returns a claim at rest, of which nothing but the status knows what the pod said."""
+    """Returns a claim at rest, whose status alone still holds the report of the pod."""
     world = told(**facts)
     world.pods = None
     world.converge()
@@ -133,7 +133,7 @@ def test_what_the_checkpoint_is_is_learnt_from_the_job_s_last_words() -> None:
 
 
 def test_what_the_status_cannot_hold_is_not_learnt() -> None:
-    """Who may make pods may write their last words: the API server would refuse the status."""
+    """Anybody who makes pods can write the message, and the API server bounds the status."""
     forged: dict[str, Any] = {
         "sha": 5,
         "bytes": "many",
@@ -180,7 +180,7 @@ FORGED: dict[str, Callable[[str], str]] = {
 def test_a_preload_pod_that_lies_breaks_neither_call_nor_status(
     message: Callable[[str], str],
 ) -> None:
-    """Whoever may make pods with the claim's labels writes these words."""
+    """Anybody who may make pods with the claim's labels can write the message."""
     world = last_words(message)
     own = {field: value for field, value in world.claim["status"].items() if field != "conditions"}
     base.parse(status.Status, own, what="status")

@@ -85,7 +85,7 @@ class Server(http.server.ThreadingHTTPServer):
         self._lock = threading.Lock()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that were killed are no errors here; anything else is shown."""
+        """Ignores the errors of killed clients and shows all others."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
@@ -107,7 +107,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     @property
     def requests(self) -> list[Request]:
-        """The requests so far; one is noted after its answer, so those under way are awaited."""
+        """The requests so far. Waits for answers under way: a request is noted after its answer."""
         until = time.monotonic() + 2
         while self.answering and time.monotonic() < until:
             time.sleep(0.005)
@@ -189,26 +189,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
             )
 
     def _route(self, path: str) -> None:
-        if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", path):
-            self._info(found[1], found[2])
-        elif found := re.fullmatch(r"/cdn/([0-9a-f]{64})", path):
-            self._content(self.server.objects[found[1]], {"ETag": f'"{found[1]}"'})
-        elif found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
-            self._resolve(found[1], found[2], found[3])
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", path):
+            self._info(match[1], match[2])
+        elif match := re.fullmatch(r"/cdn/([0-9a-f]{64})", path):
+            self._content(self.server.objects[match[1]], {"ETag": f'"{match[1]}"'})
+        elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            self._resolve(match[1], match[2], match[3])
         else:
             self._send(404, b"{}", {})
 
     def _allowed(self, repository: str) -> bool:
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
-        known = any(name == repository for name, _ in self.server.commits)
-        if known and (repository not in self.server.gated or token == self.server.token):
+        exists = any(name == repository for name, _ in self.server.commits)
+        if exists and (repository not in self.server.gated or token == self.server.token):
             return True
         if repository in self.server.gated and token:
             self._error(403, "GatedRepo", "Access to this model is restricted.")
         elif token == self.server.token:
             self._error(404, "RepoNotFound", "Repository not found")
         else:
-            # What the hub tells a caller that it does not know, whether the name exists or not.
+            # The hub answers an unknown caller so, whether the name exists or not.
             self._error(401, "RepoNotFound", "Invalid username or password.")
         return False
 

@@ -1,4 +1,4 @@
-"""Which files are wanted, and what is read out of them."""
+"""Which files a download needs, and which facts the program reads from them."""
 
 import json
 import pathlib
@@ -22,7 +22,7 @@ SAFE = {"config.json", "model.safetensors"}
         (SAFE | {".gitattributes", ".cache/a.json", "README.md", "LICENSE", "a.png"}, SAFE),
         (SAFE | {"training_args.bin", "optimizer.pt", "rng_state_0.pth"}, SAFE),
         ({"config.json", "training_args.bin"}, {"config.json"}),
-        # The choice of format is made in each directory.
+        # Each directory has its own choice of format.
         (
             {"config.json", "pytorch_model.bin", "2_Dense/model.safetensors", "2_Dense/a.bin"},
             {"config.json", "pytorch_model.bin", "2_Dense/model.safetensors"},
@@ -116,10 +116,10 @@ def test_looks_into_the_text_part(tmp_path: pathlib.Path) -> None:
         "dtype": "torch.float16",
         "quantization_config": {"quant_method": "AWQ"},
     }
-    found = describe(tmp_path, config={"architectures": ["X"], "text_config": text})
-    assert found["contextLimit"] == 131072
-    assert found["dtype"] == "float16"
-    assert found["quantization"] == "awq"
+    description = describe(tmp_path, config={"architectures": ["X"], "text_config": text})
+    assert description["contextLimit"] == 131072
+    assert description["dtype"] == "float16"
+    assert description["quantization"] == "awq"
 
 
 def test_the_outermost_value_wins(tmp_path: pathlib.Path) -> None:
@@ -145,16 +145,16 @@ def test_a_strange_header_is_no_error(tmp_path: pathlib.Path, content: bytes) ->
 
 def test_describes_an_adapter(tmp_path: pathlib.Path) -> None:
     adapter = {"r": 16, "rank_pattern": {"q_proj": 64}, "base_model_name_or_path": "Qwen/Qwen3-8B"}
-    found = describe(tmp_path, "adapter", adapter_config=adapter)
-    assert found["loraRank"] == 64
-    assert found["baseModel"] == "Qwen/Qwen3-8B"
+    description = describe(tmp_path, "adapter", adapter_config=adapter)
+    assert description["loraRank"] == 64
+    assert description["baseModel"] == "Qwen/Qwen3-8B"
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"max_position_embeddings": true, "r": "16"}'])
 def test_a_strange_config_is_no_error(tmp_path: pathlib.Path, content: str) -> None:
     (tmp_path / "config.json").write_text(content)
     (tmp_path / "adapter_config.json").write_text(content)
-    found = checkpoint.describe(tmp_path, "adapter", [])
-    assert found["contextLimit"] is None
-    assert found["loraRank"] is None
-    assert found["architectures"] == []
+    description = checkpoint.describe(tmp_path, "adapter", [])
+    assert description["contextLimit"] is None
+    assert description["loraRank"] is None
+    assert description["architectures"] == []

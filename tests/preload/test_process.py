@@ -23,13 +23,14 @@ SIZES = {path: len(conftest.MODEL[path]) for path in conftest.WANTED}
 TOTAL = sum(SIZES.values())
 
 
-# In courses of 25 at once, each with random events of its own. The gate asks for 200.
+# Each course makes 25 kills, with its own random events. The courses run at once. The gate asks for
+# 200 kills.
 KILLS = int(os.environ.get("PRELOAD_KILLS", "100"))
 COURSES = KILLS // 25
 
 
 class Killer:
-    """SIGKILLs a process once the hub has sent so many bytes of content."""
+    """Kills a process once the hub has sent a number of bytes of content."""
 
     def __init__(self, server: hub_server.Server) -> None:
         self._lock = threading.Lock()
@@ -57,22 +58,22 @@ def sizes_on_disk(home: pathlib.Path) -> dict[str, int]:
 def check_nothing_twice(server: hub_server.Server, since: float, before: Mapping[str, int]) -> None:
     """Each file's first request starts where the file on disk ended, and a whole one has none.
 
-    Only what was asked since then: an answer to a process that died is recorded late.
+    Requests before `since` do not count: the hub records an answer to a killed process late.
     """
     digests = {hub_server.sha256(conftest.MODEL[path]): path for path in SIZES}
-    seen: set[str] = set()
+    requested_paths: set[str] = set()
     for request in [request for request in server.requests if request.at >= since]:
         name = request.path.rpartition("/")[2]
         path = digests.get(name, name)
-        if request.sent == 0 or path not in SIZES or path in seen:
+        if request.sent == 0 or path not in SIZES or path in requested_paths:
             continue
-        seen.add(path)
+        requested_paths.add(path)
         assert request.start == before.get(path, 0), (path, request, before)
         assert before.get(path, 0) < SIZES[path]
 
 
 def break_something(stage: conftest.Stage, chance: random.Random) -> None:
-    """After a publication: damage it, or start over."""
+    """Damages the published weights, or removes them."""
     if chance.random() < 0.4:
         shutil.rmtree(stage.home)
         return
@@ -91,9 +92,9 @@ def test_kills_at_random_points_leave_no_lie(
 ) -> None:
     """SIGKILL before random file operations and at random byte counts, fresh and while repairing.
 
-    After each one there is no manifest, or a true one, or the one that the test itself made untrue
-    with nothing yet touched beside it. What lay on disk is not fetched again. A neighbour that was
-    published before stays as it is.
+    After each kill there is no manifest, or a true one, or the manifest that the test made untrue
+    while the program has touched nothing else. The program does not fetch again what lies on disk.
+    A directory beside it that was published before stays as it is.
     """
     chance = random.Random(20261121 + course)
     stage.environment["PRELOAD_LEASE_SECONDS"] = "0.12"
@@ -139,7 +140,7 @@ def test_kills_at_random_points_leave_no_lie(
 
 
 def tree(home: pathlib.Path) -> dict[str, bytes]:
-    """What a manifest speaks of, without the program's own notes."""
+    """The files that a manifest lists, without the program's own notes."""
     return {
         path: content
         for path, content in conftest.files_below(home).items()
@@ -149,7 +150,7 @@ def tree(home: pathlib.Path) -> dict[str, bytes]:
 
 def test_two_at_once_download_once(stage: conftest.Stage, launch: conftest.Launcher) -> None:
     stage.hub.pause = 0.005
-    stage.environment["PRELOAD_LEASE_SECONDS"] = "3"  # nobody dies here, so nobody waits for it
+    stage.environment["PRELOAD_LEASE_SECONDS"] = "3"  # no process dies and leaves a lease
     environment = stage.plan()
     pids = [launch.start(environment) for _ in range(3)]
     assert [launch.wait(pid) for pid in pids] == [0, 0, 0]
@@ -170,7 +171,7 @@ def test_two_at_once_without_any_lock_do_no_harm(
     pids.append(launch.start(environment, no_lease=True))
     assert [launch.wait(pid) for pid in pids] == [0, 0]
     assert conftest.truth(stage.home) is True
-    assert sum(request.sent for request in stage.hub.downloads()) > TOTAL  # they did overlap
+    assert sum(request.sent for request in stage.hub.downloads()) > TOTAL  # both did download
 
 
 def wait_for(condition: object, seconds: float = 10.0) -> None:
@@ -205,7 +206,7 @@ def test_a_suspended_holder_stops_when_it_wakes(
 def test_stops_quickly_when_asked(
     stage: conftest.Stage, tmp_path: pathlib.Path, number: signal.Signals
 ) -> None:
-    """As the container runs it: a real interpreter, the signal in the middle of a shard."""
+    """The signal reaches a real interpreter, as in the container, in the middle of a shard."""
     stage.hub.pause = 0.05
     stage.environment["HF_TOKEN"] = stage.hub.token
     output = tmp_path / "output"
@@ -264,7 +265,7 @@ def test_a_lease_that_is_renewed_is_not_taken_over(
     stage.environment["PRELOAD_LEASE_SECONDS"] = "0.6"
     with lease.Lease(stage.home / ".lease", 0.3, report.Log()):
         pid = launch.start(stage.plan())
-        time.sleep(1.8)  # three times what a dead one would be granted
+        time.sleep(1.8)  # three times as long as the lease of a dead process lasts
         assert stage.hub.requests == []
     assert launch.wait(pid) == 0
 
@@ -314,7 +315,7 @@ def test_a_transfer_stops_at_the_next_chunk_when_the_lease_is_lost(stage: confte
 def test_nothing_is_published_without_the_lease(
     stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is taken away just before publication: the program waits for it once more."""
+    """A program that loses the lease just before publication waits for the lease again."""
     build = manifest.build
 
     def steal(*arguments: Any) -> dict[str, Any]:
@@ -348,11 +349,11 @@ def test_of_two_that_take_over_the_later_one_wins(
     monkeypatch.setattr(pathlib.Path, "replace", replace)
     with lease.Lease(path, 0.2, report.Log()) as held:
         held.check()
-        assert len(seizures) == 2  # the other one never renewed, so it died as well
+        assert len(seizures) == 2  # the other owner never renewed, so it lost the lease
 
 
 def test_one_of_many_gets_the_lease(tmp_path: pathlib.Path) -> None:
-    """Eight waiters for a dead one's lease: never two inside at once."""
+    """Of eight waiters for a dead process's lease, never two hold it at once."""
     path = tmp_path / ".lease"
     path.write_bytes(b"dead\n")
     inside: list[int] = []

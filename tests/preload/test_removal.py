@@ -1,4 +1,4 @@
-"""Directories that a claim has no use for any more: removed, unless somebody else wants them."""
+"""Removal of the directories that no claim wants any more."""
 
 import os
 import pathlib
@@ -24,7 +24,7 @@ def remove(stage: conftest.Stage, user: str = conftest.USER) -> str | None:
 
 
 def test_a_directory_goes_with_everything_in_it(stage: conftest.Stage) -> None:
-    """Nothing is left of it, and nothing else is touched."""
+    """The removal leaves no file of the directory and touches no other directory."""
     neighbour = {**conftest.BASE, "directory": "neighbour"}
     assert stage.run(conftest.BASE, neighbour) == 0
     before = conftest.files_below(stage.models / "neighbour")
@@ -40,7 +40,7 @@ def test_a_directory_that_is_not_there_is_removed(stage: conftest.Stage) -> None
 
 
 def test_another_claims_directory_stays_until_it_wants_it_no_more(stage: conftest.Stage) -> None:
-    """Each claim takes its own name away; the last one takes the files."""
+    """Each claim removes its own name, and the last claim removes the files."""
     assert stage.run() == 0
     assert stage.run(user=OTHER) == 0
     assert users.present(stage.home) == sorted((conftest.USER, OTHER))
@@ -52,7 +52,7 @@ def test_another_claims_directory_stays_until_it_wants_it_no_more(stage: conftes
 
 
 def test_a_directory_without_names_stays(stage: conftest.Stage) -> None:
-    """Who uses it is not known: a person may remove it."""
+    """No name tells who uses the directory, so only a person may remove it."""
     assert stage.run() == 0
     users.drop(stage.home, conftest.USER)
     assert "not known" in str(remove(stage))
@@ -60,7 +60,7 @@ def test_a_directory_without_names_stays(stage: conftest.Stage) -> None:
 
 
 def test_files_of_the_previous_module_stay(stage: conftest.Stage) -> None:
-    """Weights that are a link: the link goes, what it points at stays."""
+    """Where the weights are a link, the link goes and its target stays."""
     legacy = stage.models / "main"
     legacy.mkdir()
     for path in conftest.WANTED:
@@ -73,7 +73,7 @@ def test_files_of_the_previous_module_stay(stage: conftest.Stage) -> None:
 
 
 def test_a_held_lease_stops_a_removal(stage: conftest.Stage) -> None:
-    """Whoever works there wants what lies there."""
+    """The holder of the lease wants the directory."""
     assert stage.run() == 0
     log = report.Log()
     with lease.Lease(stage.home / ".lease", 0.3, log):
@@ -82,7 +82,7 @@ def test_a_held_lease_stops_a_removal(stage: conftest.Stage) -> None:
 
 
 def test_a_dead_holders_lease_does_not(stage: conftest.Stage) -> None:
-    """A preload that was killed and never came back."""
+    """The lease of a preload that was killed does not stop a removal."""
     assert stage.run() == 0
     (stage.home / ".lease").write_bytes(b"dead\n")
     assert remove(stage) is None
@@ -91,7 +91,7 @@ def test_a_dead_holders_lease_does_not(stage: conftest.Stage) -> None:
 def test_a_claim_that_wants_it_again_in_the_middle_keeps_it(
     stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seen between the two looks at the names: the manifest is gone, the files are not."""
+    """The second check of the names finds the claim: the manifest is gone, the files stay."""
     assert stage.run() == 0
     original = pathlib.Path.unlink
 
@@ -113,7 +113,7 @@ def test_a_claim_that_wants_it_again_in_the_middle_keeps_it(
 def test_the_same_claim_that_wants_it_again_keeps_it(
     stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its name was put down again since the removal began: an author who changed his mind."""
+    """The author changed the claim back, so its name was written again after the start."""
     assert stage.run() == 0
     marker = stage.home / ".users" / "llm.xplane-coder"
     os.utime(marker, ns=(1, 1))
@@ -129,7 +129,7 @@ def test_the_same_claim_that_wants_it_again_keeps_it(
 
 
 def test_a_preload_that_waits_for_a_removal_downloads_again(stage: conftest.Stage) -> None:
-    """It finds no manifest, waits for the lease, and starts from nothing."""
+    """The preload finds no manifest, waits for the lease, and downloads everything."""
     assert stage.run() == 0
     configuration = settings.Settings(lease_seconds=0.3)
     results: list[str | None] = []
@@ -149,7 +149,7 @@ def test_a_preload_that_waits_for_a_removal_downloads_again(stage: conftest.Stag
 def test_kills_leave_a_removal_that_can_be_finished(
     stage: conftest.Stage, launch: conftest.Launcher
 ) -> None:
-    """SIGKILL before each file operation: no manifest lies, and the next removal ends it."""
+    """A SIGKILL before any file operation leaves no false manifest; the next removal ends."""
     assert stage.run() == 0
     environment = stage.plan(remove=[DIRECTORY])
     stage.environment["PRELOAD_LEASE_SECONDS"] = environment["PRELOAD_LEASE_SECONDS"] = "0.12"
@@ -174,22 +174,22 @@ def test_kills_leave_a_removal_that_can_be_finished(
 def test_a_directory_that_goes_before_the_lease_is_taken_is_gone(
     stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the look at it and the lease another removal came to its end."""
+    """Another removal ends between the check of the lease and the taking of it."""
     assert stage.run() == 0
     configuration = settings.of_environment(stage.environment)
     looked = lease.is_held
 
     def slow(path: pathlib.Path, seconds: float) -> bool:
-        found = looked(path, seconds)
+        held = looked(path, seconds)
         shutil.rmtree(stage.home)
-        return found
+        return held
 
     monkeypatch.setattr(lease, "is_held", slow)
     assert removal.remove(stage.home, conftest.USER, configuration, report.Log()) is None
 
 
 def test_two_removals_at_once_do_no_harm(stage: conftest.Stage, launch: conftest.Launcher) -> None:
-    """A pod that was evicted and its successor."""
+    """An evicted pod and its successor may run at once."""
     assert stage.run() == 0
     environment = stage.plan(remove=[DIRECTORY])
     runs = [launch.start(environment) for _ in range(2)]

@@ -2,7 +2,7 @@
 
 Cilium as run on its own policy engine (1.20): a section enforces when it holds a rule, an empty
 rule allows nothing, a selector without the namespace label means the policy's own namespace, one
-rule holds one kind of peer, names are learnt only where DNS is proxied. An end that no policy
+rule holds one kind of peer, Cilium learns names only where it proxies DNS. An end that no policy
 selects is open, as without any policy.
 """
 
@@ -29,10 +29,10 @@ class Pod:
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """Something that is no pod.
+    """An end of a connection outside the pods.
 
     Attributes:
-        entity: Cilium's name for it: world, host or kube-apiserver.
+        entity: Cilium's name for the address: world, host or kube-apiserver.
     """
 
     ip: str
@@ -54,10 +54,10 @@ def allows(
     port: int,
     protocol: str = "TCP",
 ) -> bool:
-    """Tells whether a connection comes to be: both ends must let it through."""
-    found = list(policies)
-    return _end(found, "egress", source, target, port, protocol) and _end(
-        found, "ingress", target, source, port, protocol
+    """Tells whether the policies allow a connection: both ends must allow it."""
+    policies = list(policies)
+    return _end(policies, "egress", source, target, port, protocol) and _end(
+        policies, "ingress", target, source, port, protocol
     )
 
 
@@ -69,7 +69,7 @@ def _end(
     port: int,
     protocol: str,
 ) -> bool:
-    """Tells whether one end lets it through: policies add up, and none that enforces is open."""
+    """Tells whether one end allows a connection: some policy allows it, or none enforces."""
     if not isinstance(own, Pod) or (way == "ingress" and other == NODE):
         return True
     enforced, allowed = False, False
@@ -121,7 +121,7 @@ def _cilium_rule(
     if f"{side}Entities" in rule:
         return any(_entity(entity, other) for entity in rule[f"{side}Entities"])
     if f"{side}CIDR" in rule:
-        # Never pods or nodes, whatever their address.
+        # A CIDR never selects pods or nodes, whatever their address.
         return (
             isinstance(other, Address)
             and other.entity == "world"

@@ -1,7 +1,7 @@
-"""Scenes for content tests: a claim and a site in a few words, and the cluster that they end in.
+"""Scenes for content tests: short forms of a claim and a site, and the cluster that they lead to.
 
-`serving` takes a claim through its whole life on the in-memory cluster, so that what a case looks
-at is what a cluster would hold, not what a builder returned.
+`serving` takes a claim through its whole life on the in-memory cluster. A case therefore looks at
+the objects that a cluster would hold, and not at the result of a builder.
 """
 
 import copy
@@ -51,7 +51,7 @@ def first(
 def serving(
     claimed: cluster.Object | None = None, config: cluster.Object | None = None
 ) -> cluster.Cluster:
-    """Returns the cluster in which nothing is left to do."""
+    """Returns the cluster after the last reconcile that changes something."""
     world = cluster.Cluster(claimed or of(), config or site())
     world.converge()
     assert world.fatal is None, world.fatal
@@ -62,7 +62,7 @@ def refused(claimed: cluster.Object, config: cluster.Object | None = None) -> st
     """Returns why the claim is refused.
 
     Raises:
-        AssertionError: It is not, or something was composed in spite of it.
+        AssertionError: The claim is not refused, or objects were composed for a refused claim.
     """
     world = cluster.Cluster(claimed, config or site()).reconcile()
     assert world.fatal is not None, f"not refused: {sorted(world.objects)}"
@@ -74,7 +74,7 @@ def refused(claimed: cluster.Object, config: cluster.Object | None = None) -> st
 def planned(
     claimed: cluster.Object | None = None, config: cluster.Object | None = None
 ) -> plans.Plan:
-    """Returns the plan alone, where no object is looked at."""
+    """Returns the plan alone, for cases that look at no object."""
     resource = base.parse(claim.InferenceService, claimed or of(), what="claim")
     return plans.make(resource, settings.assemble({}, {}, [config or site()]), checkpoints.Facts())
 
@@ -88,31 +88,31 @@ def unplanned(claimed: cluster.Object, config: cluster.Object | None = None) -> 
 
 def container(world: cluster.Cluster) -> cluster.Object:
     """Returns the engine's container."""
-    (found,) = world.template["spec"]["containers"]
-    assert isinstance(found, dict)
-    return found
+    (engine,) = world.template["spec"]["containers"]
+    assert isinstance(engine, dict)
+    return engine
 
 
 def job_container(world: cluster.Cluster) -> cluster.Object:
     """Returns the preload Job's container."""
-    (found,) = world.one("Job")["spec"]["template"]["spec"]["containers"]
-    assert isinstance(found, dict)
-    return found
+    (preload,) = world.one("Job")["spec"]["template"]["spec"]["containers"]
+    assert isinstance(preload, dict)
+    return preload
 
 
-def environment(found: cluster.Object) -> dict[str, Any]:
-    """Returns a container's environment: the value, or the source where there is no value."""
-    names = [variable["name"] for variable in found["env"]]
+def environment(container: cluster.Object) -> dict[str, Any]:
+    """Returns the value of each variable of a container, or its source if it has no value."""
+    names = [variable["name"] for variable in container["env"]]
     assert len(names) == len(set(names)), names
-    return {v["name"]: v["value"] if "value" in v else v["valueFrom"] for v in found["env"]}
+    return {v["name"]: v["value"] if "value" in v else v["valueFrom"] for v in container["env"]}
 
 
 def values(arguments: list[str]) -> dict[str, str | None]:
     """Returns the flags of a command line with their values; None for a bare flag."""
-    found: dict[str, str | None] = {}
+    flags: dict[str, str | None] = {}
     for argument in arguments:
         if argument.startswith("--"):
             flag, _, value = argument.partition("=")
-            assert flag not in found, f"{flag} twice: {arguments}"
-            found[flag] = value if "=" in argument else None
-    return found
+            assert flag not in flags, f"{flag} twice: {arguments}"
+            flags[flag] = value if "=" in argument else None
+    return flags

@@ -17,8 +17,8 @@ def pod() -> Any:
 
 def changed(path: str, value: Any) -> Any:
     """A pod spec with one field changed; `None` removes it."""
-    found = pod()
-    at = found
+    spec = pod()
+    at = spec
     *steps, last = path.split(".")
     for step in steps:
         at = at[int(step)] if step.isdigit() else at.setdefault(step, {})
@@ -26,7 +26,7 @@ def changed(path: str, value: Any) -> Any:
         del at[last]
     else:
         at[last] = value
-    return found
+    return spec
 
 
 WEAKER = [

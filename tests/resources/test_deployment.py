@@ -55,16 +55,16 @@ def test_no_token_and_no_service_links() -> None:
 
 @pytest.mark.decision(16)
 def test_one_container_with_the_images_entrypoint() -> None:
-    found = engine()
-    assert found["name"] == "vllm"
-    assert "command" not in found
-    assert found["image"] == "vllm/vllm-openai:v0.25.1"
-    assert found["ports"] == [{"name": "http", "containerPort": 8000, "protocol": "TCP"}]
-    assert found["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    container = engine()
+    assert container["name"] == "vllm"
+    assert "command" not in container
+    assert container["image"] == "vllm/vllm-openai:v0.25.1"
+    assert container["ports"] == [{"name": "http", "containerPort": 8000, "protocol": "TCP"}]
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
 def test_nulls_in_what_the_author_passes_through_are_absent() -> None:
-    """Applied, a null would be a value."""
+    """Server-side apply would take a null for a value."""
     claimed = scene.of(
         podTemplate={
             "affinity": {"nodeAffinity": None, "podAffinity": {}},
@@ -130,8 +130,8 @@ def test_from_a_rolling_update_to_recreate_no_field_is_left() -> None:
 
 
 def _emitted(world: cluster.Cluster, kind: str) -> cluster.Object:
-    (found,) = (item for item in world.owned.values() if item["kind"] == kind)
-    return found
+    (manifest,) = (item for item in world.owned.values() if item["kind"] == kind)
+    return manifest
 
 
 @pytest.mark.pitfall("two owners of the replica count reset each other")
@@ -212,9 +212,9 @@ def test_what_serves_around_the_pods_never_enters_the_template(spec: cluster.Obj
 def test_draining_fits_into_the_notice(notice: int | None, shutdown: str, grace: int) -> None:
     config = scene.site(gpu={"classes": {"l4": {"interruptionNoticeSeconds": notice}}})
     world = scene.serving(config=config)
-    found = scene.container(world)
-    assert found["lifecycle"] == {"preStop": {"sleep": {"seconds": 15}}}
-    assert scene.values(found["args"])["--shutdown-timeout"] == shutdown
+    container = scene.container(world)
+    assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": 15}}}
+    assert scene.values(container["args"])["--shutdown-timeout"] == shutdown
     assert world.template["spec"]["terminationGracePeriodSeconds"] == grace
     assert grace >= 15 + int(shutdown)
 
@@ -243,7 +243,7 @@ def test_the_engine_may_exit_before_it_is_killed(name: str, profile: str) -> Non
     notice=st.none() | st.integers(1, 150) | st.integers(1, 3600),
 )
 def test_draining_never_ends_after_the_grace_period(drain: int | None, notice: int | None) -> None:
-    """Nor the grace period after the notice; what is asked for is given where it fits."""
+    """The grace period fits into the notice, and holds the wanted drain where both fit."""
     config = scene.site(gpu={"classes": {"l4": {"interruptionNoticeSeconds": notice}}})
     claimed = scene.of()
     if drain is not None:
@@ -256,28 +256,28 @@ def test_draining_never_ends_after_the_grace_period(drain: int | None, notice: i
         assert (pre_stop, timeout, grace) == (15, min(wanted, max(0, notice - 25)), notice)
         assert pre_stop + timeout < grace
     else:
-        # All of it goes to the preStop, during which the engine serves on.
+        # The preStop gets all of the time, because the engine serves during the preStop.
         assert (pre_stop, timeout, grace) == (notice, 0, notice)
 
 
 @pytest.mark.pitfall("a pod is sent traffic that it cannot answer")
 @pytest.mark.decision(22)
 def test_the_default_probes() -> None:
-    found = engine(scene.of())
+    container = engine(scene.of())
     get = {"path": "/health", "port": "http"}
-    assert found["startupProbe"] == {
+    assert container["startupProbe"] == {
         "httpGet": get,
         "periodSeconds": 10,
         "timeoutSeconds": 5,
         "failureThreshold": 180,
     }
-    assert found["readinessProbe"] == {
+    assert container["readinessProbe"] == {
         "httpGet": get,
         "periodSeconds": 5,
         "timeoutSeconds": 5,
         "failureThreshold": 3,
     }
-    assert found["livenessProbe"] == {
+    assert container["livenessProbe"] == {
         "httpGet": get,
         "periodSeconds": 30,
         "timeoutSeconds": 10,
@@ -334,28 +334,28 @@ def test_the_authors_variables_replace_ours_and_come_last() -> None:
         {"name": "EMPTY", "value": ""},
     ]
     site = scene.site("plain", permissions={"environment": ["llm"]})
-    found = engine(scene.of(podTemplate={"env": env}), site)
-    assert found["env"][-3:] == env
-    assert scene.environment(found)["HF_HUB_OFFLINE"] == "0"
+    container = engine(scene.of(podTemplate={"env": env}), site)
+    assert container["env"][-3:] == env
+    assert scene.environment(container)["HF_HUB_OFFLINE"] == "0"
 
 
 @pytest.mark.pitfall("runtime loading of adapters opens the engine to callers")
 def test_runtime_adapter_loading_is_off() -> None:
-    """Whoever may call the engine could otherwise make it load files."""
+    """With runtime loading any caller of the engine could make it load files."""
     names = set(scene.environment(engine(scene.of(loraAdapters=scene.ADAPTERS))))
     assert not {"VLLM_ALLOW_RUNTIME_LORA_UPDATING", "VLLM_SERVER_DEV_MODE", "VLLM_PLUGINS"} & names
 
 
 def test_secrets_come_once_and_the_hub_token_not_at_all() -> None:
-    found = engine(
+    container = engine(
         scene.of(
             model={"tokenSecretRef": {"name": "hub"}},
             externalSecrets=[{"name": "a", "remoteRef": "x"}],
             envFromSecrets=["a", "b"],
         )
     )
-    assert found["envFrom"] == [{"secretRef": {"name": "a"}}, {"secretRef": {"name": "b"}}]
-    assert "HF_TOKEN" not in scene.environment(found)
+    assert container["envFrom"] == [{"secretRef": {"name": "a"}}, {"secretRef": {"name": "b"}}]
+    assert "HF_TOKEN" not in scene.environment(container)
     assert "envFrom" not in engine()
 
 
@@ -384,16 +384,16 @@ def test_weights_are_mounted_read_only() -> None:
 @pytest.mark.pitfall("the engine compiles again at each start")
 @pytest.mark.decision(23)
 def test_the_compile_cache_is_a_directory_of_the_claim_alone() -> None:
-    """It is executable code: two claims on one sub-path must not share it."""
+    """The cache is executable code, so two claims on one sub-path must not share the cache."""
     shared: Any = {"weightsFileSystem": {"subPath": "shared"}}
-    found = []
+    sub_paths = []
     for name in ("one", "two"):
         container = engine(scene.of(name=name, **shared))
         (mount,) = (m for m in container["volumeMounts"] if m["mountPath"] == "/cache")
         assert mount["subPath"].startswith("shared/")
         assert "readOnly" not in mount
-        found.append(mount["subPath"])
-    assert found[0] != found[1]
+        sub_paths.append(mount["subPath"])
+    assert sub_paths[0] != sub_paths[1]
 
 
 @pytest.mark.pitfall("the engine compiles again at each start")
@@ -453,7 +453,7 @@ def test_an_authors_volume_and_mount_are_added() -> None:
     ],
 )
 def test_what_has_no_form_is_no_bug_of_ours(added: cluster.Object) -> None:
-    """Free-form fields are the API server's to judge; what is read of them is read with care."""
+    """The API server judges free-form fields. The function must not crash when it reads them."""
     world = cluster.Cluster(
         scene.of(podTemplate=added), scene.site(permissions={"volumes": ["llm"]})
     ).reconcile()
@@ -467,7 +467,7 @@ MOST_ANNOTATIONS = 256 * 1024
 
 
 def padded(variables: int, annotations: int, longest: int) -> cluster.Object:
-    """A claim with as many values of this length, and as many Secrets as a claim may name."""
+    """A claim with a number of values of a length, and as many Secrets as a claim may name."""
     secrets = [f"{index:02}" + "s" * 251 for index in range(16)]
     env = [{"name": f"V{index}", "value": "v" * longest} for index in range(variables)]
     return scene.of(
@@ -505,29 +505,29 @@ def test_what_is_remembered_of_any_template_that_is_taken_fits_into_an_object() 
     ],
 )
 def test_gpus_are_requested_and_limited_alike(gpu: cluster.Object, key: str, count: int) -> None:
-    found = engine(scene.of(gpu=gpu))["resources"]
-    assert found["requests"][key] == count
-    assert found["limits"][key] == count
+    resources = engine(scene.of(gpu=gpu))["resources"]
+    assert resources["requests"][key] == count
+    assert resources["limits"][key] == count
 
 
 def test_placement_comes_from_the_class() -> None:
-    found = pod(config=scene.site())
-    assert found["nodeSelector"] == {"karpenter.sh/nodepool": "gpu-l4"}
-    assert found["tolerations"] == [
+    spec = pod(config=scene.site())
+    assert spec["nodeSelector"] == {"karpenter.sh/nodepool": "gpu-l4"}
+    assert spec["tolerations"] == [
         {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
     ]
-    assert found["runtimeClassName"] == "nvidia"
-    assert "priorityClassName" not in found
-    assert "affinity" not in found
+    assert spec["runtimeClassName"] == "nvidia"
+    assert "priorityClassName" not in spec
+    assert "affinity" not in spec
 
 
 @pytest.mark.pitfall("a multi-GPU node eats the cap")
 def test_another_class_is_other_nodes() -> None:
     config = scene.site(gpu={"classes": {"h200": {"nodeSelector": {"gpu": "h200"}}}})
-    found = pod(scene.of(gpu={"class": "h200"}), config)
-    assert found["nodeSelector"] == {"gpu": "h200"}
-    assert "tolerations" not in found
-    assert "runtimeClassName" not in found
+    spec = pod(scene.of(gpu={"class": "h200"}), config)
+    assert spec["nodeSelector"] == {"gpu": "h200"}
+    assert "tolerations" not in spec
+    assert "runtimeClassName" not in spec
 
 
 def test_the_authors_placement_adds_to_the_classs() -> None:
@@ -535,7 +535,7 @@ def test_the_authors_placement_adds_to_the_classs() -> None:
     affinity: cluster.Object = {
         "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}
     }
-    found = pod(
+    spec = pod(
         scene.of(
             podTemplate={
                 "nodeSelector": {"zone": "a", "karpenter.sh/nodepool": "mine"},
@@ -546,11 +546,11 @@ def test_the_authors_placement_adds_to_the_classs() -> None:
         ),
         scene.site(),
     )
-    assert found["nodeSelector"] == {"karpenter.sh/nodepool": "mine", "zone": "a"}
-    assert found["tolerations"][-1] == toleration
-    assert len(found["tolerations"]) == 2
-    assert found["affinity"] == affinity
-    assert found["priorityClassName"] == "high"
+    assert spec["nodeSelector"] == {"karpenter.sh/nodepool": "mine", "zone": "a"}
+    assert spec["tolerations"][-1] == toleration
+    assert len(spec["tolerations"]) == 2
+    assert spec["affinity"] == affinity
+    assert spec["priorityClassName"] == "high"
 
 
 @pytest.mark.decision(15)
@@ -631,16 +631,18 @@ def test_the_pods_identity_is_the_volumes() -> None:
 
 
 def test_the_authors_security_context_is_merged_over_ours() -> None:
-    found = engine(scene.of(securityContext={"runAsUser": 3000, "readOnlyRootFilesystem": False}))
-    assert found["securityContext"]["runAsUser"] == 3000
-    assert found["securityContext"]["readOnlyRootFilesystem"] is False
-    assert found["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    container = engine(
+        scene.of(securityContext={"runAsUser": 3000, "readOnlyRootFilesystem": False})
+    )
+    assert container["securityContext"]["runAsUser"] == 3000
+    assert container["securityContext"]["readOnlyRootFilesystem"] is False
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
 def test_the_template_that_runs_is_remembered_beside_it() -> None:
-    """On the Deployment, not on its pods: remembering restarts nothing."""
+    """The record is on the Deployment and not on its pods, so the record restarts no pod."""
     world = scene.serving()
-    found = world.one("Deployment")["metadata"]["annotations"]
-    assert identity.TEMPLATE_ANNOTATION in found
-    assert identity.CLAIM_ANNOTATION in found
+    annotations = world.one("Deployment")["metadata"]["annotations"]
+    assert identity.TEMPLATE_ANNOTATION in annotations
+    assert identity.CLAIM_ANNOTATION in annotations
     assert "annotations" not in world.template["metadata"]

@@ -24,9 +24,9 @@ PODS_HOST = "model-pods.llm.svc.cluster.local"
 
 
 def rules(world: cluster.Cluster) -> list[Any]:
-    found = world.one("AIGatewayRoute")["spec"]["rules"]
-    assert isinstance(found, list)
-    return found
+    entries = world.one("AIGatewayRoute")["spec"]["rules"]
+    assert isinstance(entries, list)
+    return entries
 
 
 def host(world: cluster.Cluster) -> str:
@@ -48,7 +48,7 @@ def model_of(rule: Any) -> str:
 def test_the_base_rule_shares_out_a_hundred() -> None:
     base = rules(scene.serving(CANARIED))[0]
     assert model_of(base) == "model"
-    # By adapter's name: the order in the claim means nothing.
+    # Rules are sorted by the adapter's name: the order in the claim means nothing.
     assert base["backendRefs"] == [
         {"name": "model", "weight": 65},
         {"name": "model-canary-law", "modelNameOverride": "law", "weight": 25},
@@ -71,10 +71,10 @@ def test_weights_always_sum_to_a_hundred(weights: tuple[int, ...]) -> None:
 
 
 def test_an_adapters_own_name_always_reaches_it() -> None:
-    """Served verbatim under its name, whatever the canaries' weights."""
-    found = {model_of(rule): rule["backendRefs"] for rule in rules(scene.serving(CANARIED))}
-    assert found["sql"] == found["law"] == [{"name": "model", "weight": 100}]
-    assert list(found) == ["model", "sql", "law"]
+    """The engine serves an adapter under its own name, whatever the canaries' weights."""
+    backends = {model_of(rule): rule["backendRefs"] for rule in rules(scene.serving(CANARIED))}
+    assert backends["sql"] == backends["law"] == [{"name": "model", "weight": 100}]
+    assert list(backends) == ["model", "sql", "law"]
 
 
 @pytest.mark.pitfall("the order of canaries moves traffic")
@@ -89,7 +89,7 @@ def test_the_order_of_canaries_moves_no_traffic() -> None:
 
 
 def test_a_long_stream_is_not_cut() -> None:
-    """The AI gateway's default is a minute."""
+    """The AI gateway cuts a stream after a minute by default."""
     for rule in rules(scene.serving(CANARIED)):
         assert rule["timeouts"] == {"request": "1800s"}
     config = scene.site(gateway={"requestTimeoutSeconds": 60})
@@ -108,9 +108,9 @@ def test_the_most_rules_still_fit() -> None:
 def test_the_version_is_the_sites(version: str) -> None:
     group = f"aigateway.envoyproxy.io/{version}"
     world = scene.serving(CANARIED, scene.site(gateway={"apiVersion": group}))
-    found = [i for i in world.objects.values() if i["apiVersion"].startswith("aigateway.")]
-    assert {item["apiVersion"] for item in found} == {group}
-    assert {item["kind"] for item in found} == {"AIGatewayRoute", "AIServiceBackend"}
+    objects = [i for i in world.objects.values() if i["apiVersion"].startswith("aigateway.")]
+    assert {item["apiVersion"] for item in objects} == {group}
+    assert {item["kind"] for item in objects} == {"AIGatewayRoute", "AIServiceBackend"}
 
 
 @pytest.mark.pitfall("route objects use the deprecated v1alpha1")
@@ -176,7 +176,7 @@ def test_the_route_waits_for_the_engine_and_is_never_withdrawn() -> None:
         del status[field]
     world.reconcile()
     assert "AIGatewayRoute" in world.kinds_there()
-    # Even from the status alone, when somebody deleted it.
+    # The latch in the status publishes the route again when somebody deleted the route.
     del world.objects["model-gateway-airoute"]
     world.reconcile()
     assert "AIGatewayRoute" in world.kinds_there()
@@ -214,10 +214,10 @@ def test_without_a_gateway_there_is_no_endpoint() -> None:
 @pytest.mark.decision(26)
 @pytest.mark.parametrize(("maximum", "spread"), [(1, False), (2, True)])
 def test_traffic_spreads_when_there_may_be_two(maximum: int, spread: bool) -> None:
-    """Behind a ClusterIP's name Envoy sees one endpoint."""
+    """The name of a ClusterIP Service gives Envoy one endpoint only."""
     world = scene.serving(scene.of(gateway={"enabled": True}, scaling={"maxReplicas": maximum}))
     assert host(world) == (PODS_HOST if spread else CLUSTER_HOST)
-    # Also for one pod: whoever ends idle connections must not be the engine.
+    # Also for one pod: the engine must not be the side that ends idle connections.
     assert world.one("BackendTrafficPolicy")["spec"]["timeout"]
     assert ("model-service-pods" in world.objects) is spread
 
@@ -228,7 +228,7 @@ def test_the_traffic_policy() -> None:
     for kind in ("Backend", "BackendTrafficPolicy"):
         assert world.one(kind)["apiVersion"] == "gateway.envoyproxy.io/v1alpha1"
     spec = world.one("BackendTrafficPolicy")["spec"]
-    # On the HTTPRoute that the AI gateway generates, of its route's name.
+    # The target is the HTTPRoute that the AI gateway generates under the name of its route.
     assert spec["targetRefs"] == [
         {
             "group": "gateway.networking.k8s.io",
@@ -238,9 +238,9 @@ def test_the_traffic_policy() -> None:
     ]
     assert spec["loadBalancer"] == {"type": "LeastRequest"}
     assert spec["dns"] == {"dnsRefreshRate": "5s", "respectDnsTtl": False}
-    # The engine ends a connection without requests after five seconds, just when one is sent.
+    # The engine closes an idle connection after five seconds, perhaps just as a request is sent.
     assert spec["timeout"] == {"http": {"connectionIdleTimeout": "3s"}}
-    # Only where no byte of a request was taken: an answer is never computed twice.
+    # Envoy retries only a request of which the engine took no byte: no answer is computed twice.
     assert spec["retry"]["retryOn"] == {"triggers": ["connect-failure", "refused-stream"]}
 
 
@@ -248,7 +248,7 @@ SLEEPER = scene.of(gateway={"enabled": True}, scaling={"minReplicas": 0, "maxRep
 
 
 def asleep() -> cluster.Cluster:
-    """A claim that served, and went to sleep."""
+    """A claim that has served and now sleeps."""
     world = scene.serving(SLEEPER)
     world.one("Deployment")["spec"]["replicas"] = 0
     world.converge()
@@ -274,7 +274,7 @@ def test_while_a_claim_sleeps_its_backend_refuses_rather_than_has_no_address() -
 
 @pytest.mark.parametrize("maximum", [1, 2])
 def test_a_suspended_sleeper_answers_at_once(maximum: int) -> None:
-    """Nothing wakes it: a request that waited for a replica would wait in vain."""
+    """Nothing wakes a suspended claim: a request would wait in vain for a replica."""
     scaling = {"minReplicas": 0, "maxReplicas": maximum}
     world = scene.serving(scene.of(gateway={"enabled": True}, scaling=scaling))
     world.edit(suspend=True)
@@ -314,10 +314,10 @@ def test_a_request_that_wakes_a_claim_waits_for_it(maximum: int) -> None:
 
 @pytest.mark.parametrize("name", cluster.EXAMPLES)
 def test_the_gateway_stops_sending_before_the_pod_stops_accepting(name: str) -> None:
-    """A pod that goes leaves every proxy within its preStop.
+    """Every proxy drops a pod that goes within the preStop of the pod.
 
-    A second to the DNS server's watch, five for which CoreDNS repeats a record of the cluster
-    (its `ttl`, unless the Corefile says otherwise), then Envoy's next question.
+    The DNS server's watch takes a second. CoreDNS repeats a record of the cluster for five seconds
+    (`ttl`, unless the Corefile sets another value). Then Envoy asks again.
     """
     example = cluster.example(name)
     example["spec"]["scaling"] = {"maxReplicas": 3}
@@ -340,7 +340,7 @@ def test_the_backend_only_ever_names_a_service_that_is_there() -> None:
             there, named = "model-service-pods" in world.objects, host(world)
             world.reconcile().settle()
             if host(world) == PODS_HOST:
-                # It was there before anything named it, and it still is.
+                # The Service was there before any Backend named it, and is still there.
                 assert there
                 assert "model-service-pods" in world.objects
             if "model-service-pods" not in world.objects and there:
@@ -402,8 +402,8 @@ def test_a_canary_that_leaves_is_kept_until_the_observed_route_forgets_it() -> N
 
 
 def test_the_served_models_say_the_share() -> None:
-    found = scene.serving(CANARIED).claim["status"]["servedModels"]
-    assert found == [
+    models = scene.serving(CANARIED).claim["status"]["servedModels"]
+    assert models == [
         {"name": "model", "kind": "base"},
         {"name": "sql", "kind": "adapter", "canaryWeightPercent": 10},
         {"name": "law", "kind": "adapter", "canaryWeightPercent": 25},
@@ -441,7 +441,7 @@ def test_pool_and_picker_take_the_releases_name() -> None:
     }
     pool = {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": "model"}
     for rule in rules(world):
-        # Exactly one pool and never a mix: refused by the schema otherwise.
+        # The schema allows exactly one pool in a rule, and no other backend beside the pool.
         assert rule["backendRefs"] == [pool]
     assert "BackendTrafficPolicy" not in world.kinds_there()
 
@@ -449,12 +449,12 @@ def test_pool_and_picker_take_the_releases_name() -> None:
 @pytest.mark.pitfall("401 on the picker's metrics")
 @pytest.mark.pitfall("the picker stays Pending")
 def test_the_picker_fits_on_a_small_node() -> None:
-    """The chart asks for 4 CPU and 8 GiB, and stays Pending."""
+    """With the chart's own requests, 4 CPU and 8 GiB, the pod would stay Pending."""
     values = scene.serving(scene.of(**PICKED)).one("HelmRelease")["spec"]["values"]
     picker = values["inferenceExtension"]
     assert picker["resources"]["requests"] == {"cpu": "250m", "memory": "512Mi"}
     assert picker["replicas"] == 1
-    # Off, because the policy lets only the scraper in.
+    # Authentication is off, because the policy admits the scraper alone.
     assert picker["monitoring"]["prometheus"]["auth"]["enabled"] is False
     assert values["provider"] == {"name": "none"}
 

@@ -57,16 +57,18 @@ def names(world: cluster.Cluster) -> dict[str, str]:
 
 @pytest.mark.decision(24)
 def test_keys_and_names_are_those_of_0_9_0_and_those_settled_since() -> None:
-    found = names(scene.serving(EVERYTHING))
-    found |= names(scene.serving(PICKER))
-    found |= names(scene.serving(scene.of(model={"retention": "Delete"}), scene.site("plain")))
+    names_by_key = names(scene.serving(EVERYTHING))
+    names_by_key |= names(scene.serving(PICKER))
+    names_by_key |= names(
+        scene.serving(scene.of(model={"retention": "Delete"}), scene.site("plain"))
+    )
     expected = {key: name.replace("N", scene.NAME, 1) for key, name in NAMES.items()}
-    assert found == expected
+    assert names_by_key == expected
 
 
 def test_an_http_route_alone_keeps_its_name() -> None:
-    found = names(scene.serving(scene.of(route={"enabled": True, "hostname": "m"})))
-    assert found["N-httproute"] == scene.NAME
+    names_by_key = names(scene.serving(scene.of(route={"enabled": True, "hostname": "m"})))
+    assert names_by_key["N-httproute"] == scene.NAME
 
 
 def test_the_jobs_key_and_name_carry_one_hash() -> None:
@@ -83,11 +85,11 @@ def test_the_jobs_key_and_name_carry_one_hash() -> None:
 @pytest.mark.parametrize("profile", cluster.PROFILES)
 def test_no_two_objects_are_one(name: str, profile: str) -> None:
     world = scene.serving(cluster.example(name), cluster.environment(profile))
-    found = [
+    identities = [
         (item["apiVersion"], item["kind"], item["metadata"]["name"])
         for item in world.objects.values()
     ]
-    assert len(found) == len(set(found))
+    assert len(identities) == len(set(identities))
 
 
 @pytest.mark.pitfall("a pool in another namespace is ignored")
@@ -112,15 +114,15 @@ def test_the_sites_labels_are_on_every_object_and_never_win() -> None:
         labels={"example.com/cost-center": "ml", "app.kubernetes.io/name": "stolen"}
     )
     world = cluster.Cluster(EVERYTHING, config).reconcile().settle()
-    seen = dict(world.objects)
+    first_objects = dict(world.objects)
     world.converge()
-    for key, item in (seen | world.objects).items():
+    for key, item in (first_objects | world.objects).items():
         assert item["metadata"]["labels"]["example.com/cost-center"] == "ml", key
         assert item["metadata"]["labels"]["app.kubernetes.io/name"] == scene.NAME, key
 
 
 def test_the_sites_labels_are_not_on_pods() -> None:
-    """They would restart every pod whenever the platform's book-keeping changes."""
+    """A change of the platform's labels would restart every pod if pods had the labels."""
     config = scene.site("plain", labels={"team": "ml"})
     assert (
         scene.serving(config=config).template["metadata"]["labels"]
@@ -133,9 +135,9 @@ def test_a_longest_name_still_fits_everywhere() -> None:
     name = "q" * 54
     claimed = scene.of(name=name, gateway={"enabled": True}, loraAdapters=scene.ADAPTERS)
     first = scene.first(claimed)
-    found = list(first.objects.values())
-    found += scene.serving(claimed).objects.values()
-    for item in found:
+    objects = list(first.objects.values())
+    objects += scene.serving(claimed).objects.values()
+    for item in objects:
         if item["kind"] in ("Service", "Job", "ScaledObject"):
             assert len(item["metadata"]["name"]) <= 63, item["metadata"]["name"]
     assert len(f"keda-hpa-{name}") == 63
@@ -145,9 +147,9 @@ def test_a_longest_name_still_fits_everywhere() -> None:
 def test_a_shortened_name_stays_distinct() -> None:
     one, two = "a" * 60 + "1", "a" * 60 + "2"
     assert identity.shortened("a", "x") == "a-x"
-    found = {identity.shortened(one, "preload-x"), identity.shortened(two, "preload-x")}
-    assert len(found) == 2
-    assert all(len(name) <= 63 and name.endswith("-preload-x") for name in found)
+    names = {identity.shortened(one, "preload-x"), identity.shortened(two, "preload-x")}
+    assert len(names) == 2
+    assert all(len(name) <= 63 and name.endswith("-preload-x") for name in names)
 
 
 @pytest.mark.parametrize(
@@ -155,12 +157,12 @@ def test_a_shortened_name_stays_distinct() -> None:
     [("sql-dpo", True), ("Llama3.1", False), ("a_b", False), ("a-", False), ("A", False)],
 )
 def test_an_adapters_name_as_part_of_an_objects(adapter: str, fits: bool) -> None:
-    found = identity.object_name(adapter)
-    assert (found == adapter) is fits
-    assert found == found.lower()
-    assert set(found) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
-    assert not found.startswith("-")
-    assert not found.endswith("-")
+    name = identity.object_name(adapter)
+    assert (name == adapter) is fits
+    assert name == name.lower()
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert not name.startswith("-")
+    assert not name.endswith("-")
 
 
 def test_adapters_that_differ_in_case_have_different_objects() -> None:

@@ -1,4 +1,4 @@
-"""Scrapes, and what carries the alerts, for both operators."""
+"""The scrape objects and the rule objects of both operators."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ BOTH = [
 
 @pytest.mark.parametrize(("profile", "scrape", "rule"), BOTH)
 def test_one_flavour_of_objects_only(profile: str, scrape: str, rule: str) -> None:
-    """Both would scrape twice: VictoriaMetrics converts the other operator's objects itself."""
+    """Objects of both operators would scrape twice: VictoriaMetrics converts the others."""
     world = scene.serving(config=scene.site(profile))
     kinds = world.kinds_there()
     others = {"VMServiceScrape", "VMRule", "ServiceMonitor", "PrometheusRule"} - {scrape, rule}
@@ -35,10 +35,10 @@ def test_one_flavour_of_objects_only(profile: str, scrape: str, rule: str) -> No
 @pytest.mark.parametrize(("profile", "scrape", "rule"), BOTH)
 def test_the_scrape_finds_the_service_and_its_port(profile: str, scrape: str, rule: str) -> None:
     world = scene.serving(config=scene.site(profile))
-    found = world.one(scrape)["spec"]
+    spec = world.one(scrape)["spec"]
     service = world.one("Service")
-    assert found["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    (endpoint,) = found["endpoints"]
+    assert spec["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (endpoint,) = spec["endpoints"]
     assert endpoint == {
         "port": "http",
         "path": "/metrics",
@@ -100,8 +100,8 @@ def test_the_authors_groups_replace_ours_also_when_there_are_none(
     profile: str, scrape: str, rule: str, groups: list[cluster.Object]
 ) -> None:
     claimed = scene.of(observability={"alertingRules": {"groups": groups}})
-    found = scene.serving(claimed, scene.site(profile)).one(rule)["spec"]["groups"]
-    assert found == groups
+    rendered_groups = scene.serving(claimed, scene.site(profile)).one(rule)["spec"]["groups"]
+    assert rendered_groups == groups
 
 
 def test_absent_groups_leave_ours() -> None:

@@ -111,7 +111,7 @@ def test_a_patch_never_touches_a_held_template() -> None:
             "template": {"spec": {"priorityClassName": "high"}},
         }
     }
-    # Held: another revision is wanted and not verified yet.
+    # The template is held: the claim wants another revision, which is not verified yet.
     world.edit(
         model={"repository": "org/model", "revision": "v2"}, patches={"deployment": patch}
     ).reconcile()
@@ -198,19 +198,19 @@ def test_a_mount_of_the_author_s_may_be_of_a_volume_of_the_patch_s() -> None:
 def test_of_what_excludes_each_other_the_patch_s_is_left(
     patch: cluster.Object, path: tuple[str, ...], wanted: cluster.Object
 ) -> None:
-    """Both together would be refused by the API server, for as long as the claim says so."""
+    """The API server would refuse an object with both."""
     world = scene.serving(patched("deployment", patch), OPEN)
-    found: Any = {**world.template["spec"], **scene.container(world)}
+    node: Any = {**world.template["spec"], **scene.container(world)}
     for step in path:
-        if isinstance(found, list):
-            (found,) = (item for item in found if item["name"] == step)
+        if isinstance(node, list):
+            (node,) = (item for item in node if item["name"] == step)
         else:
-            found = found[step]
-    assert found == wanted
+            node = node[step]
+    assert node == wanted
 
 
 def whole() -> cluster.Object:
-    """A patch as releases before 1.1 wanted it: it repeats what no patch may change."""
+    """A patch in the form of releases before 1.1, which repeats fields that no patch may change."""
     rendered = scene.container(scene.serving(config=OPEN))
     kept = {field: rendered[field] for field in ("image", "resources", "securityContext")}
     return contained({**kept, "env": [{"name": "EXTRA", "value": "1"}]})
@@ -234,7 +234,7 @@ def test_a_patched_container_survives_an_engine_that_the_platform_changes() -> N
 
 
 def test_a_patched_container_survives_another_engine_and_other_weights_at_once() -> None:
-    """The held template has the old engine: a patch is checked against the rendered one."""
+    """A patch is checked against the rendered template; the held one has the old engine."""
     world = scene.serving(patched("deployment", whole()), OPEN)
     before = copy.deepcopy(world.template)
     model = {"repository": "org/model", "revision": "v2"}
@@ -339,13 +339,13 @@ def test_forbidden_paths(
     before = {key: item["metadata"]["name"] for key, item in world.objects.items()}
     world.edit(patches={suffix: patch}).reconcile()
     if suffix == "preload-job":
-        # The claim above has no Job any more; a new one is refused before it has one.
+        # The claim above has no Job any more. A new claim is refused before it gets a Job.
         assert f"spec.patches.{suffix}.{path}" in scene.refused(
             patched(suffix, patch, **spec), OPEN
         )
     assert world.fatal is not None
     assert f"spec.patches.{suffix}.{path}" in world.fatal
-    # What runs keeps running.
+    # The pods that run keep running.
     assert {key: item["metadata"]["name"] for key, item in world.objects.items()} == before
 
 
@@ -425,7 +425,7 @@ def gpus(resources: cluster.Object) -> cluster.Object:
     ],
 )
 def test_a_patch_cannot_change_how_many_gpus_there_are(suffix: str, patch: cluster.Object) -> None:
-    """The fields that say it are capped by the settings; a patch would go around the cap."""
+    """The settings cap the fields for the GPU count. A patch would go around the cap."""
     config = scene.site(permissions={"patches": ["llm"], "hostAccess": ["llm"]})
     claimed = patched(suffix, patch, model={"preload": {"enabled": False}})
     refusal = scene.refused(claimed, config)
@@ -451,7 +451,7 @@ def test_a_patch_cannot_wake_a_suspended_claim() -> None:
     ],
 )
 def test_what_stands_twice_in_a_patch_is_refused(pod: cluster.Object, path: str) -> None:
-    """The API server would refuse the object, or one of the two would be lost."""
+    """The API server would refuse the object, or drop one of the two entries."""
     config = scene.site(permissions={"patches": ["llm"], "volumes": ["llm"]})
     claimed = patched("deployment", of_pod(pod))
     assert f"spec.patches.deployment.spec.template.spec.{path}: " in scene.refused(claimed, config)

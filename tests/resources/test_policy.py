@@ -1,4 +1,4 @@
-"""Who may call whom: questions, asked of both providers' policies."""
+"""Which pod may call which, under the policies of both providers."""
 
 import functools
 import json
@@ -47,7 +47,7 @@ PICKED: Any = {"gateway": {"enabled": True, "endpointPicker": {"enabled": True}}
 def policies(
     provider: str, claimed: cluster.Object | None = None, **changes: Any
 ) -> list[cluster.Object]:
-    """The policies of the reference platform's claim, in either provider's language."""
+    """The policies of a claim on the reference platform, in the form of a provider."""
     config = scene.site(**{"providers": {"networkPolicy": provider}, **changes})
     return _policies(canonical.dumps(claimed or scene.of()), canonical.dumps(config))
 
@@ -55,11 +55,11 @@ def policies(
 @functools.cache
 def _policies(claimed: str, config: str) -> list[cluster.Object]:
     world = scene.serving(json.loads(claimed), json.loads(config))
-    found = [item for item in world.owned.values() if item["kind"].endswith("NetworkPolicy")]
-    assert found
-    for item in found:
+    manifests = [item for item in world.owned.values() if item["kind"].endswith("NetworkPolicy")]
+    assert manifests
+    for item in manifests:
         assert schemas.validate(item) == [], item["metadata"]["name"]
-    return found
+    return manifests
 
 
 # --- the serving pods
@@ -77,7 +77,7 @@ def _policies(claimed: str, config: str) -> list[cluster.Object]:
         (WEBUI, 8000, True),
         (PROXY, 8000, True),
         (SCRAPER, 8000, True),
-        # Right labels in the wrong namespace, and the other way round.
+        # The right labels in a wrong namespace, and wrong labels in the right namespace.
         (reach.Pod("apps", PROMPTFOO.labels), 8000, False),
         (reach.Pod("llm", WEBUI.labels), 8000, False),
         (reach.Pod("llm", SCRAPER.labels), 8000, False),
@@ -129,13 +129,13 @@ def test_what_the_engine_may_call(
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("caller", [PROMPTFOO, WEBUI, PROXY, SCRAPER])
 def test_without_callers_in_the_settings_nobody_may_call(provider: str, caller: reach.Pod) -> None:
-    found = policies(
+    manifests = policies(
         provider,
         providers={"networkPolicy": provider, "gateway": "none"},
         network={"callers": [], "scrapers": []},
     )
-    assert not reach.allows(found, caller, SERVING, 8000)
-    assert reach.allows(found, SERVING, DNS, 53, "UDP")
+    assert not reach.allows(manifests, caller, SERVING, 8000)
+    assert reach.allows(manifests, SERVING, DNS, 53, "UDP")
 
 
 @pytest.mark.pitfall("an author's ingress rules lose the platform's peers")
@@ -151,59 +151,61 @@ def test_a_claim_lets_more_callers_in(provider: str) -> None:
             ]
         }
     )
-    found = policies(provider, claimed)
+    manifests = policies(provider, claimed)
     chat = reach.Pod("shop", {"app": "chat"})
-    assert reach.allows(found, chat, SERVING, 8000)
-    assert not reach.allows(found, reach.Pod("shop", {"app": "other"}), SERVING, 8000)
-    assert not reach.allows(found, reach.Pod("llm", chat.labels), SERVING, 8000)
-    assert not reach.allows(found, chat, SERVING, 9000)
-    # Without a namespace it is the claim's own.
-    assert reach.allows(found, reach.Pod("llm", {"app": "batch"}), SERVING, 9000)
-    assert not reach.allows(found, reach.Pod("llm", {"app": "batch"}), SERVING, 8000)
-    # Without labels it is every pod of the namespace.
-    assert reach.allows(found, reach.Pod("lab", {"any": "thing"}), SERVING, 8000)
-    # It adds: the platform's peers stay.
-    assert reach.allows(found, PROMPTFOO, SERVING, 8000)
-    assert reach.allows(found, SCRAPER, SERVING, 8000)
-    # It opens nothing on the preload pod.
-    assert not reach.allows(found, chat, PRELOAD, 8000)
+    assert reach.allows(manifests, chat, SERVING, 8000)
+    assert not reach.allows(manifests, reach.Pod("shop", {"app": "other"}), SERVING, 8000)
+    assert not reach.allows(manifests, reach.Pod("llm", chat.labels), SERVING, 8000)
+    assert not reach.allows(manifests, chat, SERVING, 9000)
+    # A peer without a namespace is in the claim's namespace.
+    assert reach.allows(manifests, reach.Pod("llm", {"app": "batch"}), SERVING, 9000)
+    assert not reach.allows(manifests, reach.Pod("llm", {"app": "batch"}), SERVING, 8000)
+    # A peer without labels is every pod of the namespace.
+    assert reach.allows(manifests, reach.Pod("lab", {"any": "thing"}), SERVING, 8000)
+    # `access` adds peers to those of the platform.
+    assert reach.allows(manifests, PROMPTFOO, SERVING, 8000)
+    assert reach.allows(manifests, SCRAPER, SERVING, 8000)
+    # `access` opens nothing on the preload pod.
+    assert not reach.allows(manifests, chat, PRELOAD, 8000)
 
 
 @pytest.mark.pitfall("minReplicas 0 renders 1; an empty policy list becomes the default one")
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_an_empty_ingress_list_leaves_the_scraper_and_the_picker(provider: str) -> None:
-    """`[]` is what the author meant: nobody, not the default peers."""
-    found = policies(provider, scene.of(networkPolicies={"ingress": []}, **PICKED))
+    """`[]` means nobody, and not the default peers."""
+    manifests = policies(provider, scene.of(networkPolicies={"ingress": []}, **PICKED))
     for caller in (PROMPTFOO, ROUTER, WEBUI, PROXY, STRANGER):
-        assert not reach.allows(found, caller, SERVING, 8000), caller
-    assert reach.allows(found, SCRAPER, SERVING, 8000)
-    assert reach.allows(found, PICKER, SERVING, 8000)
+        assert not reach.allows(manifests, caller, SERVING, 8000), caller
+    assert reach.allows(manifests, SCRAPER, SERVING, 8000)
+    assert reach.allows(manifests, PICKER, SERVING, 8000)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_an_empty_ingress_list_and_access_together(provider: str) -> None:
     claimed = scene.of(networkPolicies={"ingress": []}, access={"from": [{"namespace": "shop"}]})
-    found = policies(provider, claimed)
-    assert reach.allows(found, reach.Pod("shop", {}), SERVING, 8000)
-    assert not reach.allows(found, PROMPTFOO, SERVING, 8000)
+    manifests = policies(provider, claimed)
+    assert reach.allows(manifests, reach.Pod("shop", {}), SERVING, 8000)
+    assert not reach.allows(manifests, PROMPTFOO, SERVING, 8000)
 
 
 @pytest.mark.pitfall("minReplicas 0 renders 1; an empty policy list becomes the default one")
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_an_empty_egress_list_means_nothing_at_all(provider: str) -> None:
-    found = policies(provider, scene.of(networkPolicies={"egress": []}))
-    assert not reach.allows(found, SERVING, DNS, 53, "UDP")
-    assert not reach.allows(found, SERVING, reach.WORLD, 443)
-    assert reach.allows(found, PROMPTFOO, SERVING, 8000)
+    manifests = policies(provider, scene.of(networkPolicies={"egress": []}))
+    assert not reach.allows(manifests, SERVING, DNS, 53, "UDP")
+    assert not reach.allows(manifests, SERVING, reach.WORLD, 443)
+    assert reach.allows(manifests, PROMPTFOO, SERVING, 8000)
 
 
 @pytest.mark.decision(28)
 def test_an_empty_ingress_list_without_platform_peers_is_deny_all() -> None:
     """In Cilium an empty list beside egress rules would leave ingress open."""
-    found = policies("cilium", scene.of(networkPolicies={"ingress": []}), network={"scrapers": []})
-    (policy,) = (p for p in found if p["metadata"]["name"] == "model")
+    manifests = policies(
+        "cilium", scene.of(networkPolicies={"ingress": []}), network={"scrapers": []}
+    )
+    (policy,) = (p for p in manifests if p["metadata"]["name"] == "model")
     assert policy["spec"]["ingress"] == [{}]
-    assert not reach.allows(found, PROMPTFOO, SERVING, 8000)
+    assert not reach.allows(manifests, PROMPTFOO, SERVING, 8000)
 
 
 @pytest.mark.pitfall("an author's ingress rules lose the platform's peers")
@@ -211,13 +213,13 @@ def test_raw_cilium_rules_replace_the_default_peers_and_keep_the_platforms() -> 
     rule = {"fromEndpoints": [{"matchLabels": {"app": "mine"}}]}
     dns = {"toEntities": ["world"]}
     claimed = scene.of(networkPolicies={"ingress": [rule], "egress": [dns]})
-    found = policies("cilium", claimed)
-    (policy,) = (p for p in found if p["metadata"]["name"] == "model")
+    manifests = policies("cilium", claimed)
+    (policy,) = (p for p in manifests if p["metadata"]["name"] == "model")
     assert policy["spec"]["ingress"][0] == rule
     assert policy["spec"]["egress"] == [dns]
-    assert reach.allows(found, reach.Pod("llm", {"app": "mine"}), SERVING, 8000)
-    assert not reach.allows(found, PROMPTFOO, SERVING, 8000)
-    assert reach.allows(found, SCRAPER, SERVING, 8000)
+    assert reach.allows(manifests, reach.Pod("llm", {"app": "mine"}), SERVING, 8000)
+    assert not reach.allows(manifests, PROMPTFOO, SERVING, 8000)
+    assert reach.allows(manifests, SCRAPER, SERVING, 8000)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -226,19 +228,19 @@ def test_the_routes_proxy_calls_while_the_claim_has_the_route(provider: str) -> 
     pod = reach.Pod("gateways", {"gw": "public"})
     routed = scene.of(route={"enabled": True, "hostname": "m"})
     for claimed, may in ((routed, True), (scene.of(), False)):
-        found = policies(provider, claimed, route={"proxy": proxy})
-        assert reach.allows(found, pod, SERVING, 8000) is may
+        manifests = policies(provider, claimed, route={"proxy": proxy})
+        assert reach.allows(manifests, pod, SERVING, 8000) is may
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_two_claims_policies_do_not_open_each_other(provider: str) -> None:
-    found = [
+    manifests = [
         *policies(provider, scene.of(access={"from": [{"namespace": "shop"}]})),
         *policies(provider, scene.of(name="b")),
     ]
     shop = reach.Pod("shop", {})
-    assert reach.allows(found, shop, SERVING, 8000)
-    assert not reach.allows(found, shop, OTHER_MODEL, 8000)
+    assert reach.allows(manifests, shop, SERVING, 8000)
+    assert not reach.allows(manifests, shop, OTHER_MODEL, 8000)
 
 
 # --- the preload pod
@@ -250,9 +252,9 @@ def test_two_claims_policies_do_not_open_each_other(provider: str) -> None:
     "caller", [PROMPTFOO, PROXY, SCRAPER, STRANGER, SERVING, OTHER_MODEL, PICKER, reach.WORLD]
 )
 def test_nobody_reaches_the_preload_pod(provider: str, caller: reach.End) -> None:
-    found = policies(provider, scene.of(**PICKED))
+    manifests = policies(provider, scene.of(**PICKED))
     for port in (80, 8000, 9090):
-        assert not reach.allows(found, caller, PRELOAD, port)
+        assert not reach.allows(manifests, caller, PRELOAD, port)
 
 
 @pytest.mark.pitfall("an allow-list of the hub's content hosts rots")
@@ -272,27 +274,27 @@ def test_nobody_reaches_the_preload_pod(provider: str, caller: reach.End) -> Non
 def test_the_preload_pod_reaches_the_hub_and_nothing_inside(
     provider: str, target: reach.End, port: int, may: bool
 ) -> None:
-    found = policies(provider)
-    assert reach.allows(found, PRELOAD, target, port) is may
-    assert reach.allows(found, PRELOAD, DNS, 53, "UDP")
+    manifests = policies(provider)
+    assert reach.allows(manifests, PRELOAD, target, port) is may
+    assert reach.allows(manifests, PRELOAD, DNS, 53, "UDP")
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_without_preload_there_is_no_policy_for_it(provider: str) -> None:
-    found = policies(provider, scene.of(model={"preload": {"enabled": False}}))
-    assert [policy["metadata"]["name"] for policy in found] == ["model"]
+    manifests = policies(provider, scene.of(model={"preload": {"enabled": False}}))
+    assert [policy["metadata"]["name"] for policy in manifests] == ["model"]
 
 
 @pytest.mark.pitfall("* does not span dots")
 def test_names_reach_through_the_dns_proxy_with_the_region_filled_in() -> None:
-    found = policies("cilium")
+    manifests = policies("cilium")
     bucket = reach.Address("52.218.0.1", "elsewhere", "b.s3.eu-west-3.amazonaws.com")
-    assert reach.allows(found, PRELOAD, bucket, 443)
+    assert reach.allows(manifests, PRELOAD, bucket, 443)
     far = reach.Address("52.218.0.1", "elsewhere", "b.s3.us-east-1.amazonaws.com")
-    assert not reach.allows(found, PRELOAD, far, 443)
+    assert not reach.allows(manifests, PRELOAD, far, 443)
     # `*` spans no dot.
     deep = reach.Address("52.218.0.1", "elsewhere", "a.b.s3.eu-west-3.amazonaws.com")
-    assert not reach.allows(found, PRELOAD, deep, 443)
+    assert not reach.allows(manifests, PRELOAD, deep, 443)
 
 
 def test_hosts_that_need_a_region_are_refused_without_one() -> None:
@@ -316,9 +318,9 @@ def test_every_name_rule_has_its_dns_rule() -> None:
 
 @pytest.mark.pitfall("a link-local agent is neither a CIDR nor the world")
 def test_a_link_local_agent_is_the_host_entity() -> None:
-    found = policies("cilium")
-    assert reach.allows(found, PRELOAD, reach.NODE, 80)
-    assert not reach.allows(found, SERVING, reach.NODE, 80)
+    manifests = policies("cilium")
+    assert reach.allows(manifests, PRELOAD, reach.NODE, 80)
+    assert not reach.allows(manifests, SERVING, reach.NODE, 80)
     without = policies("cilium", preload={"egressHostPorts": []})
     assert not reach.allows(without, PRELOAD, reach.NODE, 80)
 
@@ -336,17 +338,17 @@ def test_a_link_local_agent_is_the_host_entity() -> None:
 def test_a_mirror_or_proxy_is_reached_on_its_port(
     provider: str, hub: cluster.Object, ports: list[int]
 ) -> None:
-    found = policies(provider, hub=hub)
+    manifests = policies(provider, hub=hub)
     for port in (80, 443, 3128, 8443, 9443):
-        assert reach.allows(found, PRELOAD, reach.WORLD, port) is (port in ports), port
+        assert reach.allows(manifests, PRELOAD, reach.WORLD, port) is (port in ports), port
 
 
 def test_a_mirror_in_a_private_range_needs_its_network() -> None:
     private = reach.Address("10.9.0.5", "world")
     assert not reach.allows(policies("kubernetes"), PRELOAD, private, 443)
     for provider in PROVIDERS:
-        found = policies(provider, hub={"egressCidrs": ["10.9.0.0/24"]})
-        assert reach.allows(found, PRELOAD, private, 443)
+        manifests = policies(provider, hub={"egressCidrs": ["10.9.0.0/24"]})
+        assert reach.allows(manifests, PRELOAD, private, 443)
     cidrs = [
         rule["toCIDR"]
         for policy in policies("cilium", hub={"egressCidrs": ["10.9.0.0/24"]})
@@ -410,13 +412,13 @@ def test_each_policy_of_each_example_selects_its_pods_only(provider: str, name: 
     world.converge()
     serving = world.template["metadata"]["labels"]
     selector = "endpointSelector" if provider == "cilium" else "podSelector"
-    found = {
+    selectors = {
         key: item["spec"][selector]["matchLabels"]
         for key, item in world.objects.items()
         if item["kind"].endswith("NetworkPolicy")
     }
-    (preload,) = (labels for key, labels in found.items() if key.endswith("-preload"))
-    (engine,) = (labels for key, labels in found.items() if not key.endswith("-preload"))
+    (preload,) = (labels for key, labels in selectors.items() if key.endswith("-preload"))
+    (engine,) = (labels for key, labels in selectors.items() if not key.endswith("-preload"))
     assert engine.items() <= serving.items()
     assert not engine.items() <= job.items()
     assert preload.items() <= job.items()

@@ -1,4 +1,4 @@
-"""The preload Job: what it is told, what it may, and when it is another Job."""
+"""The preload Job: its input, its rights, its ends, and the changes that make another Job."""
 
 import json
 from typing import Any
@@ -22,20 +22,20 @@ def environment(
     return scene.environment(scene.job_container(scene.first(claimed, config)))
 
 
-# --- what it is told
+# --- input
 
 
 def test_the_program_understands_its_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     claimed = scene.of(model={"revision": "refs/pr/7"}, loraAdapters=scene.ADAPTERS)
-    found = program.parse(environment(claimed)["PRELOAD_PLAN"])
-    assert str(found.models_directory) == "/models"
-    assert found.cache_directory == ".compile-cache/model"
+    plan = program.parse(environment(claimed)["PRELOAD_PLAN"])
+    assert str(plan.models_directory) == "/models"
+    assert plan.cache_directory == ".compile-cache/model"
     wanted = scene.planned(claimed).storage.directories
-    assert [(i.kind, i.repository, i.revision, i.directory) for i in found.items] == [
+    assert [(i.kind, i.repository, i.revision, i.directory) for i in plan.items] == [
         (w.kind, w.repository, w.revision, w.place) for w in wanted
     ]
-    # Where 0.9.0 kept the same weights, so that an upgrade downloads nothing again.
-    assert [i.legacy_directory for i in found.items] == ["refs/pr/7", "loras/sql", "loras/law"]
+    # 0.9.0 kept the same weights in these directories, so an upgrade downloads nothing again.
+    assert [i.legacy_directory for i in plan.items] == ["refs/pr/7", "loras/sql", "loras/law"]
 
 
 def test_the_engine_reads_where_the_program_writes() -> None:
@@ -57,7 +57,7 @@ def test_the_engine_reads_where_the_program_writes() -> None:
 @pytest.mark.pitfall("a script aborts on a fresh volume, or glues the lines of an empty list")
 @pytest.mark.parametrize("name", cluster.EXAMPLES)
 def test_no_shell_holds_a_claims_string(name: str) -> None:
-    """The image's own entrypoint runs; what the author wrote is data in one variable."""
+    """The image's own entrypoint runs, and the author's strings are data in one variable."""
     claimed = cluster.example(name)
     container = scene.job_container(scene.first(claimed))
     assert "command" not in container
@@ -70,13 +70,13 @@ def test_no_shell_holds_a_claims_string(name: str) -> None:
 @pytest.mark.pitfall("a download hangs in the middle of a shard")
 @pytest.mark.pitfall("KeyError getpwuid, /.cache denied: unknown uid, read-only root")
 def test_transfers_that_stall_are_off_and_bounded() -> None:
-    found = environment()
-    assert found["HF_HUB_DISABLE_XET"] == "1"
-    assert found["HF_HUB_DOWNLOAD_TIMEOUT"] == "120"
-    assert found["HOME"] == "/tmp"
-    assert found["HF_HOME"].startswith("/tmp/")
-    # It is online, unlike the engine.
-    assert "HF_HUB_OFFLINE" not in found
+    variables = environment()
+    assert variables["HF_HUB_DISABLE_XET"] == "1"
+    assert variables["HF_HUB_DOWNLOAD_TIMEOUT"] == "120"
+    assert variables["HOME"] == "/tmp"
+    assert variables["HF_HOME"].startswith("/tmp/")
+    # The preload program is online, unlike the engine.
+    assert "HF_HUB_OFFLINE" not in variables
 
 
 @pytest.mark.decision(10)
@@ -89,11 +89,11 @@ def test_the_hub_is_the_sites() -> None:
             "caConfigMap": "ca",
         }
     )
-    found = environment(config=config)
-    assert found["HF_ENDPOINT"] == "https://hub.example.com"
-    assert found["HTTPS_PROXY"] == found["HTTP_PROXY"] == "http://proxy.example.com:3128"
-    assert found["NO_PROXY"] == "example.com"
-    assert found["SSL_CERT_FILE"] == found["REQUESTS_CA_BUNDLE"] == "/etc/hub-ca/ca.crt"
+    variables = environment(config=config)
+    assert variables["HF_ENDPOINT"] == "https://hub.example.com"
+    assert variables["HTTPS_PROXY"] == variables["HTTP_PROXY"] == "http://proxy.example.com:3128"
+    assert variables["NO_PROXY"] == "example.com"
+    assert variables["SSL_CERT_FILE"] == variables["REQUESTS_CA_BUNDLE"] == "/etc/hub-ca/ca.crt"
     spec = job(config=config)["spec"]["template"]["spec"]
     assert {"name": "ca", "configMap": {"name": "ca"}} in spec["volumes"]
     mount = {"name": "ca", "mountPath": "/etc/hub-ca", "readOnly": True}
@@ -101,7 +101,7 @@ def test_the_hub_is_the_sites() -> None:
     assert not {"HF_ENDPOINT", "HTTPS_PROXY", "SSL_CERT_FILE"} & set(environment())
 
 
-# --- what it may
+# --- rights
 
 
 def test_the_pod() -> None:
@@ -113,7 +113,7 @@ def test_the_pod() -> None:
     assert schemas.pod_security(spec) == []
     container = spec["containers"][0]
     assert "nvidia.com/gpu" not in str(container["resources"])
-    # The root is read-only: what is written goes to the weights or to a bounded directory.
+    # The root is read-only: the program writes to the weights or to a bounded directory.
     assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/models", "/tmp"]
     assert {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}} in spec["volumes"]
 
@@ -135,16 +135,16 @@ def test_placement_and_resources_are_the_sites() -> None:
             "backoffLimit": 2,
         }
     )
-    found = job(config=config)["spec"]
-    pod = found["template"]["spec"]
+    spec = job(config=config)["spec"]
+    pod = spec["template"]["spec"]
     assert pod["nodeSelector"] == {"pool": "download"}
     assert pod["tolerations"] == [toleration]
-    # A map of the settings stands for itself: that is how a site leaves a limit out.
+    # A map of the settings replaces the default map, so a site can leave a limit out.
     assert pod["containers"][0]["resources"] == {
         "requests": {"cpu": "500m"},
         "limits": {"memory": "4Gi"},
     }
-    assert (found["activeDeadlineSeconds"], found["backoffLimit"]) == (3600, 2)
+    assert (spec["activeDeadlineSeconds"], spec["backoffLimit"]) == (3600, 2)
 
 
 def test_the_image_is_mirrored_like_the_engines() -> None:
@@ -156,7 +156,7 @@ def test_the_image_is_mirrored_like_the_engines() -> None:
     assert container["image"] == "mirror:5000/ghcr.io/a/preload@sha256:" + "a" * 64
 
 
-# --- how it ends
+# --- ends
 
 
 def test_every_exit_code_that_somebody_must_act_on_is_known() -> None:
@@ -166,7 +166,7 @@ def test_every_exit_code_that_somebody_must_act_on_is_known() -> None:
 
 @pytest.mark.decision(12)
 def test_each_known_code_fails_the_job_at_once_under_its_own_rule() -> None:
-    """The first rule that matches is named in the Job's condition, and with it the code."""
+    """The Job's condition names the first rule that matches, and so the exit code."""
     rules = job()["spec"]["podFailurePolicy"]["rules"]
     assert rules[0] == {
         "action": "Ignore",
@@ -175,7 +175,7 @@ def test_each_known_code_fails_the_job_at_once_under_its_own_rule() -> None:
     codes = [rule["onExitCodes"]["values"] for rule in rules[1:]]
     assert codes == [[code] for code in sorted(failures.FAILURES)]
     assert {rule["action"] for rule in rules[1:]} == {"FailJob"}
-    # A crash or a kill is tried again.
+    # The Job tries again after a crash or a kill.
     assert [1] not in codes
     assert [143] not in codes
 
@@ -199,7 +199,7 @@ def test_a_missing_name_and_a_closed_one_look_alike_to_the_hub() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "reason", "said"),
+    ("message", "reason", "reported"),
     [
         ("Job was active longer than specified deadline", "DeadlineExceeded", "DeadlineExceeded"),
         ("Job has reached the limit", "BackoffLimitExceeded", "BackoffLimitExceeded"),
@@ -208,19 +208,19 @@ def test_a_missing_name_and_a_closed_one_look_alike_to_the_hub() -> None:
         ("failed with exit code 12 matching", "PodFailurePolicy", "DiskFull"),
     ],
 )
-def test_other_ends(message: str, reason: str, said: str) -> None:
+def test_other_ends(message: str, reason: str, reported: str) -> None:
     job = jobs.Job(stage=jobs.Stage.FAILED, message=message, reason=reason)
-    found, removed = (failures.failure(job, c) for c in (jobs.COMPONENT, jobs.CLEANUP))
-    assert found is not None
-    assert removed is not None
-    assert found.reason == said
-    assert "removal" not in found.message
-    assert removed.reason == said
-    assert ("the removal" in removed.message) is (reason == said)
-    assert found.reason in failures.FAILURE_REASONS
+    download, removal = (failures.failure(job, c) for c in (jobs.COMPONENT, jobs.CLEANUP))
+    assert download is not None
+    assert removal is not None
+    assert download.reason == reported
+    assert "removal" not in download.message
+    assert removal.reason == reported
+    assert ("the removal" in removal.message) is (reason == reported)
+    assert download.reason in failures.FAILURE_REASONS
 
 
-# --- when it is another Job
+# --- changes that make another Job
 
 
 def name(claimed: cluster.Object | None = None, config: cluster.Object | None = None) -> str:
@@ -241,7 +241,7 @@ def name(claimed: cluster.Object | None = None, config: cluster.Object | None = 
     ],
 )
 def test_another_download_is_another_job(claimed: cluster.Object) -> None:
-    """A Job's template is immutable: whatever changes it changes the name."""
+    """A Job's template is immutable, so every change of the template changes the name."""
     assert name(claimed) != name()
 
 
@@ -280,7 +280,7 @@ def test_what_has_nothing_to_do_with_the_download_leaves_the_job(
 
 @pytest.mark.decision(8)
 def test_a_patch_of_the_job_is_another_job() -> None:
-    """The hash is taken after patches."""
+    """The hash in the name covers the patched Job."""
     config = scene.site(permissions={"patches": ["llm"]})
     patch = {"spec": {"template": {"spec": {"priorityClassName": "low"}}}}
     patched = scene.of(patches={"preload-job": patch})
@@ -291,9 +291,9 @@ def test_a_patch_of_the_job_is_another_job() -> None:
 @pytest.mark.pitfall("an invalid Job name for refs/pr/1 or an upper-case tag")
 @pytest.mark.parametrize("revision", ["refs/pr/1", "V1.0_RC", "UPPER", "a" * 64])
 def test_a_revision_never_enters_the_name(revision: str) -> None:
-    found = scene.first(scene.of(model={"revision": revision})).one("Job")
-    assert schemas.validate(_as_emitted(found)) == []
-    assert revision[:8] not in found["metadata"]["name"]
+    manifest = scene.first(scene.of(model={"revision": revision})).one("Job")
+    assert schemas.validate(_as_emitted(manifest)) == []
+    assert revision[:8] not in manifest["metadata"]["name"]
 
 
 def _as_emitted(item: cluster.Object) -> cluster.Object:
@@ -339,10 +339,10 @@ def test_without_preload_there_is_no_job_and_nothing_waits(model: cluster.Object
     assert world.condition("WeightsReady") == ("True", "NotManaged")
 
 
-# --- removing what is not wanted any more
+# --- removal of unwanted weights
 
 
-def retired() -> tuple[cluster.Cluster, cluster.Object, str]:
+def with_clean_up() -> tuple[cluster.Cluster, cluster.Object, str]:
     """A claim whose pods have left a revision, its clean-up Job, and the directory."""
     world = scene.serving(
         scene.of(model={"retention": "Delete"}, weightsFileSystem={"subPath": "teams/a"})
@@ -351,27 +351,27 @@ def retired() -> tuple[cluster.Cluster, cluster.Object, str]:
     world.edit(model={**world.claim["spec"]["model"], "revision": "next"})
     for _ in range(8):
         world.settle().reconcile()
-        found = [item for key, item in world.objects.items() if "-cleanup-job-" in key]
-        if found:
-            return world, found[0], record["directory"]
+        clean_ups = [item for key, item in world.objects.items() if "-cleanup-job-" in key]
+        if clean_ups:
+            return world, clean_ups[0], record["directory"]
     raise AssertionError(sorted(world.objects))
 
 
 def test_the_program_understands_what_to_remove() -> None:
-    world, job, directory = retired()
+    world, job, directory = with_clean_up()
     container = job["spec"]["template"]["spec"]["containers"][0]
-    found = program.parse(scene.environment(container)["PRELOAD_PLAN"])
-    assert [f"llm-models/teams/a/{path}" for path in found.remove] == [directory]
+    plan = program.parse(scene.environment(container)["PRELOAD_PLAN"])
+    assert [f"llm-models/teams/a/{path}" for path in plan.remove] == [directory]
     (mount,) = (m for m in container["volumeMounts"] if m["name"] == "models")
     assert mount == {"name": "models", "mountPath": "/models", "subPath": "teams/a"}
     downloads = program.parse(
         scene.environment(scene.job_container(scene.first(world.claim)))["PRELOAD_PLAN"]
     )
-    assert found.user == downloads.user == "llm/model"
+    assert plan.user == downloads.user == "llm/model"
 
 
 def test_a_clean_up_is_valid_restricted_and_has_its_own_exit_rules() -> None:
-    _, job, _ = retired()
+    _, job, _ = with_clean_up()
     emitted = {**job, "metadata": {k: job["metadata"][k] for k in ("name", "namespace", "labels")}}
     emitted.pop("status", None)
     assert schemas.validate(emitted) == []

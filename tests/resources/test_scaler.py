@@ -1,4 +1,4 @@
-"""The ScaledObject. What its triggers do over time is tested in tests/scaling."""
+"""The ScaledObject. The tests in tests/scaling cover its triggers over time."""
 
 from typing import Any
 
@@ -66,19 +66,19 @@ def test_the_cooldown_stays_within_what_the_hpa_takes() -> None:
 @pytest.mark.pitfall("busy and KV triggers never ask for more than two replicas")
 @pytest.mark.decision(20)
 def test_the_triggers_are_sums_over_the_claims_own_pods() -> None:
-    found = triggers(scene.of(model={"maxNumSeqs": 32}))
+    by_name = triggers(scene.of(model={"maxNumSeqs": 32}))
     own = '{namespace="llm",job="model",model_name="model"}'
-    assert {name: t["metadata"]["query"] for name, t in found.items()} == {
+    assert {name: t["metadata"]["query"] for name, t in by_name.items()} == {
         "running": f"sum(vllm:num_requests_running{own})",
         "kv-cache": f"sum(vllm:kv_cache_usage_perc{own})",
         "queue": f"sum(vllm:num_requests_waiting{own})",
     }
-    assert {name: t["metadata"]["threshold"] for name, t in found.items()} == {
+    assert {name: t["metadata"]["threshold"] for name, t in by_name.items()} == {
         "running": "22.4",
         "kv-cache": "0.6",
         "queue": "8",
     }
-    for trigger in found.values():
+    for trigger in by_name.values():
         assert trigger["type"] == "prometheus"
         assert trigger["metricType"] == "AverageValue"
         assert trigger["metadata"]["ignoreNullValues"] == "false"
@@ -119,20 +119,20 @@ def test_the_fallback_never_gives_a_gpu_back(minimum: int, replicas: int) -> Non
 def test_at_zero_a_gateway_side_signal_wakes() -> None:
     """At zero no pod has a metric: the pod-side terms read as zero, the wake query does not."""
     claimed = scene.of(**WAKE)
-    found = triggers(claimed)
-    assert list(found) == ["running", "kv-cache", "queue", "wake"]
+    by_name = triggers(claimed)
+    assert list(by_name) == ["running", "kv-cache", "queue", "wake"]
     for name in ("running", "kv-cache", "queue"):
-        assert found[name]["metadata"]["query"].endswith(" or vector(0)")
-    wake = found["wake"]["metadata"]
+        assert by_name[name]["metadata"]["query"].endswith(" or vector(0)")
+    wake = by_name["wake"]["metadata"]
     assert "vllm:" not in wake["query"]
     assert "model" in wake["query"]
     assert "{name}" not in wake["query"]
     assert wake["activationThreshold"] == "0"
-    # Out of reach: it wakes the first replica and never adds another.
+    # No load reaches the threshold: the trigger wakes the first replica and adds no other.
     assert int(wake["threshold"]) >= 1_000_000
     spec = scaled(claimed)["spec"]
     assert spec["minReplicaCount"] == 0
-    # A first pod that still loads has never been active: it must not be taken away.
+    # The first pod is not active while it loads. KEDA must not remove the pod then.
     assert spec["initialCooldownPeriod"] >= 600
 
 
@@ -171,7 +171,7 @@ def test_suspending_pauses_at_zero_and_keeps_everything_else() -> None:
     assert set(world.objects) == before
     assert world.one("Deployment")["spec"]["replicas"] == 0
     assert world.phase == "Suspended"
-    # An emitted count would fight whoever paused it.
+    # An emitted count would fight a person who paused the ScaledObject.
     assert "replicas" not in world.owned["model-deployment"]["spec"]
 
 

@@ -17,18 +17,18 @@ def secret(**fields: str) -> cluster.Object:
 
 def spec(**fields: str) -> cluster.Object:
     world = scene.serving(scene.of(externalSecrets=[secret(**fields)]))
-    found = world.one("ExternalSecret")["spec"]
-    assert isinstance(found, dict)
-    return found
+    secret_spec = world.one("ExternalSecret")["spec"]
+    assert isinstance(secret_spec, dict)
+    return secret_spec
 
 
 @pytest.mark.decision(27)
 def test_an_external_secret_keeps_the_secrets_name() -> None:
     world = scene.serving(scene.of(externalSecrets=[secret()]))
-    found = world.one("ExternalSecret")
-    assert found["apiVersion"] == "external-secrets.io/v1"
-    assert found["metadata"]["name"] == "token"
-    assert found["spec"] == {
+    manifest = world.one("ExternalSecret")
+    assert manifest["apiVersion"] == "external-secrets.io/v1"
+    assert manifest["metadata"]["name"] == "token"
+    assert manifest["spec"] == {
         "refreshInterval": "1h0m0s",
         "secretStoreRef": {"kind": "ClusterSecretStore", "name": "clustersecretstore"},
         "target": {"name": "token", "creationPolicy": "Owner", "deletionPolicy": "Retain"},
@@ -40,7 +40,7 @@ def test_an_external_secret_keeps_the_secrets_name() -> None:
 @pytest.mark.parametrize(
     ("written", "normal"),
     [
-        # As Go prints a duration: the controller writes it back so.
+        # The controller writes the duration back in the form in which Go prints it.
         ("1h", "1h0m0s"),
         ("30s", "30s"),
         ("90s", "1m30s"),
@@ -77,7 +77,7 @@ def test_without_a_provider_the_secret_is_still_read() -> None:
 
 @pytest.mark.pitfall("a second claim with the same ExternalSecret never becomes ready")
 def test_a_second_claim_shares_by_reference_and_owns_nothing() -> None:
-    """Two owners of one object: the second claim would never become ready."""
+    """With two owners of one object the second claim would never become ready."""
     world = scene.serving(scene.of(name="second", envFromSecrets=["token"]))
     assert "ExternalSecret" not in world.kinds_there()
     assert scene.container(world)["envFrom"] == [{"secretRef": {"name": "token"}}]
@@ -105,8 +105,8 @@ def test_engine_and_job_get_the_listed_secrets_and_the_job_alone_the_hub_token()
 def test_no_secrets_value_is_ever_written() -> None:
     """HF_TOKEN comes from Secrets only: no variable of that name has a value."""
     for name in cluster.EXAMPLES:
-        found = scene.environment(scene.job_container(scene.first(cluster.example(name))))
-        assert not [key for key in found if "TOKEN" in key and isinstance(found[key], str)]
+        variables = scene.environment(scene.job_container(scene.first(cluster.example(name))))
+        assert not [key for key in variables if "TOKEN" in key and isinstance(variables[key], str)]
 
 
 # --- whether they are fetched
@@ -133,7 +133,7 @@ def test_a_secret_that_nobody_makes_is_said() -> None:
 
 
 def test_a_secret_that_pods_read_outlives_its_provider() -> None:
-    """With its ExternalSecret the Secret would go, and no pod could start again."""
+    """The Secret would go together with its ExternalSecret, and no pod could start again."""
     world = scene.serving(scene.of(externalSecrets=[secret()]))
     before = copy.deepcopy(world.one("ExternalSecret"))
     world.environments = [scene.site(providers={"secrets": "none"})]

@@ -1,7 +1,7 @@
-"""What a query says about a set of samples, for the few forms of PromQL that triggers use.
+"""The result of a query over a set of samples, for the few forms of PromQL that triggers use.
 
-Expressions are read from the syntax tree, never by string: a form that is not listed here is an
-error, so that a trigger of a new shape cannot pass by being misread.
+The evaluation reads the syntax tree and never the text. A form that is not listed here is an
+error, so a trigger of a new form cannot pass because it is misread.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ class Sample:
 
 
 class Store(Protocol):
-    """Where series lie."""
+    """A store of series."""
 
     def instant(self) -> Iterable[Sample]:
         """Returns the newest value of every series that is not stale."""
@@ -113,7 +113,7 @@ def _selected(selector: Any, samples: Iterable[Sample]) -> list[Sample]:
         if matcher.op == parser.MatchOp.Equal:
             wanted[matcher.name] = re.compile(re.escape(matcher.value))
         elif matcher.op == parser.MatchOp.Re:
-            # Anchored, as PromQL's are.
+            # `fullmatch` below anchors the pattern, as PromQL does.
             wanted[matcher.name] = re.compile(matcher.value)
         else:
             raise UnsupportedError(str(selector))
@@ -121,5 +121,5 @@ def _selected(selector: Any, samples: Iterable[Sample]) -> list[Sample]:
         sample
         for sample in samples
         if sample.name == selector.name
-        and all(known.fullmatch(sample.labels.get(name, "")) for name, known in wanted.items())
+        and all(pattern.fullmatch(sample.labels.get(name, "")) for name, pattern in wanted.items())
     ]

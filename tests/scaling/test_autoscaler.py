@@ -1,4 +1,4 @@
-"""The model itself: worked answers from the sources that it follows."""
+"""The model of the autoscaler gives the answers that follow from KEDA and HPA sources."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -53,9 +53,9 @@ def keda(replicas: int, answers: Answers, spec: Manifest) -> autoscaler.Keda:
     ("usage", "current", "wanted"),
     [
         (36_000, 4, 4),  # 0.9 of the target: still within the tolerance.
-        (35_999, 4, 4),  # Outside, and ceil(3.5999) is the same.
+        (35_999, 4, 4),  # Outside the tolerance, but ceil(3.5999) is the same count.
         (30_000, 4, 3),
-        (44_000, 4, 4),  # 1.1: still within.
+        (44_000, 4, 4),  # 1.1 of the target: still within the tolerance.
         (44_001, 4, 5),
         (100_000, 1, 10),
         (0, 5, 0),
@@ -123,7 +123,8 @@ def test_windows_take_the_lowest_going_up_and_the_highest_going_down() -> None:
         answers.values["a"] = [40] if 60 <= now < 120 else [20]
         subject.sync(now)
         counts.append((now, subject.target.replicas))
-    # Up once nothing within 30 s asked for less; down once nothing within 120 s asked for more.
+    # The count rises once no answer within 30 s asked for less. The count falls once no answer
+    # within 120 s asked for more.
     assert [pair for pair, last in zip(counts[1:], counts, strict=False) if pair[1] != last[1]] == [
         (75, 4),
         (225, 2),
@@ -167,11 +168,11 @@ def test_the_fallback_starts_above_the_threshold_and_ends_with_the_first_answer(
     fallback = {"failureThreshold": 2, "replicas": 3}
     answers = Answers()
     subject = keda(0, answers, scaled_object(trigger(), minReplicaCount=0, fallback=fallback))
-    seen = []
+    states = []
     for now in range(0, 60, 15):
         subject.poll(now)
-        seen.append((subject.target.replicas, subject.falls_back))
-    assert seen == [(0, False), (0, False), (1, True), (1, True)]
+        states.append((subject.target.replicas, subject.falls_back))
+    assert states == [(0, False), (0, False), (1, True), (1, True)]
     subject.sync(60)
     assert subject.target.replicas == 3
     answers.values["a"] = [1]

@@ -1,4 +1,4 @@
-"""The model tells right from wrong: what 0.9.0's triggers did, in the same world."""
+"""The model shows the faults of 0.9.0's triggers in the same world."""
 
 import copy
 import functools
@@ -20,13 +20,13 @@ FIXTURE = pathlib.Path(__file__).parents[1] / "fixtures/0.9.0/qwen-coder.yaml"
 def rendered_then() -> dict[str, Any]:
     """Returns the ScaledObject that 0.9.0 left in the cluster."""
     documents = yaml.safe_load_all(FIXTURE.read_text(encoding="utf-8"))
-    (found,) = (d for d in documents if d and d["kind"] == "ScaledObject")
-    assert isinstance(found, dict)
-    return found
+    (manifest,) = (d for d in documents if d and d["kind"] == "ScaledObject")
+    assert isinstance(manifest, dict)
+    return manifest
 
 
 def previous(*indexes: int) -> dict[str, Any]:
-    """Returns it with some of its triggers, and allowed up to five replicas."""
+    """Returns the ScaledObject of 0.9.0 with some of its triggers and at most five replicas."""
     result = copy.deepcopy(rendered_then())
     result["spec"]["maxReplicaCount"] = 5
     result["spec"]["triggers"] = [result["spec"]["triggers"][index] for index in indexes]
@@ -48,7 +48,7 @@ def test_a_maximum_of_shares_stalls_at_two(index: int, offered: int) -> None:
 
 @pytest.mark.parametrize("offered", [100, 200])
 def test_and_all_three_together_never_come_to_rest(offered: int) -> None:
-    """The longest queue jumps to five and, once there, says nothing; two are left again."""
+    """The longest queue asks for five replicas, is empty once they run, and leaves two again."""
     engine = simulation.Engine(32, cold_start=150)
     subject = simulation.World(previous(RUNNING, KV_CACHE, QUEUE), engine)
     subject.run(4 * HOUR, offered=offered)

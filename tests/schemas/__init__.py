@@ -1,8 +1,9 @@
-"""What can be said of an object without Kubernetes: its structure, by the upstream schemas.
+"""Checks of the structure of an object by the upstream schemas, without Kubernetes.
 
 `validate` takes one object and returns the reasons for a refusal, each with its path; an empty list
-means that its structure is right. Upstream schemas come from `tests.crds`. What Kubernetes checks
-in code, and the rules of upstream's schemas, are asked of Kubernetes: `e2e/test_validation.py`.
+means that its structure is right. Upstream schemas come from `tests.crds`.
+`e2e/test_validation.py` asks Kubernetes for the checks that it has in code, and for the rules of
+upstream's schemas.
 """
 
 import functools
@@ -30,7 +31,7 @@ class Schema:
     def from_crd(cls, document: Object, version: str) -> "Schema":
         """Compile a served version of a CustomResourceDefinition.
 
-        A CompositeResourceDefinition will do as well: its schema is then the one of the
+        A CompositeResourceDefinition is valid input too: its schema is then the one of the
         CustomResourceDefinition that Crossplane makes of it.
 
         Raises:
@@ -55,10 +56,10 @@ def validate(obj: Object) -> list[str]:
     if not isinstance(api_version, str) or not isinstance(kind, str):
         return ["<object>: apiVersion and kind must be text"]
     try:
-        found = upstream.validator(api_version, kind)
+        validator = upstream.validator(api_version, kind)
     except LookupError as error:
         return [f"apiVersion: {error}"]
-    return [*_metadata(obj), *found.problems(obj)]
+    return [*_metadata(obj), *validator.problems(obj)]
 
 
 def validate_custom(openapi_v3_schema: Object, obj: Object) -> list[str]:

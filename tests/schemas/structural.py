@@ -1,9 +1,9 @@
 """Structural schemas of Kubernetes as JSON Schema, for the wheel `jsonschema-rs`.
 
-What is the same in both is left to the wheel. The rest is the difference between JSON Schema and
-apiextensions-apiserver: unknown fields are refused, nulls are omissions, a default satisfies
-`required`, `x-kubernetes-*` have a meaning. Everything that Kubernetes checks in code is left out:
-`e2e/test_validation.py` asks Kubernetes itself.
+The wheel checks everything that means the same in both. This module adds the differences between
+JSON Schema and apiextensions-apiserver: unknown fields are refused, nulls are omissions, a default
+satisfies `required`, `x-kubernetes-*` have a meaning. This module leaves out everything that
+Kubernetes checks in code: `e2e/test_validation.py` asks Kubernetes itself.
 """
 
 import base64
@@ -26,7 +26,7 @@ _REFERENCE = "#/components/schemas/"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 _OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
-# What means the same in JSON Schema of draft 4.
+# Keywords that mean the same in JSON Schema of draft 4.
 _KEPT = frozenset(
     (
         "enum",
@@ -250,8 +250,8 @@ class Validator:
 
     def problems(self, obj: Document) -> list[str]:
         """Return why an object is refused, each reason with its path."""
-        found = self._validator.iter_errors(without_nulls(obj))
-        return [text for error in found for text in _texts(error)]
+        errors = self._validator.iter_errors(without_nulls(obj))
+        return [text for error in errors for text in _texts(error)]
 
 
 def _texts(error: jsonschema_rs.ValidationError) -> abc.Iterator[str]:

@@ -1,4 +1,4 @@
-"""A server as a process of its own, on free ports, with its log."""
+"""A server in its own process, on free ports, with its log."""
 
 # grpc has no annotations.
 # mypy: allow-untyped-calls
@@ -54,7 +54,7 @@ class Running:
 
     @property
     def output(self) -> str:
-        """Everything that it wrote so far, to both streams."""
+        """Everything that the process wrote so far, to both streams."""
         return "".join(self._lines)
 
     def entries(self, message: str) -> list[dict[str, Any]]:
@@ -66,9 +66,9 @@ class Running:
         """Waits for the count-th log entry with a message and returns it."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            found = self.entries(message)
-            if len(found) >= count:
-                return found[count - 1]
+            entries = self.entries(message)
+            if len(entries) >= count:
+                return entries[count - 1]
             if self.process.poll() is not None and not self._reader.is_alive():
                 break
             time.sleep(0.01)
@@ -138,7 +138,7 @@ def start(*options: str, module: str = "function", **environment: str) -> subpro
 
 @contextlib.contextmanager
 def serving(*options: str, module: str = "function", **environment: str) -> Iterator[Running]:
-    """Runs a server for a block, and ends it with the block."""
+    """Runs a server during a `with` block and stops the server at the end of the block."""
     process = start(*options, module=module, **environment)
     try:
         yield Running(process)

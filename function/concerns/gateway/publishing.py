@@ -89,7 +89,7 @@ def _backend(now: situations.Situation) -> Iterator[assembly.Part]:
         service = pods_service(plan.identity, plan.engine.PORT)
         yield assembly.Part("service-pods", service)
     born = world.get("gateway-backend") is None
-    asleep = plan.awaits and not now.rollout.known_to_serve
+    asleep = plan.awaits and not now.rollout.reported_serving
     there = born or named or world.get("service-pods") is not None
     spread = plan.spreads and not asleep and there
     host = headless if spread else envoy_ai_gateway.service_host(plan)

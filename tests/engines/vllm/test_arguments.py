@@ -124,10 +124,10 @@ def test_the_smallest_claim_gives_the_defaults() -> None:
 
 @pytest.mark.pitfall("--model warns and is to be removed")
 def test_the_model_is_positional_and_named_by_the_claim() -> None:
-    found = serve(scene.of())
-    assert found[0].startswith("/models/base-")
-    assert not any(argument.startswith("--model=") for argument in found)
-    assert scene.values(found)["--served-model-name"] == "model"
+    arguments = serve(scene.of())
+    assert arguments[0].startswith("/models/base-")
+    assert not any(argument.startswith("--model=") for argument in arguments)
+    assert scene.values(arguments)["--served-model-name"] == "model"
 
 
 @pytest.mark.pitfall("numbers from a protobuf Struct print as 8192.0")
@@ -136,9 +136,9 @@ def test_the_model_is_positional_and_named_by_the_claim() -> None:
 def test_no_argument_holds_a_decoded_float(name: str, profile: str) -> None:
     """A Struct's numbers are doubles: 32768 must not become 32768.0 on its way."""
     world = scene.serving(cluster.example(name), cluster.environment(profile))
-    found = scene.values(world.arguments)
+    values = scene.values(world.arguments)
     for flag in ("--max-model-len", "--max-num-seqs", "--shutdown-timeout", "--max-lora-rank"):
-        assert str(found.get(flag, "0")).isdigit(), (flag, found[flag])
+        assert str(values.get(flag, "0")).isdigit(), (flag, values[flag])
 
 
 @pytest.mark.decision(3)
@@ -165,8 +165,8 @@ def test_only_online_quantization_is_a_flag(quantization: str | None, flag: str 
 @pytest.mark.pitfall("gpu.count 2 loads on one GPU")
 @pytest.mark.parametrize("count", range(1, 5))
 def test_tensor_parallel_follows_the_gpu_count(count: int) -> None:
-    found = flag_values(gpu={"count": count})
-    assert found.get("--tensor-parallel-size") == (None if count == 1 else str(count))
+    values = flag_values(gpu={"count": count})
+    assert values.get("--tensor-parallel-size") == (None if count == 1 else str(count))
 
 
 @pytest.mark.pitfall("the prefix cache cannot be turned off")
@@ -185,11 +185,11 @@ def test_tensor_parallel_follows_the_gpu_count(count: int) -> None:
 def test_the_prefix_cache_can_be_turned_off(
     prefix: cluster.Object | None, runner: str | None, flag: str | None
 ) -> None:
-    """`--no-enable-x` is the only spelling that 0.32 and 0.33 both accept; booleans are bare."""
+    """`--no-enable-x` is the only spelling of "off" that both 0.32 and 0.33 accept."""
     model = {} if runner is None else {"runner": runner}
     spec: dict[str, Any] = {} if prefix is None else {"cache": {"prefixCache": prefix}}
-    found = [a for a in serve(scene.of(model=model, **spec)) if "prefix-caching" in a]
-    assert found == ([] if flag is None else [flag])
+    arguments = [a for a in serve(scene.of(model=model, **spec)) if "prefix-caching" in a]
+    assert arguments == ([] if flag is None else [flag])
 
 
 @pytest.mark.pitfall("KV offload makes decoding slow and leaves the KV cache as it was")
@@ -206,10 +206,10 @@ def test_the_prefix_cache_can_be_turned_off(
 def test_kv_blocks_are_offloaded_and_never_weights(
     offload: cluster.Object | None, size: str | None
 ) -> None:
-    found = flag_values(cache={} if offload is None else {"kvOffload": offload})
-    assert found.get("--kv-offloading-size") == size
-    assert "--cpu-offload-gb" not in found
-    assert "--swap-space" not in found
+    values = flag_values(cache={} if offload is None else {"kvOffload": offload})
+    assert values.get("--kv-offloading-size") == size
+    assert "--cpu-offload-gb" not in values
+    assert "--swap-space" not in values
 
 
 @pytest.mark.pitfall("the share of GPU memory cannot be set")
@@ -220,15 +220,15 @@ def test_kv_blocks_are_offloaded_and_never_weights(
 )
 def test_memory_utilization(sequences: int, chosen: str | None, utilization: str) -> None:
     gpu = {} if chosen is None else {"memoryUtilization": chosen}
-    found = flag_values(model={"maxNumSeqs": sequences}, gpu=gpu)
-    assert found["--gpu-memory-utilization"] == utilization
+    values = flag_values(model={"maxNumSeqs": sequences}, gpu=gpu)
+    assert values["--gpu-memory-utilization"] == utilization
 
 
 @pytest.mark.pitfall("tool calls answer 400: parser flags are missing")
 def test_a_tool_parser_turns_tool_calls_on() -> None:
-    found = flag_values(model={"toolCallParser": "hermes"})
-    assert found["--tool-call-parser"] == "hermes"
-    assert found["--enable-auto-tool-choice"] is None
+    values = flag_values(model={"toolCallParser": "hermes"})
+    assert values["--tool-call-parser"] == "hermes"
+    assert values["--enable-auto-tool-choice"] is None
     assert "--enable-auto-tool-choice" not in flag_values()
 
 
@@ -236,22 +236,22 @@ def test_a_tool_parser_turns_tool_calls_on() -> None:
 @pytest.mark.parametrize(("rank", "flag"), [(None, "64"), (8, "8"), (512, "512")])
 def test_the_lora_rank_is_legal(rank: int | None, flag: str) -> None:
     model = {} if rank is None else {"maxLoraRank": rank}
-    found = flag_values(model=model, loraAdapters=scene.ADAPTERS)
-    assert found["--max-lora-rank"] == flag
-    assert found["--max-loras"] == "2"
+    values = flag_values(model=model, loraAdapters=scene.ADAPTERS)
+    assert values["--max-lora-rank"] == flag
+    assert values["--max-loras"] == "2"
 
 
 @pytest.mark.pitfall("an adapter's name is prefixed twice")
 def test_adapters_are_one_flag_with_many_values() -> None:
     """A repeated flag would keep the last adapter only; names are served verbatim."""
-    found = serve(scene.of(loraAdapters=scene.ADAPTERS))
-    at = found.index("--lora-modules")
+    arguments = serve(scene.of(loraAdapters=scene.ADAPTERS))
+    at = arguments.index("--lora-modules")
     names = [
         value.partition("=")[0]
-        for value in itertools.takewhile(lambda a: not a.startswith("--"), found[at + 1 :])
+        for value in itertools.takewhile(lambda a: not a.startswith("--"), arguments[at + 1 :])
     ]
     assert names == ["sql", "law"]
-    assert found.count("--lora-modules") == 1
+    assert arguments.count("--lora-modules") == 1
 
 
 def test_a_rank_without_adapters_gives_no_lora_flag() -> None:
@@ -260,15 +260,15 @@ def test_a_rank_without_adapters_gives_no_lora_flag() -> None:
 
 def test_streaming() -> None:
     assert "--load-format" not in flag_values(model={"streaming": {"concurrency": 4}})
-    found = flag_values(model={"streaming": {"enabled": True}})
-    assert found["--load-format"] == "runai_streamer"
-    assert "--model-loader-extra-config" not in found
+    values = flag_values(model={"streaming": {"enabled": True}})
+    assert values["--load-format"] == "runai_streamer"
+    assert "--model-loader-extra-config" not in values
 
 
 def test_pooling_has_a_runner_and_no_generation_flags() -> None:
-    found = flag_values(model={"runner": "pooling"})
-    assert found["--runner"] == "pooling"
-    assert not {"--task", "--enable-prefix-caching", "--enable-auto-tool-choice"} & set(found)
+    values = flag_values(model={"runner": "pooling"})
+    assert values["--runner"] == "pooling"
+    assert not {"--task", "--enable-prefix-caching", "--enable-auto-tool-choice"} & set(values)
 
 
 @pytest.mark.decision(4)
@@ -283,23 +283,23 @@ def test_pooling_has_a_runner_and_no_generation_flags() -> None:
     ],
 )
 def test_the_authors_flag_replaces_ours_and_comes_last(argument: str, ours: str) -> None:
-    found = serve(
+    arguments = serve(
         scene.of(
             gpu={"count": 2},
             cache={"kvOffload": {"enabled": True}},
             engineArgs=[argument, "--seed=3"],
         )
     )
-    assert found[-2:] == [argument, "--seed=3"]
-    assert ours not in scene.values(found[:-2])
-    # It replaces that flag alone.
-    assert "--max-num-seqs" in scene.values(found)
+    assert arguments[-2:] == [argument, "--seed=3"]
+    assert ours not in scene.values(arguments[:-2])
+    # The argument replaces no other flag.
+    assert "--max-num-seqs" in scene.values(arguments)
 
 
 def test_a_flag_that_only_resembles_ours_replaces_nothing() -> None:
-    found = serve(scene.of(engineArgs=["--max-num-batched-tokens=8192", "--dtype=half"]))
-    assert scene.values(found)["--max-num-seqs"] == "64"
-    assert found[-2:] == ["--max-num-batched-tokens=8192", "--dtype=half"]
+    arguments = serve(scene.of(engineArgs=["--max-num-batched-tokens=8192", "--dtype=half"]))
+    assert scene.values(arguments)["--max-num-seqs"] == "64"
+    assert arguments[-2:] == ["--max-num-batched-tokens=8192", "--dtype=half"]
 
 
 @pytest.mark.pitfall("the engine crashes with an external KV cache on")

@@ -1,4 +1,4 @@
-"""How a command line is read, and what in it could do more than an author of claims may."""
+"""How a command line is parsed, and which flags exceed the rights of a claim's author."""
 
 import functools
 import json
@@ -20,11 +20,11 @@ read = command_line.CommandLine.read
 
 def kinds(*arguments: str, mounted: tuple[str, ...] = ()) -> set[tuple[str, Kind]]:
     """Returns the option and kind of each danger."""
-    found = command_line.dangers(list(arguments), mounted)
-    return {(danger.option, danger.kind) for danger in found}
+    dangers = command_line.dangers(list(arguments), mounted)
+    return {(danger.option, danger.kind) for danger in dangers}
 
 
-# Row 2 of what was found broken, and its kin. Each is a way to code, files or connections.
+# Each command line gives its author code execution, files or network connections.
 CODE: tuple[tuple[str, str], ...] = (
     ("--trust-remote-code", "--trust-remote-code"),
     ("--Trust_Remote_Code=true", "--trust-remote-code"),
@@ -318,7 +318,7 @@ def test_the_plan_knows_the_claims_mounts() -> None:
 
 
 def test_the_second_name_of_a_managed_flag_is_refused() -> None:
-    """0.32 calls it --device-memory-utilization too; no permission opens it."""
+    """0.32 has --device-memory-utilization as a second name; no permission allows it."""
     for argument in ("--device-memory-utilization=0.5", "--device_memory=0.5", "--device=0"):
         wanted = scene.of(engineArgs=[argument])
         for site in (None, scene.site(permissions={"trustRemoteCode": ["*"]})):
@@ -534,7 +534,7 @@ VALUES = ("x", "x.y", "/tmp/x", "1", "a=b", '{"a": 1}', "", "two words", "é")
 
 @st.composite
 def _spelled(draw: st.DrawFn, version: str) -> str:
-    """Draws a token as somebody could try it: a recorded option, bent and cut, with anything."""
+    """Draws a token of an attacker: a recorded option, misspelled or shortened, with any value."""
     flag = draw(st.sampled_from(sorted(recorded.flags(version))))
     option = draw(st.sampled_from(recorded.names(version, flag)))
     if option.startswith("--"):
@@ -575,22 +575,22 @@ def _harmful() -> frozenset[str]:
 def test_what_the_parser_takes_for_a_dangerous_flag_is_judged(
     version: str, data: st.DataObject
 ) -> None:
-    """Any spelling, also several in a row, of which one may swallow the next."""
+    """Any spelling is judged, also in a row of flags of which one may take the next as value."""
     arguments = data.draw(st.lists(_spelled(version), min_size=1, max_size=3))
     try:
         parsed = recorded.parser(version).read(["/models/x", *arguments])
     except recorded.RefusedError:
         return
-    found = list(command_line.dangers(arguments))
+    dangers = list(command_line.dangers(arguments))
     for name, value in parsed.items():
         flag = flags.TABLE.get(name.removeprefix("--"))
         if flag is None or _tame(flag, value):
             continue
-        assert any(danger.flag == flag.name for danger in found), (name, value)
+        assert any(danger.flag == flag.name for danger in dangers), (name, value)
 
 
 def _tame(flag: flags.Flag, value: typing.Any) -> bool:
-    """Tells whether what the parser read does nothing that is judged."""
+    """Tells whether the parsed value does nothing that is judged."""
     if flag.kind is Kind.MANAGED:
         return False
     if value == "off":

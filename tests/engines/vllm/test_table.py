@@ -1,4 +1,4 @@
-"""The table of flags is complete for each version, and nobody overlooked what a name gives away."""
+"""The table of flags is complete for each version, and each flag with a telling name is judged."""
 
 import pathlib
 import re
@@ -31,7 +31,7 @@ def test_the_table_holds_no_other() -> None:
 
 @pytest.mark.parametrize("version", recorded.VERSIONS)
 def test_what_follows_a_flag_is_what_the_parser_expects(version: str) -> None:
-    """A switch that is thought to take a value would swallow the next flag of a running pod."""
+    """A switch that the table gives a value would take the next flag of a pod as its value."""
     kinds = {
         "switch": flags.Takes.NOTHING,
         "json": flags.Takes.JSON,
@@ -43,18 +43,18 @@ def test_what_follows_a_flag_is_what_the_parser_expects(version: str) -> None:
     counts = {"+": flags.Takes.MANY, "?": flags.Takes.OPTIONAL}
     for flag, entry in recorded.flags(version).items():
         wanted = counts.get(entry.get("nargs", ""), kinds[entry["type"]])
-        known = flags.TABLE[flag.removeprefix("--")]
-        assert known.takes is wanted, flag
-        assert known.repeats == entry.get("repeats", False), flag
+        row = flags.TABLE[flag.removeprefix("--")]
+        assert row.takes is wanted, flag
+        assert row.repeats == entry.get("repeats", False), flag
 
 
 @pytest.mark.parametrize("version", recorded.VERSIONS)
 def test_each_key_of_a_judged_flag_has_a_rule(version: str) -> None:
     for flag, entry in recorded.flags(version).items():
-        known = flags.TABLE[flag.removeprefix("--")]
-        if known.kind in (Kind.PLAIN, Kind.MANAGED):
+        row = flags.TABLE[flag.removeprefix("--")]
+        if row.kind in (Kind.PLAIN, Kind.MANAGED):
             continue
-        missing = [key for key in entry.get("keys", ()) if not _ruled(known, key)]
+        missing = [key for key in entry.get("keys", ()) if not _ruled(row, key)]
         assert missing == [], flag
 
 
@@ -64,7 +64,7 @@ def _ruled(flag: flags.Flag, key: str) -> bool:
 
 
 def test_a_full_name_is_no_dangerous_prefix_in_a_version_that_lacks_it() -> None:
-    """A full name is judged as that flag alone, whichever versions have it."""
+    """A full name is judged as that flag alone, in every version."""
     for version in recorded.VERSIONS:
         options = {
             option.removeprefix("--"): flag.removeprefix("--")
@@ -78,16 +78,16 @@ def test_a_full_name_is_no_dangerous_prefix_in_a_version_that_lacks_it() -> None
                 assert flag == own or flags.TABLE[flag].kind is Kind.PLAIN, (version, name, flag)
 
 
-# What a name gives away of files, code, addresses and secrets.
+# Parts of names that hint at files, code, addresses and secrets.
 _TELLING = re.compile(
     r"(^|[-_.])(path|paths|file|files|dir|dirs|cls|class|classes|plugin|plugins|module|modules|addr"
     r"|address|ip|port|endpoint|endpoints|url|uri|host|hosts|key|keys|certs?|certfile|keyfile"
     r"|middleware|server|socket|uds|processors?|overrides?|backend|connector|config|executor"
     r"|domains?|publisher|kwargs|params|remote|code|model|tokenizer|template)($|[-_.])"
 )
-# Plain all the same. A backend, an algorithm or a format is looked up by name among what vLLM
-# ships; a revision is a commit of a repository that is chosen elsewhere; the configurations hold
-# numbers, switches and such names (their keys are looked at below).
+# Flags with such a name that are plain. A backend, an algorithm or a format is a name among those
+# that vLLM ships. A revision is a commit of a repository that another flag chooses. The
+# configurations hold numbers, switches and such names (a test below checks their keys).
 _REVIEWED = """
     all2all-backend attention-backend attention-config aux-output-config
     chat-template-content-format code-revision cohere-is-reasoning-model config-format
