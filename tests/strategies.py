@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from function.api import base, claim, schema
 from function.api import settings as site
-from function.engines.vllm import command_line, flags
+from function.engines.vllm import command_line, environment, flags
 
 Json: typing.TypeAlias = dict[str, typing.Any]
 Strategy: typing.TypeAlias = st.SearchStrategy[typing.Any]
@@ -318,6 +318,12 @@ def _without_hatches(value: Json) -> Json:
     spec.get("engine", {}).pop("image", None)
     for field in ("volumes", "volumeMounts"):
         spec.get("podTemplate", {}).pop(field, None)
+    if "env" in spec.get("podTemplate", {}):
+        spec["podTemplate"]["env"] = [
+            variable
+            for variable in spec["podTemplate"]["env"]
+            if not any(environment.dangers(claim.EnvVar.model_validate(variable)))
+        ]
     if "engineArgs" in spec:
         spec["engineArgs"] = [
             argument
@@ -530,6 +536,11 @@ def _mend_route(route: Json) -> None:
 def _mend_env(variable: Json) -> None:
     if "value" in variable:
         variable.pop("valueFrom", None)
+    if not environment.of(variable["name"]).secret:
+        # What the engine prints is never a Secret's.
+        variable.get("valueFrom", {}).pop("secretKeyRef", None)
+    if not variable.get("valueFrom", True):
+        variable.pop("valueFrom")
 
 
 def _mend_pod(pod: Json) -> None:

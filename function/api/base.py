@@ -34,6 +34,8 @@ class Rule:
             node itself.
         admission_only: True when the API server refuses what is new and the function renders what
             is stored: it says what is wrong with it instead.
+        function_only: True when another rule says it to the API server, of new objects alone, and
+            this one says to the function which node is at fault.
     """
 
     cel: str
@@ -42,6 +44,7 @@ class Rule:
     on_create: bool = False
     at: str = ""
     admission_only: bool = False
+    function_only: bool = False
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: pydantic.GetCoreSchemaHandler

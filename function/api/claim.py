@@ -717,18 +717,31 @@ class Observability(base.Model):
     alerts: Alerts | None = None
 
 
+# A kubelet puts the value of a variable, a Secret's too, in the place of `$(NAME)`: the engine
+# shows it in its log, its metrics or its answers. `$$(` is how Kubernetes writes a literal one.
+_EXPANDED = "$("
+_NO_REFERENCE = base.Rule(
+    cel=f"!self.contains('{_EXPANDED}')",
+    message="holds $(: a kubelet would put a variable's value there, and Secrets are variables;"
+    " write the value itself ($$( is refused too)",
+    holds=lambda value: _EXPANDED not in value,
+    function_only=True,
+)
+
+
 class EnvVar(base.Model):
-    """An environment variable of the engine."""
+    """An environment variable of the engine; settings say who may set more than plain ones."""
 
     name: Annotated[str, base.text(128, r"^[A-Za-z_][A-Za-z0-9_]*$")] = pydantic.Field(
         description="Name of the variable."
     )
-    value: Annotated[str, base.text(4096, None, 0)] | None = pydantic.Field(
+    value: Annotated[str, base.text(4096, None, 0), _NO_REFERENCE] | None = pydantic.Field(
         None, description="Its value."
     )
     value_from: base.Raw | None = pydantic.Field(
         None,
-        description="Source of its value, as in a pod: secretKeyRef, fieldRef.",
+        description="Source of its value, as in a pod: one of fieldRef, resourceFieldRef,"
+        " configMapKeyRef and secretKeyRef.",
     )
 
     RULES: ClassVar = (
@@ -824,6 +837,7 @@ EngineArgument = Annotated[
         + ", ".join(f"--{flag}" for flag in flags.MANAGED),
         holds=lambda argument: flags.managed(argument) is None,
     ),
+    _NO_REFERENCE,
 ]
 
 
@@ -1005,6 +1019,27 @@ class InferenceService(base.Model):
             ),
             on_create=True,
             at="spec.loraAdapters",
+        ),
+        base.Rule(
+            cel=f"!has(self.spec.engineArgs)"
+            f" || self.spec.engineArgs.all(a, !a.contains('{_EXPANDED}'))"
+            " || (oldSelf.hasValue() && has(oldSelf.value().spec.engineArgs))",
+            message="an argument cannot hold $(: a kubelet would put a variable's value there",
+            holds=lambda claim: True,  # Each argument carries the rule.
+            on_create=True,
+            at="spec.engineArgs",
+        ),
+        base.Rule(
+            cel="!has(self.spec.podTemplate) || !has(self.spec.podTemplate.env)"
+            " || self.spec.podTemplate.env.all(e, !has(e.value)"
+            f" || !e.value.contains('{_EXPANDED}'))"
+            " || (oldSelf.hasValue() && has(oldSelf.value().spec.podTemplate)"
+            " && has(oldSelf.value().spec.podTemplate.env))",
+            message="the value of a variable cannot hold $(: a kubelet would put a variable's value"
+            " there",
+            holds=lambda claim: True,  # Each value carries the rule.
+            on_create=True,
+            at="spec.podTemplate.env",
         ),
     )
 

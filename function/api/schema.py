@@ -175,6 +175,8 @@ def rules(model_rules: Iterable[base.Rule], before: Iterable[Node] = ()) -> Node
     """Returns the rules as the API server reads them, after those that a node already has."""
     entries = [*before]
     for rule in model_rules:
+        if rule.function_only:
+            continue
         entry: Node = {"rule": rule.cel, "message": rule.message}
         if rule.on_create:
             entry["optionalOldSelf"] = True

@@ -401,9 +401,37 @@ class Permissions(base.Model):
     trust_remote_code: Namespaces = pydantic.Field(
         default_factory=list,
         description=(
-            "Who may pass engine arguments that load code (as --trust-remote-code does), read or "
-            "write files, connect or listen."
+            "Who may pass engine arguments and variables that run code, as --trust-remote-code"
+            " does. Code can do all that the next six open: they are open too."
         ),
+    )
+    engine_files: Namespaces = pydantic.Field(
+        default_factory=list,
+        description="Who may pass engine arguments that read files outside of the model's volume,"
+        " or write files.",
+    )
+    engine_connections: Namespaces = pydantic.Field(
+        default_factory=list,
+        description="Who may pass engine arguments that connect to other hosts.",
+    )
+    engine_listeners: Namespaces = pydantic.Field(
+        default_factory=list,
+        description="Who may pass engine arguments that listen beside the Service's port.",
+    )
+    engine_secrets: Namespaces = pydantic.Field(
+        default_factory=list,
+        description="Who may write keys and tokens into engine arguments and variables, where"
+        " everyone who reads the claim or the pod learns them.",
+    )
+    unknown_arguments: Namespaces = pydantic.Field(
+        default_factory=list,
+        description="Who may pass engine arguments that no judged version of the engine has, and"
+        " abbreviations of flags. Such a flag may load code.",
+    )
+    environment: Namespaces = pydantic.Field(
+        default_factory=list,
+        description="Who may set variables in podTemplate.env that name files or hosts, or that"
+        " nobody has judged; not those that run code.",
     )
     host_access: Namespaces = pydantic.Field(
         default_factory=list,
@@ -412,8 +440,21 @@ class Permissions(base.Model):
 
     def allow(self, hatch: str, namespace: str) -> bool:
         """Tells whether claims of the namespace may use the hatch."""
-        allowed: list[str] = getattr(self, hatch)
-        return "*" in allowed or namespace in allowed
+        hatches = (hatch, "trust_remote_code") if hatch in _CODE_CAN else (hatch,)
+        return any({"*", namespace} & set(getattr(self, name)) for name in hatches)
+
+
+# What code that runs in the engine can do anyway.
+_CODE_CAN = frozenset(
+    (
+        "engine_connections",
+        "engine_files",
+        "engine_listeners",
+        "engine_secrets",
+        "environment",
+        "unknown_arguments",
+    )
+)
 
 
 class Limits(base.Model):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pydantic import alias_generators
 
 from function.api import base, claim, settings
+from function.boundary import sources
 from function.planning import hardware, scaling
 
 
@@ -21,6 +22,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
         ("volumes", "spec.podTemplate.volumes", extra.volumes or extra.volume_mounts),
     )
     yield from _gpus(spec, site)
+    yield from sources.problems(extra.env or [])
     for hatch, path, used in hatches:
         if used:
             yield from closed(hatch, path, resource.namespace, site)

@@ -72,6 +72,7 @@ def _canary(adapter: str, weight: int) -> Json:
     return {"adapter": adapter, "weightPercent": weight}
 
 
+_REFERENCE = "a kubelet would put a variable's value there"
 _MANAGED = "this flag is set by the composition"
 _ADAPTER: Json = {"name": "sql", "repository": "org/sql"}
 _PICKER: Json = {"enabled": True, "endpointPicker": {"enabled": True}}
@@ -113,6 +114,9 @@ _FLAGS = (
     Invalid("argument that is a number", arguments(1), "spec.engineArgs[0]"),
     Invalid("too many arguments", arguments(*["--seed=1"] * 17), "spec.engineArgs"),
     Invalid("arguments in one string", claim(engineArgs="--seed=1"), "spec.engineArgs"),
+    Invalid("argument with a reference", arguments("--seed=$(A)"), _REFERENCE),
+    Invalid("argument with a literal reference", arguments("--seed=$$(A)"), _REFERENCE),
+    Invalid("variable with a reference", pod(env=[{"name": "A", "value": "$(B)"}]), _REFERENCE),
 )
 
 _FLAGS_AND_FIELDS = tuple(

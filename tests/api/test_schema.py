@@ -173,7 +173,7 @@ def test_every_rule_of_every_model_is_in_the_schema() -> None:
         rules = [*model.RULES]
         for annotation in typing.get_type_hints(model, include_extras=True).values():
             rules += _rules_in(annotation)
-        wanted |= {(rule.cel, rule.message) for rule in rules}
+        wanted |= {(rule.cel, rule.message) for rule in rules if not rule.function_only}
     assert len(wanted) > 35
     assert wanted <= in_schema
 

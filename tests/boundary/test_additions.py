@@ -68,7 +68,8 @@ def test_what_cannot_be_remembered_is_refused() -> None:
     env = [{"name": f"V{index}", "value": "v" * 4096} for index in range(32)]
     annotations = {f"example.com/a{index}": "v" * 4096 for index in range(32)}
     long = scene.of(podTemplate={"env": env, "annotations": annotations})
-    assert "spec.podTemplate: " in scene.refused(long)
+    site = scene.site(permissions={"environment": ["llm"]})
+    assert "spec.podTemplate: " in scene.refused(long, site)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,10 @@ to the API server's own validation.
 
 import pytest
 
-from tests import cluster
+from function import generate
+from function.api import claim
+from function.composites import inference_service
+from tests import cluster, schemas
 from tests.boundary import attacks
 
 CLOSED = cluster.load("examples/settings/closed.yaml")
@@ -41,3 +44,15 @@ def test_no_setting_opens_what_is_nobodys(attack: attacks.Attack) -> None:
 
 def test_each_is_another() -> None:
     assert len({attack.name for attack in attacks.ALL}) == len(attacks.ALL)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [attack for attack in attacks.ALL if attack.admission],
+    ids=lambda attack: attack.name,
+)
+def test_the_schema_refuses_what_admission_is_said_to(attack: attacks.Attack) -> None:
+    installed = schemas.Schema.from_crd(
+        generate.composite_definition(inference_service), claim.VERSION
+    )
+    assert installed.validate(attack.claim)

@@ -17,8 +17,8 @@ def _no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
-def table(*arguments: str) -> str:
-    result = command.render(*arguments, "--environment", command.REFERENCE, "-o", "table")
+def table(*arguments: str, environment: str = command.REFERENCE) -> str:
+    result = command.render(*arguments, "--environment", environment, "-o", "table")
     assert result.exit_code == 0, result.stderr
     return result.output
 
@@ -90,15 +90,23 @@ def test_a_width_that_was_asked_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_the_author_wrote_is_no_markup(tmp_path: pathlib.Path) -> None:
     world = scene.serving()
     claimed = scene.of(podTemplate={"env": [{"name": "bold", "value": "[red]"}]})
-    text = restarts(tmp_path, world, claimed)
+    config = scene.site(permissions={"environment": ["llm"]})
+    environment = command.write(tmp_path / "environment.yaml", config)
+    text = restarts(tmp_path, world, claimed, environment=environment)
     assert "spec.containers[vllm].env[bold]" in text
 
 
-def restarts(tmp_path: pathlib.Path, world: cluster.Cluster, claimed: Any, *more: str) -> str:
+def restarts(
+    tmp_path: pathlib.Path,
+    world: cluster.Cluster,
+    claimed: Any,
+    *more: str,
+    environment: str = command.REFERENCE,
+) -> str:
     listed = {"apiVersion": "v1", "kind": "List", "items": [*world.objects.values(), world.claim]}
     name = command.write(tmp_path / "observed.yaml", listed)
     claim = command.write(tmp_path / "claim.yaml", claimed)
-    return table(claim, "--observed", name, *more)
+    return table(claim, "--observed", name, *more, environment=environment)
 
 
 def test_nothing_to_restart_is_said(tmp_path: pathlib.Path) -> None:
@@ -176,7 +184,7 @@ def test_a_fleet_has_one_line_for_each_claim_of_a_directory(
         "priorityClassName": "high",
         "annotations": {"a": "1"},
         "affinity": {"nodeAffinity": {}},
-        "env": [{"name": "A", "value": "1"}],
+        "env": [{"name": "NCCL_DEBUG", "value": "INFO"}],
         "labels": {"a": "1"},
     }
     scene_of_much = scene.serving(scene.of(name="much"))

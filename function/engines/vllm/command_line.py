@@ -21,6 +21,9 @@ from function.engines.vllm import flags
 
 Number = int | float
 
+# The forms with a single dash, as `name` writes them.
+_SHORT = frozenset(form.lower().lstrip("-") for form in flags.SHORT)
+
 
 @dataclasses.dataclass(frozen=True)
 class Argument:
@@ -44,6 +47,11 @@ class Argument:
     def flag(self) -> str | None:
         """The flag, or None where it is unknown or ambiguous."""
         return self.candidates[0][0] if len(self.candidates) == 1 else None
+
+    @property
+    def abbreviated(self) -> bool:
+        """Whether it is a prefix of an option, and no option itself in any version."""
+        return bool(self.candidates) and self.name not in {*flags.OPTIONS, *_SHORT}
 
     @property
     def value(self) -> str | None:
@@ -406,18 +414,25 @@ def _judged(argument: Argument) -> Iterator[Danger]:
             flags.Kind.UNKNOWN,
             "is a flag of no supported version",
         )
-    for candidate, off in argument.candidates:
-        flag = flags.TABLE[candidate]
-        if flag.kind is flags.Kind.MANAGED:
-            yield Danger(argument.index, candidate, None, flag.kind, flag.why)
-        elif flag.takes is flags.Takes.JSON:
-            yield from _judged_keys(argument, flag)
-        elif flag.kind is not flags.Kind.PLAIN and not off and not _harmless(argument, flag):
-            yield Danger(argument.index, candidate, None, flag.kind, flag.why)
+    dangers = [
+        danger
+        for candidate, off in argument.candidates
+        for danger in _as(argument, flags.TABLE[candidate], off)
+    ]
+    yield from dangers
+    if not dangers and argument.abbreviated:
+        why = "is short for a flag, and for which one each version decides: write it in full"
+        yield Danger(argument.index, argument.name, argument.key, flags.Kind.UNKNOWN, why)
 
 
-# A kubelet puts the value of a variable in the place of `$(NAME)`: what it will be is not known.
-_EXPANDED = "$("
+def _as(argument: Argument, flag: flags.Flag, off: bool) -> Iterator[Danger]:
+    """Yields the dangers of one argument, read as one flag."""
+    if flag.kind is flags.Kind.MANAGED:
+        yield Danger(argument.index, flag.name, None, flag.kind, flag.why)
+    elif flag.takes is flags.Takes.JSON:
+        yield from _judged_keys(argument, flag)
+    elif flag.kind is not flags.Kind.PLAIN and not off and not _harmless(argument, flag):
+        yield Danger(argument.index, flag.name, None, flag.kind, flag.why)
 
 
 def _harmless(argument: Argument, flag: flags.Flag) -> bool:
@@ -425,7 +440,7 @@ def _harmless(argument: Argument, flag: flags.Flag) -> bool:
         flag.plain is not None
         and argument.key is None
         and bool(argument.values)
-        and all(flag.plain(value) and _EXPANDED not in value for value in argument.values)
+        and all(flag.plain(value) for value in argument.values)
     )
 
 
@@ -436,9 +451,7 @@ def _below(argument: Argument, directories: tuple[str, ...]) -> bool:
         and bool(argument.values)
         and bool(directories)
         and all(
-            value.startswith(directories)
-            and ".." not in value.split("/")
-            and _EXPANDED not in value
+            value.startswith(directories) and ".." not in value.split("/")
             for value in argument.values
         )
     )
@@ -447,10 +460,6 @@ def _below(argument: Argument, directories: tuple[str, ...]) -> bool:
 def _judged_keys(argument: Argument, flag: flags.Flag) -> Iterator[Danger]:
     """Yields the dangers of a JSON flag; a value that cannot be read is the worst of them."""
     if flag.kind is flags.Kind.PLAIN and not flag.keys:
-        return
-    if any(_EXPANDED in value for value in argument.values):
-        worst = flags.Kind.CODE if flag.kind is flags.Kind.PLAIN else flag.kind
-        yield Danger(argument.index, flag.name, None, worst, flag.why)
         return
     try:
         leaves = list(argument.leaves())

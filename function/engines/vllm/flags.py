@@ -390,6 +390,7 @@ _PROFILER = {
 _IMPORTS = "imports what it names"
 _OTHER_HOSTS = "connects the engine to others, or has it wait for them"
 _TLS = "names files of the server's TLS; probes, Service and gateway speak HTTP"
+_READABLE = "is readable in the claim and the pod: take the variable of it from a Secret"
 
 _DANGEROUS = (
     # Code.
@@ -596,8 +597,8 @@ _DANGEROUS = (
         ),
     ),
     # Secrets: nobody gains anything, and everyone who reads the claim learns them.
-    Flag("api-key", Kind.SECRET, Takes.MANY, "is readable in the claim and the pod"),
-    Flag("hf-token", Kind.SECRET, Takes.OPTIONAL, "is readable in the claim and the pod"),
+    Flag("api-key", Kind.SECRET, Takes.MANY, _READABLE),
+    Flag("hf-token", Kind.SECRET, Takes.OPTIONAL, _READABLE),
 )
 
 
@@ -641,17 +642,15 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
 }
 
 # What an author needs a permission for, by the name of its field in the settings. Code that is run
-# can open files and connections too, so that one permission opens them all.
-PERMISSION: Mapping[Kind, str] = dict.fromkeys(
-    (Kind.CODE, Kind.FILES, Kind.CONNECTS, Kind.LISTENS), "trust_remote_code"
-)
-
-_CODE_LOADING_ENVIRONMENT = ("PYTHON", "LD_", "VLLM_PLUGINS", "BASH_ENV", "GCONV_PATH")
-
-
-def loads_code_by_environment(name: str) -> bool:
-    """Tells whether an environment variable makes the interpreter or the loader import code."""
-    return name.startswith(_CODE_LOADING_ENVIRONMENT)
+# can do all the others too: its permission opens them all.
+PERMISSION: Mapping[Kind, str] = {
+    Kind.CODE: "trust_remote_code",
+    Kind.FILES: "engine_files",
+    Kind.CONNECTS: "engine_connections",
+    Kind.LISTENS: "engine_listeners",
+    Kind.SECRET: "engine_secrets",
+    Kind.UNKNOWN: "unknown_arguments",
+}
 
 
 # The managed flags as the API server refuses them.

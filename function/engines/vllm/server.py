@@ -13,6 +13,7 @@ from function.engines.vllm import (
     alerting,
     arguments,
     command_line,
+    environment,
     flags,
     metrics,
     serving,
@@ -69,9 +70,13 @@ def _told(resource: claim.InferenceService, site: settings.Settings) -> Iterator
             path, words = f"spec.engineArgs[{danger.index}]", f"{danger.option} {danger.why}"
             yield from permissions.closed(hatch, path, resource.namespace, site, words)
     variables = base.of(extra, "env") or []
-    if any(flags.loads_code_by_environment(variable.name) for variable in variables):
-        path = "spec.podTemplate.env"
-        yield from permissions.closed("trust_remote_code", path, resource.namespace, site)
+    yield from environment.problems(variables)
+    for index, variable in enumerate(variables):
+        for risk in environment.dangers(variable):
+            hatch = environment.PERMISSION.get(risk.kind)
+            if hatch is not None:
+                path, words = f"spec.podTemplate.env[{index}]", f"{variable.name} {risk.why}"
+                yield from permissions.closed(hatch, path, resource.namespace, site, words)
 
 
 def summary(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -278,7 +278,6 @@ def test_pooling_has_a_runner_and_no_generation_flags() -> None:
         ("--tensor-parallel-size=4", "--tensor-parallel-size"),
         ("--tensor_parallel_size=4", "--tensor-parallel-size"),
         ("--Tensor-Parallel-Size=4", "--tensor-parallel-size"),
-        ("--tensor-parallel=4", "--tensor-parallel-size"),
         ("--kv-offloading-size=3", "--kv-offloading-size"),
         ("--shutdown-timeout=5", "--shutdown-timeout"),
     ],

@@ -128,10 +128,6 @@ CODE: tuple[tuple[str, str], ...] = (
         "--speculative-config.draft_load_config.load_format",
     ),
     ("--spec-method=custom_class", "--spec-method"),
-    ("--spec-method=$(METHOD)", "--spec-method"),
-    ('--speculative-config={"method": "$(METHOD)"}', "--speculative-config"),
-    ("--compilation-config.mode=$(MODE)", "--compilation-config"),
-    ("--mm-processor-kwargs.a=$(A)", "--mm-processor-kwargs"),
     ("--spec-model=x.Y", "--spec-model"),
     ("--mm-processor-kwargs.trust_remote_code=true", "--mm-processor-kwargs.trust_remote_code"),
     (
@@ -145,7 +141,6 @@ FILES: tuple[tuple[str, str], ...] = (
     ("--chat-template=/models/../proc/self/environ", "--chat-template"),
     ("--chat-template=../proc/self/environ", "--chat-template"),
     ("--chat-template=/models/{a}/../../proc/self/environ", "--chat-template"),
-    ("--chat-template=$(SECRET)", "--chat-template"),
     ("--chat-template", "--chat-template"),
     ("--tokenizer=/etc", "--tokenizer"),
     ("--tokenizer.x=/models/x", "--tokenizer"),
@@ -189,6 +184,30 @@ LISTENS: tuple[tuple[str, str], ...] = (
     ("--uds=/x", "--uds"),
     ('--kv-events-config={"publisher":"zmq"}', "--kv-events-config.publisher"),
 )
+SECRETS: tuple[tuple[str, str], ...] = (
+    ("--api-key=x", "--api-key"),
+    ("--api=x", "--api-key"),
+    ("--hf-token=x", "--hf-token"),
+    ("--mm-processor-kwargs.token=x", "--mm-processor-kwargs.token"),
+)
+# Of no version, or of each version its own.
+UNKNOWN: tuple[tuple[str, str], ...] = (
+    ("--swap-space=4", "--swap-space"),
+    ("--rope-scaling.factor=4.0", "--rope-scaling.factor"),
+    ("--a-flag-of-tomorrow", "--a-flag-of-tomorrow"),
+    ("--enforce", "--enforce"),
+    ("--tensor_parallel=4", "--tensor-parallel"),
+    ("--no-enforce", "--no-enforce"),
+)
+# The permission of each class, in the settings' spelling.
+SETTINGS = {
+    Kind.CODE: "trustRemoteCode",
+    Kind.FILES: "engineFiles",
+    Kind.CONNECTS: "engineConnections",
+    Kind.LISTENS: "engineListeners",
+    Kind.SECRET: "engineSecrets",
+    Kind.UNKNOWN: "unknownArguments",
+}
 ATTACKS = [
     (argument, option, kind)
     for kind, rows in (
@@ -196,6 +215,8 @@ ATTACKS = [
         (Kind.FILES, FILES),
         (Kind.CONNECTS, CONNECTS),
         (Kind.LISTENS, LISTENS),
+        (Kind.SECRET, SECRETS),
+        (Kind.UNKNOWN, UNKNOWN),
     )
     for argument, option in rows
 ]
@@ -216,9 +237,21 @@ def test_the_plan_refuses_it_with_words_and_names_the_field(
     wanted = scene.of(engineArgs=["--seed=1", argument])
     problems = scene.unplanned(wanted).problems
     assert {problem.path for problem in problems} == {"spec.engineArgs[1]"}
-    assert any(problem.message.startswith(f"{option} ") for problem in problems)
-    assert all("permissions.trustRemoteCode" in problem.message for problem in problems)
+    assert any(
+        problem.message.startswith(f"{option} ") and SETTINGS[kind] in problem.message
+        for problem in problems
+    )
     scene.planned(wanted, scene.site(permissions={"trustRemoteCode": ["llm"]}))
+
+
+@pytest.mark.parametrize(("argument", "option", "kind"), ATTACKS)
+def test_its_own_setting_opens_it_and_no_other_does(argument: str, option: str, kind: Kind) -> None:
+    wanted = scene.of(engineArgs=[argument])
+    named = {SETTINGS[danger] for _, danger in kinds(argument)}
+    opened = {setting: ["llm"] for setting in named}
+    scene.planned(wanted, scene.site(permissions=opened))
+    for setting in set(SETTINGS.values()) - named - {SETTINGS[Kind.CODE]}:
+        scene.unplanned(wanted, scene.site(permissions={setting: ["llm"]}))
 
 
 @pytest.mark.parametrize(
@@ -254,11 +287,8 @@ def test_the_plan_refuses_it_with_words_and_names_the_field(
         '--override-generation-config={"temperature": 0.2}',
         '--limit-mm-per-prompt={"image": 2}',
         '--mm-processor-kwargs={"max_pixels": 1003520}',
-        '--hf-token="',
         "--max-num-batched-tokens=8192",
         "--enable-log-requests",
-        "--swap-space=4",
-        "--rope-scaling.factor=4.0",
     ],
 )
 def test_tuning_passes(argument: str) -> None:
@@ -266,7 +296,6 @@ def test_tuning_passes(argument: str) -> None:
 
 
 def test_a_flag_of_no_version_and_a_secret_are_told_apart() -> None:
-    """The function refuses neither flag, and yet reports their different kinds."""
     assert kinds("--swap-space=4") == {("--swap-space", Kind.UNKNOWN)}
     assert kinds("--api-key=x") == {("--api-key", Kind.SECRET)}
     assert kinds("--max-num-seqs=4") == {("--max-num-seqs", Kind.MANAGED)}
@@ -277,7 +306,6 @@ def test_the_claims_own_mounts_are_its_own_files() -> None:
     assert kinds("--chat-template=/templates/../a", mounted=("/templates",))
     assert kinds("--chat-template=/templatesx/a", mounted=("/templates",))
     assert kinds("--chat-template=/proc/self/environ", mounted=("/", ""))
-    assert kinds("--chat-template=/templates/$(A)", mounted=("/templates",))
     assert kinds("--worker-cls=/templates/a", mounted=("/templates",))
 
 
@@ -308,8 +336,9 @@ def test_the_second_name_of_a_managed_flag_is_refused() -> None:
     ["inf", "-inf", "Infinity", "nan", "-100", "-1", "1e300", "1e400", "", "x", "9" * 100, "1_0_"],
 )
 def test_a_number_that_planning_reckons_with_is_bounded(flag: str, value: str) -> None:
+    site = scene.site(permissions={"unknownArguments": ["llm"]})
     for argument in (f"--{flag}={value}", f"--{flag[:-1].replace('-', '_')}={value}"):
-        problems = scene.unplanned(scene.of(engineArgs=["--seed=1", argument])).problems
+        problems = scene.unplanned(scene.of(engineArgs=["--seed=1", argument]), site).problems
         assert [problem.path for problem in problems] == ["spec.engineArgs[1]"]
         assert problems[0].message.startswith(f"--{flag} ")
 

@@ -80,9 +80,3 @@ def test_a_flag_without_a_name_is_refused(argument: str) -> None:
 )
 def test_normal(argument: str, name: str) -> None:
     assert flags.normal(argument) == name
-
-
-@pytest.mark.parametrize("name", ["PYTHONPATH", "LD_PRELOAD", "VLLM_PLUGINS"])
-def test_variables_that_import_code(name: str) -> None:
-    assert flags.loads_code_by_environment(name)
-    assert not flags.loads_code_by_environment("VLLM_LOGGING_LEVEL")

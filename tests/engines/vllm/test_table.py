@@ -4,6 +4,7 @@ import pathlib
 import re
 
 import pytest
+from pydantic import alias_generators
 
 from function.engines.vllm import command_line, flags
 from tests.engines.vllm import recorded
@@ -146,14 +147,22 @@ def test_a_dangerous_flag_says_what_it_does() -> None:
         assert flag.kind is not Kind.UNKNOWN
 
 
+def _camel(kind: Kind) -> str:
+    return alias_generators.to_camel(flags.PERMISSION[kind])
+
+
 def test_the_migration_page_names_every_flag_that_needs_a_permission() -> None:
     page = pathlib.Path("docs/migration-from-0.9.md").read_text()
     table = page.partition("### Engine arguments that need a permission")[2]
-    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `--")]
-    named = set(re.findall(r"`--([a-z0-9-]+)`", " ".join(rows)))
-    needing = {
-        flag.name
-        for flag in flags.TABLE.values()
-        if {flag.kind, *(rule.kind for rule in flag.keys.values())} & set(flags.PERMISSION)
-    }
+    named: dict[str, set[str]] = {}
+    for line in table.splitlines():
+        if line.startswith("| `--"):
+            _, names, settings, *_ = line.split("|")
+            for name in re.findall(r"`--([a-z0-9-]+)`", names):
+                named[name] = set(re.findall(r"[a-z]+[A-Z]\w+", settings))
+    needing = {}
+    for flag in flags.TABLE.values():
+        kinds = {flag.kind, *(rule.kind for rule in flag.keys.values())} & set(flags.PERMISSION)
+        if kinds:
+            needing[flag.name] = {_camel(kind) for kind in kinds}
     assert named == needing
