@@ -960,6 +960,10 @@ class Metadata(base.Model):
     annotations: dict[str, str] = pydantic.Field(default_factory=dict)
 
 
+# Every namespace has the ServiceAccount `default`, one has the Service `kubernetes`.
+_OF_KUBERNETES = ("default", "kubernetes")
+
+
 class InferenceService(base.Model):
     """A claim."""
 
@@ -983,7 +987,7 @@ class InferenceService(base.Model):
             cel="oldSelf.hasValue() || !(self.metadata.name in ['default', 'kubernetes'])",
             message="the claim's name is Kubernetes' own: every namespace has a ServiceAccount"
             " `default`",
-            holds=lambda claim: True,  # The boundary refuses it, of a stored claim too.
+            holds=lambda claim: claim.metadata.name not in _OF_KUBERNETES,
             on_create=True,
             at="metadata.name",
         ),

@@ -10,18 +10,10 @@ from collections.abc import Iterator
 from function.api import base, claim, settings
 from function.planning import identity
 
-# Every namespace has this ServiceAccount; the namespace `default` has this Service.
-KUBERNETES = {
-    "default": "the ServiceAccount of every namespace",
-    "kubernetes": "the API server's Service",
-}
-
 
 def refusals(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
     """Yields why the claim cannot have its name."""
     name = resource.name
-    if name in KUBERNETES:
-        yield _taken(f"{name!r} is the name of {KUBERNETES[name]}")
     if name == site.preload.service_account_name:
         yield _taken(f"{name!r} is the settings' preload.serviceAccountName")
     for pattern in site.reserved_names:

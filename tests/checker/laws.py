@@ -130,6 +130,7 @@ class JudgedWorld:
             return
         self.must(step.exchange.asked.valid, "what is invalid is refused")
         self._verifies_before_it_asks_for_a_gpu(step)
+        self._protects_before_it_starts(step)
         self._withdraws_nothing(step)
         self._restarts_nothing_by_surprise(step)
         self._leaves_the_count_alone(step)
@@ -184,6 +185,18 @@ class JudgedWorld:
             self.must(not lacks, "no GPU is asked for before the weights are verified", lacks)
             absent = step.exchange.one("Deployment") is None
             self.must(not (absent and step.exchange.suspended), "suspended means no new pod at all")
+
+    def _protects_before_it_starts(self, step: Step) -> None:
+        """No pod is born before its policy is there: the Deployment's, and each Job's."""
+        exchange, name = step.exchange, step.exchange.claim["metadata"]["name"]
+        names = {item["metadata"]["name"] for item in exchange.objects.values() if _policy(item)}
+        for key, item in exchange.desired.items():
+            if key in exchange.objects or item["kind"] not in ("Deployment", "Job"):
+                continue
+            removes = item["kind"] == "Job" and worlds.removes(item)
+            downloads = item["kind"] == "Job" and not removes
+            part = f"{name}.download" if downloads else f"{name}.removal" if removes else name
+            self.must(part in names, "no pod before its policy", key)
 
     def _withdraws_nothing(self, step: Step) -> None:
         """The function withdraws an object that serves only when claim or settings ask for that."""
@@ -445,3 +458,7 @@ def _bytes(response: fnv1.RunFunctionResponse) -> bytes:
     plain.CopyFrom(response)
     plain.ClearField("meta")
     return plain.SerializeToString(deterministic=True)
+
+
+def _policy(item: Object) -> bool:
+    return item["kind"] in ("CiliumNetworkPolicy", "NetworkPolicy")

@@ -51,6 +51,7 @@ def _asked(text: str) -> Asked:
     fresh.reconcile()
     if fresh.fatal is not None:
         return Asked(valid=False)
+    fresh.reconcile()  # the policies are there now
     jobs = [key for key, item in fresh.objects.items() if item["kind"] == "Job"]
     made = frozenset[str]().union(*(worlds.makes(fresh.objects[key]) for key in jobs))
     fresh.settle("Deployment", "ScaledObject").reconcile()
