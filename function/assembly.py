@@ -105,7 +105,7 @@ def assemble(now: situations.Situation, parts: Iterable[Part]) -> Desired:
 def _composed(now: situations.Situation, part: Part, row: kinds.Row) -> composition.Composed:
     manifest = part.manifest
     if row.patch is not None and not part.finished:
-        manifest = patches.apply(now.plan.spec, row.patch, manifest)
+        manifest = patches.apply(now.plan.resource, now.plan.site, row.patch, manifest)
     verdict = part.verdict
     if verdict is None:
         resource = now.world.get(part.suffix)

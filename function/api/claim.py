@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import pydantic
 from pydantic import alias_generators
 
+from function import duration
 from function.api import base
 from function.engines.vllm import flags
 
@@ -40,6 +41,53 @@ ENGINE_ARGUMENT = r"^--[A-Za-z][A-Za-z0-9._-]*(=.*)?$"
 # The labels that Deployment and Service select pods by.
 SELECTING_LABELS = frozenset(
     f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "part-of")
+)
+
+
+def _plain(path: str) -> bool:
+    control = any(ord(character) < 32 or ord(character) == 127 for character in path)
+    return not control and ".." not in path.split("/")
+
+
+def _within(text: str, least: int, most: int) -> bool:
+    """Tells whether a duration lies within bounds of milliseconds."""
+    return least <= duration.milliseconds(text) <= most
+
+
+_SECOND = 1000
+_HOUR = 3600 * _SECOND
+# 0.9.0 stored claims that break these, and a refusal of the schema would block their deletion. The
+# boundary asks them of every claim that is rendered.
+STORE_PATH = base.Rule(
+    cel="!self.split('/').exists(s, s == '..') && self.matches('^[^\\\\x00-\\\\x1f\\\\x7f]*$')",
+    message="a path of the store holds no segment '..' and no control character",
+    holds=_plain,
+    admission_only=True,
+)
+# What Go cannot read as a duration, External Secrets cannot list: then it fetches nobody's Secrets.
+REFRESH = base.Rule(
+    cel="duration(self) == duration('0s')"
+    " || (duration(self) >= duration('1m') && duration(self) <= duration('8760h'))",
+    message="must be 0s, which fetches once, or between 1m and 8760h",
+    holds=lambda text: (
+        duration.milliseconds(text) == 0 or _within(text, 60 * _SECOND, 8760 * _HOUR)
+    ),
+    admission_only=True,
+)
+SCRAPE = base.Rule(
+    cel="duration(self) >= duration('5s') && duration(self) <= duration('24h')",
+    message="must be between 5s and 24h",
+    holds=lambda text: _within(text, 5 * _SECOND, 24 * _HOUR),
+    admission_only=True,
+)
+TEMPLATE = base.Rule(
+    cel="!self.split('/').exists(s, s == '..') && !(self.split('/')[1] in ['dev', 'proc', 'sys'])",
+    message="a chat template is in the prompt: its path holds no '..', and lies outside of /dev,"
+    " /proc and /sys",
+    holds=lambda path: (
+        ".." not in path.split("/") and path.split("/")[1] not in ("dev", "proc", "sys")
+    ),
+    admission_only=True,
 )
 
 Repository = Annotated[
@@ -176,10 +224,10 @@ class ModelSpec(base.Model):
     reasoning_parser: Word | None = pydantic.Field(
         None, description="Parser of the reasoning part of an answer, for example qwen3."
     )
-    chat_template: Annotated[str, base.text(255, ABSOLUTE_PATH)] | None = pydantic.Field(
+    chat_template: Annotated[str, base.text(255, ABSOLUTE_PATH), TEMPLATE] | None = pydantic.Field(
         None,
-        description="Path of a chat template in the container: in the image, or in a volume that"
-        " podTemplate mounts.",
+        description="Path of a chat template in the container: below /models, the image's own"
+        " below /vllm-workspace, or in a volume that podTemplate mounts.",
     )
     max_lora_rank: LoraRank | None = pydantic.Field(
         None, description="Largest rank of the adapters; 64 when absent."
@@ -627,10 +675,12 @@ class ExternalSecret(base.Model):
     name: base.DnsSubdomain = pydantic.Field(
         description="Name of the ExternalSecret and of the Secret that it makes."
     )
-    remote_ref: Annotated[str, base.text(512)] = pydantic.Field(
-        description="Path of the secret in the store."
+    remote_ref: Annotated[str, base.text(512), STORE_PATH] = pydantic.Field(
+        description="Path of the secret in the store; settings say which are allowed."
     )
-    refresh_interval: base.Duration | None = pydantic.Field(None, description="1h when absent.")
+    refresh_interval: Annotated[base.Duration, REFRESH] | None = pydantic.Field(
+        None, description="1h when absent; 0s fetches once, otherwise at least 1m."
+    )
 
 
 class NetworkPolicies(base.Model):
@@ -669,7 +719,9 @@ class Access(base.Model):
 class Metrics(base.Model):
     """How the engine is scraped."""
 
-    interval: base.Duration | None = pydantic.Field(None, description="30s when absent.")
+    interval: Annotated[base.Duration, SCRAPE] | None = pydantic.Field(
+        None, description="30s when absent; at least 5s."
+    )
 
 
 class AlertingRules(base.Model):
@@ -884,7 +936,9 @@ class Spec(base.Model):
         | None
     ) = None
     env_from_secrets: Annotated[list[base.DnsSubdomain], base.items(16)] | None = pydantic.Field(
-        None, description="Existing Secrets, given to the engine and to the preload Job."
+        None,
+        description="Existing Secrets, given to the engine and to the preload Job; settings say"
+        " which names are allowed.",
     )
     network_policies: NetworkPolicies | None = None
     access: Access | None = None

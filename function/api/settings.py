@@ -31,6 +31,25 @@ HostPattern = Annotated[str, base.text(255, r"^[A-Za-z0-9*{][A-Za-z0-9*.{}-]*$")
 Namespaces = Annotated[
     list[Annotated[str, base.text(63, r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")]], base.items(64)
 ]
+# What the settings grant by pattern, for each namespace: `function/boundary/grants.py` matches.
+_NAME_PATTERN = r"^([-a-z0-9.*]|\{name\}|\{namespace\})+$"
+# Printable ASCII, braces for the two names alone.
+_PATH_PATTERN = r"^([!-z|~]|\{name\}|\{namespace\})+$"
+_Namespace = Annotated[str, base.text(63, r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")]
+NamePatterns = Annotated[
+    dict[
+        _Namespace, Annotated[list[Annotated[str, base.text(253, _NAME_PATTERN)]], base.items(32)]
+    ],
+    base.items(32),
+    base.NULLS_ABSENT,
+]
+PathPatterns = Annotated[
+    dict[
+        _Namespace, Annotated[list[Annotated[str, base.text(512, _PATH_PATTERN)]], base.items(32)]
+    ],
+    base.items(32),
+    base.NULLS_ABSENT,
+]
 
 
 def port(address: str) -> int:
@@ -178,6 +197,17 @@ class Weights(base.Model):
         None,
         alias="bandwidthMiB",
         description="MiB/s at which one pod reads from the volume: start budgets follow from it.",
+    )
+    sub_paths: PathPatterns = pydantic.Field(
+        default_factory=lambda: {"*": ["*"]},
+        description="Which weightsFileSystem.subPath claims may have, by namespace (as"
+        " secretAccess.names); the claim's name, which is used when it is absent, is judged too."
+        " Everything when absent.",
+    )
+    paths: PathPatterns = pydantic.Field(
+        default_factory=lambda: {"*": ["*"]},
+        description="Which directories claims of source pvc may serve, by namespace:"
+        " <subPath>/<model.path>. Everything when absent.",
     )
 
 
@@ -388,6 +418,32 @@ class SecretStore(base.Model):
     )
 
 
+class SecretAccess(base.Model):
+    """Which Secrets and which paths of the store claims may name, by namespace.
+
+    In a pattern `*` stands for any characters, {name} for the claim's name, {namespace} for its
+    namespace. The entry of a namespace counts alone; "*" is every namespace without one. A map
+    that is given replaces the default.
+    """
+
+    names: NamePatterns = pydantic.Field(
+        default_factory=lambda: {"*": ["hf-token", "hf-token-*", "hub-token", "hub-token-*"]},
+        description="Secrets that exist, for envFromSecrets, tokenSecretRef, valueFrom, volumes"
+        " and patches. Tokens of the hub alone when absent. Authors choose their claims' names:"
+        " {name}-* gives db-password to a claim named db, and {name}.* gives it nothing of others.",
+    )
+    external_names: NamePatterns = pydantic.Field(
+        default_factory=lambda: {"*": ["*"]},
+        description="Names that claims may give to what externalSecrets fetches. Everything when"
+        " absent, except the platform's own.",
+    )
+    remote_refs: PathPatterns = pydantic.Field(
+        default_factory=lambda: {"*": ["{namespace}/*"]},
+        description="Paths of the store that externalSecrets may read (remoteRef). What begins"
+        " with the namespace when absent.",
+    )
+
+
 class Permissions(base.Model):
     """Namespaces whose claim authors may use an escape hatch; "*" is every namespace."""
 
@@ -508,6 +564,7 @@ class Settings(base.Model):
     endpoint_picker: EndpointPicker = pydantic.Field(default_factory=EndpointPicker)
     route: Route = pydantic.Field(default_factory=Route)
     secret_store: SecretStore = pydantic.Field(default_factory=SecretStore)
+    secret_access: SecretAccess = pydantic.Field(default_factory=SecretAccess)
     permissions: Permissions = pydantic.Field(default_factory=Permissions)
     limits: Limits = pydantic.Field(default_factory=Limits)
     rollout: Rollout = pydantic.Field(default_factory=Rollout)

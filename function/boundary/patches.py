@@ -10,7 +10,7 @@ from typing import Any
 
 from function import canonical, kinds
 from function.api import base, claim, settings
-from function.boundary import baseline, templates
+from function.boundary import baseline, secrets, templates
 from function.cluster import jobs, observed
 from function.planning import identity
 
@@ -70,21 +70,27 @@ _LABELS: tuple[tuple[str, ...], ...] = (
 )
 
 
-def apply(spec: claim.Spec, suffix: str, manifest: identity.Manifest) -> identity.Manifest:
+def apply(
+    resource: claim.InferenceService,
+    site: settings.Settings,
+    suffix: str,
+    manifest: identity.Manifest,
+) -> identity.Manifest:
     """Returns the manifest with the author's patch for it, if there is one.
 
     A patch is a JSON merge patch, except that containers, their variables and mounts, and volumes
     merge by name, as Kubernetes itself merges them.
 
     Args:
-        spec: What the author asks for.
+        resource: The claim.
+        site: The settings.
         suffix: The name of the patch.
         manifest: The object as it was rendered, never one that was held.
 
     Raises:
         base.InvalidError: The patch touches what no patch may touch.
     """
-    patch = (spec.patches or {}).get(suffix)
+    patch = (resource.spec.patches or {}).get(suffix)
     if patch is None:
         return manifest
     if twice := list(_twice(patch, f"spec.patches.{suffix}")):
@@ -98,6 +104,12 @@ def apply(spec: claim.Spec, suffix: str, manifest: identity.Manifest) -> identit
         ]
         if problems:
             raise base.InvalidError("claim", problems)
+    problems = [
+        base.Problem(f"spec.patches.{suffix}.{problem.path}", problem.message)
+        for problem in secrets.patched(resource, site, manifest, patched)
+    ]
+    if problems:
+        raise base.InvalidError("claim", problems)
     return patched
 
 

@@ -12,7 +12,7 @@ import functools
 
 from function import explanation, memo
 from function.api import base, claim, settings
-from function.boundary import names, patches, permissions
+from function.boundary import names, patches, permissions, places, secrets
 from function.cluster import checkpoints, observed
 from function.engines import engine
 from function.engines import table as engines
@@ -143,6 +143,8 @@ def _make(
     problems = [
         *names.refusals(resource, site),
         *permissions.refusals(resource, site),
+        *secrets.refusals(resource, site),
+        *places.refusals(resource, site),
         *patches.unknown(spec),
         *chosen.refusals(resource, site),
         *permissions.caps(spec, site),

@@ -201,7 +201,7 @@ def _shaped(
 ) -> identity.Manifest:
     """Returns the workload around a rendered template, with the author's patch."""
     whole = plan.workload.with_template(manifest, template)
-    return patches.apply(plan.spec, plan.workload.SUFFIX, whole)
+    return patches.apply(plan.resource, plan.site, plan.workload.SUFFIX, whole)
 
 
 def rollout(

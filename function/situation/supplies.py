@@ -120,7 +120,7 @@ def _rendered(plan: plans.Plan) -> identity.Manifest:
     Raises:
         base.InvalidError: The author's patch touches what no patch may touch.
     """
-    manifest = patches.apply(plan.spec, "preload-job", batches.job(plan))
+    manifest = patches.apply(plan.resource, plan.site, "preload-job", batches.job(plan))
     pod = manifest["spec"]["template"]["spec"]
     problems = patches.weakened(plan.site, plan.identity.namespace, pod)
     if problems:

@@ -51,6 +51,11 @@ def model(**fields: typing.Any) -> Json:
     return claim(model={"repository": "Qwen/Qwen3-8B", **fields})
 
 
+def fetched(**fields: typing.Any) -> Json:
+    """Returns a claim with a Secret of the store, and these fields of it."""
+    return claim(externalSecrets=[{"name": "s", "remoteRef": "llm/s", **fields}])
+
+
 def arguments(*given: typing.Any) -> Json:
     """Returns a claim with these arguments of the engine."""
     return claim(engineArgs=list(given))
@@ -629,6 +634,19 @@ ACCEPTED: tuple[Accepted, ...] = (
         "secret",
         claim(externalSecrets=[{"name": "s", "remoteRef": "llm/s", "refreshInterval": "1h"}]),
     ),
+    *(
+        Accepted(f"Secret each {interval}", fetched(refreshInterval=interval))
+        for interval in ("0s", "1m", "60s", "90000ms", "8760h")
+    ),
+    *(
+        Accepted(f"path of the store {path!r}", fetched(remoteRef=path))
+        for path in ("a..b/c", "...", "/a b/ü", "arn:aws:secretsmanager:eu-west-3:1:secret:a")
+    ),
+    *(
+        Accepted(f"template {path}", model(chatTemplate=path))
+        for path in ("/process/a..b", "/models/proc/a", "/etc/templates/a.jinja")
+    ),
+    Accepted("scrape each 5 seconds", claim(observability={"metrics": {"interval": "5s"}})),
     Accepted("sub-directory of another claim", claim(weightsFileSystem={"subPath": "qwen"})),
     Accepted("route", claim(route={"enabled": True, "hostname": "llm"})),
     Accepted("host of a route that is off", claim(route={"enabled": False, "hostname": "llm"})),
@@ -656,5 +674,25 @@ STORED = (
         "KV target above all of the cache",
         claim(scaling={"triggers": {"kvCache": {"target": "1.01"}}}),
         _NEVER,
+    ),
+    *(
+        Invalid(f"path of the store: {path!r}", fetched(remoteRef=path), "a path of the store")
+        for path in ("a/../b", "..", "a\nb", "a\x7f")
+    ),
+    *(
+        Invalid(f"Secret each {interval}", fetched(refreshInterval=interval), "between 1m and")
+        for interval in ("59s", "1ms", "8761h", "9999999999h")
+    ),
+    *(
+        Invalid(
+            f"scrape each {interval}",
+            claim(observability={"metrics": {"interval": interval}}),
+            "between 5s and 24h",
+        )
+        for interval in ("4s", "999ms", "25h", "0s")
+    ),
+    *(
+        Invalid(f"template {path}", model(chatTemplate=path), "a chat template is in the prompt")
+        for path in ("/proc/self/environ", "/dev", "/sys/a", "/models/../a", "/a/..")
     ),
 )

@@ -5,10 +5,12 @@ and open, for one team that trusts itself. `e2e/test_validation.py` puts those t
 to the API server's own validation.
 """
 
+import copy
+
 import pytest
 
 from function import generate
-from function.api import claim
+from function.api import claim, settings
 from function.composites import inference_service
 from tests import cluster, schemas
 from tests.boundary import attacks
@@ -16,10 +18,20 @@ from tests.boundary import attacks
 CLOSED = cluster.load("examples/settings/closed.yaml")
 OPEN = cluster.load("examples/settings/open.yaml")
 
+SCHEMA = schemas.Schema.from_crd(generate.composite_definition(inference_service), claim.VERSION)
+
+
+def reconciled(attack: attacks.Attack, config: cluster.Object) -> cluster.Cluster:
+    """Returns the cluster after the function was asked once."""
+    config = copy.deepcopy(config)
+    data = config["data"]
+    data["inferenceService"] = settings.merge(data["inferenceService"], attack.under)
+    return cluster.Cluster(attack.claim, config).reconcile()
+
 
 @pytest.mark.parametrize("attack", attacks.ALL, ids=lambda attack: attack.name)
 def test_it_is_refused_with_its_field(attack: attacks.Attack) -> None:
-    world = cluster.Cluster(attack.claim, CLOSED).reconcile()
+    world = reconciled(attack, CLOSED)
     assert world.fatal is not None
     assert f"{attack.field}: " in world.fatal or f"{attack.field} " in world.fatal, world.fatal
     assert attack.opens is None or attack.opens in world.fatal
@@ -30,16 +42,23 @@ def test_it_is_refused_with_its_field(attack: attacks.Attack) -> None:
     "attack", [attack for attack in attacks.ALL if attack.opens], ids=lambda attack: attack.name
 )
 def test_the_setting_that_is_named_opens_it(attack: attacks.Attack) -> None:
-    assert cluster.Cluster(attack.claim, OPEN).reconcile().fatal is None
+    assert reconciled(attack, OPEN).fatal is None
 
 
 @pytest.mark.parametrize(
     "attack", [attack for attack in attacks.ALL if not attack.opens], ids=lambda attack: attack.name
 )
 def test_no_setting_opens_what_is_nobodys(attack: attacks.Attack) -> None:
-    world = cluster.Cluster(attack.claim, OPEN).reconcile()
+    world = reconciled(attack, OPEN)
     assert world.fatal is not None
     assert attack.field in world.fatal
+
+
+@pytest.mark.parametrize(
+    "attack", [attack for attack in attacks.ALL if attack.admission], ids=lambda attack: attack.name
+)
+def test_the_schema_refuses_what_it_can(attack: attacks.Attack) -> None:
+    assert SCHEMA.validate(attack.claim)
 
 
 def test_each_is_another() -> None:

@@ -59,7 +59,7 @@ def test_the_route_names_the_pool_only_while_it_is_there() -> None:
 
 def test_an_external_secret_is_no_route() -> None:
     world = given.new()
-    world.claim["spec"]["externalSecrets"] = [{"name": "gateway-token", "remoteRef": "a/b"}]
+    world.claim["spec"]["externalSecrets"] = [{"name": "gateway-token", "remoteRef": "llm/b"}]
     world.converge()
     world.one("ExternalSecret")["status"] = {
         "conditions": [cluster.condition("Ready", "False", "SecretSyncedError", "no")]

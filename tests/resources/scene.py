@@ -34,9 +34,21 @@ def of(
     }
 
 
+# What objects are made of a Secret is asked here; tests/boundary asks who may name one.
+ANY_SECRET = {
+    "names": {"*": ["*"]},
+    "externalNames": {"*": ["*"]},
+    "remoteRefs": {"*": ["*"]},
+}
+
+
 def site(profile: str = "reference", **changes: Any) -> cluster.Object:
-    """Returns a profile's EnvironmentConfig with changes merged over its settings."""
+    """Returns a profile's EnvironmentConfig with changes merged over its settings.
+
+    Claims may name every Secret there.
+    """
     config = copy.deepcopy(cluster.environment(profile))
+    config["data"]["inferenceService"]["secretAccess"] = ANY_SECRET
     config["data"]["inferenceService"] = settings.merge(config["data"]["inferenceService"], changes)
     return config
 

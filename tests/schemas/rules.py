@@ -6,6 +6,7 @@ its regular expressions are not RE2. Rules run as they do when an object is crea
 and the words of upstream's rules are asked of Kubernetes, in `e2e/test_validation.py`.
 """
 
+import datetime
 import functools
 import re
 import typing
@@ -14,6 +15,8 @@ from collections import abc
 import cel
 import cel.stdlib
 import re2
+
+from function import duration
 
 Schema: typing.TypeAlias = dict[str, typing.Any]
 
@@ -35,7 +38,17 @@ def _matches(text: str, source: str) -> bool:
     return pattern(source).search(text) is not None
 
 
+def _duration(text: str) -> datetime.timedelta:
+    """Read a duration as Go does: one that its 64 bits of nanoseconds cannot hold is an error."""
+    milliseconds = duration.milliseconds(text)
+    if milliseconds >= 2**63 // 1_000_000:
+        message = f"invalid duration {text}"
+        raise ValueError(message)
+    return datetime.timedelta(milliseconds=milliseconds)
+
+
 _FUNCTIONS: dict[str, abc.Callable[..., typing.Any]] = {
+    "duration": _duration,
     "exact_size": len,
     "re2_matches": _matches,
     "lowerAscii": cel.stdlib.lower_ascii,

@@ -12,7 +12,7 @@ counts as the worst that the flag can do.
 import dataclasses
 import enum
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 class Kind(enum.StrEnum):
@@ -261,6 +261,25 @@ def _template(value: str) -> bool:
         return False
     inside = value.startswith(("/models/", "/vllm-workspace/"))
     return inside or not value.startswith("/") or any(brace in value for brace in "{}\n")
+
+
+# Where the kernel, the kubelet and the distribution keep files; no image has its templates there.
+_SYSTEM = ("/dev", "/etc", "/proc", "/run", "/sys", "/var/run")
+
+
+def of_the_system(path: str, mounted: Sequence[str]) -> bool:
+    """Tells whether an absolute path without `..` is a file of the system.
+
+    Args:
+        path: The path.
+        mounted: Directories of volumes that the claim itself mounts: below a system's directory
+            too, their files are the claim's.
+    """
+    for directory in _SYSTEM:
+        if f"{path}/".startswith(f"{directory}/"):
+            own = [place.rstrip("/") for place in mounted if place.startswith(f"{directory}/")]
+            return not any(place != directory and path.startswith(f"{place}/") for place in own)
+    return False
 
 
 def _word(value: str) -> bool:

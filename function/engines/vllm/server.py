@@ -2,7 +2,7 @@
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from function import canonical
@@ -63,12 +63,13 @@ def _told(resource: claim.InferenceService, site: settings.Settings) -> Iterator
     """Yields what the engine must not be told: by its arguments, and by its environment."""
     own, extra = serving.own(resource.spec), resource.spec.pod_template
     yield from own.problems()
-    mounts = base.of(extra, "volume_mounts") or []
-    for danger in own.dangers([str(mount.get("mountPath", "")) for mount in mounts]):
+    mounts = [str(mount.get("mountPath", "")) for mount in base.of(extra, "volume_mounts") or []]
+    for danger in own.dangers(mounts):
         hatch = flags.PERMISSION.get(danger.kind)
         if hatch is not None:
             path, words = f"spec.engineArgs[{danger.index}]", f"{danger.option} {danger.why}"
             yield from permissions.closed(hatch, path, resource.namespace, site, words)
+    yield from _template(resource, site, mounts)
     variables = base.of(extra, "env") or []
     yield from environment.problems(variables)
     for index, variable in enumerate(variables):
@@ -77,6 +78,31 @@ def _told(resource: claim.InferenceService, site: settings.Settings) -> Iterator
             if hatch is not None:
                 path, words = f"spec.podTemplate.env[{index}]", f"{variable.name} {risk.why}"
                 yield from permissions.closed(hatch, path, resource.namespace, site, words)
+
+
+def _template(
+    resource: claim.InferenceService, site: settings.Settings, mounts: Sequence[str]
+) -> Iterator[base.Problem]:
+    """Yields what is wrong with the chat template's place, by the rule of its flag."""
+    path, field = resource.spec.model.chat_template, "spec.model.chatTemplate"
+    if path is None:
+        return
+    if not claim.TEMPLATE.holds(path):
+        yield base.Problem(field, claim.TEMPLATE.message)
+    elif flags.of_the_system(path, mounts):
+        yield base.Problem(
+            field,
+            f"{path} is a file of the system and no template: name one below /models,"
+            " /vllm-workspace or a mount of spec.podTemplate.volumeMounts",
+        )
+    else:
+        words = (
+            f"{path} is neither below /models or /vllm-workspace nor below a mount of"
+            " spec.podTemplate.volumeMounts"
+        )
+        for danger in command_line.dangers([f"--chat-template={path}"], mounts):
+            hatch = flags.PERMISSION[danger.kind]
+            yield from permissions.closed(hatch, field, resource.namespace, site, words)
 
 
 def summary(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

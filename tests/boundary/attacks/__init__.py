@@ -18,6 +18,8 @@ class Attack:
         field: Path of the field that a refusal names.
         opens: The setting that opens it, or None when none does.
         admission: True when the API server refuses it by the claim's schema too.
+        under: Settings that it needs beside the file's, merged over both files: another hatch that
+            is open, for example, so that its own refusal is reached.
     """
 
     name: str
@@ -25,12 +27,13 @@ class Attack:
     field: str
     opens: str | None
     admission: bool
+    under: dict[str, Any]
 
 
 def _read() -> Iterator[Attack]:
     for path in sorted(pathlib.Path(__file__).parent.glob("*.yaml")):
         for row in yaml.safe_load(path.read_text()):
-            unknown = set(row) - {"attack", "spec", "name", "field", "opens", "admission"}
+            unknown = set(row) - {"attack", "spec", "name", "field", "opens", "admission", "under"}
             if unknown:
                 raise ValueError(f"{path.name}: {sorted(unknown)}")
             claim = {
@@ -45,6 +48,7 @@ def _read() -> Iterator[Attack]:
                 row["field"],
                 row.get("opens"),
                 row.get("admission", False),
+                row.get("under", {}),
             )
 
 
