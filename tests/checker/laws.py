@@ -376,6 +376,7 @@ class JudgedWorld:
         world = self.world
         world.catch_up()
         world.answers = "unasked"
+        world.strangers = None
         for _ in range(MOST_ROUNDS):
             before = copy.deepcopy(world.objects)
             world.progress()
