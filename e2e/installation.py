@@ -173,14 +173,18 @@ class Installation:
         (container,) = made["spec"]["template"]["spec"]["containers"]
         return typing.cast("api.Object", container)
 
+    @property
+    def _certificates(self) -> pathlib.Path:
+        """Where the function's certificates are."""
+        (mount,) = self._pod()["volumeMounts"]
+        return self._container.root / str(mount["mountPath"]).removeprefix("/")
+
     def write_certificates(self) -> None:
         """Give the function the files of its server Secret as they are now."""
         name = self.revision()["spec"]["tlsServerSecretName"]
         ref = api.Ref("v1", "Secret", name, crossplane.NAMESPACE)
-        (mount,) = self._pod()["volumeMounts"]
-        place = self._container.root / mount["mountPath"].removeprefix("/")
-        crossplane.write_secret(self._plane.admin, ref, place)
-        self._container.give(place)
+        crossplane.write_secret(self._plane.admin, ref, self._certificates)
+        self._container.give(self._certificates)
 
     def run_function(self) -> None:
         """Unpack the image and run it where core resolves the Function's Service to."""
@@ -191,6 +195,18 @@ class Installation:
         self.stop()
         shutil.rmtree(self._container.root)
         self._run(self.function.address)
+
+    def run_instead(self, *command: str) -> None:
+        """Run another program where core looks for the function, until ``replace_function``."""
+        self.stop()
+        self.function = function.Function(
+            self._plane.logs,
+            name="instead",
+            address=self.function.address,
+            command=command,
+            security=("--tls-server-certs-dir", str(self._certificates)),
+        )
+        self.function.process.start()
 
     def _run(self, address: str) -> None:
         """Run the image with what its pod would have, but at an address of this machine's."""

@@ -364,6 +364,21 @@ def test_flux_that_still_keeps_the_manifests(cluster: OldCluster) -> None:
     claim.wait(lambda _: not wanted <= set(claim.composed()), what="with our objects alone")
 
 
+def test_the_old_revision_can_be_deleted(cluster: OldCluster) -> None:
+    """No claim uses it any more, none can go back to it, and the claims go on."""
+    old, *_ = cluster.revisions()
+    listed = _guide(cluster, "The last step", **{"0.9.0_revision": old})
+    bound = [line.split()[2] for line in listed.splitlines() if line.startswith(NAMESPACE)]
+    assert len(bound) == len(NAMES)
+    assert old not in bound
+    assert old not in cluster.revisions()
+    cluster.claims[GENERAL].apply(scaling={"minReplicas": 1, "maxReplicas": 3})
+    cluster.claims[GENERAL].wait(
+        lambda _: cluster.claims[GENERAL].one("ScaledObject")["spec"]["maxReplicaCount"] == 3,
+        what="with its new maximum",
+    )
+
+
 def _steps(cluster: OldCluster) -> list[str]:
     """The steps of the Composition as it is."""
     pipeline = cluster.plane.admin.get(takeover.COMPOSITION)["spec"]["pipeline"]

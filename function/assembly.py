@@ -36,11 +36,13 @@ class Desired:
         missing: Kinds that the cluster lacks (`<apiVersion> <kind>`), by key suffix.
         optional: `(apiVersion, kind)` of every kind that the cluster may lack and that has no
             observed object: core is asked whether it is installed.
+        unobserved: What no observed object has the key of: its name may be taken.
     """
 
     resources: Mapping[str, composition.Composed]
     missing: Mapping[str, str]
     optional: frozenset[tuple[str, str]]
+    unobserved: tuple[composition.Composed, ...]
 
     def lacking(self, condition: str) -> str | None:
         """Returns the first missing kind that a condition speaks for, or None."""
@@ -86,6 +88,7 @@ def assemble(now: situations.Situation, parts: Iterable[Part]) -> Desired:
     resources: dict[str, composition.Composed] = {}
     missing: dict[str, str] = {}
     optional: set[tuple[str, str]] = set()
+    unobserved: list[composition.Composed] = []
     for part in parts:
         key = now.plan.identity.key(part.suffix)
         if key in resources:
@@ -99,7 +102,9 @@ def assemble(now: situations.Situation, parts: Iterable[Part]) -> Desired:
                 missing[part.suffix] = " ".join(kind)
                 continue
         resources[key] = _composed(now, part, row)
-    return Desired(resources, missing, frozenset(optional))
+        if resource is None:
+            unobserved.append(resources[key])
+    return Desired(resources, missing, frozenset(optional), tuple(unobserved))
 
 
 def _composed(now: situations.Situation, part: Part, row: kinds.Row) -> composition.Composed:

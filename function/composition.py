@@ -42,11 +42,13 @@ class Selector:
         api_version: Of the objects.
         kind: Of the objects.
         labels: That they carry; all objects of the kind when empty.
+        name: Of the one object to read; `labels` do not count then.
     """
 
     api_version: str
     kind: str
-    labels: Mapping[str, str]
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    name: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from function import assembly, canonical, composition
+from function.boundary import adoption
 from function.cluster import jobs, observed, pods
 from function.concerns import table as concerns
 from function.concerns import validity, weights, workload
@@ -46,7 +47,7 @@ def finish(now: situations.Situation, desired: assembly.Desired) -> composition.
         # A claim whose workload is withheld because it fits no node has only ready objects.
         complete=not desired.missing and not now.unfit,
         # Pods are read again each minute only for a start: core watches Jobs, which show their end.
-        ttl=PODS_TTL if questions.resources and _starts(now) else STEADY_TTL,
+        ttl=PODS_TTL if pods.REQUIREMENT in questions.resources and _starts(now) else STEADY_TTL,
         questions=questions,
         explanations=now.plan.explanations,
         held=now.rollout.hold.fields if now.rollout.hold is not None else (),
@@ -287,7 +288,7 @@ def _questions(now: situations.Situation, desired: assembly.Desired) -> composit
     kinds: tuple[tuple[str, str], ...] = ()
     if now.world.can_ask and desired.optional:
         kinds = (observed.CONTROL_KIND, *sorted(desired.optional))
-    resources = {}
+    resources = adoption.questions(now.world, desired.unobserved, desired.optional)
     if now.plan.site.diagnostics.pods and (_starts(now) or now.supply.download is not None):
         labels = now.plan.identity.labels()
         every = {k: v for k, v in labels.items() if k != pods.COMPONENT_LABEL}

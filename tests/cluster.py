@@ -28,6 +28,9 @@ from function.workloads import deployment
 
 ROOT = pathlib.Path(__file__).parent.parent
 KEY = "crossplane.io/composition-resource-name"
+COMPOSITE = "crossplane.io/composite"
+# Calls of a function within one reconcile of core, at most.
+_MOST_CALLS = 6
 Object = dict[str, Any]
 
 function_logging.configure(function_logging.Level.INFO)
@@ -121,6 +124,8 @@ class Cluster:
         self.lingers = False
         self.pods: list[Object] | None = None
         self.kinds: dict[str, bool] | None = None
+        # What else lies in the namespace; None when core reads no objects for functions.
+        self.strangers: list[Object] | None = None
         self.log = Quiet()
         self.writes: list[str] = []
         self.events: list[tuple[int, str, str]] = []
@@ -161,7 +166,44 @@ class Cluster:
         }
 
     def request(self) -> fnv1.RunFunctionRequest:
-        """Returns the request that core would send now."""
+        """Returns what core would send now, once it has read what the function asks for."""
+        req = self._request()
+        if self.strangers is None:
+            return req
+        req.meta.capabilities.extend(
+            [fnv1.CAPABILITY_CAPABILITIES, fnv1.CAPABILITY_REQUIRED_RESOURCES]
+        )
+        selectors: dict[str, fnv1.ResourceSelector] = {}
+        for _ in range(_MOST_CALLS):
+            rsp = runner.run(req, self.log)
+            fatal = any(r.severity == fnv1.SEVERITY_FATAL for r in rsp.results)
+            asked = {k: s for k, s in rsp.requirements.resources.items() if s.match_name}
+            if fatal or asked == selectors:
+                return req
+            selectors = asked
+            for name, selector in asked.items():
+                del req.required_resources[name].items[:]
+                req.required_resources[name].SetInParent()
+                for item in self._there(selector):
+                    req.required_resources[name].items.add().resource.update(item)
+        raise AssertionError(f"the questions do not settle: {sorted(selectors)}")
+
+    def _there(self, selector: fnv1.ResourceSelector) -> Iterator[Object]:
+        """Yields the object that a selector names, in whatever hands it is."""
+        uid = self.claim["metadata"]["uid"]
+        owner = {"kind": self.claim["kind"], "controller": True, "uid": uid}
+        composed = [
+            {**item, "metadata": {**item["metadata"], "ownerReferences": [owner]}}
+            for item in self.objects.values()
+        ]
+        for item in [*composed, *(self.strangers or ())]:
+            kind = item["apiVersion"], item["kind"]
+            named = item["metadata"]["name"] == selector.match_name
+            if named and kind == (selector.api_version, selector.kind):
+                yield item
+
+    def _request(self) -> fnv1.RunFunctionRequest:
+        """Returns what core would send in its first call."""
         req = fnv1.RunFunctionRequest()
         resources.update(req.observed.composite, self.observed_claim)
         for key, item in self.observed_objects().items():
@@ -285,11 +327,14 @@ class Cluster:
     def _apply(self, key: str, manifest: Object) -> None:
         metadata = manifest["metadata"]
         metadata.setdefault("annotations", {})[KEY] = key
-        metadata.setdefault("labels", {})["crossplane.io/composite"] = self.claim["metadata"][
-            "name"
-        ]
+        metadata.setdefault("labels", {})[COMPOSITE] = self.claim["metadata"]["name"]
         current = self.objects.get(key)
         if current is None:
+            for item in self.strangers or ():
+                same = item["kind"], item["metadata"]["name"]
+                adopted = same == (manifest["kind"], metadata["name"])
+                if adopted and not item["metadata"].get("labels", {}).get(COMPOSITE):
+                    raise AssertionError(f"{key} adopts what is somebody else's")
             created = copy.deepcopy(manifest)
             created["metadata"] |= {"uid": f"uid-{key}", "generation": 1, "resourceVersion": "1"}
             if created["kind"] == "Deployment":

@@ -167,11 +167,13 @@ class InvalidError(Exception):
     Attributes:
         what: Which object, in words.
         problems: Every problem found, each with the path of the field.
+        reason: The reason of the claim's condition Valid.
     """
 
-    def __init__(self, what: str, problems: Iterable[Problem]) -> None:
+    def __init__(self, what: str, problems: Iterable[Problem], reason: str = "") -> None:
         self.what = what
         self.problems = tuple(problems)
+        self.reason = reason or ("Invalid" if what == "claim" else "SettingsInvalid")
         super().__init__(f"{what}: " + "; ".join(str(problem) for problem in self.problems))
 
 

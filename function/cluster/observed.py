@@ -33,25 +33,33 @@ class Observed:
 
     Attributes:
         name: The claim's name, with which the key of each of its objects begins.
+        uid: The claim's UID, by which its objects name their controller.
         resources: Composed objects by key.
         conditions: The claim's conditions by type.
         status: The claim's status.
         required: Other objects of the cluster that an earlier answer asked for, by name.
         kinds: Whether `apiVersion/kind` is installed, for kinds that were asked about.
         can_ask: True when core answers questions about kinds.
+        can_read: True when core reads the objects that an answer asks for.
     """
 
     name: str = ""
+    uid: str = ""
     resources: Mapping[str, Object] = dataclasses.field(default_factory=dict)
     conditions: Mapping[str, Condition] = dataclasses.field(default_factory=dict)
     status: Object = dataclasses.field(default_factory=dict)
     required: Mapping[str, Sequence[Object]] = dataclasses.field(default_factory=dict)
     kinds: Mapping[str, bool] = dataclasses.field(default_factory=dict)
     can_ask: bool = False
+    can_read: bool = False
 
     def get(self, suffix: str) -> Object | None:
         """Returns the object whose key ends so, or None."""
         return self.resources.get(f"{self.name}-{suffix}")
+
+    def has(self, api_version: str, kind: str) -> bool:
+        """Tells whether core said that the cluster has the kind."""
+        return self.kinds.get(f"{api_version}/{kind}", False)
 
     def lacks(self, api_version: str, kind: str) -> bool:
         """Tells whether core said that the cluster lacks the kind."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from function import assembly, composition, report
 from function.api import base, claim, settings, status
+from function.boundary import adoption
 from function.cluster import checkpoints, memory, observed
 from function.concerns import table as concerns
 from function.concerns import validity
@@ -59,14 +60,17 @@ def compose(
     """Returns everything that the claim becomes.
 
     Raises:
-        base.InvalidError: The claim asks for what cannot or must not be composed.
+        base.InvalidError: The claim asks for what cannot or must not be composed, or the name of
+            one of its objects is taken.
     """
     remembered = memory.memory(world)
     facts = checkpoints.recorded(remembered, world)
     plan = plans.make(resource, site, facts)
     now = situations.situation(plan, facts, remembered, world)
     parts = [part for concern in concerns.CONCERNS for part in concern.compose(now)]
-    return report.finish(now, assembly.assemble(now, parts))
+    desired = assembly.assemble(now, parts)
+    adoption.check(world, desired.unobserved)
+    return report.finish(now, desired)
 
 
 def invalid(reason: str, message: str, world: observed.Observed) -> tuple[observed.Condition, ...]:

@@ -27,6 +27,13 @@ class Valid(reasons.Reasons):
         " none. Every claim says it.",
         "The message names the key: the platform's owner corrects it.",
     )
+    NAME_TAKEN = reasons.Reason(
+        "NameTaken",
+        False,
+        "An object that the claim would create is there already and is not the claim's. Core would"
+        " take it over.",
+        "[A name that is taken](#a-name-that-is-taken).",
+    )
     INTERNAL_ERROR = reasons.Reason(
         "InternalError",
         False,

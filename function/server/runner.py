@@ -62,8 +62,7 @@ def run(req: fnv1.RunFunctionRequest, log: Any) -> fnv1.RunFunctionResponse:
         rsp = respond(req, composed(req, world))
         outcome = "composed"
     except base.InvalidError as error:
-        reason = "Invalid" if error.what == "claim" else "SettingsInvalid"
-        rsp = _fatal(req, reason, str(error), world)
+        rsp = _fatal(req, error.reason, str(error), world)
         outcome = "invalid"
     except Exception as error:  # a bug must not empty the desired state
         # The same failure has the same id: a message that changes would wake core each time.
@@ -141,6 +140,7 @@ def observed_state(req: fnv1.RunFunctionRequest) -> observed.Observed:
     }
     return observed.Observed(
         name=str(observed.at(resource, "metadata", "name") or ""),
+        uid=str(observed.at(resource, "metadata", "uid") or ""),
         resources={
             key: structs.StructView(resource.resource)
             for key, resource in req.observed.resources.items()
@@ -151,6 +151,8 @@ def observed_state(req: fnv1.RunFunctionRequest) -> observed.Observed:
         kinds=kinds,
         can_ask=requests.advertises_capabilities(req)
         and requests.has_capability(req, fnv1.CAPABILITY_REQUIRED_SCHEMAS),
+        can_read=requests.advertises_capabilities(req)
+        and requests.has_capability(req, fnv1.CAPABILITY_REQUIRED_RESOURCES),
     )
 
 
@@ -230,7 +232,8 @@ def _ask(
             name,
             selector.api_version,
             selector.kind,
-            match_labels=dict(selector.labels),
+            match_name=selector.name or None,
+            match_labels=None if selector.name else dict(selector.labels),
             namespace=str(observed.at(metadata, "namespace")),
         )
 

@@ -203,6 +203,31 @@ def _forgotten(world: World) -> None:
     world.forgot = True
 
 
+def _strangers_come(world: World) -> None:
+    """Somebody makes objects of the names that the claim has not taken yet."""
+    taken = {(item["kind"], item["metadata"]["name"]) for item in world.objects.values()}
+    name = world.claim["metadata"]["name"]
+    world.strangers = [
+        {"apiVersion": version, "kind": kind, "metadata": {"name": name}}
+        for version, kind in _STRANGERS
+        if (kind, name) not in taken
+    ]
+
+
+_STRANGERS = (
+    ("v1", "ServiceAccount"),
+    ("v1", "Service"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("apps/v1", "Deployment"),
+    ("keda.sh/v1alpha1", "ScaledObject"),
+    ("aigateway.envoyproxy.io/v1beta1", "AIGatewayRoute"),
+)
+
+
+def _strangers_go(world: World) -> None:
+    world.strangers = []
+
+
 def _kinds(answers: str) -> Change:
     def change(world: World) -> None:
         world.answers = answers
@@ -251,6 +276,8 @@ EVENTS: dict[str, Change] = {
     "Services are deleted": _by_hand("Service"),
     "the route is deleted": _by_hand("AIGatewayRoute"),
     "the memory is lost": _forgotten,
+    "strangers take the free names": _strangers_come,
+    "strangers have gone": _strangers_go,
     "core answers about kinds": _kinds("all"),
     "core knows the kinds of every cluster": _kinds("plain"),
     "core answers nothing about kinds": _kinds("empty"),
@@ -315,6 +342,14 @@ STORIES: dict[str, tuple[str, ...]] = {
         *("the Deployment is deleted", "deletions end", "reconcile", "reconcile"),
     ),
     "a birth on small nodes": ("resume", "small nodes", "born again", "rest", "large nodes"),
+    "a budget that is deleted, and made by somebody else": (
+        *("resume", "rest", "the budget is deleted", "strangers take the free names", "reconcile"),
+        *("scale 1 to 3", "reconcile", "strangers have gone", "reconcile"),
+    ),
+    "a birth among strangers": (
+        *("resume", "delete old weights", "born again", "strangers take the free names"),
+        *("reconcile", "progress", "strangers have gone", "reconcile"),
+    ),
     "a birth where nobody answers": ("core answers nothing about kinds", "born again", "reconcile"),
     "old weights are let go and wanted again": (
         *("resume", "delete old weights", "revision 1", "rest", "revision 0", "progress"),

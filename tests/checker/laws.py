@@ -176,7 +176,12 @@ class JudgedWorld:
         own = {k: v for k, v in world.claim["status"].items() if k != "conditions"}
         self.must(world.objects == step.objects_before, "a fatal answer changes no object")
         self.must(own == step.status_before, "a fatal answer writes no status field")
-        self.must(not step.exchange.asked.valid, "what is valid is rendered", step.fatal)
+        taken = any(
+            f"a {item['kind']} {item['metadata']['name']} that is not" in str(step.fatal)
+            for item in world.strangers or ()
+        )
+        valid = step.exchange.asked.valid and not taken
+        self.must(not valid, "what is valid is rendered", step.fatal)
 
     def _verifies_before_it_asks_for_a_gpu(self, step: Step) -> None:
         template = step.exchange.template
@@ -389,6 +394,7 @@ class JudgedWorld:
         world = self.world
         world.catch_up()
         world.answers = "unasked"
+        world.strangers = None
         for _ in range(MOST_ROUNDS):
             before = copy.deepcopy(world.objects)
             world.progress()
