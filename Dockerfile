@@ -104,7 +104,12 @@ ARG SOURCE_DATE_EPOCH=1767225600
 COPY requirements/preload.txt /requirements.txt
 RUN install-wheels --requirement=/requirements.txt && rm -rf /rootfs/app/bin
 COPY preload /rootfs/app/preload
-RUN finish 'preload.program, ssl'
+# Isolated: no variable and no working directory, which may be a volume, adds to what is imported, and
+# what is beside the program comes after the standard library.
+RUN printf '%s\n' '#!/usr/bin/python3 -IBu' 'import sys' 'sys.path.append("/app")' \
+        'from preload.__main__ import main' 'sys.exit(main())' > /rootfs/usr/bin/preload \
+ && chmod 0755 /rootfs/usr/bin/preload \
+ && finish 'preload.program, ssl'
 
 FROM scratch AS preload
 LABEL org.opencontainers.image.title="preload" \
@@ -113,12 +118,9 @@ LABEL org.opencontainers.image.title="preload" \
 COPY --from=preload-build /rootfs/ /
 ENV HOME=/tmp \
     PATH=/usr/bin \
-    PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONPATH=/app \
-    PYTHONUNBUFFERED=1 \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 USER 1001:1001
-ENTRYPOINT ["/usr/bin/python3", "-P", "-m", "preload"]
+ENTRYPOINT ["/usr/bin/preload"]
 
 FROM python AS function-build
 ARG TARGETARCH

@@ -459,7 +459,7 @@ def _success(item: preload_plan.Item, work: pathlib.Path) -> bytes:
         hub.File("config.json", len(config), "gitSha1", "0" * 40),
         hub.File("model.safetensors", _BYTES - len(config), "sha256", "0" * 64),
     )
-    published = manifest.build(item, _SHA, files, home, manifest.WEIGHTS)
+    published = manifest.build(item, "https://huggingface.co", _SHA, files, home, manifest.WEIGHTS)
     return report.success([(item.directory, published)])
 
 

@@ -8,7 +8,8 @@ imports it. It reads a plan from the environment (`plan`), and for each item of 
                                                   symbolic link to a directory that verified
 
 `weights` holds the steps in order, `transfer` how one file comes, `hub` what the hub answers,
-`lease` how two programs on two nodes keep out of each other's way, `exits` how it ends.
+`lease` how two programs on two nodes keep out of each other's way, `exits` how it ends. `documents`
+and `redirects` are the boundary: what others wrote, and where the hub may send a request on to.
 """
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"

@@ -20,6 +20,7 @@ def main() -> int:
     # As process 1 of a container SIGTERM has no default action: without a handler it is lost.
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, _stop)
+    settings.isolate(os.environ)
     settings.set_defaults(os.environ)
     try:
         # After the defaults: huggingface_hub reads the environment when it is imported.

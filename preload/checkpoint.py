@@ -1,11 +1,10 @@
 """What a checkpoint is, read from its own files."""
 
-import json
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from preload import plan
+from preload import documents, plan
 
 Description = dict[str, Any]
 
@@ -27,26 +26,33 @@ _DTYPES = {
 }
 """safetensors' names of element types and PyTorch's, as `torch_dtype` would say."""
 
-_LARGEST_HEADER = 100_000_000
-"""Bytes; the limit of the safetensors format itself."""
+_LARGEST_CONFIG = 16 << 20
+"""Bytes; the largest of known models have less than one MB."""
+
+_LARGEST_HEADER = 32 << 20
+"""Bytes; the format allows 100 MB, which become a gigabyte in memory, and models have a few MB."""
+
+_DEEPEST = 4
+"""Configurations inside of one another."""
+
+_LONGEST = 200
+"""Characters of a name: it stands in the claim's status."""
+
+_LARGEST_NUMBER = 2**53
 
 
 def _read_json(path: pathlib.Path) -> Mapping[str, Any]:
     """A JSON object, or an empty one if there is none: a description is no verification."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
+    return documents.read(path, limit=_LARGEST_CONFIG, follow=True) or {}
 
 
-def _layers(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _layers(config: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, Any]]:
     """The configuration and what is nested in it, outermost first."""
     yield config
-    for name in _NESTED:
+    for name in _NESTED if depth < _DEEPEST else ():
         inner = config.get(name)
         if isinstance(inner, dict):
-            yield from _layers(inner)
+            yield from _layers(inner, depth + 1)
 
 
 def _first(config: Mapping[str, Any], names: Iterable[str], kind: type) -> Any:
@@ -58,36 +64,59 @@ def _first(config: Mapping[str, Any], names: Iterable[str], kind: type) -> Any:
     return None
 
 
+def _text(value: object) -> str | None:
+    """A name that a repository gives, fit for a status; None where it is none."""
+    return documents.line(value, _LONGEST) if isinstance(value, str) and value else None
+
+
+def _number(value: object) -> int | None:
+    """A number that a repository gives, as far as it can be one."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= _LARGEST_NUMBER else None
+
+
 def _header_dtype(weights: pathlib.Path, paths: Iterable[str]) -> str | None:
     """The element type of most bytes of the first safetensors file."""
     for path in sorted(paths):
         if "/" in path or not path.endswith(".safetensors"):
             continue
-        with (weights / path).open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > _LARGEST_HEADER:
-                return None
-            try:
-                header = json.loads(file.read(length))
-                sizes: dict[str, int] = {}
-                for name, tensor in header.items():
-                    if name != "__metadata__":
-                        begin, end = tensor["data_offsets"]
-                        dtype = tensor["dtype"]
-                        sizes[dtype] = sizes.get(dtype, 0) + end - begin
-            except (ValueError, KeyError, TypeError, AttributeError):
-                return None
+        try:
+            sizes = _sizes(weights / path)
+        except (documents.NotRegularError, ValueError, KeyError, TypeError, AttributeError):
+            return None
         if sizes:
             largest = max(sizes, key=lambda dtype: sizes[dtype])
             return _DTYPES.get(largest, largest.lower())
     return None
 
 
+def _sizes(path: pathlib.Path) -> dict[str, int]:
+    """Bytes by element type, of a safetensors file.
+
+    Raises:
+        ValueError: The header is none, as are KeyError, TypeError and AttributeError.
+        OSError: Of the volume.
+    """
+    length = int.from_bytes(documents.head(path, 8, follow=True), "little")
+    if length > _LARGEST_HEADER:
+        raise ValueError("a header that is too long")
+    header = documents.decode(documents.head(path, 8 + length, follow=True)[8:])
+    sizes: dict[str, int] = {}
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            begin, end = tensor["data_offsets"]
+            dtype = documents.line(tensor["dtype"], _LONGEST)
+            sizes[dtype] = sizes.get(dtype, 0) + int(end) - int(begin)
+    return sizes
+
+
 def _quantization(config: Mapping[str, Any], weights: pathlib.Path) -> str | None:
     declared = _first(config, ("quantization_config", "compression_config"), dict)
     if declared is not None:
         method = declared.get("quant_method")
-        return method.lower() if isinstance(method, str) else None
+        named = _text(method)
+        return None if named is None else named.lower()
     # ModelOpt's checkpoints carried it in a file of its own before config.json had a field.
     if _read_json(weights / "hf_quant_config.json").get("quantization"):
         return "modelopt"
@@ -97,10 +126,8 @@ def _quantization(config: Mapping[str, Any], weights: pathlib.Path) -> str | Non
 def _lora_rank(config: Mapping[str, Any]) -> int | None:
     """The largest rank that any layer has: what the engine must allow for."""
     pattern = config.get("rank_pattern")
-    declared_ranks = [config.get("r"), *(pattern.values() if isinstance(pattern, dict) else ())]
-    ranks = [
-        rank for rank in declared_ranks if isinstance(rank, int) and not isinstance(rank, bool)
-    ]
+    declared = [config.get("r"), *(pattern.values() if isinstance(pattern, dict) else ())]
+    ranks = [number for rank in declared if (number := _number(rank)) is not None]
     return max(ranks, default=None)
 
 
@@ -119,17 +146,17 @@ def describe(weights: pathlib.Path, kind: plan.Kind, paths: Iterable[str]) -> De
     """
     paths = list(paths)
     config = _read_json(weights / "config.json") or _read_json(weights / "params.json")
-    dtype = _first(config, ("dtype", "torch_dtype"), str)
+    dtype = _text(_first(config, ("dtype", "torch_dtype"), str))
     architectures = config.get("architectures")
     adapter = _read_json(weights / "adapter_config.json") if kind == "adapter" else {}
     base = adapter.get("base_model_name_or_path")
     return {
-        "architectures": [str(name) for name in architectures]
+        "architectures": [documents.line(name, _LONGEST) for name in architectures[:16]]
         if isinstance(architectures, list)
         else [],
         "dtype": dtype.removeprefix("torch.") if dtype else _header_dtype(weights, paths),
         "quantization": _quantization(config, weights),
-        "contextLimit": _first(config, _CONTEXT, int),
+        "contextLimit": _number(_first(config, _CONTEXT, int)),
         "loraRank": _lora_rank(adapter),
-        "baseModel": base if isinstance(base, str) and base else None,
+        "baseModel": _text(base),
     }

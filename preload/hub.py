@@ -1,19 +1,22 @@
 """What the hub holds and the bytes of it, with every answer sorted into three kinds.
 
 Something worth another try (`TransientError`), something only a person can mend
-(`exits.PreloadError`), or content. huggingface_hub supplies names, headers, the HTTP client with
-its proxies and CAs, and the understanding of the hub's errors. Its download functions are not used:
-since 2.x each process downloads to a file name of its own, opened empty
-(`_download_to_tmp_and_move` in its `file_download`), so a killed download starts over, leaves its
-partial file behind for ever, and falls back to lock files that survive their holder.
+(`exits.PreloadError`), or content. huggingface_hub supplies URLs, headers, and the HTTP client with
+its proxies and CAs. Its download functions are not used: since 2.x each process downloads to a file
+name of its own, opened empty (`_download_to_tmp_and_move` in its `file_download`), so a killed
+download starts over, leaves its partial file behind for ever, and falls back to lock files that
+survive their holder. Its model API is not used either: it believes an answer of any length, type
+and redirect, and what answers is not always the hub.
 """
 
 import contextlib
 import dataclasses
 import email.utils
+import pathlib
 import re
 import time
-from collections.abc import Callable, Iterator
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NoReturn
 
 import httpx2
@@ -22,18 +25,38 @@ from huggingface_hub import errors as hub_errors
 from huggingface_hub import utils as hub_utils
 
 import preload
-from preload import exits, report, settings
+from preload import documents, exits, redirects, report, settings
 
 Algorithm = Literal["sha256", "gitSha1"]
 
 # Documented names of huggingface_hub.utils, which its lazy __init__ does not re-export for typing.
 _build_headers: Any = hub_utils.build_hf_headers  # type: ignore[attr-defined]
-_raise_for_status: Any = hub_utils.hf_raise_for_status  # type: ignore[attr-defined]
 _parse_ratelimit: Any = hub_utils.parse_ratelimit_headers  # type: ignore[attr-defined]
 
 _UNAUTHORIZED = {401, 403, 451}
 _NOT_FOUND = {400, 404, 410, 422}
+_REDIRECT = {301, 302, 303, 307, 308}
 _LONGEST_WAIT = 60.0
+
+_LARGEST_ANSWER = 32 << 20
+"""Bytes of the API's answer; the hub's own for 10,000 files has 3 MB."""
+_LARGEST_ERROR = 64 << 10
+"""Bytes of the body of an error or a redirect that are looked at."""
+_SLOWEST_ANSWER = 5
+"""How many times the longest silence an answer of the API may take as a whole."""
+_MOST_FILES = 100_000
+_LONGEST_NAME = 255
+"""Bytes of a name, and below of a path, that a file system takes."""
+_LONGEST_PATH = 1024
+_LARGEST_FILE = 1 << 50
+_DIGESTS: dict[Algorithm, re.Pattern[str]] = {
+    "sha256": re.compile(r"[0-9a-f]{64}"),
+    "gitSha1": re.compile(r"[0-9a-f]{40}"),
+}
+_COMMIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+"""The hub's are 40 hexadecimal digits; a mirror's may be something else that names a path."""
+_TOKEN_LOOKS = 2.0
+"""Seconds between two looks for a token that is still to come."""
 
 
 class TransientError(Exception):
@@ -123,13 +146,15 @@ class Patience:
 
 def _retry_after(response: httpx2.Response) -> float | None:
     """Seconds to wait by `Retry-After` (seconds or a date) or the hub's `ratelimit` header."""
-    limit = _parse_ratelimit(response.headers)
-    if limit is not None and limit.remaining == 0:
-        return float(limit.reset_in_seconds)
+    # Numbers and dates of others: too long, too large, or no ASCII.
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        limit = _parse_ratelimit(response.headers)
+        if limit is not None and limit.remaining == 0:
+            return float(limit.reset_in_seconds)
     text = response.headers.get("Retry-After", "").strip()
-    if text.isdigit():
+    if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
-    with contextlib.suppress(ValueError, TypeError):
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
     return None
 
@@ -144,16 +169,24 @@ def _unauthorized(status: int, subject: str, detail: str) -> exits.PreloadError:
     )
 
 
-def _raise(error: hub_errors.HfHubHTTPError, subject: str) -> NoReturn:
+def _words(response: httpx2.Response) -> str:
+    """What an error says of itself, in brackets, or nothing."""
+    message: object = response.headers.get("X-Error-Message")
+    if not message:
+        with contextlib.suppress(ValueError, TransientError, exits.PreloadError):
+            document = documents.decode(_content(response, "", _LARGEST_ERROR, 5.0))
+            message = document.get("error") if isinstance(document, dict) else None
+    return f" ({documents.line(message, 500)})" if isinstance(message, str) and message else ""
+
+
+def _raise(response: httpx2.Response, subject: str, *, redirected: bool) -> NoReturn:
     """Sort an error status into a failure or something to try again."""
-    response = error.response
     status = response.status_code
-    detail = f" ({error.server_message[:500]})" if error.server_message else ""
-    redirected = response.history and response.url.host != response.history[0].url.host
     if redirected and status not in (408, 429):
         # A CDN that refuses a signed URL says nothing about the token or the name; the next
         # request gets a new signature.
         raise TransientError(f"HTTP {status} by {response.url.host}")
+    detail = _words(response)
     if status in _UNAUTHORIZED:
         raise _unauthorized(status, subject, detail)
     if status in _NOT_FOUND:
@@ -175,30 +208,116 @@ def _sorted_errors(subject: str) -> Iterator[None]:
             exits.Exit.HUB_UNAVAILABLE,
             f"{subject}: HF_HUB_OFFLINE is set for this Job, which exists to download: unset it.",
         ) from error
-    except hub_errors.HfHubHTTPError as error:
-        _raise(error, subject)
-    except (httpx2.HTTPError, httpx2.StreamError) as error:
+    except redirects.RefusedError as error:
+        # Not worth a retry, and no code of its own: each code is a rule in every Job's hash.
+        raise exits.PreloadError(
+            exits.Exit.HUB_UNAVAILABLE,
+            f"{subject}: the hub answered with {error}, which is not followed. If a mirror keeps "
+            "its content there, name its network in the settings (hub.egressCidrs); else find out "
+            "what answers in the place of the hub.",
+        ) from error
+    except redirects.UnresolvedError as error:
+        raise TransientError(str(error)) from error
+    except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
         raise TransientError(f"{type(error).__name__}: {error}") from error
 
 
-def _file(sibling: Any, subject: str) -> File:
-    """Take one entry of the hub's list over, if its path is safe and its content can be checked."""
-    path = str(sibling.rfilename)
+def _content(response: httpx2.Response, subject: str, limit: int, seconds: float) -> bytes:
+    """Read a body whole, within bounds.
+
+    Raises:
+        TransientError: It takes longer than it may.
+        exits.PreloadError: It is longer than it may be.
+    """
+    until = time.monotonic() + seconds
+    content = bytearray()
+    for chunk in response.iter_bytes():
+        content += chunk
+        if len(content) > limit:
+            raise exits.PreloadError(
+                exits.Exit.VERIFICATION_FAILED,
+                f"{subject}: an answer of more than {limit} bytes is no list of files; see what "
+                "answers at the endpoint (HF_ENDPOINT, proxy).",
+            )
+        if time.monotonic() > until:
+            raise TransientError(f"an answer that takes longer than {seconds:.0f} s")
+    return bytes(content)
+
+
+def _malformed(what: str) -> TransientError:
+    """JSON that was cut, or a page of a proxy in its place."""
+    return TransientError(f"not an answer of a hub ({what})")
+
+
+def _refused(subject: str, words: str) -> exits.PreloadError:
+    return exits.PreloadError(exits.Exit.VERIFICATION_FAILED, f"{subject}: {words}")
+
+
+def _is_safe(path: str) -> bool:
     parts = path.split("/")
     if not path.isprintable() or "\\" in path or {"", ".", ".."} & set(parts):
-        raise exits.PreloadError(
-            exits.Exit.VERIFICATION_FAILED,
-            f"{subject}: holds a file whose path is not safe to create: {path!r}",
+        return False
+    longest = max(len(part.encode()) for part in parts)
+    return longest <= _LONGEST_NAME and len(path.encode()) <= _LONGEST_PATH
+
+
+def _file(entry: object, subject: str) -> File:
+    """Take one entry of the hub's list over, if its path is safe and its content can be checked."""
+    path = entry.get("rfilename") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or not isinstance(path, str):
+        raise _malformed("a file without a name")
+    if not _is_safe(path):
+        raise _refused(
+            subject, f"holds a file whose path is not safe to create: {documents.line(path, 300)!r}"
         )
-    if sibling.lfs is not None:
-        return File(path, sibling.lfs.size, "sha256", sibling.lfs.sha256)
-    if sibling.size is None or sibling.blob_id is None:
-        raise exits.PreloadError(
-            exits.Exit.VERIFICATION_FAILED,
-            f"{subject}: the hub gives no size or hash for {path}, so it cannot be verified. A "
+    lfs = entry.get("lfs")
+    algorithm: Algorithm = "gitSha1" if lfs is None else "sha256"
+    size, digest = entry.get("size"), entry.get("blobId")
+    if lfs is not None:
+        size, digest = (lfs.get("size"), lfs.get("sha256")) if isinstance(lfs, dict) else (0, None)
+    if not isinstance(size, int) or isinstance(size, bool) or not isinstance(digest, str):
+        raise _refused(
+            subject,
+            f"the hub gives no size or hash for {path}, so it cannot be verified. A "
             "mirror in HF_ENDPOINT must pass `?blobs=True` of the model API on.",
         )
-    return File(path, sibling.size, "gitSha1", sibling.blob_id)
+    if not 0 <= size <= _LARGEST_FILE or not _DIGESTS[algorithm].fullmatch(digest.lower()):
+        raise _refused(
+            subject, f"the hub gives a size or hash for {path} that none can be: see what answers."
+        )
+    return File(path, size, algorithm, digest.lower())
+
+
+def is_commit(sha: object) -> bool:
+    """Whether something can be the name of a commit: it stands in URLs, notes and the status."""
+    return isinstance(sha, str) and bool(_COMMIT.fullmatch(sha)) and ".." not in sha
+
+
+def _snapshot(repository: str, document: object, subject: str) -> Snapshot:
+    """Read the answer of the model API.
+
+    Raises:
+        TransientError: It is none.
+        exits.PreloadError: It is one that cannot be verified, or not be stored.
+    """
+    if not isinstance(document, dict):
+        raise _malformed("no object")
+    sha, siblings = document.get("sha"), document.get("siblings")
+    if not sha or not isinstance(siblings, list):
+        raise TransientError("an answer without commit or file list")
+    if not is_commit(sha):
+        raise _refused(subject, f"the hub names a commit that none can be: {str(sha)[:100]!r}")
+    if len(siblings) > _MOST_FILES:
+        raise _refused(subject, f"{len(siblings)} files are more than {_MOST_FILES}")
+    files = tuple(_file(entry, subject) for entry in siblings)
+    paths = {file.path for file in files}
+    if len(paths) < len(files):
+        raise _refused(subject, "the hub lists a file twice")
+    for path in paths:
+        for parent in pathlib.PurePosixPath(path).parents:
+            if str(parent) in paths:
+                raise _refused(subject, f"the hub lists {parent} as a file and as a directory")
+    return Snapshot(repository, str(sha), files)
 
 
 class Hub:
@@ -214,12 +333,9 @@ class Hub:
 
     def __init__(self, configuration: settings.Settings, log: report.Log) -> None:
         self._configuration = configuration
-        self._api = huggingface_hub.HfApi(
-            endpoint=configuration.endpoint,
-            token=configuration.token or False,
-            library_name="inference-service-preload",
-            library_version=preload.__version__,
-        )
+        self._log = log
+        self._token = configuration.token
+        self._gate = redirects.Gate(configuration.endpoint, configuration.private_networks)
         try:
             huggingface_hub.get_session()
         except (OSError, ValueError, ImportError) as error:
@@ -247,26 +363,43 @@ class Hub:
         patience = self.patience()
         while True:
             try:
-                return self._snapshot(repository, revision, subject)
+                return self._resolve(repository, revision, subject)
             except TransientError as error:
                 patience.wait(error, subject)
+            except exits.PreloadError as refusal:
+                if refusal.exit_code != exits.Exit.UNAUTHORIZED or not self._token_came(subject):
+                    raise
 
-    def _snapshot(self, repository: str, revision: str, subject: str) -> Snapshot:
+    def _token_came(self, subject: str) -> bool:
+        """Wait for the Secrets that may hold the token; False when there is nothing to wait for.
+
+        The pod starts without them, because a Secret need not have a token: most models are public.
+        One that an operator makes at the same time as the claim comes a little later.
+        """
+        directory = self._configuration.token_directory
+        if self._token is not None or directory is None:
+            return False
+        seconds = self._configuration.token_seconds
+        self._log("token-wait", level="warning", subject=subject, seconds=seconds)
+        until = time.monotonic() + seconds
+        while (token := settings.token_below(directory)) is None:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(min(_TOKEN_LOOKS, seconds / 10))
+        self._token = self._log.secret = token
+        return True
+
+    def _resolve(self, repository: str, revision: str, subject: str) -> Snapshot:
+        name = urllib.parse.quote(revision, safe="")
+        url = f"{self._configuration.endpoint}/api/models/{repository}/revision/{name}?blobs=true"
+        timeout = self._configuration.metadata_timeout
+        with _sorted_errors(subject), self._get(url, subject, {}, timeout) as response:
+            content = _content(response, subject, _LARGEST_ANSWER, _SLOWEST_ANSWER * timeout)
         try:
-            with _sorted_errors(subject):
-                info = self._api.model_info(
-                    repository,
-                    revision=revision,
-                    files_metadata=True,
-                    timeout=self._configuration.metadata_timeout,
-                )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            # JSON that was cut, or a page of a proxy in its place.
-            raise TransientError(f"not an answer of a hub ({type(error).__name__})") from error
-        if not info.sha or info.siblings is None:
-            raise TransientError("an answer without commit or file list")
-        files = tuple(_file(sibling, subject) for sibling in info.siblings)
-        return Snapshot(repository, info.sha, files)
+            document = documents.decode(content)
+        except ValueError as error:
+            raise _malformed(type(error).__name__) from error
+        return _snapshot(repository, document, subject)
 
     @contextlib.contextmanager
     def body(self, snapshot: Snapshot, path: str, start: int, stop: int) -> Iterator[Body]:
@@ -292,26 +425,69 @@ class Hub:
             revision=snapshot.sha,
             endpoint=self._configuration.endpoint,
         )
-        headers = _build_headers(
-            token=self._configuration.token or False,
-            library_name="inference-service-preload",
-            library_version=preload.__version__,
-            headers={"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"},
+        headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
+        timeout = self._configuration.download_timeout
+        with _sorted_errors(subject), self._get(url, subject, headers, timeout) as response:
+            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                # A few bytes of it may unpack to any number.
+                raise TransientError("compressed content, which was not asked for")
+            yield Body(_first_byte(response, start), response.iter_raw())
+
+    @contextlib.contextmanager
+    def _get(
+        self, text: str, subject: str, headers: Mapping[str, str], timeout: float
+    ) -> Iterator[httpx2.Response]:
+        """Ask, and follow the redirects that may be followed; yields a success, unread."""
+        client = huggingface_hub.get_session()
+        url = httpx2.URL(text)
+        for _ in range(redirects.MOST + 1):
+            request = client.build_request(
+                "GET", url, headers=self._headers(url, headers), timeout=timeout
+            )
+            # Closed with the context: a body that nobody read does not stay in a connection.
+            with contextlib.closing(
+                client.send(request, stream=True, follow_redirects=False)
+            ) as response:
+                self._gate.check_peer(url, _peer(response))
+                if response.status_code not in _REDIRECT:
+                    if not response.is_success:
+                        redirected = url.host != httpx2.URL(text).host
+                        _raise(response, subject, redirected=redirected)
+                    yield response
+                    return
+                url = self._gate.target(url, response.headers.get("Location", ""))
+                _drain(response)
+        raise TransientError(f"more than {redirects.MOST} redirects")
+
+    def _headers(self, url: httpx2.URL, more: Mapping[str, str]) -> dict[str, str]:
+        """The headers of a request; the token is for the endpoint alone."""
+        return dict(
+            _build_headers(
+                token=self._token if self._token and self._gate.is_endpoint(url) else False,
+                library_name="inference-service-preload",
+                library_version=preload.__version__,
+                headers=dict(more),
+            )
         )
-        with (
-            _sorted_errors(subject),
-            huggingface_hub.get_session().stream(
-                "GET", url, headers=headers, timeout=self._configuration.download_timeout
-            ) as response,
-        ):
-            _raise_for_status(response)
-            yield Body(_first_byte(response, start), response.iter_bytes())
+
+
+def _peer(response: httpx2.Response) -> object:
+    stream = response.extensions.get("network_stream")
+    return None if stream is None else stream.get_extra_info("server_addr")
+
+
+def _drain(response: httpx2.Response) -> None:
+    """Read a redirect's body, if it is short: the connection can be used again then."""
+    length = response.headers.get("Content-Length", "")
+    if re.fullmatch(r"[0-9]{1,5}", length) and int(length) <= _LARGEST_ERROR:
+        for _ in response.iter_raw():
+            pass
 
 
 def _first_byte(response: httpx2.Response, start: int) -> int:
     if response.status_code == 200:
         return 0
-    content_range = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    content_range = re.match(r"bytes ([0-9]{1,18})-", response.headers.get("Content-Range", ""))
     if response.status_code == 206 and content_range and int(content_range[1]) == start:
         return start
     raise TransientError(f"HTTP {response.status_code} without the range that was asked for")

@@ -25,7 +25,10 @@ import time
 import types
 import uuid
 
-from preload import report
+from preload import documents, report
+
+_NO_LEASE = (0, b"")
+"""What is read of a pipe, a link or a device: it stands still, so it is taken over."""
 
 
 class LostError(Exception):
@@ -47,8 +50,10 @@ def is_held(path: pathlib.Path, seconds: float) -> bool:
 def _read(path: pathlib.Path) -> tuple[int, bytes] | None:
     # Opened anew each time: an NFS client asks the server at open, and caches a stat.
     try:
-        with path.open("rb") as file:
-            return os.fstat(file.fileno()).st_mtime_ns, file.read(4096)
+        with documents.opened(path) as handle:
+            return os.fstat(handle).st_mtime_ns, os.pread(handle, 4096, 0)
+    except documents.NotRegularError:
+        return _NO_LEASE
     except FileNotFoundError:
         return None
 

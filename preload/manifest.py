@@ -1,6 +1,7 @@
 """The manifest: the one file that says what is whole.
 
-    {"version": 1, "kind": "base", "repository": "Qwen/Qwen3-8B", "revision": "main",
+    {"version": 1, "kind": "base", "endpoint": "https://huggingface.co",
+     "repository": "Qwen/Qwen3-8B", "revision": "main",
      "sha": "<commit>", "weights": "weights", "bytes": 16393450000,
      "files": [{"path": "config.json", "size": 728, "gitSha1": "<hex>"},
                {"path": "model-00001-of-00005.safetensors", "size": 3996250744, "sha256": "<hex>"}],
@@ -8,17 +9,20 @@
 
 `weights` is where the files lie, relative to the directory of the manifest: `weights` itself, or
 what the symbolic link `weights` points at. `checkpoint` is what `checkpoint.describe` returns.
+`endpoint` is who gave the sizes and hashes: a mirror vouches for its own content alone. Manifests
+before 1.1.0 do not have it and stay true, whichever endpoint the site had then.
 """
 
 import contextlib
 import json
 import os
 import pathlib
+import stat
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from preload import checkpoint, hub, plan
+from preload import checkpoint, documents, hub, plan
 
 VERSION = 1
 NAME = "manifest.json"
@@ -28,12 +32,18 @@ UNFINISHED = ".tmp"
 
 
 def build(
-    item: plan.Item, sha: str, files: Sequence[hub.File], home: pathlib.Path, place: str
+    item: plan.Item,
+    endpoint: str,
+    sha: str,
+    files: Sequence[hub.File],
+    home: pathlib.Path,
+    place: str,
 ) -> dict[str, Any]:
     """Put a manifest together.
 
     Args:
         item: What was asked for.
+        endpoint: The hub that gave sizes and hashes.
         sha: The commit that it resolved to.
         files: What was verified.
         home: The item's directory.
@@ -42,6 +52,7 @@ def build(
     return {
         "version": VERSION,
         "kind": item.kind,
+        "endpoint": endpoint,
         "repository": item.repository,
         "revision": item.revision,
         "sha": sha,
@@ -56,11 +67,7 @@ def build(
 
 def read(path: pathlib.Path) -> dict[str, Any] | None:
     """A JSON object from a file, or None if there is no such file or no object in it."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    return document if isinstance(document, dict) else None
+    return documents.read(path)
 
 
 def is_for(document: Mapping[str, Any], item: plan.Item) -> bool:
@@ -77,23 +84,49 @@ def _place(home: pathlib.Path) -> str | None:
     return WEIGHTS if weights.is_dir() else None
 
 
-def holds(document: Mapping[str, Any], item: plan.Item, home: pathlib.Path) -> bool:
-    """Whether a manifest is this item's and every file is there with its size.
+def holds(document: Mapping[str, Any], item: plan.Item, endpoint: str, home: pathlib.Path) -> bool:
+    """Whether a manifest is this item's, of this endpoint, and every file is there with its size.
 
     Names and sizes only: hashing 15 GiB again at each start of a Job would take minutes, and the
     content was hashed before the manifest was written.
     """
     if document.get("version") != VERSION or document.get("kind") != item.kind:
         return False
-    if not is_for(document, item) or document.get("weights") != _place(home):
+    place = document.get("weights")
+    if not is_for(document, item) or place != _place(home):
+        return False
+    if document.get("endpoint", endpoint) != endpoint:
+        return False
+    if not isinstance(document.get("sha"), str) or not _describes(document.get("checkpoint")):
+        return False
+    files = document.get("files")
+    if not isinstance(files, list) or not files:
+        return False
+    return all(_is_there(home / WEIGHTS, file, own=place == WEIGHTS) for file in files)
+
+
+def _describes(described: object) -> bool:
+    return isinstance(described, dict) and isinstance(described.get("architectures"), list)
+
+
+def _is_there(weights: pathlib.Path, file: object, *, own: bool) -> bool:
+    """Whether a file of a manifest is there with its size; a note may have been forged.
+
+    Args:
+        weights: Where the files lie.
+        file: The entry of the manifest.
+        own: True when this program made the files; in a directory of 0.9.0 they may be links.
+    """
+    path = file.get("path") if isinstance(file, dict) else None
+    if not isinstance(file, dict) or not isinstance(path, str):
+        return False
+    if {"", ".", ".."} & set(path.split("/")):
         return False
     try:
-        return bool(document["files"]) and all(
-            (home / WEIGHTS / file["path"]).stat().st_size == file["size"]
-            for file in document["files"]
-        )
-    except (FileNotFoundError, NotADirectoryError, KeyError, TypeError):
+        there = (weights / path).lstat() if own else (weights / path).stat()
+    except (OSError, ValueError):  # also a name that none can have
         return False
+    return stat.S_ISREG(there.st_mode) and there.st_size == file.get("size")
 
 
 def sync_directory(path: pathlib.Path) -> None:

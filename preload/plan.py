@@ -15,7 +15,6 @@ All paths but the first are relative to `modelsDirectory` and stay below it.
 """
 
 import dataclasses
-import json
 import pathlib
 import re
 from typing import Any, Literal
@@ -23,7 +22,7 @@ from typing import Any, Literal
 from huggingface_hub import errors as hub_errors
 from huggingface_hub import utils as hub_utils
 
-from preload import exits
+from preload import documents, exits
 
 Kind = Literal["base", "adapter"]
 
@@ -137,7 +136,7 @@ def parse(text: str) -> Plan:
         exits.PreloadError: With `PLAN_INVALID` and the place of the first error.
     """
     try:
-        document = json.loads(text)
+        document = documents.decode(text.encode(errors="replace"))
     except ValueError as error:
         raise _invalid(f"not JSON: {error}") from error
     removes = isinstance(document, dict) and "remove" in document

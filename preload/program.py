@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from preload import exits, hub, plan, removal, report, settings, weights
+from preload import exits, hub, plan, removal, report, settings, users, weights
 
 
 def _make_cache_directory(models: pathlib.Path, relative: str) -> None:
@@ -67,6 +67,7 @@ def _remove_all(
     result: dict[str, str | None] = {}
     for directory in wanted.remove:
         with _volume_errors(str(wanted.models_directory / directory)):
+            weights.require_directories(wanted.models_directory, f"{directory}/{users.NAME}")
             home = wanted.models_directory / directory
             reason = removal.remove(home, wanted.user, configuration, log)
         log("removed" if reason is None else "kept", directory=directory, reason=reason)

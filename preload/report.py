@@ -40,7 +40,8 @@ class Log:
 
 
 def _encode(document: Mapping[str, object]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    return text.encode(errors="replace")  # JSON of others may hold halves of characters
 
 
 def _item(directory: str, manifest: Mapping[str, Any]) -> dict[str, object]:

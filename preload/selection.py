@@ -8,7 +8,9 @@
   `.pth`; the order in which vLLM itself looks (`--load-format auto`). Optimizer and trainer states
   are no weights. Formats that vLLM does not load from such a directory (GGUF, ONNX, TensorFlow,
   Flax) are never wanted.
-- Beside weights: `.json`, `.txt`, `.model`, `.jinja`, `.py`, and what a tokenizer may be made of.
+- Beside weights: `.json`, `.txt`, `.model`, `.jinja`, `.py`, and what a tokenizer may be made of,
+  by name and suffix together: a `tokenizer.so` is no tokenizer. `.py` comes always, because claims
+  with and without `trustRemoteCode` share the directory; the engine runs it with that flag alone.
 
 Mistral's repositories hold `consolidated*.safetensors` and `model-*.safetensors`; both are kept,
 because which of the two the engine reads depends on its version and arguments.
@@ -16,6 +18,7 @@ because which of the two the engine reads depends on its version and arguments.
 
 import fnmatch
 import pathlib
+import re
 from collections.abc import Iterable
 
 from preload import plan
@@ -23,7 +26,8 @@ from preload import plan
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 _TEXT = (".json", ".txt", ".model", ".jinja", ".py", ".tiktoken", ".spm", ".bpe")
 _TOKENIZER = ("tokenizer*", "vocab*", "merges*", "tekken*")
-_FOREIGN = (".gguf", ".onnx", ".h5", ".msgpack", ".tflite", ".ot", ".onnx_data", ".zip", ".gz")
+# Mistral's tokenizer.model.v3, .v7m1 and the like; sentencepiece's and word lists beside a model.
+_TOKENIZER_SUFFIX = re.compile(r"\.(v[0-9]{1,3}[a-z0-9]{0,8}|vocab|vec|tsv|csv|dict|yaml|yml)")
 _NO_WEIGHTS = (
     "training_args.bin",
     "optimizer*",
@@ -68,7 +72,7 @@ def _is_text(path: pathlib.PurePosixPath) -> bool:
     suffix = path.suffix.lower()
     if suffix in _TEXT:
         return True
-    return suffix not in (*_WEIGHTS, *_FOREIGN) and _matches(path.name, _TOKENIZER)
+    return bool(_TOKENIZER_SUFFIX.fullmatch(suffix)) and _matches(path.name, _TOKENIZER)
 
 
 def select(paths: Iterable[str], kind: plan.Kind) -> set[str]:

@@ -1,11 +1,14 @@
 """What the environment says besides the plan."""
 
 import dataclasses
+import ipaddress
 import math
+import pathlib
 import re
+import urllib.parse
 from collections.abc import Mapping, MutableMapping
 
-from preload import exits
+from preload import documents, exits
 
 DEFAULTS = {
     # Xet transfers stall half-way through a shard on some networks, and keep state outside the
@@ -20,6 +23,45 @@ DEFAULTS = {
     "HF_HOME": "/tmp/huggingface",  # noqa: S108 - an emptyDir, and nothing is kept there
 }
 """Set where absent, before huggingface_hub is imported: it reads them at import time."""
+
+
+_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Names of the token, in the order in which they are looked at; the second is the old one."""
+
+_LARGEST_TOKEN = 4096
+"""Bytes; the hub's have 37."""
+
+_READ = {
+    *DEFAULTS,
+    *_TOKENS,
+    "HF_ENDPOINT",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "PATH",
+    "PRELOAD_LEASE_SECONDS",
+    "PRELOAD_PLAN",
+    "PRELOAD_PRIVATE_NETWORKS",
+    "PRELOAD_RETRY_SECONDS",
+    "PRELOAD_SECRETS_DIRECTORY",
+    "PRELOAD_SECRETS_SECONDS",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TERMINATION_LOG",
+}
+"""Every variable that means something to this program or to its libraries."""
+
+
+def isolate(environment: MutableMapping[str, str]) -> None:
+    """Remove every variable that is not among those that are meant.
+
+    Libraries read many more: another proxy in small letters, a file for the keys of TLS, a token's
+    path. What is not set on purpose shall do nothing.
+    """
+    for name in set(environment) - _READ:
+        del environment[name]
 
 
 def set_defaults(environment: MutableMapping[str, str]) -> None:
@@ -43,6 +85,12 @@ class Settings:
     """Pause before the first retry; it doubles up to a minute."""
     lease_seconds: float = 30.0
     """How long a lease must stand still before its holder counts as dead (`lease`)."""
+    private_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    """Networks that are not public, which redirects may lead to (`redirects`)."""
+    token_directory: pathlib.Path | None = None
+    """Where Secrets that may hold the token appear, a directory for each (`token_below`)."""
+    token_seconds: float = 300.0
+    """How long to wait there for a token that the hub asks for; a kubelet takes up to 90."""
     report_seconds: float = 10.0
     """Pause between two progress lines of the log."""
     termination_log: str = "/dev/termination-log"
@@ -63,9 +111,9 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
     return value
 
 
-def _token(environment: Mapping[str, str]) -> str | None:
+def _checked(token: str) -> str | None:
     # A Secret made with `echo` ends in a newline, which is no part of the token.
-    token = (environment.get("HF_TOKEN") or environment.get("HUGGING_FACE_HUB_TOKEN") or "").strip()
+    token = token.strip()
     if token and not re.fullmatch(r"[\x21-\x7e]+", token):
         raise exits.PreloadError(
             exits.Exit.UNAUTHORIZED,
@@ -75,13 +123,58 @@ def _token(environment: Mapping[str, str]) -> str | None:
     return token or None
 
 
+def token_below(directory: pathlib.Path) -> str | None:
+    """Return the token of the first Secret that has one, or None.
+
+    Args:
+        directory: One directory for each Secret, in the order of their names, with its keys as
+            files.
+
+    Raises:
+        exits.PreloadError: It is none.
+    """
+    for name in _TOKENS:
+        for path in sorted(directory.glob(f"*/{name}")):
+            try:
+                # The kubelet's files are links to where it swaps them whole.
+                content = documents.head(path, _LARGEST_TOKEN, follow=True)
+            except OSError:
+                continue
+            token = _checked(content.decode("ascii", "replace"))
+            if token is not None:
+                return token
+    return None
+
+
+def _token(environment: Mapping[str, str], directory: pathlib.Path | None) -> str | None:
+    named = next((text for name in _TOKENS if (text := environment.get(name, "").strip())), "")
+    token = _checked(named)
+    return token_below(directory) if token is None and directory is not None else token
+
+
 def _endpoint(environment: Mapping[str, str]) -> str:
+    """Return the endpoint in one spelling: manifests compare it."""
     endpoint = environment.get("HF_ENDPOINT", "").strip().rstrip("/") or Settings.endpoint
-    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", endpoint):
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", endpoint, re.IGNORECASE):
         raise exits.PreloadError(
             exits.Exit.PLAN_INVALID, f"HF_ENDPOINT must be an http or https URL, not {endpoint!r}"
         )
-    return endpoint
+    parts = urllib.parse.urlsplit(endpoint)
+    host = parts.netloc.lower().removesuffix(":443" if parts.scheme == "https" else ":80")
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def _networks(
+    environment: Mapping[str, str],
+) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    listed = environment.get("PRELOAD_PRIVATE_NETWORKS", "").replace(",", " ").split()
+    try:
+        return tuple(ipaddress.ip_network(text, strict=False) for text in listed)
+    except ValueError as error:
+        raise exits.PreloadError(
+            exits.Exit.PLAN_INVALID,
+            f"PRELOAD_PRIVATE_NETWORKS (hub.egressCidrs of the settings): {error}",
+        ) from error
 
 
 def of_environment(environment: Mapping[str, str]) -> Settings:
@@ -90,9 +183,14 @@ def of_environment(environment: Mapping[str, str]) -> Settings:
     Raises:
         exits.PreloadError: A number cannot be read, or the token cannot be one.
     """
+    text = environment.get("PRELOAD_SECRETS_DIRECTORY", "").strip()
+    directory = pathlib.Path(text) if text else None
     return Settings(
         endpoint=_endpoint(environment),
-        token=_token(environment),
+        token=_token(environment, directory),
+        private_networks=_networks(environment),
+        token_directory=directory,
+        token_seconds=_seconds(environment, "PRELOAD_SECRETS_SECONDS", 300.0),
         download_timeout=_seconds(environment, "HF_HUB_DOWNLOAD_TIMEOUT", 120.0),
         metadata_timeout=_seconds(environment, "HF_HUB_ETAG_TIMEOUT", 60.0),
         retry_seconds=_seconds(environment, "PRELOAD_RETRY_SECONDS", 900.0),

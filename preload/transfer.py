@@ -15,7 +15,7 @@ import stat
 from collections.abc import Callable
 from typing import Protocol
 
-from preload import exits, hub
+from preload import documents, exits, hub
 
 _CHUNK = 4 << 20
 """Bytes read at once when hashing."""
@@ -72,17 +72,15 @@ def _feed(handle: int, digest: _Hash, length: int, guard: Guard) -> int:
 
 def verified(path: pathlib.Path, file: hub.File, guard: Guard) -> bool:
     """Whether a file has the size and the hash that the hub gives; reads it whole."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        if path.stat().st_size != file.size:
+    strange = (FileNotFoundError, NotADirectoryError, documents.NotRegularError)
+    # A directory of 0.9.0 may hold links.
+    with contextlib.suppress(*strange), documents.opened(path, follow=True) as handle:
+        if os.fstat(handle).st_size != file.size:
             return False
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            digest = _new_hash(file)
-            return _feed(handle, digest, file.size, guard) == file.size and (
-                digest.hexdigest() == file.digest
-            )
-        finally:
-            os.close(handle)
+        digest = _new_hash(file)
+        return _feed(handle, digest, file.size, guard) == file.size and (
+            digest.hexdigest() == file.digest
+        )
     return False
 
 
@@ -155,7 +153,8 @@ class Transfer:
     def _attempt(self) -> tuple[int, bool]:
         """Resume or start once; returns where it resumed and whether the content verified."""
         resumed_at = self._length_there()
-        handle = os.open(self._target, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        handle = os.open(self._target, flags, 0o644)
         try:
             digest = _new_hash(self._file)
             if _feed(handle, digest, resumed_at, self._guard) != resumed_at:

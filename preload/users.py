@@ -10,6 +10,8 @@ import os
 import pathlib
 import uuid
 
+from preload import documents
+
 NAME = ".users"
 
 
@@ -28,9 +30,9 @@ def since(home: pathlib.Path, user: str) -> int | None:
     """When a name was put down last, by the volume's clock in nanoseconds; None without it."""
     try:
         # Opened: an NFS client asks the server then, and caches a stat.
-        with _file(home, user).open("rb") as file:
-            return os.fstat(file.fileno()).st_mtime_ns
-    except FileNotFoundError:
+        with documents.opened(_file(home, user)) as handle:
+            return os.fstat(handle).st_mtime_ns
+    except (FileNotFoundError, documents.NotRegularError):
         return None
 
 

@@ -29,6 +29,24 @@ def _walk(root: pathlib.Path) -> Iterator[str]:
             yield (here / name).relative_to(root).as_posix()
 
 
+def require_directories(models: pathlib.Path, relative: str) -> None:
+    """See to it that an item's place leads nowhere else.
+
+    Raises:
+        exits.PreloadError: A part of the path is a link, a file, or something stranger. Whoever
+            made a link decides where this program writes and removes.
+    """
+    path = models
+    for part in relative.split("/"):
+        path = path / part
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise exits.PreloadError(
+                exits.Exit.VOLUME_UNUSABLE,
+                f"{path}: is no directory, or a symbolic link to one. This program made no such "
+                "thing: look at it, and remove it.",
+            )
+
+
 class Publication:
     """The steps for one item, in the order in which they are taken.
 
@@ -57,6 +75,7 @@ class Publication:
         self._weights = self._home / manifest.WEIGHTS
         self._source = source
         self._configuration = configuration
+        self._endpoint = configuration.endpoint
         self._log = log
         self._subject = f"{item.repository}@{item.revision}"
 
@@ -79,6 +98,7 @@ class Publication:
                 self._say("removed-meanwhile", level="warning")
 
     def _run(self) -> dict[str, Any]:
+        require_directories(self._models, f"{self._item.directory}/{users.NAME}")
         # Before the manifest is read: a removal that missed the name has withdrawn it by then.
         users.add(self._home, self._user)
         if (published := self._published()) is not None:
@@ -94,7 +114,7 @@ class Publication:
 
     def _published(self) -> dict[str, Any] | None:
         content = manifest.read(self._home / manifest.NAME)
-        if content is None or not manifest.holds(content, self._item, self._home):
+        if content is None or not manifest.holds(content, self._item, self._endpoint, self._home):
             return None
         return content
 
@@ -106,8 +126,10 @@ class Publication:
         note = {"repository": self._item.repository, "revision": self._item.revision}
         manifest.write(self._home / _RESOLVED, {**note, "sha": snapshot.sha})
         place = self._take_over(files, held) or self._download(snapshot, files, held)
-        document = manifest.build(self._item, snapshot.sha, files, self._home, place)
-        if not manifest.holds(document, self._item, self._home):
+        document = manifest.build(
+            self._item, self._endpoint, snapshot.sha, files, self._home, place
+        )
+        if not manifest.holds(document, self._item, self._endpoint, self._home):
             raise exits.PreloadError(
                 exits.Exit.VOLUME_UNUSABLE,
                 f"{self._weights}: files changed while they were verified; does something else "
@@ -121,7 +143,7 @@ class Publication:
     def _unpublish(self, held: lease.Lease) -> None:
         """Withdraw a manifest that is not true any more, before anything below it is touched."""
         path = self._home / manifest.NAME
-        if not path.exists():
+        if not os.path.lexists(path):
             return
         held.check()
         content = manifest.read(path)
@@ -138,8 +160,9 @@ class Publication:
         """The commit and the wanted files of it, small ones first."""
         note = manifest.read(self._home / _RESOLVED)
         revision = self._item.revision
-        if note is not None and manifest.is_for(note, self._item) and note.get("sha"):
-            revision = str(note["sha"])
+        if note is not None and manifest.is_for(note, self._item):
+            sha = note.get("sha")
+            revision = str(sha) if hub.is_commit(sha) else revision
         try:
             snapshot = self._source.snapshot(self._item.repository, revision)
         except exits.PreloadError as failure:
@@ -242,7 +265,7 @@ class Publication:
         needed = 0
         for file in files:
             try:
-                needed += max(0, file.size - (self._weights / file.path).stat().st_size)
+                needed += max(0, file.size - (self._weights / file.path).lstat().st_size)
             except FileNotFoundError:
                 needed += file.size
         volume = os.statvfs(self._weights)

@@ -215,7 +215,7 @@ class Preload(base.Model):
     """The Job that downloads weights."""
 
     image: Image = pydantic.Field(
-        "function-inference-service-preload:v1.0.0",
+        "function-inference-service-preload:v1.1.0",
         description="Image of the preload program, from where the site keeps it; best by digest,"
         " because it is in every Job's hash. The default names no registry and cannot be pulled.",
     )
@@ -263,7 +263,9 @@ class Hub(base.Model):
         list[Annotated[str, base.text(49, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]], base.items(32)
     ] = pydantic.Field(
         default_factory=list,
-        description="Networks of a mirror or proxy in a private range, which `world` leaves out.",
+        description="Networks of a mirror, of where it keeps its content, or of a proxy in a"
+        " private range: `world` leaves them out, and the Job follows the hub's redirects to public"
+        " addresses and to these alone.",
     )
 
 

@@ -32,7 +32,11 @@ FAILURES = {
         " loads; the Job's log says which",
     ),
     12: Failure("DiskFull", "the weights volume is full"),
-    13: Failure("HubUnavailable", "the hub did not answer for too long (429, 5xx or time-outs)"),
+    13: Failure(
+        "HubUnavailable",
+        "the hub did not answer for too long (429, 5xx or time-outs), or redirects to a host that"
+        " is not public; the Job's log says which",
+    ),
     14: Failure(
         "VerificationFailed",
         "downloaded files differ from the hub's checksums, twice, or what the hub lists cannot be"

@@ -73,7 +73,7 @@ class WeightsReady(reasons.Reasons):
     HUB_UNAVAILABLE = reasons.Reason(
         "HubUnavailable",
         False,
-        "Exit code 13: 15 minutes without one new byte.",
+        "Exit code 13: 15 minutes without one new byte, or a redirect that is not followed.",
         "Hub status, `hub.*` settings, proxy and CA, the Job's network policy and DNS. Then"
         " raise `generation`; it resumes.",
         alarm=True,

@@ -198,7 +198,10 @@ def _make(
 
 
 def whole_secrets(spec: claim.Spec) -> tuple[str, ...]:
-    """Returns the Secrets that engine and preload Job get whole, each once."""
+    """Returns the Secrets that the engine gets whole, each once.
+
+    The Job that downloads gets the keys of a token from them, if they have one.
+    """
     external = [secret.name for secret in spec.external_secrets or []]
     return tuple(dict.fromkeys([*external, *(spec.env_from_secrets or [])]))
 

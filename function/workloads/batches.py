@@ -17,6 +17,12 @@ from function.workloads import pods
 HASH_LENGTH = 10
 
 
+# Where the program looks for a token that a Secret may have: a directory for each Secret.
+_TOKENS = "/etc/hub-token"
+# Names of the token in a Secret of envFromSecrets; the second is huggingface_hub's old one.
+_TOKEN_KEYS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+
 @dataclasses.dataclass(frozen=True)
 class _Mount:
     """A volume that is mounted read-only."""
@@ -34,8 +40,8 @@ def job(plan: plans.Plan) -> identity.Manifest:
             jobs.WEIGHTS_ANNOTATION: canonical.dumps(list(plan.storage.wanted)),
             jobs.GENERATION_ANNOTATION: str(plan.storage.generation),
         },
-        {"env": _environment(plan), "envFrom": pods.environment_sources(plan.spec)},
-        _authorities(plan),
+        {"env": _environment(plan)},
+        [*_authorities(plan), *_tokens(plan)],
     )
 
 
@@ -73,7 +79,7 @@ def _job(
         plan: The plan.
         component: Label of its pods, and name of the container.
         annotations: What the Job is for, read back when it is observed.
-        inputs: The container's env and envFrom.
+        inputs: The container's env.
         mounts: Volumes beside that of the weights.
     """
     preload = plan.site.preload
@@ -199,6 +205,8 @@ def _environment(plan: plans.Plan) -> list[identity.Manifest]:
         "HTTPS_PROXY": hub.proxy,
         "HTTP_PROXY": hub.proxy,
         "NO_PROXY": hub.no_proxy,
+        # Redirects lead to public addresses and to these.
+        "PRELOAD_PRIVATE_NETWORKS": ",".join(hub.egress_cidrs) or None,
     }
     if hub.ca_config_map is not None:
         variables |= {
@@ -209,10 +217,48 @@ def _environment(plan: plans.Plan) -> list[identity.Manifest]:
         {"name": name, "value": value} for name, value in variables.items() if value is not None
     ]
     token = plan.spec.model.token_secret_ref
+    secrets = _token_secrets(plan)
     if token is not None:
         source = {"secretKeyRef": {"name": token.name, "key": token.key}}
         result.append({"name": "HF_TOKEN", "valueFrom": source})
+    elif secrets:
+        result.append({"name": "PRELOAD_SECRETS_DIRECTORY", "value": _TOKENS})
+        # A program before 1.1.0, which a site may have pinned, reads this alone.
+        last = {"name": secrets[0], "key": "HF_TOKEN", "optional": True}
+        result.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": last}})
     return result
+
+
+def _token_secrets(plan: plans.Plan) -> tuple[str, ...]:
+    """Returns the Secrets that may hold the hub's token, the one that wins first.
+
+    0.9.0 gave the Job their whole content, and of two values of a variable the later one wins.
+    """
+    if plan.spec.model.token_secret_ref is not None:
+        return ()
+    return tuple(reversed(plans.whole_secrets(plan.spec)))
+
+
+def _tokens(plan: plans.Plan) -> list[_Mount]:
+    """Returns the mount with the token's keys of those Secrets, and nothing else of them.
+
+    Optional, because most of them have no token. Files, because they follow a Secret that is made
+    after the pod: a variable does not.
+    """
+    secrets = _token_secrets(plan)
+    if not secrets:
+        return []
+    sources = [
+        {
+            "secret": {
+                "name": name,
+                "optional": True,
+                "items": [{"key": key, "path": f"{index:02}/{key}"} for key in _TOKEN_KEYS],
+            }
+        }
+        for index, name in enumerate(secrets)
+    ]
+    return [_Mount({"name": "hub-token", "projected": {"sources": sources}}, _TOKENS)]
 
 
 def program_plan(plan: plans.Plan) -> identity.Manifest:

@@ -72,7 +72,7 @@ def image_pull_secrets(site: settings.Settings) -> list[identity.Manifest] | Non
 
 
 def environment_sources(spec: claim.Spec) -> list[identity.Manifest] | None:
-    """Returns the Secrets that engine and preload Job get whole, each once."""
+    """Returns the Secrets that the engine gets whole, each once."""
     return [{"secretRef": {"name": name}} for name in plans.whole_secrets(spec)] or None
 
 

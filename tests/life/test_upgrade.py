@@ -133,3 +133,19 @@ def test_facts_are_remembered_with_the_first_template_that_follows() -> None:
     world.edit(drainSeconds=60).converge()
     for kind in ("Deployment", "PodDisruptionBudget"):
         assert identity.FACTS_ANNOTATION in world.one(kind)["metadata"]["annotations"]
+
+
+@pytest.mark.decision(12)
+@pytest.mark.parametrize(("name", "profile"), CASES)
+def test_weights_that_are_verified_are_not_downloaded_by_a_newer_program(
+    name: str, profile: str
+) -> None:
+    """The image and the Job's variables are in its name, and not in what is verified."""
+    newer = copy.deepcopy(cluster.environment(profile))
+    newer["data"]["inferenceService"]["preload"] = {"image": "example.com/preload:v9"}
+    world = left(name, profile)
+    verified = copy.deepcopy(world.claim["status"]["weights"])
+    world.environments = [newer]
+    world.converge()
+    assert not [key for key in world.objects if "preload-job" in key]
+    assert world.claim["status"]["weights"] == verified

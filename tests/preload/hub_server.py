@@ -48,6 +48,8 @@ class Fault:
     """Seconds of silence after `truncate` bytes."""
     content: Callable[[bytes], bytes] | None = None
     ignore_range: bool = False
+    more: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Headers beside those of the usual answer."""
 
 
 def sha256(content: bytes) -> str:
@@ -278,7 +280,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if fault.content is not None and self.path.startswith("/api/"):
             body = fault.content(body)
         self.send_response(status)
-        for name, value in headers.items():
+        for name, value in {**headers, **fault.more}.items():
             self.send_header(name, value)
         if fault.chunked:
             self.send_header("Connection", "close")

@@ -49,6 +49,20 @@ def test_selects_what_tokenizers_and_remote_code_are_made_of() -> None:
     assert selection.select(texts | {"vocab.gguf", "tokenizer.h5"}, "base") == texts
 
 
+@pytest.mark.parametrize("stem", ["tokenizer", "tokenizer.model", "vocab", "merges", "tekken"])
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        *(".so", ".so.1", ".SO", ".dll", ".dylib", ".pyd", ".pyc", ".exe", ".sh", ".vbs", ""),
+        *(".pkl", ".pickle", ".jar", ".whl", ".node", ".wasm", ".tar", ".7z", ".joblib", ".npy"),
+    ],
+)
+def test_a_library_or_a_program_is_no_tokenizer(stem: str, suffix: str) -> None:
+    if stem == "tokenizer.model" and not suffix:
+        return
+    assert selection.select(SAFE | {f"{stem}{suffix}"}, "base") == SAFE
+
+
 def test_an_adapter_lies_at_the_top() -> None:
     files = {"adapter_config.json", "adapter_model.safetensors"}
     more = {"sub/adapter_model.safetensors", "adapter_model.bin", "1_Pooling/config.json"}

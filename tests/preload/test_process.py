@@ -110,7 +110,7 @@ def test_kills_at_random_points_leave_no_lie(
         hooks = {}
         if chance.random() < 0.6:
             killer.arm(1 << 60)
-            hooks["die_at"] = chance.randrange(1, 90)
+            hooks["die_at"] = chance.randrange(1, 130)
         else:
             killer.arm(chance.randrange(1, TOTAL // 2))
         pid = launch.start(environment, **hooks)

@@ -5,7 +5,7 @@ import copy
 import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from tests import cluster
+from tests import cluster, schemas
 from tests.resources import scene
 
 MISSING = {"v1/Service": True, "external-secrets.io/v1/ExternalSecret": False}
@@ -82,7 +82,7 @@ def test_a_second_claim_shares_by_reference_and_owns_nothing() -> None:
 
 
 @pytest.mark.decision(5)
-def test_engine_and_job_get_the_listed_secrets_and_the_job_alone_the_hub_token() -> None:
+def test_the_engine_gets_the_listed_secrets_and_the_job_alone_the_hub_token() -> None:
     world = scene.first(
         scene.of(
             model={"tokenSecretRef": {"name": "hub", "key": "t"}},
@@ -92,12 +92,57 @@ def test_engine_and_job_get_the_listed_secrets_and_the_job_alone_the_hub_token()
     )
     job = scene.job_container(world)
     sources = [{"secretRef": {"name": "token"}}, {"secretRef": {"name": "extra"}}]
-    assert job["envFrom"] == sources
+    # Required: the pod waits for a Secret that the author names as the token's.
     assert scene.environment(job)["HF_TOKEN"] == {"secretKeyRef": {"name": "hub", "key": "t"}}
+    assert "extra" not in str(world.one("Job")["spec"])
     world.converge()
     engine = scene.container(world)
     assert engine["envFrom"] == sources
     assert "HF_TOKEN" not in scene.environment(engine)
+
+
+def test_the_job_gets_the_keys_of_a_token_from_the_listed_secrets_and_nothing_else() -> None:
+    """0.9.0 gave it all of them, and with it every variable that an author can think of.
+
+    Optional, because most Secrets have no token; of several the last one wins, as it did.
+    """
+    listed = scene.of(externalSecrets=[secret()], envFromSecrets=["token", "extra"])
+    world = scene.first(listed)
+    job, spec = scene.job_container(world), world.one("Job")["spec"]["template"]["spec"]
+    assert "envFrom" not in job
+    found = scene.environment(job)
+    last = {"name": "extra", "key": "HF_TOKEN", "optional": True}
+    assert found["HF_TOKEN"] == {"secretKeyRef": last}
+    (volume,) = (v for v in spec["volumes"] if "projected" in v)
+    keys = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+    assert volume["projected"]["sources"] == [
+        {
+            "secret": {
+                "name": name,
+                "optional": True,
+                "items": [{"key": key, "path": f"{place}/{key}"} for key in keys],
+            }
+        }
+        for place, name in (("00", "extra"), ("01", "token"))
+    ]
+    path = found["PRELOAD_SECRETS_DIRECTORY"]
+    mount = {"name": volume["name"], "mountPath": path, "readOnly": True}
+    assert mount in job["volumeMounts"]
+    assert schemas.pod_security(spec) == []
+    emitted = {**world.one("Job"), "metadata": {"name": "a", "namespace": "llm"}}
+    emitted.pop("status", None)
+    assert schemas.validate(emitted) == []
+
+
+@pytest.mark.parametrize("name", cluster.EXAMPLES)
+def test_no_job_gets_a_secret_whole(name: str) -> None:
+    """In whatever way a pod can."""
+    spec = scene.first(cluster.example(name)).one("Job")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert "envFrom" not in container
+    assert not [volume for volume in spec["volumes"] if "secret" in volume]
+    sources = [s for v in spec["volumes"] for s in v.get("projected", {}).get("sources", [])]
+    assert all(source["secret"]["items"] for source in sources)
 
 
 def test_no_secrets_value_is_ever_written() -> None:

@@ -190,9 +190,9 @@ def test_each_class_has_a_permission(entry: cluster.Object, setting: str) -> Non
 @pytest.mark.parametrize("argument", ["--fingerprint-value=$(HF_TOKEN)", "--seed=$$(A)", "--x=$("])
 def test_a_reference_to_a_variable_is_refused_with_any_permission(argument: str) -> None:
     everything = scene.site(permissions={"trustRemoteCode": ["*"], "environment": ["*"]})
-    said = scene.refused(scene.of(engineArgs=["--seed=1", argument]), everything)
-    assert "spec.engineArgs[1]: holds $(" in said
+    refusal = scene.refused(scene.of(engineArgs=["--seed=1", argument]), everything)
+    assert "spec.engineArgs[1]: holds $(" in refusal
     value = argument.partition("=")[2]
     env = [{"name": "POD_NAME", "value": "a"}, {"name": "VLLM_LOGGING_PREFIX", "value": value}]
-    said = scene.refused(scene.of(podTemplate={"env": env}), everything)
-    assert "spec.podTemplate.env[1].value: holds $(" in said
+    refusal = scene.refused(scene.of(podTemplate={"env": env}), everything)
+    assert "spec.podTemplate.env[1].value: holds $(" in refusal
