@@ -8,9 +8,9 @@ import dataclasses
 
 from tests import cluster
 
-OPEN = {
-    hatch: ["*"] for hatch in ("volumes", "patches", "engineImage", "trustRemoteCode", "hostAccess")
-}
+_OPEN_SITE = cluster.load("examples/settings/open.yaml")["data"]["inferenceService"]
+OPEN: cluster.Object = _OPEN_SITE["permissions"]
+ALLOWED: cluster.Object = _OPEN_SITE["allowed"]
 
 
 def site(profile: str, *, closed: bool = False) -> cluster.Object:
@@ -23,7 +23,8 @@ def site(profile: str, *, closed: bool = False) -> cluster.Object:
     config = cluster.environment(profile)
     inner = config["data"]["inferenceService"]
     inner["permissions"] = {} if closed else OPEN
-    inner.pop("limits", None)
+    inner["allowed"] = {} if closed else ALLOWED
+    inner["limits"] = {"maxGPUs": None}
     return config
 
 

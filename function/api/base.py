@@ -86,7 +86,8 @@ def nullable(field: fields.FieldInfo) -> bool:
 def _without_nulls(value: Any, known: Collection[str | None] | None = None) -> Any:
     if not isinstance(value, dict) or None not in value.values():
         return value
-    return {k: v for k, v in value.items() if v is not None or (known and k not in known)}
+    kept = frozenset() if known is None else value.keys() - known
+    return {k: v for k, v in value.items() if v is not None or k in kept}
 
 
 class Fingerprint(NamedTuple):

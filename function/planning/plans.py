@@ -12,7 +12,7 @@ import functools
 
 from function import explanation, memo
 from function.api import base, claim, settings
-from function.boundary import patches, permissions
+from function.boundary import monitoring, network, patches, permissions, pods
 from function.cluster import checkpoints, observed
 from function.engines import engine
 from function.engines import table as engines
@@ -142,6 +142,9 @@ def _make(
     chosen = engines.chosen(spec)
     problems = [
         *permissions.refusals(resource, site),
+        *network.refusals(resource, site),
+        *monitoring.refusals(resource, site),
+        *pods.refusals(resource, site),
         *patches.unknown(spec),
         *chosen.refusals(resource, site),
         *permissions.caps(spec, site),
