@@ -2,7 +2,7 @@
 
 Not everything that Cilium refuses is refused here: it says the rest in the policy's own condition,
 which `PolicyReady` shows. An unknown key or a wrong type is what the API server refuses when core
-applies the object. `tests/api/test_upstream.py` compares these models with the upstream schema.
+applies the object. `tests/schemas/test_typed.py` compares these models with the upstream schema.
 """
 
 import ipaddress
@@ -249,7 +249,7 @@ class IngressRule(base.Model):
     from_entities: Annotated[list[_Entity], _Many] | None = None
     from_groups: Annotated[list[Group], _Many] | None = None
     from_nodes: _Selectors | None = None
-    from_requires: _Selectors | None = None
+    from_requires: Annotated[list[_Text], _Many] | None = None
     icmps: Annotated[list[Icmps], _Many] | None = None
     to_ports: Annotated[list[PortRule], _Many] | None = None
 
@@ -265,7 +265,7 @@ class EgressRule(base.Model):
     to_fqdns: Annotated[list[Host], _Many] | None = pydantic.Field(None, alias="toFQDNs")
     to_groups: Annotated[list[Group], _Many] | None = None
     to_nodes: _Selectors | None = None
-    to_requires: _Selectors | None = None
+    to_requires: Annotated[list[_Text], _Many] | None = None
     to_services: Annotated[list[ToService], _Many] | None = None
     icmps: Annotated[list[Icmps], _Many] | None = None
     to_ports: Annotated[list[PortRule], _Many] | None = None
