@@ -37,6 +37,8 @@ ACCEPT = "inference-service.cloud.ogenki.io/accept"
 _START_A = "Start A: XRD and Composition are manifests that Flux keeps"
 # How long a wrong step would have had to show, in seconds.
 _PATIENCE = 5
+# A raw rule that needs no more than the permission for raw rules.
+PROXY = {"fromEndpoints": [{"matchLabels": {"app": "proxy"}}]}
 _KEPT = ("deployment", "service")
 
 
@@ -513,7 +515,7 @@ def _assert_old_fields_tune(cluster: OldCluster, before: Before) -> None:
                 "queueLengthThreshold": 4,
             },
             routing={"tier": "large", "specialty": "math"},
-            networkPolicies={"ingress": [{"fromEntities": ["world"]}]},
+            networkPolicies={"ingress": [PROXY]},
             observability={
                 "metrics": {"interval": "45s"},
                 "alertingRules": {
@@ -557,7 +559,7 @@ def _tuned(composed: dict[str, api.Object]) -> bool:
         and [item["metadata"]["threshold"] for item in scaled["triggers"]] == ["16", "0.7", "4"]
         and kinds["VMServiceScrape"]["endpoints"][0]["interval"] == "45s"
         and [item["name"] for item in rules] == ["own"]
-        and any({"fromEntities": ["world"]} in item["spec"]["ingress"] for item in policies)
+        and any(PROXY in item["spec"]["ingress"] for item in policies)
     )
 
 

@@ -27,8 +27,6 @@ class Defect(typing.NamedTuple):
     meets: abc.Callable[[Json], bool]
 
 
-_STANDARD = frozenset(("cpu", "memory", "ephemeral-storage"))
-
 # Patches whose result Kubernetes refuses: nothing looks at what a patch makes of an object.
 BROKEN_PATCHES: tuple[tuple[str, Json], ...] = (
     ("deployment", {"spec": {"minReadySeconds": 100000}}),
@@ -77,22 +75,6 @@ def _localhost(spec: Json) -> bool:
     return bool(profile) and "type" not in profile
 
 
-def _foreign(spec: Json) -> bool:
-    """Resources beside those that every container has, and that are not given as they must be."""
-    given = spec.get("resources", {})
-    requests, limits = given.get("requests", {}), given.get("limits", {})
-    for name in {*requests, *limits} - _STANDARD:
-        if "/" not in name and not name.startswith("hugepages-"):
-            return True
-        if not str(limits.get(name, "0")).isdigit() and "/" in name:
-            return True
-        if name in requests and requests[name] != limits.get(name, requests[name]):
-            return True
-        if name.startswith("hugepages-") and name not in limits:
-            return True
-    return False
-
-
 def _patches(spec: Json) -> bool:
     given = [json.dumps([*item], sort_keys=True) for item in spec.get("patches", {}).items()]
     return any(json.dumps([*item], sort_keys=True) in given for item in BROKEN_PATCHES)
@@ -116,12 +98,6 @@ DEFECTS = (
         {"securityContext": {"seccompProfile": {"localhostProfile": "a.json"}}},
         "can only be set when seccomp type is Localhost",
         _localhost,
-    ),
-    Defect(
-        "a resource that containers do not have, or not in this way",
-        {"resources": {"limits": {"gpu": 1}}},
-        "must be a standard resource for containers",
-        _foreign,
     ),
     Defect(
         "a patch that breaks its object",

@@ -8,9 +8,9 @@ import dataclasses
 
 from tests import cluster
 
-OPEN = {
-    hatch: ["*"] for hatch in ("volumes", "patches", "engineImage", "trustRemoteCode", "hostAccess")
-}
+_OPEN_SITE = cluster.load("examples/settings/open.yaml")["data"]["inferenceService"]
+OPEN: cluster.Object = _OPEN_SITE["permissions"]
+ALLOWED: cluster.Object = _OPEN_SITE["allowed"]
 
 
 def site(profile: str, *, closed: bool = False) -> cluster.Object:
@@ -25,7 +25,8 @@ def site(profile: str, *, closed: bool = False) -> cluster.Object:
     inner["permissions"] = {} if closed else OPEN
     # Names of Secrets are drawn: which ones are granted is no question of a life.
     inner["secretAccess"] = {field: {"*": ["*"]} for field in ("names", "remoteRefs")}
-    inner.pop("limits", None)
+    inner["allowed"] = {} if closed else ALLOWED
+    inner["limits"] = {"maxGPUs": None}
     return config
 
 

@@ -89,7 +89,8 @@ def nullable(field: fields.FieldInfo) -> bool:
 def _without_nulls(value: Any, aliases: Collection[str | None] | None = None) -> Any:
     if not isinstance(value, dict) or None not in value.values():
         return value
-    return {k: v for k, v in value.items() if v is not None or (aliases and k not in aliases)}
+    kept = frozenset() if aliases is None else value.keys() - aliases
+    return {k: v for k, v in value.items() if v is not None or k in kept}
 
 
 class Fingerprint(NamedTuple):

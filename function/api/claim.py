@@ -608,7 +608,9 @@ class Route(base.Model):
         None, description="Publish the engine's own API by an HTTPRoute; off when absent."
     )
     hostname: base.DnsLabel | None = pydantic.Field(
-        None, description="Short name; the private domain of the settings is appended."
+        None,
+        description="Short name; the private domain of the settings is appended. Settings say which"
+        " names (hostnames).",
     )
 
     RULES: ClassVar = (
@@ -684,7 +686,7 @@ class ExternalSecret(base.Model):
 
 
 class NetworkPolicies(base.Model):
-    """Cilium rules that replace the default peers; scraper and picker stay."""
+    """Cilium rules that replace the default peers; scraper and picker stay. Settings say who."""
 
     ingress: base.RawList | None = pydantic.Field(
         None, description="Ingress rules of a CiliumNetworkPolicy."
@@ -698,7 +700,8 @@ class Caller(base.Model):
     """Pods that may call the engine."""
 
     namespace: base.DnsLabel | None = pydantic.Field(
-        None, description="The claim's own namespace when absent."
+        None,
+        description="The claim's own namespace when absent; settings say which others (callers).",
     )
     pod_labels: base.Labels = pydantic.Field(
         default_factory=dict, description="All pods of the namespace when empty."
@@ -728,7 +731,9 @@ class AlertingRules(base.Model):
     """Rule groups that replace the default ones."""
 
     groups: Annotated[list[base.Raw], base.items(16)] | None = pydantic.Field(
-        None, description="Groups as a VMRule or a PrometheusRule has them."
+        None,
+        description="Groups as a VMRule or a PrometheusRule has them: alerts; settings say who may"
+        " record series (rawRules).",
     )
 
 
@@ -809,18 +814,24 @@ class EnvVar(base.Model):
 class PodTemplate(base.Model):
     """Additions to the serving pod."""
 
-    labels: base.Labels | None = pydantic.Field(None, description="Labels of the pod.")
-    annotations: base.Annotations | None = pydantic.Field(
-        None, description="Annotations of the pod."
+    labels: base.Labels | None = pydantic.Field(
+        None, description="Labels of the pod; settings say which (labels)."
     )
-    node_selector: base.Labels | None = pydantic.Field(None, description="Merged over the class's.")
-    tolerations: base.RawList | None = pydantic.Field(None, description="Added to the class's.")
+    annotations: base.Annotations | None = pydantic.Field(
+        None, description="Annotations of the pod; settings say which (annotations)."
+    )
+    node_selector: base.Labels | None = pydantic.Field(
+        None, description="Merged over the class's; settings say which labels (nodeLabels)."
+    )
+    tolerations: base.RawList | None = pydantic.Field(
+        None, description="Added to the class's; settings say which taints."
+    )
     affinity: base.Raw | None = pydantic.Field(None, description="Affinity of the pod.")
     topology_spread_constraints: base.RawList | None = pydantic.Field(
         None, description="Replaces the default spread over nodes."
     )
     priority_class_name: base.DnsSubdomain | None = pydantic.Field(
-        None, description="PriorityClass of the pod."
+        None, description="PriorityClass of the pod; settings say which (priorityClasses)."
     )
     env: (
         Annotated[

@@ -28,8 +28,17 @@ Url = Annotated[
 ]
 _ADDRESS = re.compile(URL)
 HostPattern = Annotated[str, base.text(255, r"^[A-Za-z0-9*{][A-Za-z0-9*.{}-]*$")]
-Namespaces = Annotated[
-    list[Annotated[str, base.text(63, r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")]], base.items(64)
+NAMESPACE = r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$"
+Namespaces = Annotated[list[Annotated[str, base.text(63, NAMESPACE)]], base.items(64)]
+# Names by namespace. In a pattern `*` is any text without `/`, as in a path.
+NAME_PATTERN = r"^[A-Za-z0-9*{][A-Za-z0-9*{}._/-]*$"
+Patterns = Annotated[
+    dict[
+        Annotated[str, base.text(63, NAMESPACE)],
+        Annotated[list[Annotated[str, base.text(317, NAME_PATTERN)]], base.items(64)],
+    ],
+    base.items(32),
+    base.NULLS_ABSENT,
 ]
 # What the settings grant by pattern, for each namespace: `function/boundary/grants.py` matches.
 _NAME_PATTERN = r"^([-a-z0-9.*]|\{name\}|\{namespace\})+$"
@@ -409,6 +418,10 @@ class Route(base.Model):
     request_timeout_seconds: Annotated[int, base.number(1, 86400)] = pydantic.Field(
         1800, description="Longest request, streams included."
     )
+    reserved_hostnames: Annotated[list[base.DnsLabel], base.items(64)] = pydantic.Field(
+        ["www"],
+        description="Short names that no claim's route has; the AI gateway's own is always one.",
+    )
 
 
 class SecretStore(base.Model):
@@ -496,6 +509,32 @@ class Permissions(base.Model):
         description="Pod settings weaker than Pod Security restricted.",
     )
 
+    raw_policies: Namespaces = pydantic.Field(
+        default_factory=list, description="Who may use networkPolicies: raw rules of Cilium."
+    )
+    platform_policies: Namespaces = pydantic.Field(
+        default_factory=list,
+        description=(
+            "Whose raw rules of Cilium may also name entities such as world, host and"
+            " kube-apiserver, nodes, Services, every network or host, listeners and TLS Secrets."
+        ),
+    )
+    raw_rules: Namespaces = pydantic.Field(
+        default_factory=list,
+        description=(
+            "Whose alertingRules may record series, set labels that say where a series comes from,"
+            " and use every other key that the operator has."
+        ),
+    )
+    any_taint: Namespaces = pydantic.Field(
+        default_factory=list,
+        description="Who may tolerate every taint: a toleration without a key.",
+    )
+    namespace_affinity: Namespaces = pydantic.Field(
+        default_factory=list,
+        description="Whose pod affinity may select pods of other namespaces.",
+    )
+
     def allow(self, hatch: str, namespace: str) -> bool:
         """Tells whether claims of the namespace may use the hatch."""
         hatches = (hatch, "trust_remote_code") if hatch in _CODE_CAN else (hatch,)
@@ -515,11 +554,68 @@ _CODE_CAN = frozenset(
 )
 
 
+def _patterns(description: str, *patterns: str) -> Any:
+    """A map of patterns; those that are named hold in every namespace by default."""
+    return pydantic.Field(
+        default_factory=lambda: {"*": list(patterns)} if patterns else {}, description=description
+    )
+
+
+class Allowed(base.Model):
+    """Names that authors may write: patterns under a namespace's name, or under "*" for all.
+
+    In a pattern `*` is any text without a slash; {name} and {namespace} are the claim's. A map that
+    is given replaces its default.
+    """
+
+    annotations: Patterns = _patterns(
+        "Keys of podTemplate.annotations.", "*", "kubectl.kubernetes.io/restartedAt"
+    )
+    callers: Patterns = _patterns("Namespaces of access.from, beside the claim's own.")
+    hostnames: Patterns = _patterns("Short names of route.hostname.", "*")
+    labels: Patterns = _patterns(
+        "Keys of podTemplate.labels.", "cost-center", "environment", "owner", "project", "team"
+    )
+    node_labels: Patterns = _patterns(
+        "Labels of nodes in podTemplate.nodeSelector and node affinity; a node's name counts as"
+        " kubernetes.io/hostname.",
+        "kubernetes.io/arch",
+        "kubernetes.io/os",
+        "topology.kubernetes.io/region",
+        "topology.kubernetes.io/zone",
+    )
+    priority_classes: Patterns = _patterns("Names of podTemplate.priorityClassName.")
+    resources: Patterns = _patterns("Extended resources in resources and gpu.resourceName.")
+    taints: Patterns = _patterns("Taints of podTemplate.tolerations, beside those of the class.")
+
+    def allow(self, field: str, who: claim.Metadata, value: str) -> bool:
+        """Tells whether a claim may name the value.
+
+        Args:
+            field: Field of these settings, in Python's spelling.
+            who: The claim's metadata.
+            value: What the author wrote.
+        """
+        patterns: dict[str, list[str]] = getattr(self, field)
+        here = [*patterns.get("*", ()), *patterns.get(who.namespace, ())]
+        return any(matches(pattern, who, value) for pattern in here)
+
+
+def matches(pattern: str, who: claim.Metadata, value: str) -> bool:
+    """Tells whether a value matches a pattern of `Allowed`."""
+    written = pattern.replace("{name}", who.name).replace("{namespace}", who.namespace)
+    expression = "[^/]*".join(re.escape(part) for part in written.split("*"))
+    return re.fullmatch(expression, value) is not None
+
+
 class Limits(base.Model):
     """Caps on one claim."""
 
     max_gpus: Annotated[int, base.number(1, 100_000)] | None = pydantic.Field(
-        None, alias="maxGPUs", description="Most GPUs of one claim: maxReplicas x gpu.count."
+        64,
+        alias="maxGPUs",
+        description="Most GPUs of one claim: maxReplicas x all GPUs that a pod asks for. Null is no"
+        " cap.",
     )
 
 
@@ -568,6 +664,7 @@ class Settings(base.Model):
     secret_store: SecretStore = pydantic.Field(default_factory=SecretStore)
     secret_access: SecretAccess = pydantic.Field(default_factory=SecretAccess)
     permissions: Permissions = pydantic.Field(default_factory=Permissions)
+    allowed: Allowed = pydantic.Field(default_factory=Allowed)
     limits: Limits = pydantic.Field(default_factory=Limits)
     rollout: Rollout = pydantic.Field(default_factory=Rollout)
     diagnostics: Diagnostics = pydantic.Field(default_factory=Diagnostics)

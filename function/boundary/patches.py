@@ -10,7 +10,7 @@ from typing import Any
 
 from function import canonical, kinds
 from function.api import base, claim, settings
-from function.boundary import baseline, secrets, templates
+from function.boundary import baseline, pods, secrets, templates
 from function.cluster import jobs, observed
 from function.planning import identity
 
@@ -207,6 +207,8 @@ def _misshapen(before: identity.Manifest, after: identity.Manifest) -> Iterator[
         template = observed.at(after, "spec", "template")
         for path, message in templates.misshapen(template):
             yield f"spec.template.{path}", message
+        for problem in pods.misshapen(observed.at(template, "spec"), "spec.template.spec"):
+            yield problem.path, problem.message
 
 
 def _touched(before: identity.Manifest, after: identity.Manifest) -> Iterator[tuple[str, str]]:
@@ -218,6 +220,9 @@ def _touched(before: identity.Manifest, after: identity.Manifest) -> Iterator[tu
             if observed.at(before, *path, label) != observed.at(after, *path, label):
                 yield ".".join((*path, label)), "a patch cannot change this label"
     yield from _pod_touched(before, after)
+    priority = observed.at(after, "spec", "template", "spec", "priorityClassName")
+    if isinstance(priority, str) and priority.startswith("system-"):
+        yield "spec.template.spec.priorityClassName", "system- classes are for Kubernetes' own pods"
     ours = (
         identity.TEMPLATE_ANNOTATION,
         identity.CLAIM_ANNOTATION,

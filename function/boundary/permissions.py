@@ -21,29 +21,10 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
         ("engine_image", "spec.engine.image", base.of(spec.engine, "image")),
         ("volumes", "spec.podTemplate.volumes", extra.volumes or extra.volume_mounts),
     )
-    yield from _gpus(spec, site)
     yield from sources.problems(extra.env or [])
     for hatch, path, used in hatches:
         if used:
             yield from closed(hatch, path, resource.namespace, site)
-
-
-# Domains of the extended resources that GPUs have: whole ones, and parts of one (MIG).
-_GPU_DOMAINS = frozenset(("amd.com", "gpu.intel.com", "nvidia.com"))
-
-
-def _gpus(spec: claim.Spec, site: settings.Settings) -> Iterator[base.Problem]:
-    """Yields each GPU that is asked for beside `spec.gpu`, by which GPUs are capped and counted."""
-    names = [gpu.resource_name for gpu in site.gpu.classes.values()]
-    domains = _GPU_DOMAINS | {name.partition("/")[0] for name in names}
-    own = spec.resources or claim.ResourceRequirements()
-    for kind, amounts in (("requests", own.requests), ("limits", own.limits)):
-        for key in sorted(amounts or {}):
-            if key.partition("/")[0] in domains and "/" in key:
-                yield base.Problem(
-                    f"spec.resources.{kind}.{key}",
-                    "GPUs are asked for by spec.gpu alone: count, class and resourceName",
-                )
 
 
 def closed(
@@ -64,11 +45,32 @@ def closed(
         yield base.Problem(path, f"{words}; {refusal}" if words else refusal)
 
 
+def outside(
+    field: str, path: str, value: str, resource: claim.InferenceService, site: settings.Settings
+) -> Iterator[base.Problem]:
+    """Yields a problem when the settings do not let the namespace name a value.
+
+    Args:
+        field: Field of the settings' `allowed`, in Python's spelling.
+        path: Field of the claim that names it.
+        value: What the author wrote.
+        resource: The claim.
+        site: The settings.
+    """
+    if not site.allowed.allow(field, resource.metadata, value):
+        camel = alias_generators.to_camel(field)
+        yield base.Problem(
+            path,
+            f"the settings do not allow {value!r} in namespace {resource.namespace}"
+            f" (allowed.{camel})",
+        )
+
+
 def caps(spec: claim.Spec, site: settings.Settings) -> Iterator[base.Problem]:
     """Yields what is above the settings' caps on one claim, and what the settings lack for it."""
     most = site.limits.max_gpus
     if most is not None:
-        count = hardware.gpu_count(spec)
+        count = hardware.gpus_of_a_pod(spec)
         _, maximum = scaling.bounds(spec, site)
         if maximum * count > most:
             yield base.Problem(

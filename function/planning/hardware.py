@@ -13,6 +13,11 @@ Amounts = dict[str, int | str]
 REQUESTS: dict[str, int] = {"cpu": 2, "memory": 16}
 LIMITS: dict[str, int] = {"cpu": 8, "memory": 32}
 
+# Domains of the extended resources that GPUs have: whole ones, and parts of one (MIG).
+GPU_DOMAINS = frozenset(("amd.com", "gpu.intel.com", "nvidia.com"))
+# The same with accelerators that vLLM does not run on from here, and that cost as much.
+ACCELERATOR_DOMAINS = GPU_DOMAINS | {"aws.amazon.com", "google.com", "habana.ai"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Hardware:
@@ -46,6 +51,20 @@ class Hardware:
 def gpu_count(spec: claim.Spec) -> int:
     """Returns the GPUs of one replica."""
     return spec.gpu.count if spec.gpu is not None else 1
+
+
+def accelerator(resource: str) -> bool:
+    """Tells whether an extended resource is a GPU, a part of one, or the like of another vendor."""
+    domain, _, device = resource.partition("/")
+    return bool(device) and (domain in ACCELERATOR_DOMAINS or "gpu" in resource)
+
+
+def gpus_of_a_pod(spec: claim.Spec) -> int:
+    """Returns the GPUs that a pod asks for: the replica's, and others that settings let through."""
+    own = spec.resources or claim.ResourceRequirements()
+    amounts = {**(own.requests or {}), **(own.limits or {})}
+    beside = (int(quantity.parse(amounts[name])) for name in amounts if accelerator(name))
+    return gpu_count(spec) + sum(beside)
 
 
 def gpu_class(spec: claim.Spec, site: settings.Settings) -> tuple[str, settings.GpuClass]:

@@ -12,7 +12,16 @@ import functools
 
 from function import explanation, memo
 from function.api import base, claim, settings
-from function.boundary import names, patches, permissions, places, secrets
+from function.boundary import (
+    monitoring,
+    names,
+    network,
+    patches,
+    permissions,
+    places,
+    pods,
+    secrets,
+)
 from function.cluster import checkpoints, observed
 from function.engines import engine
 from function.engines import table as engines
@@ -145,6 +154,9 @@ def _make(
         *permissions.refusals(resource, site),
         *secrets.refusals(resource, site),
         *places.refusals(resource, site),
+        *network.refusals(resource, site),
+        *monitoring.refusals(resource, site),
+        *pods.refusals(resource, site),
         *patches.unknown(spec),
         *chosen.refusals(resource, site),
         *permissions.caps(spec, site),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from function.api import claim
 from function.situation import situations
 from function.workloads import batches
-from tests import strategies
+from tests import lives, strategies
 from tests.alerts import promql, rendered, sources
 
 every_claim = pytest.mark.parametrize("planned", rendered.PLANS.values(), ids=rendered.PLANS)
@@ -169,7 +169,7 @@ def test_one_name_in_two_namespaces_shares_no_series(
         subject["metadata"]["namespace"] = namespace
         subject["spec"].pop("gpu", None)
         subject["spec"].get("observability", {}).pop("alertingRules", None)
-        planned = rendered.planned(subject, None)
+        planned = rendered.planned(subject, lives.site("plain"))
         namespaces.append({selector.equals("namespace") for selector in own_selectors(planned)})
     assert namespaces == [{first}, {second}]
 

@@ -117,7 +117,7 @@ def test_nothing_to_restart_is_said(tmp_path: pathlib.Path) -> None:
 
 
 def test_the_field_that_would_restart_pods_is_named(tmp_path: pathlib.Path) -> None:
-    claimed = scene.of(model={"contextWindow": 8192}, podTemplate={"priorityClassName": "high"})
+    claimed = scene.of(model={"contextWindow": 8192}, podTemplate={"priorityClassName": "serving"})
     text = restarts(tmp_path, scene.serving(), claimed)
     (line,) = (line for line in text.splitlines() if line.startswith("pods restart for"))
     assert "spec.priorityClassName" in line
@@ -179,13 +179,13 @@ def test_a_fleet_has_one_line_for_each_claim_of_a_directory(
         listed = [*world.objects.values(), world.claim]
         command.write(observed / f"{name}.yaml", {"kind": "List", "items": listed})
         command.write(claims / "team" / f"{name}.yaml", scene.of(name=name))
-    edited = scene.of(name="edited", podTemplate={"priorityClassName": "high"})
+    edited = scene.of(name="edited", podTemplate={"priorityClassName": "serving"})
     much = {
-        "priorityClassName": "high",
+        "priorityClassName": "serving",
         "annotations": {"a": "1"},
         "affinity": {"nodeAffinity": {}},
         "env": [{"name": "NCCL_DEBUG", "value": "INFO"}],
-        "labels": {"a": "1"},
+        "labels": {"team": "1"},
     }
     scene_of_much = scene.serving(scene.of(name="much"))
     listed = [*scene_of_much.objects.values(), scene_of_much.claim]

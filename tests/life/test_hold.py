@@ -57,7 +57,7 @@ def test_the_author_accepts_one_platform_change_by_annotation() -> None:
         {"gateway": {"enabled": False}},
         {"gateway": {"enabled": True, "canaries": []}},
         {"observability": {"metrics": {"interval": "15s"}, "alerts": {"errorRatio": "0.1"}}},
-        {"access": {"from": [{"namespace": "x"}]}},
+        {"access": {"from": [{"namespace": "batch"}]}},
         {"routing": {"tier": "large"}},
     ],
 )

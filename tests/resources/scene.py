@@ -21,6 +21,13 @@ ADAPTERS: list[cluster.Object] = [
     {"name": "law", "repository": "org/law", "revision": "2222"},
 ]
 
+OPEN_SITE = cluster.load("examples/settings/open.yaml")["data"]["inferenceService"]
+ALLOWED: cluster.Object = OPEN_SITE["allowed"]
+RAW: cluster.Object = {
+    hatch: ["*"]
+    for hatch in ("anyTaint", "namespaceAffinity", "platformPolicies", "rawPolicies", "rawRules")
+}
+
 
 def of(
     *, name: str = NAME, namespace: str = "llm", model: cluster.Object | None = None, **spec: Any
@@ -45,10 +52,13 @@ ANY_SECRET = {
 def site(profile: str = "reference", **changes: Any) -> cluster.Object:
     """Returns a profile's EnvironmentConfig with changes merged over its settings.
 
-    Claims may name every Secret there.
+    Authors may name what they like: what is refused is the subject of `tests/boundary`.
     """
     config = copy.deepcopy(cluster.environment(profile))
-    config["data"]["inferenceService"]["secretAccess"] = ANY_SECRET
+    inner = config["data"]["inferenceService"]
+    inner["secretAccess"] = ANY_SECRET
+    inner["allowed"] = ALLOWED
+    inner["permissions"] = RAW | inner.get("permissions", {})
     config["data"]["inferenceService"] = settings.merge(config["data"]["inferenceService"], changes)
     return config
 

@@ -77,7 +77,7 @@ def test_nulls_in_what_the_author_passes_through_are_absent() -> None:
             ],
         },
         networkPolicies={"ingress": [{"fromEntities": ["all"], "toPorts": None}]},
-        observability={"alertingRules": {"groups": [{"name": "a", "interval": None}]}},
+        observability={"alertingRules": {"groups": [{"name": "a", "interval": None, "rules": []}]}},
     )
     world = scene.serving(claimed)
     assert not world.fatal
@@ -561,7 +561,10 @@ def test_pods_spread_over_nodes_but_always_schedule() -> None:
     assert spread["labelSelector"] == {"matchLabels": LABELS}
 
 
-@pytest.mark.parametrize("own", [[], [{"maxSkew": 1, "topologyKey": "zone"}]])
+@pytest.mark.parametrize(
+    "own",
+    [[], [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]],
+)
 def test_the_authors_spread_replaces_ours(own: list[cluster.Object]) -> None:
     claimed = scene.of(podTemplate={"topologySpreadConstraints": own})
     assert pod(claimed)["topologySpreadConstraints"] == own

@@ -78,14 +78,15 @@ def definition(group: str, kind: str) -> typing.Any:
 
 
 @functools.cache
-def _document(api_version: str) -> typing.Any:
+def openapi(api_version: str) -> typing.Any:
+    """Return the OpenAPI document of a built-in group and version."""
     return json.loads((crds.directory() / BUILTIN[api_version]).read_bytes())
 
 
 @functools.cache
 def metadata() -> structural.Validator:
     """Return the schema of `metadata`, which no schema of a custom resource describes."""
-    return structural.Validator(structural.of_definition(_document("v1"), _OBJECT_META))
+    return structural.Validator(structural.of_definition(openapi("v1"), _OBJECT_META))
 
 
 @functools.cache
@@ -98,7 +99,7 @@ def validator(api_version: str, kind: str) -> structural.Validator:
     group, _, version = api_version.rpartition("/")
     if api_version in BUILTIN:
         wanted = {"group": group, "version": version, "kind": kind}
-        document = _document(api_version)
+        document = openapi(api_version)
         for name, schema in document["components"]["schemas"].items():
             if wanted in schema.get("x-kubernetes-group-version-kind", ()):
                 return structural.Validator(structural.of_definition(document, name))

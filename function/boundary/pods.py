@@ -1,0 +1,259 @@
+"""What an author writes into pods: where they run, what marks them, what they ask a node for.
+
+A pod's labels make other objects select it, its annotations make controllers change it, its
+tolerations and selectors bring it onto nodes of others, its priority evicts what others run. Each
+is read as Kubernetes types it, and names are the settings' to allow (`allowed`), by namespace.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from function.api import base, claim, kubernetes, settings
+from function.boundary import permissions
+from function.capacity import quantity
+from function.cluster import observed
+from function.planning import hardware, identity
+
+# Taints that Kubernetes tolerates for every pod, for five minutes; an author may say how long.
+_NODE_TAINTS = frozenset(("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"))
+# Nodes of the control plane. No pattern with a wildcard opens them.
+_CONTROL_PLANE = frozenset(
+    ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+)
+_NODE_NAME = "kubernetes.io/hostname"
+_STANDARD = frozenset(("cpu", "ephemeral-storage", "memory"))
+
+# By these Kubernetes' own controllers and our policies and Services select pods.
+_SELECTED = frozenset(
+    (
+        "controller-revision-hash",
+        "controller-uid",
+        "inferencepool",
+        "job-name",
+        "pod-template-hash",
+    )
+)
+_SELECTED_DOMAINS = (
+    "app.kubernetes.io",
+    "apps.kubernetes.io",
+    "batch.kubernetes.io",
+    "gateway.envoyproxy.io",
+    "gateway.networking.k8s.io",
+    identity.DOMAIN,
+    "statefulset.kubernetes.io",
+)
+
+
+def refusals(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
+    """Yields what is no part of a pod, and what the settings do not allow."""
+    extra = resource.spec.pod_template or claim.PodTemplate()
+    problems = list(_misshapen(resource.spec, extra))
+    yield from problems
+    if problems:
+        # Names are looked for in fields that have their types.
+        return
+    yield from _labels(extra, resource, site)
+    yield from _annotations(extra, resource, site)
+    yield from _priority(extra, resource, site)
+    yield from _tolerations(extra, resource, site)
+    yield from _nodes(extra, resource, site)
+    yield from _pod_terms(extra, resource, site)
+    yield from _resources(resource, site)
+
+
+def misshapen(pod: Any, path: str) -> Iterator[base.Problem]:
+    """Yields each field of a pod spec that has not the type that Kubernetes gives it."""
+    if (affinity := observed.at(pod, "affinity")) is not None:
+        yield from kubernetes.problems(kubernetes.Affinity, affinity, f"{path}.affinity")
+    selector = observed.at(pod, "nodeSelector")
+    if selector is not None:
+        written = {"matchLabels": selector}
+        for problem in kubernetes.problems(kubernetes.Selector, written, path):
+            at = problem.path.replace(".matchLabels", ".nodeSelector", 1)
+            yield base.Problem(at, problem.message)
+    for field, model in (
+        ("tolerations", kubernetes.Toleration),
+        ("topologySpreadConstraints", kubernetes.Spread),
+    ):
+        items = observed.at(pod, field)
+        if items is not None and not isinstance(items, list):
+            yield base.Problem(f"{path}.{field}", "must be a list")
+            continue
+        for index, item in enumerate(items or []):
+            yield from kubernetes.problems(model, item, f"{path}.{field}[{index}]")
+
+
+def _misshapen(spec: claim.Spec, extra: claim.PodTemplate) -> Iterator[base.Problem]:
+    written = {
+        "affinity": extra.affinity,
+        "tolerations": extra.tolerations,
+        "topologySpreadConstraints": extra.topology_spread_constraints,
+    }
+    yield from misshapen(written, "spec.podTemplate")
+    if spec.security_context is not None:
+        path = "spec.securityContext"
+        yield from kubernetes.problems(kubernetes.SecurityContext, spec.security_context, path)
+
+
+def _labels(
+    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+) -> Iterator[base.Problem]:
+    selected = _SELECTED | _peers(site)
+    for key in sorted(extra.labels or {}):
+        path = f"spec.podTemplate.labels.{key}"
+        if key in selected or key.partition("/")[0] in _SELECTED_DOMAINS:
+            yield base.Problem(path, "policies and Services select pods by this label")
+        else:
+            yield from permissions.outside("labels", path, key, resource, site)
+
+
+def _peers(site: settings.Settings) -> set[str]:
+    """Returns the labels by which the settings tell pods of the platform."""
+    network, route = site.network, site.route
+    peers = [*network.callers, *network.scrapers, network.dns]
+    peers += [route.proxy] if route.proxy is not None else []
+    return {key for peer in peers for key in peer.pod_labels}
+
+
+def _annotations(
+    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+) -> Iterator[base.Problem]:
+    for key in sorted(extra.annotations or {}):
+        path = f"spec.podTemplate.annotations.{key}"
+        if key.partition("/")[0] == identity.DOMAIN:
+            yield base.Problem(path, "annotations of this domain are the function's own")
+        else:
+            yield from permissions.outside("annotations", path, key, resource, site)
+
+
+def _priority(
+    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+) -> Iterator[base.Problem]:
+    name, path = extra.priority_class_name, "spec.podTemplate.priorityClassName"
+    if name is None:
+        return
+    if name.startswith("system-"):
+        yield base.Problem(path, "classes that begin with system- are for Kubernetes' own pods")
+    else:
+        yield from permissions.outside("priority_classes", path, name, resource, site)
+
+
+def _tolerations(
+    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+) -> Iterator[base.Problem]:
+    _, gpu = hardware.gpu_class(resource.spec, site)
+    own = {observed.at(toleration, "key") for toleration in gpu.tolerations} | _NODE_TAINTS
+    for index, toleration in enumerate(extra.tolerations or []):
+        key = toleration.get("key")
+        path = f"spec.podTemplate.tolerations[{index}]"
+        if not key:
+            words = "without a key it tolerates every taint"
+            yield from permissions.closed("any_taint", path, resource.namespace, site, words)
+        elif key not in own:
+            yield from _node("taints", f"{path}.key", key, resource, site)
+
+
+def _nodes(
+    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+) -> Iterator[base.Problem]:
+    for key in sorted(extra.node_selector or {}):
+        path = f"spec.podTemplate.nodeSelector.{key}"
+        yield from _node("node_labels", path, key, resource, site)
+    wanted = observed.at(extra.affinity, "nodeAffinity") or {}
+    root = "spec.podTemplate.affinity.nodeAffinity"
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    preferred = "preferredDuringSchedulingIgnoredDuringExecution"
+    terms = [
+        (f"{root}.{required}.nodeSelectorTerms[{index}]", term)
+        for index, term in enumerate(observed.at(wanted, required, "nodeSelectorTerms") or [])
+    ] + [
+        (f"{root}.{preferred}[{index}].preference", item["preference"])
+        for index, item in enumerate(wanted.get(preferred) or [])
+    ]
+    for path, term in terms:
+        for index, expression in enumerate(term.get("matchExpressions") or []):
+            at = f"{path}.matchExpressions[{index}].key"
+            yield from _node("node_labels", at, expression["key"], resource, site)
+        if term.get("matchFields"):
+            yield from _node("node_labels", f"{path}.matchFields", _NODE_NAME, resource, site)
+
+
+def _node(
+    field: str, path: str, key: str, resource: claim.InferenceService, site: settings.Settings
+) -> Iterator[base.Problem]:
+    """Yields a problem for a taint or label of nodes that the namespace may not name."""
+    if key in _CONTROL_PLANE:
+        yield base.Problem(path, "nodes of the control plane run no engine")
+    else:
+        yield from permissions.outside(field, path, key, resource, site)
+
+
+def _pod_terms(
+    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+) -> Iterator[base.Problem]:
+    """Yields each term about pods of other namespaces: it can keep those off a node."""
+    for kind in ("podAffinity", "podAntiAffinity"):
+        for group, terms in sorted((observed.at(extra.affinity, kind) or {}).items()):
+            for index, item in enumerate(terms):
+                term = item.get("podAffinityTerm", item)
+                path = f"spec.podTemplate.affinity.{kind}.{group}[{index}]"
+                path += ".podAffinityTerm" if "podAffinityTerm" in item else ""
+                others = set(term.get("namespaces") or ()) - {resource.namespace}
+                if "namespaceSelector" in term or others:
+                    field = "namespaceSelector" if "namespaceSelector" in term else "namespaces"
+                    words = "it selects pods of other namespaces"
+                    yield from permissions.closed(
+                        "namespace_affinity", f"{path}.{field}", resource.namespace, site, words
+                    )
+
+
+def _resources(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
+    """Yields GPUs beside `spec.gpu`, by which they are counted, and devices nobody allowed."""
+    spec = resource.spec
+    classes = {gpu.resource_name for gpu in site.gpu.classes.values()}
+    domains = hardware.GPU_DOMAINS | {name.partition("/")[0] for name in classes}
+    own = spec.resources or claim.ResourceRequirements()
+    for kind, amounts in (("requests", own.requests), ("limits", own.limits)):
+        for key in sorted(amounts or {}):
+            path = f"spec.resources.{kind}.{key}"
+            if "/" not in key:
+                if key not in _STANDARD and not key.startswith("hugepages-"):
+                    yield base.Problem(
+                        path, "containers have cpu, memory, ephemeral-storage and hugepages-*"
+                    )
+            elif key.partition("/")[0] in domains:
+                yield base.Problem(
+                    path, "GPUs are asked for by spec.gpu alone: count, class and resourceName"
+                )
+            else:
+                yield from permissions.outside("resources", path, key, resource, site)
+    yield from _amounts(own)
+    name = base.of(spec.gpu, "resource_name")
+    if name is not None and name not in classes and name.partition("/")[0] not in domains:
+        path = "spec.gpu.resourceName"
+        yield from permissions.outside("resources", path, name, resource, site)
+
+
+def _amounts(own: claim.ResourceRequirements) -> Iterator[base.Problem]:
+    """Yields what Kubernetes cannot give in this amount: devices are whole and never overcommitted.
+
+    Huge pages and devices have one amount, which is request and limit.
+    """
+    requests, limits = own.requests or {}, own.limits or {}
+    for key in sorted({*requests, *limits} - _STANDARD):
+        request, limit = requests.get(key), limits.get(key)
+        path = (
+            f"spec.resources.limits.{key}"
+            if limit is not None
+            else (f"spec.resources.requests.{key}")
+        )
+        if "/" in key and quantity.parse(base.given(limit, request)) % 1 != 0:
+            yield base.Problem(path, "must be a whole number")
+        elif limit is None and key.startswith("hugepages-"):
+            yield base.Problem(path, "needs the same limit")
+        elif (
+            limit is not None
+            and request is not None
+            and (quantity.parse(limit) != quantity.parse(request))
+        ):
+            yield base.Problem(path, "must be the same as the request")
