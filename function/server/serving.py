@@ -32,6 +32,11 @@ VERSIONS = tuple(name for name in SERVICES if name.endswith(".FunctionRunnerServ
 # Core keeps its connections for as long as they work, so that it would never notice a second
 # replica, and a client whose CA was rotated away would stay. Ending them costs it a handshake.
 MAX_CONNECTION_AGE_SECONDS = 600
+# Core shakes hands within milliseconds. Who has not after this long is closed.
+HANDSHAKE_SECONDS = 5
+# Connections at most, among them those that shake hands: 512 silent ones hold 10 MiB (measured,
+# with TLS). Core has one for each of its pods. Those beyond are closed once they are accepted.
+MOST_CONNECTIONS = 512
 # gRPC keeps sizes as signed 32-bit numbers of bytes.
 MOST_MESSAGE_MIB = 2047
 
@@ -230,6 +235,9 @@ class Server:
                 ("grpc.max_receive_message_length", receive * 1024 * 1024),
                 ("grpc.max_send_message_length", send * 1024 * 1024),
                 ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_SECONDS * 1000),
+                # TLS and HTTP/2's first frame.
+                ("grpc.server_handshake_timeout_ms", HANDSHAKE_SECONDS * 1000),
+                ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
                 # Two servers could otherwise share a port, each with half of the connections.
                 ("grpc.so_reuseport", 0),
             ]
