@@ -53,6 +53,8 @@ class Row:
         patch: Name under which spec.patches reaches it, or None.
         object_name: The object's name, N being the claim's.
         when: When it is composed, for people.
+        provider: The setting under `providers` and its value that compose it; None where every
+            site has it.
     """
 
     suffix: str
@@ -61,6 +63,7 @@ class Row:
     patch: str | None
     object_name: str
     when: str
+    provider: tuple[str, str] | None = None
 
     @property
     def prefix(self) -> str:
@@ -190,13 +193,22 @@ _POLICIES = "by `providers.networkPolicy`"
 _MONITORING = "by `providers.monitoring`"
 _PICKER = "`gateway.endpointPicker`"
 
+_CILIUM = ("network_policy", "cilium")
+_NATIVE = ("network_policy", "kubernetes")
+_KEDA = ("autoscaler", "keda")
+_VICTORIA = ("monitoring", "victoriametrics")
+_PROMETHEUS = ("monitoring", "prometheus-operator")
+_SECRETS = ("secrets", "external-secrets")
+_GATEWAY = ("gateway", "envoy-ai-gateway")
+_ROUTE = ("route", "gateway-api")
+
 # In the order of causes: of several objects of one condition that are not ready, the first is what
 # the others wait for.
 ROWS: tuple[Row, ...] = (
     Row("serviceaccount", SERVICE_ACCOUNT, "", "serviceaccount", "N", "always"),
     Row("service", SERVICE, "", "service", "N", "always"),
-    Row("cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N", _POLICIES),
-    Row("networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N", _POLICIES),
+    Row("cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N", _POLICIES, _CILIUM),
+    Row("networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N", _POLICIES, _NATIVE),
     Row(
         "cilium-netpol-preload",
         CILIUM_POLICY,
@@ -204,6 +216,7 @@ ROWS: tuple[Row, ...] = (
         None,
         "N-preload",
         "claims that preload",
+        _CILIUM,
     ),
     Row(
         "networkpolicy-preload",
@@ -212,6 +225,7 @@ ROWS: tuple[Row, ...] = (
         None,
         "N-preload",
         "claims that preload",
+        _NATIVE,
     ),
     Row(
         "cilium-netpol-cleanup",
@@ -220,6 +234,7 @@ ROWS: tuple[Row, ...] = (
         None,
         "N-cleanup",
         "`model.retention: Delete`",
+        _CILIUM,
     ),
     Row(
         "networkpolicy-cleanup",
@@ -228,6 +243,7 @@ ROWS: tuple[Row, ...] = (
         None,
         "N-cleanup",
         "`model.retention: Delete`",
+        _NATIVE,
     ),
     Row(
         "preload-job-<hash>",
@@ -253,11 +269,36 @@ ROWS: tuple[Row, ...] = (
         "scaledobject",
         "N",
         "with the Deployment; `providers.autoscaler: keda`",
+        _KEDA,
     ),
-    Row("vmservicescrape", VM_SCRAPE, OBSERVABILITY_READY, "vmservicescrape", "N", _MONITORING),
-    Row("servicemonitor", SERVICE_MONITOR, OBSERVABILITY_READY, "servicemonitor", "N", _MONITORING),
-    Row("vmrule", VM_RULE, OBSERVABILITY_READY, "vmrule", "N", _MONITORING),
-    Row("prometheusrule", PROMETHEUS_RULE, OBSERVABILITY_READY, "prometheusrule", "N", _MONITORING),
+    Row(
+        "vmservicescrape",
+        VM_SCRAPE,
+        OBSERVABILITY_READY,
+        "vmservicescrape",
+        "N",
+        _MONITORING,
+        _VICTORIA,
+    ),
+    Row(
+        "servicemonitor",
+        SERVICE_MONITOR,
+        OBSERVABILITY_READY,
+        "servicemonitor",
+        "N",
+        _MONITORING,
+        _PROMETHEUS,
+    ),
+    Row("vmrule", VM_RULE, OBSERVABILITY_READY, "vmrule", "N", _MONITORING, _VICTORIA),
+    Row(
+        "prometheusrule",
+        PROMETHEUS_RULE,
+        OBSERVABILITY_READY,
+        "prometheusrule",
+        "N",
+        _MONITORING,
+        _PROMETHEUS,
+    ),
     Row(
         "externalsecret-<S>",
         EXTERNAL_SECRET,
@@ -265,6 +306,7 @@ ROWS: tuple[Row, ...] = (
         None,
         "S",
         "each `externalSecrets` entry S; `providers.secrets`",
+        _SECRETS,
     ),
     Row(
         "service-pods",
@@ -273,8 +315,11 @@ ROWS: tuple[Row, ...] = (
         "service-pods",
         "N-pods",
         "gateway, and more than one pod possible: two replicas, or a spare GPU to roll on",
+        _GATEWAY,
     ),
-    Row("gateway-backend", BACKEND, ROUTE_READY, "gateway-backend", "N-direct", "gateway"),
+    Row(
+        "gateway-backend", BACKEND, ROUTE_READY, "gateway-backend", "N-direct", "gateway", _GATEWAY
+    ),
     Row(
         "gateway-aiservicebackend",
         AI_BACKEND,
@@ -282,6 +327,7 @@ ROWS: tuple[Row, ...] = (
         "gateway-aiservicebackend",
         "N",
         "gateway",
+        _GATEWAY,
     ),
     Row(
         "gateway-aiservicebackend-canary-<A>",
@@ -290,8 +336,11 @@ ROWS: tuple[Row, ...] = (
         None,
         "N-canary-\\<A\\>",
         "each canary, by adapter A",
+        _GATEWAY,
     ),
-    Row("epp-helmrelease", HELM_RELEASE, ROUTE_READY, "epp-helmrelease", "N-epp", _PICKER),
+    Row(
+        "epp-helmrelease", HELM_RELEASE, ROUTE_READY, "epp-helmrelease", "N-epp", _PICKER, _GATEWAY
+    ),
     Row(
         "gateway-airoute",
         AI_ROUTE,
@@ -299,6 +348,7 @@ ROWS: tuple[Row, ...] = (
         "gateway-airoute",
         "N",
         "gateway, once the engine has served; with the Deployment where the claim may sleep",
+        _GATEWAY,
     ),
     Row(
         "httproute",
@@ -307,6 +357,7 @@ ROWS: tuple[Row, ...] = (
         "httproute",
         "N",
         "`route.enabled`, without the AI gateway",
+        _ROUTE,
     ),
     Row(
         "httproute-direct",
@@ -315,6 +366,7 @@ ROWS: tuple[Row, ...] = (
         "httproute-direct",
         "N-direct",
         "`route.enabled`, with the AI gateway",
+        _ROUTE,
     ),
     Row(
         "backendtrafficpolicy",
@@ -323,6 +375,7 @@ ROWS: tuple[Row, ...] = (
         "backendtrafficpolicy",
         "N",
         "with the AI gateway's route; no picker",
+        _GATEWAY,
     ),
     Row(
         "epp-vmservicescrape",
@@ -331,6 +384,7 @@ ROWS: tuple[Row, ...] = (
         "epp-vmservicescrape",
         "N-epp",
         _PICKER,
+        _VICTORIA,
     ),
     Row(
         "epp-servicemonitor",
@@ -339,9 +393,10 @@ ROWS: tuple[Row, ...] = (
         "epp-servicemonitor",
         "N-epp",
         _PICKER,
+        _PROMETHEUS,
     ),
-    Row("epp-cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N-epp", _PICKER),
-    Row("epp-networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N-epp", _PICKER),
+    Row("epp-cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N-epp", _PICKER, _CILIUM),
+    Row("epp-networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N-epp", _PICKER, _NATIVE),
 )
 
 

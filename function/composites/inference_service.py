@@ -11,8 +11,8 @@ from typing import Any
 from function import assembly, composition, report
 from function.api import base, claim, settings, status
 from function.cluster import checkpoints, memory, observed
+from function.concerns import providers, validity
 from function.concerns import table as concerns
-from function.concerns import validity
 from function.planning import plans
 from function.situation import situations
 
@@ -59,8 +59,10 @@ def compose(
     """Returns everything that the claim becomes.
 
     Raises:
-        base.InvalidError: The claim asks for what cannot or must not be composed.
+        base.InvalidError: The claim asks for what cannot or must not be composed, or the settings
+            lost a provider.
     """
+    providers.check_none_is_lost(site, world)
     remembered = memory.memory(world)
     facts = checkpoints.recorded(remembered, world)
     plan = plans.make(resource, site, facts)

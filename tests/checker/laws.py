@@ -128,6 +128,8 @@ class Watched:
             self._changes_nothing(step)
             return
         self.must(step.seen.asked.valid, "what is invalid is refused")
+        lost = oracle.lost(step.seen.objects, step.environments)
+        self.must(not lost, "no provider is lost without a word", lost)
         self._verifies_before_it_asks_for_a_gpu(step)
         self._withdraws_nothing(step)
         self._restarts_nothing_by_surprise(step)
@@ -174,7 +176,9 @@ class Watched:
         own = {k: v for k, v in world.claim["status"].items() if k != "conditions"}
         self.must(world.objects == step.objects_before, "a fatal answer changes no object")
         self.must(own == step.status_before, "a fatal answer writes no status field")
-        self.must(not step.seen.asked.valid, "what is valid is rendered", step.fatal)
+        lost = oracle.lost(step.seen.objects, step.environments)
+        valid = step.seen.asked.valid and not lost
+        self.must(not valid, "what is valid is rendered", step.fatal)
 
     def _verifies_before_it_asks_for_a_gpu(self, step: Step) -> None:
         template = step.seen.template
