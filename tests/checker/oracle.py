@@ -65,7 +65,7 @@ _DEFAULTS = {
 }
 
 
-def lost(objects: dict[str, Object], environments: list[Object]) -> set[str]:
+def lost(objects: Mapping[str, Object], environments: list[Object]) -> set[str]:
     """Returns the providers whose objects are there, and which the settings forgot."""
     said: Object = {}
     for environment in environments:
