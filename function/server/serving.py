@@ -34,8 +34,9 @@ VERSIONS = tuple(name for name in SERVICES if name.endswith(".FunctionRunnerServ
 MAX_CONNECTION_AGE_SECONDS = 600
 # Core shakes hands within milliseconds. Who has not after this long is closed.
 HANDSHAKE_SECONDS = 5
-# Connections at most, among them those that shake hands: 512 silent ones hold 10 MiB (measured,
-# with TLS). Core has one for each of its pods. Those beyond are closed once they are accepted.
+# Connections at most, among them those that shake hands: 512 silent ones take 23 MiB until they
+# are closed (measured, with TLS). Core has one for each of its pods. Those beyond are closed once
+# they are accepted.
 MOST_CONNECTIONS = 512
 # gRPC keeps sizes as signed 32-bit numbers of bytes.
 MOST_MESSAGE_MIB = 2047

@@ -24,8 +24,8 @@ CROWD = int(os.environ.get("CROWD", "1000"))
 MIB = 1024 * 1024
 RESIDENT = "process_resident_memory_bytes"
 FILES = "process_open_fds"
-# Measured: 10 MiB for 512 connections that wait for TLS.
-MOST_GROWTH = 24 * MIB
+# Measured: 23 MiB for 512 connections that wait for TLS, most of it when they are closed.
+MOST_GROWTH = 40 * MIB
 
 
 @contextlib.contextmanager
@@ -77,6 +77,7 @@ def test_a_crowd_at_the_grpc_port(
             assert server.get("/readyz")[0] == 200
             assert server.sample(RESIDENT) - before < MOST_GROWTH
             until_closed(opened, serving.HANDSHAKE_SECONDS + process.CALL_SECONDS)
+            assert server.sample(RESIDENT) - before < MOST_GROWTH
             # A replica of core that starts now is let in.
             with process.channel(server.address, credentials=credentials) as other:
                 process.stub(other).RunFunction(request_, timeout=process.CALL_SECONDS)
