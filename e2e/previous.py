@@ -14,11 +14,10 @@ from typing import Any
 from crossplane.function import resource as resources
 from crossplane.function import response as responses
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 
 from e2e import shipped
 from e2e.controlplane import api
-from function.server import serving
+from function.server import intake, serving
 
 FIXTURES = shipped.ROOT / "tests" / "fixtures" / "0.9.0"
 
@@ -29,13 +28,14 @@ def recorded(claim: str) -> dict[str, api.Object]:
     return {item["metadata"]["annotations"][shipped.KEY]: item for item in items}
 
 
-class Previous(grpcv1.FunctionRunnerServiceServicer):
+class Previous:
     """Answers RunFunction with the recorded objects."""
 
     async def RunFunction(  # noqa: N802 - the service's name
-        self, req: fnv1.RunFunctionRequest, _: Any
+        self, received: intake.Received, _: Any
     ) -> fnv1.RunFunctionResponse:
         """Returns them, whatever is observed."""
+        req = received.request
         rsp = responses.to(req)
         claim = resources.struct_to_dict(req.observed.composite.resource)["metadata"]["name"]
         for key, item in recorded(claim).items():

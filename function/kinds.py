@@ -53,6 +53,8 @@ class Row:
         patch: Name under which spec.patches reaches it, or None.
         object_name: The object's name, N being the claim's.
         when: When it is composed, for people.
+        provider: The setting under `providers` and its value that compose it; None where every
+            site has it.
     """
 
     suffix: str
@@ -61,6 +63,7 @@ class Row:
     patch: str | None
     object_name: str
     when: str
+    provider: tuple[str, str] | None = None
 
     @property
     def former(self) -> bool:
@@ -196,13 +199,22 @@ _MONITORING = "by `providers.monitoring`"
 _PICKER = "`gateway.endpointPicker`"
 _FORMER = "before 1.1; until the new one does its work"
 
+_CILIUM = ("network_policy", "cilium")
+_NATIVE = ("network_policy", "kubernetes")
+_KEDA = ("autoscaler", "keda")
+_VICTORIA = ("monitoring", "victoriametrics")
+_PROMETHEUS = ("monitoring", "prometheus-operator")
+_SECRETS = ("secrets", "external-secrets")
+_GATEWAY = ("gateway", "envoy-ai-gateway")
+_ROUTE = ("route", "gateway-api")
+
 # In the order of causes: of several objects of one condition that are not ready, the first is what
 # the others wait for.
 ROWS: tuple[Row, ...] = (
     Row("serviceaccount", SERVICE_ACCOUNT, "", "serviceaccount", "N", "always"),
     Row("service", SERVICE, "", "service", "N", "always"),
-    Row("cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N", _POLICIES),
-    Row("networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N", _POLICIES),
+    Row("cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N", _POLICIES, _CILIUM),
+    Row("networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N", _POLICIES, _NATIVE),
     Row(
         "cilium-netpol-download",
         CILIUM_POLICY,
@@ -210,6 +222,7 @@ ROWS: tuple[Row, ...] = (
         None,
         "N.download",
         "claims that preload",
+        _CILIUM,
     ),
     Row(
         "networkpolicy-download",
@@ -218,6 +231,7 @@ ROWS: tuple[Row, ...] = (
         None,
         "N.download",
         "claims that preload",
+        _NATIVE,
     ),
     Row(
         "cilium-netpol-removal",
@@ -226,6 +240,7 @@ ROWS: tuple[Row, ...] = (
         None,
         "N.removal",
         "`model.retention: Delete`",
+        _CILIUM,
     ),
     Row(
         "networkpolicy-removal",
@@ -234,11 +249,12 @@ ROWS: tuple[Row, ...] = (
         None,
         "N.removal",
         "`model.retention: Delete`",
+        _NATIVE,
     ),
-    Row("cilium-netpol-preload", CILIUM_POLICY, POLICY_READY, None, "N-preload", _FORMER),
-    Row("networkpolicy-preload", NETWORK_POLICY, POLICY_READY, None, "N-preload", _FORMER),
-    Row("cilium-netpol-cleanup", CILIUM_POLICY, POLICY_READY, None, "N-cleanup", _FORMER),
-    Row("networkpolicy-cleanup", NETWORK_POLICY, POLICY_READY, None, "N-cleanup", _FORMER),
+    Row("cilium-netpol-preload", CILIUM_POLICY, POLICY_READY, None, "N-preload", _FORMER, _CILIUM),
+    Row("networkpolicy-preload", NETWORK_POLICY, POLICY_READY, None, "N-preload", _FORMER, _NATIVE),
+    Row("cilium-netpol-cleanup", CILIUM_POLICY, POLICY_READY, None, "N-cleanup", _FORMER, _CILIUM),
+    Row("networkpolicy-cleanup", NETWORK_POLICY, POLICY_READY, None, "N-cleanup", _FORMER, _NATIVE),
     Row(
         "preload-job-<hash>",
         JOB,
@@ -263,11 +279,36 @@ ROWS: tuple[Row, ...] = (
         "scaledobject",
         "N",
         "with the Deployment; `providers.autoscaler: keda`",
+        _KEDA,
     ),
-    Row("vmservicescrape", VM_SCRAPE, OBSERVABILITY_READY, "vmservicescrape", "N", _MONITORING),
-    Row("servicemonitor", SERVICE_MONITOR, OBSERVABILITY_READY, "servicemonitor", "N", _MONITORING),
-    Row("vmrule", VM_RULE, OBSERVABILITY_READY, "vmrule", "N", _MONITORING),
-    Row("prometheusrule", PROMETHEUS_RULE, OBSERVABILITY_READY, "prometheusrule", "N", _MONITORING),
+    Row(
+        "vmservicescrape",
+        VM_SCRAPE,
+        OBSERVABILITY_READY,
+        "vmservicescrape",
+        "N",
+        _MONITORING,
+        _VICTORIA,
+    ),
+    Row(
+        "servicemonitor",
+        SERVICE_MONITOR,
+        OBSERVABILITY_READY,
+        "servicemonitor",
+        "N",
+        _MONITORING,
+        _PROMETHEUS,
+    ),
+    Row("vmrule", VM_RULE, OBSERVABILITY_READY, "vmrule", "N", _MONITORING, _VICTORIA),
+    Row(
+        "prometheusrule",
+        PROMETHEUS_RULE,
+        OBSERVABILITY_READY,
+        "prometheusrule",
+        "N",
+        _MONITORING,
+        _PROMETHEUS,
+    ),
     Row(
         "externalsecret-<S>",
         EXTERNAL_SECRET,
@@ -275,6 +316,7 @@ ROWS: tuple[Row, ...] = (
         None,
         "S",
         "each `externalSecrets` entry S; `providers.secrets`",
+        _SECRETS,
     ),
     Row(
         "service-headless",
@@ -283,9 +325,12 @@ ROWS: tuple[Row, ...] = (
         "service-pods",
         "N-pods-\\<hash\\>",
         "gateway, and more than one pod possible: two replicas, or a spare GPU to roll on",
+        _GATEWAY,
     ),
-    Row("service-pods", SERVICE, "", "service-pods", "N-pods", _FORMER),
-    Row("gateway-backend", BACKEND, ROUTE_READY, "gateway-backend", "N-direct", "gateway"),
+    Row(
+        "gateway-backend", BACKEND, ROUTE_READY, "gateway-backend", "N-direct", "gateway", _GATEWAY
+    ),
+    Row("service-pods", SERVICE, "", "service-pods", "N-pods", _FORMER, _GATEWAY),
     Row(
         "gateway-aiservicebackend",
         AI_BACKEND,
@@ -293,6 +338,7 @@ ROWS: tuple[Row, ...] = (
         "gateway-aiservicebackend",
         "N",
         "gateway",
+        _GATEWAY,
     ),
     Row(
         "gateway-canary-<A>",
@@ -301,6 +347,7 @@ ROWS: tuple[Row, ...] = (
         None,
         "N.canary-\\<A\\>",
         "each canary, by adapter A",
+        _GATEWAY,
     ),
     Row(
         "gateway-aiservicebackend-canary-<A>",
@@ -309,8 +356,11 @@ ROWS: tuple[Row, ...] = (
         None,
         "N-canary-\\<A\\>",
         _FORMER,
+        _GATEWAY,
     ),
-    Row("epp-helmrelease", HELM_RELEASE, ROUTE_READY, "epp-helmrelease", "N-epp", _PICKER),
+    Row(
+        "epp-helmrelease", HELM_RELEASE, ROUTE_READY, "epp-helmrelease", "N-epp", _PICKER, _GATEWAY
+    ),
     Row(
         "gateway-airoute",
         AI_ROUTE,
@@ -318,6 +368,7 @@ ROWS: tuple[Row, ...] = (
         "gateway-airoute",
         "N",
         "gateway, once the engine has served; with the Deployment where the claim may sleep",
+        _GATEWAY,
     ),
     Row(
         "httproute",
@@ -326,6 +377,7 @@ ROWS: tuple[Row, ...] = (
         "httproute",
         "N",
         "`route.enabled`, without the AI gateway",
+        _ROUTE,
     ),
     Row(
         "httproute-beside",
@@ -334,8 +386,11 @@ ROWS: tuple[Row, ...] = (
         "httproute-direct",
         "N.direct",
         "`route.enabled`, with the AI gateway",
+        _ROUTE,
     ),
-    Row("httproute-direct", HTTP_ROUTE, ROUTE_READY, "httproute-direct", "N-direct", _FORMER),
+    Row(
+        "httproute-direct", HTTP_ROUTE, ROUTE_READY, "httproute-direct", "N-direct", _FORMER, _ROUTE
+    ),
     Row(
         "backendtrafficpolicy",
         TRAFFIC_POLICY,
@@ -343,6 +398,7 @@ ROWS: tuple[Row, ...] = (
         "backendtrafficpolicy",
         "N",
         "with the AI gateway's route; no picker",
+        _GATEWAY,
     ),
     Row(
         "picker-vmservicescrape",
@@ -351,6 +407,7 @@ ROWS: tuple[Row, ...] = (
         "epp-vmservicescrape",
         "N.picker",
         _PICKER,
+        _VICTORIA,
     ),
     Row(
         "picker-servicemonitor",
@@ -359,6 +416,7 @@ ROWS: tuple[Row, ...] = (
         "epp-servicemonitor",
         "N.picker",
         _PICKER,
+        _PROMETHEUS,
     ),
     Row(
         "epp-vmservicescrape",
@@ -367,6 +425,7 @@ ROWS: tuple[Row, ...] = (
         "epp-vmservicescrape",
         "N-epp",
         _FORMER,
+        _VICTORIA,
     ),
     Row(
         "epp-servicemonitor",
@@ -375,11 +434,12 @@ ROWS: tuple[Row, ...] = (
         "epp-servicemonitor",
         "N-epp",
         _FORMER,
+        _PROMETHEUS,
     ),
-    Row("picker-cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N.picker", _PICKER),
-    Row("picker-networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N.picker", _PICKER),
-    Row("epp-cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N-epp", _FORMER),
-    Row("epp-networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N-epp", _FORMER),
+    Row("picker-cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N.picker", _PICKER, _CILIUM),
+    Row("picker-networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N.picker", _PICKER, _NATIVE),
+    Row("epp-cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N-epp", _FORMER, _CILIUM),
+    Row("epp-networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N-epp", _FORMER, _NATIVE),
 )
 
 

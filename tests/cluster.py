@@ -229,7 +229,7 @@ class Cluster:
 
     def reconcile(self, fate: Fate = CALM) -> "Cluster":
         """Runs the function once and writes its answer, as far as fate allows."""
-        rsp = runner.run(self.request(), self.log)
+        rsp = runner.answer(self.request().SerializeToString(), self.log)
         assert not self.log.errors, self.log.errors
         self.response = rsp
         self.writes = []

@@ -249,7 +249,18 @@ def broken_claims() -> st.SearchStrategy[Broken]:
 
 def settings() -> st.SearchStrategy[Json]:
     """Returns valid settings, as they stand under the key of an EnvironmentConfig."""
-    return _object(site.Settings)
+    return _object(site.Settings).map(_withdrawn_apart)
+
+
+def _withdrawn_apart(given: Json) -> Json:
+    """Returns settings that withdraw no provider that they name."""
+    providers = given.get("providers") or {}
+    if providers.get("withdrawn"):
+        rest = {name: value for name, value in providers.items() if name != "withdrawn"}
+        used = site.Providers.model_validate(rest).used().values()
+        kept = [name for name in providers["withdrawn"] if name not in used]
+        return {**given, "providers": {**rest, "withdrawn": kept}}
+    return given
 
 
 def names() -> st.SearchStrategy[str]:

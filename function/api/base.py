@@ -81,6 +81,65 @@ class OneMessage:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """How large a raw field may be: what no schema says of an object that passes through.
+
+    Raw objects are copied into many others. Of 1.3 MB of `{}` the function's memory grows beyond
+    any limit, and every other claim waits with it.
+
+    Attributes:
+        values: Maps, lists, texts, numbers and booleans in all, at any depth.
+        levels: Maps and lists inside of each other. Protobuf reads about 30 maps, and a composed
+            object has up to 5 around a raw one.
+        characters: Of all texts and keys together.
+    """
+
+    values: int
+    levels: int = 20
+    characters: int = 64 * 1024
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: pydantic.GetCoreSchemaHandler
+    ) -> pydantic_core.CoreSchema:
+        """Lets `Annotated[T, Bounds(...)]` bound one field's value, before it is copied."""
+        return pydantic_core.core_schema.no_info_before_validator_function(
+            self.check, handler(source)
+        )
+
+    def check(self, raw: Any) -> Any:
+        """Returns the value.
+
+        Raises:
+            pydantic_core.PydanticCustomError: It is larger than this; says in which way.
+        """
+        values, characters = 0, 0
+        layer = [raw]
+        for _ in range(self.levels + 1):
+            below: list[Any] = []
+            for value in layer:
+                if isinstance(value, dict):
+                    below += value.values()
+                    characters += sum(len(key) for key in value if isinstance(key, str))
+                elif isinstance(value, list):
+                    below += value
+                elif isinstance(value, str):
+                    characters += len(value)
+            values += len(layer)
+            if values + len(below) > self.values:
+                raise self._error(f"more than {self.values} values in all")
+            if characters > self.characters:
+                raise self._error(f"more than {self.characters} characters in all")
+            if not below:
+                return raw
+            layer = below
+        raise self._error(f"more than {self.levels} levels deep")
+
+    @staticmethod
+    def _error(words: str) -> pydantic_core.PydanticCustomError:
+        return pydantic_core.PydanticCustomError("bounds", "{words}", {"words": words})
+
+
 def nullable(field: fields.FieldInfo) -> bool:
     """Tells whether null is a value of the field: it switches off a default that is not null."""
     return field.default is not None and types.NoneType in typing.get_args(field.annotation)
@@ -269,9 +328,12 @@ NULLS_ABSENT = pydantic.BeforeValidator(_without_nulls)
 # Kubernetes objects and fragments that pass through as they are, but for nulls: applied, they would
 # be values. In a merge patch a null removes a key, so there it stays.
 NULLS_DROPPED = pydantic.AfterValidator(canonical.plain)
-RawPatch = dict[str, Any]
-Raw = Annotated[dict[str, Any], NULLS_DROPPED]
-RawList = Annotated[list[Raw], items(32)]
+# No type of Kubernetes has as many fields.
+_FIELDS = items(64)
+RawObject = Annotated[dict[str, Any], _FIELDS, NULLS_DROPPED]
+RawPatch = Annotated[dict[str, Any], _FIELDS]
+Raw = Annotated[RawObject, Bounds(500)]
+RawList = Annotated[list[RawObject], items(32), Bounds(2000)]
 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"

@@ -730,10 +730,12 @@ class Metrics(base.Model):
 class AlertingRules(base.Model):
     """Rule groups that replace the default ones."""
 
-    groups: Annotated[list[base.Raw], base.items(16)] | None = pydantic.Field(
-        None,
-        description="Groups as a VMRule or a PrometheusRule has them: alerts; settings say who may"
-        " record series (rawRules).",
+    groups: Annotated[list[base.RawObject], base.items(16), base.Bounds(4000)] | None = (
+        pydantic.Field(
+            None,
+            description="Groups as a VMRule or a PrometheusRule has them: alerts; settings say who"
+            " may record series (rawRules).",
+        )
     )
 
 
@@ -795,7 +797,7 @@ class EnvVar(base.Model):
     value: Annotated[str, base.text(4096, None, 0), _NO_REFERENCE] | None = pydantic.Field(
         None, description="Its value."
     )
-    value_from: base.Raw | None = pydantic.Field(
+    value_from: Annotated[base.RawObject, base.Bounds(16)] | None = pydantic.Field(
         None,
         description="Source of its value, as in a pod: one of fieldRef, resourceFieldRef,"
         " configMapKeyRef and secretKeyRef.",
@@ -935,7 +937,7 @@ class Spec(base.Model):
     weights_file_system: WeightsFileSystem | None = None
     resources: ResourceRequirements | None = None
     health_probes: HealthProbes | None = None
-    security_context: base.RawPatch | None = pydantic.Field(
+    security_context: Annotated[base.RawPatch, base.Bounds(200)] | None = pydantic.Field(
         None, description="Container security context, merged over Pod Security restricted."
     )
     external_secrets: (
@@ -955,12 +957,15 @@ class Spec(base.Model):
     access: Access | None = None
     observability: Observability | None = None
     pod_template: PodTemplate | None = None
-    patches: Annotated[dict[KeySuffix, base.RawPatch], base.items(16), base.NULLS_ABSENT] | None = (
-        pydantic.Field(
-            None,
-            description="JSON merge patches of composed objects, named by the suffix of their key"
-            " (deployment, scaledobject, ...). Applied last, then checked again.",
-        )
+    patches: (
+        Annotated[
+            dict[KeySuffix, base.RawPatch], base.items(16), base.NULLS_ABSENT, base.Bounds(4000)
+        ]
+        | None
+    ) = pydantic.Field(
+        None,
+        description="JSON merge patches of composed objects, named by the suffix of their key"
+        " (deployment, scaledobject, ...). Applied last, then checked again.",
     )
     drain_seconds: Annotated[int, base.number(0, 3600)] | None = pydantic.Field(
         None,
@@ -1036,7 +1041,7 @@ class InferenceService(base.Model):
     kind: Literal["InferenceService"]
     metadata: Metadata
     spec: Spec
-    status: base.RawPatch = pydantic.Field(default_factory=dict)
+    status: dict[str, Any] = pydantic.Field(default_factory=dict)
 
     # Each only where the stored claim did not break it before: a rule at the root that a live
     # claim breaks would block its status and its deletion (decision 6 in docs/decisions.md).

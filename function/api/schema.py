@@ -76,7 +76,7 @@ class Constraints:
                     constraints.shortest = bound
                 case annotated_types.MaxLen(max_length=bound):
                     constraints.longest = bound
-                case base.OneMessage() | base.NULLS_ABSENT | base.NULLS_DROPPED:
+                case base.OneMessage() | base.Bounds() | base.NULLS_ABSENT | base.NULLS_DROPPED:
                     pass
                 case _:
                     raise UnsupportedError(f"no schema for the constraint {entry!r}")

@@ -78,6 +78,18 @@ def _quantities(**resources: int | str) -> Any:
     return pydantic.Field(default_factory=lambda: dict(resources))
 
 
+Withdrawn = Literal[
+    "cilium",
+    "kubernetes",
+    "victoriametrics",
+    "prometheus-operator",
+    "keda",
+    "envoy-ai-gateway",
+    "gateway-api",
+    "external-secrets",
+]
+
+
 class Providers(base.Model):
     """Which implementation the cluster has of each concern; `none` leaves its objects out."""
 
@@ -87,6 +99,36 @@ class Providers(base.Model):
     gateway: Literal["envoy-ai-gateway", "none"] = "none"
     route: Literal["gateway-api", "none"] = "gateway-api"
     secrets: Literal["external-secrets", "none"] = "external-secrets"
+    withdrawn: Annotated[list[Withdrawn], base.items(8)] = pydantic.Field(
+        default_factory=list,
+        description="Providers that the cluster had and that no concern names any more. Only their"
+        " objects may go: settings that lose a provider whose objects are there are refused.",
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel=" && ".join(
+                f"!(has(self.{name}) && has(self.withdrawn) && self.{name} in self.withdrawn)"
+                for name in (
+                    "networkPolicy",
+                    "monitoring",
+                    "autoscaler",
+                    "gateway",
+                    "route",
+                    "secrets",
+                )
+            ),
+            message="a provider that a concern names cannot be withdrawn",
+            holds=lambda chosen: not set(chosen.withdrawn) & set(chosen.used().values()),
+            at="withdrawn",
+        ),
+    )
+
+    def used(self) -> dict[str, str]:
+        """Returns the provider of each concern, `none` included."""
+        return {
+            name: getattr(self, name) for name in type(self).model_fields if name != "withdrawn"
+        }
 
 
 class Engine(base.Model):
@@ -722,12 +764,14 @@ def merge(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
 TOP_LEVEL = ("privateDomainName", "region")
 
 
-def from_data(data: dict[str, Any], where: str) -> dict[str, Any]:
+def from_data(data: Any, where: str) -> dict[str, Any]:
     """Returns the settings in an EnvironmentConfig's data or in the pipeline's environment.
 
     Raises:
-        base.InvalidError: `inferenceService` is not a map.
+        base.InvalidError: The data, or `inferenceService` in them, are no map.
     """
+    if not isinstance(data, dict):
+        raise base.InvalidError(where, [base.Problem("data", "must be a map")])
     settings = data.get(DATA_KEY, {})
     if not isinstance(settings, dict):
         raise base.InvalidError(where, [base.Problem(f"data.{DATA_KEY}", "must be a map")])
@@ -778,14 +822,19 @@ def assemble(
         optional = False
     if context:
         layers.append(from_data(context, "the pipeline's environment"))
-    ordered = sorted(configs, key=lambda config: str(config.get("metadata", {}).get("name")))
+    ordered = sorted(configs, key=lambda config: str(_name(config)))
     for config in ordered:
-        name = config.get("metadata", {}).get("name")
+        name = _name(config)
         layers.append(from_data(config.get("data", {}), f"EnvironmentConfig {name}"))
     stated = any(DATA_KEY in (config.get("data") or {}) for config in ordered)
     if not stated and DATA_KEY not in context and not optional:
         raise base.InvalidError("settings", [base.Problem("", NONE_FOUND)])
     return resolve(layers)
+
+
+def _name(config: dict[str, Any]) -> Any:
+    metadata = config.get("metadata")
+    return metadata.get("name") if isinstance(metadata, dict) else None
 
 
 _INPUT_ONLY = frozenset(("apiVersion", "kind", "metadata", "environment"))

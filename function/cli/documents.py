@@ -13,6 +13,11 @@ from function.api import claim
 from function.cli import strict_yaml
 from function.composites import registry
 
+# Bytes of a file. The claims and objects of a large fleet have 10 MiB.
+MOST_BYTES = 64 * 1024 * 1024
+# Characters of a claim as JSON: what the function takes (`function/server/intake.py`).
+MOST_CLAIM = 256 * 1024
+
 _SUFFIXES = frozenset((".json", ".yaml", ".yml"))
 _LIST = "List"
 # From this likeness on, of 1, a kind or a group is taken for a misspelt one of ours.
@@ -75,6 +80,10 @@ def claims(names: Iterable[str]) -> Claims:
     result = Claims()
     for file, document in _each(names, result.unreadable):
         source = Source(file, document)
+        if registry.of(document) is not None and _size(document) > MOST_CLAIM:
+            words = f"the claim has more than {MOST_CLAIM // 1024} KiB in spec and annotations"
+            result.unreadable.append(UnreadableError(f"{source}: {words}"))
+            continue
         group, kind = _group(document), str(document["kind"])
         ours = group in (claim.GROUP, None)
         if (kind == claim.KIND and ours) or registry.of(document) is not None:
@@ -107,6 +116,12 @@ def read(name: str) -> Iterator[dict[str, Any]]:
 def namespace(document: dict[str, Any]) -> str:
     """Returns the namespace that an object of a namespaced kind is in."""
     return str((document.get("metadata") or {}).get("namespace") or "default")
+
+
+def _size(document: dict[str, Any]) -> int:
+    """Returns how many characters spec and annotations of a claim have as JSON."""
+    annotations = (document.get("metadata") or {}).get("annotations")
+    return len(canonical.dumps([document.get("spec"), annotations]))
 
 
 def _group(document: dict[str, Any]) -> str | None:
@@ -171,17 +186,20 @@ def _text(file: str) -> str:
     """Returns what a file says.
 
     Raises:
-        UnreadableError: It cannot be read, or is not UTF-8.
+        UnreadableError: It cannot be read, is too large, or is not UTF-8.
     """
     try:
         if file == "-":
             if sys.stdin is None:
                 raise UnreadableError("-: standard input is closed")
-            data = sys.stdin.buffer.read()
+            data = sys.stdin.buffer.read(MOST_BYTES + 1)
         else:
-            data = pathlib.Path(file).read_bytes()
+            with pathlib.Path(file).open("rb") as opened:
+                data = opened.read(MOST_BYTES + 1)
     except OSError as error:
         raise _unreadable(file, error) from None
+    if len(data) > MOST_BYTES:
+        raise UnreadableError(f"{file}: larger than {MOST_BYTES // 1024 // 1024} MiB")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

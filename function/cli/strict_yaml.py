@@ -13,6 +13,10 @@ from function import memo
 # libyaml's composer recurses in C: nesting of some 30,000 levels ends the process. A Kubernetes
 # object has about 20.
 MOST_LEVELS = 200
+# Values that all aliases of a text repeat: some hundred bytes can stand for 10^9 of them.
+MOST_REPEATED = 100_000
+# Characters of a value that count as another one.
+_LONG = 256
 
 # Without libyaml the same classes work in Python, some five times slower.
 _BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -56,26 +60,41 @@ def load(text: str) -> Stream:
 
 
 def _bound(text: str) -> None:
-    """Ensures that nothing is nested too deeply to be composed, or without end.
+    """Ensures that nothing is nested too deeply to be composed, without end or repeated too often.
 
     Raises:
         yaml.MarkedYAMLError: Something is.
     """
-    # Collections that are not closed yet, and the one that each anchor stands for.
-    opened: list[int] = []
-    anchored: dict[str, int] = {}
+    # Collections that are not closed yet, and what each anchor stands for.
+    opened: list[_Opened] = []
+    anchored: dict[str, _Opened] = {}
+    repeated = 0
     try:
-        for number, event in enumerate(yaml.parse(text, Loader=_BaseLoader)):
+        for event in yaml.parse(text, Loader=_BaseLoader):
             anchor = getattr(event, "anchor", None)
+            size = 0
             if isinstance(event, yaml.AliasEvent):
-                if anchored.get(anchor or "") in opened:
+                stands_for = anchored.get(anchor or "")
+                if any(stands_for is one for one in opened):
                     raise _EndlessError(event, f"*{anchor} stands inside of what it repeats")
-            elif anchor is not None:
-                anchored[anchor] = number
-            if isinstance(event, yaml.CollectionStartEvent):
-                opened.append(number)
+                size = 0 if stands_for is None else stands_for.values
+                repeated += size
+                if repeated > MOST_REPEATED:
+                    raise _EndlessError(
+                        event, f"aliases up to *{anchor} repeat more than {MOST_REPEATED} values"
+                    )
+            elif isinstance(event, yaml.ScalarEvent):
+                size = 1 + len(event.value) // _LONG
+                if anchor is not None:
+                    anchored[anchor] = _Opened(size)
+            elif isinstance(event, yaml.CollectionStartEvent):
+                opened.append(_Opened(1))
+                if anchor is not None:
+                    anchored[anchor] = opened[-1]
             elif isinstance(event, yaml.CollectionEndEvent):
-                opened.pop()
+                size = opened.pop().values
+            if opened and not isinstance(event, yaml.CollectionStartEvent):
+                opened[-1].values += size
             if len(opened) > MOST_LEVELS:
                 raise _EndlessError(event, f"more than {MOST_LEVELS} levels deep")
     except _EndlessError:
@@ -84,8 +103,15 @@ def _bound(text: str) -> None:
         return  # The loader says it, after the documents before it.
 
 
+@dataclasses.dataclass(eq=False)
+class _Opened:
+    """A collection or a text, with how many values it is, aliases written out."""
+
+    values: int
+
+
 class _EndlessError(yaml.MarkedYAMLError):
-    """Something is nested too deeply, or without end."""
+    """Something is nested too deeply, without end, or repeated too often."""
 
     def __init__(self, event: yaml.Event, problem: str) -> None:
         super().__init__(problem=problem)

@@ -47,16 +47,27 @@ def memory(world: observed.Observed) -> Memory:
     return Memory(
         records={
             str(record["directory"]): record
-            for item in observed.at(weights, "verified") or []
+            for item in observed.items(weights, "verified")
             if (record := verified(item)) is not None
         },
-        generation=observed.at(weights, "generation"),
-        removing=tuple(observed.at(weights, "removing") or []),
-        serving=None if serving is None else canonical.plain(serving),
-        latches=frozenset(name for name in latches if latches[name] is True),
-        waiting_for=observed.at(world.status, "waitingFor"),
-        observed_generation=observed.at(world.status, "observedGeneration"),
+        generation=_typed(observed.at(weights, "generation"), int),
+        removing=tuple(
+            name for name in observed.items(weights, "removing") if isinstance(name, str)
+        ),
+        serving=canonical.plain(serving) if isinstance(serving, Mapping) else None,
+        latches=frozenset(
+            name
+            for name in (latches if isinstance(latches, Mapping) else ())
+            if observed.at(latches, name) is True
+        ),
+        waiting_for=_typed(observed.at(world.status, "waitingFor"), str),
+        observed_generation=_typed(observed.at(world.status, "observedGeneration"), int),
     )
+
+
+def _typed(value: Any, kind: type) -> Any:
+    """Returns a value of the type that we wrote, or None where somebody wrote another."""
+    return value if isinstance(value, kind) else None
 
 
 def verified(item: Any) -> dict[str, Any] | None:

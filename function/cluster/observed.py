@@ -87,15 +87,21 @@ def at(value: Any, *path: str) -> Any:
 
 
 def number(value: Any, default: int = 0) -> int:
-    """Returns a whole number that may be absent."""
-    return default if value is None else int(value)
+    """Returns a whole number; the default where it is absent, or something else is there."""
+    return int(value) if isinstance(value, int | float) and abs(value) < 2**63 else default
+
+
+def items(owner: Any, *path: str) -> Sequence[Any]:
+    """Returns the list at a path; an empty one where it is absent, or something else is there."""
+    value = at(owner, *path)
+    return value if isinstance(value, list | tuple) else ()
 
 
 def conditions(owner: Any) -> dict[str, Condition]:
     """Returns the conditions of an object, or of one entry of its `parents` or `ancestors`."""
     return {
         condition.type: condition
-        for entry in at(owner, "conditions") or []
+        for entry in items(owner, "conditions")
         if (condition := _condition(entry)) is not None
     }
 

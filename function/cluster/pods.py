@@ -40,7 +40,7 @@ def trouble(world: observed.Observed) -> Trouble | None:
         scheduled = observed.conditions(observed.at(pod, "status")).get("PodScheduled")
         if scheduled is not None and scheduled.status == "False":
             return Trouble("Unschedulable", scheduled.message)
-        for status in observed.at(pod, "status", "containerStatuses") or []:
+        for status in observed.items(pod, "status", "containerStatuses"):
             problem = _container_trouble(status)
             if problem is not None:
                 return problem
@@ -97,7 +97,7 @@ class LastWords:
 def last_words(world: observed.Observed) -> Iterator[LastWords]:
     """Yields what ended preload pods say; what is not in the program's own form says nothing."""
     for pod in world.required.get(REQUIREMENT, ()):
-        for status in observed.at(pod, "status", "containerStatuses") or []:
+        for status in observed.items(pod, "status", "containerStatuses"):
             terminated = observed.at(status, "state", "terminated")
             text = observed.at(terminated, "message")
             if observed.at(status, "name") != jobs.COMPONENT or not isinstance(text, str):

@@ -66,7 +66,7 @@ def per_parent(field: str, *names: str) -> Callable[[observed.Object], Readiness
 
     def check(resource: observed.Object) -> Readiness:
         verdict = Readiness(False, "Pending", f"no {field} has reported yet")
-        for owner in observed.at(resource, "status", field) or []:
+        for owner in observed.items(resource, "status", field):
             conditions = observed.conditions(owner)
             verdict = _must((name, conditions.get(name)) for name in names)
             if verdict.ready:

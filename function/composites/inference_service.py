@@ -12,8 +12,8 @@ from function import assembly, composition, report
 from function.api import base, claim, settings, status
 from function.boundary import adoption
 from function.cluster import checkpoints, memory, observed
+from function.concerns import providers, validity
 from function.concerns import table as concerns
-from function.concerns import validity
 from function.planning import plans
 from function.situation import situations
 
@@ -60,9 +60,10 @@ def compose(
     """Returns everything that the claim becomes.
 
     Raises:
-        base.InvalidError: The claim asks for what cannot or must not be composed, or the name of
-            one of its objects is taken.
+        base.InvalidError: The claim asks for what cannot or must not be composed, the name of one
+            of its objects is taken, or the settings lost a provider.
     """
+    providers.check_none_is_lost(site, world)
     remembered = memory.memory(world)
     facts = checkpoints.recorded(remembered, world)
     plan = plans.make(resource, site, facts)

@@ -15,6 +15,9 @@ from function.server import metrics
 # A probe or a scrape sends a few hundred bytes at once; whoever does not, loses the connection.
 READ_SECONDS = 5.0
 MAX_REQUEST_BYTES = 16 * 1024
+# A probe and a scrape each use one, for some milliseconds. Of more, the one that is open for
+# longest is closed: it is silent, and a probe of the kubelet's that just came must be answered.
+MOST_CONNECTIONS = 64
 
 
 class Probes:
@@ -28,6 +31,8 @@ class Probes:
         self.ready = False
         self._scrape = scrape
         self._server: asyncio.Server | None = None
+        # By age, the oldest first.
+        self._open: dict[asyncio.StreamWriter, None] = {}
 
     async def start(self, host: str | None, port: int) -> int:
         """Listens and returns the port.
@@ -49,6 +54,11 @@ class Probes:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answers one request and closes the connection."""
+        self._open[writer] = None
+        if len(self._open) > MOST_CONNECTIONS:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            oldest.transport.abort()
         try:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), READ_SECONDS)
             writer.write(self._response(head))
@@ -56,6 +66,7 @@ class Probes:
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError, TimeoutError):
             pass  # It went away, was too slow or sent too much: there is nobody to tell.
         finally:
+            self._open.pop(writer, None)
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()

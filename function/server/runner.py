@@ -14,23 +14,18 @@ from crossplane.function import logging as function_logging
 from crossplane.function import request as requests
 from crossplane.function import response as responses
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from google.protobuf import duration_pb2, struct_pb2
 
 from function import canonical, composition, memo
 from function.api import base, settings
 from function.cluster import observed
 from function.composites import composite, inference_service, registry
-from function.server import structs
+from function.server import intake, structs
 
 # The step's bootstrap requirement in the Composition: EnvironmentConfigs by label, in one call.
 SETTINGS_REQUIREMENT = "settings"
 ENVIRONMENT_CONTEXT = "apiextensions.crossplane.io/environment"
 KIND_REQUIREMENT = "kind "
-
-# What rendering reads of a claim; its status is read field by field, managedFields never.
-CLAIM = ("apiVersion", "kind", "spec")
-METADATA = ("annotations", "generation", "name", "namespace")
 
 _STATUS = {
     "True": fnv1.STATUS_CONDITION_TRUE,
@@ -39,26 +34,42 @@ _STATUS = {
 }
 
 
-class Runner(grpcv1.FunctionRunnerServiceServicer):
+class Runner:
     """Answers RunFunction."""
 
     def __init__(self) -> None:
         self.log = function_logging.get_logger()
 
     async def RunFunction(  # noqa: N802 - the service's name
-        self, req: fnv1.RunFunctionRequest, _: Any
+        self, received: intake.Received, _: Any
     ) -> fnv1.RunFunctionResponse:
         """Returns the desired state, or a fatal result. Raises nothing."""
-        return run(req, self.log)
+        return run(received.request, self.log, refusal=received.refusal)
 
 
-def run(req: fnv1.RunFunctionRequest, log: Any) -> fnv1.RunFunctionResponse:
-    """Returns the answer to one request. Raises nothing."""
+def answer(data: bytes, log: Any) -> fnv1.RunFunctionResponse:
+    """Returns the answer to one request as it came over the wire. Raises nothing."""
+    received = intake.read(data)
+    return run(received.request, log, refusal=received.refusal)
+
+
+def run(
+    req: fnv1.RunFunctionRequest, log: Any, *, refusal: str | None = None
+) -> fnv1.RunFunctionResponse:
+    """Returns the answer to one request. Raises nothing.
+
+    Args:
+        req: The request.
+        log: Takes one entry.
+        refusal: Why the request was cut before it was decoded, in words, or None.
+    """
     started = time.perf_counter()
     outcome = "error"
     world = observed.Observed()
     try:
         world = observed_state(req)
+        if refusal is not None:
+            raise base.InvalidError("claim", [base.Problem("", refusal)])
         rsp = respond(req, composed(req, world))
         outcome = "composed"
     except base.InvalidError as error:
@@ -96,13 +107,13 @@ def composed(req: fnv1.RunFunctionRequest, world: observed.Observed) -> composit
         view = structs.StructView(resource)
         what = f"{view.get('apiVersion')} {view.get('kind')}"
         raise base.InvalidError("claim", [base.Problem("kind", f"{what} is no kind of claim here")])
-    written = structs.serialized(resource, CLAIM)
-    about = b"" if metadata is None else structs.serialized(metadata, METADATA)
+    written = structs.serialized(resource, intake.CLAIM)
+    about = b"" if metadata is None else structs.serialized(metadata, intake.METADATA)
 
     def parse() -> Any:
-        document = structs.only(resource, CLAIM)
+        document = structs.only(resource, intake.CLAIM)
         if metadata is not None:
-            document["metadata"] = structs.only(metadata, METADATA)
+            document["metadata"] = structs.only(metadata, intake.METADATA)
         return kind.parse(document)
 
     size = _PARSED_BYTES + _PARSED_FACTOR * (len(written) + len(about))

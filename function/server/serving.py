@@ -12,26 +12,32 @@ import asyncio
 import dataclasses
 import signal
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import structlog
 from crossplane.function import logging as function_logging
 from crossplane.function import runtime
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
-from crossplane.function.proto.v1beta1 import run_function_pb2_grpc as grpcv1beta1
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 import function
-from function.server import certificates, metrics, probes
+from function.server import certificates, intake, metrics, probes
 
 SERVICES = (*runtime.SERVICE_NAMES, health.SERVICE_NAME)
+# The versions of the one service, whose messages are the same.
+VERSIONS = tuple(name for name in SERVICES if name.endswith(".FunctionRunnerService"))
 
 # Core keeps its connections for as long as they work, so that it would never notice a second
 # replica, and a client whose CA was rotated away would stay. Ending them costs it a handshake.
 MAX_CONNECTION_AGE_SECONDS = 600
+# Core shakes hands within milliseconds. Who has not after this long is closed.
+HANDSHAKE_SECONDS = 5
+# Connections at most, among them those that shake hands: 512 silent ones take 23 MiB until they
+# are closed (measured, with TLS). Core has one for each of its pods. Those beyond are closed once
+# they are accepted.
+MOST_CONNECTIONS = 512
 # gRPC keeps sizes as signed 32-bit numbers of bytes.
 MOST_MESSAGE_MIB = 2047
 
@@ -44,6 +50,15 @@ _SEVERITY = {
     fnv1.SEVERITY_WARNING: "warning",
     fnv1.SEVERITY_NORMAL: "normal",
 }
+
+
+class Servicer(Protocol):
+    """What answers calls: `runner.Runner`."""
+
+    async def RunFunction(  # noqa: N802 - the service's name
+        self, received: intake.Received, context: Any, /
+    ) -> fnv1.RunFunctionResponse:
+        """Returns the answer."""
 
 
 class StartError(Exception):
@@ -75,7 +90,7 @@ class Options:
     debug: bool = False
 
 
-class Calls(grpcv1.FunctionRunnerServiceServicer):
+class Calls:
     """Another servicer's calls: counted, and held at a gate while the server turns to draining.
 
     Attributes:
@@ -83,9 +98,7 @@ class Calls(grpcv1.FunctionRunnerServiceServicer):
         arrived: How many calls came so far.
     """
 
-    def __init__(
-        self, wrapped: grpcv1.FunctionRunnerServiceServicer, counters: metrics.Metrics
-    ) -> None:
+    def __init__(self, wrapped: Servicer, counters: metrics.Metrics) -> None:
         self.gate = asyncio.Event()
         self.gate.set()
         self.arrived = 0
@@ -93,7 +106,7 @@ class Calls(grpcv1.FunctionRunnerServiceServicer):
         self._counters = counters
 
     async def RunFunction(  # noqa: N802 - the service's name
-        self, req: fnv1.RunFunctionRequest, context: Any
+        self, received: intake.Received, context: Any
     ) -> fnv1.RunFunctionResponse:
         """Returns the other servicer's answer."""
         self.arrived += 1
@@ -102,11 +115,23 @@ class Calls(grpcv1.FunctionRunnerServiceServicer):
         begin = time.perf_counter()
         try:
             await self.gate.wait()
-            rsp: fnv1.RunFunctionResponse = await self._wrapped.RunFunction(req, context)
+            rsp = await self._wrapped.RunFunction(received, context)
             severity = _worst(rsp)
             return rsp
         finally:
             self._counters.finished(severity, time.perf_counter() - begin)
+
+    def handlers(self, service: str) -> Any:
+        """Returns the handlers of a version of the service: both have the same messages.
+
+        Those that protoc makes decode a request before anything can look at it.
+        """
+        method = grpc.unary_unary_rpc_method_handler(
+            self.RunFunction,
+            request_deserializer=intake.read,
+            response_serializer=fnv1.RunFunctionResponse.SerializeToString,
+        )
+        return grpc.method_handlers_generic_handler(service, {"RunFunction": method})
 
     async def all_in(self) -> None:
         """Closes the gate and waits until no call comes any more, or not for long.
@@ -128,7 +153,7 @@ def _worst(rsp: fnv1.RunFunctionResponse) -> str:
     return _SEVERITY.get(min(severities), "none") if severities else "none"
 
 
-def serve(servicer: grpcv1.FunctionRunnerServiceServicer, options: Options) -> None:
+def serve(servicer: Servicer, options: Options) -> None:
     """Serves until SIGTERM or SIGINT, then drains.
 
     Raises:
@@ -165,7 +190,7 @@ def configure_logging(*, debug: bool) -> None:
 class Server:
     """One server: gRPC and HTTP on one event loop."""
 
-    def __init__(self, servicer: grpcv1.FunctionRunnerServiceServicer, options: Options) -> None:
+    def __init__(self, servicer: Servicer, options: Options) -> None:
         self._options = options
         self._log = function_logging.get_logger()
         self._metrics = metrics.Metrics()
@@ -211,14 +236,15 @@ class Server:
                 ("grpc.max_receive_message_length", receive * 1024 * 1024),
                 ("grpc.max_send_message_length", send * 1024 * 1024),
                 ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_SECONDS * 1000),
+                # TLS and HTTP/2's first frame.
+                ("grpc.server_handshake_timeout_ms", HANDSHAKE_SECONDS * 1000),
+                ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
                 # Two servers could otherwise share a port, each with half of the connections.
                 ("grpc.so_reuseport", 0),
             ]
         )
-        grpcv1.add_FunctionRunnerServiceServicer_to_server(self._calls, server)
-        grpcv1beta1.add_FunctionRunnerServiceServicer_to_server(
-            runtime.BetaFunctionRunner(wrapped=self._calls), server
-        )
+        versions = tuple(self._calls.handlers(name) for name in VERSIONS)
+        server.add_generic_rpc_handlers(versions)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(SERVICES, server)
         return server

@@ -71,4 +71,5 @@ def count(
         replicas = state.wanted
     bridges = replicas is not None and not manual
     version = observed.at(keeper, "metadata", "resourceVersion") if bridges else None
+    version = version if isinstance(version, str) else None
     return Count(replicas, scaled, fixed, version)

@@ -108,7 +108,7 @@ def scaled_by_others(resource: observed.Object) -> bool:
     return any(
         "crossplane" not in str(observed.at(entry, "manager"))
         and observed.at(entry, "fieldsV1", "f:spec", "f:replicas") is not None
-        for entry in observed.at(resource, "metadata", "managedFields") or []
+        for entry in observed.items(resource, "metadata", "managedFields")
     )
 
 

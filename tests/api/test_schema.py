@@ -231,7 +231,7 @@ def test_types() -> None:
         "type": "object",
         "required": ["plain", "mixed", "labels", "ranks", "described"],
         "properties": {
-            "plain": {"type": "object", _PRESERVE: True},
+            "plain": {"type": "object", "maxProperties": 64, _PRESERVE: True},
             "mixed": {
                 "anyOf": [{"type": "integer"}, {"type": "string"}],
                 "x-kubernetes-int-or-string": True,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from function.planning import identity
+from tests.checker import oracle
 from tests.checker import world as worlds
 
 Object = dict[str, Any]
@@ -131,6 +132,32 @@ def _site(path: str, value: Any) -> Change:
     return change
 
 
+def _provider(concern: str, provider: str) -> Change:
+    """The owner names another provider, and withdraws the others in words."""
+
+    def change(world: World) -> None:
+        _site(f"providers.{concern}", provider)(world)
+        for environment in world.environments:
+            providers = environment["data"]["inferenceService"]["providers"]
+            used = {value for name, value in providers.items() if name != "withdrawn"}
+            providers["withdrawn"] = sorted(set(oracle.PROVIDERS.values()) - used)
+
+    return change
+
+
+def _lost(*path: str) -> Change:
+    """The settings come back without something, and nobody says why."""
+
+    def change(world: World) -> None:
+        for environment in world.environments:
+            target = environment["data"]
+            for step in path[:-1]:
+                target = target[step]
+            target[path[-1]] = {} if len(path) < 3 else "none"
+
+    return change
+
+
 SETTINGS: dict[str, Change] = {
     "engine 0.25.1": _site("engine.version", "0.25.1"),
     "engine 0.32.0": _site("engine.version", "0.32.0"),
@@ -140,14 +167,14 @@ SETTINGS: dict[str, Change] = {
     "on claim change": _site("rollout.platformChanges", "OnClaimChange"),
     "another preload image": _site("preload.image", "example.com/preload:v2"),
     "another volume": _site("weights.claimName", "other-models"),
-    "no autoscaler": _site("providers.autoscaler", "none"),
-    "keda": _site("providers.autoscaler", "keda"),
-    "native policies": _site("providers.networkPolicy", "kubernetes"),
-    "cilium": _site("providers.networkPolicy", "cilium"),
-    "no policies": _site("providers.networkPolicy", "none"),
-    "another monitoring": _site("providers.monitoring", "prometheus-operator"),
-    "no gateway": _site("providers.gateway", "none"),
-    "a gateway": _site("providers.gateway", "envoy-ai-gateway"),
+    "no autoscaler": _provider("autoscaler", "none"),
+    "keda": _provider("autoscaler", "keda"),
+    "native policies": _provider("networkPolicy", "kubernetes"),
+    "cilium": _provider("networkPolicy", "cilium"),
+    "no policies": _provider("networkPolicy", "none"),
+    "another monitoring": _provider("monitoring", "prometheus-operator"),
+    "no gateway": _provider("gateway", "none"),
+    "a gateway": _provider("gateway", "envoy-ai-gateway"),
     "spare GPUs": _site("gpu.classes.l4.spare", True),
     "no spare GPUs": _site("gpu.classes.l4.spare", False),
     "small nodes": _site("gpu.classes.l4.nodeMemory", "20Gi"),
@@ -166,6 +193,11 @@ SPOILS: dict[str, Change] = {
     "a path": _model(repository="../etc"),
     "a typing error in the settings": _site("typo", 1),
     "a class without sense": _site("gpu.classes.l4.nodeGpus", "many"),
+    "no settings at all": _lost("inferenceService"),
+    "no providers": _lost("inferenceService", "providers"),
+    "a lost gateway": _lost("inferenceService", "providers", "gateway"),
+    "lost policies": _lost("inferenceService", "providers", "networkPolicy"),
+    "a lost autoscaler": _lost("inferenceService", "providers", "autoscaler"),
     "no EnvironmentConfig": lambda world: world.environments.clear(),
 }
 

@@ -129,6 +129,8 @@ class JudgedWorld:
             self._changes_nothing(step)
             return
         self.must(step.exchange.asked.valid, "what is invalid is refused")
+        lost = oracle.lost(step.exchange.objects, step.environments)
+        self.must(not lost, "no provider is lost without a word", lost)
         self._verifies_before_it_asks_for_a_gpu(step)
         self._protects_before_it_starts(step)
         self._withdraws_nothing(step)
@@ -176,11 +178,12 @@ class JudgedWorld:
         own = {k: v for k, v in world.claim["status"].items() if k != "conditions"}
         self.must(world.objects == step.objects_before, "a fatal answer changes no object")
         self.must(own == step.status_before, "a fatal answer writes no status field")
+        lost = oracle.lost(step.exchange.objects, step.environments)
         taken = any(
             f"a {item['kind']} {item['metadata']['name']} that is not" in str(step.fatal)
             for item in world.strangers or ()
         )
-        valid = step.exchange.asked.valid and not taken
+        valid = step.exchange.asked.valid and not lost and not taken
         self.must(not valid, "what is valid is rendered", step.fatal)
 
     def _verifies_before_it_asks_for_a_gpu(self, step: Step) -> None:

@@ -38,6 +38,43 @@ class Asked:
     sleeps: bool = False
 
 
+# What composes each kind: a provider that settings lose while one is there would take it away.
+PROVIDERS = {
+    "CiliumNetworkPolicy": "cilium",
+    "NetworkPolicy": "kubernetes",
+    "VMServiceScrape": "victoriametrics",
+    "VMRule": "victoriametrics",
+    "ServiceMonitor": "prometheus-operator",
+    "PrometheusRule": "prometheus-operator",
+    "ScaledObject": "keda",
+    "ExternalSecret": "external-secrets",
+    "HTTPRoute": "gateway-api",
+    "Backend": "envoy-ai-gateway",
+    "BackendTrafficPolicy": "envoy-ai-gateway",
+    "AIServiceBackend": "envoy-ai-gateway",
+    "AIGatewayRoute": "envoy-ai-gateway",
+    "HelmRelease": "envoy-ai-gateway",
+}
+_DEFAULTS = {
+    "networkPolicy": "kubernetes",
+    "monitoring": "prometheus-operator",
+    "autoscaler": "keda",
+    "gateway": "none",
+    "route": "gateway-api",
+    "secrets": "external-secrets",
+}
+
+
+def lost(objects: Mapping[str, Object], environments: list[Object]) -> set[str]:
+    """Returns the providers whose objects are there, and which the settings forgot."""
+    said: Object = {}
+    for environment in environments:
+        said |= environment["data"].get("inferenceService", {}).get("providers", {})
+    used = {said.get(concern, default) for concern, default in _DEFAULTS.items()}
+    there = {PROVIDERS.get(item["kind"]) for item in objects.values()} - {None}
+    return {str(name) for name in there - used - set(said.get("withdrawn", []))}
+
+
 def asked(claim: Object, environments: list[Object]) -> Asked:
     """Returns what a claim asks for, suspended or not."""
     spec = {key: value for key, value in claim["spec"].items() if key != "suspend"}

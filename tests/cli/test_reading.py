@@ -1,5 +1,6 @@
 """What is read: files, directories, YAML, and documents that are nearly claims."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from function.api import base, claim
-from function.cli import strict_yaml, suggestions
+from function.cli import documents, strict_yaml, suggestions
 from tests import cluster
 from tests.cli import command
 from tests.resources import scene
@@ -98,6 +99,12 @@ def test_two_claims_of_one_name_are_both_told(tmp_path: pathlib.Path) -> None:
 # --- what cannot be read
 
 
+# 500 bytes that stand for 10^9 values.
+LAUGHS = "kind: A\na: &a [" + "x," * 9 + "]\n"
+for before, name in itertools.pairwise("abcdefghi"):
+    LAUGHS += f"{name}: &{name} [" + f"*{before}," * 9 + "]\n"
+
+
 @pytest.mark.parametrize(
     ("text", "place"),
     [
@@ -106,6 +113,8 @@ def test_two_claims_of_one_name_are_both_told(tmp_path: pathlib.Path) -> None:
         ("kind: A\n\x01: 1\n", ":2:1: unacceptable character"),
         ("kind: A\nspec: " + "[" * 100_000, ":2:206: more than 200 levels deep"),
         ("kind: A\nspec: &a {b: [*a]}\n", ":2:15: *a stands inside of what it repeats"),
+        (LAUGHS, ":7:8: aliases up to *e repeat more than 100000 values"),
+        (f"kind: A\na: &a {'x' * 60_000}\nb: [{'*a, ' * 500}]", ":3:1705: aliases up to *a repeat"),
         ("kind: A\n---\n- a\n", ":3: not a Kubernetes object"),
     ],
 )
@@ -260,3 +269,24 @@ def test_a_field_is_sent_to_where_it_is() -> None:
         (hinted,) = suggestions.hinted(error, claim.InferenceService, cluster.example("smallest"))
         if "it belongs to" in hinted.message:
             assert path.rpartition(".")[0] in hinted.message
+
+
+def test_a_file_without_end_is_refused(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "MOST_BYTES", 1024 * 1024)
+    result = documents.claims(["/dev/zero"])
+    assert [str(error) for error in result.unreadable] == ["/dev/zero: larger than 1 MiB"]
+    claim = cluster.example("smallest")
+    claim["metadata"]["annotations"] = {"a": "x" * 300_000}
+    (tmp_path / "claim.yaml").write_text(yaml.safe_dump(claim))
+    result = documents.claims([str(tmp_path / "claim.yaml")])
+    assert result.sources == []
+    assert "the claim has more than 256 KiB" in str(result.unreadable[0])
+
+
+def test_aliases_of_a_usual_size_are_read() -> None:
+    text = "a: &a {b: 1}\nc: [" + "*a," * 1000 + "]"
+    stream = strict_yaml.load(text)
+    assert stream.error is None
+    assert len(stream.documents[0][1]["c"]) == 1000

@@ -449,7 +449,8 @@ def test_without_a_provider_there_is_no_policy() -> None:
 @pytest.mark.pitfall("a portable cluster has no Cilium")
 def test_changing_the_provider_changes_the_key_and_never_the_kind_under_one() -> None:
     world = scene.serving()
-    world.environments = [scene.site(providers={"networkPolicy": "kubernetes"})]
+    chosen = {"networkPolicy": "kubernetes", "withdrawn": ["cilium"]}
+    world.environments = [scene.site(providers=chosen)]
     world.converge()
     assert "model-networkpolicy" in world.objects
     assert "model-cilium-netpol" not in world.objects

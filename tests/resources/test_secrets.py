@@ -179,7 +179,8 @@ def test_a_secret_that_pods_read_outlives_its_provider() -> None:
     """The Secret would go together with its ExternalSecret, and no pod could start again."""
     world = scene.serving(scene.of(externalSecrets=[secret()]))
     before = copy.deepcopy(world.one("ExternalSecret"))
-    world.environments = [scene.site(providers={"secrets": "none"})]
+    chosen = {"secrets": "none", "withdrawn": ["external-secrets"]}
+    world.environments = [scene.site(providers=chosen)]
     world.converge()
     assert world.one("ExternalSecret") == before
     assert world.condition("SecretsReady") == ("False", "NotProvided")

@@ -12,7 +12,6 @@ from typing import Any
 import grpc
 import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from crossplane.function.proto.v1beta1 import run_function_pb2 as fnv1beta1
 from crossplane.function.proto.v1beta1 import run_function_pb2_grpc as grpcv1beta1
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -20,7 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import parser
 
 import function
-from function.server import metrics, serving
+from function.server import intake, metrics, serving
 from tests import cluster
 from tests.bench import requests
 from tests.server import process
@@ -186,13 +185,13 @@ def test_head_has_no_body(insecure: process.Running) -> None:
     assert answer.count(b"\r\n\r\n") == 1
 
 
-class Answers(grpcv1.FunctionRunnerServiceServicer):
+class Answers:
     """Answers with results of some severities, or fails."""
 
     def __init__(self, severities: tuple[fnv1.Severity, ...] | None) -> None:
         self.severities = severities
 
-    async def RunFunction(self, req: fnv1.RunFunctionRequest, _: Any) -> fnv1.RunFunctionResponse:
+    async def RunFunction(self, received: intake.Received, _: Any) -> fnv1.RunFunctionResponse:
         if self.severities is None:
             raise RuntimeError
         rsp = fnv1.RunFunctionResponse()
@@ -218,7 +217,7 @@ async def test_a_call_is_counted_once_by_its_worst_result(
     counters = metrics.Metrics()
     calls = serving.Calls(Answers(severities), counters)
     with contextlib.suppress(RuntimeError):
-        await calls.RunFunction(fnv1.RunFunctionRequest(), None)
+        await calls.RunFunction(intake.read(b""), None)
     shown = counters.render().splitlines()
     for severity in metrics.SEVERITIES:
         assert f"{TOTAL % severity} {int(severity == counted)}" in shown
