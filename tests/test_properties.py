@@ -76,8 +76,10 @@ def selectors_match_the_right_pods_only(life: Life) -> None:
         selector = _selector(item)
         if selector is None:
             continue
-        last = item["metadata"]["name"].rpartition("-")[2]
-        wanted = last if last in ("preload", "cleanup") else "inference"
+        part = item["metadata"]["name"].rpartition(".")[2]
+        wanted = {"download": "preload", "removal": "cleanup"}.get(part, "inference")
+        if item["kind"] == "Job":
+            wanted = item["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
         for component, labels in templates.items():
             matches = selector.items() <= labels.items()
             assert matches is (component == wanted), item["metadata"]["name"]
@@ -85,7 +87,7 @@ def selectors_match_the_right_pods_only(life: Life) -> None:
 
 def _selector(item: cluster.Object) -> dict[str, str] | None:
     spec = item.get("spec", {})
-    if item["metadata"]["name"].endswith("-epp"):
+    if item["metadata"]["name"].endswith(("-epp", ".picker")):
         return None
     if item["kind"] == "Service":
         return dict(spec["selector"])

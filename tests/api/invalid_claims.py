@@ -467,6 +467,7 @@ _REST = (
 )
 
 INVALID: tuple[Invalid, ...] = (
+    Invalid("a name of Kubernetes'", claim("default"), "the claim's name is Kubernetes' own"),
     *_FLAGS,
     *_FLAGS_AND_FIELDS,
     *_MODEL,

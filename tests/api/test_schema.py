@@ -116,7 +116,7 @@ def test_every_property_of_a_model_is_in_the_schema() -> None:
 @pytest.mark.decision(1)
 def test_null_is_a_value_only_where_it_switches_off_a_default() -> None:
     paths = [f"{n}{p}" for n, r in _SCHEMAS.items() for p, node in _nodes(r) if "nullable" in node]
-    assert nullable == ["settings.weights.fsGroup", "settings.limits.maxGPUs"]
+    assert paths == ["settings.weights.fsGroup", "settings.limits.maxGPUs"]
     assert settings.resolve([{"weights": {"fsGroup": None}}]).weights.fs_group is None
     assert settings.resolve([{"limits": {"maxGPUs": None}}]).limits.max_gpus is None
     assert settings.resolve([{"weights": {"runAsUser": None}}]).weights.run_as_user == 1001

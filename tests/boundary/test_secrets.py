@@ -81,7 +81,9 @@ def test_a_pattern_holds_the_claims_names() -> None:
 def test_what_the_claim_has_fetched_is_its_own() -> None:
     fetched = [{"name": "tracing", "remoteRef": "llm/tracing"}]
     own: Any = {
-        "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "tracing", "key": "a"}}}]
+        "env": [
+            {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "tracing", "key": "a"}}}
+        ]
     }
     claimed = scene.of(externalSecrets=fetched, envFromSecrets=["tracing"], podTemplate=own)
     scene.planned(claimed, site())

@@ -32,7 +32,7 @@ def test_phase_objects_conditions_and_derived_values() -> None:
     text = table(command.SMALLEST)
     assert text.startswith("llm/smallest: Pending, waiting for: the download of Qwen/Qwen3-8B@main")
     words = lines(text)
-    assert ["CiliumNetworkPolicy", "smallest-preload"] in words
+    assert ["CiliumNetworkPolicy", "smallest.download"] in words
     assert "Valid True Valid the claim and the settings are valid" in map(" ".join, words)
     for title in ("objects", "conditions", "derived values"):
         assert f"\n{title}" in text
@@ -78,7 +78,7 @@ def test_a_log_is_wide_enough_for_a_name() -> None:
     """Eighty columns, as for a file, would fold names in the middle."""
     text = table(command.CODER)
     names = [word for line in lines(text) for word in line]
-    assert "xplane-qwen-coder-canary-xplane-qwen-coder-sql-dpo" in names
+    assert "xplane-qwen-coder.canary-xplane-qwen-coder-sql-dpo" in names
     assert "gpu-memory-utilization" in names
 
 
@@ -143,7 +143,8 @@ def test_what_an_object_waits_for_is_said(tmp_path: pathlib.Path) -> None:
 
 def test_without_observed_objects_nothing_is_said_about_readiness() -> None:
     text = table(command.SMALLEST)
-    assert "waits for" not in text
+    objects = text[text.index("\nobjects") : text.index("\nconditions")]
+    assert "waits for" not in objects
     assert "pods restart" not in text
     assert "\nchanges" not in text
 

@@ -367,7 +367,7 @@ def everything() -> Iterator[cluster.Object]:
             chosen = {"monitoring": monitoring, "networkPolicy": policy}
             site["data"]["inferenceService"]["providers"] |= chosen
             for document in (wanted, picked):
-                world = cluster.Cluster(document, site).reconcile()
+                world = cluster.Cluster(document, site).born()
                 yield from [*world.objects.values()]
                 world.converge()
                 yield from world.objects.values()

@@ -429,7 +429,7 @@ def test_a_patch_cannot_change_how_many_gpus_there_are(suffix: str, patch: clust
     """The settings cap the fields for the GPU count. A patch would go around the cap."""
     config = scene.site(permissions={"patches": ["llm"], "hostAccess": ["llm"]})
     claimed = patched(suffix, patch, model={"preload": {"enabled": False}})
-    refusal = scene.refused(claimed, config)
+    refusal = str(cluster.Cluster(claimed, config).born().fatal)
     assert f"spec.patches.{suffix}." in refusal
     assert "a patch cannot" in refusal
 
