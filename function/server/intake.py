@@ -23,7 +23,7 @@ MOST_STATUS = 256 * KIB
 
 # What rendering reads of a claim; its status is read field by field.
 CLAIM = ("apiVersion", "kind", "spec")
-METADATA = ("annotations", "generation", "name", "namespace")
+METADATA = ("annotations", "generation", "name", "namespace", "uid")
 
 _META, _OBSERVED, _DESIRED = 1, 2, 3
 _COMPOSITE = _RESOURCE = _FIELDS = _KEY = 1

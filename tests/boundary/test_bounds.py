@@ -180,10 +180,13 @@ def test_a_patch_leaves_a_pod_that_kubernetes_takes(patch: cluster.Object, field
 )  # fmt: skip
 def test_a_stored_claim_keeps_what_runs(spec: cluster.Object) -> None:
     """As a claim of 0.9.0 that was stored before the bound: nothing of it is touched."""
+    closed = copy.deepcopy(CLOSED)
+    data = closed["data"]["inferenceService"]
+    data["providers"] = scene.site()["data"]["inferenceService"]["providers"]
     world = scene.serving()
     before = copy.deepcopy(world.objects)
     world.edit(**spec)
-    world.environments = [CLOSED]
+    world.environments = [closed]
     world.reconcile()
     assert world.condition("Valid") == ("False", "Invalid")
     assert world.objects == before

@@ -197,6 +197,9 @@ class JudgedWorld:
     def _protects_before_it_starts(self, step: Step) -> None:
         """No pod is born before its policy is there: the Deployment's, and each Job's."""
         exchange, name = step.exchange, step.exchange.claim["metadata"]["name"]
+        providers = step.environments[0]["data"]["inferenceService"]["providers"]
+        if providers["networkPolicy"] == "none":
+            return
         names = {item["metadata"]["name"] for item in exchange.objects.values() if _policy(item)}
         for key, item in exchange.desired.items():
             if key in exchange.objects or item["kind"] not in ("Deployment", "Job"):
