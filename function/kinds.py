@@ -325,12 +325,11 @@ ROWS: tuple[Row, ...] = (
         "service-pods",
         "N-pods-\\<hash\\>",
         "gateway, and more than one pod possible: two replicas, or a spare GPU to roll on",
-        _GATEWAY,
     ),
     Row(
         "gateway-backend", BACKEND, ROUTE_READY, "gateway-backend", "N-direct", "gateway", _GATEWAY
     ),
-    Row("service-pods", SERVICE, "", "service-pods", "N-pods", _FORMER, _GATEWAY),
+    Row("service-pods", SERVICE, "", "service-pods", "N-pods", _FORMER),
     Row(
         "gateway-aiservicebackend",
         AI_BACKEND,

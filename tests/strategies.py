@@ -541,7 +541,7 @@ def _mend_gateway(gateway: Json) -> None:
 
 def _mend_route(route: Json) -> None:
     if route.get("enabled"):
-        route.setdefault("hostname", "llm")
+        route.setdefault("hostname", "chat")
 
 
 def _mend_env(variable: Json) -> None:

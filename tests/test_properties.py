@@ -209,7 +209,7 @@ def test_every_site_renders_the_examples(given: cluster.Object) -> None:
     config = {"kind": "EnvironmentConfig", "metadata": {"name": "a"}, "data": {}}
     config["data"] = {"inferenceService": given}
     # What settings do not grant is refused; tests/boundary asks that.
-    for field in ("limits", "secretAccess"):
+    for field in ("limits", "secretAccess", "reservedNames"):
         given.pop(field, None)
     for field in ("subPaths", "paths"):
         given.get("weights", {}).pop(field, None)

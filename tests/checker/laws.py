@@ -198,7 +198,7 @@ class JudgedWorld:
         """No pod is born before its policy is there: the Deployment's, and each Job's."""
         exchange, name = step.exchange, step.exchange.claim["metadata"]["name"]
         providers = step.environments[0]["data"]["inferenceService"]["providers"]
-        if providers["networkPolicy"] == "none":
+        if providers.get("networkPolicy") == "none":
             return
         names = {item["metadata"]["name"] for item in exchange.objects.values() if _policy(item)}
         for key, item in exchange.desired.items():

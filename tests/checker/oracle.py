@@ -67,12 +67,12 @@ _DEFAULTS = {
 
 def lost(objects: Mapping[str, Object], environments: list[Object]) -> set[str]:
     """Returns the providers whose objects are there, and which the settings forgot."""
-    said: Object = {}
+    chosen: Object = {}
     for environment in environments:
-        said |= environment["data"].get("inferenceService", {}).get("providers", {})
-    used = {said.get(concern, default) for concern, default in _DEFAULTS.items()}
+        chosen |= environment["data"].get("inferenceService", {}).get("providers", {})
+    used = {chosen.get(concern, default) for concern, default in _DEFAULTS.items()}
     there = {PROVIDERS.get(item["kind"]) for item in objects.values()} - {None}
-    return {str(name) for name in there - used - set(said.get("withdrawn", []))}
+    return {str(name) for name in there - used - set(chosen.get("withdrawn", []))}
 
 
 def asked(claim: Object, environments: list[Object]) -> Asked:
