@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 from function import explanation
 from function.api import base, claim, settings
@@ -15,6 +16,8 @@ DRAIN = 120
 STARTUP_PERIOD = 10
 SHORTEST_START = 600
 LONGEST_START = 1800
+# A year and a half: deadlines that follow from it have 32 bits.
+LONGEST_CHOSEN_START = running.MOST_SECONDS // 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +71,19 @@ def drain(
         )
     )
     return running.Drain(pre_stop=pre_stop, shutdown=shutdown, grace=grace)
+
+
+def refusals(spec: claim.Spec) -> Iterator[base.Problem]:
+    """Yields why the author's start budget cannot be: Kubernetes counts it in 32 bits."""
+    chosen = base.of(spec.health_probes, "startup")
+    period = int(base.given(base.of(chosen, "period_seconds"), STARTUP_PERIOD))
+    seconds = period * int(base.given(base.of(chosen, "failure_threshold"), 1))
+    if seconds > LONGEST_CHOSEN_START:
+        yield base.Problem(
+            "spec.healthProbes.startup",
+            f"periodSeconds times failureThreshold is {seconds} s, and at most"
+            f" {LONGEST_CHOSEN_START} s can be remembered: lower one",
+        )
 
 
 def start(

@@ -160,6 +160,7 @@ def _make(
         *patches.unknown(spec),
         *chosen.refusals(resource, site),
         *permissions.caps(spec, site),
+        *lifetimes.refusals(spec),
     ]
     if problems:
         raise base.InvalidError("claim", problems)
