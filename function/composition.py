@@ -43,12 +43,14 @@ class Selector:
         kind: Of the objects.
         labels: That they carry; all objects of the kind when empty.
         name: Of the one object to read; `labels` do not count then.
+        everywhere: True when objects of all namespaces count.
     """
 
     api_version: str
     kind: str
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     name: str = ""
+    everywhere: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

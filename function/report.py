@@ -293,6 +293,7 @@ def _questions(now: situations.Situation, desired: assembly.Desired) -> composit
         labels = now.plan.identity.labels()
         every = {k: v for k, v in labels.items() if k != pods.COMPONENT_LABEL}
         resources[pods.REQUIREMENT] = composition.Selector("v1", "Pod", every)
+    resources |= now.traffic.names.questions
     return composition.Questions(kinds, resources)
 
 

@@ -177,7 +177,7 @@ class Cluster:
         for _ in range(_MOST_CALLS):
             rsp = runner.run(req, self.log)
             fatal = any(r.severity == fnv1.SEVERITY_FATAL for r in rsp.results)
-            asked = {k: s for k, s in rsp.requirements.resources.items() if s.match_name}
+            asked = {k: s for k, s in rsp.requirements.resources.items() if k != "pods"}
             if fatal or asked == selectors:
                 return req
             selectors = asked
@@ -189,7 +189,7 @@ class Cluster:
         raise AssertionError(f"the questions do not settle: {sorted(selectors)}")
 
     def _there(self, selector: fnv1.ResourceSelector) -> Iterator[Object]:
-        """Yields the object that a selector names, in whatever hands it is."""
+        """Yields the objects that a selector asks for, in whatever hands they are."""
         uid = self.claim["metadata"]["uid"]
         owner = {"kind": self.claim["kind"], "controller": True, "uid": uid}
         composed = [
@@ -198,8 +198,15 @@ class Cluster:
         ]
         for item in [*composed, *(self.strangers or ())]:
             kind = item["apiVersion"], item["kind"]
-            named = item["metadata"]["name"] == selector.match_name
-            if named and kind == (selector.api_version, selector.kind):
+            metadata = item["metadata"]
+            if selector.match_name:
+                wanted = metadata["name"] == selector.match_name
+            else:
+                labels = selector.match_labels.labels.items()
+                wanted = labels <= metadata.get("labels", {}).items()
+            if selector.HasField("namespace"):
+                wanted = wanted and metadata.get("namespace", "llm") == selector.namespace
+            if wanted and kind == (selector.api_version, selector.kind):
                 yield item
 
     def _request(self) -> fnv1.RunFunctionRequest:

@@ -245,7 +245,7 @@ def _ask(
             selector.kind,
             match_name=selector.name or None,
             match_labels=None if selector.name else dict(selector.labels),
-            namespace=str(observed.at(metadata, "namespace")),
+            namespace=None if selector.everywhere else str(observed.at(metadata, "namespace")),
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from function.cluster import memory, observed, readiness, routes
 from function.planning import plans
-from function.situation import rollouts
+from function.situation import rivals, rollouts
 
 # Latch: the engine served once, and the gateway's route stays.
 ROUTE_PUBLISHED = "routePublished"
@@ -22,6 +22,7 @@ class Traffic:
         hosts: Host names that the observed Backend names.
         picker: True while the endpoint picker must exist: wanted, or named by the route.
         pooled: True when the route names the InferencePool.
+        names: The claim's model names on the gateway, and who has them.
     """
 
     published: bool
@@ -30,6 +31,7 @@ class Traffic:
     hosts: frozenset[str]
     picker: bool
     pooled: bool
+    names: rivals.Names
 
 
 def traffic(
@@ -46,6 +48,7 @@ def traffic(
     # route that names a missing object fails as a whole.
     pooled = plan.identity.name in named["InferencePool"]
     # Requests wake a claim that sleeps, and they are counted on its route.
+    names = rivals.names(plan, world)
     published = plan.ways.gateway and (
         rollout.serves
         or (plan.scaling.wakes and rollout.state is not None)
@@ -53,12 +56,13 @@ def traffic(
         or route is not None
     )
     return Traffic(
-        published=published,
+        published=published and names.taken is None,
         adapters=_adapters(plan, rollout, remembered),
         named=named,
         hosts=routes.hosts(world.get("gateway-backend")),
         picker=plan.ways.picker or pooled,
         pooled=plan.ways.picker and (pooled or release),
+        names=names,
     )
 
 

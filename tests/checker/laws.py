@@ -232,7 +232,7 @@ class JudgedWorld:
             self.must(key not in allowed, "withdrawn without being asked", key)
         if "ScaledObject" in {exchange.objects[key]["kind"] for key in doomed}:
             providers = step.environments[0]["data"]["inferenceService"]["providers"]
-            self.must(providers["autoscaler"] == "none", "the autoscaler stays")
+            self.must(providers.get("autoscaler") == "none", "the autoscaler stays")
         self._needs_its_secrets(step, doomed)
         self._names_what_is_there(step, doomed)
         born = exchange.one("Deployment") is not None
@@ -298,7 +298,7 @@ class JudgedWorld:
         before = [o for o in step.objects_before.values() if o["kind"] == "Deployment"]
         providers = step.environments[0]["data"]["inferenceService"]["providers"]
         live = self.world.deployment
-        if providers["autoscaler"] == "none" or not before or live is None:
+        if providers.get("autoscaler") == "none" or not before or live is None:
             return
         if before[0]["metadata"].get("managedFields"):
             counts = before[0]["spec"]["replicas"], live["spec"]["replicas"]
@@ -333,7 +333,7 @@ class JudgedWorld:
         latches, before = new.get("latches", {}), old.get("latches", {})
         providers = step.environments[0]["data"]["inferenceService"]["providers"]
         gateway = step.exchange.claim["spec"].get("gateway", {}).get("enabled") is True
-        if gateway and providers["gateway"] != "none" and before.get("routePublished"):
+        if gateway and providers.get("gateway", "none") != "none" and before.get("routePublished"):
             self.must(latches.get("routePublished") is True, "a published route stays published")
         if before.get("scaledByAutoscaler") and step.exchange.one("Deployment") is not None:
             self.must(latches.get("scaledByAutoscaler") is True, "the autoscaler keeps the count")

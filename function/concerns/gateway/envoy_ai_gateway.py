@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from function import kinds, memo
 from function.planning import identity, plans
+from function.situation import rivals
 
 MODEL_HEADER = "x-ai-eg-model"
 # Seconds between two tries of a request that waits for a replica, at most.
@@ -80,7 +81,12 @@ def canaries(plan: plans.Plan) -> list[tuple[str, int]]:
 
 @memo.per_plan
 def ai_gateway_route(
-    plan: plans.Plan, adapters: frozenset[str], former: frozenset[str], *, pool: bool
+    plan: plans.Plan,
+    adapters: frozenset[str],
+    former: frozenset[str],
+    *,
+    pool: bool,
+    mark: str | None = None,
 ) -> identity.Manifest:
     """Returns the AIGatewayRoute: the base model with its canaries, and a rule for each adapter.
 
@@ -92,12 +98,16 @@ def ai_gateway_route(
         adapters: Those that every running pod serves; the others get no traffic yet.
         former: Canaries whose backend is still named as until 1.1.
         pool: Whether the InferencePool is there to be named.
+        mark: What the route remembers once its model names are confirmed, or None before.
     """
     parent = plan.site.gateway.parent
     return {
         "apiVersion": plan.site.gateway.api_version,
         "kind": kinds.AI_ROUTE.name,
-        "metadata": plan.identity.metadata(),
+        "metadata": plan.identity.metadata(
+            extra=rivals.labels(plan),
+            annotations=None if mark is None else {rivals.ANNOTATION: mark},
+        ),
         "spec": {
             "parentRefs": [
                 {

@@ -49,6 +49,16 @@ class RouteReady(reasons.Reasons):
         " may sleep with the Deployment.",
         "Wait for `Serving`, or for the weights.",
     )
+    NAME_TAKEN = reasons.Reason(
+        "NameTaken",
+        False,
+        "An older route of another claim publishes one of the model names on this gateway; the"
+        " message names both. Nothing of this claim is published: requests for the name go to the"
+        " older one.",
+        "Rename the claim or the adapter, or remove the other one: the route is published within"
+        " ten minutes.",
+        alarm=True,
+    )
     UNRESOLVED = reasons.Reason(
         "Unresolved",
         False,
@@ -170,8 +180,13 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
     plan, traffic = now.plan, now.traffic
     if not traffic.published:
         return
+    names = traffic.names
     route = envoy_ai_gateway.ai_gateway_route(
-        plan, traffic.adapters, _former(now), pool=traffic.pooled
+        plan,
+        traffic.adapters,
+        _former(now),
+        pool=traffic.pooled,
+        mark=names.mark if names.confirmed else None,
     )
     yield assembly.Part("gateway-airoute", route)
     if not traffic.pooled:
@@ -201,6 +216,11 @@ def _condition(now: situations.Situation, desired: assembly.Desired) -> observed
     absent = desired.lacking(kind)
     if absent is not None:
         return RouteReady.KIND_MISSING.condition(_missing(absent, desired))
+    if now.traffic.names.taken is not None:
+        return RouteReady.NAME_TAKEN.condition(
+            f"this gateway has the model {now.traffic.names.taken} already, by an older route:"
+            " rename the claim or the adapter"
+        )
     if plan.ways.gateway and not now.traffic.published:
         when = (
             f"with the {plan.workload.KIND}" if plan.scaling.wakes else "once the engine has served"
