@@ -175,6 +175,7 @@ class Model(pydantic.BaseModel):
         alias_generator=alias_generators.to_camel,
         extra="forbid",
         frozen=True,
+        defer_build=True,  # most are parts of others, or of claims that few write
         populate_by_name=True,
         strict=True,
     )

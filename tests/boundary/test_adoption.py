@@ -8,6 +8,7 @@ import pytest
 from function import kinds
 from function.boundary import adoption
 from function.cluster import observed
+from function.situation import rivals
 from tests import cluster
 from tests.life import given
 from tests.resources import scene
@@ -44,7 +45,8 @@ def among(*strangers: cluster.Object, claim: cluster.Object | None = None) -> cl
 
 def asked(world: cluster.Cluster) -> set[tuple[str, str]]:
     """Returns kind and name of every object that the last answer asks for."""
-    selectors = world.response.requirements.resources.values()
+    required = world.response.requirements.resources
+    selectors = [s for name, s in required.items() if not name.startswith(rivals.REQUIREMENT)]
     assert all(selector.namespace == "llm" for selector in selectors)
     return {(selector.kind, selector.match_name) for selector in selectors}
 
