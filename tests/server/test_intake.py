@@ -39,7 +39,7 @@ def nested(levels: int) -> cluster.Object:
 
 def test_what_no_answer_reads_is_not_decoded() -> None:
     """Of a claim that is not small."""
-    fields = {f"f:{number}": {} for number in range(intake.SMALL // 8)}
+    fields: cluster.Object = {f"f:{number}": {} for number in range(intake.SMALL // 8)}
     asked = request(metadata={"managedFields": [{"fieldsV1": fields}], "labels": {"a": "b"}})
     received = intake.read(asked.SerializeToString())
     assert received.refusal is None
