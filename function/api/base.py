@@ -235,13 +235,23 @@ class InvalidError(Exception):
         self.what = what
         self.problems = tuple(problems)
         self.reason = reason or ("Invalid" if what == "claim" else "SettingsInvalid")
-        super().__init__(f"{what}: " + "; ".join(str(problem) for problem in self.problems))
+        shown = [_shortened(str(problem)) for problem in self.problems[:MOST_PROBLEMS]]
+        if len(self.problems) > MOST_PROBLEMS:
+            shown.append(f"and {len(self.problems) - MOST_PROBLEMS} more")
+        super().__init__(f"{what}: " + "; ".join(shown))
+
+
+def _shortened(text: str) -> str:
+    """Returns a problem's words: core writes them into the status, which has a bound."""
+    return text if len(text) <= LONGEST_PROBLEM else f"{text[:LONGEST_PROBLEM]}..."
 
 
 M = TypeVar("M", bound=Model)
 
 # Past this many problems a list helps nobody, and a condition's message stays short.
 MOST_PROBLEMS = 8
+# Characters of one problem.
+LONGEST_PROBLEM = 1000
 # Pydantic speaks of Python's types, authors write YAML.
 _WORDS = {
     "bool_type": "must be true or false, without quotes",

@@ -226,7 +226,7 @@ class Spread(base.Model):
 
 
 _Text = Annotated[str, base.text(1024, None, 0)]
-_Identifier = Annotated[int, base.number(0, 2**63 - 1)]
+_Identifier = Annotated[int, base.number(0, 2**31 - 1)]
 
 
 class Capabilities(base.Model):

@@ -507,7 +507,11 @@ class Permissions(base.Model):
     volumes: Namespaces = pydantic.Field(
         default_factory=list, description="Who may use podTemplate.volumes."
     )
-    patches: Namespaces = pydantic.Field(default_factory=list, description="Who may use patches.")
+    patches: Namespaces = pydantic.Field(
+        default_factory=list,
+        description="Who may use patches. Most of what an author may not write in a claim can be"
+        " written in a patch: grant it to those who could write the pods themselves.",
+    )
     engine_image: Namespaces = pydantic.Field(
         default_factory=list, description="Who may use engine.image."
     )
@@ -646,8 +650,30 @@ class Allowed(base.Model):
 def matches(pattern: str, who: claim.Metadata, value: str) -> bool:
     """Tells whether a value matches a pattern of `Allowed`."""
     written = pattern.replace("{name}", who.name).replace("{namespace}", who.namespace)
-    expression = "[^/]*".join(re.escape(part) for part in written.split("*"))
-    return re.fullmatch(expression, value) is not None
+    first, *rest = written.split("*")
+    if not value.startswith(first):
+        return False
+    # Every place of the value to which the pattern so far may reach: a regular expression of
+    # several stars takes the power of their number.
+    reached = {len(first)}
+    for part in rest:
+        # Of one segment the first place counts: a star reaches from there to the segment's end.
+        firsts: dict[int, int] = {}
+        for begin in sorted(reached):
+            firsts.setdefault(_end_of_segment(value, begin), begin)
+        starts = {
+            at
+            for end, begin in firsts.items()
+            for at in range(begin, end + 1)
+            if value.startswith(part, at)
+        }
+        reached = {at + len(part) for at in starts}
+    return len(value) in reached
+
+
+def _end_of_segment(value: str, begin: int) -> int:
+    slash = value.find("/", begin)
+    return len(value) if slash < 0 else slash
 
 
 class Limits(base.Model):

@@ -54,4 +54,9 @@ def matches(pattern: str, value: str) -> bool:
 
 def words(granted: Mapping[str, Sequence[str]], resource: claim.InferenceService) -> str:
     """Returns what is granted, for a message."""
-    return ", ".join(patterns(granted, resource)) or "nothing"
+    listed = patterns(granted, resource)
+    more = f" and {len(listed) - _MOST_LISTED} more" if len(listed) > _MOST_LISTED else ""
+    return (", ".join(listed[:_MOST_LISTED]) + more) or "nothing"
+
+
+_MOST_LISTED = 5

@@ -25,6 +25,16 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
             " weights.subPaths)",
         )
     place = f"{sub_path}/{spec.model.path}"
+    if spec.model.source != "pvc" and base.of(spec.model.preload, "enabled") is False:
+        # Nobody downloads: the revision names a directory that is there already.
+        revision = f"{sub_path}/{base.given(spec.model.revision, 'main')}"
+        if not grants.grant(site.weights.paths, resource, revision):
+            yield base.Problem(
+                "spec.model.revision",
+                f"{revision} on the volume is none of the directories that claims of namespace"
+                f" {resource.namespace} bring weights from:"
+                f" {grants.words(site.weights.paths, resource)} (settings weights.paths)",
+            )
     if spec.model.source == "pvc" and not grants.grant(site.weights.paths, resource, place):
         yield base.Problem(
             "spec.model.path",

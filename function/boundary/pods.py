@@ -5,7 +5,7 @@ tolerations and selectors bring it onto nodes of others, its priority evicts wha
 is read as Kubernetes types it, and names are the settings' to allow (`allowed`), by namespace.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from function.api import base, claim, kubernetes, settings
@@ -198,6 +198,8 @@ def _pod_terms(
                 term = item.get("podAffinityTerm", item)
                 path = f"spec.podTemplate.affinity.{kind}.{group}[{index}]"
                 path += ".podAffinityTerm" if "podAffinityTerm" in item else ""
+                if kind == "podAntiAffinity" and group.startswith("required"):
+                    yield from _own_pods(term, path, resource, site)
                 others = set(term.get("namespaces") or ()) - {resource.namespace}
                 if "namespaceSelector" in term or others:
                     field = "namespaceSelector" if "namespaceSelector" in term else "namespaces"
@@ -205,6 +207,28 @@ def _pod_terms(
                     yield from permissions.closed(
                         "namespace_affinity", f"{path}.{field}", resource.namespace, site, words
                     )
+
+
+def _own_pods(
+    term: Mapping[str, Any],
+    path: str,
+    resource: claim.InferenceService,
+    site: settings.Settings,
+) -> Iterator[base.Problem]:
+    """Yields a required anti-affinity that is about pods of others.
+
+    Kubernetes holds it against new pods of theirs too: it keeps them off the nodes.
+    """
+    own = dict.fromkeys(("app.kubernetes.io/name", "app.kubernetes.io/instance"), resource.name)
+    selector = observed.at(term, "labelSelector", "matchLabels") or {}
+    if not own.items() & selector.items():
+        words = (
+            f"a required anti-affinity selects the claim's own pods"
+            f" (app.kubernetes.io/instance: {resource.name}), or keeps those of others away"
+        )
+        yield from permissions.closed(
+            "namespace_affinity", f"{path}.labelSelector", resource.namespace, site, words
+        )
 
 
 def _resources(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:

@@ -11,6 +11,8 @@ from tests.resources import scene
 
 CLOSED = cluster.load("examples/settings/closed.yaml")
 NODES: Any = "requiredDuringSchedulingIgnoredDuringExecution"
+OWN = {"app.kubernetes.io/instance": "model"}
+ZONE = {"topologyKey": "zone"}
 
 
 @pytest.mark.parametrize(
@@ -48,8 +50,7 @@ def test_a_namespace_has_its_own_patterns_and_everybodys() -> None:
     "spec",
     [
         {"access": {"from": [{"namespace": "llm"}, {"podLabels": {"app": "a"}}]}},
-        {"route": {"enabled": True, "hostname": "model"}},
-        {"route": {"enabled": True, "hostname": "llm-model"}},
+        {"route": {"enabled": True, "hostname": "chat-model"}},
         # A route that is off publishes nothing.
         {"route": {"enabled": False, "hostname": "grafana"}},
         {"networkPolicies": {"ingress": [], "egress": []}},
@@ -95,7 +96,13 @@ def test_a_namespace_has_its_own_patterns_and_everybodys() -> None:
             "podTemplate": {
                 "affinity": {
                     "podAntiAffinity": {
-                        NODES: [{"topologyKey": "zone", "namespaces": ["llm"], "labelSelector": {}}]
+                        NODES: [
+                            {
+                                "topologyKey": "zone",
+                                "namespaces": ["llm"],
+                                "labelSelector": {"matchLabels": OWN},
+                            }
+                        ]
                     }
                 }
             }

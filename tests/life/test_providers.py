@@ -93,3 +93,26 @@ def test_data_that_are_no_map_are_said(data: object) -> None:
     assert "data: must be a map" in world.fatal
     assert world.condition("Valid") == ("False", "SettingsInvalid")
     assert world.objects == before
+
+
+def test_pods_are_protected_while_policies_move_to_another_provider() -> None:
+    """The policies of the last provider go once those of the next one are there."""
+    world = fleet()
+    config = scene.site(providers={"networkPolicy": "kubernetes", "withdrawn": ["cilium"]})
+    world.environments = [config]
+    world.reconcile()
+    kinds_there = {"CiliumNetworkPolicy", "NetworkPolicy"} & world.kinds_there()
+    assert kinds_there == {"CiliumNetworkPolicy", "NetworkPolicy"}
+    world.converge()
+    assert "CiliumNetworkPolicy" not in world.kinds_there()
+    names = {i["metadata"]["name"] for i in world.objects.values() if i["kind"] == "NetworkPolicy"}
+    name = CLAIM["metadata"]["name"]
+    assert names == {name, f"{name}.download"}
+
+
+def test_a_policy_outlives_the_pods_that_it_protects() -> None:
+    """A Job that ends in the background, a picker that Flux uninstalls."""
+    world = fleet()
+    model = {**world.claim["spec"]["model"], "preload": {"enabled": False}}
+    world.edit(model=model).converge()
+    assert any(key.endswith("netpol-download") for key in world.objects)

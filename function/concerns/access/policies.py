@@ -1,5 +1,6 @@
 """The network policies of the pods, in the spelling of the cluster's provider."""
 
+import functools
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -74,13 +75,39 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         (now.traffic.picker, guards.picker_suffix(name), "picker", provider.picker),
     )
     for wanted, suffix, part, build in parts:
-        if not wanted:
+        # Once there, it stays: pods that end outlive the object that they are of.
+        if not wanted and now.world.get(suffix) is None:
             continue
         former, former_name = guards.former(name, part)
         verdict = renames.verdict(now.world, former, suffix)
         yield assembly.Part(suffix, build(plan, plan.identity.part(part)), verdict)
         if renames.stays(now.world, former, suffix):
             yield assembly.Part(former, build(plan, f"{plan.identity.name}-{former_name}"))
+    yield from _of_the_last_provider(now)
+
+
+def _of_the_last_provider(now: situations.Situation) -> Iterator[assembly.Part]:
+    """Yields the policies of a provider that is withdrawn, until those of the new one protect.
+
+    Core deletes before it applies: the pods would be open in between.
+    """
+    plan, chosen = now.plan, now.plan.site.providers.network_policy
+    for name, last in PROVIDERS.items():
+        if name == chosen:
+            continue
+        pairs = (
+            (guards.serving_suffix, functools.partial(last.serving, picker=now.traffic.picker)),
+            (guards.download_suffix, functools.partial(last.download, name=_part(now, "download"))),
+            (guards.removal_suffix, functools.partial(last.removal, name=_part(now, "removal"))),
+            (guards.picker_suffix, functools.partial(last.picker, name=_part(now, "picker"))),
+        )
+        for suffix, build in pairs:
+            if renames.stays(now.world, suffix(name), suffix(chosen)):
+                yield assembly.Part(suffix(name), build(plan))
+
+
+def _part(now: situations.Situation, part: str) -> str:
+    return now.plan.identity.part(part)
 
 
 def conditions(

@@ -184,7 +184,7 @@ _PLAIN: dict[Takes, str] = {
         numa-bind ray-workers-use-nsight return-sampling-mask return-tokens-as-token-ids
         scheduler-reserve-full-isl skip-mm-profiling skip-tokenizer-init
         sleep-mode-offload-cudagraph specialize-active-lora swa-bounded-replay tokens-only
-        trust-request-chat-template trust-request-mm-kwargs use-fp64-gumbel use-replayssm
+        trust-request-chat-template use-fp64-gumbel use-replayssm
         use-tqdm-on-load""",
     Takes.TEXT: """
         all2all-backend anthropic-disabled-thinking-effort attention-backend
@@ -259,8 +259,12 @@ def _template(value: str) -> bool:
     """
     if ".." in value.split("/"):
         return False
-    inside = value.startswith(("/models/", "/vllm-workspace/"))
-    return inside or not value.startswith("/") or any(brace in value for brace in "{}\n")
+    if any(brace in value for brace in "{}\n"):
+        return True
+    # An image may have any directory as its own: / too.
+    if not value.startswith("/"):
+        return not of_the_system(f"/{value}", ())
+    return value.startswith(("/models/", "/vllm-workspace/"))
 
 
 # Where the kernel, the kubelet and the distribution keep files; no image has its templates there.
@@ -414,6 +418,12 @@ _READABLE = "is readable in the claim and the pod: take the variable of it from 
 _DANGEROUS = (
     # Code.
     Flag("trust-remote-code", Kind.CODE, Takes.NOTHING, "runs code of the repository"),
+    Flag(
+        "trust-request-mm-kwargs",
+        Kind.CODE,
+        Takes.NOTHING,
+        "lets callers say where the processor's code comes from",
+    ),
     Flag("tool-parser-plugin", Kind.CODE, why=_IMPORTS),
     Flag("reasoning-parser-plugin", Kind.CODE, why=_IMPORTS),
     Flag("middleware", Kind.CODE, why=_IMPORTS, repeats=True),

@@ -100,7 +100,7 @@ _REVIEWED = """
     offload-params override-attention-dtype override-generation-config pooler-config
     quantization-config reasoning-config root-path skip-tokenizer-init sleep-mode-backend
     sparse-indexer-topk-backend tokenizer-mode tokenizer-revision trust-request-chat-template
-    trust-request-mm-kwargs watermark-config enable-server-load-tracking api-server-count
+    watermark-config enable-server-load-tracking api-server-count
     enable-tower-connector-lora max-lora-cls-labels num-gpu-blocks-override
     """
 _REVIEWED_KEYS = """
