@@ -286,8 +286,9 @@ def _repeats(
 
 def _questions(now: situations.Situation, desired: assembly.Desired) -> composition.Questions:
     kinds: tuple[tuple[str, str], ...] = ()
-    if now.world.can_ask and desired.optional:
-        kinds = (observed.CONTROL_KIND, *sorted(desired.optional))
+    optional = desired.optional | set(now.traffic.names.kinds)
+    if now.world.can_ask and optional:
+        kinds = (observed.CONTROL_KIND, *sorted(optional))
     resources = adoption.questions(now.world, desired.unobserved, desired.optional)
     if now.plan.site.diagnostics.pods and (_starts(now) or now.supply.download is not None):
         labels = now.plan.identity.labels()

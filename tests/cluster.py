@@ -174,13 +174,19 @@ class Cluster:
             [fnv1.CAPABILITY_CAPABILITIES, fnv1.CAPABILITY_REQUIRED_RESOURCES]
         )
         selectors: dict[str, fnv1.ResourceSelector] = {}
+        installed = copy.deepcopy(dict(req.required_schemas.items()))
+        asked_kinds: set[str] = set()
+        req.required_schemas.clear()
         for _ in range(_MOST_CALLS):
             rsp = runner.run(req, self.log)
             fatal = any(r.severity == fnv1.SEVERITY_FATAL for r in rsp.results)
             asked = {k: s for k, s in rsp.requirements.resources.items() if k != "pods"}
-            if fatal or asked == selectors:
+            if fatal or (asked == selectors and set(rsp.requirements.schemas) == asked_kinds):
                 return req
-            selectors = asked
+            selectors, asked_kinds = asked, set(rsp.requirements.schemas)
+            req.required_schemas.clear()
+            for name in asked_kinds & installed.keys():
+                req.required_schemas[name].CopyFrom(installed[name])
             for name, selector in asked.items():
                 del req.required_resources[name].items[:]
                 req.required_resources[name].SetInParent()

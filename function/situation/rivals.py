@@ -28,17 +28,20 @@ class Names:
         mark: What the route remembers once the names are confirmed.
         taken: The first name that an older route publishes, and whose that is, or None.
         questions: What must be read to know it, by the name under which it comes back.
+        kinds: Kinds that must be there to be read; asked for also while no route is desired, or
+            the questions would come and go with the answers.
     """
 
     confirmed: bool = False
     mark: str = ""
     taken: str | None = None
     questions: Mapping[str, composition.Selector] = dataclasses.field(default_factory=dict)
+    kinds: tuple[tuple[str, str], ...] = ()
 
 
 def names(plan: plans.Plan, world: observed.Observed) -> Names:
     """Returns the model names of a claim, and who has them; nothing without the gateway."""
-    if not plan.ways.gateway:
+    if not _asked_for(plan):
         return Names()
     published = _published(plan)
     mark = canonical.digest([published, _parent(plan)], 12)
@@ -46,8 +49,10 @@ def names(plan: plans.Plan, world: observed.Observed) -> Names:
     if observed.at(route, "metadata", "annotations", ANNOTATION) == mark:
         return Names(confirmed=True, mark=mark)
     kind = plan.site.gateway.api_version, kinds.AI_ROUTE.name
-    if not world.can_read or (route is None and not world.has(*kind)):
+    if not world.can_read:
         return Names(mark=mark)
+    if route is None and not world.has(*kind):
+        return Names(mark=mark, kinds=(kind,))
     questions = {
         REQUIREMENT + name: composition.Selector(
             *kind, labels={_label(name): "true"}, everywhere=True
@@ -57,12 +62,19 @@ def names(plan: plans.Plan, world: observed.Observed) -> Names:
     taken = next(_older(plan, world, route, published), None)
     answered = questions.keys() <= world.required.keys()
     visible = all(observed.at(route, "metadata", "labels", label) for label in labels(plan))
-    return Names(answered and taken is None and visible, mark, taken, questions)
+    asked = () if route is not None else (kind,)
+    return Names(answered and taken is None and visible, mark, taken, questions, asked)
+
+
+def _asked_for(plan: plans.Plan) -> bool:
+    return plan.ways.gateway and plan.site.gateway.unique_model_names
 
 
 @memo.per_plan
 def labels(plan: plans.Plan) -> Mapping[str, str]:
     """Returns the labels of a route by which others see what it publishes."""
+    if not _asked_for(plan):
+        return {}
     return {_label(name): "true" for name in _published(plan)}
 
 

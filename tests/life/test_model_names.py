@@ -14,6 +14,7 @@ EARLY, LATE = "2026-11-01T00:00:00Z", "2026-11-20T00:00:00Z"
 def asking() -> cluster.Cluster:
     """Returns a new claim on the gateway, of a core that reads what the function asks for."""
     world = given.new()
+    given.settings(world)["gateway"]["uniqueModelNames"] = True
     world.strangers, world.kinds = [], KINDS
     return world
 
@@ -26,7 +27,9 @@ def route_of(name: str, created: str, *, gateway: str = "ai-gateway") -> cluster
         "gateway": {"enabled": True},
         "loraAdapters": [{"name": name, "repository": "a/b"}],
     }
-    world = cluster.Cluster(claim, cluster.environment("reference"))
+    site = cluster.environment("reference")
+    site["data"]["inferenceService"]["gateway"]["uniqueModelNames"] = True
+    world = cluster.Cluster(claim, site)
     world.converge()
     route = copy.deepcopy(world.one("AIGatewayRoute"))
     route["metadata"]["creationTimestamp"] = created
