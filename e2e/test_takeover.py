@@ -139,7 +139,7 @@ class Before:
         self.assert_kept(*names)
 
     def replaced(self, *names: str) -> set[tuple[str, str]]:
-        """Objects that the guide says are deleted: the old Jobs, and canaries named by index."""
+        """Objects that the guide says are deleted: Jobs, canaries by index, the Jobs' policy."""
         deletions = set()
         for name in names:
             for key, item in self.objects[name].items():
@@ -147,6 +147,8 @@ class Before:
                     deletions.add(("jobs", item["metadata"]["name"]))
                 if "-canary-" in key:
                     deletions.add(("aiservicebackends", item["metadata"]["name"]))
+                if key.endswith("-cilium-netpol-preload"):
+                    deletions.add(("ciliumnetworkpolicies", item["metadata"]["name"]))
         return deletions
 
 
