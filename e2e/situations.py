@@ -27,7 +27,7 @@ def _first(claim: api.Object, environment: api.Object) -> cluster.Cluster:
 
 def _verified(claim: api.Object, environment: api.Object) -> cluster.Cluster:
     """The preload Job is complete: the Deployment comes."""
-    return cluster.Cluster(claim, environment).reconcile().settle()
+    return cluster.Cluster(claim, environment).born().settle()
 
 
 def _serving(claim: api.Object, environment: api.Object) -> cluster.Cluster:

@@ -74,7 +74,7 @@ def test_the_claims_of_a_repository_are_rendered_and_valid(
     assert sorted(item.name for item in output.iterdir()) == [p.name for p in shipped.CLAIMS]
     for rendered in output.iterdir():
         kinds = {item["kind"] for item in api.load(rendered)}
-        assert {shipped.KIND, "Service", "CiliumNetworkPolicy", "Job"} <= kinds
+        assert {shipped.KIND, "Service", "CiliumNetworkPolicy"} <= kinds
 
 
 def test_the_commands_of_the_readme(
@@ -105,7 +105,7 @@ def test_the_commands_of_the_readme(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     rendered = api.load(tmp_path / "rendered" / "mine.yaml")
-    assert {shipped.KIND, "Job"} <= {item["kind"] for item in rendered}
+    assert {shipped.KIND, "CiliumNetworkPolicy"} <= {item["kind"] for item in rendered}
 
 
 def _stand_in(program: pathlib.Path, script: str) -> None:
