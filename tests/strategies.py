@@ -721,6 +721,8 @@ def _changes(place: _Place) -> abc.Iterator[tuple[str, str, typing.Any]]:
         yield from _at(place, "too many items", [filler] * ((limits.longest or 0) + 1))
     elif arguments[1] is typing.Any:
         yield from _at(place, "not an object", "x", 1, [], True)
+        if limits.longest is not None:
+            yield "too many keys", place.path, {f"k{n}": 1 for n in range(limits.longest + 1)}
     else:
         yield from _map_changes(place)
 
