@@ -15,6 +15,7 @@ from e2e.drain import clock as clocks
 from e2e.drain import gateway as gateways
 from e2e.drain import kubelet as kubelets
 from e2e.gateway import names, proxy, service, translation
+from function.planning import identity
 
 # Seconds between two scrapes on the reference platform.
 SCRAPE_SECONDS = 30
@@ -59,7 +60,8 @@ class Claim:
     def hosts(self) -> tuple[str, str]:
         """The names of its ClusterIP Service and of its headless one."""
         domain = f"{self.namespace}.svc.cluster.local"
-        return f"{self.name}.{domain}", f"{self.name}-pods.{domain}"
+        headless = identity.Identity(self.name, "llm", {}).pods_name
+        return f"{self.name}.{domain}", f"{headless}.{domain}"
 
     def wake_query(self, speed: float) -> str:
         """The query by which KEDA wakes the claim, with its windows divided by ``speed``."""
