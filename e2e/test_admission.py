@@ -51,7 +51,8 @@ def _ask(control_plane: plane.ControlPlane, namespace: str, claim: api.Object) -
     claim = copy.deepcopy(claim)
     claim["metadata"]["namespace"] = namespace
     # What Crossplane keeps is no author's: an admission policy refuses it (test_adoption.py).
-    kept = "crossplane" in claim["spec"]
+    spec = claim.get("spec")
+    kept = isinstance(spec, dict) and "crossplane" in spec
     who = control_plane.admin if kept else control_plane.developer
     who.create(claim, dry_run=True, strict=True)
 
