@@ -103,6 +103,9 @@ def _mistakes() -> Iterator[strategies.Broken]:
             "cacheUtilizationThreshold": "0.8",
             "queueLengthThreshold": 4,
         },
+        podTemplate={
+            "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
+        },
     )
     yield from strategies.mistakes(full)
     for broken in strategies.mistakes(other):

@@ -771,7 +771,7 @@ def _map_changes(place: _Place) -> abc.Iterator[tuple[str, str, typing.Any]]:
     key_type, value_type = typing.get_args(place.annotation)
     keys = schema.Constraints.read(schema.unwrap(key_type)[1])
     inner = next(iter(place.value.values()), {} if schema.unwrap(value_type)[0] is not str else "x")
-    raw = typing.get_args(value_type)[1:] == (typing.Any,)
+    raw = typing.get_args(schema.unwrap(value_type)[0])[1:] == (typing.Any,)
     inner = inner if raw or not isinstance(inner, dict) else "1"
     yield from _at(place, "not a map", "x", 1, [], True)
     for key in _misfits(keys):
