@@ -45,6 +45,17 @@ STAGES: dict[str, Callable[[api.Object, api.Object], cluster.Cluster]] = {
 }
 
 
+def environment(stage: str, profile: str, work: pathlib.Path) -> pathlib.Path:
+    """A profile's settings; of a plain cluster that 0.9.0 was on, with the providers that went."""
+    shipped_settings = shipped.environment(profile)
+    if (stage, profile) != ("taken-over", "plain"):
+        return shipped_settings
+    config = shipped.one(shipped_settings)
+    withdrawn = ["cilium", "envoy-ai-gateway", "victoriametrics"]
+    config["data"]["inferenceService"]["providers"]["withdrawn"] = withdrawn
+    return commands.write(work / "environment.yaml", [config])
+
+
 def write(stage: str, claim: pathlib.Path, profile: str, work: pathlib.Path) -> Situation:
     """Write a claim at a stage of its life, with the observed objects as the API gives them."""
     environment = shipped.one(shipped.environment(profile))

@@ -42,14 +42,6 @@ def _status(claim: api.Object) -> api.Object:
     return {key: value for key, value in claim["status"].items() if key != "conditions"}
 
 
-def _without_what_0_9_0_had(environment: pathlib.Path, work: pathlib.Path) -> pathlib.Path:
-    """Settings of a plain cluster that 0.9.0 was on: they say which providers went."""
-    config = shipped.one(environment)
-    withdrawn = ["cilium", "envoy-ai-gateway", "victoriametrics"]
-    config["data"]["inferenceService"]["providers"]["withdrawn"] = withdrawn
-    return commands.write(work / "environment.yaml", [config])
-
-
 @pytest.mark.parametrize("core", crossplane.VERSIONS)
 @pytest.mark.parametrize("stage", situations.STAGES)
 @pytest.mark.parametrize("profile", shipped.PROFILES)
@@ -66,9 +58,7 @@ def test_core_renders_what_our_command_renders(
 
     Of a new claim our command shows the pods as well, which wait for their policies.
     """
-    environment = shipped.environment(profile)
-    if (stage, profile) == ("taken-over", "plain"):
-        environment = _without_what_0_9_0_had(environment, tmp_path)
+    environment = situations.environment(stage, profile, tmp_path)
     situation = situations.write(stage, claim, profile, tmp_path)
     theirs = commands.render(
         core, situation.claim, functions, required=[environment], observed=situation.observed

@@ -39,7 +39,7 @@ def test_what_is_rendered_is_valid(
             NEWEST,
             situation.claim,
             functions,
-            required=[shipped.environment(profile)],
+            required=[situations.environment(stage, profile, tmp_path)],
             observed=situation.observed,
         )
         assert done.code == 0, done.errors
