@@ -4,10 +4,10 @@ A claim's objects carry its name. Core applies them with force, so a claim that 
 platform's own ServiceAccount would take it over.
 """
 
-import fnmatch
 from collections.abc import Iterator
 
 from function.api import base, claim, settings
+from function.boundary import grants
 from function.planning import identity
 
 
@@ -17,7 +17,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     if name == site.preload.service_account_name:
         yield _taken(f"{name!r} is the settings' preload.serviceAccountName")
     for pattern in site.reserved_names:
-        if fnmatch.fnmatchcase(name, pattern):
+        if grants.matches(pattern, name):
             yield _taken(f"the settings keep {pattern!r} for the platform (reservedNames)")
     neighbour = identity.borrowed(name)
     if neighbour is not None:
