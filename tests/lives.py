@@ -11,6 +11,7 @@ from tests import cluster
 _OPEN_SITE = cluster.load("examples/settings/open.yaml")["data"]["inferenceService"]
 OPEN: cluster.Object = _OPEN_SITE["permissions"]
 ALLOWED: cluster.Object = _OPEN_SITE["allowed"]
+SECRETS = {field: ALLOWED[field] for field in ("fetchedSecrets", "remoteRefs", "secrets")}
 
 
 def site(profile: str, *, closed: bool = False) -> cluster.Object:
@@ -24,8 +25,7 @@ def site(profile: str, *, closed: bool = False) -> cluster.Object:
     inner = config["data"]["inferenceService"]
     inner["permissions"] = {} if closed else OPEN
     # Names of Secrets are drawn: which ones are granted is no question of a life.
-    inner["secretAccess"] = {field: {"*": ["*"]} for field in ("names", "remoteRefs")}
-    inner["allowed"] = {} if closed else ALLOWED
+    inner["allowed"] = SECRETS if closed else ALLOWED
     inner["limits"] = {"maxGPUs": None}
     return config
 

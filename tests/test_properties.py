@@ -209,10 +209,8 @@ def test_every_site_renders_the_examples(given: cluster.Object) -> None:
     config = {"kind": "EnvironmentConfig", "metadata": {"name": "a"}, "data": {}}
     config["data"] = {"inferenceService": given}
     # What settings do not grant is refused; tests/boundary asks that.
-    for field in ("limits", "secretAccess", "reservedNames"):
+    for field in ("limits", "allowed", "reservedNames"):
         given.pop(field, None)
-    for field in ("subPaths", "paths"):
-        given.get("weights", {}).pop(field, None)
     for name in ("smallest", "xplane-qwen-coder"):
         world = cluster.Cluster(cluster.example(name), config)
         world.reconcile()

@@ -29,36 +29,12 @@ Url = Annotated[
 _ADDRESS = re.compile(URL)
 HostPattern = Annotated[str, base.text(255, r"^[A-Za-z0-9*{][A-Za-z0-9*.{}-]*$")]
 NAMESPACE = r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$"
-Namespaces = Annotated[list[Annotated[str, base.text(63, NAMESPACE)]], base.items(64)]
-# Names by namespace. In a pattern `*` is any text without `/`, as in a path.
-NAME_PATTERN = r"^[A-Za-z0-9*{][A-Za-z0-9*{}._/-]*$"
-Patterns = Annotated[
-    dict[
-        Annotated[str, base.text(63, NAMESPACE)],
-        Annotated[list[Annotated[str, base.text(317, NAME_PATTERN)]], base.items(64)],
-    ],
-    base.items(32),
-    base.NULLS_ABSENT,
-]
-# What the settings grant by pattern, for each namespace: `function/boundary/grants.py` matches.
-_NAME_PATTERN = r"^([-a-z0-9.*]|\{name\}|\{namespace\})+$"
-# Printable ASCII, braces for the two names alone.
-_PATH_PATTERN = r"^([!-z|~]|\{name\}|\{namespace\})+$"
-_Namespace = Annotated[str, base.text(63, r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")]
-NamePatterns = Annotated[
-    dict[
-        _Namespace, Annotated[list[Annotated[str, base.text(253, _NAME_PATTERN)]], base.items(32)]
-    ],
-    base.items(32),
-    base.NULLS_ABSENT,
-]
-PathPatterns = Annotated[
-    dict[
-        _Namespace, Annotated[list[Annotated[str, base.text(512, _PATH_PATTERN)]], base.items(32)]
-    ],
-    base.items(32),
-    base.NULLS_ABSENT,
-]
+_Namespace = Annotated[str, base.text(63, NAMESPACE)]
+Namespaces = Annotated[list[_Namespace], base.items(64)]
+# Printable ASCII, braces for the two names alone. `function/boundary/grants.py` matches.
+PATTERN = r"^([!-z|~]|\{name\}|\{namespace\})+$"
+PatternList = Annotated[list[Annotated[str, base.text(512, PATTERN)]], base.items(64)]
+Patterns = Annotated[dict[_Namespace, PatternList], base.items(64), base.NULLS_ABSENT]
 
 
 def port(address: str) -> int:
@@ -248,17 +224,6 @@ class Weights(base.Model):
         None,
         alias="bandwidthMiB",
         description="MiB/s at which one pod reads from the volume: start budgets follow from it.",
-    )
-    sub_paths: PathPatterns = pydantic.Field(
-        default_factory=lambda: {"*": ["*"]},
-        description="Which weightsFileSystem.subPath claims may have, by namespace (as"
-        " secretAccess.names); the claim's name, which is used when it is absent, is judged too."
-        " Everything when absent.",
-    )
-    paths: PathPatterns = pydantic.Field(
-        default_factory=lambda: {"*": ["*"]},
-        description="Which directories claims of source pvc may serve, by namespace:"
-        " <subPath>/<model.path>. Everything when absent.",
     )
 
 
@@ -480,32 +445,6 @@ class SecretStore(base.Model):
     )
 
 
-class SecretAccess(base.Model):
-    """Which Secrets and which paths of the store claims may name, by namespace.
-
-    In a pattern `*` stands for any characters, {name} for the claim's name, {namespace} for its
-    namespace. The entry of a namespace counts alone; "*" is every namespace without one. A map
-    that is given replaces the default.
-    """
-
-    names: NamePatterns = pydantic.Field(
-        default_factory=lambda: {"*": ["hf-token", "hf-token-*", "hub-token", "hub-token-*"]},
-        description="Secrets that exist, for envFromSecrets, tokenSecretRef, valueFrom, volumes"
-        " and patches. Tokens of the hub alone when absent. Authors choose their claims' names:"
-        " {name}-* gives db-password to a claim named db, and {name}.* gives it nothing of others.",
-    )
-    external_names: NamePatterns = pydantic.Field(
-        default_factory=lambda: {"*": ["*"]},
-        description="Names that claims may give to what externalSecrets fetches. Everything when"
-        " absent, except the platform's own.",
-    )
-    remote_refs: PathPatterns = pydantic.Field(
-        default_factory=lambda: {"*": ["{namespace}/*"]},
-        description="Paths of the store that externalSecrets may read (remoteRef). What begins"
-        " with the namespace when absent.",
-    )
-
-
 class Permissions(base.Model):
     """Namespaces whose claim authors may use an escape hatch; "*" is every namespace."""
 
@@ -605,24 +544,42 @@ _CODE_CAN = frozenset(
 )
 
 
+# Whoever downloads models may use a token of the hub, and claims of 0.9.0 do.
+_HUB_TOKENS = ("hf-token", "hf-token-*", "hub-token", "hub-token-*")
+
+
 def _patterns(description: str, *patterns: str) -> Any:
     """A map of patterns; those that are named hold in every namespace by default."""
+    ends = f" {', '.join(patterns)} when absent." if patterns else " Nothing when absent."
     return pydantic.Field(
-        default_factory=lambda: {"*": list(patterns)} if patterns else {}, description=description
+        default_factory=lambda: {"*": list(patterns)} if patterns else {},
+        description=description + ends,
     )
 
 
 class Allowed(base.Model):
-    """Names that authors may write: patterns under a namespace's name, or under "*" for all.
+    """Names and paths that authors may write: patterns under a namespace, or under "*" for all.
 
-    In a pattern `*` is any text without a slash; {name} and {namespace} are the claim's. A map that
-    is given replaces its default.
+    In a pattern `*` is any text without a slash and `**` any text; {name} and {namespace} are the
+    claim's. What stands under "*" holds in every namespace, and the entry of a namespace adds to
+    it. A map that is given replaces its default, all of it.
     """
 
     annotations: Patterns = _patterns(
         "Keys of podTemplate.annotations.", "*", "kubectl.kubernetes.io/restartedAt"
     )
     callers: Patterns = _patterns("Namespaces of access.from, beside the claim's own.")
+    engine_versions: Patterns = _patterns(
+        "Values of engine.version without a v before them, beside the settings' own. A version that"
+        " is older lacks fixes of the engine.",
+        "*",
+    )
+    fetched_secrets: Patterns = _patterns(
+        "Names of externalSecrets that the claim does not have yet: of Secrets that External"
+        " Secrets makes, or takes over where one of that name is there.",
+        "{name}.*",
+        *_HUB_TOKENS,
+    )
     hostnames: Patterns = _patterns("Short names of route.hostname.", "*")
     labels: Patterns = _patterns(
         "Keys of podTemplate.labels.", "cost-center", "environment", "owner", "project", "team"
@@ -636,49 +593,27 @@ class Allowed(base.Model):
         "topology.kubernetes.io/zone",
     )
     priority_classes: Patterns = _patterns("Names of podTemplate.priorityClassName.")
+    remote_refs: Patterns = _patterns(
+        "Paths of the store in externalSecrets[].remoteRef.", "{namespace}/**"
+    )
     resources: Patterns = _patterns("Extended resources in resources and gpu.resourceName.")
+    secrets: Patterns = _patterns(
+        "Secrets that exist, for envFromSecrets, tokenSecretRef, valueFrom, volumes and patches,"
+        " beside what the claim's own externalSecrets fetches. Authors choose their claims' names:"
+        " {name}-* gives db-password to a claim named db, and {name}.* gives it nothing of others.",
+        *_HUB_TOKENS,
+    )
+    sub_paths: Patterns = _patterns(
+        "Directories of weightsFileSystem.subPath; the claim's name, which is used when it is"
+        " absent, is judged too.",
+        "**",
+    )
     taints: Patterns = _patterns("Taints of podTemplate.tolerations, beside those of the class.")
-
-    def allow(self, field: str, who: claim.Metadata, value: str) -> bool:
-        """Tells whether a claim may name the value.
-
-        Args:
-            field: Field of these settings, in Python's spelling.
-            who: The claim's metadata.
-            value: What the author wrote.
-        """
-        patterns: dict[str, list[str]] = getattr(self, field)
-        here = [*patterns.get("*", ()), *patterns.get(who.namespace, ())]
-        return any(matches(pattern, who, value) for pattern in here)
-
-
-def matches(pattern: str, who: claim.Metadata, value: str) -> bool:
-    """Tells whether a value matches a pattern of `Allowed`."""
-    written = pattern.replace("{name}", who.name).replace("{namespace}", who.namespace)
-    first, *rest = written.split("*")
-    if not value.startswith(first):
-        return False
-    # Every place of the value to which the pattern so far may reach: a regular expression of
-    # several stars takes the power of their number.
-    reached = {len(first)}
-    for part in rest:
-        # Of one segment the first place counts: a star reaches from there to the segment's end.
-        firsts: dict[int, int] = {}
-        for begin in sorted(reached):
-            firsts.setdefault(_end_of_segment(value, begin), begin)
-        starts = {
-            at
-            for end, begin in firsts.items()
-            for at in range(begin, end + 1)
-            if value.startswith(part, at)
-        }
-        reached = {at + len(part) for at in starts}
-    return len(value) in reached
-
-
-def _end_of_segment(value: str, begin: int) -> int:
-    slash = value.find("/", begin)
-    return len(value) if slash < 0 else slash
+    weights: Patterns = _patterns(
+        "Directories that claims may serve without a download: <subPath>/<model.path> of source"
+        " pvc, <subPath>/<model.revision> with preload.enabled false.",
+        "**",
+    )
 
 
 class Limits(base.Model):
@@ -735,7 +670,6 @@ class Settings(base.Model):
     endpoint_picker: EndpointPicker = pydantic.Field(default_factory=EndpointPicker)
     route: Route = pydantic.Field(default_factory=Route)
     secret_store: SecretStore = pydantic.Field(default_factory=SecretStore)
-    secret_access: SecretAccess = pydantic.Field(default_factory=SecretAccess)
     permissions: Permissions = pydantic.Field(default_factory=Permissions)
     allowed: Allowed = pydantic.Field(default_factory=Allowed)
     limits: Limits = pydantic.Field(default_factory=Limits)
@@ -744,12 +678,10 @@ class Settings(base.Model):
     labels: base.Labels = pydantic.Field(
         default_factory=dict, description="On every composed object, beside ours."
     )
-    reserved_names: Annotated[
-        list[Annotated[str, base.text(63, r"^[a-z0-9*]([-a-z0-9.*]*[a-z0-9*])?$")]], base.items(64)
-    ] = pydantic.Field(
+    reserved_names: PatternList = pydantic.Field(
         default_factory=list,
-        description="Names that no claim may have, `*` for any characters: those of the platform's"
-        " own ServiceAccounts, Services and policies in the claims' namespaces.",
+        description="Names that no claim may have, by patterns as under allowed: those of the"
+        " platform's own ServiceAccounts, Services and policies in the claims' namespaces.",
     )
     image_pull_secrets: Annotated[list[base.DnsSubdomain], base.items(8)] = pydantic.Field(
         default_factory=list, description="Secrets of the registries, in the claim's namespace."

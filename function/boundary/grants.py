@@ -1,62 +1,83 @@
-"""What the settings grant by pattern: names of Secrets, paths of a store, directories of a volume.
+"""What the settings grant by pattern (`allowed`), and what they keep (`reservedNames`).
 
-In a pattern `*` stands for any characters, a slash among them, `{name}` for the claim's name and
-`{namespace}` for its namespace. Nothing else has a meaning.
+In a pattern `*` stands for any text without a slash and `**` for any text; `{name}` is the claim's
+name and `{namespace}` its namespace. What stands under "*" holds in every namespace, and the entry
+of a namespace adds to it.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator
 
-from function.api import claim
+from pydantic import alias_generators
+
+from function.api import base, claim, settings
+
+_STARS = re.compile(r"(\*+)")
+_MOST_LISTED = 5
 
 
-def patterns(
-    granted: Mapping[str, Sequence[str]], resource: claim.InferenceService
-) -> tuple[str, ...]:
-    """Returns the patterns for a claim, with its names in them.
+def outside(
+    field: str,
+    path: str,
+    value: str,
+    resource: claim.InferenceService,
+    site: settings.Settings,
+    words: str = "",
+) -> Iterator[base.Problem]:
+    """Yields a problem when the settings do not let a claim name a value.
 
-    The entry of the claim's namespace counts alone where there is one, and that of `*` elsewhere.
+    Args:
+        field: Field of the settings' `allowed`, in Python's spelling.
+        path: Field of the claim that names it.
+        value: What the author wrote.
+        resource: The claim.
+        site: The settings.
+        words: What else there is to say of the value, the beginning of the sentence.
     """
-    chosen = granted.get(resource.namespace, granted.get("*", ()))
-    return tuple(
-        pattern.replace("{namespace}", resource.namespace).replace("{name}", resource.name)
-        for pattern in chosen
+    granted = patterns(getattr(site.allowed, field), resource)
+    if any(matches(pattern, value) for pattern in granted):
+        return
+    more = f" and {len(granted) - _MOST_LISTED} more" if len(granted) > _MOST_LISTED else ""
+    listed = (", ".join(granted[:_MOST_LISTED]) + more) or "nothing"
+    refusal = (
+        f"the settings do not allow {value!r} in namespace {resource.namespace}"
+        f" (allowed.{alias_generators.to_camel(field)} has {listed})"
     )
+    yield base.Problem(path, f"{words}; {refusal}" if words else refusal)
 
 
-def grant(
-    granted: Mapping[str, Sequence[str]], resource: claim.InferenceService, value: str
-) -> bool:
-    """Tells whether one of the claim's patterns matches all of a value."""
-    return any(matches(pattern, value) for pattern in patterns(granted, resource))
+def patterns(granted: settings.Patterns, resource: claim.InferenceService) -> tuple[str, ...]:
+    """Returns the patterns that hold for a claim, with its names in them."""
+    chosen = [*granted.get("*", ()), *granted.get(resource.namespace, ())]
+    return tuple(filled(pattern, resource) for pattern in chosen)
+
+
+def filled(pattern: str, resource: claim.InferenceService) -> str:
+    """Returns a pattern with the claim's names in it."""
+    return pattern.replace("{namespace}", resource.namespace).replace("{name}", resource.name)
 
 
 def matches(pattern: str, value: str) -> bool:
-    """Tells whether a pattern matches all of a value, in time linear in its length.
+    """Tells whether a pattern matches all of a value, in time linear in the value's length.
 
-    A regular expression of several `.*` takes the power of their number on what it refuses.
+    A regular expression of several stars takes the power of their number on what it refuses.
     """
-    first, *rest = pattern.split("*")
-    if not rest:
-        return value == first
-    *middle, last = rest
-    if len(value) < len(first) + len(last):
-        return False
-    if not value.startswith(first) or not value.endswith(last):
-        return False
-    at, end = len(first), len(value) - len(last)
-    for piece in middle:
-        place = value.find(piece, at, end)
-        if place < 0:
-            return False
-        at = place + len(piece)
-    return True
-
-
-def words(granted: Mapping[str, Sequence[str]], resource: claim.InferenceService) -> str:
-    """Returns what is granted, for a message."""
-    listed = patterns(granted, resource)
-    more = f" and {len(listed) - _MOST_LISTED} more" if len(listed) > _MOST_LISTED else ""
-    return (", ".join(listed[:_MOST_LISTED]) + more) or "nothing"
-
-
-_MOST_LISTED = 5
+    # A symbol is one character, or a run of stars. Bit n of `reached` is set when the first n
+    # symbols match the value so far.
+    symbols = [
+        symbol
+        for part in _STARS.split(pattern)
+        for symbol in ((part,) if part.startswith("*") else part)
+    ]
+    bits: dict[str, int] = {}
+    for place, symbol in enumerate(symbols):
+        bits[symbol[:2]] = bits.get(symbol[:2], 0) | 1 << place
+    across = bits.get("**", 0)
+    stars = bits.get("*", 0) | across
+    reached = 1 | (1 & stars) << 1
+    for character in value:
+        stays = reached & (across if character == "/" else stars)
+        steps = (reached & bits.get(character, 0)) << 1
+        reached = stays | steps
+        reached |= (reached & stars) << 1
+    return bool(reached >> len(symbols) & 1)

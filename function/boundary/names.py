@@ -17,7 +17,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     if name == site.preload.service_account_name:
         yield _taken(f"{name!r} is the settings' preload.serviceAccountName")
     for pattern in site.reserved_names:
-        if grants.matches(pattern, name):
+        if grants.matches(grants.filled(pattern, resource), name):
             yield _taken(f"the settings keep {pattern!r} for the platform (reservedNames)")
     neighbour = identity.borrowed(name)
     if neighbour is not None:

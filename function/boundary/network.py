@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from function.api import base, cilium, claim, kubernetes, settings
-from function.boundary import permissions
+from function.boundary import grants, permissions
 from function.cluster import observed
 
 # What every pod of a cluster is told apart from by no label: with one of these a rule lets in, or
@@ -43,7 +43,7 @@ def _callers(resource: claim.InferenceService, site: settings.Settings) -> Itera
     for index, caller in enumerate(access.from_ if access is not None else []):
         if caller.namespace not in (None, resource.namespace):
             path = f"spec.access.from[{index}].namespace"
-            yield from permissions.outside("callers", path, str(caller.namespace), resource, site)
+            yield from grants.outside("callers", path, str(caller.namespace), resource, site)
 
 
 def _hostname(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
@@ -60,7 +60,7 @@ def _hostname(resource: claim.InferenceService, site: settings.Settings) -> Iter
             path, f"the settings keep {short!r} for the platform (route.reservedHostnames)"
         )
     else:
-        yield from permissions.outside("hostnames", path, short, resource, site)
+        yield from grants.outside("hostnames", path, short, resource, site)
 
 
 def _rules(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:

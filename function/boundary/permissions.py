@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pydantic import alias_generators
 
 from function.api import base, claim, settings
-from function.boundary import sources
+from function.boundary import grants, sources
 from function.planning import hardware, scaling
 
 
@@ -15,10 +15,18 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     if spec.gpu is not None and spec.gpu.class_ not in (None, *site.gpu.classes):
         names = ", ".join(sorted(site.gpu.classes))
         yield base.Problem("spec.gpu.class", f"no such class in the settings; there are: {names}")
+    version, image = base.of(spec.engine, "version"), base.of(spec.engine, "image")
+    # Beside an image the version chooses nothing.
+    if version is not None and image is None:
+        number = version.removeprefix("v")
+        if number != site.engine.version.removeprefix("v"):
+            yield from grants.outside(
+                "engine_versions", "spec.engine.version", number, resource, site
+            )
     extra = spec.pod_template or claim.PodTemplate()
     hatches = (
         ("patches", "spec.patches", spec.patches),
-        ("engine_image", "spec.engine.image", base.of(spec.engine, "image")),
+        ("engine_image", "spec.engine.image", image),
         ("volumes", "spec.podTemplate.volumes", extra.volumes or extra.volume_mounts),
     )
     yield from sources.problems(extra.env or [])
@@ -43,27 +51,6 @@ def closed(
         camel = alias_generators.to_camel(hatch)
         refusal = f"the settings do not allow this in namespace {namespace} (permissions.{camel})"
         yield base.Problem(path, f"{words}; {refusal}" if words else refusal)
-
-
-def outside(
-    field: str, path: str, value: str, resource: claim.InferenceService, site: settings.Settings
-) -> Iterator[base.Problem]:
-    """Yields a problem when the settings do not let the namespace name a value.
-
-    Args:
-        field: Field of the settings' `allowed`, in Python's spelling.
-        path: Field of the claim that names it.
-        value: What the author wrote.
-        resource: The claim.
-        site: The settings.
-    """
-    if not site.allowed.allow(field, resource.metadata, value):
-        camel = alias_generators.to_camel(field)
-        yield base.Problem(
-            path,
-            f"the settings do not allow {value!r} in namespace {resource.namespace}"
-            f" (allowed.{camel})",
-        )
 
 
 def caps(spec: claim.Spec, site: settings.Settings) -> Iterator[base.Problem]:

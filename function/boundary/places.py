@@ -15,30 +15,14 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     spec = resource.spec
     chosen = base.of(spec.weights_file_system, "sub_path")
     sub_path = base.given(chosen, resource.name)
-    granted = site.weights.sub_paths
-    if not grants.grant(granted, resource, sub_path):
-        absent = ", the claim's name," if chosen is None else ""
-        yield base.Problem(
-            "spec.weightsFileSystem.subPath",
-            f"{sub_path}{absent} is none of the directories of claims of namespace"
-            f" {resource.namespace}: {grants.words(granted, resource)} (settings"
-            " weights.subPaths)",
-        )
-    place = f"{sub_path}/{spec.model.path}"
-    if spec.model.source != "pvc" and base.of(spec.model.preload, "enabled") is False:
+    words = "it is the claim's name where it is absent" if chosen is None else ""
+    yield from grants.outside(
+        "sub_paths", "spec.weightsFileSystem.subPath", sub_path, resource, site, words
+    )
+    if spec.model.source == "pvc":
+        place = f"{sub_path}/{spec.model.path}"
+        yield from grants.outside("weights", "spec.model.path", place, resource, site)
+    elif base.of(spec.model.preload, "enabled") is False:
         # Nobody downloads: the revision names a directory that is there already.
-        revision = f"{sub_path}/{base.given(spec.model.revision, 'main')}"
-        if not grants.grant(site.weights.paths, resource, revision):
-            yield base.Problem(
-                "spec.model.revision",
-                f"{revision} on the volume is none of the directories that claims of namespace"
-                f" {resource.namespace} bring weights from:"
-                f" {grants.words(site.weights.paths, resource)} (settings weights.paths)",
-            )
-    if spec.model.source == "pvc" and not grants.grant(site.weights.paths, resource, place):
-        yield base.Problem(
-            "spec.model.path",
-            f"{place} on the volume is none of the directories that claims of namespace"
-            f" {resource.namespace} bring weights from:"
-            f" {grants.words(site.weights.paths, resource)} (settings weights.paths)",
-        )
+        place = f"{sub_path}/{base.given(spec.model.revision, 'main')}"
+        yield from grants.outside("weights", "spec.model.revision", place, resource, site)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from function.api import base, claim, kubernetes, settings
-from function.boundary import permissions
+from function.boundary import grants, permissions
 from function.capacity import quantity
 from function.cluster import observed
 from function.planning import hardware, identity
@@ -104,7 +104,7 @@ def _labels(
         if key in selected or key.partition("/")[0] in _SELECTED_DOMAINS:
             yield base.Problem(path, "policies and Services select pods by this label")
         else:
-            yield from permissions.outside("labels", path, key, resource, site)
+            yield from grants.outside("labels", path, key, resource, site)
 
 
 def _peers(site: settings.Settings) -> set[str]:
@@ -123,7 +123,7 @@ def _annotations(
         if key.partition("/")[0] == identity.DOMAIN:
             yield base.Problem(path, "annotations of this domain are the function's own")
         else:
-            yield from permissions.outside("annotations", path, key, resource, site)
+            yield from grants.outside("annotations", path, key, resource, site)
 
 
 def _priority(
@@ -135,7 +135,7 @@ def _priority(
     if name.startswith("system-"):
         yield base.Problem(path, "classes that begin with system- are for Kubernetes' own pods")
     else:
-        yield from permissions.outside("priority_classes", path, name, resource, site)
+        yield from grants.outside("priority_classes", path, name, resource, site)
 
 
 def _tolerations(
@@ -185,7 +185,7 @@ def _node(
     if key in _CONTROL_PLANE:
         yield base.Problem(path, "nodes of the control plane run no engine")
     else:
-        yield from permissions.outside(field, path, key, resource, site)
+        yield from grants.outside(field, path, key, resource, site)
 
 
 def _pod_terms(
@@ -250,12 +250,12 @@ def _resources(resource: claim.InferenceService, site: settings.Settings) -> Ite
                     path, "GPUs are asked for by spec.gpu alone: count, class and resourceName"
                 )
             else:
-                yield from permissions.outside("resources", path, key, resource, site)
+                yield from grants.outside("resources", path, key, resource, site)
     yield from _amounts(own)
     name = base.of(spec.gpu, "resource_name")
     if name is not None and name not in classes and name.partition("/")[0] not in domains:
         path = "spec.gpu.resourceName"
-        yield from permissions.outside("resources", path, name, resource, site)
+        yield from grants.outside("resources", path, name, resource, site)
 
 
 def _amounts(own: claim.ResourceRequirements) -> Iterator[base.Problem]:

@@ -84,19 +84,12 @@ def _closed(
     fetched = site.providers.secrets != "none" and any(
         secret.name == reference.name for secret in resource.spec.external_secrets or []
     )
-    granted = site.secret_access.names
-    if not fetched and not grants.grant(granted, resource, reference.name):
-        yield base.Problem(
-            reference.path,
-            f"claims of namespace {resource.namespace} may not name the Secret {reference.name};"
-            f" they may name {grants.words(granted, resource)} (settings secretAccess.names), and"
-            " what spec.externalSecrets fetches",
-        )
+    if not fetched:
+        yield from grants.outside("secrets", reference.path, reference.name, resource, site)
 
 
 def _external(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
     """Yields what is wrong with the Secrets that the claim has fetched."""
-    access = site.secret_access
     for index, secret in enumerate(resource.spec.external_secrets or []):
         path = f"spec.externalSecrets[{index}]"
         owner = owners(site).get(secret.name)
@@ -107,21 +100,11 @@ def _external(resource: claim.InferenceService, site: settings.Settings) -> Iter
         elif site.providers.secrets == "none":
             # Nobody fetches it, and pods would get what has that name already.
             yield from _closed(Reference(f"{path}.name", secret.name, None), resource, site)
-        elif not grants.grant(access.external_names, resource, secret.name):
-            yield base.Problem(
-                f"{path}.name",
-                f"claims of namespace {resource.namespace} may name fetched Secrets"
-                f" {grants.words(access.external_names, resource)} (settings"
-                f" secretAccess.externalNames), not {secret.name}",
-            )
         if not claim.STORE_PATH.holds(secret.remote_ref):
             yield base.Problem(f"{path}.remoteRef", claim.STORE_PATH.message)
-        elif not grants.grant(access.remote_refs, resource, secret.remote_ref):
-            yield base.Problem(
-                f"{path}.remoteRef",
-                f"claims of namespace {resource.namespace} read"
-                f" {grants.words(access.remote_refs, resource)} of the store (settings"
-                f" secretAccess.remoteRefs), not {secret.remote_ref}",
+        else:
+            yield from grants.outside(
+                "remote_refs", f"{path}.remoteRef", secret.remote_ref, resource, site
             )
         interval = secret.refresh_interval
         if interval is not None and not claim.REFRESH.holds(interval):

@@ -14,6 +14,7 @@ from function.boundary import adoption
 from function.cluster import checkpoints, memory, observed
 from function.concerns import providers, validity
 from function.concerns import table as concerns
+from function.concerns.secrets import fetching
 from function.planning import plans
 from function.situation import situations
 
@@ -61,12 +62,13 @@ def compose(
 
     Raises:
         base.InvalidError: The claim asks for what cannot or must not be composed, the name of one
-            of its objects is taken, or the settings lost a provider.
+            of its objects is taken or not granted, or the settings lost a provider.
     """
     providers.check_none_is_lost(site, world)
     remembered = memory.memory(world)
     facts = checkpoints.recorded(remembered, world)
     plan = plans.make(resource, site, facts)
+    fetching.check_new(resource, site, world)
     now = situations.situation(plan, facts, remembered, world)
     parts = [part for concern in concerns.CONCERNS for part in concern.compose(now)]
     desired = assembly.assemble(now, parts)

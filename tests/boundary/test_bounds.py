@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from function.api import claim, settings
 from tests import cluster
 from tests.resources import scene
 
@@ -13,37 +12,6 @@ CLOSED = cluster.load("examples/settings/closed.yaml")
 NODES: Any = "requiredDuringSchedulingIgnoredDuringExecution"
 OWN = {"app.kubernetes.io/instance": "model"}
 ZONE = {"topologyKey": "zone"}
-
-
-@pytest.mark.parametrize(
-    ("pattern", "value", "holds"),
-    [
-        ("*", "team", True),
-        ("*", "", True),
-        ("*", "example.com/team", False),
-        ("*/*", "example.com/team", True),
-        ("*/*", "team", False),
-        ("example.com/*", "example.com/team", True),
-        ("example.com/*", "example.com.evil/team", False),
-        ("example.com/*", "exampleXcom/team", False),
-        ("{name}", "qwen", True),
-        ("{name}-*", "qwen-canary", True),
-        ("{name}-*", "qwen", False),
-        ("{namespace}-*", "llm-chat", True),
-        ("team", "team-a", False),
-    ],
-)
-def test_a_pattern_is_a_path_with_stars(pattern: str, value: str, holds: bool) -> None:
-    who = claim.Metadata(name="qwen", namespace="llm")
-    assert settings.matches(pattern, who, value) is holds
-
-
-def test_a_namespace_has_its_own_patterns_and_everybodys() -> None:
-    allowed = settings.Allowed(callers={"*": ["tools"], "llm": ["batch"]})
-    for namespace, names in (("llm", {"tools", "batch"}), ("other", {"tools"})):
-        who = claim.Metadata(name="qwen", namespace=namespace)
-        found = {n for n in ("tools", "batch", "apps") if allowed.allow("callers", who, n)}
-        assert found == names
 
 
 @pytest.mark.parametrize(

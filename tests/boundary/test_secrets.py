@@ -1,43 +1,31 @@
 """What settings grant by pattern, and what stays granted without them."""
 
-import re
+import copy
 from typing import Any
 
-import hypothesis
 import pytest
-from hypothesis import strategies as st
 
 from function.api import claim
-from function.boundary import grants, secrets
+from function.boundary import secrets
 from tests import cluster
 from tests.resources import scene
-
-TEXT = st.text("ab-", max_size=8)
 
 
 def site(**changes: Any) -> cluster.Object:
     """Returns settings of several teams, which grant what they grant by default."""
     config = scene.site(**changes)
-    if "secretAccess" not in changes:
-        del config["data"]["inferenceService"]["secretAccess"]
+    inner = config["data"]["inferenceService"]
+    inner["allowed"] = {
+        field: granted
+        for field, granted in inner["allowed"].items()
+        if field not in ("fetchedSecrets", "remoteRefs", "secrets", "subPaths", "weights")
+    } | changes.get("allowed", {})
     return config
 
 
-def granted(**access: Any) -> cluster.Object:
-    """Returns settings with this access to Secrets, and none beside it."""
-    config = scene.site()
-    config["data"]["inferenceService"]["secretAccess"] = access
-    return config
-
-
-@hypothesis.given(st.text("ab-*", max_size=8), TEXT)
-def test_a_star_stands_for_any_characters(pattern: str, value: str) -> None:
-    regular = ".*".join(map(re.escape, pattern.split("*")))
-    assert grants.matches(pattern, value) is (re.fullmatch(regular, value) is not None)
-
-
-def test_a_pattern_of_many_stars_is_no_work() -> None:
-    assert not grants.matches("*a" * 120 + "*b", "a" * 500)
+def granted(*patterns: str) -> cluster.Object:
+    """Returns settings that grant these Secrets."""
+    return site(allowed={"secrets": {"*": list(patterns)}})
 
 
 @pytest.mark.parametrize("name", cluster.EXAMPLES)
@@ -56,23 +44,12 @@ def test_tokens_of_the_hub_are_granted_by_default(name: str) -> None:
 )
 def test_nothing_else_is(name: str) -> None:
     message = scene.refused(scene.of(envFromSecrets=[name]), site())
-    assert f"spec.envFromSecrets[0]: claims of namespace llm may not name the Secret {name}" in (
-        message
-    )
-    assert "hf-token, hf-token-*, hub-token, hub-token-* (settings secretAccess.names)" in message
-
-
-def test_the_entry_of_a_namespace_counts_alone() -> None:
-    access = granted(names={"*": ["a"], "llm": ["b"], "closed": []})
-    scene.planned(scene.of(envFromSecrets=["b"]), access)
-    scene.refused(scene.of(envFromSecrets=["a"]), access)
-    scene.planned(scene.of(namespace="other", envFromSecrets=["a"]), access)
-    message = scene.refused(scene.of(namespace="closed", envFromSecrets=["a"]), access)
-    assert "they may name nothing (settings secretAccess.names)" in message
+    assert f"spec.envFromSecrets[0]: the settings do not allow {name!r} in namespace llm" in message
+    assert "(allowed.secrets has hf-token, hf-token-*, hub-token, hub-token-*)" in message
 
 
 def test_a_pattern_holds_the_claims_names() -> None:
-    access = granted(names={"*": ["models.{namespace}.{name}.*"]})
+    access = granted("models.{namespace}.{name}.*")
     scene.planned(scene.of(envFromSecrets=["models.llm.model.token"]), access)
     for name in ("models.llm.model-2.token", "models.apps.model.token", "models.llm.model"):
         scene.refused(scene.of(envFromSecrets=[name]), access)
@@ -94,7 +71,42 @@ def test_without_a_provider_nobody_fetches_it() -> None:
     """Pods would get what has that name already."""
     fetched = [{"name": "db-password", "remoteRef": "llm/nothing"}]
     message = scene.refused(scene.of(externalSecrets=fetched), site(providers={"secrets": "none"}))
-    assert "spec.externalSecrets[0].name: claims of namespace llm may not name" in message
+    assert "spec.externalSecrets[0].name: the settings do not allow 'db-password'" in message
+    assert "allowed.secrets" in message
+
+
+@pytest.mark.parametrize("name", ["model.tracing", "hf-token", "hf-token-team-a"])
+def test_a_secret_with_the_claims_own_name_is_fetched_by_default(name: str) -> None:
+    scene.serving(scene.of(externalSecrets=[{"name": name, "remoteRef": "llm/a"}]), site())
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_name_that_may_be_taken_is_not_fetched(installed: bool) -> None:
+    """External Secrets would take over what nobody controls, and leave other keys in it."""
+    fetched = [{"name": "db-password", "remoteRef": "llm/nothing"}]
+    world = cluster.Cluster(scene.of(externalSecrets=fetched), site())
+    world.kinds = {"v1/Service": True, "external-secrets.io/v1/ExternalSecret": installed}
+    world.reconcile()
+    assert world.fatal is not None
+    assert "spec.externalSecrets[0].name: the settings do not allow 'db-password'" in world.fatal
+    assert "(allowed.fetchedSecrets has model.*, hf-token, " in world.fatal
+    assert not world.objects
+
+
+def test_a_stored_claim_keeps_the_names_that_it_fetches() -> None:
+    """A claim of 0.9.0 has its ExternalSecrets; one more needs a name that is granted."""
+    entry = {"name": "tracing", "remoteRef": "llm/tracing"}
+    world = scene.serving(scene.of(externalSecrets=[entry]))
+    before = copy.deepcopy(world.objects)
+    world.environments = [site()]
+    world.converge()
+    assert world.fatal is None
+    assert set(world.objects) == set(before)
+    more = {"name": "db-password", "remoteRef": "llm/tracing"}
+    world.edit(externalSecrets=[entry, more]).reconcile()
+    assert world.fatal is not None
+    assert "spec.externalSecrets[1].name: the settings do not allow 'db-password'" in world.fatal
+    assert set(world.objects) == set(before)
 
 
 def test_what_serves_is_kept_when_its_secret_is_not_granted_any_more() -> None:
@@ -103,7 +115,7 @@ def test_what_serves_is_kept_when_its_secret_is_not_granted_any_more() -> None:
     world.environments = [site()]
     world.reconcile()
     assert world.fatal is not None
-    assert "secretAccess.names" in world.fatal
+    assert "allowed.secrets" in world.fatal
     assert set(world.objects) == before
 
 
@@ -115,7 +127,7 @@ def test_a_patch_may_name_what_is_granted_and_leave_what_was_there() -> None:
     }
     claimed = scene.of(
         model={"tokenSecretRef": {"name": "hf-token"}},
-        externalSecrets=[{"name": "tracing", "remoteRef": "llm/tracing"}],
+        externalSecrets=[{"name": "model.tracing", "remoteRef": "llm/tracing"}],
         patches=patches,
     )
     permitted = {"permissions": {"patches": ["llm"]}, "imagePullSecrets": ["registry"]}
@@ -178,9 +190,12 @@ def test_templates_of_a_mount_pass(mount: str) -> None:
 
 
 def test_a_sub_path_that_is_absent_is_judged_by_the_claims_name() -> None:
-    config = site(weights={"subPaths": {"*": ["{namespace}/*"]}})
+    config = site(allowed={"subPaths": {"*": ["{namespace}/*"]}})
     message = scene.refused(scene.of(), config)
-    assert "spec.weightsFileSystem.subPath: model, the claim's name," in message
+    assert "spec.weightsFileSystem.subPath: it is the claim's name where it is absent" in message
+    assert "the settings do not allow 'model' in namespace llm (allowed.subPaths has llm/*)" in (
+        message
+    )
     scene.planned(scene.of(weightsFileSystem={"subPath": "llm/model"}), config)
 
 

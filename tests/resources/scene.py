@@ -41,14 +41,6 @@ def of(
     }
 
 
-# What objects are made of a Secret is asked here; tests/boundary asks who may name one.
-ANY_SECRET = {
-    "names": {"*": ["*"]},
-    "externalNames": {"*": ["*"]},
-    "remoteRefs": {"*": ["*"]},
-}
-
-
 def site(profile: str = "reference", **changes: Any) -> cluster.Object:
     """Returns a profile's EnvironmentConfig with changes merged over its settings.
 
@@ -56,7 +48,6 @@ def site(profile: str = "reference", **changes: Any) -> cluster.Object:
     """
     config = copy.deepcopy(cluster.environment(profile))
     inner = config["data"]["inferenceService"]
-    inner["secretAccess"] = ANY_SECRET
     inner["allowed"] = ALLOWED
     inner["permissions"] = RAW | inner.get("permissions", {})
     config["data"]["inferenceService"] = settings.merge(config["data"]["inferenceService"], changes)

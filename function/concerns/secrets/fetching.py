@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from function import assembly, canonical
+from function.api import base, claim, settings
+from function.boundary import grants
 from function.cluster import observed
 from function.concerns import providers, reasons
 from function.concerns.secrets import external_secrets
@@ -39,6 +41,33 @@ class SecretsReady(reasons.Reasons):
         " `providers.secrets: none` and a Secret of your own in `envFromSecrets`.",
         alarm=True,
     )
+
+
+def check_new(
+    resource: claim.InferenceService, site: settings.Settings, world: observed.Observed
+) -> None:
+    """Ensures that each entry of externalSecrets that is new has a name that the settings grant.
+
+    External Secrets takes over a Secret of that name which has no controller, and the keys that the
+    store's entry lacks may stay in it: pods would read them. An ExternalSecret that was observed
+    has done so already, and what it fetches may serve.
+
+    Raises:
+        base.InvalidError: The settings do not grant the name.
+    """
+    chosen = PROVIDERS.get(site.providers.secrets)
+    if chosen is None:
+        return
+    problems = [
+        problem
+        for index, secret in enumerate(resource.spec.external_secrets or [])
+        if world.get(f"{chosen.PREFIX}{secret.name}") is None
+        for problem in grants.outside(
+            "fetched_secrets", f"spec.externalSecrets[{index}].name", secret.name, resource, site
+        )
+    ]
+    if problems:
+        raise base.InvalidError("claim", problems)
 
 
 def compose(now: situations.Situation) -> Iterator[assembly.Part]:

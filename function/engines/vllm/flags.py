@@ -6,7 +6,9 @@ imported, opened, connected to or listened on. An author of claims is no author 
 question is what a value lets the author do that the claim's fields do not.
 
 A flag that takes JSON is judged key by key. Where a key can carry code, a key that is not listed
-counts as the worst that the flag can do.
+counts as the worst that the flag can do. Where a flag's keys are the fields of a class and none
+does harm, a key that is not listed counts as an unknown flag. A flag of text or open maps is plain
+as a whole.
 """
 
 import dataclasses
@@ -224,15 +226,53 @@ _PLAIN: dict[Takes, str] = {
         kv-offloading-size mm-encoder-fp8-scale-save-margin mm-ipc-gpu-memory-gb
         mm-processor-cache-gb video-pruning-rate watermark""",
     Takes.JSON: """
-        allowed-headers allowed-methods allowed-origins attention-config aux-output-config
-        custom-histogram-buckets default-chat-template-kwargs diffusion-config engram-config
-        eplb-config fault-tolerance-config ir-op-priority kernel-config limit-mm-per-prompt
-        media-io-kwargs override-generation-config pooler-config pt-load-map-location
-        quantization-config reasoning-config reasoning-effort-map watermark-config""",
+        allowed-headers allowed-methods allowed-origins custom-histogram-buckets
+        default-chat-template-kwargs limit-mm-per-prompt media-io-kwargs override-generation-config
+        pt-load-map-location reasoning-effort-map""",
     Takes.MANY: """
         allowed-media-domains collect-detailed-traces cpu-offload-params cudagraph-capture-sizes
         ignore-patterns kv-cache-dtype-skip-layers lora-target-modules numa-bind-cpus
         numa-bind-nodes offload-params sleep-preserve-parameter-names""",
+}
+
+
+# Settings of a part of the engine: numbers, switches and names of what vLLM ships. The fields of a
+# configuration class are all keys that there are, so another key is of a version that nobody has
+# judged. A map among them has keys of its own.
+_CONFIGURATIONS: dict[str, str] = {
+    "attention-config": """
+        backend backend_per_kind disable_flashinfer_prefill disable_flashinfer_q_quantization
+        flash_attn_max_num_splits_for_cuda_graph flash_attn_version flex_attn_block_m
+        flex_attn_block_n flex_attn_kv_block_size flex_attn_q_block_size
+        hisparse_config.device_buffer_size hisparse_config.eager_host_mirror indexer_kv_dtype
+        indexer_sparse_logits indexer_tp_shard_min_rows minimax_m3_indexer_cp
+        minimax_m3_msa_decode_backend mla_prefill_backend sparse_mla_force_mqa
+        sparse_mla_prefill_workspace_factor tokenspeed_mla_min_split_kv
+        tq_max_kv_splits_for_cuda_graph trtllm_ragged_backend use_cudnn_prefill
+        use_fp4_indexer_cache use_non_causal use_prefill_decode_attention
+        use_prefill_query_quantization use_trtllm_attention use_trtllm_ragged_deepseek_prefill""",
+    "aux-output-config": "enable_return_routed_experts max_bytes",
+    "diffusion-config": "canvas_length max_denoising_steps",
+    "engram-config": "cpu_offload dp_shared_memory embedding_across_dp use_thp",
+    "eplb-config": """
+        communicator enable_migration_batching log_balancedness log_balancedness_interval
+        num_redundant_experts policy step_interval use_async window_size""",
+    "fault-tolerance-config": "engine_recovery_timeout_sec",
+    "ir-op-priority": "fused_add_rms_norm gelu_and_mul_sparse rms_norm",
+    "kernel-config": """
+        enable_cutedsl_warmup enable_flashinfer_autotune enable_jit_warmup
+        enable_rocm_segmented_attn_autotune ir_op_priority.fused_add_rms_norm
+        ir_op_priority.gelu_and_mul_sparse ir_op_priority.rms_norm linear_backend
+        linear_backend_per_quant moe_backend monokernel sparse_indexer_topk_backend""",
+    "pooler-config": """
+        dimensions enable_chunked_processing enable_flash_late_interaction logit_bias logit_mean
+        logit_sigma max_embed_len pooling_type returned_token_ids seq_pooling_type step_tag_id
+        task tok_pooling_type use_activation""",
+    "quantization-config": "ignore linear moe targets",
+    "reasoning-config": "reasoning_end_str reasoning_parser reasoning_start_str",
+    "watermark-config": """
+        algorithm allow_target_only_watermarking alpha context_width deduplicate_contexts
+        deduplicate_contexts_max_history key prf""",
 }
 
 
@@ -636,6 +676,9 @@ def _table() -> Iterator[Flag]:
         yield Flag(name, Kind.MANAGED, _MANAGED_TAKES.get(name, Takes.TEXT), instead)
     for takes, names in _PLAIN.items():
         yield from (Flag(name, Kind.PLAIN, takes) for name in names.split())
+    for name, keys in _CONFIGURATIONS.items():
+        why = "is no setting of a judged version"
+        yield Flag(name, Kind.UNKNOWN, Takes.JSON, why, keys=_keys(keys))
     yield from _DANGEROUS
 
 

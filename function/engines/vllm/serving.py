@@ -95,9 +95,9 @@ def image_of(spec: claim.Spec, site: settings.Settings) -> tuple[str, versions.V
     if image is not None:
         number = version or versions.show(versions.of_image(image) or (0, 0, 0))
     else:
-        number = base.given(version, site.engine.version)
-        image = f"{site.engine.image}:v{number.removeprefix('v')}"
-        if version is None and site.engine.digest is not None:
+        number = base.given(version, site.engine.version).removeprefix("v")
+        image = f"{site.engine.image}:v{number}"
+        if number == site.engine.version.removeprefix("v") and site.engine.digest is not None:
             image += f"@{site.engine.digest}"
     return engine.mirrored(image, site), versions.parse(number)
 

@@ -604,7 +604,7 @@ def _tame(flag: flags.Flag, value: typing.Any) -> bool:
             return flag.kind is Kind.PLAIN
         if not isinstance(content, dict):
             return flag.kind is Kind.PLAIN or flag.name == "compilation-config"
-        return all(command_line.rule(flag, key).kind is Kind.PLAIN for key in content)
+        return all(command_line.rule(flag, key).kind is Kind.PLAIN for key, _ in _flat(content))
     if flag.name not in _harmful():
         return True
     given = value if isinstance(value, list) else [value]
