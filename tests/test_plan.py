@@ -515,7 +515,13 @@ DIGEST = "sha256:" + "ab" * 32
         ({}, None, "vllm/vllm-openai:v0.25.1"),
         ({"engine": {"version": "v0.26.0"}}, None, "vllm/vllm-openai:v0.26.0"),
         ({"engine": {"digest": DIGEST}}, None, f"vllm/vllm-openai:v0.25.1@{DIGEST}"),
-        # The settings' digest is of the settings' version only.
+        # The settings' digest is of the settings' version only, whoever names it.
+        (
+            {"engine": {"digest": DIGEST}},
+            {"version": "v0.25.1"},
+            f"vllm/vllm-openai:v0.25.1@{DIGEST}",
+        ),
+        ({"engine": {"digest": DIGEST}}, {"version": "0.25.1-a"}, "vllm/vllm-openai:v0.25.1-a"),
         ({"engine": {"digest": DIGEST}}, {"version": "0.26.0"}, "vllm/vllm-openai:v0.26.0"),
         ({}, {"image": "ghcr.io/me/vllm:v0.26.0"}, "ghcr.io/me/vllm:v0.26.0"),
         ({}, {"image": f"me/vllm@{DIGEST}", "version": "0.26.0"}, f"me/vllm@{DIGEST}"),

@@ -34,7 +34,7 @@ Namespaces = Annotated[list[_Namespace], base.items(64)]
 # Printable ASCII, braces for the two names alone. `function/boundary/grants.py` matches.
 PATTERN = r"^([!-z|~]|\{name\}|\{namespace\})+$"
 PatternList = Annotated[list[Annotated[str, base.text(512, PATTERN)]], base.items(64)]
-Patterns = Annotated[dict[_Namespace, PatternList], base.items(64), base.NULLS_ABSENT]
+Patterns = Annotated[dict[_Namespace, PatternList], base.items(32), base.NULLS_ABSENT]
 
 
 def port(address: str) -> int:
