@@ -59,6 +59,8 @@ def test_the_route_names_the_pool_only_while_it_is_there() -> None:
 
 def test_an_external_secret_is_no_route() -> None:
     world = given.new()
+    site = world.environments[0]["data"]["inferenceService"]
+    site["allowed"] = {"fetchedSecrets": {"*": ["gateway-*"]}}
     world.claim["spec"]["externalSecrets"] = [{"name": "gateway-token", "remoteRef": "llm/b"}]
     world.converge()
     world.one("ExternalSecret")["status"] = {
