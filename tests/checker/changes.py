@@ -109,7 +109,7 @@ EDITS: dict[str, Change] = {
     "gateway with picker": _gateway(enabled=True, endpointPicker={"enabled": True}),
     "plain route": _spec(route={"enabled": True, "hostname": "coder"}),
     "no plain route": _spec(route={"enabled": False}),
-    "a secret": _spec(externalSecrets=[{"name": "hf-token", "remoteRef": "llm/b"}]),
+    "a secret": _spec(externalSecrets=[{"name": "hf-token-a", "remoteRef": "llm/b"}]),
     "no secret": _spec(externalSecrets=[]),
     "accept": _accept,
     "accept nothing": _accept_nothing,

@@ -357,7 +357,7 @@ def golden() -> Iterator[cluster.Object]:
 def everything() -> Iterator[cluster.Object]:
     """Yields objects of every kind: a claim that asks for all, before each provider."""
     wanted = cluster.example("xplane-qwen-coder")
-    wanted["spec"]["externalSecrets"] = [{"name": "hf-token", "remoteRef": "llm/token"}]
+    wanted["spec"]["externalSecrets"] = [{"name": "hf-token-a", "remoteRef": "llm/token"}]
     wanted["spec"]["route"] = {"enabled": True, "hostname": "coder"}
     picked = cluster.example("xplane-qwen-coder")
     picked["spec"]["gateway"] = {"enabled": True, "endpointPicker": {"enabled": True}}

@@ -99,7 +99,7 @@ def test_the_deadline_follows_the_pods_that_run() -> None:
 
 def test_a_secret_that_running_pods_need_is_not_withdrawn() -> None:
     world = given.new()
-    world.claim["spec"]["externalSecrets"] = [{"name": "hf-token", "remoteRef": "llm/b"}]
+    world.claim["spec"]["externalSecrets"] = [{"name": "hf-token-a", "remoteRef": "llm/b"}]
     world.converge()
     world.edit(externalSecrets=[])
     given.swap(world).reconcile()
