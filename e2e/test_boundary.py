@@ -198,16 +198,16 @@ def test_settings_that_lose_a_provider_delete_nothing(
     providers = withdrawn["data"]["inferenceService"]["providers"]
     providers |= {"gateway": "none", "withdrawn": ["envoy-ai-gateway"]}
 
-    for what, settings, field in (
-        ("empty", empty, "networkPolicy"),
-        ("lost", lost, "gateway"),
+    for what, settings, words in (
+        ("empty", empty, "networkPolicy: is kubernetes"),
+        ("lost", lost, "gateway: is none"),
     ):
         installed.configure(settings)
         claim.reconcile(what)
         refused = claim.wait(
-            lambda item, field=field: (  # type: ignore[misc]
+            lambda item, words=words: (  # type: ignore[misc]
                 claims.conditions(item)["Valid"][1] == "SettingsInvalid"
-                and f"providers.{field}: is none" in claims.conditions(item)["Valid"][2]
+                and f"providers.{words}" in claims.conditions(item)["Valid"][2]
             ),
             what=f"refused under {what} settings",
         )
