@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import time
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from e2e import shipped
 from e2e.controlplane import api, crossplane, plane, polling
@@ -12,6 +14,9 @@ from e2e.controlplane import api, crossplane, plane, polling
 REQUESTED = "crossplane.io/reconcile-requested-at"
 # Names in the settings of the examples.
 _VOLUMES = ("llm-models", "model-weights")
+_DEFINITION = api.Ref(
+    "apiextensions.k8s.io/v1", "CustomResourceDefinition", "inferenceservices.cloud.ogenki.io"
+)
 _PRELOAD_ACCOUNT = "xplane-llm-models-preload"
 # The label of core's controller of claims, and the histogram of its reconciles, in core's metrics.
 CONTROLLER = "composite/inferenceservices.cloud.ogenki.io"
@@ -268,6 +273,28 @@ def conditions(item: api.Object) -> dict[str, tuple[str, str, str]]:
         entry["type"]: (entry["status"], entry["reason"], entry.get("message", ""))
         for entry in (item.get("status") or {}).get("conditions") or []
     }
+
+
+@contextlib.contextmanager
+def without_rules(control_plane: plane.ControlPlane) -> Iterator[None]:
+    """The API server accepts anything for a claim; Crossplane, stopped, does not mend that."""
+    control_plane.crossplane.stop()
+    admin = control_plane.admin
+    try:
+        crd = admin.get(_DEFINITION)
+        versions = copy.deepcopy(crd["spec"]["versions"])
+        for version in crd["spec"]["versions"]:
+            version["schema"]["openAPIV3Schema"] = {
+                "type": "object",
+                "x-kubernetes-preserve-unknown-fields": True,
+            }
+        admin.replace(crd)
+        time.sleep(2)  # another schema is served a moment later
+        yield
+        admin.patch(_DEFINITION, {"spec": {"versions": versions}})
+        time.sleep(2)
+    finally:
+        control_plane.crossplane.start()
 
 
 def reconciles(control_plane: plane.ControlPlane) -> float:

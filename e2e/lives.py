@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import dataclasses
+import hashlib
 import subprocess
 import time
 import typing
@@ -153,9 +154,23 @@ class Place:
 
     # --- doing
 
+    def example(self, name: str) -> claims.Claim:
+        """One of the example claims, not yet applied, with model names of this story's own.
+
+        The stories share a gateway, on which a model name has one owner.
+        """
+        manifest = self.tenant.example(name).manifest
+        mark = hashlib.sha256(self.namespace.encode()).hexdigest()[:6]
+        manifest["metadata"]["name"] += f"-{mark}"
+        for adapter in manifest["spec"].get("loraAdapters", ()):
+            adapter["name"] += f"-{mark}"
+        for canary in manifest["spec"].get("gateway", {}).get("canaries", ()):
+            canary["adapter"] += f"-{mark}"
+        return self.tenant.claim(manifest)
+
     def claim(self, example: str, name: str = "", **spec: typing.Any) -> claims.Claim:
         """Apply an example claim as the developer, under another name and changed."""
-        claim = self.tenant.example(example)
+        claim = self.example(example)
         if name:
             claim.manifest["metadata"]["name"] = name
         return self.tenant.claim(claim.manifest).apply(**spec)

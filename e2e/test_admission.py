@@ -78,7 +78,11 @@ def test_examples_are_accepted(
     _ask(control_plane, developers, shipped.one(path))
 
 
-@pytest.mark.parametrize("entry", invalid_claims.INVALID, ids=lambda entry: str(entry.name))
+@pytest.mark.parametrize(
+    "entry",
+    [*invalid_claims.INVALID, *invalid_claims.STORED],
+    ids=lambda entry: str(entry.name),
+)
 def test_a_mistake_is_refused(
     entry: invalid_claims.Invalid, control_plane: plane.ControlPlane, developers: str
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import time
 from collections.abc import Iterator
@@ -13,9 +12,6 @@ from e2e import claims, installation, shipped
 from e2e.controlplane import api, crossplane, plane, polling
 
 NAME = "xplane-qwen-coder"
-_CLAIMS = api.Ref(
-    "apiextensions.k8s.io/v1", "CustomResourceDefinition", "inferenceservices.cloud.ogenki.io"
-)
 _CLAIMS_RESOURCE = "inferenceservices"
 _BACKENDS = ("aigateway.envoyproxy.io/v1beta1", "AIServiceBackend")
 # How long a wrong step would have had to show, in seconds.
@@ -248,7 +244,7 @@ def test_a_bad_claim_past_admission_leaves_what_runs(
 ) -> None:
     """Written before the rule existed, it is refused by the function, in the rule's words."""
     pods, uids = _serving_pods(home), _uids(serving)
-    with _without_rules(home.plane):
+    with claims.without_rules(home.plane):
         serving.apply(engineArgs=["--MODEL=x"])
     invalid = serving.wait_condition("Valid", "False")
     assert "managed flags are" in claims.conditions(invalid)["Valid"][2]
@@ -260,28 +256,6 @@ def test_a_bad_claim_past_admission_leaves_what_runs(
     serving.wait_condition("Valid", "True")
     serving.wait_ready()
     assert _serving_pods(home) == pods
-
-
-@contextlib.contextmanager
-def _without_rules(control_plane: plane.ControlPlane) -> Iterator[None]:
-    """The API server accepts anything for a claim; Crossplane, stopped, does not mend that."""
-    control_plane.crossplane.stop()
-    admin = control_plane.admin
-    try:
-        crd = admin.get(_CLAIMS)
-        versions = copy.deepcopy(crd["spec"]["versions"])
-        for version in crd["spec"]["versions"]:
-            version["schema"]["openAPIV3Schema"] = {
-                "type": "object",
-                "x-kubernetes-preserve-unknown-fields": True,
-            }
-        admin.replace(crd)
-        time.sleep(2)  # another schema is served a moment later
-        yield
-        admin.patch(_CLAIMS, {"spec": {"versions": versions}})
-        time.sleep(2)
-    finally:
-        control_plane.crossplane.start()
 
 
 def test_what_is_deleted_or_edited_by_hand_comes_back(serving: claims.Claim) -> None:

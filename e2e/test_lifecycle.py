@@ -206,11 +206,11 @@ def gateway_and_route(here: lives.Place) -> lives.Life:
     assert ready["status"]["phase"] == "Serving"
     assert lives.condition(ready, "RouteReady") == ("True", "Published")
     route = claim.one("HTTPRoute")
-    assert route["metadata"]["name"] == f"{CODER}.direct"
+    assert route["metadata"]["name"] == f"{claim.name}.direct"
     assert route["status"]["parents"], "told by whom it was taken"
     (rule,) = route["spec"]["rules"]
-    assert [backend["name"] for backend in rule["backendRefs"]] == [CODER]
-    assert claim.one("AIGatewayRoute")["metadata"]["name"] == CODER
+    assert [backend["name"] for backend in rule["backendRefs"]] == [claim.name]
+    assert claim.one("AIGatewayRoute")["metadata"]["name"] == claim.name
     yield _gone(here, claim)
 
 
@@ -382,7 +382,7 @@ def revert(here: lives.Place) -> lives.Life:
 
 def adapter_added(here: lives.Place) -> lives.Life:
     """Nobody is sent to a new adapter before the pods serve it."""
-    claim = here.tenant.example(CODER)
+    claim = here.example(CODER)
     late, *others = claim.manifest["spec"]["loraAdapters"]
     gateway = claim.manifest["spec"]["gateway"]
     claim.apply(loraAdapters=others, gateway={"enabled": True})
@@ -394,7 +394,7 @@ def adapter_added(here: lives.Place) -> lives.Life:
     assert lives.condition(held, "Current") == ("False", "WeightsPending")
     yield lives.pause()
     names = [adapter["name"] for adapter in (*others, late)]
-    assert claim.read()["status"]["servedModelsSummary"] == f"{CODER},{names[0]}"
+    assert claim.read()["status"]["servedModelsSummary"] == f"{claim.name},{names[0]}"
     assert late["name"] not in json.dumps(claim.one("AIGatewayRoute")["spec"])
     assert here.pods(claim) == pods
     here.kubelet.heal_jobs(here.namespace)

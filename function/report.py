@@ -14,6 +14,7 @@ from function.concerns.observability import watching
 from function.concerns.scaling import autoscaling
 from function.concerns.secrets import fetching
 from function.situation import counts, rollouts, situations, traffic
+from function.workloads import batches
 
 # Seconds. Everything that is composed is watched, so a settled claim is looked at rarely: for
 # settings and pods, which core 2.3 reads but does not watch.
@@ -96,6 +97,9 @@ def _weights(now: situations.Situation) -> dict[str, Any] | None:
     return canonical.prune(
         {
             "key": now.plan.storage.key,
+            "cacheDirectory": None
+            if now.plan.storage.former_cache
+            else batches.cache_directory(now.plan),
             "generation": now.ledger.generation,
             "verified": [dict(record) for record in records] or None,
             "removing": list(now.supply.removing) or None,

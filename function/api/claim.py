@@ -1030,6 +1030,8 @@ class Metadata(base.Model):
     annotations: dict[str, str] = pydantic.Field(default_factory=dict)
 
 
+# The endpoint picker's chart names its Service and Deployment by the claim's name and this.
+PICKER_SUFFIX = "-epp"
 # Every namespace has the ServiceAccount `default`, one has the Service `kubernetes`.
 _OF_KUBERNETES = ("default", "kubernetes")
 
@@ -1059,6 +1061,16 @@ class InferenceService(base.Model):
             " `default`",
             holds=lambda claim: claim.metadata.name not in _OF_KUBERNETES,
             on_create=True,
+            at="metadata.name",
+        ),
+        # The function refuses it of a claim without objects (function/boundary/names.py).
+        base.Rule(
+            cel=f"oldSelf.hasValue() || !self.metadata.name.matches('^.*{PICKER_SUFFIX}$')",
+            message=f"a name that ends in {PICKER_SUFFIX} is that of another claim's endpoint"
+            " picker",
+            holds=lambda claim: not claim.metadata.name.endswith(PICKER_SUFFIX),
+            on_create=True,
+            admission_only=True,
             at="metadata.name",
         ),
         base.Rule(

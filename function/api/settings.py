@@ -390,9 +390,9 @@ class Gateway(base.Model):
         None, description="Host of the endpoint; llm.<privateDomainName> when absent."
     )
     unique_model_names: bool = pydantic.Field(
-        False,
+        True,
         description="A model name has one owner on the gateway: of two claims, or a claim and an"
-        " adapter, that have it, the younger is not published. Without it the gateway chooses.",
+        " adapter, that have it, the younger is not published. `false`: the gateway chooses.",
     )
     request_timeout_seconds: Annotated[int, base.number(1, 86400)] = pydantic.Field(
         1800, description="Longest request, streams included."

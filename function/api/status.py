@@ -97,6 +97,11 @@ class Weights(base.Model):
     key: Annotated[str, base.text(64)] | None = pydantic.Field(
         None, description="Identity of the weights that the claim wants now."
     )
+    cache_directory: Annotated[str, base.text(600)] | None = pydantic.Field(
+        None,
+        description="Where in the sub-path the Job makes the engine's own caches; absent where they"
+        " lie as until 1.1.",
+    )
     generation: Annotated[int, base.number(0)] | None = pydantic.Field(
         None, description="model.preload.generation of the last finished Job."
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from function.api import base, claim, settings
 from function.boundary import grants
+from function.cluster import observed
 from function.planning import identity
 
 
@@ -22,6 +23,22 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     neighbour = identity.borrowed(name)
     if neighbour is not None:
         yield _taken(f"{name!r} is the name of a Service of claim {neighbour!r}")
+
+
+def check_new(resource: claim.InferenceService, world: observed.Observed) -> None:
+    """Checks that a claim without objects does not take the name of another's endpoint picker.
+
+    The chart of claim N's picker makes a Service and a Deployment N-epp, and the claim N-epp would
+    make both too. A claim that is there already keeps what it has.
+
+    Raises:
+        base.InvalidError: The name is one that a picker's objects have.
+    """
+    if world.resources or not resource.name.endswith(claim.PICKER_SUFFIX):
+        return
+    neighbour = resource.name.removesuffix(claim.PICKER_SUFFIX)
+    why = f"{resource.name!r} is what the endpoint picker of claim {neighbour!r} is named"
+    raise base.InvalidError("claim", [_taken(why)])
 
 
 def _taken(why: str) -> base.Problem:

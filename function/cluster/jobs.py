@@ -13,6 +13,8 @@ CLEANUP = "cleanup"
 WEIGHTS_ANNOTATION = f"{identity.DOMAIN}/weights"
 # Which weights a Job removes.
 REMOVES_ANNOTATION = f"{identity.DOMAIN}/removes"
+# Where the Job makes the engine's own caches; none on a Job of before 1.1.
+CACHE_ANNOTATION = f"{identity.DOMAIN}/cache"
 GENERATION_ANNOTATION = f"{identity.DOMAIN}/preload-generation"
 
 
@@ -40,6 +42,7 @@ class Job:
         generation: model.preload.generation that it was made for.
         makes: Directories that it downloads; none of a Job of 0.9.0, which proves nothing.
         removes: Directories that it removes.
+        cache: Where it makes the engine's own caches; empty where it does not say it.
     """
 
     name: str = ""
@@ -50,6 +53,7 @@ class Job:
     generation: int = 0
     makes: tuple[str, ...] = ()
     removes: tuple[str, ...] = ()
+    cache: str = ""
 
 
 def job(resource: observed.Object | None) -> Job:
@@ -69,6 +73,7 @@ def job(resource: observed.Object | None) -> Job:
         generation=canonical.whole(number) or 0,
         makes=_listed(resource, WEIGHTS_ANNOTATION),
         removes=_listed(resource, REMOVES_ANNOTATION),
+        cache=str(observed.at(resource, "metadata", "annotations", CACHE_ANNOTATION) or ""),
     )
 
 

@@ -17,6 +17,7 @@ class Memory:
 
     Attributes:
         records: Verified directories by name, each with what is known of it.
+        cache: Where a Job makes the engine's own caches, or None where no answer wrote it.
         generation: model.preload.generation of the last finished Job, or None.
         removing: Directories that are being removed.
         serving: What pods were started with, or None before any served.
@@ -26,6 +27,7 @@ class Memory:
     """
 
     records: Mapping[str, Mapping[str, Any]]
+    cache: str | None
     generation: int | None
     removing: tuple[str, ...]
     serving: Mapping[str, Any] | None
@@ -50,6 +52,7 @@ def memory(world: observed.Observed) -> Memory:
             for item in observed.items(weights, "verified")
             if (record := verified(item)) is not None
         },
+        cache=_typed(observed.at(weights, "cacheDirectory"), str),
         generation=_typed(observed.at(weights, "generation"), int),
         removing=tuple(
             name for name in observed.items(weights, "removing") if isinstance(name, str)

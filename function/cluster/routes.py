@@ -2,6 +2,9 @@
 
 from function.cluster import observed
 
+# The header in which the AI gateway puts the model name of a request.
+MODEL_HEADER = "x-ai-eg-model"
+
 
 def backends(resource: observed.Object | None) -> dict[str, frozenset[str]]:
     """Returns the names that an observed AI gateway route names, by kind."""
@@ -11,6 +14,17 @@ def backends(resource: observed.Object | None) -> dict[str, frozenset[str]]:
             kind = observed.at(backend, "kind") or "AIServiceBackend"
             names.setdefault(str(kind), set()).add(str(observed.at(backend, "name")))
     return {kind: frozenset(listed) for kind, listed in names.items()}
+
+
+def models(resource: observed.Object | None) -> frozenset[str]:
+    """Returns the model names that an observed AI gateway route publishes."""
+    return frozenset(
+        str(observed.at(header, "value"))
+        for rule in observed.items(resource, "spec", "rules")
+        for match in observed.items(rule, "matches")
+        for header in observed.items(match, "headers")
+        if observed.at(header, "name") == MODEL_HEADER
+    )
 
 
 def hosts(resource: observed.Object | None) -> frozenset[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from function import assembly, composition, report
 from function.api import base, claim, settings, status
-from function.boundary import adoption
+from function.boundary import adoption, names
 from function.cluster import checkpoints, memory, observed
 from function.concerns import providers, validity
 from function.concerns import table as concerns
@@ -64,6 +64,7 @@ def compose(
         base.InvalidError: The claim asks for what cannot or must not be composed, the name of one
             of its objects is taken or not granted, or the settings lost a provider.
     """
+    names.check_new(resource, world)
     providers.check_none_is_lost(site, world)
     remembered = memory.memory(world)
     facts = checkpoints.recorded(remembered, world)

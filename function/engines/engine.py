@@ -180,8 +180,14 @@ class Engine(Protocol):
     def container(self, plan: Planned) -> Container:
         """Returns the engine's part of its container and pod."""
 
-    def cache_directory(self, name: str) -> str:
-        """Returns where in the sub-path the claim's own caches lie; the preload Job makes it."""
+    def cache_directory(self, namespace: str, name: str, *, former: bool = False) -> str:
+        """Returns where in the sub-path the claim's own caches lie; the preload Job makes it.
+
+        Args:
+            namespace: The claim's namespace: two of them may have one file system.
+            name: The claim's name.
+            former: The place that it had until 1.1.
+        """
 
     def read(self, container: Mapping[str, Any], wanted: running.Running) -> running.Running:
         """Returns what a container of its own tells of itself.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from function import canonical
+from function.api import claim
 
 DOMAIN = "inference-service.cloud.ogenki.io"
 # Where the template that was emitted last, the part of the claim that it came from, and what its
@@ -34,7 +35,7 @@ class Identity:
     @property
     def picker_name(self) -> str:
         """The endpoint picker's name, which its chart derives from the release's."""
-        return f"{self.name}-epp"
+        return f"{self.name}{claim.PICKER_SUFFIX}"
 
     @property
     def pods_name(self) -> str:

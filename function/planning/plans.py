@@ -106,10 +106,16 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class _Kept:
-    """What is remembered of a claim under some settings: its plans, by what the checkpoint is."""
+    """What is remembered of a claim under some settings.
+
+    Attributes:
+        stored: Where its weights lie.
+        plans: Its plans, by what the checkpoint is, and by whether its caches lie where they lay
+            until 1.1.
+    """
 
     stored: storage.Storage
-    plans: dict[str | None, Plan]
+    plans: dict[tuple[str | None, bool], Plan]
 
 
 _kept: memo.Bounded[_Kept] = memo.Bounded(MOST_BYTES)
@@ -133,11 +139,28 @@ def make(
     size = _PLAN_BYTES + _TIMES_WRITTEN * resource.fingerprint.size
     kept = _kept.get(key, size, lambda: _Kept(storage.storage(resource, site), {}))
     quantization = facts.quantization(kept.stored.recorded(kept.stored.base))
-    if quantization not in kept.plans:
+    former = _former_cache(resource, chosen[0], facts)
+    if (quantization, former) not in kept.plans:
         while len(kept.plans) >= _MOST_PLANS:
             kept.plans.pop(next(iter(kept.plans)))
-        kept.plans[quantization] = _make(resource, site, kept.stored, quantization)
-    return kept.plans[quantization]
+        stored = dataclasses.replace(kept.stored, former_cache=former)
+        kept.plans[quantization, former] = _make(resource, site, stored, quantization)
+    return kept.plans[quantization, former]
+
+
+def _former_cache(
+    resource: claim.InferenceService, chosen: engine.Engine, facts: checkpoints.Facts
+) -> bool:
+    """Tells whether the claim's own caches stay where they lay until 1.1.
+
+    Pods find the directory that a Job made: one that the kubelet makes for a mount is root's. So a
+    claim moves only with a download that makes the new directory.
+    """
+    who = resource.namespace, resource.name
+    for former in (False, True):
+        if f'/{chosen.cache_directory(*who, former=former)}"' in facts.template:
+            return former
+    return bool(facts.records) and not facts.cached
 
 
 def _make(

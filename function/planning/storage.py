@@ -45,6 +45,7 @@ class Storage:
         preloads: True when a Job downloads the weights.
         retention: Retain, or Delete where weights that are not wanted any more are removed.
         generation: Which try of the download the author asks for.
+        former_cache: True when the engine's own caches lie where they lay until 1.1.
     """
 
     claim_name: str
@@ -53,6 +54,7 @@ class Storage:
     preloads: bool
     retention: str
     generation: int
+    former_cache: bool = False
 
     @functools.cached_property
     def volume(self) -> str:

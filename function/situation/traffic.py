@@ -56,7 +56,7 @@ def traffic(
         or route is not None
     )
     return Traffic(
-        published=published and names.taken is None,
+        published=published and not names.withholds,
         adapters=_adapters(plan, rollout, remembered),
         named=named,
         hosts=routes.hosts(world.get("gateway-backend")),

@@ -33,16 +33,25 @@ class _Mount:
 
 def job(plan: plans.Plan) -> identity.Manifest:
     """Returns the Job that downloads, without its name, which follows from everything else."""
+    annotations = {
+        jobs.WEIGHTS_ANNOTATION: canonical.dumps(list(plan.storage.wanted)),
+        jobs.GENERATION_ANNOTATION: str(plan.storage.generation),
+    }
+    if not plan.storage.former_cache:
+        annotations[jobs.CACHE_ANNOTATION] = cache_directory(plan)
     return _job(
         plan,
         jobs.COMPONENT,
-        {
-            jobs.WEIGHTS_ANNOTATION: canonical.dumps(list(plan.storage.wanted)),
-            jobs.GENERATION_ANNOTATION: str(plan.storage.generation),
-        },
+        annotations,
         {"env": _environment(plan)},
         [*_authorities(plan), *_tokens(plan)],
     )
+
+
+def cache_directory(plan: plans.Plan) -> str:
+    """Returns where in the sub-path the Job makes the engine's own caches."""
+    who, former = plan.identity, plan.storage.former_cache
+    return plan.engine.cache_directory(who.namespace, who.name, former=former)
 
 
 def cleanup_job(plan: plans.Plan, unwanted: tuple[str, ...]) -> identity.Manifest:
@@ -266,7 +275,7 @@ def program_plan(plan: plans.Plan) -> identity.Manifest:
     return {
         "modelsDirectory": storage.MODELS,
         "user": _user(plan),
-        "cacheDirectory": plan.engine.cache_directory(plan.identity.name),
+        "cacheDirectory": cache_directory(plan),
         "items": [
             canonical.prune(
                 {

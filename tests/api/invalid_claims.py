@@ -666,6 +666,7 @@ CANARY: Json = {"adapter": "sql", "weightPercent": 10}
 _NEVER = "above it the trigger can never fire"
 # What only admission refuses: 0.9.0 stored it, and the function renders and tells it.
 STORED = (
+    Invalid("a picker's name", claim("qwen-epp"), "that of another claim's endpoint picker"),
     Invalid(
         "KV threshold above all of the cache",
         claim(scaling={"cacheUtilizationThreshold": "7"}),

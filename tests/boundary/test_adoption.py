@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from function import kinds
+from function.api import claim
 from function.boundary import adoption
 from function.cluster import observed
 from function.situation import rivals
@@ -219,3 +220,23 @@ def test_a_claim_at_rest_asks_nothing(name: str, profile: str) -> None:
     world.strangers = []
     knowing(world).converge()
     assert asked(world) == set()
+
+
+def test_only_a_claim_without_objects_is_refused_the_name_of_a_picker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    named_so = scene.of(name="model-epp")
+    refused = cluster.Cluster(named_so, scene.site()).reconcile()
+    assert refused.condition("Valid") == ("False", "Invalid")
+    assert "the endpoint picker of claim 'model' is named" in (refused.fatal or "")
+    assert refused.objects == {}
+    # One that lived before the name was refused.
+    world = cluster.Cluster(named_so, scene.site())
+    with monkeypatch.context() as patched:
+        patched.setattr(claim, "PICKER_SUFFIX", "-none")
+        world.reconcile()
+    before = set(world.objects)
+    world.converge()
+    assert world.fatal is None
+    assert before
+    assert before <= set(world.objects)

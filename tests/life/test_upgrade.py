@@ -10,12 +10,13 @@ import copy
 import functools
 import json
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
 
 from function import canonical
-from function.planning import identity
+from function.planning import identity, plans
 from tests import cluster
 
 LENGTH = 10
@@ -42,7 +43,8 @@ CASES = [(name, profile) for name, profiles in recorded().items() for profile in
 def left(name: str, profile: str) -> cluster.Cluster:
     """Returns the claim at rest as that release left it, which is what its digests say."""
     world = cluster.Cluster(cluster.example(name), cluster.environment(profile))
-    world.converge()
+    with mock.patch.object(plans, "_former_cache", return_value=True):
+        world.converge()
     for kept in (world.objects, world.owned):
         for suffix in ("deployment", "pdb"):
             annotations = kept[f"{name}-{suffix}"]["metadata"]["annotations"]
@@ -149,3 +151,58 @@ def test_weights_that_are_verified_are_not_downloaded_by_a_newer_program(
     world.converge()
     assert not [key for key in world.objects if "preload-job" in key]
     assert world.claim["status"]["weights"] == verified
+
+
+def cache_of(world: cluster.Cluster) -> str:
+    """Returns where on the volume the engine's compiled code lies."""
+    (container,) = world.one("Deployment")["spec"]["template"]["spec"]["containers"]
+    (mount,) = [item for item in container["volumeMounts"] if item["mountPath"] == "/cache"]
+    return str(mount["subPath"])
+
+
+def test_compiled_code_lies_apart_by_namespace_and_claim() -> None:
+    """No claim's directory is another's or holds it, of two releases and namespaces."""
+    places = [cache_of(left("smallest", "reference"))]
+    for namespace in ("llm", "smallest"):
+        claim = cluster.example("smallest")
+        claim["metadata"]["namespace"] = namespace
+        world = cluster.Cluster(claim, cluster.environment("reference"))
+        world.converge()
+        places.append(cache_of(world))
+        assert world.claim["status"]["weights"]["cacheDirectory"] in places[-1]
+    assert places == [
+        "smallest/.compile-cache/smallest",
+        "smallest/.compile-cache/llm.smallest",
+        "smallest/.compile-cache/smallest.smallest",
+    ]
+
+
+def test_pods_find_the_cache_that_a_job_made() -> None:
+    """Through edits that start no Job, and when what was written on the way is lost."""
+    world = left("smallest", "reference")
+    former = cache_of(world)
+    world.edit(drainSeconds=60).converge()
+    assert world.one("Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 60
+    assert cache_of(world) == former
+    assert "cacheDirectory" not in world.claim["status"]["weights"]
+
+    new = cluster.Cluster(cluster.example("smallest"), cluster.environment("reference"))
+    new.edit(suspend=True).converge()
+    assert "Deployment" not in new.kinds_there(), "nothing tells but the status"
+    new.edit(suspend=False).converge()
+    assert cache_of(new) == "smallest/.compile-cache/llm.smallest"
+
+    ended = cluster.Cluster(cluster.example("smallest"), cluster.environment("reference"))
+    ended.born().settle()
+    del ended.claim["status"]["weights"]
+    ended.reconcile()
+    assert cache_of(ended) == "smallest/.compile-cache/llm.smallest", "the Job tells"
+
+
+def test_a_suspended_claim_of_the_last_release_keeps_its_cache() -> None:
+    world = cluster.Cluster(cluster.example("smallest"), cluster.environment("reference"))
+    with mock.patch.object(plans, "_former_cache", return_value=True):
+        world.edit(suspend=True).converge()
+    assert world.claim["status"]["weights"]["verified"]
+    world.edit(suspend=False).converge()
+    assert cache_of(world) == "smallest/.compile-cache/smallest"

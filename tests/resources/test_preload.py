@@ -29,7 +29,7 @@ def test_the_program_understands_its_plan(monkeypatch: pytest.MonkeyPatch) -> No
     claimed = scene.of(model={"revision": "refs/pr/7"}, loraAdapters=scene.ADAPTERS)
     plan = program.parse(environment(claimed)["PRELOAD_PLAN"])
     assert str(plan.models_directory) == "/models"
-    assert plan.cache_directory == ".compile-cache/model"
+    assert plan.cache_directory == ".compile-cache/llm.model"
     wanted = scene.planned(claimed).storage.directories
     assert [(i.kind, i.repository, i.revision, i.directory) for i in plan.items] == [
         (w.kind, w.repository, w.revision, w.place) for w in wanted

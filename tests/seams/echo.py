@@ -72,9 +72,9 @@ class Echo:
             volumes=[],
         )
 
-    def cache_directory(self, name: str) -> str:
+    def cache_directory(self, namespace: str, name: str, *, former: bool = False) -> str:
         """Returns a place for a cache that it does not use."""
-        return f".cache/{name}"
+        return f".cache/{name}" if former else f".cache/{namespace}.{name}"
 
     def read(self, container: Mapping[str, Any], wanted: running.Running) -> running.Running:
         """Returns what is wanted: its containers say no more."""

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from function import kinds, memo
+from function.cluster import routes
 from function.planning import identity, plans
 from function.situation import rivals
 
-MODEL_HEADER = "x-ai-eg-model"
 # Seconds between two tries of a request that waits for a replica, at most.
 LONGEST_PAUSE = 10
 # Seconds by which the gateway ends a connection that no request uses before the engine does. What
@@ -86,6 +86,7 @@ def ai_gateway_route(
     former: frozenset[str],
     *,
     pool: bool,
+    refused: frozenset[str] = frozenset(),
     mark: str | None = None,
 ) -> identity.Manifest:
     """Returns the AIGatewayRoute: the base model with its canaries, and a rule for each adapter.
@@ -98,14 +99,15 @@ def ai_gateway_route(
         adapters: Those that every running pod serves; the others get no traffic yet.
         former: Canaries whose backend is still named as until 1.1.
         pool: Whether the InferencePool is there to be named.
-        mark: What the route remembers once its model names are confirmed, or None before.
+        refused: Model names that another route has.
+        mark: What the route remembers of its model names, or None.
     """
     parent = plan.site.gateway.parent
     return {
         "apiVersion": plan.site.gateway.api_version,
         "kind": kinds.AI_ROUTE.name,
         "metadata": plan.identity.metadata(
-            extra=rivals.labels(plan),
+            extra=rivals.labels(plan, refused),
             annotations=None if mark is None else {rivals.ANNOTATION: mark},
         ),
         "spec": {
@@ -117,7 +119,7 @@ def ai_gateway_route(
                     "namespace": parent.namespace,
                 }
             ],
-            "rules": list(_rules(plan, adapters, former, pool)),
+            "rules": list(_rules(plan, adapters - refused, former, pool)),
         },
     }
 
@@ -143,7 +145,7 @@ def _rules(
 
 
 def _match(model_name: str) -> identity.Manifest:
-    return {"headers": [{"type": "Exact", "name": MODEL_HEADER, "value": model_name}]}
+    return {"headers": [{"type": "Exact", "name": routes.MODEL_HEADER, "value": model_name}]}
 
 
 def _base_backends(

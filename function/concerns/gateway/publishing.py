@@ -8,7 +8,7 @@ from function.concerns import addresses, providers, reasons
 from function.concerns.gateway import envoy_ai_gateway, picker
 from function.engines import engine
 from function.planning import identity
-from function.situation import renames, situations
+from function.situation import renames, rivals, situations
 
 PROVIDERS = providers.table("gateway", {"envoy-ai-gateway": envoy_ai_gateway})
 # The headless Service's own component label: the scrape selects Services by the four labels, and
@@ -52,9 +52,9 @@ class RouteReady(reasons.Reasons):
     NAME_TAKEN = reasons.Reason(
         "NameTaken",
         False,
-        "An older route of another claim publishes one of the model names on this gateway; the"
-        " message names both. Nothing of this claim is published: requests for the name go to the"
-        " older one.",
+        "A route of another claim has one of the model names on this gateway; the message names"
+        " both. A new claim is not published then, a published one without the name. What an"
+        " earlier version published stays.",
         "Rename the claim or the adapter, or remove the other one: the route is published within"
         " ten minutes.",
         alarm=True,
@@ -186,7 +186,8 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
         traffic.adapters,
         _former(now),
         pool=traffic.pooled,
-        mark=names.mark if names.confirmed else None,
+        refused=names.refused,
+        mark=names.mark,
     )
     yield assembly.Part("gateway-airoute", route)
     if not traffic.pooled:
@@ -217,10 +218,7 @@ def _condition(now: situations.Situation, desired: assembly.Desired) -> observed
     if absent is not None:
         return RouteReady.KIND_MISSING.condition(_missing(absent, desired))
     if now.traffic.names.taken is not None:
-        return RouteReady.NAME_TAKEN.condition(
-            f"this gateway has the model {now.traffic.names.taken} already, by an older route:"
-            " rename the claim or the adapter"
-        )
+        return RouteReady.NAME_TAKEN.condition(_taken(now.traffic.names))
     if plan.ways.gateway and not now.traffic.published:
         when = (
             f"with the {plan.workload.KIND}" if plan.scaling.wakes else "once the engine has served"
@@ -230,6 +228,19 @@ def _condition(now: situations.Situation, desired: assembly.Desired) -> observed
     if waits is not None:
         return RouteReady.UNRESOLVED.condition(waits)
     return RouteReady.PUBLISHED.condition("the routes are accepted")
+
+
+def _taken(names: rivals.Names) -> str:
+    if names.withholds:
+        outcome = "nothing of this claim is published"
+    elif names.stays:
+        outcome = "this claim publishes it too, as before, and the gateway chooses"
+    else:
+        outcome = "this claim does not publish it"
+    return (
+        f"another route on this gateway has the model {names.taken}: {outcome}; rename the claim or"
+        " the adapter"
+    )
 
 
 def _missing(absent: str, desired: assembly.Desired) -> str:

@@ -144,11 +144,13 @@ def container(plan: engine.Planned) -> engine.Container:
     command = arguments.serve(plan, planned)
     stored = plan.storage.preloads
     # Never shared between claims: it is executable code.
+    who = plan.identity
+    home = cache_directory(who.namespace, who.name, former=plan.storage.former_cache)
     cache = (
         {
             "name": "models",
             "mountPath": CACHE,
-            "subPath": f"{plan.storage.sub_path}/{cache_directory(plan.identity.name)}",
+            "subPath": f"{plan.storage.sub_path}/{home}",
         }
         if stored
         else {"name": "cache", "mountPath": CACHE}
@@ -191,9 +193,13 @@ def _environment(site: settings.Settings, cache: str) -> dict[str, str]:
     }
 
 
-def cache_directory(name: str) -> str:
-    """Returns where in the sub-path the claim's compile caches lie."""
-    return f".compile-cache/{name}"
+def cache_directory(namespace: str, name: str, *, former: bool = False) -> str:
+    """Returns where in the sub-path the claim's compile caches lie.
+
+    Two namespaces may have one file system. No name of a claim holds a dot, so no claim's former
+    directory is this one or holds it.
+    """
+    return f".compile-cache/{name}" if former else f".compile-cache/{namespace}.{name}"
 
 
 # --- pods that run
