@@ -319,10 +319,10 @@ def _slots(model: facts.Facts, load: Load) -> Iterator[Tensor]:
             if matrix.part is facts.Part.KEPT:
                 continue
             inputs, outputs = _share(matrix, block.mixer, gpus)
-            for _ in range(block.count * matrix.copies):
+            for _ in range(block.count):
                 for _ in range(matrix.modules):
-                    yield Tensor(many * inputs)
-                yield Tensor(many * outputs)
+                    yield Tensor(many * inputs * matrix.copies)
+                yield Tensor(many * outputs * matrix.copies)
 
 
 # --- what the allocator makes of it
