@@ -139,6 +139,26 @@ def test_more_gpus_hold_less_each_and_no_less_in_all(name: str) -> None:
     assert all(gpus * size >= each[0] for gpus, size in sums)
 
 
+def test_gpus_hold_a_head_of_keys_whole() -> None:
+    # Four heads on eight GPUs: each has one, and two of them the same.
+    ran = model("Qwen/Qwen3-30B-A3B")
+    sizes = [weights.tensors(ran, weights.Load(tensor_parallel=gpus)) for gpus in (4, 8)]
+    held = 48 * 2048 * 2 * 128 * 2
+    assert sizes[0] - 2 * sizes[1] == pytest.approx(-held - replicated(ran), rel=0.001)
+
+
+def replicated(ran: facts.Facts) -> int:
+    """Returns bytes that each GPU has whole: routers, norms and rotary positions."""
+    routers = sum(
+        block.count * matrix.parameters
+        for block in ran.blocks
+        for matrix in block.matrices
+        if matrix.split is facts.Split.NONE
+    )
+    positions = sum(rows * size for rows, size in ran.rotary)
+    return 2 * (routers + ran.other_parameters + positions)
+
+
 def test_slots_cost_what_their_ranks_say() -> None:
     ran = model("Qwen/Qwen2.5-Coder-7B-Instruct")
     plain = weights.tensors(ran, weights.Load())

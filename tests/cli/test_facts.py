@@ -150,7 +150,13 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.tokens.append(self.headers.get("Authorization"))
-        if self.path.startswith("/gated/"):
+        if self.path.startswith("/moved/"):
+            self.send_response(302)
+            place = self.path.replace("/moved/", "/org/")
+            self.send_header("Location", f"http://localhost:{self.server.server_address[1]}{place}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif self.path.startswith("/gated/"):
             self._answer(403, b"")
         elif self.path == "/org/broken/resolve/main/config.json":
             self._answer(200, b"<html>")
@@ -203,6 +209,14 @@ def test_a_token_is_sent_where_there_is_one(
     monkeypatch.setenv("HF_TOKEN", "secret")
     run("org/model", "--hub")
     assert set(hub.tokens) == {None, "Bearer secret"}
+
+
+def test_a_token_does_not_follow_a_redirect(
+    hub: type[Hub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    assert run("moved/model", "--hub").exit_code == 0
+    assert hub.tokens[:2] == ["Bearer secret", None]
 
 
 @pytest.mark.parametrize(
