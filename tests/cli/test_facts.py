@@ -147,13 +147,14 @@ class Hub(http.server.BaseHTTPRequestHandler):
     """Answers for three repositories, and remembers which tokens came."""
 
     tokens: list[str | None] = []
+    port = 0
 
     def do_GET(self) -> None:
         self.tokens.append(self.headers.get("Authorization"))
         if self.path.startswith("/moved/"):
             self.send_response(302)
             place = self.path.replace("/moved/", "/org/")
-            self.send_header("Location", f"http://localhost:{self.server.server_address[1]}{place}")
+            self.send_header("Location", f"http://localhost:{self.port}{place}")
             self.send_header("Content-Length", "0")
             self.end_headers()
         elif self.path.startswith("/gated/"):
@@ -183,7 +184,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub]]:
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}/")
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    Hub.tokens = []
+    Hub.tokens, Hub.port = [], server.server_port
     yield Hub
     server.shutdown()
     server.server_close()
