@@ -1,0 +1,167 @@
+"""Measured starts of vLLM, and the models that they ran."""
+
+import csv
+import dataclasses
+import functools
+import pathlib
+
+from function.capacity import arrangements, cards, facts, interval
+
+DIRECTORY = pathlib.Path(__file__).parent / "measured"
+GIB = 1024**3
+
+CARDS = {
+    card.name: card
+    for card in (
+        cards.Card("L4", 22.03, 300, 121, 242),
+        cards.Card("A10G", 22.06, 600, 70, 0),
+        cards.Card("A100-SXM-40GB", 39.39, 1555, 312, 0),
+        cards.Card("L40S", 44.39, 864, 362, 733),
+        cards.Card("H100-SXM-80GB", 79.19, 3350, 989, 1978),
+        cards.Card("H200-SXM-141GB", 139.8, 4800, 989, 1978),
+        cards.Card("B200-SXM", 178.35, 7700, 2250, 4500),
+    )
+}
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    """Rows of one of the files beside this."""
+    with (DIRECTORY / f"{name}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def _number(text: str) -> int:
+    return int(text or 0)
+
+
+def _facts(row: dict[str, str]) -> facts.Facts:
+    kind = facts.Mixing.LATENT if row["latent"] else facts.Mixing.FULL
+    mixer = facts.Mixer(
+        kind,
+        heads=_number(row["heads"]),
+        kv_heads=1 if row["latent"] else _number(row["kv_heads"]),
+        head_size=_number(row["head_size"]),
+        value_size=_number(row["value_size"]) or _number(row["head_size"]),
+        latent=_number(row["latent"]),
+    )
+    windowed = dataclasses.replace(mixer, kind=facts.Mixing.WINDOW, window=_number(row["window"]))
+    gated = row["gated"] == "true"
+    network = facts.Network(
+        _number(row["intermediate"]),
+        _number(row["experts"]),
+        _number(row["chosen"]),
+        _number(row["shared"]),
+        gated,
+    )
+    dense = facts.Network(_number(row["dense_intermediate"]), gated=gated)
+    windows, first = _number(row["windowed"]), _number(row["dense_layers"])
+    packed = facts.Quantization(row["packing"], int(row["bits"])) if row["packing"] else None
+    return facts.Facts(
+        name=row["model"],
+        architecture=row["architecture"],
+        hidden=int(row["hidden"]),
+        vocabulary=int(row["vocabulary"]),
+        tied=row["tied"] == "true",
+        dtype_bytes=int(row["dtype_bytes"]),
+        blocks=tuple(
+            block
+            for block in (
+                facts.Block(first, mixer, dense),
+                facts.Block(int(row["layers"]) - windows - first, mixer, network),
+                facts.Block(windows, windowed, network),
+            )
+            if block.count
+        ),
+        context=int(row["context"]),
+        quantization=packed,
+        other_parameters=_number(row["tower"]),
+        runner=facts.Runner.POOLING if "embedding" in row["model"] else facts.Runner.GENERATE,
+        source="tests/capacity/measured/models.csv",
+    )
+
+
+@functools.cache
+def models() -> dict[str, facts.Facts]:
+    """The models of all measured starts."""
+    return {row["model"]: _facts(row) for row in rows("models")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """One start of an engine and what it logged, in bytes.
+
+    Attributes:
+        name: Its name at the source.
+        model: What it ran.
+        card: On which GPU, or with which GPU's memory.
+        arrangement: Its flags.
+        weights: Bytes of weights and adapters on a GPU.
+        activations: Peak of the trial step.
+        process: Beside torch's allocator.
+        reserved: Set aside for CUDA graphs.
+        available: For the cache.
+        blocks: Of the cache.
+        sequences: Sequences of the full context, or None where it was not logged.
+        graphs: CUDA graphs, or None.
+        used: Of the device in the end, or None.
+    """
+
+    name: str
+    model: facts.Facts
+    card: cards.Card
+    arrangement: arrangements.Arrangement
+    weights: interval.Interval
+    activations: float
+    process: float
+    reserved: float
+    available: float
+    blocks: int
+    sequences: float | None
+    graphs: float | None
+    used: float | None
+
+
+def _bytes(text: str) -> float:
+    return float(text) * GIB
+
+
+def _optional(text: str) -> float | None:
+    return _bytes(text) if text else None
+
+
+def _start(row: dict[str, str]) -> Start:
+    return Start(
+        name=row["start"],
+        model=models()[row["model"]],
+        card=CARDS[row["card"]],
+        arrangement=arrangements.Arrangement(
+            version=row["version"],
+            runner=row["runner"] or None,
+            context=int(row["context"]),
+            sequences=int(row["sequences"]),
+            utilization=float(row["utilization"]),
+            batched_tokens=int(row["batched_tokens"]),
+            quantization=row["quantization"] or None,
+            cache_dtype=row["cache_dtype"],
+            tensor=int(row["tensor"]),
+            pipeline=int(row["pipeline"]),
+            adapter_slots=int(row["adapter_slots"]),
+            eager=row["eager"] == "true",
+            cold=row["cold"] == "true",
+        ),
+        weights=interval.exactly(_bytes(row["weights_gib"])),
+        activations=_bytes(row["activations_gib"]),
+        process=_bytes(row["process_gib"]),
+        reserved=_bytes(row["reserved_gib"]),
+        available=_bytes(row["available_gib"]),
+        blocks=int(row["blocks"]),
+        sequences=float(row["sequences_of_context"]) if row["sequences_of_context"] else None,
+        graphs=_optional(row["graphs_gib"]),
+        used=_optional(row["used_at_end_gib"]),
+    )
+
+
+@functools.cache
+def starts(version: str) -> tuple[Start, ...]:
+    """Starts of one version: 0.19 or 0.25.1."""
+    return tuple(_start(row) for row in rows(f"memory-vllm-{version}"))
