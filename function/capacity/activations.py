@@ -35,8 +35,6 @@ _LATENT_BLOCKS = 4
 _ROTARY = 64
 """Elements of a latent attention's head that carry the position: 64 in every model so far."""
 
-# More parameters beside layers and tables than this belong to a vision or sound tower.
-_TOWER_PARAMETERS = 50_000_000
 # A tower's share was 0.01..0.15 GiB above its output for the tokens of a step (Gemma 3, Mistral
 # Small, Kimi-VL, Llama 4 on vLLM 0.19).
 _TOWER = Interval(0, 0.08, 0.16) * GIB
@@ -73,7 +71,7 @@ def peak(
     if plain or arrangement.adapter_slots:
         step += _matmul(behaviour, model)
     steady = step.at_least(sampler) + interval.exactly(_workspace(model, arrangement, tokens))
-    if model.other_parameters > _TOWER_PARAMETERS:
+    if model.tower_parameters:
         rows = tokens * model.hidden * model.dtype_bytes
         steady += Interval(0, rows, rows) + _TOWER
     size = steady

@@ -38,7 +38,12 @@ class Part(enum.StrEnum):
     CONTEXT = "context"
     COMMUNICATION = "communication"
     GRAPHS = "graphs"
+    TRIAL = "trial of the sampler"
     FREE = "free"
+
+
+# What is needed beside the engine's share of the memory.
+_BESIDE = (Part.CONTEXT, Part.COMMUNICATION, Part.GRAPHS, Part.TRIAL)
 
 
 class Bound(enum.StrEnum):
@@ -112,6 +117,7 @@ class _Budget:
     reserved: Interval
     communication: Interval
     graphs: Interval
+    trial: Interval
 
 
 def fit(
@@ -146,19 +152,18 @@ def _honest(
 ) -> int:
     """The most sequences that all fit at their full length, with what so many take themselves."""
 
-    def fits(sequences: int) -> bool:
+    def at_a_time(sequences: int) -> float:
         asked = dataclasses.replace(arrangement, sequences=sequences)
-        return _answer(model, card, asked, weights, adapters).sequences.best >= sequences
+        return _answer(model, card, asked, weights, adapters).sequences.best
 
-    if not fits(1):
-        return 0
-    high = 2
-    while high < _MOST_SEQUENCES and fits(high):
-        high *= 2
-    low = high // 2
+    # More sequences need more for themselves, so one sequence leaves room for the most.
+    high = int(min(at_a_time(1), _MOST_SEQUENCES))
+    if high == 0 or at_a_time(high) >= high:
+        return high
+    low = 1
     while high - low > 1:
         middle = (low + high) // 2
-        if fits(middle):
+        if at_a_time(middle) >= middle:
             low = middle
         else:
             high = middle
@@ -202,6 +207,7 @@ def _answer(
         Part.CONTEXT: interval.exactly(card.context_gib * GIB),
         Part.COMMUNICATION: over("communication"),
         Part.GRAPHS: over("graphs"),
+        Part.TRIAL: over("trial"),
     }
     sizes |= {Part.CACHE: available, **outside}
     free = interval.exactly(total - share) - interval.total(*outside.values())
@@ -244,20 +250,32 @@ def _budget(
     def wide(size: Interval) -> Interval:
         return Interval(size.low * (1 - widening), size.best, size.high * (1 + widening))
 
-    communication = releases.beside(behaviour, model, tensor, pipeline)
-    if model.quantization is not None and model.quantization.method == "mxfp4":
-        # gpt-oss on vLLM 0.19 ran out of memory in the trial of its sampler after the cache was
-        # taken, at 0.95 on one GPU and on two, and started at 0.90: the trial needs its own room.
-        trial = behaviour.logits * (arrangement.sequences * model.vocabulary)
-        communication += Interval(0, trial.best, trial.high)
     return _Budget(
         behaviour,
         wide(peak),
         wide(releases.process(behaviour, model, tensor, pipeline)),
         wide(_graphs(model, arrangement, behaviour.estimate)),
-        wide(communication),
+        wide(releases.beside(behaviour, model, tensor, pipeline)),
         wide(_graphs(model, arrangement, _graph_size(model, behaviour))),
+        wide(_trial(model, arrangement, behaviour)),
     )
+
+
+def _trial(
+    model: facts.Facts, arrangement: arrangements.Arrangement, behaviour: releases.Behaviour
+) -> Interval:
+    """Bytes that the sampler's trial takes beside the budget, once the cache is there.
+
+    The room of the activations should serve it. It did not for gpt-oss on vLLM 0.19, which ran out
+    of memory there at 0.95 on one GPU and on two, and started at 0.90. On vLLM 0.25.1 the V2 runner
+    held up to its size more at the end of a start (Qwen3-8B with 1024 sequences).
+    """
+    logits = behaviour.logits * (arrangement.sequences * model.vocabulary)
+    if model.quantization is not None and model.quantization.method == "mxfp4":
+        return Interval(0, logits.best, logits.high)
+    if behaviour.runner is releases.ModelRunner.V2:
+        return Interval(0, 0, logits.high)
+    return interval.ZERO
 
 
 def _graph_size(model: facts.Facts, behaviour: releases.Behaviour) -> Interval:
@@ -305,9 +323,10 @@ def _judge(
     free = sizes[Part.FREE]
     # A start takes memory of the share again for graphs once its trial run is over.
     spare = free.high + sizes[Part.ACTIVATIONS].high
-    if sequences.high < 1 or spare < 0:
+    left = sizes[Part.CACHE]
+    if min(left.high, spare) < 0 or sequences.high < 1:
         verdict = Verdict.TOO_LARGE
-    elif sequences.low < 1 or free.low < 0:
+    elif min(left.low, free.low) < 0 or sequences.low < 1:
         verdict = Verdict.TIGHT
     else:
         verdict = Verdict.FITS
@@ -363,7 +382,7 @@ def _sentence(
     if math.isfinite(sequences.best):
         tail += f", so {math.floor(sequences.best * 10) / 10:g} fit at a time"
     if bound is Bound.DEVICE:
-        outside = sum(sizes[part].best for part in (Part.CONTEXT, Part.COMMUNICATION, Part.GRAPHS))
+        outside = sum(sizes[part].best for part in _BESIDE)
         rest = card.memory_gib * GIB - share
         tail += f"; beside it {_gib(outside)} are needed, and {_gib(rest)} are there"
     return tail

@@ -74,7 +74,7 @@ def _facts(row: dict[str, str]) -> facts.Facts:
         ),
         context=int(row["context"]),
         quantization=packed,
-        other_parameters=_number(row["tower"]),
+        tower_parameters=_number(row["tower"]),
         runner=facts.Runner.POOLING if "embedding" in row["model"] else facts.Runner.GENERATE,
         source="tests/capacity/measured/models.csv",
     )
@@ -165,3 +165,58 @@ def _start(row: dict[str, str]) -> Start:
 def starts(version: str) -> tuple[Start, ...]:
     """Starts of one version: 0.19 or 0.25.1."""
     return tuple(_start(row) for row in rows(f"memory-vllm-{version}"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Peak:
+    """Activations of a first and a second start of vLLM 0.25.1, in bytes.
+
+    Attributes:
+        name: Its name at the source; the end names the card.
+        model: What it ran.
+        row: Its flags, as written.
+        first: The first start's peak.
+        second: The second's.
+    """
+
+    name: str
+    model: facts.Facts
+    row: dict[str, str]
+    first: float
+    second: float
+
+    @property
+    def card(self) -> cards.Card:
+        """Whose kernels it ran: those that unpack fp8 were forced in one start."""
+        forced = "VLLM_TEST_FORCE_FP8_MARLIN" in self.row["env"]
+        return CARDS["A10G" if forced else "H200-SXM-141GB"]
+
+    def arrangement(self, *, cold: bool) -> arrangements.Arrangement:
+        """Its flags."""
+        return arrangements.Arrangement(
+            version="0.25.1",
+            runner="V1" if "VLLM_USE_V2_MODEL_RUNNER" in self.row["env"] else None,
+            context=int(self.row["context"]),
+            sequences=int(self.row["sequences"]),
+            utilization=0.9,
+            batched_tokens=int(self.row["batched_tokens"]),
+            quantization=self.row["quantization"] or None,
+            adapter_slots=int(self.row["adapter_slots"]),
+            eager=self.row["eager"] == "true",
+            cold=cold,
+        )
+
+
+@functools.cache
+def peaks() -> tuple[Peak, ...]:
+    """All measured pairs of peaks."""
+    return tuple(
+        Peak(
+            row["start"],
+            models()[row["model"]],
+            row,
+            _bytes(row["first_gib"]),
+            _bytes(row["second_gib"]),
+        )
+        for row in rows("activations-vllm-0.25.1")
+    )
