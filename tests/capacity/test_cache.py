@@ -45,7 +45,8 @@ def model_of(*blocks: facts.Block, dtype_bytes: int = 2) -> facts.Facts:
 
 
 def mixer(kind: facts.Mixing = facts.Mixing.FULL, **fields: int) -> facts.Mixer:
-    return facts.Mixer(kind, **{"heads": 32, "kv_heads": 8, "head_size": 128, **fields})
+    plain = facts.Mixer(kind, heads=32, kv_heads=8, head_size=128)
+    return dataclasses.replace(plain, **fields)  # type: ignore[arg-type]
 
 
 FULL = facts.Block(10, mixer(), facts.Network(14336))
