@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from function.capacity import cards
+from function.capacity import cards, releases, weights
 
 # GPUs with at least so much memory get the larger default of `vllm serve`; an A100 does not,
 # whatever its memory (vllm/engine/arg_utils.py).
@@ -27,6 +27,7 @@ class Arrangement:
         tensor: GPUs that share each layer.
         pipeline: Stages that share the layers.
         adapter_slots: LoRA adapters at a time; 0 for none.
+        adapter_rank: The highest rank that an adapter may have.
         eager: True without compilation and CUDA graphs.
         cold: True when the engine compiles at its start, which takes memory while it measures. An
             engine without a persistent compile cache always does.
@@ -44,6 +45,7 @@ class Arrangement:
     tensor: int = 1
     pipeline: int = 1
     adapter_slots: int = 0
+    adapter_rank: int = 16
     eager: bool = False
     cold: bool = True
     block: int = 16
@@ -62,6 +64,16 @@ class Arrangement:
                 f"utilization: {self.utilization} is no share of a GPU; give a number above 0,"
                 " at most 1"
             )
+
+    def load(self, *, adapters: bool) -> weights.Load:
+        """How the engine loads the model, with or without the slots of adapters."""
+        return weights.Load(
+            version=releases.parse(self.version),
+            quantization=self.quantization,
+            tensor_parallel=self.tensor,
+            stages=self.pipeline,
+            adapters=weights.Adapters(self.adapter_slots if adapters else 0, self.adapter_rank),
+        )
 
     def tokens(self, card: cards.Card) -> int:
         """Tokens of a step on this card.

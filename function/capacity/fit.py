@@ -9,7 +9,16 @@ import dataclasses
 import enum
 import math
 
-from function.capacity import activations, arrangements, cache, cards, facts, interval, releases
+from function.capacity import (
+    activations,
+    arrangements,
+    cache,
+    cards,
+    facts,
+    interval,
+    releases,
+    weights,
+)
 from function.capacity.interval import Interval
 
 GIB = releases.GIB
@@ -124,8 +133,7 @@ def fit(
     model: facts.Facts,
     card: cards.Card,
     arrangement: arrangements.Arrangement,
-    weights: Interval,
-    adapters: Interval = interval.ZERO,
+    held: Interval | None = None,
 ) -> Fit:
     """Returns whether a model fits, and what is left.
 
@@ -133,28 +141,41 @@ def fit(
         model: The model.
         card: Each GPU of the group.
         arrangement: The engine's flags.
-        weights: Bytes of weights on one GPU, the fullest of a pipeline.
-        adapters: Bytes of LoRA slots on one GPU.
+        held: Bytes of weights and adapters on one GPU, the fullest of a pipeline, where they were
+            measured; None works them out.
+
+    Raises:
+        ValueError: A flag has a value that nobody wrote a formula for; the message names it.
     """
-    answer = _answer(model, card, arrangement, weights, adapters)
+    held_weights, adapters = loaded(model, arrangement) if held is None else (held, interval.ZERO)
+    answer = _answer(model, card, arrangement, held_weights, adapters)
     if answer.bound in (Bound.WEIGHTS, Bound.ACTIVATIONS, Bound.CONTEXT):
         return answer
-    honest = _honest(model, card, arrangement, weights, adapters)
+    honest = _honest(model, card, arrangement, held_weights, adapters)
     return dataclasses.replace(answer, honest_sequences=honest)
+
+
+def loaded(model: facts.Facts, arrangement: arrangements.Arrangement) -> tuple[Interval, Interval]:
+    """Returns bytes of weights, and of adapters' slots, on the fullest GPU."""
+    bare = weights.per_gpu(model, arrangement.load(adapters=False))
+    if not arrangement.adapter_slots:
+        return bare, interval.ZERO
+    both = weights.per_gpu(model, arrangement.load(adapters=True))
+    return bare, interval.exactly(max(0, both.best - bare.best))
 
 
 def _honest(
     model: facts.Facts,
     card: cards.Card,
     arrangement: arrangements.Arrangement,
-    weights: Interval,
+    held: Interval,
     adapters: Interval,
 ) -> int:
     """The most sequences that all fit at their full length, with what so many take themselves."""
 
     def at_a_time(sequences: int) -> float:
         asked = dataclasses.replace(arrangement, sequences=sequences)
-        return _answer(model, card, asked, weights, adapters).sequences.best
+        return _answer(model, card, asked, held, adapters).sequences.best
 
     # More sequences need more for themselves, so one sequence leaves room for the most.
     high = int(min(at_a_time(1), _MOST_SEQUENCES))
@@ -178,7 +199,7 @@ def _answer(
     model: facts.Facts,
     card: cards.Card,
     arrangement: arrangements.Arrangement,
-    weights: Interval,
+    held: Interval,
     adapters: Interval,
 ) -> Fit:
     reading = releases.readings(arrangement.version, model, arrangement.runner)
@@ -196,7 +217,7 @@ def _answer(
         return size
 
     sizes = {
-        Part.WEIGHTS: weights,
+        Part.WEIGHTS: held,
         Part.ADAPTERS: adapters,
         Part.ACTIVATIONS: over("activations"),
         Part.PROCESS: over("process"),

@@ -3,12 +3,9 @@
 import dataclasses
 import enum
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from function.capacity import arrangements, cards, facts, fit, interval
-
-Weigh = Callable[[arrangements.Arrangement], interval.Interval]
-"""Bytes of weights on one GPU of an arrangement."""
+from function.capacity import arrangements, cards, facts, fit
 
 
 class Change(enum.StrEnum):
@@ -91,9 +88,7 @@ def ways(
     model: facts.Facts,
     gpu_class: str,
     arrangement: arrangements.Arrangement,
-    weigh: Weigh,
     offer: Offer,
-    adapters: interval.Interval = interval.ZERO,
 ) -> tuple[Way, ...]:
     """Returns the cheapest ways out, at most three; none when it fits as it is.
 
@@ -104,12 +99,10 @@ def ways(
         model: What does not fit.
         gpu_class: On which class of GPU.
         arrangement: With which flags.
-        weigh: Bytes of weights on one GPU, for changed flags.
         offer: Classes, prices and the most GPUs.
-        adapters: Bytes of LoRA slots on one GPU.
     """
     card = offer.classes[gpu_class]
-    now = fit.fit(model, card, arrangement, weigh(arrangement), adapters)
+    now = fit.fit(model, card, arrangement)
     if now.verdict is fit.Verdict.FITS:
         return ()
     fitting: list[Way] = []
@@ -119,7 +112,7 @@ def ways(
         return None if each is None else each * asked.tensor * asked.pipeline
 
     def holds(change: Change, name: str, asked: arrangements.Arrangement, sentence: str) -> bool:
-        answer = fit.fit(model, offer.classes[name], asked, weigh(asked), adapters)
+        answer = fit.fit(model, offer.classes[name], asked)
         if answer.verdict is not fit.Verdict.FITS:
             return False
         fitting.append(Way(change, name, asked, answer, price(name, asked), sentence))

@@ -4,8 +4,9 @@ import csv
 import dataclasses
 import functools
 import pathlib
+from typing import Any
 
-from function.capacity import arrangements, cards, facts, interval
+from function.capacity import arrangements, cards, facts, interval, reading
 
 DIRECTORY = pathlib.Path(__file__).parent / "measured"
 GIB = 1024**3
@@ -34,49 +35,68 @@ def _number(text: str) -> int:
     return int(text or 0)
 
 
+def _packing(method: str, bits: int) -> dict[str, Any]:
+    """A checkpoint's `quantization_config`, with groups of 128 where weights have 4 bits."""
+    if method == "compressed-tensors":
+        weights = {"num_bits": bits, "strategy": "channel", "symmetric": True}
+        return {"quant_method": method, "config_groups": {"all": {"weights": weights}}}
+    return {"quant_method": method, "bits": bits, "group_size": 128, "sym": True}
+
+
+def _config(row: dict[str, str]) -> dict[str, Any]:
+    """The fields of a config.json that decide about memory."""
+    layers, windows = int(row["layers"]), _number(row["windowed"])
+    config: dict[str, Any] = {
+        "architectures": [row["architecture"]],
+        "hidden_size": int(row["hidden"]),
+        "vocab_size": int(row["vocabulary"]),
+        "num_hidden_layers": layers,
+        "num_attention_heads": int(row["heads"]),
+        "num_key_value_heads": int(row["kv_heads"]),
+        "head_dim": int(row["head_size"]),
+        "intermediate_size": _number(row["dense_intermediate"]) or int(row["intermediate"]),
+        "max_position_embeddings": int(row["context"]),
+        "tie_word_embeddings": row["tied"] == "true",
+    }
+    if row["experts"]:
+        config |= {
+            "moe_intermediate_size": int(row["intermediate"]),
+            "num_local_experts": int(row["experts"]),
+            "num_experts_per_tok": int(row["chosen"]),
+            "shared_expert_intermediate_size": _number(row["shared"]),
+            "first_k_dense_replace": _number(row["dense_layers"]),
+            "intermediate_size_mlp": _number(row["dense_intermediate"]) or 1,
+        }
+    if row["latent"]:
+        rotary = 64
+        config |= {
+            "kv_lora_rank": int(row["latent"]) - rotary,
+            "qk_rope_head_dim": rotary,
+            "qk_nope_head_dim": int(row["head_size"]) - rotary,
+            "v_head_dim": int(row["head_size"]) - rotary,
+        }
+    if windows:
+        kinds = ["sliding_attention"] * windows + ["full_attention"] * (layers - windows)
+        window = int(row["window"])
+        config |= {
+            "layer_types": kinds,
+            "sliding_window": window,
+            "attention_chunk_size": window,
+        }
+    if row["rope_factor"]:
+        config["rope_scaling"] = {"rope_type": "linear", "factor": float(row["rope_factor"])}
+    if row["packing"]:
+        config["quantization_config"] = _packing(row["packing"], int(row["bits"]))
+    return config
+
+
 def _facts(row: dict[str, str]) -> facts.Facts:
-    kind = facts.Mixing.LATENT if row["latent"] else facts.Mixing.FULL
-    mixer = facts.Mixer(
-        kind,
-        heads=_number(row["heads"]),
-        kv_heads=1 if row["latent"] else _number(row["kv_heads"]),
-        head_size=_number(row["head_size"]),
-        value_size=_number(row["value_size"]) or _number(row["head_size"]),
-        latent=_number(row["latent"]),
-    )
-    windowed = dataclasses.replace(mixer, kind=facts.Mixing.WINDOW, window=_number(row["window"]))
-    gated = row["gated"] == "true"
-    network = facts.Network(
-        _number(row["intermediate"]),
-        _number(row["experts"]),
-        _number(row["chosen"]),
-        _number(row["shared"]),
-        gated,
-    )
-    dense = facts.Network(_number(row["dense_intermediate"]), gated=gated)
-    windows, first = _number(row["windowed"]), _number(row["dense_layers"])
-    packed = facts.Quantization(row["packing"], int(row["bits"])) if row["packing"] else None
-    return facts.Facts(
-        name=row["model"],
-        architecture=row["architecture"],
-        hidden=int(row["hidden"]),
-        vocabulary=int(row["vocabulary"]),
-        tied=row["tied"] == "true",
+    model = reading.read(_config(row), row["model"], source="tests/capacity/measured/models.csv")
+    return dataclasses.replace(
+        model,
         dtype_bytes=int(row["dtype_bytes"]),
-        blocks=tuple(
-            block
-            for block in (
-                facts.Block(first, mixer, dense),
-                facts.Block(int(row["layers"]) - windows - first, mixer, network),
-                facts.Block(windows, windowed, network),
-            )
-            if block.count
-        ),
-        context=int(row["context"]),
-        quantization=packed,
         tower_parameters=_number(row["tower"]),
         runner=facts.Runner.POOLING if "embedding" in row["model"] else facts.Runner.GENERATE,
-        source="tests/capacity/measured/models.csv",
     )
 
 
@@ -146,6 +166,7 @@ def _start(row: dict[str, str]) -> Start:
             tensor=int(row["tensor"]),
             pipeline=int(row["pipeline"]),
             adapter_slots=int(row["adapter_slots"]),
+            adapter_rank=int(row["adapter_rank"]) or 16,
             eager=row["eager"] == "true",
             cold=row["cold"] == "true",
         ),
