@@ -27,7 +27,8 @@ _EAGER_FP8 = Interval(2, 2, 2)
 # the card: 50 MiB on an H100.
 _FLUSH = Interval(40, 50, 130) * MIB
 
-# Latent attention unpacks the vectors of so many tokens at once: eight contexts, at most 65536
+# Latent attention unpacks the vectors of so many tokens at once: eight contexts or four blocks of
+# each sequence, at most 65536, and a block of each at least
 # (vllm/model_executor/layers/attention/mla_attention.py).
 _LATENT_TOKENS = 65536
 _LATENT_CONTEXTS = 8
@@ -159,13 +160,9 @@ def _unpacked(
         return 0
     heads = mixer.heads / arrangement.tensor
     width = mixer.head_size - _ROTARY + (mixer.value_size or mixer.head_size)
-    rows = min(
-        max(
-            _LATENT_CONTEXTS * arrangement.context,
-            _LATENT_BLOCKS * arrangement.sequences * arrangement.block,
-        ),
-        _LATENT_TOKENS,
-    )
+    page = arrangement.sequences * arrangement.block
+    wanted = max(_LATENT_CONTEXTS * arrangement.context, _LATENT_BLOCKS * page)
+    rows = max(min(wanted, _LATENT_TOKENS), page)
     return rows * heads * width * 2 + tokens * (hidden + 2 * heads * mixer.head_size)
 
 
