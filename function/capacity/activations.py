@@ -77,7 +77,7 @@ def peak(
         steady += Interval(0, rows, rows) + _TOWER
     size = steady
     if arrangement.cold and not arrangement.eager:
-        size = size.at_least(_copy(model, arrangement, tokens))
+        size = size.at_least(_copy(model, arrangement, tokens, card))
     if facts.Mixing.STATE in model.mixes:
         size = Interval(size.low, size.best, size.high * (1 + _STATE))
     residual = behaviour.residual * GIB
@@ -105,18 +105,24 @@ def _sampler(
     return each * (arrangement.sequences * model.vocabulary) + states
 
 
+def _eight_bits(
+    model: facts.Facts, arrangement: arrangements.Arrangement, card: cards.Card
+) -> bool:
+    """Whether the card multiplies in 8 bits, for which each step packs its values."""
+    packed = model.quantization
+    if packed is None:
+        return arrangement.quantization == "fp8" and card.fp8
+    return packed.bits == 8 and not packed.experts_only and card.fp8
+
+
 def _multiplier(
     model: facts.Facts, arrangement: arrangements.Arrangement, card: cards.Card
 ) -> Interval:
     """Bytes for each token and element of the intermediate size."""
-    method = arrangement.quantization
-    packed = model.quantization
-    eight_bits = method == "fp8" or (
-        method is None and packed is not None and packed.bits == 8 and not packed.experts_only
-    )
-    if not eight_bits or not card.fp8:
+    if not _eight_bits(model, arrangement, card):
         return _PLAIN
-    exactly_fp8 = method == "fp8" or packed is None or packed.method == "fp8"
+    packed = model.quantization
+    exactly_fp8 = packed is None or packed.method == "fp8"
     bytes_of = _FP8 if exactly_fp8 else _EIGHT_BITS
     if arrangement.adapter_slots:
         bytes_of = _FP8_ADAPTERS
@@ -186,10 +192,15 @@ def _workspace(model: facts.Facts, arrangement: arrangements.Arrangement, tokens
     return most
 
 
-def _copy(model: facts.Facts, arrangement: arrangements.Arrangement, tokens: int) -> Interval:
+def _copy(
+    model: facts.Facts,
+    arrangement: arrangements.Arrangement,
+    tokens: int,
+    card: cards.Card,
+) -> Interval:
     """Bytes of the embedding table that the compiler copies for its trial, with a step's rows."""
     table = model.vocabulary / arrangement.tensor * model.hidden * model.dtype_bytes
     if arrangement.tensor > 1:
         return interval.exactly(table + tokens * model.hidden * 2) + _FLUSH
-    packed = arrangement.quantization is not None or model.quantization is not None
-    return interval.exactly(table + tokens * model.hidden * (5 if packed else 4))
+    each = 5 if _eight_bits(model, arrangement, card) else 4
+    return interval.exactly(table + tokens * model.hidden * each)

@@ -52,7 +52,7 @@ class Arrangement:
     runner: str | None = None
 
     def __post_init__(self) -> None:
-        for field in ("context", "sequences", "tensor", "pipeline", "block"):
+        for field in ("context", "sequences", "tensor", "pipeline", "block", "adapter_rank"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}: {getattr(self, field)} is below 1; give at least 1")
         if self.batched_tokens is not None and self.batched_tokens < 1:

@@ -68,6 +68,9 @@ _BEFORE_MARLIN = ("T4", "V100")
 
 MOST_WAYS = 3
 
+# Two changes at once are offered where neither is enough.
+_PARTS = {Change.QUANTIZATION_AND_CACHE: (Change.QUANTIZATION, Change.CACHE)}
+
 
 def divides(model: facts.Facts, gpus: int) -> bool:
     """Whether vLLM can share each layer of a model between so many GPUs."""
@@ -119,7 +122,7 @@ def ways(
         return True
 
     for change, asked, sentence in _on_this_card(model, card, arrangement, now):
-        if change not in {way.change for way in fitting}:
+        if not {change, *_PARTS.get(change, ())} & {way.change for way in fitting}:
             holds(change, gpu_class, asked, sentence)
     for name in offer.classes:
         for count in range(1, offer.most_gpus + 1):
