@@ -4,25 +4,13 @@ import csv
 import dataclasses
 import functools
 import pathlib
-from typing import Any
 
-from function.capacity import arrangements, cards, facts, interval, reading
+from function.capacity import arrangements, cards, catalogue, facts, interval
 
 DIRECTORY = pathlib.Path(__file__).parent / "measured"
 GIB = 1024**3
 
-CARDS = {
-    card.name: card
-    for card in (
-        cards.Card("L4", 22.03, 300, 121, 242),
-        cards.Card("A10G", 22.06, 600, 70, 0),
-        cards.Card("A100-SXM-40GB", 39.39, 1555, 312, 0),
-        cards.Card("L40S", 44.39, 864, 362, 733),
-        cards.Card("H100-SXM-80GB", 79.19, 3350, 989, 1978),
-        cards.Card("H200-SXM-141GB", 139.8, 4800, 989, 1978),
-        cards.Card("B200-SXM", 178.35, 7700, 2250, 4500),
-    )
-}
+CARDS = {card.name: card for card in cards.CARDS}
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -35,75 +23,19 @@ def _number(text: str) -> int:
     return int(text or 0)
 
 
-def _packing(method: str, bits: int) -> dict[str, Any]:
-    """A checkpoint's `quantization_config`, with groups of 128 where weights have 4 bits."""
-    if method == "compressed-tensors":
-        weights = {"num_bits": bits, "strategy": "channel", "symmetric": True}
-        return {"quant_method": method, "config_groups": {"all": {"weights": weights}}}
-    return {"quant_method": method, "bits": bits, "group_size": 128, "sym": True}
-
-
-def _config(row: dict[str, str]) -> dict[str, Any]:
-    """The fields of a config.json that decide about memory."""
-    layers, windows = int(row["layers"]), _number(row["windowed"])
-    config: dict[str, Any] = {
-        "architectures": [row["architecture"]],
-        "hidden_size": int(row["hidden"]),
-        "vocab_size": int(row["vocabulary"]),
-        "num_hidden_layers": layers,
-        "num_attention_heads": int(row["heads"]),
-        "num_key_value_heads": int(row["kv_heads"]),
-        "head_dim": int(row["head_size"]),
-        "intermediate_size": _number(row["dense_intermediate"]) or int(row["intermediate"]),
-        "max_position_embeddings": int(row["context"]),
-        "tie_word_embeddings": row["tied"] == "true",
-    }
-    if row["experts"]:
-        config |= {
-            "moe_intermediate_size": int(row["intermediate"]),
-            "num_local_experts": int(row["experts"]),
-            "num_experts_per_tok": int(row["chosen"]),
-            "shared_expert_intermediate_size": _number(row["shared"]),
-            "first_k_dense_replace": _number(row["dense_layers"]),
-            "intermediate_size_mlp": _number(row["dense_intermediate"]) or 1,
-        }
-    if row["latent"]:
-        rotary = 64
-        config |= {
-            "kv_lora_rank": int(row["latent"]) - rotary,
-            "qk_rope_head_dim": rotary,
-            "qk_nope_head_dim": int(row["head_size"]) - rotary,
-            "v_head_dim": int(row["head_size"]) - rotary,
-        }
-    if windows:
-        kinds = ["sliding_attention"] * windows + ["full_attention"] * (layers - windows)
-        window = int(row["window"])
-        config |= {
-            "layer_types": kinds,
-            "sliding_window": window,
-            "attention_chunk_size": window,
-        }
-    if row["rope_factor"]:
-        config["rope_scaling"] = {"rope_type": "linear", "factor": float(row["rope_factor"])}
-    if row["packing"]:
-        config["quantization_config"] = _packing(row["packing"], int(row["bits"]))
-    return config
-
-
-def _facts(row: dict[str, str]) -> facts.Facts:
-    model = reading.read(_config(row), row["model"], source="tests/capacity/measured/models.csv")
-    return dataclasses.replace(
-        model,
-        dtype_bytes=int(row["dtype_bytes"]),
-        tower_parameters=_number(row["tower"]),
-        runner=facts.Runner.POOLING if "embedding" in row["model"] else facts.Runner.GENERATE,
-    )
-
-
 @functools.cache
-def models() -> dict[str, facts.Facts]:
-    """The models of all measured starts."""
-    return {row["model"]: _facts(row) for row in rows("models")}
+def model(repository: str, variant: str = "") -> facts.Facts:
+    """A model of the catalogue, in the form that was measured."""
+    held = catalogue.lookup(repository)
+    assert held is not None, repository
+    if repository == "Qwen/Qwen3-Embedding-0.6B":
+        held = dataclasses.replace(held, runner=facts.Runner.POOLING)
+    match variant:
+        case "text":
+            return dataclasses.replace(held, name=f"{held.name}, text", tower_parameters=0)
+        case "float32":
+            return dataclasses.replace(held, name=f"{held.name}, float32", dtype_bytes=4)
+    return held
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +84,7 @@ def _optional(text: str) -> float | None:
 def _start(row: dict[str, str]) -> Start:
     return Start(
         name=row["start"],
-        model=models()[row["model"]],
+        model=model(row["model"], row["variant"]),
         card=CARDS[row["card"]],
         arrangement=arrangements.Arrangement(
             version=row["version"],
@@ -234,7 +166,7 @@ def peaks() -> tuple[Peak, ...]:
     return tuple(
         Peak(
             row["start"],
-            models()[row["model"]],
+            model(row["model"], row["variant"]),
             row,
             _bytes(row["first_gib"]),
             _bytes(row["second_gib"]),

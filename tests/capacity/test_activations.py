@@ -70,7 +70,7 @@ def asked(**changes: object) -> arrangements.Arrangement:
     ],
 )
 def test_what_takes_more(less: dict[str, object], more: dict[str, object]) -> None:
-    model, card = measurements.models()["qwen3-8b"], measurements.CARDS["L40S"]
+    model, card = measurements.model("Qwen/Qwen3-8B"), measurements.CARDS["L40S"]
 
     def peak(changes: dict[str, object]) -> float:
         arrangement = asked(**changes)
@@ -81,7 +81,7 @@ def test_what_takes_more(less: dict[str, object], more: dict[str, object]) -> No
 
 
 def test_a_card_without_fp8_keeps_16_bit_products() -> None:
-    model = measurements.models()["qwen3-8b"]
+    model = measurements.model("Qwen/Qwen3-8B")
     row = releases.readings("0.25.1", model).behaviours[0]
     arrangement = asked(quantization="fp8", cold=False)
     of = {

@@ -5,18 +5,15 @@ import math
 
 import pytest
 
-from function.capacity import arrangements, cards, facts, fit, interval
+from function.capacity import arrangements, facts, fit, interval
 from tests.capacity import measurements
 
 GIB = measurements.GIB
 CARDS = measurements.CARDS
-MODELS = measurements.models()
 
-# Qwen3-Coder-30B-A3B has the sizes of Qwen3-30B-A3B and a longer context.
-CODER = dataclasses.replace(MODELS["qwen3-30b-a3b"], context=262144)
-LLAMA_70B = dataclasses.replace(
-    MODELS["RedHatAI/Llama-3.3-70B-Instruct-fp8-dynamic"], quantization=None
-)
+CODER = measurements.model("Qwen/Qwen3-Coder-30B-A3B-Instruct")
+QWEN3_8B = measurements.model("Qwen/Qwen3-8B")
+LLAMA_70B = measurements.model("meta-llama/Llama-3.3-70B-Instruct")
 
 
 def asked(**changes: object) -> arrangements.Arrangement:
@@ -61,7 +58,10 @@ def test_70b_on_one_h100_is_too_large() -> None:
 def test_weights_that_just_fit_leave_no_room_for_a_step() -> None:
     share = 0.9 * CARDS["L40S"].memory_gib
     answer = fit.fit(
-        MODELS["qwen3-8b"], CARDS["L40S"], asked(), interval.exactly((share - 0.5) * GIB)
+        QWEN3_8B,
+        CARDS["L40S"],
+        asked(),
+        interval.exactly((share - 0.5) * GIB),
     )
     assert (answer.verdict, answer.bound) == (fit.Verdict.TOO_LARGE, fit.Bound.ACTIVATIONS)
 
@@ -79,7 +79,7 @@ def test_weights_that_just_fit_leave_no_room_for_a_step() -> None:
 def test_the_ends_of_the_interval_decide(
     context: int, verdict: fit.Verdict, bound: fit.Bound
 ) -> None:
-    answer = fit.fit(MODELS["qwen3-8b"], CARDS["L4"], asked(context=context, quantization="fp8"))
+    answer = fit.fit(QWEN3_8B, CARDS["L4"], asked(context=context, quantization="fp8"))
     assert (answer.verdict, answer.bound) == (verdict, bound)
 
 
@@ -99,7 +99,7 @@ def test_what_comes_after_the_cache_needs_room(
     arrangement = asked(
         version="0.19.0", sequences=1024, tensor=tensor, utilization=utilization, context=8192
     )
-    answer = fit.fit(MODELS["openai/gpt-oss-20b"], CARDS["H100-SXM-80GB"], arrangement)
+    answer = fit.fit(measurements.model("openai/gpt-oss-20b"), CARDS["H100-SXM-80GB"], arrangement)
     assert (answer.verdict, answer.bound) == (verdict, bound)
     if bound is fit.Bound.DEVICE:
         assert answer.size(fit.Part.FREE).best < 0
@@ -107,7 +107,7 @@ def test_what_comes_after_the_cache_needs_room(
 
 
 def test_a_whole_gpu_leaves_no_room_for_the_context() -> None:
-    answer = fit.fit(MODELS["qwen3-8b"], CARDS["L4"], asked(quantization="fp8", utilization=1))
+    answer = fit.fit(QWEN3_8B, CARDS["L4"], asked(quantization="fp8", utilization=1))
     assert answer.verdict is not fit.Verdict.FITS
     assert answer.size(fit.Part.FREE).best < 0
 
@@ -115,7 +115,7 @@ def test_a_whole_gpu_leaves_no_room_for_the_context() -> None:
 def test_the_longest_context_is_the_one_in_the_engines_message() -> None:
     # "4.12 GiB ... the estimated maximum model length is 29952", with a warm compile cache.
     arrangement = asked(context=32768, cold=False)
-    answer = fit.fit(MODELS["qwen3-8b"], CARDS["L4"], arrangement)
+    answer = fit.fit(QWEN3_8B, CARDS["L4"], arrangement)
     assert answer.verdict is fit.Verdict.TOO_LARGE
     assert answer.longest.best == pytest.approx(29952, rel=0.01)
 
@@ -124,26 +124,36 @@ def test_the_longest_context_is_the_one_in_the_engines_message() -> None:
 @pytest.mark.parametrize(
     ("model", "card", "changes", "bound"),
     [
-        ("qwen3-8b", "L4", {"context": 32768}, fit.Bound.CONTEXT),
-        ("llama-3.1-8b-fp8ct", "L4", {"context": 131072}, fit.Bound.CONTEXT),
-        ("qwen3-32b", "L40S", {}, fit.Bound.WEIGHTS),
-        ("qwen2.5-32b-awq", "L4", {"context": 4096, "sequences": 16}, fit.Bound.ACTIVATIONS),
+        ("Qwen/Qwen3-8B", "L4", {"context": 32768}, fit.Bound.CONTEXT),
+        (
+            "RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8-dynamic",
+            "L4",
+            {"context": 131072},
+            fit.Bound.CONTEXT,
+        ),
+        ("Qwen/Qwen3-32B", "L40S", {}, fit.Bound.WEIGHTS),
+        (
+            "Qwen/Qwen2.5-32B-Instruct-AWQ",
+            "L4",
+            {"context": 4096, "sequences": 16},
+            fit.Bound.ACTIVATIONS,
+        ),
     ],
 )
 def test_starts_that_failed(
     model: str, card: str, changes: dict[str, object], bound: fit.Bound
 ) -> None:
-    answer = fit.fit(MODELS[model], CARDS[card], asked(**changes))
+    answer = fit.fit(measurements.model(model), CARDS[card], asked(**changes))
     assert (answer.verdict, answer.bound) == (fit.Verdict.TOO_LARGE, bound)
 
 
 def test_parts_sum_up_to_the_memory() -> None:
     for model, card, changes in (
-        ("qwen3-8b", "L4", {"quantization": "fp8", "adapter_slots": 2}),
-        ("qwen3-30b-a3b", "H100-SXM-80GB", {"tensor": 2}),
-        ("gpt-oss-20b", "L4", {}),
+        ("Qwen/Qwen3-8B", "L4", {"quantization": "fp8", "adapter_slots": 2}),
+        ("Qwen/Qwen3-30B-A3B", "H100-SXM-80GB", {"tensor": 2}),
+        ("openai/gpt-oss-20b", "L4", {}),
     ):
-        answer = fit.fit(MODELS[model], CARDS[card], asked(**changes))
+        answer = fit.fit(measurements.model(model), CARDS[card], asked(**changes))
         # Graphs that the engine sets aside are a part of the graphs.
         reserved = answer.size(fit.Part.GRAPHS_RESERVED).best
         assert sum(term.size.best for term in answer.terms) == pytest.approx(
@@ -153,7 +163,7 @@ def test_parts_sum_up_to_the_memory() -> None:
 
 def test_honest_sequences_all_fit() -> None:
     arrangement = asked(context=4096, sequences=256)
-    model, card = MODELS["google/gemma-2-2b-it"], CARDS["L4"]
+    model, card = measurements.model("google/gemma-2-2b-it"), CARDS["L4"]
     honest = fit.fit(model, card, arrangement).honest_sequences
 
     def at_a_time(sequences: int) -> float:
@@ -175,13 +185,12 @@ def test_honest_sequences_all_fit() -> None:
     ],
 )
 def test_tokens_of_a_step(card: str, sequences: int, tokens: int) -> None:
-    table = {**CARDS, "A100-SXM-80GB": cards.Card("A100-SXM-80GB", 79.15, 2039, 312, 0)}
-    assert asked(sequences=sequences).tokens(table[card]) == tokens
+    assert asked(sequences=sequences).tokens(CARDS[card]) == tokens
 
 
 def test_adapters_have_a_part_of_their_own() -> None:
     plain = asked(quantization="fp8", context=32768)
-    model, card = MODELS["qwen25c-7b"], CARDS["L4"]
+    model, card = measurements.model("Qwen/Qwen2.5-Coder-7B-Instruct"), CARDS["L4"]
     # Two slots of rank 64: 0.602 GiB measured.
     slots = dataclasses.replace(plain, adapter_slots=2, adapter_rank=64)
     answer = fit.fit(model, card, slots)
@@ -191,7 +200,7 @@ def test_adapters_have_a_part_of_their_own() -> None:
 
 def test_a_model_without_a_cache_fits_by_its_memory_alone() -> None:
     encoder = dataclasses.replace(
-        MODELS["qwen3-embedding-0.6b"],
+        measurements.model("Qwen/Qwen3-Embedding-0.6B"),
         blocks=(facts.Block(12, facts.Mixer(facts.Mixing.NONE), facts.Network(3072)),),
     )
     answer = fit.fit(encoder, CARDS["L4"], asked(), interval.exactly(GIB))

@@ -10,8 +10,8 @@ from tests.capacity import fitting, measurements
 V017, V018, V019 = releases.V017, releases.V018, releases.V019
 V1, V2 = releases.V025_V1, releases.V025_V2
 
-DENSE = measurements.models()["qwen3-8b"]
-EXPERTS = measurements.models()["qwen3-30b-a3b"]
+DENSE = measurements.model("Qwen/Qwen3-8B")
+EXPERTS = measurements.model("Qwen/Qwen3-30B-A3B")
 
 
 def state() -> facts.Facts:
@@ -27,9 +27,9 @@ def state() -> facts.Facts:
         ("0.25.1+cu130", DENSE, None, (V2,), 0, ""),
         ("0.25.1", DENSE, "V1", (V1,), 0, ""),
         ("0.25.1", EXPERTS, None, (V1,), 0, ""),
-        ("0.25.1", measurements.models()["gpt-oss-20b"], None, (V1,), 0, ""),
-        ("0.25.1", measurements.models()["deepseek-v2-lite"], None, (V2,), 0, ""),
-        ("0.25.1", measurements.models()["qwen3-embedding-0.6b"], None, (V1,), 0, ""),
+        ("0.25.1", measurements.model("openai/gpt-oss-20b"), None, (V1,), 0, ""),
+        ("0.25.1", measurements.model("deepseek-ai/DeepSeek-V2-Lite"), None, (V2,), 0, ""),
+        ("0.25.1", measurements.model("Qwen/Qwen3-Embedding-0.6B"), None, (V1,), 0, ""),
         # Nobody measured which runner a recurrent model gets.
         ("0.25.1", state(), None, (V1, V2), 0, ""),
         ("0.19.0", DENSE, None, (V019,), 0, ""),

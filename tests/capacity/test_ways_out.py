@@ -6,7 +6,7 @@ import pytest
 
 from function.capacity import arrangements, facts, fit, ways_out
 from tests.capacity import measurements
-from tests.capacity.test_fit import CODER, LLAMA_70B, MODELS, asked
+from tests.capacity.test_fit import CODER, LLAMA_70B, QWEN3_8B, asked
 
 Change = ways_out.Change
 
@@ -66,7 +66,7 @@ def ways(
         ),
         # 8B of 16 bits with 32k on an L4.
         (
-            MODELS["qwen3-8b"],
+            QWEN3_8B,
             "l4",
             {"context": 32768},
             [
@@ -77,7 +77,7 @@ def ways(
         ),
         # A10G has no fp8: its cache stays, its weights are unpacked.
         (
-            MODELS["qwen3-8b"],
+            QWEN3_8B,
             "a10g",
             {"context": 32768},
             [
@@ -88,13 +88,13 @@ def ways(
         ),
         # The sampler's trial for 4096 sequences is what does not fit.
         (
-            MODELS["google/gemma-2-2b-it"],
+            measurements.model("google/gemma-2-2b-it"),
             "l4",
             {"version": "0.19.0", "sequences": 4096, "context": 2048},
             [
                 (Change.SEQUENCES, "l4", 1, 0.805),
                 (Change.QUANTIZATION, "l4", 1, 0.805),
-                (Change.CLASS, "a10g", 2, 2.012),
+                (Change.CLASS, "l40s", 1, 1.861),
             ],
         ),
     ],
@@ -117,7 +117,7 @@ def test_every_way_fits() -> None:
 
 
 def test_what_fits_needs_no_way_out() -> None:
-    assert ways(MODELS["qwen3-8b"], "l4", asked(quantization="fp8")) == []
+    assert ways(QWEN3_8B, "l4", asked(quantization="fp8")) == []
 
 
 def test_a_class_without_a_price_comes_last() -> None:
@@ -133,7 +133,7 @@ def test_no_more_gpus_than_the_platform_has() -> None:
 
 
 def test_a_packed_checkpoint_is_not_packed_again() -> None:
-    model = MODELS["qwen2.5-32b-awq"]
+    model = measurements.model("Qwen/Qwen2.5-32B-Instruct-AWQ")
     changes = {change for change, *_ in ways(model, "l4", asked(context=4096))}
     assert not changes & {Change.QUANTIZATION, Change.QUANTIZATION_AND_CACHE}
 
@@ -143,7 +143,7 @@ def test_sentences() -> None:
         way.change: way.sentence
         for way in (
             *ways_out.ways(CODER, "l40s", asked(context=131072, quantization="fp8"), OFFER),
-            *ways_out.ways(MODELS["qwen3-8b"], "a10g", asked(context=32768), OFFER),
+            *ways_out.ways(QWEN3_8B, "a10g", asked(context=32768), OFFER),
         )
     }
     assert answer[Change.CACHE] == (
@@ -162,20 +162,20 @@ def test_sentences() -> None:
 @pytest.mark.parametrize(
     ("model", "gpus", "expected"),
     [
-        (MODELS["qwen3-8b"], 2, True),
-        (MODELS["qwen3-8b"], 8, True),
+        (QWEN3_8B, 2, True),
+        (QWEN3_8B, 8, True),
         # 8 heads of keys: each of 16 GPUs keeps one.
-        (MODELS["qwen3-8b"], 16, True),
-        (MODELS["qwen3-8b"], 3, False),
+        (QWEN3_8B, 16, True),
+        (QWEN3_8B, 3, False),
         # vLLM refused this: neither 40 heads nor 151936 rows are the matter alone.
-        (MODELS["qwen3-14b"], 5, False),
+        (measurements.model("Qwen/Qwen3-14B"), 5, False),
         # 28 heads, 4 of keys.
-        (MODELS["qwen25c-7b"], 4, True),
-        (MODELS["qwen25c-7b"], 8, False),
+        (measurements.model("Qwen/Qwen2.5-Coder-7B-Instruct"), 4, True),
+        (measurements.model("Qwen/Qwen2.5-Coder-7B-Instruct"), 8, False),
         # A latent vector is whole on each.
-        (MODELS["deepseek-v2-lite"], 4, True),
+        (measurements.model("deepseek-ai/DeepSeek-V2-Lite"), 4, True),
         # 49155 rows, padded to 49216.
-        (MODELS["ibm-granite/granite-3.1-8b-instruct"], 2, True),
+        (measurements.model("ibm-granite/granite-3.1-8b-instruct"), 2, True),
     ],
 )
 def test_counts_that_divide(model: facts.Facts, gpus: int, *, expected: bool) -> None:
