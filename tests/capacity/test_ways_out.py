@@ -169,6 +169,8 @@ def test_sentences() -> None:
         (QWEN3_8B, 3, False),
         # vLLM refused this: neither 40 heads nor 151936 rows are the matter alone.
         (measurements.model("Qwen/Qwen3-14B"), 5, False),
+        # 40 heads, 10 of keys, but 100352 rows.
+        (measurements.model("microsoft/phi-4"), 5, False),
         # 28 heads, 4 of keys.
         (measurements.model("Qwen/Qwen2.5-Coder-7B-Instruct"), 4, True),
         (measurements.model("Qwen/Qwen2.5-Coder-7B-Instruct"), 8, False),
