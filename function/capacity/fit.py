@@ -42,7 +42,7 @@ class Part(enum.StrEnum):
     ADAPTERS = "adapters"
     ACTIVATIONS = "activations"
     PROCESS = "process"
-    GRAPHS_RESERVED = "graphs, set aside"
+    GRAPHS_RESERVED = "graphs set aside"
     CACHE = "cache"
     CONTEXT = "context"
     COMMUNICATION = "communication"
@@ -93,7 +93,8 @@ class Fit:
         longest: Tokens of the longest sequence that fits by itself, up to the model's own length.
         honest_sequences: The most `sequences` for which all fit at their full length at a time; 0
             when not even one does.
-        terms: Parts of the GPU's memory; they sum up to `total` where it fits.
+        terms: Parts of the GPU's memory; their best values sum up to `total`. Graphs are those
+            beyond what the engine sets aside for them.
         total: Bytes that the driver gives.
         sentence: The arithmetic in words.
         note: What a reader has to know about the engine's version, or an empty text.
@@ -149,8 +150,6 @@ def fit(
     """
     held_weights, adapters = loaded(model, arrangement) if held is None else (held, interval.ZERO)
     answer = _answer(model, card, arrangement, held_weights, adapters)
-    if answer.bound in (Bound.WEIGHTS, Bound.ACTIVATIONS, Bound.CONTEXT):
-        return answer
     honest = _honest(model, card, arrangement, held_weights, adapters)
     return dataclasses.replace(answer, honest_sequences=honest)
 
@@ -227,13 +226,11 @@ def _answer(
     outside = {
         Part.CONTEXT: interval.exactly(card.context_gib * GIB),
         Part.COMMUNICATION: over("communication"),
-        Part.GRAPHS: over("graphs"),
+        Part.GRAPHS: (over("graphs") - over("reserved")).at_least(interval.ZERO),
         Part.TRIAL: over("trial"),
     }
     sizes |= {Part.CACHE: available, **outside}
     free = interval.exactly(total - share) - interval.total(*outside.values())
-    # What the engine sets aside for graphs is theirs.
-    free += sizes[Part.GRAPHS_RESERVED]
     sizes[Part.FREE] = free
     layout = _layout(model, card, arrangement, nearest.behaviour)
     context = arrangement.context
@@ -252,7 +249,7 @@ def _answer(
         honest_sequences=0,
         terms=terms,
         total=total,
-        sentence=_sentence(card, arrangement, sizes, layout, sequences, verdict, bound),
+        sentence=_sentence(card, arrangement, sizes, layout, sequences, bound),
         note=reading.note,
     )
 
@@ -373,7 +370,6 @@ def _sentence(
     sizes: dict[Part, Interval],
     layout: cache.Layout,
     sequences: Interval,
-    verdict: Verdict,
     bound: Bound,
 ) -> str:
     """The arithmetic in one sentence."""

@@ -98,10 +98,12 @@ V019 = Behaviour(
     graphs_routed=Interval(0.55, 0.75, 1.2),
     residual=Interval(-0.03, 0, 0.08),
 )
-# Foresight: non-torch memory was 0.13 GiB up to 0.17 and 0.25 from 0.18; activations of Qwen3-14B
-# were 2.23 GiB in both, as in 0.19, and 5.64 before.
+# [PLANNER] has Qwen3-14B on older releases too: the process took 0.13 GiB up to 0.17 and 0.25 from
+# 0.18; activations were 2.23 GiB in 0.17 and 0.18, which is 0.19's formula, and 5.64 in 0.15, 0.16.
 V018 = dataclasses.replace(V019, release=(0, 18))
 V017 = dataclasses.replace(V019, release=(0, 17), process=Interval(0.1, 0.13, 0.28))
+V016 = dataclasses.replace(V017, release=(0, 16), logits=Interval(14.2, 37.9, 42))
+V015 = dataclasses.replace(V016, release=(0, 15))
 
 V025_V2 = Behaviour(
     release=(0, 25),
@@ -132,7 +134,7 @@ V025_V1 = dataclasses.replace(
     estimate=Interval(0.16, 0.205, 0.25),
 )
 
-MEASURED = (V017, V018, V019, V025_V2, V025_V1)
+MEASURED = (V015, V016, V017, V018, V019, V025_V2, V025_V1)
 
 # [H200]: classes with experts that V2 runs; it runs every dense model that generates.
 _V2_EXPERTS = ("DeepseekV2ForCausalLM", "Qwen2MoeForCausalLM", "GraniteMoeForCausalLM")

@@ -237,7 +237,8 @@ def _misses() -> str:
                 "process": (answer.size(fit.Part.PROCESS), start.process),
             }
             if start.graphs is not None:
-                parts["graphs"] = (answer.size(fit.Part.GRAPHS), start.graphs)
+                beyond = max(0, start.graphs - start.reserved)
+                parts["graphs beyond what is set aside"] = (answer.size(fit.Part.GRAPHS), beyond)
             # A log with two digits is off by half of the last.
             slack = 0.005 * GIB if version == "0.19" else 0
             lines += [

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from function.capacity import facts, fit, releases
+from function.capacity import arrangements, facts, fit, releases
 from tests.capacity import fitting, measurements
 
 V017, V018, V019 = releases.V017, releases.V018, releases.V019
@@ -39,7 +39,8 @@ def state() -> facts.Facts:
         ("0.17", DENSE, None, (V017,), 0, ""),
         ("0.20.0", DENSE, None, (V019, V2), 0, "covers 0.19 and 0.25"),
         ("0.24.1", EXPERTS, None, (V1, V019), 0, "covers 0.19 and 0.25"),
-        ("0.16.0", DENSE, None, (V017,), 0.3, "older than all that were measured"),
+        ("0.16.0", DENSE, None, (releases.V016,), 0, ""),
+        ("0.14.0", DENSE, None, (releases.V015,), 0.3, "older than all that were measured"),
         ("0.33.0", DENSE, None, (V2,), 0.3, "newer than all that were measured"),
         ("1.0.0", EXPERTS, None, (V1,), 0.3, "newer than all that were measured"),
     ],
@@ -72,6 +73,17 @@ def of(version: str) -> fit.Fit:
     start = next(start for start in measurements.starts("0.25.1") if start.name == "R3-cold")
     arrangement = dataclasses.replace(start.arrangement, version=version)
     return fit.fit(start.model, start.card, arrangement, start.weights)
+
+
+@pytest.mark.parametrize(
+    ("version", "gib"), [("0.15.0", 5.64), ("0.16.0", 5.64), ("0.17.0", 2.23), ("0.18.0", 2.23)]
+)
+def test_activations_of_older_releases(version: str, gib: float) -> None:
+    # Qwen3-14B, S = 1024, T = 8192.
+    asked = arrangements.Arrangement(version, 8192, 1024, 0.95)
+    model = measurements.model("Qwen/Qwen3-14B")
+    answer = fit.fit(model, measurements.CARDS["H100-SXM-80GB"], asked)
+    assert answer.size(fit.Part.ACTIVATIONS).best / fit.GIB == pytest.approx(gib, abs=0.02)
 
 
 @pytest.mark.parametrize("version", ["0.22.0", "0.33.0", "0.12.0"])
