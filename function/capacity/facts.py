@@ -42,8 +42,8 @@ class Mixer:
             dtype.
         index: Elements of a token that a sparse indexer keeps beside the latent vector.
         shares: True when the layer reads another layer's keys and values and keeps none itself.
-        parameters: Parameters of the matrices: what a quantization packs.
-        inputs: Sum of in- and output sizes of the matrices, of which LoRA slots are multiples.
+        parameters: Parameters of its matrices, those that no quantization packs included.
+        inputs: Sum of in- and output sizes of its matrices, of which LoRA slots are multiples.
     """
 
     kind: Mixing
@@ -72,6 +72,7 @@ class Network:
         chosen: Experts that a token goes through.
         shared: Width of the experts that every token goes through, in all.
         gated: True when there are two matrices before the activation (gate and up).
+        inner: Size of the vector that experts work on; 0 for the model's own.
     """
 
     intermediate: int = 0
@@ -79,15 +80,77 @@ class Network:
     chosen: int = 0
     shared: int = 0
     gated: bool = True
+    inner: int = 0
+
+
+class Part(enum.StrEnum):
+    """Which half of a layer a matrix belongs to, and whether a quantization may pack it."""
+
+    MIXER = "mixer"
+    DENSE = "dense"
+    EXPERTS = "experts"
+    SHARED = "shared"
+    KEPT = "kept"
+    """A router, a gate, a convolution: every quantization leaves it as it is."""
+
+
+class Split(enum.StrEnum):
+    """What tensor parallelism divides of a matrix."""
+
+    OUTPUTS = "outputs"
+    INPUTS = "inputs"
+    HEADS = "heads"
+    """Outputs for queries, keys and values: a GPU keeps at least one head of keys and values."""
+    NONE = "none"
+    """Nothing: every GPU has it whole."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Matrix:
+    """One matrix of a layer, as the engine holds it: q, k and v are one, gate and up are one.
+
+    Attributes:
+        name: The engine's name: `qkv`, `out`, `gate_up`, `down`, `experts_up`, `experts_down`.
+        inputs: Size of the vector that goes in.
+        outputs: Size of the vector that comes out.
+        part: Where it belongs.
+        split: What tensor parallelism divides.
+        copies: Matrices of this shape in one allocation: one for each expert.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    part: Part
+    split: Split = Split.OUTPUTS
+    copies: int = 1
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of all copies."""
+        return self.inputs * self.outputs * self.copies
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Layers of one make."""
+    """Layers of one make.
+
+    Attributes:
+        count: How many.
+        mixer: Their mixing half.
+        network: Their other half.
+        matrices: The matrices of one layer, in the order in which the engine makes them.
+    """
 
     count: int
     mixer: Mixer
     network: Network
+    matrices: tuple[Matrix, ...] = ()
+
+    @functools.cached_property
+    def parameters(self) -> int:
+        """Parameters of the matrices of one layer."""
+        return sum(matrix.parameters for matrix in self.matrices)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +163,8 @@ class Quantization:
         group: Weights that share a scale; 0 when a whole row or matrix does.
         scale_bits: Bits of a scale, with its zero point.
         experts_only: True when only experts are packed.
+        exceptions: Bits of the parts that are packed otherwise; 16 for one that is not packed.
+        tables: True when the output table is packed too.
     """
 
     method: str
@@ -107,6 +172,15 @@ class Quantization:
     group: int = 0
     scale_bits: int = 0
     experts_only: bool = False
+    exceptions: tuple[tuple[Part, int], ...] = ()
+    tables: bool = False
+
+    def bits_of(self, part: Part, plain: int = 16) -> int:
+        """Returns the bits of a weight of a part; `plain` for one that is not packed."""
+        if part is Part.KEPT or (self.experts_only and part is not Part.EXPERTS):
+            return plain
+        bits = dict(self.exceptions).get(part, self.bits)
+        return plain if bits == 16 else bits
 
 
 class Runner(enum.StrEnum):
@@ -131,10 +205,12 @@ class Facts:
         context: Tokens that the model was made for.
         rope_scaling: True when `context` already counts the checkpoint's own rope scaling.
         quantization: How the checkpoint packs matrices, or None.
-        other_parameters: Parameters beside layers and tables: a vision tower, norms, biases.
+        other_parameters: Parameters beside matrices and tables: norms, biases, convolutions.
+        tower_parameters: Parameters of the tower that reads images or sound, with its projector.
         draft_parameters: Parameters of layers that only speculative decoding loads.
         checkpoint_bytes: Exact bytes of the weights' files, or None where nobody counted.
         maximum_positions: Rows of the rotary cache that the engine allocates.
+        rotary: Elements of a row of that cache, for each cache that the model has.
         tool_parser: vLLM's tool parser for the family, or None.
         reasoning_parser: vLLM's reasoning parser for the family, or None.
         runner: What it is run for.
@@ -154,9 +230,11 @@ class Facts:
     rope_scaling: bool = False
     quantization: Quantization | None = None
     other_parameters: int = 0
+    tower_parameters: int = 0
     draft_parameters: int = 0
     checkpoint_bytes: int | None = None
     maximum_positions: int = 0
+    rotary: tuple[int, ...] = ()
     tool_parser: str | None = None
     reasoning_parser: str | None = None
     runner: Runner = Runner.GENERATE
@@ -168,6 +246,17 @@ class Facts:
     def layers(self) -> int:
         """Layers in all."""
         return sum(block.count for block in self.blocks)
+
+    @functools.cached_property
+    def tables(self) -> int:
+        """Parameters of the tables of the vocabulary."""
+        return self.vocabulary * self.hidden * (1 if self.tied else 2)
+
+    @functools.cached_property
+    def parameters(self) -> int:
+        """Parameters that an engine loads: without drafts, a shared table once."""
+        layers = sum(block.count * block.parameters for block in self.blocks)
+        return layers + self.tables + self.other_parameters + self.tower_parameters
 
     @functools.cached_property
     def mixes(self) -> frozenset[Mixing]:
