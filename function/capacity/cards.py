@@ -1,7 +1,7 @@
 """GPUs as the driver reports them.
 
-Memory is `torch.cuda.get_device_properties().total_memory`: an "80 GB" H100 has 79.19 GiB. Bandwidth
-and arithmetic are the vendor's figures without sparsity.
+Memory is `torch.cuda.get_device_properties().total_memory`: an "80 GB" H100 has 79.19 GiB.
+Bandwidth and arithmetic are the vendor's figures without sparsity.
 """
 
 import dataclasses

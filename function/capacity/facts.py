@@ -163,7 +163,8 @@ class Quantization:
         group: Weights that share a scale; 0 when a whole row or matrix does.
         scale_bits: Bits of a scale, with its zero point.
         experts_only: True when only experts are packed.
-        exceptions: Bits of the parts that are packed otherwise; 16 for one that is not packed.
+        exceptions: Bits of the parts, or matrices by name, that are packed otherwise; 16 for what
+            is not packed.
         tables: True when the output table is packed too.
     """
 
@@ -172,14 +173,15 @@ class Quantization:
     group: int = 0
     scale_bits: int = 0
     experts_only: bool = False
-    exceptions: tuple[tuple[Part, int], ...] = ()
+    exceptions: tuple[tuple[str, int], ...] = ()
     tables: bool = False
 
-    def bits_of(self, part: Part, plain: int = 16) -> int:
-        """Returns the bits of a weight of a part; `plain` for one that is not packed."""
-        if part is Part.KEPT or (self.experts_only and part is not Part.EXPERTS):
+    def bits_of(self, matrix: Matrix, plain: int = 16) -> int:
+        """Returns the bits of a weight of a matrix; `plain` for one that is not packed."""
+        if matrix.part is Part.KEPT or (self.experts_only and matrix.part is not Part.EXPERTS):
             return plain
-        bits = dict(self.exceptions).get(part, self.bits)
+        apart = dict(self.exceptions)
+        bits = apart.get(matrix.name, apart.get(matrix.part, self.bits))
         return plain if bits == 16 else bits
 
 
