@@ -43,7 +43,7 @@ class Mixer:
         index: Elements of a token that a sparse indexer keeps beside the latent vector.
         shares: True when the layer reads another layer's keys and values and keeps none itself.
         parameters: Parameters of its matrices, those that no quantization packs included.
-        inputs: Sum of in- and output sizes of its matrices, of which LoRA slots are multiples.
+        inputs: Sum of in- and output sizes of its modules, of which LoRA slots are multiples.
     """
 
     kind: Mixing
@@ -116,6 +116,7 @@ class Matrix:
         part: Where it belongs.
         split: What tensor parallelism divides.
         copies: Matrices of this shape in one allocation: one for each expert.
+        modules: Modules of the checkpoint that it joins, each with an adapter of its own.
     """
 
     name: str
@@ -124,11 +125,17 @@ class Matrix:
     part: Part
     split: Split = Split.OUTPUTS
     copies: int = 1
+    modules: int = 1
 
     @property
     def parameters(self) -> int:
         """Parameters of all copies."""
         return self.inputs * self.outputs * self.copies
+
+    @property
+    def ends(self) -> int:
+        """Inputs and outputs of its modules: elements of one row of an adapter."""
+        return (self.inputs * self.modules + self.outputs) * self.copies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,8 +218,9 @@ class Facts:
         tower_parameters: Parameters of the tower that reads images or sound, with its projector.
         draft_parameters: Parameters of layers that only speculative decoding loads.
         checkpoint_bytes: Exact bytes of the weights' files, or None where nobody counted.
-        maximum_positions: Rows of the rotary cache that the engine allocates.
-        rotary: Elements of a row of that cache, for each cache that the model has.
+        maximum_positions: `max_position_embeddings` of config.json.
+        rotary: The tables of rotary positions that the engine makes, each as rows and elements of
+            a row.
         tool_parser: vLLM's tool parser for the family, or None.
         reasoning_parser: vLLM's reasoning parser for the family, or None.
         runner: What it is run for.
@@ -236,7 +244,7 @@ class Facts:
     draft_parameters: int = 0
     checkpoint_bytes: int | None = None
     maximum_positions: int = 0
-    rotary: tuple[int, ...] = ()
+    rotary: tuple[tuple[int, int], ...] = ()
     tool_parser: str | None = None
     reasoning_parser: str | None = None
     runner: Runner = Runner.GENERATE

@@ -23,14 +23,14 @@ class Body:
         rest: Parameters in no matrix and no table.
         draft: Parameters of the layers that only speculative decoding loads.
         tied: What an absent `tie_word_embeddings` means.
-        rotary: Elements of a row of each rotary cache, when it is not one for all heads.
+        rotary: Elements of a row of each table of rotary positions; None for one of a head's size.
     """
 
     blocks: tuple[facts.Block, ...]
     rest: int
     draft: int = 0
     tied: bool = False
-    rotary: tuple[int, ...] = ()
+    rotary: tuple[int, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +68,7 @@ _STYLES = {
     "Ministral3ForCausalLM": Style(),
     "VoxtralForConditionalGeneration": Style(),
     "GraniteForCausalLM": Style(),
+    "LlavaNextForConditionalGeneration": Style(),
     "SmolLM3ForCausalLM": Style(tied=True),
     "Phi3ForCausalLM": Style(),
     "PhiForCausalLM": Style(
@@ -329,11 +330,12 @@ def _gated_delta(config: fields.Fields) -> Body:
     ]
     blocks, rest = shapes.blocks(made)
     drafts = config.whole("mtp_num_hidden_layers", default=1, least=0)
-    rotary = int(size * _partial(config))
+    rotary = int(size * partial(config))
     return Body(blocks, rest + hidden, drafts * _draft(hidden, (full, work)), rotary=(rotary,))
 
 
-def _partial(config: fields.Fields) -> float:
+def partial(config: fields.Fields) -> float:
+    """Returns the share of a head that has a rotary position."""
     nested = config.inside("rope_parameters")
     default = nested.number("partial_rotary_factor", 1.0) if nested is not None else 1.0
     return config.number("partial_rotary_factor", default)

@@ -18,6 +18,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "vocab_size": 262208,
         "max_position_embeddings": 131072,
         "sliding_window": 4096,
+        "rope_local_base_freq": 10000,
     },
 }
 
@@ -76,7 +77,7 @@ def read(
         draft_parameters=body.draft,
         checkpoint_bytes=_bytes(files),
         maximum_positions=positions,
-        rotary=body.rotary,
+        rotary=_rotary(text, body, positions),
         runner=facts.Runner.POOLING if architecture.endswith(_POOLING) else facts.Runner.GENERATE,
         source=source,
     )
@@ -113,6 +114,38 @@ def _rope(text: fields.Fields) -> fields.Fields | None:
         if scaling is not None and "factor" in scaling:
             return scaling
     return None
+
+
+def _rotary(
+    text: fields.Fields, body: families.Body, positions: int
+) -> tuple[tuple[int, int], ...]:
+    """Returns rows and elements of each table of rotary positions that vLLM makes."""
+    sizes = body.rotary
+    if sizes is None:
+        head = families.head_size(text)
+        sizes = (int(head * families.partial(text)),)
+    scaling = _rope(text)
+    rows = [positions] * len(sizes)
+    if scaling is not None:
+        kind = scaling.text("rope_type", scaling.text("type"))
+        factor = scaling.number("factor", 1)
+        if kind in ("linear", "dynamic"):
+            # Layers with a window keep their own, unscaled one (Gemma 3).
+            rows[0] = int(positions * factor)
+            if "rope_local_base_freq" in text:
+                return ((rows[0], sizes[0]), (positions, sizes[0]))
+        elif kind == "yarn":
+            rows = [_context(text, positions)] * len(sizes)
+    elif "rope_local_base_freq" in text:
+        return ((positions, sizes[0]), (positions, sizes[0]))
+    other = text.inside("rope_scaling") or text.inside("rope_parameters")
+    if other is not None and "long_factor" in other:
+        original = text.whole("original_max_position_embeddings", default=positions)
+        rows = [positions + original]
+    if other is not None and "mrope_section" in other:
+        # Positions of images run further than those of text (vLLM, `MRotaryEmbedding`).
+        rows = [4 * positions]
+    return tuple(zip(rows, sizes, strict=True))
 
 
 def _context(text: fields.Fields, positions: int) -> int:

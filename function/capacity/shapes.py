@@ -77,7 +77,7 @@ def attention(
             shares=shares,
         ),
         (
-            facts.Matrix("qkv", hidden, queries + made, Part.MIXER, Split.HEADS),
+            facts.Matrix("qkv", hidden, queries + made, Part.MIXER, Split.HEADS, modules=3),
             facts.Matrix("out", heads * value_size, hidden, Part.MIXER, Split.INPUTS),
         ),
         rest,
@@ -286,6 +286,7 @@ def _pair(
         width * (2 if gated else 1),
         part,
         copies=copies,
+        modules=2 if gated else 1,
     )
     return (before, facts.Matrix(name + "down", width, hidden, part, Split.INPUTS, copies))
 
@@ -305,10 +306,6 @@ def block(count: int, mixing: Mixing, work: Working) -> facts.Block:
     mixer = dataclasses.replace(
         mixing.mixer,
         parameters=sum(matrix.parameters for matrix in mixing.matrices),
-        inputs=sum(
-            matrix.inputs + matrix.outputs
-            for matrix in mixing.matrices
-            if matrix.part is not Part.KEPT
-        ),
+        inputs=sum(matrix.ends for matrix in mixing.matrices if matrix.part is not Part.KEPT),
     )
     return facts.Block(count, mixer, work.network, mixing.matrices + work.matrices)

@@ -72,13 +72,18 @@ def _qwen3_vl(model: fields.Fields, tower: fields.Fields, hidden: int) -> int:
 def _siglip(model: fields.Fields, tower: fields.Fields, hidden: int) -> int:
     width, patch = tower.whole("hidden_size"), tower.whole("patch_size")
     positions = (tower.whole("image_size") // patch) ** 2
+    if model.text("model_type").startswith("llava"):
+        layers = model.items("vision_feature_layer") or [-1]
+        # Layers from which features are taken are joined; a row marks the end of a line of patches.
+        projector = _linear(width * len(layers), hidden) + _linear(hidden, hidden) + hidden
+    else:
+        projector = width * hidden + width
     return (
         _linear(3 * patch**2, width)
         + positions * width
         + tower.whole("num_hidden_layers") * _layer(width, tower.whole("intermediate_size"))
         + 2 * width
-        + width * hidden
-        + width
+        + projector
     )
 
 
