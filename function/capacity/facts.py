@@ -151,7 +151,7 @@ class Block:
 
     count: int
     mixer: Mixer
-    network: Network
+    network: Network = Network()
     matrices: tuple[Matrix, ...] = ()
 
     @functools.cached_property

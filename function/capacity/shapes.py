@@ -303,9 +303,51 @@ def blocks(layers: Iterable[tuple[Mixing, Working]]) -> tuple[tuple[facts.Block,
 
 def block(count: int, mixing: Mixing, work: Working) -> facts.Block:
     """Returns so many layers of two halves."""
-    mixer = dataclasses.replace(
-        mixing.mixer,
-        parameters=sum(matrix.parameters for matrix in mixing.matrices),
-        inputs=sum(matrix.ends for matrix in mixing.matrices if matrix.part is not Part.KEPT),
-    )
+    mixer = summed(mixing.mixer, mixing.matrices)
     return facts.Block(count, mixer, work.network, mixing.matrices + work.matrices)
+
+
+def summed(mixer: facts.Mixer, matrices: Iterable[facts.Matrix]) -> facts.Mixer:
+    """Returns a mixing half with the sums of its matrices among those of a layer."""
+    own = [matrix for matrix in matrices if matrix.part in (Part.MIXER, Part.KEPT)]
+    own = [matrix for matrix in own if matrix.name not in _GATES]
+    return dataclasses.replace(
+        mixer,
+        parameters=sum(matrix.parameters for matrix in own),
+        inputs=sum(matrix.ends for matrix in own if matrix.part is not Part.KEPT),
+    )
+
+
+# Matrices of the working half that no quantization packs.
+_GATES = ("router", "shared_gate")
+
+
+def plain(
+    mixer: facts.Mixer, network: facts.Network, hidden: int
+) -> tuple[facts.Matrix, ...] | None:
+    """Returns the matrices of the plainest layer of two halves, or None where there is none."""
+    if mixer.kind in (facts.Mixing.LATENT, facts.Mixing.STATE) or network.inner:
+        return None
+    mixing = NO_MIXING
+    if mixer.kind is not facts.Mixing.NONE:
+        mixing = attention(
+            hidden,
+            mixer.heads,
+            mixer.kv_heads,
+            mixer.head_size,
+            value_size=mixer.value_size,
+            shares=mixer.shares,
+        )
+    work = NO_WORK
+    if network.experts:
+        work = experts(
+            hidden,
+            network.intermediate,
+            network.experts,
+            network.chosen,
+            shared=network.shared,
+            gated=network.gated,
+        )
+    elif network.intermediate:
+        work = dense(hidden, network.intermediate, gated=network.gated)
+    return mixing.matrices + work.matrices
