@@ -1,10 +1,12 @@
 """GPUs as the driver reports them.
 
-Memory is `torch.cuda.get_device_properties().total_memory`: an "80 GB" H100 has 79.19 GiB.
-Bandwidth and arithmetic are the vendor's figures without sparsity.
+Memory is `torch.cuda.get_device_properties().total_memory`: an "80 GB" H100 has 79.18 GiB.
+Bandwidth and arithmetic are the vendor's figures without sparsity. A figure that no source gives is
+0; a card whose memory no source gives is not here.
 """
 
 import dataclasses
+import re
 
 GIB = 1024**3
 
@@ -14,12 +16,13 @@ class Card:
     """One product.
 
     Attributes:
-        name: Product's name, as a GPU class of the settings writes it.
+        name: Product's name.
         memory_gib: GiB that the driver gives, the least of those seen where drivers differ.
-        bandwidth_gb: GB (10^9 bytes) a second between memory and chip, nominal.
-        tflops_16: Dense 10^12 operations a second in bf16.
-        tflops_8: The same in fp8; 0 for a card that has none.
-        context_gib: GiB that a process's context takes beside the engine's budget.
+        bandwidth_gb: GB (10^9 bytes) a second between memory and chip, nominal; 0 for unknown.
+        tflops_16: Dense 10^12 operations a second in bf16; 0 for unknown.
+        tflops_8: The same in fp8; 0 for a card that has none, or of which it is unknown.
+        context_gib: GiB that a process's context takes beside the engine's budget; measured on an
+            H100 and an H200.
     """
 
     name: str
@@ -33,3 +36,56 @@ class Card:
     def fp8(self) -> bool:
         """Whether the card computes in fp8; others unpack fp8 weights as they multiply."""
         return self.tflops_8 > 0
+
+
+# Memory: own measurements (H100, H200) and messages of PyTorch that name the card. Other figures:
+# the system files of aisimulate 0.13 (NVIDIA, Apache-2.0), airunway's GPU models (A10G, A100-40),
+# llmfit's (MI300X). No source gives memory as the driver reports it for H100 PCIe and B300: they
+# are not here.
+CARDS = (
+    Card("T4", 14.57, 0, 0, 0),
+    Card("L4", 22.03, 300, 121, 242),
+    Card("A10G", 22.06, 600, 0, 0),
+    Card("L40S", 44.39, 864, 362, 733),
+    Card("A100-SXM-40GB", 39.38, 1555, 312, 0),
+    Card("A100-SXM-80GB", 79.14, 2039, 312, 0),
+    Card("H100-SXM-80GB", 79.18, 3350, 989, 1978),
+    Card("H200-SXM-141GB", 139.72, 4800, 989, 1978),
+    Card("B200-SXM", 178.35, 7700, 2250, 4500),
+    Card("RTX-PRO-6000-Server", 94.96, 1792, 467.8, 935.6),
+    Card("MI300X", 191.69, 5300, 0, 0),
+)
+
+# Spellings in lower case, with spaces between words: labels of GPU feature discovery, names of
+# PyTorch's and of cloud providers. A name that could be either of two cards is none of them.
+_SPELLINGS = (
+    (r"t4", "T4"),
+    (r"l4", "L4"),
+    (r"a10g", "A10G"),
+    (r"l40s( 48gb)?", "L40S"),
+    (r"a100( sxm4?)? 40(gb)?", "A100-SXM-40GB"),
+    (r"a100( sxm4?)? 80(gb)?", "A100-SXM-80GB"),
+    (r"h100( sxm5?)?( 80(gb)?)?( hbm3)?", "H100-SXM-80GB"),
+    (r"h200( sxm5?)?( 141(gb)?)?", "H200-SXM-141GB"),
+    (r"b200( sxm6?)?", "B200-SXM"),
+    (r"rtx pro 6000( blackwell)?( server( edition)?)?", "RTX-PRO-6000-Server"),
+    (r"(instinct )?mi300x( oam)?", "MI300X"),
+)
+
+_BY_NAME = {card.name: card for card in CARDS}
+
+
+def lookup(name: str) -> Card | None:
+    """Returns a card by its product's name, or None for one that is not here.
+
+    Args:
+        name: A value of the label `nvidia.com/gpu.product`, or a usual name: `NVIDIA-L40S`,
+            `NVIDIA-H100-80GB-HBM3`, `Tesla-T4`, `l4`.
+    """
+    words = " ".join(re.split(r"[\s_-]+", name.strip().lower()))
+    words = re.sub(r"^((nvidia|amd|tesla) )+", "", words)
+    # A GPU that pods share in time has all of its memory.
+    words = words.removesuffix(" shared")
+    fitting = (card for pattern, card in _SPELLINGS if re.fullmatch(pattern, words))
+    card = next(fitting, None)
+    return None if card is None else _BY_NAME[card]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-import importlib.resources
 import json
+import pathlib
 import re
 from collections.abc import Iterable, Mapping
 
@@ -30,7 +30,7 @@ def lookup(repository: str) -> facts.Facts | None:
     """Returns the facts of a repository, or None when the catalogue does not have it."""
     lines = _lines()
     if repository in lines:
-        return _decode(lines[repository])
+        return _decode(lines[repository], repository)
     if _PACKED.search(repository) is not None:
         return None
     fitting = [
@@ -38,7 +38,7 @@ def lookup(repository: str) -> facts.Facts | None:
         for pattern in lines
         if pattern.endswith("*") and fnmatch.fnmatchcase(repository, pattern)
     ]
-    return _decode(lines[max(fitting, key=len)]) if fitting else None
+    return _decode(lines[max(fitting, key=len)], repository) if fitting else None
 
 
 def names() -> tuple[str, ...]:
@@ -66,7 +66,7 @@ def merged(lines: Iterable[str], added: Mapping[str, facts.Facts]) -> list[str]:
 @functools.cache
 def _lines() -> dict[str, str]:
     """Returns the undecoded line of each name."""
-    text = importlib.resources.files(__package__).joinpath(_FILE).read_text("utf-8")
+    text = pathlib.Path(__file__).with_name(_FILE).read_text("utf-8")
     return {_name(written): written for written in text.splitlines()}
 
 
@@ -75,8 +75,8 @@ def _name(written: str) -> str:
     return written.split('"', 4)[3]
 
 
-def _decode(written: str) -> facts.Facts:
-    return traits.apply(forms.read(json.loads(written)))
+def _decode(written: str, repository: str) -> facts.Facts:
+    return traits.apply(forms.read(json.loads(written)), repository)
 
 
 # --- sizes of checkpoints, for start budgets

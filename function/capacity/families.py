@@ -64,6 +64,7 @@ class Style:
 _STYLES = {
     "LlamaForCausalLM": Style(),
     "MistralForCausalLM": Style(),
+    "MistralModel": Style(),
     "Mistral3ForConditionalGeneration": Style(),
     "Ministral3ForCausalLM": Style(),
     "VoxtralForConditionalGeneration": Style(),
@@ -590,6 +591,21 @@ def _encoder(config: fields.Fields) -> Body:
     return Body(blocks, rest_of_layers + tables, tied=True, rotary=())
 
 
+def _nomic(config: fields.Fields) -> Body:
+    """Returns Nomic's encoder: rotary positions, a gated network, no biases but in norms."""
+    hidden, layers = config.whole("n_embd", "hidden_size"), config.whole("n_layer")
+    heads, width = config.whole("n_head"), config.whole("n_inner")
+    made = [
+        (
+            shapes.attention(hidden, heads, heads, hidden // heads),
+            shapes.dense(hidden, width, rest=4 * hidden),
+        )
+    ] * layers
+    blocks, rest = shapes.blocks(made)
+    tables = config.whole("type_vocab_size", default=2) * hidden + 2 * hidden
+    return Body(blocks, rest + tables, tied=True, rotary=(hidden // heads,))
+
+
 _FAMILIES: dict[str, Callable[[fields.Fields], Body]] = {
     **{
         name: (lambda config, style=style: _with_experts(config, style))  # type: ignore[misc]
@@ -616,6 +632,8 @@ _FAMILIES: dict[str, Callable[[fields.Fields], Body]] = {
     "Gemma4ForCausalLM": _gemma4,
     "MiMoV2FlashForCausalLM": _mimo_v2,
     "BertModel": _encoder,
+    "BertForSequenceClassification": _encoder,
+    "NomicBertModel": _nomic,
     "XLMRobertaModel": _encoder,
     "XLMRobertaForSequenceClassification": _encoder,
 }

@@ -24,6 +24,9 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 
 _DTYPE_BYTES = {"bfloat16": 2, "float16": 2, "half": 2, "float32": 4, "float": 4}
 
+# Positions of XLM-RoBERTa begin behind that of the padding.
+_OFFSET = 2
+
 # What vLLM serves for embeddings, scores and rewards (`--runner pooling`).
 _POOLING = ("Model", "ForSequenceClassification", "ForTokenClassification", "ForRewardModel")
 
@@ -59,17 +62,18 @@ def read(
             "model's facts by hand, or ask the maintainers to add it"
         )
     body = formula(text)
-    hidden = text.whole("hidden_size")
-    positions = text.whole("max_position_embeddings")
+    hidden = text.whole("hidden_size", "n_embd")
+    positions = text.whole("max_position_embeddings", "n_positions")
     return facts.Facts(
         name=name,
         architecture=architecture,
         hidden=hidden,
         vocabulary=text.whole("vocab_size"),
-        tied=_tied(whole, text, default=body.tied),
+        # A model without a head for words has one table.
+        tied=architecture.endswith(_POOLING) or _tied(whole, text, default=body.tied),
         dtype_bytes=_dtype(whole, text),
         blocks=body.blocks,
-        context=_context(text, positions),
+        context=_context(text, positions) - (_OFFSET if "XLMRoberta" in architecture else 0),
         rope_scaling=_rope(text) is not None,
         quantization=packing.read(whole, sum(block.count for block in body.blocks)),
         other_parameters=body.rest,

@@ -99,15 +99,15 @@ GATED = (
 )
 
 
-def apply(model: facts.Facts) -> facts.Facts:
-    """Returns the facts of a model with its family's traits."""
-    trait = next((row for row in TRAITS if _matches(model.name, row.patterns)), Trait(()))
+def apply(model: facts.Facts, repository: str) -> facts.Facts:
+    """Returns the facts of a model with the traits of a repository's family."""
+    trait = next((row for row in TRAITS if _matches(repository, row.patterns)), Trait(()))
     generates = model.runner is facts.Runner.GENERATE
     return dataclasses.replace(
         model,
         tool_parser=trait.tool if generates else None,
         reasoning_parser=trait.reasoning if generates else None,
-        gated=_matches(model.name, GATED),
+        gated=_matches(repository, GATED),
     )
 
 

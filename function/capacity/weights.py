@@ -202,7 +202,9 @@ def _tensors(model: facts.Facts, load: Load, multiple: int) -> Iterator[Tensor]:
     if model.tower_parameters:
         yield Tensor(model.tower_parameters * dtype // load.tensor_parallel)
     if load.drafts and model.draft_parameters:
-        yield Tensor(model.draft_parameters * dtype // load.tensor_parallel)
+        # Packed by 8 bits as the rest is; checkpoints of 4 bits leave drafts as they were.
+        eight = model.quantization is not None and model.quantization.bits == 8
+        yield Tensor(model.draft_parameters * (1 if eight else dtype) // load.tensor_parallel)
     yield from _slots(model, load)
 
 

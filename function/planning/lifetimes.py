@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from function import explanation
 from function.api import base, claim, settings
-from function.capacity import models
+from function.capacity import catalogue
 from function.planning import running
 
 # Seconds of drain when the author names none.
@@ -110,7 +110,7 @@ def start(
     threshold = base.of(chosen, "failure_threshold")
     if threshold is not None:
         return Start(int(threshold), delay + period * int(threshold))
-    size = base.given(spec.model.size_gi_b, models.WEIGHTS_GIB.get(spec.model.repository or ""))
+    size = base.given(spec.model.size_gi_b, catalogue.start_size_gib(spec.model.repository))
     bandwidth = site.weights.bandwidth_mi_b
     if size is None or bandwidth is None:
         seconds = float(LONGEST_START)
