@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from function.capacity import facts, families, fields, packing, towers
+from function.capacity import bodies, facts, families, fields, packing, towers
 
 UnreadableError = fields.UnreadableError
 
@@ -120,14 +120,12 @@ def _rope(text: fields.Fields) -> fields.Fields | None:
     return None
 
 
-def _rotary(
-    text: fields.Fields, body: families.Body, positions: int
-) -> tuple[tuple[int, int], ...]:
+def _rotary(text: fields.Fields, body: bodies.Body, positions: int) -> tuple[tuple[int, int], ...]:
     """Returns rows and elements of each table of rotary positions that vLLM makes."""
     sizes = body.rotary
     if sizes is None:
-        head = families.head_size(text)
-        sizes = (int(head * families.partial(text)),)
+        head = bodies.head_size(text)
+        sizes = (int(head * bodies.partial(text)),)
     scaling = _rope(text)
     rows = [positions] * len(sizes)
     if scaling is not None:
