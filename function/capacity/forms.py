@@ -111,16 +111,16 @@ def _read(kind: Any, value: Any, place: str) -> Any:
 def _mapping(kind: type, value: Any, place: str) -> Any:
     if not isinstance(value, Mapping):
         raise FormError(f"{place or 'the facts'} is {value!r}: must be a mapping")
-    known = _fields(kind)
+    fields = _fields(kind)
     for name in value:
-        if name not in known:
-            raise FormError(f"{_at(place, name)} is no field: there are {', '.join(known)}")
-    for name, (_, _, needed) in known.items():
+        if name not in fields:
+            raise FormError(f"{_at(place, name)} is no field: there are {', '.join(fields)}")
+    for name, (_, _, needed) in fields.items():
         if needed and name not in value:
             raise FormError(f"{_at(place, name)} is missing")
     return kind(
         **{
-            known[name][0]: _read(known[name][1], held, _at(place, name))
+            fields[name][0]: _read(fields[name][1], held, _at(place, name))
             for name, held in value.items()
         }
     )

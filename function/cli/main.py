@@ -1,19 +1,20 @@
-"""`inference-service`: what a claim becomes, before it is applied. A file for each verb."""
+"""`inference-service`: what is known before anything is applied. A file for each verb."""
 
 from typing import Any
 
 import click
 
 import function
-from function.cli import render
+from function.cli import facts, render
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(function.__version__, prog_name="inference-service")
 def main() -> None:
-    """Render InferenceService claims without a cluster."""
+    """Render InferenceService claims, and say what models are made of, without a cluster."""
 
 
+main.add_command(facts.facts)
 main.add_command(render.render)
 
 
