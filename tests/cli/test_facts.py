@@ -12,7 +12,8 @@ import yaml
 from click import testing
 
 from function.capacity import catalogue, forms
-from function.cli import main
+from function.cli import facts, main
+from tests import cluster
 from tests.capacity import configurations
 
 
@@ -52,6 +53,18 @@ def test_a_repository_of_the_catalogue_is_printed_in_the_short_form() -> None:
     ]
     assert (form["toolParser"], form["reasoningParser"]) == ("hermes", "qwen3")
     assert forms.read(form) == catalogue.lookup("Qwen/Qwen3-8B")
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    page = (cluster.ROOT / "docs/command-line.md").read_text()
+    assert run("Qwen/Qwen3-8B").stdout.removeprefix("---\n") in page
+
+
+def test_the_page_has_every_option() -> None:
+    page = (cluster.ROOT / "docs/command-line.md").read_text()
+    section = page.split("## Facts of a model")[1].split("\n## ")[0]
+    options = [option for one in facts.facts.params for option in one.opts if option[0] == "-"]
+    assert [option for option in options if f"`{option}" not in section] == []
 
 
 def test_json_is_the_same() -> None:
