@@ -1,0 +1,176 @@
+"""How far predicted times are from measured ones: rows for tests, and for the page on accuracy."""
+
+import dataclasses
+import statistics
+from collections.abc import Iterable, Sequence
+
+from function.capacity import estimates, speed
+from tests.capacity import fitting, measured_models
+
+
+@dataclasses.dataclass(frozen=True)
+class Residual:
+    """One time.
+
+    Attributes:
+        group: What it is summed up with.
+        name: What was timed.
+        measured: Milliseconds that were measured, or that a tool predicts.
+        predicted: Ours.
+        inside: Whether the measured one lies in the interval.
+    """
+
+    group: str
+    name: str
+    measured: float
+    predicted: float
+    inside: bool
+
+    @property
+    def error(self) -> float:
+        """How much larger ours is, as a share."""
+        return self.predicted / self.measured - 1
+
+
+def of(group: str, name: str, measured: float, ours: estimates.Estimate | None) -> Residual:
+    """Returns the residual of an estimate."""
+    assert ours is not None, name
+    return Residual(group, name, measured, ours.best, ours.low <= measured <= ours.high)
+
+
+def steps() -> list[Residual]:
+    """Returns the steps that only decode."""
+    return [
+        of(
+            ", ".join(run.name.split(", ")[:2]),
+            run.name,
+            run.milliseconds,
+            speed.step(run.does, run.card, int(row["batch"]), fitting.mean_context(row)),
+        )
+        for run, row in zip(fitting.steps(), fitting.rows("decode-steps.csv"), strict=True)
+    ]
+
+
+def first_tokens() -> list[Residual]:
+    """Returns prompts that come to an idle engine."""
+    residuals = []
+    for row in fitting.rows("prefills.csv"):
+        if row["prompts"] != "1":
+            continue
+        card = measured_models.MEASURED_CARDS[row["card"]]
+        tokens, budget = int(row["prompt"]), int(row["batched_tokens"])
+        ours = speed.first_token(fitting.work_of(row), card, tokens, budget)
+        name = f"{fitting.label(row)}, a prompt of {tokens}, {budget} a step"
+        residuals.append(of(row["card"], name, float(row["seconds"]) * 1e3, ours))
+    return residuals
+
+
+def prompts() -> list[Residual]:
+    """Returns many prompts at once, several of them in a step: an engine that only reads."""
+    residuals = []
+    for run in fitting.prompts():
+        if ", 1 of" in run.name:
+            continue
+        ours, one = fitting.predicted(run, fitting.held()), speed.prefill(run.does, run.card, 0, 1)
+        assert one is not None
+        off = one.high / one.best
+        inside = ours / off <= run.milliseconds <= ours * off
+        residuals.append(Residual(run.card.name, run.name, run.milliseconds, ours, inside))
+    return residuals
+
+
+def arrivals() -> tuple[list[Residual], list[Residual]]:
+    """Returns first tokens of prompts that come to a busy engine, and gaps of the others."""
+    first, gaps = [], []
+    for row in fitting.rows("mixed-steps.csv"):
+        card = measured_models.MEASURED_CARDS[row["card"]]
+        batch, tokens, budget = (int(row[key]) for key in ("batch", "prompt", "batched_tokens"))
+        ours = speed.arrival(fitting.work_of(row), card, batch, int(row["context"]), tokens, budget)
+        assert ours is not None
+        name = f"{tokens} tokens come to {batch} sequences, {budget} a step"
+        first.append(of("first token", name, float(row["ms_until_first_token"]), ours.first_token))
+        gaps.append(of("longest gap", name, float(row["longest_step_ms"]), ours.longest_gap))
+    return first, gaps
+
+
+def tool() -> list[Residual]:
+    """Returns steps and prompts that a tool predicts for cards that nobody measured here."""
+    residuals = []
+    for row in fitting.rows("predicted-steps.csv"):
+        card = measured_models.CARDS[row["card"]]
+        batch, tokens = int(row["batch"]), int(row["tokens"])
+        does = fitting.work_of(row)
+        ours = (
+            speed.step(does, card, batch, tokens + 1)
+            if row["kind"] == "step"
+            else speed.prefill(does, card, 0, tokens)
+        )
+        name = f"{fitting.label(row)}, {row['kind']} of {batch} x {tokens}"
+        residuals.append(of(f"{row['card']} {row['kind']}", name, float(row["milliseconds"]), ours))
+    return residuals
+
+
+def mean(residuals: Iterable[Residual]) -> float:
+    """Returns the mean of the errors, without their signs."""
+    return statistics.mean(abs(residual.error) for residual in residuals)
+
+
+def worst(residuals: Iterable[Residual]) -> Residual:
+    """Returns the residual that is furthest off."""
+    return max(residuals, key=lambda residual: abs(residual.error))
+
+
+def left_out() -> dict[str, list[float]]:
+    """Returns the errors of steps by model, each when its model was not fitted on.
+
+    Without a model with experts, experts are read as weights are.
+    """
+    runs = fitting.steps()
+    return {
+        model: fitting.left_out(runs, model, {"experts": "weights"})
+        for model in sorted({run.model for run in runs})
+    }
+
+
+def section() -> str:
+    """Returns the part of the page on accuracy that is about time, in Markdown."""
+    first, gaps = arrivals()
+    tables = (
+        ("Steps that decode (measured, in sample)", steps()),
+        ("Many prompts at once (measured, in sample)", prompts()),
+        ("One prompt, idle engine (measured, in sample)", first_tokens()),
+        ("First token beside sequences that decode (measured)", first),
+        ("Longest gap of those sequences (measured)", gaps),
+        ("Other cards, against aisimulate (predicted)", tool()),
+    )
+    lines = ["## Time", ""]
+    for title, residuals in tables:
+        lines += [f"### {title}", "", *_table(residuals), ""]
+    lines += [
+        "### Steps of a model that was not fitted on",
+        "",
+        "| Model | Rows | Mean | Worst |",
+        "| --- | --- | --- | --- |",
+    ]
+    for model, errors in left_out().items():
+        off = max(errors, key=abs)
+        average = statistics.mean(abs(error) for error in errors)
+        lines.append(f"| {model} | {len(errors)} | {average:.1%} | {off:+.1%} |")
+    return "\n".join(lines) + "\n"
+
+
+def _table(residuals: Sequence[Residual]) -> list[str]:
+    groups = sorted({residual.group for residual in residuals})
+    lines = ["| | Rows | Mean | Worst | Inside the interval |", "| --- | --- | --- | --- | --- |"]
+    for group in groups:
+        chosen = [residual for residual in residuals if residual.group == group]
+        inside = sum(residual.inside for residual in chosen)
+        lines.append(
+            f"| {group} | {len(chosen)} | {mean(chosen):.1%} | {worst(chosen).error:+.1%} |"
+            f" {inside} of {len(chosen)} |"
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    print(section())
