@@ -125,7 +125,14 @@ def test_steps_that_are_over_are_absent_or_shorter() -> None:
     assert stage(eager, STAGES.GRAPHS).best < stage(WARM, STAGES.GRAPHS).best
 
 
-@pytest.mark.parametrize("field", ["pull_mib", "hub_mib", "volume_mib"])
-def test_a_rate_of_zero_is_named(field: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        (dataclasses.replace(WARM, pull_mib=0), "pull_mib"),
+        (dataclasses.replace(WARM, hub_mib=0), "hub_mib"),
+        (dataclasses.replace(WARM, volume_mib=0), "volume_mib"),
+    ],
+)
+def test_a_rate_of_zero_is_named(given: starts.Given, field: str) -> None:
     with pytest.raises(ValueError, match=f"{field}: 0 MiB/s must be above 0"):
-        starts.timeline(dataclasses.replace(WARM, **{field: 0}))
+        starts.timeline(given)
