@@ -1,6 +1,6 @@
 """How well cards and hosts do, as numbers beside the vendor's figures.
 
-Fitted by least squares of relative errors on `tests/capacity/measured`: `tests/capacity/fitting.py`
+Fitted by least squares of relative errors on `tests/capacity/measured`: `tests/capacity/timed.py`
 does it again, and a test compares. The rows of cards that nobody measured here come from step times
 that the public package aisimulate 0.13 (NVIDIA, Apache-2.0) predicts, with the times of the host as
 measured; made the same way, the rows of H100 and H200 meet the measured steps within 5 % on
@@ -69,8 +69,8 @@ class Arithmetic:
 ARITHMETIC = Arithmetic(
     dense_16=1.414,
     dense_8=1.622,
-    experts_16=2.821,
-    experts_8=4.392,
+    experts_16=2.81,
+    experts_8=4.38,
     attention=1.609,
     activation_bytes=47.8,
 )
@@ -114,13 +114,13 @@ _NEAR = "nobody measured the card; shares of "
 
 # The logits of a card that was not measured are those of Hopper: the tool has no sampler.
 ROWS = (
-    Row("H100", _M, 1.072, 1.193, 1.077, 154, 167, 1.00, 450, _HOPPER),
-    Row("H200", _M, 1.072, 1.193, 1.077, 154, 167, 1.00, 450, _HOPPER),
+    Row("H100", _M, 1.072, 1.192, 1.077, 154, 167, 1.00, 450, _HOPPER),
+    Row("H200", _M, 1.072, 1.192, 1.077, 154, 167, 1.00, 450, _HOPPER),
     Row("B200", _P, 1.240, 1.130, 1.035, 171, 167, 1.09, 900, _TOOL),
     Row("RTX-PRO-6000", _P, 1.144, 1.076, 1.179, 66, 167, 0.93, 64, _TOOL),
     Row("A100", _P, 1.370, 1.223, 1.363, 250, 167, 0.96, 300, _TOOL + "; vLLM 0.14.0"),
     Row("L40S", _P, 1.212, 1.105, 1.214, 134, 167, 1.25, 32, _TOOL),
-    Row("H100-PCIE", _N, 1.072, 1.193, 1.077, 154, 167, 1.00, 64, _NEAR + "the H100 SXM"),
+    Row("H100-PCIE", _N, 1.072, 1.192, 1.077, 154, 167, 1.00, 64, _NEAR + "the H100 SXM"),
     Row("B300", _N, 1.240, 1.130, 1.035, 171, 167, 1.09, 900, _NEAR + "the B200"),
     Row("L4", _N, 1.212, 1.105, 1.214, 134, 167, 1.25, 32, _NEAR + "the L40S"),
     Row("A10", _N, 1.370, 1.223, 1.363, 250, 167, 1.25, 32, _NEAR + "the A100"),

@@ -3,6 +3,8 @@
 import dataclasses
 import enum
 
+from function.capacity import interval
+
 
 class Grade(enum.StrEnum):
     """How a number came about, the best first."""
@@ -24,20 +26,14 @@ def worse(one: Grade, other: Grade) -> Grade:
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
-    """A number with an interval.
+class Estimate(interval.Interval):
+    """An interval, and where it comes from.
 
     Attributes:
-        low: The least that is believable.
-        best: The most likely.
-        high: The most that is believable.
         grade: How it came about.
         source: From what, in words.
     """
 
-    low: float
-    best: float
-    high: float
     grade: Grade
     source: str = ""
 

@@ -133,40 +133,42 @@ def of(
     if tensor_parallel < 1:
         raise ValueError(f"tensor_parallel: {tensor_parallel} is below 1: a replica has a GPU")
     packing = quantization or model.quantization
-    packed = _packed_bytes(packing, model.dtype_bytes)
-    mixed = float(model.dtype_bytes) if packing and packing.experts_only else packed
-    share = 1 / tensor_parallel
     weights = dense = chosen = sequence = 0.0
     expert_layers = 0
     experts: list[Experts] = []
     attention: list[Attention] = []
     for block in model.blocks:
         network, mixer = block.network, block.mixer
-        matrices = (3 if network.gated else 2) * model.hidden
-        width = network.shared if network.experts else network.intermediate
-        plain = block.count * (mixer.parameters + matrices * width)
-        dense += plain * share
-        weights += plain * share * mixed
-        if network.experts:
-            each = block.count * matrices * network.intermediate * share
-            chosen += each * network.chosen
-            size = each * network.experts * packed
-            experts.append(Experts(size, network.experts, network.chosen))
+        packed = 0.0
+        for matrix in block.matrices:
+            share = 1.0 if matrix.split is facts.Split.NONE else 1 / tensor_parallel
+            parameters = block.count * matrix.parameters * share
+            size = parameters * _weight_bytes(packing, matrix, model.dtype_bytes)
+            if matrix.part is facts.Part.EXPERTS:
+                packed += size
+                chosen += parameters * network.chosen / network.experts
+            else:
+                weights += size
+                dense += parameters
+        if packed:
+            experts.append(Experts(packed, network.experts, network.chosen))
             expert_layers += block.count
         kept = _kept(mixer, tensor_parallel, cache_bytes)
         if kept:
-            wide = mixer.heads * (mixer.head_size + (mixer.value_size or mixer.head_size)) * share
-            attention.append(Attention(block.count, kept, mixer.window, wide))
+            wide = mixer.heads * (mixer.head_size + (mixer.value_size or mixer.head_size))
+            attention.append(Attention(block.count, kept, mixer.window, wide / tensor_parallel))
         state = mixer.state * mixer.state_bytes + mixer.convolution * model.dtype_bytes
-        sequence += 2 * block.count * state * share
-    rows = model.vocabulary * share if model.runner is facts.Runner.GENERATE else 0.0
+        sequence += 2 * block.count * state / tensor_parallel
+    generates = model.runner is facts.Runner.GENERATE
+    rows = model.vocabulary / tensor_parallel if generates else 0.0
+    row_bits = packing.bits if packing is not None and packing.tables else 8 * model.dtype_bytes
     eight = packing is not None and packing.bits == 8
     return Work(
         hidden=model.hidden,
         vocabulary=rows,
         layers=model.layers,
         packed_expert_layers=expert_layers if eight else 0,
-        weights=weights + rows * model.hidden * model.dtype_bytes,
+        weights=weights + rows * model.hidden * row_bits / 8,
         experts=tuple(experts),
         attention=tuple(attention),
         sequence_bytes=sequence,
@@ -178,11 +180,14 @@ def of(
     )
 
 
-def _packed_bytes(packing: facts.Quantization | None, plain: int) -> float:
+def _weight_bytes(packing: facts.Quantization | None, matrix: facts.Matrix, plain: int) -> float:
     """Returns the bytes of a weight, with its part of a scale."""
     if packing is None:
         return float(plain)
-    return (packing.bits + (packing.scale_bits / packing.group if packing.group else 0)) / 8
+    bits = packing.bits_of(matrix, 8 * plain)
+    if bits != packing.bits or not packing.group:
+        return bits / 8
+    return (bits + packing.scale_bits / packing.group) / 8
 
 
 def _kept(mixer: facts.Mixer, tensor_parallel: int, cache_bytes: int) -> float:

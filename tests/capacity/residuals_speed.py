@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from function.capacity import estimates, speed
-from tests.capacity import fitting, measured_models
+from tests.capacity import running, timed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Residual:
 def of(group: str, name: str, measured: float, ours: estimates.Estimate | None) -> Residual:
     """Returns the residual of an estimate."""
     assert ours is not None, name
-    return Residual(group, name, measured, ours.best, ours.low <= measured <= ours.high)
+    return Residual(group, name, measured, ours.best, ours.holds(measured))
 
 
 def steps() -> list[Residual]:
@@ -45,22 +45,22 @@ def steps() -> list[Residual]:
             ", ".join(run.name.split(", ")[:2]),
             run.name,
             run.milliseconds,
-            speed.step(run.does, run.card, int(row["batch"]), fitting.mean_context(row)),
+            speed.step(run.does, run.card, int(row["batch"]), timed.mean_context(row)),
         )
-        for run, row in zip(fitting.steps(), fitting.rows("decode-steps.csv"), strict=True)
+        for run, row in zip(timed.steps(), timed.rows("decode-steps.csv"), strict=True)
     ]
 
 
 def first_tokens() -> list[Residual]:
     """Returns prompts that come to an idle engine."""
     residuals = []
-    for row in fitting.rows("prefills.csv"):
+    for row in timed.rows("prefills.csv"):
         if row["prompts"] != "1":
             continue
-        card = measured_models.MEASURED_CARDS[row["card"]]
+        card = running.card(row["card"])
         tokens, budget = int(row["prompt"]), int(row["batched_tokens"])
-        ours = speed.first_token(fitting.work_of(row), card, tokens, budget)
-        name = f"{fitting.label(row)}, a prompt of {tokens}, {budget} a step"
+        ours = speed.first_token(timed.work_of(row), card, tokens, budget)
+        name = f"{timed.label(row)}, a prompt of {tokens}, {budget} a step"
         residuals.append(of(row["card"], name, float(row["seconds"]) * 1e3, ours))
     return residuals
 
@@ -68,10 +68,13 @@ def first_tokens() -> list[Residual]:
 def prompts() -> list[Residual]:
     """Returns many prompts at once, several of them in a step: an engine that only reads."""
     residuals = []
-    for run in fitting.prompts():
+    for run in timed.prompts():
         if ", 1 of" in run.name:
             continue
-        ours, one = fitting.predicted(run, fitting.held()), speed.prefill(run.does, run.card, 0, 1)
+        ours, one = (
+            timed.predicted(run, timed.held()),
+            speed.prefill(run.does, run.card, 0, 1),
+        )
         assert one is not None
         off = one.high / one.best
         inside = ours / off <= run.milliseconds <= ours * off
@@ -82,10 +85,10 @@ def prompts() -> list[Residual]:
 def arrivals() -> tuple[list[Residual], list[Residual]]:
     """Returns first tokens of prompts that come to a busy engine, and gaps of the others."""
     first, gaps = [], []
-    for row in fitting.rows("mixed-steps.csv"):
-        card = measured_models.MEASURED_CARDS[row["card"]]
+    for row in timed.rows("mixed-steps.csv"):
+        card = running.card(row["card"])
         batch, tokens, budget = (int(row[key]) for key in ("batch", "prompt", "batched_tokens"))
-        ours = speed.arrival(fitting.work_of(row), card, batch, int(row["context"]), tokens, budget)
+        ours = speed.arrival(timed.work_of(row), card, batch, int(row["context"]), tokens, budget)
         assert ours is not None
         name = f"{tokens} tokens come to {batch} sequences, {budget} a step"
         first.append(of("first token", name, float(row["ms_until_first_token"]), ours.first_token))
@@ -96,16 +99,16 @@ def arrivals() -> tuple[list[Residual], list[Residual]]:
 def tool() -> list[Residual]:
     """Returns steps and prompts that a tool predicts for cards that nobody measured here."""
     residuals = []
-    for row in fitting.rows("predicted-steps.csv"):
-        card = measured_models.CARDS[row["card"]]
+    for row in timed.rows("predicted-steps.csv"):
+        card = running.card(row["card"])
         batch, tokens = int(row["batch"]), int(row["tokens"])
-        does = fitting.work_of(row)
+        does = timed.work_of(row)
         ours = (
             speed.step(does, card, batch, tokens + 1)
             if row["kind"] == "step"
             else speed.prefill(does, card, 0, tokens)
         )
-        name = f"{fitting.label(row)}, {row['kind']} of {batch} x {tokens}"
+        name = f"{timed.label(row)}, {row['kind']} of {batch} x {tokens}"
         residuals.append(of(f"{row['card']} {row['kind']}", name, float(row["milliseconds"]), ours))
     return residuals
 
@@ -125,9 +128,9 @@ def left_out() -> dict[str, list[float]]:
 
     Without a model with experts, experts are read as weights are.
     """
-    runs = fitting.steps()
+    runs = timed.steps()
     return {
-        model: fitting.left_out(runs, model, {"experts": "weights"})
+        model: timed.left_out(runs, model, {"experts": "weights"})
         for model in sorted({run.model for run in runs})
     }
 

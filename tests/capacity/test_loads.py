@@ -4,8 +4,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from function.capacity import cards, estimates, loads, speed, work
-from tests.capacity import measured_models
+from function.capacity import cards, estimates, loads, speed
+from tests.capacity import running
 
 QWEN = "Qwen/Qwen3-8B"
 CHAT = loads.WORKLOADS["chat"]
@@ -14,8 +14,8 @@ CHAT = loads.WORKLOADS["chat"]
 def engine(
     card: str = "H100-SXM-80GB", sequences: int = 64, cache_tokens: float = 455_136
 ) -> loads.Engine:
-    does = measured_models.of(QWEN, "fp8")
-    return loads.Engine(does, measured_models.CARDS[card], sequences, cache_tokens, 2048)
+    does = running.of(QWEN, "fp8")
+    return loads.Engine(does, running.card(card), sequences, cache_tokens, 2048)
 
 
 def given(made: loads.Load | None) -> loads.Load:
@@ -39,8 +39,8 @@ def test_one_request_takes_its_prompt_and_its_steps() -> None:
 def test_a_measured_server_lies_in_the_interval() -> None:
     # Qwen2.5-Coder-7B fp8 with two adapters on an H200, S=32, T=2048, prompts of 1024 and answers
     # of 256 tokens, 64 clients: 30 to 32 running, 8.35 ms between tokens on average.
-    coder = measured_models.decoder("c", 3584, 28, 28, 4, 18944, 152064)
-    server = loads.Engine(work.of(coder, work.FP8), measured_models.H200, 32, 203_680, 2048)
+    coder = running.of("Qwen/Qwen2.5-Coder-7B-Instruct", "fp8")
+    server = loads.Engine(coder, running.H200, 32, 203_680, 2048)
     between = given(loads.load(server, loads.Workload(1024, 256), 32)).between_tokens
     assert between.low < 8.35 < between.high
     assert between.grade is estimates.Grade.PREDICTED
@@ -154,6 +154,6 @@ def test_bad_numbers_are_named(call: object, words: str) -> None:
 
 def test_a_replica_without_a_known_card_has_no_load() -> None:
     unknown = cards.Card("T4", 14.57, 0, 0, 0)
-    blind = loads.Engine(measured_models.of(QWEN), unknown, 8, 1000, 2048)
+    blind = loads.Engine(running.of(QWEN), unknown, 8, 1000, 2048)
     assert loads.load(blind, CHAT, 1) is None
     assert loads.most(blind, CHAT, loads.Targets()) is None

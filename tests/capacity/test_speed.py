@@ -1,16 +1,25 @@
 """Times of steps and prompts: how far from what was measured, and what must hold for any model."""
 
+import dataclasses
 import statistics
 
 import hypothesis
 import pytest
 from hypothesis import strategies
 
-from function.capacity import cards, coefficients, estimates, facts, speed, work
-from tests.capacity import fitting, measured_models, residuals_speed
+from function.capacity import (
+    cards,
+    catalogue,
+    coefficients,
+    estimates,
+    facts,
+    speed,
+    weights,
+    work,
+)
+from tests.capacity import residuals_speed, running, timed
 
-QWEN, LLAMA = "Qwen/Qwen3-8B", "meta-llama/Llama-3.1-8B-Instruct"
-MIXTURE = "Qwen/Qwen3-30B-A3B"
+QWEN, MIXTURE = running.QWEN, running.MIXTURE
 
 
 # --- What was measured
@@ -24,16 +33,16 @@ def test_steps_are_as_measured_within_three_percent() -> None:
 
 
 def test_a_step_is_the_sum_that_was_fitted() -> None:
-    for run, residual in zip(fitting.steps(), residuals_speed.steps(), strict=True):
-        assert fitting.predicted(run, fitting.held()) == pytest.approx(residual.predicted)
+    for run, residual in zip(timed.steps(), residuals_speed.steps(), strict=True):
+        assert timed.predicted(run, timed.held()) == pytest.approx(residual.predicted)
 
 
 def test_the_coefficients_are_those_of_the_fit() -> None:
-    held, fitted = fitting.held(), fitting.everything()
+    held, fitted = timed.held(), timed.everything()
     assert {key: held[key] for key in fitted} == pytest.approx(fitted, rel=0.01)
 
 
-@pytest.mark.parametrize("model", measured_models.MODELS)
+@pytest.mark.parametrize("model", running.MODELS)
 def test_a_model_that_was_left_out_is_met_within_eight_percent(model: str) -> None:
     # The one model with experts: nothing else says how experts are read.
     bound = 0.13 if model == MIXTURE else 0.08
@@ -69,7 +78,7 @@ def test_the_longest_gap_is_inside_its_interval() -> None:
 
 def test_the_section_has_every_model_and_card() -> None:
     section = residuals_speed.section()
-    for name in (*measured_models.MODELS, "B200-SXM step", "first token"):
+    for name in (*running.MODELS, "B200-SXM step", "first token"):
         assert name in section
 
 
@@ -77,9 +86,9 @@ def test_the_section_has_every_model_and_card() -> None:
 
 BATCHES = strategies.integers(1, 512)
 CONTEXTS = strategies.integers(1, 131072)
-MODELS = strategies.sampled_from(sorted(measured_models.MODELS))
+MODELS = strategies.sampled_from(sorted(running.MODELS))
 WEIGHTS = strategies.sampled_from(["bf16", "fp8"])
-CARDS = strategies.sampled_from(sorted(measured_models.CARDS))
+CARDS = strategies.sampled_from([card.name for card in cards.CARDS if card.bandwidth_gb])
 
 # From the slowest: each has at least the bandwidth and the arithmetic of those before.
 FASTER = ["L4", "L40S", "RTX-PRO-6000-Server", "H100-SXM-80GB", "H200-SXM-141GB", "B200-SXM"]
@@ -96,7 +105,7 @@ def best(does: work.Work, card: cards.Card, batch: float, context: float) -> flo
 def test_more_sequences_or_tokens_never_take_less(
     model: str, weights: str, card: str, batch: int, more: int, context: int, longer: int
 ) -> None:
-    does, on = measured_models.of(model, weights), measured_models.CARDS[card]
+    does, on = running.of(model, weights), running.card(card)
     assert best(does, on, batch, context) <= best(does, on, batch + more, context)
     assert best(does, on, batch, context) <= best(does, on, batch, context + longer)
 
@@ -105,11 +114,9 @@ def test_more_sequences_or_tokens_never_take_less(
 def test_sixteen_bits_never_take_less_than_eight(
     model: str, card: str, batch: int, context: int
 ) -> None:
-    on = measured_models.CARDS[card]
-    packed, plain = (
-        work.of(measured_models.MODELS[model], packing) for packing in (work.FP8, None)
-    )
-    if measured_models.MODELS[model].experts == 0:
+    on = running.card(card)
+    packed, plain = (work.of(running.model(model), packing) for packing in (work.FP8, None))
+    if running.model(model).experts == 0:
         assert best(packed, on, batch, context) <= best(plain, on, batch, context)
 
 
@@ -117,10 +124,10 @@ def test_sixteen_bits_never_take_less_than_eight(
 def test_a_faster_card_is_never_slower(
     model: str, weights: str, batch: int, context: int, tokens: int
 ) -> None:
-    does = measured_models.of(model, weights)
-    times = [best(does, measured_models.CARDS[card], batch, context) for card in FASTER]
+    does = running.of(model, weights)
+    times = [best(does, running.card(card), batch, context) for card in FASTER]
     assert times == sorted(times, reverse=True)
-    reading = [speed.prefill(does, measured_models.CARDS[card], context, tokens) for card in FASTER]
+    reading = [speed.prefill(does, running.card(card), context, tokens) for card in FASTER]
     assert [part.best for part in reading if part] == sorted(
         (part.best for part in reading if part), reverse=True
     )
@@ -130,7 +137,7 @@ def test_a_faster_card_is_never_slower(
 def test_longer_prompts_never_take_less(
     model: str, weights: str, card: str, tokens: int, more: int
 ) -> None:
-    does, on = measured_models.of(model, weights), measured_models.CARDS[card]
+    does, on = running.of(model, weights), running.card(card)
     short, long = (speed.first_token(does, on, size, 2048) for size in (tokens, tokens + more))
     assert (short is None) == (on.tflops_16 == 0)
     if short is not None and long is not None:
@@ -171,7 +178,7 @@ def test_a_card_has_its_own_row(name: str, pattern: str) -> None:
     ],
 )
 def test_an_estimate_says_how_good_it_is(card: str, grade: estimates.Grade, *, reads: bool) -> None:
-    does, on = measured_models.of(QWEN), measured_models.CARDS[card]
+    does, on = running.of(QWEN), running.card(card)
     time = speed.step(does, on, 8, 1024)
     assert time is not None
     assert time.grade is grade
@@ -181,17 +188,17 @@ def test_an_estimate_says_how_good_it_is(card: str, grade: estimates.Grade, *, r
 
 def test_a_card_without_bandwidth_has_no_times() -> None:
     unknown = cards.Card("T4", 14.57, 0, 0, 0)
-    assert speed.step(measured_models.of(QWEN), unknown, 1, 1) is None
-    assert speed.prefill(measured_models.of(QWEN), unknown, 0, 1) is None
+    assert speed.step(running.of(QWEN), unknown, 1, 1) is None
+    assert speed.prefill(running.of(QWEN), unknown, 0, 1) is None
 
 
 def test_intervals_are_wider_the_less_is_known() -> None:
     widths = []
     for card in ("H200-SXM-141GB", "B200-SXM", "L4"):
-        time = speed.step(measured_models.of(QWEN), measured_models.CARDS[card], 8, 1024)
+        time = speed.step(running.of(QWEN), running.card(card), 8, 1024)
         assert time is not None
         widths.append(time.high / time.low)
-    mixture = speed.step(measured_models.of(MIXTURE), measured_models.H200, 8, 1024)
+    mixture = speed.step(running.of(MIXTURE), running.H200, 8, 1024)
     assert mixture is not None
     assert mixture.grade is estimates.Grade.PREDICTED
     assert "experts" in mixture.source
@@ -207,8 +214,12 @@ def test_experts_are_read_once_each() -> None:
 
 
 def test_a_window_bounds_what_is_read() -> None:
-    windowed = work.of(measured_models.decoder("w", 4096, 36, 32, 8, 12288, 151936, window=1024))
-    full = work.of(measured_models.MODELS[QWEN])
+    model = running.model(QWEN)
+    full = work.of(model)
+    block = model.blocks[0]
+    mixer = dataclasses.replace(block.mixer, kind=facts.Mixing.WINDOW, window=1024)
+    blocks = (dataclasses.replace(block, mixer=mixer),)
+    windowed = work.of(dataclasses.replace(model, blocks=blocks))
     assert windowed.cache_bytes(512) == full.cache_bytes(512)
     assert windowed.cache_bytes(100_000) == full.cache_bytes(1024)
     # A triangle until the window is full, a band after that.
@@ -219,10 +230,10 @@ def test_a_window_bounds_what_is_read() -> None:
 
 def test_work_of_a_model_that_was_counted() -> None:
     # facts of H200: 8.20 GB of weights and 147,456 bytes a token, at 8 bits.
-    does = measured_models.of(QWEN, "fp8")
+    does = running.of(QWEN, "fp8")
     assert does.weights / 1e9 == pytest.approx(8.20, abs=0.01)
     assert does.cache_bytes(1) == 147_456
-    half = measured_models.of(QWEN, "fp8", 2)
+    half = running.of(QWEN, "fp8", 2)
     assert (half.weights, half.cache_bytes(1)) == (does.weights / 2, 147_456 / 2)
 
 
@@ -246,10 +257,10 @@ def test_latent_vectors_and_heads_that_do_not_divide_are_whole_on_each_gpu() -> 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: work.of(measured_models.MODELS[QWEN], None, 0), "tensor_parallel: 0"),
-        (lambda: speed.step(measured_models.of(QWEN), measured_models.H100, 0, 1), "above 0"),
+        (lambda: work.of(running.model(QWEN), None, 0), "tensor_parallel: 0"),
+        (lambda: speed.step(running.of(QWEN), running.H100, 0, 1), "above 0"),
         (
-            lambda: speed.arrival(measured_models.of(QWEN), measured_models.H100, 64, 1, 9, 64),
+            lambda: speed.arrival(running.of(QWEN), running.H100, 64, 1, 9, 64),
             "batched_tokens: 64 leaves no token",
         ),
     ],
@@ -258,3 +269,32 @@ def test_bad_numbers_are_named(call: object, words: str) -> None:
     assert callable(call)
     with pytest.raises(ValueError, match=words):
         call()
+
+
+# --- The whole catalogue
+
+
+def test_each_model_of_the_catalogue_has_times() -> None:
+    for name in catalogue.names():
+        does = work.of(running.model(name.replace("*", "x")), None, 2)
+        time = best(does, running.H100, 4, 2048)
+        assert 0.1 < time < 2000, name
+
+
+@pytest.mark.parametrize("gpus", [1, 2])
+def test_a_step_reads_what_the_loader_holds_without_the_input_table(gpus: int) -> None:
+    off = {}
+    for name in catalogue.names():
+        model = running.model(name.replace("*", "x"))
+        if model.runner is not facts.Runner.GENERATE or model.tower_parameters:
+            continue
+        does = work.of(model, None, gpus)
+        read = does.weights + sum(experts.bytes for experts in does.experts)
+        held = weights.tensors(model, weights.Load(tensor_parallel=gpus))
+        table = 0 if model.tied else model.vocabulary * model.hidden * model.dtype_bytes / gpus
+        rotary = sum(rows * size for rows, size in model.rotary) * model.dtype_bytes
+        other = model.other_parameters * model.dtype_bytes
+        off[name] = read / (held - table - rotary - other) - 1
+    assert len(off) > 200
+    # Zero points of AWQ are held unpacked.
+    assert [name for name, error in off.items() if abs(error) > 0.03] == []

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from function.capacity import estimates, starts
-from tests.capacity import fitting
+from tests.capacity import timed
 
 WARM = starts.Given(layers=36, downloaded=True, node_ready=True, image_ready=True, volume_mib=500)
 STAGES = starts.Stage
@@ -37,7 +37,7 @@ def of_row(row: dict[str, str]) -> starts.Given:
     ],
 )
 def test_measured_starts_lie_in_the_interval(column: str, name: starts.Stage) -> None:
-    rows = list(fitting.rows("start-times.csv"))
+    rows = list(timed.rows("start-times.csv"))
     assert len(rows) >= 50
     for row in rows:
         seconds = stage(of_row(row), name)

@@ -1,6 +1,6 @@
 """Fits the coefficients of speed again on the measured rows, and judges a model left out.
 
-`python -m tests.capacity.fitting` prints what `function/capacity/coefficients.py` should hold.
+`python -m tests.capacity.timed` prints what `function/capacity/coefficients.py` should hold.
 """
 
 import csv
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from function.capacity import cards, coefficients, work
-from tests.capacity import measured_models
+from tests.capacity import running
 
 MEASURED = pathlib.Path(__file__).parent / "measured"
 # Two all-reduces a layer, of two bytes an element: see `speed.terms`.
@@ -76,7 +76,7 @@ def label(row: dict[str, str]) -> str:
 
 
 def work_of(row: dict[str, str]) -> work.Work:
-    return measured_models.of(row["model"], row["weights"], int(row["tensor_parallel"]))
+    return running.of(row["model"], row["weights"], int(row["tensor_parallel"]))
 
 
 def mean_context(row: dict[str, str]) -> float:
@@ -85,7 +85,7 @@ def mean_context(row: dict[str, str]) -> float:
 
 
 def _step(row: dict[str, str]) -> Run:
-    does, card = work_of(row), measured_models.MEASURED_CARDS[row["card"]]
+    does, card = work_of(row), running.card(row["card"])
     batch, rate = int(row["batch"]), card.bandwidth_gb * 1e6
     linked = does.tensor_parallel > 1
     features = {
@@ -105,7 +105,7 @@ def _step(row: dict[str, str]) -> Run:
 
 
 def _prompt(row: dict[str, str]) -> Run:
-    does, card = work_of(row), measured_models.MEASURED_CARDS[row["card"]]
+    does, card = work_of(row), running.card(row["card"])
     prompt, prompts, budget = (int(row[key]) for key in ("prompt", "prompts", "batched_tokens"))
     tokens = prompt * prompts
     eight = does.bits == 8
@@ -197,7 +197,7 @@ def left_out(runs: Sequence[Run], model: str, otherwise: dict[str, str]) -> list
 
 def held() -> Numbers:
     """Returns the coefficients of the product under the names of the features."""
-    row = coefficients.of(measured_models.H100)
+    row = coefficients.of(running.H100)
     return {
         **dataclasses.asdict(coefficients.HOST),
         **dataclasses.asdict(coefficients.ARITHMETIC),
