@@ -1,10 +1,10 @@
 """How well cards and hosts do, as numbers beside the vendor's figures.
 
-Fitted by least squares of relative errors on `tests/capacity/measured`: `tests/capacity/timed.py`
-does it again, and a test compares. The rows of cards that nobody measured here come from step times
-that the public package aisimulate 0.13 (NVIDIA, Apache-2.0) predicts, with the times of the host as
-measured; made the same way, the rows of H100 and H200 meet the measured steps within 5 % on
-average and 13 % at worst.
+`tests/capacity/timed.py` fits them by least squares of relative errors on times that were measured,
+and a test compares. Shares of cards that nobody measured here come from steps that the public
+package aisimulate 0.13 (NVIDIA, Apache-2.0) predicts, with the times of the host as measured. Made
+the same way, the shares of H100 and H200 meet the measured steps within 6 % on average and 15 % at
+worst.
 """
 
 import dataclasses
@@ -116,17 +116,17 @@ _NEAR = "nobody measured the card; shares of "
 ROWS = (
     Row("H100", _M, 1.072, 1.192, 1.077, 154, 167, 1.00, 450, _HOPPER),
     Row("H200", _M, 1.072, 1.192, 1.077, 154, 167, 1.00, 450, _HOPPER),
-    Row("B200", _P, 1.240, 1.130, 1.035, 171, 167, 1.09, 900, _TOOL),
-    Row("RTX-PRO-6000", _P, 1.144, 1.076, 1.179, 66, 167, 0.93, 64, _TOOL),
-    Row("A100", _P, 1.370, 1.223, 1.363, 250, 167, 0.96, 300, _TOOL + "; vLLM 0.14.0"),
-    Row("L40S", _P, 1.212, 1.105, 1.214, 134, 167, 1.25, 32, _TOOL),
+    Row("B200", _P, 1.311, 1.198, 1.016, 182, 167, 1.10, 900, _TOOL),
+    Row("RTX-PRO-6000", _P, 1.174, 1.090, 1.166, 85, 167, 0.93, 64, _TOOL),
+    Row("A100", _P, 1.421, 1.240, 1.307, 280, 167, 0.97, 300, _TOOL + "; vLLM 0.14.0"),
+    Row("L40S", _P, 1.208, 1.128, 1.239, 134, 167, 1.25, 32, _TOOL),
     Row("H100-PCIE", _N, 1.072, 1.192, 1.077, 154, 167, 1.00, 64, _NEAR + "the H100 SXM"),
-    Row("B300", _N, 1.240, 1.130, 1.035, 171, 167, 1.09, 900, _NEAR + "the B200"),
-    Row("L4", _N, 1.212, 1.105, 1.214, 134, 167, 1.25, 32, _NEAR + "the L40S"),
-    Row("A10", _N, 1.370, 1.223, 1.363, 250, 167, 1.25, 32, _NEAR + "the A100"),
+    Row("B300", _N, 1.311, 1.198, 1.016, 182, 167, 1.10, 900, _NEAR + "the B200"),
+    Row("L4", _N, 1.208, 1.128, 1.239, 134, 167, 1.25, 32, _NEAR + "the L40S"),
+    Row("A10", _N, 1.421, 1.240, 1.307, 280, 167, 1.25, 32, _NEAR + "the A100"),
 )
 
-OTHER = Row("", _N, 1.370, 1.242, 1.363, 254, 167, 1.25, 32, "the worst shares of any card")
+OTHER = Row("", _N, 1.421, 1.240, 1.307, 280, 167, 1.25, 32, "the worst shares of any card")
 """For a card of which only the vendor's figures are known."""
 
 

@@ -42,6 +42,28 @@ def test_the_coefficients_are_those_of_the_fit() -> None:
     assert {key: held[key] for key in fitted} == pytest.approx(fitted, rel=0.01)
 
 
+@pytest.mark.parametrize("name", ["B200", "RTX PRO 6000", "A100-80GB", "L40S"])
+def test_a_card_that_was_not_measured_has_the_shares_that_the_tool_gives(name: str) -> None:
+    card = running.card(name)
+    row, fitted = coefficients.of(card), timed.of_tool(card)
+    for key in ("weights", "experts", "cache", "activations"):
+        assert getattr(row, key) == pytest.approx(fitted[key], rel=0.01)
+    assert row.arithmetic == pytest.approx(timed.arithmetic_of_tool(card), rel=0.01)
+    assert row.grade is estimates.Grade.PREDICTED
+
+
+@pytest.mark.parametrize("card", [running.H100, running.H200], ids=lambda card: card.name)
+def test_shares_that_the_tool_gives_meet_what_was_measured(card: cards.Card) -> None:
+    shares = timed.of_tool(card)
+    errors = [
+        timed.predicted(run, shares) / run.milliseconds - 1
+        for run in timed.steps()
+        if run.card == card
+    ]
+    assert statistics.mean(abs(error) for error in errors) <= 0.06
+    assert max(abs(error) for error in errors) <= 0.15
+
+
 @pytest.mark.parametrize("model", running.MODELS)
 def test_a_model_that_was_left_out_is_met_within_eight_percent(model: str) -> None:
     # The one model with experts: nothing else says how experts are read.

@@ -9,7 +9,7 @@ import pathlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from function.capacity import cards, coefficients, work
+from function.capacity import cards, coefficients, speed, work
 from tests.capacity import running
 
 MEASURED = pathlib.Path(__file__).parent / "measured"
@@ -85,23 +85,75 @@ def mean_context(row: dict[str, str]) -> float:
 
 
 def _step(row: dict[str, str]) -> Run:
-    does, card = work_of(row), running.card(row["card"])
-    batch, rate = int(row["batch"]), card.bandwidth_gb * 1e6
+    does, card, batch = work_of(row), running.card(row["card"]), int(row["batch"])
+    features = _features(does, card, batch, mean_context(row), coefficients.of(card).link_gb)
+    name = f"{label(row)}, {batch} sequences of {row['context']}"
+    milliseconds = float(row["milliseconds"])
+    return Run(name, row["model"], _case(row), card, milliseconds, features, does)
+
+
+def _features(
+    does: work.Work, card: cards.Card, batch: int, context: float, link_gb: float
+) -> Numbers:
+    """Returns what the time of a step that decodes is a sum of."""
+    rate = card.bandwidth_gb * 1e6
     linked = does.tensor_parallel > 1
-    features = {
+    return {
         "layer_ms": does.layers,
         "link_ms": does.layers * linked,
         "packed_expert_layer_ms": does.packed_expert_layers,
         "weights": does.weights / rate,
         "experts": does.expert_bytes(batch) / rate,
-        "cache": batch * does.cache_bytes(mean_context(row)) / rate,
+        "cache": batch * does.cache_bytes(context) / rate,
         "activations": batch * does.layers * does.hidden / rate,
         "logits": batch * does.vocabulary / rate,
-        "link": linked * _LINK_BYTES * batch * does.layers * does.hidden / 450e6,
+        "link": linked * _LINK_BYTES * batch * does.layers * does.hidden / (link_gb * 1e6),
     }
-    name = f"{label(row)}, {batch} sequences of {row['context']}"
-    milliseconds = float(row["milliseconds"])
-    return Run(name, row["model"], _case(row), card, milliseconds, features, does)
+
+
+def tool(card: cards.Card) -> list[Run]:
+    """Returns the steps of a card that aisimulate predicts."""
+    runs = []
+    for row in rows("predicted-steps.csv"):
+        if row["card"] == card.name and row["kind"] == "step":
+            does, batch = work_of(row), int(row["batch"])
+            link_gb = coefficients.of(card).link_gb
+            features = _features(does, card, batch, int(row["tokens"]) + 1, link_gb)
+            milliseconds = float(row["milliseconds"])
+            runs.append(Run("", row["model"], _case(row), card, milliseconds, features, does))
+    return runs
+
+
+def arithmetic_of_tool(card: cards.Card) -> float:
+    """Returns how much longer a card takes for prompts than Hopper, as the tool predicts both."""
+    hopper = (_arithmetic_of_tool(running.H100) + _arithmetic_of_tool(running.H200)) / 2
+    return _arithmetic_of_tool(card) / hopper
+
+
+def _arithmetic_of_tool(card: cards.Card) -> float:
+    """Returns the least squares of the tool's prompts by `speed.prefill`, without launches."""
+    above = below = 0.0
+    for row in rows("predicted-steps.csv"):
+        if row["card"] != card.name or row["kind"] != "prompt":
+            continue
+        does, measured = work_of(row), float(row["milliseconds"])
+        ours = speed.prefill(does, card, 0, int(row["tokens"]))
+        assert ours is not None
+        launches = coefficients.HOST.prefill_layer_ms * does.layers
+        one = (ours.best - launches) / coefficients.of(card).arithmetic / measured
+        above += one * (1 - launches / measured)
+        below += one * one
+    return above / below
+
+
+HOSTS = ("layer_ms", "link_ms", "packed_expert_layer_ms", "logits", "link")
+"""What the tool does not know, or the card does not decide: as measured on H100 and H200."""
+
+
+def of_tool(card: cards.Card) -> Numbers:
+    """Returns the coefficients of a card as the tool's steps give them."""
+    measured = held()
+    return fit(tool(card), {key: measured[key] for key in HOSTS})
 
 
 def _prompt(row: dict[str, str]) -> Run:
@@ -217,3 +269,7 @@ def everything() -> Numbers:
 if __name__ == "__main__":
     for key, value in sorted(everything().items()):
         print(f"{key} {value:.4f}")
+    for name in ("B200", "RTX PRO 6000", "A100-80GB", "L40S", "H100", "H200"):
+        numbers = of_tool(running.card(name))
+        print(name, {key: round(numbers[key], 3) for key in _ROW})
+        print(name, "arithmetic", round(arithmetic_of_tool(running.card(name)), 3))
