@@ -1,0 +1,150 @@
+"""Money, exactly."""
+
+import decimal
+import pathlib
+
+import pytest
+
+from function.api import settings
+from function.capacity import prices
+from tests import cluster
+
+D = decimal.Decimal
+FILES = sorted((cluster.ROOT / "examples" / "prices").glob("*.yaml"))
+
+
+def site(max_gpus: int | None = 64, **classes: str | None) -> settings.Settings:
+    return settings.resolve(
+        [
+            {
+                "pricing": {"currency": "EUR", "date": "2026-08-20"},
+                "limits": {"maxGPUs": max_gpus},
+                "gpu": {
+                    "defaultClass": next(iter(classes)),
+                    "classes": {
+                        name: {"pricePerHour": price} if price else {}
+                        for name, price in classes.items()
+                    },
+                },
+            }
+        ]
+    )
+
+
+def test_an_hour_and_a_month_of_a_claim() -> None:
+    price = prices.tariff(site(l4="0.8048"), "l4")
+    assert price == prices.Tariff(D("0.8048"), "EUR", "2026-08-20")
+    cost = prices.hourly(prices.Claim("chat", "l4", 2, 1, 4, now=3), price)
+    assert (cost.minimum, cost.maximum, cost.now) == (D("1.6096"), D("6.4384"), D("4.8288"))
+    assert cost.month.minimum == D("1175.0080")
+    assert cost.month.now == D("3525.0240")
+    assert (cost.currency, cost.date) == ("EUR", "2026-08-20")
+
+
+def test_nobody_looked_and_zero_replicas_are_different() -> None:
+    price = prices.Tariff(D(1), "EUR", None)
+    assert prices.hourly(prices.Claim("c", "l4", 1, 0, 1), price).now is None
+    assert prices.hourly(prices.Claim("c", "l4", 1, 0, 1, now=0), price).now == 0
+    assert prices.hourly(prices.Claim("c", "l4", 1, 0, 1), price).month.now is None
+
+
+@pytest.mark.parametrize("name", ["l4", "unknown"])
+def test_a_class_without_a_price_has_none(name: str) -> None:
+    assert prices.tariff(site(l4=None), name) is None
+
+
+@pytest.mark.parametrize(
+    ("hour", "rate", "busy", "expected"),
+    [
+        # 3600 tokens a second are 12.96 million an hour.
+        ("6.48", 3600, 1.0, D("0.5")),
+        ("6.48", 3600, 0.25, D("2")),
+        ("6.48", 0, 1.0, None),
+        ("6.48", 3600, 0.0, None),
+    ],
+)
+def test_a_million_tokens(hour: str, rate: float, busy: float, expected: D | None) -> None:
+    assert prices.per_million_tokens(D(hour), rate, busy) == expected
+
+
+def test_a_fleet_has_sums_and_says_what_is_short() -> None:
+    claims = [
+        prices.Claim("small", "l4", 1, 1, 3, now=2),
+        prices.Claim("big", "h100", 4, 1, 20, now=1),
+        prices.Claim("free", "lab", 1, 1, 1, now=1),
+    ]
+    summed = prices.fleet(claims, site(l4="0.5", h100="6.88", lab=None), {"h100": 8, "l4": 4})
+    assert summed.minimum == D("28.02")
+    assert summed.maximum == D("551.90")
+    assert summed.now == D("28.52")
+    assert summed.gpus_minimum == {"h100": 4, "l4": 1, "lab": 1}
+    assert summed.gpus_maximum == {"h100": 80, "l4": 3, "lab": 1}
+    assert summed.unpriced == ("free",)
+    assert [shortage.sentence for shortage in summed.shortages] == [
+        "big: 20 replicas of 4 GPUs are above limits.maxGPUs of 64: lower scaling.maxReplicas, or"
+        " raise the limit",
+        "class h100: the claims ask for 80 GPUs at their maximum, and the node pool has 8: enlarge"
+        " it, or lower replicas",
+    ]
+
+
+def test_a_pool_may_be_too_small_for_the_minimum() -> None:
+    claims = [prices.Claim(name, "l4", 1, 2, 2) for name in ("a", "b")]
+    summed = prices.fleet(claims, site(None, l4="0.5"), {"l4": 3})
+    assert summed.now is None
+    assert "ask for 4 GPUs even at their minimum" in summed.shortages[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        ("1234567.891", "1,234,567.89 USD"),
+        ("0", "0.00 USD"),
+        ("0.5", "0.5 USD"),
+        ("0.043219", "0.043 USD"),
+        ("0.000001234", "0.0000012 USD"),
+    ],
+)
+def test_money_for_people(amount: str, shown: str) -> None:
+    assert prices.text(D(amount), "USD") == shown
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: prices.Claim("c", "l4", 1, 3, 2), "maximum: 2 replicas are below"),
+        (lambda: prices.Claim("c", "l4", -1, 1, 2), "gpus, minimum and now"),
+        (lambda: prices.per_million_tokens(D(1), 1, 2), "busy: 2"),
+        (lambda: prices.per_million_tokens(D(1), -1), "tokens_per_second: -1"),
+    ],
+)
+def test_bad_numbers_are_named(call: object, words: str) -> None:
+    assert callable(call)
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("profile", ["plain", "reference"])
+def test_list_prices_load_over_any_settings(path: pathlib.Path, profile: str) -> None:
+    listed = cluster.load(str(path))
+    merged = settings.assemble({}, {}, [cluster.environment(profile), listed])
+    classes = listed["data"]["inferenceService"]["gpu"]["classes"]
+    for name in classes:
+        price = prices.tariff(merged, name)
+        assert price is not None
+        assert price.currency == "USD"
+        assert price.date == listed["data"]["inferenceService"]["pricing"]["date"]
+        assert D("0.3") < price.gpu_hour < D(20)
+    stated = cluster.environment(profile)["data"]["inferenceService"]
+    assert merged.gpu.default_class == stated["gpu"]["defaultClass"]
+
+
+def test_list_prices_name_the_common_cards() -> None:
+    listed = {
+        name
+        for path in FILES
+        for name in cluster.load(str(path))["data"]["inferenceService"]["gpu"]["classes"]
+    }
+    assert listed >= {"l4", "a10g", "l40s", "a100-80", "h100", "h200", "b200", "mi300x"}
+    assert "rtx-pro-6000" in listed
