@@ -153,9 +153,9 @@ def prepare(sources: pathlib.Path) -> None:
     sys.path.insert(0, str(sources))
     installed = importlib.metadata.version
 
-    def version(name: str) -> str:
+    def version(distribution_name: str) -> str:
         try:
-            return installed(name)
+            return installed(distribution_name)
         except importlib.metadata.PackageNotFoundError:
             return "99.0.0"
 
@@ -203,7 +203,7 @@ def record(serve: typing.Any, sources: pathlib.Path) -> dict[str, dict[str, typi
     `names`, which the engine looks up once it has started; `words`, which it takes in place of a
     number or of JSON.
     """
-    known = names(sources)
+    registered = names(sources)
     keys = dict(_keys())
     entries: dict[str, dict[str, typing.Any]] = {}
     for action in serve._actions:
@@ -226,8 +226,8 @@ def record(serve: typing.Any, sources: pathlib.Path) -> dict[str, dict[str, typi
         choices = [str(c) for c in action.choices or () if isinstance(c, str | int)]
         if choices and action.dest != "mm_processor_device":
             entry["choices"] = choices
-        if flag in known and not choices:
-            entry["names"] = known[flag]
+        if flag in registered and not choices:
+            entry["names"] = registered[flag]
         words = _words(action, entry["type"])
         if words:
             entry["words"] = words

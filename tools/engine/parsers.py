@@ -1,8 +1,9 @@
 """vLLM's own parsers on this machine, and the table of flags that the product reads.
 
-`python -m tools.engine.parsers record VERSION...` writes `function/engines/vllm/recorded/VERSION.json`
-from the parser of that version. A new version of vLLM is recorded so, then its new flags get rows in
-`function/engines/vllm/flags.py` (`tests/engines/vllm/test_table.py` names them).
+`python -m tools.engine.parsers record VERSION...` writes `VERSION.json` below
+`function/engines/vllm/recorded` from the parser of that version. A new version of vLLM is recorded
+so, then its new flags get rows in `function/engines/vllm/flags.py`
+(`tests/engines/vllm/test_table.py` names them).
 
 The parser is Python that needs neither a GPU nor torch: a wheel of the version is fetched from
 PyPI and its sources unpacked below `$XDG_CACHE_HOME/inference-service/vllm`, beside an environment
@@ -64,7 +65,12 @@ def environment() -> pathlib.Path:
     stamp = place / "requirements.txt"
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
         _run([sys.executable, "-m", "venv", "--clear", place])
-        pip = [place / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip: list[str | pathlib.Path] = [
+            place / "bin" / "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         _run([*pip, "--requirement", HERE / "requirements.txt"])
         stamp.write_text(wanted, encoding="utf-8")
     return place / "bin" / "python"

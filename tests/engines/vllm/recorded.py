@@ -1,7 +1,7 @@
 """vLLM's own parsers, as recorded: option strings, kinds of values and keys for each version.
 
-The tables are those that the product reads: `function/engines/vllm/recorded/VERSION.json`, which says
-where its figures come from. `Parser` reads a command line by the rules of vLLM's
+The tables are those that the product reads: `function/engines/vllm/recorded/VERSION.json`. Each
+says where its figures come from. `Parser` reads a command line by the rules of vLLM's
 FlexibleArgumentParser with them, on the standard library's argparse.
 """
 
