@@ -1,0 +1,95 @@
+"""vLLM's own parsers, as recorded: what each version takes, read when somebody asks.
+
+`recorded/VERSION.json` is written by `python -m tools.engine.parsers record VERSION`. No file is
+read while a claim is composed.
+"""
+
+import dataclasses
+import functools
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from function.engines.vllm import versions
+
+_HERE = pathlib.Path(__file__).parent / "recorded"
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One option of a parser.
+
+    Attributes:
+        name: Its first long name, without the dashes.
+        type: switch, text, integer, size, number or json.
+        nargs: `?` or `+` where it takes none or one, or several values.
+        choices: Without one of these the parser ends the engine.
+        names: What the engine looks the value up in, after the parser. Plugins add to them.
+        words: What it takes in place of a number or JSON; `*` for any text.
+        keys: Paths that a JSON value may have; none where it may have any.
+    """
+
+    name: str
+    type: str
+    nargs: str | None = None
+    choices: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Parser:
+    """The parser of one version.
+
+    Attributes:
+        version: The version.
+        options: Its options by every spelling, with the dashes.
+    """
+
+    version: versions.Version
+    options: Mapping[str, Option]
+
+    def candidates(self, spelling: str) -> tuple[Option, ...]:
+        """Returns the options that a spelling could be: argparse takes any prefix of one."""
+        exact = self.options.get(spelling)
+        if exact is not None:
+            return (exact,)
+        if not spelling.startswith("--"):
+            return ()
+        longer = (o for name, o in self.options.items() if name.startswith(spelling))
+        return tuple(dict.fromkeys(longer))
+
+
+@functools.cache
+def recorded() -> tuple[versions.Version, ...]:
+    """Returns the versions that have a table, oldest first."""
+    return tuple(sorted(versions.parse(path.stem) for path in _HERE.glob("*.json")))
+
+
+@functools.cache
+def parser(version: versions.Version) -> Parser:
+    """Returns the parser of a version that has a table."""
+    path = _HERE / f"{versions.show(version)}.json"
+    entries = json.loads(path.read_text(encoding="utf-8"))["flags"]
+    options = {}
+    for flag, entry in entries.items():
+        option = _option(flag.removeprefix("--"), entry)
+        options.update(dict.fromkeys((flag, *entry.get("also", ())), option))
+    return Parser(version, options)
+
+
+def around(version: versions.Version) -> tuple[Parser, ...]:
+    """Returns the parser of a version, or those of the versions just before and after it."""
+    every = recorded()
+    if version in every:
+        return (parser(version),)
+    before = [other for other in every if other < version][-1:]
+    after = [other for other in every if other > version][:1]
+    return tuple(parser(other) for other in (*before, *after))
+
+
+def _option(name: str, entry: Mapping[str, Any]) -> Option:
+    several = {key: tuple(entry.get(key, ())) for key in ("choices", "names", "words", "keys")}
+    return Option(name, entry["type"], entry.get("nargs"), **several)
