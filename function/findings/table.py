@@ -44,9 +44,9 @@ _HEAD = """# Findings
 
 <!-- Generated from function/findings/table.py by `make generate`; edits here are lost. -->
 
-What stops a claim's engine, or makes it do otherwise than the author thinks, said before a GPU is
-rented. An **error** means that the claim cannot serve as it stands. A **warning** means that it may. A
-finding refuses nothing: a claim that is stored stays rendered.
+What stops the engine of a claim, or makes it do other things than the author thinks, before a GPU
+is rented. An **error** means that the claim cannot serve as it stands. A **warning** means that it
+may. A finding refuses nothing: a claim that is stored stays rendered.
 
 Flags and their values are judged by the parser of the claim's version of vLLM, as recorded from
 vLLM itself. For a version between two recorded ones, a finding is what both refuse, and a warning.

@@ -200,8 +200,8 @@ def record(serve: typing.Any, sources: pathlib.Path) -> dict[str, dict[str, typi
 
     Keys of an entry, each only where it holds: `type`; `also`, the other spellings; `nargs`;
     `repeats`; `keys`, the paths of a JSON value; `choices`, without which the parser ends;
-    `names`, which the engine looks up once it has started; `words`, which it takes in place of a
-    number or of JSON.
+    `names`, which the engine looks up once it has started; `object`, where JSON must be one;
+    `words`, which it takes in place of a number, of JSON or of a choice.
     """
     registered = names(sources)
     keys = dict(_keys())
@@ -224,10 +224,13 @@ def record(serve: typing.Any, sources: pathlib.Path) -> dict[str, dict[str, typi
         if entry["type"] == "json" and action.dest in keys:
             entry["keys"] = keys[action.dest]
         choices = [str(c) for c in action.choices or () if isinstance(c, str | int)]
+        choices = [choice for choice in choices if _chooses(action, choice)]
         if choices and action.dest != "mm_processor_device":
             entry["choices"] = choices
         if flag in registered and not choices:
             entry["names"] = registered[flag]
+        if entry["type"] == "json" and not _takes(action, "[]"):
+            entry["object"] = True
         words = _words(action, entry["type"])
         if words:
             entry["words"] = words
@@ -243,6 +246,11 @@ def _takes(action: typing.Any, text: str) -> bool:
     except Exception:
         return False
     return True
+
+
+def _chooses(action: typing.Any, text: str) -> bool:
+    """Tells whether a value is one of the choices, as argparse asks: after it is converted."""
+    return _takes(action, text) and (action.type or str)(text) in action.choices
 
 
 def _type(action: typing.Any) -> str:
@@ -263,8 +271,10 @@ def _type(action: typing.Any) -> str:
 
 
 def _words(action: typing.Any, kind: str) -> list[str]:
-    if kind in ("switch", "text"):
+    if kind == "switch" or (kind == "text" and not action.choices):
         return []
+    if action.choices:
+        return [word for word in ("None", "") if _chooses(action, word)]
     words = [word for word in ("None", "", "auto") if _takes(action, word)]
     return ["*"] if kind == "json" and _takes(action, "x1") else words
 

@@ -271,7 +271,7 @@ class _Judge:
             words = f"{spelling} takes {_READ[option.type]}, and {value!r} is none"
             yield WRONG_TYPE.broken(field, words)
         elif option.choices:
-            if value not in option.choices and value not in ("None", ""):
+            if value not in option.choices:
                 words = f"{value!r} is no choice of {spelling} in {self.release}"
                 yield UNKNOWN_CHOICE.broken(field, words + _nearest(value, option.choices))
         elif option.names and _PLUGINS.get(option.name) not in given:
@@ -293,6 +293,10 @@ class _Judge:
             paths = [path for path, _ in argument.leaves()]
         except ValueError as error:
             words = f"{spelling} takes JSON, and {value[:80]!r} is none ({error})"
+            yield MALFORMED_JSON.broken(field, words)
+            return
+        if option.object and argument.key is None and not value.lstrip().startswith("{"):
+            words = f"{spelling} takes a JSON object, and {value[:80]!r} is none"
             yield MALFORMED_JSON.broken(field, words)
             return
         tops = {key.partition(".")[0] for key in option.keys}

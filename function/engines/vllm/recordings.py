@@ -26,8 +26,9 @@ class Option:
         nargs: `?` or `+` where it takes none or one, or several values.
         choices: Without one of these the parser ends the engine.
         names: What the engine looks the value up in, after the parser. Plugins add to them.
-        words: What it takes in place of a number or JSON; `*` for any text.
+        words: What it takes in place of a number, of JSON or of a choice; `*` for any text.
         keys: Paths that a JSON value may have; none where it may have any.
+        object: Whether a JSON value must be an object.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Option:
     names: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    object: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,5 +93,13 @@ def around(version: versions.Version) -> tuple[Parser, ...]:
 
 
 def _option(name: str, entry: Mapping[str, Any]) -> Option:
-    several = {key: tuple(entry.get(key, ())) for key in ("choices", "names", "words", "keys")}
-    return Option(name, entry["type"], entry.get("nargs"), **several)
+    return Option(
+        name=name,
+        type=entry["type"],
+        nargs=entry.get("nargs"),
+        choices=tuple(entry.get("choices", ())),
+        names=tuple(entry.get("names", ())),
+        words=tuple(entry.get("words", ())),
+        keys=tuple(entry.get("keys", ())),
+        object=entry.get("object", False),
+    )
