@@ -86,6 +86,8 @@ def _schema(function: typing.Any, **_: object) -> str:
 _ATTRIBUTES: dict[str, dict[str, typing.Any]] = {
     "torch.library": {"infer_schema": _schema},
     "torch.nn": {"Module": _Base, "Parameter": _Base},
+    # The pods' own.
+    "vllm.platforms": {"current_platform": _Absent(device_type="cuda")},
     "transformers": {"PreTrainedConfig": _Base, "PretrainedConfig": _Base},
 }
 
@@ -201,6 +203,7 @@ def record(serve: typing.Any, sources: pathlib.Path) -> dict[str, dict[str, typi
     Keys of an entry, each only where it holds: `type`; `also`, the other spellings; `nargs`;
     `repeats`; `keys`, the paths of a JSON value; `choices`, without which the parser ends;
     `names`, which the engine looks up once it has started; `object`, where JSON must be one;
+    `closed`, where the parser refuses a key that is not among `keys`;
     `words`, which it takes in place of a number, of JSON or of a choice.
     """
     registered = names(sources)
@@ -225,12 +228,14 @@ def record(serve: typing.Any, sources: pathlib.Path) -> dict[str, dict[str, typi
             entry["keys"] = keys[action.dest]
         choices = [str(c) for c in action.choices or () if isinstance(c, str | int)]
         choices = [choice for choice in choices if _chooses(action, choice)]
-        if choices and action.dest != "mm_processor_device":
+        if choices:
             entry["choices"] = choices
         if flag in registered and not choices:
             entry["names"] = registered[flag]
         if entry["type"] == "json" and not _takes(action, "[]"):
             entry["object"] = True
+        if "keys" in entry and not _takes(action, '{"no_such_key": 1}'):
+            entry["closed"] = True
         words = _words(action, entry["type"])
         if words:
             entry["words"] = words

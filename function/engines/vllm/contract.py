@@ -303,7 +303,8 @@ class _Judge:
         for top in dict.fromkeys(path.partition(".")[0] for path in paths):
             if tops and top and top not in tops:
                 words = f"{spelling} has no key {top!r} in {self.release}"
-                yield UNKNOWN_KEY.broken(field, words + _nearest(top, tops))
+                severity = rules.Severity.ERROR if option.closed else rules.Severity.WARNING
+                yield UNKNOWN_KEY.broken(field, words + _nearest(top, tops), severity)
 
 
 _READ = {

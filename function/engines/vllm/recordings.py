@@ -29,6 +29,7 @@ class Option:
         words: What it takes in place of a number, of JSON or of a choice; `*` for any text.
         keys: Paths that a JSON value may have; none where it may have any.
         object: Whether a JSON value must be an object.
+        closed: Whether the parser itself refuses a key that is not among `keys`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Option:
     words: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     object: bool = False
+    closed: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,4 +104,5 @@ def _option(name: str, entry: Mapping[str, Any]) -> Option:
         words=tuple(entry.get("words", ())),
         keys=tuple(entry.get("keys", ())),
         object=entry.get("object", False),
+        closed=entry.get("closed", False),
     )

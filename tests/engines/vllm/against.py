@@ -16,7 +16,7 @@ import hypothesis
 
 from function.api import base, claim, settings
 from function.cluster import checkpoints
-from function.engines.vllm import arguments, contract, recordings, serving, versions
+from function.engines.vllm import arguments, contract, flags, recordings, serving, versions
 from function.findings import rules
 from function.planning import plans
 from tests import strategies
@@ -52,7 +52,7 @@ def added(parser: recordings.Parser, chance: random.Random) -> Iterator[str]:
     for _ in range(chance.randrange(3)):
         spelling = chance.choice([name for name in parser.options if name.startswith("--")])
         option = parser.options[spelling]
-        if option.name in ("help", "config", "model"):
+        if option.name == "help" or option.name in flags.MANAGED:
             continue
         if chance.random() < 0.1:
             yield chance.choice(_ODD)

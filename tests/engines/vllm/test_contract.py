@@ -50,6 +50,14 @@ def lines(argument: str, version: str) -> list[str]:
             "mean mode?",
         ),
         ("0.25.1", "--compilation-config.mod=3", "engine-flag-key", "error", "mean mode?"),
+        (
+            "0.25.1",
+            '--speculative-config={"metho": "mtp"}',
+            "engine-flag-key",
+            "warning",
+            "mean method?",
+        ),
+        ("0.25.1", "--compilation-config=[]", "engine-flag-json", "error", "a JSON object"),
         ("0.25.1", "--dtype=bfloat1", "engine-flag-choice", "error", "mean bfloat16?"),
         ("0.25.1", "--kv-cache-dtype=fp8_e4m", "engine-flag-choice", "error", "fp8_e4m3"),
         # From 0.33 its parser takes any.
