@@ -350,13 +350,54 @@ def _literal(sources: pathlib.Path, package: str, name: str) -> list[str]:
     raise LookupError(f"{package} has no {name}")
 
 
+def architectures(sources: pathlib.Path) -> dict[str, list[str]]:
+    """Returns the architectures of the registry: those that take adapters, and the others.
+
+    Read from the sources: a class takes adapters when it has `SupportsLoRA` among its bases.
+    """
+    models = sources / "vllm" / "model_executor" / "models"
+    bases: dict[str, set[str]] = {}
+    for path in models.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                bases.setdefault(node.name, set()).update(map(_named, node.bases))
+
+    def adapts(name: str, above: tuple[str, ...] = ()) -> bool:
+        own = bases.get(name, set()) - set(above)
+        return name == "SupportsLoRA" or any(adapts(base, (*above, name)) for base in own)
+
+    registry = ast.parse((models / "registry.py").read_text(encoding="utf-8"))
+    rows = [node.value for node in registry.body if isinstance(node, ast.Assign | ast.AnnAssign)]
+    entries = [
+        (ast.literal_eval(key), ast.literal_eval(value.elts[-1]))
+        for row in rows
+        if isinstance(row, ast.Dict)
+        for key, value in zip(row.keys, row.values, strict=True)
+        if isinstance(key, ast.Constant)
+        and isinstance(value, ast.Tuple)
+        and isinstance(value.elts[-1], ast.Constant)
+    ]
+    return {
+        "adapters": sorted({str(key) for key, name in entries if adapts(str(name))}),
+        "others": sorted({str(key) for key, name in entries if not adapts(str(name))}),
+    }
+
+
+def _named(node: ast.expr) -> str:
+    """Returns the name of a base class, without its module and its parameters."""
+    if isinstance(node, ast.Subscript):
+        return _named(node.value)
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
 def main() -> None:
     """Records, or judges."""
     sources = pathlib.Path(sys.argv[1]).resolve()
     prepare(sources)
     serve = parser(sources)
     if sys.argv[2] == "record":
-        print(json.dumps(record(serve, sources)))
+        made = {"flags": record(serve, sources), "architectures": architectures(sources)}
+        print(json.dumps(made))
         return
     for line in sys.stdin:
         print(json.dumps({"error": judge(serve, json.loads(line))}), flush=True)

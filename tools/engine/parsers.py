@@ -154,20 +154,27 @@ class Parser:
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """The recorded options of one version."""
+    """What is recorded of one version: its options, and the architectures that it serves."""
 
     version: str
     flags: dict[str, dict[str, Any]]
+    architectures: dict[str, list[str]]
 
     def text(self) -> str:
         """Returns the file: a line for each flag, so that a new version's diff is read."""
         source = (
             f"vllm {self.version}, a wheel of PyPI: the options of make_arg_parser, run with torch"
             " and what else is missing mocked (tools/engine/inside.py); keys are the fields of the"
-            " configuration classes, names are of the registries"
+            " configuration classes, names and architectures are of the registries"
         )
         lines = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in self.flags.items())
-        return f'{{\n "source": {json.dumps(source)},\n "flags": {{\n{lines}\n }}\n}}\n'
+        models = ",\n".join(
+            f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in self.architectures.items()
+        )
+        return (
+            f'{{\n "source": {json.dumps(source)},\n "flags": {{\n{lines}\n }},\n'
+            f' "architectures": {{\n{models}\n }}\n}}\n'
+        )
 
 
 def record(version: str) -> Recorded:
@@ -177,7 +184,8 @@ def record(version: str) -> Recorded:
         UnavailableError: The parser cannot be had.
     """
     text = _run([environment(), HERE / "inside.py", sources(version), "record"])
-    return Recorded(version, json.loads(text))
+    made = json.loads(text)
+    return Recorded(version, made["flags"], made["architectures"])
 
 
 def main(arguments: Iterable[str] | None = None) -> int:

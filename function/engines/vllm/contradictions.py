@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from function.api import base, claim
 from function.capacity import facts as capacity
-from function.engines.vllm import arguments, command_line, serving, versions
+from function.engines.vllm import arguments, command_line, recordings, serving, versions
 from function.findings import rules
 from function.planning import hardware, storage
 
@@ -350,6 +350,43 @@ def _lora_pooling(subject: Subject) -> Broken:
         yield LORA_POOLING.broken("spec.loraAdapters", f"{words} them away, or merge them")
 
 
+LORA_UNSUPPORTED = rules.Rule(
+    "lora-unsupported",
+    _WARNING,
+    "`spec.loraAdapters` are given to a model whose architecture takes none in the claim's version"
+    " of vLLM.",
+    "vLLM loads the whole model, says that it does not support LoRA, and ends.",
+    "Take the adapters away, serve a checkpoint that they are merged into, or set"
+    " `spec.engine.version` to a version that supports it.",
+)
+UNKNOWN_ARCHITECTURE = rules.Rule(
+    "architecture-unknown",
+    _WARNING,
+    "The claim's version of vLLM has no class of its own for the model's architecture.",
+    "A model that is newer than the engine ends it. Some run by the code of transformers, slower.",
+    "Set `spec.engine.version` to a version that knows the architecture, or take another model.",
+)
+
+
+def _architecture(subject: Subject) -> Broken:
+    """Yields what every recorded version around the claim's says alike."""
+    if subject.facts is None:
+        return
+    name, served = subject.facts.architecture, versions.show(subject.version)
+    around = recordings.around(subject.version)
+    adapts = [parser.adapts.get(name) for parser in around]
+    if adapts.count(None) == len(around):
+        having = [v for v in recordings.recorded() if name in recordings.parser(v).adapts]
+        remedy = f"{versions.show(having[0])} has it" if having else "take a newer version"
+        where = subject.spec.engine is not None and subject.spec.engine.version is not None
+        field = "spec.engine.version" if where else "spec.model.repository"
+        words = f"vLLM {served} has no {name}, the architecture of {subject.repository}"
+        yield UNKNOWN_ARCHITECTURE.broken(field, f"{words}: {remedy}")
+    elif subject.spec.lora_adapters and True not in adapts:
+        words = f"{name}, the architecture of {subject.repository}, takes none in vLLM {served}"
+        yield LORA_UNSUPPORTED.broken("spec.loraAdapters", f"{words}: take them away")
+
+
 NO_DRAFT = rules.Rule(
     "speculative-without-draft",
     _ERROR,
@@ -399,6 +436,7 @@ TABLE: tuple[tuple[tuple[rules.Rule, ...], Judge], ...] = (
     ((NO_TOKEN,), _no_token),
     ((OTHER_PARSER,), _other_parser),
     ((LORA_POOLING,), _lora_pooling),
+    ((UNKNOWN_ARCHITECTURE, LORA_UNSUPPORTED), _architecture),
     ((NO_DRAFT, DRAFT_MEMORY), _speculative),
 )
 RULES = tuple(rule for row, _ in TABLE for rule in row)

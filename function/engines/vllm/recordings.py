@@ -50,10 +50,12 @@ class Parser:
     Attributes:
         version: The version.
         options: Its options by every spelling, with the dashes.
+        adapts: Architectures of models that the version serves, with whether they take adapters.
     """
 
     version: versions.Version
     options: Mapping[str, Option]
+    adapts: Mapping[str, bool]
 
     def candidates(self, spelling: str) -> tuple[Option, ...]:
         """Returns the options that a spelling could be: argparse takes any prefix of one."""
@@ -76,12 +78,14 @@ def recorded() -> tuple[versions.Version, ...]:
 def parser(version: versions.Version) -> Parser:
     """Returns the parser of a version that has a table."""
     path = _HERE / f"{versions.show(version)}.json"
-    entries = json.loads(path.read_text(encoding="utf-8"))["flags"]
+    table = json.loads(path.read_text(encoding="utf-8"))
     options = {}
-    for flag, entry in entries.items():
+    for flag, entry in table["flags"].items():
         option = _option(flag.removeprefix("--"), entry)
         options.update(dict.fromkeys((flag, *entry.get("also", ())), option))
-    return Parser(version, options)
+    models = table["architectures"]
+    adapts = dict.fromkeys(models["others"], False) | dict.fromkeys(models["adapters"], True)
+    return Parser(version, options, adapts)
 
 
 def around(version: versions.Version) -> tuple[Parser, ...]:

@@ -154,6 +154,18 @@ def findings(
             "warning: spec.model.reasoningParser: mistral is not the parser of org/model: take qwe",
         ),
         ({**SQL, "model": {"runner": "pooling"}}, None, "warning: spec.loraAdapters: org/model"),
+        (SQL, {}, None),
+        (
+            SQL,
+            {"architecture": "FalconForCausalLM"},
+            "warning: spec.loraAdapters: FalconForCausalLM, the architecture of org/model, takes",
+        ),
+        (
+            {},
+            {"architecture": "BeamForCausalLM"},
+            "warning: spec.model.repository: vLLM 0.25.1 has no BeamForCausalLM, the architecture"
+            " of org/model: 0.33.0 has it",
+        ),
         ({"engineArgs": ['--speculative-config={"method": "ngram"}']}, {}, None),
         (
             {"engineArgs": ['--speculative-config={"method": "mtp"}']},
