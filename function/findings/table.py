@@ -40,9 +40,9 @@ def page() -> str:
     return _HEAD + "".join(_section(rule) for rule in RULES.values())
 
 
-_HEAD = """# Findings
+_HEAD = """<!-- Generated from function/findings by `make generate`; edits here are lost. -->
 
-<!-- Generated from function/findings/table.py by `make generate`; edits here are lost. -->
+# Findings
 
 What stops the engine of a claim, or makes it do other things than the author thinks, before a GPU
 is rented. An **error** means that the claim cannot serve as it stands. A **warning** means that it
