@@ -17,6 +17,7 @@ from function.api import editor, reference, schema, settings
 from function.composites import composite, registry
 from function.concerns import reasons
 from function.concerns import table as concerns
+from function.findings import table as findings
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 INPUT_GROUP = "inference-service.cloud.ogenki.io"
@@ -27,6 +28,7 @@ CLAIM_REFERENCE = pathlib.Path("docs/reference/claim.md")
 CLAIM_EDITOR_SCHEMA = pathlib.Path("docs/reference/inferenceservice.schema.json")
 SETTINGS_REFERENCE = pathlib.Path("docs/reference/settings.md")
 OPERATIONS = pathlib.Path("docs/operations.md")
+FINDINGS = pathlib.Path("docs/findings.md")
 LIFE = pathlib.Path("docs/life-of-a-claim.md")
 
 _WORDS = "Generated from function/api by `make generate`; edits here are lost."
@@ -49,6 +51,7 @@ def files() -> dict[pathlib.Path, str]:
         CLAIM_REFERENCE: reference.of_claim(),
         CLAIM_EDITOR_SCHEMA: editor.text(_WORDS),
         SETTINGS_REFERENCE: reference.of_settings(),
+        FINDINGS: findings.page(),
     }
 
 

@@ -176,8 +176,8 @@ def test_settings_in_snippets_are_valid() -> None:
 
 @pytest.mark.parametrize("page", named(WRITTEN))
 def test_make_targets_exist(page: pathlib.Path) -> None:
-    targets = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(), re.M))
-    used = re.findall(r"`make ([a-z0-9]+)`", prose(page))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.M))
+    used = re.findall(r"`make ([a-z0-9-]+)`", prose(page))
     used += [
         next(word for word in line.split()[1:] if not word.startswith("-"))
         for line in shell_lines(page)

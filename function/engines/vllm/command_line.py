@@ -338,7 +338,7 @@ def _parse(text: str) -> Any:
     """
     parts = _QUOTED.split(text)
     for at in range(0, len(parts), 2):
-        parts[at] = _SUFFIXED.sub(lambda match: str(_whole(match.group())), parts[at])
+        parts[at] = _SUFFIXED.sub(lambda match: str(whole(match.group())), parts[at])
     try:
         return json.loads("".join(parts), object_pairs_hook=_Pairs)
     except RecursionError as error:
@@ -374,7 +374,7 @@ def _merge(content: dict[str, Any], path: str, value: Any) -> None:
     content[path] = value
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
     """Returns a whole number, with vLLM's suffixes: 8k is 8000, 8K is 8192.
 
     Raises:
@@ -397,7 +397,7 @@ def _number(flag: str, text: str) -> Number:
     """
     takes = flags.TABLE[flag].takes
     if takes is flags.Takes.SIZE:
-        return _whole(text)
+        return whole(text)
     return int(text) if takes is flags.Takes.WHOLE else float(text)
 
 

@@ -1,7 +1,8 @@
 """vLLM's own parsers, as recorded: option strings, kinds of values and keys for each version.
 
-`recorded/VERSION.json` says where its figures come from. `Parser` reads a command line by the rules
-of vLLM's FlexibleArgumentParser with them, on the standard library's argparse.
+The tables are those that the product reads: `function/engines/vllm/recorded/VERSION.json`. Each
+says where its figures come from. `Parser` reads a command line by the rules of vLLM's
+FlexibleArgumentParser with them, on the standard library's argparse.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import typing
 
 VERSIONS = ("0.18.0", "0.25.1", "0.32.0", "0.33.0")
 
-_HERE = pathlib.Path(__file__).parent / "recorded"
+_HERE = pathlib.Path("function/engines/vllm/recorded")
 
 
 @functools.cache

@@ -1,0 +1,447 @@
+"""What of a claim contradicts its model, its GPUs or itself, before a GPU is rented for it.
+
+Each rule is a row with a judge. A judge that needs a fact of the model yields nothing when nobody
+knows the fact.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from function.api import base, claim
+from function.capacity import facts as capacity
+from function.engines.vllm import arguments, command_line, recordings, serving, versions
+from function.findings import rules
+from function.planning import hardware, storage
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapter:
+    """What an adapter's adapter_config.json says.
+
+    Attributes:
+        base: `base_model_name_or_path`, or None where it says none.
+        rank: `r`, or None where it says none.
+    """
+
+    base: str | None = None
+    rank: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is judged.
+
+    Attributes:
+        spec: What the author asks for.
+        version: vLLM's version.
+        facts: What the model is made of, or None when nobody knows.
+        adapters: What is known of adapters, by the name of their entry in `spec.loraAdapters`.
+    """
+
+    spec: claim.Spec
+    version: versions.Version
+    facts: capacity.Facts | None = None
+    adapters: Mapping[str, Adapter] = dataclasses.field(default_factory=dict)
+
+    @property
+    def own(self) -> command_line.CommandLine:
+        """The author's own arguments."""
+        return serving.own(self.spec)
+
+    @property
+    def repository(self) -> str:
+        """The model's repository, or the directory that it lies in."""
+        return self.spec.model.repository or self.spec.model.path or ""
+
+    @property
+    def pools(self) -> bool:
+        """Whether the engine is told to embed, classify or rank."""
+        return "pooling" in (self.spec.model.runner, self.own.value("runner"))
+
+    def size(self, flag: str, otherwise: int) -> int:
+        """Returns the whole number that the author's own arguments give a flag."""
+        try:
+            return int(self.own.value(flag) or otherwise)
+        except ValueError:
+            return otherwise  # the contract says it
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one replica."""
+        return hardware.gpu_count(self.spec)
+
+    @property
+    def tensor(self) -> int:
+        """GPUs that share each layer."""
+        return self.size("tensor-parallel-size", self.gpus)
+
+    def field(self, flag: str, otherwise: str) -> str:
+        """Returns the author's own argument of a flag, or the field that decides without one."""
+        uses = self.own.of(flag)
+        return f"spec.engineArgs[{uses[-1].index}]" if uses else otherwise
+
+
+Broken = Iterator[rules.Finding]
+
+_ERROR, _WARNING = rules.Severity.ERROR, rules.Severity.WARNING
+
+
+QUANTIZED_TWICE = rules.Rule(
+    "quantized-twice",
+    _ERROR,
+    "`spec.model.quantization: fp8` quantizes a 16-bit checkpoint while it loads, and the"
+    " checkpoint is quantized already.",
+    "vLLM refuses a method that differs from the checkpoint's and ends.",
+    "Take `spec.model.quantization` away: the engine detects the checkpoint's own method.",
+)
+_QUANTIZED = re.compile(r"(?i)(^|[-_/.])(awq|gptq|int4|int8|w4a16|w8a16|w8a8|nvfp4|mxfp4|bnb)")
+
+
+def _quantized_twice(subject: Subject) -> Broken:
+    if subject.spec.model.quantization not in serving.ONLINE_QUANTIZATIONS:
+        return
+    field, remedy = "spec.model.quantization", "take the field away, the engine detects the method"
+    packed = subject.facts.quantization if subject.facts is not None else None
+    if packed is not None and packed.method != "fp8":
+        words = f"fp8 is for a 16-bit checkpoint, and {subject.repository} is {packed.method}"
+        yield QUANTIZED_TWICE.broken(field, f"{words}: {remedy}")
+    elif subject.facts is None and (match := _QUANTIZED.search(subject.repository)):
+        words = f"fp8 is for a 16-bit checkpoint, and the name {subject.repository} says {match[2]}"
+        yield QUANTIZED_TWICE.broken(field, f"{words}: {remedy}", _WARNING)
+
+
+CONTEXT_TOO_LONG = rules.Rule(
+    "context-above-model",
+    _ERROR,
+    "`spec.model.contextWindow` is longer than the context that the model was made for.",
+    "vLLM refuses a longer one and ends, unless VLLM_ALLOW_LONG_MAX_MODEL_LEN is set. Positions"
+    " beyond the model's own give wrong text without a scaling of its rotary positions.",
+    "Take a shorter context, or scale: `--hf-overrides` with `rope_parameters`, where the model's"
+    " card says how.",
+)
+
+
+def _context_too_long(subject: Subject) -> Broken:
+    window = base.given(subject.spec.model.context_window, serving.CONTEXT_WINDOW)
+    if subject.facts is None or window <= subject.facts.context:
+        return
+    extra = base.of(subject.spec.pod_template, "env") or []
+    allowed = any(variable.name == "VLLM_ALLOW_LONG_MAX_MODEL_LEN" for variable in extra)
+    scaled = any("rope" in path for path in subject.own.keys("hf-overrides"))
+    if not (allowed or scaled):
+        words = f"{window} tokens are above the {subject.facts.context} of {subject.repository}"
+        remedy = "take a shorter context, or scale with --hf-overrides and rope_parameters"
+        yield CONTEXT_TOO_LONG.broken("spec.model.contextWindow", f"{words}: {remedy}")
+
+
+INDIVISIBLE = rules.Rule(
+    "tensor-parallel-indivisible",
+    _ERROR,
+    "The GPUs that share each layer (`spec.gpu.count`, or `--tensor-parallel-size`) do not divide"
+    " the model's attention heads, heads of keys and values, width or vocabulary.",
+    "vLLM splits each of them evenly and ends when it cannot. Heads of keys and values that are"
+    " fewer than the GPUs are repeated, when the GPUs are a multiple of them.",
+    "Take a count of GPUs that divides them, such as 1, 2, 4 or 8, or split by layers with"
+    " `--pipeline-parallel-size`.",
+)
+# Rows of an embedding table are filled up to a multiple (vocab_parallel_embedding.py).
+_ROWS = 64
+
+
+def _indivisible(subject: Subject) -> Broken:
+    share = subject.tensor
+    if subject.facts is None or share <= 1:
+        return
+    field = subject.field("tensor-parallel-size", "spec.gpu.count")
+    for what, count in _split(subject.facts, share):
+        words = f"{share} GPUs do not divide the {count} {what} of {subject.repository}"
+        yield INDIVISIBLE.broken(field, f"{words}: take a count that does")
+
+
+def _split(facts: capacity.Facts, share: int) -> dict[tuple[str, int], None]:
+    """Returns what cannot be split, each once."""
+    rows = -(-facts.vocabulary // _ROWS) * _ROWS
+    parts = {("rows of the vocabulary", rows): rows % share}
+    for block in facts.blocks:
+        mixer, network = block.mixer, block.network
+        parts["attention heads", mixer.heads] = mixer.heads % share
+        if mixer.kind in (capacity.Mixing.FULL, capacity.Mixing.WINDOW):
+            few, many = sorted((mixer.kv_heads, share))
+            parts["heads of keys and values", mixer.kv_heads] = many % few if few else 0
+        parts["columns of a layer", network.intermediate] = network.intermediate % share
+    return {part: None for part, rest in parts.items() if rest}
+
+
+GPU_COUNT = rules.Rule(
+    "gpu-count",
+    _ERROR,
+    "`--tensor-parallel-size`, `--pipeline-parallel-size` and `--data-parallel-size` multiply to"
+    " another number than `spec.gpu.count`.",
+    "With more than the pod has, vLLM ends. With fewer, the rest of the GPUs are paid for and"
+    " idle.",
+    "Set `spec.gpu.count` to the product of the three.",
+)
+_PARALLEL = ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size")
+
+
+def _gpu_count(subject: Subject) -> Broken:
+    given = [flag for flag in _PARALLEL if subject.own.sets(flag)]
+    if not given:
+        return
+    needed = subject.tensor
+    for flag in _PARALLEL[1:]:
+        needed *= subject.size(flag, 1)
+    if needed != subject.gpus:
+        names = ", ".join(f"--{flag}={subject.own.value(flag)}" for flag in given)
+        words = f"{names} needs {needed} GPUs, and spec.gpu.count is {subject.gpus}"
+        severity = _ERROR if needed > subject.gpus else _WARNING
+        remedy = f"set spec.gpu.count to {needed}"
+        if "tensor-parallel-size" not in given and subject.gpus > 1:
+            remedy = (
+                f"set --tensor-parallel-size too, which is {subject.gpus} without it, or {remedy}"
+            )
+        yield GPU_COUNT.broken(subject.field(given[0], ""), f"{words}: {remedy}", severity)
+
+
+GGUF = rules.Rule(
+    "gguf",
+    _ERROR,
+    "The model is a GGUF file.",
+    "vLLM loads no GGUF since 0.25 without a plugin, and the images have none.",
+    "Take the repository with safetensors that the GGUF was made from, and a smaller type by"
+    " `spec.model.quantization: fp8` or an AWQ, GPTQ or FP8 repository.",
+)
+_GGUF_LEFT: versions.Version = (0, 25, 0)
+
+
+def _gguf(subject: Subject) -> Broken:
+    named = re.search(r"(?i)(^|[-_/.])gguf($|[-_/.])", subject.repository) is not None
+    packed = subject.facts.quantization if subject.facts is not None else None
+    sure = packed is not None and packed.method == "gguf"
+    if (named or sure) and subject.version >= _GGUF_LEFT:
+        where = "spec.model.repository" if subject.spec.model.repository else "spec.model.path"
+        words = f"{subject.repository} is GGUF, which vLLM {versions.show(subject.version)} lacks"
+        severity = _ERROR if sure else _WARNING
+        yield GGUF.broken(where, f"{words}: take the repository with safetensors", severity)
+
+
+NOT_POOLING = rules.Rule(
+    "embedding-without-pooling",
+    _WARNING,
+    "The model embeds, classifies or ranks, and `spec.model.runner` does not say `pooling`.",
+    "The claim is composed for generating: its alerts count tokens that never come, and"
+    " /v1/embeddings may answer 404.",
+    "Set `spec.model.runner: pooling`.",
+)
+
+
+def _not_pooling(subject: Subject) -> Broken:
+    pooling = subject.facts is not None and subject.facts.runner is capacity.Runner.POOLING
+    if pooling and not subject.pools:
+        words = f"{subject.repository} is a pooling model: set spec.model.runner to pooling"
+        yield NOT_POOLING.broken("spec.model.runner", words)
+
+
+FOREIGN_ADAPTER = rules.Rule(
+    "adapter-of-another-base",
+    _WARNING,
+    "An adapter was trained on another model than `spec.model.repository`.",
+    "vLLM loads it when the shapes agree and answers nonsense, or ends when they do not.",
+    "Take the adapter's own base, or another adapter. A fine-tune or a quantized form of the base"
+    " is fine.",
+)
+ADAPTER_RANK = rules.Rule(
+    "adapter-rank",
+    _ERROR,
+    "An adapter's rank is above `spec.model.maxLoraRank`.",
+    "vLLM refuses the adapter as it loads it and ends.",
+    "Raise `spec.model.maxLoraRank` to the adapter's rank; it is 64 when absent.",
+)
+
+
+def _adapters(subject: Subject) -> Iterator[tuple[str, Adapter]]:
+    for index, entry in enumerate(subject.spec.lora_adapters or []):
+        if entry.name in subject.adapters:
+            yield f"spec.loraAdapters[{index}]", subject.adapters[entry.name]
+
+
+def _foreign_adapter(subject: Subject) -> Broken:
+    if subject.spec.model.repository is None:
+        return
+    for field, adapter in _adapters(subject):
+        if adapter.base is not None and not _kin(adapter.base, subject.repository):
+            words = f"its base is {adapter.base}, and the claim serves {subject.repository}"
+            yield FOREIGN_ADAPTER.broken(field, f"{words}: take an adapter of this model")
+
+
+def _kin(one: str, other: str) -> bool:
+    """Tells whether two repositories are one model: other owners and packings of it too."""
+    names = [name.rpartition("/")[2].lower() for name in (one, other)]
+    return names[0].startswith(names[1]) or names[1].startswith(names[0])
+
+
+def _adapter_rank(subject: Subject) -> Broken:
+    most = base.given(subject.spec.model.max_lora_rank, arguments.LORA_RANK)
+    for field, adapter in _adapters(subject):
+        if adapter.rank is not None and adapter.rank > most:
+            words = f"its rank is {adapter.rank}, and at most {most} is set"
+            yield ADAPTER_RANK.broken(field, f"{words}: raise spec.model.maxLoraRank")
+
+
+NO_TOKEN = rules.Rule(
+    "gated-without-token",
+    _ERROR,
+    "The model is gated, and the claim gives the download no token.",
+    "The hub answers 401 or 403, the download fails, and no replica starts.",
+    "Accept the licence on the model's page, and name a Secret with a token in"
+    " `spec.model.tokenSecretRef`.",
+)
+
+
+def _no_token(subject: Subject) -> Broken:
+    spec = subject.spec
+    gated = subject.facts is not None and subject.facts.gated and storage.preloads(spec)
+    if not gated or spec.model.token_secret_ref or spec.env_from_secrets or spec.external_secrets:
+        return
+    words = f"{subject.repository} is gated: accept its licence, and name a Secret with a hub token"
+    yield NO_TOKEN.broken("spec.model.tokenSecretRef", words)
+
+
+OTHER_PARSER = rules.Rule(
+    "parser-of-another-family",
+    _WARNING,
+    "`spec.model.toolCallParser` or `spec.model.reasoningParser` is not the one of the model's"
+    " family.",
+    "The engine starts. Tool calls or thoughts stay in the text of the answer, or are cut wrongly.",
+    "Take the family's parser: the message names it.",
+)
+# Two parsers of one format.
+_ALIKE = frozenset(("qwen3_coder", "qwen3_xml"))
+
+
+def _other_parser(subject: Subject) -> Broken:
+    model, facts = subject.spec.model, subject.facts
+    if facts is None:
+        return
+    for field, chosen, right in (
+        ("toolCallParser", model.tool_call_parser, facts.tool_parser),
+        ("reasoningParser", model.reasoning_parser, facts.reasoning_parser),
+    ):
+        alike = {chosen, right} <= _ALIKE
+        if chosen is not None and right is not None and chosen != right and not alike:
+            words = f"{chosen} is not the parser of {subject.repository}: take {right}"
+            yield OTHER_PARSER.broken(f"spec.model.{field}", words)
+
+
+LORA_POOLING = rules.Rule(
+    "lora-with-pooling",
+    _WARNING,
+    "`spec.loraAdapters` are given to a model that embeds, classifies or ranks.",
+    "vLLM loads adapters for few pooling models, and ends for the others.",
+    "Take the adapters away, or serve a checkpoint that they are merged into.",
+)
+
+
+def _lora_pooling(subject: Subject) -> Broken:
+    pooling = subject.facts is not None and subject.facts.runner is capacity.Runner.POOLING
+    if subject.spec.lora_adapters and (subject.pools or pooling):
+        words = f"{subject.repository} runs as a pooling model, which few adapters are for: take"
+        yield LORA_POOLING.broken("spec.loraAdapters", f"{words} them away, or merge them")
+
+
+LORA_UNSUPPORTED = rules.Rule(
+    "lora-unsupported",
+    _WARNING,
+    "`spec.loraAdapters` are given to a model whose architecture takes none in the claim's version"
+    " of vLLM.",
+    "vLLM loads the whole model, says that it does not support LoRA, and ends.",
+    "Take the adapters away, serve a checkpoint that they are merged into, or set"
+    " `spec.engine.version` to a version that supports it.",
+)
+UNKNOWN_ARCHITECTURE = rules.Rule(
+    "architecture-unknown",
+    _WARNING,
+    "The claim's version of vLLM has no class of its own for the model's architecture.",
+    "A model that is newer than the engine ends it. Some run by the code of transformers, slower.",
+    "Set `spec.engine.version` to a version that knows the architecture, or take another model.",
+)
+
+
+def _architecture(subject: Subject) -> Broken:
+    """Yields what every recorded version around the claim's says alike."""
+    if subject.facts is None:
+        return
+    name, served = subject.facts.architecture, versions.show(subject.version)
+    around = recordings.around(subject.version)
+    adapts = [parser.adapts.get(name) for parser in around]
+    if adapts.count(None) == len(around):
+        having = [v for v in recordings.recorded() if name in recordings.parser(v).adapts]
+        remedy = f"{versions.show(having[0])} has it" if having else "take a newer version"
+        where = subject.spec.engine is not None and subject.spec.engine.version is not None
+        field = "spec.engine.version" if where else "spec.model.repository"
+        words = f"vLLM {served} has no {name}, the architecture of {subject.repository}"
+        yield UNKNOWN_ARCHITECTURE.broken(field, f"{words}: {remedy}")
+    elif subject.spec.lora_adapters and True not in adapts:
+        words = f"{name}, the architecture of {subject.repository}, takes none in vLLM {served}"
+        yield LORA_UNSUPPORTED.broken("spec.loraAdapters", f"{words}: take them away")
+
+
+NO_DRAFT = rules.Rule(
+    "speculative-without-draft",
+    _ERROR,
+    "`--speculative-config` names a method that reads layers of the checkpoint, and the model has"
+    " none for drafting.",
+    "vLLM finds no such weights and ends.",
+    "Take `--speculative-config` away, or use the method `ngram`.",
+)
+DRAFT_MEMORY = rules.Rule(
+    "speculative-memory",
+    _WARNING,
+    "`--speculative-config` loads a draft, and the share of GPU memory is the one without a draft.",
+    "The draft's weights and keys come out of the same share: the KV cache shrinks, and CUDA"
+    " graphs of the draft lie outside of it. The engine may end for want of memory.",
+    "Lower `spec.gpu.memoryUtilization` by the CUDA graphs of the draft (0.02 to 0.05), and check"
+    " that one sequence of `spec.model.contextWindow` still fits.",
+)
+
+
+def _speculative(subject: Subject) -> Broken:
+    keys = subject.own.keys("speculative-config")
+    method = str(keys.get("method") or subject.own.value("spec-method") or "")
+    model = keys.get("model") or subject.own.value("spec-model")
+    field = subject.field("speculative-config", subject.field("spec-method", "spec.engineArgs"))
+    if method.endswith("mtp") and model is None:
+        if subject.facts is not None and subject.facts.draft_parameters == 0:
+            words = f"{method} reads draft layers, and {subject.repository} has none"
+            yield NO_DRAFT.broken(field, f"{words}: take it away, or use the method ngram")
+            return
+    elif model is None or "ngram" in (method, model):
+        return
+    if base.of(subject.spec.gpu, "memory_utilization") is None:
+        words = "the draft takes GPU memory beside the model"
+        yield DRAFT_MEMORY.broken(field, f"{words}: set spec.gpu.memoryUtilization, below 0.90")
+
+
+Judge = Callable[[Subject], Broken]
+TABLE: tuple[tuple[tuple[rules.Rule, ...], Judge], ...] = (
+    ((QUANTIZED_TWICE,), _quantized_twice),
+    ((CONTEXT_TOO_LONG,), _context_too_long),
+    ((INDIVISIBLE,), _indivisible),
+    ((GPU_COUNT,), _gpu_count),
+    ((GGUF,), _gguf),
+    ((NOT_POOLING,), _not_pooling),
+    ((FOREIGN_ADAPTER,), _foreign_adapter),
+    ((ADAPTER_RANK,), _adapter_rank),
+    ((NO_TOKEN,), _no_token),
+    ((OTHER_PARSER,), _other_parser),
+    ((LORA_POOLING,), _lora_pooling),
+    ((UNKNOWN_ARCHITECTURE, LORA_UNSUPPORTED), _architecture),
+    ((NO_DRAFT, DRAFT_MEMORY), _speculative),
+)
+RULES = tuple(rule for row, _ in TABLE for rule in row)
+
+
+def judge(subject: Subject) -> list[rules.Finding]:
+    """Returns what contradicts the model, the GPUs or itself."""
+    return [finding for _, judge in TABLE for finding in judge(subject)]

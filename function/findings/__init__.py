@@ -1,0 +1,1 @@
+"""What is wrong with a claim, or doubtful: rules with their pages, and what they find."""

@@ -1,0 +1,66 @@
+"""Every rule that a claim can break, and what a planned claim breaks."""
+
+from collections.abc import Mapping
+
+from function.capacity import facts as capacity
+from function.engines.vllm import arguments, contract, contradictions, serving
+from function.findings import rules
+from function.planning import plans
+
+RULES: Mapping[str, rules.Rule] = {
+    rule.name: rule for rule in (*contract.RULES, *contradictions.RULES)
+}
+
+
+def judge(
+    plan: plans.Plan,
+    facts: capacity.Facts | None = None,
+    adapters: Mapping[str, contradictions.Adapter] | None = None,
+) -> list[rules.Finding]:
+    """Returns what a planned claim breaks; nothing for an engine that has no rules.
+
+    Args:
+        plan: The claim, planned.
+        facts: What the model is made of, or None when nobody knows.
+        adapters: What is known of adapters, by the name of their entry in `spec.loraAdapters`.
+    """
+    planned, spec = plan.serving, plan.spec
+    if not isinstance(planned, serving.Serving):
+        return []
+    line = arguments.serve(plan, planned)
+    subject = contradictions.Subject(spec, planned.version, facts, adapters or {})
+    return [
+        *contract.of_claim(line, len(spec.engine_args or []), planned.version),
+        *contradictions.judge(subject),
+    ]
+
+
+def page() -> str:
+    """Returns docs/findings.md."""
+    return _HEAD + "".join(_section(rule) for rule in RULES.values())
+
+
+_HEAD = """<!-- Generated from function/findings by `make generate`; edits here are lost. -->
+
+# Findings
+
+What stops the engine of a claim, or makes it do other things than the author thinks, before a GPU
+is rented. An **error** means that the claim cannot serve as it stands. A **warning** means that it
+may. A finding refuses nothing: a claim that is stored stays rendered.
+
+Flags and their values are judged by the parser of the claim's version of vLLM, as recorded from
+vLLM itself. For a version between two recorded ones, a finding is what both refuse, and a warning.
+Rules about the model need its facts. Without facts they are silent, or say what the name tells.
+"""
+
+
+def _section(rule: rules.Rule) -> str:
+    return f"""
+## {rule.name}
+
+**{rule.severity}.** {rule.what}
+
+Why: {rule.why}
+
+What to do: {rule.remedy}
+"""

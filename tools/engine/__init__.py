@@ -1,0 +1,1 @@
+"""What an engine says of itself: its own parser, run beside this project."""
