@@ -2,30 +2,23 @@
 
 import dataclasses
 import difflib
-import os
-import pathlib
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from function import canonical
 from function.api import claim
-from function.cli import strict_yaml
+from function.cli import strict_yaml, trees
 from function.composites import registry
 
-# Bytes of a file. The claims and objects of a large fleet have 10 MiB.
-MOST_BYTES = 64 * 1024 * 1024
 # Characters of a claim as JSON: what the function takes (`function/server/intake.py`).
 MOST_CLAIM = 256 * 1024
 
-_SUFFIXES = frozenset((".json", ".yaml", ".yml"))
 _LIST = "List"
 # From this likeness on, of 1, a kind or a group is taken for a misspelt one of ours.
 _LIKE = 0.8
 
 
-class UnreadableError(Exception):
-    """A file or directory cannot be read, or holds something else than Kubernetes objects."""
+UnreadableError = trees.UnreadableError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +65,13 @@ class Claims:
     notes: list[str] = dataclasses.field(default_factory=list)
 
 
-def claims(names: Iterable[str]) -> Claims:
+def claims(names: Iterable[str], tree: trees.Tree = trees.DISK) -> Claims:
     """Returns the claims in files and directories.
 
     Objects of other kinds are passed over. One bad file must not hide the claims of the rest.
     """
     result = Claims()
-    for file, document in _each(names, result.unreadable):
+    for file, document in _each(names, result.unreadable, tree):
         source = Source(file, document)
         if registry.of(document) is not None and _size(document) > MOST_CLAIM:
             words = f"the claim has more than {MOST_CLAIM // 1024} KiB in spec and annotations"
@@ -98,14 +91,14 @@ def claims(names: Iterable[str]) -> Claims:
     return result
 
 
-def read(name: str) -> Iterator[dict[str, Any]]:
+def read(name: str, tree: trees.Tree = trees.DISK) -> Iterator[dict[str, Any]]:
     """Yields the objects in a file, or in all of a directory; the items of a List one by one.
 
     Raises:
         UnreadableError: A file cannot be read, or holds something else.
     """
     unreadable: list[UnreadableError] = []
-    for _, document in _each([name], unreadable):
+    for _, document in _each([name], unreadable, tree):
         if unreadable:
             break
         yield document
@@ -141,13 +134,13 @@ def _meant(document: dict[str, Any]) -> str:
 
 
 def _each(
-    names: Iterable[str], unreadable: list[UnreadableError]
+    names: Iterable[str], unreadable: list[UnreadableError], tree: trees.Tree
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields each object with its file; what cannot be read is added to the list."""
     for name in names:
-        for file in _files(name, unreadable):
+        for file in tree.files(name, unreadable.append):
             try:
-                text = _text(file)
+                text = tree.text(file)
             except UnreadableError as error:
                 unreadable.append(error)
                 continue
@@ -164,51 +157,6 @@ def _each(
                 place = strict_yaml.where(stream.error, text)
                 at = "".join(f":{number}" for number in place or ())
                 unreadable.append(UnreadableError(f"{file}{at}: {strict_yaml.words(stream.error)}"))
-
-
-def _files(name: str, unreadable: list[UnreadableError]) -> list[str]:
-    """Returns the files of a directory at any depth, by name; a file or `-` is itself."""
-    if not os.path.isdir(name):
-        return [name]
-
-    def note(error: OSError) -> None:
-        unreadable.append(_unreadable(str(error.filename or name), error))
-
-    listed = [
-        pathlib.Path(directory, file)
-        for directory, _, files in os.walk(name, onerror=note)
-        for file in files
-    ]
-    return [str(path) for path in sorted(listed) if path.suffix in _SUFFIXES]
-
-
-def _text(file: str) -> str:
-    """Returns what a file says.
-
-    Raises:
-        UnreadableError: It cannot be read, is too large, or is not UTF-8.
-    """
-    try:
-        if file == "-":
-            if sys.stdin is None:
-                raise UnreadableError("-: standard input is closed")
-            data = sys.stdin.buffer.read(MOST_BYTES + 1)
-        else:
-            with pathlib.Path(file).open("rb") as opened:
-                data = opened.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise _unreadable(file, error) from None
-    if len(data) > MOST_BYTES:
-        raise UnreadableError(f"{file}: larger than {MOST_BYTES // 1024 // 1024} MiB")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UnreadableError(f"{file}:{line}: not UTF-8") from None
-
-
-def _unreadable(name: str, error: OSError) -> UnreadableError:
-    return UnreadableError(f"{name}: {error.strerror or error}")
 
 
 def _objects(document: Any) -> list[Any]:

@@ -141,6 +141,18 @@ def _with_guarded(
 _POLICIES = (kinds.CILIUM_POLICY.name, kinds.NETWORK_POLICY.name)
 
 
+def served(
+    source: documents.Source, resource: claim.InferenceService, site: settings.Settings
+) -> observed.Observed:
+    """Returns the world of a claim that serves, before any object is filled in.
+
+    Raises:
+        base.InvalidError: The claim cannot be used.
+    """
+    given = _observed(resource, source.document, None, snapshot.Snapshot())
+    return _assuming(given, _assumption(_plan(resource, site), "served"))
+
+
 def parse(document: dict[str, Any]) -> claim.InferenceService:
     """Returns a claim.
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from function.api import base, claim
-from function.cli import documents, strict_yaml, suggestions
+from function.cli import documents, strict_yaml, suggestions, trees
 from tests import cluster
 from tests.cli import command
 from tests.resources import scene
@@ -274,7 +274,7 @@ def test_a_field_is_sent_to_where_it_is() -> None:
 def test_a_file_without_end_is_refused(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(documents, "MOST_BYTES", 1024 * 1024)
+    monkeypatch.setattr(trees, "MOST_BYTES", 1024 * 1024)
     result = documents.claims(["/dev/zero"])
     assert [str(error) for error in result.unreadable] == ["/dev/zero: larger than 1 MiB"]
     claim = cluster.example("smallest")
