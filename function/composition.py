@@ -6,6 +6,7 @@ from typing import Any
 
 from function import explanation
 from function.cluster import observed
+from function.planning import misfits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Composition:
         restarts: Fields of the pod template whose change restarts pods now; empty when none.
         wanted: The pod template that claim and settings ask for now, emitted or not.
         bounds: The least and the greatest replica count.
-        misfit: Why a replica fits on no node of its class, or None.
+        misfit: Why no replica could serve on a node of its class, or None.
     """
 
     resources: Mapping[str, Composed]
@@ -98,4 +99,4 @@ class Composition:
     restarts: tuple[str, ...]
     wanted: dict[str, Any]
     bounds: tuple[int, int]
-    misfit: str | None
+    misfit: misfits.Misfit | None

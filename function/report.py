@@ -55,7 +55,7 @@ def finish(now: situations.Situation, desired: assembly.Desired) -> composition.
         restarts=now.rollout.restarts,
         wanted=now.rollout.wanted,
         bounds=(now.plan.scaling.minimum, now.plan.scaling.maximum),
-        misfit=now.plan.hardware.misfit,
+        misfit=now.plan.misfit,
     )
 
 
@@ -183,7 +183,7 @@ def _phase(now: situations.Situation, reasons: dict[str, observed.Condition]) ->
         # A replica that only starts holds its GPUs until the autoscaler has taken it away.
         return "Suspended" if state is None or state.wanted == 0 else "Updating"
     if now.withheld:
-        if plan.hardware.misfit is not None and now.ledger.verified:
+        if plan.misfit is not None and now.ledger.verified:
             return "Failed"
         download = now.supply.download
         begun = download is not None and download.observed.stage is not jobs.Stage.ABSENT

@@ -373,7 +373,7 @@ def test_what_fits_on_no_node_is_said(spec: cluster.Object, words: str | None) -
         assert plan.hardware.misfit is None
     else:
         assert plan.hardware.misfit is not None
-        assert words in plan.hardware.misfit
+        assert words in plan.hardware.misfit.message
 
 
 @pytest.mark.parametrize(

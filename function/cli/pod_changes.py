@@ -100,7 +100,7 @@ def _of_new(item: rendering.Rendered) -> Pods:
     if item.resource.spec.suspend is True:
         return Pods("none", "none start: the claim is suspended")
     if answer.misfit is not None:
-        return Pods("none", "none start: a replica fits on no node of its class")
+        return Pods("none", f"none start: {answer.misfit.message}")
     if f"{item.resource.name}-deployment" in answer.resources:
         return Pods("start", "start with the Deployment")
     return Pods("none", "none start before the weights are verified")
@@ -153,7 +153,7 @@ def _ending(
     if suspended:
         return Pods("none", "none run: the claim is suspended")
     if item.likely.misfit is not None:
-        return Pods("none", "none start: a replica fits on no node of its class")
+        return Pods("none", f"none start: {item.likely.misfit.message}")
     return Pods("none", "none start before the weights are verified" if gone else "none run")
 
 

@@ -14,7 +14,6 @@ from function.cli import changes, concerns, documents, pod_changes, rendering, s
 from function.cluster import observed
 from function.concerns import workload
 from function.planning import identity
-from function.situation import rollouts
 
 Outcome = Literal["new", "changed", "unchanged", "refused", "removed"]
 Effect = Literal["created", "changed", "unchanged", "deleted", "unknown"]
@@ -39,7 +38,7 @@ class Error:
     """Why a claim cannot be used as it is.
 
     Attributes:
-        reason: Invalid, Misspelt, Duplicate, Failed or ExceedsGpuClass.
+        reason: Invalid, Misspelt, Duplicate, Failed, ExceedsGpuClass or TooLarge.
         message: The same in words.
     """
 
@@ -174,7 +173,7 @@ def _errors(item: rendering.Rendered, others: tuple[str, ...]) -> Iterator[Error
     for other in others:
         yield Error(DUPLICATE, f"{other} has a claim of this name too: one would replace the other")
     if item.likely.misfit is not None:
-        yield Error(rollouts.EXCEEDS_CLASS, item.likely.misfit)
+        yield Error(item.likely.misfit.reason, item.likely.misfit.message)
     elif item.answer.status["phase"] == FAILED and _phase(item) == FAILED:
         yield Error(FAILED, str(item.answer.status.get("waitingFor") or "it failed"))
 

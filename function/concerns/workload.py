@@ -58,6 +58,13 @@ class Current(reasons.Reasons):
         " `gpu.class`; correct the class in the settings.",
         alarm=True,
     )
+    TOO_LARGE = reasons.Reason(
+        "TooLarge",
+        False,
+        "Pods keep their template because the new model would not fit into its GPUs.",
+        "[Fits](#fits).",
+        alarm=True,
+    )
     SUSPENDED = reasons.Reason(
         "Suspended",
         False,
@@ -95,6 +102,13 @@ class EngineReady(reasons.Reasons):
         False,
         "A replica would fit no node of its class, so none is asked for.",
         "As under [Current](#current).",
+        alarm=True,
+    )
+    TOO_LARGE = reasons.Reason(
+        "TooLarge",
+        False,
+        "The model does not fit into its GPUs, so none is asked for.",
+        "[Fits](#fits).",
         alarm=True,
     )
     POLICY_PENDING = reasons.Reason(
@@ -270,8 +284,8 @@ def _engine(now: situations.Situation) -> observed.Condition:
         words = "its replicas have still to go" if ends else "no replica runs"
         return EngineReady.SUSPENDED.condition(f"the claim is suspended: {words}")
     if now.withheld:
-        if plan.hardware.misfit is not None:
-            return EngineReady.EXCEEDS_GPU_CLASS.condition(plan.hardware.misfit)
+        if plan.misfit is not None:
+            return EngineReady.named(plan.misfit.reason).condition(plan.misfit.message)
         if now.ledger.verified and now.guards.serving is not None:
             return EngineReady.POLICY_PENDING.condition(
                 f"no pod starts before its network policy protects it: {now.guards.serving}"

@@ -5,6 +5,7 @@ import dataclasses
 from function import explanation
 from function.api import base, claim, settings
 from function.capacity import quantity
+from function.planning import misfits
 
 Amounts = dict[str, int | str]
 
@@ -30,7 +31,7 @@ class Hardware:
         resource_name: The extended resource of the GPUs.
         requests: Requests without the GPUs.
         limits: Limits without the GPUs.
-        misfit: Why a replica cannot fit on a node of its class, or None.
+        misfit: Why a replica fits on no node of its class, or None.
     """
 
     class_name: str
@@ -39,7 +40,7 @@ class Hardware:
     resource_name: str
     requests: Amounts
     limits: Amounts
-    misfit: str | None
+    misfit: misfits.Misfit | None
 
     @property
     def resources(self) -> dict[str, Amounts]:
@@ -166,12 +167,16 @@ def _reconcile(
             )
 
 
-def _misfit(requests: Amounts, count: int, name: str, gpu: settings.GpuClass) -> str | None:
-    """Returns why no node of the class could ever run a replica, in words."""
+def _misfit(
+    requests: Amounts, count: int, name: str, gpu: settings.GpuClass
+) -> misfits.Misfit | None:
+    """Returns why no node of the class could ever run a replica."""
     if count > gpu.node_gpus:
-        return f"a replica has {count} GPUs, a node of class {name} has {gpu.node_gpus}"
+        words = f"a replica has {count} GPUs, a node of class {name} has {gpu.node_gpus}"
+        return misfits.Misfit(misfits.EXCEEDS_CLASS, words)
     for key, most in (("memory", gpu.node_memory), ("cpu", gpu.node_cpu)):
         wanted = requests[key]
         if most is not None and quantity.parse(wanted) > quantity.parse(most):
-            return f"a replica requests {wanted} of {key}, a node of class {name} offers {most}"
+            words = f"a replica requests {wanted} of {key}, a node of class {name} offers {most}"
+            return misfits.Misfit(misfits.EXCEEDS_CLASS, words)
     return None

@@ -29,6 +29,7 @@ from function.planning import (
     hardware,
     identity,
     lifetimes,
+    misfits,
     running,
     scaling,
     storage,
@@ -66,6 +67,7 @@ class Plan:
         replacement: How pods follow a new template.
         scaling: How many replicas, and when.
         ways: By which ways requests reach the claim.
+        misfit: Why no replica could serve on its class, or None.
         suspended: True when the GPUs are to be given back.
         running: What pods of this plan will be.
         explanations: Derived values with rule and inputs.
@@ -84,6 +86,7 @@ class Plan:
     replacement: scaling.Replacement
     scaling: scaling.Scaling
     ways: ways.Ways
+    misfit: misfits.Misfit | None
     suspended: bool
     running: running.Running
     explanations: tuple[explanation.Explanation, ...]
@@ -216,6 +219,7 @@ def _make(
         scaling=scaled,
         replacement=scaling.replacement(scaled.maximum, hard.class_name, hard.gpu, why),
         ways=reached,
+        misfit=hard.misfit,
         suspended=spec.suspend is True,
         running=running.Running(
             engine=chosen.NAME,

@@ -51,7 +51,7 @@ class Hold:
     """Why the last template is kept.
 
     Attributes:
-        reason: WeightsPending, ExceedsGpuClass or PlatformChangePending.
+        reason: WeightsPending, PlatformChangePending, or the reason of a misfit.
         message: In words.
         fields: Fields of the template that would change.
     """
@@ -62,7 +62,6 @@ class Hold:
 
 
 WEIGHTS_PENDING = "WeightsPending"
-EXCEEDS_CLASS = "ExceedsGpuClass"
 PLATFORM_CHANGE = "PlatformChangePending"
 
 
@@ -302,7 +301,7 @@ def _choose(
         served: Whether a pod of the claim served at any time, as far as is known.
     """
     wanted, now = rendered(plan), fresh.claim_hash
-    stopped = plan.suspended or plan.hardware.misfit is not None
+    stopped = plan.suspended or plan.misfit is not None
     if carried is None and last is None:
         born = verified and guarded and not stopped
         return fresh if born else _Choice(None, "", now, plan.running, emitted=False)
@@ -334,9 +333,10 @@ def _hold(
             "the running pods keep their template until the new weights are verified",
             changed,
         )
-    misfit = plan.hardware.misfit
+    misfit = plan.misfit
     if misfit is not None:
-        return Hold(EXCEEDS_CLASS, f"the running pods keep their template: {misfit}", changed)
+        words = f"the running pods keep their template: {misfit.message}"
+        return Hold(misfit.reason, words, changed)
     if not platforms or plan.site.rollout.platform_changes == "Immediate":
         return None
     token = canonical.digest(wanted, 8)

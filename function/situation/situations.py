@@ -43,7 +43,7 @@ class Situation:
     @property
     def unfit(self) -> bool:
         """Whether a workload is withheld because no node could ever hold a replica."""
-        return self.plan.hardware.misfit is not None and self.withheld and not self.plan.suspended
+        return self.plan.misfit is not None and self.withheld and not self.plan.suspended
 
 
 def situation(
