@@ -151,7 +151,12 @@ def tables() -> dict[pathlib.Path, dict[str, str]]:
 
 def _reasons(kind: type[reasons.Reasons]) -> str:
     rows = [
-        (f"`{reason.name}`", str(reason.holds), reason.meaning, reason.action or "Nothing.")
+        (
+            f"`{reason.name}`",
+            reasons.STATUS[reason.holds],
+            reason.meaning,
+            reason.action or "Nothing.",
+        )
         for reason in (member.reason for member in kind)
     ]
     return _table(("Reason", "Status", "Meaning", "What to do"), rows)

@@ -6,8 +6,8 @@ from typing import Any
 from function import assembly, canonical, composition
 from function.boundary import adoption
 from function.cluster import jobs, observed, pods
+from function.concerns import capacity, validity, weights, workload
 from function.concerns import table as concerns
-from function.concerns import validity, weights, workload
 from function.concerns.access import policies
 from function.concerns.gateway import envoy_ai_gateway, publishing
 from function.concerns.observability import watching
@@ -74,6 +74,8 @@ def _status(
             "waitingFor": _waiting_for(now, desired, reasons),
             "replicas": f"{state.available if state else 0}/{state.wanted if state else 0}",
             "gpu": f"{plan.hardware.count} x {plan.hardware.class_name}",
+            "capacity": capacity.capacity(plan),
+            "cost": capacity.cost(plan, state.wanted if state else 0),
             "modelEndpoint": envoy_ai_gateway.endpoint(plan) if plan.ways.gateway else None,
             "servedModels": served,
             "servedModelsSummary": ",".join(model["name"] for model in served),

@@ -208,21 +208,31 @@ class ModelSpec(base.Model):
         pydantic.Field(None, description="Type of the KV cache; fp8 doubles its tokens.")
     )
     runner: Literal["generate", "pooling"] | None = pydantic.Field(
-        None, description="generate (default), or pooling for embeddings and reranking."
+        None,
+        description="generate, or pooling for embeddings and reranking. What the model is made for"
+        " when absent, and generate where nobody knows.",
     )
     context_window: Annotated[int, base.number(1024)] | None = pydantic.Field(
-        None, description="Longest sequence in tokens (--max-model-len); 4096 when absent."
+        None,
+        description="Longest sequence in tokens (--max-model-len). When absent: the model's own, or"
+        " what leaves room for as many full sequences as the settings say (capacity); 4096 where"
+        " the model or the GPU is not known.",
     )
     max_num_seqs: Annotated[int, base.number(1, 65536)] | None = pydantic.Field(
         None,
-        description="Requests that one replica runs at once; 64 when absent. The running trigger"
-        " is a share of it.",
+        description="Requests that one replica runs at once; the running trigger is a share of it."
+        " When absent: usual requests (capacity.sequenceTokens of the settings) that the KV cache"
+        " holds, from 8 to 256; 64 where the model or the GPU is not known.",
     )
     tool_call_parser: Word | None = pydantic.Field(
-        None, description="Parser of tool calls, for example hermes; turns tool calls on."
+        None,
+        description="Parser of tool calls, for example hermes; turns tool calls on. The one of the"
+        " model's family when absent; none for no parser.",
     )
     reasoning_parser: Word | None = pydantic.Field(
-        None, description="Parser of the reasoning part of an answer, for example qwen3."
+        None,
+        description="Parser of the reasoning part of an answer, for example qwen3. The one of the"
+        " model's family when absent; none for no parser.",
     )
     chat_template: Annotated[str, base.text(255, ABSOLUTE_PATH), TEMPLATE] | None = pydantic.Field(
         None,
@@ -236,6 +246,11 @@ class ModelSpec(base.Model):
         None,
         alias="sizeGiB",
         description="Size of the checkpoint in GiB: the start budget follows from it.",
+    )
+    facts: base.Raw | None = pydantic.Field(
+        None,
+        description="What the model is made of, as `inference-service facts` prints it: for a model"
+        " that neither the catalogue nor the settings have. Fit and defaults follow from it.",
     )
     token_secret_ref: SecretKey | None = pydantic.Field(
         None, description="The hub token, given to the preload Job alone."
@@ -320,6 +335,12 @@ class Gpu(base.Model):
     )
     resource_name: Annotated[str, base.text(128, base.EXTENDED_RESOURCE)] | None = pydantic.Field(
         None, description="Extended resource to ask for; the class's when absent."
+    )
+    fit: Literal["Enforce", "Ignore"] | None = pydantic.Field(
+        None,
+        description="Enforce asks for no GPU while the model cannot fit into its GPUs, even at the"
+        " optimistic end of the estimate. Ignore asks all the same. The settings' capacity.fit when"
+        " absent.",
     )
 
 

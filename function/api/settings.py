@@ -124,11 +124,39 @@ class Engine(base.Model):
     )
 
 
+# A number of a GPU: a whole one, or a decimal fraction as text.
+GpuNumber = Annotated[
+    Annotated[int, base.number(0, 1_000_000)] | Annotated[str, base.text(16, base.DECIMAL)],
+    base.OneMessage("Input should be a number such as 80, or a decimal as text such as '79.2'"),
+]
+
+
 class GpuClass(base.Model):
     """One kind of node with GPUs, and what a replica on it can rely on."""
 
-    memory_gi_b: Annotated[int, base.number(1, 4096)] | None = pydantic.Field(
-        None, alias="memoryGiB", description="Memory of one GPU, in GiB as the device reports it."
+    product: Annotated[str, base.text(63, r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")] | None = (
+        pydantic.Field(
+            None,
+            description="Product of the GPUs, as the label nvidia.com/gpu.product or the vendor"
+            " names it: NVIDIA-L4, L40S, NVIDIA-H100-80GB-HBM3. Fit and speed follow from it.",
+        )
+    )
+    memory_gi_b: GpuNumber | None = pydantic.Field(
+        None,
+        alias="memoryGiB",
+        description="Memory of one GPU, in GiB as the device reports it; the product's by default.",
+    )
+    bandwidth_gb: GpuNumber | None = pydantic.Field(
+        None,
+        alias="bandwidthGB",
+        description="GB (10^9 bytes) a second between memory and chip; the product's when absent.",
+    )
+    tflops16: GpuNumber | None = pydantic.Field(
+        None,
+        description="10^12 operations a second in bf16 without sparsity; the product's by default.",
+    )
+    tflops8: GpuNumber | None = pydantic.Field(
+        None, description="The same in fp8; 0 for GPUs that have none."
     )
     node_cpu: base.Quantity | None = pydantic.Field(
         None, description="CPU that pods of one node of this class can request in all."
@@ -163,6 +191,35 @@ class GpuClass(base.Model):
     )
     price_per_hour: Annotated[str, base.text(16, base.DECIMAL)] | None = pydantic.Field(
         None, description="Price of one GPU of this class in an hour, in pricing.currency."
+    )
+
+
+class Capacity(base.Model):
+    """What is made of the estimate whether a model fits its GPUs, and what follows from it."""
+
+    fit: Literal["Enforce", "Ignore"] = pydantic.Field(
+        "Enforce",
+        description="Enforce asks for no GPU for a model that cannot fit, even at the optimistic"
+        " end of the estimate. A claim's gpu.fit overrules.",
+    )
+    full_sequences: Annotated[int, base.number(1, 1024)] = pydantic.Field(
+        4,
+        description="Sequences of the whole context window that a replica has room for, where the"
+        " claim names no contextWindow: the window is the model's own, or what leaves this room.",
+    )
+    sequence_tokens: Annotated[int, base.number(16, 1_000_000)] = pydantic.Field(
+        2048,
+        description="Tokens of a usual request with its answer: maxNumSeqs is what the KV cache"
+        " holds of them, from 8 to 256, where the claim names none.",
+    )
+    models: Annotated[
+        dict[Annotated[str, base.text(193, r"^[A-Za-z0-9*][A-Za-z0-9._/*-]*$")], base.Raw],
+        base.items(64),
+        base.NULLS_ABSENT,
+    ] = pydantic.Field(
+        default_factory=dict,
+        description="Facts of models that the catalogue does not have, by repository, `*` for any"
+        " characters, as `inference-service facts` prints them.",
     )
 
 
@@ -660,6 +717,7 @@ class Settings(base.Model):
     engine: Engine = pydantic.Field(default_factory=Engine)
     gpu: Gpu = pydantic.Field(default_factory=Gpu)
     pricing: Pricing = pydantic.Field(default_factory=Pricing)
+    capacity: Capacity = pydantic.Field(default_factory=Capacity)
     weights: Weights = pydantic.Field(default_factory=Weights)
     preload: Preload = pydantic.Field(default_factory=Preload)
     hub: Hub = pydantic.Field(default_factory=Hub)

@@ -113,6 +113,46 @@ class Weights(base.Model):
     )
 
 
+class Capacity(base.Model):
+    """What a replica of what the claim asks for holds, by the estimate's pessimistic end."""
+
+    kv_tokens: Annotated[int, base.number(0, 2**53 - 1)] | None = pydantic.Field(
+        None, description="Tokens that the KV cache of a replica holds."
+    )
+    full_sequences: Annotated[str, base.text(16)] | None = pydantic.Field(
+        None, description="Sequences of the whole context window that fit at a time."
+    )
+    longest_context: Annotated[int, base.number(0, 2**53 - 1)] | None = pydantic.Field(
+        None, description="Longest context window that fits, in tokens."
+    )
+    weights_gi_b: Annotated[str, base.text(16)] | None = pydantic.Field(
+        None, alias="weightsGiB", description="GiB of weights on one GPU."
+    )
+    summary: Annotated[str, base.text(64)] | None = pydantic.Field(
+        None, description="Full sequences and their length, for the column HOLDS."
+    )
+
+
+class Cost(base.Model):
+    """What the claim's GPUs cost, at the settings' prices."""
+
+    currency: Annotated[str, base.text(3)] | None = pydantic.Field(
+        None, description="ISO 4217 code."
+    )
+    per_hour_min: Annotated[str, base.text(32)] | None = pydantic.Field(
+        None, description="An hour with the least replicas."
+    )
+    per_hour_max: Annotated[str, base.text(32)] | None = pydantic.Field(
+        None, description="An hour with the most replicas."
+    )
+    per_hour_now: Annotated[str, base.text(32)] | None = pydantic.Field(
+        None, description="An hour with the replicas that run or start now."
+    )
+    price_date: Annotated[str, base.text(10)] | None = pydantic.Field(
+        None, description="Day on which the price was taken."
+    )
+
+
 class Latches(base.Model):
     """What happened once and must not be forgotten."""
 
@@ -143,6 +183,8 @@ class Status(base.Model):
     gpu: Annotated[str, base.text(200)] | None = pydantic.Field(
         None, description="GPUs of one replica and their class."
     )
+    capacity: Capacity | None = None
+    cost: Cost | None = None
     model_endpoint: Annotated[str, base.text(512)] | None = pydantic.Field(
         None, description="Address of the OpenAI API on the AI gateway."
     )

@@ -15,8 +15,6 @@ from collections.abc import Iterable, Mapping
 
 from function.capacity import facts, forms, traits
 
-GIB = 1024**3
-
 _FILE = "catalogue.jsonl"
 
 # A repository whose name says that its matrices are packed is none of a pattern's.
@@ -77,27 +75,3 @@ def _name(written: str) -> str:
 
 def _decode(written: str, repository: str) -> facts.Facts:
     return traits.apply(forms.read(json.loads(written)), repository)
-
-
-# --- sizes of checkpoints, for start budgets
-
-# A budget that changes makes pods restart: a size that budgets did not follow from has to be
-# announced before they do.
-_SIZED = frozenset(
-    {
-        "Qwen/Qwen2.5-Coder-1.5B",
-        "Qwen/Qwen2.5-Coder-1.5B-Instruct",
-        "Qwen/Qwen2.5-Coder-7B-Instruct",
-        "Qwen/Qwen3-8B",
-        "Qwen/Qwen3-Coder-30B-A3B-Instruct",
-        "meta-llama/Llama-Guard-3-1B",
-    }
-)
-
-
-def start_size_gib(repository: str | None) -> float | None:
-    """Returns GiB of 16-bit weights that start budgets count with, or None for no size."""
-    if repository not in _SIZED:
-        return None
-    model = lookup(repository)
-    return None if model is None else round(2 * model.parameters / GIB, 1)

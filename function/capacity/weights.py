@@ -8,6 +8,7 @@ bits are up to 4 % off.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 from function.capacity import arena, facts, interval
@@ -112,6 +113,8 @@ _ONLINE = {
 }
 
 
+# A few milliseconds for a large model, and the same for every claim of it.
+@functools.lru_cache(512)
 def per_gpu(model: facts.Facts, load: Load) -> interval.Interval:
     """Returns bytes that the engine's loader holds on the fullest GPU.
 

@@ -7,11 +7,32 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from function import canonical
 from function.cluster import jobs, memory, observed, pods
 from function.planning import identity
 
 # Fields of the preload program's last words that the status keeps.
 LEARNT = ("sha", "bytes", "dtype", "quantization", "architecture", "contextLimit")
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """What a published manifest says of a checkpoint; None for what it does not say.
+
+    Attributes:
+        quantization: How it is packed.
+        architecture: Class of the model.
+        context: Longest sequence in tokens that the model was made for.
+        bytes: Size of all files.
+    """
+
+    quantization: str | None = None
+    architecture: str | None = None
+    context: int | None = None
+    bytes: int | None = None
+
+
+UNREAD = Checkpoint()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +50,21 @@ class Facts:
     cached: bool = False
     template: str = ""
 
-    def quantization(self, directory: str) -> str | None:
-        """Returns how a checkpoint is quantized, or None when it is not, or that is unknown."""
-        method = self.records.get(directory, {}).get("quantization")
-        return None if method is None else str(method)
+    def checkpoint(self, directory: str) -> Checkpoint:
+        """Returns what the manifest of a directory says, nothing before it is published."""
+        record = self.records.get(directory)
+        if not record:
+            return UNREAD
+        return Checkpoint(
+            quantization=_text(record.get("quantization")),
+            architecture=_text(record.get("architecture")),
+            context=canonical.whole(record.get("contextLimit")) or None,
+            bytes=canonical.whole(record.get("bytes")) or None,
+        )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def recorded(remembered: memory.Memory, world: observed.Observed) -> Facts:

@@ -41,6 +41,8 @@ COLUMNS: tuple[tuple[str, str, str, int], ...] = (
     ("REPOSITORY", "string", ".status.serving.repository", 1),
     ("REVISION", "string", ".status.serving.revision", 1),
     ("ENGINE IMAGE", "string", ".status.serving.engineImage", 1),
+    ("HOLDS", "string", ".status.capacity.summary", 1),
+    ("COST/H", "string", ".status.cost.perHourNow", 1),
     ("MIN", "integer", ".spec.scaling.minReplicas", 1),
     ("MAX", "integer", ".spec.scaling.maxReplicas", 1),
 )

@@ -16,17 +16,22 @@ class Reason:
 
     Attributes:
         name: As a machine matches it.
-        holds: Whether the condition is True with it, unless the caller of `condition` decides.
+        holds: Whether the condition is True with it, unless the caller of `condition` decides; None
+            when it is Unknown.
         meaning: What it means, for docs/operations.md.
         action: What a person does, for docs/operations.md; empty for nothing.
         alarm: True when somebody must act: its event is a warning.
     """
 
     name: str
-    holds: bool
+    holds: bool | None
     meaning: str
     action: str = ""
     alarm: bool = False
+
+
+# As Kubernetes writes it.
+STATUS = {True: "True", False: "False", None: "Unknown"}
 
 
 class Reasons(enum.Enum):
@@ -63,9 +68,7 @@ class Reasons(enum.Enum):
             holds: Whether the condition is True, where the reason alone does not decide.
         """
         true = self.reason.holds if holds is None else holds
-        return observed.Condition(
-            type(self).type(), "True" if true else "False", self.reason.name, message
-        )
+        return observed.Condition(type(self).type(), STATUS[true], self.reason.name, message)
 
 
 def missing(absent: str, provider: str) -> str:

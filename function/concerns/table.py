@@ -6,7 +6,7 @@ from typing import Protocol
 
 from function import assembly
 from function.cluster import observed
-from function.concerns import addresses, reasons, validity, weights, workload
+from function.concerns import addresses, capacity, reasons, validity, weights, workload
 from function.concerns.access import policies
 from function.concerns.gateway import publishing
 from function.concerns.observability import watching
@@ -38,6 +38,7 @@ CONCERNS: tuple[Concern, ...] = (
     fetching,
     routing,
     publishing,
+    capacity,
 )
 
 # In the order in which the claim shows them.
@@ -51,6 +52,7 @@ CONDITIONS: tuple[type[reasons.Reasons], ...] = (
     policies.PolicyReady,
     watching.ObservabilityReady,
     fetching.SecretsReady,
+    capacity.Fits,
 )
 CONDITION_TYPES = tuple(condition.type() for condition in CONDITIONS)
 

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 from function import explanation
 from function.api import base, claim, settings
-from function.planning import hardware, identity, running, scaling, storage
+from function.capacity import arrangements, fit, ways_out
+from function.cluster import checkpoints
+from function.planning import hardware, identity, prospects, running, scaling, storage
 
 # The port's name in pods, Services and scrapes, whatever its number.
 PORT_NAME = "http"
@@ -38,6 +40,31 @@ class Serving(Protocol):
     @property
     def pinned_gib(self) -> int | None:
         """Host memory in GiB that the engine pins beside what the claim asks for, or None."""
+
+    @property
+    def outlook(self) -> "Outlook | None":
+        """Whether the model fits, or None for an engine that takes no part of a GPU."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outlook:
+    """Whether a model fits its GPUs, as far as an engine can tell before they are rented.
+
+    Attributes:
+        prospect: The model and the GPU.
+        flags: The engine's flags that decide about memory.
+        fit: The answer, or None where nobody knows.
+        ways: The cheapest ways out, when it does not fit.
+        reason: UnknownModel or UnknownCard where there is no answer, else empty.
+        unknown: The same in words.
+    """
+
+    prospect: prospects.Prospect
+    flags: arrangements.Arrangement
+    fit: fit.Fit | None
+    ways: tuple[ways_out.Way, ...] = ()
+    reason: str = ""
+    unknown: str = ""
 
 
 class Planned(Protocol):
@@ -161,7 +188,8 @@ class Engine(Protocol):
         self,
         spec: claim.Spec,
         site: settings.Settings,
-        quantization: str | None,
+        checkpoint: checkpoints.Checkpoint,
+        prospect: prospects.Prospect,
         why: list[explanation.Explanation],
     ) -> Serving:
         """Returns what the engine is to be.
@@ -169,8 +197,8 @@ class Engine(Protocol):
         Args:
             spec: What the author asks for.
             site: The settings.
-            quantization: How the published checkpoint is already quantized, or None when it is
-                not, or when that is unknown.
+            checkpoint: What the published manifest says of the weights.
+            prospect: What is known of the model and of its GPUs.
             why: Explanations are added here.
         """
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from function import explanation
 from function.api import base, claim, settings
-from function.capacity import catalogue
 from function.planning import running
 
 # Seconds of drain when the author names none.
@@ -90,6 +89,7 @@ def start(
     spec: claim.Spec,
     site: settings.Settings,
     engine_seconds: int,
+    size_gib: float | None,
     why: list[explanation.Explanation],
 ) -> Start:
     """Returns the start budget.
@@ -102,6 +102,7 @@ def start(
         spec: What the author asks for.
         site: The settings.
         engine_seconds: What the engine needs beside reading the weights.
+        size_gib: GiB of the checkpoint, where the author names none, or None.
         why: Explanations are added here.
     """
     chosen = base.of(spec.health_probes, "startup")
@@ -110,7 +111,7 @@ def start(
     threshold = base.of(chosen, "failure_threshold")
     if threshold is not None:
         return Start(int(threshold), delay + period * int(threshold))
-    size = base.given(spec.model.size_gi_b, catalogue.start_size_gib(spec.model.repository))
+    size = base.given(spec.model.size_gi_b, size_gib)
     bandwidth = site.weights.bandwidth_mi_b
     if size is None or bandwidth is None:
         seconds = float(LONGEST_START)

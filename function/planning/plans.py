@@ -22,6 +22,7 @@ from function.boundary import (
     pods,
     secrets,
 )
+from function.capacity import fit
 from function.cluster import checkpoints, observed
 from function.engines import engine
 from function.engines import table as engines
@@ -30,6 +31,7 @@ from function.planning import (
     identity,
     lifetimes,
     misfits,
+    prospects,
     running,
     scaling,
     storage,
@@ -118,7 +120,7 @@ class _Kept:
     """
 
     stored: storage.Storage
-    plans: dict[tuple[str | None, bool], Plan]
+    plans: dict[tuple[checkpoints.Checkpoint, bool], Plan]
 
 
 _kept: memo.Bounded[_Kept] = memo.Bounded(MOST_BYTES)
@@ -141,14 +143,14 @@ def make(
     key = (resource.fingerprint, site.fingerprint, *(id(room) for room in chosen))
     size = _PLAN_BYTES + _TIMES_WRITTEN * resource.fingerprint.size
     kept = _kept.get(key, size, lambda: _Kept(storage.storage(resource, site), {}))
-    quantization = facts.quantization(kept.stored.recorded(kept.stored.base))
+    checkpoint = facts.checkpoint(kept.stored.recorded(kept.stored.base))
     former = _former_cache(resource, chosen[0], facts)
-    if (quantization, former) not in kept.plans:
+    if (checkpoint, former) not in kept.plans:
         while len(kept.plans) >= _MOST_PLANS:
             kept.plans.pop(next(iter(kept.plans)))
         stored = dataclasses.replace(kept.stored, former_cache=former)
-        kept.plans[quantization, former] = _make(resource, site, stored, quantization)
-    return kept.plans[quantization, former]
+        kept.plans[checkpoint, former] = _make(resource, site, stored, checkpoint)
+    return kept.plans[checkpoint, former]
 
 
 def _former_cache(
@@ -170,7 +172,7 @@ def _make(
     resource: claim.InferenceService,
     site: settings.Settings,
     stored: storage.Storage,
-    quantization: str | None,
+    checkpoint: checkpoints.Checkpoint,
 ) -> Plan:
     """Returns a new plan."""
     spec = resource.spec
@@ -187,14 +189,16 @@ def _make(
         *chosen.refusals(resource, site),
         *permissions.caps(spec, site),
         *lifetimes.refusals(spec),
+        *prospects.problems(spec),
     ]
     if problems:
         raise base.InvalidError("claim", problems)
     why: list[explanation.Explanation] = []
     who = identity.Identity(resource.name, resource.namespace, site.labels)
-    serving = chosen.plan(spec, site, quantization, why)
+    prospect = prospects.prospect(spec, site, checkpoint)
+    serving = chosen.plan(spec, site, checkpoint, prospect, why)
     hard = hardware.hardware(spec, site, serving.pinned_gib, why, on_gpus=chosen.ON_GPUS)
-    start = lifetimes.start(spec, site, chosen.START_SECONDS, why)
+    start = lifetimes.start(spec, site, chosen.START_SECONDS, prospects.size_gib(prospect), why)
     reached = ways.ways(spec, site)
     scaled = scaling.scaling(spec, site, serving.max_requests, start.seconds, reached.counted, why)
     drain = lifetimes.drain(
@@ -219,7 +223,7 @@ def _make(
         scaling=scaled,
         replacement=scaling.replacement(scaled.maximum, hard.class_name, hard.gpu, why),
         ways=reached,
-        misfit=hard.misfit,
+        misfit=hard.misfit or _too_large(spec, site, serving.outlook),
         suspended=spec.suspend is True,
         running=running.Running(
             engine=chosen.NAME,
@@ -235,6 +239,17 @@ def _make(
         ),
         explanations=tuple(why),
     )
+
+
+def _too_large(
+    spec: claim.Spec, site: settings.Settings, outlook: engine.Outlook | None
+) -> misfits.Misfit | None:
+    """Returns why no GPU is asked for: the model does not fit, and nobody overruled that."""
+    if outlook is None or outlook.fit is None or outlook.fit.verdict is not fit.Verdict.TOO_LARGE:
+        return None
+    if base.given(base.of(spec.gpu, "fit"), site.capacity.fit) == "Ignore":
+        return None
+    return misfits.Misfit(misfits.TOO_LARGE, outlook.fit.sentence)
 
 
 def whole_secrets(spec: claim.Spec) -> tuple[str, ...]:

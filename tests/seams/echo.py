@@ -9,8 +9,9 @@ from typing import Any
 
 from function import explanation
 from function.api import base, claim, settings
+from function.cluster import checkpoints
 from function.engines import engine
-from function.planning import identity, running, scaling
+from function.planning import identity, prospects, running, scaling
 
 QUEUE = "te_queue_size"
 
@@ -24,6 +25,7 @@ class Serving:
     max_requests: int | None = None
     generates: bool = False
     pinned_gib: int | None = None
+    outlook: engine.Outlook | None = None
 
 
 class Echo:
@@ -52,11 +54,12 @@ class Echo:
         self,
         spec: claim.Spec,
         site: settings.Settings,
-        quantization: str | None,
+        checkpoint: checkpoints.Checkpoint,
+        prospect: prospects.Prospect,
         why: list[explanation.Explanation],
     ) -> Serving:
         """Returns what it is to be."""
-        del spec, site, quantization, why
+        del spec, site, checkpoint, prospect, why
         return Serving()
 
     def drain_seconds(self, spec: claim.Spec) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from function.api import base, claim
 from function.engines import engine
-from function.engines.vllm import metrics, serving
+from function.engines.vllm import metrics, sizing
 from function.planning import identity, running, scaling
 
 ERROR_RATIO = "0.05"
@@ -66,7 +66,7 @@ def _saturation(
     targets: scaling.Scaling,
     now: running.Running,
 ) -> Iterator[engine.Alert]:
-    own, seats = _own(who), base.given(now.max_requests, serving.MAX_NUM_SEQS)
+    own, seats = _own(who), base.given(now.max_requests, sizing.MAX_NUM_SEQS)
     queue = str(thresholds.queue_length) if thresholds.queue_length is not None else None
     queue = queue or targets.queue or str(scaling.QUEUE)
     yield engine.Alert(

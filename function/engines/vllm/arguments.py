@@ -38,8 +38,8 @@ def _flag(group: list[str]) -> str | None:
 def _ours(plan: engine.Planned, planned: serving.Serving) -> Iterator[list[str]]:
     model = plan.spec.model
     yield [f"--served-model-name={plan.identity.name}"]
-    if model.runner is not None:
-        yield [f"--runner={model.runner}"]
+    if planned.runner is not None:
+        yield [f"--runner={planned.runner}"]
     yield [f"--max-model-len={planned.context_window}"]
     yield [f"--max-num-seqs={planned.max_num_seqs}"]
     yield [f"--gpu-memory-utilization={planned.utilization}"]
@@ -50,7 +50,7 @@ def _ours(plan: engine.Planned, planned: serving.Serving) -> Iterator[list[str]]
     if planned.quantization is not None:
         yield [f"--quantization={planned.quantization}"]
     yield from _caches(plan.spec, planned)
-    yield from _parsers(model)
+    yield from _parsers(model, planned)
     yield from _adapters(model, plan.storage)
     yield from _loading(model)
     yield [f"--shutdown-timeout={plan.drain.shutdown}"]
@@ -68,12 +68,12 @@ def _caches(spec: claim.Spec, planned: serving.Serving) -> Iterator[list[str]]:
         yield [f"--kv-offloading-size={planned.kv_offload_gb}"]
 
 
-def _parsers(model: claim.ModelSpec) -> Iterator[list[str]]:
-    if model.tool_call_parser is not None:
+def _parsers(model: claim.ModelSpec, planned: serving.Serving) -> Iterator[list[str]]:
+    if planned.tool_parser is not None:
         yield ["--enable-auto-tool-choice"]
-        yield [f"--tool-call-parser={model.tool_call_parser}"]
-    if model.reasoning_parser is not None:
-        yield [f"--reasoning-parser={model.reasoning_parser}"]
+        yield [f"--tool-call-parser={planned.tool_parser}"]
+    if planned.reasoning_parser is not None:
+        yield [f"--reasoning-parser={planned.reasoning_parser}"]
     if model.chat_template is not None:
         yield [f"--chat-template={model.chat_template}"]
 

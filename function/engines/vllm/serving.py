@@ -5,11 +5,14 @@ import math
 
 from function import explanation
 from function.api import base, claim, settings
+from function.capacity import facts
+from function.cluster import checkpoints
 from function.engines import engine
-from function.engines.vllm import command_line, flags, versions
+from function.engines.vllm import command_line, flags, forecast, sizing, versions
+from function.planning import prospects
 
-CONTEXT_WINDOW = 4096
-MAX_NUM_SEQS = 64
+# What an author writes where a family's parser is not wanted.
+NO_PARSER = "none"
 KV_OFFLOAD_GB = 16
 
 # Quantizations that are passed to the engine. All others describe a checkpoint that is already
@@ -30,6 +33,10 @@ class Serving:
         generates: False for a pooling model.
         kv_offload_gb: GiB of KV blocks in host memory, or None.
         quantization: What the checkpoint is quantized to while it loads, or None.
+        runner: What the engine is told to run the model for, or None for its own choice.
+        tool_parser: Parser of tool calls, or None.
+        reasoning_parser: Parser of the reasoning part, or None.
+        outlook: Whether the model fits.
     """
 
     image: str
@@ -40,6 +47,10 @@ class Serving:
     generates: bool
     kv_offload_gb: int | None
     quantization: str | None
+    runner: str | None
+    tool_parser: str | None
+    reasoning_parser: str | None
+    outlook: engine.Outlook
 
     @property
     def release(self) -> str:
@@ -60,23 +71,67 @@ class Serving:
 def make(
     spec: claim.Spec,
     site: settings.Settings,
-    quantization: str | None,
+    checkpoint: checkpoints.Checkpoint,
+    prospect: prospects.Prospect,
     why: list[explanation.Explanation],
 ) -> Serving:
     """Returns what vLLM is to be."""
     image, version = image_of(spec, site)
-    max_num_seqs = base.given(spec.model.max_num_seqs, MAX_NUM_SEQS)
-    online = spec.model.quantization in ONLINE_QUANTIZATIONS and quantization is None
+    online = spec.model.quantization in ONLINE_QUANTIZATIONS and checkpoint.quantization is None
+    quantization = spec.model.quantization if online else None
+    chosen = sizing.sizes(spec, site, prospect, own(spec), version, quantization, why)
+    runner, generates = _runner(spec, prospect, why)
     return Serving(
         image=image,
         version=version,
-        utilization=_utilization(spec, max_num_seqs, why),
-        context_window=base.given(spec.model.context_window, CONTEXT_WINDOW),
-        max_num_seqs=max_num_seqs,
-        generates=spec.model.runner != "pooling" and own(spec).value("runner") != "pooling",
+        utilization=chosen.utilization,
+        context_window=chosen.context,
+        max_num_seqs=chosen.sequences,
+        generates=generates,
         kv_offload_gb=kv_offload(spec),
-        quantization=spec.model.quantization if online else None,
+        quantization=quantization,
+        runner=runner,
+        tool_parser=_parser(spec, "tool_call_parser", prospect, generates, why),
+        reasoning_parser=_parser(spec, "reasoning_parser", prospect, generates, why),
+        outlook=forecast.outlook(spec, site, prospect, chosen.flags),
     )
+
+
+def _runner(
+    spec: claim.Spec, prospect: prospects.Prospect, why: list[explanation.Explanation]
+) -> tuple[str | None, bool]:
+    """Returns the runner that the engine is told, and whether it generates text."""
+    told = base.given(spec.model.runner, own(spec).value("runner"))
+    if told is not None:
+        return spec.model.runner, told != "pooling"
+    if prospect.model is None or prospect.model.runner is not facts.Runner.POOLING:
+        return None, True
+    words = "what the model is made for, where the claim names no runner"
+    why.append(explanation.Explanation("runner", "pooling", words, prospect.model.name))
+    return "pooling", False
+
+
+def _parser(
+    spec: claim.Spec,
+    field: str,
+    prospect: prospects.Prospect,
+    generates: bool,
+    why: list[explanation.Explanation],
+) -> str | None:
+    """Returns a parser: the author's, or the one of the model's family."""
+    chosen = getattr(spec.model, field)
+    if chosen is not None:
+        return None if chosen == NO_PARSER else str(chosen)
+    model = prospect.model
+    family = None
+    if model is not None:
+        family = model.tool_parser if field == "tool_call_parser" else model.reasoning_parser
+    if not generates or model is None or family is None:
+        return None
+    flag = field.replace("_", "-")
+    words = f"the parser of the model's family; {NO_PARSER} in the claim for no parser"
+    why.append(explanation.Explanation(flag, family, words, model.name))
+    return family
 
 
 def own(spec: claim.Spec) -> command_line.CommandLine:
@@ -100,22 +155,6 @@ def image_of(spec: claim.Spec, site: settings.Settings) -> tuple[str, versions.V
         if number == site.engine.version.removeprefix("v") and site.engine.digest is not None:
             image += f"@{site.engine.digest}"
     return engine.mirrored(image, site), versions.parse(number)
-
-
-def _utilization(spec: claim.Spec, max_num_seqs: int, why: list[explanation.Explanation]) -> str:
-    chosen = base.of(spec.gpu, "memory_utilization")
-    if chosen is not None:
-        return str(chosen)
-    result = "0.90" if max_num_seqs >= 256 else "0.92"
-    why.append(
-        explanation.Explanation(
-            "gpu-memory-utilization",
-            result,
-            "0.92, or 0.90 from maxNumSeqs 256: CUDA graphs grow with it and lie outside the share",
-            f"maxNumSeqs={max_num_seqs}",
-        )
-    )
-    return result
 
 
 def kv_offload(spec: claim.Spec) -> int | None:

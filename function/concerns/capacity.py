@@ -1,0 +1,165 @@
+"""Capacity: whether the model fits its GPUs, and what it costs. It composes nothing."""
+
+import decimal
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from function import assembly, canonical
+from function.capacity import fit, prices, ways_out
+from function.cluster import observed
+from function.concerns import reasons
+from function.planning import misfits, plans, prospects
+from function.situation import situations
+
+
+class Fits(reasons.Reasons):
+    """Reasons of Fits."""
+
+    FITS = reasons.Reason(
+        "Fits",
+        True,
+        "The model and at least one sequence of the whole context window fit, even at the"
+        " pessimistic end of the estimate. The message has the arithmetic.",
+    )
+    NO_GPU = reasons.Reason(
+        "NoGpu",
+        True,
+        "The engine takes no memory of a GPU.",
+    )
+    TIGHT = reasons.Reason(
+        "Tight",
+        None,
+        "It may fit or not: the error of the estimate decides. Pods are started.",
+        "Watch the first start. For a margin: one of the ways under TooLarge.",
+    )
+    TOO_LARGE = reasons.Reason(
+        "TooLarge",
+        False,
+        "The model does not fit, even at the optimistic end of the estimate. No GPU is asked for;"
+        " what runs keeps running. The message names the cheapest ways out.",
+        "A smaller `model.contextWindow`, `model.kvCacheDtype: fp8`, `model.quantization: fp8`,"
+        " another `gpu.class` or `gpu.count`. Where the estimate is wrong: `gpu.fit: Ignore`, or"
+        " `capacity.fit: Ignore` in the settings.",
+        alarm=True,
+    )
+    UNKNOWN_MODEL = reasons.Reason(
+        "UnknownModel",
+        None,
+        "Nothing is known of the model's memory. Pods are started.",
+        "`inference-service facts` prints what `model.facts` or the settings' `capacity.models`"
+        " take.",
+    )
+    UNKNOWN_CARD = reasons.Reason(
+        "UnknownCard",
+        None,
+        "The settings do not say what GPU the class has. Pods are started.",
+        "`gpu.classes.<class>.product` or `memoryGiB` in the settings.",
+    )
+
+
+def compose(now: situations.Situation) -> Iterator[assembly.Part]:
+    """Yields nothing: capacity is knowledge."""
+    del now
+    yield from ()
+
+
+def conditions(
+    now: situations.Situation, desired: assembly.Desired
+) -> Iterator[observed.Condition]:
+    """Yields Fits, of what the claim asks for."""
+    del desired
+    yield _fits(now.plan)
+
+
+def _fits(plan: plans.Plan) -> observed.Condition:
+    outlook = plan.serving.outlook
+    if outlook is None:
+        return Fits.NO_GPU.condition("the engine takes no memory of a GPU")
+    answer = outlook.fit
+    if answer is None:
+        reason = Fits.UNKNOWN_CARD if outlook.reason == prospects.UNKNOWN_CARD else None
+        return (reason or Fits.UNKNOWN_MODEL).condition(outlook.unknown)
+    note = f" ({answer.note})" if answer.note else ""
+    if answer.verdict is fit.Verdict.FITS:
+        return Fits.FITS.condition(answer.sentence + note)
+    if answer.verdict is fit.Verdict.TIGHT:
+        return Fits.TIGHT.condition(answer.sentence + note)
+    overruled = plan.misfit is None or plan.misfit.reason != misfits.TOO_LARGE
+    ignored = "; asked for all the same (fit: Ignore)" if overruled else ""
+    out = "; ".join(_way(way, plan.site.pricing.currency) for way in outlook.ways)
+    words = f". Ways out: {out}" if out else ". No class of the settings holds it"
+    return Fits.TOO_LARGE.condition(f"{answer.sentence}{note}{ignored}{words}")
+
+
+def _way(way: ways_out.Way, currency: str) -> str:
+    """Returns a way out in words, as the claim would be written."""
+    flags = way.arrangement
+    asked = {
+        ways_out.Change.SEQUENCES: f"model.maxNumSeqs: {flags.sequences}",
+        ways_out.Change.GPUS: f"gpu.count: {flags.tensor * flags.pipeline}",
+        ways_out.Change.CLASS: f"gpu.class: {way.gpu_class}"
+        + (f", gpu.count: {flags.tensor}" if flags.tensor > 1 else ""),
+        ways_out.Change.CACHE: "model.kvCacheDtype: fp8",
+        ways_out.Change.QUANTIZATION: "model.quantization: fp8",
+        ways_out.Change.QUANTIZATION_AND_CACHE: (
+            "model.quantization: fp8, model.kvCacheDtype: fp8"
+        ),
+        ways_out.Change.CONTEXT: f"model.contextWindow: {flags.context}",
+    }[way.change]
+    if way.price is None:
+        return asked
+    return f"{asked} ({prices.text(decimal.Decimal(str(way.price)), currency)}/h a replica)"
+
+
+def capacity(plan: plans.Plan) -> dict[str, Any] | None:
+    """Returns `status.capacity`, or None where nobody knows."""
+    outlook = plan.serving.outlook
+    if outlook is None or outlook.fit is None:
+        return None
+    answer, context = outlook.fit, outlook.flags.context
+    if not math.isfinite(answer.tokens.low):
+        return None
+    full = math.floor(answer.sequences.low * 10) / 10
+    return {
+        "kvTokens": max(int(answer.tokens.low), 0),
+        "fullSequences": f"{full:g}",
+        "longestContext": max(int(answer.longest.low), 0),
+        "weightsGiB": f"{answer.size(fit.Part.WEIGHTS).best / fit.GIB:.1f}",
+        "summary": f"{full:g} x {context} tokens",
+    }
+
+
+def cost(plan: plans.Plan, replicas: int) -> dict[str, Any] | None:
+    """Returns `status.cost`, or None where the class has no price.
+
+    Args:
+        plan: The plan.
+        replicas: How many run or start now.
+    """
+    price = prices.tariff(plan.site, plan.hardware.class_name)
+    if price is None or plan.hardware.count == 0:
+        return None
+    scale = plan.scaling
+    asked = prices.Claim(
+        plan.identity.name,
+        plan.hardware.class_name,
+        plan.hardware.count,
+        scale.minimum,
+        scale.maximum,
+        replicas,
+    )
+    hour = prices.hourly(asked, price)
+    return canonical.prune(
+        {
+            "currency": hour.currency,
+            "perHourMin": _money(hour.minimum),
+            "perHourMax": _money(hour.maximum),
+            "perHourNow": None if hour.now is None else _money(hour.now),
+            "priceDate": hour.date,
+        }
+    )
+
+
+def _money(amount: decimal.Decimal) -> str:
+    return f"{amount.normalize():f}"

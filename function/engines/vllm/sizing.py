@@ -1,0 +1,193 @@
+"""How long sequences may be, how many run at once, and what share of the GPU that takes.
+
+What the author names is literal. The rest follows from the model and the GPU where both are known.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+from function import explanation
+from function.api import base, claim, settings
+from function.capacity import arrangements, facts, fit
+from function.engines.vllm import command_line, forecast, versions
+from function.planning import prospects
+
+# Where the model or the GPU is not known.
+CONTEXT_WINDOW = 4096
+MAX_NUM_SEQS = 64
+
+# A derived context window is a multiple of this, and a derived count of sequences of that.
+_CONTEXT_STEP = 1024
+_SEQUENCE_STEP = 8
+LEAST_SEQUENCES = 8
+MOST_SEQUENCES = 256
+
+# From so many sequences on CUDA graphs take more of what lies outside of the share.
+MANY_SEQUENCES = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """What decides about memory.
+
+    Attributes:
+        context: Longest sequence in tokens.
+        sequences: Sequences at once.
+        utilization: Share of the GPU's memory, as the claim would write it.
+        flags: All flags that decide about memory.
+    """
+
+    context: int
+    sequences: int
+    utilization: str
+    flags: arrangements.Arrangement
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """A claim, and what is known of its model and GPU."""
+
+    spec: claim.Spec
+    site: settings.Settings
+    prospect: prospects.Prospect
+    own: command_line.CommandLine
+    version: versions.Version
+    quantization: str | None
+
+    def flags(self, context: int, sequences: int) -> arrangements.Arrangement:
+        """Returns all flags that decide about memory."""
+        asked = forecast.Asked(
+            version=self.version,
+            context=context,
+            sequences=sequences,
+            utilization=float(_utilization(self.spec, sequences)),
+            quantization=self.quantization,
+        )
+        return forecast.arrangement(self.spec, self.own, self.prospect.gpus, asked)
+
+    def fit(self, context: int, sequences: int) -> fit.Fit | None:
+        """Returns whether the model fits so, or None where nobody knows."""
+        return forecast.answer(self.prospect, self.flags(context, sequences))
+
+
+def sizes(
+    spec: claim.Spec,
+    site: settings.Settings,
+    prospect: prospects.Prospect,
+    own: command_line.CommandLine,
+    version: versions.Version,
+    quantization: str | None,
+    why: list[explanation.Explanation],
+) -> Sizes:
+    """Returns what the author names, and what follows for the rest.
+
+    Args:
+        spec: What the author asks for.
+        site: The settings.
+        prospect: What is known of the model and of its GPUs.
+        own: The author's own arguments.
+        version: vLLM's version.
+        quantization: What the checkpoint is quantized to while it loads, or None.
+        why: Explanations are added here.
+    """
+    asked = _Asked(spec, site, prospect, own, version, quantization)
+    context = _context(asked, why)
+    sequences = _sequences(asked, context, why)
+    utilization = _utilization(spec, sequences)
+    if base.of(spec.gpu, "memory_utilization") is None:
+        why.append(
+            explanation.Explanation(
+                "gpu-memory-utilization",
+                utilization,
+                f"0.92, or 0.90 from maxNumSeqs {MANY_SEQUENCES}: CUDA graphs grow with it and lie"
+                " outside the share",
+                f"maxNumSeqs={sequences}",
+            )
+        )
+    return Sizes(context, sequences, utilization, asked.flags(context, sequences))
+
+
+def _utilization(spec: claim.Spec, sequences: int) -> str:
+    chosen = base.of(spec.gpu, "memory_utilization")
+    if chosen is not None:
+        return str(chosen)
+    return "0.90" if sequences >= MANY_SEQUENCES else "0.92"
+
+
+def _context(asked: _Asked, why: list[explanation.Explanation]) -> int:
+    """Returns the longest sequence in tokens."""
+    chosen = asked.spec.model.context_window
+    if chosen is not None:
+        return chosen
+    model = asked.prospect.model
+    if model is None:
+        return CONTEXT_WINDOW
+    room = asked.site.capacity.full_sequences
+    # Sequences take memory themselves: the most that may be derived leave the least room.
+    sequences = base.given(asked.spec.model.max_num_seqs, MOST_SEQUENCES)
+
+    def holds(context: int) -> bool:
+        answer = asked.fit(context, sequences)
+        return answer is not None and answer.sequences.low >= room
+
+    result = min(model.context, CONTEXT_WINDOW)
+    if model.runner is facts.Runner.POOLING or holds(model.context):
+        result = model.context
+    else:
+        steps = range(result // _CONTEXT_STEP, model.context // _CONTEXT_STEP + 1)
+        longest = _last(lambda step: holds(step * _CONTEXT_STEP), steps)
+        result = result if longest is None else longest * _CONTEXT_STEP
+    why.append(
+        explanation.Explanation(
+            "max-model-len",
+            str(result),
+            f"the model's own context of {model.context} tokens, or what leaves room for"
+            f" {room} sequences of it (capacity.fullSequences); at least {CONTEXT_WINDOW}",
+            _inputs(asked),
+        )
+    )
+    return result
+
+
+def _sequences(asked: _Asked, context: int, why: list[explanation.Explanation]) -> int:
+    """Returns how many sequences run at once."""
+    chosen = asked.spec.model.max_num_seqs
+    if chosen is not None:
+        return chosen
+    answer = asked.fit(context, MOST_SEQUENCES)
+    model = asked.prospect.model
+    if answer is None or model is None or model.runner is facts.Runner.POOLING:
+        return MAX_NUM_SEQS
+    usual = min(asked.site.capacity.sequence_tokens, context)
+    held = answer.tokens.low / usual
+    count = MOST_SEQUENCES if math.isinf(held) else int(held)
+    result = min(max(count - count % _SEQUENCE_STEP, LEAST_SEQUENCES), MOST_SEQUENCES)
+    why.append(
+        explanation.Explanation(
+            "max-num-seqs",
+            str(result),
+            f"requests of {usual} tokens that the KV cache holds, a multiple of {_SEQUENCE_STEP}"
+            f" from {LEAST_SEQUENCES} to {MOST_SEQUENCES}",
+            f"{answer.tokens.low:.0f} tokens at least; {_inputs(asked)}",
+        )
+    )
+    return result
+
+
+def _last(holds: Callable[[int], bool], steps: range) -> int | None:
+    """Returns the last step that holds, of steps that stop to hold somewhere, or None."""
+    if not steps or not holds(steps[0]):
+        return None
+    low, high = 0, len(steps)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(steps[middle]) else (low, middle)
+    return steps[low]
+
+
+def _inputs(asked: _Asked) -> str:
+    prospect = asked.prospect
+    name = "an unknown model" if prospect.model is None else prospect.model.name
+    card = "an unknown GPU" if prospect.card is None else prospect.card.name
+    return f"{name} on {prospect.gpus} x {card}"
