@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from function.capacity import facts as capacity
 from function.engines.vllm import arguments, contract, contradictions, serving
 from function.findings import rules
 from function.planning import plans
@@ -13,22 +12,21 @@ RULES: Mapping[str, rules.Rule] = {
 
 
 def judge(
-    plan: plans.Plan,
-    facts: capacity.Facts | None = None,
-    adapters: Mapping[str, contradictions.Adapter] | None = None,
+    plan: plans.Plan, adapters: Mapping[str, contradictions.Adapter] | None = None
 ) -> list[rules.Finding]:
     """Returns what a planned claim breaks; nothing for an engine that has no rules.
 
     Args:
         plan: The claim, planned.
-        facts: What the model is made of, or None when nobody knows.
         adapters: What is known of adapters, by the name of their entry in `spec.loraAdapters`.
     """
     planned, spec = plan.serving, plan.spec
     if not isinstance(planned, serving.Serving):
         return []
     line = arguments.serve(plan, planned)
-    subject = contradictions.Subject(spec, planned.version, facts, adapters or {})
+    subject = contradictions.Subject(
+        spec, planned.version, planned.outlook.prospect.model, adapters or {}
+    )
     return [
         *contract.of_claim(line, len(spec.engine_args or []), planned.version),
         *contradictions.judge(subject),

@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from function.capacity import catalogue, facts, forms, weights
-from tests import cluster
+from function.capacity import cards, catalogue, facts, forms, weights
 
 MEASURED = pathlib.Path(__file__).parent / "measured"
 NAMES = catalogue.names()
@@ -101,7 +100,7 @@ def test_tensors_are_as_large_as_the_files() -> None:
 def files_gib(held: facts.Facts) -> float:
     """Returns GiB of the tensors that come from files."""
     positions = sum(rows * size * held.dtype_bytes for rows, size in held.rotary)
-    return (weights.tensors(held, weights.Load(drafts=True)) - positions) / catalogue.GIB
+    return (weights.tensors(held, weights.Load(drafts=True)) - positions) / cards.GIB
 
 
 # --- rows
@@ -198,31 +197,6 @@ def first_lookup_seconds() -> float:
 
 
 # --- sizes for start budgets
-
-
-@pytest.mark.parametrize(
-    ("repository", "gib"),
-    [
-        ("Qwen/Qwen2.5-Coder-1.5B", 2.9),
-        ("Qwen/Qwen2.5-Coder-1.5B-Instruct", 2.9),
-        ("Qwen/Qwen2.5-Coder-7B-Instruct", 14.2),
-        ("Qwen/Qwen3-8B", 15.3),
-        ("Qwen/Qwen3-Coder-30B-A3B-Instruct", 56.9),
-        ("meta-llama/Llama-Guard-3-1B", 2.3),
-        # A budget of an unchanged claim does not change: these had no size.
-        ("Qwen/Qwen3-14B", None),
-        (None, None),
-    ],
-)
-def test_start_budgets_count_with_the_sizes_that_they_had(
-    repository: str | None, gib: float | None
-) -> None:
-    assert catalogue.start_size_gib(repository) == gib
-
-
-@pytest.mark.parametrize("name", cluster.EXAMPLES)
-def test_the_examples_have_a_size(name: str) -> None:
-    assert catalogue.start_size_gib(cluster.example(name)["spec"]["model"]["repository"])
 
 
 # --- forms

@@ -123,8 +123,8 @@ CONTEXT_TOO_LONG = rules.Rule(
 
 
 def _context_too_long(subject: Subject) -> Broken:
-    window = base.given(subject.spec.model.context_window, serving.CONTEXT_WINDOW)
-    if subject.facts is None or window <= subject.facts.context:
+    window = subject.spec.model.context_window
+    if subject.facts is None or window is None or window <= subject.facts.context:
         return
     extra = base.of(subject.spec.pod_template, "env") or []
     allowed = any(variable.name == "VLLM_ALLOW_LONG_MAX_MODEL_LEN" for variable in extra)
