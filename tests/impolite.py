@@ -156,7 +156,7 @@ _ENV: tuple[Json, ...] = (
     },
 )
 
-# Patches of which each object is one that Kubernetes takes.
+# Patches that are refused in words, or of which each object is one that Kubernetes takes.
 _PATCHES: tuple[tuple[str, Json], ...] = (
     ("deployment", {"metadata": {"annotations": {"a": "b", "c": None}}}),
     ("deployment", {"spec": {"progressDeadlineSeconds": 1}}),
@@ -167,6 +167,14 @@ _PATCHES: tuple[tuple[str, Json], ...] = (
     ("deployment", {"spec": {"template": {"spec": {"securityContext": None}}}}),
     ("deployment", {"spec": {"template": {"spec": {"topologySpreadConstraints": []}}}}),
     ("deployment", {"spec": {"template": {"spec": {"priority": 5}}}}),
+    ("deployment", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}}),
+    ("deployment", {"spec": {"template": {"spec": {"dnsPolicy": "None"}}}}),
+    ("deployment", {"spec": {"template": {"spec": {"volumes": []}}}}),
+    ("deployment", {"spec": {"template": {"spec": {"restartPolicy": "Never"}}}}),
+    (
+        "deployment",
+        {"spec": {"template": {"spec": {"initContainers": [{"name": "vllm", "image": "i"}]}}}},
+    ),
     ("service", {"spec": {"ports": [{"port": 80}]}}),
     ("service", {"spec": {"sessionAffinity": "ClientIP"}}),
     ("serviceaccount", {"automountServiceAccountToken": True}),

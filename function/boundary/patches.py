@@ -205,10 +205,14 @@ def _misshapen(before: identity.Manifest, after: identity.Manifest) -> Iterator[
     """Yields what in the pod template is not what its name says, where there is a template."""
     if observed.at(before, "spec", "template") is not None:
         template = observed.at(after, "spec", "template")
-        for path, message in templates.misshapen(template):
-            yield f"spec.template.{path}", message
-        for problem in pods.misshapen(observed.at(template, "spec"), "spec.template.spec"):
-            yield problem.path, problem.message
+        wrong = [
+            (f"spec.template.{path}", message) for path, message in templates.misshapen(template)
+        ]
+        yield from wrong
+        if not wrong:
+            ends = after["kind"] == kinds.JOB.name
+            for problem in pods.misshapen(template["spec"], "spec.template.spec", ends=ends):
+                yield problem.path, problem.message
 
 
 def _touched(before: identity.Manifest, after: identity.Manifest) -> Iterator[tuple[str, str]]:

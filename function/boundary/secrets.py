@@ -53,6 +53,9 @@ def _named(resource: claim.InferenceService, site: settings.Settings) -> Iterato
         for index, name in enumerate(spec.env_from_secrets or [])
     ]
     if token is not None:
+        if token.key == "." or token.key.startswith(".."):
+            words = "no key of a Secret is . or begins with .."
+            yield base.Problem("spec.model.tokenSecretRef.key", words)
         references.append(Reference("spec.model.tokenSecretRef.name", token.name, None))
     extra = spec.pod_template or claim.PodTemplate()
     for index, variable in enumerate(extra.env or []):

@@ -156,6 +156,7 @@ def rendered(plan: plans.Plan) -> identity.Manifest:
     if problems:
         raise base.InvalidError("claim", problems)
     problems += additions.collisions(plan.spec, template["spec"], shaped["spec"])
+    problems += additions.annotations(plan.spec, shaped["spec"])
     problems += additions.same_groups(plan.spec)
     problems += patches.weakened(plan.site, plan.identity.namespace, shaped["spec"])
     problems += _too_long(canonical.dumps(shaped) + _facts(plan, shaped).dumps())
