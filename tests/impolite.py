@@ -6,12 +6,14 @@ words; what it takes has to work.
 
 import json
 import typing
+from collections import abc
 
 from hypothesis import strategies as st
 
-from tests import defects, strategies
+from tests import defects, pieces, strategies
 
 Json: typing.TypeAlias = dict[str, typing.Any]
+Touch: typing.TypeAlias = abc.Callable[[Json, st.DrawFn], None]
 
 _ENGINE_ARGUMENTS = (
     "--shutdown-timeout",
@@ -264,11 +266,50 @@ def _patches(spec: Json, draw: st.DrawFn) -> None:
     spec["patches"] = dict(draw(st.lists(st.sampled_from(every), min_size=1, max_size=2)))
 
 
-_TOUCHES = {
+def _near(field: str, piece: st.SearchStrategy[typing.Any]) -> Touch:
+    """Returns the touch that puts a piece that is nearly right into podTemplate."""
+
+    def touch(spec: Json, draw: st.DrawFn) -> None:
+        _pod(spec)[field] = draw(piece)
+
+    return touch
+
+
+def _near_security(spec: Json, draw: st.DrawFn) -> None:
+    spec["securityContext"] = draw(pieces.SECURITY)
+
+
+def _near_resources(spec: Json, draw: st.DrawFn) -> None:
+    spec["resources"] = draw(pieces.RESOURCES)
+
+
+def _near_volumes(spec: Json, draw: st.DrawFn) -> None:
+    _pod(spec)["volumes"] = draw(pieces.VOLUMES)
+    _pod(spec)["volumeMounts"] = draw(pieces.MOUNTS)
+
+
+def _near_source(spec: Json, draw: st.DrawFn) -> None:
+    _pod(spec)["env"] = [{"name": "POD_NAME", "valueFrom": draw(pieces.SOURCE)}]
+
+
+def _near_pod(spec: Json, draw: st.DrawFn) -> None:
+    spec["patches"] = {"deployment": {"spec": {"template": {"spec": draw(pieces.POD)}}}}
+
+
+_TOUCHES: dict[str, Touch] = {
     "arguments": _arguments,
     "env": _env,
     "mounts": _mounts,
     "much": _much,
+    "near affinity": _near("affinity", pieces.AFFINITY),
+    "near annotations": _near("annotations", pieces.ANNOTATIONS),
+    "near pod": _near_pod,
+    "near resources": _near_resources,
+    "near security": _near_security,
+    "near source": _near_source,
+    "near spreads": _near("topologySpreadConstraints", pieces.SPREADS),
+    "near tolerations": _near("tolerations", pieces.TOLERATIONS),
+    "near volumes": _near_volumes,
     "patches": _patches,
     "resources": _resources,
     "security": _security,

@@ -109,8 +109,8 @@ def annotations(spec: claim.Spec, pod: dict[str, Any]) -> Iterator[base.Problem]
             words = _armored(containers.get(key.removeprefix(_APPARMOR)), value)
         elif key == _SECCOMP_OF_POD and value != "runtime/default":
             words = "is not the pod's profile: use spec.securityContext.seccompProfile"
-        elif key.startswith(_SECCOMP) and not kubernetes.relative(value.removeprefix("localhost/")):
-            words = "a path below the kubelet's directory of profiles, without '..'"
+        elif key.startswith(_SECCOMP) and not _is_seccomp(value):
+            words = "is runtime/default, unconfined, or localhost/ with a path without '..'"
         if words is not None:
             yield base.Problem(f"spec.podTemplate.annotations.{key}", words)
 
@@ -118,6 +118,13 @@ def annotations(spec: claim.Spec, pod: dict[str, Any]) -> Iterator[base.Problem]
 def _is_int32(text: str) -> bool:
     digits = text.removeprefix("-")
     return digits.isascii() and digits.isdigit() and -(2**31) <= int(text[:12]) < 2**31
+
+
+def _is_seccomp(profile: str) -> bool:
+    if profile in ("docker/default", "runtime/default", "unconfined"):
+        return True
+    path = profile.removeprefix("localhost/")
+    return path != profile and kubernetes.relative(path)
 
 
 def _armored(container: dict[str, Any] | None, profile: str) -> str | None:
