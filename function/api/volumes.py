@@ -239,12 +239,11 @@ _AccessMode = Literal["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWri
 
 
 class DataSource(base.Model):
-    """What a volume begins as; the namespace is for dataSourceRef alone."""
+    """What a volume begins as."""
 
     kind: _Name
     name: _Name
     api_group: _Text | None = None
-    namespace: base.DnsSubdomain | None = None
 
     RULES: ClassVar = (
         base.Rule(
@@ -256,13 +255,19 @@ class DataSource(base.Model):
     )
 
 
+class DataSourceRef(DataSource):
+    """The same, of another namespace too."""
+
+    namespace: base.DnsSubdomain | None = None
+
+
 class ClaimSpec(base.Model):
     """The spec of a PersistentVolumeClaim."""
 
     access_modes: Annotated[list[_AccessMode], base.items(4, 1)]
     resources: Storage
     data_source: DataSource | None = None
-    data_source_ref: DataSource | None = None
+    data_source_ref: DataSourceRef | None = None
     selector: kubernetes.Selector | None = None
     storage_class_name: Annotated[str, base.text(253, r"^$|" + base.DNS_SUBDOMAIN, 0)] | None = None
     volume_attributes_class_name: base.DnsSubdomain | None = None

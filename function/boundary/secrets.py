@@ -39,9 +39,6 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     """Yields each Secret, each path of the store and each interval that is not the author's."""
     yield from _named(resource, site)
     yield from _external(resource, site)
-    chosen = base.of(base.of(resource.spec.observability, "metrics"), "interval")
-    if chosen is not None and not claim.SCRAPE.holds(chosen):
-        yield base.Problem("spec.observability.metrics.interval", claim.SCRAPE.message)
 
 
 def _named(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:

@@ -148,7 +148,7 @@ def _groups(plan: plans.Plan, now: running.Running, picker: bool) -> list[Any]:
     own = observability.alerting_rules
     if own is None or own.groups is None:
         return alerts.groups(plan, now, picker=picker)
-    return canonical.plain(own.groups)  # type: ignore[no-any-return]
+    return alerts.own(plan, canonical.plain(own.groups))
 
 
 def conditions(
