@@ -7,7 +7,7 @@ import decimal
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from function.api import base, claim
+from function.api import base, claim_pod
 from function.capacity import quantity
 from function.cluster import observed
 
@@ -19,7 +19,7 @@ _PAGES = "hugepages-"
 Amounts = Mapping[str, int | str]
 
 
-def of_claim(own: claim.ResourceRequirements) -> Iterator[base.Problem]:
+def of_claim(own: claim_pod.ResourceRequirements) -> Iterator[base.Problem]:
     """Yields what Kubernetes cannot give of `spec.resources`.
 
     A request above its limit is no problem: the limit stands, and the request follows.
@@ -35,7 +35,11 @@ def of_pod(pod: Any, path: str) -> Iterator[base.Problem]:
     for group in ("initContainers", "containers"):
         for index, container in enumerate(observed.at(pod, group) or []):
             at = f"{path}.{group}[{index}].resources"
-            requests, limits = _asked(container)
+            # Devices are the claim's own: `patches` lets none be changed.
+            requests, limits = (
+                {key: amount for key, amount in amounts.items() if "/" not in key}
+                for amounts in _asked(container)
+            )
             yield from _named(requests, limits, at, STANDARD)
             yield from _exact(requests, limits, at)
             yield from _ordered(requests, limits, at)
