@@ -7,7 +7,7 @@ as the claim says so.
 from collections.abc import Iterator
 from typing import Any
 
-from function.api import base, claim, kubernetes
+from function.api import base, claim, claim_metrics, claim_pod, kubernetes
 from function.cluster import observed
 
 _IN_POD = "the pod has {!r} already"
@@ -23,7 +23,7 @@ def collisions(
         pod: The rendered pod spec, the author's additions at the end of its lists.
         patched: The same with the author's patch, which may add volumes too.
     """
-    extra = spec.pod_template or claim.PodTemplate()
+    extra = spec.pod_template or claim_pod.PodTemplate()
     volumes, mounts = extra.volumes or [], extra.volume_mounts or []
     listed = [observed.at(volume, "name") for volume in pod["volumes"]]
     yield from _twice(listed, len(volumes), "spec.podTemplate.volumes", "name", _IN_POD)
@@ -97,7 +97,7 @@ def annotations(spec: claim.Spec, pod: dict[str, Any]) -> Iterator[base.Problem]
         spec: What the author asks for.
         pod: The rendered pod spec, with the author's patch.
     """
-    extra = spec.pod_template or claim.PodTemplate()
+    extra = spec.pod_template or claim_pod.PodTemplate()
     containers = {container["name"]: container for container in pod["containers"]}
     for key, value in sorted((extra.annotations or {}).items()):
         words = None
@@ -140,7 +140,7 @@ def _armored(container: dict[str, Any] | None, profile: str) -> str | None:
 
 def same_groups(spec: claim.Spec) -> Iterator[base.Problem]:
     """Yields each group of alerts whose name another one has: both operators refuse that."""
-    rules = (spec.observability or claim.Observability()).alerting_rules
+    rules = (spec.observability or claim_metrics.Observability()).alerting_rules
     names = [observed.at(group, "name") for group in (rules.groups if rules else None) or []]
     path = "spec.observability.alertingRules.groups"
     yield from _twice(names, len(names), path, "name", "a group above is named {!r} already")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from function import duration
-from function.api import alerting, base, claim, kubernetes, settings
+from function.api import alerting, base, claim, claim_metrics, kubernetes, settings
 from function.boundary import permissions
 
 # Milliseconds between two evaluations: more often is a load on everybody and tells no more than
@@ -46,10 +46,10 @@ _IDENTITY = frozenset(
 
 def refusals(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
     """Yields groups that are none, and what in them the settings do not allow."""
-    observability = resource.spec.observability or claim.Observability()
+    observability = resource.spec.observability or claim_metrics.Observability()
     interval = base.of(observability.metrics, "interval")
-    if interval is not None and not claim.SCRAPE.holds(interval):
-        yield base.Problem("spec.observability.metrics.interval", claim.SCRAPE.message)
+    if interval is not None and not claim_metrics.SCRAPE.holds(interval):
+        yield base.Problem("spec.observability.metrics.interval", claim_metrics.SCRAPE.message)
     model = alerting.GROUPS.get(site.providers.monitoring)
     groups = base.of(observability.alerting_rules, "groups")
     if model is None or groups is None:

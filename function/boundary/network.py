@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from function.api import base, cilium, claim, kubernetes, settings
+from function.api import base, cilium, claim, claim_traffic, kubernetes, settings
 from function.boundary import grants, permissions
 from function.cluster import observed
 
@@ -68,7 +68,7 @@ def _rules(resource: claim.InferenceService, site: settings.Settings) -> Iterato
 
     An empty list, and a rule without content, let in nobody: that needs none.
     """
-    raw = resource.spec.network_policies or claim.NetworkPolicies()
+    raw = resource.spec.network_policies or claim_traffic.NetworkPolicies()
     for field, model, rules in (
         ("ingress", cilium.IngressRule, raw.ingress),
         ("egress", cilium.EgressRule, raw.egress),

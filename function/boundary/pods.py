@@ -8,7 +8,7 @@ is read as Kubernetes types it, and names are the settings' to allow (`allowed`)
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from function.api import base, claim, containers, kubernetes, settings, volumes
+from function.api import base, claim, claim_pod, containers, kubernetes, settings, volumes
 from function.boundary import amounts, grants, permissions, sources
 from function.cluster import observed
 from function.planning import hardware, identity
@@ -44,7 +44,7 @@ _SELECTED_DOMAINS = (
 
 def refusals(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
     """Yields what is no part of a pod, and what the settings do not allow."""
-    extra = resource.spec.pod_template or claim.PodTemplate()
+    extra = resource.spec.pod_template or claim_pod.PodTemplate()
     problems = list(_misshapen(resource.spec, extra))
     yield from problems
     if problems:
@@ -127,7 +127,7 @@ def _each(model: type[base.Model], items: list[Any] | None, path: str) -> Iterat
         yield from kubernetes.problems(model, item, f"{path}[{index}]")
 
 
-def _misshapen(spec: claim.Spec, extra: claim.PodTemplate) -> Iterator[base.Problem]:
+def _misshapen(spec: claim.Spec, extra: claim_pod.PodTemplate) -> Iterator[base.Problem]:
     """Yields what the author writes that the API server does not take in a pod."""
     written = {
         "affinity": extra.affinity,
@@ -144,7 +144,7 @@ def _misshapen(spec: claim.Spec, extra: claim.PodTemplate) -> Iterator[base.Prob
 
 
 def _labels(
-    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+    extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
     selected = _SELECTED | _peers(site)
     for key in sorted(extra.labels or {}):
@@ -164,7 +164,7 @@ def _peers(site: settings.Settings) -> set[str]:
 
 
 def _annotations(
-    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+    extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
     for key in sorted(extra.annotations or {}):
         path = f"spec.podTemplate.annotations.{key}"
@@ -175,7 +175,7 @@ def _annotations(
 
 
 def _priority(
-    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+    extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
     name, path = extra.priority_class_name, "spec.podTemplate.priorityClassName"
     if name is None:
@@ -187,7 +187,7 @@ def _priority(
 
 
 def _tolerations(
-    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+    extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
     _, gpu = hardware.gpu_class(resource.spec, site)
     own = {observed.at(toleration, "key") for toleration in gpu.tolerations} | _NODE_TAINTS
@@ -202,7 +202,7 @@ def _tolerations(
 
 
 def _nodes(
-    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+    extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
     for key in sorted(extra.node_selector or {}):
         path = f"spec.podTemplate.nodeSelector.{key}"
@@ -237,7 +237,7 @@ def _node(
 
 
 def _pod_terms(
-    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+    extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
     """Yields each term about pods of other namespaces: it can keep those off a node."""
     for kind in ("podAffinity", "podAntiAffinity"):
@@ -284,7 +284,7 @@ def _resources(resource: claim.InferenceService, site: settings.Settings) -> Ite
     spec = resource.spec
     classes = {gpu.resource_name for gpu in site.gpu.classes.values()}
     domains = hardware.GPU_DOMAINS | {name.partition("/")[0] for name in classes}
-    own = spec.resources or claim.ResourceRequirements()
+    own = spec.resources or claim_pod.ResourceRequirements()
     for kind, asked in (("requests", own.requests), ("limits", own.limits)):
         for key in sorted(key for key in asked or {} if "/" in key):
             path = f"spec.resources.{kind}.{key}"

@@ -9,7 +9,7 @@ import decimal
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
-from function.api import base, claim, kubernetes
+from function.api import base, claim_pod, kubernetes
 from function.capacity import quantity
 
 # A file of that name is the kubelet's own, or the directory itself.
@@ -83,7 +83,7 @@ _FILES = "reads a file of a volume, which claims cannot: use configMapKeyRef or 
 _ONE = "takes one of fieldRef, resourceFieldRef, configMapKeyRef and secretKeyRef"
 
 
-def problems(variables: Iterable[claim.EnvVar]) -> Iterator[base.Problem]:
+def problems(variables: Iterable[claim_pod.EnvVar]) -> Iterator[base.Problem]:
     """Yields what Kubernetes would refuse in the sources of a claim's variables."""
     for index, variable in enumerate(variables):
         source, path = variable.value_from, f"spec.podTemplate.env[{index}].valueFrom"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from function import explanation
-from function.api import base, claim, settings
+from function.api import base, claim, claim_metrics, settings
 from function.planning import hardware, identity, running, scaling, storage
 
 # The port's name in pods, Services and scrapes, whatever its number.
@@ -214,7 +214,7 @@ class Engine(Protocol):
     def alerts(
         self,
         who: identity.Identity,
-        thresholds: claim.Alerts,
+        thresholds: claim_metrics.Alerts,
         targets: scaling.Scaling,
         now: running.Running,
     ) -> Iterator[Alert]:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from function import explanation
-from function.api import base, claim, settings
+from function.api import base, claim, claim_pod, settings
 from function.capacity import quantity
 
 Amounts = dict[str, int | str]
@@ -61,7 +61,7 @@ def accelerator(resource: str) -> bool:
 
 def gpus_of_a_pod(spec: claim.Spec) -> int:
     """Returns the GPUs that a pod asks for: the replica's, and others that settings let through."""
-    own = spec.resources or claim.ResourceRequirements()
+    own = spec.resources or claim_pod.ResourceRequirements()
     amounts = {**(own.requests or {}), **(own.limits or {})}
     beside = (int(quantity.parse(amounts[name])) for name in amounts if accelerator(name))
     return gpu_count(spec) + sum(beside)
@@ -108,7 +108,7 @@ def _resources(
     spec: claim.Spec, count: int, pinned_gib: int | None, why: list[explanation.Explanation]
 ) -> tuple[Amounts, Amounts]:
     """Returns requests and limits without the GPUs, merged key by key over the defaults."""
-    own = spec.resources or claim.ResourceRequirements()
+    own = spec.resources or claim_pod.ResourceRequirements()
     requests = _defaults(REQUESTS, max(count, 1)) | dict(own.requests or {})
     limits = _defaults(LIMITS, max(count, 1)) | dict(own.limits or {})
     if pinned_gib is not None:
@@ -136,7 +136,7 @@ def _defaults(amounts: dict[str, int], count: int) -> Amounts:
 
 
 def _reconcile(
-    own: claim.ResourceRequirements,
+    own: claim_pod.ResourceRequirements,
     requests: Amounts,
     limits: Amounts,
     why: list[explanation.Explanation],

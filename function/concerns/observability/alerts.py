@@ -7,7 +7,7 @@ the engine's own exposition is the engine's to say.
 from collections.abc import Iterator
 from typing import Any
 
-from function.api import claim
+from function.api import claim_metrics
 from function.engines import engine
 from function.planning import identity, plans, running
 from function.workloads import batches
@@ -71,8 +71,8 @@ def own(plan: plans.Plan, groups: list[Any]) -> list[Any]:
 
 def _default(plan: plans.Plan, now: running.Running, picker: bool) -> Iterator[engine.Alert]:
     """Yields the default alerts that make sense for the claim."""
-    observability = plan.spec.observability or claim.Observability()
-    thresholds = observability.alerts or claim.Alerts()
+    observability = plan.spec.observability or claim_metrics.Observability()
+    thresholds = observability.alerts or claim_metrics.Alerts()
     yield from _availability(plan, now.start_seconds)
     yield from plan.engine.alerts(plan.identity, thresholds, plan.scaling, now)
     if plan.storage.preloads:
