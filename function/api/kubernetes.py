@@ -276,3 +276,10 @@ class SecurityContext(base.Model):
     se_linux_options: SeLinux | None = None
     seccomp_profile: Profile | None = None
     windows_options: Windows | None = None
+
+
+# What the lists of a pod hold, by field.
+ITEMS: dict[str, type[base.Model]] = {
+    "tolerations": Toleration,
+    "topologySpreadConstraints": Spread,
+}

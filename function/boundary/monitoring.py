@@ -52,9 +52,9 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
         yield from _between(
             "spec.observability.metrics.interval", duration.milliseconds(interval), *_INTERVAL
         )
-    model = alerting.GROUPS.get(site.providers.monitoring)
     groups = base.of(observability.alerting_rules, "groups")
-    if model is None or groups is None:
+    model = None if groups is None else alerting.GROUPS.get(site.providers.monitoring)
+    if groups is None or model is None:
         return
     for index, group in enumerate(groups):
         path = f"spec.observability.alertingRules.groups[{index}]"

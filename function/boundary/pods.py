@@ -71,15 +71,13 @@ def misshapen(pod: Any, path: str) -> Iterator[base.Problem]:
         for problem in kubernetes.problems(kubernetes.Selector, written, path):
             at = problem.path.replace(".matchLabels", ".nodeSelector", 1)
             yield base.Problem(at, problem.message)
-    for field, model in (
-        ("tolerations", kubernetes.Toleration),
-        ("topologySpreadConstraints", kubernetes.Spread),
-    ):
+    for field in ("tolerations", "topologySpreadConstraints"):
         items = observed.at(pod, field)
         if items is not None and not isinstance(items, list):
             yield base.Problem(f"{path}.{field}", "must be a list")
             continue
         for index, item in enumerate(items or []):
+            model = kubernetes.ITEMS[field]
             yield from kubernetes.problems(model, item, f"{path}.{field}[{index}]")
 
 
