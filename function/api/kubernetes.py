@@ -424,3 +424,10 @@ class OwnSecurityContext(SecurityContext):
 
     # Not null by default, so a null that removes our key can be told from an omission.
     allow_privilege_escalation: bool | None = False
+
+
+# What the lists of a pod hold, by field.
+ITEMS: dict[str, type[base.Model]] = {
+    "tolerations": Toleration,
+    "topologySpreadConstraints": Spread,
+}

@@ -50,9 +50,9 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     interval = base.of(observability.metrics, "interval")
     if interval is not None and not claim_metrics.SCRAPE.holds(interval):
         yield base.Problem("spec.observability.metrics.interval", claim_metrics.SCRAPE.message)
-    model = alerting.GROUPS.get(site.providers.monitoring)
     groups = base.of(observability.alerting_rules, "groups")
-    if model is None or groups is None:
+    model = None if groups is None else alerting.GROUPS.get(site.providers.monitoring)
+    if groups is None or model is None:
         return
     for index, group in enumerate(groups):
         path = f"spec.observability.alertingRules.groups[{index}]"

@@ -69,13 +69,10 @@ def _rules(resource: claim.InferenceService, site: settings.Settings) -> Iterato
     An empty list, and a rule without content, let in nobody: that needs none.
     """
     raw = resource.spec.network_policies or claim_traffic.NetworkPolicies()
-    for field, model, rules in (
-        ("ingress", cilium.IngressRule, raw.ingress),
-        ("egress", cilium.EgressRule, raw.egress),
-    ):
+    for field, rules in (("ingress", raw.ingress), ("egress", raw.egress)):
         for index, rule in enumerate(rules or []):
             path = f"spec.networkPolicies.{field}[{index}]"
-            wrong = list(kubernetes.problems(model, rule, path))
+            wrong = list(kubernetes.problems(cilium.RULES[field], rule, path))
             yield from wrong
             if not wrong and rule:
                 yield from permissions.closed("raw_policies", path, resource.namespace, site)

@@ -111,15 +111,12 @@ def _misplaced(pod: Any, path: str) -> Iterator[base.Problem]:
         for problem in kubernetes.problems(kubernetes.Selector, written, path):
             at = problem.path.replace(".matchLabels", ".nodeSelector", 1)
             yield base.Problem(at, problem.message)
-    for field, model in (
-        ("tolerations", kubernetes.Toleration),
-        ("topologySpreadConstraints", kubernetes.Spread),
-    ):
+    for field in ("tolerations", "topologySpreadConstraints"):
         items = observed.at(pod, field)
         if items is not None and not isinstance(items, list):
             yield base.Problem(f"{path}.{field}", "must be a list")
         else:
-            yield from _each(model, items, f"{path}.{field}")
+            yield from _each(kubernetes.ITEMS[field], items or [], f"{path}.{field}")
 
 
 def _each(model: type[base.Model], items: list[Any] | None, path: str) -> Iterator[base.Problem]:

@@ -70,7 +70,8 @@ def gpus_of_a_pod(spec: claim.Spec) -> int:
 def gpu_class(spec: claim.Spec, site: settings.Settings) -> tuple[str, settings.GpuClass]:
     """Returns the claim's GPU class and its name; the settings' default when it names none."""
     name = base.given(base.of(spec.gpu, "class_"), site.gpu.default_class)
-    return name, site.gpu.classes.get(name, settings.GpuClass())
+    classes = site.gpu.classes
+    return name, classes[name] if name in classes else settings.GpuClass()
 
 
 def hardware(

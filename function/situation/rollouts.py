@@ -118,7 +118,8 @@ def claim_hash(plan: plans.Plan) -> str:
     Over the author's own words, not over what is derived from them: it stays the same when the
     function or the settings change.
     """
-    written = plan.spec.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+    whole = plan.resource.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+    written = whole["spec"]
     part: dict[str, Any] = {field: written[field] for field in POD_FIELDS if field in written}
     model = dict(part["model"])
     model.pop("tokenSecretRef", None)
