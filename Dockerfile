@@ -2,10 +2,21 @@
 # Both hold an interpreter, the shared libraries that it loads and one application, and nothing
 # else: no shell, no package manager, nothing writable.
 
+# debian:trixie-20260824-slim, by the digest of its index. Raise it together with SNAPSHOT.
+ARG BASE=docker.io/library/debian:13-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132
+
 # Built on the builder's own platform, where no program of the target's is run: each architecture can
 # be built anywhere, without emulation. BuildKit sets the arguments; others may have to be told.
-FROM --platform=$BUILDPLATFORM debian:13-slim AS python
+FROM --platform=$BUILDPLATFORM ${BASE} AS python
 ARG TARGETARCH
+# The state of Debian's archive that packages come from; empty for the base's own sources.
+ARG SNAPSHOT=20260906T000000Z
+RUN set -eu; \
+    [ -n "$SNAPSHOT" ] || exit 0; \
+    sources=/etc/apt/sources.list.d/debian.sources; \
+    sed -i "s|http://deb.debian.org/\(debian[a-z-]*\)|http://snapshot.debian.org/archive/\1/$SNAPSHOT|" "$sources"; \
+    if grep '^URIs:' "$sources" | grep --invert-match "snapshot.debian.org.*/$SNAPSHOT"; then exit 1; fi; \
+    printf '%s\n' 'Acquire::Check-Valid-Until "false";' 'Acquire::Retries "5";' > /etc/apt/apt.conf.d/snapshot
 # The builder's Python, which installs wheels and compiles bytecode, and Debian's packages for the
 # target, unpacked. Both are of one Debian release, so that the bytecode fits the interpreter.
 RUN set -eu; \

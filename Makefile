@@ -13,7 +13,7 @@ E2E ?= e2e
 E2E_REPORT := build/e2e.xml
 REFERENCE := examples/reference/environmentconfig.yaml
 
-.PHONY: render cli test lint types golden mutations generate bench engine-contract crds tools envoy e2e package publish version lock clean
+.PHONY: render cli test lint types golden mutations hostile generate bench engine-contract crds tools envoy e2e package publish version lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "installing into $(VENV), about a minute"
@@ -45,6 +45,9 @@ golden: $(VENV)/.installed ## Rewrite the golden files; review the diff
 
 mutations: $(VENV)/.installed ## Seeded defects: each must fail the tests that are named for it
 	$(BIN)/python -m tests.mutations
+
+hostile: $(VENV)/.installed ## Requests that somebody made up, 100,000 of them; `make test` has 1,600
+	HOSTILE_REQUESTS=100000 $(BIN)/pytest -q -n 2 -rP tests/test_hostile.py
 
 generate: $(VENV)/.installed ## Rewrite xrd/, package/input/ and docs/reference/ from function/api
 	$(BIN)/python -m function.generate

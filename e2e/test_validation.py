@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 
 from e2e import installation, shipped, validator
 from e2e.controlplane import api, plane
+from function import memo
 from function.api import base
+from function.boundary import additions, pods, secrets, sources
 from function.capacity import quantity
+from function.planning import plans
 from tests import cluster, crds, defects, impolite, lives, schemas, strategies
 from tests.api import invalid_claims
 from tests.boundary import attacks
@@ -82,6 +85,35 @@ def test_admission_refuses_what_authors_try(
     places = {text.partition(": ")[0] for text in refusals} - {"spec"}
     near = {p for p in places if attack.field.startswith(p) or p.startswith(attack.field)}
     assert near, refusals
+
+
+# What is refused because Kubernetes would refuse the pods.
+MIRRORED = (
+    (additions, "annotations"),
+    (additions, "collisions"),
+    (pods, "misshapen"),
+    (pods, "refusals"),
+    (secrets, "refusals"),
+    (sources, "problems"),
+)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [attack for attack in attacks.ALL if attack.kubernetes],
+    ids=lambda attack: attack.name,
+)
+def test_kubernetes_refuses_what_the_boundary_refuses_for_it(
+    attack: attacks.Attack, kubernetes: validator.Validator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bound that is ours alone would take from authors what works."""
+    for module, name in MIRRORED:
+        monkeypatch.setattr(module, name, lambda *_, **__: iter(()))
+    monkeypatch.setattr(plans, "_kept", memo.Bounded(plans.MOST_BYTES))
+    life = lives.Life(cluster.Cluster(attack.claim, lives.site("reference"))).reconcile()
+    assert life.world.fatal is None, life.world.fatal
+    life.converge()
+    assert _refusals(kubernetes, life)
 
 
 GENERATED = hypothesis.settings(

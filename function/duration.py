@@ -2,6 +2,9 @@
 
 import re
 
+# In milliseconds.
+SECOND = 1000
+HOUR = 3600 * SECOND
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 _PART = re.compile(r"([0-9]+)(ms|s|m|h)")
 
@@ -9,6 +12,11 @@ _PART = re.compile(r"([0-9]+)(ms|s|m|h)")
 def milliseconds(text: str) -> int:
     """Returns the duration in milliseconds."""
     return sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(text))
+
+
+def within(text: str, least: int, most: int) -> bool:
+    """Tells whether a duration lies within bounds of milliseconds."""
+    return least <= milliseconds(text) <= most
 
 
 def normal(text: str) -> str:

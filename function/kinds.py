@@ -6,6 +6,7 @@ roles in examples/rbac and the controllers of the tests.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 
 from function.cluster import observed, readiness
@@ -36,7 +37,7 @@ class Kind:
     ready_when: str = "it exists"
     optional: bool = True
 
-    @property
+    @functools.cached_property
     def api_versions(self) -> tuple[str, ...]:
         """The values of `apiVersion` that are composed."""
         return tuple(f"{self.group}/{v}" if self.group else v for v in self.versions)
@@ -70,7 +71,7 @@ class Row:
         """Whether the object exists no more under this key but where an older release left it."""
         return self.when == _FORMER
 
-    @property
+    @functools.cached_property
     def prefix(self) -> str:
         """What every key of the row begins with, after the claim's name."""
         return self.suffix.partition("<")[0]
@@ -459,6 +460,7 @@ def rows() -> Iterator[Row]:
     yield from ROWS
 
 
+@functools.lru_cache(maxsize=4096)
 def row(suffix: str) -> Row:
     """Returns the row of a key.
 

@@ -9,7 +9,10 @@ import click
 from crossplane.function import cli
 
 import function
+from function import late
 from function.server import runner, serving
+
+late.started()
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -67,8 +67,10 @@ def per_plan(build: Builder) -> Builder:
 
     @functools.wraps(build)
     def remembered(plan: Any, *arguments: Hashable, **named: Hashable) -> Any:
-        mine = memory.setdefault(plan, {})
-        key = (arguments, tuple(sorted(named.items())))
+        mine = memory.get(plan)
+        if mine is None:
+            mine = memory.setdefault(plan, {})
+        key = (arguments, tuple(sorted(named.items())) if named else ())
         if key not in mine:
             made = build(plan, *arguments, **named)
             mine[key] = Manifest(made) if type(made) is dict else made

@@ -13,6 +13,7 @@ prove on a real control plane what this model leaves out.
 
 import copy
 import dataclasses
+import functools
 import pathlib
 import random
 from collections.abc import Callable, Iterator
@@ -57,14 +58,21 @@ class Quiet:
 
 def load(name: str) -> Object:
     """Returns the only document of a file of the repository."""
-    document = yaml.safe_load((ROOT / name).read_text())
-    assert isinstance(document, dict)
+    (document,) = load_all(name)
     return document
 
 
 def load_all(name: str) -> list[Object]:
     """Returns all documents of a file of the repository."""
-    return [d for d in yaml.safe_load_all((ROOT / name).read_text()) if d is not None]
+    return copy.deepcopy(_parsed((ROOT / name).read_text()))
+
+
+@functools.cache
+def _parsed(text: str) -> list[Object]:
+    """Returns the documents of a text. A test loads the same few files again and again."""
+    documents = [d for d in yaml.safe_load_all(text) if d is not None]
+    assert all(isinstance(document, dict) for document in documents)
+    return documents
 
 
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples/claims").glob("*.yaml"))
@@ -485,7 +493,7 @@ def _applied(current: Object, wanted: Object, before: Object) -> Object:
         if isinstance(value, dict) and isinstance(old, dict):
             merged[key] = _applied(old, value, ours if isinstance(ours, dict) else {})
         else:
-            merged[key] = copy.deepcopy(value)
+            merged[key] = copy.deepcopy(value) if isinstance(value, dict | list) else value
     return merged
 
 

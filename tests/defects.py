@@ -32,14 +32,6 @@ BROKEN_PATCHES: tuple[tuple[str, Json], ...] = (
     ("deployment", {"spec": {"minReadySeconds": 100000}}),
     ("deployment", {"spec": {"strategy": {"type": "Recreate"}}}),
     ("deployment", {"spec": {"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}}}}),
-    ("deployment", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}}),
-    ("deployment", {"spec": {"template": {"spec": {"dnsPolicy": "None"}}}}),
-    ("deployment", {"spec": {"template": {"spec": {"volumes": []}}}}),
-    ("deployment", {"spec": {"template": {"spec": {"restartPolicy": "Never"}}}}),
-    (
-        "deployment",
-        {"spec": {"template": {"spec": {"initContainers": [{"name": "vllm", "image": "i"}]}}}},
-    ),
     ("service", {"spec": {"ports": []}}),
     ("service", {"spec": {"clusterIPs": ["10.0.0.1"]}}),
     ("service", {"metadata": {"labels": {"a": "b c"}}}),
@@ -57,48 +49,12 @@ def met(claim: Json) -> list[str]:
     return [defect.name for defect in DEFECTS if defect.meets(claim["spec"])]
 
 
-def _escalation(spec: Json) -> bool:
-    """Escalation is switched off beside it unless the author says otherwise."""
-    context = spec.get("securityContext", {})
-    added = (context.get("capabilities") or {}).get("add") or ()
-    strong = context.get("privileged") or "CAP_SYS_ADMIN" in added
-    return bool(strong) and context.get("allowPrivilegeEscalation", False) is False
-
-
-def _proc(spec: Json) -> bool:
-    return bool(spec.get("securityContext", {}).get("procMount", "Default") != "Default")
-
-
-def _localhost(spec: Json) -> bool:
-    """The profile that it is merged over has a type, which excludes a path."""
-    profile = spec.get("securityContext", {}).get("seccompProfile") or {}
-    return bool(profile) and "type" not in profile
-
-
 def _patches(spec: Json) -> bool:
     given = [json.dumps([*item], sort_keys=True) for item in spec.get("patches", {}).items()]
     return any(json.dumps([*item], sort_keys=True) in given for item in BROKEN_PATCHES)
 
 
 DEFECTS = (
-    Defect(
-        "a privileged container",
-        {"securityContext": {"privileged": True}},
-        "cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
-        _escalation,
-    ),
-    Defect(
-        "an unmasked /proc",
-        {"securityContext": {"procMount": "Unmasked"}},
-        "`hostUsers` must be false to use `Unmasked`",
-        _proc,
-    ),
-    Defect(
-        "a seccomp profile without its type",
-        {"securityContext": {"seccompProfile": {"localhostProfile": "a.json"}}},
-        "can only be set when seccomp type is Localhost",
-        _localhost,
-    ),
     Defect(
         "a patch that breaks its object",
         {"patches": {"pdb": {"spec": {"minAvailable": 1}}}},

@@ -6,12 +6,14 @@ words; what it takes has to work.
 
 import json
 import typing
+from collections import abc
 
 from hypothesis import strategies as st
 
-from tests import defects, strategies
+from tests import defects, pieces, strategies
 
 Json: typing.TypeAlias = dict[str, typing.Any]
+Touch: typing.TypeAlias = abc.Callable[[Json, st.DrawFn], None]
 
 _ENGINE_ARGUMENTS = (
     "--shutdown-timeout",
@@ -156,7 +158,7 @@ _ENV: tuple[Json, ...] = (
     },
 )
 
-# Patches of which each object is one that Kubernetes takes.
+# Patches that are refused in words, or of which each object is one that Kubernetes takes.
 _PATCHES: tuple[tuple[str, Json], ...] = (
     ("deployment", {"metadata": {"annotations": {"a": "b", "c": None}}}),
     ("deployment", {"spec": {"progressDeadlineSeconds": 1}}),
@@ -167,6 +169,14 @@ _PATCHES: tuple[tuple[str, Json], ...] = (
     ("deployment", {"spec": {"template": {"spec": {"securityContext": None}}}}),
     ("deployment", {"spec": {"template": {"spec": {"topologySpreadConstraints": []}}}}),
     ("deployment", {"spec": {"template": {"spec": {"priority": 5}}}}),
+    ("deployment", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}}),
+    ("deployment", {"spec": {"template": {"spec": {"dnsPolicy": "None"}}}}),
+    ("deployment", {"spec": {"template": {"spec": {"volumes": []}}}}),
+    ("deployment", {"spec": {"template": {"spec": {"restartPolicy": "Never"}}}}),
+    (
+        "deployment",
+        {"spec": {"template": {"spec": {"initContainers": [{"name": "vllm", "image": "i"}]}}}},
+    ),
     ("service", {"spec": {"ports": [{"port": 80}]}}),
     ("service", {"spec": {"sessionAffinity": "ClientIP"}}),
     ("serviceaccount", {"automountServiceAccountToken": True}),
@@ -256,11 +266,50 @@ def _patches(spec: Json, draw: st.DrawFn) -> None:
     spec["patches"] = dict(draw(st.lists(st.sampled_from(every), min_size=1, max_size=2)))
 
 
-_TOUCHES = {
+def _near(field: str, piece: st.SearchStrategy[typing.Any]) -> Touch:
+    """Returns the touch that puts a piece that is nearly right into podTemplate."""
+
+    def touch(spec: Json, draw: st.DrawFn) -> None:
+        _pod(spec)[field] = draw(piece)
+
+    return touch
+
+
+def _near_security(spec: Json, draw: st.DrawFn) -> None:
+    spec["securityContext"] = draw(pieces.SECURITY)
+
+
+def _near_resources(spec: Json, draw: st.DrawFn) -> None:
+    spec["resources"] = draw(pieces.RESOURCES)
+
+
+def _near_volumes(spec: Json, draw: st.DrawFn) -> None:
+    _pod(spec)["volumes"] = draw(pieces.VOLUMES)
+    _pod(spec)["volumeMounts"] = draw(pieces.MOUNTS)
+
+
+def _near_source(spec: Json, draw: st.DrawFn) -> None:
+    _pod(spec)["env"] = [{"name": "POD_NAME", "valueFrom": draw(pieces.SOURCE)}]
+
+
+def _near_pod(spec: Json, draw: st.DrawFn) -> None:
+    spec["patches"] = {"deployment": {"spec": {"template": {"spec": draw(pieces.POD)}}}}
+
+
+_TOUCHES: dict[str, Touch] = {
     "arguments": _arguments,
     "env": _env,
     "mounts": _mounts,
     "much": _much,
+    "near affinity": _near("affinity", pieces.AFFINITY),
+    "near annotations": _near("annotations", pieces.ANNOTATIONS),
+    "near pod": _near_pod,
+    "near resources": _near_resources,
+    "near security": _near_security,
+    "near source": _near_source,
+    "near spreads": _near("topologySpreadConstraints", pieces.SPREADS),
+    "near tolerations": _near("tolerations", pieces.TOLERATIONS),
+    "near volumes": _near_volumes,
     "patches": _patches,
     "resources": _resources,
     "security": _security,

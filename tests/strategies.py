@@ -18,7 +18,7 @@ from collections import abc
 
 from hypothesis import strategies as st
 
-from function.api import base, claim, schema
+from function.api import base, claim, claim_model, claim_pod, claim_scaling, claim_traffic, schema
 from function.api import settings as site
 from function.engines.vllm import command_line, environment, flags
 
@@ -41,29 +41,29 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     base.DURATION: ("30s", "1h", "1h30m", "500ms", "15m"),
     base.DECIMAL: ("0.7", "1", "22.4", "0.0001", "999999.9999"),
     claim.NAME: ("a", "qwen", "xplane-qwen-coder", "q" * 53, "q" * 54, "a-0"),
-    claim.REPOSITORY: (
+    claim_model.REPOSITORY: (
         "Qwen/Qwen3-8B",
         "gpt2",
         "meta-llama/Llama-Guard-3-1B",
         "Qwen/Qwen2.5-Coder-7B-Instruct",
         "o" * 96 + "/" + "m" * 96,
     ),
-    claim.REVISION: (
+    claim_model.REVISION: (
         "main",
         "c03e6d358207e414f1eca0bb1891e29f1db0e242",
         "refs/pr/7",
         "v1.0",
         "r" * 64,
     ),
-    claim.RELATIVE_PATH: ("models/qwen", "a", "teams/a/Qwen_3-8B.v1", "p" * 255),
-    claim.ABSOLUTE_PATH: ("/templates/chat.jinja", "/a", "/opt/x_y/z-1.jinja"),
-    claim.WORD: ("hermes", "qwen3_coder", "sql-dpo", "Llama3.1", "w" * 63),
-    claim.IMAGE: (
+    claim_model.RELATIVE_PATH: ("models/qwen", "a", "teams/a/Qwen_3-8B.v1", "p" * 255),
+    claim_model.ABSOLUTE_PATH: ("/templates/chat.jinja", "/a", "/opt/x_y/z-1.jinja"),
+    claim_model.WORD: ("hermes", "qwen3_coder", "sql-dpo", "Llama3.1", "w" * 63),
+    claim_pod.IMAGE: (
         "vllm/vllm-openai:v0.25.1",
         "registry.example.com:5000/vllm/vllm-openai:0.26.0-cu130",
         "ghcr.io/example/vllm:v0.25.1.post1",
     ),
-    claim.ENGINE_VERSION: ("0.25.1", "v0.26.0", "0.25.1.post1", "1.0.0-rc1"),
+    claim_pod.ENGINE_VERSION: ("0.25.1", "v0.26.0", "0.25.1.post1", "1.0.0-rc1"),
     claim.ENGINE_ARGUMENT: (
         "--enable-log-requests",
         "--seed=1",
@@ -333,7 +333,7 @@ def _without_hatches(value: Json) -> Json:
         spec["podTemplate"]["env"] = [
             variable
             for variable in spec["podTemplate"]["env"]
-            if not any(environment.dangers(claim.EnvVar.model_validate(variable)))
+            if not any(environment.dangers(claim_pod.EnvVar.model_validate(variable)))
         ]
     if "engineArgs" in spec:
         spec["engineArgs"] = [
@@ -608,13 +608,13 @@ _REPLACED: dict[str, tuple[str | None, str]] = {
 }
 
 _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
-    claim.ModelSpec: _mend_model,
-    claim.Triggers: _mend_triggers,
-    claim.Scaling: _mend_scaling,
-    claim.Gateway: _mend_gateway,
-    claim.Route: _mend_route,
-    claim.EnvVar: _mend_env,
-    claim.PodTemplate: _mend_pod,
+    claim_model.ModelSpec: _mend_model,
+    claim_scaling.Triggers: _mend_triggers,
+    claim_scaling.Scaling: _mend_scaling,
+    claim_traffic.Gateway: _mend_gateway,
+    claim_traffic.Route: _mend_route,
+    claim_pod.EnvVar: _mend_env,
+    claim_pod.PodTemplate: _mend_pod,
     claim.Spec: _mend_spec,
     site.Gpu: _mend_gpu_classes,
 }
@@ -1007,7 +1007,7 @@ def _value_and_source(claim_: Json, draw: st.DrawFn) -> str:
 
 @_breaks
 def _selecting_label(claim_: Json, draw: st.DrawFn) -> str:
-    key = draw(st.sampled_from(sorted(claim.SELECTING_LABELS)))
+    key = draw(st.sampled_from(sorted(claim_pod.SELECTING_LABELS)))
     claim_["spec"].setdefault("podTemplate", {}).setdefault("labels", {})[key] = "x"
     return "spec.podTemplate"
 

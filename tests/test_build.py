@@ -6,10 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 
-from tools import build
+from tools import build, image
 
 ROOT = build.HERE.parent
 
@@ -74,3 +75,26 @@ def test_the_preload_image_installs_what_is_pinned() -> None:
     assert installs
     for line in installs:
         assert "--require-hashes" in line, line
+
+
+def test_base_and_packages_of_the_images_are_pinned() -> None:
+    """A tag moves, and Debian's archive changes each day."""
+    text = image.DOCKERFILE.read_text()
+    stages = re.findall(r"^FROM (?:--platform=\S+ )?(\S+)(?: AS (\S+))?$", text, re.M)
+    assert [base for base, _ in stages if base not in ("scratch", "python")] == ["${BASE}"]
+    assert image.pinned().startswith("docker.io/library/debian:13-slim@sha256:")
+    (snapshot,) = re.findall(r"^ARG SNAPSHOT=(.*)$", text, re.M)
+    assert re.fullmatch(r"20[0-9]{6}T[0-9]{6}Z", snapshot)
+    # The sources are replaced before anything is installed from them.
+    assert text.index("http://snapshot.debian.org") < text.index("apt-get update")
+
+
+@pytest.mark.parametrize("pullable", [True, False])
+def test_a_base_that_is_made_here_goes_without_the_snapshot(
+    pullable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def succeeds(command: Sequence[str]) -> bool:
+        return pullable if image.pinned() in command else True
+
+    monkeypatch.setattr(image, "_succeeds", succeeds)
+    assert image._base() == (() if pullable else (f"BASE={image._MADE}", "SNAPSHOT="))

@@ -32,7 +32,7 @@ _TOY = """
 """
 _MAKEFILE = """\
 include real.mk
-.venv/.installed render lint types test tools:
+.venv/.installed render lint types test hostile tools:
 \t@echo nothing to do for $@
 """
 

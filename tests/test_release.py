@@ -209,10 +209,23 @@ def test_the_workflow_calls_what_exists() -> None:
         assert ended.value.code == 0
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.stem))
+USING = (
+    *WORKFLOWS,
+    *sorted((ROOT / "examples/ci").glob("*.yaml")),
+    *(
+        page
+        for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+        if "uses: " in page.read_text()
+    ),
+)
+
+
+@pytest.mark.parametrize("path", USING, ids=lambda path: str(path.relative_to(ROOT)))
 def test_actions_are_pinned_by_commit(path: pathlib.Path) -> None:
     """A tag can be moved, so each action has a commit and the tag in a comment."""
-    for used in re.findall(r"uses: (.*)$", path.read_text(), re.M):
+    uses = re.findall(r"uses: (.*)$", path.read_text(), re.M)
+    assert uses
+    for used in uses:
         assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), used
 
 

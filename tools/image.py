@@ -1,13 +1,15 @@
 """Builds the images of the Dockerfile as tarballs, with Docker or, without a daemon, with buildah.
 
 ``python tools/image.py --target function --output dist/function-amd64.tar``. Times, modes and the
-order of files are fixed, so that one commit and one state of Debian's archive give one digest.
+order of files are fixed, so that one commit gives one digest.
 Nothing of the target's is run, so the other architecture needs no emulation. The settings of the
 caller's pip (``PIP_CERT``, ``PIP_INDEX_URL``, ``PIP_FIND_LINKS``) hold in the build too, through a
 file that is mounted and not kept.
 
-Needs nothing beyond the standard library. Where buildah has no base image and may pull none, and
-mmdebstrap is there, the base is made of Debian's packages.
+Needs nothing beyond the standard library. The Dockerfile pins the base image by digest and Debian's
+packages by a snapshot of their archive. Where buildah may pull no image, and mmdebstrap is there,
+the base is made of Debian's packages as they are today, and so is the rest: such images are for
+tests.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import hashlib
 import os
 import pathlib
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -33,11 +36,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from tools import build as tools
 
 ROOT = tools.HERE.parent
+DOCKERFILE = ROOT / "Dockerfile"
 TARGETS = ("function", "preload")
 ARCHITECTURES = ("amd64", "arm64")
 # The SOURCE_DATE_EPOCH of the Dockerfile: 2026-01-01T00:00:00Z.
 EPOCH = "1767225600"
-BASE = "docker.io/library/debian:13-slim"
+# What stands in for the pinned base where none can be pulled.
+_MADE = "localhost/inference-service-base:13-slim"
 _DEBIAN = "trixie"
 _CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _PIP = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS")
@@ -96,12 +101,13 @@ def build(
     if shutil.which("buildah") is None:
         message = "no builder: start Docker, or install buildah"
         raise ImageError(message)
-    _base()
-    _buildah(target, output, architecture)
+    _buildah(target, output, architecture, _base())
 
 
-def _buildah(target: str, output: pathlib.Path, architecture: str) -> None:
-    """Build with buildah, and leave nothing but the tarball.
+def _buildah(
+    target: str, output: pathlib.Path, architecture: str, arguments: Sequence[str]
+) -> None:
+    """Build with buildah and these build arguments, and leave nothing but the tarball.
 
     Without ``--layers``: a layered build writes the identity of each intermediate image into the
     history, and with it the order in which they were made.
@@ -116,6 +122,7 @@ def _buildah(target: str, output: pathlib.Path, architecture: str) -> None:
                 *("buildah", "bud", f"--target={target}", f"--iidfile={identity}"),
                 f"--platform=linux/{architecture}",
                 f"--build-arg=BUILDPLATFORM=linux/{native()}",
+                *(f"--build-arg={argument}" for argument in arguments),
                 *("--network=host", "--pull=false", f"--timestamp={EPOCH}"),
                 *mounts,
                 str(ROOT),
@@ -141,7 +148,7 @@ def cached(target: str, architecture: str | None = None) -> pathlib.Path:
     """
     architecture = architecture or native()
     place = tools.cache().with_name("images")
-    sources = [ROOT / "Dockerfile", ROOT / ".dockerignore"]
+    sources = [DOCKERFILE, ROOT / ".dockerignore"]
     sources += sorted((ROOT / "requirements").glob("*.txt"))
     sources += sorted((ROOT / target).rglob("*.py"))
     digest = hashlib.sha256()
@@ -182,18 +189,38 @@ def _builder() -> str:
     return name
 
 
-def _base() -> None:
-    """See to it that buildah has the base image: pulled, or made of Debian's packages.
+def pinned() -> str:
+    """The base image as the Dockerfile pins it.
 
     Raises:
-        ImageError: Neither worked.
+        ImageError: The Dockerfile names none by digest.
     """
-    if _succeeds(["buildah", "inspect", "--type=image", BASE]):
-        return
-    if _succeeds(["buildah", "pull", BASE]):
-        return
+    match = re.search(r"^ARG BASE=(\S+@sha256:[0-9a-f]{64})$", DOCKERFILE.read_text(), re.M)
+    if match is None:
+        message = "the Dockerfile pins no BASE by digest"
+        raise ImageError(message)
+    return match[1]
+
+
+def _base() -> tuple[str, ...]:
+    """See to it that buildah has a base image; return the build arguments that go with it.
+
+    None for the pinned one. One that is made here comes without a snapshot of the archive: who can
+    pull no image reaches the archive through a mirror, if at all.
+
+    Raises:
+        ImageError: None can be pulled, and none be made.
+    """
+    base = pinned()
+    if _succeeds(["buildah", "inspect", "--type=image", base]):
+        return ()
+    if _succeeds(["buildah", "pull", base]):
+        return ()
+    made = (f"BASE={_MADE}", "SNAPSHOT=")
+    if _succeeds(["buildah", "inspect", "--type=image", _MADE]):
+        return made
     if shutil.which("mmdebstrap") is None:
-        message = f"cannot pull {BASE}; with mmdebstrap installed it could be made instead"
+        message = f"cannot pull {base}; with mmdebstrap installed it could be made instead"
         raise ImageError(message)
     with tempfile.TemporaryDirectory() as work:
         root = f"{work}/root.tar"
@@ -201,9 +228,10 @@ def _base() -> None:
         container = _run(["buildah", "from", "scratch"]).strip()
         try:
             _run(["buildah", "add", container, root])
-            _run(["buildah", "commit", container, BASE])
+            _run(["buildah", "commit", container, _MADE])
         finally:
             _run(["buildah", "rm", container])
+    return made
 
 
 @contextlib.contextmanager

@@ -269,3 +269,7 @@ class EgressRule(base.Model):
     to_services: Annotated[list[ToService], _Many] | None = None
     icmps: Annotated[list[Icmps], _Many] | None = None
     to_ports: Annotated[list[PortRule], _Many] | None = None
+
+
+# By the direction of what they let through.
+RULES: dict[str, type[base.Model]] = {"ingress": IngressRule, "egress": EgressRule}

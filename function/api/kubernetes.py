@@ -1,5 +1,7 @@
 """Parts of pods that an author writes as Kubernetes has them: types and values that its API takes.
 
+Where pods run, and how they are shut; `containers` and `volumes` beside this file have the rest.
+
 The claim's schema lets them through as they are, and the function reads them with these models. An
 object with a wrong type is refused by the API server when core applies it, after other objects of
 the same claim were written. Source: k8s.io/api core/v1 and its validation, Kubernetes 1.36.
@@ -47,6 +49,11 @@ _VALUES = base.Rule(
 )
 
 
+def relative(path: str) -> bool:
+    """Tells whether a path leads to a place below another one: not `/a`, not `a/../..`."""
+    return not path.startswith("/") and ".." not in path.split("/")
+
+
 class Requirement(base.Model):
     """One expression of a label selector."""
 
@@ -62,6 +69,12 @@ class Selector(base.Model):
 
     match_labels: base.Labels | None = None
     match_expressions: Annotated[list[Requirement], _Many] | None = None
+
+    @property
+    def keys(self) -> set[str]:
+        """The labels that it looks at."""
+        expressions = self.match_expressions or []
+        return {*(self.match_labels or {}), *(expression.key for expression in expressions)}
 
 
 class NodeRequirement(base.Model):
@@ -111,6 +124,22 @@ class NodeAffinity(base.Model):
     ) = None
 
 
+def _apart(term: "PodTerm | Spread") -> bool:
+    """Tells whether no label is in matchLabelKeys and in the labelSelector beside them."""
+    keys = term.label_selector.keys if term.label_selector is not None else set()
+    return not keys & set(term.match_label_keys or ())
+
+
+# Since 1.34 the API server takes a template of this kind, and refuses its pods when they have the
+# label.
+_APART = base.Rule(
+    cel="true",
+    message="a label cannot be in matchLabelKeys and in the labelSelector too: keep one",
+    holds=_apart,
+    at="matchLabelKeys",
+)
+
+
 class PodTerm(base.Model):
     """Pods beside which a pod wants to be, or not."""
 
@@ -130,6 +159,15 @@ class PodTerm(base.Model):
                 or not (term.match_label_keys or term.mismatch_label_keys)
             ),
             at="labelSelector",
+        ),
+        _APART,
+        base.Rule(
+            cel="true",
+            message="a label cannot be in matchLabelKeys and in mismatchLabelKeys: keep one",
+            holds=lambda term: (
+                not set(term.match_label_keys or ()) & set(term.mismatch_label_keys or ())
+            ),
+            at="mismatchLabelKeys",
         ),
     )
 
@@ -222,6 +260,7 @@ class Spread(base.Model):
             holds=lambda spread: spread.label_selector is not None or not spread.match_label_keys,
             at="labelSelector",
         ),
+        _APART,
     )
 
 
@@ -236,11 +275,58 @@ class Capabilities(base.Model):
     drop: Annotated[list[_Text], _Many] | None = None
 
 
-class Profile(base.Model):
-    """A profile of seccomp or AppArmor."""
+class _Profile(base.Model):
+    """A profile of the node's kernel."""
 
-    type: Literal["RuntimeDefault", "Localhost", "Unconfined"] | None = None
-    localhost_profile: _Text | None = None
+    type: Literal["RuntimeDefault", "Localhost", "Unconfined"]
+    localhost_profile: Annotated[str, base.text(4095, None, 0)] | None = None
+
+    RULES: ClassVar[tuple[base.Rule, ...]] = (
+        base.Rule(
+            cel="true",
+            message="type Localhost needs the path of a profile",
+            holds=lambda profile: (
+                profile.type != "Localhost" or profile.localhost_profile is not None
+            ),
+            at="localhostProfile",
+        ),
+        base.Rule(
+            cel="true",
+            message="is for type Localhost alone: leave it out, or set type to Localhost",
+            holds=lambda profile: profile.type == "Localhost" or profile.localhost_profile is None,
+            at="localhostProfile",
+        ),
+    )
+
+
+class Seccomp(_Profile):
+    """A profile of seccomp."""
+
+    RULES: ClassVar[tuple[base.Rule, ...]] = (
+        *_Profile.RULES,
+        base.Rule(
+            cel="true",
+            message="a path below the kubelet's directory of profiles, without '..'",
+            holds=lambda profile: relative(profile.localhost_profile or ""),
+            at="localhostProfile",
+        ),
+    )
+
+
+class AppArmor(_Profile):
+    """A profile of AppArmor."""
+
+    RULES: ClassVar[tuple[base.Rule, ...]] = (
+        *_Profile.RULES,
+        base.Rule(
+            cel="true",
+            message="the name of a profile, without spaces around it",
+            holds=lambda profile: (
+                (name := profile.localhost_profile) is None or (name != "" and name == name.strip())
+            ),
+            at="localhostProfile",
+        ),
+    )
 
 
 class SeLinux(base.Model):
@@ -252,20 +338,27 @@ class SeLinux(base.Model):
     level: _Text | None = None
 
 
+# [domain\\]user: the domain a name of NetBIOS or DNS, the user not of dots and spaces alone.
+_WINDOWS_USER = (
+    r"^([^\\/:*?\"<>|.\x00-\x1f][^\\/:*?\"<>|\x00-\x1f]{0,254}\\)?"
+    r"[. ]*[^. \"/\\:;|=,+*?<>@\[\]\x00-\x1f][^\"/\\:;|=,+*?<>@\[\]\x00-\x1f]*$"
+)
+
+
 class Windows(base.Model):
     """Options of Windows nodes."""
 
-    gmsa_credential_spec: Annotated[str, base.text(65536, None, 0)] | None = None
-    gmsa_credential_spec_name: _Text | None = None
+    gmsa_credential_spec: Annotated[str, base.text(65536)] | None = None
+    gmsa_credential_spec_name: base.DnsSubdomain | None = None
     host_process: bool | None = None
-    run_as_user_name: _Text | None = None
+    run_as_user_name: Annotated[str, base.text(360, _WINDOWS_USER)] | None = None
 
 
 class SecurityContext(base.Model):
-    """The security context of a container; a null in it removes a key of ours."""
+    """The security context of a container."""
 
     allow_privilege_escalation: bool | None = None
-    app_armor_profile: Profile | None = None
+    app_armor_profile: AppArmor | None = None
     capabilities: Capabilities | None = None
     privileged: bool | None = None
     proc_mount: Literal["Default", "Unmasked"] | None = None
@@ -274,5 +367,67 @@ class SecurityContext(base.Model):
     run_as_non_root: bool | None = None
     run_as_user: _Identifier | None = None
     se_linux_options: SeLinux | None = None
-    seccomp_profile: Profile | None = None
+    seccomp_profile: Seccomp | None = None
     windows_options: Windows | None = None
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="true",
+            message="privileged, and the capability CAP_SYS_ADMIN, need allowPrivilegeEscalation"
+            " true (false where you say nothing)",
+            holds=lambda context: (
+                not (
+                    context.allow_privilege_escalation is False
+                    and (context.privileged is True or "CAP_SYS_ADMIN" in context.added)
+                )
+            ),
+            at="allowPrivilegeEscalation",
+        ),
+    )
+
+    @property
+    def added(self) -> list[str]:
+        """The capabilities that it adds."""
+        return (self.capabilities.add if self.capabilities is not None else None) or []
+
+
+class Sysctl(base.Model):
+    """A parameter of the kernel."""
+
+    name: Annotated[str, base.text(253)]
+    value: _Text
+
+
+class PodSecurityContext(base.Model):
+    """The security context of a pod."""
+
+    app_armor_profile: AppArmor | None = None
+    fs_group: _Identifier | None = None
+    fs_group_change_policy: Literal["Always", "OnRootMismatch"] | None = None
+    run_as_group: _Identifier | None = None
+    run_as_non_root: bool | None = None
+    run_as_user: _Identifier | None = None
+    se_linux_change_policy: Literal["MountOption", "Recursive"] | None = None
+    se_linux_options: SeLinux | None = None
+    seccomp_profile: Seccomp | None = None
+    supplemental_groups: Annotated[list[_Identifier], _Many] | None = None
+    supplemental_groups_policy: Literal["Merge", "Strict"] | None = None
+    sysctls: (
+        Annotated[list[Sysctl], _Many, base.distinct("name", "sysctls must have distinct names")]
+        | None
+    ) = None
+    windows_options: Windows | None = None
+
+
+class OwnSecurityContext(SecurityContext):
+    """What an author merges over ours: where he says nothing there is no escalation."""
+
+    # Not null by default, so a null that removes our key can be told from an omission.
+    allow_privilege_escalation: bool | None = False
+
+
+# What the lists of a pod hold, by field.
+ITEMS: dict[str, type[base.Model]] = {
+    "tolerations": Toleration,
+    "topologySpreadConstraints": Spread,
+}

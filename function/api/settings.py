@@ -10,12 +10,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 
-from function.api import base, claim
+from function.api import base, claim_model, claim_pod
 
 SETTINGS_LABEL = "inference-service.cloud.ogenki.io/settings"
 DATA_KEY = "inferenceService"
 
-Image = Annotated[str, base.text(255, claim.IMAGE)]
+Image = Annotated[str, base.text(255, claim_pod.IMAGE)]
 Port = Annotated[int, base.number(1, 65535)]
 # Printable ASCII: `\s` would mean Unicode's blanks to pydantic and ASCII's to the API server.
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
@@ -113,7 +113,7 @@ class Engine(base.Model):
     image: Image = pydantic.Field(
         "vllm/vllm-openai", description="Image of the engine, without its tag."
     )
-    version: Annotated[str, base.text(32, claim.ENGINE_VERSION)] = pydantic.Field(
+    version: Annotated[str, base.text(32, claim_pod.ENGINE_VERSION)] = pydantic.Field(
         "0.25.1", description="vLLM version; also the image's tag, with v before it."
     )
     digest: Annotated[str, base.text(71, r"^sha256:[a-f0-9]{64}$")] | None = pydantic.Field(
@@ -301,8 +301,8 @@ class Preload(base.Model):
     tolerations: base.RawList = pydantic.Field(
         default_factory=list, description="Tolerations of the Job."
     )
-    requests: claim.Resources = _quantities(cpu="1", memory="2Gi")
-    limits: claim.Resources = _quantities(cpu="4", memory="8Gi")
+    requests: claim_pod.Resources = _quantities(cpu="1", memory="2Gi")
+    limits: claim_pod.Resources = _quantities(cpu="4", memory="8Gi")
     active_deadline_seconds: Annotated[int, base.number(60, 604800)] = pydantic.Field(
         21600, description="Seconds after which the Job is stopped."
     )
@@ -462,17 +462,17 @@ class EndpointPicker(base.Model):
     oci_repository: base.DnsSubdomain = pydantic.Field(
         "inferencepool", description="OCIRepository of the chart in the claim's namespace."
     )
-    image_registry: Annotated[str, base.text(255, claim.IMAGE)] = pydantic.Field(
+    image_registry: Annotated[str, base.text(255, claim_pod.IMAGE)] = pydantic.Field(
         "registry.k8s.io", description="Registry of the picker's image."
     )
-    image_repository: Annotated[str, base.text(255, claim.IMAGE)] = pydantic.Field(
+    image_repository: Annotated[str, base.text(255, claim_pod.IMAGE)] = pydantic.Field(
         "gateway-api-inference-extension/epp", description="Repository of the picker's image."
     )
-    image_tag: Annotated[str, base.text(128, claim.WORD)] = pydantic.Field(
+    image_tag: Annotated[str, base.text(128, claim_model.WORD)] = pydantic.Field(
         "v1.5.0", description="Tag of the picker's image."
     )
-    requests: claim.Resources = _quantities(cpu="250m", memory="512Mi")
-    limits: claim.Resources = _quantities(memory="2Gi")
+    requests: claim_pod.Resources = _quantities(cpu="250m", memory="512Mi")
+    limits: claim_pod.Resources = _quantities(memory="2Gi")
 
 
 class Route(base.Model):
@@ -744,13 +744,13 @@ class Settings(base.Model):
     image_pull_secrets: Annotated[list[base.DnsSubdomain], base.items(8)] = pydantic.Field(
         default_factory=list, description="Secrets of the registries, in the claim's namespace."
     )
-    image_registry: Annotated[str, base.text(255, claim.IMAGE)] | None = pydantic.Field(
+    image_registry: Annotated[str, base.text(255, claim_pod.IMAGE)] | None = pydantic.Field(
         None, description="Mirror that is put before the engine's and the preload image's name."
     )
     private_domain_name: base.DnsSubdomain | None = pydantic.Field(
         None, description="Domain of routes; also read from privateDomainName at the top level."
     )
-    region: Annotated[str, base.text(63, claim.WORD)] | None = pydantic.Field(
+    region: Annotated[str, base.text(63, claim_model.WORD)] | None = pydantic.Field(
         None,
         description="Replaces {region} in preload.egressHosts; also read from the top level.",
     )

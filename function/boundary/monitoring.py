@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from function import duration
-from function.api import alerting, base, claim, kubernetes, settings
+from function.api import alerting, base, claim, claim_metrics, kubernetes, settings
 from function.boundary import permissions
 
-# Milliseconds between two evaluations, or two scrapes: more often is a load on everybody, and a
-# rule that looks less often than daily watches nothing.
-_INTERVAL = (500, 86_400_000)
+# Milliseconds between two evaluations: more often is a load on everybody and tells no more than
+# series that are scraped each 30 seconds; a rule that looks less often than daily watches nothing.
+_EVALUATION = (15_000, 86_400_000)
 # How long an alert may wait, or stay: 30 days.
 _LONGEST = 30 * 86_400_000
 
@@ -46,15 +46,13 @@ _IDENTITY = frozenset(
 
 def refusals(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
     """Yields groups that are none, and what in them the settings do not allow."""
-    observability = resource.spec.observability or claim.Observability()
+    observability = resource.spec.observability or claim_metrics.Observability()
     interval = base.of(observability.metrics, "interval")
-    if interval is not None:
-        yield from _between(
-            "spec.observability.metrics.interval", duration.milliseconds(interval), *_INTERVAL
-        )
-    model = alerting.GROUPS.get(site.providers.monitoring)
+    if interval is not None and not claim_metrics.SCRAPE.holds(interval):
+        yield base.Problem("spec.observability.metrics.interval", claim_metrics.SCRAPE.message)
     groups = base.of(observability.alerting_rules, "groups")
-    if model is None or groups is None:
+    model = None if groups is None else alerting.GROUPS.get(site.providers.monitoring)
+    if groups is None or model is None:
         return
     for index, group in enumerate(groups):
         path = f"spec.observability.alertingRules.groups[{index}]"
@@ -72,7 +70,7 @@ def _group(
         yield from _closed(f"{path}.{key}", words, resource, site)
     if "interval" in group:
         written = alerting.milliseconds(group["interval"])
-        yield from _between(f"{path}.interval", written, *_INTERVAL)
+        yield from _between(f"{path}.interval", written, *_EVALUATION)
     for index, rule in enumerate(group.get("rules") or []):
         yield from _rule(rule, f"{path}.rules[{index}]", resource, site)
 

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from function.api import base, cilium, claim, kubernetes, settings
+from function.api import base, cilium, claim, claim_traffic, kubernetes, settings
 from function.boundary import grants, permissions
 from function.cluster import observed
 
@@ -68,14 +68,11 @@ def _rules(resource: claim.InferenceService, site: settings.Settings) -> Iterato
 
     An empty list, and a rule without content, let in nobody: that needs none.
     """
-    raw = resource.spec.network_policies or claim.NetworkPolicies()
-    for field, model, rules in (
-        ("ingress", cilium.IngressRule, raw.ingress),
-        ("egress", cilium.EgressRule, raw.egress),
-    ):
+    raw = resource.spec.network_policies or claim_traffic.NetworkPolicies()
+    for field, rules in (("ingress", raw.ingress), ("egress", raw.egress)):
         for index, rule in enumerate(rules or []):
             path = f"spec.networkPolicies.{field}[{index}]"
-            wrong = list(kubernetes.problems(model, rule, path))
+            wrong = list(kubernetes.problems(cilium.RULES[field], rule, path))
             yield from wrong
             if not wrong and rule:
                 yield from permissions.closed("raw_policies", path, resource.namespace, site)

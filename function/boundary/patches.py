@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from function import canonical, kinds
-from function.api import base, claim, settings
+from function.api import base, claim, claim_pod, settings
 from function.boundary import baseline, pods, secrets, templates
 from function.cluster import jobs, observed
 from function.planning import identity
@@ -205,10 +205,14 @@ def _misshapen(before: identity.Manifest, after: identity.Manifest) -> Iterator[
     """Yields what in the pod template is not what its name says, where there is a template."""
     if observed.at(before, "spec", "template") is not None:
         template = observed.at(after, "spec", "template")
-        for path, message in templates.misshapen(template):
-            yield f"spec.template.{path}", message
-        for problem in pods.misshapen(observed.at(template, "spec"), "spec.template.spec"):
-            yield problem.path, problem.message
+        wrong = [
+            (f"spec.template.{path}", message) for path, message in templates.misshapen(template)
+        ]
+        yield from wrong
+        if not wrong:
+            ends = after["kind"] == kinds.JOB.name
+            for problem in pods.misshapen(template["spec"], "spec.template.spec", ends=ends):
+                yield problem.path, problem.message
 
 
 def _touched(before: identity.Manifest, after: identity.Manifest) -> Iterator[tuple[str, str]]:
@@ -216,7 +220,7 @@ def _touched(before: identity.Manifest, after: identity.Manifest) -> Iterator[tu
         if observed.at(before, *path) != observed.at(after, *path):
             yield ".".join(path), "a patch cannot change this"
     for path in _LABELS:
-        for label in sorted(claim.SELECTING_LABELS):
+        for label in sorted(claim_pod.SELECTING_LABELS):
             if observed.at(before, *path, label) != observed.at(after, *path, label):
                 yield ".".join((*path, label)), "a patch cannot change this label"
     yield from _pod_touched(before, after)

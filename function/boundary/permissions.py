@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import alias_generators
 
-from function.api import base, claim, settings
+from function.api import base, claim, claim_pod, settings
 from function.boundary import grants, sources
 from function.planning import hardware, scaling
 
@@ -23,7 +23,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
             yield from grants.outside(
                 "engine_versions", "spec.engine.version", number, resource, site
             )
-    extra = spec.pod_template or claim.PodTemplate()
+    extra = spec.pod_template or claim_pod.PodTemplate()
     hatches = (
         ("patches", "spec.patches", spec.patches),
         ("engine_image", "spec.engine.image", image),

@@ -8,9 +8,8 @@ is read as Kubernetes types it, and names are the settings' to allow (`allowed`)
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from function.api import base, claim, kubernetes, settings
-from function.boundary import grants, permissions
-from function.capacity import quantity
+from function.api import base, claim, claim_pod, containers, kubernetes, settings, volumes
+from function.boundary import amounts, grants, permissions, sources
 from function.cluster import observed
 from function.planning import hardware, identity
 
@@ -21,7 +20,6 @@ _CONTROL_PLANE = frozenset(
     ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 )
 _NODE_NAME = "kubernetes.io/hostname"
-_STANDARD = frozenset(("cpu", "ephemeral-storage", "memory"))
 
 # By these Kubernetes' own controllers and our policies and Services select pods.
 _SELECTED = frozenset(
@@ -46,7 +44,7 @@ _SELECTED_DOMAINS = (
 
 def refusals(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
     """Yields what is no part of a pod, and what the settings do not allow."""
-    extra = resource.spec.pod_template or claim.PodTemplate()
+    extra = resource.spec.pod_template or claim_pod.PodTemplate()
     problems = list(_misshapen(resource.spec, extra))
     yield from problems
     if problems:
@@ -61,8 +59,50 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     yield from _resources(resource, site)
 
 
-def misshapen(pod: Any, path: str) -> Iterator[base.Problem]:
-    """Yields each field of a pod spec that has not the type that Kubernetes gives it."""
+def misshapen(pod: Any, path: str, *, ends: bool) -> Iterator[base.Problem]:
+    """Yields each field of a whole pod spec that the API server does not take.
+
+    Args:
+        pod: The spec.
+        path: Where it stands.
+        ends: Whether such pods end by themselves, as those of a Job.
+    """
+    wrong = list(kubernetes.problems(containers.Pod, pod, path))
+    yield from wrong
+    yield from _misplaced(pod, path)
+    if wrong:
+        return
+    yield from amounts.of_pod(pod, path)
+    for group in ("initContainers", "containers"):
+        for index, container in enumerate(pod.get(group) or []):
+            at = f"{path}.{group}[{index}]"
+            yield from _unread(container, at)
+            yield from _unmounted(container, pod, at)
+    if not ends and pod.get("restartPolicy") not in (None, "Always"):
+        yield base.Problem(f"{path}.restartPolicy", "pods that serve have Always")
+    if not ends and pod.get("activeDeadlineSeconds") is not None:
+        yield base.Problem(f"{path}.activeDeadlineSeconds", "is for pods of Jobs")
+
+
+def _unread(container: dict[str, Any], path: str) -> Iterator[base.Problem]:
+    """Yields each source of a variable that is none; a patch may read a file of a volume too."""
+    for index, variable in enumerate(container.get("env") or []):
+        source = variable.get("valueFrom")
+        if source is not None and "fileKeyRef" not in source:
+            yield from sources.misshapen(source, f"{path}.env[{index}].valueFrom")
+
+
+def _unmounted(container: dict[str, Any], pod: dict[str, Any], path: str) -> Iterator[base.Problem]:
+    """Yields each mount of a volume that the pod does not have."""
+    there = {volume["name"] for volume in pod.get("volumes") or []}
+    for index, mount in enumerate(container.get("volumeMounts") or []):
+        if mount["name"] not in there:
+            words = f"{mount['name']!r} names no volume; there are: {', '.join(sorted(there))}"
+            yield base.Problem(f"{path}.volumeMounts[{index}].name", words)
+
+
+def _misplaced(pod: Any, path: str) -> Iterator[base.Problem]:
+    """Yields each field about a pod's place that has not the type that Kubernetes gives it."""
     if (affinity := observed.at(pod, "affinity")) is not None:
         yield from kubernetes.problems(kubernetes.Affinity, affinity, f"{path}.affinity")
     selector = observed.at(pod, "nodeSelector")
@@ -71,32 +111,37 @@ def misshapen(pod: Any, path: str) -> Iterator[base.Problem]:
         for problem in kubernetes.problems(kubernetes.Selector, written, path):
             at = problem.path.replace(".matchLabels", ".nodeSelector", 1)
             yield base.Problem(at, problem.message)
-    for field, model in (
-        ("tolerations", kubernetes.Toleration),
-        ("topologySpreadConstraints", kubernetes.Spread),
-    ):
+    for field in ("tolerations", "topologySpreadConstraints"):
         items = observed.at(pod, field)
         if items is not None and not isinstance(items, list):
             yield base.Problem(f"{path}.{field}", "must be a list")
-            continue
-        for index, item in enumerate(items or []):
-            yield from kubernetes.problems(model, item, f"{path}.{field}[{index}]")
+        else:
+            yield from _each(kubernetes.ITEMS[field], items or [], f"{path}.{field}")
 
 
-def _misshapen(spec: claim.Spec, extra: claim.PodTemplate) -> Iterator[base.Problem]:
+def _each(model: type[base.Model], items: list[Any] | None, path: str) -> Iterator[base.Problem]:
+    for index, item in enumerate(items or []):
+        yield from kubernetes.problems(model, item, f"{path}[{index}]")
+
+
+def _misshapen(spec: claim.Spec, extra: claim_pod.PodTemplate) -> Iterator[base.Problem]:
+    """Yields what the author writes that the API server does not take in a pod."""
     written = {
         "affinity": extra.affinity,
         "tolerations": extra.tolerations,
         "topologySpreadConstraints": extra.topology_spread_constraints,
     }
-    yield from misshapen(written, "spec.podTemplate")
+    path = "spec.podTemplate"
+    yield from _misplaced(written, path)
+    yield from _each(volumes.Volume, extra.volumes, f"{path}.volumes")
+    yield from _each(volumes.Mount, extra.volume_mounts, f"{path}.volumeMounts")
     if spec.security_context is not None:
         path = "spec.securityContext"
-        yield from kubernetes.problems(kubernetes.SecurityContext, spec.security_context, path)
+        yield from kubernetes.problems(kubernetes.OwnSecurityContext, spec.security_context, path)
 
 
 def _labels(
-    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+    extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
     selected = _SELECTED | _peers(site)
     for key in sorted(extra.labels or {}):
@@ -116,7 +161,7 @@ def _peers(site: settings.Settings) -> set[str]:
 
 
 def _annotations(
-    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+    extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
     for key in sorted(extra.annotations or {}):
         path = f"spec.podTemplate.annotations.{key}"
@@ -127,7 +172,7 @@ def _annotations(
 
 
 def _priority(
-    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+    extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
     name, path = extra.priority_class_name, "spec.podTemplate.priorityClassName"
     if name is None:
@@ -139,7 +184,7 @@ def _priority(
 
 
 def _tolerations(
-    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+    extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
     _, gpu = hardware.gpu_class(resource.spec, site)
     own = {observed.at(toleration, "key") for toleration in gpu.tolerations} | _NODE_TAINTS
@@ -154,7 +199,7 @@ def _tolerations(
 
 
 def _nodes(
-    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+    extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
     for key in sorted(extra.node_selector or {}):
         path = f"spec.podTemplate.nodeSelector.{key}"
@@ -189,7 +234,7 @@ def _node(
 
 
 def _pod_terms(
-    extra: claim.PodTemplate, resource: claim.InferenceService, site: settings.Settings
+    extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
     """Yields each term about pods of other namespaces: it can keep those off a node."""
     for kind in ("podAffinity", "podAntiAffinity"):
@@ -236,48 +281,19 @@ def _resources(resource: claim.InferenceService, site: settings.Settings) -> Ite
     spec = resource.spec
     classes = {gpu.resource_name for gpu in site.gpu.classes.values()}
     domains = hardware.GPU_DOMAINS | {name.partition("/")[0] for name in classes}
-    own = spec.resources or claim.ResourceRequirements()
-    for kind, amounts in (("requests", own.requests), ("limits", own.limits)):
-        for key in sorted(amounts or {}):
+    own = spec.resources or claim_pod.ResourceRequirements()
+    for kind, asked in (("requests", own.requests), ("limits", own.limits)):
+        for key in sorted(key for key in asked or {} if "/" in key):
             path = f"spec.resources.{kind}.{key}"
-            if "/" not in key:
-                if key not in _STANDARD and not key.startswith("hugepages-"):
-                    yield base.Problem(
-                        path, "containers have cpu, memory, ephemeral-storage and hugepages-*"
-                    )
-            elif key.partition("/")[0] in domains:
+            if key.partition("/")[0] in domains:
                 yield base.Problem(
                     path, "GPUs are asked for by spec.gpu alone: count, class and resourceName"
                 )
             else:
                 yield from grants.outside("resources", path, key, resource, site)
-    yield from _amounts(own)
-    name = base.of(spec.gpu, "resource_name")
-    if name is not None and name not in classes and name.partition("/")[0] not in domains:
-        path = "spec.gpu.resourceName"
+    yield from amounts.of_claim(own)
+    name, path = base.of(spec.gpu, "resource_name"), "spec.gpu.resourceName"
+    if name is not None and name.startswith("requests."):
+        yield base.Problem(path, "a resource cannot begin with requests.: quotas do")
+    elif name is not None and name not in classes and name.partition("/")[0] not in domains:
         yield from grants.outside("resources", path, name, resource, site)
-
-
-def _amounts(own: claim.ResourceRequirements) -> Iterator[base.Problem]:
-    """Yields what Kubernetes cannot give in this amount: devices are whole and never overcommitted.
-
-    Huge pages and devices have one amount, which is request and limit.
-    """
-    requests, limits = own.requests or {}, own.limits or {}
-    for key in sorted({*requests, *limits} - _STANDARD):
-        request, limit = requests.get(key), limits.get(key)
-        path = (
-            f"spec.resources.limits.{key}"
-            if limit is not None
-            else (f"spec.resources.requests.{key}")
-        )
-        if "/" in key and quantity.parse(base.given(limit, request)) % 1 != 0:
-            yield base.Problem(path, "must be a whole number")
-        elif limit is None and key.startswith("hugepages-"):
-            yield base.Problem(path, "needs the same limit")
-        elif (
-            limit is not None
-            and request is not None
-            and (quantity.parse(limit) != quantity.parse(request))
-        ):
-            yield base.Problem(path, "must be the same as the request")

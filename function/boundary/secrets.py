@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from function.api import base, claim, settings
+from function.api import base, claim, claim_pod, claim_secrets, claim_traffic, settings
 from function.boundary import grants
 from function.cluster import observed
 
@@ -39,9 +39,6 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     """Yields each Secret, each path of the store and each interval that is not the author's."""
     yield from _named(resource, site)
     yield from _external(resource, site)
-    chosen = base.of(base.of(resource.spec.observability, "metrics"), "interval")
-    if chosen is not None and not claim.SCRAPE.holds(chosen):
-        yield base.Problem("spec.observability.metrics.interval", claim.SCRAPE.message)
 
 
 def _named(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
@@ -53,12 +50,15 @@ def _named(resource: claim.InferenceService, site: settings.Settings) -> Iterato
         for index, name in enumerate(spec.env_from_secrets or [])
     ]
     if token is not None:
+        if token.key == "." or token.key.startswith(".."):
+            words = "no key of a Secret is . or begins with .."
+            yield base.Problem("spec.model.tokenSecretRef.key", words)
         references.append(Reference("spec.model.tokenSecretRef.name", token.name, None))
-    extra = spec.pod_template or claim.PodTemplate()
+    extra = spec.pod_template or claim_pod.PodTemplate()
     for index, variable in enumerate(extra.env or []):
         path = f"spec.podTemplate.env[{index}].valueFrom"
         references += named(variable.value_from or {}, path)
-    policies = spec.network_policies or claim.NetworkPolicies()
+    policies = spec.network_policies or claim_traffic.NetworkPolicies()
     for path, fragment in (
         ("spec.podTemplate.volumes", extra.volumes),
         # A Cilium rule of HTTP or TLS names Secrets, and Cilium reads them with its own rights.
@@ -100,15 +100,15 @@ def _external(resource: claim.InferenceService, site: settings.Settings) -> Iter
         elif site.providers.secrets == "none":
             # Nobody fetches it, and pods would get what has that name already.
             yield from _closed(Reference(f"{path}.name", secret.name, None), resource, site)
-        if not claim.STORE_PATH.holds(secret.remote_ref):
-            yield base.Problem(f"{path}.remoteRef", claim.STORE_PATH.message)
+        if not claim_secrets.STORE_PATH.holds(secret.remote_ref):
+            yield base.Problem(f"{path}.remoteRef", claim_secrets.STORE_PATH.message)
         else:
             yield from grants.outside(
                 "remote_refs", f"{path}.remoteRef", secret.remote_ref, resource, site
             )
         interval = secret.refresh_interval
-        if interval is not None and not claim.REFRESH.holds(interval):
-            yield base.Problem(f"{path}.refreshInterval", claim.REFRESH.message)
+        if interval is not None and not claim_secrets.REFRESH.holds(interval):
+            yield base.Problem(f"{path}.refreshInterval", claim_secrets.REFRESH.message)
 
 
 def owners(site: settings.Settings) -> dict[str, str]:

@@ -27,6 +27,7 @@ class _Part(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(
         strict=True,
         extra="ignore",
+        defer_build=True,
         alias_generator=alias_generators.to_camel,
     )
 
@@ -41,7 +42,7 @@ class _Capabilities(_Part):
 
 
 class _Security(_Part):
-    capabilities: _Capabilities = _Capabilities()
+    capabilities: _Capabilities = pydantic.Field(default_factory=_Capabilities)
     sysctls: list[_Named] = []
 
 
@@ -61,11 +62,11 @@ class _Sleep(_Part):
 
 
 class _Handler(_Part):
-    sleep: _Sleep = _Sleep()
+    sleep: _Sleep = pydantic.Field(default_factory=_Sleep)
 
 
 class _Lifecycle(_Part):
-    pre_stop: _Handler = _Handler()
+    pre_stop: _Handler = pydantic.Field(default_factory=_Handler)
 
 
 class _Container(_Named):
@@ -73,18 +74,18 @@ class _Container(_Named):
     args: list[str] = []
     env: list[_Named] = []
     env_from: list[dict[str, Any]] = []
-    lifecycle: _Lifecycle = _Lifecycle()
+    lifecycle: _Lifecycle = pydantic.Field(default_factory=_Lifecycle)
     ports: list[dict[str, Any]] = []
-    resources: _Resources = _Resources()
-    security_context: _Security = _Security()
-    startup_probe: _Probe = _Probe()
+    resources: _Resources = pydantic.Field(default_factory=_Resources)
+    security_context: _Security = pydantic.Field(default_factory=_Security)
+    startup_probe: _Probe = pydantic.Field(default_factory=_Probe)
     volume_mounts: list[_Named] = []
 
 
 class _Pod(_Part):
     containers: Annotated[list[_Container], pydantic.Field(min_length=1)]
     init_containers: list[_Container] = []
-    security_context: _Security = _Security()
+    security_context: _Security = pydantic.Field(default_factory=_Security)
     termination_grace_period_seconds: _Count = 30
     volumes: list[_Named] = []
 

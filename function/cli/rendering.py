@@ -12,6 +12,7 @@ from function.cluster import checkpoints, observed, pods
 from function.composites import composite, inference_service, registry
 from function.planning import plans
 from function.situation import rollouts
+from function.workloads import batches
 
 Assumption = Literal["verified", "served"]
 
@@ -270,6 +271,7 @@ def _assumption(plan: plans.Plan, assumed: Assumption) -> dict[str, Any]:
         "weights": {
             "generation": plan.storage.generation,
             "verified": [{"directory": name} for name in plan.storage.wanted],
+            "cacheDirectory": batches.cache_directory(plan),
         }
     }
     if assumed == "served":

@@ -60,7 +60,7 @@ def job(resource: observed.Object | None) -> Job:
     """Returns the observed Job."""
     if resource is None:
         return Job()
-    failed = observed.status_conditions(resource).get("Failed")
+    failed = observed.status_condition(resource, "Failed")
     stage = _stage(resource)
     ended = stage is Stage.FAILED and failed is not None
     number = observed.at(resource, "metadata", "annotations", GENERATION_ANNOTATION)
@@ -78,9 +78,8 @@ def job(resource: observed.Object | None) -> Job:
 
 
 def _stage(resource: observed.Object) -> Stage:
-    conditions = observed.status_conditions(resource)
     for name, stage in (("Complete", Stage.COMPLETE), ("Failed", Stage.FAILED)):
-        condition = conditions.get(name)
+        condition = observed.status_condition(resource, name)
         if condition is not None and condition.status == "True":
             return stage
     # FailureTarget precedes Failed while the pods stop, with the same message.

@@ -7,7 +7,7 @@ from typing import Any
 import pydantic
 
 from function import canonical
-from function.api import status
+from function.api import base, status
 from function.cluster import observed
 
 
@@ -57,7 +57,7 @@ def memory(world: observed.Observed) -> Memory:
         removing=tuple(
             name for name in observed.items(weights, "removing") if isinstance(name, str)
         ),
-        serving=canonical.plain(serving) if isinstance(serving, Mapping) else None,
+        serving=_kept(status.Serving, serving) if isinstance(serving, Mapping) else None,
         latches=frozenset(
             name
             for name in (latches if isinstance(latches, Mapping) else ())
@@ -76,13 +76,19 @@ def _typed(value: Any, kind: type) -> Any:
 def verified(item: Any) -> dict[str, Any] | None:
     """Returns a record of a verified directory as the status may hold it, or None.
 
-    A field that breaks the status' own schema is dropped: written again, it would be refused. The
-    record itself stays, because without it the weights would be downloaded again.
+    The record stays when another field of it is dropped, because without it the weights would be
+    downloaded again.
     """
-    record = canonical.plain(item) if isinstance(item, Mapping) else {}
+    record = _kept(status.Verified, item) if isinstance(item, Mapping) else {}
+    return record if isinstance(record.get("directory"), str) else None
+
+
+def _kept(model: type[base.Model], written: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields that the status' own schema takes: another, written again, is refused."""
+    fields: dict[str, Any] = canonical.plain(written)
     try:
-        status.Verified.model_validate(record)
+        model.model_validate(fields)
     except pydantic.ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False, include_context=False):
-            record.pop(str(detail["loc"][0]) if detail["loc"] else "", None)
-    return record if isinstance(record.get("directory"), str) else None
+            fields.pop(str(detail["loc"][0]) if detail["loc"] else "", None)
+    return fields

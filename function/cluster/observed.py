@@ -5,6 +5,7 @@ views of a protobuf request that decode only what is read.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -53,6 +54,10 @@ class Observed:
     can_ask: bool = False
     can_read: bool = False
 
+    @functools.cached_property
+    def _keys(self) -> list[str]:
+        return sorted(self.resources)
+
     def get(self, suffix: str) -> Object | None:
         """Returns the object whose key ends so, or None."""
         return self.resources.get(f"{self.name}-{suffix}")
@@ -70,7 +75,7 @@ class Observed:
     def starting(self, prefix: str) -> Iterator[tuple[str, Object]]:
         """Yields suffix and object of each key whose suffix starts so, in order."""
         whole = f"{self.name}-{prefix}"
-        for key in sorted(self.resources):
+        for key in self._keys:
             if key.startswith(whole):
                 yield key.removeprefix(f"{self.name}-"), self.resources[key]
 
@@ -106,6 +111,14 @@ def conditions(owner: Any) -> dict[str, Condition]:
     }
 
 
+def condition(owner: Any, kind: str) -> Condition | None:
+    """Returns one condition of an object's status, or None; of two of a type the last."""
+    for entry in reversed(items(owner, "conditions")):
+        if at(entry, "type") == kind and (read := _condition(entry)) is not None:
+            return read
+    return None
+
+
 def _condition(entry: Any) -> Condition | None:
     kind, status = at(entry, "type"), at(entry, "status")
     if not isinstance(kind, str) or not isinstance(status, str):
@@ -113,6 +126,6 @@ def _condition(entry: Any) -> Condition | None:
     return Condition(kind, status, str(at(entry, "reason") or ""), str(at(entry, "message") or ""))
 
 
-def status_conditions(resource: Object) -> dict[str, Condition]:
-    """Returns the conditions in an object's status."""
-    return conditions(at(resource, "status"))
+def status_condition(resource: Object, kind: str) -> Condition | None:
+    """Returns one condition in an object's status, or None; nothing of the others is decoded."""
+    return condition(at(resource, "status"), kind)

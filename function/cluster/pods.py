@@ -37,7 +37,7 @@ def trouble(world: observed.Observed) -> Trouble | None:
         if observed.at(pod, "metadata", "labels", COMPONENT_LABEL) == "inference"
     ]
     for pod in sorted(pods, key=lambda pod: str(observed.at(pod, "metadata", "name"))):
-        scheduled = observed.conditions(observed.at(pod, "status")).get("PodScheduled")
+        scheduled = observed.status_condition(pod, "PodScheduled")
         if scheduled is not None and scheduled.status == "False":
             return Trouble("Unschedulable", scheduled.message)
         for status in observed.items(pod, "status", "containerStatuses"):

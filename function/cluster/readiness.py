@@ -42,7 +42,7 @@ def condition(name: str) -> Callable[[observed.Object], Readiness]:
     """Returns the check that a condition of this type is True."""
 
     def check(resource: observed.Object) -> Readiness:
-        return _must([(name, observed.status_conditions(resource).get(name))])
+        return _must([(name, observed.status_condition(resource, name))])
 
     return check
 
@@ -54,11 +54,11 @@ def ready_when(name: str, resource: observed.Object | None) -> bool:
 
 def accepted(resource: observed.Object) -> Readiness:
     """AI gateway: on failure the list holds `NotAccepted` with status False, so ask for a yes."""
-    conditions = observed.status_conditions(resource)
-    if "Accepted" not in conditions and "NotAccepted" in conditions:
-        refusal = conditions["NotAccepted"]
+    yes = observed.status_condition(resource, "Accepted")
+    refusal = observed.status_condition(resource, "NotAccepted")
+    if yes is None and refusal is not None:
         return Readiness(False, refusal.reason or "NotAccepted", refusal.message)
-    return _must([("Accepted", conditions.get("Accepted"))])
+    return _must([("Accepted", yes)])
 
 
 def per_parent(field: str, *names: str) -> Callable[[observed.Object], Readiness]:
@@ -67,8 +67,7 @@ def per_parent(field: str, *names: str) -> Callable[[observed.Object], Readiness
     def check(resource: observed.Object) -> Readiness:
         verdict = Readiness(False, "Pending", f"no {field} has reported yet")
         for owner in observed.items(resource, "status", field):
-            conditions = observed.conditions(owner)
-            verdict = _must((name, conditions.get(name)) for name in names)
+            verdict = _must((name, observed.condition(owner, name)) for name in names)
             if verdict.ready:
                 break
         return verdict
@@ -78,7 +77,7 @@ def per_parent(field: str, *names: str) -> Callable[[observed.Object], Readiness
 
 def valid(resource: observed.Object) -> Readiness:
     """Cilium: older agents report nothing, so only a no counts."""
-    verdict = observed.status_conditions(resource).get("Valid")
+    verdict = observed.status_condition(resource, "Valid")
     if verdict is not None and verdict.status == "False":
         return Readiness(False, verdict.reason or "Invalid", verdict.message)
     return READY

@@ -24,8 +24,8 @@ class Scaler:
 
 def scaler(resource: observed.Object | None) -> Scaler:
     """Returns the observed ScaledObject; one that is not there has reported nothing."""
-    conditions = observed.status_conditions(resource or {})
-    paused, ready = conditions.get("Paused"), conditions.get("Ready")
+    paused = observed.status_condition(resource or {}, "Paused")
+    ready = observed.status_condition(resource or {}, "Ready")
     failing = ready is not None and (
         ready.status != "True" or ready.reason == "PartialTriggerError"
     )
@@ -45,7 +45,7 @@ def _falls_back(resource: observed.Object) -> bool:
     """
     health = observed.at(resource, "status", "health")
     if not health:
-        fallback = observed.status_conditions(resource).get("Fallback")
+        fallback = observed.status_condition(resource, "Fallback")
         return fallback is not None and fallback.status == "True"
     allowed = observed.number(observed.at(resource, "spec", "fallback", "failureThreshold"))
     return any(

@@ -2,7 +2,7 @@
 
 import functools
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from function import kinds
@@ -74,11 +74,18 @@ def _observed(rows: tuple[kinds.Row, ...], world: observed.Observed) -> list[str
     objects = {
         suffix: f"{row.kind.name} {observed.at(resource, 'metadata', 'name')}"
         for row in rows
-        for suffix, resource in world.starting(row.prefix)
-        if suffix == row.suffix or "<" in row.suffix
+        for suffix, resource in _under(row, world)
         if observed.at(resource, "kind") == row.kind.name
     }
     return [objects[suffix] for suffix in sorted(objects)]
+
+
+def _under(row: kinds.Row, world: observed.Observed) -> Iterable[tuple[str, observed.Object]]:
+    """Returns suffix and object of each observed key of a row."""
+    if "<" in row.suffix:
+        return world.starting(row.prefix)
+    resource = world.get(row.suffix)
+    return () if resource is None else ((row.suffix, resource),)
 
 
 def _listed(objects: list[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from function import explanation
-from function.api import base, claim, settings
+from function.api import base, claim, claim_metrics, settings
 from function.capacity import arrangements, fit, ways_out
 from function.cluster import checkpoints
 from function.planning import hardware, identity, prospects, running, scaling, storage
@@ -242,7 +242,7 @@ class Engine(Protocol):
     def alerts(
         self,
         who: identity.Identity,
-        thresholds: claim.Alerts,
+        thresholds: claim_metrics.Alerts,
         targets: scaling.Scaling,
         now: running.Running,
     ) -> Iterator[Alert]:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from function import explanation
-from function.api import base, claim, settings
+from function.api import base, claim, claim_pod, settings
 from function.capacity import quantity
 from function.planning import misfits
 
@@ -62,7 +62,7 @@ def accelerator(resource: str) -> bool:
 
 def gpus_of_a_pod(spec: claim.Spec) -> int:
     """Returns the GPUs that a pod asks for: the replica's, and others that settings let through."""
-    own = spec.resources or claim.ResourceRequirements()
+    own = spec.resources or claim_pod.ResourceRequirements()
     amounts = {**(own.requests or {}), **(own.limits or {})}
     beside = (int(quantity.parse(amounts[name])) for name in amounts if accelerator(name))
     return gpu_count(spec) + sum(beside)
@@ -71,7 +71,8 @@ def gpus_of_a_pod(spec: claim.Spec) -> int:
 def gpu_class(spec: claim.Spec, site: settings.Settings) -> tuple[str, settings.GpuClass]:
     """Returns the claim's GPU class and its name; the settings' default when it names none."""
     name = base.given(base.of(spec.gpu, "class_"), site.gpu.default_class)
-    return name, site.gpu.classes.get(name, settings.GpuClass())
+    classes = site.gpu.classes
+    return name, classes[name] if name in classes else settings.GpuClass()
 
 
 def hardware(
@@ -109,7 +110,7 @@ def _resources(
     spec: claim.Spec, count: int, pinned_gib: int | None, why: list[explanation.Explanation]
 ) -> tuple[Amounts, Amounts]:
     """Returns requests and limits without the GPUs, merged key by key over the defaults."""
-    own = spec.resources or claim.ResourceRequirements()
+    own = spec.resources or claim_pod.ResourceRequirements()
     requests = _defaults(REQUESTS, max(count, 1)) | dict(own.requests or {})
     limits = _defaults(LIMITS, max(count, 1)) | dict(own.limits or {})
     if pinned_gib is not None:
@@ -137,7 +138,7 @@ def _defaults(amounts: dict[str, int], count: int) -> Amounts:
 
 
 def _reconcile(
-    own: claim.ResourceRequirements,
+    own: claim_pod.ResourceRequirements,
     requests: Amounts,
     limits: Amounts,
     why: list[explanation.Explanation],

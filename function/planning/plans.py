@@ -11,7 +11,7 @@ import dataclasses
 import functools
 
 from function import explanation, memo
-from function.api import base, claim, settings
+from function.api import base, claim, claim_pod, settings
 from function.boundary import (
     monitoring,
     names,
@@ -263,7 +263,7 @@ def whole_secrets(spec: claim.Spec) -> tuple[str, ...]:
 
 def _secrets(spec: claim.Spec) -> tuple[str, ...]:
     """Returns the Secrets without which a pod of the claim cannot start."""
-    extra = spec.pod_template or claim.PodTemplate()
+    extra = spec.pod_template or claim_pod.PodTemplate()
     variables = [
         observed.at(variable.value_from, "secretKeyRef", "name") for variable in extra.env or []
     ]

@@ -3,7 +3,7 @@
 import dataclasses
 
 from function import explanation
-from function.api import base, claim, settings
+from function.api import base, claim, claim_scaling, settings
 from function.planning import hardware
 
 MIN_REPLICAS = 1
@@ -116,7 +116,7 @@ def scaling(
         ways: By which of the settings' `scaling.wake.counts` requests reach the claim.
         why: Explanations are added here.
     """
-    asked = spec.scaling or claim.Scaling()
+    asked = spec.scaling or claim_scaling.Scaling()
     minimum, maximum = bounds(spec, site)
     held = _held_at_one(site, ways) if minimum == 0 else None
     if held is not None:
@@ -131,7 +131,7 @@ def scaling(
         )
     cooldown = _cooldown(asked, why)
     sleeps = minimum == 0 and held is None
-    triggers = asked.triggers or claim.Triggers()
+    triggers = asked.triggers or claim_scaling.Triggers()
     kv_usage = _target(triggers.kv_cache, base.given(asked.cache_utilization_threshold, KV_USAGE))
     if kv_usage is not None and float(kv_usage) > 1:
         why.append(_never_fires(kv_usage))
@@ -152,7 +152,7 @@ def scaling(
     )
 
 
-def _cooldown(asked: claim.Scaling, why: list[explanation.Explanation]) -> int:
+def _cooldown(asked: claim_scaling.Scaling, why: list[explanation.Explanation]) -> int:
     """Returns the quiet seconds before a replica is given back."""
     cooldown = int(base.given(asked.cooldown_seconds, COOLDOWN))
     if cooldown <= LONGEST_COOLDOWN:
@@ -230,7 +230,7 @@ def _held_at_one(site: settings.Settings, ways: set[str]) -> str | None:
     return None
 
 
-def _target(trigger: claim.Trigger | None, otherwise: str) -> str | None:
+def _target(trigger: claim_scaling.Trigger | None, otherwise: str) -> str | None:
     """Returns the value per replica, or None for a trigger that is switched off."""
     if trigger is None:
         return otherwise
@@ -240,8 +240,8 @@ def _target(trigger: claim.Trigger | None, otherwise: str) -> str | None:
 
 
 def _running(
-    asked: claim.Scaling,
-    triggers: claim.Triggers,
+    asked: claim_scaling.Scaling,
+    triggers: claim_scaling.Triggers,
     max_requests: int | None,
     why: list[explanation.Explanation],
 ) -> tuple[str | None, float | None]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from function.api import claim, settings
+from function.api import claim, claim_traffic, settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,5 +40,5 @@ def ways(spec: claim.Spec, site: settings.Settings) -> Ways:
     )
 
 
-def _on(switch: claim.Gateway | claim.Route | None) -> bool:
+def _on(switch: claim_traffic.Gateway | claim_traffic.Route | None) -> bool:
     return switch is not None and switch.enabled is True

@@ -117,7 +117,8 @@ def claim_hash(plan: plans.Plan) -> str:
     Over the author's own words, not over what is derived from them: it stays the same when the
     function or the settings change.
     """
-    written = plan.spec.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+    whole = plan.resource.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+    written = whole["spec"]
     part: dict[str, Any] = {field: written[field] for field in POD_FIELDS if field in written}
     model = dict(part["model"])
     model.pop("tokenSecretRef", None)
@@ -155,6 +156,7 @@ def rendered(plan: plans.Plan) -> identity.Manifest:
     if problems:
         raise base.InvalidError("claim", problems)
     problems += additions.collisions(plan.spec, template["spec"], shaped["spec"])
+    problems += additions.annotations(plan.spec, shaped["spec"])
     problems += additions.same_groups(plan.spec)
     problems += patches.weakened(plan.site, plan.identity.namespace, shaped["spec"])
     problems += _too_long(canonical.dumps(shaped) + _facts(plan, shaped).dumps())

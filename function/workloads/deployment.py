@@ -84,7 +84,7 @@ def state(resource: observed.Object | None) -> workload.State | None:
         return None
     spec, status = observed.at(resource, "spec"), observed.at(resource, "status")
     read = observed.number(observed.at(status, "observedGeneration"), -1)
-    progressing = observed.conditions(status).get("Progressing")
+    progressing = observed.condition(status, "Progressing")
     stuck = (
         progressing.message or progressing.reason
         if progressing is not None

@@ -3,7 +3,7 @@
 from typing import Any
 
 from function import canonical
-from function.api import claim, settings
+from function.api import claim, claim_pod, settings
 from function.capacity import quantity
 from function.cluster import observed
 from function.engines import engine
@@ -24,7 +24,7 @@ def template(plan: plans.Plan) -> identity.Manifest:
 
     Nothing from `spec.scaling` enters it: changing a limit must not restart a pod.
     """
-    extra = plan.spec.pod_template or claim.PodTemplate()
+    extra = plan.spec.pod_template or claim_pod.PodTemplate()
     gpu = plan.hardware.gpu
     served = plan.engine.container(plan)
     annotations = {**gpu.pod_annotations, **(extra.annotations or {})}
@@ -100,7 +100,7 @@ CONTAINER_SECURITY: identity.Manifest = {
 }
 
 
-def _spread(plan: plans.Plan, extra: claim.PodTemplate) -> list[Any]:
+def _spread(plan: plans.Plan, extra: claim_pod.PodTemplate) -> list[Any]:
     if extra.topology_spread_constraints is not None:
         return extra.topology_spread_constraints
     return [
@@ -114,7 +114,7 @@ def _spread(plan: plans.Plan, extra: claim.PodTemplate) -> list[Any]:
 
 
 def _container(
-    plan: plans.Plan, served: engine.Container, extra: claim.PodTemplate
+    plan: plans.Plan, served: engine.Container, extra: claim_pod.PodTemplate
 ) -> identity.Manifest:
     port = {"name": engine.PORT_NAME, "containerPort": plan.engine.PORT, "protocol": "TCP"}
     return canonical.prune(
@@ -147,7 +147,7 @@ def _container(
     )
 
 
-def _environment(served: engine.Container, extra: claim.PodTemplate) -> list[identity.Manifest]:
+def _environment(served: engine.Container, extra: claim_pod.PodTemplate) -> list[identity.Manifest]:
     own = {variable.name for variable in extra.env or []}
     return [
         {"name": name, "value": value}
@@ -162,7 +162,7 @@ def _environment(served: engine.Container, extra: claim.PodTemplate) -> list[ide
 
 
 def _probes(plan: plans.Plan) -> identity.Manifest:
-    chosen = plan.spec.health_probes or claim.HealthProbes()
+    chosen = plan.spec.health_probes or claim_pod.HealthProbes()
     own = {
         "startupProbe": chosen.startup,
         "readinessProbe": chosen.readiness,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from function.api import claim
+from function.api import claim_metrics
 from function.situation import situations
 from tests.alerts import promql, rendered
 
@@ -188,7 +188,7 @@ def test_a_threshold_moves_its_alert_and_no_other(
 
 
 def test_every_threshold_of_the_api_is_tried() -> None:
-    fields = {str(field.alias) for field in claim.Alerts.model_fields.values()}
+    fields = {str(field.alias) for field in claim_metrics.Alerts.model_fields.values()}
     assert fields == {field for field, *_ in THRESHOLDS}
 
 

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 from function import generate
-from function.api import base, claim, settings
+from function.api import base, claim, claim_model, claim_scaling, settings
 from function.composites import inference_service
 from function.engines.vllm import flags
 from tests import schemas, strategies
@@ -160,7 +160,7 @@ def test_both_accept_a_claim_with_every_field() -> None:
     apart = {"path", "runningRatioThreshold", "cacheUtilizationThreshold", "queueLengthThreshold"}
     fields = {str(f.alias) for f in claim.Spec.model_fields.values()} - {"crossplane"}
     assert set(full["spec"]) == fields
-    for section, model in (("model", claim.ModelSpec), ("scaling", claim.Scaling)):
+    for section, model in (("model", claim_model.ModelSpec), ("scaling", claim_scaling.Scaling)):
         fields = {str(f.alias) for f in model.model_fields.values()}
         assert set(full["spec"][section]) == fields - apart
     assert not _by_function(full)

@@ -42,6 +42,8 @@ class Target:
         self._process = subprocess.Popen(
             (sys.executable, "-m", "tests.bench.launcher", *arguments),
             cwd=ROOT,
+            # Images hold bytecode; here the first start of each target writes it.
+            env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
             stdout=subprocess.DEVNULL,
         )
         self._wait_for(port)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from function.api import claim
+from function.api import claim_secrets
 from function.boundary import secrets
 from tests import cluster
 from tests.resources import scene
@@ -201,4 +201,4 @@ def test_a_sub_path_that_is_absent_is_judged_by_the_claims_name() -> None:
 
 def test_the_schema_reads_as_the_function_does() -> None:
     for text in ("0s", "1m", "59s", "8760h", "8761h", "9" * 20 + "h"):
-        assert claim.REFRESH.holds(text) is (text in ("0s", "1m", "8760h"))
+        assert claim_secrets.REFRESH.holds(text) is (text in ("0s", "1m", "8760h"))

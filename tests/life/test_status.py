@@ -1,6 +1,7 @@
 """What the status says at rest, and once for each change."""
 
 import copy
+from typing import Any
 
 import pytest
 
@@ -99,3 +100,17 @@ def test_what_changes_meanwhile_is_told() -> None:
 
 def test_a_steady_claim_is_looked_at_rarely() -> None:
     assert given.serving().response.meta.ttl.seconds >= 600
+
+
+@pytest.mark.parametrize(
+    ("field", "written"),
+    [("repository", [None]), ("adapters", ["a", [None]]), ("revision", 5), ("x", "y")],
+)
+def test_a_field_of_serving_that_somebody_wrote_over_is_dropped(field: str, written: Any) -> None:
+    world = given.serving()
+    kept = {k: v for k, v in world.claim["status"]["serving"].items() if k != field}
+    world.claim["status"]["serving"][field] = written
+    # While the claim is edited and not current, the status says again what it said.
+    world.edit(model={"repository": "Qwen/Qwen3-8B"}).reconcile()
+    assert world.fatal is None
+    assert world.claim["status"]["serving"] == kept

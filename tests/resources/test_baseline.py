@@ -100,7 +100,7 @@ def test_our_own_pods_pass() -> None:
 @pytest.mark.parametrize(
     "spec",
     [
-        {"securityContext": {"privileged": True}},
+        {"securityContext": {"privileged": True, "allowPrivilegeEscalation": True}},
         {"securityContext": {"runAsUser": 0}},
         {"securityContext": {"allowPrivilegeEscalation": True}},
         {"securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}},

@@ -104,6 +104,28 @@ def test_the_authors_groups_replace_ours_also_when_there_are_none(
     assert rendered_groups == groups
 
 
+@pytest.mark.parametrize(("profile", "scrape", "rule"), BOTH)
+@pytest.mark.parametrize(
+    ("raw", "labels"),
+    [
+        ([], {"severity": "info", "team": "ml", "model": "model", "namespace": "llm"}),
+        (["llm"], {"severity": "info"}),
+    ],
+)
+def test_an_alert_of_the_authors_names_its_own_claim_and_team(
+    profile: str, scrape: str, rule: str, raw: list[str], labels: dict[str, str]
+) -> None:
+    """The rule's label wins over the one that `label_replace` gives the series."""
+    lying = 'label_replace(vector(1), "namespace", "other", "", "")'
+    alert = {"alert": "A", "expr": lying, "labels": {"severity": "info"}}
+    groups = [{"name": "mine", "rules": [alert]}]
+    claimed = scene.of(observability={"alertingRules": {"groups": groups}})
+    monitoring = {"alertLabels": {"team": "ml"}}
+    config = scene.site(profile, permissions={"rawRules": raw}, monitoring=monitoring)
+    (group,) = scene.serving(claimed, config).one(rule)["spec"]["groups"]
+    assert group["rules"] == [{**alert, "labels": labels}]
+
+
 def test_absent_groups_leave_ours() -> None:
     claimed = scene.of(observability={"alertingRules": {}})
     assert scene.serving(claimed).one("VMRule")["spec"]["groups"][0]["name"] == "model"

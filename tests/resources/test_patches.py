@@ -165,9 +165,15 @@ def test_a_mount_of_the_author_s_may_be_of_a_volume_of_the_patch_s() -> None:
     ("patch", "path", "wanted"),
     [
         (
-            contained({"env": [{"name": "USER", "valueFrom": {"secretKeyRef": {"name": "s"}}}]}),
+            contained(
+                {
+                    "env": [
+                        {"name": "USER", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+                    ]
+                }
+            ),
             ("env", "USER"),
-            {"name": "USER", "valueFrom": {"secretKeyRef": {"name": "s"}}},
+            {"name": "USER", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
         ),
         (
             contained({}, volumes=[{"name": "tmp", "csi": {"driver": "d"}}]),

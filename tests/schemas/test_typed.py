@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from function.api import alerting, base, cilium, kubernetes, schema
+from function.api import alerting, base, cilium, containers, kubernetes, schema, volumes
 from tests.schemas import upstream
 
 Node = dict[str, typing.Any]
@@ -83,9 +83,20 @@ def test_groups_of_rules(provider: str, group: str, kind: str, version: str) -> 
         (kubernetes.Toleration, "Toleration"),
         (kubernetes.Spread, "TopologySpreadConstraint"),
         (kubernetes.SecurityContext, "SecurityContext"),
+        (kubernetes.PodSecurityContext, "PodSecurityContext"),
+        (volumes.Volume, "Volume"),
+        (volumes.Mount, "VolumeMount"),
+        (containers.Port, "ContainerPort"),
+        (containers.Variable, "EnvVar"),
+        (containers.Variables, "EnvFromSource"),
+        (containers.DnsConfig, "PodDNSConfig"),
+        (containers.HostAlias, "HostAlias"),
     ],
 )
 def test_parts_of_pods(model: type[base.Model], name: str) -> None:
     document = upstream.openapi("v1")
     node = document["components"]["schemas"][f"io.k8s.api.core.v1.{name}"]
-    assert list(differences(model, node, document, name)) == []
+    # Of a template's metadata the API server takes labels and annotations alone.
+    refused = "Volume.ephemeral.volumeClaimTemplate.metadata."
+    left = [field for field in differences(model, node, document, name) if refused not in field]
+    assert left == []

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from function import explanation
-from function.api import base, claim, settings
+from function.api import base, claim, claim_metrics, settings
 from function.cluster import checkpoints
 from function.engines import engine
 from function.planning import identity, prospects, running, scaling
@@ -100,7 +100,7 @@ class Echo:
     def alerts(
         self,
         who: identity.Identity,
-        thresholds: claim.Alerts,
+        thresholds: claim_metrics.Alerts,
         targets: scaling.Scaling,
         now: running.Running,
     ) -> Iterator[engine.Alert]:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -124,10 +124,20 @@ def failure(error: Any) -> tuple[Any, str]:
     return error.code(), error.details() or ""
 
 
-def start(*options: str, module: str = "function", **environment: str) -> subprocess.Popen[str]:
-    """Starts a module as a server on free ports; its two streams come out as one."""
+def start(
+    *options: str, module: str = "function", command: Sequence[str] = (), **environment: str
+) -> subprocess.Popen[str]:
+    """Starts a module as a server on free ports; its two streams come out as one.
+
+    Args:
+        options: Of the server.
+        module: The module.
+        command: What runs the server, given as its arguments; nothing for the server itself.
+        environment: Variables beside those of this process.
+    """
+    server = (sys.executable, "-m", module, "--address", FREE, "--http-address", FREE)
     return subprocess.Popen(
-        (sys.executable, "-m", module, "--address", FREE, "--http-address", FREE, *options),
+        (*command, *server, *options),
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
         stdout=subprocess.PIPE,

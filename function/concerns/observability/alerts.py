@@ -5,8 +5,9 @@ the engine's own exposition is the engine's to say.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
-from function.api import claim
+from function.api import claim_metrics
 from function.engines import engine
 from function.planning import identity, plans, running
 from function.workloads import batches
@@ -32,8 +33,7 @@ def _rule(plan: plans.Plan, alert: engine.Alert) -> identity.Manifest:
         "labels": {
             **plan.site.monitoring.alert_labels,
             "severity": alert.severity,
-            "model": plan.identity.name,
-            "namespace": plan.identity.namespace,
+            **_whose(plan),
         },
         "annotations": {
             "summary": alert.summary,
@@ -43,10 +43,36 @@ def _rule(plan: plans.Plan, alert: engine.Alert) -> identity.Manifest:
     }
 
 
+def _whose(plan: plans.Plan) -> dict[str, str]:
+    """Returns the labels by which an alert names its claim."""
+    return {"model": plan.identity.name, "namespace": plan.identity.namespace}
+
+
+def own(plan: plans.Plan, groups: list[Any]) -> list[Any]:
+    """Returns the author's groups, in which each alert names its claim and whom it calls.
+
+    A label of a rule wins over the label of the series: `label_replace` in an expression could
+    name another claim or team otherwise. Whoever may say where a series comes from has none added.
+    """
+    if plan.site.permissions.allow("raw_rules", plan.identity.namespace):
+        return groups
+    added = {**plan.site.monitoring.alert_labels, **_whose(plan)}
+    return [
+        {
+            **group,
+            "rules": [
+                {**rule, "labels": {**(rule.get("labels") or {}), **added}}
+                for rule in group.get("rules") or []
+            ],
+        }
+        for group in groups
+    ]
+
+
 def _default(plan: plans.Plan, now: running.Running, picker: bool) -> Iterator[engine.Alert]:
     """Yields the default alerts that make sense for the claim."""
-    observability = plan.spec.observability or claim.Observability()
-    thresholds = observability.alerts or claim.Alerts()
+    observability = plan.spec.observability or claim_metrics.Observability()
+    thresholds = observability.alerts or claim_metrics.Alerts()
     yield from _availability(plan, now.start_seconds)
     yield from plan.engine.alerts(plan.identity, thresholds, plan.scaling, now)
     if plan.storage.preloads:

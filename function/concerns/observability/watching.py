@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from function import assembly, canonical, duration, memo
-from function.api import claim
+from function.api import claim_metrics
 from function.cluster import observed
 from function.concerns import providers, reasons
 from function.concerns.observability import alerts, prometheus_operator, victoriametrics
@@ -123,7 +123,7 @@ def _metadata(plan: plans.Plan, name: str | None = None) -> identity.Manifest:
 
 
 def _endpoint(plan: plans.Plan) -> identity.Manifest:
-    observability = plan.spec.observability or claim.Observability()
+    observability = plan.spec.observability or claim_metrics.Observability()
     chosen = observability.metrics.interval if observability.metrics is not None else None
     interval = chosen or INTERVAL
     return {
@@ -144,11 +144,11 @@ def _rules(plan: plans.Plan, now: running.Running, *, picker: bool) -> identity.
 
 def _groups(plan: plans.Plan, now: running.Running, picker: bool) -> list[Any]:
     """Returns the claim's own groups of alerts where it has some, ours otherwise."""
-    observability = plan.spec.observability or claim.Observability()
+    observability = plan.spec.observability or claim_metrics.Observability()
     own = observability.alerting_rules
     if own is None or own.groups is None:
         return alerts.groups(plan, now, picker=picker)
-    return canonical.plain(own.groups)  # type: ignore[no-any-return]
+    return alerts.own(plan, canonical.plain(own.groups))
 
 
 def conditions(

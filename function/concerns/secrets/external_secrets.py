@@ -1,7 +1,7 @@
 """ExternalSecrets: they keep the Secret's name, so that the engine's environment finds it."""
 
 from function import duration, kinds, memo
-from function.api import claim, settings
+from function.api import claim_secrets, settings
 from function.planning import identity
 
 PREFIX = "externalsecret-"
@@ -10,7 +10,7 @@ KIND = kinds.EXTERNAL_SECRET
 
 @memo.per_plan
 def external_secret(
-    who: identity.Identity, store: settings.SecretStore, secret: claim.ExternalSecret
+    who: identity.Identity, store: settings.SecretStore, secret: claim_secrets.ExternalSecret
 ) -> identity.Manifest:
     """Returns one ExternalSecret. Two claims share a Secret by `envFromSecrets`, with one owner."""
     return kept(

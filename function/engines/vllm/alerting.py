@@ -6,7 +6,7 @@ instead of a wrong one.
 
 from collections.abc import Iterator
 
-from function.api import base, claim
+from function.api import base, claim_metrics
 from function.engines import engine
 from function.engines.vllm import metrics, sizing
 from function.planning import identity, running, scaling
@@ -22,7 +22,7 @@ IDLE_KV_CACHE = "0.4"
 
 def alerts(
     who: identity.Identity,
-    thresholds: claim.Alerts,
+    thresholds: claim_metrics.Alerts,
     targets: scaling.Scaling,
     now: running.Running,
 ) -> Iterator[engine.Alert]:
@@ -32,7 +32,7 @@ def alerts(
     yield from _progress(who, thresholds, now)
 
 
-def _traffic(who: identity.Identity, thresholds: claim.Alerts) -> Iterator[engine.Alert]:
+def _traffic(who: identity.Identity, thresholds: claim_metrics.Alerts) -> Iterator[engine.Alert]:
     own = _own(who)
     every = engine.matchers(who)[:-1] + ',handler=~"/v1/.*"'
     ratio = thresholds.error_ratio or ERROR_RATIO
@@ -62,7 +62,7 @@ def _traffic(who: identity.Identity, thresholds: claim.Alerts) -> Iterator[engin
 
 def _saturation(
     who: identity.Identity,
-    thresholds: claim.Alerts,
+    thresholds: claim_metrics.Alerts,
     targets: scaling.Scaling,
     now: running.Running,
 ) -> Iterator[engine.Alert]:
@@ -107,7 +107,7 @@ def _saturation(
 
 
 def _progress(
-    who: identity.Identity, thresholds: claim.Alerts, now: running.Running
+    who: identity.Identity, thresholds: claim_metrics.Alerts, now: running.Running
 ) -> Iterator[engine.Alert]:
     own = _own(who)
     limit = thresholds.preemptions_per_minute or PREEMPTIONS_PER_MINUTE

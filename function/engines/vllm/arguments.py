@@ -7,7 +7,7 @@ claim's string is never read as a flag. The model is positional: `--model` is to
 
 from collections.abc import Iterator
 
-from function.api import claim
+from function.api import claim, claim_model
 from function.engines import engine
 from function.engines.vllm import command_line, serving
 from function.planning import storage
@@ -68,7 +68,7 @@ def _caches(spec: claim.Spec, planned: serving.Serving) -> Iterator[list[str]]:
         yield [f"--kv-offloading-size={planned.kv_offload_gb}"]
 
 
-def _parsers(model: claim.ModelSpec, planned: serving.Serving) -> Iterator[list[str]]:
+def _parsers(model: claim_model.ModelSpec, planned: serving.Serving) -> Iterator[list[str]]:
     if planned.tool_parser is not None:
         yield ["--enable-auto-tool-choice"]
         yield [f"--tool-call-parser={planned.tool_parser}"]
@@ -78,7 +78,7 @@ def _parsers(model: claim.ModelSpec, planned: serving.Serving) -> Iterator[list[
         yield [f"--chat-template={model.chat_template}"]
 
 
-def _adapters(model: claim.ModelSpec, stored: storage.Storage) -> Iterator[list[str]]:
+def _adapters(model: claim_model.ModelSpec, stored: storage.Storage) -> Iterator[list[str]]:
     adapters = stored.adapters
     if not adapters:
         return
@@ -90,7 +90,7 @@ def _adapters(model: claim.ModelSpec, stored: storage.Storage) -> Iterator[list[
     yield ["--lora-modules", *(f"{adapter.name}={adapter.path}" for adapter in adapters)]
 
 
-def _loading(model: claim.ModelSpec) -> Iterator[list[str]]:
+def _loading(model: claim_model.ModelSpec) -> Iterator[list[str]]:
     streaming = model.streaming
     if streaming is None or streaming.enabled is not True:
         return

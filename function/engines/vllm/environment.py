@@ -9,7 +9,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from function.api import base, claim
+from function.api import base, claim_pod
 from function.engines.vllm import flags
 
 Kind = flags.Kind
@@ -447,7 +447,7 @@ def _engines(name: str) -> bool:
     return name.startswith("VLLM_")
 
 
-def dangers(variable: claim.EnvVar) -> Iterator[Danger]:
+def dangers(variable: claim_pod.EnvVar) -> Iterator[Danger]:
     """Yields what a variable could do beyond plain tuning."""
     judged = of(variable.name)
     source = variable.value_from
@@ -460,12 +460,12 @@ def dangers(variable: claim.EnvVar) -> Iterator[Danger]:
         yield Danger(judged.kind, judged.why)
 
 
-def prints(variable: claim.EnvVar) -> bool:
+def prints(variable: claim_pod.EnvVar) -> bool:
     """Tells whether a variable would show a Secret: vLLM quotes a value that it cannot read."""
     return "secretKeyRef" in (variable.value_from or {}) and not of(variable.name).secret
 
 
-def problems(variables: Iterable[claim.EnvVar]) -> Iterator[base.Problem]:
+def problems(variables: Iterable[claim_pod.EnvVar]) -> Iterator[base.Problem]:
     """Yields what no permission opens."""
     for index, variable in enumerate(variables):
         path = f"spec.podTemplate.env[{index}]"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from function import canonical
-from function.api import base, claim, settings
+from function.api import base, claim, claim_model, settings
 from function.boundary import permissions
 from function.engines import engine
 from function.engines.vllm import (
@@ -87,8 +87,8 @@ def _template(
     path, field = resource.spec.model.chat_template, "spec.model.chatTemplate"
     if path is None:
         return
-    if not claim.TEMPLATE.holds(path):
-        yield base.Problem(field, claim.TEMPLATE.message)
+    if not claim_model.TEMPLATE.holds(path):
+        yield base.Problem(field, claim_model.TEMPLATE.message)
     elif flags.of_the_system(path, mounts):
         yield base.Problem(
             field,

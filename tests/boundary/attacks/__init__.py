@@ -20,6 +20,7 @@ class Attack:
         admission: True when the API server refuses it by the claim's schema too.
         under: Settings that it needs beside the file's, merged over both files: another hatch that
             is open, for example, so that its own refusal is reached.
+        kubernetes: True when Kubernetes refuses the pod, or the Job, that would come of it.
     """
 
     name: str
@@ -28,12 +29,14 @@ class Attack:
     opens: str | None
     admission: bool
     under: dict[str, Any]
+    kubernetes: bool
 
 
 def _read() -> Iterator[Attack]:
     for path in sorted(pathlib.Path(__file__).parent.glob("*.yaml")):
         for row in yaml.safe_load(path.read_text()):
-            unknown = set(row) - {"attack", "spec", "name", "field", "opens", "admission", "under"}
+            keys = {"attack", "spec", "name", "field", "opens", "admission", "under", "kubernetes"}
+            unknown = set(row) - keys
             if unknown:
                 raise ValueError(f"{path.name}: {sorted(unknown)}")
             claim = {
@@ -49,6 +52,7 @@ def _read() -> Iterator[Attack]:
                 row.get("opens"),
                 row.get("admission", False),
                 row.get("under", {}),
+                row.get("kubernetes", False),
             )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from function.api import claim
+from function.api import claim_pod
 from function.engines.vllm import environment, flags
 from tests import cluster
 from tests.engines.vllm import recorded
@@ -19,14 +19,14 @@ RECORDED: dict[str, list[str]] = json.loads(
 )["variables"]
 
 
-def variable(name: str, value: str | None = None, **source: Any) -> claim.EnvVar:
+def variable(name: str, value: str | None = None, **source: Any) -> claim_pod.EnvVar:
     """Returns a variable with a value, or with a source by its kind."""
     written: dict[str, Any] = {"name": name}
     if value is not None:
         written["value"] = value
     if source:
         written["valueFrom"] = source
-    return claim.EnvVar.model_validate(written)
+    return claim_pod.EnvVar.model_validate(written)
 
 
 def kinds(name: str, value: str | None = None, **source: Any) -> list[Kind]:

@@ -1,0 +1,232 @@
+"""Which model a claim serves: the weights, their adapters, and how the engine reads them."""
+
+from typing import Annotated, ClassVar, Literal
+
+import pydantic
+
+from function.api import base
+
+# Hugging Face: [namespace/]name, each of letters, digits, `-`, `_`, `.`; never `--` or `..`.
+REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?$"
+# A commit, a tag, a branch, or refs/pr/N.
+REVISION = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"
+RELATIVE_PATH = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
+ABSOLUTE_PATH = r"^(/[A-Za-z0-9._-]+)+$"
+WORD = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+TEMPLATE = base.Rule(
+    cel="!self.split('/').exists(s, s == '..') && !(self.split('/')[1] in ['dev', 'proc', 'sys'])",
+    message="a chat template is in the prompt: its path holds no '..', and lies outside of /dev,"
+    " /proc and /sys",
+    holds=lambda path: (
+        ".." not in path.split("/") and path.split("/")[1] not in ("dev", "proc", "sys")
+    ),
+    admission_only=True,
+)
+
+Repository = Annotated[
+    str,
+    base.text(193, REPOSITORY),
+    base.Rule(
+        cel="!self.contains('..') && !self.contains('--')",
+        message="a repository holds neither '..' nor '--'",
+        holds=lambda value: ".." not in value and "--" not in value,
+    ),
+]
+
+Revision = Annotated[
+    str,
+    base.text(64, REVISION),
+    base.Rule(
+        cel="!self.contains('..')",
+        message="a revision does not hold '..'",
+        holds=lambda value: ".." not in value,
+    ),
+]
+
+Word = Annotated[str, base.text(63, WORD)]
+
+
+class Preload(base.Model):
+    """How the weights get onto the volume."""
+
+    enabled: bool | None = pydantic.Field(
+        None,
+        description="Download the weights with a Job before the engine starts. Absent means true"
+        " for source huggingface. False means that they already lie at 0.9.0's paths:"
+        " /models/<revision> and /models/loras/<adapter>, inside weightsFileSystem.subPath.",
+    )
+    generation: Annotated[int, base.number(0)] | None = pydantic.Field(
+        None, description="Raise it to ask for another try of a failed download."
+    )
+
+
+class Streaming(base.Model):
+    """Loading with the Run:ai model streamer."""
+
+    enabled: bool | None = pydantic.Field(
+        None, description="Read the safetensors files concurrently (--load-format runai_streamer)."
+    )
+    concurrency: Annotated[int, base.number(1, 64)] | None = pydantic.Field(
+        None, description="Concurrent readers."
+    )
+
+
+class SecretKey(base.Model):
+    """One key of a Secret in the claim's namespace."""
+
+    name: base.DnsSubdomain = pydantic.Field(description="Name of the Secret.")
+    key: Annotated[str, base.text(253, r"^[-._A-Za-z0-9]+$")] = pydantic.Field(
+        "token", description="Key in the Secret."
+    )
+
+
+Quantization = Literal[
+    "auto", "fp16", "fp8", "awq", "gptq", "bitsandbytes", "compressed-tensors", "modelopt", "mxfp4"
+]
+
+LoraRank = Literal[8, 16, 32, 64, 128, 256, 320, 512]
+
+
+class ModelSpec(base.Model):
+    """Which model, and how the engine reads it."""
+
+    source: Literal["huggingface", "pvc"] | None = pydantic.Field(
+        None,
+        description="Where the weights come from: the Hugging Face hub (default), or a directory"
+        " that is already on the weights volume (model.path).",
+    )
+    repository: Repository | None = pydantic.Field(
+        None, description="Hugging Face repository, for example Qwen/Qwen3-8B."
+    )
+    revision: Revision | None = pydantic.Field(
+        None,
+        description="Commit SHA, tag or branch; main when absent. Pin a SHA: a branch moves.",
+    )
+    path: Annotated[str, base.text(255, RELATIVE_PATH)] | None = pydantic.Field(
+        None, description="Directory of the weights in the volume's subPath, for source pvc."
+    )
+    quantization: Quantization | None = pydantic.Field(
+        None,
+        description="auto (default; fp16 is its old name) passes no flag. fp8 quantizes a 16-bit"
+        " checkpoint while it loads. The others describe a checkpoint that is already"
+        " quantized: the engine detects it, no flag is passed.",
+    )
+    dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] | None = (
+        pydantic.Field(None, description="Type of the weights that are not quantized.")
+    )
+    kv_cache_dtype: Literal["auto", "bfloat16", "float16", "fp8", "fp8_e4m3", "fp8_e5m2"] | None = (
+        pydantic.Field(None, description="Type of the KV cache; fp8 doubles its tokens.")
+    )
+    runner: Literal["generate", "pooling"] | None = pydantic.Field(
+        None,
+        description="generate, or pooling for embeddings and reranking. What the model is made for"
+        " when absent, and generate where nobody knows.",
+    )
+    context_window: Annotated[int, base.number(1024)] | None = pydantic.Field(
+        None,
+        description="Longest sequence in tokens (--max-model-len). When absent: the model's own, or"
+        " what leaves room for as many full sequences as the settings say (capacity); 4096 where"
+        " the model or the GPU is not known.",
+    )
+    max_num_seqs: Annotated[int, base.number(1, 65536)] | None = pydantic.Field(
+        None,
+        description="Requests that one replica runs at once; the running trigger is a share of it."
+        " When absent: usual requests (capacity.sequenceTokens of the settings) that the KV cache"
+        " holds, from 8 to 256; 64 where the model or the GPU is not known.",
+    )
+    tool_call_parser: Word | None = pydantic.Field(
+        None,
+        description="Parser of tool calls, for example hermes; turns tool calls on. The one of the"
+        " model's family when absent; none for no parser.",
+    )
+    reasoning_parser: Word | None = pydantic.Field(
+        None,
+        description="Parser of the reasoning part of an answer, for example qwen3. The one of the"
+        " model's family when absent; none for no parser.",
+    )
+    chat_template: Annotated[str, base.text(255, ABSOLUTE_PATH), TEMPLATE] | None = pydantic.Field(
+        None,
+        description="Path of a chat template in the container: below /models, the image's own"
+        " below /vllm-workspace, or in a volume that podTemplate mounts.",
+    )
+    max_lora_rank: LoraRank | None = pydantic.Field(
+        None, description="Largest rank of the adapters; 64 when absent."
+    )
+    size_gi_b: Annotated[int, base.number(1, 4096)] | None = pydantic.Field(
+        None,
+        alias="sizeGiB",
+        description="Size of the checkpoint in GiB: the start budget follows from it.",
+    )
+    facts: base.Raw | None = pydantic.Field(
+        None,
+        description="What the model is made of, as `inference-service facts` prints it: for a model"
+        " that neither the catalogue nor the settings have. Fit and defaults follow from it.",
+    )
+    token_secret_ref: SecretKey | None = pydantic.Field(
+        None, description="The hub token, given to the preload Job alone."
+    )
+    preload: Preload | None = None
+    retention: Literal["Retain", "Delete"] | None = pydantic.Field(
+        None,
+        description="What becomes of weights that this claim wants no more, after a change of model"
+        " or adapters: Retain (default) keeps them. Delete removes them with a Job once all pods"
+        " run with the new ones, unless another claim uses them; going back then downloads again.",
+    )
+    streaming: Streaming | None = None
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="has(self.source) && self.source == 'pvc' ? has(self.path) : has(self.repository)",
+            message="repository is required (for source pvc: path)",
+            holds=lambda m: (m.path if m.source == "pvc" else m.repository) is not None,
+            at="repository",
+        ),
+        base.Rule(
+            cel="!has(self.path) || (has(self.source) && self.source == 'pvc')",
+            message="path is for source pvc",
+            holds=lambda m: m.path is None or m.source == "pvc",
+            at="path",
+        ),
+        base.Rule(
+            cel="!(has(self.source) && self.source == 'pvc' && has(self.preload)"
+            " && has(self.preload.enabled) && self.preload.enabled)",
+            message="source pvc brings its own weights: preload.enabled cannot be true",
+            holds=lambda m: (
+                not (m.source == "pvc" and m.preload is not None and m.preload.enabled is True)
+            ),
+            at="preload.enabled",
+        ),
+        base.Rule(
+            cel="!(has(self.runner) && self.runner == 'pooling' && (has(self.toolCallParser)"
+            " || has(self.reasoningParser) || has(self.chatTemplate)))",
+            message="toolCallParser, reasoningParser and chatTemplate are for runner generate",
+            holds=lambda m: (
+                m.runner != "pooling"
+                or (
+                    m.tool_call_parser is None
+                    and m.reasoning_parser is None
+                    and m.chat_template is None
+                )
+            ),
+            at="runner",
+        ),
+    )
+
+
+class LoraAdapter(base.Model):
+    """An adapter, served under its name beside the base model."""
+
+    name: Word = pydantic.Field(description="Name that clients ask for.")
+    repository: Repository = pydantic.Field(description="Hugging Face repository of the adapter.")
+    revision: Revision | None = pydantic.Field(
+        None, description="Commit SHA, tag or branch; main when absent."
+    )
+
+
+class WeightsFileSystem(base.Model):
+    """Where on the shared volume the claim's weights lie."""
+
+    sub_path: Annotated[str, base.text(255, RELATIVE_PATH)] | None = pydantic.Field(
+        None, description="Sub-directory of the volume; the claim's name when absent."
+    )

@@ -1,0 +1,249 @@
+"""What the pods of a claim are: the engine, GPUs and other resources, probes, additions."""
+
+import re
+from typing import Annotated, ClassVar, Literal
+
+import pydantic
+
+from function.api import base
+
+IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*(@sha256:[a-f0-9]{64})?$"
+ENGINE_VERSION = r"^v?[0-9]+\.[0-9]+\.[0-9]+([-+.a-z0-9]*)?$"
+
+# The labels that Deployment and Service select pods by.
+SELECTING_LABELS = frozenset(
+    f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "part-of")
+)
+
+ResourceName = Annotated[str, base.text(128, base.LABEL_KEY)]
+
+# As in Kubernetes, a quantity may be a string or an integer.
+ResourceQuantity = Annotated[
+    Annotated[int, base.number(0)] | base.Quantity,
+    base.OneMessage("Input should be a quantity, for example 2, 500m or 16Gi"),
+]
+
+Resources = Annotated[dict[ResourceName, ResourceQuantity], base.items(16), base.NULLS_ABSENT]
+
+
+class Gpu(base.Model):
+    """The GPUs of one replica."""
+
+    count: Annotated[int, base.number(1, 8)] = pydantic.Field(
+        1, description="GPUs of one replica; also the tensor parallel size."
+    )
+    class_: base.DnsLabel | None = pydantic.Field(
+        None,
+        alias="class",
+        description="Name of a GPU class of the settings; their default class when absent.",
+    )
+    min_vram: base.Quantity | None = pydantic.Field(
+        None, alias="minVRAM", description="Least memory of one GPU. Informational."
+    )
+    memory_utilization: (
+        Annotated[
+            str,
+            base.text(6, r"^0\.[0-9]{1,4}$"),
+            base.Rule(
+                cel="double(self) >= 0.1 && double(self) <= 0.98",
+                message="memoryUtilization is between 0.1 and 0.98",
+                holds=lambda value: 0.1 <= float(value) <= 0.98,
+            ),
+        ]
+        | None
+    ) = pydantic.Field(
+        None,
+        description="Share of the GPU's memory that the engine takes; 0.92 when absent, 0.90 from"
+        " maxNumSeqs 256, because CUDA graphs are captured outside of this share.",
+    )
+    resource_name: Annotated[str, base.text(128, base.EXTENDED_RESOURCE)] | None = pydantic.Field(
+        None, description="Extended resource to ask for; the class's when absent."
+    )
+    fit: Literal["Enforce", "Ignore"] | None = pydantic.Field(
+        None,
+        description="Enforce asks for no GPU while the model cannot fit into its GPUs, even at the"
+        " optimistic end of the estimate. Ignore asks all the same. The settings' capacity.fit when"
+        " absent.",
+    )
+
+
+class Engine(base.Model):
+    """Overrides of the settings' engine."""
+
+    version: Annotated[str, base.text(32, ENGINE_VERSION)] | None = pydantic.Field(
+        None, description="vLLM version, for example 0.25.1."
+    )
+    image: Annotated[str, base.text(255, IMAGE)] | None = pydantic.Field(
+        None, description="Image of the engine; settings say who may choose one."
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="!has(self.image) || has(self.version)"
+            " || self.image.matches(':v?[0-9]+[.][0-9]+[.][0-9]+[^@/]*$')",
+            message="version is required when the image's tag does not end in one",
+            holds=lambda e: e.image is None or e.version is not None or _tagged(e.image),
+            at="version",
+        ),
+    )
+
+
+def _tagged(image: str) -> bool:
+    return _VERSION_TAG.search(image) is not None
+
+
+_VERSION_TAG = re.compile(r":v?[0-9]+[.][0-9]+[.][0-9]+[^@/]*\Z")
+
+
+class KvOffload(base.Model):
+    """KV blocks in host memory."""
+
+    enabled: bool | None = pydantic.Field(
+        None, description="Keep evicted KV blocks in host memory; off when absent."
+    )
+    size_gb: Annotated[int, base.number(1, 4096)] | None = pydantic.Field(
+        None,
+        alias="sizeGB",
+        description="GiB of host memory, over all GPUs of a replica; 16 when absent. Requested"
+        " on top of resources.",
+    )
+
+
+class PrefixCache(base.Model):
+    """Reuse of KV blocks of common prefixes."""
+
+    enabled: bool | None = pydantic.Field(None, description="On when absent.")
+
+
+class Cache(base.Model):
+    """The engine's caches."""
+
+    kv_offload: KvOffload | None = None
+    prefix_cache: PrefixCache | None = None
+
+
+class ResourceRequirements(base.Model):
+    """What one replica asks for; keys that are absent keep their default."""
+
+    requests: Resources | None = pydantic.Field(
+        None, description="Requests of the engine's container; the GPUs are added."
+    )
+    limits: Resources | None = pydantic.Field(
+        None, description="Limits of the engine's container; the GPUs are added."
+    )
+
+
+Seconds = Annotated[int, base.number(0, 86400)]
+PositiveSeconds = Annotated[int, base.number(1, 86400)]
+
+
+class Probe(base.Model):
+    """Timing of one probe on /health."""
+
+    initial_delay_seconds: Seconds | None = pydantic.Field(
+        None, description="Seconds before the first probe."
+    )
+    period_seconds: PositiveSeconds | None = pydantic.Field(
+        None, description="Seconds between two probes."
+    )
+    timeout_seconds: PositiveSeconds | None = pydantic.Field(
+        None, description="Seconds after which a probe has failed."
+    )
+    failure_threshold: Annotated[int, base.number(1, 10000)] | None = pydantic.Field(
+        None, description="Failures in a row that count."
+    )
+
+
+class HealthProbes(base.Model):
+    """Timing of the probes."""
+
+    startup: Probe | None = None
+    readiness: Probe | None = None
+    liveness: Probe | None = None
+
+
+# A kubelet puts the value of a variable, a Secret's too, in the place of `$(NAME)`: the engine
+# shows it in its log, its metrics or its answers. `$$(` is how Kubernetes writes a literal one.
+EXPANDED = "$("
+
+NO_REFERENCE = base.Rule(
+    cel=f"!self.contains('{EXPANDED}')",
+    message="holds $(: a kubelet would put a variable's value there, and Secrets are variables;"
+    " write the value itself ($$( is refused too)",
+    holds=lambda value: EXPANDED not in value,
+    function_only=True,
+)
+
+
+class EnvVar(base.Model):
+    """An environment variable of the engine; settings say who may set more than plain ones."""
+
+    name: Annotated[str, base.text(128, r"^[A-Za-z_][A-Za-z0-9_]*$")] = pydantic.Field(
+        description="Name of the variable."
+    )
+    value: Annotated[str, base.text(4096, None, 0), NO_REFERENCE] | None = pydantic.Field(
+        None, description="Its value."
+    )
+    value_from: Annotated[base.RawObject, base.Bounds(16)] | None = pydantic.Field(
+        None,
+        description="Source of its value, as in a pod: one of fieldRef, resourceFieldRef,"
+        " configMapKeyRef and secretKeyRef.",
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="!(has(self.value) && has(self.valueFrom))",
+            message="value and valueFrom exclude each other",
+            holds=lambda e: e.value is None or e.value_from is None,
+            at="valueFrom",
+        ),
+    )
+
+
+class PodTemplate(base.Model):
+    """Additions to the serving pod."""
+
+    labels: base.Labels | None = pydantic.Field(
+        None, description="Labels of the pod; settings say which (labels)."
+    )
+    annotations: base.Annotations | None = pydantic.Field(
+        None, description="Annotations of the pod; settings say which (annotations)."
+    )
+    node_selector: base.Labels | None = pydantic.Field(
+        None, description="Merged over the class's; settings say which labels (nodeLabels)."
+    )
+    tolerations: base.RawList | None = pydantic.Field(
+        None, description="Added to the class's; settings say which taints."
+    )
+    affinity: base.Raw | None = pydantic.Field(None, description="Affinity of the pod.")
+    topology_spread_constraints: base.RawList | None = pydantic.Field(
+        None, description="Replaces the default spread over nodes."
+    )
+    priority_class_name: base.DnsSubdomain | None = pydantic.Field(
+        None, description="PriorityClass of the pod; settings say which (priorityClasses)."
+    )
+    env: (
+        Annotated[
+            list[EnvVar],
+            base.items(32),
+            base.distinct("name", "podTemplate.env must have distinct names"),
+        ]
+        | None
+    ) = None
+    volumes: base.RawList | None = pydantic.Field(
+        None, description="Volumes of the pod; settings say who may add them."
+    )
+    volume_mounts: base.RawList | None = pydantic.Field(
+        None, description="Where the engine's container mounts them."
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="!has(self.labels) || !self.labels.exists(k, k in ['app.kubernetes.io/name',"
+            " 'app.kubernetes.io/instance', 'app.kubernetes.io/component',"
+            " 'app.kubernetes.io/part-of'])",
+            message="podTemplate.labels cannot set the labels that select the pods",
+            holds=lambda p: p.labels is None or not SELECTING_LABELS & set(p.labels),
+            at="labels",
+        ),
+    )
