@@ -9,7 +9,7 @@ from function import assembly, canonical
 from function.capacity import fit, prices, ways_out
 from function.cluster import observed
 from function.concerns import reasons
-from function.planning import misfits, plans, prospects
+from function.planning import forecasts, misfits, plans, prospects
 from function.situation import situations
 
 
@@ -137,19 +137,9 @@ def cost(plan: plans.Plan, replicas: int) -> dict[str, Any] | None:
         plan: The plan.
         replicas: How many run or start now.
     """
-    price = prices.tariff(plan.site, plan.hardware.class_name)
-    if price is None or plan.hardware.count == 0:
+    hour = forecasts.cost(plan, replicas)
+    if hour is None:
         return None
-    scale = plan.scaling
-    asked = prices.Claim(
-        plan.identity.name,
-        plan.hardware.class_name,
-        plan.hardware.count,
-        scale.minimum,
-        scale.maximum,
-        replicas,
-    )
-    hour = prices.hourly(asked, price)
     return canonical.prune(
         {
             "currency": hour.currency,

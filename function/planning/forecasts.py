@@ -1,0 +1,150 @@
+"""What a planned claim will do: how fast it answers, what it costs, which trigger fires, its start.
+
+`compose` needs none of this. The command line asks for it, of claims that nobody has applied.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from function.capacity import estimates, fit, loads, prices, starts, thresholds, work
+from function.planning import plans, prospects
+
+# Where a claim's model generates nothing: documents of a usual length, each answered at once.
+_QUIET = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """What a planned claim will do; None for what nobody knows.
+
+    Attributes:
+        plan: The claim, planned.
+        cost: What its GPUs cost in an hour.
+        loads: What a full replica gives, by workload.
+        triggers: Which scaling trigger fires first, for usual requests.
+        start: The first start, from the node to the first answer.
+    """
+
+    plan: plans.Plan
+    cost: prices.Cost | None
+    loads: Mapping[str, loads.Load]
+    triggers: thresholds.Binding | None
+    start: starts.Timeline
+
+    @property
+    def fit(self) -> fit.Fit | None:
+        """Whether the model fits."""
+        outlook = self.plan.serving.outlook
+        return None if outlook is None else outlook.fit
+
+
+def forecast(plan: plans.Plan, workloads: Mapping[str, loads.Workload]) -> Forecast:
+    """Returns what a planned claim will do.
+
+    Args:
+        plan: The claim, planned.
+        workloads: Requests to answer, by name.
+    """
+    replica = _replica(plan)
+    given: dict[str, loads.Load] = {}
+    if replica is not None:
+        for name, workload in workloads.items():
+            full = _full(replica, workload, plan)
+            if full is not None:
+                given[name] = full
+    return Forecast(plan, cost(plan), given, _triggers(plan), _start(plan))
+
+
+def cost(plan: plans.Plan, replicas: int | None = None) -> prices.Cost | None:
+    """Returns what a claim's GPUs cost in an hour, or None where the class has no price.
+
+    Args:
+        plan: The claim, planned.
+        replicas: How many run or start now, or None when nobody looked.
+    """
+    price = prices.tariff(plan.site, plan.hardware.class_name)
+    if price is None or plan.hardware.count == 0:
+        return None
+    return prices.hourly(asked(plan, replicas), price)
+
+
+def asked(plan: plans.Plan, replicas: int | None = None) -> prices.Claim:
+    """Returns the GPUs that a claim asks for; none when it is suspended or fits nowhere."""
+    stopped = plan.suspended or plan.misfit is not None
+    return prices.Claim(
+        plan.identity.name,
+        plan.hardware.class_name,
+        plan.hardware.count,
+        0 if stopped else plan.scaling.minimum,
+        0 if stopped else plan.scaling.maximum,
+        replicas,
+    )
+
+
+def _replica(plan: plans.Plan) -> loads.Engine | None:
+    """Returns one replica, or None where model or GPU are unknown, or the model does not fit."""
+    outlook = plan.serving.outlook
+    if outlook is None or outlook.fit is None or outlook.fit.tokens.best <= 0:
+        return None
+    model, card, flags = outlook.prospect.model, outlook.prospect.card, outlook.flags
+    if model is None or card is None:
+        return None
+    packing = work.FP8 if flags.quantization == "fp8" else None
+    does = work.of(model, packing, flags.tensor, 1 if flags.cache_dtype.startswith("fp8") else 2)
+    return loads.Engine(does, card, flags.sequences, outlook.fit.tokens.best, flags.tokens(card))
+
+
+def _full(replica: loads.Engine, workload: loads.Workload, plan: plans.Plan) -> loads.Load | None:
+    """Returns what a full replica gives; None where requests are longer than the context."""
+    outlook = plan.serving.outlook
+    if outlook is None or workload.prompt + workload.output > outlook.flags.context:
+        return None
+    room = replica.room(workload)
+    return loads.load(replica, workload, room) if room > _QUIET else None
+
+
+def _triggers(plan: plans.Plan) -> thresholds.Binding | None:
+    outlook = plan.serving.outlook
+    if outlook is None or outlook.fit is None or outlook.fit.tokens.best <= 0:
+        return None
+    sequences, context = outlook.flags.sequences, outlook.flags.context
+    scale = plan.scaling
+
+    def number(text: str | None) -> float | None:
+        return None if text is None else float(text)
+
+    targets = thresholds.Targets(
+        number(scale.running_target(plan.serving.max_requests)),
+        number(scale.kv_usage),
+        number(scale.queue),
+    )
+    usual = min(plan.site.capacity.sequence_tokens, context)
+    return thresholds.binding(targets, sequences, outlook.fit.tokens.best, usual, context)
+
+
+def _start(plan: plans.Plan) -> starts.Timeline:
+    outlook = plan.serving.outlook
+    model = None if outlook is None else outlook.prospect.model
+    stated = plan.spec.model.size_gi_b
+    size = stated
+    if size is None and outlook is not None:
+        size = prospects.size_gib(outlook.prospect)
+    return starts.timeline(
+        starts.Given(
+            layers=0 if model is None else model.layers,
+            experts=model is not None and model.experts > 0,
+            checkpoint_gib=size,
+            tensor_parallel=max(plan.hardware.count, 1),
+            eager=outlook is not None and outlook.flags.eager,
+            downloaded=not plan.storage.preloads,
+            volume_mib=plan.site.weights.bandwidth_mi_b,
+        )
+    )
+
+
+def seconds(estimate: estimates.Estimate) -> str:
+    """Returns a time in words, such as `1 to 3 min`."""
+    low, high = estimate.low, estimate.high
+    if high < 90:
+        return f"{low:.0f} to {high:.0f} s"
+    return f"{low / 60:.0f} to {high / 60:.0f} min"
