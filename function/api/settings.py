@@ -167,6 +167,11 @@ class GpuClass(base.Model):
     node_gpus: Annotated[int, base.number(1, 64)] = pydantic.Field(
         8, description="GPUs of one node: a replica cannot have more."
     )
+    pool_gpus: Annotated[int, base.number(0, 1_000_000)] | None = pydantic.Field(
+        None,
+        description="GPUs that the node pools of this class can have in all: `plan` says what would"
+        " not schedule.",
+    )
     resource_name: Annotated[str, base.text(128, base.EXTENDED_RESOURCE)] = pydantic.Field(
         "nvidia.com/gpu", description="Extended resource of the GPUs."
     )

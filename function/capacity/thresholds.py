@@ -43,17 +43,20 @@ class Verdict:
 
     Attributes:
         trigger: Which.
-        at: Requests on one replica, running and waiting, above which it fires; None for never.
+        at: Requests on one replica, running and waiting, above which it fires; None where such
+            requests do not make it fire.
         why: In a sentence.
+        never: True when no requests at all make it fire.
     """
 
     trigger: Trigger
     at: float | None
     why: str
+    never: bool = False
 
     @property
     def fires(self) -> bool:
-        """Whether it can fire."""
+        """Whether such requests make it fire."""
         return self.at is not None
 
 
@@ -76,8 +79,8 @@ class Binding:
 
     @property
     def never(self) -> tuple[Trigger, ...]:
-        """Triggers that are on and can never fire."""
-        return tuple(verdict.trigger for verdict in self.verdicts if not verdict.fires)
+        """Triggers that are on and can never fire, whatever is asked."""
+        return tuple(verdict.trigger for verdict in self.verdicts if verdict.never)
 
 
 def binding(
@@ -149,7 +152,7 @@ def _crossing(targets: Targets, sequences: int, cache_tokens: float) -> float | 
 def _running(limit: float, sequences: int, held: float) -> Verdict:
     if limit >= sequences:
         why = f"a replica never runs more than its {sequences} sequences, and the trigger fires"
-        return Verdict(Trigger.RUNNING, None, f"{why} above {limit:.4g}")
+        return Verdict(Trigger.RUNNING, None, f"{why} above {limit:.4g}", never=True)
     if limit >= held:
         why = f"the KV cache is full with {held:.4g} such requests, and the trigger fires above"
         return Verdict(Trigger.RUNNING, None, f"{why} {limit:.4g}")
@@ -159,14 +162,14 @@ def _running(limit: float, sequences: int, held: float) -> Verdict:
 def _cache(limit: float, sequences: int, held: float, cache_tokens: float, context: int) -> Verdict:
     if limit >= 1:
         why = f"no more than all of the KV cache is used, and the trigger fires above {limit:.4g}"
-        return Verdict(Trigger.CACHE, None, why)
+        return Verdict(Trigger.CACHE, None, why, never=True)
     needed = limit * cache_tokens / sequences
     if needed >= context:
         why = (
             f"{sequences} requests of the whole context of {context} tokens use less than"
             f" {limit:.4g} of the KV cache"
         )
-        return Verdict(Trigger.CACHE, None, why)
+        return Verdict(Trigger.CACHE, None, why, never=True)
     at = limit * held
     if at >= sequences:
         why = (
@@ -192,7 +195,11 @@ def _sentence(
     if first is None:
         return "No trigger can fire: the claim stays at its minimum."
     words = [f"{first} fires first for requests of {sequence_tokens:.0f} tokens"]
-    words += [f"{v.trigger} can never fire: {v.why}" for v in verdicts if not v.fires]
+    words += [
+        f"{v.trigger} {'can never fire' if v.never else 'does not'}: {v.why}"
+        for v in verdicts
+        if not v.fires
+    ]
     if crossing is not None:
         words.append(
             f"the KV cache fires before running requests above {crossing:.0f} tokens a request"

@@ -6,12 +6,13 @@ a cluster is told as what applying does to a fleet that runs.
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from function import canonical
 from function.api import base, settings
 from function.cli import documents, healthy, rendering, snapshot, trees
+from function.cluster import observed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,3 +120,80 @@ def _played(
             snapshot.KEY_ANNOTATION: key,
         }
         yield canonical.plain({**manifest, "metadata": metadata})
+
+
+# --- crossplane-diff
+
+
+def of_crossplane_diff(
+    name: str, values: Sequence[Any], site: settings.Settings
+) -> tuple[documents.Claims, Before]:
+    """Returns the claims of crossplane-diff's JSON, and the cluster that it compared them with.
+
+    crossplane-diff renders on a live cluster and strips every status. A claim that it calls changed
+    has its old and its new form among its changes; what the old form became is played here.
+
+    Args:
+        name: The file's name, for messages.
+        values: The documents of the file.
+        site: The settings.
+
+    Raises:
+        documents.UnreadableError: It is no such JSON.
+    """
+    report = values[0] if len(values) == 1 else None
+    groups = report.get("xrs") if isinstance(report, dict) else None
+    if not isinstance(groups, list):
+        words = "no JSON of `crossplane-diff xr --output json`: it has no list `xrs`"
+        raise documents.UnreadableError(f"{name}: {words}")
+    given, older, notes = documents.Claims(), list[documents.Source](), list[str]()
+    for group in groups:
+        who = observed.at(group, "xr")
+        if not (isinstance(who, dict) and snapshot.is_claim({"apiVersion": "", "kind": "", **who})):
+            continue
+        label = f"{who.get('namespace') or 'default'}/{who.get('name')}"
+        for error in observed.at(group, "errors") or []:
+            words = observed.at(error, "message") or error
+            given.unreadable.append(documents.UnreadableError(f"{label}: crossplane-diff: {words}"))
+        old, new = _claim_of(group, who)
+        if old is not None:
+            older.append(documents.Source(name, old))
+        if new is not None:
+            given.sources.append(documents.Source(name, new))
+        if old is None and new is None and observed.at(group, "changes"):
+            notes.append(
+                f"{label}: the claim itself does not change, so its form is not in this JSON:"
+                f" {_counted(group)}"
+            )
+    played = [item for source in older for item in _played(source, site, "the cluster", notes)]
+    return given, Before(snapshot.Snapshot(played), "the cluster (crossplane-diff)", tuple(notes))
+
+
+def _claim_of(
+    group: Any, who: dict[str, Any]
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Returns a claim's old and new form, as far as a group of changes has them."""
+    for change in observed.at(group, "changes") or []:
+        same = all(
+            observed.at(change, key) == who.get(key) for key in ("apiVersion", "kind", "name")
+        )
+        if not same:
+            continue
+        diff, kind = observed.at(change, "diff"), observed.at(change, "type")
+        whole = observed.at(diff, "spec")
+        if kind == "added":
+            return None, _whole(whole)
+        if kind == "removed":
+            return _whole(whole), None
+        return _whole(observed.at(diff, "old")), _whole(observed.at(diff, "new"))
+    return None, None
+
+
+def _whole(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) and isinstance(value.get("kind"), str) else None
+
+
+def _counted(group: Any) -> str:
+    changes = observed.at(group, "changes") or []
+    kinds = sorted({f"{observed.at(one, 'type')} {observed.at(one, 'kind')}" for one in changes})
+    return ", ".join(kinds)

@@ -5,16 +5,17 @@ from typing import Any
 import click
 
 import function
-from function.cli import facts, render
+from function.cli import facts, plan, render
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(function.__version__, prog_name="inference-service")
 def main() -> None:
-    """Render InferenceService claims, and say what models are made of, without a cluster."""
+    """Foresee, check and render InferenceService claims, without a cluster."""
 
 
 main.add_command(facts.facts)
+main.add_command(plan.plan)
 main.add_command(render.render)
 
 

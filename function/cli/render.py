@@ -1,6 +1,5 @@
 """`inference-service render`: what claims become, and what applying them does."""
 
-import collections
 import dataclasses
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,6 +9,7 @@ import click
 from function.api import base, settings
 from function.cli import (
     documents,
+    pipeline,
     rendering,
     result,
     show,
@@ -135,57 +135,15 @@ def _run(inputs: Inputs, progress: terminal.Progress) -> result.Result:
     unreadable = tuple(map(str, given.unreadable))
     if not (given.sources or unreadable):
         unreadable = (f"no InferenceService in {', '.join(inputs.claims)}",)
-    rendered, others, judged = _rendered(given, site, cluster, inputs.assumed, progress)
+    rendered, others, judged = pipeline.rendered(
+        given, site.settings, cluster, inputs.assumed, progress.say
+    )
     if not unreadable:
-        judged += _removed(given, cluster)
+        judged += pipeline.removed(given, cluster)
     notes = (*site.notes, *given.notes, *_notes(inputs, cluster, rendered, unreadable))
     return result.Result(
         tuple(rendered), tuple(judged), tuple(others), unreadable=unreadable, notes=notes
     )
-
-
-def _rendered(
-    given: documents.Claims,
-    site: sites.Site,
-    cluster: snapshot.Snapshot,
-    assumed: rendering.Assumption | None,
-    progress: terminal.Progress,
-) -> tuple[list[rendering.Rendered], list[rendering.Plain], list[verdicts.Verdict]]:
-    """Returns the claims that can be used, those of other kinds, and the verdict on each."""
-    others: list[rendering.Plain] = []
-    rendered: list[rendering.Rendered] = []
-    judged: list[verdicts.Verdict] = []
-    namesakes = collections.defaultdict(list)
-    for source in given.sources:
-        namesakes[source.namespace, source.name].append(source)
-    for number, source in enumerate(given.sources):
-        progress.say(f"rendering {number + 1} of {len(given.sources)}")
-        if source.misspelt:
-            judged.append(verdicts.refused(source, verdicts.MISSPELT, (source.misspelt,)))
-            continue
-        try:
-            kind = rendering.other_kind(source)
-            if kind is not None:
-                others.append(rendering.plain(source, kind, site.settings, cluster))
-                continue
-            item = rendering.render(source, site.settings, cluster, assumed)
-        except base.InvalidError as error:
-            messages = tuple(map(str, error.problems))
-            judged.append(verdicts.refused(source, verdicts.INVALID, messages))
-            continue
-        rendered.append(item)
-        same = [s.file for s in namesakes[source.namespace, source.name] if s is not source]
-        judged.append(verdicts.of(item, tuple(same)))
-    return rendered, others, judged
-
-
-def _removed(given: documents.Claims, cluster: snapshot.Snapshot) -> list[verdicts.Verdict]:
-    """Returns the verdict on each claim of the cluster that no file has.
-
-    A file that cannot be read may have any: then nothing is said.
-    """
-    names = {(source.namespace, source.name) for source in given.sources}
-    return [verdicts.removed(cluster, *name) for name in cluster.claims() if name not in names]
 
 
 def _notes(

@@ -142,6 +142,14 @@ def _with_guarded(
 _POLICIES = (kinds.CILIUM_POLICY.name, kinds.NETWORK_POLICY.name)
 
 
+def planned(document: dict[str, Any], site: settings.Settings) -> plans.Plan | None:
+    """Returns a claim, planned, or None for one that cannot be used."""
+    try:
+        return _plan(parse(document), site)
+    except base.InvalidError:
+        return None
+
+
 def served(
     source: documents.Source, resource: claim.InferenceService, site: settings.Settings
 ) -> observed.Observed:

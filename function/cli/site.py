@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from function.api import settings
-from function.cli import documents
+from function.cli import documents, trees
 from function.cluster import observed
 
 GROUP = "inference-service.cloud.ogenki.io/"
@@ -44,6 +44,36 @@ def read(environments: tuple[str, ...], input_file: str | None) -> Site:
     return Site(settings.assemble(given, {}, configs), tuple(_unread(configs)))
 
 
+def at(
+    environments: tuple[str, ...],
+    input_file: str | None,
+    tree: trees.Tree,
+    now: settings.Settings,
+) -> settings.Settings:
+    """Returns the settings as older files had them; those of now where no older file has any.
+
+    Args:
+        environments: Files of EnvironmentConfigs, by their names of today.
+        input_file: File of the Composition's input, or None.
+        tree: Where older files are.
+        now: The settings of today.
+
+    Raises:
+        base.InvalidError: The older settings break their schema.
+        documents.UnreadableError: A file cannot be read.
+    """
+
+    def there(name: str) -> bool:
+        return bool(tree.files(name, lambda _: None))
+
+    older = tuple(name for name in environments if there(name))
+    if not older and (input_file is None or not there(input_file)):
+        return now
+    configs = [document for name in older for document in documents.read(name, tree)]
+    given = _input(input_file, tree) if input_file is not None and there(input_file) else {}
+    return settings.assemble(given, {}, configs)
+
+
 def _unread(configs: list[dict[str, Any]]) -> list[str]:
     """Returns a note for each EnvironmentConfig that a cluster would not read."""
     return [
@@ -54,9 +84,9 @@ def _unread(configs: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _input(name: str) -> dict[str, Any]:
+def _input(name: str, tree: trees.Tree = trees.DISK) -> dict[str, Any]:
     """Returns the input itself, or that of the step of a Composition that takes settings."""
-    document = next(documents.read(name), None)
+    document = next(documents.read(name, tree), None)
     if document is None:
         raise documents.UnreadableError(f"{name}: no document")
     if document["kind"] != "Composition":

@@ -4,7 +4,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rich import box, console, padding, table, text
@@ -38,6 +38,21 @@ _STYLES = {
 
 def of(outcome: result.Result, *, whole: bool) -> str:
     """Returns the tables of each claim, or a summary of all."""
+
+    def draw(out: console.Console) -> None:
+        if whole:
+            _tables(out, outcome)
+        elif out.width < NARROW:
+            for verdict in outcome.judged:
+                _block(out, verdict)
+        elif outcome.judged:
+            out.print(_summary(outcome.judged))
+
+    return written(draw)
+
+
+def written(draw: Callable[[console.Console], None]) -> str:
+    """Returns what is drawn, as wide as the terminal or as a file or log needs it."""
     at_terminal = terminal.is_terminal(sys.stdout)
     buffer = _Buffer()
     out = console.Console(
@@ -48,13 +63,7 @@ def of(outcome: result.Result, *, whole: bool) -> str:
         emoji=False,
         width=None if at_terminal or "COLUMNS" in os.environ else WIDTH,
     )
-    if whole:
-        _tables(out, outcome)
-    elif out.width < NARROW:
-        for verdict in outcome.judged:
-            _block(out, verdict)
-    elif outcome.judged:
-        out.print(_summary(outcome.judged))
+    draw(out)
     lines = buffer.getvalue().splitlines()
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
@@ -73,7 +82,7 @@ class _Buffer(io.StringIO):
 
 def _summary(judged: Iterable[verdicts.Verdict]) -> table.Table:
     """Returns a line for each claim: where it is, and what applying this does."""
-    grid = _grid("claims", "claim", "phase", "current", "pods", "also", "waits for")
+    grid = columns("claims", "claim", "phase", "current", "pods", "also", "waits for")
     for verdict in judged:
         grid.add_row(
             f"{verdict.namespace}/{verdict.name}",
@@ -234,9 +243,10 @@ def _overview(item: rendering.Rendered) -> Iterator[tuple[str, str]]:
     )
 
 
-def _grid(title: str, *columns: str) -> table.Table:
+def columns(title: str, *names: str) -> table.Table:
+    """Returns an empty table."""
     made = table.Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
+    for column in names:
         made.add_column(column, overflow="fold")
     return made
 
@@ -244,7 +254,9 @@ def _grid(title: str, *columns: str) -> table.Table:
 def _objects(verdict: verdicts.Verdict) -> table.Table:
     """Returns the objects; what becomes of them and whether they are ready where one looked."""
     compared = verdict.outcome != "new"
-    grid = _grid("objects", "kind", "name", *(("change", "ready", "waits for") if compared else ()))
+    grid = columns(
+        "objects", "kind", "name", *(("change", "ready", "waits for") if compared else ())
+    )
     for item in verdict.objects:
         cells = (_EFFECTS.get(item.effect, item.effect), _ready(item), item.waits)
         grid.add_row(item.kind, item.name, *(cells if compared else ()))
@@ -261,7 +273,7 @@ def _ready(item: verdicts.Object) -> str:
 
 def _changes(verdict: verdicts.Verdict) -> table.Table:
     """Returns each field that changes; of those that are held back, what they would be."""
-    grid = _grid("changes", "object", "field", "old", "new")
+    grid = columns("changes", "object", "field", "old", "new")
     for item in verdict.objects:
         for field in item.fields:
             grid.add_row(f"{item.kind} {item.name}", field.path, *_values(field))
@@ -296,14 +308,14 @@ def _value(value: Any) -> str:
 
 
 def _conditions(verdict: verdicts.Verdict) -> table.Table:
-    grid = _grid("conditions", "type", "status", "reason", "message")
+    grid = columns("conditions", "type", "status", "reason", "message")
     for condition in verdict.conditions:
         grid.add_row(condition.type, condition.status, condition.reason, condition.message)
     return grid
 
 
 def _derived(item: rendering.Rendered) -> table.Table:
-    grid = _grid("derived values", "value", "result", "rule", "from")
+    grid = columns("derived values", "value", "result", "rule", "from")
     for why in item.answer.explanations:
         grid.add_row(why.value, why.result, why.rule, why.inputs)
     return grid

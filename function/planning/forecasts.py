@@ -125,8 +125,7 @@ def _triggers(plan: plans.Plan) -> thresholds.Binding | None:
 def _start(plan: plans.Plan) -> starts.Timeline:
     outlook = plan.serving.outlook
     model = None if outlook is None else outlook.prospect.model
-    stated = plan.spec.model.size_gi_b
-    size = stated
+    size: float | None = plan.spec.model.size_gi_b
     if size is None and outlook is not None:
         size = prospects.size_gib(outlook.prospect)
     return starts.timeline(

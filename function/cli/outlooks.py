@@ -1,0 +1,388 @@
+"""What `plan` tells: of each claim what it will do and what changes, and the sums of the fleet."""
+
+import dataclasses
+import decimal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from function.api import settings
+from function.capacity import estimates, fit, loads, prices, starts
+from function.cli import against, rendering, verdicts
+from function.cluster import checkpoints
+from function.planning import forecasts, plans, prospects
+
+NOTHING_CHANGES = 0
+ERROR = 1
+CHANGES = 3
+
+Money = decimal.Decimal
+
+
+@dataclasses.dataclass(frozen=True)
+class Download:
+    """A directory of weights that is not on the volume yet.
+
+    Attributes:
+        name: Repository and revision.
+        gib: GiB of its files, or None where nobody knows.
+    """
+
+    name: str
+    gib: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What applying a claim does that costs something.
+
+    Attributes:
+        outage: Seconds without any replica, or None when requests go on, or none are served.
+        downloads: Weights that have to come.
+        gpus: GPUs at the minimum and at the maximum, before.
+        cost: What they cost in an hour, before; None where that is not known.
+    """
+
+    outage: estimates.Estimate | None
+    downloads: tuple[Download, ...]
+    gpus: tuple[int, int]
+    cost: prices.Cost | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One claim.
+
+    Attributes:
+        verdict: What applying it does to the cluster.
+        forecast: What it will do; None for a claim that is refused or removed.
+        change: What that costs.
+    """
+
+    verdict: verdicts.Verdict
+    forecast: forecasts.Forecast | None
+    change: Change
+
+    @property
+    def name(self) -> str:
+        """Namespace and name."""
+        return f"{self.verdict.namespace}/{self.verdict.name}"
+
+    @property
+    def gpus(self) -> tuple[int, int]:
+        """GPUs at the minimum and at the maximum."""
+        if self.forecast is None:
+            return 0, 0
+        asked = forecasts.asked(self.forecast.plan)
+        return asked.gpus * asked.minimum, asked.gpus * asked.maximum
+
+    @property
+    def cost(self) -> prices.Cost | None:
+        """What it costs in an hour."""
+        if self.forecast is None:
+            return None
+        price = prices.tariff(self.forecast.plan.site, self.forecast.plan.hardware.class_name)
+        if price is None:
+            return None
+        return prices.hourly(forecasts.asked(self.forecast.plan), price)
+
+    @property
+    def changes(self) -> bool:
+        """Whether applying it changes anything in the cluster."""
+        return self.verdict.outcome in ("new", "changed", "removed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fleet:
+    """All claims.
+
+    Attributes:
+        items: Each claim.
+        compared: What they were compared with, in words, or None.
+        site: The settings.
+        notes: What a person should know of the run as a whole.
+        unreadable: What could not be read.
+    """
+
+    items: tuple[Item, ...]
+    compared: str | None
+    site: settings.Settings
+    notes: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def currency(self) -> str:
+        """Currency of the settings."""
+        return self.site.pricing.currency
+
+    @property
+    def errors(self) -> int:
+        """Claims that cannot be used as they are."""
+        return sum(bool(item.verdict.errors) for item in self.items)
+
+    @property
+    def moving(self) -> tuple[Item, ...]:
+        """Claims of which applying changes something."""
+        return tuple(item for item in self.items if item.changes)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when nothing changes, 1 for an error, 3 for changes, as crossplane-diff has them."""
+        if self.errors or self.unreadable:
+            return ERROR
+        if self.compared is None:
+            return NOTHING_CHANGES
+        return CHANGES if self.moving else NOTHING_CHANGES
+
+    def month(self, end: Literal["minimum", "maximum"], *, before: bool = False) -> Money:
+        """Returns the money for a month at one end of the replicas, of claims with a price."""
+        costs = (item.change.cost if before else item.cost for item in self.items)
+        return sum(
+            (getattr(cost.month, end) for cost in costs if cost is not None), decimal.Decimal(0)
+        )
+
+    def gpus(self, *, before: bool = False) -> tuple[int, int]:
+        """Returns the GPUs at the minimum and at the maximum."""
+        counts = [item.change.gpus if before else item.gpus for item in self.items]
+        return sum(low for low, _ in counts), sum(high for _, high in counts)
+
+    @property
+    def shortages(self) -> tuple[str, ...]:
+        """What limits and node pools of the settings cannot hold, a sentence each."""
+        asked = [
+            forecasts.asked(item.forecast.plan) for item in self.items if item.forecast is not None
+        ]
+        pools = {
+            name: gpu.pool_gpus
+            for name, gpu in self.site.gpu.classes.items()
+            if gpu.pool_gpus is not None
+        }
+        return tuple(one.sentence for one in prices.fleet(asked, self.site, pools).shortages)
+
+
+NO_CHANGE = Change(None, (), (0, 0), None)
+
+
+def item(
+    verdict: verdicts.Verdict,
+    rendered: rendering.Rendered | None,
+    site: settings.Settings,
+    before: plans.Plan | None,
+    workloads: Mapping[str, loads.Workload],
+) -> Item:
+    """Returns what is told of a claim.
+
+    Args:
+        verdict: What applying it does.
+        rendered: The claim, or None when it is refused or removed.
+        site: The settings.
+        before: The claim as it was, planned, or None.
+        workloads: Requests to answer, by name.
+    """
+    cost = gpus = None
+    if before is not None:
+        gpus, cost = _asked(before)
+    if rendered is None:
+        return Item(verdict, None, Change(None, (), gpus or (0, 0), cost))
+    plan = plans.make(rendered.resource, site, checkpoints.Facts())
+    forecast = forecasts.forecast(plan, workloads)
+    change = Change(
+        _outage(verdict, plan, forecast.start),
+        tuple(_downloads(plan, before)),
+        gpus or (0, 0),
+        cost,
+    )
+    return Item(verdict, forecast, change)
+
+
+def _asked(plan: plans.Plan) -> tuple[tuple[int, int], prices.Cost | None]:
+    """Returns the GPUs of a claim at both ends, and what they cost."""
+    asked = forecasts.asked(plan)
+    price = prices.tariff(plan.site, plan.hardware.class_name)
+    cost = None if price is None else prices.hourly(asked, price)
+    return (asked.gpus * asked.minimum, asked.gpus * asked.maximum), cost
+
+
+# What a replica waits for on a node that has the image, with weights on the volume.
+_AGAIN = (starts.Stage.PROCESS, starts.Stage.LOAD, starts.Stage.COMPILE, starts.Stage.GRAPHS)
+
+
+def _outage(
+    verdict: verdicts.Verdict, plan: plans.Plan, start: starts.Timeline
+) -> estimates.Estimate | None:
+    """Returns the seconds for which no replica answers while pods are replaced."""
+    if verdict.pods.effect not in ("restart", "restart-later"):
+        return None
+    spare = plan.replacement.surge > 0 or plan.scaling.minimum > plan.replacement.unavailable
+    if spare and not plan.replacement.recreate:
+        return None
+    steps = [
+        step.seconds for step in start.steps if step.stage in _AGAIN and step.seconds is not None
+    ]
+    return estimates.total(steps)
+
+
+def _downloads(plan: plans.Plan, before: plans.Plan | None) -> Iterator[Download]:
+    if not plan.storage.preloads:
+        return
+    there = set(before.storage.wanted) if before is not None else set()
+    outlook = plan.serving.outlook
+    for directory in plan.storage.directories:
+        if plan.storage.recorded(directory) in there:
+            continue
+        size = None
+        if directory.kind == "base" and outlook is not None:
+            size = plan.spec.model.size_gi_b or prospects.size_gib(outlook.prospect)
+        yield Download(f"{directory.repository}@{directory.revision}", size)
+
+
+def planned(before: against.Before, site: settings.Settings) -> dict[tuple[str, str], plans.Plan]:
+    """Returns the claims that were compared with, planned; those that are refused are left out."""
+    result = {}
+    for namespace, name in before.cluster.claims():
+        document = before.cluster.claim(namespace, name)
+        if document is None:
+            continue
+        plan = rendering.planned(document, site)
+        if plan is not None:
+            result[namespace, name] = plan
+    return result
+
+
+# --- for machines
+
+
+def document(fleet: Fleet) -> dict[str, Any]:
+    """Returns everything as it stands in JSON."""
+    return {
+        "apiVersion": "inference-service.cloud.ogenki.io/v1alpha1",
+        "kind": "Plan",
+        "exitCode": fleet.exit_code,
+        "against": fleet.compared,
+        "notes": list(fleet.notes),
+        "unreadable": list(fleet.unreadable),
+        "shortages": list(fleet.shortages),
+        "currency": fleet.currency,
+        "month": {
+            "min": _step(fleet.month("minimum", before=True), fleet.month("minimum")),
+            "max": _step(fleet.month("maximum", before=True), fleet.month("maximum")),
+        },
+        "gpus": {
+            "min": _step(fleet.gpus(before=True)[0], fleet.gpus()[0]),
+            "max": _step(fleet.gpus(before=True)[1], fleet.gpus()[1]),
+        },
+        "claims": [_document(item) for item in fleet.items],
+    }
+
+
+def _step(old: Any, new: Any) -> dict[str, Any]:
+    words = [str(value) if isinstance(value, decimal.Decimal) else value for value in (old, new)]
+    return {"before": words[0], "after": words[1]}
+
+
+def _document(item: Item) -> dict[str, Any]:
+    change, forecast = item.change, item.forecast
+    result: dict[str, Any] = {
+        **verdicts.document(item.verdict),
+        "gpus": {
+            "min": _step(change.gpus[0], item.gpus[0]),
+            "max": _step(change.gpus[1], item.gpus[1]),
+        },
+        "costPerHour": {"before": _cost(change.cost), "after": _cost(item.cost)},
+        "outageSeconds": _estimate(change.outage),
+        "downloads": [dataclasses.asdict(one) for one in change.downloads],
+    }
+    if forecast is None:
+        return result
+    return result | {
+        "fit": _fit(forecast),
+        "speed": {name: _load(load) for name, load in forecast.loads.items()},
+        "triggers": None if forecast.triggers is None else _triggers(forecast),
+        "start": [
+            {
+                "stage": str(step.stage),
+                "seconds": _estimate(step.seconds),
+                "missing": step.missing,
+            }
+            for step in forecast.start.steps
+        ],
+    }
+
+
+def _cost(cost: prices.Cost | None) -> dict[str, Any] | None:
+    if cost is None:
+        return None
+    return {"min": str(cost.minimum), "max": str(cost.maximum), "currency": cost.currency}
+
+
+def _estimate(estimate: estimates.Estimate | None) -> dict[str, Any] | None:
+    if estimate is None:
+        return None
+    return {
+        "low": round(estimate.low, 3),
+        "best": round(estimate.best, 3),
+        "high": round(estimate.high, 3),
+        "grade": str(estimate.grade),
+        "source": estimate.source,
+    }
+
+
+def _fit(forecast: forecasts.Forecast) -> dict[str, Any]:
+    outlook = forecast.plan.serving.outlook
+    if outlook is None or outlook.fit is None:
+        reason = "NoGpu" if outlook is None else outlook.reason
+        return {"verdict": "unknown", "reason": reason, "sentence": words_of_unknown(forecast)}
+    answer = outlook.fit
+    return {
+        "verdict": str(answer.verdict),
+        "bound": str(answer.bound),
+        "sentence": answer.sentence,
+        "note": answer.note,
+        "context": outlook.flags.context,
+        "sequences": outlook.flags.sequences,
+        "kvTokens": _interval(answer.tokens),
+        "fullSequences": _interval(answer.sequences),
+        "longestContext": _interval(answer.longest),
+        "gpuGiB": round(answer.total / fit.GIB, 3),
+        "partsGiB": {str(term.part): round(term.size.best / fit.GIB, 3) for term in answer.terms},
+        "waysOut": [
+            {
+                "change": str(way.change),
+                "class": way.gpu_class,
+                "gpus": way.arrangement.tensor * way.arrangement.pipeline,
+                "pricePerHour": way.price,
+                "meaning": way.sentence,
+            }
+            for way in outlook.ways
+        ],
+    }
+
+
+def words_of_unknown(forecast: forecasts.Forecast) -> str:
+    """Returns why nobody knows whether a claim fits."""
+    outlook = forecast.plan.serving.outlook
+    return "the engine takes no memory of a GPU" if outlook is None else outlook.unknown
+
+
+def _interval(value: Any) -> dict[str, float]:
+    return {"low": round(value.low, 2), "best": round(value.best, 2), "high": round(value.high, 2)}
+
+
+def _load(load: loads.Load) -> dict[str, Any]:
+    return {
+        "concurrency": round(load.concurrency, 1),
+        "requestsPerSecond": _estimate(load.requests),
+        "outputTokensPerSecond": _estimate(load.output_tokens),
+        "firstTokenMs": _estimate(load.first_token),
+        "betweenTokensMs": _estimate(load.between_tokens),
+    }
+
+
+def _triggers(forecast: forecasts.Forecast) -> dict[str, Any]:
+    binding = forecast.triggers
+    if binding is None:
+        return {}
+    return {
+        "first": None if binding.first is None else str(binding.first),
+        "never": [str(trigger) for trigger in binding.never],
+        "sentence": binding.sentence,
+    }

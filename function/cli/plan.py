@@ -1,0 +1,245 @@
+"""`inference-service plan`: what claims will do, and what a change to them does, ahead of it."""
+
+import dataclasses
+import json
+import sys
+from typing import Any, Literal
+
+import click
+
+from function.api import base, settings
+from function.capacity import loads
+from function.cli import (
+    against,
+    documents,
+    markdown,
+    outlooks,
+    page,
+    pipeline,
+    result,
+    snapshot,
+    strict_yaml,
+    suggestions,
+    terminal,
+    trees,
+)
+from function.cli import site as sites
+
+_FILE = click.Path(allow_dash=True)
+Output = Literal["table", "json", "markdown", "html"]
+
+
+class WorkloadType(click.ParamType[tuple[str, loads.Workload]]):
+    """A named workload, or lengths of prompt and answer in tokens."""
+
+    name = "workload"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, loads.Workload]:
+        """Returns a name and a workload."""
+        if isinstance(value, tuple):
+            return value
+        text = str(value)
+        if text in loads.WORKLOADS:
+            return text, loads.WORKLOADS[text]
+        prompt, colon, output = text.partition(":")
+        if colon and prompt.isdigit() and output.isdigit() and int(prompt) and int(output):
+            return text, loads.Workload(int(prompt), int(output), source="as given")
+        names = ", ".join(loads.WORKLOADS)
+        words = f"{text!r} is neither PROMPT:OUTPUT in tokens nor one of {names}"
+        return self.fail(words, param, ctx)
+
+
+@click.command()
+@click.argument("claims", nargs=-1, metavar="CLAIM...", type=_FILE)
+@click.option(
+    "--environment",
+    "-e",
+    "environments",
+    multiple=True,
+    metavar="F",
+    type=_FILE,
+    help="EnvironmentConfig with the site's settings; repeatable. Of a revision that is compared"
+    " with, the same files are read there.",
+)
+@click.option(
+    "--input",
+    "input_file",
+    metavar="F",
+    type=_FILE,
+    help="The Composition's input, or a Composition.",
+)
+@click.option(
+    "--against",
+    metavar="REV|PATH",
+    help="Compare with a git revision (read with git, nothing is checked out), a directory of older"
+    " claims, or observed objects as `kubectl get -o yaml` gives them.",
+)
+@click.option(
+    "--from-crossplane-diff",
+    "crossplane_diff",
+    metavar="F",
+    type=_FILE,
+    help="JSON of `crossplane-diff xr --output json`; `-` is standard input. The claims and what"
+    " they are compared with come from there.",
+)
+@click.option(
+    "--workload",
+    "workloads",
+    multiple=True,
+    type=WorkloadType(),
+    metavar="NAME|PROMPT:OUTPUT",
+    help="Requests for which speed is told: chat, code-completion, agent, rag, batch, reasoning, or"
+    " tokens of prompt and answer. chat when absent; repeatable.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["table", "json", "markdown", "html"]),
+    default="table",
+    show_default=True,
+    help="table is for a terminal, markdown for a pull request (empty when nothing changes), html a"
+    " page for a browser, json for machines.",
+)
+def plan(
+    claims: tuple[str, ...],
+    environments: tuple[str, ...],
+    input_file: str | None,
+    against: str | None,
+    crossplane_diff: str | None,
+    workloads: tuple[tuple[str, loads.Workload], ...],
+    output: Output,
+) -> None:
+    """Foresee what claims will do: fit, context, speed, cost, triggers and first start.
+
+    With --against also what a change does: restarts, an outage, downloads, GPUs, money, route,
+    canaries, callers.
+
+    Exit codes: 0 nothing changes, or nothing was compared. 1 a claim cannot be used or does not
+    fit, or something could not be read. 2 wrong usage. 3 something changes.
+    """
+    if not claims and crossplane_diff is None:
+        raise click.UsageError("name claims, or --from-crossplane-diff")
+    if crossplane_diff is not None and (claims or against):
+        raise click.UsageError("--from-crossplane-diff brings the claims and what they follow")
+    chosen = dict(workloads) or {"chat": loads.WORKLOADS["chat"]}
+    asked = Asked(claims, environments, input_file, against, crossplane_diff, chosen)
+    with terminal.progress() as progress:
+        progress.say("planning")
+        fleet = _fleet(asked)
+    for line in (*fleet.unreadable, *fleet.notes):
+        terminal.complain(line if line in fleet.unreadable else f"note: {line}")
+    try:
+        text = _text(fleet, output)
+    except ImportError:
+        terminal.complain("this output needs rich: pip install 'function-inference-service[cli]'")
+        sys.exit(result.NOT_READ)
+    terminal.write(text)
+    sys.exit(fleet.exit_code)
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a run is asked for.
+
+    Attributes:
+        claims: Files and directories of claims.
+        environments: Files of EnvironmentConfigs.
+        input_file: File of the Composition's input, or None.
+        against: What to compare with, or None.
+        crossplane_diff: File of crossplane-diff's JSON, or None.
+        workloads: Requests for which speed is told, by name.
+    """
+
+    claims: tuple[str, ...]
+    environments: tuple[str, ...]
+    input_file: str | None
+    against: str | None
+    crossplane_diff: str | None
+    workloads: dict[str, loads.Workload]
+
+
+def _text(fleet: outlooks.Fleet, output: Output) -> str:
+    """Returns what goes to standard output.
+
+    Raises:
+        ImportError: The output needs rich, and it is not installed.
+    """
+    if output == "json":
+        return json.dumps(outlooks.document(fleet), indent=2) + "\n"
+    if output == "markdown":
+        return markdown.text(fleet)
+    if output == "html":
+        return page.text(fleet)
+    # rich comes with the extra `cli`; the other outputs do without.
+    from function.cli import plan_tables
+
+    return plan_tables.of(fleet)
+
+
+def _fleet(asked: Asked) -> outlooks.Fleet:
+    try:
+        site = sites.read(asked.environments, asked.input_file)
+    except documents.UnreadableError as error:
+        return outlooks.Fleet((), None, settings.Settings(), unreadable=(str(error),))
+    except base.InvalidError as error:
+        problems = suggestions.hinted(error, settings.Settings, {})
+        words = tuple(f"{error.what}: {one}" for one in problems)
+        return outlooks.Fleet((), None, settings.Settings(), unreadable=words)
+    try:
+        given, before, prior = _read(asked, site.settings)
+    except (documents.UnreadableError, base.InvalidError) as error:
+        return outlooks.Fleet((), asked.against, site.settings, unreadable=(str(error),))
+    unreadable = tuple(map(str, given.unreadable))
+    if not (given.sources or unreadable) and not any(before.cluster.claims()):
+        unreadable = (f"no InferenceService in {', '.join(asked.claims)}",)
+    rendered, _, judged = pipeline.rendered(given, site.settings, before.cluster)
+    compares = asked.against is not None or asked.crossplane_diff is not None
+    if compares and not unreadable:
+        judged += pipeline.removed(given, before.cluster)
+    by_source = {id(item.source): item for item in rendered}
+    plans = outlooks.planned(before, prior)
+    items = tuple(
+        outlooks.item(
+            verdict,
+            by_source.get(id(verdict.source)),
+            site.settings,
+            plans.get((verdict.namespace, verdict.name)),
+            asked.workloads,
+        )
+        for verdict in judged
+    )
+    notes = (*site.notes, *given.notes, *before.notes)
+    return outlooks.Fleet(
+        items,
+        before.words if compares else None,
+        site.settings,
+        notes,
+        (*unreadable, *before.unreadable),
+    )
+
+
+def _read(
+    asked: Asked, site: settings.Settings
+) -> tuple[documents.Claims, against.Before, settings.Settings]:
+    """Returns the claims, what they are compared with, and the settings that held for that.
+
+    Raises:
+        documents.UnreadableError: There is nothing of a name.
+        base.InvalidError: The settings of a revision break their schema.
+    """
+    if asked.crossplane_diff is not None:
+        document = strict_yaml.load(trees.DISK.text(asked.crossplane_diff)).documents
+        given, before = against.of_crossplane_diff(
+            asked.crossplane_diff, [value for _, value in document], site
+        )
+        return given, before, site
+    given = documents.claims(asked.claims)
+    if asked.against is None:
+        return given, against.Before(snapshot.Snapshot(), "nothing"), site
+    prior = site
+    here = against.tree(asked.against)
+    if here is not trees.DISK:
+        prior = sites.at(asked.environments, asked.input_file, here, site)
+    return given, against.read(asked.against, asked.claims, site, prior), prior

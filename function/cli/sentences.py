@@ -1,0 +1,258 @@
+"""What `plan` says, in words: the same for a terminal, a pull request and a browser."""
+
+import decimal
+from collections.abc import Iterator
+
+from function.capacity import fit, prices
+from function.cli import outlooks, verdicts
+from function.planning import forecasts
+
+# Claims that a line names before it only counts.
+_MOST_NAMES = 3
+
+
+def verdict(fleet: outlooks.Fleet) -> str:
+    """Returns the first line: what a person has to know before anything else."""
+    parts = list(_parts(fleet))
+    if not parts:
+        return "Nothing changes." if fleet.compared is not None else _unpriced(fleet)
+    return "; ".join(parts) + "."
+
+
+def _unpriced(fleet: outlooks.Fleet) -> str:
+    return _count(len(fleet.items), "claim") + " can be used."
+
+
+def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
+    broken = [item for item in fleet.items if item.verdict.errors]
+    if broken:
+        yield f"{_named(broken)} cannot be used as written"
+    if fleet.unreadable:
+        yield f"{_count(len(fleet.unreadable), 'file')} cannot be read"
+    if fleet.shortages:
+        yield f"{_count(len(fleet.shortages), 'limit')} of GPUs would be exceeded"
+    if fleet.compared is not None:
+        for outcome, words in (("new", "new"), ("removed", "removed")):
+            items = [item for item in fleet.items if item.verdict.outcome == outcome]
+            if items:
+                yield f"{words}: {_named(items)}"
+        restarts = [i for i in fleet.items if i.verdict.pods.effect in ("restart", "restart-later")]
+        if restarts:
+            yield f"pods of {_named(restarts)} restart{_outage(restarts)}"
+        ended = [
+            item
+            for item in fleet.items
+            if item.verdict.pods.effect == "end" and item.verdict.outcome != "removed"
+        ]
+        if ended:
+            yield f"pods of {_named(ended)} end"
+        others = [
+            item
+            for item in fleet.moving
+            if item.verdict.outcome == "changed" and item not in (*restarts, *ended)
+        ]
+        if others:
+            yield f"{_named(others)} changed without a restart"
+    if fleet.compared is None or fleet.moving:
+        yield from _money(fleet)
+
+
+def _outage(items: list[outlooks.Item]) -> str:
+    waits = [(item.change.outage.high, item.change.outage) for item in items if item.change.outage]
+    if not waits:
+        return ", one after the other"
+    longest = max(waits, key=lambda pair: pair[0])[1]
+    return f", without answers for {forecasts.seconds(longest)}"
+
+
+def _money(fleet: outlooks.Fleet) -> Iterator[str]:
+    before, after = fleet.month("maximum", before=True), fleet.month("maximum")
+    least = fleet.month("minimum")
+    if not after and not before:
+        return
+    currency = fleet.currency
+    if fleet.compared is None or before == after:
+        yield f"{money(least, currency)} to {money(after, currency)} a month"
+        return
+    change = after - before
+    more = "more" if change > 0 else "less"
+    yield (
+        f"{money(abs(change), currency)} {more} a month at most"
+        f" ({money(before, currency)} to {money(after, currency)})"
+    )
+
+
+def money(amount: decimal.Decimal, currency: str) -> str:
+    """Returns money, for a month to the cent."""
+    return prices.text(amount, currency)
+
+
+def _named(items: list[outlooks.Item]) -> str:
+    names = ", ".join(item.verdict.name for item in items[:_MOST_NAMES])
+    more = len(items) - _MOST_NAMES
+    return f"{names} and {more} more" if more > 0 else names
+
+
+def _count(number: int, what: str) -> str:
+    return f"1 {what}" if number == 1 else f"{number} {what}s"
+
+
+# --- the cells of a row
+
+COLUMNS = ("claim", "change", "fits", "context x requests", "GPUs", "a month", "answers (chat)")
+
+
+def row(item: outlooks.Item, fleet: outlooks.Fleet) -> tuple[str, ...]:
+    """Returns a line about a claim, in the order of `COLUMNS`."""
+    return (
+        item.name,
+        change(item, fleet),
+        fits(item),
+        size(item),
+        _from_to(item.change.gpus, item.gpus, fleet),
+        _cost(item, fleet),
+        speed(item),
+    )
+
+
+def change(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
+    """Returns what becomes of a claim, in a few words."""
+    if item.verdict.errors:
+        return "error: " + item.verdict.errors[0].reason
+    if fleet.compared is None:
+        return item.verdict.pods.sentence(_MOST_NAMES) if item.verdict.outcome != "new" else ""
+    if item.verdict.outcome == "changed" and item.verdict.pods.effect in ("stay", "none"):
+        return "changed, pods stay"
+    if item.verdict.outcome == "changed":
+        return f"pods {item.verdict.pods.effect.replace('-', ' ')}"
+    return item.verdict.outcome
+
+
+def fits(item: outlooks.Item) -> str:
+    """Returns whether the model fits, with the share of the GPU that is left for the cache."""
+    answer = None if item.forecast is None else item.forecast.fit
+    if answer is None:
+        return "" if item.forecast is None else "unknown"
+    if answer.verdict is fit.Verdict.TOO_LARGE:
+        return "no"
+    return "yes" if answer.verdict is fit.Verdict.FITS else "perhaps"
+
+
+def size(item: outlooks.Item) -> str:
+    """Returns the longest sequence, and how many of that length fit at a time."""
+    if item.forecast is None or item.forecast.plan.serving.outlook is None:
+        return ""
+    outlook = item.forecast.plan.serving.outlook
+    flags = outlook.flags
+    if outlook.fit is None:
+        return f"{flags.context} x {flags.sequences}"
+    full = max(outlook.fit.sequences.low, 0)
+    return f"{flags.context} x {flags.sequences} ({min(full, 1e6):.1f} full)"
+
+
+def speed(item: outlooks.Item) -> str:
+    """Returns how fast a full replica answers a chat."""
+    load = None if item.forecast is None else item.forecast.loads.get("chat")
+    if load is None:
+        return ""
+    return (
+        f"{load.first_token.best / 1000:.1f} s, then {1000 / load.between_tokens.best:.0f} tokens/s"
+        f" ({load.between_tokens.grade})"
+    )
+
+
+def _from_to(old: tuple[int, int], new: tuple[int, int], fleet: outlooks.Fleet) -> str:
+    shown = _range(*new)
+    if fleet.compared is None or old == new:
+        return shown
+    return f"{_range(*old)} -> {shown}"
+
+
+def _range(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _cost(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
+    def shown(cost: prices.Cost | None) -> str:
+        if cost is None:
+            return "?"
+        month = cost.month
+        low, high = (f"{amount:,.0f}" for amount in (month.minimum, month.maximum))
+        return low if low == high else f"{low} to {high}"
+
+    if item.forecast is None and item.change.cost is None:
+        return ""
+    new = shown(item.cost) if item.forecast is not None else "0"
+    old = shown(item.change.cost) if item.change.cost is not None else "0"
+    if fleet.compared is None or old == new:
+        return f"{new} {fleet.currency}"
+    return f"{old} -> {new} {fleet.currency}"
+
+
+# --- the details of a claim
+
+
+def details(item: outlooks.Item) -> Iterator[tuple[str, str]]:
+    """Yields name and words of everything that is known of a claim, the gravest first."""
+    for error in item.verdict.errors:
+        yield "error", error.message
+    for note in item.verdict.notes:
+        yield "note", note
+    if item.verdict.outcome in ("changed", "removed", "new"):
+        yield from _effects(item.verdict)
+    if item.change.outage is not None:
+        words = forecasts.seconds(item.change.outage)
+        yield "outage", f"no replica answers for {words}: the pods end before new ones start"
+    for download in item.change.downloads:
+        amount = "" if download.gib is None else f", {download.gib:.1f} GiB"
+        yield "download", f"{download.name}{amount}"
+    if item.forecast is not None:
+        yield from _forecast(item.forecast)
+
+
+def _effects(verdict: verdicts.Verdict) -> Iterator[tuple[str, str]]:
+    if verdict.pods.effect not in ("none", "stay") or verdict.outcome == "new":
+        yield "pods", verdict.pods.sentence()
+    if verdict.outcome == "changed":
+        for words in verdict.others.words():
+            yield "also", words
+
+
+def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
+    outlook, answer = forecast.plan.serving.outlook, forecast.fit
+    if answer is None:
+        yield "fit", outlooks.words_of_unknown(forecast)
+    else:
+        yield (
+            "fit",
+            f"{answer.verdict}: {answer.sentence}" + (f" ({answer.note})" if answer.note else ""),
+        )
+        for way in outlook.ways if outlook is not None else ():
+            price = "" if way.price is None else f", {way.price:.2f} an hour"
+            yield "way out", f"{way.change} on class {way.gpu_class}{price}: {way.sentence}"
+    for name, load in forecast.loads.items():
+        first, between = load.first_token, load.between_tokens
+        yield (
+            f"speed, {name}",
+            f"{load.concurrency:.0f} requests at a time: {load.requests.best:.2g} a second, first"
+            f" token after {_milliseconds(first.low, first.high)}, then one each"
+            f" {_milliseconds(between.low, between.high)} ({between.grade})",
+        )
+    if forecast.triggers is not None:
+        yield "triggers", forecast.triggers.sentence
+    yield "first start", "; ".join(_stages(forecast))
+
+
+def _milliseconds(low: float, high: float) -> str:
+    if high < 1000:
+        return f"{low:.0f} to {high:.0f} ms"
+    return f"{low / 1000:.1f} to {high / 1000:.1f} s"
+
+
+def _stages(forecast: forecasts.Forecast) -> Iterator[str]:
+    for step in forecast.start.steps:
+        if step.seconds is None:
+            yield f"{step.stage} unknown ({step.missing})"
+        else:
+            yield f"{step.stage} {forecasts.seconds(step.seconds)}"
+    yield f"in all at least {forecasts.seconds(forecast.start.total)}"
