@@ -16,9 +16,9 @@ def test_running_requests_bind_before_the_cache_at_usual_lengths() -> None:
     # 7B fp8 on an L4: 190,640 tokens, S=32. Measured at saturation: 0.16 to 0.21 of the cache.
     binding = thresholds.binding(DEFAULTS, 32, 190_640, 1152, 8192)
     assert binding.first is RUNNING
-    assert binding.never == (CACHE,)
+    assert binding.never == ()
     assert binding.sequence_tokens == pytest.approx(0.6 * 190_640 / (0.7 * 32))
-    assert "kvCache can never fire: 32 such requests use 0.19 of the KV cache" in binding.sentence
+    assert "kvCache does not: 32 such requests use 0.19 of the KV cache" in binding.sentence
 
 
 @hypothesis.given(
@@ -39,14 +39,14 @@ def test_the_crossing_is_where_the_first_changes(
     ("targets", "sequence_tokens", "context", "first", "never", "why"),
     [
         # Long requests: the cache fires.
-        (DEFAULTS, 8000, 8192, CACHE, (RUNNING,), "the KV cache is full with 23.83"),
+        (DEFAULTS, 8000, 8192, CACHE, (), "the KV cache is full with 23.83"),
         # Above what a replica runs, tolerance included: 0.95 x 32 x 1.1 = 33.4.
         (
             thresholds.Targets(30.4, 0.6, 8),
             1000,
             8192,
             QUEUE,
-            (RUNNING, CACHE),
+            (RUNNING,),
             "never runs more than its 32 sequences",
         ),
         # Even 32 requests of the whole context are too little.
