@@ -122,6 +122,30 @@ _VOLUMES: tuple[tuple[Json, Json], ...] = (
 
 # Objects that pass through, by the model and the field that holds them (of a list: its items).
 _RAW: dict[tuple[str, str], tuple[Json, ...]] = {
+    ("ModelSpec", "facts"): (
+        {
+            "name": "org/own",
+            "architecture": "LlamaForCausalLM",
+            "hidden": 64,
+            "vocabulary": 1000,
+            "tied": True,
+            "dtypeBytes": 2,
+            "context": 2048,
+            "blocks": [
+                {
+                    "count": 2,
+                    "mixer": {
+                        "kind": "full",
+                        "heads": 4,
+                        "kvHeads": 2,
+                        "headSize": 16,
+                        "valueSize": 16,
+                    },
+                    "network": {"intermediate": 128},
+                }
+            ],
+        },
+    ),
     ("Spec", "security_context"): (
         {"readOnlyRootFilesystem": True},
         {"runAsUser": 2000, "runAsNonRoot": True},
@@ -214,6 +238,13 @@ _FIELDS: dict[tuple[str, str], Strategy] = {
         )
     },
     ("Canary", "weight_percent"): st.integers(1, 24),
+    **{
+        ("GpuClass", field): st.sampled_from([22, "79.2"])
+        for field in ("memory_gi_b", "bandwidth_gb", "tflops16", "tflops8")
+    },
+    ("Capacity", "models"): st.dictionaries(
+        st.sampled_from(["org/own", "org/*"]), st.sampled_from(_RAW["ModelSpec", "facts"])
+    ),
 }
 
 

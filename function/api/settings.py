@@ -6,11 +6,13 @@ defaults here are neutral: nothing names a cloud, a region or a platform's own o
 """
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 
 from function.api import base, claim_model, claim_pod
+from function.capacity import forms
 
 SETTINGS_LABEL = "inference-service.cloud.ogenki.io/settings"
 DATA_KEY = "inferenceService"
@@ -219,7 +221,7 @@ class Capacity(base.Model):
     )
     models: Annotated[
         dict[Annotated[str, base.text(193, r"^[A-Za-z0-9*][A-Za-z0-9._/*-]*$")], base.Raw],
-        base.items(64),
+        base.items(32),
         base.NULLS_ABSENT,
     ] = pydantic.Field(
         default_factory=dict,
@@ -814,7 +816,20 @@ def resolve(layers: list[dict[str, Any]]) -> Settings:
     merged: dict[str, Any] = {}
     for layer in layers:
         merged = merge(merged, layer)
-    return base.parse(Settings, merged, what="settings")
+    parsed = base.parse(Settings, merged, what="settings")
+    problems = list(_unreadable(parsed.capacity))
+    if problems:
+        raise base.InvalidError("settings", problems)
+    return parsed
+
+
+def _unreadable(capacity: Capacity) -> Iterator[base.Problem]:
+    """Yields what is wrong with the facts of models."""
+    for name, form in capacity.models.items():
+        try:
+            forms.read(form)
+        except forms.FormError as error:
+            yield base.Problem(f"capacity.models.{name}", str(error))
 
 
 NONE_FOUND = (

@@ -202,7 +202,7 @@ def details(item: outlooks.Item) -> Iterator[tuple[str, str]]:
         yield from _effects(item.verdict)
     if item.change.outage is not None:
         words = forecasts.seconds(item.change.outage)
-        yield "outage", f"no replica answers for {words}: the pods end before new ones start"
+        yield "outage", f"no replica answers for {words}: the only one ends before the next starts"
     for download in item.change.downloads:
         amount = "" if download.gib is None else f", {download.gib:.1f} GiB"
         yield "download", f"{download.name}{amount}"
@@ -227,6 +227,8 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
             "fit",
             f"{answer.verdict}: {answer.sentence}" + (f" ({answer.note})" if answer.note else ""),
         )
+        if answer.verdict is fit.Verdict.TOO_LARGE and not (outlook and outlook.ways):
+            yield "way out", "none: no class of the settings holds it, whatever is changed"
         for way in outlook.ways if outlook is not None else ():
             price = "" if way.price is None else f", {way.price:.2f} an hour"
             yield "way out", f"{way.change} on class {way.gpu_class}{price}: {way.sentence}"
@@ -240,7 +242,8 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
         )
     if forecast.triggers is not None:
         yield "triggers", forecast.triggers.sentence
-    yield "first start", "; ".join(_stages(forecast))
+    if forecast.plan.misfit is None:
+        yield "first start", "; ".join(_stages(forecast))
 
 
 def _milliseconds(low: float, high: float) -> str:

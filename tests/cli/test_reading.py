@@ -54,7 +54,8 @@ def test_an_observed_one_of_another_group_is_no_claim_of_ours(tmp_path: pathlib.
     name = command.write(tmp_path / "claim.yaml", scene.of(name="sklearn"))
     result = command.render(name, "--environment", command.REFERENCE, "--observed", observed)
     items = command.documents(result.stdout)[0]["status"]["conditions"]
-    assert {condition["reason"] for condition in items if condition["status"] != "True"} == set()
+    reasons = {condition["reason"] for condition in items if condition["status"] != "True"}
+    assert reasons == {"UnknownModel"}
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,8 @@ def test_phase_objects_conditions_and_derived_values() -> None:
     for title in ("objects", "conditions", "derived values"):
         assert f"\n{title}" in text
     (running,) = (line for line in text.splitlines() if line.startswith(" running target"))
-    assert "44.8 requests a replica" in running
-    assert "maxNumSeqs=64" in running
+    assert "5.6 requests a replica" in running
+    assert "maxNumSeqs=8" in running
 
 
 def test_what_people_look_for_comes_first() -> None:

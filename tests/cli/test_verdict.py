@@ -190,7 +190,7 @@ def test_what_fits_on_no_node_is_an_error(tmp_path: pathlib.Path) -> None:
     assert (code, error["reason"]) == (1, "ExceedsGpuClass")
     assert "4000Gi" in error["message"]
     assert "4000Gi" in command.render(*arguments).stderr
-    assert "fits on no node" in summary(arguments)
+    assert "a node of class l4 offers 240Gi" in summary(arguments)
 
 
 def test_an_edit_that_does_not_fit_is_one_before_its_weights_are_there(

@@ -92,7 +92,7 @@ def findings(
             {},
             None,
         ),
-        ({}, {"context": 2048}, "4096 tokens are above the 2048"),
+        ({"model": {"contextWindow": 4096}}, {"context": 2048}, "4096 tokens are above the 2048"),
         (_gpus(8), {}, None),
         (_gpus(6), {}, "error: spec.gpu.count: 6 GPUs do not divide the 151936 rows of the vocab"),
         (

@@ -1,0 +1,107 @@
+"""Context, sequences, parsers and runner follow from model and GPU; an author's are literal."""
+
+from typing import Any
+
+import pytest
+
+from function.capacity import fit
+from function.planning import plans
+from tests.resources import scene
+
+CLASSES: dict[str, Any] = {
+    "defaultClass": "l4",
+    "classes": {
+        "l4": {"product": "L4"},
+        "l40s": {"product": "L40S"},
+        "h100": {"product": "H100"},
+        "unknown": {},
+    },
+}
+
+
+def planned(model: dict[str, Any], gpu: str = "l4", **capacity: int) -> plans.Plan:
+    claimed = scene.of(model=model, gpu={"class": gpu})
+    return scene.planned(claimed, scene.site(gpu=CLASSES, capacity=capacity))
+
+
+def arguments(plan: plans.Plan) -> dict[str, str | None]:
+    container = plan.engine.container(plan)
+    return scene.values(container.arguments)
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "context", "sequences"),
+    [
+        ("Qwen/Qwen3-8B", "l4", "5120", "8"),
+        ("Qwen/Qwen3-8B", "l40s", "40960", "80"),
+        ("Qwen/Qwen3-8B", "h100", "40960", "192"),
+        ("meta-llama/Llama-3.2-1B-Instruct", "h100", "131072", "256"),
+        ("Qwen/Qwen3-8B", "unknown", "4096", "64"),
+        ("org/nobody-knows", "l4", "4096", "64"),
+    ],
+)
+def test_sizes_follow_from_model_and_gpu(
+    model: str, gpu: str, context: str, sequences: str
+) -> None:
+    values = arguments(planned({"repository": model}, gpu))
+    assert (values["--max-model-len"], values["--max-num-seqs"]) == (context, sequences)
+
+
+def test_what_the_author_names_is_literal() -> None:
+    values = arguments(planned({"repository": "Qwen/Qwen3-8B", "contextWindow": 4096}))
+    assert values["--max-model-len"] == "4096"
+    values = arguments(planned({"repository": "Qwen/Qwen3-8B", "maxNumSeqs": 3}))
+    assert values["--max-num-seqs"] == "3"
+
+
+@pytest.mark.parametrize("room", [1, 2, 8])
+def test_the_derived_window_leaves_the_room_that_the_settings_ask(room: int) -> None:
+    plan = planned({"repository": "Qwen/Qwen3-8B"}, fullSequences=room)
+    outlook = plan.serving.outlook
+    assert outlook is not None
+    assert outlook.fit is not None
+    assert outlook.fit.verdict is fit.Verdict.FITS
+    longer = scene.planned(
+        scene.of(
+            model={
+                "repository": "Qwen/Qwen3-8B",
+                "contextWindow": outlook.flags.context + 1024,
+                "maxNumSeqs": 256,
+            },
+            gpu={"class": "l4"},
+        ),
+        scene.site(gpu=CLASSES),
+    ).serving.outlook
+    assert longer is not None
+    assert longer.fit is not None
+    least = outlook.fit.sequences.low
+    # 4096 is the least that is derived, whatever room that leaves.
+    assert (least >= room and longer.fit.sequences.low < room) or outlook.flags.context == 4096
+
+
+@pytest.mark.parametrize(
+    ("model", "tool", "reasoning", "runner"),
+    [
+        ({"repository": "Qwen/Qwen3-8B"}, "hermes", "qwen3", None),
+        ({"repository": "Qwen/Qwen3-8B", "toolCallParser": "none"}, None, "qwen3", None),
+        ({"repository": "Qwen/Qwen3-8B", "reasoningParser": "granite"}, "hermes", "granite", None),
+        ({"repository": "Qwen/Qwen2.5-Coder-1.5B"}, None, None, None),
+        ({"repository": "Qwen/Qwen3-Embedding-0.6B"}, None, None, "pooling"),
+        ({"repository": "Qwen/Qwen3-8B", "runner": "pooling"}, None, None, "pooling"),
+        ({"repository": "org/nobody-knows"}, None, None, None),
+    ],
+)
+def test_parsers_and_runner_are_those_of_the_family(
+    model: dict[str, Any], tool: str | None, reasoning: str | None, runner: str | None
+) -> None:
+    values = arguments(planned(model))
+    assert values.get("--tool-call-parser") == tool
+    assert ("--enable-auto-tool-choice" in values) == (tool is not None)
+    assert values.get("--reasoning-parser") == reasoning
+    assert values.get("--runner") == runner
+
+
+def test_every_derived_value_is_explained() -> None:
+    plan = planned({"repository": "Qwen/Qwen3-8B"})
+    named = {why.value for why in plan.explanations}
+    assert {"max-model-len", "max-num-seqs", "tool-call-parser", "reasoning-parser"} <= named

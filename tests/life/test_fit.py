@@ -1,0 +1,162 @@
+"""A model that cannot fit its GPUs asks for none, and never takes away what runs."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests import cluster
+from tests.life import given
+from tests.resources import scene
+
+LARGE = "meta-llama/Llama-3.3-70B-Instruct"
+CLASSES: dict[str, Any] = {
+    "defaultClass": "l4",
+    "classes": {
+        "l4": {"product": "NVIDIA-L4", "nodeGpus": 1, "pricePerHour": "0.805"},
+        "h100": {"product": "NVIDIA-H100-80GB-HBM3", "nodeGpus": 8, "pricePerHour": "6.88"},
+    },
+}
+
+
+def born(model: dict[str, Any], gpu: Any = None, **changes: Any) -> cluster.Cluster:
+    claimed = scene.of(model=model, **({} if gpu is None else {"gpu": gpu}))
+    world = cluster.Cluster(claimed, scene.site(**{"gpu": CLASSES, **changes}))
+    world.converge()
+    return world
+
+
+def has_pods(world: cluster.Cluster) -> bool:
+    return any(item["kind"] == "Deployment" for item in world.objects.values())
+
+
+def test_what_cannot_fit_asks_for_no_gpu_and_names_the_ways_out() -> None:
+    world = born({"repository": LARGE})
+    assert not has_pods(world)
+    assert world.condition("Fits") == ("False", "TooLarge")
+    assert world.condition("EngineReady") == ("False", "TooLarge")
+    assert world.phase == "Failed"
+    message = world.message("Fits")
+    assert "weights 131.4 GiB" in message
+    assert "gpu.class: h100, gpu.count: 2 (13.76 USD/h a replica)" in message
+
+
+@pytest.mark.parametrize(
+    ("gpu", "changes"),
+    [({"fit": "Ignore"}, {}), (None, {"capacity": {"fit": "Ignore"}})],
+    ids=["claim", "settings"],
+)
+def test_the_estimate_can_be_overruled(gpu: Any, changes: dict[str, Any]) -> None:
+    world = born({"repository": LARGE}, gpu, **changes)
+    assert has_pods(world)
+    assert world.condition("Fits") == ("False", "TooLarge")
+    assert "fit: Ignore" in world.message("Fits")
+
+
+def test_the_claim_overrules_settings_that_ignore() -> None:
+    world = born({"repository": LARGE}, {"fit": "Enforce"}, capacity={"fit": "Ignore"})
+    assert not has_pods(world)
+
+
+def test_an_edit_to_what_cannot_fit_keeps_what_runs() -> None:
+    world = given.serving()
+    before = copy.deepcopy(world.template)
+    given.remodelled(world, repository=LARGE, revision="main")
+    world.edit(loraAdapters=None, gateway={"enabled": True})
+    world.converge()
+    assert world.template == before
+    assert world.condition("Current") == ("False", "TooLarge")
+    assert world.condition("EngineReady") == ("True", "Serving")
+    assert world.phase != "Failed"
+
+
+def test_an_unknown_model_is_unknown_and_blocks_nothing() -> None:
+    world = born({"repository": "org/nobody-knows"})
+    assert has_pods(world)
+    assert world.condition("Fits") == ("Unknown", "UnknownModel")
+    assert "inference-service facts" in world.message("Fits")
+    assert "capacity" not in world.claim["status"]
+
+
+def test_an_unknown_card_is_unknown_and_blocks_nothing() -> None:
+    classes = {"defaultClass": "gpu", "classes": {"gpu": {"product": "Voodoo"}}}
+    claimed = scene.of(model={"repository": "Qwen/Qwen3-8B"})
+    world = cluster.Cluster(claimed, scene.site(gpu=classes))
+    world.converge()
+    assert has_pods(world)
+    assert world.condition("Fits") == ("Unknown", "UnknownCard")
+    assert "gpu.classes.gpu.product" in world.message("Fits")
+
+
+def test_the_claim_states_facts_of_a_model_of_its_own() -> None:
+    facts = {
+        "name": "org/own",
+        "architecture": "LlamaForCausalLM",
+        "hidden": 4096,
+        "vocabulary": 32000,
+        "tied": False,
+        "dtypeBytes": 2,
+        "context": 4096,
+        "blocks": [
+            {
+                "count": 32,
+                "mixer": {
+                    "kind": "full",
+                    "heads": 32,
+                    "kvHeads": 8,
+                    "headSize": 128,
+                    "valueSize": 128,
+                },
+                "network": {"intermediate": 14336},
+            }
+        ],
+    }
+    world = born({"repository": "org/own", "facts": facts})
+    assert world.condition("Fits") == ("True", "Fits")
+    broken = scene.of(model={"repository": "org/own", "facts": {**facts, "hidden": "wide"}})
+    message = scene.refused(broken, scene.site(gpu=CLASSES))
+    assert "spec.model.facts: hidden is 'wide'" in message
+
+
+def test_status_says_what_it_holds_and_costs_and_is_quiet_at_rest() -> None:
+    world = given.serving()
+    status = world.claim["status"]
+    assert status["capacity"]["summary"] == "5.7 x 32768 tokens"
+    assert status["cost"] == {
+        "currency": "USD",
+        "perHourMax": "1.61",
+        "perHourMin": "0.805",
+        "perHourNow": "0.805",
+        "priceDate": "2026-08-20",
+    }
+    before = copy.deepcopy(status)
+    world.reconcile()
+    assert world.claim["status"] == before
+
+
+@pytest.mark.parametrize(
+    ("learnt", "reason"),
+    [
+        ({"architecture": "MambaForCausalLM"}, "UnknownModel"),
+        ({"quantization": "awq"}, "UnknownModel"),
+        ({"architecture": "Qwen2ForCausalLM"}, "Fits"),
+    ],
+)
+def test_the_manifest_corrects_what_is_known(learnt: dict[str, str], reason: str) -> None:
+    world = given.serving()
+    for record in world.claim["status"]["weights"]["verified"]:
+        record.update(learnt)
+    world.reconcile()
+    assert world.condition("Fits")[1] == reason
+
+
+def test_a_change_of_the_catalogue_restarts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from function.capacity import catalogue
+
+    world = given.serving("smallest")
+    before = copy.deepcopy(world.template)
+    monkeypatch.setattr(catalogue, "lookup", lambda _: None)
+    given.settings(world)["labels"] = {"another": "plan"}
+    world.reconcile()
+    assert world.template == before
+    assert world.condition("Current") == ("False", "PlatformChangePending")
