@@ -252,6 +252,17 @@ def test_the_page_of_the_command_line_has_every_option_output_and_field() -> Non
     assert set(first_cells(section(page, "Exit codes"))[1:]) == codes
 
 
+def test_every_verb_has_its_options_and_exit_codes_on_the_page() -> None:
+    page = ROOT / "docs/command-line.md"
+    for verb, title, codes in (("plan", "Plan", {"0", "1", "2", "3"}),):
+        cells = first_cells(section(page, title))
+        shown = set(re.findall(r"--?[\w-]+", " ".join(cells)))
+        for parameter in cli.main.commands[verb].params:
+            if isinstance(parameter, click.Option):
+                assert set(parameter.opts) <= shown, (verb, parameter.opts)
+        assert codes <= set(cells), verb
+
+
 def test_examples_named_in_commands_exist() -> None:
     for page in WRITTEN:
         for line in shell_lines(page):

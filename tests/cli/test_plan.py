@@ -1,0 +1,272 @@
+"""`plan`: what claims will do, and what a change to them does."""
+
+import html.parser
+import json
+import pathlib
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+from click import testing
+
+from function.cli import main, markdown
+from tests import cluster
+from tests.resources import scene
+
+SETTINGS = {
+    "providers": {"gateway": "envoy-ai-gateway"},
+    "gpu": {
+        "defaultClass": "l4",
+        "classes": {
+            "l4": {"product": "L4", "nodeGpus": 1, "pricePerHour": "1", "poolGpus": 8},
+            "h100": {"product": "H100", "pricePerHour": "10"},
+        },
+    },
+    "weights": {"bandwidthMiB": 500},
+}
+
+
+def environment(inner: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "apiextensions.crossplane.io/v1beta1",
+        "kind": "EnvironmentConfig",
+        "metadata": {
+            "name": "site",
+            "labels": {"inference-service.cloud.ogenki.io/settings": "true"},
+        },
+        "data": {"inferenceService": inner},
+    }
+
+
+def claim(name: str, **changes: Any) -> cluster.Object:
+    model = {"repository": "Qwen/Qwen3-8B", "quantization": "fp8", **changes.pop("model", {})}
+    scaling = {"minReplicas": 1, "maxReplicas": 2, **changes.pop("scaling", {})}
+    return scene.of(name=name, model=model, scaling=scaling, **changes)
+
+
+class Repository:
+    """A git repository with settings and claims, one file each."""
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self.root = root
+        self.git("init", "-q")
+        self.write("site.yaml", environment(SETTINGS))
+
+    def git(self, *words: str) -> None:
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *who, *words], cwd=self.root, check=True)
+
+    def write(self, name: str, document: Any) -> None:
+        path = self.root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(document))
+
+    def commit(self) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-qm", "claims")
+
+    def plan(self, *arguments: str, given: str | None = None) -> testing.Result:
+        words = ["plan", "-e", "site.yaml", *arguments]
+        result = testing.CliRunner().invoke(main.main, words, input=given)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise AssertionError("a traceback") from result.exception
+        return result
+
+    def against(self, *arguments: str) -> Any:
+        result = self.plan("claims", "--against", "HEAD", "--output", "json", *arguments)
+        return json.loads(result.stdout)
+
+
+@pytest.fixture
+def repository(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    made = Repository(tmp_path)
+    for name in ("chat", "code"):
+        made.write(f"claims/{name}.yaml", claim(name))
+    made.commit()
+    return made
+
+
+def of(plan: Any, name: str) -> Any:
+    return next(item for item in plan["claims"] if item["name"] == name)
+
+
+def test_without_a_comparison_it_foresees(repository: Repository) -> None:
+    result = repository.plan("claims", "--output", "json")
+    assert result.exit_code == 0
+    plan = json.loads(result.stdout)
+    chat = of(plan, "chat")
+    assert chat["fit"]["verdict"] == "fits"
+    parts = chat["fit"]["partsGiB"]
+    assert sum(parts.values()) == pytest.approx(chat["fit"]["gpuGiB"], abs=0.5)
+    assert chat["costPerHour"]["after"] == {"min": "1", "max": "2", "currency": "USD"}
+    assert plan["month"]["max"]["after"] == "2920"
+    assert chat["speed"]["chat"]["firstTokenMs"]["low"] > 0
+    assert {step["stage"] for step in chat["start"]} >= {"load", "compile", "graphs"}
+    assert chat["triggers"]["first"] in ("running", "kvCache")
+
+
+def test_nothing_changes(repository: Repository) -> None:
+    result = repository.plan("claims", "--against", "HEAD", "--output", "markdown")
+    assert (result.exit_code, result.stdout) == (0, "")
+    result = repository.plan("claims", "--against", "HEAD")
+    assert result.stdout.startswith("Nothing changes.")
+
+
+def test_a_restart_of_the_only_replica_is_an_outage(repository: Repository) -> None:
+    repository.write("claims/chat.yaml", claim("chat", drainSeconds=60))
+    plan = repository.against()
+    assert plan["exitCode"] == 3
+    chat = of(plan, "chat")
+    assert (chat["outcome"], chat["pods"]["effect"]) == ("changed", "restart")
+    assert chat["outageSeconds"]["low"] > 10
+    assert chat["downloads"] == []
+    assert of(plan, "code")["outcome"] == "unchanged"
+
+
+def test_two_replicas_restart_one_by_one(repository: Repository) -> None:
+    repository.write("claims/chat.yaml", claim("chat", scaling={"minReplicas": 2}))
+    repository.commit()
+    repository.write("claims/chat.yaml", claim("chat", scaling={"minReplicas": 2}, drainSeconds=60))
+    chat = of(repository.against(), "chat")
+    assert (chat["pods"]["effect"], chat["outageSeconds"]) == ("restart", None)
+
+
+def test_another_model_is_downloaded_first(repository: Repository) -> None:
+    repository.write("claims/chat.yaml", claim("chat", model={"repository": "Qwen/Qwen3-4B"}))
+    chat = of(repository.against(), "chat")
+    assert chat["pods"]["effect"] == "restart-later"
+    (download,) = chat["downloads"]
+    assert download["name"] == "Qwen/Qwen3-4B@main"
+    assert download["gib"] == pytest.approx(7.5, abs=0.1)
+
+
+def test_replicas_cost_money(repository: Repository) -> None:
+    repository.write("claims/chat.yaml", claim("chat", scaling={"maxReplicas": 6}))
+    plan = repository.against()
+    assert plan["month"]["max"] == {"before": "2920", "after": "5840"}
+    assert plan["gpus"]["max"] == {"before": 4, "after": 8}
+    assert of(plan, "chat")["pods"]["effect"] == "stay"
+    assert plan["shortages"] == []
+    repository.write("claims/chat.yaml", claim("chat", scaling={"maxReplicas": 7}))
+    assert "class l4: the claims ask for 9 GPUs" in repository.against()["shortages"][0]
+
+
+def test_new_and_removed_claims(repository: Repository) -> None:
+    (repository.root / "claims/code.yaml").unlink()
+    repository.write("claims/new.yaml", claim("new"))
+    plan = repository.against()
+    assert of(plan, "code")["outcome"] == "removed"
+    assert of(plan, "new")["outcome"] == "new"
+    assert of(plan, "code")["costPerHour"] == {
+        "before": {"min": "1", "max": "2", "currency": "USD"},
+        "after": None,
+    }
+
+
+def test_what_does_not_fit_is_an_error_with_its_ways_out(repository: Repository) -> None:
+    large = {"repository": "meta-llama/Llama-3.3-70B-Instruct", "quantization": "auto"}
+    repository.write("claims/chat.yaml", claim("chat", model=large))
+    plan = repository.against()
+    assert plan["exitCode"] == 1
+    chat = of(plan, "chat")
+    assert chat["errors"][0]["reason"] == "TooLarge"
+    assert chat["fit"]["waysOut"][0]["class"] == "h100"
+
+
+def test_settings_of_the_revision_are_those_of_its_time(repository: Repository) -> None:
+    dearer = json.loads(json.dumps(SETTINGS))
+    dearer["gpu"]["classes"]["l4"]["pricePerHour"] = "3"
+    repository.write("site.yaml", environment(dearer))
+    plan = repository.against()
+    assert plan["month"]["max"] == {"before": "2920", "after": "8760"}
+    assert of(plan, "chat")["outcome"] == "unchanged"
+
+
+def test_the_platforms_change_is_held_and_said(repository: Repository) -> None:
+    newer = json.loads(json.dumps(SETTINGS)) | {"engine": {"version": "0.32.0"}}
+    repository.write("site.yaml", environment(newer))
+    plan = repository.against()
+    assert of(plan, "chat")["pods"]["effect"] == "held"
+
+
+@pytest.mark.parametrize("output", ["table", "markdown", "html", "json"])
+def test_every_output_says_the_verdict(repository: Repository, output: str) -> None:
+    repository.write("claims/chat.yaml", claim("chat", drainSeconds=60))
+    result = repository.plan("claims", "--against", "HEAD", "--output", output)
+    assert result.exit_code == 3
+    if output != "json":
+        assert "pods of chat restart, without answers for" in result.stdout.replace("\n", " ")
+    if output == "html":
+        html.parser.HTMLParser(convert_charrefs=True).feed(result.stdout)
+        assert "<script" not in result.stdout
+    if output == "markdown":
+        assert result.stdout.startswith(markdown.MARKER)
+
+
+def test_a_comment_stays_below_its_bound_and_names_what_was_cut(repository: Repository) -> None:
+    for number in range(150):
+        repository.write(f"claims/many{number}.yaml", claim(f"many-{number}"))
+    text = repository.plan("claims", "--against", "HEAD", "--output", "markdown").stdout
+    assert len(text) < 65_536
+    assert "No room for the details of" in text
+    assert text.count("<details>") == text.count("</details>") > 3
+
+
+def test_a_claims_text_is_nobodys_markup(repository: Repository) -> None:
+    repository.write("claims/chat.yaml", claim("chat", model={"repository": "a|b<script>"}))
+    for output in ("markdown", "html"):
+        result = repository.plan("claims", "--against", "HEAD", "--output", output)
+        assert result.exit_code == 1
+        assert "<script>" not in result.stdout
+
+
+def test_workloads_are_named_or_given_in_tokens(repository: Repository) -> None:
+    words = ["--workload", "500:100", "--workload", "code-completion", "--output", "json"]
+    chat = of(json.loads(repository.plan("claims", *words).stdout), "chat")
+    assert set(chat["speed"]) == {"500:100", "code-completion"}
+    result = repository.plan("claims", "--workload", "poetry")
+    assert result.exit_code == 2
+    assert "neither PROMPT:OUTPUT" in result.stderr
+
+
+def crossplane_diff(old: Any, new: Any) -> str:
+    who = {key: old[key] for key in ("apiVersion", "kind")}
+    who |= {"name": old["metadata"]["name"], "namespace": "llm"}
+    change = {"type": "modified", **who, "diff": {"old": old, "new": new}}
+    group = {"xr": who, "status": "changed", "summary": {"modified": 1}, "changes": [change]}
+    return json.dumps({"summary": {"modified": 1}, "changes": [change], "xrs": [group]})
+
+
+def test_crossplane_diffs_json_is_explained(repository: Repository) -> None:
+    given = crossplane_diff(claim("chat"), claim("chat", drainSeconds=60))
+    result = repository.plan("--from-crossplane-diff", "-", "--output", "json", given=given)
+    assert result.exit_code == 3
+    plan = json.loads(result.stdout)
+    assert plan["against"] == "the cluster (crossplane-diff)"
+    assert of(plan, "chat")["pods"]["effect"] == "restart"
+
+
+@pytest.mark.parametrize("given", ["", "[]", "{}", '{"xrs": 1}', "not: [json"])
+def test_what_is_no_such_json_is_said(repository: Repository, given: str) -> None:
+    result = repository.plan("--from-crossplane-diff", "-", given=given)
+    assert result.exit_code == 1
+    assert "-: no JSON of `crossplane-diff" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ([], 2),
+        (["claims", "--from-crossplane-diff", "-"], 2),
+        (["claims", "--against", "no-such-thing"], 1),
+        (["nowhere"], 1),
+    ],
+)
+def test_wrong_usage_and_what_is_not_there(
+    repository: Repository, words: list[str], code: int
+) -> None:
+    assert repository.plan(*words).exit_code == code
