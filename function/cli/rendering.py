@@ -66,7 +66,7 @@ def plain(
     source: documents.Source,
     kind: composite.Composite,
     site: settings.Settings,
-    cluster: snapshot.Snapshot,
+    cluster: snapshot.Snapshot | None = None,
 ) -> Plain:
     """Returns what a claim of another kind becomes, without a comparison.
 
@@ -76,7 +76,7 @@ def plain(
     status = source.document.get("status") or {}
     world = observed.Observed(
         name=source.name,
-        resources=cluster.composed(source.namespace, source.name),
+        resources=(cluster or snapshot.Snapshot()).composed(source.namespace, source.name),
         conditions=observed.conditions(status),
         status=status,
     )
@@ -158,8 +158,12 @@ def served(
     Raises:
         base.InvalidError: The claim cannot be used.
     """
-    given = _observed(resource, source.document, None, snapshot.Snapshot())
-    return _assuming(given, _assumption(_plan(resource, site), "served"))
+    return _assuming(alone(source, resource), _assumption(_plan(resource, site), "served"))
+
+
+def alone(source: documents.Source, resource: claim.InferenceService) -> observed.Observed:
+    """Returns the world of a claim of which nobody looked at more than its own document."""
+    return _observed(resource, source.document, None, snapshot.Snapshot())
 
 
 def parse(document: dict[str, Any]) -> claim.InferenceService:
@@ -290,21 +294,30 @@ def _assumption(plan: plans.Plan, assumed: Assumption) -> dict[str, Any]:
 def notes(rendered: Rendered) -> Iterator[str]:
     """Yields what a person should know that fails nothing."""
     for condition in rendered.answer.conditions:
-        if condition.reason == "NotProvided":
+        if condition.reason == NOT_PROVIDED:
             yield condition.message
     for why in rendered.answer.explanations:
         if why.surprising:
             yield why.rule
-    model = rendered.resource.spec.model
-    adapters = rendered.resource.spec.lora_adapters or []
+    yield from map(str, addresses(rendered.resource.spec))
+
+
+NOT_PROVIDED = "NotProvided"
+
+
+def addresses(spec: claim.Spec) -> Iterator[base.Problem]:
+    """Yields the repositories that begin with the hub's host, with what is wrong."""
     fields = [
-        ("spec.model.repository", model.repository),
-        *((f"spec.loraAdapters[{n}].repository", a.repository) for n, a in enumerate(adapters)),
+        ("spec.model.repository", spec.model.repository),
+        *(
+            (f"spec.loraAdapters[{number}].repository", adapter.repository)
+            for number, adapter in enumerate(spec.lora_adapters or [])
+        ),
     ]
     for path, repository in fields:
-        note = suggestions.address_note(path, repository)
-        if note is not None:
-            yield note
+        words = suggestions.address_note(path, repository)
+        if words is not None:
+            yield base.Problem(path, words)
 
 
 def documents_of(rendered: Rendered | Plain) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ def address_note(path: str, repository: str | None) -> str | None:
     """
     if repository is None or not repository.startswith(tuple(f"{hub}/" for hub in _HUBS)):
         return None
-    return f"{path}: {_address(path, repository)}"
+    return _address(path, repository)
 
 
 def _message(problem: base.Problem, model: type[base.Model], document: Any) -> str:

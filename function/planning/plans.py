@@ -9,6 +9,7 @@ download tells, is an input.
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 from function import explanation, memo
 from function.api import base, claim, claim_pod, settings
@@ -177,7 +178,7 @@ def _make(
     """Returns a new plan."""
     spec = resource.spec
     chosen = engines.chosen(spec)
-    problems = [
+    refused = [
         *names.refusals(resource, site),
         *permissions.refusals(resource, site),
         *secrets.refusals(resource, site),
@@ -185,14 +186,12 @@ def _make(
         *network.refusals(resource, site),
         *monitoring.refusals(resource, site),
         *pods.refusals(resource, site),
-        *patches.unknown(spec),
         *chosen.refusals(resource, site),
         *permissions.caps(spec, site),
-        *lifetimes.refusals(spec),
-        *prospects.problems(spec),
+        *problems(spec),
     ]
-    if problems:
-        raise base.InvalidError("claim", problems)
+    if refused:
+        raise base.InvalidError("claim", refused)
     why: list[explanation.Explanation] = []
     who = identity.Identity(resource.name, resource.namespace, site.labels)
     prospect = prospects.prospect(spec, site, checkpoint)
@@ -239,6 +238,13 @@ def _make(
         ),
         explanations=tuple(why),
     )
+
+
+def problems(spec: claim.Spec) -> Iterator[base.Problem]:
+    """Yields what is wrong with a claim under any settings."""
+    yield from patches.unknown(spec)
+    yield from lifetimes.refusals(spec)
+    yield from prospects.problems(spec)
 
 
 def _too_large(

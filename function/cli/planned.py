@@ -1,0 +1,141 @@
+"""Claims in files under a site's settings: read, planned, and composed as if they were new.
+
+What every verb begins with that looks at what is wanted, and at no cluster.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Iterator
+
+from function import composition
+from function.api import base, claim, settings
+from function.cli import documents, rendering, suggestions
+from function.cli import site as sites
+from function.cluster import checkpoints, memory
+from function.composites import inference_service
+from function.planning import plans
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """What is read.
+
+    Attributes:
+        claims: Files and directories of claims; `-` is standard input.
+        environments: Files of EnvironmentConfigs.
+        input_file: File of the Composition's input, or None.
+    """
+
+    claims: tuple[str, ...]
+    environments: tuple[str, ...] = ()
+    input_file: str | None = None
+
+    @property
+    def repeats_standard_input(self) -> bool:
+        """Whether standard input is to be read twice, which it cannot."""
+        return [*self.claims, *self.environments, self.input_file].count("-") > 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """A claim, with its plan or why there is none.
+
+    Attributes:
+        source: Where it was read; `source.misspelt` says that it is of no kind.
+        namesakes: Where else a claim of its name stands.
+        resource: The claim; None where it is of another kind, or does not parse.
+        plan: Its plan; None where it is refused, or of another kind.
+        answer: What the function answers for it as a new claim; None where it is refused.
+        broken: What the claim breaks by itself, under any settings.
+        forbidden: What these settings do not allow.
+    """
+
+    source: documents.Source
+    namesakes: tuple[documents.Source, ...] = ()
+    resource: claim.InferenceService | None = None
+    plan: plans.Plan | None = None
+    answer: composition.Composition | None = None
+    broken: tuple[base.Problem, ...] = ()
+    forbidden: tuple[base.Problem, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing is composed of it."""
+        return self.answer is None
+
+
+@dataclasses.dataclass(frozen=True)
+class Fleet:
+    """All claims that were read.
+
+    Attributes:
+        site: The settings; None where they cannot be used.
+        claims: The claims, in the order of files and documents.
+        unreadable: What could not be read.
+        unusable: Why the settings cannot be used.
+        notes: What a person should know of the run as a whole.
+    """
+
+    site: settings.Settings | None = None
+    claims: tuple[Planned, ...] = ()
+    unreadable: tuple[documents.UnreadableError, ...] = ()
+    unusable: tuple[base.Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read(inputs: Inputs) -> Fleet:
+    """Returns the claims with their plans; what cannot be read or used is in it too."""
+    try:
+        site = sites.read(inputs.environments, inputs.input_file)
+    except documents.UnreadableError as error:
+        return Fleet(unreadable=(error,))
+    except base.InvalidError as error:
+        return Fleet(unusable=suggestions.hinted(error, settings.Settings, {}))
+    given = documents.claims(inputs.claims)
+    if not (given.sources or given.unreadable):
+        words = f"no InferenceService in {', '.join(inputs.claims)}"
+        given.unreadable.append(documents.UnreadableError(words))
+    return Fleet(
+        site.settings,
+        tuple(_planned(given.sources, site.settings)),
+        tuple(given.unreadable),
+        notes=(*site.notes, *given.notes),
+    )
+
+
+def _planned(sources: list[documents.Source], site: settings.Settings) -> Iterator[Planned]:
+    named = collections.defaultdict(list)
+    for source in sources:
+        named[source.namespace, source.name, source.document["kind"]].append(source)
+    for source in sources:
+        same = named[source.namespace, source.name, source.document["kind"]]
+        others = tuple(other for other in same if other is not source)
+        yield dataclasses.replace(of(source, site), namesakes=others)
+
+
+def of(source: documents.Source, site: settings.Settings) -> Planned:
+    """Returns one claim with its plan, or why there is none."""
+    if source.misspelt:
+        return Planned(source)
+    resource = plan = None
+    try:
+        kind = rendering.other_kind(source)
+        if kind is not None:
+            return Planned(source, answer=rendering.plain(source, kind, site).answer)
+        resource = rendering.parse(source.document)
+    except base.InvalidError as error:
+        return Planned(source, broken=error.problems)
+    try:
+        world = rendering.alone(source, resource)
+        facts = checkpoints.recorded(memory.memory(world), world)
+        plan = plans.make(resource, site, facts)
+        answer = inference_service.compose(resource, site, world)
+    except base.InvalidError as error:
+        own = set(plans.problems(resource.spec))
+        return Planned(
+            source,
+            resource=resource,
+            broken=tuple(one for one in error.problems if one in own),
+            forbidden=tuple(one for one in error.problems if one not in own),
+        )
+    return Planned(source, resource=resource, plan=plan, answer=answer)
