@@ -5,9 +5,11 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import yaml
+
 from function import canonical
 from function.api import claim
-from function.cli import strict_yaml, trees
+from function.cli import places, strict_yaml, trees
 from function.composites import registry
 
 # Characters of a claim as JSON: what the function takes (`function/server/intake.py`).
@@ -29,11 +31,13 @@ class Source:
         file: The file's name; `-` is standard input.
         document: The claim.
         misspelt: Why it is no claim though it is meant as one, or empty.
+        node: The claim as YAML's nodes, which know their lines; None for one that no file has.
     """
 
     file: str
     document: dict[str, Any]
     misspelt: str = ""
+    node: yaml.Node | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -71,11 +75,12 @@ def claims(names: Iterable[str], tree: trees.Tree = trees.DISK) -> Claims:
     Objects of other kinds are passed over. One bad file must not hide the claims of the rest.
     """
     result = Claims()
-    for file, document in _each(names, result.unreadable, tree):
-        source = Source(file, document)
+    for file, document, node in _each(names, result.unreadable, tree):
+        source = Source(file, document, node=node)
         if registry.of(document) is not None and _size(document) > MOST_CLAIM:
             words = f"the claim has more than {MOST_CLAIM // 1024} KiB in spec and annotations"
-            result.unreadable.append(UnreadableError(f"{source}: {words}"))
+            line = strict_yaml.line_of(node)
+            result.unreadable.append(UnreadableError(f"({source.name}) {words}", file, line))
             continue
         group, kind = _group(document), str(document["kind"])
         ours = group in (claim.GROUP, None)
@@ -98,7 +103,7 @@ def read(name: str, tree: trees.Tree = trees.DISK) -> Iterator[dict[str, Any]]:
         UnreadableError: A file cannot be read, or holds something else.
     """
     unreadable: list[UnreadableError] = []
-    for _, document in _each([name], unreadable, tree):
+    for _, document, _ in _each([name], unreadable, tree):
         if unreadable:
             break
         yield document
@@ -135,8 +140,8 @@ def _meant(document: dict[str, Any]) -> str:
 
 def _each(
     names: Iterable[str], unreadable: list[UnreadableError], tree: trees.Tree
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields each object with its file; what cannot be read is added to the list."""
+) -> Iterator[tuple[str, dict[str, Any], yaml.Node]]:
+    """Yields each object with its file and nodes; what cannot be read is added to the list."""
     for name in names:
         for file in tree.files(name, unreadable.append):
             try:
@@ -145,28 +150,30 @@ def _each(
                 unreadable.append(error)
                 continue
             stream = strict_yaml.load(text)
-            for line, document in stream.documents:
-                for item in _objects(document):
+            for document in stream.documents:
+                for item, node in _objects(document):
                     if _is_object(item):
-                        yield file, canonical.plain(item)
+                        yield file, canonical.plain(item), node
                     else:
-                        unreadable.append(
-                            UnreadableError(f"{file}:{line}: not a Kubernetes object")
-                        )
+                        line = strict_yaml.line_of(node)
+                        unreadable.append(UnreadableError("not a Kubernetes object", file, line))
             if stream.error is not None:
-                place = strict_yaml.where(stream.error, text)
-                at = "".join(f":{number}" for number in place or ())
-                unreadable.append(UnreadableError(f"{file}{at}: {strict_yaml.words(stream.error)}"))
+                line, column = strict_yaml.where(stream.error, text) or (0, 0)
+                words = strict_yaml.words(stream.error)
+                unreadable.append(UnreadableError(words, file, line, column))
 
 
-def _objects(document: Any) -> list[Any]:
+def _objects(document: strict_yaml.Document) -> list[tuple[Any, yaml.Node]]:
     """Returns a document's objects: the items of a List, or itself; an empty one has none."""
-    if document is None:
+    value = document.value
+    if value is None:
         return []
-    if _is_object(document) and document["kind"].endswith(_LIST):
-        items = document.get("items")
-        return items if isinstance(items, list) else []
-    return [document]
+    if _is_object(value) and value["kind"].endswith(_LIST):
+        items = value.get("items")
+        if not isinstance(items, list):
+            return []
+        return list(zip(items, places.items(document.node, "items"), strict=True))
+    return [(value, document.node)]
 
 
 def _is_object(document: Any) -> bool:

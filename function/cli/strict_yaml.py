@@ -27,21 +27,39 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclasses.dataclass(frozen=True)
+class Document:
+    """One document.
+
+    Attributes:
+        value: What it says.
+        node: The same as YAML's nodes, which know their lines.
+    """
+
+    value: Any
+    node: yaml.Node
+
+    @property
+    def line(self) -> int:
+        """The line that it begins at, from 1."""
+        return line_of(self.node)
+
+
+@dataclasses.dataclass(frozen=True)
 class Stream:
     """What was read of a text.
 
     Attributes:
-        documents: Each document with the line that it begins at.
+        documents: The documents.
         error: Why there is no more, or None at the text's end.
     """
 
-    documents: list[tuple[int, Any]]
+    documents: list[Document]
     error: yaml.YAMLError | None
 
 
 def load(text: str) -> Stream:
     """Returns the documents of a text, up to its end or to the first mistake."""
-    documents: list[tuple[int, Any]] = []
+    documents: list[Document] = []
     # Looking for garbage among ever more nodes would take half of the time.
     collects = gc.isenabled()
     gc.disable()
@@ -50,7 +68,7 @@ def load(text: str) -> Stream:
         loader = Loader(text)
         while loader.check_node():
             node = loader.get_node()
-            documents.append((node.start_mark.line + 1, loader.construct_document(node)))
+            documents.append(Document(loader.construct_document(node), node))
         return Stream(documents, None)
     except yaml.YAMLError as error:
         return Stream(documents, error)
@@ -125,6 +143,11 @@ def dump(documents: list[dict[str, Any]]) -> str:
     return str(
         yaml.dump_all(documents, Dumper=Dumper, sort_keys=False, explicit_start=True, width=1000)
     )
+
+
+def line_of(node: yaml.Node) -> int:
+    """Returns the line that a node begins at, from 1."""
+    return int(node.start_mark.line) + 1
 
 
 def where(error: yaml.YAMLError, text: str) -> tuple[int, int] | None:

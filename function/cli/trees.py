@@ -18,7 +18,22 @@ _BLOBS = ("100644", "100755")
 
 
 class UnreadableError(Exception):
-    """A file, directory or revision cannot be read, or holds something else than was expected."""
+    """A file, directory or revision cannot be read, or holds something else than was expected.
+
+    Attributes:
+        words: What is wrong.
+        file: Where; empty where it is no one file.
+        line: The same, from 1, or 0.
+        column: The same.
+    """
+
+    def __init__(self, words: str, file: str = "", line: int = 0, column: int = 0) -> None:
+        super().__init__(words, file, line, column)
+        self.words, self.file, self.line, self.column = words, file, line, column
+
+    def __str__(self) -> str:
+        place = [self.file, *(str(number) for number in (self.line, self.column) if number)]
+        return f"{':'.join(place)}: {self.words}" if self.file else self.words
 
 
 class Tree(Protocol):
@@ -63,7 +78,7 @@ class Disk:
         try:
             if file == "-":
                 if sys.stdin is None:
-                    raise UnreadableError("-: standard input is closed")
+                    raise UnreadableError("standard input is closed", "-")
                 data = sys.stdin.buffer.read(MOST_BYTES + 1)
             else:
                 with pathlib.Path(file).open("rb") as opened:
@@ -163,13 +178,13 @@ def _git(directory: pathlib.Path, words: Sequence[str]) -> bytes:
 
 def _decoded(file: str, data: bytes) -> str:
     if len(data) > MOST_BYTES:
-        raise UnreadableError(f"{file}: larger than {MOST_BYTES // 1024 // 1024} MiB")
+        raise UnreadableError(f"larger than {MOST_BYTES // 1024 // 1024} MiB", file)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise UnreadableError(f"{file}:{line}: not UTF-8") from None
+        raise UnreadableError("not UTF-8", file, line) from None
 
 
 def _unreadable(name: str, error: OSError) -> UnreadableError:
-    return UnreadableError(f"{name}: {error.strerror or error}")
+    return UnreadableError(str(error.strerror or error), name)

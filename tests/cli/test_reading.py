@@ -290,4 +290,4 @@ def test_aliases_of_a_usual_size_are_read() -> None:
     text = "a: &a {b: 1}\nc: [" + "*a," * 1000 + "]"
     stream = strict_yaml.load(text)
     assert stream.error is None
-    assert len(stream.documents[0][1]["c"]) == 1000
+    assert len(stream.documents[0].value["c"]) == 1000
