@@ -13,6 +13,7 @@ class Explanation:
         rule: How it follows.
         inputs: From what.
         surprising: True when the value is not what the author wrote: `render` says it unasked.
+        field: The field of the claim that decides about it, or would.
     """
 
     value: str
@@ -20,3 +21,4 @@ class Explanation:
     rule: str
     inputs: str
     surprising: bool = False
+    field: str = ""

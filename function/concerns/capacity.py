@@ -9,7 +9,7 @@ from function import assembly, canonical
 from function.capacity import fit, prices, ways_out
 from function.cluster import observed
 from function.concerns import reasons
-from function.planning import forecasts, misfits, plans, prospects
+from function.planning import forecasts, plans, prospects
 from function.situation import situations
 
 
@@ -69,10 +69,11 @@ def conditions(
 ) -> Iterator[observed.Condition]:
     """Yields Fits, of what the claim asks for."""
     del desired
-    yield _fits(now.plan)
+    yield fits(now.plan)
 
 
-def _fits(plan: plans.Plan) -> observed.Condition:
+def fits(plan: plans.Plan) -> observed.Condition:
+    """Returns Fits, of what a plan asks for: with the arithmetic, and with the ways out."""
     outlook = plan.serving.outlook
     if outlook is None:
         return Fits.NO_GPU.condition("the engine takes no memory of a GPU")
@@ -85,7 +86,7 @@ def _fits(plan: plans.Plan) -> observed.Condition:
         return Fits.FITS.condition(answer.sentence + note)
     if answer.verdict is fit.Verdict.TIGHT:
         return Fits.TIGHT.condition(answer.sentence + note)
-    overruled = plan.misfit is None or plan.misfit.reason != misfits.TOO_LARGE
+    overruled = plan.misfit is None
     ignored = "; asked for all the same (fit: Ignore)" if overruled else ""
     out = "; ".join(_way(way, plan.site.pricing.currency) for way in outlook.ways)
     words = f". Ways out: {out}" if out else ". No class of the settings holds it"

@@ -14,6 +14,8 @@ class Severity(enum.StrEnum):
     """The claim cannot serve as it stands: the engine ends, or the weights never come."""
     WARNING = "warning"
     """The claim may serve, and not as its author thinks."""
+    NOTE = "note"
+    """Nothing is wrong, and it is worth knowing before GPUs are rented."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +35,11 @@ class Rule:
     what: str
     why: str
     remedy: str
+
+    @property
+    def page(self) -> str:
+        """Where the rule is written down, in the repository."""
+        return f"docs/findings.md#{self.name}"
 
     def broken(self, field: str, message: str, severity: Severity | None = None) -> "Finding":
         """Returns a breach.

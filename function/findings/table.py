@@ -2,19 +2,29 @@
 
 from collections.abc import Mapping
 
-from function.engines.vllm import arguments, contract, contradictions, serving
-from function.findings import rules
+from function.api import claim, settings
+from function.engines import table as engines
+from function.engines.vllm import arguments, contract, contradictions, server, serving
+from function.findings import foresight, refusals, rules
 from function.planning import plans
 
 RULES: Mapping[str, rules.Rule] = {
-    rule.name: rule for rule in (*contract.RULES, *contradictions.RULES)
+    rule.name: rule
+    for rule in (
+        *refusals.RULES,
+        *foresight.RULES,
+        *contract.RULES,
+        *contradictions.RULES,
+    )
 }
 
 
 def judge(
     plan: plans.Plan, adapters: Mapping[str, contradictions.Adapter] | None = None
 ) -> list[rules.Finding]:
-    """Returns what a planned claim breaks; nothing for an engine that has no rules.
+    """Returns what a planned claim breaks of the engine's rules; nothing without such rules.
+
+    What becomes of its GPUs is `foresight.judge`.
 
     Args:
         plan: The claim, planned.
@@ -33,6 +43,14 @@ def judge(
     ]
 
 
+def of_arguments(spec: claim.Spec, site: settings.Settings) -> list[rules.Finding]:
+    """Returns what is wrong with the author's own arguments, for a claim that has no plan."""
+    if engines.chosen(spec) is not engines.ENGINES[server.NAME]:
+        return []
+    _, version = serving.image_of(spec, site)
+    return contract.judge(spec.engine_args or [], version)
+
+
 def page() -> str:
     """Returns docs/findings.md."""
     return _HEAD + "".join(_section(rule) for rule in RULES.values())
@@ -42,9 +60,10 @@ _HEAD = """<!-- Generated from function/findings by `make generate`; edits here 
 
 # Findings
 
-What stops the engine of a claim, or makes it do other things than the author thinks, before a GPU
-is rented. An **error** means that the claim cannot serve as it stands. A **warning** means that it
-may. A finding refuses nothing: a claim that is stored stays rendered.
+What stops a claim or its engine, or makes it do other things than the author thinks, before a GPU
+is rented: what [`inference-service check`](command-line.md#check) prints. An **error** means that
+the claim cannot serve as it stands. A **warning** means that it may. A **note** is worth knowing.
+A finding refuses nothing by itself: a claim that is stored stays rendered.
 
 Flags and their values are judged by the parser of the claim's version of vLLM, as recorded from
 vLLM itself. For a version between two recorded ones, a finding is what both refuse, and a warning.

@@ -123,6 +123,7 @@ def _resources(
                     str(amounts["memory"]),
                     "KV blocks in host memory are pinned: their size is added",
                     f"{before} + kvOffload {pinned_gib}GiB",
+                    field=f"spec.resources.{kind}s.memory",
                 )
             )
     _reconcile(own, requests, limits, why)
@@ -164,6 +165,7 @@ def _reconcile(
                     f" which the API server refuses: {limit} is requested",
                     f"resources.requests.{key}={request}, resources.limits.{key}={limit}",
                     surprising=True,
+                    field=f"spec.resources.requests.{key}",
                 )
             )
 

@@ -67,6 +67,7 @@ def drain(
             " notice",
             f"drainSeconds={base.given(asked, f'{DRAIN} (default)')},"
             f" class {class_name} notice={base.given(notice, 'none')}",
+            field="spec.drainSeconds",
         )
     )
     return running.Drain(pre_stop=pre_stop, shutdown=shutdown, grace=grace)
@@ -127,6 +128,7 @@ def start(
             f"2 x ({engine_seconds} s + size / bandwidth) + 120 s, at least {SHORTEST_START} s;"
             f" {LONGEST_START} s when the size or the bandwidth is unknown",
             inputs,
+            field="spec.healthProbes.startup",
         )
     )
     return Start(periods, delay + periods * period)

@@ -127,6 +127,7 @@ def scaling(
                 f"0 is held at 1: {held}",
                 "scaling.minReplicas=0",
                 surprising=True,
+                field="spec.scaling.minReplicas",
             )
         )
     cooldown = _cooldown(asked, why)
@@ -152,6 +153,9 @@ def scaling(
     )
 
 
+_COOLDOWN = "spec.scaling.cooldownSeconds"
+
+
 def _cooldown(asked: claim_scaling.Scaling, why: list[explanation.Explanation]) -> int:
     """Returns the quiet seconds before a replica is given back."""
     cooldown = int(base.given(asked.cooldown_seconds, COOLDOWN))
@@ -163,6 +167,7 @@ def _cooldown(asked: claim_scaling.Scaling, why: list[explanation.Explanation]) 
             f"{LONGEST_COOLDOWN} s",
             "the HPA's stabilization window is at most an hour",
             f"scaling.cooldownSeconds={cooldown}",
+            field=_COOLDOWN,
         )
     )
     return LONGEST_COOLDOWN
@@ -175,6 +180,7 @@ def _sleep_cooldown(cooldown: int, start_seconds: int) -> explanation.Explanatio
         "the start budget: a woken replica that still loads is idle to KEDA, and must not be"
         " taken away before it could answer",
         f"scaling.cooldownSeconds={cooldown}",
+        field=_COOLDOWN,
     )
 
 
@@ -185,6 +191,7 @@ def _never_fires(kv_usage: str) -> explanation.Explanation:
         f"a share of the KV cache is at most 1: at {kv_usage} the trigger can never fire",
         "scaling.cacheUtilizationThreshold or scaling.triggers.kvCache.target",
         surprising=True,
+        field="spec.scaling.triggers.kvCache.target",
     )
 
 
@@ -258,6 +265,7 @@ def _running(
             f"{share(float(ratio), max_requests)} requests a replica",
             "ratio x maxNumSeqs: the trigger is a sum over pods with AverageValue",
             f"runningRatioThreshold={ratio}, maxNumSeqs={max_requests}",
+            field="spec.scaling.triggers.running.target",
         )
     )
     return None, float(ratio)

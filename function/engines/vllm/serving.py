@@ -3,6 +3,8 @@
 import dataclasses
 import math
 
+from pydantic import alias_generators
+
 from function import explanation
 from function.api import base, claim, settings
 from function.capacity import facts
@@ -107,7 +109,11 @@ def _runner(
     if prospect.model is None or prospect.model.runner is not facts.Runner.POOLING:
         return None, True
     words = "what the model is made for, where the claim names no runner"
-    why.append(explanation.Explanation("runner", "pooling", words, prospect.model.name))
+    why.append(
+        explanation.Explanation(
+            "runner", "pooling", words, prospect.model.name, field="spec.model.runner"
+        )
+    )
     return "pooling", False
 
 
@@ -130,7 +136,8 @@ def _parser(
         return None
     flag = field.replace("_", "-")
     words = f"the parser of the model's family; {NO_PARSER} in the claim for no parser"
-    why.append(explanation.Explanation(flag, family, words, model.name))
+    path = f"spec.model.{alias_generators.to_camel(field)}"
+    why.append(explanation.Explanation(flag, family, words, model.name, field=path))
     return family
 
 

@@ -103,6 +103,7 @@ def sizes(
                 f"0.92, or 0.90 from maxNumSeqs {MANY_SEQUENCES}: CUDA graphs grow with it and lie"
                 " outside the share",
                 f"maxNumSeqs={sequences}",
+                field="spec.gpu.memoryUtilization",
             )
         )
     return Sizes(context, sequences, utilization, asked.flags(context, sequences))
@@ -145,6 +146,7 @@ def _context(asked: _Asked, why: list[explanation.Explanation]) -> int:
             f"the model's own context of {model.context} tokens, or what leaves room for"
             f" {room} sequences of it (capacity.fullSequences); at least {CONTEXT_WINDOW}",
             _inputs(asked),
+            field="spec.model.contextWindow",
         )
     )
     return result
@@ -170,6 +172,7 @@ def _sequences(asked: _Asked, context: int, why: list[explanation.Explanation]) 
             f"requests of {usual} tokens that the KV cache holds, a multiple of {_SEQUENCE_STEP}"
             f" from {LEAST_SEQUENCES} to {MOST_SEQUENCES}",
             f"{answer.tokens.low:.0f} tokens at least; {_inputs(asked)}",
+            field="spec.model.maxNumSeqs",
         )
     )
     return result

@@ -1,0 +1,139 @@
+"""Everything that is wrong with claims or doubtful, with the file and the line of each."""
+
+import collections
+import dataclasses
+from collections.abc import Iterator
+
+from function import composition
+from function.api import settings
+from function.cli import documents, places, planned, rendering
+from function.concerns.gateway import publishing
+from function.concerns.secrets import fetching
+from function.findings import foresight, refusals, rules, table
+from function.planning import plans
+
+_WORST = tuple(rules.Severity)
+
+# What asks for the provider that a condition lacks; the first that the claim has.
+_ASKS = {
+    publishing.RouteReady.type(): ("spec.gateway", "spec.route"),
+    fetching.SecretsReady.type(): ("spec.externalSecrets",),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """A finding, and where it is.
+
+    Attributes:
+        finding: The finding.
+        file: The file; `-` is standard input, empty where it is no one file.
+        line: The line, from 1; 0 where nobody knows.
+        namespace: The claim's namespace, or empty.
+        claim: The claim's name, or empty.
+    """
+
+    finding: rules.Finding
+    file: str
+    line: int
+    namespace: str = ""
+    claim: str = ""
+
+    @property
+    def message(self) -> str:
+        """The field with what is wrong, in one line."""
+        words = " ".join(self.finding.message.split())
+        return f"{self.finding.field}: {words}" if self.finding.field else words
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What a run is told.
+
+    Attributes:
+        findings: By file and line; of one line the worst first.
+        claims: How many claims were read.
+        unread: Whether something could not be read.
+        notes: What a person should know of the run as a whole.
+    """
+
+    findings: tuple[Located, ...]
+    claims: int
+    unread: bool
+    notes: tuple[str, ...]
+
+    def counts(self) -> dict[rules.Severity, int]:
+        """Returns how many findings there are of each severity."""
+        counted = collections.Counter(one.finding.severity for one in self.findings)
+        return {severity: counted[severity] for severity in rules.Severity}
+
+
+def report(fleet: planned.Fleet, settings_file: str) -> Report:
+    """Returns what is found.
+
+    Args:
+        fleet: The claims.
+        settings_file: Which file is at fault when the settings cannot be used.
+    """
+    found = [
+        *(_unreadable(error) for error in fleet.unreadable),
+        *(
+            Located(refusals.SETTINGS_INVALID.broken(one.path, one.message), settings_file, 0)
+            for one in fleet.unusable
+        ),
+        *(located for claim in fleet.claims for located in of(claim, fleet.site)),
+    ]
+    order = sorted(found, key=lambda one: (one.file, one.line, _WORST.index(one.finding.severity)))
+    return Report(tuple(order), len(fleet.claims), bool(fleet.unreadable), fleet.notes)
+
+
+def of(claim: planned.Planned, site: settings.Settings | None) -> Iterator[Located]:
+    """Yields what is found of one claim."""
+    source = claim.source
+    for finding in _findings(claim, site):
+        line = places.line(source.node, finding.field)
+        yield Located(finding, source.file, line, source.namespace, source.name)
+
+
+def _unreadable(error: documents.UnreadableError) -> Located:
+    return Located(refusals.FILE_UNREADABLE.broken("", error.words), error.file, error.line)
+
+
+def _findings(claim: planned.Planned, site: settings.Settings | None) -> Iterator[rules.Finding]:
+    if claim.source.misspelt:
+        yield refusals.KIND_MISSPELT.broken("kind", claim.source.misspelt)
+    for other in claim.namesakes:
+        place = f"{other.file}:{places.line(other.node, 'metadata.name')}"
+        words = f"{place} has a claim of this name too: one would replace the other"
+        yield refusals.CLAIM_DUPLICATE.broken("metadata.name", words)
+    for problem in claim.broken:
+        yield refusals.CLAIM_INVALID.broken(problem.path, problem.message)
+    for problem in claim.forbidden:
+        yield refusals.SETTINGS_FORBID.broken(problem.path, problem.message)
+    if claim.plan is None and claim.resource is not None and site is not None:
+        yield from table.of_arguments(claim.resource.spec, site)
+    if claim.plan is not None and claim.answer is not None:
+        yield from _planned(claim.plan, claim.answer)
+
+
+def _planned(plan: plans.Plan, answer: composition.Composition) -> Iterator[rules.Finding]:
+    ahead = list(foresight.judge(plan))
+    yield from ahead
+    yield from table.judge(plan)
+    # A trigger that never fires is a rule of its own.
+    silent = any(one.rule is foresight.TRIGGER_NEVER_FIRES for one in ahead)
+    for why in answer.explanations:
+        if why.surprising and not (silent and why.field.startswith("spec.scaling.triggers")):
+            yield refusals.OTHERWISE_THAN_WRITTEN.broken(why.field, why.rule)
+    for condition in answer.conditions:
+        if condition.reason == rendering.NOT_PROVIDED:
+            field = _asking(plan, condition.type)
+            yield refusals.NOT_PROVIDED.broken(field, condition.message)
+    for problem in rendering.addresses(plan.spec):
+        yield refusals.REPOSITORY_ADDRESS.broken(problem.path, problem.message)
+
+
+def _asking(plan: plans.Plan, condition: str) -> str:
+    asked = plan.spec.model_dump(by_alias=True, exclude_none=True)
+    fields = _ASKS.get(condition, ("spec",))
+    return next((one for one in fields if one.removeprefix("spec.") in asked), "spec")

@@ -1,0 +1,214 @@
+"""Whether a planned claim fits its GPUs, and whether its triggers can fire."""
+
+import math
+from collections.abc import Iterator
+
+from function.api import claim_scaling
+from function.capacity import thresholds
+from function.concerns import capacity
+from function.engines.vllm import serving
+from function.findings import rules
+from function.planning import misfits, plans
+
+_ERROR, _WARNING, _NOTE = rules.Severity
+
+DOES_NOT_FIT = rules.Rule(
+    "does-not-fit",
+    _ERROR,
+    "The model does not fit into the memory of its GPUs, even at the optimistic end of the"
+    " estimate.",
+    "No GPU is asked for: the engine would end as it starts. With `fit: Ignore` it is asked for all"
+    " the same, and the finding is a warning.",
+    "Take one of the ways out that the message names, the cheapest first.",
+)
+FITS_TIGHTLY = rules.Rule(
+    "fits-tightly",
+    _WARNING,
+    "The model fits its GPUs, or does not: the error of the estimate decides.",
+    "Pods are started, and the engine may end as it starts, or hold few sequences.",
+    "Watch the first start, or take a smaller `spec.model.contextWindow`,"
+    " `spec.model.kvCacheDtype: fp8` or another `spec.gpu.class`.",
+)
+MODEL_UNKNOWN = rules.Rule(
+    "model-unknown",
+    _NOTE,
+    "Nothing is known of the memory that the model takes.",
+    "Nobody can tell whether it fits before a GPU is rented.",
+    "Give its facts, as `inference-service facts` prints them, to `spec.model.facts` or to the"
+    " settings' `capacity.models`.",
+)
+GPU_UNKNOWN = rules.Rule(
+    "gpu-unknown",
+    _NOTE,
+    "The settings do not say what GPU the claim's class has.",
+    "Nobody can tell whether the model fits before a GPU is rented.",
+    "Set `gpu.classes.<class>.product` or `memoryGiB` in the settings.",
+)
+EXCEEDS_GPU_CLASS = rules.Rule(
+    "exceeds-gpu-class",
+    _ERROR,
+    "A replica asks for more GPUs, CPU or memory than a node of its GPU class has.",
+    "No node could ever run it: no pod is asked for.",
+    "Ask for less, or take another `spec.gpu.class`.",
+)
+CONTEXT_CUT = rules.Rule(
+    "context-cut",
+    _NOTE,
+    "The claim names no context window, and the one that follows is shorter than the model's own.",
+    "The GPUs' memory does not hold enough sequences of the model's whole context: longer requests"
+    " are refused.",
+    "Name `spec.model.contextWindow` when the model's own is needed, or take more memory.",
+)
+TRIGGER_NEVER_FIRES = rules.Rule(
+    "trigger-never-fires",
+    _WARNING,
+    "A scaling trigger whose target the author names can never fire for this model on these GPUs,"
+    " or none of the claim's triggers can.",
+    "The claim does not scale by it, whatever the load.",
+    "Lower the target, or leave it out: the default follows the model.",
+)
+RULES = (
+    DOES_NOT_FIT,
+    FITS_TIGHTLY,
+    EXCEEDS_GPU_CLASS,
+    MODEL_UNKNOWN,
+    GPU_UNKNOWN,
+    CONTEXT_CUT,
+    TRIGGER_NEVER_FIRES,
+)
+
+_OF_FITS = {
+    capacity.Fits.TOO_LARGE.reason.name: DOES_NOT_FIT,
+    capacity.Fits.TIGHT.reason.name: FITS_TIGHTLY,
+    capacity.Fits.UNKNOWN_MODEL.reason.name: MODEL_UNKNOWN,
+    capacity.Fits.UNKNOWN_CARD.reason.name: GPU_UNKNOWN,
+}
+# A replica whose cache holds so many tokens never waits for it.
+_ENDLESS = 1e12
+
+
+def judge(plan: plans.Plan) -> Iterator[rules.Finding]:
+    """Yields what is to be known of a claim before its GPUs are rented."""
+    yield from _fits(plan)
+    yield from _exceeds(plan)
+    yield from _context(plan)
+    yield from _triggers(plan)
+
+
+def _fits(plan: plans.Plan) -> Iterator[rules.Finding]:
+    condition = capacity.fits(plan)
+    rule = _OF_FITS.get(condition.reason)
+    if rule is None:
+        return
+    field = "spec.model" if plan.spec.gpu is None else "spec.gpu"
+    if rule is MODEL_UNKNOWN:
+        field = "spec.model.path" if plan.spec.model.repository is None else _REPOSITORY
+    if rule is GPU_UNKNOWN:
+        field = "spec.gpu.class"
+    overruled = rule is DOES_NOT_FIT and plan.misfit is None
+    yield rule.broken(field, condition.message, _WARNING if overruled else None)
+
+
+_REPOSITORY = "spec.model.repository"
+
+
+def _exceeds(plan: plans.Plan) -> Iterator[rules.Finding]:
+    if plan.misfit is None or plan.misfit.reason != misfits.EXCEEDS_CLASS:
+        return
+    hard = plan.hardware
+    field = "spec.gpu.count" if hard.count > hard.gpu.node_gpus else "spec.resources.requests"
+    words = f"{plan.misfit.message}: ask for less, or take another spec.gpu.class"
+    yield EXCEEDS_GPU_CLASS.broken(field, words)
+
+
+def _context(plan: plans.Plan) -> Iterator[rules.Finding]:
+    outlook, planned = plan.serving.outlook, plan.serving
+    if not isinstance(planned, serving.Serving) or plan.spec.model.context_window is not None:
+        return
+    model = None if outlook is None else outlook.prospect.model
+    if capacity.fits(plan).reason == capacity.Fits.TOO_LARGE.reason.name:
+        return  # The ways out name a context.
+    if model is not None and planned.context_window < model.context:
+        yield CONTEXT_CUT.broken(
+            "spec.model.contextWindow",
+            f"{planned.context_window} tokens follow from the GPUs' memory, and {model.name} is"
+            f" made for {model.context}: name the field when requests are longer",
+        )
+
+
+# --- triggers
+
+
+def _triggers(plan: plans.Plan) -> Iterator[rules.Finding]:
+    """Yields the triggers that never fire at either end of the estimate."""
+    scale, planned = plan.scaling, plan.serving
+    scales = scale.maximum > max(scale.minimum, 1) and plan.site.providers.autoscaler != "none"
+    if not scales or not isinstance(planned, serving.Serving):
+        return
+    usual = min(plan.site.capacity.sequence_tokens, planned.context_window)
+    low, high = _cache(plan, usual)
+    bindings = [
+        thresholds.binding(
+            _targets(plan), planned.max_num_seqs, tokens, usual, planned.context_window
+        )
+        for tokens in (low, high)
+    ]
+    never = set(bindings[0].never) & set(bindings[1].never)
+    if len(never) == len(bindings[0].verdicts):
+        words = f"no trigger can fire, and the claim stays at {scale.minimum}"
+        words += f" of {scale.maximum} replicas: {_why(bindings[1])}"
+        yield TRIGGER_NEVER_FIRES.broken("spec.scaling.triggers", words)
+        return
+    for verdict in bindings[1].verdicts:
+        field = _field(plan.spec.scaling, verdict.trigger)
+        if verdict.trigger in never and field is not None:
+            words = f"the trigger {verdict.trigger} can never fire: {verdict.why}"
+            yield TRIGGER_NEVER_FIRES.broken(field, f"{words}: lower the target or leave it out")
+
+
+def _cache(plan: plans.Plan, usual: int) -> tuple[float, float]:
+    """Returns the least and the most tokens that the KV cache of a replica holds."""
+    outlook = plan.serving.outlook
+    if outlook is None or outlook.fit is None or not math.isfinite(outlook.fit.tokens.high):
+        return usual, _ENDLESS
+    tokens = outlook.fit.tokens
+    return max(tokens.low, usual), max(tokens.high, usual)
+
+
+def _targets(plan: plans.Plan) -> thresholds.Targets:
+    scale = plan.scaling
+
+    def number(value: str | None) -> float | None:
+        return None if value is None else float(value)
+
+    return thresholds.Targets(
+        number(scale.running_target(plan.serving.max_requests)),
+        number(scale.kv_usage),
+        number(scale.queue),
+    )
+
+
+def _why(binding: thresholds.Binding) -> str:
+    return "; ".join(f"{verdict.trigger}: {verdict.why}" for verdict in binding.verdicts)
+
+
+# The trigger's attribute in `spec.scaling.triggers`, and the field that 0.9.0 had for its target.
+_FIELDS = {
+    thresholds.Trigger.RUNNING: ("running", "running_ratio_threshold", "runningRatioThreshold"),
+    thresholds.Trigger.CACHE: (
+        "kv_cache",
+        "cache_utilization_threshold",
+        "cacheUtilizationThreshold",
+    ),
+    thresholds.Trigger.QUEUE: ("queue", "queue_length_threshold", "queueLengthThreshold"),
+}
+
+
+def _field(asked: claim_scaling.Scaling | None, trigger: thresholds.Trigger) -> str | None:
+    """Returns the field in which the author names a trigger's target, or None."""
+    if asked is None:
+        return None
+    name, old, path = _FIELDS[trigger]
+    if getattr(getattr(asked.triggers, name, None), "target", None) is not None:
+        return f"spec.scaling.triggers.{trigger}.target"
+    return f"spec.scaling.{path}" if getattr(asked, old) is not None else None

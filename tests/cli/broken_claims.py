@@ -1,0 +1,264 @@
+"""For each rule of docs/findings.md a claim that breaks it, in the reference platform."""
+
+import dataclasses
+from typing import Any
+
+from tests import cluster
+from tests.resources import scene
+
+QWEN = "Qwen/Qwen3-8B"
+LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A file of claims.
+
+    Attributes:
+        rule: The rule that it breaks.
+        severity: Of the finding.
+        field: That is at fault.
+        words: In the message.
+        claims: The documents, or the text of the file.
+        settings: Changes of the platform's settings.
+    """
+
+    rule: str
+    severity: str
+    field: str | None
+    words: str
+    claims: list[Any] | str
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def _of(repository: str = QWEN, *, model: dict[str, Any] | None = None, **spec: Any) -> list[Any]:
+    return [scene.of(model={"repository": repository, **(model or {})}, **spec)]
+
+
+def _arguments(*arguments: str) -> list[Any]:
+    return _of(engineArgs=list(arguments))
+
+
+SMALLEST: Any = cluster.example("smallest")
+ADAPTERS: list[Any] = [{"name": "sql", "repository": "org/sql"}]
+
+CASES = (
+    Case("file-unreadable", "error", None, "not a Kubernetes object", "words\n"),
+    Case(
+        "settings-invalid",
+        "error",
+        "engine.image",
+        "must be text",
+        [SMALLEST],
+        {"engine": {"image": 1}},
+    ),
+    Case(
+        "kind-misspelt",
+        "error",
+        "kind",
+        "there is no such kind",
+        [SMALLEST | {"kind": "InferenceServices"}],
+    ),
+    Case(
+        "claim-duplicate",
+        "error",
+        "metadata.name",
+        "has a claim of this name too",
+        [SMALLEST, SMALLEST],
+    ),
+    Case(
+        "claim-invalid",
+        "error",
+        "spec.model.contextwindow",
+        "the nearest is spec.model.contextWindow",
+        _of(model={"contextwindow": 4096}),
+    ),
+    Case(
+        "settings-forbid",
+        "error",
+        "spec.gpu.class",
+        "there are: l4",
+        _of(gpu={"class": "h900"}),
+    ),
+    Case(
+        "otherwise-than-written",
+        "warning",
+        "spec.scaling.minReplicas",
+        "0 is held at 1",
+        _of(scaling={"minReplicas": 0}),
+        {"providers": {"autoscaler": "none"}},
+    ),
+    Case(
+        "not-provided",
+        "warning",
+        "spec.gateway",
+        "no provider",
+        _of(gateway={"enabled": True}),
+        {"providers": {"gateway": "none"}},
+    ),
+    Case(
+        "repository-is-address",
+        "warning",
+        "spec.model.repository",
+        "the repository is Qwen",
+        _of("huggingface.co/Qwen"),
+    ),
+    Case(
+        "does-not-fit",
+        "error",
+        "spec.model",
+        "Ways out: ",
+        _of("meta-llama/Llama-3.3-70B-Instruct", model={"tokenSecretRef": {"name": "hf-token"}}),
+        {"gpu": {"classes": {"h200": {"product": "NVIDIA-H200", "nodeGpus": 8}}}},
+    ),
+    Case(
+        "fits-tightly",
+        "warning",
+        "spec.model",
+        "",
+        _of(model={"contextWindow": 25600, "maxNumSeqs": 8}),
+    ),
+    Case(
+        "exceeds-gpu-class",
+        "error",
+        "spec.gpu.count",
+        "a node of class l4 has 1",
+        _of(gpu={"count": 2}),
+    ),
+    Case("model-unknown", "note", "spec.model.repository", "nothing is known", _of("org/model")),
+    Case(
+        "gpu-unknown",
+        "note",
+        "spec.gpu.class",
+        "do not say what GPU",
+        _of(gpu={"class": "mine"}),
+        {"gpu": {"classes": {"mine": {"nodeGpus": 1}}}},
+    ),
+    Case("context-cut", "note", "spec.model.contextWindow", "made for 40960", _of()),
+    Case(
+        "trigger-never-fires",
+        "warning",
+        "spec.scaling.triggers.running.target",
+        "never runs more than its 8 sequences",
+        _of(model={"maxNumSeqs": 8}, scaling={"triggers": {"running": {"target": "12"}}}),
+    ),
+    Case(
+        "engine-flag-unknown",
+        "error",
+        "spec.engineArgs[1]",
+        "did you mean --enforce-eager?",
+        _arguments("--seed=1", "--enforce-eagre"),
+    ),
+    Case("engine-flag-removed", "error", "spec.engineArgs[0]", "", _arguments("--swap-space=4")),
+    Case("engine-flag-ambiguous", "error", "spec.engineArgs[0]", "", _arguments("--allow")),
+    Case("engine-flag-value", "error", "spec.engineArgs[0]", "", _arguments("--seed=x")),
+    Case(
+        "engine-flag-json", "error", "spec.engineArgs[0]", "", _arguments("--compilation-config=[")
+    ),
+    Case(
+        "engine-flag-key",
+        "error",
+        "spec.engineArgs[0]",
+        "did you mean mode?",
+        _arguments('--compilation-config={"mod":3}'),
+    ),
+    Case(
+        "engine-flag-choice",
+        "error",
+        "spec.engineArgs[0]",
+        "",
+        _arguments("--mm-encoder-tp-mode=none"),
+    ),
+    Case(
+        "engine-name-unknown",
+        "warning",
+        "spec.model.toolCallParser",
+        "did you mean hermes?",
+        _of("org/model", model={"toolCallParser": "hermess"}),
+    ),
+    Case(
+        "quantized-twice",
+        "error",
+        "spec.model.quantization",
+        "is awq",
+        _of("Qwen/Qwen3-8B-AWQ", model={"quantization": "fp8"}),
+    ),
+    Case(
+        "context-above-model",
+        "error",
+        "spec.model.contextWindow",
+        "above the 40960",
+        _of(model={"contextWindow": 65536}),
+    ),
+    Case(
+        "tensor-parallel-indivisible",
+        "error",
+        "spec.gpu.count",
+        "3 GPUs do not divide",
+        _of(gpu={"count": 3}),
+    ),
+    Case(
+        "gpu-count",
+        "error",
+        "spec.engineArgs[0]",
+        "set spec.gpu.count to 2",
+        _arguments("--pipeline-parallel-size=2"),
+    ),
+    Case("gguf", "warning", "spec.model.repository", "is GGUF", _of("org/model-GGUF")),
+    Case(
+        "embedding-without-pooling",
+        "warning",
+        "spec.model.runner",
+        "is a pooling model",
+        _of("BAAI/bge-m3"),
+    ),
+    Case(
+        "gated-without-token",
+        "error",
+        "spec.model.tokenSecretRef",
+        "accept its licence",
+        _of(LLAMA),
+    ),
+    Case(
+        "parser-of-another-family",
+        "warning",
+        "spec.model.toolCallParser",
+        "take hermes",
+        _of(model={"toolCallParser": "mistral"}),
+    ),
+    Case(
+        "lora-with-pooling",
+        "warning",
+        "spec.loraAdapters",
+        "",
+        _of("BAAI/bge-m3", model={"runner": "pooling"}, loraAdapters=ADAPTERS),
+    ),
+    Case(
+        "lora-unsupported",
+        "warning",
+        "spec.loraAdapters",
+        "takes none",
+        _of("ibm-granite/granite-vision-3.3-2b", loraAdapters=ADAPTERS),
+    ),
+    Case(
+        "architecture-unknown",
+        "warning",
+        "spec.model.repository",
+        "",
+        _of("Qwen/Qwen3.8-2.4T-A95B"),
+    ),
+    Case(
+        "speculative-without-draft",
+        "error",
+        "spec.engineArgs[0]",
+        "has none",
+        _arguments('--speculative-config={"method":"mtp","num_speculative_tokens":1}'),
+    ),
+    Case(
+        "speculative-memory",
+        "warning",
+        "spec.engineArgs[0]",
+        "the draft takes GPU memory",
+        _arguments('--speculative-config={"method":"eagle3","model":"org/draft"}'),
+    ),
+)

@@ -1,0 +1,301 @@
+"""`inference-service check`: what it finds, where, in which form, and the exit code."""
+
+import json
+import os
+import pathlib
+import re
+from typing import Any
+
+import pytest
+from click import testing
+
+from function.cli import checking, main, reports, sarif
+from function.engines.vllm import contradictions
+from function.findings import rules, table
+from tests.cli import broken_claims, command
+from tests.resources import scene
+
+# What an adapter is made of is in no claim.
+OF_ADAPTERS = {"adapter-of-another-base", "adapter-rank"}
+
+
+def run(*arguments: str, given: str | None = None) -> testing.Result:
+    result = testing.CliRunner().invoke(main.main, ["check", *arguments], input=given)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise AssertionError("a traceback") from result.exception
+    return result
+
+
+def findings(*arguments: str) -> list[Any]:
+    return list(json.loads(run(*arguments, "-o", "json").stdout)["findings"])
+
+
+def written(directory: pathlib.Path, case: broken_claims.Case) -> list[str]:
+    """Returns the arguments for a case, with its claims and settings in files."""
+    file = directory / "claims.yaml"
+    if isinstance(case.claims, str):
+        file.write_text(case.claims)
+    else:
+        command.write(file, *case.claims)
+    site = command.write(directory / "site.yaml", scene.site(**case.settings))
+    return [str(file), "-e", site]
+
+
+# --- rules
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, id=c.rule) for c in broken_claims.CASES])
+def test_a_claim_that_breaks_a_rule(tmp_path: pathlib.Path, case: broken_claims.Case) -> None:
+    found = [one for one in findings(*written(tmp_path, case)) if one["rule"] == case.rule]
+    assert found, case.rule
+    assert (found[0]["severity"], found[0]["field"]) == (case.severity, case.field)
+    assert case.words in found[0]["message"]
+
+
+def test_every_rule_has_a_claim_that_breaks_it() -> None:
+    assert {case.rule for case in broken_claims.CASES} == set(table.RULES) - OF_ADAPTERS
+
+
+@pytest.mark.parametrize(
+    ("rule", "adapter"),
+    [
+        ("adapter-of-another-base", contradictions.Adapter(base="org/other")),
+        ("adapter-rank", contradictions.Adapter(base=broken_claims.QWEN, rank=128)),
+    ],
+)
+def test_an_adapter_that_breaks_a_rule(rule: str, adapter: contradictions.Adapter) -> None:
+    claimed = scene.of(
+        model={"repository": broken_claims.QWEN}, loraAdapters=broken_claims.ADAPTERS
+    )
+    found = table.judge(scene.planned(claimed), {"sql": adapter})
+    assert [one.rule.name for one in found] == [rule]
+
+
+OFF = {"enabled": False}
+
+
+@pytest.mark.parametrize(
+    ("claimed", "settings", "rules_broken"),
+    [
+        # A default that cannot fire is nobody's mistake while another trigger can.
+        ({"model": {"maxNumSeqs": 64}}, {}, set()),
+        ({"scaling": {"minReplicas": 2, "maxReplicas": 2}}, {}, set()),
+        (
+            {"scaling": {"triggers": {"queue": OFF, "kvCache": OFF}}, "model": {"maxNumSeqs": 64}},
+            {},
+            {"trigger-never-fires"},
+        ),
+        # The model is not known: what nobody can tell is not told.
+        ({"scaling": {"triggers": {"kvCache": {"target": "0.9"}}}, "org": True}, {}, set()),
+        (
+            {"scaling": {"triggers": {"kvCache": {"target": "0.95"}}}, "org": True},
+            {},
+            {"trigger-never-fires"},
+        ),
+        # Somebody overruled the arithmetic: pods start, and may end.
+        ({"gpu": {"fit": "Ignore"}, "model": {"contextWindow": 40960}}, {}, {"does-not-fit"}),
+    ],
+)
+def test_when_a_rule_is_silent(
+    tmp_path: pathlib.Path,
+    claimed: dict[str, Any],
+    settings: dict[str, Any],
+    rules_broken: set[str],
+) -> None:
+    repository = "org/model" if claimed.pop("org", False) else broken_claims.QWEN
+    model = {"repository": repository, "contextWindow": 8192} | claimed.pop("model", {})
+    case = broken_claims.Case("", "", None, "", [scene.of(model=model, **claimed)], settings)
+    found = findings(*written(tmp_path, case))
+    assert {one["rule"] for one in found} - {"model-unknown", "fits-tightly"} == rules_broken
+    assert {one["severity"] for one in found} <= {"warning", "note"}
+
+
+# --- places
+
+
+def test_each_finding_has_the_line_of_its_field(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "claims.yaml").write_text("""\
+apiVersion: cloud.ogenki.io/v1alpha1
+kind: InferenceService
+metadata:
+  name: first
+spec:
+  model:
+    repository: Qwen/Qwen3-8B
+    contextWindow: 65536
+  engineArgs:
+    - --seed=1
+    - --seed=x
+---
+apiVersion: cloud.ogenki.io/v1alpha1
+kind: InferenceService
+metadata:
+  name: second
+spec:
+  model:
+    repository: Qwen/Qwen3-8B
+    quantisation: fp8
+""")
+    (tmp_path / "broken.yml").write_text("a: 1\nb: [\n")
+    found = findings(str(tmp_path), "-e", command.REFERENCE)
+    places_of = [(pathlib.Path(f["file"]).name, f["line"], f["rule"]) for f in found]
+    assert places_of == [
+        ("broken.yml", 3, "file-unreadable"),
+        ("claims.yaml", 6, "does-not-fit"),
+        ("claims.yaml", 8, "context-above-model"),
+        ("claims.yaml", 11, "engine-flag-value"),
+        ("claims.yaml", 20, "claim-invalid"),
+    ]
+    assert [f["claim"] for f in found] == [None, "first", "first", "first", "second"]
+
+
+# --- exit codes
+
+
+@pytest.mark.parametrize(
+    ("rule", "strict", "code"),
+    [
+        ("context-cut", True, 0),
+        ("parser-of-another-family", False, 0),
+        ("parser-of-another-family", True, 1),
+        ("claim-invalid", False, 1),
+        ("settings-invalid", False, 1),
+        ("file-unreadable", False, 2),
+    ],
+)
+def test_exit_codes(tmp_path: pathlib.Path, rule: str, strict: bool, code: int) -> None:
+    (case,) = (case for case in broken_claims.CASES if case.rule == rule)
+    arguments = [*written(tmp_path, case), *(["--strict"] if strict else [])]
+    result = run(*arguments, "-o", "json")
+    assert result.exit_code == code == json.loads(result.stdout)["exitCode"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["no-such-file.yaml"], ["-", "-e", "-"]])
+def test_what_cannot_be_read_is_two(arguments: list[str]) -> None:
+    assert run(*arguments, given="").exit_code == 2
+
+
+def test_all_examples_are_checked_and_none_of_the_reference_is_wrong() -> None:
+    result = run(*command.CLAIMS, "-e", command.REFERENCE)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == f"1 note in {len(command.CLAIMS)} claims"
+
+
+# --- outputs
+
+SMALL = """\
+apiVersion: cloud.ogenki.io/v1alpha1
+kind: InferenceService
+metadata: {name: small}
+spec:
+  model: {repository: Qwen/Qwen3-8B}
+"""
+
+
+def test_text_is_a_line_for_each_finding_and_a_sum(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "claims.yaml"
+    file.write_text(SMALL)
+    first, last = run(str(file), "-e", command.REFERENCE).stdout.splitlines()
+    assert re.fullmatch(
+        rf"{re.escape(str(file))}:5: note: spec\.model\.contextWindow: .* \(context-cut\)", first
+    )
+    assert last == "1 note in 1 claim"
+    nothing = run("-", "-e", command.REFERENCE, given=SMALL.replace("8B}", "0.6B}"))
+    assert nothing.stdout == "no findings in 1 claim\n"
+
+
+def located(message: str, file: str = "a,b:c/100%.yaml", line: int = 3) -> checking.Located:
+    rule = table.RULES["claim-invalid"]
+    return checking.Located(rule.broken("spec.model", message), file, line, "llm", "small")
+
+
+def report(*given: checking.Located) -> checking.Report:
+    return checking.Report(given, 1, unread=False, notes=())
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            located("100 % of 1:2,\n3"),
+            "::error file=a%2Cb%3Ac/100%25.yaml,line=3,title=claim-invalid"
+            "::spec.model: 100 %25 of 1:2, 3\n",
+        ),
+        (located("x", line=0), "::error file=a%2Cb%3Ac/100%25.yaml,title=claim-invalid"),
+        (located("x", file="", line=0), "::error title=claim-invalid::spec.model: x\n"),
+    ],
+)
+def test_github_reads_properties_and_messages_apart(given: checking.Located, expected: str) -> None:
+    text = reports.github(report(given))
+    assert text.startswith(expected)
+    assert text.count("\n") == 1
+
+
+def test_github_has_a_word_for_each_severity() -> None:
+    words = [
+        reports.github(report(checking.Located(rule.broken("", "x", severity), "", 0)))
+        for severity in rules.Severity
+        for rule in [table.RULES["gguf"]]
+    ]
+    assert [text.split(" ")[0] for text in words] == ["::error", "::warning", "::notice"]
+
+
+def test_sarif_names_rules_places_and_levels(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Structure of SARIF 2.1.0; checked once against the schema of OASIS."""
+    (tmp_path / "a claim.yaml").write_text(SMALL.replace("8B}", "8B, toolCallParser: mistral}"))
+    monkeypatch.chdir(tmp_path)
+    result = run("a claim.yaml", "-e", command.REFERENCE, "-o", "sarif")
+    log = json.loads(result.stdout)
+    assert (log["version"], log["$schema"]) == ("2.1.0", sarif.SCHEMA)
+    (ran,) = log["runs"]
+    described = ran["tool"]["driver"]["rules"]
+    assert [rule["id"] for rule in described] == ["parser-of-another-family", "context-cut"]
+    for rule, one in zip(described, ran["results"], strict=True):
+        assert rule["helpUri"].endswith(f"docs/findings.md#{rule['id']}")
+        assert {"text", "markdown"} <= rule["help"].keys()
+        assert rule["defaultConfiguration"]["level"] == one["level"]
+        assert described[one["ruleIndex"]]["id"] == one["ruleId"]
+        (location,) = one["locations"]
+        assert location["physicalLocation"] == {
+            "artifactLocation": {"uri": "a%20claim.yaml", "uriBaseId": "%SRCROOT%"},
+            "region": {"startLine": 5},
+        }
+    assert [one["level"] for one in ran["results"]] == ["warning", "note"]
+
+
+def test_sarif_of_files_elsewhere_and_of_none(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    files = (os.fspath(tmp_path / "here/in.yaml"), "../out.yaml", "-", "")
+    (ran,) = sarif.document(report(*(located("x", file, 0) for file in files)))["runs"]
+    places = [one.get("locations", [{}])[0] for one in ran["results"]]
+    uris = [one.get("physicalLocation", {}).get("artifactLocation") for one in places]
+    assert uris[0] == {"uri": "in.yaml", "uriBaseId": "%SRCROOT%"}
+    assert uris[1] is not None
+    assert uris[1]["uri"].startswith("file:///")
+    assert uris[2:] == [None, None]
+
+
+def test_json_has_all_of_a_finding() -> None:
+    document = json.loads(run("-", "-o", "json", given=SMALL.replace("spec:", "spek:")).stdout)
+    assert document["counts"] == {"error": 2, "warning": 0, "note": 0}
+    one = next(one for one in document["findings"] if one["field"] == "spek")
+    assert one == {
+        "rule": "claim-invalid",
+        "severity": "error",
+        "file": "-",
+        "line": 4,
+        "namespace": "default",
+        "claim": "small",
+        "field": "spek",
+        "message": "unknown field; the nearest is spec",
+    }
+
+
+def test_notes_of_the_run_go_to_standard_error() -> None:
+    result = run("-", given=SMALL)
+    assert "note: no --environment given" in result.stderr
