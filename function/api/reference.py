@@ -144,6 +144,64 @@ def _section(
     return "\n".join(lines)
 
 
+@dataclasses.dataclass(frozen=True)
+class Described:
+    """A field, in words without Markdown.
+
+    Attributes:
+        of: claim, status or settings.
+        path: The field.
+        required: Whether it must be there.
+        type: Of its value.
+        limits: Of its value, or empty.
+        default: Of its value, or empty.
+        meaning: What it is for.
+        rules: What else must hold, of it or of the object that it is.
+        fields: Of the object that it is, each with its meaning.
+    """
+
+    of: str
+    path: str
+    required: bool
+    type: str
+    limits: str
+    default: str
+    meaning: str
+    rules: tuple[str, ...]
+    fields: tuple[tuple[str, str], ...]
+
+
+def described(of: str, path: str, field: fields.FieldInfo) -> Described:
+    """Returns a field in words.
+
+    Args:
+        of: claim, status or settings.
+        path: Where it stands.
+        field: The field.
+    """
+    node = schema.of_field(field)
+    inner, suffix = _object(field.annotation)
+    shape = {"": "object", "[]": "list of objects", ".<key>": "map of objects"}
+    rules = [rule for _, each in _field_rules(field.annotation, field.metadata) for rule in each]
+    below = [] if inner is None else list(inner.model_fields.values())
+    return Described(
+        of,
+        path,
+        field.is_required(),
+        _kind(node) if inner is None else shape[suffix],
+        _limits(node).replace("`", ""),
+        _default(field).strip("`"),
+        _meaning(field),
+        tuple(rule.message for rule in (*rules, *(() if inner is None else inner.RULES))),
+        tuple((str(one.alias), _meaning(one)) for one in below),
+    )
+
+
+def _meaning(field: fields.FieldInfo) -> str:
+    inner, _ = _object(field.annotation)
+    return field.description or ("" if inner is None else schema.paragraph(inner))
+
+
 def _title(section: _Section) -> str:
     return f"`{section.paths[0]}`" if section.paths[0] else "Top level"
 
@@ -152,13 +210,9 @@ def _cells(
     field: fields.FieldInfo, sections: Mapping[type[base.Model], _Section], *, defaults: bool
 ) -> list[str]:
     node = schema.of_field(field)
-    meaning = field.description or ""
+    meaning = _meaning(field)
     inner, suffix = _object(field.annotation)
-    if inner is not None:
-        meaning = meaning or schema.paragraph(inner)
-        kind = _kind_of_object(sections[inner], suffix)
-    else:
-        kind = _kind(node)
+    kind = _kind_of_object(sections[inner], suffix) if inner is not None else _kind(node)
     name = f"`{field.alias}`" + (" (required)" if field.is_required() else "")
     default = _default(field)
     meaning = _text(meaning)

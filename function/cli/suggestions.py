@@ -7,6 +7,8 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
+import pydantic
+
 from function.api import base, schema
 
 # From this likeness on, of 1, a field is taken for a misspelt one.
@@ -53,16 +55,16 @@ def address_note(path: str, repository: str | None) -> str | None:
 
 def _message(problem: base.Problem, model: type[base.Model], document: Any) -> str:
     if problem.message == _UNKNOWN:
-        return problem.message + _nearest(problem.path, model)
+        return problem.message + nearest(problem.path, model)
     if _REPOSITORY.match(problem.path):
-        return _address(problem.path, _value(document, problem.path)) or problem.message
+        return _address(problem.path, value(document, problem.path)) or problem.message
     return problem.message
 
 
 # --- fields
 
 
-def _nearest(path: str, model: type[base.Model]) -> str:
+def nearest(path: str, model: type[base.Model]) -> str:
     """Returns where a field that does not exist belongs, or which one it resembles, in words."""
     parent, _, name = path.rpartition(".")
     node = _at(model, parent)
@@ -114,6 +116,16 @@ def _at(model: type[base.Model], path: str) -> type[base.Model] | None:
     return node
 
 
+def field(model: type[base.Model], path: str) -> pydantic.fields.FieldInfo | None:
+    """Returns the field at a path, or None; an item of a list or map is its field."""
+    path = re.sub(r"(\[[^\]]*\])+$", "", path.replace("[]", "[0]"))
+    parent, _, name = path.rpartition(".")
+    node = _at(model, parent)
+    if node is None:
+        return None
+    return next((one for one in node.model_fields.values() if one.alias == name), None)
+
+
 def fields(
     model: type[base.Model], at: str = "", inside: tuple[type[base.Model], ...] = ()
 ) -> Iterator[tuple[str, str]]:
@@ -142,7 +154,8 @@ def _inner(annotation: Any) -> tuple[type[base.Model] | None, str]:
 # --- addresses
 
 
-def _value(document: Any, path: str) -> Any:
+def value(document: Any, path: str) -> Any:
+    """Returns the value at a path such as `spec.loraAdapters[0].name`, or None."""
     for step in re.findall(r"[^.\[\]]+", path):
         try:
             document = document[int(step) if isinstance(document, list) else step]

@@ -1,0 +1,127 @@
+"""What there is a word for: rules, reasons of conditions, fields of claims and settings."""
+
+import dataclasses
+import difflib
+from collections.abc import Iterator
+
+from function.api import base, claim, reference, settings, status
+from function.cli import suggestions
+from function.concerns import reasons
+from function.concerns import table as concerns
+from function.findings import rules, table
+
+# Places of a field that are worth listing.
+_MOST_PLACES = 12
+_NEAR = 3
+
+
+class Status(base.Model):
+    """The status of a claim, under its own name: a claim's model is what its author writes."""
+
+    status: status.Status
+
+
+@dataclasses.dataclass(frozen=True)
+class Reason:
+    """A reason, and the condition that has it."""
+
+    condition: str
+    reason: reasons.Reason
+
+    @property
+    def name(self) -> str:
+        """Both, as `explain` takes them."""
+        return f"{self.condition}/{self.reason.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Meanings:
+    """What a word stands for.
+
+    Attributes:
+        rule: Of `check`, or None.
+        reasons: Of conditions.
+        fields: Of claims, their status and settings, described.
+    """
+
+    rule: rules.Rule | None = None
+    reasons: tuple[Reason, ...] = ()
+    fields: tuple[reference.Described, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.rule or self.reasons or self.fields)
+
+
+_MODELS: tuple[tuple[str, type[base.Model]], ...] = (
+    ("claim", claim.InferenceService),
+    ("status", Status),
+    ("settings", settings.Settings),
+)
+
+
+def meanings(word: str) -> Meanings:
+    """Returns what a word stands for, in any case of its letters."""
+    plain = word.lower()
+    return Meanings(
+        table.RULES.get(plain),
+        tuple(
+            one
+            for one in _reasons()
+            if plain in (one.name.lower(), one.reason.name.lower(), one.condition.lower())
+        ),
+        tuple(_fields(word)),
+    )
+
+
+def nearest(word: str) -> list[str]:
+    """Returns words that resemble one that stands for nothing."""
+    words = dict.fromkeys(_words())
+    by_plain = {name.lower(): name for name in words}
+    near = difflib.get_close_matches(word.lower(), by_plain, n=_NEAR)
+    return [by_plain[name] for name in near]
+
+
+def field(path: str) -> reference.Described | None:
+    """Returns a field of a claim, or None where there is none."""
+    return _described("claim", claim.InferenceService, path)
+
+
+def hint(path: str) -> str:
+    """Returns where a field of a claim that does not exist belongs, in words."""
+    return suggestions.nearest(path, claim.InferenceService)
+
+
+def _reasons() -> Iterator[Reason]:
+    for kind in concerns.CONDITIONS:
+        yield from (Reason(kind.type(), member.reason) for member in kind)
+
+
+def _fields(word: str) -> Iterator[reference.Described]:
+    """Yields the field of a path, or the fields of a name at all their places."""
+    path = word.removeprefix("settings.")
+    exact = [_described(of, model, path) for of, model in _MODELS]
+    found = [one for one in exact if one is not None]
+    if found or "." in path:
+        yield from found
+        return
+    for of, model in _MODELS:
+        places = [at for at, name in suggestions.fields(model) if name.lower() == path.lower()]
+        for at in places[:_MOST_PLACES]:
+            described = _described(of, model, at)
+            if described is not None:
+                yield described
+
+
+def _described(of: str, model: type[base.Model], path: str) -> reference.Described | None:
+    info = suggestions.field(model, path)
+    return None if info is None else reference.described(of, path, info)
+
+
+def _words() -> Iterator[str]:
+    yield from table.RULES
+    for one in _reasons():
+        yield one.reason.name
+        yield one.name
+    for _, model in _MODELS:
+        yield from (at for at, _ in suggestions.fields(model))
+        yield from (name for _, name in suggestions.fields(model))
