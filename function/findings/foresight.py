@@ -55,8 +55,8 @@ CONTEXT_CUT = rules.Rule(
     "context-cut",
     _NOTE,
     "The claim names no context window, and the one that follows is shorter than the model's own.",
-    "The GPUs' memory does not hold enough sequences of the model's whole context: longer requests"
-    " are refused.",
+    "The GPUs' memory does not hold enough sequences of the model's whole context, or nobody knows"
+    " the GPU: longer requests are refused.",
     "Name `spec.model.contextWindow` when the model's own is needed, or take more memory.",
 )
 TRIGGER_NEVER_FIRES = rules.Rule(
@@ -129,11 +129,11 @@ def _context(plan: plans.Plan) -> Iterator[rules.Finding]:
     if capacity.fits(plan).reason == capacity.Fits.TOO_LARGE.reason.name:
         return  # The ways out name a context.
     if model is not None and planned.context_window < model.context:
-        yield CONTEXT_CUT.broken(
-            "spec.model.contextWindow",
-            f"{planned.context_window} tokens follow from the GPUs' memory, and {model.name} is"
-            f" made for {model.context}: name the field when requests are longer",
-        )
+        measured = outlook is not None and outlook.fit is not None
+        follows = "follow from the GPUs' memory" if measured else "are taken for an unknown GPU"
+        words = f"{planned.context_window} tokens {follows}, and {model.name} is made for"
+        words += f" {model.context}: name the field when requests are longer"
+        yield CONTEXT_CUT.broken("spec.model.contextWindow", words)
 
 
 # --- triggers
