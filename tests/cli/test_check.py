@@ -26,8 +26,12 @@ def run(*arguments: str, given: str | None = None) -> testing.Result:
     return result
 
 
+def as_json(*arguments: str, given: str | None = None) -> Any:
+    return json.loads(run(*arguments, "-o", "json", given=given).stdout)
+
+
 def findings(*arguments: str) -> list[Any]:
-    return list(json.loads(run(*arguments, "-o", "json").stdout)["findings"])
+    return list(as_json(*arguments)["findings"])
 
 
 def written(directory: pathlib.Path, case: broken_claims.Case) -> list[str]:
@@ -281,7 +285,7 @@ def test_sarif_of_files_elsewhere_and_of_none(
 
 
 def test_json_has_all_of_a_finding() -> None:
-    document = json.loads(run("-", "-o", "json", given=SMALL.replace("spec:", "spek:")).stdout)
+    document = as_json("-", given=SMALL.replace("spec:", "spek:"))
     assert document["counts"] == {"error": 2, "warning": 0, "note": 0}
     one = next(one for one in document["findings"] if one["field"] == "spek")
     assert one == {
