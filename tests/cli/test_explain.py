@@ -118,6 +118,7 @@ def test_words_for_machines() -> None:
         ),
         ({}, "spec.model.toolCallParser", "hermes", "derived", "the parser of the model's family"),
         ({}, "spec.gpu.class", "l4", "settings", "the settings' gpu.defaultClass"),
+        ({"gpu": {"class": "l4"}}, "spec.gpu.class", "l4", "author", "the author, at "),
         ({}, "spec.gpu.fit", "Enforce", "settings", "the settings' capacity.fit"),
         ({}, "spec.engine.version", "0.25.1", "settings", "the settings' engine.version"),
         ({}, "spec.scaling.minReplicas", 1, "default", "the default"),
