@@ -230,9 +230,9 @@ def _read(
         base.InvalidError: The settings of a revision break their schema.
     """
     if asked.crossplane_diff is not None:
-        document = strict_yaml.load(trees.DISK.text(asked.crossplane_diff)).documents
+        stream = strict_yaml.load(trees.DISK.text(asked.crossplane_diff))
         given, before = against.of_crossplane_diff(
-            asked.crossplane_diff, [value for _, value in document], site
+            asked.crossplane_diff, [document.value for document in stream.documents], site
         )
         return given, before, site
     given = documents.claims(asked.claims)

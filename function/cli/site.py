@@ -88,11 +88,11 @@ def _input(name: str, tree: trees.Tree = trees.DISK) -> dict[str, Any]:
     """Returns the input itself, or that of the step of a Composition that takes settings."""
     document = next(documents.read(name, tree), None)
     if document is None:
-        raise documents.UnreadableError(f"{name}: no document")
+        raise documents.UnreadableError("no document", name)
     if document["kind"] != "Composition":
         return document
     for step in observed.at(document, "spec", "pipeline") or []:
         given = observed.at(step, "input")
         if str(observed.at(given, "apiVersion")).startswith(GROUP):
             return dict(given)
-    raise documents.UnreadableError(f"{name}: no step of the Composition takes settings")
+    raise documents.UnreadableError("no step of the Composition takes settings", name)

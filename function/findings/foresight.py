@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from function.api import claim_scaling
 from function.capacity import thresholds
 from function.concerns import capacity
+from function.engines import engine
 from function.engines.vllm import serving
 from function.findings import rules
-from function.planning import misfits, plans
+from function.planning import forecasts, misfits, plans
 
 _ERROR, _WARNING, _NOTE = rules.Severity
 
@@ -63,7 +64,7 @@ TRIGGER_NEVER_FIRES = rules.Rule(
     "trigger-never-fires",
     _WARNING,
     "A scaling trigger whose target the author names can never fire for this model on these GPUs,"
-    " or none of the claim's triggers can.",
+    " or none of the claim's triggers fires for requests of the usual length.",
     "The claim does not scale by it, whatever the load.",
     "Lower the target, or leave it out: the default follows the model.",
 )
@@ -141,51 +142,30 @@ def _context(plan: plans.Plan) -> Iterator[rules.Finding]:
 
 def _triggers(plan: plans.Plan) -> Iterator[rules.Finding]:
     """Yields the triggers that never fire at either end of the estimate."""
-    scale, planned = plan.scaling, plan.serving
+    scale, outlook = plan.scaling, plan.serving.outlook
     scales = scale.maximum > max(scale.minimum, 1) and plan.site.providers.autoscaler != "none"
-    if not scales or not isinstance(planned, serving.Serving):
+    if not scales or outlook is None:
         return
-    usual = min(plan.site.capacity.sequence_tokens, planned.context_window)
-    low, high = _cache(plan, usual)
-    bindings = [
-        thresholds.binding(
-            _targets(plan), planned.max_num_seqs, tokens, usual, planned.context_window
-        )
-        for tokens in (low, high)
-    ]
-    never = set(bindings[0].never) & set(bindings[1].never)
-    if len(never) == len(bindings[0].verdicts):
-        words = f"no trigger can fire, and the claim stays at {scale.minimum}"
-        words += f" of {scale.maximum} replicas: {_why(bindings[1])}"
+    low, high = (forecasts.binding(plan, outlook.flags, n) for n in _cache(plan, outlook))
+    if low.first is None and high.first is None:
+        words = f"no trigger fires for usual requests, and the claim stays at {scale.minimum} of"
+        words += f" {scale.maximum} replicas: {_why(high)}"
         yield TRIGGER_NEVER_FIRES.broken("spec.scaling.triggers", words)
         return
-    for verdict in bindings[1].verdicts:
+    for verdict in high.verdicts:
         field = _field(plan.spec.scaling, verdict.trigger)
-        if verdict.trigger in never and field is not None:
+        if verdict.trigger in {*low.never} & {*high.never} and field is not None:
             words = f"the trigger {verdict.trigger} can never fire: {verdict.why}"
             yield TRIGGER_NEVER_FIRES.broken(field, f"{words}: lower the target or leave it out")
 
 
-def _cache(plan: plans.Plan, usual: int) -> tuple[float, float]:
+def _cache(plan: plans.Plan, outlook: engine.Outlook) -> tuple[float, float]:
     """Returns the least and the most tokens that the KV cache of a replica holds."""
-    outlook = plan.serving.outlook
-    if outlook is None or outlook.fit is None or not math.isfinite(outlook.fit.tokens.high):
-        return usual, _ENDLESS
+    least = float(min(plan.site.capacity.sequence_tokens, outlook.flags.context))
+    if outlook.fit is None or not math.isfinite(outlook.fit.tokens.high):
+        return least, _ENDLESS
     tokens = outlook.fit.tokens
-    return max(tokens.low, usual), max(tokens.high, usual)
-
-
-def _targets(plan: plans.Plan) -> thresholds.Targets:
-    scale = plan.scaling
-
-    def number(value: str | None) -> float | None:
-        return None if value is None else float(value)
-
-    return thresholds.Targets(
-        number(scale.running_target(plan.serving.max_requests)),
-        number(scale.kv_usage),
-        number(scale.queue),
-    )
+    return max(tokens.low, least), max(tokens.high, least)
 
 
 def _why(binding: thresholds.Binding) -> str:

@@ -6,7 +6,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-from function.capacity import estimates, fit, loads, prices, starts, thresholds, work
+from function.capacity import arrangements, estimates, fit, loads, prices, starts, thresholds, work
 from function.planning import plans, prospects
 
 # Where a claim's model generates nothing: documents of a usual length, each answered at once.
@@ -107,7 +107,19 @@ def _triggers(plan: plans.Plan) -> thresholds.Binding | None:
     outlook = plan.serving.outlook
     if outlook is None or outlook.fit is None or outlook.fit.tokens.best <= 0:
         return None
-    sequences, context = outlook.flags.sequences, outlook.flags.context
+    return binding(plan, outlook.flags, outlook.fit.tokens.best)
+
+
+def binding(
+    plan: plans.Plan, flags: arrangements.Arrangement, cache_tokens: float
+) -> thresholds.Binding:
+    """Returns which trigger fires first, for usual requests.
+
+    Args:
+        plan: The claim, planned.
+        flags: The engine's flags that decide about memory.
+        cache_tokens: Tokens that the KV cache of a replica holds.
+    """
     scale = plan.scaling
 
     def number(text: str | None) -> float | None:
@@ -118,8 +130,8 @@ def _triggers(plan: plans.Plan) -> thresholds.Binding | None:
         number(scale.kv_usage),
         number(scale.queue),
     )
-    usual = min(plan.site.capacity.sequence_tokens, context)
-    return thresholds.binding(targets, sequences, outlook.fit.tokens.best, usual, context)
+    usual = min(plan.site.capacity.sequence_tokens, flags.context)
+    return thresholds.binding(targets, flags.sequences, cache_tokens, usual, flags.context)
 
 
 def _start(plan: plans.Plan) -> starts.Timeline:
