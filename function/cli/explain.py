@@ -52,6 +52,7 @@ _OPERATIONS = "docs/operations.md"
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
+    help="text is for people, json for machines.",
 )
 def explain(
     what: str,

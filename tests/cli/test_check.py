@@ -82,7 +82,7 @@ OFF = {"enabled": False}
     ("claimed", "settings", "rules_broken"),
     [
         # A default that cannot fire is nobody's mistake while another trigger can.
-        ({"model": {"maxNumSeqs": 64}}, {}, set()),
+        ({"model": {"maxNumSeqs": 2, "contextWindow": 4096}}, {}, set()),
         ({"scaling": {"minReplicas": 2, "maxReplicas": 2}}, {}, set()),
         (
             {"scaling": {"triggers": {"queue": OFF, "kvCache": OFF}}, "model": {"maxNumSeqs": 64}},
