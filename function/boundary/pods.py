@@ -190,7 +190,8 @@ def _tolerations(
     extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
     _, gpu = hardware.gpu_class(resource.spec, site)
-    own = {observed.at(toleration, "key") for toleration in gpu.tolerations} | _NODE_TAINTS
+    # A list: settings take any value as a key, also one that no set holds.
+    own = [*_NODE_TAINTS, *(observed.at(toleration, "key") for toleration in gpu.tolerations)]
     for index, toleration in enumerate(extra.tolerations or []):
         key = toleration.get("key")
         path = f"spec.podTemplate.tolerations[{index}]"
