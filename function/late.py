@@ -10,7 +10,13 @@ import importlib.util
 import sys
 
 # Each is used as `module.Name` inside of functions alone: by its first use it is read.
-MODULES = ("function.api.alerting", "function.api.cilium", "function.api.kubernetes")
+MODULES = (
+    "function.api.alerting",
+    "function.api.cilium",
+    "function.api.kubernetes",
+    "function.api.volumes",
+    "function.api.containers",
+)
 
 
 def _postpone(name: str) -> None:

@@ -115,8 +115,8 @@ def _misplaced(pod: Any, path: str) -> Iterator[base.Problem]:
         items = observed.at(pod, field)
         if items is not None and not isinstance(items, list):
             yield base.Problem(f"{path}.{field}", "must be a list")
-        else:
-            yield from _each(kubernetes.ITEMS[field], items or [], f"{path}.{field}")
+        elif items:
+            yield from _each(kubernetes.ITEMS[field], items, f"{path}.{field}")
 
 
 def _each(model: type[base.Model], items: list[Any] | None, path: str) -> Iterator[base.Problem]:
@@ -133,8 +133,11 @@ def _misshapen(spec: claim.Spec, extra: claim_pod.PodTemplate) -> Iterator[base.
     }
     path = "spec.podTemplate"
     yield from _misplaced(written, path)
-    yield from _each(volumes.Volume, extra.volumes, f"{path}.volumes")
-    yield from _each(volumes.Mount, extra.volume_mounts, f"{path}.volumeMounts")
+    # Types that few claims need are read with the first claim that needs them (function/late.py).
+    if extra.volumes:
+        yield from _each(volumes.Volume, extra.volumes, f"{path}.volumes")
+    if extra.volume_mounts:
+        yield from _each(volumes.Mount, extra.volume_mounts, f"{path}.volumeMounts")
     if spec.security_context is not None:
         path = "spec.securityContext"
         yield from kubernetes.problems(kubernetes.OwnSecurityContext, spec.security_context, path)
@@ -187,7 +190,8 @@ def _tolerations(
     extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
     _, gpu = hardware.gpu_class(resource.spec, site)
-    own = {observed.at(toleration, "key") for toleration in gpu.tolerations} | _NODE_TAINTS
+    # A list: settings take any value as a key, also one that no set holds.
+    own = [*_NODE_TAINTS, *(observed.at(toleration, "key") for toleration in gpu.tolerations)]
     for index, toleration in enumerate(extra.tolerations or []):
         key = toleration.get("key")
         path = f"spec.podTemplate.tolerations[{index}]"

@@ -146,7 +146,11 @@ def test_own_groups_replace_the_defaults() -> None:
     subject = rendered.changed(observability={"alertingRules": {"groups": groups}})
     for config in rendered.ENVIRONMENTS.values():
         manifest = rendered.manifest(rendered.planned(subject, config))
-        assert manifest["spec"]["groups"] == groups
+        (group,) = manifest["spec"]["groups"]
+        (rule,) = group["rules"]
+        labels = rule.pop("labels")
+        assert labels["namespace"] == "llm"
+        assert group == groups[0]
 
 
 def test_no_own_groups_are_the_defaults() -> None:

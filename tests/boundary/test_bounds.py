@@ -117,6 +117,17 @@ def test_a_claim_has_at_most_64_gpus_unless_the_settings_say_otherwise() -> None
     assert scene.planned(scene.of(**spec), scene.site("plain", limits={"maxGPUs": None}))
 
 
+def test_a_toleration_of_the_settings_may_have_any_key() -> None:
+    """Settings are the platform's, and a pod template with a wrong one is refused in words."""
+    claim = cluster.example("smallest")
+    claim["spec"]["podTemplate"] = {"tolerations": [{"key": "a", "operator": "Exists"}]}
+    site = cluster.environment("reference")
+    classes = site["data"]["inferenceService"]["gpu"]["classes"]
+    for gpu in classes.values():
+        gpu["tolerations"] = [{"key": {}}]
+    assert cluster.Cluster(claim, site).reconcile().fatal
+
+
 def test_a_label_by_which_the_settings_tell_pods_is_nobodys() -> None:
     config = scene.site(network={"callers": [{"podLabels": {"team": "search"}}]})
     words = scene.refused(scene.of(podTemplate={"labels": {"team": "other"}}), config)
