@@ -14,6 +14,7 @@ from function.cli import (
     documents,
     drafted,
     drafts,
+    edits,
     hub,
     rendering,
     result,
@@ -166,7 +167,7 @@ def _render(text: str, site: settings.Settings) -> None:
     Raises:
         base.InvalidError: It cannot be used.
     """
-    ((_, document),) = strict_yaml.load(text).documents
+    (document,) = edits.documents(text)
     rendering.render(documents.Source("-", document), site, snapshot.Snapshot())
 
 
@@ -194,9 +195,10 @@ def _form(name: str) -> dict[str, Any]:
     stream = strict_yaml.load(text)
     if stream.error is not None:
         raise documents.UnreadableError(f"{name}: {strict_yaml.words(stream.error)}")
-    if len(stream.documents) != 1 or not isinstance(stream.documents[0][1], dict):
+    held = edits.documents(text)
+    if len(held) != 1 or not isinstance(held[0], dict):
         raise documents.UnreadableError(f"{name}: must hold the facts of one model")
-    form: dict[str, Any] = stream.documents[0][1]
+    form: dict[str, Any] = held[0]
     try:
         forms.read(form)
     except forms.FormError as error:

@@ -8,7 +8,7 @@ from click import testing
 
 from function.api import base, claim, settings
 from function.capacity import catalogue, fit
-from function.cli import drafts, hub, init, main, strict_yaml, uses
+from function.cli import drafts, edits, hub, init, main, uses
 from function.cli import site as sites
 from function.cluster import checkpoints
 from function.planning import plans
@@ -36,7 +36,7 @@ def site_of(cloud: str) -> settings.Settings:
 
 
 def parsed(text: str) -> Any:
-    ((_, document),) = strict_yaml.load(text).documents
+    (document,) = edits.documents(text)
     return document
 
 
@@ -52,7 +52,7 @@ def concrete(name: str) -> str:
 
 @pytest.mark.parametrize("cloud", SITES)
 def test_what_is_written_fits(cloud: str) -> None:
-    """Every model of the catalogue, on the classes of the examples."""
+    """Every model of the catalogue, on the classes of each example."""
     site = site_of(cloud)
     written = 0
     for repository in map(concrete, catalogue.names()):
