@@ -10,6 +10,7 @@ from typing import Any
 
 _HUB = "https://huggingface.co"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _TIMEOUT_SECONDS = 20
 # The index of a model of a million million parameters has 10 MB.
 _LARGEST_BYTES = 64 * 1024 * 1024
@@ -36,10 +37,42 @@ def mapping(repository: str, file: str, revision: str = "main") -> dict[str, Any
     Raises:
         HubError: The hub cannot be reached, refuses, or gives something else.
     """
+    return _get("/".join((*_quoted(repository), "resolve", _quote(revision), _quote(file))))
+
+
+def commit(repository: str, revision: str = "main") -> str:
+    """Returns the commit that a branch or tag is at now.
+
+    Raises:
+        HubError: The hub cannot be reached, refuses, or does not have the repository.
+    """
+    path = "/".join(("api/models", *_quoted(repository), "revision", _quote(revision)))
+    answer = _get(path)
+    if answer is None:
+        raise HubError(f"{repository}: the hub has no revision {revision} of this repository")
+    sha = answer.get("sha")
+    if not isinstance(sha, str) or _COMMIT.fullmatch(sha) is None:
+        raise HubError(f"{repository}: the hub names no commit for revision {revision}")
+    return sha
+
+
+def _quote(part: str) -> str:
+    return urllib.parse.quote(part, safe="")
+
+
+def _quoted(repository: str) -> list[str]:
+    return [_quote(part) for part in repository.split("/")]
+
+
+def _get(path: str) -> dict[str, Any] | None:
+    """Returns the mapping at a path of the hub, or None where there is nothing.
+
+    Raises:
+        HubError: The hub cannot be reached, refuses, or gives something else.
+    """
     endpoint = os.environ.get("HF_ENDPOINT") or _HUB
     if urllib.parse.urlsplit(endpoint).scheme not in ("http", "https"):
         raise HubError(f"HF_ENDPOINT is {endpoint!r}: must begin with https:// or http://")
-    path = "/".join(map(urllib.parse.quote, (*repository.split("/"), "resolve", revision, file)))
     url = f"{endpoint.rstrip('/')}/{path}"
     request = urllib.request.Request(url, headers={"User-Agent": "inference-service"})  # noqa: S310
     token = os.environ.get("HF_TOKEN")

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 import function
-from function.cli import check, explain, facts, plan, render
+from function.cli import check, explain, facts, init, migrate, plan, render
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,6 +17,8 @@ def main() -> None:
 main.add_command(check.check)
 main.add_command(explain.explain)
 main.add_command(facts.facts)
+main.add_command(init.init)
+main.add_command(migrate.migrate)
 main.add_command(plan.plan)
 main.add_command(render.render)
 

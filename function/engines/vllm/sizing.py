@@ -23,6 +23,9 @@ _SEQUENCE_STEP = 8
 LEAST_SEQUENCES = 8
 MOST_SEQUENCES = 256
 
+# Share of the GPU's memory where the claim names none.
+UTILIZATION = "0.92"
+
 # From so many sequences on CUDA graphs take more of what lies outside of the share.
 MANY_SEQUENCES = 256
 
@@ -113,7 +116,7 @@ def _utilization(spec: claim.Spec, sequences: int) -> str:
     chosen = base.of(spec.gpu, "memory_utilization")
     if chosen is not None:
         return str(chosen)
-    return "0.90" if sequences >= MANY_SEQUENCES else "0.92"
+    return "0.90" if sequences >= MANY_SEQUENCES else UTILIZATION
 
 
 def _context(asked: _Asked, why: list[explanation.Explanation]) -> int:

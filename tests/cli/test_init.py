@@ -1,0 +1,218 @@
+"""`inference-service init`: what is written parses, renders and fits, or the verb says why not."""
+
+import os
+import pathlib
+from typing import Any
+
+import pytest
+from click import testing
+
+from function.api import base, claim, settings
+from function.capacity import catalogue, fit
+from function.cli import drafts, edits, hub, init, main, uses
+from function.cli import site as sites
+from function.cluster import checkpoints
+from function.planning import plans
+from tests import cluster
+
+CLOSED = str(cluster.ROOT / "examples/settings/closed.yaml")
+CLOUDS = {
+    cloud: str(cluster.ROOT / f"examples/prices/{cloud}.yaml") for cloud in ("aws", "azure", "gcp")
+}
+# Of Qwen3-8B, which has 40960 tokens itself, and of bge-m3.
+LONGEST = {"chat": 16384, "code": 40960, "embeddings": 8192}
+SITES = {"closed": (CLOSED,), **{cloud: (CLOSED, file) for cloud, file in CLOUDS.items()}}
+
+
+def run(*arguments: str, cloud: str = "aws") -> testing.Result:
+    given = [word for file in SITES[cloud] for word in ("-e", file)] if cloud else []
+    result = testing.CliRunner().invoke(main.main, ["init", *arguments, *given])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise AssertionError("a traceback") from result.exception
+    return result
+
+
+def site_of(cloud: str) -> settings.Settings:
+    return sites.read(SITES[cloud], None).settings
+
+
+def parsed(text: str) -> Any:
+    (document,) = edits.documents(text)
+    return document
+
+
+def planned(text: str, site: settings.Settings) -> plans.Plan:
+    resource = base.parse(claim.InferenceService, parsed(text), what="claim")
+    return plans.make(resource, site, checkpoints.Facts())
+
+
+def concrete(name: str) -> str:
+    """Returns a repository that a name of the catalogue stands for."""
+    return name.replace("*", "x")
+
+
+@pytest.mark.parametrize("cloud", SITES)
+def test_what_is_written_fits_and_passes_check(cloud: str, tmp_path: pathlib.Path) -> None:
+    """Every model of the catalogue on two sites, and a third of them on the two others."""
+    site = site_of(cloud)
+    every = [concrete(name) for name in catalogue.names()]
+    whole = cloud in ("closed", "aws") or "thousands" in os.environ.get("HYPOTHESIS_PROFILE", "")
+    asked = every if whole else every[::3]
+    written = 0
+    for number, repository in enumerate(asked):
+        wish = drafts.Wish(repository, f"model-{number}")
+        try:
+            text = init.text(wish, site)
+        except drafts.NothingFitsError:
+            continue
+        plan = planned(text, site)
+        outlook = plan.serving.outlook
+        assert outlook is not None
+        assert outlook.fit is not None
+        assert (outlook.fit.verdict, plan.misfit) == (fit.Verdict.FITS, None), repository
+        (tmp_path / f"{number}.yaml").write_text(text)
+        written += 1
+    # Four GPUs of 44 GiB hold four fifths of the models; eight H200 hold all but a few.
+    assert written > len(asked) * {"closed": 0.8, "gcp": 0.85}.get(cloud, 0.97)
+    given = [word for file in SITES[cloud] for word in ("-e", file)]
+    judged = testing.CliRunner().invoke(main.main, ["check", "--strict", str(tmp_path), *given])
+    assert (judged.exit_code, judged.stdout) == (0, f"no findings in {written} claims\n")
+
+
+@pytest.mark.parametrize("use", sorted(uses.USES))
+def test_a_use_decides_about_sizes(use: str) -> None:
+    model = "BAAI/bge-m3" if use == "embeddings" else "Qwen/Qwen3-8B"
+    result = run(model, "--for", use)
+    assert result.exit_code == 0
+    spec = parsed(result.stdout)["spec"]
+    assert spec["model"]["contextWindow"] == LONGEST[use]
+    assert spec["model"]["runner"] == ("pooling" if use == "embeddings" else "generate")
+    assert spec["cache"]["prefixCache"]["enabled"] is (use != "embeddings")
+    assert ("kvCache" in spec["scaling"]["triggers"]) is (use == "embeddings")
+
+
+def test_the_cheapest_class_is_taken_and_what_it_costs_is_said() -> None:
+    text = run("Qwen/Qwen3-8B").stdout
+    assert parsed(text)["spec"]["gpu"] == {"count": 1, "class": "l4"}
+    assert "0.8 USD an hour at minReplicas, 2.41 USD at maxReplicas (prices of 2026-07-20)" in text
+
+
+def test_without_a_price_the_least_memory_is_taken() -> None:
+    text = run("Qwen/Qwen3-8B", cloud="closed").stdout
+    assert parsed(text)["spec"]["gpu"] == {"count": 1, "class": "l40s"}
+    assert "set gpu.classes.l40s.pricePerHour" in text
+
+
+def test_a_class_that_is_named_is_taken() -> None:
+    text = run("Qwen/Qwen3-8B", "--gpu", "h100").stdout
+    assert parsed(text)["spec"]["gpu"] == {"count": 1, "class": "h100"}
+
+
+def test_more_gpus_of_one_node_come_before_nothing() -> None:
+    text = run("meta-llama/Llama-3.3-70B-Instruct", "--for", "code").stdout
+    assert parsed(text)["spec"]["gpu"] == {"count": 4, "class": "a100-80"}
+    # limits.maxGPUs of the settings is 8.
+    assert parsed(text)["spec"]["scaling"]["maxReplicas"] == 2
+
+
+def test_no_replica_has_more_gpus_than_the_settings_allow() -> None:
+    limited = site_of("aws").model_dump(by_alias=True, exclude_unset=True) | {
+        "limits": {"maxGPUs": 1}
+    }
+    site = settings.Settings.model_validate(limited)
+    wish = drafts.Wish("meta-llama/Llama-3.3-70B-Instruct", "llama", use=uses.USES["code"])
+    draft = drafts.draft(wish, site)
+    assert (draft.offer.gpus, draft.plan.scaling.maximum) == (1, 1)
+
+
+def test_weights_are_packed_before_more_gpus_where_the_card_can(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "site.yaml"
+    file.write_text(
+        pathlib.Path(CLOSED).read_text().replace("memoryGiB: 44", "product: NVIDIA-L40S")
+    )
+    result = run("Qwen/Qwen3-32B", "-e", str(file), cloud="")
+    assert result.exit_code == 0
+    spec = parsed(result.stdout)["spec"]
+    assert spec["gpu"] == {"count": 1, "class": "l40s"}
+    assert spec["model"]["quantization"] == "fp8"
+    assert "measure" in result.stdout
+
+
+def test_a_gated_model_gets_a_token() -> None:
+    text = run("meta-llama/Llama-3.1-8B-Instruct").stdout
+    assert parsed(text)["spec"]["model"]["tokenSecretRef"] == {"name": "hf-token", "key": "token"}
+    assert "accept it" in text
+
+
+def test_names_are_the_models_or_the_authors() -> None:
+    assert parsed(run("Qwen/Qwen2.5-7B-Instruct").stdout)["metadata"] == {
+        "name": "qwen2-5-7b-instruct"
+    }
+    metadata = parsed(run("Qwen/Qwen3-8B", "--name", "a", "--namespace", "llm").stdout)["metadata"]
+    assert metadata == {"name": "a", "namespace": "llm"}
+
+
+def test_the_hub_pins_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answered(path: str) -> dict[str, str] | None:
+        return {"api/models/Qwen/Qwen3-8B/revision/main": {"sha": "b9" * 20}}.get(path)
+
+    monkeypatch.setattr(hub, "_get", answered)
+    text = run("Qwen/Qwen3-8B", "--hub").stdout
+    assert parsed(text)["spec"]["model"]["revision"] == "b9" * 20
+    assert "A branch moves" not in text
+    assert "A branch moves" in run("Qwen/Qwen3-8B").stdout
+    lost = run("Qwen/Qwen3-4B", "--hub")
+    assert (lost.exit_code, "no revision main" in lost.stderr) == (2, True)
+
+
+def test_an_unknown_model_is_told_what_to_do() -> None:
+    result = run("Qwen/Qwen3-8x")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "Qwen/Qwen3-8B" in result.stderr
+    assert "inference-service facts Qwen/Qwen3-8x --hub" in result.stderr
+    allowed = run("Qwen/Qwen3-8x", "--allow-unknown", "--gpu", "l4")
+    assert allowed.exit_code == 0
+    assert parsed(allowed.stdout)["spec"] == {
+        "model": {"repository": "Qwen/Qwen3-8x", "revision": "main"},
+        "gpu": {"count": 1, "class": "l4"},
+    }
+
+
+def test_facts_of_a_file_are_stated(tmp_path: pathlib.Path) -> None:
+    facts = tmp_path / "facts.yaml"
+    printed = testing.CliRunner().invoke(main.main, ["facts", "Qwen/Qwen3-8B"]).stdout
+    facts.write_text(printed)
+    text = run("org/own", "--facts", str(facts)).stdout
+    assert parsed(text)["spec"]["model"]["facts"] == parsed(printed)
+    facts.write_text("name: x\n")
+    result = run("org/own", "--facts", str(facts))
+    assert (result.exit_code, "architecture is missing" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cloud", "code", "words"),
+    [
+        (("Qwen/Qwen3-8B", "--gpu", "l5"), "aws", 2, "the settings have the classes a100-40"),
+        (("Qwen3-8B",), "aws", 2, "must be a repository"),
+        (("Qwen/Qwen3-8B",), "", 1, "set gpu.classes.default.product"),
+        (("deepseek-ai/DeepSeek-V3",), "closed", 1, "does not fit on any class of the settings"),
+        (("Qwen/Qwen3-8B", "--for", "embeddings"), "aws", 1, "is made to generate text"),
+        (("BAAI/bge-m3", "--for", "chat"), "aws", 1, "is made to make vectors"),
+        (("Qwen/Qwen3-8B", "--name", "platform-x"), "aws", 1, "metadata.name"),
+        (("Qwen/Qwen3-8B", "--facts", "/none"), "aws", 2, "No such file"),
+    ],
+)
+def test_what_cannot_be_is_told(
+    arguments: tuple[str, ...], cloud: str, code: int, words: str
+) -> None:
+    result = run(*arguments, cloud=cloud)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert words in result.stderr
+
+
+def test_the_page_shows_what_is_written() -> None:
+    page = (cluster.ROOT / "docs/command-line.md").read_text()
+    section = page.split("## A first claim")[1].split("\n## ")[0]
+    assert run("Qwen/Qwen3-8B").stdout in section
+    options = [option for one in init.init.params for option in one.opts if option[0] == "-"]
+    assert [option for option in options if f"`{option}" not in section] == []
