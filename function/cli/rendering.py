@@ -243,6 +243,7 @@ def _observed(
         conditions=observed.conditions(status),
         status=status,
         required={pods.REQUIREMENT: cluster.pods(resource.namespace, resource.name)},
+        can_read=True,
     )
 
 

@@ -426,7 +426,7 @@ def test_what_is_assumed_is_what_serves() -> None:
     """The objects are those of a cluster in which the claim serves."""
     claim = command.CODER
     result = command.render(claim, "--environment", command.REFERENCE, "--assume", "served")
-    world = scene.serving(cluster.example("xplane-qwen-coder"), cluster.environment("reference"))
+    world = scene.read(cluster.example("xplane-qwen-coder"), cluster.environment("reference"))
     assert command.documents(result.stdout)[1:] == [world.owned[key] for key in sorted(world.owned)]
 
 
