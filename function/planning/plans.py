@@ -192,7 +192,7 @@ def _make(
     serving = chosen.plan(spec, site, quantization, why)
     hard = hardware.hardware(spec, site, serving.pinned_gib, why, on_gpus=chosen.ON_GPUS)
     start = lifetimes.start(spec, site, chosen.START_SECONDS, why)
-    reached = ways.ways(spec, site)
+    reached = ways.ways(spec, site, why)
     scaled = scaling.scaling(spec, site, serving.max_requests, start.seconds, reached.counted, why)
     drain = lifetimes.drain(
         chosen.drain_seconds(spec),

@@ -323,7 +323,8 @@ def test_an_environment_that_holds_nothing_is_not_the_neutral_one(
 def test_what_is_no_environment_is_wrong_usage() -> None:
     result = command.render(command.SMALLEST, "--environment", command.SMALLEST)
     assert result.exit_code == 2
-    assert "takes EnvironmentConfigs, not InferenceService" in result.stderr
+    words = f"{command.SMALLEST}: --environment takes EnvironmentConfigs, not InferenceService"
+    assert words in result.stderr
 
 
 @pytest.mark.decision(9)
