@@ -612,7 +612,8 @@ class Allowed(base.Model):
     taints: Patterns = _patterns("Taints of podTemplate.tolerations, beside those of the class.")
     weights: Patterns = _patterns(
         "Directories that claims may serve without a download: <subPath>/<model.path> of source"
-        " pvc, <subPath>/<model.revision> with preload.enabled false.",
+        " pvc, <subPath>/<model.revision> with preload.enabled false, <subPath>/loras/<adapter> of"
+        " both.",
         "**",
     )
 
