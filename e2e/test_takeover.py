@@ -576,7 +576,7 @@ def _assert_old_fields_roll(cluster: OldCluster, before: Before) -> None:
         healthProbes={"readiness": {"periodSeconds": 7}, "liveness": {"failureThreshold": 9}},
         securityContext={"readOnlyRootFilesystem": True},
         cache={"kvOffload": {"enabled": False}, "prefixCache": {"enabled": False}},
-        externalSecrets=[{"name": f"{GENERAL}.extra", "remoteRef": "llm/extra"}],
+        externalSecrets=[{"name": f"inference-service.{GENERAL}.extra", "remoteRef": "llm/extra"}],
     )
     claim.wait_ready()
     engine = _engine(claim.one("Deployment"))
@@ -591,8 +591,8 @@ def _assert_old_fields_roll(cluster: OldCluster, before: Before) -> None:
     assert engine["resources"]["requests"]["cpu"] == "3"
     assert engine["readinessProbe"]["periodSeconds"] == 7
     assert engine["livenessProbe"]["failureThreshold"] == 9
-    assert {"secretRef": {"name": f"{GENERAL}.extra"}} in engine["envFrom"]
-    assert claim.one("ExternalSecret")["metadata"]["name"] == f"{GENERAL}.extra"
+    assert {"secretRef": {"name": f"inference-service.{GENERAL}.extra"}} in engine["envFrom"]
+    assert claim.one("ExternalSecret")["metadata"]["name"] == f"inference-service.{GENERAL}.extra"
     for suffix in _KEPT:
         uid = claim.composed()[f"{GENERAL}-{suffix}"]["metadata"]["uid"]
         assert uid == before.uid(GENERAL, suffix)

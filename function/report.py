@@ -45,8 +45,9 @@ def finish(now: situations.Situation, desired: assembly.Desired) -> composition.
         status=_status(now, desired, conditions),
         conditions=conditions,
         events=() if events and _repeats(now, desired, conditions) else events,
-        # A claim whose workload is withheld because it fits no node has only ready objects.
-        complete=not desired.missing and not now.unfit,
+        # A claim has only ready objects while its workload is withheld because it fits no node, or
+        # its route because another claim has the model's name.
+        complete=not desired.missing and not now.unfit and not now.traffic.names.withholds,
         # Pods are read again each minute only for a start: core watches Jobs, which show their end.
         ttl=PODS_TTL if pods.REQUIREMENT in questions.resources and _starts(now) else STEADY_TTL,
         questions=questions,
@@ -76,7 +77,9 @@ def _status(
             "gpu": f"{plan.hardware.count} x {plan.hardware.class_name}",
             "capacity": capacity.capacity(plan),
             "cost": capacity.cost(plan, state.wanted if state else 0),
-            "modelEndpoint": envoy_ai_gateway.endpoint(plan) if plan.ways.gateway else None,
+            "modelEndpoint": envoy_ai_gateway.endpoint(plan)
+            if plan.ways.gateway and not now.traffic.names.withholds
+            else None,
             "servedModels": served,
             "servedModelsSummary": ",".join(model["name"] for model in served),
             "serving": _serving(now),
@@ -128,8 +131,13 @@ def _observed_generation(
 
 
 def _served_models(now: situations.Situation) -> list[dict[str, Any]]:
-    """Returns the names that clients may ask for: adapters once every pod serves them."""
+    """Returns the names that clients may ask for: adapters once every pod serves them.
+
+    An adapter whose name another claim has on the gateway is left out: a client of that name
+    reaches the other claim.
+    """
     plan = now.plan
+    adapters = now.traffic.adapters - now.traffic.names.refused
     shares = dict(envoy_ai_gateway.canaries(plan)) if plan.ways.gateway else {}
     return [
         canonical.prune(
@@ -142,7 +150,7 @@ def _served_models(now: situations.Situation) -> list[dict[str, Any]]:
             }
         )
         for directory in plan.storage.directories
-        if directory.kind == "base" or directory.name in now.traffic.adapters
+        if directory.kind == "base" or directory.name in adapters
     ]
 
 

@@ -359,21 +359,37 @@ def test_the_memory_holds_the_authors_own_offloading_flag() -> None:
 
 @pytest.mark.pitfall("the engine runs out of memory at the start: no reserve beside its share")
 @pytest.mark.parametrize(
-    ("spec", "words"),
+    ("spec", "words", "setting"),
     [
-        ({"cache": {"kvOffload": {"enabled": True, "sizeGB": 400}}}, "416Gi of memory"),
-        ({"resources": {"requests": {"cpu": "91"}}}, "91 of cpu"),
-        ({"gpu": {"count": 5}}, "5 GPUs, a node of class l40s has 4"),
-        ({"resources": {"requests": {"memory": "360Gi", "cpu": "90"}}, "gpu": {"count": 4}}, None),
+        (
+            {"cache": {"kvOffload": {"enabled": True, "sizeGB": 400}}},
+            "416Gi of memory",
+            "Memory",
+        ),
+        ({"resources": {"requests": {"cpu": "91"}}}, "91 of cpu", "Cpu"),
+        (
+            {"gpu": {"count": 5}},
+            "5 GPUs, a node of class l40s has 4: lower",
+            "Gpus",
+        ),
+        (
+            {"resources": {"requests": {"memory": "360Gi", "cpu": "90"}}, "gpu": {"count": 4}},
+            None,
+            "",
+        ),
     ],
 )
-def test_what_fits_on_no_node_is_said(spec: cluster.Object, words: str | None) -> None:
+def test_what_fits_on_no_node_is_said(
+    spec: cluster.Object, words: str | None, setting: str
+) -> None:
     plan = scene.planned(scene.of(**spec), PLAIN)
     if words is None:
         assert plan.hardware.misfit is None
     else:
         assert plan.hardware.misfit is not None
         assert words in plan.hardware.misfit.message
+        message = plan.hardware.misfit.message
+        assert message.endswith(f"correct the setting gpu.classes.l40s.node{setting}")
 
 
 @pytest.mark.parametrize(
@@ -562,7 +578,7 @@ def test_the_version_of_a_chosen_image_is_its_tag() -> None:
         (
             "volumes",
             {"podTemplate": {"volumeMounts": [{"name": "models", "mountPath": "/x"}]}},
-            "spec.podTemplate.volumes",
+            "spec.podTemplate.volumeMounts",
         ),
         ("trustRemoteCode", {"engineArgs": ["--trust-remote-code"]}, "spec.engineArgs[0]"),
         ("trustRemoteCode", {"engineArgs": ["--Trust_Remote_Code=true"]}, "spec.engineArgs[0]"),

@@ -207,7 +207,8 @@ class Toleration(base.Model):
     effect: (
         Annotated[str, base.text(16, r"^(NoSchedule|PreferNoSchedule|NoExecute)?$", 0)] | None
     ) = None
-    toleration_seconds: int | None = None
+    # Zero and less evict at once. Kubernetes takes 64 bits, and a protobuf number holds 53 of them.
+    toleration_seconds: Annotated[int, base.number(-(2**31))] | None = None
 
     RULES: ClassVar = (
         base.Rule(

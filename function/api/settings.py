@@ -641,7 +641,7 @@ class Allowed(base.Model):
     fetched_secrets: Patterns = _patterns(
         "Names of externalSecrets that the claim does not have yet: of Secrets that External"
         " Secrets makes, or takes over where one of that name is there.",
-        "{name}.*",
+        "inference-service.{name}.*",
         *_HUB_TOKENS,
     )
     hostnames: Patterns = _patterns("Short names of route.hostname.", "*")
@@ -664,7 +664,8 @@ class Allowed(base.Model):
     secrets: Patterns = _patterns(
         "Secrets that exist, for envFromSecrets, tokenSecretRef, valueFrom, volumes and patches,"
         " beside what the claim's own externalSecrets fetches. Authors choose their claims' names:"
-        " {name}-* gives db-password to a claim named db, and {name}.* gives it nothing of others.",
+        " {name}-* gives db-password to a claim named db, and {name}.* gives Helm's Secrets to one"
+        " named sh. Begin with a text that nobody else's names begin with.",
         *_HUB_TOKENS,
     )
     sub_paths: Patterns = _patterns(
@@ -675,7 +676,8 @@ class Allowed(base.Model):
     taints: Patterns = _patterns("Taints of podTemplate.tolerations, beside those of the class.")
     weights: Patterns = _patterns(
         "Directories that claims may serve without a download: <subPath>/<model.path> of source"
-        " pvc, <subPath>/<model.revision> with preload.enabled false.",
+        " pvc, <subPath>/<model.revision> with preload.enabled false, <subPath>/loras/<adapter> of"
+        " both.",
         "**",
     )
 

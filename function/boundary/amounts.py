@@ -15,6 +15,7 @@ STANDARD = frozenset(("cpu", "ephemeral-storage", "memory"))
 # What a pod may ask for as a whole, beside huge pages.
 _OF_PODS = frozenset(("cpu", "memory"))
 _PAGES = "hugepages-"
+_ONE = decimal.Decimal(1)
 
 Amounts = Mapping[str, int | str]
 
@@ -60,7 +61,10 @@ def _named(
     for kind, amounts in (("requests", requests), ("limits", limits)):
         for key in sorted(amounts):
             at = f"{path}.{kind}.{key}"
-            if key.startswith(_PAGES):
+            if quantity.parse(amounts[key]) > quantity.MOST:
+                words = f"{amounts[key]} is above {quantity.MOST}, the most that Kubernetes counts"
+                yield base.Problem(at, f"{words}: write less")
+            elif key.startswith(_PAGES):
                 yield from _pages(key, amounts[key], at)
             elif key.startswith("requests."):
                 yield base.Problem(at, "a resource cannot begin with requests.: quotas do")
@@ -74,10 +78,12 @@ def _pages(key: str, amount: int | str, path: str) -> Iterator[base.Problem]:
         page = quantity.parse(size)
     except ValueError:
         page = decimal.Decimal(0)
-    if page <= 0 or page % 1 != 0:
+    if not 0 < page <= quantity.MOST or not quantity.divides(_ONE, page):
         words = f"{size!r} is no size of a page: write for example {_PAGES}2Mi"
         yield base.Problem(path, words)
-    elif quantity.parse(amount).to_integral_value(decimal.ROUND_CEILING) % page != 0:
+        return
+    whole = quantity.parse(amount).to_integral_value(decimal.ROUND_CEILING)
+    if not quantity.divides(page, whole):
         yield base.Problem(path, f"{amount} is no multiple of {size}")
 
 
@@ -86,7 +92,8 @@ def _exact(requests: Amounts, limits: Amounts, path: str) -> Iterator[base.Probl
     for key in sorted({*requests, *limits} - STANDARD):
         request, limit = requests.get(key), limits.get(key)
         at = f"{path}.requests.{key}" if limit is None else f"{path}.limits.{key}"
-        if "/" in key and quantity.parse(base.given(limit, request)) % 1 != 0:
+        asked = quantity.parse(base.given(limit, request))
+        if "/" in key and not quantity.divides(_ONE, asked):
             yield base.Problem(at, "must be a whole number")
         elif limit is None and key.startswith(_PAGES):
             yield base.Problem(at, "needs the same limit")

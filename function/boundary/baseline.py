@@ -77,7 +77,10 @@ def _container(
         yield f"{where}.privileged", "must not be true"
     if context.get("allowPrivilegeEscalation") is not False:
         yield f"{where}.allowPrivilegeEscalation", "must be false"
-    if context.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True:
+    # `_context` has reported a false of the container's own.
+    if context.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True and (
+        context.get("runAsNonRoot") is not False
+    ):
         yield f"{where}.runAsNonRoot", "must be true"
     if "ALL" not in (observed.at(context, "capabilities", "drop") or []):
         yield f"{where}.capabilities.drop", "must hold ALL"

@@ -11,7 +11,7 @@ from typing import Any
 from function import canonical, kinds
 from function.api import base, claim, claim_pod, settings
 from function.boundary import baseline, pods, secrets, templates
-from function.cluster import jobs, observed
+from function.cluster import observed
 from function.planning import identity
 
 # As Kubernetes' strategic merge: lists of a pod that are maps by one of their fields.
@@ -68,6 +68,13 @@ _LABELS: tuple[tuple[str, ...], ...] = (
     ("metadata", "labels"),
     ("spec", "template", "metadata", "labels"),
 )
+# What objects remember for later answers: which names and directories are the claim's own.
+_OURS = f"{identity.DOMAIN}/"
+# The claim has this one, and nothing reads it elsewhere.
+_ACCEPT = f"{_OURS}accept"
+_REMEMBERING = (*_LABELS, ("metadata", "annotations"))
+# KEDA takes this count without the autoscaler's bounds; `suspend` pauses.
+_PAUSES = frozenset(("autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas"))
 
 
 def apply(
@@ -227,20 +234,18 @@ def _touched(before: identity.Manifest, after: identity.Manifest) -> Iterator[tu
     priority = observed.at(after, "spec", "template", "spec", "priorityClassName")
     if isinstance(priority, str) and priority.startswith("system-"):
         yield "spec.template.spec.priorityClassName", "system- classes are for Kubernetes' own pods"
-    ours = (
-        identity.TEMPLATE_ANNOTATION,
-        identity.CLAIM_ANNOTATION,
-        identity.FACTS_ANNOTATION,
-        jobs.WEIGHTS_ANNOTATION,
-        jobs.GENERATION_ANNOTATION,
-        # KEDA takes this count without the autoscaler's bounds; `suspend` pauses.
-        "autoscaling.keda.sh/paused",
-        "autoscaling.keda.sh/paused-replicas",
-    )
-    for annotation in sorted(ours):
-        path = ("metadata", "annotations", annotation)
-        if observed.at(before, *path) != observed.at(after, *path):
-            yield ".".join(path), "a patch cannot change this annotation"
+    for owner in _REMEMBERING:
+        old, new = observed.at(before, *owner), observed.at(after, *owner)
+        for key in sorted(_ours(old) | _ours(new)):
+            if observed.at(old, key) != observed.at(new, key):
+                kind = owner[-1].removesuffix("s")
+                yield ".".join((*owner, key)), f"a patch cannot change this {kind}"
+
+
+def _ours(owner: Any) -> Set[str]:
+    """Returns keys of labels or annotations by which objects are remembered, or paused."""
+    keys = owner.keys() if isinstance(owner, Mapping) else ()
+    return {key for key in keys if key in _PAUSES or (key.startswith(_OURS) and key != _ACCEPT)}
 
 
 def _pod_touched(before: identity.Manifest, after: identity.Manifest) -> Iterator[tuple[str, str]]:

@@ -21,13 +21,19 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
         number = version.removeprefix("v")
         if number != site.engine.version.removeprefix("v"):
             yield from grants.outside(
-                "engine_versions", "spec.engine.version", number, resource, site
+                "engine_versions",
+                "spec.engine.version",
+                number,
+                resource,
+                site,
+                f"the settings' own version, {site.engine.version}, is always allowed",
             )
     extra = spec.pod_template or claim_pod.PodTemplate()
     hatches = (
         ("patches", "spec.patches", spec.patches),
         ("engine_image", "spec.engine.image", image),
-        ("volumes", "spec.podTemplate.volumes", extra.volumes or extra.volume_mounts),
+        ("volumes", "spec.podTemplate.volumes", extra.volumes),
+        ("volumes", "spec.podTemplate.volumeMounts", not extra.volumes and extra.volume_mounts),
     )
     yield from sources.problems(extra.env or [])
     for hatch, path, used in hatches:

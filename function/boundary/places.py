@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 from function.api import base, claim, settings
 from function.boundary import grants
+from function.planning import storage
 
 
 def refusals(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
-    """Yields the sub-path and the path of the weights, where the settings do not grant them."""
+    """Yields the sub-path and the places of weights and adapters that the settings do not grant."""
     spec = resource.spec
     chosen = base.of(spec.weights_file_system, "sub_path")
     sub_path = base.given(chosen, resource.name)
@@ -19,10 +20,17 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     yield from grants.outside(
         "sub_paths", "spec.weightsFileSystem.subPath", sub_path, resource, site, words
     )
+    if storage.preloads(spec):
+        return
+    # Nobody downloads: what is named is a directory that is there already.
     if spec.model.source == "pvc":
         place = f"{sub_path}/{spec.model.path}"
         yield from grants.outside("weights", "spec.model.path", place, resource, site)
-    elif base.of(spec.model.preload, "enabled") is False:
-        # Nobody downloads: the revision names a directory that is there already.
+    else:
         place = f"{sub_path}/{base.given(spec.model.revision, 'main')}"
         yield from grants.outside("weights", "spec.model.revision", place, resource, site)
+    for index, adapter in enumerate(spec.lora_adapters or []):
+        place = f"{sub_path}/loras/{adapter.name}"
+        yield from grants.outside(
+            "weights", f"spec.loraAdapters[{index}].name", place, resource, site
+        )

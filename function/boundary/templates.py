@@ -6,7 +6,8 @@ is given. What has not the form of a pod template would be refused by the API se
 the claim says it or the workload remembers it.
 """
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 import pydantic
@@ -14,6 +15,7 @@ from pydantic import alias_generators
 
 from function import canonical
 from function.capacity import quantity
+from function.cluster import observed
 from function.planning import identity
 
 # Of seconds or times; the API server takes 32 bits.
@@ -125,3 +127,33 @@ def loads(text: Any, labels: Mapping[str, str]) -> identity.Manifest | None:
         return None
     selected = labels.items() <= read.metadata.labels.items()
     return template if selected else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Remembered:
+    """The template that was emitted last.
+
+    Attributes:
+        template: The pod template.
+        annotations: Those of the object that remembers it.
+    """
+
+    template: identity.Manifest
+    annotations: Mapping[str, Any]
+
+
+def remembered(
+    owners: Iterable[observed.Object | None], labels: Mapping[str, str]
+) -> Remembered | None:
+    """Returns the pod template that the first of some objects remembers, or None.
+
+    Args:
+        owners: The objects, observed, in the order in which they are asked.
+        labels: Those that the workload selects its pods by.
+    """
+    for owner in owners:
+        annotations = observed.at(owner, "metadata", "annotations")
+        template = loads(observed.at(annotations, identity.TEMPLATE_ANNOTATION), labels)
+        if template is not None:
+            return Remembered(template, annotations)
+    return None

@@ -21,6 +21,9 @@ _UNITS = {
 }
 
 
+# What Kubernetes keeps of an amount: a larger one it cuts, silently.
+MOST = 2**63 - 1
+
 # Digits of the largest whole number that a claim or a template can hold are fewer.
 _EXACT = decimal.Context(prec=400)
 
@@ -42,6 +45,14 @@ def parse(value: int | str) -> decimal.Decimal:
     if written is None or written[2] not in _UNITS:
         raise ValueError(f"{value!r} is not a quantity")
     return _EXACT.multiply(decimal.Decimal(written[1]), _UNITS[written[2]])
+
+
+def divides(step: decimal.Decimal, amount: decimal.Decimal) -> bool:
+    """Tells whether an amount is a whole number of steps.
+
+    In decimal's own context a quotient of more than 28 digits is an error.
+    """
+    return _EXACT.remainder(amount, step) == 0
 
 
 def add_gib(value: int | str, gib: int) -> str:

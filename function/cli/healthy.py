@@ -8,6 +8,7 @@ from function import composition
 from function.api import claim, settings
 from function.cluster import observed
 from function.composites import inference_service
+from function.situation import rivals
 
 # One object waits for another, such as a route for its Service: rounds until nothing changes.
 MOST_ROUNDS = 8
@@ -45,9 +46,15 @@ def settled(
         }
         if not stand_ins:
             break
-        remembered = _remembered(given, answer)
+        # Nobody else has a name that nobody looked for.
+        unasked: dict[str, list[observed.Object]] = {
+            name: [] for name in answer.questions.resources if name.startswith(rivals.REQUIREMENT)
+        }
         current = dataclasses.replace(
-            current, resources={**stand_ins, **given.resources}, **remembered
+            current,
+            resources={**stand_ins, **given.resources},
+            required={**unasked, **current.required},
+            **_remembered(given, answer),
         )
         before, answer = answer, inference_service.compose(resource, site, current)
         if answer == before:

@@ -11,7 +11,7 @@ from function.cli import documents, healthy, snapshot, suggestions
 from function.cluster import checkpoints, observed, pods
 from function.composites import composite, inference_service, registry
 from function.planning import plans
-from function.situation import rollouts
+from function.situation import rivals, rollouts
 from function.workloads import batches
 
 Assumption = Literal["verified", "served"]
@@ -104,6 +104,7 @@ def render(
     resource = parse(document)
     alive = cluster.claim(resource.namespace, resource.name)
     given = _observed(resource, document, alive, cluster)
+    given = _answered(resource, site, given, cluster)
     if assumed is not None:
         given = _assuming(given, _assumption(_plan(resource, site), assumed))
     answer = inference_service.compose(resource, site, given)
@@ -266,7 +267,29 @@ def _observed(
         conditions=observed.conditions(status),
         status=status,
         required={pods.REQUIREMENT: cluster.pods(resource.namespace, resource.name)},
+        can_read=True,
     )
+
+
+def _answered(
+    resource: claim.InferenceService,
+    site: settings.Settings,
+    given: observed.Observed,
+    cluster: snapshot.Snapshot,
+) -> observed.Observed:
+    """Returns what was observed, with the other routes that bear the claim's model names.
+
+    Core asks for them too. Of routes that nobody looked at there are none.
+    """
+    asked = {
+        name: selector
+        for name, selector in inference_service.compose(
+            resource, site, given
+        ).questions.resources.items()
+        if name.startswith(rivals.REQUIREMENT)
+    }
+    there = {name: cluster.bearing(one.kind, one.labels) for name, one in asked.items()}
+    return dataclasses.replace(given, required={**given.required, **there}) if asked else given
 
 
 def _assuming(given: observed.Observed, assumption: dict[str, Any]) -> observed.Observed:

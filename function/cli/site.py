@@ -1,6 +1,7 @@
 """The settings of a render: EnvironmentConfigs over an input, or the built-in neutral ones."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from function.api import settings
@@ -29,12 +30,7 @@ def read(environments: tuple[str, ...], input_file: str | None) -> Site:
         base.InvalidError: The settings break their schema.
         documents.UnreadableError: A file cannot be read.
     """
-    configs = [document for name in environments for document in documents.read(name)]
-    for config in configs:
-        if config["kind"] != "EnvironmentConfig":
-            raise documents.UnreadableError(
-                f"--environment takes EnvironmentConfigs, not {config['kind']}"
-            )
+    configs = [document for name in environments for document in _configs(name)]
     if environments and not configs:
         raise documents.UnreadableError(f"{', '.join(environments)}: no EnvironmentConfig")
     if not configs and input_file is None:
@@ -72,6 +68,15 @@ def at(
     configs = [document for name in older for document in documents.read(name, tree)]
     given = _input(input_file, tree) if input_file is not None and there(input_file) else {}
     return settings.assemble(given, {}, configs)
+
+
+def _configs(name: str) -> Iterator[dict[str, Any]]:
+    for config in documents.read(name):
+        if config["kind"] != "EnvironmentConfig":
+            raise documents.UnreadableError(
+                f"{name}: --environment takes EnvironmentConfigs, not {config['kind']}"
+            )
+        yield config
 
 
 def _unread(configs: list[dict[str, Any]]) -> list[str]:

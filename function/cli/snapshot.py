@@ -1,7 +1,7 @@
 """The objects of a cluster, as `kubectl get -o yaml` gave them: a part of what the cluster has."""
 
 import collections
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from function.api import claim
@@ -72,6 +72,15 @@ class Snapshot:
         # Without core's label the key tells, which begins with the claim's name.
         mine += [i for i in self._bare.get(namespace, ()) if key_of(i).startswith(f"{name}-")]
         return {key_of(item): item for item in mine}
+
+    def bearing(self, kind: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Returns the objects of a kind that bear labels, in any namespace."""
+        return [
+            item
+            for item in self.objects
+            if item["kind"] == kind
+            and labels.items() <= (observed.at(item, "metadata", "labels") or {}).items()
+        ]
 
     def pods(self, namespace: str, name: str) -> list[dict[str, Any]]:
         """Returns the pods of a claim."""

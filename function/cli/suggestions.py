@@ -1,4 +1,4 @@
-"""What an author probably meant: the nearest field, or the repository inside a pasted address."""
+"""What an author probably meant: the nearest field, a flag's field, an address' repository."""
 
 import difflib
 import inspect
@@ -9,7 +9,8 @@ from typing import Any
 
 import pydantic
 
-from function.api import base, schema
+from function.api import base, schema, settings
+from function.engines.vllm import flags
 
 # From this likeness on, of 1, a field is taken for a misspelt one.
 _LIKE = 0.75
@@ -19,6 +20,7 @@ _MOST_PLACES = 3
 _MOST_FIELDS = 8
 
 _UNKNOWN = "unknown field"
+_ARGUMENT = re.compile(r"^spec\.engineArgs\[\d+\]$")
 _REPOSITORY = re.compile(r"^spec\.(model|loraAdapters\[\d+\])\.repository$")
 _ADDRESS = re.compile(
     r"^(?:(?:https?|hf)://)?(?:www\.)?(?:(?P<host>[\w-]+(?:\.[\w-]+)+(?::\d+)?)/)?"
@@ -58,7 +60,17 @@ def _message(problem: base.Problem, model: type[base.Model], document: Any) -> s
         return problem.message + nearest(problem.path, model)
     if _REPOSITORY.match(problem.path):
         return _address(problem.path, value(document, problem.path)) or problem.message
+    if _ARGUMENT.match(problem.path):
+        return _instead(value(document, problem.path)) or problem.message
     return problem.message
+
+
+def _instead(argument: Any) -> str | None:
+    """Returns where a managed flag is set instead, or None for another flag."""
+    flag = flags.managed(argument) if isinstance(argument, str) else None
+    if flag is None:
+        return None
+    return f"--{flag} is set by the composition in every spelling: {flags.INSTEAD[flag]}"
 
 
 # --- fields
@@ -75,7 +87,7 @@ def nearest(path: str, model: type[base.Model]) -> str:
         return f"; the nearest is {_join(parent, same[0])}"
     places = [at for at, field in everywhere if _plain(field) == _plain(name)]
     if 0 < len(places) <= _MOST_PLACES:
-        owners = " or ".join(at.rpartition(".")[0] for at in places)
+        owners = " or ".join(at.rpartition(".")[0] or _root(model) for at in places)
         return f"; it belongs to {owners}"
     near = difflib.get_close_matches(name, here, n=1, cutoff=_LIKE)
     if near:
@@ -89,6 +101,10 @@ def nearest(path: str, model: type[base.Model]) -> str:
     if 0 < len(here) <= _MOST_FIELDS:
         return f"; there are: {', '.join(here)}"
     return ""
+
+
+def _root(model: type[base.Model]) -> str:
+    return "the top level of " + ("inferenceService" if model is settings.Settings else "the claim")
 
 
 def _join(parent: str, field: str) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 from function import canonical
 from function.cluster import jobs, memory, observed, pods
-from function.planning import identity
 
 # Fields of the preload program's last words that the status keeps.
 LEARNT = ("sha", "bytes", "dtype", "quantization", "architecture", "contextLimit")
@@ -43,12 +42,10 @@ class Facts:
         records: What is known of each directory that is verified, by <volume claim>/<sub-path>/
             <directory>.
         cached: Whether a Job of 1.1 or later made, or makes, the engine's own caches.
-        template: The pod template that was emitted last, as remembered; empty where none is.
     """
 
     records: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     cached: bool = False
-    template: str = ""
 
     def checkpoint(self, directory: str) -> Checkpoint:
         """Returns what the manifest of a directory says, nothing before it is published."""
@@ -80,15 +77,7 @@ def recorded(remembered: memory.Memory, world: observed.Observed) -> Facts:
         if directory in records:
             records[directory] |= learnt
     cached = remembered.cache is not None or any(job.cache for job in jobs.preloads(world))
-    return Facts(records, cached, _template(world))
-
-
-def _template(world: observed.Observed) -> str:
-    for resource in world.resources.values():
-        text = observed.at(resource, "metadata", "annotations", identity.TEMPLATE_ANNOTATION)
-        if isinstance(text, str):
-            return text
-    return ""
+    return Facts(records, cached)
 
 
 def _learnt(world: observed.Observed) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -17,6 +17,7 @@ from function.concerns import table as concerns
 from function.concerns.secrets import fetching
 from function.planning import plans
 from function.situation import situations
+from function.workloads import caches
 
 GROUP = claim.GROUP
 VERSION = claim.VERSION
@@ -70,7 +71,7 @@ def compose(
     providers.check_none_is_lost(site, world)
     remembered = memory.memory(world)
     facts = checkpoints.recorded(remembered, world)
-    plan = plans.make(resource, site, facts)
+    plan = plans.make(resource, site, facts, former_cache=caches.former(resource, facts, world))
     fetching.check_new(resource, site, world)
     now = situations.situation(plan, facts, remembered, world)
     parts = [part for concern in concerns.CONCERNS for part in concern.compose(now)]

@@ -161,6 +161,7 @@ class Engine(Protocol):
         PORT: Where it serves its API and its metrics.
         HEALTH_PATH: Answers 200 once requests are served.
         METRICS_PATH: Prometheus' text format.
+        CACHE: Where its container finds the claim's own caches.
         POOL_TYPE: How the endpoint picker's chart calls it.
         IDLE_SECONDS: After which it ends a connection that no request uses.
         START_SECONDS: What it needs to start beside reading the weights.
@@ -173,6 +174,7 @@ class Engine(Protocol):
     PORT: int
     HEALTH_PATH: str
     METRICS_PATH: str
+    CACHE: str
     POOL_TYPE: str
     IDLE_SECONDS: int
     START_SECONDS: int

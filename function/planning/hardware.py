@@ -170,16 +170,32 @@ def _reconcile(
             )
 
 
+# What of a claim its requests follow from.
+_LOWERED = {
+    "memory": "spec.resources.requests.memory, spec.gpu.count or spec.cache.kvOffload.sizeGB",
+    "cpu": "spec.resources.requests.cpu or spec.gpu.count",
+}
+
+
 def _misfit(
     requests: Amounts, count: int, name: str, gpu: settings.GpuClass
 ) -> misfits.Misfit | None:
     """Returns why no node of the class could ever run a replica."""
     if count > gpu.node_gpus:
-        words = f"a replica has {count} GPUs, a node of class {name} has {gpu.node_gpus}"
-        return misfits.Misfit(misfits.EXCEEDS_CLASS, words)
-    for key, most in (("memory", gpu.node_memory), ("cpu", gpu.node_cpu)):
+        return misfits.Misfit(
+            misfits.EXCEEDS_CLASS,
+            f"a replica has {count} GPUs, a node of class {name} has {gpu.node_gpus}: lower"
+            f" spec.gpu.count, or correct the setting gpu.classes.{name}.nodeGpus",
+        )
+    for key, most, field in (
+        ("memory", gpu.node_memory, "nodeMemory"),
+        ("cpu", gpu.node_cpu, "nodeCpu"),
+    ):
         wanted = requests[key]
         if most is not None and quantity.parse(wanted) > quantity.parse(most):
-            words = f"a replica requests {wanted} of {key}, a node of class {name} offers {most}"
-            return misfits.Misfit(misfits.EXCEEDS_CLASS, words)
+            return misfits.Misfit(
+                misfits.EXCEEDS_CLASS,
+                f"a replica requests {wanted} of {key}, a node of class {name} offers {most}: lower"
+                f" {_LOWERED[key]}, or correct the setting gpu.classes.{name}.{field}",
+            )
     return None

@@ -128,7 +128,11 @@ _kept: memo.Bounded[_Kept] = memo.Bounded(MOST_BYTES)
 
 
 def make(
-    resource: claim.InferenceService, site: settings.Settings, facts: checkpoints.Facts
+    resource: claim.InferenceService,
+    site: settings.Settings,
+    facts: checkpoints.Facts,
+    *,
+    former_cache: bool = False,
 ) -> Plan:
     """Returns the plan.
 
@@ -136,6 +140,7 @@ def make(
         resource: The claim.
         site: The settings.
         facts: What is known of checkpoints on the volume.
+        former_cache: Whether the claim's own caches lie where they lay until 1.1.
 
     Raises:
         base.InvalidError: The claim names what the settings do not have or do not allow.
@@ -145,28 +150,12 @@ def make(
     size = _PLAN_BYTES + _TIMES_WRITTEN * resource.fingerprint.size
     kept = _kept.get(key, size, lambda: _Kept(storage.storage(resource, site), {}))
     checkpoint = facts.checkpoint(kept.stored.recorded(kept.stored.base))
-    former = _former_cache(resource, chosen[0], facts)
-    if (checkpoint, former) not in kept.plans:
+    if (checkpoint, former_cache) not in kept.plans:
         while len(kept.plans) >= _MOST_PLANS:
             kept.plans.pop(next(iter(kept.plans)))
-        stored = dataclasses.replace(kept.stored, former_cache=former)
-        kept.plans[checkpoint, former] = _make(resource, site, stored, checkpoint)
-    return kept.plans[checkpoint, former]
-
-
-def _former_cache(
-    resource: claim.InferenceService, chosen: engine.Engine, facts: checkpoints.Facts
-) -> bool:
-    """Tells whether the claim's own caches stay where they lay until 1.1.
-
-    Pods find the directory that a Job made: one that the kubelet makes for a mount is root's. So a
-    claim moves only with a download that makes the new directory.
-    """
-    who = resource.namespace, resource.name
-    for former in (False, True):
-        if f'/{chosen.cache_directory(*who, former=former)}"' in facts.template:
-            return former
-    return bool(facts.records) and not facts.cached
+        stored = dataclasses.replace(kept.stored, former_cache=former_cache)
+        kept.plans[checkpoint, former_cache] = _make(resource, site, stored, checkpoint)
+    return kept.plans[checkpoint, former_cache]
 
 
 def _make(
@@ -198,7 +187,7 @@ def _make(
     serving = chosen.plan(spec, site, checkpoint, prospect, why)
     hard = hardware.hardware(spec, site, serving.pinned_gib, why, on_gpus=chosen.ON_GPUS)
     start = lifetimes.start(spec, site, chosen.START_SECONDS, prospects.size_gib(prospect), why)
-    reached = ways.ways(spec, site)
+    reached = ways.ways(spec, site, why)
     scaled = scaling.scaling(spec, site, serving.max_requests, start.seconds, reached.counted, why)
     drain = lifetimes.drain(
         chosen.drain_seconds(spec),

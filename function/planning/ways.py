@@ -1,7 +1,9 @@
 """By which ways requests reach the claim."""
 
 import dataclasses
+from collections.abc import Iterator
 
+from function import explanation
 from function.api import claim, claim_traffic, settings
 
 
@@ -13,11 +15,13 @@ class Ways:
         gateway: The AI gateway's route.
         picker: An endpoint picker behind that route.
         route: A plain HTTP route.
+        left_out: Which raw rules of the claim the settings' provider cannot read, in words.
     """
 
     gateway: bool
     picker: bool
     route: bool
+    left_out: str = ""
 
     @property
     def counted(self) -> set[str]:
@@ -29,15 +33,41 @@ class Ways:
         return {way for way, there in ways.items() if there}
 
 
-def ways(spec: claim.Spec, site: settings.Settings) -> Ways:
+def ways(spec: claim.Spec, site: settings.Settings, why: list[explanation.Explanation]) -> Ways:
     """Returns by which ways requests reach the claim."""
+    left_out = tuple(_left_out(spec, site))
+    why.extend(left_out)
     gateway = _on(spec.gateway) and site.providers.gateway != "none"
     picks = spec.gateway is not None and spec.gateway.picks
     return Ways(
         gateway=gateway,
         picker=picks and site.providers.gateway != "none",
         route=_on(spec.route) and site.providers.route != "none",
+        left_out="; ".join(one.rule for one in left_out),
     )
+
+
+def _left_out(spec: claim.Spec, site: settings.Settings) -> Iterator[explanation.Explanation]:
+    """Yields which raw rules have no meaning because they are Cilium's and the provider is not.
+
+    An empty list, and rules without content, let in nobody with either provider.
+    """
+    raw = spec.network_policies
+    if raw is None or site.providers.network_policy != "kubernetes":
+        return
+    for field, rules, outcome in (
+        ("ingress", raw.ingress, "no default caller is let in: name callers in spec.access.from"),
+        ("egress", raw.egress, "pods do not reach DNS: take the field out of the claim"),
+    ):
+        if any(rules or []):
+            yield explanation.Explanation(
+                f"networkPolicies.{field}",
+                "left out",
+                f"spec.networkPolicies.{field}: its rules are Cilium's and the settings'"
+                f" providers.networkPolicy is kubernetes: they are left out, and {outcome}",
+                f"networkPolicies.{field}, settings providers.networkPolicy=kubernetes",
+                surprising=True,
+            )
 
 
 def _on(switch: claim_traffic.Gateway | claim_traffic.Route | None) -> bool:

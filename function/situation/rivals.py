@@ -14,6 +14,7 @@ claim says so, and no caller notices an upgrade.
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from function import canonical, composition, kinds
 from function.cluster import observed, routes
@@ -50,8 +51,14 @@ class Names:
     kinds: tuple[tuple[str, str], ...] = ()
 
 
-def names(plan: plans.Plan, world: observed.Observed) -> Names:
-    """Returns the model names of a claim, and who has them; nothing without the gateway."""
+def names(plan: plans.Plan, world: observed.Observed, *, latched: bool) -> Names:
+    """Returns the model names of a claim, and who has them; nothing without the gateway.
+
+    Args:
+        plan: The plan.
+        world: What the cluster reports.
+        latched: Whether the claim was published before: its route may be deleted all the same.
+    """
     if not _asked_for(plan):
         return Names()
     route = world.get("gateway-airoute")
@@ -59,6 +66,7 @@ def names(plan: plans.Plan, world: observed.Observed) -> Names:
         return Names(mark=_text(route))
     kind = plan.site.gateway.api_version, kinds.AI_ROUTE.name
     remembered = _remembered(plan, route)
+    moved = _moved(plan, route)
     published = _published(plan)
     open_names = [name for name in published if remembered.get(name) != _OWN]
     readable = route is not None or world.has(*kind)
@@ -73,14 +81,14 @@ def names(plan: plans.Plan, world: observed.Observed) -> Names:
     taken: dict[str, str] = {}
     refused = set()
     for name in open_names:
-        there = _bears(route, name) or name in routes.models(route)
+        there = not moved and (_bears(route, name) or name in routes.models(route))
         mark = remembered.get(name)
         owner = next(_owners(plan, world, route if there else None, name), None)
         if owner is not None:
             taken[name] = owner
             if not there or mark == _NEW:
                 refused.add(name)
-        elif _bears(route, name) and REQUIREMENT + name in world.required:
+        elif there and _bears(route, name) and REQUIREMENT + name in world.required:
             marks[name] = _OWN
         elif not there or mark == _NEW:
             marks[name] = _NEW
@@ -90,7 +98,8 @@ def names(plan: plans.Plan, world: observed.Observed) -> Names:
         taken=None if first is None else f"{first} of claim {taken[first]}",
         refused=frozenset(refused),
         stays=first is not None and first not in refused,
-        withholds=plan.identity.name in refused or (route is None and bool(refused)),
+        withholds=plan.identity.name in refused
+        or (route is None and not latched and bool(refused)),
         questions=questions,
         kinds=() if route is not None else (kind,),
     )
@@ -135,13 +144,26 @@ def _text(route: observed.Object | None) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def _remembered(plan: plans.Plan, route: observed.Object | None) -> Mapping[str, str]:
-    """Returns what a route remembers of each of its names on the gateway of the settings."""
+def _moved(plan: plans.Plan, route: observed.Object | None) -> bool:
+    """Tells whether a route remembers names of another gateway than that of the settings.
+
+    Each of its names is new on the gateway of the settings, where others may have it.
+    """
+    gateway = observed.at(_memory(route), "gateway")
+    return isinstance(gateway, str) and gateway != _parent(plan)
+
+
+def _memory(route: observed.Object | None) -> Any:
     text = _text(route)
     try:
-        remembered = None if text is None else json.loads(text)
+        return None if text is None else json.loads(text)
     except (ValueError, RecursionError):
-        return {}  # written over
+        return None  # written over
+
+
+def _remembered(plan: plans.Plan, route: observed.Object | None) -> Mapping[str, str]:
+    """Returns what a route remembers of each of its names on the gateway of the settings."""
+    remembered = _memory(route)
     if observed.at(remembered, "gateway") != _parent(plan):
         return {}
     marks = observed.at(remembered, "names")

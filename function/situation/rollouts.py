@@ -383,18 +383,15 @@ def _last(
     Without our annotation on either the observed template is the last one: 0.9.0's, or one whose
     annotations somebody removed or wrote over.
     """
-    for owner in (keeper, budget):
-        annotations = observed.at(owner, "metadata", "annotations")
-        text = observed.at(annotations, identity.TEMPLATE_ANNOTATION)
-        template = templates.loads(text, plan.identity.labels())
-        if template is not None:
-            mark = observed.at(annotations, identity.CLAIM_ANNOTATION)
-            facts = running.loads(observed.at(annotations, identity.FACTS_ANNOTATION))
-            return _Last(
-                template,
-                mark if isinstance(mark, str) else None,
-                facts or _read(plan, template),
-            )
+    remembered = templates.remembered((keeper, budget), plan.identity.labels())
+    if remembered is not None:
+        mark = observed.at(remembered.annotations, identity.CLAIM_ANNOTATION)
+        facts = running.loads(observed.at(remembered.annotations, identity.FACTS_ANNOTATION))
+        return _Last(
+            remembered.template,
+            mark if isinstance(mark, str) else None,
+            facts or _read(plan, remembered.template),
+        )
     if keeper is None:
         return None
     template = canonical.plain(plan.workload.template(keeper))

@@ -48,11 +48,12 @@ def traffic(
     # route that names a missing object fails as a whole.
     pooled = plan.identity.name in named["InferencePool"]
     # Requests wake a claim that sleeps, and they are counted on its route.
-    names = rivals.names(plan, world)
+    latched = ROUTE_PUBLISHED in remembered.latches
+    names = rivals.names(plan, world, latched=latched)
     published = plan.ways.gateway and (
         rollout.serves
         or (plan.scaling.wakes and rollout.state is not None)
-        or ROUTE_PUBLISHED in remembered.latches
+        or latched
         or route is not None
     )
     return Traffic(

@@ -100,6 +100,12 @@ def test_a_refusal_lists_what_is_granted_and_not_all_of_it() -> None:
     )
 
 
+def test_a_refused_version_comes_with_the_one_that_is_allowed() -> None:
+    words = scene.refused(scene.of(engine={"version": "0.18.0"}), allowing(engineVersions={}))
+    assert "the settings' own version, " in words
+    assert "is always allowed; the settings do not allow '0.18.0' in namespace llm" in words
+
+
 @pytest.mark.parametrize("field", [alias.alias for alias in settings.Allowed.model_fields.values()])
 def test_each_map_takes_names_paths_and_the_claims_names(field: str) -> None:
     patterns = ["a.b-c/{namespace}/**", "models.{name}.*"]

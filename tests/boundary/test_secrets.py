@@ -75,7 +75,7 @@ def test_without_a_provider_nobody_fetches_it() -> None:
     assert "allowed.secrets" in message
 
 
-@pytest.mark.parametrize("name", ["model.tracing", "hf-token", "hf-token-team-a"])
+@pytest.mark.parametrize("name", ["inference-service.model.tracing", "hf-token", "hf-token-team-a"])
 def test_a_secret_with_the_claims_own_name_is_fetched_by_default(name: str) -> None:
     scene.serving(scene.of(externalSecrets=[{"name": name, "remoteRef": "llm/a"}]), site())
 
@@ -89,7 +89,7 @@ def test_a_name_that_may_be_taken_is_not_fetched(installed: bool) -> None:
     world.reconcile()
     assert world.fatal is not None
     assert "spec.externalSecrets[0].name: the settings do not allow 'db-password'" in world.fatal
-    assert "(allowed.fetchedSecrets has model.*, hf-token, " in world.fatal
+    assert "(allowed.fetchedSecrets has inference-service.model.*, hf-token, " in world.fatal
     assert not world.objects
 
 
@@ -127,7 +127,7 @@ def test_a_patch_may_name_what_is_granted_and_leave_what_was_there() -> None:
     }
     claimed = scene.of(
         model={"tokenSecretRef": {"name": "hf-token"}},
-        externalSecrets=[{"name": "model.tracing", "remoteRef": "llm/tracing"}],
+        externalSecrets=[{"name": "inference-service.model.tracing", "remoteRef": "llm/tracing"}],
         patches=patches,
     )
     permitted = {"permissions": {"patches": ["llm"]}, "imagePullSecrets": ["registry"]}

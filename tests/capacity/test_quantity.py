@@ -62,3 +62,17 @@ def test_add_gib(value: int | str, gib: int, total: str) -> None:
 def test_adding_loses_nothing(value: int, gib: int) -> None:
     total = quantity.add_gib(value, gib)
     assert quantity.parse(total) == value + gib * 2**30
+
+
+@pytest.mark.parametrize(
+    ("step", "amount", "whole"),
+    [
+        ("2Mi", "9999999999999999999999999999Ei", True),
+        ("1", "9999999999999999Ei", True),
+        ("1", "99999999999999999999999999999.5", False),
+        ("2Mi", "3Mi", False),
+        ("1e60", "1", False),
+    ],
+)
+def test_steps_of_any_length_divide(step: str, amount: str, whole: bool) -> None:
+    assert quantity.divides(quantity.parse(step), quantity.parse(amount)) is whole

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from function.api import base, claim
+from function.api import base, claim, settings
 from function.cli import documents, strict_yaml, suggestions, trees
 from tests import cluster
 from tests.cli import command
@@ -214,6 +214,16 @@ def test_libyaml_is_used_where_it_is() -> None:
     ("spec", "words"),
     [
         ({"maxNumSeqs": 8}, "spec.maxNumSeqs: unknown field; it belongs to spec.model"),
+        ({"kind": "a"}, "spec.kind: unknown field; it belongs to the top level of the claim"),
+        (
+            {"engineArgs": ["--seed=1", "--max-model-len=8k"]},
+            "spec.engineArgs[1]: --max-model-len is set by the composition in every spelling: use"
+            " spec.model.contextWindow",
+        ),
+        (
+            {"engineArgs": ["--no-enable-prefix-caching"]},
+            "use spec.cache.prefixCache.enabled",
+        ),
         ({"gpu": {"clas": "l4"}}, "spec.gpu.clas: unknown field; the nearest is spec.gpu.class"),
         ({"lora_adapters": []}, "the nearest is spec.loraAdapters"),
         (
@@ -257,6 +267,12 @@ def test_an_address_that_has_the_form_of_a_repository_is_noted(tmp_path: pathlib
     result = command.render(name, "--environment", command.REFERENCE)
     assert result.exit_code == 0
     assert "spec.model.repository: this is an address; the repository is gpt2" in result.stderr
+
+
+def test_a_setting_is_sent_to_the_top_level() -> None:
+    error = base.InvalidError("settings", [base.Problem("network.region", "unknown field")])
+    (hinted,) = suggestions.hinted(error, settings.Settings, {})
+    assert hinted.message.endswith("; it belongs to the top level of inferenceService")
 
 
 def test_a_field_is_sent_to_where_it_is() -> None:

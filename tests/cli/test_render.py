@@ -323,7 +323,8 @@ def test_an_environment_that_holds_nothing_is_not_the_neutral_one(
 def test_what_is_no_environment_is_wrong_usage() -> None:
     result = command.render(command.SMALLEST, "--environment", command.SMALLEST)
     assert result.exit_code == 2
-    assert "takes EnvironmentConfigs, not InferenceService" in result.stderr
+    words = f"{command.SMALLEST}: --environment takes EnvironmentConfigs, not InferenceService"
+    assert words in result.stderr
 
 
 @pytest.mark.decision(9)
@@ -426,7 +427,7 @@ def test_what_is_assumed_is_what_serves() -> None:
     """The objects are those of a cluster in which the claim serves."""
     claim = command.CODER
     result = command.render(claim, "--environment", command.REFERENCE, "--assume", "served")
-    world = scene.serving(cluster.example("xplane-qwen-coder"), cluster.environment("reference"))
+    world = scene.read(cluster.example("xplane-qwen-coder"), cluster.environment("reference"))
     assert command.documents(result.stdout)[1:] == [world.owned[key] for key in sorted(world.owned)]
 
 

@@ -405,7 +405,7 @@ def test_alerts_that_come_go_and_change_are_named(tmp_path: pathlib.Path) -> Non
 def test_of_what_stays_nothing_is_said(name: str, profile: str, tmp_path: pathlib.Path) -> None:
     """What others wrote is no change: defaults, their annotations, their status."""
     config = cluster.environment(profile)
-    world = scene.serving(cluster.example(name), config)
+    world = scene.read(cluster.example(name), config)
     for item in world.objects.values():
         item["metadata"].setdefault("annotations", {})["somebody.example.com/else"] = "x"
         item["metadata"]["uid"] = "u"
@@ -437,7 +437,7 @@ def test_what_is_assumed_to_serve_looks_served(
 ) -> None:
     """Objects and status are those of a cluster in which the claim serves."""
     config = cluster.environment(profile)
-    world = scene.serving(cluster.example(name), config)
+    world = scene.read(cluster.example(name), config)
     arguments = files(tmp_path, [cluster.example(name)], config=config)
     rendered = command.documents(command.render(*arguments, "--assume", "served").stdout)
     assert rendered[1:] == [world.owned[key] for key in sorted(world.owned)]

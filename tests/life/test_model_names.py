@@ -4,6 +4,7 @@ import copy
 import json
 
 import pytest
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function.situation import rivals
 from tests import cluster
@@ -76,9 +77,13 @@ def test_a_name_that_another_route_has_is_not_published_again(name: str, created
     assert f"{name} of claim theirs in namespace others: nothing of this claim is pub" in message
     assert not {"AIGatewayRoute", "BackendTrafficPolicy"} & world.kinds_there()
     assert world.condition("EngineReady") == ("True", "Serving"), "the model serves all the same"
+    assert world.response.desired.composite.ready == fnv1.READY_FALSE
+    assert "modelEndpoint" not in world.claim["status"]
     world.strangers = []
     world.converge()
     assert world.condition("RouteReady") == ("True", "Published")
+    assert world.response.desired.composite.ready != fnv1.READY_FALSE
+    assert "modelEndpoint" in world.claim["status"]
 
 
 def test_nobody_takes_a_name_by_an_older_route() -> None:
@@ -92,10 +97,28 @@ def test_nobody_takes_a_name_by_an_older_route() -> None:
     assert world.condition("RouteReady") == ("False", "NameTaken")
     assert "this claim does not publish it" in world.message("RouteReady")
     assert names_of(world) == before, "what it had is still published"
+    advertised = {model["name"] for model in world.claim["status"]["servedModels"]}
+    assert "sql" not in advertised
+    assert given.NAME in advertised
     world.strangers = []
     world.converge()
     assert names_of(world) == {*before, "sql"}
     assert world.condition("RouteReady") == ("True", "Published")
+
+
+def test_a_route_that_somebody_deleted_comes_back_without_the_name() -> None:
+    world = asking()
+    world.converge()
+    before = names_of(world)
+    world.strangers = [route_of("sql", EARLY)]
+    world.edit(loraAdapters=[*world.claim["spec"]["loraAdapters"], SQL]).converge()
+    for key, resource in list(world.objects.items()):
+        if resource["kind"] == "AIGatewayRoute":
+            world.delete(key)
+    world.converge()
+    assert names_of(world) == before
+    assert world.condition("RouteReady") == ("False", "NameTaken")
+    assert "this claim does not publish it" in world.message("RouteReady")
 
 
 @pytest.mark.parametrize(
@@ -148,6 +171,30 @@ def test_another_gateway_has_names_of_its_own() -> None:
     world.strangers = [route_of(given.NAME, EARLY, gateway="another")]
     world.converge()
     assert world.condition("RouteReady") == ("True", "Published")
+
+
+@pytest.mark.parametrize("name", [given.NAME, ADAPTER])
+def test_a_route_that_moves_to_another_gateway_takes_no_name_there(name: str) -> None:
+    world = asking()
+    world.converge()
+    before = names_of(world)
+    world.strangers = [route_of(name, LATE, gateway="another")]
+    given.settings(world)["gateway"]["parent"]["name"] = "another"
+    world.converge()
+    assert world.condition("RouteReady") == ("False", "NameTaken")
+    if name == given.NAME:
+        assert "AIGatewayRoute" not in world.kinds_there()
+    else:
+        assert names_of(world) == before - {name}
+    world.strangers = []
+    world.converge()
+    assert names_of(world) == before
+    assert world.condition("RouteReady") == ("True", "Published")
+    mark = json.loads(world.one("AIGatewayRoute")["metadata"]["annotations"][rivals.ANNOTATION])
+    assert mark == {
+        "gateway": "envoy-ai-gateway-system/another",
+        "names": dict.fromkeys(before, "own"),
+    }
 
 
 def test_a_confirmed_name_is_not_asked_for_again() -> None:

@@ -18,6 +18,7 @@ import yaml
 from function import canonical, memo
 from function.capacity import catalogue
 from function.planning import identity, plans, prospects
+from function.workloads import caches
 from tests import cluster
 
 LENGTH = 10
@@ -58,7 +59,7 @@ def left(name: str, profile: str) -> cluster.Cluster:
     size = SIZES[claim["spec"]["model"]["repository"]]
     world = cluster.Cluster(claim, cluster.environment(profile))
     with (
-        mock.patch.object(plans, "_former_cache", return_value=True),
+        mock.patch.object(caches, "former", return_value=True),
         mock.patch.object(plans, "_kept", memo.Bounded(plans.MOST_BYTES)),
         mock.patch.object(catalogue, "lookup", return_value=None),
         mock.patch.object(prospects, "size_gib", return_value=size),
@@ -221,9 +222,28 @@ def test_pods_find_the_cache_that_a_job_made() -> None:
     assert cache_of(ended) == "smallest/.compile-cache/llm.smallest", "the Job tells"
 
 
+def test_only_the_mount_tells_where_the_cache_lies() -> None:
+    """No text elsewhere in the template does, and the workload's template stands before another."""
+    world = left("smallest", "reference")
+    former = cache_of(world)
+    forged = {"annotations": {"example.com/x": "a/.compile-cache/llm.smallest"}}
+    world.edit(podTemplate=forged).converge()
+    world.edit(drainSeconds=60).converge()
+    assert cache_of(world) == former
+
+    world = cluster.Cluster(cluster.example("smallest"), cluster.environment("reference"))
+    world.converge()
+    remembered = world.one("PodDisruptionBudget")["metadata"]["annotations"]
+    text = remembered[identity.TEMPLATE_ANNOTATION]
+    remembered[identity.TEMPLATE_ANNOTATION] = text.replace("/llm.smallest", "/smallest")
+    world.objects = dict(sorted(world.objects.items(), reverse=True))
+    world.edit(drainSeconds=60).reconcile()
+    assert cache_of(world) == "smallest/.compile-cache/llm.smallest"
+
+
 def test_a_suspended_claim_of_the_last_release_keeps_its_cache() -> None:
     world = cluster.Cluster(cluster.example("smallest"), cluster.environment("reference"))
-    with mock.patch.object(plans, "_former_cache", return_value=True):
+    with mock.patch.object(caches, "former", return_value=True):
         world.edit(suspend=True).converge()
     assert world.claim["status"]["weights"]["verified"]
     world.edit(suspend=False).converge()

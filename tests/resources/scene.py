@@ -71,6 +71,14 @@ def serving(
     return world
 
 
+def read(claimed: cluster.Object, config: cluster.Object) -> cluster.Cluster:
+    """Returns the same of a core that reads the objects that functions ask for."""
+    world = cluster.Cluster(claimed, config)
+    world.strangers = []
+    world.converge()
+    return world
+
+
 def refused(claimed: cluster.Object, config: cluster.Object | None = None) -> str:
     """Returns why the claim is refused.
 

@@ -257,6 +257,13 @@ def test_a_patched_container_survives_another_engine_and_other_weights_at_once()
 # --- what they never can
 
 
+BARE: cluster.Object = {"metadata": {"annotations": None}}
+
+
+def mark(name: str) -> cluster.Object:
+    return {"metadata": {"annotations": {f"inference-service.cloud.ogenki.io/{name}": "x"}}}
+
+
 FORBIDDEN: list[tuple[str, str, cluster.Object, cluster.Object]] = [
     ("service", "apiVersion", {"apiVersion": "v2"}, {}),
     ("service", "kind", {"kind": "ConfigMap"}, {}),
@@ -308,6 +315,31 @@ FORBIDDEN: list[tuple[str, str, cluster.Object, cluster.Object]] = [
         "metadata.annotations.inference-service.cloud.ogenki.io/weights",
         {"metadata": {"annotations": {"inference-service.cloud.ogenki.io/weights": "[]"}}},
         {},
+    ),
+    (
+        "preload-job",
+        "metadata.annotations.inference-service.cloud.ogenki.io/cache",
+        mark("cache"),
+        {},
+    ),
+    ("preload-job", "metadata.annotations.inference-service.cloud.ogenki.io/cache", BARE, {}),
+    (
+        "gateway-airoute",
+        "metadata.annotations.inference-service.cloud.ogenki.io/model-names",
+        mark("model-names"),
+        EVERYTHING,
+    ),
+    (
+        "gateway-airoute",
+        "metadata.labels.inference-service.cloud.ogenki.io/serves-0123456789ab",
+        {"metadata": {"labels": {"inference-service.cloud.ogenki.io/serves-0123456789ab": "llm"}}},
+        EVERYTHING,
+    ),
+    (
+        "gateway-airoute",
+        "metadata.labels.inference-service.cloud.ogenki.io/serves-",
+        {"metadata": {"labels": None}},
+        EVERYTHING,
     ),
     ("pdb", "spec.selector", {"spec": {"selector": {"matchLabels": None}}}, {}),
     ("scaledobject", "spec.scaleTargetRef", {"spec": {"scaleTargetRef": {"name": "x"}}}, {}),

@@ -454,3 +454,29 @@ def test_changing_the_provider_changes_the_key_and_never_the_kind_under_one() ->
     world.converge()
     assert "model-networkpolicy" in world.objects
     assert "model-cilium-netpol" not in world.objects
+
+
+@pytest.mark.parametrize(
+    ("policies", "words"),
+    [
+        ({"ingress": [{"fromEntities": ["cluster"]}]}, "name callers in spec.access.from"),
+        ({"egress": [{"toEntities": ["world"]}]}, "pods do not reach DNS"),
+        ({"ingress": [], "egress": [{}]}, None),
+    ],
+)
+def test_raw_rules_that_the_provider_cannot_read_are_named(
+    policies: cluster.Object, words: str | None
+) -> None:
+    claim = scene.of(networkPolicies=policies)
+    world = scene.serving(claim, scene.site("plain"))
+    assert world.condition("PolicyReady") == ("True", "Ready")
+    message = world.message("PolicyReady")
+    if words is None:
+        assert message == ""
+    else:
+        (field,) = policies
+        assert message.startswith(f"spec.networkPolicies.{field}: its rules are Cilium's")
+        assert words in message
+    plan = scene.planned(claim, scene.site("plain"))
+    notes = [why.rule for why in plan.explanations if why.surprising]
+    assert notes == ([] if words is None else [message])

@@ -36,6 +36,7 @@ class Echo:
     PORT = 3000
     HEALTH_PATH = "/alive"
     METRICS_PATH = "/stats"
+    CACHE = "/cache"
     POOL_TYPE = "echo"
     IDLE_SECONDS = 30
     START_SECONDS = 5

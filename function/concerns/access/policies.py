@@ -123,4 +123,4 @@ def conditions(
     elif waits is not None:
         yield PolicyReady.NOT_READY.condition(waits)
     else:
-        yield PolicyReady.READY.condition()
+        yield PolicyReady.READY.condition(now.plan.ways.left_out)

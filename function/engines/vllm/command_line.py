@@ -481,12 +481,14 @@ def _plain(rule: flags.Rule, value: Any) -> bool:
 
 
 def rule(flag: flags.Flag, path: str) -> flags.Rule:
-    """Returns the rule of a key: its own, that of its name at any depth, that of what holds it.
+    """Returns the rule of a key.
 
-    A key without any has the flag's: the worst that the flag can do.
+    That of its name at any depth, that of its name's end, its own, that of what holds it. A key
+    without any has the flag's rule: the worst that the flag can do.
     """
     parts = path.split(".")
     places = [f"*.{part}" for part in parts]
+    places += [f"*_{part.rpartition('_')[2]}" for part in parts if "_" in part]
     places += [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
     for place in (*places, "*"):
         if place in flag.keys:

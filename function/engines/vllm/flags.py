@@ -70,7 +70,8 @@ class Flag:
         why: What it does, as the end of a sentence that the flag begins.
         plain: Tells whether a value does no harm, or None when no value is known not to.
         keys: Rules of a JSON flag by dotted path. A rule holds for all below its path too, unless
-            a longer path has its own. `*.name` is a key of that name at any depth.
+            a longer path has its own. `*.name` is a key of that name at any depth,
+            `*_end` one whose name ends so, at any depth too.
         repeats: Whether a second use adds to the first. Otherwise the last use counts.
     """
 
@@ -567,12 +568,17 @@ _DANGEROUS = (
         # All go to the processor of the model's own directory; these would leave it.
         keys={
             "*.auto_map": Rule(Kind.CODE),
-            "*.cache_dir": Rule(Kind.FILES),
+            # Each tokenizer names its files by itself: vocab_file, merges_file, spm_file, ...
+            "*_dir": Rule(Kind.FILES),
+            "*_file": Rule(Kind.FILES),
+            "*_filename": Rule(Kind.FILES),
+            "*_path": Rule(Kind.FILES),
             "*.code_revision": Rule(Kind.CODE),
             "*.proxies": Rule(Kind.CONNECTS),
             "*.subfolder": Rule(Kind.FILES),
             "*.token": Rule(Kind.SECRET),
             "*.trust_remote_code": Rule(Kind.CODE),
+            "*.use_auth_token": Rule(Kind.SECRET),
         },
     ),
     # Files. A path below /models is the model's own volume, which the claim reads anyway.

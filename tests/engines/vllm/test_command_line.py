@@ -142,6 +142,25 @@ FILES: tuple[tuple[str, str], ...] = (
     ("--chat-template=../proc/self/environ", "--chat-template"),
     ("--chat-template=/models/{a}/../../proc/self/environ", "--chat-template"),
     ("--chat-template", "--chat-template"),
+    ("--mm-processor-kwargs.vocab_file=/etc/passwd", "--mm-processor-kwargs.vocab_file"),
+    ("--mm-processor-kwargs.x.merges_file=/etc/passwd", "--mm-processor-kwargs.x.merges_file"),
+    ('--mm-processor-kwargs={"tokenizer_file": ["/a"]}', "--mm-processor-kwargs.tokenizer_file"),
+    ("--mm-processor-kwargs.spm_file.a=/a", "--mm-processor-kwargs.spm_file.a"),
+    ("--mm-processor-kwargs.added_tokens_file=/a", "--mm-processor-kwargs.added_tokens_file"),
+    (
+        "--mm-processor-kwargs.special_tokens_map_file=/a",
+        "--mm-processor-kwargs.special_tokens_map_file",
+    ),
+    ("--mm-processor-kwargs.gguf_file=/a", "--mm-processor-kwargs.gguf_file"),
+    (
+        "--mm-processor-kwargs.image_processor_filename=a",
+        "--mm-processor-kwargs.image_processor_filename",
+    ),
+    (
+        "--mm-processor-kwargs.speaker_embeddings_dict_path=a",
+        "--mm-processor-kwargs.speaker_embeddings_dict_path",
+    ),
+    ("--mm-processor-kwargs.data_dir=/a", "--mm-processor-kwargs.data_dir"),
     ("--tokenizer=/etc", "--tokenizer"),
     ("--tokenizer.x=/models/x", "--tokenizer"),
     ("--tokenizer=/models/../etc", "--tokenizer"),
@@ -189,6 +208,7 @@ SECRETS: tuple[tuple[str, str], ...] = (
     ("--api=x", "--api-key"),
     ("--hf-token=x", "--hf-token"),
     ("--mm-processor-kwargs.token=x", "--mm-processor-kwargs.token"),
+    ("--mm-processor-kwargs.use_auth_token=x", "--mm-processor-kwargs.use_auth_token"),
 )
 # Of no version, or of each version its own.
 UNKNOWN: tuple[tuple[str, str], ...] = (
