@@ -218,8 +218,7 @@ def _holds(model: facts.Facts, site: settings.Settings, offer: Offer, context: i
         quantization=offer.quantization,
         tensor=offer.gpus,
     )
-    prospect = prospects.Prospect(model, offer.card, offer.gpus)
-    answer = forecast.answer(prospect, flags)
+    answer = forecast.answer(model, offer.card, flags)
     return answer is not None and answer.verdict is fit.Verdict.FITS
 
 

@@ -86,7 +86,7 @@ def _replica(plan: plans.Plan) -> loads.Engine | None:
     outlook = plan.serving.outlook
     if outlook is None or outlook.fit is None or outlook.fit.tokens.best <= 0:
         return None
-    model, card, flags = outlook.prospect.model, outlook.prospect.card, outlook.flags
+    model, card, flags = outlook.prospect.checkpoint, outlook.prospect.card, outlook.flags
     if model is None or card is None:
         return None
     packing = work.FP8 if flags.quantization == "fp8" else None

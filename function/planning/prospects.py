@@ -14,7 +14,10 @@ class Prospect:
     """What is known of a model and of the GPUs that it is to run on.
 
     Attributes:
-        model: The model's facts, or None.
+        model: The facts of the model that the claim names, or None. What pods are started with
+            follows from these: a manifest that is read later must not change it.
+        checkpoint: The same as the published manifest corrects them, or None. Whether the model
+            fits follows from these.
         card: One GPU, or None.
         gpus: GPUs of a replica.
         reason: UnknownModel or UnknownCard where one of the two is not known, else empty.
@@ -22,6 +25,7 @@ class Prospect:
     """
 
     model: facts.Facts | None
+    checkpoint: facts.Facts | None
     card: cards.Card | None
     gpus: int
     reason: str = ""
@@ -42,14 +46,17 @@ def prospect(
         site: The settings.
         checkpoint: What the published manifest says of the weights.
     """
-    model, words = _model(spec, site, checkpoint)
+    model, words = _model(spec, site)
+    held = None
+    if model is not None:
+        held, words = _verified(model, _name(spec), checkpoint)
     class_name, gpu = hardware.gpu_class(spec, site)
     own = base.of(spec.gpu, "resource_name")
     # A part of a GPU, or another resource than the class names, is another card.
     card = card_of(class_name, gpu) if own in (None, gpu.resource_name) else None
     gpus = hardware.gpu_count(spec)
-    if model is None:
-        return Prospect(None, card, gpus, UNKNOWN_MODEL, words)
+    if held is None:
+        return Prospect(model, None, card, gpus, UNKNOWN_MODEL, words)
     if card is None:
         what = f"resource {own}" if own is not None else f"class {class_name}"
         named = gpu.product or "no product"
@@ -57,8 +64,8 @@ def prospect(
             f"the settings do not say what GPU {what} is ({named}): set gpu.classes"
             f".{class_name}.product, or memoryGiB"
         )
-        return Prospect(model, None, gpus, UNKNOWN_CARD, words)
-    return Prospect(model, card, gpus)
+        return Prospect(model, held, None, gpus, UNKNOWN_CARD, words)
+    return Prospect(model, held, card, gpus)
 
 
 def size_gib(prospect: Prospect) -> float | None:
@@ -86,23 +93,24 @@ def problems(spec: claim.Spec) -> list[base.Problem]:
     return []
 
 
-def _model(
-    spec: claim.Spec, site: settings.Settings, checkpoint: checkpoints.Checkpoint
-) -> tuple[facts.Facts | None, str]:
+def _name(spec: claim.Spec) -> str:
+    return spec.model.repository or f"{spec.model.path} on the volume"
+
+
+def _model(spec: claim.Spec, site: settings.Settings) -> tuple[facts.Facts | None, str]:
     """Returns the model's facts, or why there are none."""
     repository = spec.model.repository
     if spec.model.facts is not None:
         return forms.read(spec.model.facts), ""
-    name = repository or f"{spec.model.path} on the volume"
     model = None
     if repository is not None:
         model = _stated(repository, site) or catalogue.lookup(repository)
     if model is None:
         return None, (
-            f"nothing is known of the memory that {name} takes: `inference-service facts` writes"
-            " what spec.model.facts or the settings' capacity.models take"
+            f"nothing is known of the memory that {_name(spec)} takes: `inference-service facts`"
+            " writes what spec.model.facts or the settings' capacity.models take"
         )
-    return _verified(model, name, checkpoint)
+    return model, ""
 
 
 def _stated(repository: str, site: settings.Settings) -> facts.Facts | None:

@@ -37,6 +37,7 @@ _CONDITIONS = (
     "PolicyReady",
     "ObservabilityReady",
     "SecretsReady",
+    "Fits",
 )
 _NEVER_WITHDRAWN = ("deployment", "pdb", "service", "serviceaccount")
 # Rounds of the world and core in which everything must come to rest.

@@ -28,7 +28,7 @@ def enough_for_five(name: str, trigger: str) -> int:
     sequences = rendered.max_num_seqs(name)
     if trigger == "queue":
         return 5 * (sequences + 8)
-    return int(4.5 * TARGETS[trigger] * sequences)
+    return math.ceil(4.5 * TARGETS[trigger] * sequences)
 
 
 @pytest.mark.pitfall("busy and KV triggers never ask for more than two replicas")

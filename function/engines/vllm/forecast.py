@@ -68,11 +68,11 @@ def arrangement(
     )
 
 
-def answer(prospect: prospects.Prospect, flags: arrangements.Arrangement) -> fit.Fit | None:
-    """Returns whether the model fits, or None where nobody knows."""
-    if prospect.model is None or prospect.card is None:
-        return None
-    return _answer(prospect.model, prospect.card, flags)
+def answer(
+    model: facts.Facts | None, card: cards.Card | None, flags: arrangements.Arrangement
+) -> fit.Fit | None:
+    """Returns whether a model fits, or None where nobody knows."""
+    return None if model is None or card is None else _answer(model, card, flags)
 
 
 # A fleet has few models and classes, and many claims.
@@ -94,19 +94,20 @@ def outlook(
     flags: arrangements.Arrangement,
 ) -> engine.Outlook:
     """Returns whether the model fits, and the cheapest ways out when it does not."""
-    if prospect.model is None or prospect.card is None:
+    held = prospect.checkpoint
+    if held is None or prospect.card is None:
         return engine.Outlook(prospect, flags, None, (), prospect.reason, prospect.unknown)
-    result = answer(prospect, flags)
+    result = answer(held, prospect.card, flags)
     if result is None:
         words = (
-            f"nothing is known of the memory of {prospect.model.name} with quantization"
+            f"nothing is known of the memory of {held.name} with quantization"
             f" {flags.quantization or 'as in the checkpoint'} and KV cache {flags.cache_dtype}"
         )
         return engine.Outlook(prospect, flags, None, (), prospects.UNKNOWN_MODEL, words)
     ways: tuple[ways_out.Way, ...] = ()
     if result.verdict is fit.Verdict.TOO_LARGE:
         name = base.given(base.of(spec.gpu, "class_"), site.gpu.default_class)
-        ways = ways_out.ways(prospect.model, name, flags, _offer(site))
+        ways = ways_out.ways(held, name, flags, _offer(site))
     return engine.Outlook(prospect, flags, result, ways)
 
 

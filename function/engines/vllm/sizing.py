@@ -71,7 +71,9 @@ class _Asked:
 
     def fit(self, context: int, sequences: int) -> fit.Fit | None:
         """Returns whether the model fits so, or None where nobody knows."""
-        return forecast.answer(self.prospect, self.flags(context, sequences))
+        return forecast.answer(
+            self.prospect.model, self.prospect.card, self.flags(context, sequences)
+        )
 
 
 def sizes(
