@@ -27,21 +27,23 @@ def _one_spelling(trigger: str, old: str) -> base.Rule:
     )
 
 
+_Target = Annotated[
+    base.Decimal,
+    base.Rule(
+        cel="double(self) >= 0.001",
+        message="target is at least 0.001",
+        holds=lambda value: float(value) >= 0.001,
+    ),
+]
+
+
 class Trigger(base.Model):
     """One scaling trigger."""
 
     enabled: bool | None = pydantic.Field(None, description="False leaves the trigger out.")
-    target: (
-        Annotated[
-            base.Decimal,
-            base.Rule(
-                cel="double(self) >= 0.001",
-                message="target is at least 0.001",
-                holds=lambda value: float(value) >= 0.001,
-            ),
-        ]
-        | None
-    ) = pydantic.Field(None, description="Value per replica at which the count holds.")
+    target: _Target | None = pydantic.Field(
+        None, description="Value per replica at which the count holds."
+    )
 
 
 # More than all of the cache is never used: such a trigger never fires. Stored claims may have one
@@ -57,18 +59,9 @@ _MOST_KV_USAGE = base.Rule(
 class CacheTrigger(Trigger):
     """The scaling trigger on the used share of the KV cache."""
 
-    target: (
-        Annotated[
-            base.Decimal,
-            base.Rule(
-                cel="double(self) >= 0.001",
-                message="target is at least 0.001",
-                holds=lambda value: float(value) >= 0.001,
-            ),
-            _MOST_KV_USAGE,
-        ]
-        | None
-    ) = pydantic.Field(None, description="Used share of the cache, 0 to 1, at which it holds.")
+    target: Annotated[_Target, _MOST_KV_USAGE] | None = pydantic.Field(
+        None, description="Used share of the cache, 0 to 1, at which it holds."
+    )
 
 
 class Triggers(base.Model):
