@@ -80,7 +80,7 @@ class JudgedWorld:
 
     def __init__(self, world: worlds.World) -> None:
         self.world = world
-        self.origin: str | None = None if "0.9" in str(world.claim) else of_pods(world.claim)
+        self.origin: str | None = of_pods(world.claim)
         self.tokens: dict[str, str] = {}
         self.broken = False
 
