@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from preload import exits, hub, lease, manifest, report, settings, transfer
+from preload import crew, exits, hub, journal, lease, manifest, report, settings, transfer
 from tests.preload import conftest, hub_server
 
 BASE = conftest.BASE
@@ -167,7 +167,7 @@ def test_two_at_once_without_any_lock_do_no_harm(
     stage.hub.pause = 0.03
     environment = stage.plan()
     pids = [launch.start(environment, no_lease=True)]
-    wait_for(lambda: len(stage.hub.downloads()) > 3)
+    wait_for(lambda: sum(sizes_on_disk(stage.home).values()) > 200_000)
     pids.append(launch.start(environment, no_lease=True))
     assert [launch.wait(pid) for pid in pids] == [0, 0]
     assert conftest.truth(stage.home) is True
@@ -303,12 +303,19 @@ def test_a_transfer_stops_at_the_next_chunk_when_the_lease_is_lost(stage: confte
     snapshot = source.snapshot("Qwen/Qwen3-8B", "main")
     file = next(each for each in snapshot.files if each.path == "model-00001-of-00002.safetensors")
     target = stage.models / "file"
+    stage.hub.pause = 0.05
 
     def arrived(_: int) -> None:
-        guard.lost = True
+        guard.lost = target.stat().st_size > 0
 
-    with pytest.raises(lease.LostError):
-        transfer.Transfer(source, snapshot, file, target, guard, arrived).run()
+    with crew.Crew(4, report.Log()) as workers:
+        notes = journal.Journal(stage.models)
+        context = transfer.Context(source, snapshot, workers, notes, guard, arrived)
+        each = transfer.Transfer(context, file, target)
+        each.begin()
+        wait_for(lambda: each.error is not None)
+        each.cancel()
+    assert isinstance(each.error, lease.LostError)
     assert 0 < target.stat().st_size <= 1 << 17
 
 
