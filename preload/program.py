@@ -53,8 +53,13 @@ class _Run:
         self.publication = publication
         self.document: Mapping[str, Any] = {}
         self.error: BaseException | None = None
+        # A join that a signal interrupts takes the thread for ended (Python 3.11).
+        self.ended = threading.Event()
         self._where = where
-        self.thread = threading.Thread(target=self._run, name=where, daemon=True)
+
+    def start(self) -> None:
+        """Begin. A daemon: one that waits for ever does not keep the program from its end."""
+        threading.Thread(target=self._run, name=self._where, daemon=True).start()
 
     def _run(self) -> None:
         try:
@@ -62,6 +67,8 @@ class _Run:
                 self.document = self.publication.run()
         except BaseException as error:
             self.error = error
+        finally:
+            self.ended.set()
 
 
 def _finish(runs: Sequence[_Run], tally: progress.Progress) -> None:
@@ -72,10 +79,9 @@ def _finish(runs: Sequence[_Run], tally: progress.Progress) -> None:
     """
     try:
         for run in runs:
-            run.thread.start()
+            run.start()
         for index, run in enumerate(runs):
-            while run.thread.is_alive():
-                run.thread.join(min(tally.due(), _LOOK))
+            while not run.ended.wait(min(tally.due(), _LOOK)):
                 tally.tell()
                 _stop_behind(runs)
             if run.error is not None:
@@ -98,9 +104,7 @@ def _stop(runs: Sequence[_Run]) -> None:
         run.publication.stop()
     until = time.monotonic() + _PATIENCE
     for run in runs:
-        if run.thread.ident is not None:
-            run.thread.join(max(0.0, until - time.monotonic()))
-        if run.thread.is_alive():
+        if not run.ended.wait(max(0.0, until - time.monotonic())):
             run.publication.abandon()
 
 

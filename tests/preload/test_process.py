@@ -164,7 +164,7 @@ def test_two_at_once_without_any_lock_do_no_harm(
     stage: conftest.Stage, launch: conftest.Launcher
 ) -> None:
     """On a volume where the lease fails, both write the same bytes to the same places."""
-    stage.hub.pause = 0.03
+    stage.hub.pause = 0.1
     environment = stage.plan()
     pids = [launch.start(environment, no_lease=True)]
     wait_for(lambda: sum(sizes_on_disk(stage.home).values()) > 200_000)
