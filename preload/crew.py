@@ -50,6 +50,7 @@ class Crew:
     Attributes:
         lock: Guards everything that attempts and crew share.
         ended: Tells that a transfer ended.
+        allowed: Connections that may begin a piece now.
     """
 
     def __init__(self, connections: int, log: report.Log) -> None:
@@ -61,7 +62,7 @@ class Crew:
         self._log = log
         self._attempts: list[Attempt] = []
         self._busy = 0
-        self._allowed = connections
+        self.allowed = connections
         self._not_before = 0.0
         self._closed = False
 
@@ -102,8 +103,8 @@ class Crew:
         with self.lock:
             now = time.monotonic()
             if now >= self._not_before:
-                self._allowed = max(1, self._allowed // 2)
-                self._log("fewer-connections", level="warning", connections=self._allowed)
+                self.allowed = max(1, self.allowed // 2)
+                self._log("fewer-connections", level="warning", connections=self.allowed)
             self._not_before = max(self._not_before, now + seconds)
 
     def _fetch(self) -> None:
@@ -111,13 +112,13 @@ class Crew:
             fetch()
             with self.lock:
                 self._busy -= 1
-                self._allowed = min(self._allowed + 1, self.connections)
+                self.allowed = min(self.allowed + 1, self.connections)
 
     def _next_piece(self) -> Callable[[], None] | None:
         """Wait for a piece; None at the end."""
         with self.lock:
             while not self._closed:
-                if self._busy < self._allowed and time.monotonic() >= self._not_before:
+                if self._busy < self.allowed and time.monotonic() >= self._not_before:
                     for attempt in sorted(self._attempts, key=lambda each: each.workers):
                         if (fetch := attempt.take()) is not None:
                             self._busy += 1

@@ -39,7 +39,7 @@ class Journal:
         self._path = home / NAME
         self._lock = threading.Lock()
         self._handle: int | None = None
-        self._there = _read(self._path)
+        self._there = read(self._path)
 
     def of(self, file: hub.File) -> extents.Extents | None:
         """Return what was written of a file; None where its length says it."""
@@ -88,7 +88,8 @@ def _open(path: pathlib.Path) -> int:
     return os.open(path, flags, 0o644)
 
 
-def _read(path: pathlib.Path) -> dict[tuple[str, str], extents.Extents]:
+def read(path: pathlib.Path) -> dict[tuple[str, str], extents.Extents]:
+    """Return what a note lists, by path and hash; lines that are none do not count."""
     there: dict[tuple[str, str], extents.Extents] = {}
     try:
         content = documents.head(path, documents.LARGEST)
