@@ -216,6 +216,7 @@ def _environment(plan: plans.Plan) -> list[identity.Manifest]:
         "NO_PROXY": hub.no_proxy,
         # Redirects lead to public addresses and to these.
         "PRELOAD_PRIVATE_NETWORKS": ",".join(hub.egress_cidrs) or None,
+        "PRELOAD_CONNECTIONS": _text(plan.site.preload.connections),
     }
     if hub.ca_config_map is not None:
         variables |= {
@@ -236,6 +237,10 @@ def _environment(plan: plans.Plan) -> list[identity.Manifest]:
         last = {"name": secrets[0], "key": "HF_TOKEN", "optional": True}
         result.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": last}})
     return result
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
 
 
 def _token_secrets(plan: plans.Plan) -> tuple[str, ...]:

@@ -1,0 +1,264 @@
+"""`make bench-weights`: the preload program beside the hub's client, curl and sha256sum.
+
+Every number is a ratio within one round, because absolute times belong to a machine.
+docs/performance.md says how to read them.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from preload import journal
+
+ROOT = pathlib.Path(__file__).parents[2]
+_CLIENT = """
+import sys, huggingface_hub
+huggingface_hub.snapshot_download(
+    "bench/model", endpoint=sys.argv[1], local_dir=sys.argv[2], max_workers=8)
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What one process took: seconds by the clock and of CPU, and MiB at most."""
+
+    seconds: float
+    cpu: float
+    memory: float
+
+
+class Hub:
+    """The hub's process; a context manager.
+
+    Args:
+        files: Number of large files.
+        mib: Size of each.
+        rate: MiB/s of each connection; 0 for no limit.
+        latency: Seconds before each answer.
+    """
+
+    def __init__(self, files: int, mib: int, rate: float = 0.0, latency: float = 0.0) -> None:
+        self.size = files * mib << 20
+        options = json.dumps({"files": files, "mib": mib, "rate": rate, "latency": latency})
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.hub", options],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.endpoint = self._read()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def sent(self) -> int:
+        """Return the bytes of content that were sent so far."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return int(self._read())
+
+    def __enter__(self) -> "Hub":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def main() -> int:
+    """Measures, prints, and returns the exit code."""
+    options = _options()
+    print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; medians of {options.rounds}")
+    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+        place = pathlib.Path(directory)
+        met = [
+            *_limited(place, options, "8 files of 32 MiB", Hub(8, 32, 26, 0.02), 1.0),
+            *_limited(place, options, "1 file of 1 GiB", Hub(1, options.mib, 26, 0.02), 4.0),
+            *_unlimited(place, options, Hub(1, options.mib)),
+            *_unlimited(place, options, Hub(4, options.mib // 4)),
+            *_resumed(place, options, Hub(1, options.mib, 26, 0.02)),
+        ]
+    return 1 if options.check and not all(met) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.weights", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each, alternating")
+    parser.add_argument("--mib", type=int, default=1024, help="size of the large file")
+    parser.add_argument("--connections", type=int, default=8, help="of the preload program")
+    parser.add_argument("--directory", help="where to write; the system's temporary one if absent")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
+    return parser.parse_args()
+
+
+def _limited(
+    place: pathlib.Path, options: argparse.Namespace, name: str, hub: Hub, least: float
+) -> list[bool]:
+    """Connections of 26 MiB/s and 20 ms, as those of a content network."""
+    print(f"\n{name}, 26 MiB/s and 20 ms a connection")
+    with hub:
+        rounds = [
+            (_client(hub, place), _preload(hub, place, options)) for _ in range(options.rounds)
+        ]
+    for label, runs in zip(
+        ("hub's client, 8 workers", "preload"), zip(*rounds, strict=True), strict=True
+    ):
+        _print(label, hub, runs)
+    ratio = [client.seconds / preload.seconds for client, preload in rounds]
+    return [
+        _verdict("speed, preload / client", ratio, least, at_least=True),
+        _verdict("memory, MiB", [preload.memory for _, preload in rounds], 256),
+    ]
+
+
+def _unlimited(place: pathlib.Path, options: argparse.Namespace, hub: Hub) -> list[bool]:
+    """No limit but the machine's: beside fetching and hashing by programs in C."""
+    with hub:
+        model = json.loads(_output(["curl", "-s", f"{hub.endpoint}/api/models/x"]))
+        names = [each["rfilename"] for each in model["siblings"] if "lfs" in each]
+        print(f"\n{len(names)} file(s) of {hub.size >> 20} MiB together, no limit")
+        rounds = []
+        for _ in range(options.rounds):
+            target = place / "curl"
+            urls = [f"{hub.endpoint}/cdn/{name}" for name in names]
+            outputs = [part for url in urls for part in ("-o", str(target / url[-30:]), url)]
+            target.mkdir()
+            curl = _run(["curl", "-s", *outputs])
+            hashed = _run(["sha256sum", *(str(each) for each in target.iterdir())])
+            shutil.rmtree(target)
+            rounds.append((curl, hashed, _preload(hub, place, options)))
+    for label, runs in zip(
+        ("curl to disk", "sha256sum", "preload"), zip(*rounds, strict=True), strict=True
+    ):
+        _print(label, hub, runs)
+    speed = [max(curl.seconds, hashed.seconds) / each.seconds for curl, hashed, each in rounds]
+    cpu = [each.cpu / (curl.cpu + hashed.cpu) for curl, hashed, each in rounds]
+    return [
+        _verdict("speed, preload / slower of both", speed, 0.8, at_least=True),
+        _verdict("CPU, preload / both together", cpu, 1.3),
+        _verdict("memory, MiB", [each.memory for _, _, each in rounds], 256),
+    ]
+
+
+def _resumed(place: pathlib.Path, options: argparse.Namespace, hub: Hub) -> list[bool]:
+    """Killed at 50 %: what the second run fetches beside what the first one did not note."""
+    with hub:
+        home = place / "models" / "base"
+        process = subprocess.Popen(**_program(hub, place, options))  # type: ignore[call-overload]
+        while hub.sent() < hub.size // 2:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        time.sleep(0.5)
+        before = hub.sent()
+        there = sum(
+            stop - start
+            for each in journal.read(home / journal.NAME).values()
+            for start, stop in each
+        )
+        _run_program(hub, place, options)
+        again = hub.sent() - before - (hub.size - there)
+        shutil.rmtree(place / "models")
+    print(f"\nkilled at 50 %: {there >> 20} MiB noted of {before >> 20} MiB that the hub had sent")
+    return [_verdict("bytes fetched twice, of those noted", [float(max(0, again - 4096))], 0)]
+
+
+def _client(hub: Hub, place: pathlib.Path) -> Run:
+    target = place / "client"
+    environment = {**os.environ, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    environment |= {"HF_HOME": str(place / "home"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    run = _run([sys.executable, "-c", _CLIENT, hub.endpoint, str(target)], environment)
+    shutil.rmtree(target)
+    return run
+
+
+def _program(hub: Hub, place: pathlib.Path, options: argparse.Namespace) -> dict[str, object]:
+    models = place / "models"
+    models.mkdir(exist_ok=True)
+    item = {"kind": "base", "repository": "bench/model", "revision": "main", "directory": "base"}
+    plan = {"modelsDirectory": str(models), "user": "bench/model", "items": [item]}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HF_ENDPOINT": hub.endpoint,
+        "NO_PROXY": "*",
+        "PRELOAD_CONNECTIONS": str(options.connections),
+        "PRELOAD_LEASE_SECONDS": "1",
+        "PRELOAD_PLAN": json.dumps(plan),
+    }
+    arguments = [sys.executable, "-m", "preload"]
+    return {"args": arguments, "env": environment, "cwd": ROOT, "stdout": subprocess.DEVNULL}
+
+
+def _run_program(hub: Hub, place: pathlib.Path, options: argparse.Namespace) -> Run:
+    program = _program(hub, place, options)
+    return _timed(lambda: subprocess.Popen(**program))  # type: ignore[call-overload]
+
+
+def _preload(hub: Hub, place: pathlib.Path, options: argparse.Namespace) -> Run:
+    run = _run_program(hub, place, options)
+    shutil.rmtree(place / "models")
+    return run
+
+
+def _run(arguments: Sequence[str], environment: dict[str, str] | None = None) -> Run:
+    return _timed(
+        lambda: subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    )
+
+
+def _timed(start: Callable[[], "subprocess.Popen[bytes]"]) -> Run:
+    begin = time.monotonic()
+    process = start()
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise RuntimeError(f"{process.args} ended with {process.returncode}")
+    return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def _output(arguments: Sequence[str]) -> bytes:
+    return subprocess.run(arguments, check=True, capture_output=True).stdout
+
+
+def _print(label: str, hub: Hub, runs: Sequence[Run]) -> None:
+    seconds = statistics.median(run.seconds for run in runs)
+    cpu = statistics.median(run.cpu for run in runs)
+    memory = max(run.memory for run in runs)
+    mib = hub.size / 2**20
+    print(
+        f"  {label:<26} {seconds:7.1f} s {mib / seconds:7.0f} MiB/s"
+        f" {cpu * 1024 / mib:6.2f} s of CPU a GiB {memory:6.0f} MiB"
+    )
+
+
+def _verdict(name: str, values: Sequence[float], target: float, *, at_least: bool = False) -> bool:
+    value = statistics.median(values)
+    met = value >= target if at_least else value <= target
+    spread = f"{min(values):.2f} to {max(values):.2f}"
+    sign = ">=" if at_least else "<="
+    print(f"  {name:<38} {value:8.2f}  ({spread})  {sign} {target:g}  {'yes' if met else 'NO'}")
+    return met
+
+
+if __name__ == "__main__":
+    sys.exit(main())
