@@ -197,7 +197,7 @@ def run(environment: Mapping[str, str], log: report.Log) -> tuple[exits.Exit, by
         log("failed", "error", reason=exits.Exit.BUG.reason, traceback=traceback.format_exc())
         words = f"unforeseen {type(error).__name__}: {error}"
         return exits.Exit.BUG, report.failure(exits.Exit.BUG, words)
-    log("done", **tally.summary())
+    log("done", "info", **tally.summary())
     return exits.Exit.DONE, message
 
 

@@ -58,7 +58,7 @@ class Progress:
             left = max(0, self._total - self._there - self._received)
         if self._total:
             seconds = round(left / rate) if rate else None
-            self._log("progress", **self._counts(rate), secondsLeft=seconds)
+            self._log("progress", "info", **self._counts(rate), secondsLeft=seconds)
 
     def summary(self) -> dict[str, object]:
         """Return the counts of the whole run, for its last line; nothing if nothing was wanted."""

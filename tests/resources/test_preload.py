@@ -147,6 +147,14 @@ def test_placement_and_resources_are_the_sites() -> None:
     assert (spec["activeDeadlineSeconds"], spec["backoffLimit"]) == (3600, 2)
 
 
+def test_connections_are_the_programs_own_unless_the_site_says() -> None:
+    """Nothing is added for a site that says nothing: a Job's name follows from its content."""
+    names = {each["name"] for each in scene.job_container(scene.first())["env"]}
+    assert "PRELOAD_CONNECTIONS" not in names
+    container = scene.job_container(scene.first(config=scene.site(preload={"connections": 16})))
+    assert {"name": "PRELOAD_CONNECTIONS", "value": "16"} in container["env"]
+
+
 def test_the_image_is_mirrored_like_the_engines() -> None:
     config = scene.site(
         imageRegistry="mirror:5000",
