@@ -50,6 +50,7 @@ class Hub:
 
     def __init__(self, files: int, mib: int, rate: float = 0.0, latency: float = 0.0) -> None:
         self.size = files * mib << 20
+        self.name = f"{files} file(s) of {mib} MiB"
         options = json.dumps({"files": files, "mib": mib, "rate": rate, "latency": latency})
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.hub", options],
@@ -88,15 +89,18 @@ def main() -> int:
     """Measures, prints, and returns the exit code."""
     options = _options()
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; medians of {options.rounds}")
-    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
-        place = pathlib.Path(directory)
-        met = [
-            *_limited(place, options, "8 files of 32 MiB", Hub(8, 32, 26, 0.02), 1.0),
-            *_limited(place, options, "1 file of 1 GiB", Hub(1, options.mib, 26, 0.02), 4.0),
-            *_unlimited(place, options, Hub(1, options.mib)),
-            *_unlimited(place, options, Hub(4, options.mib // 4)),
-            *_resumed(place, options, Hub(1, options.mib, 26, 0.02)),
-        ]
+    rate, mib = options.rate, options.mib
+    cases: dict[str, Callable[[pathlib.Path], list[bool]]] = {
+        "files": lambda place: _limited(place, options, Hub(8, 32, rate, 0.02), 1.0),
+        "file": lambda place: _limited(place, options, Hub(1, mib, rate, 0.02), 4.0),
+        "unlimited": lambda place: _unlimited(place, options, Hub(1, mib)),
+        "unlimited-files": lambda place: _unlimited(place, options, Hub(4, mib // 4)),
+        "resumed": lambda place: _resumed(place, options, Hub(1, mib, rate, 0.02)),
+    }
+    met: list[bool] = []
+    for case in options.case or cases:
+        with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+            met += cases[case](pathlib.Path(directory))
     return 1 if options.check and not all(met) else 0
 
 
@@ -104,6 +108,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.weights", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each, alternating")
     parser.add_argument("--mib", type=int, default=1024, help="size of the large file")
+    parser.add_argument("--rate", type=float, default=26, help="MiB/s of a limited connection")
+    parser.add_argument(
+        "--case", action="append", help="files, file, unlimited, ...; all if absent"
+    )
     parser.add_argument("--connections", type=int, default=8, help="of the preload program")
     parser.add_argument("--directory", help="where to write; the system's temporary one if absent")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
@@ -111,10 +119,10 @@ def _options() -> argparse.Namespace:
 
 
 def _limited(
-    place: pathlib.Path, options: argparse.Namespace, name: str, hub: Hub, least: float
+    place: pathlib.Path, options: argparse.Namespace, hub: Hub, least: float
 ) -> list[bool]:
-    """Connections of 26 MiB/s and 20 ms, as those of a content network."""
-    print(f"\n{name}, 26 MiB/s and 20 ms a connection")
+    """Connections with a limit and 20 ms, as those of a content network."""
+    print(f"\n{hub.name}, {options.rate:g} MiB/s and 20 ms a connection")
     with hub:
         rounds = [
             (_client(hub, place), _preload(hub, place, options)) for _ in range(options.rounds)
@@ -135,7 +143,7 @@ def _unlimited(place: pathlib.Path, options: argparse.Namespace, hub: Hub) -> li
     with hub:
         model = json.loads(_output(["curl", "-s", f"{hub.endpoint}/api/models/x"]))
         names = [each["rfilename"] for each in model["siblings"] if "lfs" in each]
-        print(f"\n{len(names)} file(s) of {hub.size >> 20} MiB together, no limit")
+        print(f"\n{hub.name}, no limit")
         rounds = []
         for _ in range(options.rounds):
             target = place / "curl"
