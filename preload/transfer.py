@@ -25,6 +25,7 @@ from preload import crew, documents, exits, extents, hub, journal, manifest
 
 PIECE = 32 << 20
 """Bytes that one request asks for where a file is longer: 1.2 s of a connection with 26 MiB/s."""
+_LEAST = 4 << 20
 _BLOCK = 1 << 20
 """Bytes written at once, and hashed as they arrive."""
 _FLUSH = 0.5
@@ -284,10 +285,12 @@ class _Attempt:
         gaps = there.gaps(self._file.size)
         if self._in_order:
             return [(start, self._file.size) for start, _ in [*gaps][:1]]
+        # A file of few pieces is cut finer, so that every connection has one.
+        size = min(PIECE, max(_LEAST, self._file.size // self._context.crew.connections))
         return [
-            (position, min(stop, (position // PIECE + 1) * PIECE))
+            (position, min(stop, (position // size + 1) * size))
             for start, stop in gaps
-            for position in (start, *range((start // PIECE + 1) * PIECE, stop, PIECE))
+            for position in (start, *range((start // size + 1) * size, stop, size))
         ]
 
     # --- fetching
