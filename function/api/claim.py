@@ -137,6 +137,7 @@ class Spec(base.Model):
     network_policies: claim_traffic.NetworkPolicies | None = None
     access: claim_traffic.Access | None = None
     observability: claim_metrics.Observability | None = None
+    slo: claim_metrics.Objectives | None = None
     pod_template: claim_pod.PodTemplate | None = None
     patches: (
         Annotated[

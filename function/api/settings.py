@@ -411,6 +411,27 @@ class Scaling(base.Model):
     )
 
 
+class Requests(base.Model):
+    """The gateway's own count of a claim's requests.
+
+    It has what no replica answered, which no engine can count. {name} and {namespace} are replaced.
+    """
+
+    every: Annotated[str, base.text(2048)] = pydantic.Field(
+        description="PromQL: requests a second over five minutes, one series without labels."
+    )
+    failed: Annotated[str, base.text(2048)] = pydantic.Field(
+        description="PromQL: the same of those that were answered with 5xx."
+    )
+    counts: Annotated[list[Literal["gateway", "route", "service"]], base.items(3, 1)] = (
+        pydantic.Field(
+            ["gateway"],
+            description="Whose requests the queries see, as in scaling.wake. For another claim the"
+            " engine's own count is taken.",
+        )
+    )
+
+
 class Monitoring(base.Model):
     """What scrapes and alerts carry so that the site's operators select them."""
 
@@ -423,6 +444,11 @@ class Monitoring(base.Model):
     runbook_base: Url = pydantic.Field(
         "https://github.com/Smana/function-inference-service/blob/main/docs/operations.md",
         description="Runbook links are this address with #<alert> appended.",
+    )
+    requests: Requests | None = pydantic.Field(
+        None,
+        description="By which objectives of availability are judged. Without it they see only what"
+        " reaches an engine.",
     )
 
 

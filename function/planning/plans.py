@@ -32,6 +32,7 @@ from function.planning import (
     identity,
     lifetimes,
     misfits,
+    objectives,
     prospects,
     running,
     scaling,
@@ -70,6 +71,7 @@ class Plan:
         replacement: How pods follow a new template.
         scaling: How many replicas, and when.
         ways: By which ways requests reach the claim.
+        objectives: What users are promised.
         misfit: Why no replica could serve on its class, or None.
         suspended: True when the GPUs are to be given back.
         running: What pods of this plan will be.
@@ -89,6 +91,7 @@ class Plan:
     replacement: scaling.Replacement
     scaling: scaling.Scaling
     ways: ways.Ways
+    objectives: objectives.Objectives
     misfit: misfits.Misfit | None
     suspended: bool
     running: running.Running
@@ -167,6 +170,8 @@ def _make(
     """Returns a new plan."""
     spec = resource.spec
     chosen = engines.chosen(spec)
+    who = identity.Identity(resource.name, resource.namespace, site.labels)
+    measures = chosen.measures(who, spec)
     refused = [
         *names.refusals(resource, site),
         *permissions.refusals(resource, site),
@@ -177,17 +182,20 @@ def _make(
         *pods.refusals(resource, site),
         *chosen.refusals(resource, site),
         *permissions.caps(spec, site),
+        *objectives.refusals(spec.slo, measures),
         *problems(spec),
     ]
     if refused:
         raise base.InvalidError("claim", refused)
     why: list[explanation.Explanation] = []
-    who = identity.Identity(resource.name, resource.namespace, site.labels)
     prospect = prospects.prospect(spec, site, checkpoint)
     serving = chosen.plan(spec, site, checkpoint, prospect, why)
     hard = hardware.hardware(spec, site, serving.pinned_gib, why, on_gpus=chosen.ON_GPUS)
     start = lifetimes.start(spec, site, chosen.START_SECONDS, prospects.size_gib(prospect), why)
     reached = ways.ways(spec, site, why)
+    promised = objectives.objectives(
+        spec, site, measures, reached, why, generates=serving.generates
+    )
     scaled = scaling.scaling(spec, site, serving.max_requests, start.seconds, reached.counted, why)
     drain = lifetimes.drain(
         chosen.drain_seconds(spec),
@@ -211,6 +219,7 @@ def _make(
         scaling=scaled,
         replacement=scaling.replacement(scaled.maximum, hard.class_name, hard.gpu, why),
         ways=reached,
+        objectives=promised,
         misfit=hard.misfit or _too_large(spec, site, serving.outlook),
         suspended=spec.suspend is True,
         running=running.Running(

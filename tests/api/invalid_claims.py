@@ -79,6 +79,7 @@ def _canary(adapter: str, weight: int) -> Json:
 
 _REFERENCE = "a kubelet would put a variable's value there"
 _MANAGED = "this flag is set by the composition"
+_PROMISED: Json = {"availability": {"percent": "99.5"}}
 _ADAPTER: Json = {"name": "sql", "repository": "org/sql"}
 _PICKER: Json = {"enabled": True, "endpointPicker": {"enabled": True}}
 
@@ -405,6 +406,47 @@ _POD = (
     ),
 )
 
+_SLO = (
+    Invalid("no objective", claim(slo={}), "name at least one of ttft, itl and availability"),
+    Invalid(
+        "objectives of no days",
+        claim(slo={"window": "30d"}),
+        "name at least one of ttft, itl and availability",
+    ),
+    Invalid("unknown window", claim(slo={**_PROMISED, "window": "31d"}), "spec.slo.window"),
+    Invalid(
+        "percentile too low",
+        claim(slo={"ttft": {"percentile": "89.9", "seconds": "1"}}),
+        "must be between 90 and 99.99",
+    ),
+    Invalid(
+        "percentile of all",
+        claim(slo={"itl": {"percentile": "100", "seconds": "1"}}),
+        "must be between 90 and 99.99",
+    ),
+    Invalid(
+        "percentile that is a number",
+        claim(slo={"ttft": {"percentile": 95, "seconds": "1"}}),
+        "spec.slo.ttft.percentile",
+    ),
+    Invalid(
+        "a time that is none",
+        claim(slo={"ttft": {"percentile": "95", "seconds": "0.0009"}}),
+        "must be between 0.001 and 3600 seconds",
+    ),
+    Invalid(
+        "a time of hours",
+        claim(slo={"ttft": {"percentile": "95", "seconds": "3601"}}),
+        "must be between 0.001 and 3600 seconds",
+    ),
+    Invalid("percentile without a time", claim(slo={"itl": {"percentile": "95"}}), "seconds"),
+    Invalid(
+        "always available",
+        claim(slo={"availability": {"percent": "100"}}),
+        "must be between 90 and 99.99",
+    ),
+    Invalid("available", claim(slo={"availability": {}}), "percent"),
+)
 _REST = (
     Invalid("unknown field", claim(replicas=2), "spec.replicas"),
     Invalid("field in snake case", claim(drain_seconds=1), "spec.drain_seconds"),
@@ -472,6 +514,7 @@ INVALID: tuple[Invalid, ...] = (
     *_FLAGS_AND_FIELDS,
     *_MODEL,
     *_SCALING,
+    *_SLO,
     *_GATEWAY,
     *_POD,
     *_REST,

@@ -17,6 +17,7 @@ from function.engines.vllm import (
     flags,
     metrics,
     serving,
+    timing,
     versions,
 )
 from function.planning import identity, running, scaling
@@ -247,3 +248,4 @@ def triggers(
 
 
 alerts = alerting.alerts
+measures = timing.measures
