@@ -135,6 +135,9 @@ def test_what_is_required() -> None:
         ".spec.loraAdapters[]": ["name", "repository"],
         ".spec.gateway.canaries[]": ["adapter", "weightPercent"],
         ".spec.externalSecrets[]": ["name", "remoteRef"],
+        ".spec.slo.ttft": ["percentile", "seconds"],
+        ".spec.slo.itl": ["percentile", "seconds"],
+        ".spec.slo.availability": ["percent"],
         ".spec.podTemplate.env[]": ["name"],
     }
 
