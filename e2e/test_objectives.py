@@ -19,7 +19,6 @@ from e2e import shipped, test_alerts
 from e2e.alerts import cases, vmalert
 from e2e.controlplane import api
 from function.api import claim_metrics
-from function.concerns.observability import objectives
 from function.engines.vllm import metrics
 from function.situation import situations as held
 from tests.alerts import rendered
@@ -157,8 +156,13 @@ def series(plan: held.Situation, case: Case) -> Iterator[dict[str, str]]:
         # The counter of failures begins with the first one.
         answers.append(("5", lambda one: one.requests * one.failing))
     for digit, growth in answers:
-        values = _counter(case, growth, lambda one: one.counted)
-        if plan.plan.site.monitoring.requests is None:
+        by_gateway = plan.plan.site.monitoring.requests is not None
+        values = _counter(
+            case,
+            growth,
+            lambda one, seen=by_gateway: one.counted and (one.scraped or seen),
+        )
+        if not by_gateway:
             labels = _labels(plan, handler="/v1/completions", method="POST", status=f"{digit}xx")
             yield _series(metrics.HTTP_REQUESTS, labels, values)
         else:
@@ -181,12 +185,57 @@ def lasting(**traffic: float) -> Changes:
     return {START: dataclasses.replace(GOOD, **traffic)}
 
 
+def always(**traffic: float) -> Changes:
+    """The same at all times."""
+    return {0: dataclasses.replace(GOOD, **traffic)}
+
+
 CASES: dict[str, Case] = {
-    "nothing is wrong": Case({}, {}),
-    "every first token is late": Case(lasting(late=1), {}),
-    "every token is late": Case(lasting(slow=1), {}),
-    "every request fails": Case(lasting(failing=1), {}),
-    "an hour of 30 days": Case(lasting(late=1), {}, window="30d"),
+    "every first token is late": Case(
+        lasting(late=1), {(FAST, "ttft"): (136, NEVER), (SLOWLY, "ttft"): (146, NEVER)}
+    ),
+    "every token is late": Case(
+        lasting(slow=1), {(FAST, "itl"): (128, NEVER), (SLOWLY, "itl"): (141, NEVER)}
+    ),
+    "every request fails": Case(
+        lasting(failing=1),
+        {(FAST, "availability"): (127, NEVER), (SLOWLY, "availability"): (140, NEVER)},
+    ),
+    # Four hundredths of the budget of a week, and quickly over.
+    "every request of two minutes fails": Case(
+        {**lasting(failing=1), START + 2: GOOD},
+        {(FAST, "availability"): (127, 131), (SLOWLY, "availability"): (140, 210)},
+    ),
+    "half an hour of late first tokens": Case(
+        {**lasting(late=1), START + 30: GOOD},
+        {(FAST, "ttft"): (136, 159), (SLOWLY, "ttft"): (146, 233)},
+    ),
+    # 0.72 are allowed for an hour: the 59 minutes that it sums up must nearly all be such.
+    "three in four first tokens are late, of 30 days": Case(
+        lasting(late=0.75),
+        {(FAST, "ttft"): (183, NEVER), (SLOWLY, "ttft"): (148, NEVER)},
+        window="30d",
+    ),
+    # Five have missed after two minutes; two later it is read, and 15 minutes go by.
+    "six in a hundred first tokens are late": Case(
+        always(late=0.06), {(SLOWLY, "ttft"): (18, NEVER)}
+    ),
+    # Rates of five minutes end, and 15 minutes go by.
+    "the histograms go": Case(
+        lasting(timed=False),
+        {(UNMEASURED, "ttft"): (140, NEVER), (UNMEASURED, "itl"): (140, NEVER)},
+    ),
+    # An hour without a request that anybody counted, while requests end.
+    "nobody counts answers": Case(
+        lasting(counted=False), {(UNMEASURED, "availability"): (198, NEVER)}
+    ),
+    "fewer miss than may": Case(always(late=0.049, slow=0.0099, failing=0.0049), {}),
+    "four late first tokens in a quiet night": Case(
+        {**always(requests=0.04), **lasting(requests=0.04, late=1)}, {}, minutes=START + 100
+    ),
+    "traffic stops": Case(lasting(requests=0), {}),
+    "scrapes fail": Case(lasting(scraped=False), {}),
+    "no replica is left": Case(lasting(requests=0, scraped=False, replicas=0), {}),
 }
 
 
@@ -224,4 +273,3 @@ def test_every_alert_and_objective_has_a_case() -> None:
     """Each pair fires in one of them."""
     pairs = {pair for case in CASES.values() for pair in case.firing}
     assert pairs == {(alert, name) for alert in (FAST, SLOWLY, UNMEASURED) for name in SLO}
-    assert not objectives.LEAST_MISSED > GOOD.requests

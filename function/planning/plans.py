@@ -34,6 +34,7 @@ from function.planning import (
     misfits,
     objectives,
     prospects,
+    replica,
     running,
     scaling,
     storage,
@@ -196,7 +197,10 @@ def _make(
     promised = objectives.objectives(
         spec, site, measures, reached, why, generates=serving.generates
     )
-    scaled = scaling.scaling(spec, site, serving.max_requests, start.seconds, reached.counted, why)
+    kept = replica.kept(promised, serving.outlook, why)
+    scaled = scaling.scaling(
+        spec, site, serving.max_requests, kept, start.seconds, reached.counted, why
+    )
     drain = lifetimes.drain(
         chosen.drain_seconds(spec),
         chosen.EXIT_SECONDS,

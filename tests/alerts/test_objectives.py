@@ -7,7 +7,9 @@ import pytest
 
 from function import explanation
 from function.api import base
+from function.capacity import loads
 from function.concerns.observability import objectives
+from function.planning import replica
 from function.situation import situations
 from tests.alerts import rendered
 from tests.resources import scene
@@ -24,7 +26,8 @@ def planned(slo: Any, site: str = "reference", **spec: Any) -> situations.Situat
 
 
 def surprises(subject: situations.Situation) -> list[explanation.Explanation]:
-    return [why for why in subject.plan.explanations if why.surprising and ".slo" in why.field]
+    every = (why for why in subject.plan.explanations if why.value != "objectives: scaling")
+    return [why for why in every if why.surprising and ".slo" in why.field]
 
 
 def query(subject: situations.Situation, record: str, **labels: str) -> str:
@@ -252,3 +255,56 @@ def test_objectives_reach_no_pod() -> None:
     plain = scene.serving(rendered.changed())
     promised = scene.serving(rendered.changed(slo=ALL))
     assert plain.template == promised.template
+
+
+# --- the scaling target that follows
+
+
+def target(slo: Any, **spec: Any) -> str | None:
+    plan = planned(slo, **spec).plan
+    return plan.scaling.running_target(plan.running.max_requests)
+
+
+def promised(seconds: str) -> Any:
+    return {"itl": {"percentile": "99", "seconds": seconds}}
+
+
+def test_a_replica_is_added_before_the_promise_is_missed() -> None:
+    """At 16 requests the slowest believable engine keeps 0.1 s, and at 17 it does not."""
+    subject = planned(promised("0.1"))
+    one, chat = replica.judged(subject.plan.serving.outlook), loads.WORKLOADS["chat"]
+    assert one is not None
+    within, beyond = (loads.load(one, chat, requests) for requests in (16, 17))
+    assert within is not None
+    assert within.between_tokens.high <= 100
+    assert beyond is not None
+    assert beyond.between_tokens.high > 100
+    assert target(promised("0.1")) == "11.2"
+    (why,) = (one for one in subject.plan.explanations if one.value == "running target")
+    assert "the time between tokens of spec.slo is missed with more" in why.rule
+
+
+@pytest.mark.parametrize(
+    ("slo", "spec", "wanted"),
+    [
+        # 0.7 x 32 sequences: a full replica keeps it.
+        (promised("0.5"), {}, "22.4"),
+        (AVAILABLE, {}, "22.4"),
+        # What the author names is meant.
+        (promised("0.1"), {"scaling": {"runningRatioThreshold": "0.5"}}, "16"),
+        (promised("0.1"), {"scaling": {"triggers": {"running": {"target": "30"}}}}, "30"),
+        (promised("0.1"), {"scaling": {"triggers": {"running": {"enabled": False}}}}, None),
+        # Nothing is known of the model.
+        (promised("0.1"), {"model": {"repository": "org/new", "maxNumSeqs": 32}}, "22.4"),
+    ],
+)
+def test_no_target_follows_from(slo: Any, spec: Any, wanted: str | None) -> None:
+    assert target(slo, **spec) == wanted
+
+
+def test_a_promise_that_one_request_misses_is_said() -> None:
+    subject = planned(promised("0.05"))
+    assert target(promised("0.05")) == "22.4"
+    (why,) = (one for one in subject.plan.explanations if one.value == "objectives: scaling")
+    assert why.surprising
+    assert "a replica may miss itl 0.05 s with a single chat request" in why.rule
