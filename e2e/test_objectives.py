@@ -12,6 +12,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -151,17 +152,15 @@ def series(plan: held.Situation, case: Case) -> Iterator[dict[str, str]]:
     finished = {**model, "finished_reason": "stop"}
     ended = _counter(case, lambda one: one.requests, lambda one: one.scraped)
     yield _series(metrics.FINISHED, finished, ended)
-    answers = [("2", lambda one: one.requests * (1 - one.failing))]
+    by_gateway = plan.plan.site.monitoring.requests is not None
+    answers: list[tuple[str, Callable[[Traffic], float]]] = [
+        ("2", lambda one: one.requests * (1 - one.failing))
+    ]
     if any(one.failing for one in case.changes.values()):
         # The counter of failures begins with the first one.
         answers.append(("5", lambda one: one.requests * one.failing))
     for digit, growth in answers:
-        by_gateway = plan.plan.site.monitoring.requests is not None
-        values = _counter(
-            case,
-            growth,
-            lambda one, seen=by_gateway: one.counted and (one.scraped or seen),
-        )
+        values = _counter(case, growth, lambda one: one.counted and (one.scraped or by_gateway))
         if not by_gateway:
             labels = _labels(plan, handler="/v1/completions", method="POST", status=f"{digit}xx")
             yield _series(metrics.HTTP_REQUESTS, labels, values)
@@ -180,12 +179,12 @@ def series(plan: held.Situation, case: Case) -> Iterator[dict[str, str]]:
 FAST, SLOWLY, UNMEASURED = cases.BURNS_FAST, cases.BURNS_SLOWLY, cases.UNMEASURED
 
 
-def lasting(**traffic: float) -> Changes:
+def lasting(**traffic: Any) -> Changes:
     """A fault that does not end."""
     return {START: dataclasses.replace(GOOD, **traffic)}
 
 
-def always(**traffic: float) -> Changes:
+def always(**traffic: Any) -> Changes:
     """The same at all times."""
     return {0: dataclasses.replace(GOOD, **traffic)}
 
