@@ -11,10 +11,12 @@ internal/xds/bootstrap/bootstrap.yaml.tpl) and envoyproxy/ai-gateway v1.1.0:
 - Without a policy too the balancer is least-request. 1024 retries may be under way at once, where
   Envoy's own default is 3; the other circuit breakers are Envoy's own.
 - Connections have a buffer of 32 KiB on either side (a ClientTrafficPolicy's ``bufferLimit``
-  raises the clients'), and 10 s to open. There are no health checks unless a policy has them.
+  raises the clients'), and 10 s to open unless a policy says otherwise. There are no health checks
+  unless a policy has them; both kinds become Envoy's own of the same names.
 - Retries avoid the host that was tried before, with five attempts to choose another. Without a
   policy there are none.
-- The request timeout is the route's, and the stream may be idle for as long, an hour at least.
+- The request timeout is the route's; 0 is none. The stream may be idle for as long as a policy says
+  (``streamIdleTimeout``), without one for as long as the request timeout, an hour at least.
 
 The AI gateway reads the model's name from the body with an external processor, which clears the
 header, and has Envoy hold the whole body for it. That is left out here: the client sets the header.
@@ -36,8 +38,9 @@ _REFRESH_SECONDS = 30
 _IDLE_SECONDS = 3600
 # The fields that this module translates. Any other field fails an assertion, so that a new field is
 # not dropped silently.
-_POLICY_FIELDS = {"targetRefs", "loadBalancer", "dns", "timeout", "retry"}
+_POLICY_FIELDS = {"targetRefs", "loadBalancer", "dns", "timeout", "healthCheck", "retry"}
 _RETRY_FIELDS = {"numRetries", "retryOn", "perRetry"}
+_HTTP_FIELDS = {"connectionIdleTimeout", "streamIdleTimeout"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +115,8 @@ def _cluster(
                 "respect_dns_ttl": dns.get("respectDnsTtl", True),
             },
         },
-        "connect_timeout": _seconds(_CONNECT_SECONDS, speed),
+        "connect_timeout": _connect_timeout(policy, speed),
+        **_health(policy.get("healthCheck", {}), speed),
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "ignore_health_on_host_removal": True,
         "common_lb_config": {},
@@ -132,8 +136,8 @@ def _protocol(policy: api.Object, speed: float) -> api.Object:
     """Options for how long Envoy keeps an idle connection; an hour unless a policy sets a time."""
     if "timeout" not in policy:
         return {}
-    assert set(policy["timeout"]) == {"http"}
-    assert set(policy["timeout"]["http"]) == {"connectionIdleTimeout"}
+    assert set(policy["timeout"]) <= {"http", "tcp"}
+    assert set(policy["timeout"]["http"]) <= _HTTP_FIELDS
     kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     idle = _scaled(policy["timeout"]["http"]["connectionIdleTimeout"], speed)
     options = {
@@ -142,6 +146,40 @@ def _protocol(policy: api.Object, speed: float) -> api.Object:
         "explicit_http_config": {"http_protocol_options": {}},
     }
     return {"typed_extension_protocol_options": {kind: options}}
+
+
+def _connect_timeout(policy: api.Object, speed: float) -> str:
+    tcp = policy.get("timeout", {}).get("tcp", {})
+    return _scaled(tcp.get("connectTimeout", f"{_CONNECT_SECONDS}s"), speed)
+
+
+def _health(health: api.Object, speed: float) -> api.Object:
+    """Envoy's health checks and its outlier detection (buildXdsHealthCheck and its neighbour)."""
+    assert set(health) <= {"active", "passive"}, health
+    cluster: api.Object = {}
+    if "active" in health:
+        active = health["active"]
+        assert active["type"] == "HTTP"
+        cluster["health_checks"] = [
+            {
+                "timeout": _scaled(active["timeout"], speed),
+                "interval": _scaled(active["interval"], speed),
+                "unhealthy_threshold": active["unhealthyThreshold"],
+                "healthy_threshold": active["healthyThreshold"],
+                "http_health_check": {"host": "*", **active["http"]},
+            }
+        ]
+    if "passive" in health:
+        passive = health["passive"]
+        cluster["outlier_detection"] = {
+            "split_external_local_origin_errors": passive["splitExternalLocalOriginErrors"],
+            "consecutive_local_origin_failure": passive["consecutiveLocalOriginFailures"],
+            "consecutive_5xx": passive["consecutive5XxErrors"],
+            "interval": _scaled(passive["interval"], speed),
+            "base_ejection_time": _scaled(passive["baseEjectionTime"], speed),
+            "max_ejection_percent": passive["maxEjectionPercent"],
+        }
+    return cluster
 
 
 _LEAST_REQUEST: typing.Final = {
@@ -170,12 +208,19 @@ def _route(cluster: str, rule: api.Object, policy: api.Object, speed: float) -> 
     action: api.Object = {
         "cluster": cluster,
         "timeout": _seconds(timeout, speed),
-        "idle_timeout": _seconds(max(timeout, _IDLE_SECONDS), speed),
+        "idle_timeout": _idle_timeout(timeout, policy, speed),
     }
     if "retry" in policy:
         action["retry_policy"] = _retry(policy["retry"], speed)
     matched = {"name": header["name"], "string_match": {"exact": header["value"]}}
     return {"match": {"prefix": "/", "headers": [matched]}, "route": action}
+
+
+def _idle_timeout(request_timeout: float, policy: api.Object, speed: float) -> str:
+    http = policy.get("timeout", {}).get("http", {})
+    if "streamIdleTimeout" in http:
+        return _scaled(http["streamIdleTimeout"], speed)
+    return _seconds(max(request_timeout, _IDLE_SECONDS) if request_timeout else 0, speed)
 
 
 def _retry(retry: api.Object, speed: float) -> api.Object:

@@ -12,6 +12,11 @@ LONGEST_PAUSE = 10
 # Seconds by which the gateway ends a connection that no request uses before the engine does. What
 # is sent at that moment is lost, and cannot be tried again, as the engine may have begun it.
 IDLE_MARGIN = 2
+# Seconds until a connection has failed: a second SYN is sent after one. A node that is gone answers
+# none, and Envoy Gateway's ten would keep a request from the next pod.
+CONNECT_SECONDS = 3
+# Seconds between two looks at a pod's health, and for an answer to one.
+CHECK_SECONDS = 3
 
 
 @memo.per_plan
@@ -127,8 +132,10 @@ def ai_gateway_route(
 def _rules(
     plan: plans.Plan, adapters: frozenset[str], former: frozenset[str], pool: bool
 ) -> Iterator[identity.Manifest]:
-    # The default of a minute would cut long streams.
-    timeouts = {"request": f"{plan.site.gateway.request_timeout_seconds}s"}
+    # The default of a minute would cut long streams. The pool's route has no policy that could end
+    # a stream of which no byte comes.
+    streams = lasts(plan) and not pool
+    timeouts = {"request": "0s" if streams else f"{_whole_seconds(plan)}s"}
     yield {
         "matches": [_match(plan.identity.name)],
         "backendRefs": _base_backends(plan, adapters, former, pool),
@@ -173,6 +180,26 @@ def _pool(plan: plans.Plan) -> identity.Manifest:
     }
 
 
+def lasts(plan: plans.Plan) -> bool:
+    """Tells whether a stream may outlast the request timeout while its bytes come.
+
+    Envoy's own timeout counts the whole answer. In its place the policy ends a stream of which no
+    byte came for so long, the first included (`streamIdleTimeout`, Envoy Gateway 1.8; v1alpha1 is
+    the API of AI gateways that run on older ones).
+    """
+    settings = plan.site.gateway
+    if settings.longest_stream_seconds is None:
+        return not settings.api_version.endswith("/v1alpha1")
+    return settings.longest_stream_seconds > settings.request_timeout_seconds
+
+
+def _whole_seconds(plan: plans.Plan) -> int:
+    """Returns after how long a request ends, streams included."""
+    settings = plan.site.gateway
+    longest = settings.longest_stream_seconds or settings.request_timeout_seconds
+    return min(longest, settings.request_timeout_seconds)
+
+
 @memo.per_plan
 def traffic_policy(plan: plans.Plan) -> identity.Manifest:
     """Returns the BackendTrafficPolicy on the HTTPRoute that the AI gateway generates.
@@ -183,7 +210,6 @@ def traffic_policy(plan: plans.Plan) -> identity.Manifest:
     tried again until the gateway's request timeout ends it, so it waits for the replica that it
     wakes; not while the claim is suspended, when nothing wakes it.
     """
-    idle = max(plan.engine.IDLE_SECONDS - IDLE_MARGIN, 1)
     retry: identity.Manifest = {
         "numRetries": 2,
         "retryOn": {"triggers": ["connect-failure", "refused-stream"]},
@@ -210,10 +236,50 @@ def traffic_policy(plan: plans.Plan) -> identity.Manifest:
             ],
             "loadBalancer": {"type": "LeastRequest"},
             "dns": {"dnsRefreshRate": "5s", "respectDnsTtl": False},
-            "timeout": {"http": {"connectionIdleTimeout": f"{idle}s"}},
+            "timeout": _timeouts(plan),
+            "healthCheck": _health(plan),
             "retry": retry,
         },
     }
+
+
+def _timeouts(plan: plans.Plan) -> identity.Manifest:
+    settings = plan.site.gateway
+    http = {"connectionIdleTimeout": f"{max(plan.engine.IDLE_SECONDS - IDLE_MARGIN, 1)}s"}
+    if lasts(plan):
+        http["streamIdleTimeout"] = f"{settings.request_timeout_seconds}s"
+        if settings.longest_stream_seconds is not None:
+            http["maxStreamDuration"] = f"{settings.longest_stream_seconds}s"
+    return {"http": http, "tcp": {"connectTimeout": f"{CONNECT_SECONDS}s"}}
+
+
+def _health(plan: plans.Plan) -> identity.Manifest:
+    """Returns by what a pod that died or hangs is left before DNS drops it.
+
+    Three connections that fail one after the other put a pod aside, and so do two checks. An answer
+    does not: an engine whose queue is full answers 503 and is well. Half of the pods are used
+    whatever their health (Envoy's panic threshold), so an only pod is never put aside. Nothing that
+    began is ended or repeated.
+    """
+    passive = {
+        "splitExternalLocalOriginErrors": True,
+        "consecutiveLocalOriginFailures": 3,
+        "consecutive5XxErrors": 0,
+        "interval": f"{CHECK_SECONDS}s",
+        "baseEjectionTime": "15s",
+        "maxEjectionPercent": 50,
+    }
+    if plan.scaling.wakes and plan.site.scaling.wake and "service" in plan.site.scaling.wake.counts:
+        return {"passive": passive}  # A check asks for the Service too, and would wake the claim.
+    active = {
+        "type": "HTTP",
+        "http": {"path": plan.engine.HEALTH_PATH},
+        "interval": f"{CHECK_SECONDS}s",
+        "timeout": f"{CHECK_SECONDS}s",
+        "unhealthyThreshold": 2,
+        "healthyThreshold": 1,
+    }
+    return {"active": active, "passive": passive}
 
 
 def endpoint(plan: plans.Plan) -> str | None:
