@@ -565,8 +565,10 @@ def _mend_gateway(gateway: Json) -> None:
     if gateway.get("endpointPicker", {}).get("enabled"):
         gateway["enabled"] = True
         gateway.pop("canaries", None)
-    if gateway.get("canaries"):
+        gateway.pop("fallback", None)
+    if gateway.get("canaries") or gateway.get("fallback"):
         gateway["enabled"] = True
+    if gateway.get("canaries"):
         gateway["canaries"] = _distinct(gateway["canaries"], "adapter")
 
 

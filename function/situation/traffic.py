@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from function.cluster import memory, observed, readiness, routes
 from function.planning import plans
-from function.situation import rivals, rollouts
+from function.situation import fallbacks, rivals, rollouts
 
 # Latch: the engine served once, and the gateway's route stays.
 ROUTE_PUBLISHED = "routePublished"
@@ -23,6 +23,7 @@ class Traffic:
         picker: True while the endpoint picker must exist: wanted, or named by the route.
         pooled: True when the route names the InferencePool.
         names: The claim's model names on the gateway, and who has them.
+        fallback: Another claim that answers while no pod of this one does.
     """
 
     published: bool
@@ -32,6 +33,7 @@ class Traffic:
     picker: bool
     pooled: bool
     names: rivals.Names
+    fallback: fallbacks.Fallback
 
 
 def traffic(
@@ -64,6 +66,7 @@ def traffic(
         picker=plan.ways.picker or pooled,
         pooled=plan.ways.picker and (pooled or release),
         names=names,
+        fallback=fallbacks.fallback(plan, world),
     )
 
 

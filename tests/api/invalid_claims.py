@@ -273,6 +273,26 @@ _GATEWAY = (
         claim(gateway={"endpointPicker": {"enabled": True}}),
         "endpointPicker requires gateway.enabled",
     ),
+    Invalid(
+        "a fallback without the gateway",
+        claim(gateway={"fallback": {"claim": "other"}}),
+        "fallback requires gateway.enabled",
+    ),
+    Invalid(
+        "a fallback with a picker",
+        claim(gateway=_PICKER | {"fallback": {"claim": "other"}}),
+        "endpointPicker excludes fallback",
+    ),
+    Invalid(
+        "a fallback without a claim",
+        claim(gateway={"enabled": True, "fallback": {}}),
+        "gateway.fallback.claim",
+    ),
+    Invalid(
+        "a fallback of no such name",
+        claim(gateway={"enabled": True, "fallback": {"claim": "Other"}}),
+        "gateway.fallback.claim",
+    ),
     Invalid("weight of 100", canaries(_canary("a", 100)), "canaries[0].weightPercent"),
     Invalid("weight of zero", canaries(_canary("a", 0)), "canaries[0].weightPercent"),
     Invalid("no weight", canaries({"adapter": "a"}), "canaries[0].weightPercent"),

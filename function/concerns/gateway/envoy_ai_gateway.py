@@ -20,29 +20,34 @@ CHECK_SECONDS = 3
 
 
 @memo.per_plan
-def backend(plan: plans.Plan, host: str) -> identity.Manifest:
-    """Returns the Backend, by host name."""
+def backend(plan: plans.Plan, host: str, name: str | None = None) -> identity.Manifest:
+    """Returns a Backend, by host name: the claim's own unless it has another name."""
     return {
         "apiVersion": kinds.BACKEND.api_versions[0],
         "kind": kinds.BACKEND.name,
-        "metadata": plan.identity.metadata(f"{plan.identity.name}-direct"),
+        "metadata": plan.identity.metadata(name or f"{plan.identity.name}-direct"),
         "spec": {"endpoints": [{"fqdn": {"hostname": host, "port": plan.engine.PORT}}]},
     }
 
 
 def service_host(plan: plans.Plan) -> str:
     """Returns the host name of the Service: one address for all pods."""
-    return f"{plan.identity.name}.{plan.identity.namespace}.svc.{plan.site.network.cluster_domain}"
+    return host_of(plan, plan.identity.name)
 
 
-def pods_host(plan: plans.Plan, service: str) -> str:
-    """Returns the host name of a headless Service, which resolves to every ready pod."""
+def host_of(plan: plans.Plan, service: str) -> str:
+    """Returns the host name of a Service of the namespace.
+
+    That of a headless one resolves to every ready pod.
+    """
     return f"{service}.{plan.identity.namespace}.svc.{plan.site.network.cluster_domain}"
 
 
 @memo.per_plan
-def ai_service_backend(plan: plans.Plan, name: str) -> identity.Manifest:
-    """Returns an AIServiceBackend over the Backend."""
+def ai_service_backend(
+    plan: plans.Plan, name: str, backend: str | None = None
+) -> identity.Manifest:
+    """Returns an AIServiceBackend over a Backend: the claim's own unless another is named."""
     return {
         "apiVersion": plan.site.gateway.api_version,
         "kind": kinds.AI_BACKEND.name,
@@ -52,10 +57,15 @@ def ai_service_backend(plan: plans.Plan, name: str) -> identity.Manifest:
             "backendRef": {
                 "group": "gateway.envoyproxy.io",
                 "kind": "Backend",
-                "name": f"{plan.identity.name}-direct",
+                "name": backend or f"{plan.identity.name}-direct",
             },
         },
     }
+
+
+def fallback_name(plan: plans.Plan, claim: str) -> str:
+    """Returns the name of the objects by which the route reaches another claim."""
+    return plan.identity.part(f"fallback-{claim}")
 
 
 def canary_name(plan: plans.Plan, adapter: str) -> str:
@@ -93,6 +103,7 @@ def ai_gateway_route(
     pool: bool,
     refused: frozenset[str] = frozenset(),
     mark: str | None = None,
+    fallback: str | None = None,
 ) -> identity.Manifest:
     """Returns the AIGatewayRoute: the base model with its canaries, and a rule for each adapter.
 
@@ -106,6 +117,7 @@ def ai_gateway_route(
         pool: Whether the InferencePool is there to be named.
         refused: Model names that another route has.
         mark: What the route remembers of its model names, or None.
+        fallback: The claim that answers for the base model when no pod of this one does, or None.
     """
     parent = plan.site.gateway.parent
     return {
@@ -124,21 +136,26 @@ def ai_gateway_route(
                     "namespace": parent.namespace,
                 }
             ],
-            "rules": list(_rules(plan, adapters - refused, former, pool)),
+            "rules": list(_rules(plan, adapters - refused, former, pool, fallback)),
         },
     }
 
 
 def _rules(
-    plan: plans.Plan, adapters: frozenset[str], former: frozenset[str], pool: bool
+    plan: plans.Plan,
+    adapters: frozenset[str],
+    former: frozenset[str],
+    pool: bool,
+    fallback: str | None,
 ) -> Iterator[identity.Manifest]:
     # The default of a minute would cut long streams. The pool's route has no policy that could end
     # a stream of which no byte comes.
     streams = lasts(plan) and not pool
     timeouts = {"request": "0s" if streams else f"{_whole_seconds(plan)}s"}
+    beside = [] if fallback is None else [_fallback(plan, fallback)]
     yield {
         "matches": [_match(plan.identity.name)],
-        "backendRefs": _base_backends(plan, adapters, former, pool),
+        "backendRefs": _base_backends(plan, adapters, former, pool) + beside,
         "timeouts": timeouts,
     }
     for adapter in plan.storage.adapters:
@@ -172,6 +189,16 @@ def _base_backends(
     ]
 
 
+def _fallback(plan: plans.Plan, claim: str) -> identity.Manifest:
+    """Returns the backend of the lowest priority: Envoy uses it when no other is healthy."""
+    return {
+        "name": fallback_name(plan, claim),
+        "modelNameOverride": claim,
+        "priority": 1,
+        "weight": 1,
+    }
+
+
 def _pool(plan: plans.Plan) -> identity.Manifest:
     return {
         "group": "inference.networking.k8s.io",
@@ -201,14 +228,15 @@ def _whole_seconds(plan: plans.Plan) -> int:
 
 
 @memo.per_plan
-def traffic_policy(plan: plans.Plan) -> identity.Manifest:
+def traffic_policy(plan: plans.Plan, *, fallback: bool = False) -> identity.Manifest:
     """Returns the BackendTrafficPolicy on the HTTPRoute that the AI gateway generates.
 
     Requests differ by orders of magnitude in length: least-request spreads them, round-robin
     does not. DNS is asked often because pods come and go, and a refused connection is tried on
     another pod: no byte of the request was taken. Of a claim that may sleep the first request is
     tried again until the gateway's request timeout ends it, so it waits for the replica that it
-    wakes; not while the claim is suspended, when nothing wakes it.
+    wakes; not while the claim is suspended, when nothing wakes it. Where another claim answers
+    then, two tries are for pods of this one, and the third goes there.
     """
     retry: identity.Manifest = {
         "numRetries": 2,
@@ -222,6 +250,8 @@ def traffic_policy(plan: plans.Plan) -> identity.Manifest:
             "numRetries": plan.site.gateway.request_timeout_seconds * 4 // LONGEST_PAUSE,
             "perRetry": {"backOff": pause},
         }
+    if fallback:
+        retry["numAttemptsPerPriority"] = 2
     return {
         "apiVersion": kinds.TRAFFIC_POLICY.api_versions[0],
         "kind": kinds.TRAFFIC_POLICY.name,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from function import assembly, memo
 from function.cluster import observed
 from function.concerns import addresses, providers, reasons
-from function.concerns.gateway import envoy_ai_gateway, picker
+from function.concerns.gateway import envoy_ai_gateway, fallback, picker
 from function.engines import engine
 from function.planning import identity
 from function.situation import renames, rivals, situations
@@ -59,6 +59,15 @@ class RouteReady(reasons.Reasons):
         " ten minutes.",
         alarm=True,
     )
+    FALLBACK_ABSENT = reasons.Reason(
+        "FallbackAbsent",
+        False,
+        "The claim is published, and the claim of `gateway.fallback` is not there, not on the"
+        " gateway, or suspended; the message says which. The route does without it.",
+        "Mend the other claim, name another one, or take the field away. The route follows within"
+        " ten minutes.",
+        alarm=True,
+    )
     UNRESOLVED = reasons.Reason(
         "Unresolved",
         False,
@@ -76,6 +85,7 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     if now.plan.ways.gateway:
         yield from _backend(now)
         yield from _backends_by_model(now)
+        yield from fallback.compose(now)
         yield from _route(now)
     # The picker's pods too start behind their policy.
     begun = now.world.get(picker.SUFFIX) is not None
@@ -98,8 +108,8 @@ def _backend(now: situations.Situation) -> Iterator[assembly.Part]:
     """
     plan, world = now.plan, now.world
     service, former_service = plan.identity.pods_name, f"{plan.identity.name}-pods"
-    headless = envoy_ai_gateway.pods_host(plan, service)
-    former = envoy_ai_gateway.pods_host(plan, former_service)
+    headless = envoy_ai_gateway.host_of(plan, service)
+    former = envoy_ai_gateway.host_of(plan, former_service)
     hosts = now.traffic.hosts
     if plan.spreads or headless in hosts:
         verdict = renames.verdict(world, "service-pods", "service-headless")
@@ -188,10 +198,11 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
         pool=traffic.pooled,
         refused=names.refused,
         mark=names.mark,
+        fallback=traffic.fallback.claim if traffic.fallback.named else None,
     )
     yield assembly.Part("gateway-airoute", route)
     if not traffic.pooled:
-        policy = envoy_ai_gateway.traffic_policy(plan)
+        policy = envoy_ai_gateway.traffic_policy(plan, fallback=traffic.fallback.named)
         yield assembly.Part("backendtrafficpolicy", policy)
 
 
@@ -227,6 +238,9 @@ def _condition(now: situations.Situation, desired: assembly.Desired) -> observed
     waits = desired.waits(kind)
     if waits is not None:
         return RouteReady.UNRESOLVED.condition(waits)
+    trouble = now.traffic.fallback.trouble
+    if trouble is not None:
+        return RouteReady.FALLBACK_ABSENT.condition(f"spec.gateway.fallback.claim: {trouble}")
     return RouteReady.PUBLISHED.condition("the routes are accepted")
 
 
