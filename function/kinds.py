@@ -385,7 +385,7 @@ ROWS: tuple[Row, ...] = (
         ROUTE_READY,
         "gateway-airoute",
         "N",
-        "gateway, once the engine has served; with the Deployment where the claim may sleep",
+        "gateway, with the Deployment",
         _GATEWAY,
     ),
     Row(

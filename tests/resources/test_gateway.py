@@ -190,10 +190,14 @@ def test_adapters_keep_their_names_with_any_spelling() -> None:
 
 @pytest.mark.pitfall("503 and 404 on new claims: the route came before the pods")
 @pytest.mark.decision(19)
-def test_the_route_waits_for_the_engine_and_is_never_withdrawn() -> None:
+def test_the_route_is_not_published_before_it_serves_and_never_withdrawn() -> None:
     world = scene.first(ROUTED)
     assert "AIGatewayRoute" not in world.kinds_there()
     assert world.condition("RouteReady") == ("False", "Withheld")
+    for _ in range(3):
+        world.settle("Deployment").reconcile()
+    assert "AIGatewayRoute" in world.kinds_there()
+    assert world.condition("RouteReady") == ("False", "NotServing")
     world.converge()
     assert world.condition("RouteReady") == ("True", "Published")
     status = world.one("Deployment")["status"]
@@ -201,6 +205,7 @@ def test_the_route_waits_for_the_engine_and_is_never_withdrawn() -> None:
         del status[field]
     world.reconcile()
     assert "AIGatewayRoute" in world.kinds_there()
+    assert world.condition("RouteReady") == ("True", "Published"), "an outage takes no route away"
     # The latch in the status publishes the route again when somebody deleted the route.
     del world.objects["model-gateway-airoute"]
     world.reconcile()

@@ -22,7 +22,8 @@ class RouteReady(reasons.Reasons):
     PUBLISHED = reasons.Reason(
         "Published",
         True,
-        "Gateway and route objects are accepted.",
+        "Gateway and route objects are accepted, and a replica has served; or the claim may sleep, and"
+        " its requests wake it.",
     )
     NOT_REQUESTED = reasons.Reason(
         "NotRequested",
@@ -45,9 +46,14 @@ class RouteReady(reasons.Reasons):
     WITHHELD = reasons.Reason(
         "Withheld",
         False,
-        "The AI gateway's route is published once a replica has served, that of a claim that"
-        " may sleep with the Deployment.",
-        "Wait for `Serving`, or for the weights.",
+        "The AI gateway's route is published with the Deployment.",
+        "Wait for the weights ([WeightsReady](#weightsready)).",
+    )
+    NOT_SERVING = reasons.Reason(
+        "NotServing",
+        False,
+        "The AI gateway's route is accepted, and no replica has served yet: requests get 503.",
+        "Wait for `Serving` ([EngineReady](#engineready)).",
     )
     NAME_TAKEN = reasons.Reason(
         "NameTaken",
@@ -231,13 +237,14 @@ def _condition(now: situations.Situation, desired: assembly.Desired) -> observed
     if now.traffic.names.taken is not None:
         return RouteReady.NAME_TAKEN.condition(_taken(now.traffic.names))
     if plan.ways.gateway and not now.traffic.published:
-        when = (
-            f"with the {plan.workload.KIND}" if plan.scaling.wakes else "once the engine has served"
-        )
-        return RouteReady.WITHHELD.condition(f"the route is published {when}")
+        words = f"the route is published with the {plan.workload.KIND}"
+        return RouteReady.WITHHELD.condition(words)
     waits = desired.waits(kind)
     if waits is not None:
         return RouteReady.UNRESOLVED.condition(waits)
+    if plan.ways.gateway and not now.traffic.served and not plan.scaling.wakes:
+        words = "the route is accepted, and no replica has served yet"
+        return RouteReady.NOT_SERVING.condition(words)
     trouble = now.traffic.fallback.trouble
     if trouble is not None:
         return RouteReady.FALLBACK_ABSENT.condition(f"spec.gateway.fallback.claim: {trouble}")
