@@ -637,6 +637,7 @@ _REPLACED: dict[str, tuple[str | None, str]] = {
     "chat-template": ("model", "chatTemplate"),
     "dtype": ("model", "dtype"),
     "runner": ("model", "runner"),
+    "max-num-queued-reqs": ("model", "longestQueueSeconds"),
     "shutdown-timeout": (None, "drainSeconds"),
 }
 
@@ -859,6 +860,7 @@ def _flag_and_field(claim_: Json, draw: st.DrawFn) -> str:
     flag = draw(st.sampled_from(sorted(_REPLACED)))
     part, field = _REPLACED[flag]
     samples = {"drainSeconds": 30, "chatTemplate": "/a", "runner": "generate"}
+    samples |= {"longestQueueSeconds": 10}
     claim_["spec"].get(part or "", claim_["spec"]).setdefault(field, samples.get(field, "auto"))
     if field in ("chatTemplate", "reasoningParser"):
         claim_["spec"]["model"].pop("runner", None)

@@ -6,7 +6,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-from function.capacity import arrangements, estimates, fit, loads, prices, starts, thresholds, work
+from function.capacity import arrangements, estimates, fit, loads, prices, starts, thresholds
 from function.planning import plans, prospects
 
 # Where a claim's model generates nothing: documents of a usual length, each answered at once.
@@ -89,9 +89,7 @@ def _replica(plan: plans.Plan) -> loads.Engine | None:
     model, card, flags = outlook.prospect.checkpoint, outlook.prospect.card, outlook.flags
     if model is None or card is None:
         return None
-    packing = work.FP8 if flags.quantization == "fp8" else None
-    does = work.of(model, packing, flags.tensor, 1 if flags.cache_dtype.startswith("fp8") else 2)
-    return loads.Engine(does, card, flags.sequences, outlook.fit.tokens.best, flags.tokens(card))
+    return loads.replica(model, card, flags, outlook.fit.tokens.best)
 
 
 def _full(replica: loads.Engine, workload: loads.Workload, plan: plans.Plan) -> loads.Load | None:

@@ -1,9 +1,9 @@
 """Another claim that answers while no pod of this one does, and why it may not.
 
-The gateway reaches the other claim's Service by a Backend of this claim's own: the route never names
-an object that somebody else can take away. Nor does a request pass the other claim's route: two
-claims may be each other's fallback, and no request goes round. The other claim is read for words
-alone, and to leave out one whose policies would not let the gateway in.
+The gateway reaches the other claim's Service by a Backend of this claim's own, so that nobody else
+can take away what the route names. A request does not pass the other claim's route: two claims may
+be each other's fallback, and no request goes round. The other claim is read for words alone, and to
+leave out one whose policies would not let the gateway in.
 """
 
 import dataclasses

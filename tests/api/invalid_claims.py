@@ -136,6 +136,7 @@ _FLAGS_AND_FIELDS = tuple(
         ("chat-template", model(chatTemplate="/templates/chat.jinja")),
         ("dtype", model(dtype="bfloat16")),
         ("runner", model(runner="generate")),
+        ("max-num-queued-reqs", model(longestQueueSeconds=10)),
         ("shutdown-timeout", claim(drainSeconds=0)),
     )
 )
@@ -155,6 +156,8 @@ _MODEL = (
         model(runner="pooling", toolCallParser="hermes"),
         "toolCallParser, reasoningParser and chatTemplate are for runner generate",
     ),
+    Invalid("no wait at all", model(longestQueueSeconds=0), "spec.model.longestQueueSeconds"),
+    Invalid("a wait of days", model(longestQueueSeconds=3601), "spec.model.longestQueueSeconds"),
     Invalid("unknown source", model(source="s3"), "spec.model.source"),
     Invalid("unknown quantization", model(quantization="int3"), "spec.model.quantization"),
     Invalid("unknown type", model(dtype="float8"), "spec.model.dtype"),

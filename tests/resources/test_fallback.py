@@ -106,7 +106,7 @@ def test_a_fallback_that_cannot_answer_is_named_in_words_alone(
 
 @pytest.mark.parametrize("comes", [True, False])
 def test_no_step_names_a_backend_that_is_not_there(comes: bool) -> None:
-    """Objects are applied and deleted in any order; a route that names a missing one fails whole."""
+    """Objects come and go in any order; a route that names a missing one fails whole."""
     world = beside(*([] if comes else [OTHER]))
     world.strangers = [OTHER] if comes else []
     for _ in range(8):

@@ -18,6 +18,12 @@ CONNECT_SECONDS = 3
 # Seconds between two looks at a pod's health, and for an answer to one.
 CHECK_SECONDS = 3
 
+# In the form of the OpenAI API, whose clients wait and ask again.
+_FULL = (
+    '{"error":{"message":"the queue of this model is full; ask again later",'
+    '"type":"rate_limit_error","param":null,"code":"queue_full"}}'
+)
+
 
 @memo.per_plan
 def backend(plan: plans.Plan, host: str, name: str | None = None) -> identity.Manifest:
@@ -252,6 +258,7 @@ def traffic_policy(plan: plans.Plan, *, fallback: bool = False) -> identity.Mani
         }
     if fallback:
         retry["numAttemptsPerPriority"] = 2
+    refusal = _refusal(plan)
     return {
         "apiVersion": kinds.TRAFFIC_POLICY.api_versions[0],
         "kind": kinds.TRAFFIC_POLICY.name,
@@ -269,6 +276,31 @@ def traffic_policy(plan: plans.Plan, *, fallback: bool = False) -> identity.Mani
             "timeout": _timeouts(plan),
             "healthCheck": _health(plan),
             "retry": retry,
+            **({} if refusal is None else {"responseOverride": [refusal]}),
+        },
+    }
+
+
+def _refusal(plan: plans.Plan) -> identity.Manifest | None:
+    """Returns how a request is refused by a full replica, or None where no queue has a bound.
+
+    The engine answers 503, as Envoy does by itself when there is no pod; the header tells whose
+    answer it is (Envoy Gateway 1.9; older ones do not read it, and v1alpha1 is the API of those).
+    """
+    seconds = plan.spec.model.longest_queue_seconds
+    if seconds is None or plan.site.gateway.api_version.endswith("/v1alpha1"):
+        return None
+    server = {"name": "server", "value": {"type": "Exact", "value": plan.engine.SERVER}}
+    return {
+        "match": {
+            "statusCodes": [{"type": "Value", "value": 503}],
+            "responseHeaders": [server],
+        },
+        "response": {
+            "statusCode": 429,
+            "contentType": "application/json",
+            "header": {"set": [{"name": "retry-after", "value": str(seconds)}]},
+            "body": {"type": "Inline", "inline": _FULL},
         },
     }
 

@@ -22,8 +22,8 @@ class RouteReady(reasons.Reasons):
     PUBLISHED = reasons.Reason(
         "Published",
         True,
-        "Gateway and route objects are accepted, and a replica has served; or the claim may sleep, and"
-        " its requests wake it.",
+        "Gateway and route objects are accepted, and a replica has served, or the claim may sleep"
+        " and its requests wake it.",
     )
     NOT_REQUESTED = reasons.Reason(
         "NotRequested",
