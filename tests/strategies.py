@@ -611,6 +611,8 @@ def _mend_spec(spec: Json) -> None:
             canary | {"adapter": adapter["name"]}
             for canary, adapter in zip(gateway["canaries"], adapters, strict=False)
         ]
+    if "longestQueueSeconds" in spec["model"]:
+        spec["engine"] = spec.get("engine", {}) | {"version": "0.33.0"}
     if "engineArgs" in spec:
         taken = {
             flag for flag, (part, field) in _REPLACED.items() if field in spec.get(part or "", spec)
