@@ -15,6 +15,11 @@ internal/xds/bootstrap/bootstrap.yaml.tpl) and envoyproxy/ai-gateway v1.1.0:
   unless a policy has them; both kinds become Envoy's own of the same names.
 - Retries avoid the host that was tried before, with five attempts to choose another. Without a
   policy there are none.
+- Backends have the priority that the route gives them; ``numAttemptsPerPriority`` of a policy
+  becomes Envoy's ``previous_priorities``.
+- A ``responseOverride`` becomes Envoy's filter ``custom_response`` (custom_response.go). Envoy
+  Gateway adds a filter for each policy, which is off but on its routes; here one filter has its
+  configuration from the route.
 - The request timeout is the route's; 0 is none. The stream may be idle for as long as a policy says
   (``streamIdleTimeout``), without one for as long as the request timeout, an hour at least.
 
@@ -39,7 +44,9 @@ _IDLE_SECONDS = 3600
 # The fields that this module translates. Any other field fails an assertion, so that a new field is
 # not dropped silently.
 _POLICY_FIELDS = {"targetRefs", "loadBalancer", "dns", "timeout", "healthCheck", "retry"}
-_RETRY_FIELDS = {"numRetries", "retryOn", "perRetry"}
+_POLICY_FIELDS |= {"responseOverride"}
+_RETRY_FIELDS = {"numRetries", "numAttemptsPerPriority", "retryOn", "perRetry"}
+CUSTOM_RESPONSE = "envoy.filters.http.custom_response"
 _HTTP_FIELDS = {"connectionIdleTimeout", "streamIdleTimeout"}
 
 
@@ -78,7 +85,10 @@ def translate(objects: Iterable[api.Object], *, speed: float, port: int) -> Tran
     clusters, routes = [], []
     for index, rule in enumerate(route["spec"]["rules"]):
         cluster = f"httproute/{route['metadata']['namespace']}/{name}/rule/{index}"
-        backends = [(hosts[one["name"]], one["weight"]) for one in rule["backendRefs"]]
+        backends = [
+            (hosts[one["name"]], one["weight"], one.get("priority", 0))
+            for one in rule["backendRefs"]
+        ]
         clusters.append(_cluster(cluster, backends, policy, speed, port))
         routes.append(_route(cluster, rule, policy, speed))
     return Translation(clusters, routes)
@@ -93,7 +103,7 @@ def _hosts(by_kind: dict[str, list[api.Object]]) -> Iterator[tuple[str, str]]:
 
 
 def _cluster(
-    name: str, backends: list[tuple[str, int]], policy: api.Object, speed: float, port: int
+    name: str, backends: list[tuple[str, int, int]], policy: api.Object, speed: float, port: int
 ) -> api.Object:
     dns = policy.get("dns", {})
     refresh = (
@@ -125,8 +135,8 @@ def _cluster(
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [
-                _locality(f"{name}/backend/{index}", host, weight, port)
-                for index, (host, weight) in enumerate(backends)
+                _locality(f"{name}/backend/{index}", host, weight, port) | {"priority": priority}
+                for index, (host, weight, priority) in enumerate(backends)
             ],
         },
     }
@@ -213,7 +223,59 @@ def _route(cluster: str, rule: api.Object, policy: api.Object, speed: float) -> 
     if "retry" in policy:
         action["retry_policy"] = _retry(policy["retry"], speed)
     matched = {"name": header["name"], "string_match": {"exact": header["value"]}}
-    return {"match": {"prefix": "/", "headers": [matched]}, "route": action}
+    route = {"match": {"prefix": "/", "headers": [matched]}, "route": action}
+    if "responseOverride" in policy:
+        route["typed_per_filter_config"] = {CUSTOM_RESPONSE: _overrides(policy["responseOverride"])}
+    return route
+
+
+def _overrides(overrides: list[api.Object]) -> api.Object:
+    """The configuration of Envoy's filter: the first override that matches is the answer."""
+    return {
+        "@type": f"{_TYPES}.extensions.filters.http.custom_response.v3.CustomResponse",
+        "custom_response_matcher": {
+            "matcher_list": {"matchers": [_override(one) for one in overrides]}
+        },
+    }
+
+
+def _override(override: api.Object) -> api.Object:
+    match, response = override["match"], override["response"]
+    (status,) = match["statusCodes"]
+    headers = [{"name": "content-type", "value": response["contentType"]}]
+    headers += response["header"]["set"]
+    policy = f"{_TYPES}.extensions.http.custom_response.local_response_policy.v3"
+    matched = [_input("HttpResponseStatusCodeMatchInput", str(status["value"]))]
+    for one in match["responseHeaders"]:
+        assert one["value"]["type"] == "Exact"
+        value = one["value"]["value"]
+        matched.append(_input("HttpResponseHeaderMatchInput", value, header_name=one["name"]))
+    action = {
+        "@type": f"{policy}.LocalResponsePolicy",
+        "status_code": response["statusCode"],
+        "body": {"inline_string": response["body"]["inline"]},
+        "response_headers_to_add": [
+            {
+                "header": {"key": one["name"], "value": one["value"]},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }
+            for one in headers
+        ],
+    }
+    return {
+        "predicate": {"and_matcher": {"predicate": matched}},
+        "on_match": {"action": {"name": "override", "typed_config": action}},
+    }
+
+
+def _input(kind: str, value: str, **more: str) -> api.Object:
+    typed = {"@type": f"{_TYPES}.type.matcher.v3.{kind}", **more}
+    return {
+        "single_predicate": {
+            "input": {"name": kind, "typed_config": typed},
+            "value_match": {"exact": value},
+        }
+    }
 
 
 def _idle_timeout(request_timeout: float, policy: api.Object, speed: float) -> str:
@@ -234,6 +296,15 @@ def _retry(retry: api.Object, speed: float) -> api.Object:
         "retry_host_predicate": [{"name": predicate, "typed_config": {"@type": kind}}],
         "host_selection_retry_max_attempts": 5,
     }
+    if "numAttemptsPerPriority" in retry:
+        previous = f"{_TYPES}.extensions.retry.priority.previous_priorities.v3"
+        retry_policy["retry_priority"] = {
+            "name": "envoy.retry_priorities.previous_priorities",
+            "typed_config": {
+                "@type": f"{previous}.PreviousPrioritiesConfig",
+                "update_frequency": retry["numAttemptsPerPriority"],
+            },
+        }
     if "perRetry" in retry:
         pause = retry["perRetry"]["backOff"]
         assert set(retry["perRetry"]) == {"backOff"}
