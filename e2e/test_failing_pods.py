@@ -45,23 +45,29 @@ class Pod:
     address: str
     full: bool = False
     hangs: bool = False
-    _open: set[asyncio.StreamWriter] = dataclasses.field(default_factory=set)
+    _open: set[asyncio.Task[None]] = dataclasses.field(default_factory=set)
     _server: asyncio.Server | None = None
 
     async def start(self, port: int) -> None:
         """Listen."""
-        self._server = await asyncio.start_server(self._serve, self.address, port)
+        self._server = await asyncio.start_server(self._accepted, self.address, port)
 
     async def die(self) -> None:
         """End at once, with every connection."""
         if self._server is not None:
             self._server.close()
-        for writer in list(self._open):
-            writer.close()
+        tasks = list(self._open)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        with contextlib.closing(writer), contextlib.suppress(EOFError, ConnectionError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 while self.hangs:
@@ -74,8 +80,6 @@ class Pod:
                     % (status, len(body), body)
                 )
                 await writer.drain()
-        self._open.discard(writer)
-        writer.close()
 
     def ready(self, port: int) -> kubelets.Pod:
         """The pod as the cluster lists it."""
@@ -144,10 +148,17 @@ async def _stage(work: pathlib.Path, courses: list[Course]) -> AsyncIterator[sta
         # The cluster keeps listing pods that die here: readiness and DNS are slower than Envoy.
         listed = [pod.ready(port) for pod in course.pods]
         course.claim.pods = lambda listed=listed: listed
-    for pod in (other, *(pod for course in courses for pod in course.pods)):
+    pods = [other, *(pod for course in courses for pod in course.pods)]
+    for pod in pods:
         await pod.start(port)
-    async with running:
-        yield running
+    try:
+        async with running:
+            yield running
+    finally:
+        for pod in pods:
+            await pod.die()
+        # A closed connection is gone with the loop's next turn.
+        await asyncio.sleep(0.1)
 
 
 async def _everything(work: pathlib.Path) -> dict[str, Course]:
