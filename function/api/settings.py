@@ -469,6 +469,12 @@ class Gateway(base.Model):
         " no end when absent. Not above requestTimeoutSeconds: every request ends after so long."
         " That alone works with an Envoy Gateway before 1.8, and is what apiVersion v1alpha1 gets.",
     )
+    buffer_mi_b: Annotated[int, base.number(1, 4095)] | None = pydantic.Field(
+        None,
+        alias="bufferMiB",
+        description="MiB of connection.bufferLimit in the ClientTrafficPolicy of the Gateway: a"
+        " larger body gets 413. Envoy's own 32 KiB when absent. `check` reads it alone.",
+    )
 
 
 class EndpointPicker(base.Model):
