@@ -24,8 +24,10 @@ from tests.resources import scene
 
 SPEED = 3
 PATIENCE_SECONDS = 180
-# Seconds of the cluster until a pod that hangs is left: two checks that nobody answers.
-LEFT_SECONDS = 15
+# Seconds of the cluster until a pod that hangs is left: two checks that nobody answers. Until their
+# cluster had a request Envoy checks pods once a minute.
+LEFT_SECONDS = 20
+UNUSED_SECONDS = 65
 ENGINE = {"version": "0.32.0"}
 OTHER = scene.of(name="other", gateway={"enabled": True}, scaling={"maxReplicas": 2})
 
@@ -171,22 +173,27 @@ async def _everything(work: pathlib.Path) -> dict[str, Course]:
         for name, row in names.items()
     }
     async with _stage(work, list(courses.values())) as running:
-        for course in courses.values():
-            await running.clock.sleep(10)
-            await course.asks(running, "well")
-            for pod in course.pods:
-                pod.full = True
-            await course.asks(running, "full")
-            for pod in course.pods:
-                pod.full = False
-            course.pods[0].hangs = True
-            await running.clock.sleep(LEFT_SECONDS)
-            await course.asks(running, "one hangs")
-            await course.pods[0].die()
-            await course.asks(running, "one is dead")
-            await course.pods[1].die()
-            await course.asks(running, "all are dead")
+        await running.clock.sleep(10)
+        await asyncio.gather(*(_fail(running, course) for course in courses.values()))
     return courses
+
+
+async def _fail(running: stage.Stage, course: Course) -> None:
+    """Take a claim's pods away, one fault after the other."""
+    await course.asks(running, "well")
+    for pod in course.pods:
+        pod.full = True
+    await course.asks(running, "full")
+    for pod in course.pods:
+        pod.full = False
+    await running.clock.sleep(UNUSED_SECONDS)
+    course.pods[0].hangs = True
+    await running.clock.sleep(LEFT_SECONDS)
+    await course.asks(running, "one hangs")
+    await course.pods[0].die()
+    await course.asks(running, "one is dead")
+    await course.pods[1].die()
+    await course.asks(running, "all are dead")
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,7 @@ BUFFER_BYTES = 32 * 1024
 _CONNECT_SECONDS = 10
 _REFRESH_SECONDS = 30
 _IDLE_SECONDS = 3600
+_NO_TRAFFIC_SECONDS = 60
 # The fields that this module translates. Any other field fails an assertion, so that a new field is
 # not dropped silently.
 _POLICY_FIELDS = {"targetRefs", "loadBalancer", "dns", "timeout", "healthCheck", "retry"}
@@ -174,6 +175,8 @@ def _health(health: api.Object, speed: float) -> api.Object:
             {
                 "timeout": _scaled(active["timeout"], speed),
                 "interval": _scaled(active["interval"], speed),
+                # Envoy's own, of a cluster that had no request yet; in its place for the speed.
+                "no_traffic_interval": _seconds(_NO_TRAFFIC_SECONDS, speed),
                 "unhealthy_threshold": active["unhealthyThreshold"],
                 "healthy_threshold": active["healthyThreshold"],
                 "http_health_check": {"host": "*", **active["http"]},
