@@ -225,14 +225,16 @@ def test_a_full_queue_is_429_with_the_time_to_wait(name: str, courses: dict[str,
 
 @pytest.mark.parametrize("name", ["alone", "backed"])
 def test_a_pod_that_hangs_is_left(name: str, courses: dict[str, Course]) -> None:
-    """Two checks without an answer are enough."""
-    assert outcomes(courses[name], "one hangs") == {(200, "second")}
+    """Two checks without an answer are enough. Of a half that is well Envoy lets 0.3 fall back."""
+    allowed = {(200, "second")} | ({(200, "other")} if name == "backed" else set())
+    assert (200, "second") in outcomes(courses[name], "one hangs") <= allowed
 
 
 @pytest.mark.parametrize("name", ["alone", "backed"])
 def test_a_pod_that_died_takes_no_request_with_it(name: str, courses: dict[str, Course]) -> None:
     """A refused connection is tried on the other pod."""
-    assert outcomes(courses[name], "one is dead") == {(200, "second")}
+    allowed = {(200, "second")} | ({(200, "other")} if name == "backed" else set())
+    assert (200, "second") in outcomes(courses[name], "one is dead") <= allowed
 
 
 def test_without_a_pod_the_fallback_answers(courses: dict[str, Course]) -> None:

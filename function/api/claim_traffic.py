@@ -31,7 +31,8 @@ class Fallback(base.Model):
     claim: base.DnsLabel = pydantic.Field(
         description="Another claim of the namespace, on the same gateway. It gets the base model's"
         " requests under its own model name, while no pod of this claim is healthy and while this"
-        " one wakes. Not those for adapters."
+        " one wakes, and a share of them while fewer than 72 percent are healthy. Not those for"
+        " adapters."
     )
 
 

@@ -196,7 +196,11 @@ def _base_backends(
 
 
 def _fallback(plan: plans.Plan, claim: str) -> identity.Manifest:
-    """Returns the backend of the lowest priority: Envoy uses it when no other is healthy."""
+    """Returns the backend of the lowest priority: Envoy uses it when no other is healthy.
+
+    It takes a share already when less than 1/1.4 of the others are (Envoy's overprovisioning
+    factor, which Envoy Gateway does not set).
+    """
     return {
         "name": fallback_name(plan, claim),
         "modelNameOverride": claim,
