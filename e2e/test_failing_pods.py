@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import http.client
 import pathlib
 import time
@@ -148,8 +149,8 @@ async def _stage(work: pathlib.Path, courses: list[Course]) -> AsyncIterator[sta
     standing.pods = lambda: [other.ready(port)]
     for course in courses:
         # The cluster keeps listing pods that die here: readiness and DNS are slower than Envoy.
-        listed = [pod.ready(port) for pod in course.pods]
-        course.claim.pods = lambda listed=listed: listed
+        listed = tuple(pod.ready(port) for pod in course.pods)
+        course.claim.pods = functools.partial(tuple, listed)
     pods = [other, *(pod for course in courses for pod in course.pods)]
     for pod in pods:
         await pod.start(port)

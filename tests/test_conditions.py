@@ -330,8 +330,8 @@ def test_an_adapter_that_nothing_serves_is_not_routed_although_the_deployment_is
 
 
 def test_a_withheld_route_says_what_it_comes_with() -> None:
-    for more in ({}, SLEEPS):
-        world = cluster.Cluster(scene.of(**GATEWAY, **more), scene.site()).born()
+    for claimed in (scene.of(**GATEWAY), scene.of(**GATEWAY, **SLEEPS)):
+        world = cluster.Cluster(claimed, scene.site()).born()
         assert world.condition("RouteReady") == ("False", "Withheld")
         assert "with the Deployment" in world.message("RouteReady")
 
