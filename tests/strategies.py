@@ -579,8 +579,10 @@ def _mend_gateway(gateway: Json) -> None:
     if gateway.get("endpointPicker", {}).get("enabled"):
         gateway["enabled"] = True
         gateway.pop("canaries", None)
-    if gateway.get("canaries"):
+        gateway.pop("fallback", None)
+    if gateway.get("canaries") or gateway.get("fallback"):
         gateway["enabled"] = True
+    if gateway.get("canaries"):
         gateway["canaries"] = _distinct(gateway["canaries"], "adapter")
 
 
@@ -623,6 +625,8 @@ def _mend_spec(spec: Json) -> None:
             canary | {"adapter": adapter["name"]}
             for canary, adapter in zip(gateway["canaries"], adapters, strict=False)
         ]
+    if "longestQueueSeconds" in spec["model"]:
+        spec["engine"] = spec.get("engine", {}) | {"version": "0.33.0"}
     if "engineArgs" in spec:
         taken = {
             flag for flag, (part, field) in _REPLACED.items() if field in spec.get(part or "", spec)
@@ -649,6 +653,7 @@ _REPLACED: dict[str, tuple[str | None, str]] = {
     "chat-template": ("model", "chatTemplate"),
     "dtype": ("model", "dtype"),
     "runner": ("model", "runner"),
+    "max-num-queued-reqs": ("model", "longestQueueSeconds"),
     "shutdown-timeout": (None, "drainSeconds"),
 }
 
@@ -872,6 +877,7 @@ def _flag_and_field(claim_: Json, draw: st.DrawFn) -> str:
     flag = draw(st.sampled_from(sorted(_REPLACED)))
     part, field = _REPLACED[flag]
     samples = {"drainSeconds": 30, "chatTemplate": "/a", "runner": "generate"}
+    samples |= {"longestQueueSeconds": 10}
     claim_["spec"].get(part or "", claim_["spec"]).setdefault(field, samples.get(field, "auto"))
     if field in ("chatTemplate", "reasoningParser"):
         claim_["spec"]["model"].pop("runner", None)

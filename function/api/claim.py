@@ -193,6 +193,12 @@ class Spec(base.Model):
             "runner", "model.runner", "has(self.model.runner)", lambda s: s.model.runner is not None
         ),
         _conflict(
+            "max-num-queued-reqs",
+            "model.longestQueueSeconds",
+            "has(self.model.longestQueueSeconds)",
+            lambda s: s.model.longest_queue_seconds is not None,
+        ),
+        _conflict(
             "shutdown-timeout",
             "drainSeconds",
             "has(self.drainSeconds)",

@@ -485,7 +485,21 @@ class Gateway(base.Model):
         " adapter, that have it, the younger is not published. `false`: the gateway chooses.",
     )
     request_timeout_seconds: Annotated[int, base.number(1, 86400)] = pydantic.Field(
-        1800, description="Longest request, streams included."
+        1800,
+        description="Longest wait for the first byte of an answer, and for the next one of a"
+        " stream; of a request that does not stream that is the whole answer.",
+    )
+    longest_stream_seconds: Annotated[int, base.number(1, 604800)] | None = pydantic.Field(
+        None,
+        description="Longest stream, from the request to its last byte; while its bytes come it has"
+        " no end when absent. Not above requestTimeoutSeconds: every request ends after so long."
+        " That alone works with an Envoy Gateway before 1.8, and is what apiVersion v1alpha1 gets.",
+    )
+    buffer_mi_b: Annotated[int, base.number(1, 4095)] | None = pydantic.Field(
+        None,
+        alias="bufferMiB",
+        description="MiB of connection.bufferLimit in the ClientTrafficPolicy of the Gateway: a"
+        " larger body gets 413. Envoy's own 32 KiB when absent. `check` reads it alone.",
     )
 
 

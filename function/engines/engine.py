@@ -210,6 +210,7 @@ class Engine(Protocol):
         CACHE: Where its container finds the claim's own caches.
         POOL_TYPE: How the endpoint picker's chart calls it.
         IDLE_SECONDS: After which it ends a connection that no request uses.
+        SERVER: What its answers have in the header `server`.
         START_SECONDS: What it needs to start beside reading the weights.
         EXIT_SECONDS: What it needs to exit once the last request is answered, with a margin.
         ON_GPUS: False for an engine that computes on the CPU.
@@ -223,6 +224,7 @@ class Engine(Protocol):
     CACHE: str
     POOL_TYPE: str
     IDLE_SECONDS: int
+    SERVER: str
     START_SECONDS: int
     EXIT_SECONDS: int
     ON_GPUS: bool

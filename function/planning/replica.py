@@ -3,7 +3,7 @@
 import math
 
 from function import explanation
-from function.capacity import loads, work
+from function.capacity import loads
 from function.engines import engine
 from function.planning import objectives, scaling
 
@@ -18,9 +18,7 @@ def judged(outlook: engine.Outlook | None) -> loads.Engine | None:
     model, card, flags = outlook.prospect.checkpoint, outlook.prospect.card, outlook.flags
     if model is None or card is None:
         return None
-    packing = work.FP8 if flags.quantization == "fp8" else None
-    does = work.of(model, packing, flags.tensor, 1 if flags.cache_dtype.startswith("fp8") else 2)
-    return loads.Engine(does, card, flags.sequences, outlook.fit.tokens.best, flags.tokens(card))
+    return loads.replica(model, card, flags, outlook.fit.tokens.best)
 
 
 def kept(

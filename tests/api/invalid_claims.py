@@ -137,6 +137,7 @@ _FLAGS_AND_FIELDS = tuple(
         ("chat-template", model(chatTemplate="/templates/chat.jinja")),
         ("dtype", model(dtype="bfloat16")),
         ("runner", model(runner="generate")),
+        ("max-num-queued-reqs", model(longestQueueSeconds=10)),
         ("shutdown-timeout", claim(drainSeconds=0)),
     )
 )
@@ -156,6 +157,8 @@ _MODEL = (
         model(runner="pooling", toolCallParser="hermes"),
         "toolCallParser, reasoningParser and chatTemplate are for runner generate",
     ),
+    Invalid("no wait at all", model(longestQueueSeconds=0), "spec.model.longestQueueSeconds"),
+    Invalid("a wait of days", model(longestQueueSeconds=3601), "spec.model.longestQueueSeconds"),
     Invalid("unknown source", model(source="s3"), "spec.model.source"),
     Invalid("unknown quantization", model(quantization="int3"), "spec.model.quantization"),
     Invalid("unknown type", model(dtype="float8"), "spec.model.dtype"),
@@ -273,6 +276,26 @@ _GATEWAY = (
         "picker without the gateway",
         claim(gateway={"endpointPicker": {"enabled": True}}),
         "endpointPicker requires gateway.enabled",
+    ),
+    Invalid(
+        "a fallback without the gateway",
+        claim(gateway={"fallback": {"claim": "other"}}),
+        "fallback requires gateway.enabled",
+    ),
+    Invalid(
+        "a fallback with a picker",
+        claim(gateway=_PICKER | {"fallback": {"claim": "other"}}),
+        "endpointPicker excludes fallback",
+    ),
+    Invalid(
+        "a fallback without a claim",
+        claim(gateway={"enabled": True, "fallback": {}}),
+        "gateway.fallback.claim",
+    ),
+    Invalid(
+        "a fallback of no such name",
+        claim(gateway={"enabled": True, "fallback": {"claim": "Other"}}),
+        "gateway.fallback.claim",
     ),
     Invalid("weight of 100", canaries(_canary("a", 100)), "canaries[0].weightPercent"),
     Invalid("weight of zero", canaries(_canary("a", 0)), "canaries[0].weightPercent"),

@@ -134,6 +134,14 @@ CASES = (
         _of(gpu={"class": "mine"}),
         {"gpu": {"classes": {"mine": {"nodeGpus": 1}}}},
     ),
+    Case(
+        "prompt-exceeds-gateway",
+        "warning",
+        "spec.model.contextWindow",
+        "262144 tokens takes about 1280 KiB, and the AI gateway holds 1024",
+        _of("org/model", model={"contextWindow": 262144}, gateway={"enabled": True}),
+        {"gateway": {"bufferMiB": 1}},
+    ),
     Case("context-cut", "note", "spec.model.contextWindow", "made for 40960", _of()),
     Case(
         "trigger-never-fires",

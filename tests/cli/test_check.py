@@ -96,6 +96,14 @@ OFF = {"enabled": False}
             {},
             {"trigger-never-fires"},
         ),
+        # 8192 tokens take 40 KiB: more than Envoy's own 32, and the settings say what it holds.
+        ({"gateway": {"enabled": True}}, {"gateway": {"bufferMiB": 1}}, set()),
+        (
+            {"gateway": {"enabled": True}},
+            {"gateway": {"bufferMiB": None}},
+            {"prompt-exceeds-gateway"},
+        ),
+        ({}, {"gateway": {"bufferMiB": None}}, set()),
         # Somebody overruled the arithmetic: pods start, and may end.
         ({"gpu": {"fit": "Ignore"}, "model": {"contextWindow": 40960}}, {}, {"does-not-fit"}),
     ],

@@ -39,6 +39,7 @@ class Echo:
     CACHE = "/cache"
     POOL_TYPE = "echo"
     IDLE_SECONDS = 30
+    SERVER = "echo"
     START_SECONDS = 5
     EXIT_SECONDS = 5
     ON_GPUS = False
