@@ -248,3 +248,10 @@ def test_what_claim_or_settings_state_counts_before_the_files() -> None:
     }
     world = downloaded(LLAMA_70B, {"BF16": 141_107_412_992}, facts=facts)
     assert world.condition("Fits") == ("True", "Fits")
+
+
+def test_counts_that_no_deployment_has_cost_nothing() -> None:
+    world = given.serving()
+    world.objects["xplane-qwen-coder-deployment"]["spec"]["replicas"] = -3
+    world.reconcile()
+    assert world.claim["status"]["cost"]["perHourNow"] == "0"
