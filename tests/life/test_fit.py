@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from function.capacity import forms, reading
 from function.cluster import pods
 from preload import figures
 from tests import cluster
@@ -219,6 +220,20 @@ def test_pods_follow_from_the_claim_and_not_from_its_files() -> None:
     unknown = downloaded(configurations.QWEN3_8B, {"BF16": 1})
     assert unknown.condition("Fits") == ("Unknown", "UnknownModel")
     assert known.template == unknown.template
+
+
+def test_files_that_differ_restart_nothing() -> None:
+    """A claim serves, and a later download reads other figures than the catalogue has."""
+    world = given.serving("smallest")
+    before = copy.deepcopy(world.template)
+    model = reading.read(LLAMA_70B, OWN, source="the checkpoint's own files")
+    for record in world.claim["status"]["weights"]["verified"]:
+        record["facts"] = forms.document(model)
+    world.converge()
+    assert world.condition("Fits") == ("False", "TooLarge")
+    assert world.template == before
+    assert world.condition("Current")[0] == "True"
+    assert world.phase == "Serving"
 
 
 def test_what_was_downloaded_and_cannot_fit_asks_for_no_gpu() -> None:
