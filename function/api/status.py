@@ -89,6 +89,11 @@ class Verified(base.Model):
     context_limit: Annotated[int, base.number(0)] | None = pydantic.Field(
         None, description="Longest sequence in tokens that the model was made for."
     )
+    facts: Annotated[base.RawObject, base.Bounds(500, characters=16384)] | None = pydantic.Field(
+        None,
+        description="What the model is made of, from its own files, in the form of"
+        " spec.model.facts. Fit follows from it where neither claim nor settings state any.",
+    )
 
 
 class Weights(base.Model):
