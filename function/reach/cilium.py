@@ -88,12 +88,15 @@ def _refusal(spec: Mapping[str, Any]) -> str:
 
 def _peers(rule: Mapping[str, Any], side: str, namespace: str) -> Iterator[policies.Peer]:
     given = {peer: rule.get(f"{side}{peer}") for peer in _PEERS}
-    # An empty list of these is as none at all; one of the others is about nobody.
+    # An empty list of these is as none at all. One of the others is about nobody, and so is the
+    # rule then.
     lists = {
         peer: listed
         for peer, listed in given.items()
         if listed or (listed is not None and peer not in ("Groups", "Services", "FQDNs"))
     }
+    if not all(lists.values()):
+        return
     if not lists and rule.get("toPorts"):
         yield policies.Everyone()
     # A rule without peers and ports is about nobody: it only closes.

@@ -26,6 +26,8 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/cilium/cilium/pkg/crypto/certificatemanager"
+	envoy "github.com/cilium/cilium/pkg/envoy/policy"
 	"github.com/cilium/cilium/pkg/identity"
 	"github.com/cilium/cilium/pkg/identity/identitymanager"
 	"github.com/cilium/cilium/pkg/option"
@@ -133,7 +135,9 @@ func decide(asked question) (*answer, error) {
 		all[made.ID] = made.LabelArray
 	}
 	manager := identitymanager.NewIDManager(logger)
-	repository := policy.NewPolicyRepository(logger, all, nil, nil, manager, noMetrics{})
+	// HTTP rules may name Secrets; the request has none.
+	http := envoy.NewEnvoyL7RulesTranslator(logger, certificatemanager.NewMockSecretManagerNotFound())
+	repository := policy.NewPolicyRepository(logger, all, nil, http, manager, noMetrics{})
 	repository.GetSelectorCache().SetLocalIdentityNotifier(noNames{})
 	repository.UpdateIdentities(all, nil)
 	repository.MustAddPolicyEntries(entries)
