@@ -10,7 +10,8 @@ from function.reach import endpoints, policies
 KIND = "CiliumNetworkPolicy"
 
 _SIDES = {policies.Direction.EGRESS: "to", policies.Direction.INGRESS: "from"}
-# The kinds of peers that a rule may name, after `from` or `to`. Of two the agent rejects the policy.
+# The kinds of peers that a rule may name, after `from` or `to`: one of them, or the agent rejects
+# the policy.
 _PEERS = ("Endpoints", "Entities", "CIDR", "CIDRSet", "Nodes", "Groups", "Services", "FQDNs")
 # What a manifest does not tell the members of.
 _UNDECIDED = ("Groups", "Services")
@@ -36,9 +37,7 @@ def read(manifest: Mapping[str, Any]) -> policies.Policy:
     )
 
 
-def _half(
-    spec: Mapping[str, Any], direction: policies.Direction, namespace: str
-) -> policies.Half:
+def _half(spec: Mapping[str, Any], direction: policies.Direction, namespace: str) -> policies.Half:
     rules = tuple(_rules(spec, direction, namespace))
     closes = (spec.get("enableDefaultDeny") or {}).get(direction)
     # Without a rule nothing is closed, whatever `enableDefaultDeny` says.

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from function import composition
 from function.concerns.access import callers
 from function.planning import plans
 from function.reach import endpoints, forms, needs, places, policies, verdicts
@@ -75,6 +76,11 @@ class Reach:
     given: policies.Policies
 
 
+def subject(plan: plans.Plan, answer: composition.Composition) -> Subject:
+    """Returns a claim with what it is composed of."""
+    return Subject(plan, tuple(one.manifest for one in answer.resources.values()))
+
+
 def of(subjects: Sequence[Subject], more: Iterable[Mapping[str, Any]] = ()) -> list[Reach]:
     """Returns who reaches whom for each claim.
 
@@ -122,11 +128,14 @@ def judge(given: policies.Policies, hop: policies.Hop) -> verdicts.Verdict:
     hosts = hop.destination.hosts
     if hosts and hop.source.kind is endpoints.Kind.POD:
         taught = [
-            host for policy in given.about(hop.source) for rule in policy.egress.rules
+            host
+            for policy in given.about(hop.source)
+            for rule in policy.egress.rules
             for host in rule.teaches
         ]
         learnt = tuple(
-            host for host in hosts
+            host
+            for host in hosts
             if any(one.pattern.fullmatch(f"{host.lower()}.") for one in taught)
         )
         end = dataclasses.replace(hop.destination, hosts=learnt)
@@ -147,7 +156,9 @@ def _unasked(
     """Yields flows of a claim's pods that nothing needs, whether they pass or not."""
     strangers = places.strangers(plan)
     peers = [
-        end for need in wanted for end in (need.flow.source, need.flow.destination)
+        end
+        for need in wanted
+        for end in (need.flow.source, need.flow.destination)
         if end.kind is endpoints.Kind.POD and end != subject
     ]
     for direction in (Direction.INGRESS, Direction.EGRESS):

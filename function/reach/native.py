@@ -41,9 +41,7 @@ def _rules(
         peers = tuple(_peer(one, namespace) for one in rule.get(side) or [])
         ports = tuple(map(_ports, rule.get("ports") or []))
         # Without peers, and without ports, a rule is about each of them.
-        yield policies.Rule(
-            f"{direction}[{index}]", peers or (policies.Everyone(),), ports or None
-        )
+        yield policies.Rule(f"{direction}[{index}]", peers or (policies.Everyone(),), ports or None)
 
 
 class _Pods:

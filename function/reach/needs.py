@@ -1,7 +1,7 @@
 """The flows that a claim needs, from what claim and settings ask for; no policy is looked at."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from function.api import settings
@@ -94,7 +94,7 @@ def _route(plan: plans.Plan, remedy: str) -> Need:
     return Need(flow, "requests by the route", field, remedy)
 
 
-def _raw(plan: plans.Plan, rules: list[Mapping[str, Any]]) -> Iterator[Need]:
+def _raw(plan: plans.Plan, rules: Sequence[Mapping[str, Any]]) -> Iterator[Need]:
     """Yields the pods that raw rules name by labels, on the ports that they name."""
     if plan.ways.left_out:
         return

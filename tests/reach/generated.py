@@ -5,6 +5,7 @@ some endpoint. What is drawn passes the upstream schemas; some of it the agent r
 """
 
 import dataclasses
+import functools
 import random
 from collections.abc import Callable
 from typing import Any
@@ -83,9 +84,8 @@ def case(seed: int, flows: int = 24) -> Case:
     pods = [one for one in POOL if one.namespace == "llm"]
     hops = []
     for _ in range(flows):
-        ends = [dice.choice(pods), dice.choice(POOL)]
-        dice.shuffle(ends)
-        hops.append(policies.Hop(*ends, dice.choice(_PORTS), dice.choice(_PROTOCOLS)))
+        source, destination = dice.sample((dice.choice(pods), dice.choice(POOL)), 2)
+        hops.append(policies.Hop(source, destination, dice.choice(_PORTS), dice.choice(_PROTOCOLS)))
     return Case(manifests, tuple(hops))
 
 
@@ -114,9 +114,7 @@ def _selector(
         operator = dice.choice(("In", "NotIn", "Exists", "DoesNotExist"))
         some = {"values": sorted(set(_some(dice, lambda d: d.choice(values))))}
         asked = some if operator in ("In", "NotIn") else {}
-        selector["matchExpressions"] = [
-            {"key": dice.choice(keys), "operator": operator, **asked}
-        ]
+        selector["matchExpressions"] = [{"key": dice.choice(keys), "operator": operator, **asked}]
     return selector
 
 
@@ -132,7 +130,7 @@ def _native(dice: random.Random) -> Object:
         # The API server takes rules of a type that is not named, and nobody reads them.
         named = types is None or field.capitalize() in types
         if named and dice.random() < 0.8:
-            spec[field] = _some(dice, lambda d, side=side: _native_rule(d, side))
+            spec[field] = _some(dice, functools.partial(_native_rule, side=side))
     return spec
 
 
@@ -180,10 +178,10 @@ def _cilium(dice: random.Random) -> Object:
     spec: Object = {"endpointSelector": _selector(dice)}
     for field, side in (("ingress", "from"), ("egress", "to")):
         if dice.random() < 0.75:
-            rules = _some(dice, lambda d, side=side: _cilium_rule(d, side))
+            rules = _some(dice, functools.partial(_cilium_rule, side=side))
             spec[field] = rules if dice.random() < 0.95 else []
         if dice.random() < 0.2:
-            spec[f"{field}Deny"] = _some(dice, lambda d, side=side: _denial(d, side), 2)
+            spec[f"{field}Deny"] = _some(dice, functools.partial(_denial, side=side), 2)
         if dice.random() < 0.1:
             spec.setdefault("enableDefaultDeny", {})[field] = dice.random() < 0.5
     return spec
