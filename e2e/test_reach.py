@@ -101,7 +101,7 @@ def test_every_flow_of_the_examples_says_the_same_to_cilium(
         for manifest in subject.manifests
         if manifest["kind"] in forms.KINDS
     ]
-    reaches = flows.of(subjects)
+    reaches = flows.of(subjects, between=True)
     assert len(reaches) > 20
     hops = [flow.hop for reach in reaches for flow in reach.flows]
     judged = _compare(cilium, asked, hops)

@@ -63,6 +63,14 @@ class Endpoint:
     hosts: tuple[str, ...] = ()
     ports: tuple[tuple[str, int], ...] = ()
 
+    def __hash__(self) -> int:
+        """The hash, worked out once: ends are the keys of what is known of them."""
+        return self._hash
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        return hash((self.kind, self.name, self.namespace, self.labels, self.address, self.hosts))
+
     @functools.cached_property
     def of_namespace(self) -> Mapping[str, str]:
         """The labels of a pod's namespace."""

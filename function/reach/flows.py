@@ -81,16 +81,23 @@ def subject(plan: plans.Plan, answer: composition.Composition) -> Subject:
     return Subject(plan, tuple(one.manifest for one in answer.resources.values()))
 
 
-def of(subjects: Sequence[Subject], more: Iterable[Mapping[str, Any]] = ()) -> list[Reach]:
+def of(
+    subjects: Sequence[Subject],
+    more: Iterable[Mapping[str, Any]] = (),
+    *,
+    between: bool = False,
+) -> list[Reach]:
     """Returns who reaches whom for each claim.
 
     Args:
         subjects: The claims.
         more: Further policies of the cluster, such as those of the callers.
+        between: Whether flows from each claim to each other one are looked at too. What is open
+            to one of them and to no stranger is what some field asks for.
     """
     manifests = [manifest for subject in subjects for manifest in subject.manifests]
     given = forms.read([*manifests, *more])
-    others = {id(one.plan): places.serving(one.plan) for one in subjects}
+    others = {id(one.plan): places.serving(one.plan) for one in subjects if between}
     reaches = []
     for subject in subjects:
         rest = tuple(pod for key, pod in others.items() if key != id(subject.plan))

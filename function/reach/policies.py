@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import functools
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -180,9 +181,9 @@ class Rule:
     narrows: str = ""
     teaches: tuple[Hosts, ...] = ()
 
-    def meets(self, other: endpoints.Endpoint, flow: "Hop") -> bool:
-        """Tells whether the rule is about a flow to or from another end."""
-        return self.on(flow) and any(peer.holds(other) for peer in self.peers)
+    def names(self, other: endpoints.Endpoint) -> bool:
+        """Tells whether another end is surely one of its peers."""
+        return any(peer.holds(other) for peer in self.peers)
 
     def on(self, flow: "Hop") -> bool:
         """Tells whether the rule is about a flow's port."""
@@ -190,7 +191,7 @@ class Rule:
             return True
         return any(one.holds(flow.protocol, flow.port, flow.destination) for one in self.ports)
 
-    @property
+    @functools.cached_property
     def undecided(self) -> str:
         """The field that names peers which nobody knows from here, or empty."""
         return next((one.field for one in self.peers if isinstance(one, Undecided)), "")
@@ -272,15 +273,49 @@ class Hop:
         return self.destination, self.source
 
 
+@dataclasses.dataclass(frozen=True)
+class Between:
+    """What policies say of one end and another, whatever the port.
+
+    Attributes:
+        closing: The first policy by which what no rule lets through stays out, or empty.
+        rules: The rules that may be about the other end, each with its policy.
+    """
+
+    closing: str
+    rules: tuple[tuple[str, Rule], ...]
+
+
 class Policies:
-    """Policies that hold at the same time; which of them are about a pod is worked out once."""
+    """Policies that hold at the same time; what they say of two ends is worked out once."""
 
     def __init__(self, given: Iterable[Policy]) -> None:
         self.all = tuple(given)
         self._about: dict[endpoints.Endpoint, tuple[Policy, ...]] = {}
+        self._between: dict[
+            tuple[Direction, endpoints.Endpoint, endpoints.Endpoint], Between
+        ] = {}
 
     def about(self, pod: endpoints.Endpoint) -> tuple[Policy, ...]:
         """Returns the policies that are about pods."""
         if pod not in self._about:
             self._about[pod] = tuple(one for one in self.all if one.about(pod))
         return self._about[pod]
+
+    def between(
+        self, direction: Direction, subject: endpoints.Endpoint, other: endpoints.Endpoint
+    ) -> Between:
+        """Returns what the policies about one end say of another end."""
+        key = (direction, subject, other)
+        if key not in self._between:
+            halves = [(str(one), one.half(direction)) for one in self.about(subject)]
+            self._between[key] = Between(
+                next((name for name, half in halves if half.closes), ""),
+                tuple(
+                    (name, rule)
+                    for name, half in halves
+                    for rule in half.rules
+                    if rule.undecided or rule.names(other)
+                ),
+            )
+        return self._between[key]

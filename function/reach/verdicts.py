@@ -112,31 +112,25 @@ def half(given: policies.Policies, flow: policies.Hop, direction: Direction) -> 
     Policies add up: one rule that lets through is enough, and one that keeps out wins.
     """
     subject, other = flow.ends(direction)
-    closing = ""
+    between = given.between(direction, subject, other)
     verdicts: dict[Why, Half] = {}
-    for policy in given.about(subject):
-        part = policy.half(direction)
-        if part.closes and not closing:
-            closing = str(policy)
-        for rule in part.rules:
-            why = _says(rule, other, flow)
-            if why is not None:
-                verdicts.setdefault(why, Half(why, str(policy), rule.place, rule.narrows))
+    for policy, rule in between.rules:
+        if rule.on(flow):
+            why = _says(rule, other)
+            verdicts.setdefault(why, Half(why, policy, rule.place, rule.narrows))
     if Why.DENIED in verdicts:
         return verdicts[Why.DENIED]
     if Why.RULE in verdicts:
         return verdicts[Why.RULE]
-    if not closing:
+    if not between.closing:
         return Half(Why.NO_POLICY)
     if direction is Direction.INGRESS and other.kind is endpoints.Kind.NODE:
         return Half(Why.NODE)
-    return verdicts.get(Why.UNDECIDED, Half(Why.NO_RULE, closing))
+    return verdicts.get(Why.UNDECIDED, Half(Why.NO_RULE, between.closing))
 
 
-def _says(rule: policies.Rule, other: endpoints.Endpoint, flow: policies.Hop) -> Why | None:
-    """Returns what a rule says of a flow, or None where it is not about it."""
-    if rule.meets(other, flow):
+def _says(rule: policies.Rule, other: endpoints.Endpoint) -> Why:
+    """Returns what a rule says of an end that it may be about."""
+    if rule.names(other):
         return Why.DENIED if rule.denies else Why.RULE
-    if rule.undecided and rule.on(flow):
-        return Why.UNDECIDED
-    return None
+    return Why.UNDECIDED
