@@ -2,7 +2,8 @@
 
 import collections
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from function import composition
 from function.api import settings
@@ -93,17 +94,21 @@ def report(fleet: planned.Fleet, settings_file: str) -> Report:
     return Report(tuple(order), len(fleet.claims), bool(fleet.unreadable), fleet.notes)
 
 
-def reaching(fleet: planned.Fleet) -> Mapping[int, flows.Reach]:
+def reaching(
+    fleet: planned.Fleet, more: Iterable[Mapping[str, Any]] = (), *, between: bool = False
+) -> Mapping[int, flows.Reach]:
     """Returns who reaches whom for each claim that has a plan, by the claim's identity.
 
-    The policies of all claims hold at the same time.
+    The policies of all claims hold at the same time. `more` and `between` are as `flows.of` has
+    them.
     """
     subjects = {
         id(claim): flows.subject(claim.plan, claim.answer)
         for claim in fleet.claims
         if claim.plan is not None and claim.answer is not None
     }
-    return dict(zip(subjects, flows.of(list(subjects.values())), strict=True))
+    reaches = flows.of(list(subjects.values()), more, between=between)
+    return dict(zip(subjects, reaches, strict=True))
 
 
 def of(

@@ -21,36 +21,45 @@ _CLUSTER = ("host", "remote-node", "init", "ingress", "health", "unmanaged", "ku
 _ENTITIES = {"world": _WORLD, "cluster": _CLUSTER, "cluster-mesh": _CLUSTER}
 
 
-def read(manifest: Mapping[str, Any]) -> policies.Policy:
-    """Returns the policy of a CiliumNetworkPolicy with one `spec`."""
-    metadata, spec = manifest["metadata"], manifest.get("spec") or {}
+def read(manifest: Mapping[str, Any]) -> Iterator[policies.Policy]:
+    """Yields the policies of a CiliumNetworkPolicy: of its `spec`, and of each of its `specs`.
+
+    The agent rejects an object as a whole.
+    """
+    metadata = manifest["metadata"]
     namespace = str(metadata.get("namespace") or "default")
-    subject = _Labels(spec.get("endpointSelector") or {}, namespace=None)
-    return policies.Policy(
-        KIND,
-        namespace,
-        str(metadata["name"]),
-        subject.holds,
-        _half(spec, policies.Direction.EGRESS, namespace),
-        _half(spec, policies.Direction.INGRESS, namespace),
-        _refusal(spec),
-    )
+    parts = {"": manifest["spec"]} if manifest.get("spec") is not None else {}
+    parts |= {f"specs[{n}].": part for n, part in enumerate(manifest.get("specs") or [])}
+    refused = next((words for part in parts.values() if (words := _refusal(part))), "")
+    for place, part in parts.items():
+        subject = _Labels(part.get("endpointSelector") or {}, namespace=None)
+        yield policies.Policy(
+            KIND,
+            namespace,
+            str(metadata["name"]),
+            subject.holds,
+            _half(part, policies.Direction.EGRESS, namespace, place),
+            _half(part, policies.Direction.INGRESS, namespace, place),
+            refused,
+        )
 
 
-def _half(spec: Mapping[str, Any], direction: policies.Direction, namespace: str) -> policies.Half:
-    rules = tuple(_rules(spec, direction, namespace))
+def _half(
+    spec: Mapping[str, Any], direction: policies.Direction, namespace: str, place: str
+) -> policies.Half:
+    rules = tuple(_rules(spec, direction, namespace, place))
     closes = (spec.get("enableDefaultDeny") or {}).get(direction)
     # Without a rule nothing is closed, whatever `enableDefaultDeny` says.
     return policies.Half(bool(rules) and closes is not False, rules)
 
 
 def _rules(
-    spec: Mapping[str, Any], direction: policies.Direction, namespace: str
+    spec: Mapping[str, Any], direction: policies.Direction, namespace: str, place: str
 ) -> Iterator[policies.Rule]:
     for field, denies in ((f"{direction}Deny", True), (str(direction), False)):
         for index, rule in enumerate(spec.get(field) or []):
             yield policies.Rule(
-                f"{field}[{index}]",
+                f"{place}{field}[{index}]",
                 tuple(_peers(rule, _SIDES[direction], namespace)),
                 _ports(rule),
                 denies,

@@ -91,12 +91,19 @@ def of(
 
     Args:
         subjects: The claims.
-        more: Further policies of the cluster, such as those of the callers.
+        more: Further policies of the cluster, such as those of the callers. Those that a claim is
+            composed of anew are not among them.
         between: Whether flows from each claim to each other one are looked at too. What is open
             to one of them and to no stranger is what some field asks for.
     """
-    manifests = [manifest for subject in subjects for manifest in subject.manifests]
-    given = forms.read([*manifests, *more])
+    composed = [
+        manifest
+        for subject in subjects
+        for manifest in subject.manifests
+        if manifest["kind"] in forms.KINDS
+    ]
+    there = {forms.key(manifest) for manifest in composed}
+    given = forms.read([*composed, *(one for one in more if forms.key(one) not in there)])
     others = {id(one.plan): places.serving(one.plan) for one in subjects if between}
     reaches = []
     for subject in subjects:

@@ -8,8 +8,8 @@ from function.reach import endpoints, policies
 KIND = "NetworkPolicy"
 
 
-def read(manifest: Mapping[str, Any]) -> policies.Policy:
-    """Returns the policy of a NetworkPolicy."""
+def read(manifest: Mapping[str, Any]) -> Iterator[policies.Policy]:
+    """Yields the policy of a NetworkPolicy."""
     metadata, spec = manifest["metadata"], manifest.get("spec") or {}
     namespace = str(metadata.get("namespace") or "default")
     types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if spec.get("egress") else [])]
@@ -23,7 +23,7 @@ def read(manifest: Mapping[str, Any]) -> policies.Policy:
             return policies.Half()
         return policies.Half(True, tuple(_rules(spec, direction, namespace)))
 
-    return policies.Policy(
+    yield policies.Policy(
         KIND,
         namespace,
         str(metadata["name"]),

@@ -292,9 +292,7 @@ class Policies:
     def __init__(self, given: Iterable[Policy]) -> None:
         self.all = tuple(given)
         self._about: dict[endpoints.Endpoint, tuple[Policy, ...]] = {}
-        self._between: dict[
-            tuple[Direction, endpoints.Endpoint, endpoints.Endpoint], Between
-        ] = {}
+        self._between: dict[tuple[Direction, endpoints.Endpoint, endpoints.Endpoint], Between] = {}
 
     def about(self, pod: endpoints.Endpoint) -> tuple[Policy, ...]:
         """Returns the policies that are about pods."""
