@@ -35,7 +35,7 @@ def _claim(out: console.Console, item: reached.Item, *, every: bool) -> None:
     rows = item.rows if every else [row for row in item.rows if row not in denied]
     out.print(_rows(rows))
     if denied and not every:
-        count = sum(len(row.flows) for row in denied)
+        count = sum(len(row.alike) for row in denied)
         out.print(f"denied: {count} flows that nobody asks for; --all shows them", soft_wrap=True)
     for one in item.findings:
         out.print(f"{one.severity}: {one.field}: {one.message}", soft_wrap=True)

@@ -42,15 +42,15 @@ class Row:
     """Flows between two ends that differ in their ports alone.
 
     Attributes:
-        flows: The flows; at least one.
+        alike: The flows; at least one.
     """
 
-    flows: tuple[flows.Flow, ...]
+    alike: tuple[flows.Flow, ...]
 
     @property
     def first(self) -> flows.Flow:
         """Any of the flows."""
-        return self.flows[0]
+        return self.alike[0]
 
     @property
     def state(self) -> State:
@@ -60,7 +60,7 @@ class Row:
     @property
     def ports(self) -> str:
         """The ports in words."""
-        return ", ".join(dict.fromkeys(port(flow.hop) for flow in self.flows))
+        return ", ".join(dict.fromkeys(port(flow.hop) for flow in self.alike))
 
     @property
     def purpose(self) -> str:
