@@ -269,4 +269,29 @@ CASES = (
         "the draft takes GPU memory",
         _arguments('--speculative-config={"method":"eagle3","model":"org/draft"}'),
     ),
+    Case(
+        "flow-closed",
+        "warning",
+        "spec.route",
+        "proxies of the Gateway platform-tailscale-general cannot reach model: serving pods on 8000"
+        " (requests by the route): no rule of CiliumNetworkPolicy llm/model: set route.proxy",
+        _of(route={"enabled": True, "hostname": "chat"}),
+    ),
+    Case(
+        "flow-open",
+        "warning",
+        "spec.networkPolicies.ingress[1]",
+        "any public address and any private address can reach model: serving pods on 8000",
+        _of(
+            networkPolicies={
+                "ingress": [
+                    {"fromEndpoints": [{"matchLabels": {"app": "web"}}]},
+                    {
+                        "fromEntities": ["world"],
+                        "toPorts": [{"ports": [{"port": "8000", "protocol": "TCP"}]}],
+                    },
+                ]
+            }
+        ),
+    ),
 )
