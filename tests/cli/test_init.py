@@ -75,8 +75,10 @@ def test_what_is_written_fits_and_passes_check(cloud: str, tmp_path: pathlib.Pat
         assert (outlook.fit.verdict, plan.misfit) == (fit.Verdict.FITS, None), repository
         (tmp_path / f"{number}.yaml").write_text(text)
         written += 1
-    # Four GPUs of 44 GiB hold four fifths of the models; eight H200 hold all but a few.
-    assert written > len(asked) * {"closed": 0.8, "gcp": 0.85}.get(cloud, 0.97)
+    # Four GPUs of 44 GiB hold four fifths of the models; eight H200 hold all but a few. A fourth of
+    # the models may hold some more of the large ones.
+    least = {"closed": 0.8, "gcp": 0.85}.get(cloud, 0.97)
+    assert written > len(asked) * (least if whole else least - 0.1)
     given = [word for file in SITES[cloud] for word in ("-e", file)]
     judged = testing.CliRunner().invoke(main.main, ["check", "--strict", str(tmp_path), *given])
     assert (judged.exit_code, judged.stdout) == (0, f"no findings in {written} claims\n")
