@@ -32,6 +32,7 @@ from function.planning import (
     identity,
     lifetimes,
     misfits,
+    pickers,
     prospects,
     running,
     scaling,
@@ -70,6 +71,7 @@ class Plan:
         replacement: How pods follow a new template.
         scaling: How many replicas, and when.
         ways: By which ways requests reach the claim.
+        picker: How the endpoint picker picks.
         misfit: Why no replica could serve on its class, or None.
         suspended: True when the GPUs are to be given back.
         running: What pods of this plan will be.
@@ -89,6 +91,7 @@ class Plan:
     replacement: scaling.Replacement
     scaling: scaling.Scaling
     ways: ways.Ways
+    picker: pickers.Picker
     misfit: misfits.Misfit | None
     suspended: bool
     running: running.Running
@@ -188,7 +191,8 @@ def _make(
     hard = hardware.hardware(spec, site, serving.pinned_gib, why, on_gpus=chosen.ON_GPUS)
     start = lifetimes.start(spec, site, chosen.START_SECONDS, prospects.size_gib(prospect), why)
     reached = ways.ways(spec, site, why)
-    scaled = scaling.scaling(spec, site, serving.max_requests, start.seconds, reached.counted, why)
+    scaled = scaling.scaling(spec, site, serving.max_requests, start.seconds, reached, why)
+    picks = pickers.picker(spec, site, reached, wakes=scaled.wakes, why=why)
     drain = lifetimes.drain(
         chosen.drain_seconds(spec),
         chosen.EXIT_SECONDS,
@@ -211,6 +215,7 @@ def _make(
         scaling=scaled,
         replacement=scaling.replacement(scaled.maximum, hard.class_name, hard.gpu, why),
         ways=reached,
+        picker=picks,
         misfit=hard.misfit or _too_large(spec, site, serving.outlook),
         suspended=spec.suspend is True,
         running=running.Running(
