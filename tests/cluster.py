@@ -584,6 +584,7 @@ _CONTROLLERS: dict[str, Callable[[Object, Cluster], None]] = {
     "ExternalSecret": _conditions("Ready"),
     "HTTPRoute": _parents("parents", "Accepted", "ResolvedRefs"),
     "HelmRelease": _conditions("Ready"),
+    "InferencePool": _parents("parents", "Accepted", "ResolvedRefs"),
     "Job": _job,
     "ScaledObject": _scaled_object,
     "VMRule": _operational,

@@ -516,9 +516,6 @@ def _full_object(model: type[base.Model]) -> Json:
         where = (model.__name__, name)
         if name in ("requests", "limits"):
             fields[name] = {key: pool[0] for key, pool in _CLAIM_RESOURCES[name].items()}
-        elif where == ("EndpointPicker", "enabled"):
-            # The picker excludes the canaries.
-            fields[name] = False
         elif name != "crossplane":
             fields[str(field.alias)] = _full(field.annotation, field.metadata, _RAW.get(where))
     if mend := _MEND.get(model):
@@ -564,10 +561,20 @@ def _mend_triggers(triggers: Json) -> None:
 def _mend_gateway(gateway: Json) -> None:
     if gateway.get("endpointPicker", {}).get("enabled"):
         gateway["enabled"] = True
-        gateway.pop("canaries", None)
     if gateway.get("canaries"):
         gateway["enabled"] = True
         gateway["canaries"] = _distinct(gateway["canaries"], "adapter")
+
+
+def _mend_scorers(scorers: Json) -> None:
+    counted = [scorers.get(score, 1) for score in ("prefix", "queue", "kvCache")]
+    if not any((*counted, scorers.get("adapters"))):
+        scorers["queue"] = 1
+
+
+def _mend_picker(picker: Json) -> None:
+    if "priorities" in picker:
+        picker["priorities"] = _distinct(picker["priorities"], "name")
 
 
 def _mend_route(route: Json) -> None:
@@ -643,6 +650,8 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_scaling.Triggers: _mend_triggers,
     claim_scaling.Scaling: _mend_scaling,
     claim_traffic.Gateway: _mend_gateway,
+    claim_traffic.Scorers: _mend_scorers,
+    claim_traffic.EndpointPicker: _mend_picker,
     claim_traffic.Route: _mend_route,
     claim_pod.EnvVar: _mend_env,
     claim_pod.PodTemplate: _mend_pod,
@@ -936,11 +945,6 @@ def _bad_canaries(claim_: Json, draw: st.DrawFn) -> str:
                 {"enabled": True, "canaries": [canaries[0] | {"weightPercent": 1}] * 2},
                 {"enabled": False, "canaries": canaries[:1]},
                 {"canaries": canaries[:1]},
-                {
-                    "enabled": True,
-                    "canaries": canaries[:1],
-                    "endpointPicker": {"enabled": True},
-                },
             )
         )
     )

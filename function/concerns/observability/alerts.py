@@ -164,9 +164,9 @@ def _blind_picker(plan: plans.Plan) -> engine.Alert:
     return engine.Alert(
         "InferenceServiceEndpointPickerBlind",
         f"max({series.available}{series.matchers(who)}) > 0"
-        f" and on() max(inference_pool_ready_pods{pool}) == 0",
+        f" and on() min(inference_pool_ready_pods{pool}) == 0",
         "5m",
         "critical" if plan.picker.holds else "warning",
         f"The endpoint picker of {who.name} has no metrics of its pods",
-        f"Replicas are ready, and the picker cannot read the metrics of one of them. {outcome}",
+        f"Replicas are ready, and a picker reads the metrics of none of them. {outcome}",
     )
