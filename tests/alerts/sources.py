@@ -96,6 +96,18 @@ _GATEWAY = {
     "envoy_cluster_upstream_rq_retry": ("envoy_cluster_name",),
 }
 
+# The endpoint picker 1.5.0 (pkg/epp/metrics/metrics.go).
+_PICKER = {
+    "inference_pool_ready_pods": ("name",),
+    "inference_extension_flow_control_queue_size": (
+        "fairness_id",
+        "priority",
+        "inference_pool",
+        "model_name",
+        "target_model_name",
+    ),
+}
+
 
 @functools.cache
 def others() -> Mapping[str, Series]:
@@ -112,6 +124,9 @@ def others() -> Mapping[str, Series]:
     for name, labels in _GATEWAY.items():
         every = dict.fromkeys((*labels, *SCRAPE_LABELS), frozenset[str]())
         by_name[name] = Series(name, COUNTER, every, "Envoy")
+    for name, labels in _PICKER.items():
+        every = dict.fromkeys((*labels, *SCRAPE_LABELS), frozenset[str]())
+        by_name[name] = Series(name, GAUGE, every, "the endpoint picker")
     scraped = dict.fromkeys(SCRAPE_LABELS, frozenset[str]())
     by_name["up"] = Series("up", GAUGE, scraped, "the scrape itself")
     return by_name

@@ -27,11 +27,13 @@ SITUATIONS = {
     "InferenceServiceEngineStalled": "the GPU hangs: requests run, no token comes",
     "InferenceServiceWeightsNotReady": "the hub answers 403, or a download takes hours",
     "InferenceServiceEndpointPickerMissing": "the picker was evicted and cannot be scheduled",
+    "InferenceServiceEndpointPickerBlind": "a policy cut the picker off from the pods' metrics",
 }
 ALWAYS = set(SITUATIONS) - {
     "InferenceServiceEngineStalled",
     "InferenceServiceWeightsNotReady",
     "InferenceServiceEndpointPickerMissing",
+    "InferenceServiceEndpointPickerBlind",
 }
 
 
@@ -61,6 +63,7 @@ def test_which_alerts_a_claim_has(planned: situations.Situation) -> None:
         wanted.add("InferenceServiceWeightsNotReady")
     if planned.traffic.picker:
         wanted.add("InferenceServiceEndpointPickerMissing")
+        wanted.add("InferenceServiceEndpointPickerBlind")
     assert set(names(planned)) == wanted
 
 

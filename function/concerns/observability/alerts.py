@@ -166,7 +166,7 @@ def _blind_picker(plan: plans.Plan) -> engine.Alert:
         f"max({series.available}{series.matchers(who)}) > 0"
         f" and on() min(inference_pool_ready_pods{pool}) == 0",
         "5m",
-        "critical" if plan.picker.holds else "warning",
+        "critical",
         f"The endpoint picker of {who.name} has no metrics of its pods",
         f"Replicas are ready, and a picker reads the metrics of none of them. {outcome}",
     )
