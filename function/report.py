@@ -310,6 +310,7 @@ def _questions(now: situations.Situation, desired: assembly.Desired) -> composit
         resources[pods.REQUIREMENT] = composition.Selector("v1", "Pod", every)
     resources |= now.traffic.names.questions
     resources |= now.traffic.picking.questions
+    resources |= now.traffic.fallback.questions
     return composition.Questions(kinds, resources)
 
 

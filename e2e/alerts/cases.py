@@ -70,6 +70,10 @@ STALLED = f"{PREFIX}EngineStalled"
 WEIGHTS = f"{PREFIX}WeightsNotReady"
 PICKER = f"{PREFIX}EndpointPickerMissing"
 BLIND = f"{PREFIX}EndpointPickerBlind"
+# Of objectives: ``e2e.test_objectives`` has their cases, which last for hours.
+BURNS_FAST = f"{PREFIX}BudgetBurnsFast"
+BURNS_SLOWLY = f"{PREFIX}BudgetBurnsSlowly"
+UNMEASURED = f"{PREFIX}ObjectiveUnmeasured"
 
 
 # --- changes

@@ -26,7 +26,6 @@ PRE_STOP = 10
 # Seconds for streams to end: the picker sees each request to the end of its answer, and leaves
 # those that are still open after 30 seconds of its own (controller-runtime's grace).
 GRACE = 60
-_HEALTH = 9003
 # The gRPC health service that says yes once the pool is read.
 _HEALTH_SERVICE = "inference-extension"
 # Requests that wait in one pod before the picker keeps the next ones. As many as the queue's
@@ -151,7 +150,10 @@ def _pod(plan: plans.Plan) -> identity.Manifest:
 
 def _container(plan: plans.Plan) -> identity.Manifest:
     site = plan.site.endpoint_picker
-    probe = {"grpc": {"port": _HEALTH, "service": _HEALTH_SERVICE}, "timeoutSeconds": 2}
+    probe = {
+        "grpc": {"port": callers.PICKER_HEALTH, "service": _HEALTH_SERVICE},
+        "timeoutSeconds": 2,
+    }
     return {
         "name": CONTAINER,
         "image": f"{site.image_registry}/{site.image_repository}:{site.image_tag}",
@@ -159,7 +161,7 @@ def _container(plan: plans.Plan) -> identity.Manifest:
         "args": _arguments(plan),
         "ports": [
             {"name": "grpc", "containerPort": callers.PICKER_EXT_PROC, "protocol": "TCP"},
-            {"name": "grpc-health", "containerPort": _HEALTH, "protocol": "TCP"},
+            {"name": "grpc-health", "containerPort": callers.PICKER_HEALTH, "protocol": "TCP"},
             {"name": "metrics", "containerPort": callers.PICKER_METRICS, "protocol": "TCP"},
         ],
         "resources": {"requests": dict(site.requests), "limits": dict(site.limits)},
