@@ -30,6 +30,7 @@ from function.api import (
 )
 from function.api import settings as site
 from function.engines.vllm import command_line, environment, flags
+from function.planning import lifetimes
 
 Json: typing.TypeAlias = dict[str, typing.Any]
 Strategy: typing.TypeAlias = st.SearchStrategy[typing.Any]
@@ -608,6 +609,14 @@ def _mend_env(variable: Json) -> None:
         variable.pop("valueFrom")
 
 
+def _mend_probes(probes: Json) -> None:
+    startup = probes.get("startup", {})
+    if "failureThreshold" in startup:
+        period = startup.get("periodSeconds", lifetimes.STARTUP_PERIOD)
+        most = lifetimes.LONGEST_CHOSEN_START // period
+        startup["failureThreshold"] = min(startup["failureThreshold"], most)
+
+
 def _mend_pod(pod: Json) -> None:
     if "env" in pod:
         pod["env"] = _distinct(pod["env"], "name")
@@ -674,6 +683,7 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_traffic.EndpointPicker: _mend_picker,
     claim_traffic.Route: _mend_route,
     claim_pod.EnvVar: _mend_env,
+    claim_pod.HealthProbes: _mend_probes,
     claim_pod.PodTemplate: _mend_pod,
     claim.Spec: _mend_spec,
     site.Gpu: _mend_gpu_classes,

@@ -93,6 +93,8 @@ def test_a_native_picker_has_the_flows_that_it_needs_and_no_other(form: str) -> 
         cluster.load("examples/features/native-picker.yaml"),
         endpointPicker={"provider": "native"},
         providers={"networkPolicy": form},
+        # A NetworkPolicy has no word for an agent on the node.
+        preload={"egressHostPorts": []},
     )
     assert words(reach) == []
     made = {part.suffix: part.manifest for part in native_picker.parts(reach.plan)}
