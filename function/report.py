@@ -300,7 +300,7 @@ def _repeats(
 
 def _questions(now: situations.Situation, desired: assembly.Desired) -> composition.Questions:
     kinds: tuple[tuple[str, str], ...] = ()
-    optional = desired.optional | set(now.traffic.names.kinds)
+    optional = desired.optional | set(now.traffic.names.kinds) | set(now.traffic.picking.kinds)
     if now.world.can_ask and optional:
         kinds = (observed.CONTROL_KIND, *sorted(optional))
     resources = adoption.questions(now.world, desired.unobserved, desired.optional)
@@ -309,6 +309,7 @@ def _questions(now: situations.Situation, desired: assembly.Desired) -> composit
         every = {k: v for k, v in labels.items() if k != pods.COMPONENT_LABEL}
         resources[pods.REQUIREMENT] = composition.Selector("v1", "Pod", every)
     resources |= now.traffic.names.questions
+    resources |= now.traffic.picking.questions
     resources |= now.traffic.fallback.questions
     return composition.Questions(kinds, resources)
 

@@ -86,7 +86,7 @@ def of_removed(composed: dict[str, dict[str, Any]], *, looks: bool) -> Pods:
     counts = [
         numbers.wanted
         for item in composed.values()
-        if item["kind"] == "Deployment" and (numbers := deployment.state(item)) is not None
+        if deployment.holds_engines(item) and (numbers := deployment.state(item)) is not None
     ]
     if not looks:
         return Pods("end", "all end", looked_at=False)

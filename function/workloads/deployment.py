@@ -24,6 +24,12 @@ SERIES = workload.Series(
 )
 
 
+def holds_engines(item: observed.Object) -> bool:
+    """Tells whether an object is the Deployment of a claim's engines; its picker has one too."""
+    component = observed.at(item, "metadata", "labels", "app.kubernetes.io/component")
+    return bool(item["kind"] == KIND and component != identity.PICKER)
+
+
 def manifest(
     who: identity.Identity,
     template: identity.Manifest,
