@@ -148,6 +148,7 @@ def fit(
     Raises:
         ValueError: A flag has a value that nobody wrote a formula for; the message names it.
     """
+    model = arrangement.cast(model)
     held_weights, adapters = loaded(model, arrangement) if held is None else (held, interval.ZERO)
     answer = _answer(model, card, arrangement, held_weights, adapters)
     honest = _honest(model, card, arrangement, held_weights, adapters)

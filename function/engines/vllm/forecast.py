@@ -13,6 +13,26 @@ from function.planning import prospects
 # vLLM's own rank of adapters' slots when a claim names none is that of `arguments.py`.
 LORA_RANK = 64
 
+# Bytes of a weight that is not packed, by the claim's dtype; `auto` is the model's own.
+_BYTES = {"half": 2, "float16": 2, "bfloat16": 2, "float": 4, "float32": 4}
+
+# Arguments that can make a model fit, in a way that has no formula here.
+_WITHOUT_FORMULA = (
+    "kv-cache-memory-bytes",
+    "num-gpu-blocks-override",
+    "language-model-only",
+    "limit-mm-per-prompt",
+    "skip-mm-profiling",
+    "decode-context-parallel-size",
+    "prefill-context-parallel-size",
+    "enable-expert-parallel",
+    "hf-overrides",
+    "offload-backend",
+    "offload-group-size",
+    "offload-num-in-group",
+    "offload-params",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
@@ -45,26 +65,23 @@ def arrangement(
         asked: The rest.
     """
 
-    def number(flag: str, default: int) -> int:
-        value = own.value(flag)
-        return int(value) if value is not None and value.isdigit() and int(value) else default
-
-    pipeline = number("pipeline-parallel-size", 1)
+    pipeline = base.given(own.whole("pipeline-parallel-size"), 1)
     adapters = len(spec.lora_adapters or [])
     return arrangements.Arrangement(
         version=versions.show(asked.version),
         context=asked.context,
         sequences=asked.sequences,
         utilization=asked.utilization,
-        batched_tokens=number("max-num-batched-tokens", 0) or None,
+        batched_tokens=own.whole("max-num-batched-tokens"),
         quantization=asked.quantization,
         cache_dtype=own.value("kv-cache-dtype") or base.given(spec.model.kv_cache_dtype, "auto"),
-        tensor=number("tensor-parallel-size", max(gpus // pipeline, 1)),
+        tensor=base.given(own.whole("tensor-parallel-size"), max(gpus // pipeline, 1)),
         pipeline=pipeline,
         adapter_slots=adapters,
         adapter_rank=base.given(spec.model.max_lora_rank, LORA_RANK),
-        eager=own.value("enforce-eager") is not None,
-        block=number("block-size", 16),
+        eager=own.switched("enforce-eager") is True,
+        block=base.given(own.whole("block-size"), 16),
+        dtype_bytes=_BYTES.get(spec.model.dtype or "auto"),
     )
 
 
@@ -91,13 +108,14 @@ def outlook(
     spec: claim.Spec,
     site: settings.Settings,
     prospect: prospects.Prospect,
+    own: command_line.CommandLine,
     flags: arrangements.Arrangement,
 ) -> engine.Outlook:
     """Returns whether the model fits, and the cheapest ways out when it does not."""
     held = prospect.checkpoint
     if held is None or prospect.card is None:
         return engine.Outlook(prospect, flags, None, (), prospect.reason, prospect.unknown)
-    result = answer(held, prospect.card, flags)
+    result = _doubted(answer(held, prospect.card, flags), own)
     if result is None:
         words = (
             f"nothing is known of the memory of {held.name} with quantization"
@@ -109,6 +127,16 @@ def outlook(
         name = base.given(base.of(spec.gpu, "class_"), site.gpu.default_class)
         ways = ways_out.ways(held, name, flags, _offer(site))
     return engine.Outlook(prospect, flags, result, ways)
+
+
+def _doubted(result: fit.Fit | None, own: command_line.CommandLine) -> fit.Fit | None:
+    """Returns a misfit as a doubt where an argument may make the model fit, and names it."""
+    names = [f"--{flag}" for flag in _WITHOUT_FORMULA if own.sets(flag)]
+    if result is None or result.verdict is not fit.Verdict.TOO_LARGE or not names:
+        return result
+    note = f"nothing is known of what {' and '.join(names)} changes"
+    note = f"{result.note}; {note}" if result.note else note
+    return dataclasses.replace(result, verdict=fit.Verdict.TIGHT, note=note)
 
 
 def _offer(site: settings.Settings) -> ways_out.Offer:
