@@ -95,22 +95,9 @@ def fits(plan: plans.Plan) -> observed.Condition:
 
 def _way(way: ways_out.Way, currency: str) -> str:
     """Returns a way out in words, as the claim would be written."""
-    flags = way.arrangement
-    asked = {
-        ways_out.Change.SEQUENCES: f"model.maxNumSeqs: {flags.sequences}",
-        ways_out.Change.GPUS: f"gpu.count: {flags.tensor * flags.pipeline}",
-        ways_out.Change.CLASS: f"gpu.class: {way.gpu_class}"
-        + (f", gpu.count: {flags.tensor}" if flags.tensor > 1 else ""),
-        ways_out.Change.CACHE: "model.kvCacheDtype: fp8",
-        ways_out.Change.QUANTIZATION: "model.quantization: fp8",
-        ways_out.Change.QUANTIZATION_AND_CACHE: (
-            "model.quantization: fp8, model.kvCacheDtype: fp8"
-        ),
-        ways_out.Change.CONTEXT: f"model.contextWindow: {flags.context}",
-    }[way.change]
     if way.price is None:
-        return asked
-    return f"{asked} ({prices.text(decimal.Decimal(str(way.price)), currency)}/h a replica)"
+        return way.written
+    return f"{way.written} ({prices.text(decimal.Decimal(str(way.price)), currency)}/h a replica)"
 
 
 def capacity(plan: plans.Plan) -> dict[str, Any] | None:

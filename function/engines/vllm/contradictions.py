@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from function.api import base, claim
 from function.capacity import facts as capacity
-from function.engines.vllm import arguments, command_line, recordings, serving, versions
+from function.engines.vllm import arguments, command_line, forecast, recordings, serving, versions
 from function.findings import rules
 from function.planning import hardware, storage
 
@@ -126,10 +126,7 @@ def _context_too_long(subject: Subject) -> Broken:
     window = subject.spec.model.context_window
     if subject.facts is None or window is None or window <= subject.facts.context:
         return
-    extra = base.of(subject.spec.pod_template, "env") or []
-    allowed = any(variable.name == "VLLM_ALLOW_LONG_MAX_MODEL_LEN" for variable in extra)
-    scaled = any("rope" in path for path in subject.own.keys("hf-overrides"))
-    if not (allowed or scaled):
+    if not forecast.scaled(subject.spec, subject.own):
         words = f"{window} tokens are above the {subject.facts.context} of {subject.repository}"
         remedy = "take a shorter context, or scale with --hf-overrides and rope_parameters"
         yield CONTEXT_TOO_LONG.broken("spec.model.contextWindow", f"{words}: {remedy}")

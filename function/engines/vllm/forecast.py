@@ -4,11 +4,11 @@ import dataclasses
 import decimal
 import functools
 
-from function.api import base, claim, settings
+from function.api import base, claim, claim_pod, settings
 from function.capacity import arrangements, cards, facts, fit, ways_out
 from function.engines import engine
 from function.engines.vllm import command_line, versions
-from function.planning import prospects
+from function.planning import hardware, prospects, scaling
 
 # vLLM's own rank of adapters' slots when a claim names none is that of `arguments.py`.
 LORA_RANK = 64
@@ -109,6 +109,7 @@ def outlook(
     site: settings.Settings,
     prospect: prospects.Prospect,
     own: command_line.CommandLine,
+    pinned_gib: int | None,
     flags: arrangements.Arrangement,
 ) -> engine.Outlook:
     """Returns whether the model fits, and the cheapest ways out when it does not."""
@@ -125,7 +126,7 @@ def outlook(
     ways: tuple[ways_out.Way, ...] = ()
     if result.verdict is fit.Verdict.TOO_LARGE:
         name = base.given(base.of(spec.gpu, "class_"), site.gpu.default_class)
-        ways = ways_out.ways(held, name, flags, _offer(site))
+        ways = ways_out.ways(held, name, flags, _offer(spec, site, own, pinned_gib))
     return engine.Outlook(prospect, flags, result, ways)
 
 
@@ -139,9 +140,26 @@ def _doubted(result: fit.Fit | None, own: command_line.CommandLine) -> fit.Fit |
     return dataclasses.replace(result, verdict=fit.Verdict.TIGHT, note=note)
 
 
-def _offer(site: settings.Settings) -> ways_out.Offer:
-    """Returns the GPUs that the settings have, with their prices."""
-    cards = {name: prospects.card_of(name, gpu) for name, gpu in site.gpu.classes.items()}
+def scaled(spec: claim.Spec, own: command_line.CommandLine) -> bool:
+    """Tells whether the engine takes a context above the model's own."""
+    extra = base.of(spec.pod_template, "env") or []
+    allowed = any(variable.name == "VLLM_ALLOW_LONG_MAX_MODEL_LEN" for variable in extra)
+    return allowed or any("rope" in path for path in own.keys("hf-overrides"))
+
+
+def _offer(
+    spec: claim.Spec,
+    site: settings.Settings,
+    own: command_line.CommandLine,
+    pinned_gib: int | None,
+) -> ways_out.Offer:
+    """Returns the GPUs that the settings have for a claim, with their prices."""
+    resource = base.of(spec.gpu, "resource_name")
+    cards = {
+        name: prospects.card_of(name, gpu)
+        for name, gpu in site.gpu.classes.items()
+        if resource in (None, gpu.resource_name)
+    }
     return ways_out.Offer(
         {name: card for name, card in cards.items() if card is not None},
         {
@@ -149,5 +167,35 @@ def _offer(site: settings.Settings) -> ways_out.Offer:
             for name, gpu in site.gpu.classes.items()
             if gpu.price_per_hour is not None
         },
-        max(gpu.node_gpus for gpu in site.gpu.classes.values()),
+        {name: _counts(spec, site, own, pinned_gib, name) for name in cards},
+        cache=not own.sets("kv-cache-dtype"),
+        scaled=scaled(spec, own),
     )
+
+
+# Arguments that say by themselves how many GPUs a replica has.
+_PARALLEL = ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size")
+
+
+def _counts(
+    spec: claim.Spec,
+    site: settings.Settings,
+    own: command_line.CommandLine,
+    pinned_gib: int | None,
+    name: str,
+) -> tuple[int, ...]:
+    """Returns the GPUs of a replica that a node of a class has and the settings allow."""
+    gpu = spec.gpu or claim_pod.Gpu()
+    fixed = any(own.sets(flag) for flag in _PARALLEL)
+    counts = (gpu.count,) if fixed else range(1, site.gpu.classes[name].node_gpus + 1)
+
+    def runs(count: int) -> bool:
+        changed = gpu.model_copy(update={"class_": name, "count": count})
+        asked = spec.model_copy(update={"gpu": changed})
+        most = site.limits.max_gpus
+        _, replicas = scaling.bounds(asked, site)
+        if most is not None and replicas * hardware.gpus_of_a_pod(asked) > most:
+            return False
+        return hardware.hardware(asked, site, pinned_gib, [], on_gpus=True).misfit is None
+
+    return tuple(count for count in counts if runs(count))
