@@ -76,7 +76,7 @@ def _status(
             "replicas": f"{state.available if state else 0}/{state.wanted if state else 0}",
             "gpu": f"{plan.hardware.count} x {plan.hardware.class_name}",
             "capacity": capacity.capacity(plan),
-            "cost": capacity.cost(plan, state.wanted if state else 0),
+            "cost": capacity.cost(now),
             "modelEndpoint": envoy_ai_gateway.endpoint(plan)
             if plan.ways.gateway and not now.traffic.names.withholds
             else None,

@@ -56,11 +56,13 @@ class Item:
         verdict: What applying it does to the cluster.
         forecast: What it will do; None for a claim that is refused or removed.
         change: What that costs.
+        kept: The GPUs of pods that go on running though the claim fits nowhere, or None.
     """
 
     verdict: verdicts.Verdict
     forecast: forecasts.Forecast | None
     change: Change
+    kept: forecasts.Kept | None = None
 
     @property
     def name(self) -> str:
@@ -72,7 +74,7 @@ class Item:
         """GPUs at the minimum and at the maximum."""
         if self.forecast is None:
             return 0, 0
-        asked = forecasts.asked(self.forecast.plan)
+        asked = forecasts.asked(self.forecast.plan, kept=self.kept)
         return asked.gpus * asked.minimum, asked.gpus * asked.maximum
 
     @property
@@ -80,10 +82,9 @@ class Item:
         """What it costs in an hour."""
         if self.forecast is None:
             return None
-        price = prices.tariff(self.forecast.plan.site, self.forecast.plan.hardware.class_name)
-        if price is None:
-            return None
-        return prices.hourly(forecasts.asked(self.forecast.plan), price)
+        asked = forecasts.asked(self.forecast.plan, kept=self.kept)
+        price = prices.tariff(self.forecast.plan.site, asked.class_name)
+        return None if price is None else prices.hourly(asked, price)
 
     @property
     def changes(self) -> bool:
@@ -149,7 +150,9 @@ class Fleet:
     def shortages(self) -> tuple[str, ...]:
         """What limits and node pools of the settings cannot hold, a sentence each."""
         asked = [
-            forecasts.asked(item.forecast.plan) for item in self.items if item.forecast is not None
+            forecasts.asked(item.forecast.plan, kept=item.kept)
+            for item in self.items
+            if item.forecast is not None
         ]
         pools = {
             name: gpu.pool_gpus
@@ -191,7 +194,10 @@ def item(
         gpus or (0, 0),
         cost,
     )
-    return Item(verdict, forecast, change)
+    kept = None
+    if before is not None and verdict.pods.effect in ("held", "stay"):
+        kept = forecasts.Kept(before.hardware.class_name, before.hardware.count)
+    return Item(verdict, forecast, change, kept)
 
 
 def _asked(plan: plans.Plan) -> tuple[tuple[int, int], prices.Cost | None]:

@@ -118,14 +118,13 @@ def capacity(plan: plans.Plan) -> dict[str, Any] | None:
     }
 
 
-def cost(plan: plans.Plan, replicas: int) -> dict[str, Any] | None:
-    """Returns `status.cost`, or None where the class has no price.
-
-    Args:
-        plan: The plan.
-        replicas: How many run or start now.
-    """
-    hour = forecasts.cost(plan, replicas)
+def cost(now: situations.Situation) -> dict[str, Any] | None:
+    """Returns `status.cost`, or None where the class has no price."""
+    plan, state = now.plan, now.rollout.state
+    kept = None
+    if not now.withheld:
+        kept = forecasts.Kept(plan.hardware.class_name, now.rollout.running.gpus)
+    hour = forecasts.cost(plan, state.wanted if state else 0, kept)
     if hour is None:
         return None
     return canonical.prune(

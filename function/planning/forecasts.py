@@ -55,26 +55,47 @@ def forecast(plan: plans.Plan, workloads: Mapping[str, loads.Workload]) -> Forec
     return Forecast(plan, cost(plan), given, _triggers(plan), _start(plan))
 
 
-def cost(plan: plans.Plan, replicas: int | None = None) -> prices.Cost | None:
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """The GPUs of pods that go on running though what the claim now asks for fits nowhere.
+
+    Attributes:
+        class_name: Their class.
+        gpus: GPUs of one replica.
+    """
+
+    class_name: str
+    gpus: int
+
+
+def cost(
+    plan: plans.Plan, replicas: int | None = None, kept: Kept | None = None
+) -> prices.Cost | None:
     """Returns what a claim's GPUs cost in an hour, or None where the class has no price.
 
     Args:
         plan: The claim, planned.
         replicas: How many run or start now, or None when nobody looked.
+        kept: What goes on running though the plan fits nowhere, or None.
     """
-    price = prices.tariff(plan.site, plan.hardware.class_name)
-    if price is None or plan.hardware.count == 0:
-        return None
-    return prices.hourly(asked(plan, replicas), price)
+    claim = asked(plan, replicas, kept)
+    price = prices.tariff(plan.site, claim.class_name)
+    return None if price is None or claim.gpus == 0 else prices.hourly(claim, price)
 
 
-def asked(plan: plans.Plan, replicas: int | None = None) -> prices.Claim:
-    """Returns the GPUs that a claim asks for; none when it is suspended or fits nowhere."""
-    stopped = plan.suspended or plan.misfit is not None
+def asked(
+    plan: plans.Plan, replicas: int | None = None, kept: Kept | None = None
+) -> prices.Claim:
+    """Returns the GPUs that a claim asks for; none when it is suspended or fits nowhere.
+
+    Pods that go on running though the claim fits nowhere keep their GPUs.
+    """
+    keeps = kept is not None and plan.misfit is not None
+    stopped = plan.suspended or (plan.misfit is not None and not keeps)
     return prices.Claim(
         plan.identity.name,
-        plan.hardware.class_name,
-        plan.hardware.count,
+        kept.class_name if kept is not None and keeps else plan.hardware.class_name,
+        kept.gpus if kept is not None and keeps else plan.hardware.count,
         0 if stopped else plan.scaling.minimum,
         0 if stopped else plan.scaling.maximum,
         replicas,

@@ -127,6 +127,20 @@ def test_a_restart_of_the_only_replica_is_an_outage(repository: Repository) -> N
     assert of(plan, "code")["outcome"] == "unchanged"
 
 
+def test_an_edit_to_what_cannot_fit_keeps_pods_and_money(repository: Repository) -> None:
+    large = {"repository": "Qwen/Qwen2.5-72B-Instruct", "quantization": None}
+    repository.write("claims/chat.yaml", claim("chat", model=large))
+    plan = repository.against()
+    chat = of(plan, "chat")
+    assert (chat["pods"]["effect"], chat["outageSeconds"]) == ("held", None)
+    assert "keep their template, as " in chat["pods"]["message"]
+    assert chat["gpus"]["max"] == {"before": 2, "after": 2}
+    assert chat["costPerHour"]["before"] == chat["costPerHour"]["after"]
+    assert plan["month"]["max"]["before"] == plan["month"]["max"]["after"]
+    text = repository.plan("claims", "--against", "HEAD").stdout
+    assert "pods of chat restart" not in text
+
+
 def test_two_replicas_restart_one_by_one(repository: Repository) -> None:
     repository.write("claims/chat.yaml", claim("chat", scaling={"minReplicas": 2}))
     repository.commit()

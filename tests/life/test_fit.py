@@ -73,6 +73,9 @@ def test_an_edit_to_what_cannot_fit_keeps_what_runs() -> None:
     assert world.condition("Current") == ("False", "TooLarge")
     assert world.condition("EngineReady") == ("True", "Serving")
     assert world.phase != "Failed"
+    # What runs costs what it did.
+    assert world.claim["status"]["cost"]["perHourNow"] == "0.805"
+    assert world.claim["status"]["cost"]["perHourMax"] == "1.61"
 
 
 def test_an_unknown_model_is_unknown_and_blocks_nothing() -> None:
