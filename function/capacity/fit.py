@@ -392,6 +392,8 @@ def _sentence(
     available = sizes[Part.CACHE].best
     if bound in (Bound.WEIGHTS, Bound.ACTIVATIONS):
         return f"{head} {taken} take {_gib(share - available)}: nothing is left for the cache"
+    if not layout.groups:
+        return f"{head} {taken} leave {_gib(available)}; the model keeps no cache"
     needed = layout.sequence_bytes(arrangement.context)
     tail = (
         f"{head} {taken} leave {_gib(available)} for the cache;"

@@ -209,7 +209,7 @@ def _on_this_card(
         )
         sequences //= 2
     smaller_cache = replace(arrangement, cache_dtype="fp8")
-    halves_cache = offer.cache and card.fp8 and not arrangement.cache_dtype.startswith("fp8")
+    halves_cache = offer.cache and card.fp8 is not False and not arrangement.cache_dtype.startswith("fp8")
     if halves_cache:
         yield (
             Change.CACHE,
@@ -220,7 +220,7 @@ def _on_this_card(
     unpacked = not wide and model.quantization is None and arrangement.quantization is None
     if unpacked and not card.name.startswith(_BEFORE_MARLIN):
         words = "weights are packed into 8 bits at the start: answers can differ, so measure them"
-        if not card.fp8:
+        if card.fp8 is False:
             words += f"; {card.name} unpacks them as it multiplies, so prompts get no faster"
         yield Change.QUANTIZATION, replace(arrangement, quantization="fp8"), words
         if halves_cache:

@@ -2,11 +2,12 @@
 
 import dataclasses
 import decimal
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from function.api import settings
-from function.capacity import estimates, fit, loads, prices, starts
+from function.capacity import estimates, fit, interval, loads, prices, starts
 from function.cli import against, rendering, verdicts
 from function.cluster import checkpoints
 from function.planning import forecasts, plans, prospects
@@ -369,7 +370,10 @@ def words_of_unknown(forecast: forecasts.Forecast) -> str:
     return "the engine takes no memory of a GPU" if outlook is None else outlook.unknown
 
 
-def _interval(value: Any) -> dict[str, float]:
+def _interval(value: interval.Interval) -> dict[str, float] | None:
+    """Returns an interval, or None for one without a bound: a model that keeps no cache."""
+    if not math.isfinite(value.high):
+        return None
     return {"low": round(value.low, 2), "best": round(value.best, 2), "high": round(value.high, 2)}
 
 

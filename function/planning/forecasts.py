@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from function.capacity import arrangements, estimates, fit, loads, prices, starts, thresholds
 from function.planning import plans, prospects, replica
 
-# Where a claim's model generates nothing: documents of a usual length, each answered at once.
-_QUIET = 0
-
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
@@ -47,7 +44,7 @@ def forecast(plan: plans.Plan, workloads: Mapping[str, loads.Workload]) -> Forec
     """
     engine = replica.judged(plan.serving.outlook)
     given: dict[str, loads.Load] = {}
-    if engine is not None:
+    if engine is not None and plan.serving.generates:
         for name, workload in workloads.items():
             full = _full(engine, workload, plan)
             if full is not None:
@@ -66,6 +63,24 @@ class Kept:
 
     class_name: str
     gpus: int
+
+
+def untimed(plan: plans.Plan, workload: loads.Workload) -> str:
+    """Returns why nobody can tell how fast a claim answers, or an empty text where one can."""
+    outlook = plan.serving.outlook
+    if outlook is None or replica.judged(outlook) is None:
+        return ""
+    if not plan.serving.generates:
+        return "not told for a model that generates nothing"
+    if outlook.prospect.card is not None and not outlook.prospect.card.timed:
+        at = f"gpu.classes.{plan.hardware.class_name}"
+        return (
+            f"nobody knows how fast {outlook.prospect.card.name} is: set {at}.product, or"
+            f" {at}.bandwidthGB and {at}.tflops16"
+        )
+    if workload.prompt + workload.output > outlook.flags.context:
+        return f"such requests are longer than the context of {outlook.flags.context} tokens"
+    return ""
 
 
 def cost(
@@ -108,11 +123,13 @@ def _full(engine: loads.Engine, workload: loads.Workload, plan: plans.Plan) -> l
     if outlook is None or workload.prompt + workload.output > outlook.flags.context:
         return None
     room = engine.room(workload)
-    return loads.load(engine, workload, room) if room > _QUIET else None
+    return loads.load(engine, workload, room) if room > 0 else None
 
 
 def _triggers(plan: plans.Plan) -> thresholds.Binding | None:
     outlook = plan.serving.outlook
+    if not plan.serving.generates:
+        return None
     if outlook is None or outlook.fit is None or outlook.fit.tokens.best <= 0:
         return None
     return binding(plan, outlook.flags, outlook.fit.tokens.best)

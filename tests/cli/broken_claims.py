@@ -218,7 +218,7 @@ CASES = (
         "warning",
         "spec.model.runner",
         "is a pooling model",
-        _of("BAAI/bge-m3"),
+        _of("BAAI/bge-m3", model={"runner": "generate"}),
     ),
     Case(
         "gated-without-token",

@@ -109,6 +109,25 @@ def test_without_a_comparison_it_foresees(repository: Repository) -> None:
     assert chat["triggers"]["first"] in ("running", "kvCache")
 
 
+def test_what_generates_nothing_has_no_speed_of_answers(repository: Repository) -> None:
+    for name, model in (("encoder", "BAAI/bge-m3"), ("decoder", "Qwen/Qwen3-Embedding-0.6B")):
+        repository.write(f"claims/{name}.yaml", scene.of(name=name, model={"repository": model}))
+    plan = json.loads(repository.plan("claims", "--output", "json").stdout)
+    for name in ("encoder", "decoder"):
+        item = of(plan, name)
+        assert (item["speed"], item["triggers"]) == ({}, None)
+        assert item["fit"]["verdict"] == "fits"
+    assert of(plan, "encoder")["fit"]["kvTokens"] is None
+    assert "keeps no cache" in of(plan, "encoder")["fit"]["sentence"]
+
+
+def test_a_card_without_numbers_says_why_no_speed_is_told(repository: Repository) -> None:
+    gpu = {"defaultClass": "l4", "classes": {"l4": {"memoryGiB": 22}}}
+    repository.write("site.yaml", environment(SETTINGS | {"gpu": gpu}))
+    text = repository.plan("claims", "--output", "html").stdout
+    assert "nobody knows how fast l4 is: set gpu.classes.l4.product" in text
+
+
 def test_nothing_changes(repository: Repository) -> None:
     result = repository.plan("claims", "--against", "HEAD", "--output", "markdown")
     assert (result.exit_code, result.stdout) == (0, "")

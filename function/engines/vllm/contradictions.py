@@ -226,16 +226,18 @@ def _gguf(subject: Subject) -> Broken:
 NOT_POOLING = rules.Rule(
     "embedding-without-pooling",
     _WARNING,
-    "The model embeds, classifies or ranks, and `spec.model.runner` does not say `pooling`.",
+    "The model embeds, classifies or ranks, and the claim names another runner than `pooling`.",
     "The claim is composed for generating: its alerts count tokens that never come, and"
     " /v1/embeddings may answer 404.",
-    "Set `spec.model.runner: pooling`.",
+    "Set `spec.model.runner: pooling`, or take the field away: it follows from the model.",
 )
 
 
 def _not_pooling(subject: Subject) -> Broken:
     pooling = subject.facts is not None and subject.facts.runner is capacity.Runner.POOLING
-    if pooling and not subject.pools:
+    told = (subject.spec.model.runner, subject.own.value("runner"))
+    # Without a word of the author the runner is the model's.
+    if pooling and not subject.pools and any(told):
         words = f"{subject.repository} is a pooling model: set spec.model.runner to pooling"
         yield NOT_POOLING.broken("spec.model.runner", words)
 
