@@ -10,6 +10,7 @@ from function.api import settings
 from function.capacity import estimates, fit, interval, loads, prices, starts
 from function.cli import against, rendering, verdicts
 from function.cluster import checkpoints
+from function.findings import foresight, rules, table
 from function.planning import forecasts, plans, prospects
 
 NOTHING_CHANGES = 0
@@ -188,6 +189,7 @@ def item(
     if rendered is None:
         return Item(verdict, None, Change(None, (), gpus or (0, 0), cost))
     plan = plans.make(rendered.resource, site, checkpoints.Facts())
+    verdict = dataclasses.replace(verdict, errors=(*verdict.errors, *_errors(verdict, plan)))
     forecast = forecasts.forecast(plan, workloads)
     change = Change(
         _outage(verdict, plan, forecast.start),
@@ -199,6 +201,23 @@ def item(
     if before is not None and verdict.pods.effect in ("held", "stay"):
         kept = forecasts.Kept(before.hardware.class_name, before.hardware.count)
     return Item(verdict, forecast, change, kept)
+
+
+def _errors(verdict: verdicts.Verdict, plan: plans.Plan) -> Iterator[verdicts.Error]:
+    """Yields what `check` says a claim cannot serve with, and the verdict does not."""
+    if plan.suspended:
+        return
+    known = {error.message for error in verdict.errors}
+    for finding in (*foresight.judge(plan), *table.judge(plan)):
+        if finding.severity is not rules.Severity.ERROR or finding.rule in _MISFITS:
+            continue
+        words = f"{finding.field}: {finding.message}" if finding.field else finding.message
+        if words not in known:
+            yield verdicts.Error(finding.rule.name, words)
+
+
+# The plan's own misfit says these.
+_MISFITS = (foresight.DOES_NOT_FIT, foresight.EXCEEDS_GPU_CLASS)
 
 
 def _asked(plan: plans.Plan) -> tuple[tuple[int, int], prices.Cost | None]:

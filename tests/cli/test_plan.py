@@ -109,6 +109,23 @@ def test_without_a_comparison_it_foresees(repository: Repository) -> None:
     assert chat["triggers"]["first"] in ("running", "kvCache")
 
 
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"gpu": {"class": "h100", "count": 3}}, "tensor-parallel-indivisible"),
+        ({"model": {"repository": "Qwen/Qwen2.5-32B-Instruct-AWQ"}}, "quantized-twice"),
+    ],
+)
+def test_what_check_refuses_is_no_plan(
+    repository: Repository, changes: dict[str, Any], rule: str
+) -> None:
+    repository.write("claims/chat.yaml", claim("chat", **changes))
+    result = repository.plan("claims", "--output", "json")
+    assert result.exit_code == 1
+    reasons = [error["reason"] for error in of(json.loads(result.stdout), "chat")["errors"]]
+    assert rule in reasons
+
+
 def test_what_generates_nothing_has_no_speed_of_answers(repository: Repository) -> None:
     for name, model in (("encoder", "BAAI/bge-m3"), ("decoder", "Qwen/Qwen3-Embedding-0.6B")):
         repository.write(f"claims/{name}.yaml", scene.of(name=name, model={"repository": model}))
