@@ -136,9 +136,7 @@ def binding(
     )
 
 
-def _crossing(
-    targets: Targets, sequences: int, cache_tokens: float, context: int
-) -> float | None:
+def _crossing(targets: Targets, sequences: int, cache_tokens: float, context: int) -> float | None:
     """Returns the tokens a sequence at which running requests and the cache fire together.
 
     With the targets' defaults it is 0.6 K / (0.7 S).

@@ -209,7 +209,9 @@ def _on_this_card(
         )
         sequences //= 2
     smaller_cache = replace(arrangement, cache_dtype="fp8")
-    halves_cache = offer.cache and card.fp8 is not False and not arrangement.cache_dtype.startswith("fp8")
+    halves_cache = (
+        offer.cache and card.fp8 is not False and not arrangement.cache_dtype.startswith("fp8")
+    )
     if halves_cache:
         yield (
             Change.CACHE,

@@ -98,9 +98,7 @@ def cost(
     return None if price is None or claim.gpus == 0 else prices.hourly(claim, price)
 
 
-def asked(
-    plan: plans.Plan, replicas: int | None = None, kept: Kept | None = None
-) -> prices.Claim:
+def asked(plan: plans.Plan, replicas: int | None = None, kept: Kept | None = None) -> prices.Claim:
     """Returns the GPUs that a claim asks for; none when it is suspended or fits nowhere.
 
     Pods that go on running though the claim fits nowhere keep their GPUs.

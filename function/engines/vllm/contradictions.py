@@ -5,10 +5,12 @@ knows the fact.
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 
 from function.api import base, claim
+from function.capacity import catalogue
 from function.capacity import facts as capacity
 from function.engines.vllm import arguments, command_line, forecast, recordings, serving, versions
 from function.findings import rules
@@ -245,7 +247,8 @@ def _not_pooling(subject: Subject) -> Broken:
 FOREIGN_ADAPTER = rules.Rule(
     "adapter-of-another-base",
     _WARNING,
-    "An adapter was trained on another model than `spec.model.repository`.",
+    "An adapter was trained on another model than `spec.model.repository`, as its"
+    " adapter_config.json or the name of its repository says.",
     "vLLM loads it when the shapes agree and answers nonsense, or ends when they do not.",
     "Take the adapter's own base, or another adapter. A fine-tune or a quantized form of the base"
     " is fine.",
@@ -253,23 +256,61 @@ FOREIGN_ADAPTER = rules.Rule(
 ADAPTER_RANK = rules.Rule(
     "adapter-rank",
     _ERROR,
-    "An adapter's rank is above `spec.model.maxLoraRank`.",
+    "An adapter's rank is above `spec.model.maxLoraRank`, as its adapter_config.json says; a"
+    " warning where only the name of its repository says so (`-r128`).",
     "vLLM refuses the adapter as it loads it and ends.",
     "Raise `spec.model.maxLoraRank` to the adapter's rank; it is 64 when absent.",
 )
 
 
-def _adapters(subject: Subject) -> Iterator[tuple[str, Adapter]]:
+def _adapters(subject: Subject) -> Iterator[tuple[str, Adapter, bool]]:
+    """Yields each adapter's field, what is known of it, and whether its name alone says that."""
     for index, entry in enumerate(subject.spec.lora_adapters or []):
+        field = f"spec.loraAdapters[{index}]"
         if entry.name in subject.adapters:
-            yield f"spec.loraAdapters[{index}]", subject.adapters[entry.name]
+            yield field, subject.adapters[entry.name], False
+        elif entry.repository is not None:
+            rank = _RANK.search(entry.repository)
+            named = Adapter(_named_base(entry.repository), int(rank[1]) if rank else None)
+            yield field, named, True
+
+
+_RANK = re.compile(r"(?i)[-_.](?:r|rank)[-_]?([1-9][0-9]{1,3})(?=$|[-_.])")
+
+# What owners append to the name of a model.
+_SUFFIX = re.compile(
+    r"(-(instruct|thinking|it|base|chat|hf|fp8|awq|gptq|bnb|nvfp4|[0-9]{4})(?=[-*]|$)|[*]).*"
+)
+
+
+@functools.cache
+def _stems() -> tuple[str, ...]:
+    """Returns the names of the catalogue's models without their endings, the longest first."""
+    names = (name.rpartition("/")[2].lower() for name in catalogue.names())
+    stems = {_SUFFIX.sub("", name) for name in names}
+    return tuple(sorted((s for s in stems if re.search(r"-[0-9.]+b", s)), key=len, reverse=True))
+
+
+def _named_base(repository: str) -> str | None:
+    """Returns the model that the name of a repository says it was made from, or None."""
+    name = repository.rpartition("/")[2].lower()
+    return next(
+        (s for s in _stems() if re.search(rf"(?<![a-z0-9.]){re.escape(s)}(?![a-z0-9.])", name)),
+        None,
+    )
 
 
 def _foreign_adapter(subject: Subject) -> Broken:
     if subject.spec.model.repository is None:
         return
-    for field, adapter in _adapters(subject):
-        if adapter.base is not None and not _kin(adapter.base, subject.repository):
+    served = _named_base(subject.repository)
+    for field, adapter, named in _adapters(subject):
+        if named:
+            # A name that nobody knows says nothing.
+            if None not in (served, adapter.base) and served != adapter.base:
+                words = f"its name says {adapter.base}, and the claim serves {subject.repository}"
+                yield FOREIGN_ADAPTER.broken(field, f"{words}: take an adapter of this model")
+        elif adapter.base is not None and not _kin(adapter.base, subject.repository):
             words = f"its base is {adapter.base}, and the claim serves {subject.repository}"
             yield FOREIGN_ADAPTER.broken(field, f"{words}: take an adapter of this model")
 
@@ -282,10 +323,12 @@ def _kin(one: str, other: str) -> bool:
 
 def _adapter_rank(subject: Subject) -> Broken:
     most = base.given(subject.spec.model.max_lora_rank, arguments.LORA_RANK)
-    for field, adapter in _adapters(subject):
+    for field, adapter, named in _adapters(subject):
         if adapter.rank is not None and adapter.rank > most:
-            words = f"its rank is {adapter.rank}, and at most {most} is set"
-            yield ADAPTER_RANK.broken(field, f"{words}: raise spec.model.maxLoraRank")
+            says = "its name says rank" if named else "its rank is"
+            words = f"{says} {adapter.rank}, and at most {most} is set"
+            severity = _WARNING if named else _ERROR
+            yield ADAPTER_RANK.broken(field, f"{words}: raise spec.model.maxLoraRank", severity)
 
 
 NO_TOKEN = rules.Rule(
