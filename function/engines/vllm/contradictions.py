@@ -287,7 +287,7 @@ _SUFFIX = re.compile(
 def _stems() -> tuple[str, ...]:
     """Returns the names of the catalogue's models without their endings, the longest first."""
     names = (name.rpartition("/")[2].lower() for name in catalogue.names())
-    stems = {_SUFFIX.sub("", name) for name in names}
+    stems = {_SUFFIX.sub("", name).removeprefix("meta-").strip("-") for name in names}
     return tuple(sorted((s for s in stems if re.search(r"-[0-9.]+b", s)), key=len, reverse=True))
 
 
@@ -307,7 +307,7 @@ def _foreign_adapter(subject: Subject) -> Broken:
     for field, adapter, named in _adapters(subject):
         if named:
             # A name that nobody knows says nothing.
-            if None not in (served, adapter.base) and served != adapter.base:
+            if served and adapter.base and not (served in adapter.base or adapter.base in served):
                 words = f"its name says {adapter.base}, and the claim serves {subject.repository}"
                 yield FOREIGN_ADAPTER.broken(field, f"{words}: take an adapter of this model")
         elif adapter.base is not None and not _kin(adapter.base, subject.repository):

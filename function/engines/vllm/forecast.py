@@ -64,7 +64,6 @@ def arrangement(
         gpus: GPUs of a replica.
         asked: The rest.
     """
-
     pipeline = base.given(own.whole("pipeline-parallel-size"), 1)
     adapters = len(spec.lora_adapters or [])
     return arrangements.Arrangement(

@@ -4,7 +4,6 @@ What the author names is literal. The rest follows from the model and the GPU wh
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
 
 from function import explanation
