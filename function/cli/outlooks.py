@@ -373,6 +373,7 @@ def _fit(forecast: forecasts.Forecast) -> dict[str, Any]:
         "waysOut": [
             {
                 "change": str(way.change),
+                "fields": dict(way.fields),
                 "class": way.gpu_class,
                 "gpus": way.arrangement.tensor * way.arrangement.pipeline,
                 "pricePerHour": way.price,

@@ -237,7 +237,7 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
             yield "way out", "none: no class of the settings holds it, whatever is changed"
         for way in outlook.ways if outlook is not None else ():
             price = "" if way.price is None else f", {way.price:.2f} an hour"
-            yield "way out", f"{way.change} on class {way.gpu_class}{price}: {way.sentence}"
+            yield "way out", f"{way.written}{price}: {way.sentence}"
     for name, load in forecast.loads.items():
         first, between = load.first_token, load.between_tokens
         yield (

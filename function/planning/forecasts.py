@@ -181,4 +181,6 @@ def seconds(estimate: estimates.Estimate) -> str:
     low, high = estimate.low, estimate.high
     if high < 90:
         return f"{low:.0f} to {high:.0f} s"
+    if low < 30:
+        return f"{low:.0f} s to {high / 60:.0f} min"
     return f"{low / 60:.0f} to {high / 60:.0f} min"

@@ -162,8 +162,8 @@ def _context(asked: _Asked, sequences: int, why: list[explanation.Explanation]) 
         explanation.Explanation(
             "max-model-len",
             str(result),
-            f"the model's own context of {model.context} tokens, or what leaves room for"
-            f" {room} sequences of it (capacity.fullSequences); at least {CONTEXT_WINDOW}",
+            f"the model's own context of {model.context} tokens, or what most likely leaves room"
+            f" for {room} sequences of it (capacity.fullSequences); at least {CONTEXT_WINDOW}",
             f"maxNumSeqs={sequences}; {_inputs(asked)}",
             field="spec.model.contextWindow",
         )
