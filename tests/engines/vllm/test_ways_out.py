@@ -12,7 +12,7 @@ from function.findings import rules
 from tests import cluster
 from tests.resources import scene
 
-MODELS = (
+MODELS: tuple[dict[str, Any], ...] = (
     {"repository": "Qwen/Qwen3-8B", "contextWindow": 131072},
     {"repository": "Qwen/Qwen3-8B", "contextWindow": 40960, "maxNumSeqs": 512},
     {"repository": "Qwen/Qwen3-Coder-30B-A3B-Instruct", "contextWindow": 131072},
