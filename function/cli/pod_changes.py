@@ -122,6 +122,9 @@ def _of_running(
     asleep = running.wanted == 0 and not running.serves
     if asleep and item.live is not None and item.live.spec.suspend is True:
         return Pods("start", "start: the claim is no longer suspended", names, fields)
+    if answer.held and answer.misfit is not None:
+        words = f"keep their template, as {answer.misfit.message}; held back: {{}}"
+        return Pods("held", words, names, fields)
     reasons = {condition.type: condition.reason for condition in answer.conditions}
     if answer.held and reasons[workload.Current.type()] == rollouts.WEIGHTS_PENDING:
         words = "keep their template until the new weights are verified, then restart for {}"
