@@ -466,7 +466,13 @@ class Cluster:
     @property
     def template(self) -> Object:
         """The Deployment's pod template."""
-        template = self.one("Deployment")["spec"]["template"]
+        (workload,) = (
+            item
+            for item in self.objects.values()
+            if item["kind"] == "Deployment"
+            and item["metadata"]["labels"]["app.kubernetes.io/component"] == "inference"
+        )
+        template = workload["spec"]["template"]
         assert isinstance(template, dict)
         return template
 

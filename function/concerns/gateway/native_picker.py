@@ -292,7 +292,7 @@ def _service(plan: plans.Plan) -> identity.Manifest:
 def _pool(plan: plans.Plan) -> identity.Manifest:
     """Returns the InferencePool.
 
-    Without a picker nothing is served: the AI gateway 1.0.0 fails closed whatever the failure mode
+    Without a picker nothing is served: the AI gateway 1.0 fails closed whatever the failure mode
     says, so the pool says so too.
     """
     return {
