@@ -352,6 +352,8 @@ def _claims(draw: st.DrawFn) -> Json:
     gateway = spec.get("gateway", {})
     if gateway.get("endpointPicker", {}).get("enabled"):
         metadata["name"] = metadata["name"][: claim.LONGEST_NAME_WITH_PICKER].rstrip("-")
+    if gateway.get("fallback", {}).get("claim") == metadata["name"]:
+        gateway["fallback"]["claim"] = f"{metadata['name'][:40]}-other"
     if metadata["name"] in {adapter["name"] for adapter in spec.get("loraAdapters", [])}:
         metadata["name"] = f"{metadata['name'][:40]}-base-model"
     return {
