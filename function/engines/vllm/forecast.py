@@ -47,7 +47,7 @@ def arrangement(
 
     def number(flag: str, default: int) -> int:
         value = own.value(flag)
-        return int(value) if value is not None and value.isdigit() and int(value) else default
+        return int(value) if value is not None and value.isdecimal() and int(value) else default
 
     pipeline = number("pipeline-parallel-size", 1)
     adapters = len(spec.lora_adapters or [])
