@@ -108,7 +108,7 @@ def _raw(plan: plans.Plan, rules: Sequence[Mapping[str, Any]]) -> Iterator[Need]
             namespace = labels.pop(endpoints.NAMESPACE, plan.identity.namespace)
             source = places.named(namespace, labels)
             for port in ports or [{"port": str(plan.engine.PORT)}]:
-                if str(port.get("port")).isdigit() and port.get("protocol", "TCP") == "TCP":
+                if str(port.get("port")).isdecimal() and port.get("protocol", "TCP") == "TCP":
                     flow = policies.Hop(source, places.serving(plan), int(port["port"]))
                     field = f"spec.networkPolicies.ingress[{index}]"
                     yield Need(flow, "requests", field, "look at what denies it")

@@ -285,3 +285,10 @@ def test_counts_that_no_deployment_has_cost_nothing() -> None:
     world.objects["xplane-qwen-coder-deployment"]["spec"]["replicas"] = -3
     world.reconcile()
     assert world.claim["status"]["cost"]["perHourNow"] == "0"
+
+
+def test_a_digit_that_is_no_number_is_none() -> None:
+    """`str.isdigit` takes a superscript for one, and `int` does not."""
+    claimed = scene.of(engineArgs=["--block-size=²"])
+    world = cluster.Cluster(claimed, scene.site(gpu=CLASSES)).reconcile()
+    assert world.fatal is None
