@@ -466,7 +466,13 @@ class Cluster:
     @property
     def template(self) -> Object:
         """The Deployment's pod template."""
-        template = self.one("Deployment")["spec"]["template"]
+        (workload,) = (
+            item
+            for item in self.objects.values()
+            if item["kind"] == "Deployment"
+            and item["metadata"]["labels"]["app.kubernetes.io/component"] == "inference"
+        )
+        template = workload["spec"]["template"]
         assert isinstance(template, dict)
         return template
 
@@ -512,7 +518,12 @@ def condition(kind: str, status: str = "True", reason: str = "Ok", message: str 
 
 def _deployment(item: Object, cluster: Cluster) -> None:
     replicas = item["spec"]["replicas"]
-    scaled = [o for o in cluster.objects.values() if o["kind"] == "ScaledObject"]
+    scaled = [
+        scaler
+        for scaler in cluster.objects.values()
+        if scaler["kind"] == "ScaledObject"
+        and scaler["spec"]["scaleTargetRef"]["name"] == item["metadata"]["name"]
+    ]
     if scaled:
         paused = (
             scaled[0]["metadata"].get("annotations", {}).get("autoscaling.keda.sh/paused-replicas")
@@ -579,6 +590,7 @@ _CONTROLLERS: dict[str, Callable[[Object, Cluster], None]] = {
     "ExternalSecret": _conditions("Ready"),
     "HTTPRoute": _parents("parents", "Accepted", "ResolvedRefs"),
     "HelmRelease": _conditions("Ready"),
+    "InferencePool": _parents("parents", "Accepted", "ResolvedRefs"),
     "Job": _job,
     "ScaledObject": _scaled_object,
     "VMRule": _operational,

@@ -18,9 +18,19 @@ from collections import abc
 
 from hypothesis import strategies as st
 
-from function.api import base, claim, claim_model, claim_pod, claim_scaling, claim_traffic, schema
+from function.api import (
+    base,
+    claim,
+    claim_metrics,
+    claim_model,
+    claim_pod,
+    claim_scaling,
+    claim_traffic,
+    schema,
+)
 from function.api import settings as site
 from function.engines.vllm import command_line, environment, flags
+from function.planning import lifetimes
 
 Json: typing.TypeAlias = dict[str, typing.Any]
 Strategy: typing.TypeAlias = st.SearchStrategy[typing.Any]
@@ -39,7 +49,7 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     base.EXTENDED_RESOURCE: ("nvidia.com/gpu", "amd.com/gpu", "nvidia.com/mig-1g.10gb"),
     base.QUANTITY: ("1", "16Gi", "500m", "1.5", "24Gi", "0"),
     base.DURATION: ("30s", "1h", "1h30m", "500ms", "15m"),
-    base.DECIMAL: ("0.7", "1", "22.4", "0.0001", "999999.9999"),
+    base.DECIMAL: ("0.7", "1", "22.4", "0.0001", "999999.9999", "95", "99.9"),
     claim.NAME: ("a", "qwen", "xplane-qwen-coder", "q" * 53, "q" * 54, "a-0"),
     claim_model.REPOSITORY: (
         "Qwen/Qwen3-8B",
@@ -343,6 +353,8 @@ def _claims(draw: st.DrawFn) -> Json:
     gateway = spec.get("gateway", {})
     if gateway.get("endpointPicker", {}).get("enabled"):
         metadata["name"] = metadata["name"][: claim.LONGEST_NAME_WITH_PICKER].rstrip("-")
+    if gateway.get("fallback", {}).get("claim") == metadata["name"]:
+        gateway["fallback"]["claim"] = f"{metadata['name'][:40]}-other"
     if metadata["name"] in {adapter["name"] for adapter in spec.get("loraAdapters", [])}:
         metadata["name"] = f"{metadata['name'][:40]}-base-model"
     return {
@@ -516,9 +528,6 @@ def _full_object(model: type[base.Model]) -> Json:
         where = (model.__name__, name)
         if name in ("requests", "limits"):
             fields[name] = {key: pool[0] for key, pool in _CLAIM_RESOURCES[name].items()}
-        elif where == ("EndpointPicker", "enabled"):
-            # The picker excludes the canaries.
-            fields[name] = False
         elif name != "crossplane":
             fields[str(field.alias)] = _full(field.annotation, field.metadata, _RAW.get(where))
     if mend := _MEND.get(model):
@@ -561,13 +570,30 @@ def _mend_triggers(triggers: Json) -> None:
         del triggers["queue"]["enabled"]
 
 
+def _mend_objectives(slo: Json) -> None:
+    if not slo.keys() & {"ttft", "itl", "availability"}:
+        slo["availability"] = {"percent": "99.9"}
+
+
 def _mend_gateway(gateway: Json) -> None:
     if gateway.get("endpointPicker", {}).get("enabled"):
         gateway["enabled"] = True
-        gateway.pop("canaries", None)
-    if gateway.get("canaries"):
+        gateway.pop("fallback", None)
+    if gateway.get("canaries") or gateway.get("fallback"):
         gateway["enabled"] = True
+    if gateway.get("canaries"):
         gateway["canaries"] = _distinct(gateway["canaries"], "adapter")
+
+
+def _mend_scorers(scorers: Json) -> None:
+    counted = [scorers.get(score, 1) for score in ("prefix", "queue", "kvCache")]
+    if not any((*counted, scorers.get("adapters"))):
+        scorers["queue"] = 1
+
+
+def _mend_picker(picker: Json) -> None:
+    if "priorities" in picker:
+        picker["priorities"] = _distinct(picker["priorities"], "name")
 
 
 def _mend_route(route: Json) -> None:
@@ -583,6 +609,14 @@ def _mend_env(variable: Json) -> None:
         variable.get("valueFrom", {}).pop("secretKeyRef", None)
     if not variable.get("valueFrom", True):
         variable.pop("valueFrom")
+
+
+def _mend_probes(probes: Json) -> None:
+    startup = probes.get("startup", {})
+    if "failureThreshold" in startup:
+        period = startup.get("periodSeconds", lifetimes.STARTUP_PERIOD)
+        most = lifetimes.LONGEST_CHOSEN_START // period
+        startup["failureThreshold"] = min(startup["failureThreshold"], most)
 
 
 def _mend_pod(pod: Json) -> None:
@@ -609,6 +643,8 @@ def _mend_spec(spec: Json) -> None:
             canary | {"adapter": adapter["name"]}
             for canary, adapter in zip(gateway["canaries"], adapters, strict=False)
         ]
+    if "longestQueueSeconds" in spec["model"]:
+        spec["engine"] = spec.get("engine", {}) | {"version": "0.33.0"}
     if "engineArgs" in spec:
         taken = {
             flag for flag, (part, field) in _REPLACED.items() if field in spec.get(part or "", spec)
@@ -635,6 +671,7 @@ _REPLACED: dict[str, tuple[str | None, str]] = {
     "chat-template": ("model", "chatTemplate"),
     "dtype": ("model", "dtype"),
     "runner": ("model", "runner"),
+    "max-num-queued-reqs": ("model", "longestQueueSeconds"),
     "shutdown-timeout": (None, "drainSeconds"),
 }
 
@@ -642,9 +679,13 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_model.ModelSpec: _mend_model,
     claim_scaling.Triggers: _mend_triggers,
     claim_scaling.Scaling: _mend_scaling,
+    claim_metrics.Objectives: _mend_objectives,
     claim_traffic.Gateway: _mend_gateway,
+    claim_traffic.Scorers: _mend_scorers,
+    claim_traffic.EndpointPicker: _mend_picker,
     claim_traffic.Route: _mend_route,
     claim_pod.EnvVar: _mend_env,
+    claim_pod.HealthProbes: _mend_probes,
     claim_pod.PodTemplate: _mend_pod,
     claim.Spec: _mend_spec,
     site.Gpu: _mend_gpu_classes,
@@ -857,12 +898,19 @@ def _flag_and_field(claim_: Json, draw: st.DrawFn) -> str:
     flag = draw(st.sampled_from(sorted(_REPLACED)))
     part, field = _REPLACED[flag]
     samples = {"drainSeconds": 30, "chatTemplate": "/a", "runner": "generate"}
+    samples |= {"longestQueueSeconds": 10}
     claim_["spec"].get(part or "", claim_["spec"]).setdefault(field, samples.get(field, "auto"))
     if field in ("chatTemplate", "reasoningParser"):
         claim_["spec"]["model"].pop("runner", None)
     argument = draw(st.sampled_from((f"--{flag}=x", f"--{flag.replace('-', '_').upper()}=x")))
     claim_["spec"].setdefault("engineArgs", []).append(argument)
     return "spec"
+
+
+@_breaks
+def _objectives_of_nothing(claim_: Json, draw: st.DrawFn) -> str:
+    claim_["spec"]["slo"] = draw(st.sampled_from(({}, {"window": "30d"})))
+    return "spec.slo"
 
 
 @_breaks
@@ -936,11 +984,6 @@ def _bad_canaries(claim_: Json, draw: st.DrawFn) -> str:
                 {"enabled": True, "canaries": [canaries[0] | {"weightPercent": 1}] * 2},
                 {"enabled": False, "canaries": canaries[:1]},
                 {"canaries": canaries[:1]},
-                {
-                    "enabled": True,
-                    "canaries": canaries[:1],
-                    "endpointPicker": {"enabled": True},
-                },
             )
         )
     )

@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from function.api import base, claim, settings
+from function.workloads import deployment
 from tests import cluster, defects, impolite, lives, schemas, strategies
 
 PROFILES = {name: cluster.environment(name) for name in cluster.PROFILES}
@@ -70,7 +71,7 @@ def selectors_match_the_right_pods_only(life: Life) -> None:
     templates = {
         labels["app.kubernetes.io/component"]: labels
         for item in life.objects
-        if item["kind"] in ("Deployment", "Job")
+        if item["kind"] == "Job" or deployment.holds_engines(item)
         for labels in [item["spec"]["template"]["metadata"]["labels"]]
     }
     for item in life.objects:
@@ -124,13 +125,17 @@ def nothing_of_scaling_is_in_a_pod(life: Life) -> None:
     scaling = life.document["spec"].get("scaling")
     if scaling is None:
         return
-    before = [copy.deepcopy(template) for template in life.pods()][-1:]
+    before = [
+        copy.deepcopy(item["spec"]["template"])
+        for item in life.objects
+        if deployment.holds_engines(item)
+    ][-1:]
     life.world.edit(scaling={"minReplicas": 1, "maxReplicas": 7})
     life.world.converge(limit=10)
     after = [
         item["spec"]["template"]
         for item in life.world.owned.values()
-        if item["kind"] == "Deployment"
+        if deployment.holds_engines(item)
     ]
     if after and before:
         assert after == before
@@ -204,7 +209,6 @@ def test_a_broken_claim_changes_nothing(broken: strategies.Broken) -> None:
 
 
 @hypothesis.given(given=strategies.settings())
-@hypothesis.settings(max_examples=60)
 def test_every_site_renders_the_examples(given: cluster.Object) -> None:
     settings.resolve([given])
     config = {"kind": "EnvironmentConfig", "metadata": {"name": "a"}, "data": {}}

@@ -162,7 +162,7 @@ class Latches(base.Model):
     """What happened once and must not be forgotten."""
 
     route_published: bool | None = pydantic.Field(
-        None, description="The engine served once: the gateway's route stays."
+        None, description="The Deployment was there once: the gateway's route stays."
     )
     fixed_replicas: bool | None = pydantic.Field(
         None, description="spec.replicas of the Deployment is ours, without an autoscaler."

@@ -9,6 +9,7 @@ from function.cli import changes, rendering
 from function.cluster import observed
 from function.concerns.access import cilium
 from function.concerns.gateway import publishing
+from function.workloads import deployment
 
 RouteEffect = Literal["none", "published", "stays", "changed", "withdrawn", "withheld"]
 
@@ -228,8 +229,8 @@ def _bounds(objects: Mapping[str, observed.Object]) -> dict[str, Any]:
             "max": observed.at(spec, "maxReplicaCount"),
         }
     if not bounds:
-        for deployment in _of_kind(objects, "Deployment"):
-            fixed = observed.at(deployment, "spec", "replicas")
+        for workload in filter(deployment.holds_engines, _of_kind(objects, deployment.KIND)):
+            fixed = observed.at(workload, "spec", "replicas")
             bounds = {} if fixed is None else {"min": fixed, "max": fixed}
     return {name: value for name, value in bounds.items() if value is not None}
 

@@ -8,11 +8,11 @@ from function import composition
 from function.api import claim, settings
 from function.cluster import observed
 from function.composites import inference_service
-from function.situation import rivals
+from function.situation import pickers, rivals
 
 # One object waits for another, such as a route for its Service: rounds until nothing changes.
 MOST_ROUNDS = 8
-_YES = ("Ready", "Accepted", "ResolvedRefs", "Paused")
+_YES = ("Ready", "Accepted", "ResolvedRefs", "Paused", "Available")
 
 
 def settled(
@@ -40,7 +40,7 @@ def settled(
     current, answer = given, first or inference_service.compose(resource, site, given)
     for _ in range(MOST_ROUNDS):
         stand_ins = {
-            key: _well(composed.manifest, answer, replicas)
+            key: _well(composed, answer, replicas)
             for key, composed in answer.resources.items()
             if key not in given.resources and may(composed.manifest)
         }
@@ -48,7 +48,9 @@ def settled(
             break
         # Nobody else has a name that nobody looked for.
         unasked: dict[str, list[observed.Object]] = {
-            name: [] for name in answer.questions.resources if name.startswith(rivals.REQUIREMENT)
+            name: []
+            for name in answer.questions.resources
+            if name.startswith((rivals.REQUIREMENT, pickers.REQUIREMENT))
         }
         current = dataclasses.replace(
             current,
@@ -72,13 +74,16 @@ def _remembered(given: observed.Observed, answer: composition.Composition) -> di
 
 
 def _well(
-    manifest: dict[str, Any], answer: composition.Composition, replicas: tuple[int, int] | None
+    composed: composition.Composed,
+    answer: composition.Composition,
+    replicas: tuple[int, int] | None,
 ) -> dict[str, Any]:
     """Returns an object as its controller leaves it when all is well.
 
     Every kind says so in one of a few ways; all of them at once serve for each.
     """
-    if manifest["kind"] == "Deployment":
+    manifest = composed.manifest
+    if manifest["kind"] == "Deployment" and composed.suffix != pickers.DEPLOYMENT:
         return _running(manifest, *(replicas or _asked(answer)))
     yes = [{"type": name, "status": "True", "reason": name} for name in _YES]
     if manifest["kind"] == "Job":

@@ -86,7 +86,7 @@ def of_removed(composed: dict[str, dict[str, Any]], *, looks: bool) -> Pods:
     counts = [
         numbers.wanted
         for item in composed.values()
-        if item["kind"] == "Deployment" and (numbers := deployment.state(item)) is not None
+        if deployment.holds_engines(item) and (numbers := deployment.state(item)) is not None
     ]
     if not looks:
         return Pods("end", "all end", looked_at=False)
@@ -122,6 +122,9 @@ def _of_running(
     asleep = running.wanted == 0 and not running.serves
     if asleep and item.live is not None and item.live.spec.suspend is True:
         return Pods("start", "start: the claim is no longer suspended", names, fields)
+    if answer.held and answer.misfit is not None:
+        words = f"keep their template, as {answer.misfit.message}; held back: {{}}"
+        return Pods("held", words, names, fields)
     reasons = {condition.type: condition.reason for condition in answer.conditions}
     if answer.held and reasons[workload.Current.type()] == rollouts.WEIGHTS_PENDING:
         words = "keep their template until the new weights are verified, then restart for {}"

@@ -71,7 +71,7 @@ def restarts(before: Composed, after: Composed) -> bool:
 
 
 def _template(manifest: dict[str, Any]) -> Any:
-    if manifest["kind"] != deployment.KIND:
+    if not deployment.holds_engines(manifest):
         return None
     return manifest["spec"]["template"]
 
@@ -88,7 +88,7 @@ def _normal(manifest: dict[str, Any] | None) -> Any:
         for name, note in annotations.items()
         if not name.startswith(f"{identity.DOMAIN}/")
     }
-    if result["kind"] == deployment.KIND:
+    if deployment.holds_engines(result):
         for container in result["spec"]["template"]["spec"]["containers"]:
             container["args"] = _arguments(container.get("args") or [])
             for variable in container.get("env") or []:

@@ -14,6 +14,7 @@ from function.cli import changes, concerns, documents, pod_changes, rendering, s
 from function.cluster import observed
 from function.concerns import workload
 from function.planning import identity
+from function.workloads import deployment
 
 Outcome = Literal["new", "changed", "unchanged", "refused", "removed"]
 Effect = Literal["created", "changed", "unchanged", "deleted", "unknown"]
@@ -235,7 +236,7 @@ def _objects(item: rendering.Rendered, verdict: pod_changes.Pods) -> Iterator[Ob
         effect: Effect = "created"
         if before is not None:
             fields = tuple(_fields(item, key, before, manifest))
-            if kind == "Deployment" and not verdict.held:
+            if deployment.holds_engines(manifest) and not verdict.held:
                 fields += verdict.fields
             effect = "changed" if fields else "unchanged"
         elif item.observed and not looked and item.dropped is None:
@@ -279,7 +280,7 @@ def _without_template(manifest: dict[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {
         field: manifest[field] for field in ("metadata", "spec", "data") if field in manifest
     }
-    if manifest["kind"] == "Deployment":
+    if deployment.holds_engines(manifest):
         kept["spec"] = {k: v for k, v in kept["spec"].items() if k != "template"}
     return kept
 

@@ -15,6 +15,9 @@ TEMPLATE_ANNOTATION = f"{DOMAIN}/pod-template"
 CLAIM_ANNOTATION = f"{DOMAIN}/pod-template-claim"
 FACTS_ANNOTATION = f"{DOMAIN}/pod-template-facts"
 
+# The component that the objects of a claim's endpoint picker are of.
+PICKER = "endpoint-picker"
+
 Manifest = dict[str, Any]
 
 

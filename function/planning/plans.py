@@ -32,7 +32,10 @@ from function.planning import (
     identity,
     lifetimes,
     misfits,
+    objectives,
+    pickers,
     prospects,
+    replica,
     running,
     scaling,
     storage,
@@ -70,6 +73,8 @@ class Plan:
         replacement: How pods follow a new template.
         scaling: How many replicas, and when.
         ways: By which ways requests reach the claim.
+        picker: How the endpoint picker picks.
+        objectives: What users are promised.
         misfit: Why no replica could serve on its class, or None.
         suspended: True when the GPUs are to be given back.
         running: What pods of this plan will be.
@@ -89,6 +94,8 @@ class Plan:
     replacement: scaling.Replacement
     scaling: scaling.Scaling
     ways: ways.Ways
+    picker: pickers.Picker
+    objectives: objectives.Objectives
     misfit: misfits.Misfit | None
     suspended: bool
     running: running.Running
@@ -167,6 +174,8 @@ def _make(
     """Returns a new plan."""
     spec = resource.spec
     chosen = engines.chosen(spec)
+    who = identity.Identity(resource.name, resource.namespace, site.labels)
+    measures = chosen.measures(who, spec)
     refused = [
         *names.refusals(resource, site),
         *permissions.refusals(resource, site),
@@ -177,18 +186,23 @@ def _make(
         *pods.refusals(resource, site),
         *chosen.refusals(resource, site),
         *permissions.caps(spec, site),
+        *objectives.refusals(spec.slo, measures),
         *problems(spec),
     ]
     if refused:
         raise base.InvalidError("claim", refused)
     why: list[explanation.Explanation] = []
-    who = identity.Identity(resource.name, resource.namespace, site.labels)
     prospect = prospects.prospect(spec, site, checkpoint)
     serving = chosen.plan(spec, site, checkpoint, prospect, why)
     hard = hardware.hardware(spec, site, serving.pinned_gib, why, on_gpus=chosen.ON_GPUS)
     start = lifetimes.start(spec, site, chosen.START_SECONDS, prospects.size_gib(prospect), why)
     reached = ways.ways(spec, site, why)
-    scaled = scaling.scaling(spec, site, serving.max_requests, start.seconds, reached.counted, why)
+    promised = objectives.objectives(
+        spec, site, measures, reached, why, generates=serving.generates
+    )
+    kept = replica.kept(promised, serving.outlook, why)
+    scaled = scaling.scaling(spec, site, serving.max_requests, kept, start.seconds, reached, why)
+    picks = pickers.picker(spec, site, reached, wakes=scaled.wakes, why=why)
     drain = lifetimes.drain(
         chosen.drain_seconds(spec),
         chosen.EXIT_SECONDS,
@@ -211,6 +225,8 @@ def _make(
         scaling=scaled,
         replacement=scaling.replacement(scaled.maximum, hard.class_name, hard.gpu, why),
         ways=reached,
+        picker=picks,
+        objectives=promised,
         misfit=hard.misfit or _too_large(spec, site, serving.outlook),
         suspended=spec.suspend is True,
         running=running.Running(

@@ -4,7 +4,7 @@ import dataclasses
 
 from function import explanation
 from function.api import base, claim, claim_scaling, settings
-from function.planning import hardware
+from function.planning import hardware, ways
 
 MIN_REPLICAS = 1
 MAX_REPLICAS = 3
@@ -69,6 +69,19 @@ class Scaling:
 
 
 @dataclasses.dataclass(frozen=True)
+class Kept:
+    """Requests that a replica runs at once and still keeps what users are promised.
+
+    Attributes:
+        requests: How many, as a whole number.
+        words: What is missed with more, and by which requests that is judged.
+    """
+
+    requests: int
+    words: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Replacement:
     """How pods follow a new template.
 
@@ -101,8 +114,9 @@ def scaling(
     spec: claim.Spec,
     site: settings.Settings,
     max_requests: int | None,
+    kept: Kept | None,
     start_seconds: int,
-    ways: set[str],
+    reached: ways.Ways,
     why: list[explanation.Explanation],
 ) -> Scaling:
     """Returns replica counts and triggers.
@@ -112,13 +126,14 @@ def scaling(
         site: The settings.
         max_requests: Requests that one replica computes at once, or None where the engine has no
             such bound.
+        kept: Requests that one replica keeps its promises with, or None where that is no bound.
         start_seconds: Budget from container start to the first 200.
-        ways: By which of the settings' `scaling.wake.counts` requests reach the claim.
+        reached: By which ways requests reach the claim.
         why: Explanations are added here.
     """
     asked = spec.scaling or claim_scaling.Scaling()
     minimum, maximum = bounds(spec, site)
-    held = _held_at_one(site, ways) if minimum == 0 else None
+    held = _held_at_one(site, reached) if minimum == 0 else None
     if held is not None:
         why.append(
             explanation.Explanation(
@@ -136,7 +151,7 @@ def scaling(
     kv_usage = _target(triggers.kv_cache, base.given(asked.cache_utilization_threshold, KV_USAGE))
     if kv_usage is not None and float(kv_usage) > 1:
         why.append(_never_fires(kv_usage))
-    running, ratio = _running(asked, triggers, max_requests, why)
+    running, ratio = _running(asked, triggers, max_requests, kept, why)
     if sleeps and cooldown < start_seconds:
         why.append(_sleep_cooldown(cooldown, start_seconds))
     return Scaling(
@@ -217,22 +232,20 @@ def replacement(
     return result
 
 
-def _held_at_one(site: settings.Settings, ways: set[str]) -> str | None:
-    """Returns why nothing could start the first replica of a claim at zero, if so.
-
-    Args:
-        site: The settings.
-        ways: By which of `scaling.wake.counts` requests reach the claim.
-    """
+def _held_at_one(site: settings.Settings, reached: ways.Ways) -> str | None:
+    """Returns why nothing could start the first replica of a claim at zero, if so."""
     wake = site.scaling.wake
     if site.providers.autoscaler != "keda":
         return "without an autoscaler nothing could start the first replica"
+    if reached.queue:
+        return None
     if wake is None:
         return "the settings have no scaling.wake.query that could start the first replica"
-    if not ways & set(wake.counts):
+    if not reached.counted & set(wake.counts):
         return (
             f"the settings' scaling.wake.query counts requests by {' and '.join(wake.counts)}, and"
-            " none reach the claim so (an endpoint picker's are not counted)"
+            " none reach the claim so (an endpoint picker's are not counted, unless the picker is"
+            " native and scraped)"
         )
     return None
 
@@ -250,6 +263,7 @@ def _running(
     asked: claim_scaling.Scaling,
     triggers: claim_scaling.Triggers,
     max_requests: int | None,
+    kept: Kept | None,
     why: list[explanation.Explanation],
 ) -> tuple[str | None, float | None]:
     """Returns the target of running requests as a number, or as a share, or neither."""
@@ -259,6 +273,8 @@ def _running(
         return chosen, None
     if max_requests is None:
         return None, None
+    if kept is not None and asked.running_ratio_threshold is None:
+        return None, _promised(kept, float(ratio), max_requests, why)
     why.append(
         explanation.Explanation(
             "running target",
@@ -269,6 +285,23 @@ def _running(
         )
     )
     return None, float(ratio)
+
+
+def _promised(
+    kept: Kept, ratio: float, max_requests: int, why: list[explanation.Explanation]
+) -> float:
+    """Returns the share of running requests that follows from what users are promised."""
+    promised = ratio * min(kept.requests, max_requests) / max_requests
+    why.append(
+        explanation.Explanation(
+            "running target",
+            f"{share(promised, max_requests)} requests a replica",
+            f"{ratio:g} x the requests that keep the promise: {kept.words}",
+            f"slo, requests that keep it={kept.requests}, maxNumSeqs={max_requests}",
+            field="spec.scaling.triggers.running.target",
+        )
+    )
+    return promised
 
 
 def share(ratio: float, max_requests: int) -> str:

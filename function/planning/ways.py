@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from function import explanation
-from function.api import claim, claim_traffic, settings
+from function.api import base, claim, claim_traffic, settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,19 +15,24 @@ class Ways:
         gateway: The AI gateway's route.
         picker: An endpoint picker behind that route.
         route: A plain HTTP route.
+        fallback: The claim that answers on the AI gateway while no pod of this one does, or None.
         left_out: Which raw rules of the claim the settings' provider cannot read, in words.
+        queue: Whether the endpoint picker itself counts the requests that wait for a pod.
     """
 
     gateway: bool
     picker: bool
     route: bool
+    fallback: str | None = None
     left_out: str = ""
+    queue: bool = False
 
     @property
     def counted(self) -> set[str]:
         """The settings' `scaling.wake.counts` by which requests of the claim are counted.
 
-        An endpoint picker answers for a claim without pods before anything is counted.
+        An endpoint picker answers for a claim without pods before the gateway counts anything. One
+        that holds the requests counts them itself.
         """
         ways = {"service": True, "gateway": self.gateway and not self.picker, "route": self.route}
         return {way for way, there in ways.items() if there}
@@ -43,7 +48,13 @@ def ways(spec: claim.Spec, site: settings.Settings, why: list[explanation.Explan
         gateway=gateway,
         picker=picks and site.providers.gateway != "none",
         route=_on(spec.route) and site.providers.route != "none",
+        fallback=base.of(base.of(spec.gateway, "fallback"), "claim") if gateway else None,
         left_out="; ".join(one.rule for one in left_out),
+        # The queue is read where the picker is scraped.
+        queue=picks
+        and site.providers.gateway != "none"
+        and site.endpoint_picker.provider == "native"
+        and site.providers.monitoring != "none",
     )
 
 

@@ -24,6 +24,12 @@ SERIES = workload.Series(
 )
 
 
+def holds_engines(item: observed.Object) -> bool:
+    """Tells whether an object is the Deployment of a claim's engines; its picker has one too."""
+    component = observed.at(item, "metadata", "labels", "app.kubernetes.io/component")
+    return bool(item["kind"] == KIND and component != identity.PICKER)
+
+
 def manifest(
     who: identity.Identity,
     template: identity.Manifest,
@@ -93,8 +99,8 @@ def state(resource: observed.Object | None) -> workload.State | None:
         else None
     )
     return workload.State(
-        wanted=observed.number(observed.at(spec, "replicas"), 1),
-        available=observed.number(observed.at(status, "availableReplicas")),
+        wanted=observed.count(observed.at(spec, "replicas"), 1),
+        available=observed.count(observed.at(status, "availableReplicas")),
         settled=read >= observed.number(observed.at(resource, "metadata", "generation"))
         and observed.number(observed.at(status, "updatedReplicas"))
         >= observed.number(observed.at(status, "replicas")),

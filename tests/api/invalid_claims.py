@@ -77,8 +77,18 @@ def _canary(adapter: str, weight: int) -> Json:
     return {"adapter": adapter, "weightPercent": weight}
 
 
+def picker(**fields: typing.Any) -> Json:
+    """Returns a claim with these fields of its endpoint picker."""
+    return claim(gateway={"enabled": True, "endpointPicker": {"enabled": True, **fields}})
+
+
+def _priority(name: str, value: int) -> Json:
+    return {"name": name, "value": value}
+
+
 _REFERENCE = "a kubelet would put a variable's value there"
 _MANAGED = "this flag is set by the composition"
+_PROMISED: Json = {"availability": {"percent": "99.5"}}
 _ADAPTER: Json = {"name": "sql", "repository": "org/sql"}
 _PICKER: Json = {"enabled": True, "endpointPicker": {"enabled": True}}
 
@@ -136,6 +146,7 @@ _FLAGS_AND_FIELDS = tuple(
         ("chat-template", model(chatTemplate="/templates/chat.jinja")),
         ("dtype", model(dtype="bfloat16")),
         ("runner", model(runner="generate")),
+        ("max-num-queued-reqs", model(longestQueueSeconds=10)),
         ("shutdown-timeout", claim(drainSeconds=0)),
     )
 )
@@ -155,6 +166,8 @@ _MODEL = (
         model(runner="pooling", toolCallParser="hermes"),
         "toolCallParser, reasoningParser and chatTemplate are for runner generate",
     ),
+    Invalid("no wait at all", model(longestQueueSeconds=0), "spec.model.longestQueueSeconds"),
+    Invalid("a wait of days", model(longestQueueSeconds=3601), "spec.model.longestQueueSeconds"),
     Invalid("unknown source", model(source="s3"), "spec.model.source"),
     Invalid("unknown quantization", model(quantization="int3"), "spec.model.quantization"),
     Invalid("unknown type", model(dtype="float8"), "spec.model.dtype"),
@@ -264,14 +277,59 @@ _GATEWAY = (
         "canaries require gateway.enabled",
     ),
     Invalid(
-        "canaries with a picker",
-        canaries(_canary("a", 10), endpointPicker={"enabled": True}),
-        "endpointPicker excludes canaries",
-    ),
-    Invalid(
         "picker without the gateway",
         claim(gateway={"endpointPicker": {"enabled": True}}),
         "endpointPicker requires gateway.enabled",
+    ),
+    Invalid(
+        "a fallback without the gateway",
+        claim(gateway={"fallback": {"claim": "other"}}),
+        "fallback requires gateway.enabled",
+    ),
+    Invalid(
+        "a fallback with a picker",
+        claim(gateway=_PICKER | {"fallback": {"claim": "other"}}),
+        "endpointPicker excludes fallback",
+    ),
+    Invalid(
+        "a fallback without a claim",
+        claim(gateway={"enabled": True, "fallback": {}}),
+        "gateway.fallback.claim",
+    ),
+    Invalid(
+        "a fallback of no such name",
+        claim(gateway={"enabled": True, "fallback": {"claim": "Other"}}),
+        "gateway.fallback.claim",
+    ),
+    Invalid("three pickers", picker(replicas=3), "endpointPicker.replicas"),
+    Invalid("no picker at all", picker(replicas=0), "endpointPicker.replicas"),
+    Invalid(
+        "no score that counts",
+        picker(scorers={"prefix": 0, "queue": 0, "kvCache": 0}),
+        "one of the weights is above 0",
+    ),
+    Invalid("negative score", picker(scorers={"queue": -1}), "scorers.queue"),
+    Invalid("score above its bound", picker(scorers={"adapters": 101}), "scorers.adapters"),
+    Invalid("unknown score", picker(scorers={"latency": 1}), "scorers.latency"),
+    Invalid("queue for nobody", picker(queue={"maxRequests": 0}), "queue.maxRequests"),
+    Invalid(
+        "priority twice",
+        picker(priorities=[_priority("batch", 1), _priority("batch", 2)]),
+        "the name of a priority is there twice",
+    ),
+    Invalid(
+        "priority without a value", picker(priorities=[{"name": "batch"}]), "priorities[0].value"
+    ),
+    Invalid(
+        "priority above its bound",
+        picker(priorities=[_priority("batch", 1001)]),
+        "priorities[0].value",
+    ),
+    Invalid("priority with a dot", picker(priorities=[_priority("a.b", 1)]), "priorities[0].name"),
+    Invalid(
+        "nine priorities",
+        picker(priorities=[_priority(f"p{value}", value) for value in range(9)]),
+        "endpointPicker.priorities",
     ),
     Invalid("weight of 100", canaries(_canary("a", 100)), "canaries[0].weightPercent"),
     Invalid("weight of zero", canaries(_canary("a", 0)), "canaries[0].weightPercent"),
@@ -405,6 +463,47 @@ _POD = (
     ),
 )
 
+_SLO = (
+    Invalid("no objective", claim(slo={}), "name at least one of ttft, itl and availability"),
+    Invalid(
+        "objectives of no days",
+        claim(slo={"window": "30d"}),
+        "name at least one of ttft, itl and availability",
+    ),
+    Invalid("unknown window", claim(slo={**_PROMISED, "window": "31d"}), "spec.slo.window"),
+    Invalid(
+        "percentile too low",
+        claim(slo={"ttft": {"percentile": "89.9", "seconds": "1"}}),
+        "must be between 90 and 99.99",
+    ),
+    Invalid(
+        "percentile of all",
+        claim(slo={"itl": {"percentile": "100", "seconds": "1"}}),
+        "must be between 90 and 99.99",
+    ),
+    Invalid(
+        "percentile that is a number",
+        claim(slo={"ttft": {"percentile": 95, "seconds": "1"}}),
+        "spec.slo.ttft.percentile",
+    ),
+    Invalid(
+        "a time that is none",
+        claim(slo={"ttft": {"percentile": "95", "seconds": "0.0009"}}),
+        "must be between 0.001 and 3600 seconds",
+    ),
+    Invalid(
+        "a time of hours",
+        claim(slo={"ttft": {"percentile": "95", "seconds": "3601"}}),
+        "must be between 0.001 and 3600 seconds",
+    ),
+    Invalid("percentile without a time", claim(slo={"itl": {"percentile": "95"}}), "seconds"),
+    Invalid(
+        "always available",
+        claim(slo={"availability": {"percent": "100"}}),
+        "must be between 90 and 99.99",
+    ),
+    Invalid("available", claim(slo={"availability": {}}), "percent"),
+)
 _REST = (
     Invalid("unknown field", claim(replicas=2), "spec.replicas"),
     Invalid("field in snake case", claim(drain_seconds=1), "spec.drain_seconds"),
@@ -472,6 +571,7 @@ INVALID: tuple[Invalid, ...] = (
     *_FLAGS_AND_FIELDS,
     *_MODEL,
     *_SCALING,
+    *_SLO,
     *_GATEWAY,
     *_POD,
     *_REST,
@@ -653,6 +753,19 @@ ACCEPTED: tuple[Accepted, ...] = (
     Accepted("host of a route that is off", claim(route={"enabled": False, "hostname": "llm"})),
     Accepted("gateway with nothing in it", claim(gateway={"enabled": True, "canaries": []})),
     Accepted("canaries up to 99", canaries(_canary("a", 49), _canary("b", 50))),
+    Accepted(
+        "canaries behind a picker", canaries(_canary("a", 10), endpointPicker={"enabled": True})
+    ),
+    Accepted(
+        "everything of a picker",
+        picker(
+            replicas=2,
+            scorers={"prefix": 0, "queue": 0, "kvCache": 0, "adapters": 1},
+            queue={"maxRequests": 1},
+            priorities=[_priority("batch", -1000), _priority("now", 1000)],
+        ),
+    ),
+    Accepted("empty fields of a picker", picker(scorers={}, queue={}, priorities=[])),
     Accepted("null is an omission", claim(scaling={"runningRatioThreshold": None}, gpu=None)),
     Accepted("null in a map", pod(labels={"team": None})),
     Accepted("empty objects", claim(gpu={}, scaling={}, cache={}, gateway={}, resources={})),

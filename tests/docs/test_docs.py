@@ -18,9 +18,10 @@ from e2e.controlplane import crossplane
 from function import kinds
 from function.api import base, claim, settings, status
 from function.cli import main as cli
-from function.cli import terminal
+from function.cli import reached, terminal
 from function.cluster import failures
 from function.concerns import table as concerns
+from function.concerns.gateway import native_picker
 from function.situation import rollouts
 from preload import exits
 from tests import cluster, examples
@@ -254,13 +255,18 @@ def test_the_page_of_the_command_line_has_every_option_output_and_field() -> Non
 
 def test_every_verb_has_its_options_and_exit_codes_on_the_page() -> None:
     page = ROOT / "docs/command-line.md"
-    for verb, title, codes in (("plan", "Plan", {"0", "1", "2", "3"}),):
+    for verb, title, codes in (
+        ("plan", "Plan", {"0", "1", "2", "3"}),
+        ("reach", "Who reaches whom", {"0", "1", "2"}),
+    ):
         cells = first_cells(section(page, title))
         shown = set(re.findall(r"--?[\w-]+", " ".join(cells)))
         for parameter in cli.main.commands[verb].params:
             if isinstance(parameter, click.Option):
                 assert set(parameter.opts) <= shown, (verb, parameter.opts)
         assert codes <= set(cells), verb
+    states = first_cells(section(page, "Who reaches whom"))
+    assert {str(state) for state in reached.State} <= set(states)
 
 
 def test_examples_named_in_commands_exist() -> None:
@@ -372,16 +378,23 @@ def everything() -> Iterator[cluster.Object]:
     wanted["spec"]["route"] = {"enabled": True, "hostname": "coder"}
     picked = cluster.example("xplane-qwen-coder")
     picked["spec"]["gateway"] = {"enabled": True, "endpointPicker": {"enabled": True}}
+    native = examples.read(ROOT / "examples/features/native-picker.yaml")
+    yield from lived(native.claim, *native.environments)
     for monitoring in ("victoriametrics", "prometheus-operator"):
         for policy in ("cilium", "kubernetes"):
             site = cluster.environment("reference")
             chosen = {"monitoring": monitoring, "networkPolicy": policy}
             site["data"]["inferenceService"]["providers"] |= chosen
             for document in (wanted, picked):
-                world = cluster.Cluster(document, site).born()
-                yield from [*world.objects.values()]
-                world.converge()
-                yield from world.objects.values()
+                yield from lived(document, site)
+
+
+def lived(claim: cluster.Object, *environments: cluster.Object) -> Iterator[cluster.Object]:
+    """Yields the objects of a claim that begins, and of one at rest."""
+    world = cluster.Cluster(claim, *environments).born()
+    yield from [*world.objects.values()]
+    world.converge()
+    yield from world.objects.values()
 
 
 @pytest.mark.pitfall("timeout waiting for an informer: no rights on composed kinds")
@@ -391,6 +404,26 @@ def test_crossplane_may_do_what_is_composed() -> None:
     assert resources - OF_THE_CHART - set(role) == set(), "the role lacks these"
     assert set(role) - resources == set(), "nothing composes these"
     assert all(verbs == VERBS for verbs in role.values())
+
+
+def test_a_picker_may_read_what_its_chart_lets_it_and_core_may_bind_that_alone() -> None:
+    reads, binds = yaml.safe_load_all((ROOT / "examples/rbac/endpoint-picker.yaml").read_text())
+    assert reads["metadata"]["name"] == native_picker.CLUSTER_ROLE
+    assert {
+        (group, resource): rule["verbs"]
+        for rule in reads["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    } == {
+        ("", "pods"): ["get", "list", "watch"],
+        ("inference.networking.k8s.io", "inferencepools"): ["get", "list", "watch"],
+        ("inference.networking.x-k8s.io", "inferenceobjectives"): ["get", "list", "watch"],
+        ("inference.networking.x-k8s.io", "inferencemodelrewrites"): ["get", "list", "watch"],
+    }
+    (rule,) = binds["rules"]
+    assert rule["verbs"] == ["bind"]
+    assert rule["resourceNames"] == [native_picker.CLUSTER_ROLE]
+    assert binds["metadata"]["labels"] == {"rbac.crossplane.io/aggregate-to-crossplane": "true"}
 
 
 def test_every_kind_was_composed() -> None:
@@ -456,7 +489,7 @@ def test_runbook_links_of_rendered_alerts_resolve() -> None:
         if item["kind"] in ("PrometheusRule", "VMRule")
         for group in item["spec"]["groups"]
         for rule in group["rules"]
-        if rule["alert"].startswith("InferenceService")
+        if rule.get("alert", "").startswith("InferenceService")
     }
     assert len(links) >= 13
     for link in links:

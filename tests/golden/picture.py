@@ -9,7 +9,7 @@ import yaml
 
 from function import canonical
 from function.planning import identity
-from function.workloads import batches
+from function.workloads import batches, deployment
 from tests import cluster
 
 # What names the items of a list, of which a change is told item by item.
@@ -76,7 +76,7 @@ def objects(world: cluster.Cluster) -> dict[str, cluster.Object]:
     four labels of the claim are said in a word, when all are there.
     """
     answer = {key: world.desired(key) for key in sorted(world.response.desired.resources)}
-    engines = [item for item in answer.values() if item["kind"] == "Deployment"]
+    engines = [item for item in answer.values() if deployment.holds_engines(item)]
     templates = [canonical.dumps(engine["spec"]["template"]) for engine in engines]
     claims = [engine["metadata"]["annotations"][identity.CLAIM_ANNOTATION] for engine in engines]
     for item in answer.values():

@@ -5,15 +5,21 @@ from collections.abc import Iterator
 from function import assembly, memo
 from function.cluster import observed
 from function.concerns import addresses, providers, reasons
-from function.concerns.gateway import envoy_ai_gateway, picker
+from function.concerns.gateway import envoy_ai_gateway, fallback, native_picker, picker
 from function.engines import engine
 from function.planning import identity
-from function.situation import renames, rivals, situations
+from function.planning import pickers as planned
+from function.situation import pickers, renames, rivals, situations
 
 PROVIDERS = providers.table("gateway", {"envoy-ai-gateway": envoy_ai_gateway})
 # The headless Service's own component label: the scrape selects Services by the four labels, and
 # two that match would scrape each pod twice.
 ENDPOINTS = "inference-endpoints"
+_OF_THE_PICKER = {
+    pickers.RELEASE: "which installs the endpoint picker",
+    pickers.POOL: "from which the endpoint picker picks",
+    "picker-rewrite": "by which the endpoint picker shares requests out to canaries",
+}
 
 
 class RouteReady(reasons.Reasons):
@@ -22,7 +28,8 @@ class RouteReady(reasons.Reasons):
     PUBLISHED = reasons.Reason(
         "Published",
         True,
-        "Gateway and route objects are accepted.",
+        "Gateway and route objects are accepted, and a replica has served, or the claim may sleep"
+        " and its requests wake it.",
     )
     NOT_REQUESTED = reasons.Reason(
         "NotRequested",
@@ -45,9 +52,14 @@ class RouteReady(reasons.Reasons):
     WITHHELD = reasons.Reason(
         "Withheld",
         False,
-        "The AI gateway's route is published once a replica has served, that of a claim that"
-        " may sleep with the Deployment.",
-        "Wait for `Serving`, or for the weights.",
+        "The AI gateway's route is published with the Deployment.",
+        "Wait for the weights ([WeightsReady](#weightsready)).",
+    )
+    NOT_SERVING = reasons.Reason(
+        "NotServing",
+        False,
+        "The AI gateway's route is accepted, and no replica has served yet: requests get 503.",
+        "Wait for `Serving` ([EngineReady](#engineready)).",
     )
     NAME_TAKEN = reasons.Reason(
         "NameTaken",
@@ -56,6 +68,15 @@ class RouteReady(reasons.Reasons):
         " both. A new claim is not published then, a published one without the name. What an"
         " earlier version published stays.",
         "Rename the claim or the adapter, or remove the other one: the route is published within"
+        " ten minutes.",
+        alarm=True,
+    )
+    FALLBACK_ABSENT = reasons.Reason(
+        "FallbackAbsent",
+        False,
+        "The claim is published, and the claim of `gateway.fallback` is not there, not on the"
+        " gateway, or suspended; the message says which. The route does without it.",
+        "Mend the other claim, name another one, or take the field away. The route follows within"
         " ten minutes.",
         alarm=True,
     )
@@ -76,11 +97,20 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     if now.plan.ways.gateway:
         yield from _backend(now)
         yield from _backends_by_model(now)
+        yield from fallback.compose(now)
         yield from _route(now)
-    # The picker's pods too start behind their policy.
-    begun = now.world.get(picker.SUFFIX) is not None
-    if now.traffic.picker and (begun or now.guards.picker is None):
-        yield assembly.Part(picker.SUFFIX, picker.release(now.plan))
+    yield from _picker(now)
+
+
+def _picker(now: situations.Situation) -> Iterator[assembly.Part]:
+    """Yields what the endpoint picker is made of, and how it shares requests out."""
+    provider = now.traffic.picking.provider
+    if provider == planned.HELM_RELEASE:
+        yield assembly.Part(pickers.RELEASE, picker.release(now.plan))
+    elif provider is not None:
+        yield from native_picker.parts(now.plan)
+    if provider is not None and envoy_ai_gateway.canaries(now.plan):
+        yield assembly.Part("picker-rewrite", picker.rewrite(now.plan, now.traffic.adapters))
 
 
 def _backend(now: situations.Situation) -> Iterator[assembly.Part]:
@@ -98,8 +128,8 @@ def _backend(now: situations.Situation) -> Iterator[assembly.Part]:
     """
     plan, world = now.plan, now.world
     service, former_service = plan.identity.pods_name, f"{plan.identity.name}-pods"
-    headless = envoy_ai_gateway.pods_host(plan, service)
-    former = envoy_ai_gateway.pods_host(plan, former_service)
+    headless = envoy_ai_gateway.host_of(plan, service)
+    former = envoy_ai_gateway.host_of(plan, former_service)
     hosts = now.traffic.hosts
     if plan.spreads or headless in hosts:
         verdict = renames.verdict(world, "service-pods", "service-headless")
@@ -185,13 +215,14 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
         plan,
         traffic.adapters,
         _former(now),
-        pool=traffic.pooled,
+        pool=traffic.picking.pooled,
         refused=names.refused,
         mark=names.mark,
+        fallback=traffic.fallback.claim if traffic.fallback.named else None,
     )
     yield assembly.Part("gateway-airoute", route)
-    if not traffic.pooled:
-        policy = envoy_ai_gateway.traffic_policy(plan)
+    if not traffic.picking.pooled:
+        policy = envoy_ai_gateway.traffic_policy(plan, fallback=traffic.fallback.named)
         yield assembly.Part("backendtrafficpolicy", policy)
 
 
@@ -220,14 +251,25 @@ def _condition(now: situations.Situation, desired: assembly.Desired) -> observed
     if now.traffic.names.taken is not None:
         return RouteReady.NAME_TAKEN.condition(_taken(now.traffic.names))
     if plan.ways.gateway and not now.traffic.published:
-        when = (
-            f"with the {plan.workload.KIND}" if plan.scaling.wakes else "once the engine has served"
-        )
-        return RouteReady.WITHHELD.condition(f"the route is published {when}")
+        words = f"the route is published with the {plan.workload.KIND}"
+        return RouteReady.WITHHELD.condition(words)
     waits = desired.waits(kind)
     if waits is not None:
         return RouteReady.UNRESOLVED.condition(waits)
-    return RouteReady.PUBLISHED.condition("the routes are accepted")
+    if plan.ways.gateway and not now.traffic.served and not plan.scaling.wakes:
+        words = "the route is accepted, and no replica has served yet"
+        return RouteReady.NOT_SERVING.condition(words)
+    trouble = now.traffic.fallback.trouble
+    if trouble is not None:
+        return RouteReady.FALLBACK_ABSENT.condition(f"spec.gateway.fallback.claim: {trouble}")
+    picking = now.traffic.picking
+    if plan.ways.picker and not picking.pooled and picking.waits is not None:
+        return RouteReady.PUBLISHED.condition(
+            "the routes are accepted; requests go to pods by their load alone until the endpoint"
+            f" picker is there: {picking.waits}"
+        )
+    left_out = f"; {plan.picker.left_out}" if plan.picker.left_out else ""
+    return RouteReady.PUBLISHED.condition(f"the routes are accepted{left_out}")
 
 
 def _taken(names: rivals.Names) -> str:
@@ -244,9 +286,10 @@ def _taken(names: rivals.Names) -> str:
 
 
 def _missing(absent: str, desired: assembly.Desired) -> str:
-    if desired.missing.get(picker.SUFFIX) == absent:
-        return (
-            f"the cluster has no {absent}, which installs the endpoint picker: install it, or"
-            " switch spec.gateway.endpointPicker off"
-        )
+    for suffix, missing in desired.missing.items():
+        if missing == absent and suffix in _OF_THE_PICKER:
+            return (
+                f"the cluster has no {absent}, {_OF_THE_PICKER[suffix]}: install it, or switch"
+                " spec.gateway.endpointPicker off"
+            )
     return reasons.missing(absent, "gateway or route")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from function.api import claim_metrics
+from function.concerns.observability import objectives
 from function.engines import engine
 from function.planning import identity, plans, running
 from function.workloads import batches
@@ -21,8 +22,23 @@ def groups(plan: plans.Plan, now: running.Running, *, picker: bool) -> list[iden
         now: What the pods that run are.
         picker: Whether an endpoint picker answers for every request.
     """
-    rules = [_rule(plan, alert) for alert in _default(plan, now, picker)]
-    return [{"name": plan.identity.name, "rules": rules}]
+    promised = {one.name for one in objectives.judgeable(plan, now)}
+    every = (alert for alert in _default(plan, now, picker) if alert.objective not in promised)
+    return [{"name": plan.identity.name, "rules": [_rule(plan, alert) for alert in every]}]
+
+
+def promised(plan: plans.Plan, now: running.Running) -> list[identity.Manifest]:
+    """Returns the rule group of the claim's objectives, or none."""
+    return [
+        {
+            **group,
+            "rules": [
+                *group["rules"],
+                *(_rule(plan, alert) for alert in objectives.alerts(plan, now)),
+            ],
+        }
+        for group in objectives.group(plan, now)
+    ]
 
 
 def _rule(plan: plans.Plan, alert: engine.Alert) -> identity.Manifest:
@@ -79,6 +95,7 @@ def _default(plan: plans.Plan, now: running.Running, picker: bool) -> Iterator[e
         yield _weights(plan)
     if picker:
         yield _picker(plan)
+        yield _blind_picker(plan)
 
 
 def _availability(plan: plans.Plan, start_seconds: int) -> Iterator[engine.Alert]:
@@ -138,12 +155,34 @@ def _weights(plan: plans.Plan) -> engine.Alert:
 
 def _picker(plan: plans.Plan) -> engine.Alert:
     series, picker = plan.workload.SERIES, engine.matchers(plan.identity, plan.identity.picker_name)
+    # Nothing wakes a claim that sleeps when its picker is gone: there it counts without replicas.
+    there = "vector(1)"
+    if not plan.picker.holds:
+        there = f"max({series.available}{series.matchers(plan.identity)}) > 0"
     return engine.Alert(
         "InferenceServiceEndpointPickerMissing",
-        f"max({series.available}{series.matchers(plan.identity)}) > 0"
-        f" unless on() sum(up{picker}) > 0",
+        f"{there} unless on() sum(up{picker}) > 0",
         "10m",
         "critical",
         f"The endpoint picker of {plan.identity.name} is not scraped",
         "The picker answers for every request: without it the route fails closed.",
+    )
+
+
+def _blind_picker(plan: plans.Plan) -> engine.Alert:
+    who, series = plan.identity, plan.workload.SERIES
+    pool = engine.matchers(who, who.picker_name)
+    outcome = (
+        "It takes every pod for full, so that requests wait until the gateway gives them up."
+        if plan.picker.holds
+        else "It picks pods at random, also those with a long queue."
+    )
+    return engine.Alert(
+        "InferenceServiceEndpointPickerBlind",
+        f"max({series.available}{series.matchers(who)}) > 0"
+        f" and on() min(inference_pool_ready_pods{pool}) == 0",
+        "5m",
+        "critical",
+        f"The endpoint picker of {who.name} has no metrics of its pods",
+        f"Replicas are ready, and a picker reads the metrics of none of them. {outcome}",
     )
