@@ -14,6 +14,7 @@ import dataclasses
 import email.utils
 import pathlib
 import re
+import ssl
 import threading
 import time
 import urllib.parse
@@ -22,6 +23,7 @@ from typing import Any, Literal, NoReturn
 
 import httpx2
 import huggingface_hub
+from httpcore2._backends import sync
 from httpcore2._sync import http11
 from huggingface_hub import errors as hub_errors
 from huggingface_hub import utils as hub_utils
@@ -37,6 +39,31 @@ _parse_ratelimit: Any = hub_utils.parse_ratelimit_headers  # type: ignore[attr-d
 
 http11.HTTP11Connection.READ_NUM_BYTES = 1 << 20
 """The client's own 64 KiB take three times the CPU time a byte, nearly all of it in Python."""
+
+
+def _read_all_records(
+    stream: sync.SyncStream, max_bytes: int, timeout: float | None = None
+) -> bytes:
+    """Read as the client does, and with TLS all records that are there: each has 16 KiB at most.
+
+    What fails after the first record fails again at the next read.
+    """
+    first = _read_once(stream, max_bytes, timeout)
+    connection = stream._sock
+    if not first or not isinstance(connection, ssl.SSLSocket):
+        return first
+    buffer = memoryview(bytearray(max_bytes))
+    buffer[: len(first)] = first
+    size = len(first)
+    connection.settimeout(0)
+    with contextlib.suppress(OSError):
+        while size < max_bytes and (count := connection.recv_into(buffer[size:])):
+            size += count
+    return bytes(buffer[:size])
+
+
+_read_once = sync.SyncStream.read
+sync.SyncStream.read = _read_all_records  # type: ignore[assignment,method-assign]
 
 _UNAUTHORIZED = {401, 403, 451}
 _NOT_FOUND = {400, 404, 410, 422}

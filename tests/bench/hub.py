@@ -2,18 +2,23 @@
 
 `python -m tests.bench.hub '{"files": 8, "mib": 32, "rate": 26, "latency": 0.02}'` prints its
 endpoint and serves `bench/model` until its standard input ends. Each line of the input is answered
-with the bytes of content that were sent so far.
+with the bytes of content that were sent so far. With `"tls": "<directory>"` it speaks TLS, and the
+directory gets `ca.crt`.
 """
 
 import hashlib
 import http.server
 import json
 import os
+import pathlib
 import re
+import ssl
 import sys
 import threading
 import time
 import urllib.parse
+
+from tests.server import pki
 
 _BLOCK = 1 << 20
 _SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -24,8 +29,13 @@ class Server(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, files: int, mib: int, rate: float, latency: float) -> None:
+    def __init__(
+        self, files: int, mib: int, rate: float, latency: float, tls: str | None = None
+    ) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.scheme = "http" if tls is None else "https"
+        if tls is not None:
+            self._speak_tls(pathlib.Path(tls))
         self.rate = rate
         self.latency = latency
         self.sent = 0
@@ -39,6 +49,16 @@ class Server(http.server.ThreadingHTTPServer):
         self.digests = {
             name: hashlib.sha256(each).hexdigest() for name, each in self.large().items()
         }
+
+    def _speak_tls(self, directory: pathlib.Path) -> None:
+        authority = pki.Authority()
+        pki.write(directory, authority.pair(), authority.certificate)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(directory / "tls.crt", directory / "tls.key")
+        # The handshake is the first read's, in the thread of the connection.
+        self.socket = context.wrap_socket(
+            self.socket, server_side=True, do_handshake_on_connect=False
+        )
 
     def large(self) -> dict[str, bytes]:
         """Return the files that are kept as LFS objects."""
@@ -74,12 +94,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif path.startswith("/cdn/"):
             self._content(self.server.contents[name], {"ETag": f'"{self.server.digests[name]}"'})
         elif name in self.server.digests:
-            port, digest = self.server.server_port, self.server.digests[name]
+            digest = self.server.digests[name]
+            host = f"{self.server.scheme}://localhost:{self.server.server_port}"
             self._send(
                 302,
                 b"",
                 {
-                    "Location": f"http://localhost:{port}/cdn/{name}",
+                    "Location": f"{host}/cdn/{name}",
                     "X-Repo-Commit": _SHA,
                     "X-Linked-Etag": f'"{digest}"',
                     "X-Linked-Size": str(len(self.server.contents[name])),
@@ -149,7 +170,7 @@ def main() -> None:
     """Serve until the standard input ends."""
     server = Server(**json.loads(sys.argv[1]))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"http://127.0.0.1:{server.server_port}", flush=True)
+    print(f"{server.scheme}://127.0.0.1:{server.server_port}", flush=True)
     for _ in sys.stdin:
         print(server.sent, flush=True)
 

@@ -46,14 +46,24 @@ class Hub:
         mib: Size of each.
         rate: MiB/s of each connection; 0 for no limit.
         latency: Seconds before each answer.
+        tls: Where its authority's certificate is to lie; no TLS if absent.
     """
 
-    def __init__(self, files: int, mib: int, rate: float = 0.0, latency: float = 0.0) -> None:
+    def __init__(
+        self,
+        files: int,
+        mib: int,
+        rate: float = 0.0,
+        latency: float = 0.0,
+        tls: pathlib.Path | None = None,
+    ) -> None:
         self.size = files * mib << 20
-        self.name = f"{files} file(s) of {mib} MiB"
-        options = json.dumps({"files": files, "mib": mib, "rate": rate, "latency": latency})
+        self.name = f"{files} file(s) of {mib} MiB{'' if tls is None else ', TLS'}"
+        self.trust = {} if tls is None else {"SSL_CERT_FILE": str(tls / "ca.crt")}
+        numbers = {"files": files, "mib": mib, "rate": rate, "latency": latency}
+        options = {**numbers, "tls": None if tls is None else str(tls)}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.hub", options],
+            [sys.executable, "-m", "tests.bench.hub", json.dumps(options)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -88,14 +98,15 @@ class Hub:
 def main() -> int:
     """Measures, prints, and returns the exit code."""
     options = _options()
-    print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; medians of {options.rounds}")
+    print(f"{os.cpu_count()} CPUs; medians of {options.rounds}")
     rate, mib = options.rate, options.mib
+    tls = pathlib.Path(options.authority.name) if options.tls else None
     cases: dict[str, Callable[[pathlib.Path], list[bool]]] = {
-        "files": lambda place: _limited(place, options, Hub(8, 32, rate, 0.02), 1.0),
-        "file": lambda place: _limited(place, options, Hub(1, mib, rate, 0.02), 4.0),
-        "unlimited": lambda place: _unlimited(place, options, Hub(1, mib)),
-        "unlimited-files": lambda place: _unlimited(place, options, Hub(4, mib // 4)),
-        "resumed": lambda place: _resumed(place, options, Hub(1, mib, rate, 0.02)),
+        "files": lambda place: _limited(place, options, Hub(8, 32, rate, 0.02, tls), 1.0),
+        "file": lambda place: _limited(place, options, Hub(1, mib, rate, 0.02, tls), 4.0),
+        "unlimited": lambda place: _unlimited(place, options, Hub(1, mib, tls=tls)),
+        "unlimited-files": lambda place: _unlimited(place, options, Hub(4, mib // 4, tls=tls)),
+        "resumed": lambda place: _resumed(place, options, Hub(1, mib, rate, 0.02, tls)),
     }
     met: list[bool] = []
     for case in options.case or cases:
@@ -112,10 +123,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--case", action="append", help="files, file, unlimited, ...; all if absent"
     )
-    parser.add_argument("--connections", type=int, default=8, help="of the preload program")
+    parser.add_argument(
+        "--connections", type=int, nargs="+", default=[8], help="of the preload program, each"
+    )
+    parser.add_argument("--tls", action="store_true", help="speak TLS, as the hub does")
     parser.add_argument("--directory", help="where to write; the system's temporary one if absent")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.authority = tempfile.TemporaryDirectory()
+    return options
 
 
 def _limited(
@@ -125,23 +141,25 @@ def _limited(
     print(f"\n{hub.name}, {options.rate:g} MiB/s and 20 ms a connection")
     with hub:
         rounds = [
-            (_client(hub, place), _preload(hub, place, options)) for _ in range(options.rounds)
+            {"hub's client, 8 workers": _client(hub, place), **_preloads(hub, place, options)}
+            for _ in range(options.rounds)
         ]
-    for label, runs in zip(
-        ("hub's client, 8 workers", "preload"), zip(*rounds, strict=True), strict=True
-    ):
-        _print(label, hub, runs)
-    ratio = [client.seconds / preload.seconds for client, preload in rounds]
-    return [
-        _verdict("speed, preload / client", ratio, least, at_least=True),
-        _verdict("memory, MiB", [preload.memory for _, preload in rounds], 256),
-    ]
+    met: list[bool] = []
+    client, *preloads = _columns(hub, rounds)
+    for runs in preloads:
+        ratio = [theirs.seconds / ours.seconds for theirs, ours in zip(client, runs, strict=True)]
+        met += [
+            _verdict("speed, preload / client", ratio, least, at_least=True),
+            _verdict("memory, MiB", [each.memory for each in runs], 256),
+        ]
+    return met
 
 
 def _unlimited(place: pathlib.Path, options: argparse.Namespace, hub: Hub) -> list[bool]:
     """No limit but the machine's: beside fetching and hashing by programs in C."""
     with hub:
-        model = json.loads(_output(["curl", "-s", f"{hub.endpoint}/api/models/x"]))
+        trust = ["--cacert", hub.trust["SSL_CERT_FILE"]] if hub.trust else []
+        model = json.loads(_output(["curl", "-s", *trust, f"{hub.endpoint}/api/models/x"]))
         names = [each["rfilename"] for each in model["siblings"] if "lfs" in each]
         print(f"\n{hub.name}, no limit")
         rounds = []
@@ -150,28 +168,41 @@ def _unlimited(place: pathlib.Path, options: argparse.Namespace, hub: Hub) -> li
             urls = [f"{hub.endpoint}/cdn/{name}" for name in names]
             outputs = [part for url in urls for part in ("-o", str(target / url[-30:]), url)]
             target.mkdir()
-            curl = _run(["curl", "-s", *outputs])
-            hashed = _run(["sha256sum", *(str(each) for each in target.iterdir())])
+            programs = {
+                "curl to disk": _run(["curl", "-s", *trust, *outputs]),
+                "sha256sum": _run(["sha256sum", *map(str, target.iterdir())]),
+                "openssl dgst -sha256": _run(["openssl", "dgst", *map(str, target.iterdir())]),
+            }
             shutil.rmtree(target)
-            rounds.append((curl, hashed, _preload(hub, place, options)))
-    for label, runs in zip(
-        ("curl to disk", "sha256sum", "preload"), zip(*rounds, strict=True), strict=True
-    ):
+            rounds.append({**programs, **_preloads(hub, place, options)})
+    met: list[bool] = []
+    curl, hashed, _, *preloads = _columns(hub, rounds)
+    for runs in preloads:
+        triples = [*zip(curl, hashed, runs, strict=True)]
+        speed = [max(a.seconds, b.seconds) / each.seconds for a, b, each in triples]
+        met += [
+            _verdict("speed, preload / slower of both", speed, 0.8, at_least=True),
+            _verdict("CPU, preload / both", [c.cpu / (a.cpu + b.cpu) for a, b, c in triples], 1.3),
+            _verdict("memory, MiB", [each.memory for each in runs], 256),
+        ]
+    return met
+
+
+def _columns(hub: Hub, rounds: Sequence[dict[str, Run]]) -> list[list[Run]]:
+    """Print a line for each program, and return its runs."""
+    columns = {label: [each[label] for each in rounds] for label in rounds[0]}
+    for label, runs in columns.items():
         _print(label, hub, runs)
-    speed = [max(curl.seconds, hashed.seconds) / each.seconds for curl, hashed, each in rounds]
-    cpu = [each.cpu / (curl.cpu + hashed.cpu) for curl, hashed, each in rounds]
-    return [
-        _verdict("speed, preload / slower of both", speed, 0.8, at_least=True),
-        _verdict("CPU, preload / both together", cpu, 1.3),
-        _verdict("memory, MiB", [each.memory for _, _, each in rounds], 256),
-    ]
+    print(f"  load {os.getloadavg()[0]:.1f}")
+    return [*columns.values()]
 
 
 def _resumed(place: pathlib.Path, options: argparse.Namespace, hub: Hub) -> list[bool]:
     """Killed at 50 %: what the second run fetches beside what the first one did not note."""
     with hub:
         home = place / "models" / "base"
-        process = subprocess.Popen(**_program(hub, place, options))  # type: ignore[call-overload]
+        program = _program(hub, place, options.connections[0])
+        process = subprocess.Popen(**program)  # type: ignore[call-overload]
         while hub.sent() < hub.size // 2:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
@@ -183,7 +214,7 @@ def _resumed(place: pathlib.Path, options: argparse.Namespace, hub: Hub) -> list
             for each in journal.read(home / journal.NAME).values()
             for start, stop in each
         )
-        _run_program(hub, place, options)
+        _run_program(hub, place, options.connections[0])
         again = hub.sent() - before - (hub.size - there)
         shutil.rmtree(place / "models")
     print(f"\nkilled at 50 %: {there >> 20} MiB noted of {before >> 20} MiB that the hub had sent")
@@ -194,12 +225,13 @@ def _client(hub: Hub, place: pathlib.Path) -> Run:
     target = place / "client"
     environment = {**os.environ, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     environment |= {"HF_HOME": str(place / "home"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    environment |= hub.trust
     run = _run([sys.executable, "-c", _CLIENT, hub.endpoint, str(target)], environment)
     shutil.rmtree(target)
     return run
 
 
-def _program(hub: Hub, place: pathlib.Path, options: argparse.Namespace) -> dict[str, object]:
+def _program(hub: Hub, place: pathlib.Path, connections: int) -> dict[str, object]:
     models = place / "models"
     models.mkdir(exist_ok=True)
     item = {"kind": "base", "repository": "bench/model", "revision": "main", "directory": "base"}
@@ -208,7 +240,8 @@ def _program(hub: Hub, place: pathlib.Path, options: argparse.Namespace) -> dict
         "PATH": os.environ["PATH"],
         "HF_ENDPOINT": hub.endpoint,
         "NO_PROXY": "*",
-        "PRELOAD_CONNECTIONS": str(options.connections),
+        **hub.trust,
+        "PRELOAD_CONNECTIONS": str(connections),
         "PRELOAD_LEASE_SECONDS": "1",
         "PRELOAD_PLAN": json.dumps(plan),
     }
@@ -216,15 +249,17 @@ def _program(hub: Hub, place: pathlib.Path, options: argparse.Namespace) -> dict
     return {"args": arguments, "env": environment, "cwd": ROOT, "stdout": subprocess.DEVNULL}
 
 
-def _run_program(hub: Hub, place: pathlib.Path, options: argparse.Namespace) -> Run:
-    program = _program(hub, place, options)
+def _run_program(hub: Hub, place: pathlib.Path, connections: int) -> Run:
+    program = _program(hub, place, connections)
     return _timed(lambda: subprocess.Popen(**program))  # type: ignore[call-overload]
 
 
-def _preload(hub: Hub, place: pathlib.Path, options: argparse.Namespace) -> Run:
-    run = _run_program(hub, place, options)
-    shutil.rmtree(place / "models")
-    return run
+def _preloads(hub: Hub, place: pathlib.Path, options: argparse.Namespace) -> dict[str, Run]:
+    runs = {}
+    for connections in options.connections:
+        runs[f"preload, {connections} connections"] = _run_program(hub, place, connections)
+        shutil.rmtree(place / "models")
+    return runs
 
 
 def _run(arguments: Sequence[str], environment: dict[str, str] | None = None) -> Run:
