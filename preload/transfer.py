@@ -367,7 +367,7 @@ class _Attempt:
             raise hub.TransientError(f"body ended at byte {piece.position} of {piece.stop}")
 
     def _take_in(self, piece: _Piece, body: hub.Body, skip: int) -> None:
-        block, flushed = bytearray(), 0.0
+        block, flushed = bytearray(), time.monotonic()
         try:
             for chunk in body.chunks:
                 self._context.guard.alive()
@@ -377,10 +377,11 @@ class _Attempt:
                 self._context.arrived(len(chunk))
                 block += memoryview(chunk)[skip:]
                 skip -= min(skip, len(chunk))
-                now = time.monotonic()
-                if block and (len(block) >= _BLOCK or now - flushed > _FLUSH):
-                    ready, block, flushed = block, bytearray(), now
+                if block and (len(block) >= _BLOCK or time.monotonic() - flushed > _FLUSH):
+                    ready, block = block, bytearray()
                     self._store(piece, ready)
+                    # Since its end: a slow volume gets no smaller writes, which are slower still.
+                    flushed = time.monotonic()
         finally:
             if block:
                 self._store(piece, block)

@@ -6,8 +6,10 @@ import os
 import random
 import signal
 import time
+import types
 
 import pytest
+from httpcore2._sync import http11
 
 from preload import crew, extents, journal, report, settings, transfer
 from tests.preload import conftest, hub_server
@@ -165,6 +167,29 @@ def test_a_slower_crew_grows_again() -> None:
         while workers.allowed < 8 and time.monotonic() < until:
             time.sleep(0.01)
     assert workers.allowed == 8
+
+
+def test_a_slow_volume_gets_no_smaller_writes(
+    stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but writing takes time here, and each write more than a pause of the network may."""
+    writes: list[tuple[int, int]] = []
+    pwrite = os.pwrite
+
+    def slow(handle: int, content: memoryview, position: int) -> int:
+        writes.append((position, position + len(content)))
+        return pwrite(handle, content, position)
+
+    monkeypatch.setattr(http11.HTTP11Connection, "READ_NUM_BYTES", PIECE // 10)
+    monkeypatch.setattr(transfer.os, "pwrite", slow)
+    clock = types.SimpleNamespace(monotonic=lambda: 60.0 * len(writes))
+    monkeypatch.setattr(transfer, "time", clock)
+    stage.environment["PRELOAD_CONNECTIONS"] = "1"
+    assert stage.run() == 0
+    assert len(writes) > 10
+    ends = {len(content) for content in conftest.MODEL.values()}
+    for start, stop in writes:
+        assert stop - start >= transfer._BLOCK or stop % PIECE == 0 or stop in ends
 
 
 # --- what a kill leaves
