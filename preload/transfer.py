@@ -367,7 +367,7 @@ class _Attempt:
             raise hub.TransientError(f"body ended at byte {piece.position} of {piece.stop}")
 
     def _take_in(self, piece: _Piece, body: hub.Body, skip: int) -> None:
-        block, flushed = bytearray(), time.monotonic()
+        block, pause, flushed = bytearray(), _FLUSH, time.monotonic()
         try:
             for chunk in body.chunks:
                 self._context.guard.alive()
@@ -377,11 +377,13 @@ class _Attempt:
                 self._context.arrived(len(chunk))
                 block += memoryview(chunk)[skip:]
                 skip -= min(skip, len(chunk))
-                if block and (len(block) >= _BLOCK or time.monotonic() - flushed > _FLUSH):
+                now = time.monotonic()
+                if block and (len(block) >= _BLOCK or now - flushed > pause):
                     ready, block = block, bytearray()
                     self._store(piece, ready)
-                    # Since its end: a slow volume gets no smaller writes, which are slower still.
+                    # A slow volume gets no smaller writes, which would be slower still.
                     flushed = time.monotonic()
+                    pause = max(_FLUSH, flushed - now)
         finally:
             if block:
                 self._store(piece, block)

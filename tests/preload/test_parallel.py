@@ -181,7 +181,7 @@ def test_a_slow_volume_gets_no_smaller_writes(
         return pwrite(handle, content, position)
 
     monkeypatch.setattr(http11.HTTP11Connection, "READ_NUM_BYTES", PIECE // 10)
-    monkeypatch.setattr(transfer.os, "pwrite", slow)
+    monkeypatch.setattr(os, "pwrite", slow)
     clock = types.SimpleNamespace(monotonic=lambda: 60.0 * len(writes))
     monkeypatch.setattr(transfer, "time", clock)
     stage.environment["PRELOAD_CONNECTIONS"] = "1"
