@@ -109,7 +109,8 @@ def test_a_route_that_forgot_its_names_keeps_them(tenant: claims.Tenant) -> None
     _look(claim, "forgotten")
 
     def again() -> bool:
-        annotations = claim.one("AIGatewayRoute")["metadata"].get("annotations", {})
+        # By its reference: what composes it stands in the annotations too.
+        annotations = tenant.plane.admin.get(ref)["metadata"].get("annotations", {})
         return bool(annotations.get(_MODEL_NAMES) == remembered)
 
     polling.until(again, timeout=60, what="the route remembers its names")
