@@ -11,6 +11,7 @@ from function.api import base, claim, settings
 from function.cluster import checkpoints
 from function.planning import plans
 from function.server import runner
+from function.workloads import caches
 from tests import cluster
 from tests.bench import requests
 
@@ -53,7 +54,9 @@ def test_an_answer_is_the_same_from_memory(of: str, monkeypatch: pytest.MonkeyPa
     remembered = [runner.run(req, log) for req in fleet]
     remembered = [runner.run(req, log) for req in fleet]
     monkeypatch.setattr(plans, "_kept", memo.Bounded(0))
-    monkeypatch.setattr(runner, "_claims", memo.Bounded(0))
+    monkeypatch.setattr(caches, "_mounts", memo.Bounded(0))
+    for of_bytes in ("_claims", "_statuses"):
+        monkeypatch.setattr(runner, of_bytes, memo.Bounded(0))
     fresh = [runner.run(req, log) for req in reversed(fleet)][::-1]
     assert remembered == fresh
     assert not log.errors

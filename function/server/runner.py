@@ -8,6 +8,7 @@ core then applies nothing and deletes nothing, and what runs keeps running.
 import functools
 import time
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 from crossplane.function import logging as function_logging
@@ -18,7 +19,7 @@ from google.protobuf import duration_pb2, struct_pb2
 
 from function import canonical, composition, memo
 from function.api import base, settings
-from function.cluster import observed
+from function.cluster import memory, observed
 from function.composites import composite, inference_service, registry
 from function.server import intake, structs
 
@@ -108,7 +109,7 @@ def composed(req: fnv1.RunFunctionRequest, world: observed.Observed) -> composit
         what = f"{view.get('apiVersion')} {view.get('kind')}"
         raise base.InvalidError("claim", [base.Problem("kind", f"{what} is no kind of claim here")])
     written = structs.serialized(resource, intake.CLAIM)
-    about = b"" if metadata is None else structs.serialized(metadata, intake.METADATA)
+    about = () if metadata is None else structs.serialized(metadata, intake.METADATA)
 
     def parse() -> Any:
         document = structs.only(resource, intake.CLAIM)
@@ -116,7 +117,7 @@ def composed(req: fnv1.RunFunctionRequest, world: observed.Observed) -> composit
             document["metadata"] = structs.only(metadata, intake.METADATA)
         return kind.parse(document)
 
-    size = _PARSED_BYTES + _PARSED_FACTOR * (len(written) + len(about))
+    size = _PARSED_BYTES + _PARSED_FACTOR * (_size(written) + _size(about))
     claim = _claims.get((kind.GROUP, kind.KIND, written, about), size, parse)
     return kind.compose(claim, site_settings(req), world)
 
@@ -128,17 +129,45 @@ _PARSED_BYTES = 16 * 1024
 _PARSED_FACTOR = 8
 
 
+def _size(parts: tuple[bytes | None, ...]) -> int:
+    return sum(map(len, filter(None, parts)))
+
+
 def _composite(req: fnv1.RunFunctionRequest) -> composite.Composite | None:
     return registry.of(structs.StructView(req.observed.composite.resource))
 
 
 # --- in
 
+# A status changes as rarely at rest as the claim does, and is read whole in each call.
+_statuses: memo.Bounded[tuple[memo.Manifest, Mapping[str, observed.Condition]]] = memo.Bounded(
+    8 * 1024 * 1024
+)
+# What the parts of a status that are read hold in Python, at least and for each byte in protobuf.
+_STATUS_BYTES = 4 * 1024
+_STATUS_FACTOR = 6
+
+
+def _status(
+    resource: struct_pb2.Struct,
+) -> tuple[observed.Object, Mapping[str, observed.Condition]]:
+    """Returns what is remembered in a claim's status, and its conditions. Never to be changed."""
+    if "status" not in resource.fields:
+        return {}, {}
+    status = resource.fields["status"].struct_value
+    written = structs.serialized(status, (*memory.FIELDS, "conditions"))
+
+    def read() -> tuple[memo.Manifest, Mapping[str, observed.Condition]]:
+        remembered = memo.Manifest(structs.only(status, memory.FIELDS))
+        return remembered, observed.conditions(structs.only(status, ("conditions",)))
+
+    return _statuses.get(written, _STATUS_BYTES + _STATUS_FACTOR * _size(written), read)
+
 
 def observed_state(req: fnv1.RunFunctionRequest) -> observed.Observed:
     """Returns what the cluster reports, decoded only where it is read."""
     resource = structs.StructView(req.observed.composite.resource)
-    status = resource.get("status") or {}
+    status, conditions = _status(req.observed.composite.resource)
     kinds = {
         name.removeprefix(KIND_REQUIREMENT): bool(schema.openapi_v3.fields)
         for name, schema in req.required_schemas.items()
@@ -156,7 +185,7 @@ def observed_state(req: fnv1.RunFunctionRequest) -> observed.Observed:
             key: structs.StructView(resource.resource)
             for key, resource in req.observed.resources.items()
         },
-        conditions=observed.conditions(status),
+        conditions=conditions,
         status=status,
         required=required,
         kinds=kinds,
