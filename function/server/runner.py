@@ -108,8 +108,8 @@ def composed(req: fnv1.RunFunctionRequest, world: observed.Observed) -> composit
         view = structs.StructView(resource)
         what = f"{view.get('apiVersion')} {view.get('kind')}"
         raise base.InvalidError("claim", [base.Problem("kind", f"{what} is no kind of claim here")])
-    written = structs.serialized(resource, intake.CLAIM)
-    about = () if metadata is None else structs.serialized(metadata, intake.METADATA)
+    written = structs.fingerprint(resource, intake.CLAIM)
+    about = None if metadata is None else structs.fingerprint(metadata, intake.METADATA)
 
     def parse() -> Any:
         document = structs.only(resource, intake.CLAIM)
@@ -117,20 +117,16 @@ def composed(req: fnv1.RunFunctionRequest, world: observed.Observed) -> composit
             document["metadata"] = structs.only(metadata, intake.METADATA)
         return kind.parse(document)
 
-    size = _PARSED_BYTES + _PARSED_FACTOR * (_size(written) + _size(about))
+    size = _PARSED_BYTES + _PARSED_FACTOR * (written.size + (about.size if about else 0))
     claim = _claims.get((kind.GROUP, kind.KIND, written, about), size, parse)
     return kind.compose(claim, site_settings(req), world)
 
 
-# Claims change rarely and are looked at often. By their own bytes: parsing is a pure function.
+# Claims change rarely and are looked at often. By what their bytes come to: parsing is pure.
 _claims: memo.Bounded[Any] = memo.Bounded(8 * 1024 * 1024)
 # What a parsed claim holds, at least and for each byte of it in protobuf: measured on the examples.
 _PARSED_BYTES = 16 * 1024
 _PARSED_FACTOR = 8
-
-
-def _size(parts: tuple[bytes | None, ...]) -> int:
-    return sum(map(len, filter(None, parts)))
 
 
 def _composite(req: fnv1.RunFunctionRequest) -> composite.Composite | None:
@@ -155,13 +151,13 @@ def _status(
     if "status" not in resource.fields:
         return {}, {}
     status = resource.fields["status"].struct_value
-    written = structs.serialized(status, (*memory.FIELDS, "conditions"))
+    written = structs.fingerprint(status, (*memory.FIELDS, "conditions"))
 
     def read() -> tuple[memo.Manifest, Mapping[str, observed.Condition]]:
         remembered = memo.Manifest(structs.only(status, memory.FIELDS))
         return remembered, observed.conditions(structs.only(status, ("conditions",)))
 
-    return _statuses.get(written, _STATUS_BYTES + _STATUS_FACTOR * _size(written), read)
+    return _statuses.get(written, _STATUS_BYTES + _STATUS_FACTOR * written.size, read)
 
 
 def observed_state(req: fnv1.RunFunctionRequest) -> observed.Observed:

@@ -6,9 +6,10 @@ something cost almost nothing. Whole numbers come back as ints: a Struct holds d
 subscript, which would insert it.
 """
 
+import hashlib
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf import struct_pb2
 
@@ -96,15 +97,30 @@ def only(struct: struct_pb2.Struct, keys: tuple[str, ...]) -> dict[str, Any]:
     return {key: _plain(struct.fields[key]) for key in keys if key in struct.fields}
 
 
-def serialized(struct: struct_pb2.Struct, keys: tuple[str, ...]) -> tuple[bytes | None, ...]:
-    """Returns these fields of the Struct in bytes, None for an absent one: the same for the same.
+class Fingerprint(NamedTuple):
+    """What stands for fields of a Struct in a key.
 
-    Each by itself: put together into one Struct they would all be copied first.
+    Attributes:
+        digest: SHA-256 of the fields in bytes.
+        size: Bytes of the fields.
     """
-    values = map(struct.fields.get, keys)
-    return tuple(
-        None if value is None else value.SerializeToString(deterministic=True) for value in values
-    )
+
+    digest: bytes
+    size: int
+
+
+def fingerprint(struct: struct_pb2.Struct, keys: tuple[str, ...]) -> Fingerprint:
+    """Returns what stands for these fields of the Struct: the same for the same fields."""
+    digest, size = hashlib.sha256(), 0
+    for key in keys:
+        value = struct.fields.get(key)
+        if value is not None:
+            # Each by itself: put together into one Struct they would all be copied first.
+            written = value.SerializeToString(deterministic=True)
+            digest.update(f"{key} {len(written)} ".encode())
+            digest.update(written)
+            size += len(written)
+    return Fingerprint(digest.digest(), size)
 
 
 def merge(struct: struct_pb2.Struct, manifest: dict[str, Any]) -> None:
