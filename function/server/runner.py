@@ -137,11 +137,13 @@ def _composite(req: fnv1.RunFunctionRequest) -> composite.Composite | None:
 
 # A status changes as rarely at rest as the claim does, and is read whole in each call.
 _statuses: memo.Bounded[tuple[memo.Manifest, Mapping[str, observed.Condition]]] = memo.Bounded(
-    8 * 1024 * 1024
+    12 * 1024 * 1024
 )
 # What the parts of a status that are read hold in Python, at least and for each byte in protobuf.
+# Ours have 2 KiB; the parts of a much larger one, which somebody else wrote, may hold more.
 _STATUS_BYTES = 4 * 1024
-_STATUS_FACTOR = 6
+_STATUS_FACTOR = 12
+_MOST_STATUS = 16 * 1024
 
 
 def _status(
@@ -157,6 +159,8 @@ def _status(
         remembered = memo.Manifest(structs.only(status, memory.FIELDS))
         return remembered, observed.conditions(structs.only(status, ("conditions",)))
 
+    if written.size > _MOST_STATUS:
+        return read()
     return _statuses.get(written, _STATUS_BYTES + _STATUS_FACTOR * written.size, read)
 
 
