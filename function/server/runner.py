@@ -144,6 +144,7 @@ _statuses: memo.Bounded[tuple[memo.Manifest, Mapping[str, observed.Condition]]] 
 _STATUS_BYTES = 4 * 1024
 _STATUS_FACTOR = 12
 _MOST_STATUS = 16 * 1024
+_NO_STATUS = memo.Manifest()
 
 
 def _status(
@@ -151,7 +152,7 @@ def _status(
 ) -> tuple[observed.Object, Mapping[str, observed.Condition]]:
     """Returns what is remembered in a claim's status, and its conditions. Never to be changed."""
     if "status" not in resource.fields:
-        return {}, {}
+        return _NO_STATUS, {}
     status = resource.fields["status"].struct_value
     written = structs.fingerprint(status, (*memory.FIELDS, "conditions"))
 

@@ -25,9 +25,10 @@ class StructView(Mapping[str, Any]):
         self._fields = struct.fields
 
     def __getitem__(self, key: str) -> Any:
-        if key not in self._fields:
+        value = self._fields.get(key)
+        if value is None:
             raise KeyError(key)
-        return _decode(self._fields[key])
+        return _decode(value)
 
     def get(self, key: str, default: Any = None) -> Any:
         """Returns a field, or the default where it is absent."""
