@@ -5,7 +5,6 @@ pods that run, so they take these facts and never what is wanted. The facts are 
 the template that they belong to.
 """
 
-import functools
 from typing import Annotated, Any
 
 import pydantic
@@ -68,10 +67,6 @@ class Running(pydantic.BaseModel):
 
     def dumps(self) -> str:
         """Returns the facts as canonical JSON."""
-        return self._text
-
-    @functools.cached_property
-    def _text(self) -> str:
         return canonical.dumps(self.model_dump(mode="json"))
 
 
