@@ -10,6 +10,7 @@ unless the settings say `Immediate` or no pod of the claim has served yet.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 from function import canonical, memo
@@ -279,6 +280,11 @@ class _Choice:
     hold: Hold | None = None
     restarts: tuple[str, ...] = ()
 
+    @functools.cached_property
+    def facts_text(self) -> str:
+        """The facts as canonical JSON."""
+        return self.facts.dumps()
+
 
 def _choose(
     plan: plans.Plan,
@@ -435,5 +441,5 @@ def _annotations(chosen: _Choice, owner: observed.Object | None) -> dict[str, st
     before = observed.at(owner, "metadata", "annotations")
     same = observed.at(before, identity.TEMPLATE_ANNOTATION) == chosen.text
     if not same or observed.at(before, identity.FACTS_ANNOTATION) is not None:
-        remembers[identity.FACTS_ANNOTATION] = chosen.facts.dumps()
+        remembers[identity.FACTS_ANNOTATION] = chosen.facts_text
     return remembers
