@@ -58,7 +58,7 @@ class Item:
         verdict: What applying it does to the cluster.
         forecast: What it will do; None for a claim that is refused or removed.
         change: What that costs.
-        kept: The GPUs of pods that go on running though the claim fits nowhere, or None.
+        kept: The GPUs of pods that go on running though the claim asks for others, or None.
     """
 
     verdict: verdicts.Verdict
@@ -198,7 +198,8 @@ def item(
         cost,
     )
     kept = None
-    if before is not None and verdict.pods.effect in ("held", "stay"):
+    stays = plan.misfit is not None and verdict.pods.effect == "stay"
+    if before is not None and (stays or verdict.pods.effect == "held"):
         kept = forecasts.Kept(before.hardware.class_name, before.hardware.count)
     return Item(verdict, forecast, change, kept)
 

@@ -54,7 +54,7 @@ def forecast(plan: plans.Plan, workloads: Mapping[str, loads.Workload]) -> Forec
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """The GPUs of pods that go on running though what the claim now asks for fits nowhere.
+    """The GPUs of pods that go on running though the claim now asks for others.
 
     Attributes:
         class_name: Their class.
@@ -91,7 +91,7 @@ def cost(
     Args:
         plan: The claim, planned.
         replicas: How many run or start now, or None when nobody looked.
-        kept: What goes on running though the plan fits nowhere, or None.
+        kept: What goes on running though the plan is another, or None.
     """
     claim = asked(plan, replicas, kept)
     price = prices.tariff(plan.site, claim.class_name)
@@ -101,14 +101,13 @@ def cost(
 def asked(plan: plans.Plan, replicas: int | None = None, kept: Kept | None = None) -> prices.Claim:
     """Returns the GPUs that a claim asks for; none when it is suspended or fits nowhere.
 
-    Pods that go on running though the claim fits nowhere keep their GPUs.
+    Pods that keep their template keep their GPUs.
     """
-    keeps = kept is not None and plan.misfit is not None
-    stopped = plan.suspended or (plan.misfit is not None and not keeps)
+    stopped = plan.suspended or (plan.misfit is not None and kept is None)
     return prices.Claim(
         plan.identity.name,
-        kept.class_name if kept is not None and keeps else plan.hardware.class_name,
-        kept.gpus if kept is not None and keeps else plan.hardware.count,
+        plan.hardware.class_name if kept is None else kept.class_name,
+        plan.hardware.count if kept is None else kept.gpus,
         0 if stopped else plan.scaling.minimum,
         0 if stopped else plan.scaling.maximum,
         replicas,

@@ -90,6 +90,32 @@ def test_an_edit_to_what_cannot_fit_keeps_what_runs() -> None:
     assert world.claim["status"]["cost"]["perHourMax"] == "1.61"
 
 
+def test_a_held_template_costs_what_its_own_class_costs() -> None:
+    """The author names a larger class beside another revision: its weights are not there yet."""
+    world = given.serving("smallest")
+    classes = given.settings(world)["gpu"]["classes"]
+    classes["huge"] = {"product": "NVIDIA-H100-80GB-HBM3", "pricePerHour": "6.88"}
+    world.converge()
+    before = copy.deepcopy(world.claim["status"]["cost"])
+    given.swap(world).edit(gpu={"class": "huge", "count": 1}).reconcile()
+    assert world.condition("Current") == ("False", "WeightsPending")
+    assert world.claim["status"]["cost"] == before
+    world.converge()
+    assert world.condition("Current")[0] == "True"
+    assert world.claim["status"]["cost"]["perHourNow"] == "6.88"
+
+
+def test_what_runs_costs_its_own_class_while_the_claim_names_one_that_is_too_small() -> None:
+    world = given.serving("smallest")
+    classes = given.settings(world)["gpu"]["classes"]
+    classes["tiny"] = {"memoryGiB": 4, "pricePerHour": "0.1"}
+    world.converge()
+    before = copy.deepcopy(world.claim["status"]["cost"])
+    world.edit(gpu={"class": "tiny", "count": 1}).converge()
+    assert world.condition("Current") == ("False", "TooLarge")
+    assert world.claim["status"]["cost"] == before
+
+
 def test_an_unknown_model_is_unknown_and_blocks_nothing() -> None:
     world = born({"repository": "org/nobody-knows"})
     assert has_pods(world)
