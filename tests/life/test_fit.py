@@ -1,13 +1,17 @@
 """A model that cannot fit its GPUs asks for none, and never takes away what runs."""
 
 import copy
+import functools
 import json
 from typing import Any
 
 import pytest
 
-from function.capacity import forms, reading
+from function import memo
+from function.capacity import catalogue, fit, forms, interval, reading, releases
 from function.cluster import pods
+from function.engines.vllm import forecast
+from function.planning import plans
 from preload import figures
 from tests import cluster
 from tests.capacity import configurations
@@ -197,8 +201,6 @@ def test_the_manifest_corrects_what_is_known(learnt: dict[str, str], reason: str
 
 
 def test_a_change_of_the_catalogue_restarts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from function.capacity import catalogue
-
     world = given.serving("smallest")
     before = copy.deepcopy(world.template)
     monkeypatch.setattr(catalogue, "lookup", lambda _: None)
@@ -208,12 +210,73 @@ def test_a_change_of_the_catalogue_restarts_nothing(monkeypatch: pytest.MonkeyPa
     assert world.condition("Current") == ("False", "PlatformChangePending")
 
 
-# --- what the manifest brings
-
 LLAMA_70B = configurations.decoder(
     "LlamaForCausalLM", 8192, 80, 64, 8, 28672, 128256, 131072, dtype="bfloat16"
 )
 OWN = "org/nobody-knows"
+
+
+def anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another process would not remember: plans, and answers of the estimate."""
+    monkeypatch.setattr(plans, "_kept", memo.Bounded(plans.MOST_BYTES))
+    blank = functools.lru_cache(1024)(forecast._answer.__wrapped__)
+    monkeypatch.setattr(forecast, "_answer", blank)
+
+
+def serves_as_before(world: cluster.Cluster, before: cluster.Cluster) -> None:
+    """Nothing restarts, nothing is taken away and nothing is added."""
+    assert world.template == before.template
+    assert world.objects == before.objects
+    assert world.condition("EngineReady") == ("True", "Serving")
+    assert world.phase == "Serving"
+    assert world.claim["status"]["cost"] == before.claim["status"]["cost"]
+
+
+@pytest.mark.parametrize("name", ["smallest", given.NAME])
+@pytest.mark.parametrize("catalogued", [None, LLAMA_70B], ids=["forgotten", "larger"])
+def test_a_change_of_the_catalogue_alone_keeps_what_runs(
+    monkeypatch: pytest.MonkeyPatch, name: str, catalogued: configurations.Config | None
+) -> None:
+    world = given.serving(name)
+    before = copy.deepcopy(world)
+    listed = None if catalogued is None else reading.read(catalogued, OWN, source="a catalogue")
+    monkeypatch.setattr(catalogue, "lookup", lambda _: listed)
+    anew(monkeypatch)
+    world.converge()
+    serves_as_before(world, before)
+    if listed is None:
+        assert world.condition("Fits") == ("Unknown", "UnknownModel")
+        assert world.condition("Current")[0] == ("False" if name == "smallest" else "True")
+        return
+    assert world.condition("Fits") == ("False", "TooLarge")
+    assert "weights 131.4 GiB" in world.message("Fits")
+    # The author of the smallest claim named no context: another one follows, and it is held.
+    current = ("False", "TooLarge") if name == "smallest" else ("True", "Current")
+    assert world.condition("Current") == current
+
+
+@pytest.mark.parametrize("name", ["smallest", given.NAME])
+def test_a_constant_of_the_estimate_that_changes_keeps_what_runs(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    world = given.serving(name)
+    before = copy.deepcopy(world)
+    assert world.condition("Fits") == ("True", "Fits")
+    much = interval.exactly(30 * fit.GIB)
+    monkeypatch.setattr(releases, "process", lambda *_: much)
+    anew(monkeypatch)
+    world.converge()
+    serves_as_before(world, before)
+    assert world.condition("Fits") == ("False", "TooLarge")
+    assert "process 30.0 GiB" in world.message("Fits")
+    # A claim that is new asks for nothing.
+    fresh = given.new(name)
+    fresh.converge()
+    assert not has_pods(fresh)
+    assert fresh.condition("EngineReady") == ("False", "TooLarge")
+
+
+# --- what the manifest brings
 
 
 def downloaded(
