@@ -36,19 +36,19 @@ class Forecast:
     Attributes:
         plan: The claim, planned.
         cost: What its GPUs cost in an hour.
-        loads: What a full replica gives, by workload.
-        tokens: What tokens cost, by workload, where the class has a price.
         needs: Replicas that the rate needs, by workload, and None where a single request misses
             what users are promised; empty where nobody asked.
+        tokens: What tokens cost, by workload, where the class has a price.
+        loads: What a full replica gives, by workload.
         triggers: Which scaling trigger fires first, for usual requests.
         start: The first start, from the node to the first answer.
     """
 
     plan: plans.Plan
     cost: prices.Cost | None
-    loads: Mapping[str, loads.Load]
-    tokens: Mapping[str, TokenPrice]
     needs: Mapping[str, loads.Replicas | None]
+    tokens: Mapping[str, TokenPrice]
+    loads: Mapping[str, loads.Load]
     triggers: thresholds.Binding | None
     start: starts.Timeline
 
@@ -85,7 +85,7 @@ def forecast(
             price = _token_price(plan, workload, full, needs.get(name), rate)
             if price is not None:
                 tokens[name] = price
-    return Forecast(plan, cost(plan), given, tokens, needs, _triggers(plan), _start(plan))
+    return Forecast(plan, cost(plan), needs, tokens, given, _triggers(plan), _start(plan))
 
 
 def _token_price(

@@ -239,7 +239,7 @@ def test_who_may_call_is_a_line(repository: Repository) -> None:
     chat = of(repository.against(), "chat")
     assert chat["flows"] == {"appear": [], "end": []}
     assert "may call apps: app=webui" in repository.plan("claims", "--against", "HEAD").stdout
-    everybody = {"ingress": [{"fromEndpoints": [{}]}]}
+    everybody: dict[str, Any] = {"ingress": [{"fromEndpoints": [{}]}]}
     repository.write("claims/chat.yaml", claim("chat", networkPolicies=everybody))
     chat = of(repository.against(), "chat")
     assert "flow-open" in {one["rule"] for one in chat["flows"]["appear"]}
