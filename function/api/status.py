@@ -57,6 +57,9 @@ class Serving(base.Model):
     adapters: Annotated[list[Annotated[str, base.text(63)]], base.items(8)] | None = pydantic.Field(
         None, description="Names of the adapters that were loaded."
     )
+    gpu_class: Annotated[str, base.text(63)] | None = pydantic.Field(
+        None, description="GPU class of the settings: status.cost takes its price."
+    )
 
 
 class Verified(base.Model):

@@ -40,6 +40,11 @@ class Memory:
         """Adapters that pods were started with, as the status says."""
         return frozenset((self.serving or {}).get("adapters") or [])
 
+    @property
+    def served_class(self) -> str | None:
+        """GPU class that pods were started on, or None where no answer wrote it."""
+        return (self.serving or {}).get("gpuClass")
+
 
 # The fields of a status that are read here.
 FIELDS = ("latches", "observedGeneration", "serving", "waitingFor", "weights")

@@ -126,7 +126,8 @@ def cost(now: situations.Situation) -> dict[str, Any] | None:
     plan, state = now.plan, now.rollout.state
     kept = None
     if not now.withheld:
-        kept = forecasts.Kept(plan.hardware.class_name, now.rollout.running.gpus)
+        served = None if now.rollout.hold is None else now.memory.served_class
+        kept = forecasts.Kept(served or plan.hardware.class_name, now.rollout.running.gpus)
     hour = forecasts.cost(plan, state.wanted if state else 0, kept)
     if hour is None:
         return None

@@ -101,10 +101,25 @@ def test_a_use_decides_about_sizes(use: str) -> None:
     assert ("kvCache" in spec["scaling"]["triggers"]) is (use == "embeddings")
 
 
+@pytest.mark.parametrize("repository", ["Qwen/Qwen3-8B", "Qwen/Qwen3-14B", "Qwen/Qwen3-32B"])
+def test_what_is_written_follows_the_rule_of_a_claim_that_names_no_sizes(repository: str) -> None:
+    site = site_of("aws")
+    draft = drafts.draft(drafts.Wish(repository, "sized", use=uses.USES["chat"]), site)
+    usual = site.capacity.model_copy(update={"sequence_tokens": int(draft.usual)})
+    spec = draft.spec | {"model": dict(draft.spec["model"])}
+    written = {name: spec["model"].pop(name) for name in ("contextWindow", "maxNumSeqs")}
+    resource = claim.InferenceService.model_validate(drafts.document(draft.wish, spec))
+    same = site.model_copy(update={"capacity": usual})
+    outlook = plans.make(resource, same, checkpoints.Facts()).serving.outlook
+    assert outlook is not None
+    assert written["maxNumSeqs"] == outlook.flags.sequences
+    assert written["contextWindow"] == min(outlook.flags.context, uses.USES["chat"].context)
+
+
 def test_the_cheapest_class_is_taken_and_what_it_costs_is_said() -> None:
     text = run("Qwen/Qwen3-8B").stdout
     assert parsed(text)["spec"]["gpu"] == {"count": 1, "class": "l4"}
-    assert "0.8 USD an hour at minReplicas, 2.41 USD at maxReplicas (prices of 2026-07-20)" in text
+    assert "0.80 USD an hour at minReplicas, 2.41 USD at maxReplicas (prices of 2026-07-20)" in text
 
 
 def test_without_a_price_the_least_memory_is_taken() -> None:
@@ -120,9 +135,9 @@ def test_a_class_that_is_named_is_taken() -> None:
 
 def test_more_gpus_of_one_node_come_before_nothing() -> None:
     text = run("meta-llama/Llama-3.1-405B-Instruct", "--for", "code").stdout
-    assert parsed(text)["spec"]["gpu"] == {"count": 4, "class": "h200"}
+    assert parsed(text)["spec"]["gpu"] == {"count": 8, "class": "h100"}
     # limits.maxGPUs of the settings is 8.
-    assert parsed(text)["spec"]["scaling"]["maxReplicas"] == 2
+    assert parsed(text)["spec"]["scaling"]["maxReplicas"] == 1
 
 
 def test_no_replica_has_more_gpus_than_the_settings_allow() -> None:
@@ -140,7 +155,7 @@ def test_weights_are_packed_before_more_gpus_where_the_card_can(tmp_path: pathli
     file.write_text(
         pathlib.Path(CLOSED).read_text().replace("memoryGiB: 44", "product: NVIDIA-L40S")
     )
-    result = run("Qwen/Qwen3-32B", "-e", str(file), cloud="")
+    result = run("mistralai/Mistral-Small-24B-Instruct-2501", "-e", str(file), cloud="")
     assert result.exit_code == 0
     spec = parsed(result.stdout)["spec"]
     assert spec["gpu"] == {"count": 1, "class": "l40s"}

@@ -72,6 +72,7 @@ def left(name: str, profile: str) -> cluster.Cluster:
     conditions = world.claim["status"]["conditions"]
     conditions[:] = [c for c in conditions if c["type"] not in ("SecretsReady", "Fits")]
     world.claim["status"].pop("cost", None)
+    world.claim["status"]["serving"].pop("gpuClass", None)
     for kept in (world.objects, world.owned):
         former = {_former(name, key): _named_as_before(name, item) for key, item in kept.items()}
         kept.clear()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from function import assembly
+from function import assembly, plural
 from function.cluster import observed, readiness, scalers
 from function.concerns import providers, reasons
 from function.concerns.scaling import keda
@@ -123,7 +123,7 @@ def _fixed(now: situations.Situation) -> observed.Condition:
         return ScalerReady.NOT_MANAGED.condition("suspended at zero replicas")
     if scaling.held_at_one is not None:
         return _held(scaling.held_at_one)
-    return ScalerReady.NOT_MANAGED.condition(f"{scaling.minimum} replicas, fixed")
+    return ScalerReady.NOT_MANAGED.condition(plural.of(scaling.minimum, "replica") + ", fixed")
 
 
 def _scaled(now: situations.Situation, resource: observed.Object | None) -> observed.Condition:

@@ -9,6 +9,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from function import plural
 from function.api import base, claim
 from function.capacity import catalogue
 from function.capacity import facts as capacity
@@ -193,7 +194,7 @@ def _gpu_count(subject: Subject) -> Broken:
         needed *= subject.size(flag, 1)
     if needed != subject.gpus:
         names = ", ".join(f"--{flag}={subject.own.value(flag)}" for flag in given)
-        words = f"{names} needs {needed} GPUs, and spec.gpu.count is {subject.gpus}"
+        words = f"{names} needs {plural.of(needed, 'GPU')}, and spec.gpu.count is {subject.gpus}"
         severity = _ERROR if needed > subject.gpus else _WARNING
         remedy = f"set spec.gpu.count to {needed}"
         if "tensor-parallel-size" not in given and subject.gpus > 1:
