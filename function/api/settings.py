@@ -316,6 +316,11 @@ class Preload(base.Model):
     backoff_limit: Annotated[int, base.number(0, 100)] = pydantic.Field(
         6, description="Pods that may fail before the Job has failed."
     )
+    connections: Annotated[int, base.number(1, 64)] | None = pydantic.Field(
+        None,
+        description="Connections to the hub that the Job has at once, over all files; the"
+        " program's own 8 when absent.",
+    )
     egress_hosts: Annotated[list[HostPattern], base.items(32)] = pydantic.Field(
         default_factory=base.no_items,
         description="Hosts that the Job reaches on 443 by name, beside the hub (Cilium).",

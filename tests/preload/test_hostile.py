@@ -311,7 +311,7 @@ def pipe(path: pathlib.Path) -> None:
     os.mkfifo(path)
 
 
-PLACES = ["manifest.json", ".resolved.json", ".lease", "weights", f"weights/{SHARD}"]
+PLACES = ["manifest.json", ".resolved.json", ".lease", ".received", "weights", f"weights/{SHARD}"]
 
 
 @pytest.mark.parametrize("place", PLACES)
