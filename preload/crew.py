@@ -4,7 +4,7 @@ Every file that is being fetched, of whichever item, is an `Attempt` here. A con
 next piece of the file that fewest connections work on: as long as there are as many files as
 connections, each file comes in order over one of them and its bytes are hashed as they arrive. When
 fewer are left, several connections fetch pieces of one file; what arrives before the bytes in front
-of it is read back for the hash, from the page cache as a rule, once these are there.
+of it is held for the hash until these are there. What is too much to hold is read back.
 
 Where the hub asks for less (429, 503), half as many connections begin new pieces, and each whole
 piece allows one more again.
@@ -18,6 +18,8 @@ from typing import Protocol
 
 from preload import report
 
+MOST_HELD = 32 << 20
+"""Bytes that all attempts hold between writing and hashing: half of eight pieces."""
 _TICK = 0.5
 """Seconds between two looks for a connection that is silent."""
 _MOST_CORES = 4
@@ -51,6 +53,7 @@ class Crew:
         lock: Guards everything that attempts and crew share.
         ended: Tells that a transfer ended.
         allowed: Connections that may begin a piece now.
+        held: Bytes that attempts hold now.
     """
 
     def __init__(self, connections: int, log: report.Log) -> None:
@@ -63,6 +66,7 @@ class Crew:
         self._attempts: list[Attempt] = []
         self._busy = 0
         self.allowed = connections
+        self.held = 0
         self._not_before = 0.0
         self._closed = False
 

@@ -23,9 +23,8 @@ from typing import Protocol
 
 from preload import crew, documents, exits, extents, hub, journal, manifest
 
-PIECE = 32 << 20
-"""Bytes that one request asks for where a file is longer: 1.2 s of a connection with 26 MiB/s."""
-_LEAST = 4 << 20
+PIECE = 8 << 20
+"""Bytes that one request asks for: 0.3 s of a connection with 26 MiB/s."""
 _BLOCK = 1 << 20
 """Bytes written at once, and hashed as they arrive."""
 _FLUSH = 0.5
@@ -280,17 +279,16 @@ class _Attempt:
         self._wrong = False
         self._missing_pieces = collections.deque(self._missing(there))
         self._fetched: list[_Piece] = []
+        self._held: dict[int, bytearray] = {}
 
     def _missing(self, there: extents.Extents) -> list[extents.Range]:
         gaps = there.gaps(self._file.size)
         if self._in_order:
             return [(start, self._file.size) for start, _ in [*gaps][:1]]
-        # A file of few pieces is cut finer, so that every connection has one.
-        size = min(PIECE, max(_LEAST, self._file.size // self._context.crew.connections))
         return [
-            (position, min(stop, (position // size + 1) * size))
+            (position, min(stop, (position // PIECE + 1) * PIECE))
             for start, stop in gaps
-            for position in (start, *range((start // size + 1) * size, stop, size))
+            for position in (start, *range((start // PIECE + 1) * PIECE, stop, PIECE))
         ]
 
     # --- fetching
@@ -409,27 +407,39 @@ class _Attempt:
                 count = os.pwrite(self._handle, rest, position)
                 rest, position = rest[count:], position + count
         except BaseException:
-            self._wrote(piece, start, position, hashes=False)
+            self._wrote(piece, start, position)
             raise
         if position > start:
             piece.patience.progress()
-        if self._wrote(piece, start, position, hashes=True):
+        if self._wrote(piece, start, position, block):
             self._hash(memoryview(block)[: position - start])
         if position - piece.noted >= _NOTE or position == piece.stop:
             self._note(piece)
 
-    def _wrote(self, piece: _Piece, start: int, position: int, *, hashes: bool) -> bool:
-        """Take note of what was written; True if the caller is to hash it, since it is next."""
+    def _wrote(
+        self, piece: _Piece, start: int, position: int, block: bytearray | None = None
+    ) -> bool:
+        """Take note of what was written; True if the caller is to hash it, since it is next.
+
+        What is not next is held for the hash, as long as there is room.
+        """
         with self._crew.lock:
             piece.writing = False
             piece.position = position
             piece.heard = time.monotonic()
             self.there.add(start, position)
-            hashes = hashes and self._hashed == start and not self._hashing
+            hashes = block is not None and self._hashed == start and not self._hashing
             self._hashing |= hashes
+            if block is not None and not hashes and len(block) == position - start:
+                self._hold(start, block)
             self._quiet.notify_all()
             self._crew.arrived(self)
             return hashes
+
+    def _hold(self, start: int, block: bytearray) -> None:
+        if self._crew.held + len(block) <= crew.MOST_HELD:
+            self._crew.held += len(block)
+            self._held[start] = block
 
     def _note(self, piece: _Piece) -> None:
         if self._transfer.in_pieces:
@@ -450,23 +460,31 @@ class _Attempt:
             if not self.is_digestible():
                 return
             self._hashing = True
-            start, stop = self._hashed, self.there.reach(self._hashed)
+            start = self._hashed
+            held = self._held.pop(start, bytearray())
+            self._crew.held -= len(held)
+            ahead = (position for position in self._held if position > start)
+            stop = min(self.there.reach(start), min(ahead, default=self._file.size))
             self._settled = self._wrong or self._is_whole()
         try:
             self._context.guard.alive()
             if self._settled:
                 self._settle()
                 return
-            buffer = memoryview(bytearray(min(_CHUNK, stop - start)))
-            count = os.preadv(self._handle, [buffer], start)
-            with self._crew.lock:
-                self._wrong |= count == 0
-            self._hash(buffer[:count])
+            self._hash(memoryview(held) if held else self._read(start, stop))
         except BaseException as error:
             with self._crew.lock:
                 self._hashing = False
                 self._quiet.notify_all()
             self._transfer.fail(error)
+
+    def _read(self, start: int, stop: int) -> memoryview:
+        """Read back what was not held, or lay there before."""
+        buffer = memoryview(bytearray(min(_CHUNK, stop - start)))
+        count = os.preadv(self._handle, [buffer], start)
+        with self._crew.lock:
+            self._wrong |= count == 0
+        return buffer[:count]
 
     def _is_whole(self) -> bool:
         size = self._file.size
@@ -503,4 +521,6 @@ class _Attempt:
                 self._quiet.wait()
             if not self._closed:
                 self._closed = True
+                self._crew.held -= sum(map(len, self._held.values()))
+                self._held.clear()
                 os.close(self._handle)

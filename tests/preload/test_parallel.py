@@ -51,6 +51,27 @@ def test_pieces_of_one_file_come_at_once(stage: conftest.Stage) -> None:
     assert not (stage.home / journal.NAME).exists()
 
 
+@pytest.mark.parametrize("most", [0, PIECE, crew.MOST_HELD])
+def test_what_arrives_ahead_is_held_for_the_hash(
+    stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Nothing is read back while there is room, and what finds no room is."""
+    read: list[int] = []
+    preadv = os.preadv
+
+    def counted(handle: int, buffers: list[memoryview], position: int) -> int:
+        read.append(position)
+        return preadv(handle, buffers, position)
+
+    monkeypatch.setattr(os, "preadv", counted)
+    monkeypatch.setattr(crew, "MOST_HELD", most)
+    stage.hub.pause = 0.02
+    assert stage.run() == 0
+    assert conftest.truth(stage.home) is True
+    assert sent(stage) == TOTAL
+    assert bool(read) == (most < len(CONTENT))
+
+
 def test_one_connection_fetches_one_piece_at_a_time(stage: conftest.Stage) -> None:
     stage.environment["PRELOAD_CONNECTIONS"] = "1"
     assert stage.run() == 0
