@@ -118,24 +118,24 @@ def conditions(owner: Any) -> dict[str, Condition]:
     return {
         condition.type: condition
         for entry in items(owner, "conditions")
-        if (condition := _condition(entry)) is not None
+        if (condition := _condition(entry, at(entry, "type"))) is not None
     }
 
 
 def condition(owner: Any, kind: str) -> Condition | None:
     """Returns one condition of an object's status, or None; of two of a type the last."""
     for entry in reversed(items(owner, "conditions")):
-        if at(entry, "type") == kind and (read := _condition(entry)) is not None:
+        if at(entry, "type") == kind and (read := _condition(entry, kind)) is not None:
             return read
     return None
 
 
-def _condition(entry: Any) -> Condition | None:
+def _condition(entry: Any, kind: Any) -> Condition | None:
     try:
         field = entry.get
     except AttributeError:
         return None
-    kind, status = field("type"), field("status")
+    status = field("status")
     if not isinstance(kind, str) or not isinstance(status, str):
         return None
     return Condition(kind, status, str(field("reason") or ""), str(field("message") or ""))

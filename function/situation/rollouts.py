@@ -226,7 +226,7 @@ def rollout(
     state = plan.workload.state(keeper)
     served = remembered.serving is not None or (state is not None and (state.serves or state.ran))
     wanted = rendered(plan)
-    fresh = _Choice(wanted, rendered_text(plan), claim_hash(plan), _facts(plan, wanted))
+    fresh = _fresh(plan)
     carried = _carried(plan, keeper, fresh)
     chosen = fresh
     if carried != fresh.text:
@@ -284,6 +284,13 @@ class _Choice:
     def facts_text(self) -> str:
         """The facts as canonical JSON."""
         return self.facts.dumps()
+
+
+@memo.per_plan
+def _fresh(plan: plans.Plan) -> _Choice:
+    """Returns the choice of the rendered template."""
+    wanted = rendered(plan)
+    return _Choice(wanted, rendered_text(plan), claim_hash(plan), _facts(plan, wanted))
 
 
 def _choose(
