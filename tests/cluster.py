@@ -19,7 +19,6 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import yaml
 from crossplane.function import logging as function_logging
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
@@ -70,7 +69,7 @@ def load_all(name: str) -> list[Object]:
 @functools.cache
 def _parsed(text: str) -> list[Object]:
     """Returns the documents of a text. A test loads the same few files again and again."""
-    parsed = [d for d in yaml.load_all(text, Loader=yaml.CSafeLoader) if d is not None]
+    parsed = [d for d in documents.parse_all(text) if d is not None]
     assert all(isinstance(document, dict) for document in parsed)
     return parsed
 

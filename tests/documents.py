@@ -1,20 +1,33 @@
-"""Documents as JSON has them: copied, written into protobuf and read from it, each content once.
+"""Documents as JSON has them: read from YAML, copied, written into protobuf and read from it.
 
 A life of a claim copies and sends the same objects again and again. `copy.deepcopy` and protobuf's
-own conversion were half of what the suite cost.
+own conversion were half of what a life cost, and PyYAML without libyaml takes seven times as long.
 """
 
 import copy
 import functools
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import yaml
 from google.protobuf import struct_pb2
 
 from function.server import structs
 
 Object = dict[str, Any]
 _ATOMS = (str, int, float, bool, type(None))
+
+
+def parse(text: str) -> Any:
+    """Returns the only document of a YAML text."""
+    (document,) = parse_all(text)
+    return document
+
+
+def parse_all(text: str) -> Iterator[Any]:
+    """Yields the documents of a YAML text."""
+    yield from yaml.load_all(text, Loader=yaml.CSafeLoader)
 
 
 def copied(value: Any) -> Any:
