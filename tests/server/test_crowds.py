@@ -1,6 +1,7 @@
 """Silent connections: calls and probes are answered, memory stays, and they are closed.
 
-`CROWD=10000` opens as many, in place of some more than the server lets in; more file descriptors than a shell has by default are needed then.
+A few more are opened than the server lets in. `CROWD=10000` opens as many; more file descriptors
+than a shell has by default are needed then.
 """
 
 # grpc has no annotations.
