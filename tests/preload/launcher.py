@@ -5,11 +5,13 @@ child, in which hooks may be set that kill it or make the kernel refuse it somet
 """
 
 import errno
+import functools
 import itertools
 import json
 import os
 import resource
 import signal
+import ssl
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -105,6 +107,8 @@ def _child(request: dict[str, Any]) -> int:
 
 def main() -> None:
     settings.set_defaults(os.environ)
+    # The hub of the tests has no TLS, and reading the CA bundle takes as long as a short run.
+    ssl.create_default_context = functools.cache(ssl.create_default_context)
     # Whatever is imported at first use is imported here, before a child may lose the right to.
     hub.Hub(settings.Settings(), report.Log())
     for line in sys.stdin:
