@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterator
 
 import yaml
-from google.protobuf import struct_pb2
+from google.protobuf import message, struct_pb2
 
 from function.server import structs
 
@@ -47,14 +47,18 @@ def copied(value: T) -> T:
 
 def write(struct: struct_pb2.Struct, document: Object) -> None:
     """Writes a document into an empty Struct, as Crossplane's SDK does."""
-    struct.MergeFromString(_encoded(json.dumps(document)))
+    try:
+        struct.MergeFromString(_encoded(json.dumps(document)))
+    except message.DecodeError:  # deeper than protobuf reads, as some attacks are
+        struct.Clear()
+        struct.update(document)
 
 
 @functools.lru_cache(maxsize=4096)
 def _encoded(text: str) -> bytes:
-    message = struct_pb2.Struct()
-    message.update(json.loads(text))
-    return message.SerializeToString()
+    struct = struct_pb2.Struct()
+    struct.update(json.loads(text))
+    return struct.SerializeToString()
 
 
 def read(struct: struct_pb2.Struct) -> Object:
