@@ -44,7 +44,9 @@ class Log:
         """
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": now, "level": level, "event": event, **fields})
-        print(self.scrub(line), file=sys.stdout, flush=True)
+        # One call: lines of several threads do not mix.
+        sys.stdout.write(self.scrub(line) + "\n")
+        sys.stdout.flush()
 
 
 def _encode(document: Mapping[str, object]) -> bytes:

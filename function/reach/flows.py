@@ -191,8 +191,11 @@ def _unasked(
                 continue
             for protocol, port in ports:
                 ends = (end, subject) if direction is Direction.INGRESS else (subject, end)
-                if not _granted(plan, direction, subject, end, port):
-                    yield policies.Hop(*ends, port, protocol)
+                hop = policies.Hop(*ends, port, protocol)
+                if not _granted(plan, direction, subject, end, port) and not any(
+                    _covers(need, direction, hop) for need in wanted
+                ):
+                    yield hop
 
 
 def _shut(
@@ -225,6 +228,22 @@ def _ports(
                 if one.first and not rule.denies:
                     ports.add(("TCP" if one.protocol == "ANY" else one.protocol, one.first))
     return sorted(ports)
+
+
+def _covers(need: needs.Need, direction: Direction, hop: policies.Hop) -> bool:
+    """Tells whether settings that need a flow mean these pods too, by fewer labels than they have.
+
+    A DNS server without labels is any pod of its namespace.
+    """
+    if not need.of_settings or (need.flow.protocol, need.flow.port) != (hop.protocol, hop.port):
+        return False
+    (own, meant), (subject, end) = need.flow.ends(direction), hop.ends(direction)
+    return (
+        own == subject
+        and meant.kind is end.kind is endpoints.Kind.POD
+        and meant.namespace == end.namespace
+        and set(meant.labels) <= set(end.labels)
+    )
 
 
 def _granted(

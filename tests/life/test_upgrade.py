@@ -13,13 +13,12 @@ from typing import Any
 from unittest import mock
 
 import pytest
-import yaml
 
 from function import canonical, memo
 from function.capacity import catalogue
 from function.planning import identity, plans, prospects
 from function.workloads import caches
-from tests import cluster
+from tests import cluster, documents
 
 LENGTH = 10
 
@@ -27,7 +26,7 @@ LENGTH = 10
 @functools.cache
 def recorded() -> Any:
     text = (cluster.ROOT / "tests/fixtures/at-rest.yaml").read_text()
-    return yaml.safe_load(text)
+    return documents.parse(text)
 
 
 # Objects that 1.1 gives another key and name, by the end of the key, with what names them.
