@@ -219,7 +219,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """The problem in one line; what an author wrote cannot end the line, or steer a terminal."""
+        """The problem in one line: no author ends the line, or steers a terminal."""
         return printable(f"{self.path}: {self.message}" if self.path else self.message)
 
 
