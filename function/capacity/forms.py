@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import re
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
 from function.capacity import facts, shapes
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 class FormError(ValueError):
@@ -36,6 +39,15 @@ def read(mapping: Mapping[str, Any]) -> facts.Facts:
         FormError: A field is missing, unknown or of another type; the message names it.
     """
     model: facts.Facts = _read(facts.Facts, mapping, "")
+    for place, parser in (
+        ("toolParser", model.tool_parser),
+        ("reasoningParser", model.reasoning_parser),
+    ):
+        # It becomes an argument of the engine, in which a kubelet expands variables, Secrets too.
+        if parser is not None and _WORD.fullmatch(parser) is None:
+            raise FormError(
+                f"{place} is {parser!r}: must be the name of one of the engine's parsers"
+            )
     return dataclasses.replace(
         model,
         blocks=tuple(
