@@ -13,6 +13,9 @@ from typing import Any
 
 from function.capacity import facts, shapes
 
+# No model has more of anything; what is reckoned from it is still a number.
+_MOST = 2**53
+_BYTES = range(1, 9)
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -39,6 +42,8 @@ def read(mapping: Mapping[str, Any]) -> facts.Facts:
         FormError: A field is missing, unknown or of another type; the message names it.
     """
     model: facts.Facts = _read(facts.Facts, mapping, "")
+    if model.dtype_bytes not in _BYTES:
+        raise FormError(f"dtypeBytes is {model.dtype_bytes}: must be from 1 to 8")
     for place, parser in (
         ("toolParser", model.tool_parser),
         ("reasoningParser", model.reasoning_parser),
@@ -117,6 +122,8 @@ def _read(kind: Any, value: Any, place: str) -> Any:
         raise FormError(f"{place} is {value!r}: must be {words.get(kind, kind.__name__)}")
     if kind is int and value < 0:
         raise FormError(f"{place} is {value}: must not be negative")
+    if kind is int and value > _MOST:
+        raise FormError(f"{place} is too large: must be at most {_MOST}")
     return value
 
 
