@@ -122,6 +122,8 @@ def _read(kind: Any, value: Any, place: str) -> Any:
         raise FormError(f"{place} is {value!r}: must be {words.get(kind, kind.__name__)}")
     if kind is int and value < 0:
         raise FormError(f"{place} is {value}: must not be negative")
+    if kind is str and not value.isprintable():
+        raise FormError(f"{place} is {value!r}: must be text of one line")
     if kind is int and value > _MOST:
         raise FormError(f"{place} is too large: must be at most {_MOST}")
     return value

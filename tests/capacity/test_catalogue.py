@@ -209,6 +209,7 @@ def first_lookup_seconds() -> float:
         ({"hidden": "4096"}, "hidden is '4096': must be a whole number"),
         ({"hidden": -1}, "hidden is -1: must not be negative"),
         ({"context": 10**300}, "context is too large: must be at most"),
+        ({"name": "a\x1b[2J"}, r"name is 'a\\x1b\[2J': must be text of one line"),
         ({"dtypeBytes": 0}, "dtypeBytes is 0: must be from 1 to 8"),
         ({"toolParser": "a$(HF_TOKEN)"}, "toolParser is .*: must be the name of one of the engine"),
         ({"tied": 1}, "tied is 1: must be true or false"),
