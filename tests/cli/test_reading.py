@@ -326,7 +326,8 @@ def test_what_an_author_wrote_steers_no_terminal_and_no_workflow(
 ) -> None:
     """A line that begins with :: is a command to GitHub's runner, in any log."""
     evil = "x\x1b[2J\n::error::y"
-    unknown, unnamed = scene.of(**{evil: 1}), scene.of()
+    unknown, unnamed = scene.of(), scene.of()
+    unknown["spec"][evil] = 1
     unnamed["metadata"] |= {"name": evil, "namespace": evil}
     name = command.write(tmp_path / "c.yaml", unknown, unnamed)
     result = testing.CliRunner().invoke(main.main, [verb, name])
