@@ -75,7 +75,8 @@ class RouteReady(reasons.Reasons):
         "FallbackAbsent",
         False,
         "The claim is published, and the claim of `gateway.fallback` is not there, not on the"
-        " gateway, or suspended; the message says which. The route does without it.",
+        " gateway, suspended, or has nothing composed yet; the message says which. The route does"
+        " without it.",
         "Mend the other claim, name another one, or take the field away. The route follows within"
         " ten minutes.",
         alarm=True,
