@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from function import assembly
 from function.cluster import jobs, observed, readiness
 from function.concerns import reasons
-from function.planning import misfits, storage
-from function.situation import situations
+from function.planning import storage
+from function.situation import situations, supplies
 
 
 class WeightsReady(reasons.Reasons):
@@ -45,6 +45,13 @@ class WeightsReady(reasons.Reasons):
         "The Job's pod runs: it downloads and verifies. From a second try on the message counts"
         " them.",
         "Its log has a progress line every 10 s.",
+    )
+    TOO_LARGE = reasons.Reason(
+        "TooLarge",
+        False,
+        "Nothing is downloaded: the model does not fit into its GPUs. What runs keeps running.",
+        "[Fits](#fits).",
+        alarm=True,
     )
     UNAUTHORIZED = reasons.Reason(
         "Unauthorized",
@@ -191,8 +198,8 @@ def _on_its_way(now: situations.Situation, job: jobs.Job) -> observed.Condition:
             f"the pod that downloads {what} has not started{again}: node, image, volume or Secret"
         )
     misfit = now.plan.misfit
-    if misfit is not None and misfit.reason == misfits.TOO_LARGE and now.withheld:
-        return WeightsReady.QUEUED.condition(f"{what} is not downloaded: {misfit.message}")
+    if misfit is not None and supplies.in_vain(now.plan, now.rollout):
+        return WeightsReady.TOO_LARGE.condition(f"{what} is not downloaded: {misfit.message}")
     if now.guards.download is not None:
         return WeightsReady.QUEUED.condition(
             f"the download of {what} waits for its network policy: {now.guards.download}"

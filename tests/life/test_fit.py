@@ -43,6 +43,7 @@ def test_what_cannot_fit_asks_for_no_gpu_and_names_the_ways_out() -> None:
     assert world.phase == "Failed"
     # Nor for weights that nobody can use.
     assert not any(item["kind"] == "Job" for item in world.objects.values())
+    assert world.condition("WeightsReady") == ("False", "TooLarge")
     assert "is not downloaded" in world.message("WeightsReady")
     message = world.message("Fits")
     assert "weights 131.4 GiB" in message
@@ -83,6 +84,9 @@ def test_an_edit_to_what_cannot_fit_keeps_what_runs() -> None:
     world.converge()
     assert world.template == before
     assert world.condition("Current") == ("False", "TooLarge")
+    # Nor is anything downloaded that can never serve.
+    assert world.condition("WeightsReady") == ("False", "TooLarge")
+    assert not any(LARGE in json.dumps(item) for item in world.objects.values())
     assert world.condition("EngineReady") == ("True", "Serving")
     assert world.phase != "Failed"
     # What runs costs what it did.
