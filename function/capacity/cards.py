@@ -6,6 +6,7 @@ Bandwidth and arithmetic are the vendor's figures without sparsity. A figure tha
 """
 
 import dataclasses
+import difflib
 import re
 
 GIB = 1024**3
@@ -103,3 +104,18 @@ def lookup(name: str) -> Card | None:
     fitting = (card for pattern, card in _SPELLINGS if re.fullmatch(pattern, words))
     card = next(fitting, None)
     return None if card is None else _BY_NAME[card]
+
+
+def sliced(product: str) -> bool:
+    """Tells whether a product's name is that of a part of a GPU (MIG)."""
+    return re.search(r"(?i)(^|[-_ ])mig([-_ ]|$)", product) is not None
+
+
+def nearest(product: str) -> tuple[str, ...]:
+    """Returns the names of cards that resemble a product's name, the nearest first."""
+    words = re.sub(r"^((nvidia|amd|tesla)[-_ ])+", "", product.strip().lower())
+    names = {name.lower(): name for name in _BY_NAME}
+    model = {name.partition("-")[0]: whole for name, whole in names.items()}
+    close = difflib.get_close_matches(words, names, n=2)
+    close += difflib.get_close_matches(words.partition("-")[0], model, n=2)
+    return tuple(dict.fromkeys((names | model)[word] for word in close))[:2]

@@ -124,7 +124,7 @@ def cost(now: situations.Situation) -> dict[str, Any] | None:
     plan, state = now.plan, now.rollout.state
     kept = None
     if not now.withheld:
-        kept = forecasts.Kept(plan.hardware.class_name, now.rollout.running.gpus)
+        kept = forecasts.Kept(plan.hardware.priced_as, now.rollout.running.gpus)
     hour = forecasts.cost(plan, state.wanted if state else 0, kept)
     if hour is None:
         return None

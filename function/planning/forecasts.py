@@ -107,7 +107,7 @@ def asked(plan: plans.Plan, replicas: int | None = None, kept: Kept | None = Non
     stopped = plan.suspended or (plan.misfit is not None and not keeps)
     return prices.Claim(
         plan.identity.name,
-        kept.class_name if kept is not None and keeps else plan.hardware.class_name,
+        kept.class_name if kept is not None and keeps else plan.hardware.priced_as,
         kept.gpus if kept is not None and keeps else plan.hardware.count,
         0 if stopped else plan.scaling.minimum,
         0 if stopped else plan.scaling.maximum,
