@@ -114,8 +114,7 @@ def sliced(product: str) -> bool:
 def nearest(product: str) -> tuple[str, ...]:
     """Returns the names of cards that resemble a product's name, the nearest first."""
     words = re.sub(r"^((nvidia|amd|tesla)[-_ ])+", "", product.strip().lower())
-    names = {name.lower(): name for name in _BY_NAME}
-    model = {name.partition("-")[0]: whole for name, whole in names.items()}
-    close = difflib.get_close_matches(words, names, n=2)
-    close += difflib.get_close_matches(words.partition("-")[0], model, n=2)
-    return tuple(dict.fromkeys((names | model)[word] for word in close))[:2]
+    models = {name.partition("-")[0].lower() for name in _BY_NAME}
+    close = difflib.get_close_matches(words.partition("-")[0], sorted(models), n=2)
+    names = (name for model in close for name in _BY_NAME if name.lower().startswith(model))
+    return tuple(dict.fromkeys(names))[:2]

@@ -68,7 +68,8 @@ class Current(reasons.Reasons):
     SUSPENDED = reasons.Reason(
         "Suspended",
         False,
-        "The claim is suspended.",
+        "The claim is suspended: `suspend: true`, and no replica is wanted.",
+        "Nothing. To serve again: take `suspend` away.",
     )
     INVALID = reasons.Reason(
         "Invalid",
@@ -128,7 +129,8 @@ class EngineReady(reasons.Reasons):
     SUSPENDED = reasons.Reason(
         "Suspended",
         False,
-        "The claim is suspended.",
+        "The claim is suspended: `suspend: true`, and no replica is wanted.",
+        "Nothing. To serve again: take `suspend` away.",
     )
     CREATING = reasons.Reason(
         "Creating",

@@ -158,9 +158,11 @@ def _held(
     if published is not None:
         return dataclasses.replace(published, name=_name(spec)), ""
     if model is None:
+        near = catalogue.nearest(spec.model.repository) if spec.model.repository else ()
+        known = f" (did you mean {' or '.join(near)}?)" if near else ""
         return None, (
-            f"nothing is known of the memory that {_name(spec)} takes: `inference-service facts`"
-            " writes what spec.model.facts or the settings' capacity.models take"
+            f"nothing is known of the memory that {_name(spec)} takes{known}: `inference-service"
+            " facts` writes what spec.model.facts or the settings' capacity.models take"
         )
     return _verified(model, _name(spec), checkpoint)
 

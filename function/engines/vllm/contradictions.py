@@ -231,8 +231,7 @@ def _gpu_count(subject: Subject) -> Broken:
     for flag in _PARALLEL[1:]:
         needed *= subject.size(flag, 1)
     # A share that no model takes is not to be had by other GPUs.
-    indivisible = subject.facts is not None and subject.tensor > 1
-    if indivisible and _split(subject.facts, subject.tensor):
+    if subject.facts is not None and subject.tensor > 1 and _split(subject.facts, subject.tensor):
         return
     if needed != subject.gpus:
         names = ", ".join(f"--{flag}={subject.own.value(flag)}" for flag in given)
