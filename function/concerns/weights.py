@@ -50,7 +50,7 @@ class WeightsReady(reasons.Reasons):
         "TooLarge",
         False,
         "Nothing is downloaded: the model does not fit into its GPUs. What runs keeps running.",
-        "[Fits](#fits).",
+        "See [Fits](#fits).",
         alarm=True,
     )
     UNAUTHORIZED = reasons.Reason(
