@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
-from function import canonical, composition
+from function import canonical, composition, plural
 from function.cli import changes, rendering
 from function.cluster import observed
 from function.concerns import workload
@@ -92,7 +92,7 @@ def of_removed(composed: dict[str, dict[str, Any]], *, looks: bool) -> Pods:
         return Pods("end", "all end", looked_at=False)
     if not any(counts):
         return Pods("none", "none run")
-    return Pods("end", f"all end: {_count(sum(counts))}")
+    return Pods("end", f"all end: {plural.of(sum(counts), 'replica')}")
 
 
 def _of_new(item: rendering.Rendered) -> Pods:
@@ -152,7 +152,10 @@ def _ending(
     if running is not None and (running.wanted > 0 or running.serves):
         if not item.looks("Deployment"):
             return Pods("end", f"all end ({why})")
-        return Pods("end", f"all end ({why}): {_count(max(running.wanted, running.available))}")
+        return Pods(
+            "end",
+            f"all end ({why}): {plural.of(max(running.wanted, running.available), 'replica')}",
+        )
     if suspended:
         return Pods("none", "none run: the claim is suspended")
     if item.likely.misfit is not None:
@@ -190,7 +193,3 @@ def _order(answer: composition.Composition, key: str) -> str:
     """Returns how pods are replaced, in words."""
     strategy = observed.at(answer.resources[key].manifest, "spec", "strategy", "type")
     return "all at once" if strategy == "Recreate" else "one by one"
-
-
-def _count(replicas: int) -> str:
-    return "1 replica" if replicas == 1 else f"{replicas} replicas"
