@@ -111,6 +111,12 @@ def read(name: str, tree: trees.Tree = trees.DISK) -> Iterator[dict[str, Any]]:
         raise unreadable[0]
 
 
+def sources(name: str) -> Iterator[Source]:
+    """Yields the objects in a file with their nodes, as far as they can be read."""
+    for file, document, node in _each([name], [], trees.DISK):
+        yield Source(file, document, node=node)
+
+
 def namespace(document: dict[str, Any]) -> str:
     """Returns the namespace that an object of a namespaced kind is in."""
     return base.printable(str((document.get("metadata") or {}).get("namespace") or "default"))

@@ -225,6 +225,10 @@ def test_libyaml_is_used_where_it_is() -> None:
     ("spec", "words"),
     [
         ({"maxNumSeqs": 8}, "spec.maxNumSeqs: unknown field; it belongs to spec.model"),
+        (
+            {"model": {"contextLength": 4096}},
+            "spec.model.contextLength: unknown field; the nearest is spec.model.contextWindow",
+        ),
         ({"kind": "a"}, "spec.kind: unknown field; it belongs to the top level of the claim"),
         (
             {"engineArgs": ["--seed=1", "--max-model-len=8k"]},

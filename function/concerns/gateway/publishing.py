@@ -46,7 +46,8 @@ class RouteReady(reasons.Reasons):
         "KindMissing",
         False,
         "A kind is not installed; the message names it.",
-        "Install it ([later](#a-kind-that-is-installed-later)), or switch the provider off.",
+        "Install it ([a kind that is installed later](#a-kind-that-is-installed-later)), or switch"
+        " the provider off.",
         alarm=True,
     )
     WITHHELD = reasons.Reason(
