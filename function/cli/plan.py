@@ -251,8 +251,10 @@ def _read(
     given = documents.claims(asked.claims)
     if asked.against is None:
         return given, against.Before(snapshot.Snapshot(), "nothing"), site
-    prior = site
     here = against.tree(asked.against)
+    prior = sites.Site(site, ())
     if here is not trees.DISK:
-        prior = sites.at(asked.environments, asked.input_file, here, site)
-    return given, against.read(asked.against, asked.claims, site, prior), prior
+        prior = sites.at(asked.environments, asked.input_file, here, site, asked.against)
+    before = against.read(asked.against, asked.claims, site, prior.settings)
+    before = dataclasses.replace(before, notes=(*prior.notes, *before.notes))
+    return given, before, prior.settings
