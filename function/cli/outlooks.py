@@ -2,6 +2,7 @@
 
 import dataclasses
 import decimal
+import functools
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal
@@ -166,7 +167,7 @@ class Fleet:
     @property
     def exit_code(self) -> int:
         """0 when nothing changes, 1 for an error, 3 for changes, as crossplane-diff has them."""
-        if self.errors or self.unreadable:
+        if self.errors or self.unreadable or self.unschedulable:
             return ERROR
         if self.compared is None:
             return NOTHING_CHANGES
@@ -192,16 +193,16 @@ class Fleet:
         """Claims that the sums of money leave out, for nobody knows the price of their GPUs."""
         return tuple(i for i in self.items if i.bill.unpriced or i.change.bill.unpriced)
 
-    @property
-    def shortages(self) -> tuple[str, ...]:
-        """What limits and node pools of the settings cannot hold, a sentence each."""
+    @functools.cached_property
+    def shortages(self) -> tuple[prices.Shortage, ...]:
+        """What limits and node pools of the settings cannot hold."""
         asked = [item.bill.asked for item in self.items if item.bill.asked is not None]
-        pools = {
-            name: gpu.pool_gpus
-            for name, gpu in self.site.gpu.classes.items()
-            if gpu.pool_gpus is not None
-        }
-        return tuple(one.sentence for one in prices.fleet(asked, self.site, pools).shortages)
+        return prices.fleet(asked, self.site).shortages
+
+    @property
+    def unschedulable(self) -> bool:
+        """Whether there are too few GPUs even at the least replicas."""
+        return any(one.lasting for one in self.shortages)
 
 
 def _money(cost: prices.Cost | None) -> tuple[Money, Money, str] | None:
@@ -344,7 +345,7 @@ def document(fleet: Fleet) -> dict[str, Any]:
         "against": fleet.compared,
         "notes": list(fleet.notes),
         "unreadable": list(fleet.unreadable),
-        "shortages": list(fleet.shortages),
+        "shortages": [one.sentence for one in fleet.shortages],
         "currency": fleet.currency,
         "month": {
             "min": _step(fleet.month("minimum", before=True), fleet.month("minimum")),

@@ -208,8 +208,10 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
         unreadable = (f"no InferenceService in {', '.join(asked.claims)}",)
     rendered, _, judged = pipeline.rendered(given, site.settings, before.cluster)
     compares = asked.against is not None or asked.crossplane_diff is not None
-    if compares and not unreadable:
-        judged += pipeline.removed(given, before.cluster)
+    absent = pipeline.absent(given, before.cluster) if compares else []
+    partial = before.wider and not pipeline.whole(asked.claims)
+    if not partial:
+        judged += [verdicts.removed(before.cluster, *name) for name in absent]
     by_source = {id(item.source): item for item in rendered}
     plans = outlooks.planned(before, prior)
     moved = flow_changes.of(rendered, plans, site.settings) if compares else {}
@@ -224,6 +226,7 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
 
     items = tuple(map(item, judged))
     notes = (*site.notes, *given.notes, *before.notes)
+    notes = (*notes, *pipeline.beside(absent)) if partial else notes
     return outlooks.Fleet(
         items,
         before.words if compares else None,

@@ -36,7 +36,8 @@ def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
     if fleet.unreadable:
         yield f"{plural.of(len(fleet.unreadable), 'file')} cannot be read"
     if fleet.shortages:
-        yield f"{plural.of(len(fleet.shortages), 'limit')} of GPUs would be exceeded"
+        when = ", even at the minimum" if fleet.unschedulable else ""
+        yield f"{plural.of(len(fleet.shortages), 'limit')} of GPUs would be exceeded{when}"
     if fleet.compared is not None:
         for outcome, words in (("new", "new"), ("removed", "removed")):
             items = [item for item in fleet.items if item.verdict.outcome == outcome]

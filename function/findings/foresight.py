@@ -1,10 +1,10 @@
 """Whether a planned claim fits its GPUs, and whether its triggers can fire."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from function.api import claim_scaling
-from function.capacity import thresholds
+from function.api import claim_scaling, settings
+from function.capacity import prices, thresholds
 from function.concerns import capacity
 from function.engines import engine
 from function.engines.vllm import serving
@@ -52,6 +52,15 @@ EXCEEDS_GPU_CLASS = rules.Rule(
     "No node could ever run it: no pod is asked for.",
     "Ask for less, or take another `spec.gpu.class`.",
 )
+EXCEEDS_NODE_POOL = rules.Rule(
+    "exceeds-node-pool",
+    _ERROR,
+    "The claims ask for more GPUs of a class than its node pools have, even at their least"
+    " replicas.",
+    "Some replicas stay pending for good, and nobody can tell whose.",
+    "Enlarge the node pool and `gpu.classes.<class>.poolGpus` in the settings, lower"
+    " `spec.scaling.minReplicas`, or suspend a claim.",
+)
 CONTEXT_CUT = rules.Rule(
     "context-cut",
     _NOTE,
@@ -81,6 +90,7 @@ RULES = (
     DOES_NOT_FIT,
     FITS_TIGHTLY,
     EXCEEDS_GPU_CLASS,
+    EXCEEDS_NODE_POOL,
     MODEL_UNKNOWN,
     GPU_UNKNOWN,
     CONTEXT_CUT,
@@ -105,6 +115,18 @@ def judge(plan: plans.Plan) -> Iterator[rules.Finding]:
     yield from _context(plan)
     yield from _body(plan)
     yield from _triggers(plan)
+
+
+def crowded(fleet: Sequence[plans.Plan], site: settings.Settings) -> list[rules.Finding | None]:
+    """Returns for each claim whether all of them ask its node pool for more than it ever has."""
+    asked = [forecasts.asked(plan) for plan in fleet]
+    full = {one.what: one.sentence for one in prices.fleet(asked, site).shortages if one.lasting}
+    return [
+        EXCEEDS_NODE_POOL.broken("spec.gpu" if plan.spec.gpu else "spec", full[one.class_name])
+        if one.class_name in full and one.gpus * one.minimum > 0
+        else None
+        for plan, one in zip(fleet, asked, strict=True)
+    ]
 
 
 def _fits(plan: plans.Plan) -> Iterator[rules.Finding]:

@@ -125,6 +125,14 @@ CASES = (
         "a node of class l4 has 1",
         _of(gpu={"count": 2}),
     ),
+    Case(
+        "exceeds-node-pool",
+        "error",
+        "spec",
+        "the claims ask for 2 GPUs even at their minimum, and the node pool has 1",
+        [*_of(), *_of(name="second")],
+        {"gpu": {"classes": {"l4": {"poolGpus": 1}}}},
+    ),
     Case("model-unknown", "note", "spec.model.repository", "nothing is known", _of("org/model")),
     Case(
         "gpu-unknown",

@@ -254,6 +254,27 @@ def test_new_and_removed_claims(repository: Repository) -> None:
     }
 
 
+def test_a_claim_beside_a_single_file_is_left_out(repository: Repository) -> None:
+    worlds = [scene.serving(claim(name), environment(SETTINGS)) for name in ("chat", "code")]
+    items = [item for world in worlds for item in (world.claim, *world.objects.values())]
+    repository.write("observed.yaml", {"apiVersion": "v1", "kind": "List", "items": items})
+    result = repository.plan("claims/chat.yaml", "--against", "observed.yaml")
+    assert (result.exit_code, result.stdout.split("\n")[0]) == (0, "Nothing changes.")
+    assert "not among the files, so not counted and taken to stay: llm/code" in result.stderr
+    (repository.root / "claims/code.yaml").unlink()
+    result = repository.plan("claims", "--against", "observed.yaml")
+    assert (result.exit_code, result.stdout.split(";")[0]) == (3, "removed: code")
+
+
+def test_what_never_schedules_is_an_error(repository: Repository) -> None:
+    repository.write("site.yaml", environment(changed("gpu.classes.l4.poolGpus", 1)))
+    plan = repository.against()
+    assert plan["exitCode"] == 1
+    assert "ask for 2 GPUs even at their minimum" in plan["shortages"][0]
+    text = repository.plan("claims").stdout
+    assert text.startswith("1 limit of GPUs would be exceeded, even at the minimum")
+
+
 def test_what_does_not_fit_is_an_error_with_its_ways_out(repository: Repository) -> None:
     large = {"repository": "meta-llama/Llama-3.3-70B-Instruct", "quantization": "auto"}
     repository.write("claims/chat.yaml", claim("chat", model=large))
