@@ -96,19 +96,23 @@ def report(fleet: planned.Fleet, settings_file: str) -> Report:
 
 
 def reaching(
-    fleet: planned.Fleet, more: Iterable[Mapping[str, Any]] = (), *, between: bool = False
+    fleet: planned.Fleet,
+    more: Iterable[Mapping[str, Any]] = (),
+    *,
+    between: bool = False,
+    denied: bool = False,
 ) -> Mapping[int, flows.Reach]:
     """Returns who reaches whom for each claim that has a plan, by the claim's identity.
 
-    The policies of all claims hold at the same time. `more` and `between` are as `flows.of` has
-    them.
+    The policies of all claims hold at the same time. `more`, `between` and `denied` are as
+    `flows.of` has them.
     """
     subjects = {
         id(claim): flows.subject(claim.plan, claim.answer)
         for claim in fleet.claims
         if claim.plan is not None and claim.answer is not None
     }
-    reaches = flows.of(list(subjects.values()), more, between=between)
+    reaches = flows.of(list(subjects.values()), more, between=between, denied=denied)
     return dict(zip(subjects, reaches, strict=True))
 
 

@@ -82,7 +82,7 @@ def _key(item: rendering.Rendered) -> Key:
 
 
 def _judged(subjects: Mapping[Key, flows.Subject]) -> dict[Key, tuple[rules.Finding, ...]]:
-    reaches = flows.of(list(subjects.values()))
+    reaches = flows.of(list(subjects.values()), denied=False)
     return {
         key: tuple(reachability.judge(reach)) for key, reach in zip(subjects, reaches, strict=True)
     }

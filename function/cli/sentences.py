@@ -312,20 +312,17 @@ def _at_rate(forecast: forecasts.Forecast, name: str) -> Iterator[tuple[str, str
         if needed is None:
             yield f"replicas, {name}", "a single request misses a time of spec.slo: none are enough"
         else:
-            high = "no number, if the engine is slow" if needed.high is None else str(needed.high)
+            slow = "no number, if the engine is slow" if needed.high is None else str(needed.high)
             words = plural.of(needed.best, "replica")
-            words += "" if needed.low == needed.high else f" ({needed.low} to {high})"
+            words += "" if needed.low == needed.high else f" ({needed.low} to {slow})"
             words += f", with {needed.headroom:.0%} of each kept free; {needed.bound} bounds each"
             if needed.best > most:
                 words += f"; spec.scaling.maxReplicas is {most}"
             yield f"replicas, {name}", words
     if tokens is not None:
-        best = prices.text(tokens.best, tokens.currency)
-        least, most_money = prices.text(tokens.low, ""), tokens.high
-        ends = (
-            f"{least.strip()} to"
-            f" {'?' if most_money is None else prices.text(most_money, '').strip()}"
-        )
+        best, low = (prices.text(each, tokens.currency) for each in (tokens.best, tokens.low))
+        high = "?" if tokens.high is None else prices.text(tokens.high, tokens.currency)
+        ends = f"{low} to {high}"
         at = "full replicas" if tokens.rate is None else f"{tokens.rate:g} requests a second"
         yield f"tokens, {name}", f"{best} a million of prompts and answers ({ends}), at {at}"
 

@@ -38,8 +38,8 @@ class Forecast:
         cost: What its GPUs cost in an hour.
         needs: Replicas that the rate needs, by workload, and None where a single request misses
             what users are promised; empty where nobody asked.
-        loads: What a full replica gives, by workload.
         tokens: What tokens cost, by workload, where the class has a price.
+        loads: What a full replica gives, by workload.
         triggers: Which scaling trigger fires first, for usual requests.
         start: The first start, from the node to the first answer; without steps where none is
             asked for, since no node of its class could hold a replica.
@@ -48,8 +48,8 @@ class Forecast:
     plan: plans.Plan
     cost: prices.Cost | None
     needs: Mapping[str, loads.Replicas | None]
-    loads: Mapping[str, loads.Load]
     tokens: Mapping[str, TokenPrice]
+    loads: Mapping[str, loads.Load]
     triggers: thresholds.Binding | None
     start: starts.Timeline
 
@@ -91,7 +91,7 @@ def forecast(
             price = _token_price(plan, workload, full, needs.get(name), rate)
             if price is not None:
                 tokens[name] = price
-    return Forecast(plan, cost(plan), needs, given, tokens, _triggers(plan), _start(plan, stored))
+    return Forecast(plan, cost(plan), needs, tokens, given, _triggers(plan), _start(plan, stored))
 
 
 def _token_price(

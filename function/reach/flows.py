@@ -86,6 +86,7 @@ def of(
     more: Iterable[Mapping[str, Any]] = (),
     *,
     between: bool = False,
+    denied: bool = True,
 ) -> list[Reach]:
     """Returns who reaches whom for each claim.
 
@@ -95,6 +96,8 @@ def of(
             composed of anew are not among them.
         between: Whether flows from each claim to each other one are looked at too. What is open
             to one of them and to no stranger is what some field asks for.
+        denied: Whether flows that nobody needs and that stay out are among them. They are most,
+            and no finding is about them.
     """
     composed = [
         manifest
@@ -108,13 +111,17 @@ def of(
     reaches = []
     for subject in subjects:
         rest = tuple(pod for key, pod in others.items() if key != id(subject.plan))
-        flows = tuple(_flows(subject.plan, given, rest))
+        flows = tuple(_flows(subject.plan, given, rest, denied=denied))
         reaches.append(Reach(subject.plan, flows, given))
     return reaches
 
 
 def _flows(
-    plan: plans.Plan, given: policies.Policies, others: tuple[endpoints.Endpoint, ...]
+    plan: plans.Plan,
+    given: policies.Policies,
+    others: tuple[endpoints.Endpoint, ...],
+    *,
+    denied: bool,
 ) -> Iterator[Flow]:
     own, wanted = places.own(plan), needs.of(plan)
     for need in wanted:
@@ -127,7 +134,15 @@ def _flows(
         for hop in _unasked(plan, given, subject, wanted, others):
             if _key(hop) not in there:
                 there.add(_key(hop))
+                if not denied and _stays_out(given, hop, subject):
+                    continue
                 yield Flow(hop, judge(given, hop), subject)
+
+
+def _stays_out(given: policies.Policies, hop: policies.Hop, own: endpoints.Endpoint) -> bool:
+    """Tells whether a claim's own policies keep a flow out, whatever the other end's say."""
+    direction = Direction.EGRESS if hop.source == own else Direction.INGRESS
+    return not hop.destination.hosts and (verdicts.half(given, hop, direction).passes is False)
 
 
 def _key(hop: policies.Hop) -> tuple[Any, ...]:

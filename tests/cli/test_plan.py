@@ -227,8 +227,13 @@ def test_a_flow_that_closes_is_a_line_and_so_is_its_end(repository: Repository) 
 
 
 def test_who_may_call_is_a_line(repository: Repository) -> None:
-    allowed = {"allowed": {"callers": {"*": ["apps"]}}}
-    repository.write("site.yaml", environment({**SETTINGS, **allowed}))
+    open_to = {
+        "allowed": {"callers": {"*": ["apps"]}},
+        "permissions": {"rawPolicies": ["*"]},
+        "providers": {"networkPolicy": "cilium"},
+    }
+    repository.write("site.yaml", environment({**SETTINGS, **open_to}))
+    repository.commit()
     callers = [{"namespace": "apps", "podLabels": {"app": "webui"}}]
     repository.write("claims/chat.yaml", claim("chat", access={"from": callers}))
     chat = of(repository.against(), "chat")
