@@ -127,7 +127,8 @@ def plan(
     canaries, callers.
 
     Exit codes: 0 nothing changes, or nothing was compared. 1 a claim cannot be used or does not
-    fit, or something could not be read. 2 wrong usage. 3 something changes.
+    fit, a node pool is too small even at the minimum, or something could not be read. 2 wrong
+    usage. 3 something changes.
     """
     if not claims and crossplane_diff is None:
         raise click.UsageError("name claims, or --from-crossplane-diff")

@@ -172,8 +172,8 @@ def size(item: outlooks.Item) -> str:
         return f"{flags.context} x {flags.sequences}"
     if math.isinf(outlook.fit.sequences.low):
         return f"{flags.context} x {flags.sequences}"
-    full = max(outlook.fit.sequences.low, 0)
-    return f"{flags.context} x {flags.sequences} ({min(full, 1e6):.1f} full)"
+    full = fit.tenths(max(outlook.fit.sequences.low, 0))
+    return f"{flags.context} x {flags.sequences} ({full} full)"
 
 
 def speed(item: outlooks.Item) -> str:

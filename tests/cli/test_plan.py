@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import math
 import pathlib
 import re
 import subprocess
@@ -351,6 +352,18 @@ def test_what_cannot_be_used_has_neither_money_nor_speed(repository: Repository)
     (row,) = (line for line in text.splitlines() if line.startswith("| llm/refused"))
     cells = [cell.strip() for cell in row.split("|")[3:-1]]
     assert cells == ["-", "-", "0", "-", "-"]
+
+
+def test_full_sequences_are_one_figure(repository: Repository) -> None:
+    long = claim("chat", model={"contextWindow": 32768}, gpu={"class": "l4", "count": 1})
+    repository.write("claims/chat.yaml", long)
+    item = of(json.loads(repository.plan("claims", "--output", "json").stdout), "chat")["fit"]
+    least, best = (
+        f"{math.floor(item['fullSequences'][end] * 10) / 10:g}" for end in ("low", "best")
+    )
+    assert least != best
+    assert f"so {best} fit at a time, at least {least}" in item["sentence"]
+    assert f"({least} full)" in repository.plan("claims", "--output", "html").stdout
 
 
 def test_what_is_too_large_is_neither_downloaded_nor_started(repository: Repository) -> None:
