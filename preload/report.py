@@ -13,7 +13,7 @@ _LIMIT = 4000
 """Bytes; the kubelet cuts a termination message at 4096."""
 
 _ITEM_KEYS = ("directory", "repository", "revision", "sha", "bytes")
-_CHECKPOINT_KEYS = ("dtype", "quantization", "contextLimit", "loraRank")
+_CHECKPOINT_KEYS = ("dtype", "quantization", "contextLimit", "loraRank", "baseModel")
 
 _DISPENSABLE = (
     ("repository", "revision"),
@@ -66,6 +66,7 @@ def _item(directory: str, manifest: Mapping[str, Any]) -> dict[str, object]:
         "architecture": architectures[0] if architectures else None,
         "contextLimit": checkpoint["contextLimit"],
         "loraRank": checkpoint["loraRank"],
+        "baseModel": checkpoint.get("baseModel"),
         **own,
     }
 

@@ -10,6 +10,7 @@ from function.api import settings
 from function.cli import documents, places, planned, rendering
 from function.concerns.gateway import publishing
 from function.concerns.secrets import fetching
+from function.engines.vllm import contradictions
 from function.findings import foresight, reachability, refusals, rules, table
 from function.planning import plans
 from function.reach import flows
@@ -165,13 +166,17 @@ def _findings(claim: planned.Planned, site: settings.Settings | None) -> Iterato
     if claim.plan is None and claim.resource is not None and site is not None:
         yield from table.of_arguments(claim.resource.spec, site)
     if claim.plan is not None and claim.answer is not None:
-        yield from _planned(claim.plan, claim.answer)
+        yield from _planned(claim.plan, claim.answer, claim.adapters)
 
 
-def _planned(plan: plans.Plan, answer: composition.Composition) -> Iterator[rules.Finding]:
+def _planned(
+    plan: plans.Plan,
+    answer: composition.Composition,
+    adapters: Mapping[str, contradictions.Adapter],
+) -> Iterator[rules.Finding]:
     ahead = list(foresight.judge(plan))
     yield from ahead
-    yield from table.judge(plan)
+    yield from table.judge(plan, adapters)
     # A trigger that never fires is a rule of its own.
     silent = any(one.rule is foresight.TRIGGER_NEVER_FIRES for one in ahead)
     for why in answer.explanations:

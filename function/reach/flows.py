@@ -96,8 +96,8 @@ def of(
             composed of anew are not among them.
         between: Whether flows from each claim to each other one are looked at too. What is open
             to one of them and to no stranger is what some field asks for.
-        denied: Whether flows that nobody needs and that stay out are among them. They are most,
-            and no finding is about them.
+        denied: Whether flows that nobody needs, between ends of which no rule speaks, are among
+            them. They are most, they stay out, and no finding is about them.
     """
     composed = [
         manifest
@@ -131,18 +131,10 @@ def _flows(
     # Two names of the same pods are one end: each port of it is judged once.
     there = {_key(need.flow) for need in wanted}
     for subject in own:
-        for hop in _unasked(plan, given, subject, wanted, others):
+        for hop in _unasked(plan, given, subject, wanted, others, denied=denied):
             if _key(hop) not in there:
                 there.add(_key(hop))
-                if not denied and _stays_out(given, hop, subject):
-                    continue
                 yield Flow(hop, judge(given, hop), subject)
-
-
-def _stays_out(given: policies.Policies, hop: policies.Hop, own: endpoints.Endpoint) -> bool:
-    """Tells whether a claim's own policies keep a flow out, whatever the other end's say."""
-    direction = Direction.EGRESS if hop.source == own else Direction.INGRESS
-    return not hop.destination.hosts and (verdicts.half(given, hop, direction).passes is False)
 
 
 def _key(hop: policies.Hop) -> tuple[Any, ...]:
@@ -181,6 +173,8 @@ def _unasked(
     subject: endpoints.Endpoint,
     wanted: tuple[needs.Need, ...],
     others: tuple[endpoints.Endpoint, ...],
+    *,
+    denied: bool,
 ) -> Iterator[policies.Hop]:
     """Yields flows of a claim's pods that nothing needs, whether they pass or not."""
     strangers = places.strangers(plan)
@@ -193,10 +187,25 @@ def _unasked(
     for direction in (Direction.INGRESS, Direction.EGRESS):
         ports = _ports(given, subject, direction, wanted)
         for end in dict.fromkeys((*strangers, *others, *peers)):
+            if not denied and _shut(given, direction, subject, end):
+                continue
             for protocol, port in ports:
                 ends = (end, subject) if direction is Direction.INGRESS else (subject, end)
                 if not _granted(plan, direction, subject, end, port):
                     yield policies.Hop(*ends, port, protocol)
+
+
+def _shut(
+    given: policies.Policies,
+    direction: Direction,
+    subject: endpoints.Endpoint,
+    end: endpoints.Endpoint,
+) -> bool:
+    """Tells whether a claim's own policies keep an end out on every port."""
+    if direction is Direction.INGRESS and end.kind is endpoints.Kind.NODE:
+        return False
+    between = given.between(direction, subject, end)
+    return bool(between.closing) and not between.rules
 
 
 def _ports(

@@ -222,6 +222,7 @@ def test_a_flow_that_closes_is_a_line_and_so_is_its_end(repository: Repository) 
     assert "needed flows of chat close" in text
     assert "flow-closed" in text
     repository.commit()
+    assert of(repository.against(), "chat")["flows"] == {"appear": [], "end": []}
     repository.write("claims/chat.yaml", claim("chat", **gated))
     assert of(repository.against(), "chat")["flows"] == {"appear": [], "end": flows["appear"]}
     assert "no longer flow-closed" in repository.plan("claims", "--against", "HEAD").stdout

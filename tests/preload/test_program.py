@@ -87,8 +87,9 @@ def test_termination_message_of_a_success(stage: conftest.Stage) -> None:
         "architecture": "Qwen3ForCausalLM",
         "contextLimit": 40960,
         "loraRank": None,
+        "baseModel": None,
     }
-    assert adapter["loraRank"] == 16
+    assert (adapter["loraRank"], adapter["baseModel"]) == (16, "Qwen/Qwen3-8B")
 
 
 def published(figures: dict[str, Any]) -> dict[str, Any]:

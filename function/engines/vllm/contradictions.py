@@ -310,6 +310,7 @@ def _foreign_adapter(subject: Subject) -> Broken:
             # A name that nobody knows says nothing.
             if served and adapter.base and not (served in adapter.base or adapter.base in served):
                 words = f"its name says {adapter.base}, and the claim serves {subject.repository}"
+                words += " (nobody read its files yet)"
                 yield FOREIGN_ADAPTER.broken(field, f"{words}: take an adapter of this model")
         elif adapter.base is not None and not _kin(adapter.base, subject.repository):
             words = f"its base is {adapter.base}, and the claim serves {subject.repository}"
