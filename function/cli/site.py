@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from function.api import settings
-from function.cli import documents, trees
+from function.cli import documents, places, trees
 from function.cluster import observed
 
 GROUP = "inference-service.cloud.ogenki.io/"
@@ -45,7 +45,8 @@ def at(
     input_file: str | None,
     tree: trees.Tree,
     now: settings.Settings,
-) -> settings.Settings:
+    older_name: str,
+) -> Site:
     """Returns the settings as older files had them; those of now where no older file has any.
 
     Args:
@@ -53,6 +54,7 @@ def at(
         input_file: File of the Composition's input, or None.
         tree: Where older files are.
         now: The settings of today.
+        older_name: What holds the older files, for people.
 
     Raises:
         base.InvalidError: The older settings break their schema.
@@ -63,11 +65,68 @@ def at(
         return bool(tree.files(name, lambda _: None))
 
     older = tuple(name for name in environments if there(name))
-    if not older and (input_file is None or not there(input_file)):
-        return now
+    given_file = input_file if input_file is not None and there(input_file) else None
+    named = (*environments, *(() if input_file is None else (input_file,)))
+    missing = [name for name in named if name not in (*older, given_file)]
+    notes: tuple[str, ...] = ()
+    if missing:
+        how = "without" if older or given_file else "under the settings of today"
+        words = f"{', '.join(missing)}: not in {older_name}, so older claims are planned {how}"
+        notes = (words,)
+    if not older and given_file is None:
+        return Site(now, notes)
     configs = [document for name in older for document in documents.read(name, tree)]
-    given = _input(input_file, tree) if input_file is not None and there(input_file) else {}
-    return settings.assemble(given, {}, configs)
+    given = _input(given_file, tree) if given_file is not None else {}
+    return Site(settings.assemble(given, {}, configs), notes)
+
+
+def place(environments: tuple[str, ...], input_file: str | None, path: str) -> tuple[str, int]:
+    """Returns the file of a key of the settings, and its line; 0 where no file is read again.
+
+    Of several files that have the key the last one counts, as they are merged. Of a key that none
+    has it is the place that it would stand in.
+
+    Args:
+        environments: Files of EnvironmentConfigs.
+        input_file: File of the Composition's input, or None.
+        path: The key, below `inferenceService`.
+    """
+    configs = sorted((one for name in environments for one in documents.sources(name)), key=_named)
+    roots = [(one, f"data.{settings.DATA_KEY}") for one in configs]
+    if input_file is not None:
+        roots = [(one, _within(one)) for one in documents.sources(input_file)] + roots
+    if not roots:
+        return next(iter((*environments, input_file or ""))), 0
+    _, _, (source, root) = max(
+        (_below(*root, path), index, root) for index, root in enumerate(roots)
+    )
+    return source.file, places.line(source.node, _joined(root, path))
+
+
+def _named(source: documents.Source) -> str:
+    return source.name
+
+
+def _below(source: documents.Source, root: str, path: str) -> int:
+    """Returns how many steps of a key an object has below its settings."""
+    if source.node is None:
+        return 0
+    return places.depth(source.node, _joined(root, path)) - places.depth(source.node, root)
+
+
+def _joined(root: str, path: str) -> str:
+    return ".".join(part for part in (root, path) if part)
+
+
+def _within(source: documents.Source) -> str:
+    """Returns where an input has its settings: in itself, or in a step of a Composition."""
+    if source.document["kind"] != "Composition":
+        return ""
+    steps = observed.at(source.document, "spec", "pipeline") or []
+    for index, step in enumerate(steps):
+        if str(observed.at(step, "input", "apiVersion")).startswith(GROUP):
+            return f"spec.pipeline[{index}].input"
+    return ""
 
 
 def _configs(name: str) -> Iterator[dict[str, Any]]:

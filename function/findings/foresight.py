@@ -1,10 +1,10 @@
 """Whether a planned claim fits its GPUs, and whether its triggers can fire."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from function.api import claim_scaling
-from function.capacity import thresholds
+from function.api import claim_scaling, settings
+from function.capacity import prices, thresholds
 from function.concerns import capacity
 from function.engines import engine
 from function.engines.vllm import serving
@@ -52,6 +52,23 @@ EXCEEDS_GPU_CLASS = rules.Rule(
     "No node could ever run it: no pod is asked for.",
     "Ask for less, or take another `spec.gpu.class`.",
 )
+SLICES = rules.Rule(
+    "mig-slices",
+    _ERROR,
+    "A replica asks for several slices of GPUs (MIG).",
+    "A process sees one slice, however many its pod has: the engine finds fewer GPUs than it is to"
+    " share the model among, and ends.",
+    "Take `spec.gpu.count: 1` with a larger slice, or a class of whole GPUs.",
+)
+EXCEEDS_NODE_POOL = rules.Rule(
+    "exceeds-node-pool",
+    _ERROR,
+    "The claims ask for more GPUs of a class than its node pools have, even at their least"
+    " replicas.",
+    "Some replicas stay pending for good, and nobody can tell whose.",
+    "Enlarge the node pool and `gpu.classes.<class>.poolGpus` in the settings, lower"
+    " `spec.scaling.minReplicas`, or suspend a claim.",
+)
 CONTEXT_CUT = rules.Rule(
     "context-cut",
     _NOTE,
@@ -81,6 +98,8 @@ RULES = (
     DOES_NOT_FIT,
     FITS_TIGHTLY,
     EXCEEDS_GPU_CLASS,
+    SLICES,
+    EXCEEDS_NODE_POOL,
     MODEL_UNKNOWN,
     GPU_UNKNOWN,
     CONTEXT_CUT,
@@ -102,9 +121,22 @@ def judge(plan: plans.Plan) -> Iterator[rules.Finding]:
     """Yields what is to be known of a claim before its GPUs are rented."""
     yield from _fits(plan)
     yield from _exceeds(plan)
+    yield from _slices(plan)
     yield from _context(plan)
     yield from _body(plan)
     yield from _triggers(plan)
+
+
+def crowded(fleet: Sequence[plans.Plan], site: settings.Settings) -> list[rules.Finding | None]:
+    """Returns for each claim whether all of them ask its node pool for more than it ever has."""
+    asked = [forecasts.asked(plan) for plan in fleet]
+    full = {one.what: one.sentence for one in prices.fleet(asked, site).shortages if one.lasting}
+    return [
+        EXCEEDS_NODE_POOL.broken("spec.gpu" if plan.spec.gpu else "spec", full[one.class_name])
+        if one.class_name in full and one.gpus * one.minimum > 0
+        else None
+        for plan, one in zip(fleet, asked, strict=True)
+    ]
 
 
 def _fits(plan: plans.Plan) -> Iterator[rules.Finding]:
@@ -131,6 +163,14 @@ def _exceeds(plan: plans.Plan) -> Iterator[rules.Finding]:
     field = "spec.gpu.count" if hard.count > hard.gpu.node_gpus else "spec.resources.requests"
     words = f"{plan.misfit.message}: ask for less, or take another spec.gpu.class"
     yield EXCEEDS_GPU_CLASS.broken(field, words)
+
+
+def _slices(plan: plans.Plan) -> Iterator[rules.Finding]:
+    hard = plan.hardware
+    if hard.count > 1 and hard.sliced:
+        words = f"{hard.count} slices of GPUs ({hard.resource_name}) make no larger one: a process"
+        words += " sees one of them; take count 1 and a larger slice, or a class of whole GPUs"
+        yield SLICES.broken("spec.gpu.count", words)
 
 
 def _context(plan: plans.Plan) -> Iterator[rules.Finding]:

@@ -26,7 +26,7 @@ TOTAL = sum(SIZES.values())
 # Each course makes 25 kills, with its own random events. The courses run at once. The gate asks for
 # 200 kills.
 KILLS = int(os.environ.get("PRELOAD_KILLS", "50"))
-COURSES = KILLS // 25
+COURSES = max(KILLS // 25, 1)
 # A slow machine takes more steps for a run, and each kill comes sooner: then one is let through.
 MOST_KILLS_ON_END = 10
 
@@ -305,7 +305,11 @@ def test_a_lease_that_was_taken_is_noticed_and_left_alone(tmp_path: pathlib.Path
             held.alive()
 
 
-def test_a_transfer_stops_at_the_next_chunk_when_the_lease_is_lost(stage: conftest.Stage) -> None:
+def test_a_transfer_stops_at_the_next_chunk_when_the_lease_is_lost(
+    stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_FLUSH", 0)  # each chunk is written as it arrives
+
     class Guard:
         lost = False
 
