@@ -8,8 +8,9 @@ import gc
 import os
 
 import hypothesis
+import pytest
 
-for _name, _examples in (("default", 40), ("ci", 100)):
+for _name, _examples in (("default", 25), ("ci", 100)):
     hypothesis.settings.register_profile(
         _name,
         max_examples=_examples,
@@ -24,6 +25,12 @@ hypothesis.settings.register_profile(
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Returns one worker more than there are cores: many tests wait for processes and clocks."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_finish() -> None:
