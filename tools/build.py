@@ -271,7 +271,11 @@ GROUPS: Sequence[Group] = (
     # Programs of ours for the containers of pods; each says what it stands in for.
     Group(
         name="stand-ins",
-        programs=(Program(name="pause", package="./pause", seconds=2),),
+        programs=(
+            Program(name="pause", package="./pause", seconds=2),
+            Program(name="engine", package="./engine", seconds=8),
+            Program(name="caller", package="./caller", seconds=2),
+        ),
     ),
 )
 

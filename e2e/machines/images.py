@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pathlib
 import tarfile
+from collections.abc import Mapping
 
 from e2e.controlplane import registry
 
@@ -19,6 +20,7 @@ def push(
     work: pathlib.Path,
     *,
     entry: str = "/program",
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """Push an image of one static program.
 
@@ -29,6 +31,7 @@ def push(
         program: What its entry point is.
         work: For a file.
         entry: Where the program is in the image.
+        environment: Variables of the image.
     """
     layer = work / "layer.tar"
     with tarfile.open(layer, "w") as archive:
@@ -41,7 +44,8 @@ def push(
     path, _, tag = _path(name).rpartition(":")
     reference = loopback.reference(path, tag)
     loopback.crane("append", "--oci-empty-base", "--new_layer", layer, "--new_tag", reference)
-    loopback.crane("mutate", reference, "--entrypoint", entry, "--tag", reference)
+    variables = [f"--env={key}={value}" for key, value in (environment or {}).items()]
+    loopback.crane("mutate", reference, "--entrypoint", entry, *variables, "--tag", reference)
     layer.unlink()
 
 

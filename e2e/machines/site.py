@@ -8,7 +8,7 @@ import subprocess
 import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from e2e.controlplane import api, plane, toolchain
 from e2e.machines import dns, fabric, images, janitor, machine, space
@@ -139,9 +139,19 @@ class Site:
         with contextlib.suppress(api.ApiError):
             self._plane.admin.delete(running.ref)
 
-    def push(self, name: str, group: str, program: str) -> None:
-        """Let machines pull an image of one program under a name, whatever registry it names."""
-        images.push(self._plane.registry, name, toolchain.program(group, program), self._work)
+    def push(
+        self, name: str, group: str, program: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Let machines pull an image of one program under a name, whatever registry it names.
+
+        Args:
+            name: The name that pods have.
+            group: Group of `tools`.
+            program: A program of it.
+            environment: Variables of the image.
+        """
+        path = toolchain.program(group, program)
+        images.push(self._plane.registry, name, path, self._work, environment=environment)
 
     def logs(self, namespace: str, pod: str, *arguments: str) -> str:
         """What a pod's container printed, by way of the API server and the kubelet.
