@@ -30,8 +30,12 @@ def _metadata(name: str = _NAME) -> api.Object:
     return {"name": name, "namespace": _NAMESPACE, "labels": _LABELS}
 
 
-def objects() -> list[api.Object]:
-    """All objects of it."""
+def objects(node: str) -> list[api.Object]:
+    """All objects of it.
+
+    Args:
+        node: Where it runs; in a cluster of its own size one pod would be too few.
+    """
     group = "rbac.authorization.k8s.io"
     role = f"system:{_NAME}"
     read = [
@@ -85,13 +89,13 @@ def objects() -> list[api.Object]:
             "spec": {
                 "replicas": 1,
                 "selector": {"matchLabels": _LABELS},
-                "template": {"metadata": {"labels": _LABELS}, "spec": _pod(ports)},
+                "template": {"metadata": {"labels": _LABELS}, "spec": _pod(ports, node)},
             },
         },
     ]
 
 
-def _pod(ports: list[api.Object]) -> api.Object:
+def _pod(ports: list[api.Object], node: str) -> api.Object:
     container = {
         "name": _NAME,
         "image": IMAGE,
@@ -106,7 +110,7 @@ def _pod(ports: list[api.Object]) -> api.Object:
     return {
         "serviceAccountName": _NAME,
         "dnsPolicy": "Default",
-        "nodeSelector": {machine.REAL: "real"},
+        "nodeSelector": {"kubernetes.io/hostname": node},
         "tolerations": [{"operator": "Exists"}],
         "containers": [container],
         "volumes": [{"name": "config", "configMap": {"name": _NAME}}],

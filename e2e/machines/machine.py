@@ -250,6 +250,8 @@ version = 2
             "clusterDNS": [DNS_ADDRESS],
             "clusterDomain": CLUSTER_DOMAIN,
             "registerWithTaints": taints,
+            # A pod's files follow its Secrets at this pace; by default each minute.
+            "syncFrequency": "10s",
             # The disk is the machine's, and may be full of other things.
             "evictionHard": {"memory.available": "100Mi"},
             "imageGCHighThresholdPercent": 100,

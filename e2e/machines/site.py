@@ -38,7 +38,7 @@ class Site:
         Args:
             control_plane: The control plane, which runs.
             work: An empty or absent directory: the disks of the machines.
-            machines: What runs from the start.
+            machines: What runs from the start; the DNS server is on the first.
             ports: Ports of loopback that pods reach at ``outside``, beside the API server's and the
                 registry's.
 
@@ -96,8 +96,9 @@ class Site:
             self._launch(wanted)
         for running in self.machines.values():
             running.wait_ready()
-        self._plane.admin.apply_all(dns.objects())
-        self._stack.callback(self._remove, dns.objects())
+        names = dns.objects(self._wanted[0].name)
+        self._plane.admin.apply_all(names)
+        self._stack.callback(self._remove, names)
         self._plane.admin.wait_condition(dns.DEPLOYMENT, "Available", timeout=90)
 
     def _remove(self, items: Sequence[api.Object]) -> None:

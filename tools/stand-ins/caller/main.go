@@ -1,5 +1,8 @@
-// A caller of engines, for the containers of tests: it keeps some requests in flight and says at its
-// end what became of each. It repeats nothing, unlike a gateway or a client with retries.
+// A caller of engines, for the containers of tests: it keeps some requests in flight and says what
+// became of each. It repeats nothing, unlike a gateway or a client with retries.
+//
+// GET /outcome tells what became of those that ended so far; POST /end begins no more, waits for
+// those in flight and tells the same of all.
 package main
 
 import (
@@ -11,11 +14,9 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -23,7 +24,7 @@ var (
 	url        = flag.String("url", "", "of the engine's API, such as http://name:8000/v1")
 	model      = flag.String("model", "", "name of the model")
 	inFlight   = flag.Int("in-flight", 8, "requests at a time")
-	requests   = flag.Int("requests", 0, "how many in all; without end when 0")
+	listen     = flag.String("listen", ":8080", "address of /outcome and /end")
 	tokens     = flag.Int("tokens", 16, "tokens of each answer")
 	stream     = flag.Bool("stream", true, "whether answers are streams")
 	keep       = flag.Bool("keep", false, "whether a connection has several requests")
@@ -45,18 +46,12 @@ type Outcome struct {
 
 type caller struct {
 	client *http.Client
+	ended  chan struct{}
+	end    sync.Once
+	all    sync.WaitGroup
 	lock   sync.Mutex
-	begun  int
 	times  []float64
 	Outcome
-}
-
-// next says whether another request is to be made.
-func (c *caller) next() bool {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	c.begun++
-	return *requests == 0 || c.begun <= *requests
 }
 
 func (c *caller) record(engine string, seconds float64, err error) {
@@ -136,36 +131,46 @@ func (c *caller) wait() error {
 	}
 }
 
+// run keeps the requests in flight until it is ended.
 func (c *caller) run() {
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, syscall.SIGTERM, syscall.SIGINT)
-	stop := make(chan struct{})
-	go func() {
-		<-ended
-		close(stop)
-	}()
-	var all sync.WaitGroup
 	for range *inFlight {
-		all.Go(func() {
-			for c.next() {
+		c.all.Go(func() {
+			for {
 				begun := time.Now()
 				engine, err := c.call()
 				c.record(engine, time.Since(begun).Seconds(), err)
 				select {
-				case <-stop:
+				case <-c.ended:
 					return
 				case <-time.After(*pause):
 				}
 			}
 		})
 	}
-	all.Wait()
+}
+
+// outcome tells what became of the requests that ended.
+func (c *caller) outcome(w http.ResponseWriter, _ *http.Request) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	if len(c.times) > 0 {
+		times := slices.Clone(c.times)
+		slices.Sort(times)
+		c.Median = times[len(times)/2]
+		c.P99 = times[len(times)*99/100]
+		c.Longest = times[len(times)-1]
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(c.Outcome)
 }
 
 func main() {
 	flag.Parse()
 	transport := &http.Transport{DisableKeepAlives: !*keep, MaxIdleConnsPerHost: *inFlight}
-	c := &caller{client: &http.Client{Transport: transport, Timeout: *patience}}
+	c := &caller{
+		client: &http.Client{Transport: transport, Timeout: *patience},
+		ended:  make(chan struct{}),
+	}
 	c.Failed, c.Engines = map[string]int{}, map[string]int{}
 	if err := c.wait(); err != nil {
 		fmt.Fprintln(os.Stderr, "no answer:", err)
@@ -173,11 +178,12 @@ func main() {
 	}
 	fmt.Fprintln(os.Stderr, "answered: the load begins")
 	c.run()
-	if len(c.times) > 0 {
-		slices.Sort(c.times)
-		c.Median = c.times[len(c.times)/2]
-		c.P99 = c.times[len(c.times)*99/100]
-		c.Longest = c.times[len(c.times)-1]
-	}
-	_ = json.NewEncoder(os.Stdout).Encode(c.Outcome)
+	http.HandleFunc("GET /outcome", c.outcome)
+	http.HandleFunc("POST /end", func(w http.ResponseWriter, r *http.Request) {
+		c.end.Do(func() { close(c.ended) })
+		c.all.Wait()
+		c.outcome(w, r)
+	})
+	fmt.Fprintln(os.Stderr, http.ListenAndServe(*listen, nil))
+	os.Exit(1)
 }
