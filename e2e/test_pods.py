@@ -172,10 +172,6 @@ def stage(
 
     At the end the machine of the tests is as it was before.
     """
-    try:
-        space.check()
-    except space.SpaceError as error:
-        pytest.skip(str(error))
     before = _state()
     work = tmp_path_factory.mktemp("machines")
     volume = work / "volume"
