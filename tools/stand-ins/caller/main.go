@@ -139,10 +139,14 @@ func (c *caller) run() {
 				begun := time.Now()
 				engine, err := c.call()
 				c.record(engine, time.Since(begun).Seconds(), err)
+				rest := *pause
+				if err != nil {
+					rest = max(rest, 100*time.Millisecond)
+				}
 				select {
 				case <-c.ended:
 					return
-				case <-time.After(*pause):
+				case <-time.After(rest):
 				}
 			}
 		})
