@@ -32,7 +32,6 @@ _FIRST = (
     "test_life.py",
     "test_diagnostics.py",
     "test_quiet.py",
-    "test_pods.py",
     "test_gateway.py",
     "test_drain.py",
 )
