@@ -11,6 +11,7 @@ from e2e.controlplane import api, cluster, polling, process, toolchain
 
 STAGE = "kwok.x-k8s.io/v1alpha1"
 _GPU = "nvidia.com/gpu"
+_FAKE = "kwok.x-k8s.io/node"
 _INSTANCE = "app.kubernetes.io/instance"
 
 
@@ -56,7 +57,7 @@ class Node:
             "metadata": {
                 "name": self.name,
                 "labels": labels | dict(self.labels),
-                "annotations": {"kwok.x-k8s.io/node": "fake"},
+                "annotations": {_FAKE: "fake"},
             },
             "spec": spec,
             "status": {"allocatable": resources, "capacity": resources},
@@ -73,7 +74,7 @@ RUNTIME_CLASS: api.Object = {
 
 
 class Kubelet:
-    """The kubelet of every node, by kwok with upstream's own stages.
+    """The kubelet of every fake node, by kwok with upstream's own stages.
 
     A pod is Ready as soon as it is scheduled, and a Job's pod succeeds at once, unless ``hold``,
     ``run_jobs`` or ``fail_jobs`` says otherwise for its namespace. Stages are objects in the API,
@@ -91,7 +92,8 @@ class Kubelet:
         command: list[str | pathlib.Path] = [
             toolchain.program(cluster.GROUP, "kwok"),
             f"--kubeconfig={server.kubeconfig('kubelet')}",
-            "--manage-all-nodes=true",
+            # Others are real (`e2e.machines`).
+            f"--manage-nodes-with-annotation-selector={_FAKE}=fake",
             # Without leases the node life-cycle controller marks the nodes NotReady.
             "--node-lease-duration-seconds=40",
             "--enable-crds=Stage",

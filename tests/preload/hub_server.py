@@ -72,6 +72,8 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.endpoint = f"http://127.0.0.1:{self.server_port}"
+        self.content = f"http://localhost:{self.server_port}"
+        """Where LFS objects are."""
         self.revisions: dict[tuple[str, str], str] = {}
         self.commits: dict[tuple[str, str], dict[str, bytes]] = {}
         self.objects: dict[str, bytes] = {}
@@ -254,7 +256,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     "X-Repo-Commit": sha,
                     "X-Linked-Etag": f'"{digest}"',
                     "X-Linked-Size": str(len(content)),
-                    "Location": f"http://localhost:{self.server.server_port}/cdn/{digest}?Signature=x",
+                    "Location": f"{self.server.content}/cdn/{digest}?Signature=x",
                 },
             )
         else:
