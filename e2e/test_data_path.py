@@ -9,7 +9,6 @@ addresses are a stand-in's, and engines are simulated (``e2e.dataplane``).
 from __future__ import annotations
 
 import collections
-import concurrent.futures
 import itertools
 import signal
 import time
@@ -20,7 +19,8 @@ import pytest
 
 from e2e import claims, installation, operators
 from e2e.controlplane import api, plane, polling
-from e2e.dataplane import asking, controllers, node, stage
+from e2e.dataplane import asking, controllers, envoy, node, stage
+from e2e.gateway import translation
 
 NAMESPACE = "data-path"
 # For a busy machine, on top of what something takes by itself.
@@ -29,6 +29,11 @@ ADAPTER = "xplane-qwen-coder-securecode"
 CANARY = "xplane-qwen-coder-sql-dpo"
 REQUESTS = 200
 MEGABYTE = 1_000_000
+CLIENTS = 8
+# Eight tokens in about four seconds.
+STREAM: dict[str, typing.Any] = {"tokens": 8, "stream": True, "headers": {"x-pause": "0.5"}}
+# Bytes by which the prompt is longer.
+SLEEPERS = {"small": 0, "large": MEGABYTE}
 SHORT_SECONDS = 4
 # The gateway's own words for a model that no route has.
 UNKNOWN = "No matching route found"
@@ -179,6 +184,24 @@ def _tokens(running: stage.Stage, model: str) -> float:
     return sum(running.metrics.query(query))
 
 
+def test_the_translation_by_hand_is_the_one_of_the_controllers(
+    caller: asking.Caller, coder: claims.Claim, running: stage.Stage
+) -> None:
+    """``e2e/test_gateway.py`` runs faster than time, on clusters and routes that it makes itself.
+
+    What it makes of the claim's objects is what both controllers make of them. They add to it.
+    """
+    del caller
+    made = translation.translate(coder.composed().values(), speed=1, port=8000)
+    (proxy,) = running.proxies()
+    clusters = envoy.clusters(proxy)
+    routes = {one["route"].get("cluster"): one for one in envoy.routes(proxy) if "route" in one}
+    for cluster, route in zip(made.clusters, made.routes, strict=True):
+        name = cluster["name"]
+        assert envoy.differences(cluster, clusters[name], name) == []
+        assert envoy.differences(route["route"], routes[name]["route"], name) == []
+
+
 # --- pods that end
 
 
@@ -217,21 +240,80 @@ def test_a_pod_that_hangs_is_left_within_seconds(
     polling.until(lambda: len(running.engines(coder)) == 2, what="both engines", timeout=GRACE)
 
 
+# --- pods that are replaced
+
+
+def test_a_rolling_update_loses_no_request(
+    caller: asking.Caller, coder: claims.Claim, running: stage.Stage
+) -> None:
+    """Each pod leaves the gateway's view before it ends, and what it has in flight finishes."""
+    old = {pod.name for pod in running.engines(coder)}
+    with caller.load(CLIENTS, coder.name, **STREAM) as answers:
+        coder.apply(model=coder.manifest["spec"]["model"] | {"maxNumSeqs": 24})
+        polling.until(
+            lambda: len({pod.name for pod in running.engines(coder)} - old) == 2,
+            what="two new engines",
+            timeout=180 + GRACE,
+        )
+        before = len(answers)
+        polling.until(lambda: len(answers) > before + 4 * CLIENTS, what="more", timeout=GRACE)
+    _assert_whole(answers)
+    coder.wait_condition("Current", "True")
+
+
+def test_a_scale_down_loses_no_request(
+    caller: asking.Caller, coder: claims.Claim, running: stage.Stage
+) -> None:
+    """KEDA and the autoscaler take a pod away that the load does not need."""
+    with caller.load(CLIENTS, coder.name, **STREAM) as answers:
+        coder.apply(scaling={"minReplicas": 1, "maxReplicas": 2, "cooldownSeconds": 15})
+        polling.until(
+            lambda: len(running.engines(coder)) == 1, what="one engine", timeout=240 + GRACE
+        )
+        (left,) = running.engines(coder)
+        polling.until(
+            lambda: {one.engine for one in answers[-2 * CLIENTS :]} == {left.address},
+            what="answers of the other alone",
+            timeout=GRACE,
+        )
+    _assert_whole(answers)
+    coder.apply(scaling={"minReplicas": 2, "maxReplicas": 2})
+    polling.until(lambda: len(running.engines(coder)) == 2, what="two engines", timeout=180 + GRACE)
+
+
+def _assert_whole(answers: list[asking.Answer]) -> None:
+    """Every stream came to its end."""
+    lost = collections.Counter(str(one) for one in answers if not one.whole)
+    assert not lost, f"{sum(lost.values())} of {len(answers)}: {lost}"
+
+
 # --- limits of the gateway
 
 
-def test_a_body_above_32_kib_needs_a_client_traffic_policy(
-    caller: asking.Caller, coder: claims.Claim, control_plane: plane.ControlPlane
+def test_a_body_above_32_kib_is_refused_by_default(
+    caller: asking.Caller, coder: claims.Claim
 ) -> None:
-    """413 by default; with the policy of the installation guide a megabyte passes."""
+    """The AI gateway holds the body to read the model's name, and Envoy's buffer is small."""
     refused = caller.ask(coder.name, padding=40_000)
     assert refused.status == 413, refused
+
+
+@pytest.fixture(scope="module")
+def wide(caller: asking.Caller, coder: claims.Claim, control_plane: plane.ControlPlane) -> None:
+    """The Gateway has the policy that the documentation recommends."""
     control_plane.admin.apply(_client_traffic_policy())
     polling.until(
         lambda: caller.ask(coder.name, padding=40_000).status == 200,
         what="the policy in the gateway",
         timeout=GRACE,
     )
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_megabyte_passes_with_a_client_traffic_policy(
+    caller: asking.Caller, coder: claims.Claim
+) -> None:
+    """With the buffer limit of the AI gateway's own examples."""
     large = caller.ask(coder.name, padding=MEGABYTE)
     assert large.status == 200, large
     assert int(large.headers["x-received"]) > MEGABYTE
@@ -296,42 +378,61 @@ def test_a_stream_is_cut_at_the_timeout_and_lacks_its_end(
 
 
 @pytest.fixture(scope="module")
-def sleeper(running: stage.Stage, caller: asking.Caller, hasty: claims.Claim) -> claims.Claim:
-    """A claim that went to sleep, as nobody asked for it."""
-    del caller, hasty
+def sleepers(running: stage.Stage, caller: asking.Caller, wide: None) -> dict[str, claims.Claim]:
+    """Claims that were born asleep: no pod of theirs was there before."""
+    del wide
     scaling = {
         "minReplicas": 0,
         "maxReplicas": 2,
         "cooldownSeconds": 30,
         "pollingIntervalSeconds": 5,
     }
-    claim = running.claim("sleeper", scaling=scaling)
-    claim.apply()
-    claim.wait_phase("Idle", timeout=300)
-    assert running.engines(claim) == []
-    return claim
+    made = {name: running.claim(f"sleeper-{name}", scaling=scaling) for name in SLEEPERS}
+    for claim in made.values():
+        claim.apply()
+    for claim in made.values():
+        claim.wait_phase("Idle", timeout=60 + GRACE)
+        # Until the processor knows of the route, the answer is 500 and wakes nobody.
+        polling.until(
+            lambda claim=claim: claim.name in _models(caller),  # type: ignore[misc]
+            what=f"{claim.name} in the gateway",
+            timeout=node.REFRESH_SECONDS + GRACE,
+        )
+    return made
 
 
-@pytest.mark.parametrize("padding", [0, MEGABYTE], ids=["small", "large"])
+@pytest.mark.parametrize("name", SLEEPERS)
 def test_a_sleeping_claim_wakes_on_one_request_and_answers_it(
-    padding: int, caller: asking.Caller, sleeper: claims.Claim, running: stage.Stage
+    name: str,
+    caller: asking.Caller,
+    sleepers: dict[str, claims.Claim],
+    running: stage.Stage,
+    record_property: typing.Any,
 ) -> None:
     """The request itself is what wakes the claim, and waits for the replica."""
-    sleeper.wait_phase("Idle", timeout=300)
+    sleeper, padding = sleepers[name], SLEEPERS[name]
+    assert running.engines(sleeper) == []
     assert _wake_query(running, sleeper) == 0
-    # Envoy knows no address of a pod that is gone.
-    time.sleep(10)
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(caller.ask, sleeper.name, padding=padding)
-        polling.until(
-            lambda: _wake_query(running, sleeper) > 0 or waiting.done(),
-            what="the wake query",
-            timeout=4 * stage.SCRAPE_SECONDS + GRACE,
-        )
-        answer = waiting.result(240)
+    answer = caller.ask(sleeper.name, padding=padding)
+    record_property("seconds", round(answer.seconds, 1))
+    print(f"{name}: {answer.seconds:.1f} s from the request to the whole answer")
     assert answer.status == 200, answer
     assert int(answer.headers["x-received"]) > padding
     assert answer.engine == running.engines(sleeper)[0].address
+
+
+def _models(caller: asking.Caller) -> set[str]:
+    return {one["id"] for one in caller.send("GET", "/v1/models").content["data"]}
+
+
+def test_a_claim_for_which_nobody_asks_goes_to_sleep_again(
+    sleepers: dict[str, claims.Claim], running: stage.Stage
+) -> None:
+    """Once the window of the wake query and the cooldown are over."""
+    for sleeper in sleepers.values():
+        sleeper.wait_phase("Idle", timeout=300 + GRACE)
+        assert _wake_query(running, sleeper) == 0
+        assert running.engines(sleeper) == []
 
 
 def _wake_query(running: stage.Stage, claim: claims.Claim) -> float:

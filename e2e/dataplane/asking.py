@@ -7,9 +7,10 @@ import contextlib
 import dataclasses
 import http.client
 import json
+import threading
 import time
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from e2e.controlplane import api
 
@@ -35,6 +36,12 @@ class Answer:
     events: list[tuple[float, str]] = dataclasses.field(default_factory=list)
     seconds: float = 0
     broken: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it came; a stream that is cut ends without its last event."""
+        ended = not self.events or self.events[-1][1] == "[DONE]"
+        return self.status == http.HTTPStatus.OK and not self.broken and ended
 
     @property
     def engine(self) -> str:
@@ -126,6 +133,25 @@ class Caller:
         """Send a number of requests, some at the same time."""
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
             return list(pool.map(lambda _: self.ask(model, **how), range(count)))
+
+    @contextlib.contextmanager
+    def load(self, clients: int, model: str, **how: typing.Any) -> Iterator[list[Answer]]:
+        """Have clients that ask again and again, and the answers so far; all of them at the end."""
+        answers: list[Answer] = []
+        over = threading.Event()
+
+        def client() -> None:
+            while not over.is_set():
+                answers.append(self.ask(model, **how))
+
+        with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+            running = [pool.submit(client) for _ in range(clients)]
+            try:
+                yield answers
+            finally:
+                over.set()
+        for one in running:
+            one.result()
 
 
 Answers: typing.TypeAlias = Sequence[Answer]

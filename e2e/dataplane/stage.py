@@ -26,7 +26,13 @@ KINDS = (
     "ScaledObject",
 )
 SCRAPE_SECONDS = 5
-_PROCESSOR_PORT = 1064
+# Where containers have their series, as the operators' configuration would find them.
+_SERIES = (
+    ("envoy", controllers.STATISTICS_PORT, "/stats/prometheus"),
+    ("ai-gateway-extproc", 1064, "/metrics"),
+    ("vllm", 8000, "/metrics"),
+)
+_INSTANCE = "app.kubernetes.io/instance"
 _CARD = "l4"
 
 
@@ -35,7 +41,7 @@ def _engine(pod: node.Pod) -> list[str | pathlib.Path]:
 
 
 class Targets:
-    """Lists the proxies' series for a metrics server, as a PodMonitor would."""
+    """Lists what has series for a metrics server, as monitors of pods would."""
 
     def __init__(self, running: node.Node) -> None:
         """Serve the list."""
@@ -59,7 +65,6 @@ class Targets:
 
     @staticmethod
     def _targets(running: node.Node) -> list[api.Object]:
-        ports = {controllers.STATISTICS_PORT: "/stats/prometheus", _PROCESSOR_PORT: "/metrics"}
         return [
             {
                 "targets": [f"{pod.address}:{port}"],
@@ -68,11 +73,13 @@ class Targets:
                     "__scrape_interval__": f"{SCRAPE_SECONDS}s",
                     "__scrape_timeout__": f"{SCRAPE_SECONDS}s",
                     "pod": pod.name,
+                    "namespace": pod.item["metadata"]["namespace"],
+                    "job": pod.item["metadata"]["labels"].get(_INSTANCE, "proxies"),
                 },
             }
             for pod in list(running.pods.values())
-            if "envoy" in pod.containers
-            for port, path in ports.items()
+            for name, port, path in _SERIES
+            if name in pod.containers
         ]
 
     def stop(self) -> None:
@@ -88,7 +95,7 @@ class Stage:
         tenant: The namespace of the claims.
         node: Where proxies and engines run.
         controllers: Envoy Gateway and the AI gateway's controller.
-        metrics: Scrapes the proxies.
+        metrics: Scrapes proxies and engines.
         keda: Wakes and scales claims.
     """
 
@@ -191,6 +198,5 @@ class Stage:
         return [
             pod
             for pod in list(self.node.pods.values())
-            if pod.item["metadata"]["labels"].get("app.kubernetes.io/instance") == claim.name
-            and pod.ready
+            if pod.item["metadata"]["labels"].get(_INSTANCE) == claim.name and pod.ready
         ]
