@@ -45,7 +45,6 @@ class _Relay:
         self._place = (address, port)
         self._server: asyncio.Server | None = None
         self._turns = itertools.count()
-        self._connections: set[asyncio.Task[None]] = set()
         self._endpoints: Sequence[Endpoint] = ()
 
     async def move(self, endpoints: Sequence[Endpoint]) -> None:
@@ -131,6 +130,7 @@ class Services:
         self._relays: dict[Endpoint, _Relay] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="services", daemon=True)
+        self._transports: list[asyncio.BaseTransport] = []
         self._following: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -146,17 +146,29 @@ class Services:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     async def _start(self) -> None:
-        await self._loop.create_datagram_endpoint(
+        names, _ = await self._loop.create_datagram_endpoint(
             lambda: _Names(self._addresses), local_addr=(self.resolver, 53)
         )
+        self._transports.append(names)
         server = _Relay(self._place.outside, self._api_port)
         await server.move([("127.0.0.1", self._api_port)])
         self._following = self._loop.create_task(self._follow())
 
     def stop(self) -> None:
         """Answer no more."""
+        self._await(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        """End what this loop still does, connections among it."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for transport in self._transports:
+            transport.close()
 
     def resolv_conf(self, namespace: str) -> str:
         """What a pod of a namespace has in /etc/resolv.conf."""
