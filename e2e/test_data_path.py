@@ -202,91 +202,6 @@ def test_the_translation_by_hand_is_the_one_of_the_controllers(
         assert envoy.differences(route["route"], routes[name]["route"], name) == []
 
 
-# --- pods that end
-
-
-def test_a_pod_that_dies_is_left_at_once(
-    caller: asking.Caller, coder: claims.Claim, running: stage.Stage
-) -> None:
-    """A refused connection is tried on the other pod: no request is lost."""
-    victim, other = running.engines(coder)
-    victim.signal(signal.SIGKILL)
-    answers = caller.ask_often(60, coder.name)
-    assert {one.status for one in answers} == {200}, collections.Counter(map(str, answers))
-    assert other.address in {one.engine for one in answers}
-    polling.until(lambda: len(running.engines(coder)) == 2, what="both engines", timeout=GRACE)
-
-
-def test_a_pod_that_hangs_is_left_within_seconds(
-    caller: asking.Caller, coder: claims.Claim, running: stage.Stage
-) -> None:
-    """Its readiness ends, its address leaves the headless name, and the gateway asks DNS often."""
-    victim, other = running.engines(coder)
-    victim.signal(signal.SIGSTOP)
-    try:
-        begun = time.monotonic()
-        polling.until(
-            lambda: victim not in running.engines(coder), what="its readiness to end", timeout=GRACE
-        )
-        # EndpointSlice, record and refresh, of five seconds each at most.
-        time.sleep(15)
-        answers = caller.ask_often(30, coder.name, timeout=10)
-        assert {(one.status, one.engine) for one in answers} == {(200, other.address)}, (
-            time.monotonic() - begun,
-            collections.Counter(map(str, answers)),
-        )
-    finally:
-        victim.signal(signal.SIGCONT)
-    polling.until(lambda: len(running.engines(coder)) == 2, what="both engines", timeout=GRACE)
-
-
-# --- pods that are replaced
-
-
-def test_a_rolling_update_loses_no_request(
-    caller: asking.Caller, coder: claims.Claim, running: stage.Stage
-) -> None:
-    """Each pod leaves the gateway's view before it ends, and what it has in flight finishes."""
-    old = {pod.name for pod in running.engines(coder)}
-    with caller.load(CLIENTS, coder.name, **STREAM) as answers:
-        coder.apply(model=coder.manifest["spec"]["model"] | {"maxNumSeqs": 24})
-        polling.until(
-            lambda: len({pod.name for pod in running.engines(coder)} - old) == 2,
-            what="two new engines",
-            timeout=180 + GRACE,
-        )
-        before = len(answers)
-        polling.until(lambda: len(answers) > before + 4 * CLIENTS, what="more", timeout=GRACE)
-    _assert_whole(answers)
-    coder.wait_condition("Current", "True")
-
-
-def test_a_scale_down_loses_no_request(
-    caller: asking.Caller, coder: claims.Claim, running: stage.Stage
-) -> None:
-    """KEDA and the autoscaler take a pod away that the load does not need."""
-    with caller.load(CLIENTS, coder.name, **STREAM) as answers:
-        coder.apply(scaling={"minReplicas": 1, "maxReplicas": 2, "cooldownSeconds": 15})
-        polling.until(
-            lambda: len(running.engines(coder)) == 1, what="one engine", timeout=240 + GRACE
-        )
-        (left,) = running.engines(coder)
-        polling.until(
-            lambda: {one.engine for one in answers[-2 * CLIENTS :]} == {left.address},
-            what="answers of the other alone",
-            timeout=GRACE,
-        )
-    _assert_whole(answers)
-    coder.apply(scaling={"minReplicas": 2, "maxReplicas": 2})
-    polling.until(lambda: len(running.engines(coder)) == 2, what="two engines", timeout=180 + GRACE)
-
-
-def _assert_whole(answers: list[asking.Answer]) -> None:
-    """Every stream came to its end."""
-    lost = collections.Counter(str(one) for one in answers if not one.whole)
-    assert not lost, f"{sum(lost.values())} of {len(answers)}: {lost}"
-
-
 # --- limits of the gateway
 
 
@@ -425,6 +340,102 @@ def _models(caller: asking.Caller) -> set[str]:
     return {one["id"] for one in caller.send("GET", "/v1/models").content["data"]}
 
 
+def _wake_query(running: stage.Stage, claim: claims.Claim) -> float:
+    """The value of the composed wake query; it gives one number, as KEDA demands."""
+    triggers = claim.one("ScaledObject")["spec"]["triggers"]
+    (query,) = [one["metadata"]["query"] for one in triggers if one.get("name") == "wake"]
+    (value,) = running.metrics.query(query)
+    return value
+
+
+# --- pods that end
+
+
+def test_a_pod_that_dies_is_left_at_once(
+    caller: asking.Caller, coder: claims.Claim, running: stage.Stage
+) -> None:
+    """A refused connection is tried on the other pod: no request is lost."""
+    victim, other = running.engines(coder)
+    victim.signal(signal.SIGKILL)
+    answers = caller.ask_often(60, coder.name)
+    assert {one.status for one in answers} == {200}, collections.Counter(map(str, answers))
+    assert other.address in {one.engine for one in answers}
+    polling.until(lambda: len(running.engines(coder)) == 2, what="both engines", timeout=GRACE)
+
+
+def test_a_pod_that_hangs_is_left_within_seconds(
+    caller: asking.Caller, coder: claims.Claim, running: stage.Stage
+) -> None:
+    """Its readiness ends, its address leaves the headless name, and the gateway asks DNS often."""
+    victim, other = running.engines(coder)
+    victim.signal(signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        polling.until(
+            lambda: victim not in running.engines(coder), what="its readiness to end", timeout=GRACE
+        )
+        # EndpointSlice, record and refresh, of five seconds each at most.
+        time.sleep(15)
+        answers = caller.ask_often(30, coder.name, timeout=10)
+        assert {(one.status, one.engine) for one in answers} == {(200, other.address)}, (
+            time.monotonic() - begun,
+            collections.Counter(map(str, answers)),
+        )
+    finally:
+        victim.signal(signal.SIGCONT)
+    polling.until(lambda: len(running.engines(coder)) == 2, what="both engines", timeout=GRACE)
+
+
+# --- pods that are replaced
+
+
+def test_a_rolling_update_loses_no_request(
+    caller: asking.Caller, coder: claims.Claim, running: stage.Stage
+) -> None:
+    """Each pod leaves the gateway's view before it ends, and what it has in flight finishes."""
+    old = {pod.name for pod in running.engines(coder)}
+    with caller.load(CLIENTS, coder.name, **STREAM) as answers:
+        coder.apply(model=coder.manifest["spec"]["model"] | {"maxNumSeqs": 24})
+        polling.until(
+            lambda: len({pod.name for pod in running.engines(coder)} - old) == 2,
+            what="two new engines",
+            timeout=180 + GRACE,
+        )
+        before = len(answers)
+        polling.until(lambda: len(answers) > before + 4 * CLIENTS, what="more", timeout=GRACE)
+    _assert_whole(answers)
+    coder.wait_condition("Current", "True")
+
+
+def test_a_scale_down_loses_no_request(
+    caller: asking.Caller, coder: claims.Claim, running: stage.Stage
+) -> None:
+    """KEDA and the autoscaler take a pod away that the load does not need."""
+    with caller.load(CLIENTS, coder.name, **STREAM) as answers:
+        coder.apply(scaling={"minReplicas": 1, "maxReplicas": 2, "cooldownSeconds": 15})
+        polling.until(
+            lambda: len(running.engines(coder)) == 1, what="one engine", timeout=240 + GRACE
+        )
+        (left,) = running.engines(coder)
+        polling.until(
+            lambda: {one.engine for one in answers[-2 * CLIENTS :]} == {left.address},
+            what="answers of the other alone",
+            timeout=GRACE,
+        )
+    _assert_whole(answers)
+    coder.apply(scaling={"minReplicas": 2, "maxReplicas": 2})
+    polling.until(lambda: len(running.engines(coder)) == 2, what="two engines", timeout=180 + GRACE)
+
+
+def _assert_whole(answers: list[asking.Answer]) -> None:
+    """Every stream came to its end."""
+    lost = collections.Counter(str(one) for one in answers if not one.whole)
+    assert not lost, f"{sum(lost.values())} of {len(answers)}: {lost}"
+
+
+# --- back to zero, which takes minutes of quiet
+
+
 def test_a_claim_for_which_nobody_asks_goes_to_sleep_again(
     sleepers: dict[str, claims.Claim], running: stage.Stage
 ) -> None:
@@ -433,14 +444,6 @@ def test_a_claim_for_which_nobody_asks_goes_to_sleep_again(
         sleeper.wait_phase("Idle", timeout=300 + GRACE)
         assert _wake_query(running, sleeper) == 0
         assert running.engines(sleeper) == []
-
-
-def _wake_query(running: stage.Stage, claim: claims.Claim) -> float:
-    """The value of the composed wake query; it gives one number, as KEDA demands."""
-    triggers = claim.one("ScaledObject")["spec"]["triggers"]
-    (query,) = [one["metadata"]["query"] for one in triggers if one.get("name") == "wake"]
-    (value,) = running.metrics.query(query)
-    return value
 
 
 # --- routes that come and go
