@@ -19,8 +19,6 @@ GROUP = "envoy-gateway"
 SYSTEM = "envoy-gateway-system"
 AI_SYSTEM = "envoy-ai-gateway-system"
 GATEWAY = api.Ref("gateway.networking.k8s.io/v1", "Gateway", "ai-gateway", AI_SYSTEM)
-# The port of the proxy's container for the listener's port 80, which needs no privilege.
-PORT = 10080
 STATISTICS_PORT = 19001
 _XDS_PORT, _EXTENSION_PORT, _WEBHOOK_PORT = 18000, 1063, 9443
 _CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
@@ -254,6 +252,12 @@ class Controllers:
     def open(self, node: str) -> None:
         """Make the Gateway, with its proxies on a node."""
         self._admin.apply_all(gateway(node))
+
+    def service(self) -> api.Ref:
+        """The Service that Envoy Gateway made for the Gateway."""
+        label = {"gateway.envoyproxy.io/owning-gateway-name": GATEWAY.name}
+        (made,) = self._admin.objects("v1", "Service", namespace=SYSTEM, labels=label)
+        return api.Ref.of(made)
 
     def close(self) -> None:
         """Delete the Gateway, and wait until its proxies are gone."""

@@ -2,9 +2,9 @@
 
 Each pod has a network namespace with an address of its own. Each container runs the local program
 of its name, with the container's own arguments, variables and mounts, over this machine's files.
-Secrets and ConfigMaps are files, refreshed while the pod runs. Readiness follows the HTTP readiness
-probe, each second whatever its period; startup and liveness probes are left out. Deletion runs
-`preStop.sleep`, SIGTERM and, after the grace period, SIGKILL.
+Secrets and ConfigMaps are files, refreshed while the pod runs and at once when it was annotated.
+Readiness follows the HTTP readiness probe, each second whatever its period; startup and liveness
+probes are left out. Deletion runs `preStop.sleep`, SIGTERM and, after the grace period, SIGKILL.
 """
 
 from __future__ import annotations
@@ -256,16 +256,19 @@ class Node:
     def _attend(self, key: tuple[str, str]) -> None:
         """Follow one pod from its start to its end."""
         pod = self.pods[key]
-        refreshed = time.monotonic()
+        refreshed, annotations = time.monotonic(), pod.item["metadata"].get("annotations")
         while not self._end.wait(_LOOK_SECONDS):
             with contextlib.suppress(api.ApiError, *api.UNREACHABLE):
                 current = self._admin.find(api.Ref("v1", "Pod", key[1], key[0]))
                 if current is None or "deletionTimestamp" in current["metadata"]:
                     self._terminate(pod, current)
                     return
-                if time.monotonic() > refreshed + REFRESH_SECONDS:
+                # A kubelet looks at a pod that changed; the AI gateway annotates pods for that.
+                changed = current["metadata"].get("annotations") != annotations
+                if changed or time.monotonic() > refreshed + REFRESH_SECONDS:
                     self._refresh(pod)
                     refreshed = time.monotonic()
+                    annotations = current["metadata"].get("annotations")
                 self._restart(pod)
                 self._report(pod, self._healthy(pod))
             time.sleep(_PROBE_SECONDS - _LOOK_SECONDS)

@@ -175,6 +175,14 @@ class Services:
         search = f"{namespace}.svc.{_DOMAIN} svc.{_DOMAIN} {_DOMAIN}"
         return f"nameserver {self.resolver}\nsearch {search}\noptions ndots:5\n"
 
+    def address(self, service: api.Ref) -> str:
+        """The address of a Service that is not headless; it is known here a moment later.
+
+        Raises:
+            KeyError: It is not.
+        """
+        return self._own[service.namespace or "", service.name]
+
     async def _follow(self) -> None:
         while True:
             with contextlib.suppress(api.ApiError, *api.UNREACHABLE):

@@ -189,9 +189,9 @@ class Stage:
         ]
 
     def caller(self) -> asking.Caller:
-        """Somebody who asks a proxy's pod, as no load balancer runs."""
+        """Somebody who asks the Service of the Gateway, once a proxy of it is ready."""
         polling.until(self.proxies, what="a proxy with its processor", timeout=120)
-        return asking.Caller(self.proxies()[-1].address, controllers.PORT)
+        return asking.Caller(self._services.address(self.controllers.service()), 80)
 
     def engines(self, claim: claims.Claim) -> list[node.Pod]:
         """The ready pods of a claim."""
