@@ -299,10 +299,15 @@ def sleepers(running: stage.Stage, caller: asking.Caller, wide: None) -> dict[st
     scaling = {
         "minReplicas": 0,
         "maxReplicas": 2,
-        "cooldownSeconds": 30,
+        "cooldownSeconds": 60,
         "pollingIntervalSeconds": 5,
     }
-    made = {name: running.claim(f"sleeper-{name}", scaling=scaling) for name in SLEEPERS}
+    # The start budget is the least cooldown: a minute in the place of ten.
+    probes = {"startup": {"periodSeconds": 5, "failureThreshold": 12}}
+    made = {
+        name: running.claim(f"sleeper-{name}", scaling=scaling, healthProbes=probes)
+        for name in SLEEPERS
+    }
     for claim in made.values():
         claim.apply()
     for claim in made.values():
@@ -412,7 +417,7 @@ def test_a_scale_down_loses_no_request(
 ) -> None:
     """KEDA and the autoscaler take a pod away that the load does not need."""
     with caller.load(CLIENTS, coder.name, **STREAM) as answers:
-        coder.apply(scaling={"minReplicas": 1, "maxReplicas": 2, "cooldownSeconds": 15})
+        coder.apply(scaling={"minReplicas": 1, "maxReplicas": 2, "cooldownSeconds": 60})
         polling.until(
             lambda: len(running.engines(coder)) == 1, what="one engine", timeout=240 + GRACE
         )
