@@ -178,7 +178,7 @@ def test_usage_is_counted_by_model(
 
 def _tokens(running: stage.Stage, model: str) -> float:
     query = (
-        "sum(gen_ai_client_token_usage_token_sum"
+        "sum(gen_ai_client_token_usage_sum"
         f'{{gen_ai_original_model="{model}",gen_ai_token_type="output"}})'
     )
     return sum(running.metrics.query(query))
@@ -365,6 +365,8 @@ def test_a_pod_that_dies_is_left_at_once(
     answers = caller.ask_often(60, coder.name)
     assert {one.status for one in answers} == {200}, collections.Counter(map(str, answers))
     assert other.address in {one.engine for one in answers}
+    # It is started again, some seconds later.
+    polling.until(lambda: victim not in running.engines(coder), what="its end", timeout=GRACE)
     polling.until(lambda: len(running.engines(coder)) == 2, what="both engines", timeout=GRACE)
 
 
