@@ -160,3 +160,10 @@ def test_a_change_of_the_catalogue_restarts_nothing(monkeypatch: pytest.MonkeyPa
     world.reconcile()
     assert world.template == before
     assert world.condition("Current") == ("False", "PlatformChangePending")
+
+
+def test_counts_that_no_deployment_has_cost_nothing() -> None:
+    world = given.serving()
+    world.objects["xplane-qwen-coder-deployment"]["spec"]["replicas"] = -3
+    world.reconcile()
+    assert world.claim["status"]["cost"]["perHourNow"] == "0"
