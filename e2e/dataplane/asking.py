@@ -40,7 +40,8 @@ class Answer:
     @property
     def whole(self) -> bool:
         """Whether all of it came; a stream that is cut ends without its last event."""
-        ended = not self.events or self.events[-1][1] == "[DONE]"
+        streamed = self.headers.get("content-type", "").startswith("text/event-stream")
+        ended = not streamed or [data for _, data in self.events[-1:]] == ["[DONE]"]
         return self.status == http.HTTPStatus.OK and not self.broken and ended
 
     @property
