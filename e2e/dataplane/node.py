@@ -3,8 +3,8 @@
 Each pod has a network namespace with an address of its own. Each container runs the local program
 of its name, with the container's own arguments, variables and mounts, over this machine's files.
 Secrets and ConfigMaps are files, refreshed while the pod runs and at once when it was annotated.
-Readiness follows the HTTP readiness probe, each second whatever its period; startup and liveness
-probes are left out. Deletion runs `preStop.sleep`, SIGTERM and, after the grace period, SIGKILL.
+Readiness follows the HTTP readiness probe with its timeout and threshold, each second whatever its
+period; startup and liveness probes are left out. Deletion runs `preStop.sleep`, SIGTERM and, after the grace period, SIGKILL.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from e2e.dataplane import network, roots, services
 REFRESH_SECONDS = 10
 _LOOK_SECONDS = 0.25
 _PROBE_SECONDS = 1
+# What a probe has that does not say otherwise.
+_FAILURES, _TIMEOUT_SECONDS = 3, 1
 # Seconds from the end of a container to its next start.
 _RESTART_SECONDS = 3
 
@@ -41,6 +43,7 @@ class Pod:
         place: Its network namespace.
         containers: The containers' processes by name.
         ready: Whether its status says Ready; None before the first status.
+        failures: How often in a row the readiness probe of a container has failed.
         ended: Since when a container has ended that is to be started again.
     """
 
@@ -48,6 +51,7 @@ class Pod:
     place: network.Namespace
     containers: dict[str, process.Process] = dataclasses.field(default_factory=dict)
     ready: bool | None = None
+    failures: dict[str, int] = dataclasses.field(default_factory=dict)
     ended: float | None = None
 
     @property
@@ -284,11 +288,18 @@ class Node:
             pod.ended = None
 
     def _healthy(self, pod: Pod) -> bool:
-        """Whether every container runs and answers its HTTP readiness probe."""
-        return all(
-            pod.containers[container["name"]].running and _answers(pod, container)
-            for container in _containers(pod.item)
-        )
+        """Whether every container runs, and its readiness probe succeeds or has not failed enough.
+
+        A pod that is not ready becomes so when all of them succeed.
+        """
+        healthy = True
+        for container in _containers(pod.item):
+            name, probe = container["name"], container.get("readinessProbe") or {}
+            succeeds = pod.containers[name].running and _answers(pod, container)
+            pod.failures[name] = 0 if succeeds else pod.failures.get(name, 0) + 1
+            allowed = probe.get("failureThreshold", _FAILURES) - 1 if pod.ready else 0
+            healthy &= pod.containers[name].running and pod.failures[name] <= allowed
+        return healthy
 
     def _report(self, pod: Pod, ready: bool) -> None:
         """Write the pod's status when its readiness changed."""
@@ -381,7 +392,8 @@ def _answers(pod: Pod, container: api.Object) -> bool:
     port = probe["port"]
     if isinstance(port, str):
         (port,) = [one["containerPort"] for one in container["ports"] if one["name"] == port]
-    connection = http.client.HTTPConnection(pod.address, port, timeout=_PROBE_SECONDS)
+    timeout = container["readinessProbe"].get("timeoutSeconds", _TIMEOUT_SECONDS)
+    connection = http.client.HTTPConnection(pod.address, port, timeout=timeout)
     with contextlib.closing(connection):
         try:
             connection.request("GET", probe["path"])
