@@ -4,7 +4,8 @@ Each pod has a network namespace with an address of its own. Each container runs
 of its name, with the container's own arguments, variables and mounts, over this machine's files.
 Secrets and ConfigMaps are files, refreshed while the pod runs and at once when it was annotated.
 Readiness follows the HTTP readiness probe with its timeout and threshold, each second whatever its
-period; startup and liveness probes are left out. Deletion runs `preStop.sleep`, SIGTERM and, after the grace period, SIGKILL.
+period; startup and liveness probes are left out. Deletion runs `preStop.sleep`, SIGTERM and, after
+the grace period, SIGKILL.
 """
 
 from __future__ import annotations
