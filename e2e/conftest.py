@@ -26,6 +26,7 @@ _WHOLE = pytest.StashKey[bool]()
 _FIRST = (
     "test_absent_kinds.py",
     "test_scaling.py",
+    "test_data_path.py",
     "test_takeover.py",
     "test_lifecycle.py",
     "test_faults.py",

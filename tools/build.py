@@ -103,6 +103,8 @@ KEDA = "github.com/kedacore/keda/v2"
 CNI = "github.com/containernetworking/plugins"
 COREDNS = "github.com/coredns/coredns"
 VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
+ENVOY_GATEWAY = "github.com/envoyproxy/gateway"
+AI_GATEWAY = "github.com/envoyproxy/ai-gateway"
 
 # Package version constraints (`spec.crossplane.version`) are checked against this variable.
 CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.version=v{version}",)
@@ -110,6 +112,7 @@ CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.ve
 # core sets its own from METRICS_PORT and does not read this default.
 RBAC_METRICS_OFF = "sigs.k8s.io/controller-runtime/pkg/metrics/server.DefaultBindAddress=0"
 CHART = "cluster/charts/crossplane/templates"
+GATEWAY_CRDS = "charts/gateway-helm/charts/crds/crds"
 # Without it the server calls itself v0.0.0-master+$Format:%H$, which clients cannot parse.
 KUBERNETES_STAMPS = (
     "k8s.io/component-base/version.gitVersion=v{version}",
@@ -279,6 +282,31 @@ GROUPS: Sequence[Group] = (
             Program(name="pause", package="./pause", seconds=2),
             Program(name="engine", package="./engine", seconds=8),
             Program(name="caller", package="./caller", seconds=2),
+        ),
+    ),
+    Group(
+        name="envoy-gateway",
+        programs=(
+            Program(
+                name="envoy-gateway",
+                package=f"{ENVOY_GATEWAY}/cmd/envoy-gateway",
+                seconds=325,
+            ),
+            Program(
+                name="ai-gateway-controller",
+                package=f"{AI_GATEWAY}/cmd/controller",
+                seconds=33,
+            ),
+            Program(
+                name="ai-gateway-extproc",
+                package=f"{AI_GATEWAY}/cmd/extproc",
+                seconds=79,
+            ),
+        ),
+        manifests=(
+            Manifests(ENVOY_GATEWAY, f"{GATEWAY_CRDS}/gatewayapi-crds.yaml", "crds"),
+            Manifests(ENVOY_GATEWAY, f"{GATEWAY_CRDS}/generated/*.yaml", "crds"),
+            Manifests(AI_GATEWAY, "manifests/charts/ai-gateway-crds-helm/templates/*.yaml", "crds"),
         ),
     ),
 )
