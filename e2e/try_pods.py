@@ -278,11 +278,11 @@ def _assert_drained(log: pathlib.Path) -> None:
 
 def test_the_job_waits_for_a_token_that_the_kubelet_brings(served: Stage) -> None:
     """The Secret changes while the Job's pod runs; the pod goes on by itself."""
-    (job,) = served.plane.admin.objects("batch/v1", "Job", namespace=_NAMESPACE)
-    assert job["status"]["succeeded"] == 1
-    assert not job["status"].get("failed")
-    authorized = {request.authorization for request in served.hub.downloads()}
-    assert authorized == {f"Bearer {served.hub.token}"}
+    downloads = served.hub.downloads()
+    assert {request.authorization for request in downloads} == {f"Bearer {served.hub.token}"}
+    # One pod did it: a second would ask for what the first has.
+    paths = [request.path for request in downloads]
+    assert len(paths) == len(set(paths)) == len(_model())
     assert claims.conditions(served.claim.read())["WeightsReady"][0] == "True"
 
 
