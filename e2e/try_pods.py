@@ -14,14 +14,13 @@ import dataclasses
 import ipaddress
 import pathlib
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
 from e2e import claims, installation, shipped
 from e2e.controlplane import api, cluster, plane, polling, process, toolchain
-from e2e.machines import janitor, load, machine, site, space
+from e2e.machines import hub, janitor, load, machine, site, space
 from tests.preload import hub_server
 
 _NAMESPACE = "pods"
@@ -44,22 +43,6 @@ _TOKENS = 60
 _TOKEN_SECONDS = 0.5
 _IN_FLIGHT = 24
 _SYSCTLS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
-
-
-def _model() -> dict[str, bytes]:
-    """The files of the model, small ones in place of the weights."""
-    config = (
-        b'{"architectures": ["Qwen2ForCausalLM"], "dtype": "bfloat16", "hidden_size": 3584,'
-        b' "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28,'
-        b' "num_key_value_heads": 4, "vocab_size": 152064, "max_position_embeddings": 32768,'
-        b' "model_type": "qwen2", "tie_word_embeddings": false}'
-    )
-    return {
-        "config.json": config,
-        "tokenizer.json": b"{}",
-        "model-00001-of-00002.safetensors": bytes(2_000_000),
-        "model-00002-of-00002.safetensors": bytes(1_000_000) + b"2",
-    }
 
 
 @dataclasses.dataclass
@@ -119,27 +102,12 @@ def _state() -> dict[str, object]:
     }
 
 
-@contextlib.contextmanager
-def _hub() -> Iterator[hub_server.Server]:
-    """A hub whose model only those with a token get."""
-    server = hub_server.Server()
-    serving = threading.Thread(target=server.serve_forever, daemon=True)
-    serving.start()
-    server.gated.add(_REPOSITORY)
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        serving.join()
-        server.server_close()
-
-
 def _settings(endpoint: str) -> api.Object:
     """The reference platform, without an autoscaler and with the hub of the tests."""
     settings = shipped.one(shipped.environment("reference"))
     values = settings["data"]["inferenceService"]
     values["providers"]["autoscaler"] = "none"
-    values["hub"] = {"endpoint": endpoint, "egressCidrs": ["198.18.0.0/15"]}
+    values["hub"] = hub.settings(endpoint)
     return settings
 
 
@@ -179,20 +147,21 @@ def stage(
     volume = work / "volume"
     volume.mkdir()
     volume.chmod(0o777)
-    with _hub() as hub:
-        revision = hub.publish(_REPOSITORY, _model())
+    with hub.serving() as models:
+        models.gated.add(_REPOSITORY)
+        revision = models.publish(_REPOSITORY, hub.model())
         with site.Site(
-            control_plane, work / "disks", _MACHINES, ports=[hub.server_port]
+            control_plane, work / "disks", _MACHINES, ports=[models.server_port]
         ) as running:
-            hub.content = f"http://{running.outside}:{hub.server_port}"
+            models.content = f"http://{running.outside}:{models.server_port}"
             running.push(_ENGINE, site.STAND_INS, "engine")
             running.push(load.IMAGE, site.STAND_INS, "caller")
-            installed.configure(_settings(hub.content))
+            installed.configure(_settings(models.content))
             control_plane.namespace(_NAMESPACE)
             tenant = claims.Tenant(control_plane, _NAMESPACE, volume)
             tenant.prepare()
             claim = tenant.claim(_claim(revision))
-            yield Stage(control_plane, running, tenant, claim, hub, control_plane.logs)
+            yield Stage(control_plane, running, tenant, claim, models, control_plane.logs)
             tenant.clean()
             ref = api.Ref("v1", "Namespace", _NAMESPACE)
             control_plane.admin.delete(ref)
@@ -282,7 +251,7 @@ def test_the_job_waits_for_a_token_that_the_kubelet_brings(served: Stage) -> Non
     assert {request.authorization for request in downloads} == {f"Bearer {served.hub.token}"}
     # One pod did it: a second would ask for what the first has.
     paths = [request.path for request in downloads]
-    assert len(paths) == len(set(paths)) == len(_model())
+    assert len(paths) == len(set(paths)) == len(hub.model())
     assert claims.conditions(served.claim.read())["WeightsReady"][0] == "True"
 
 

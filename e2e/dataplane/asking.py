@@ -46,7 +46,7 @@ class Answer:
 
     @property
     def engine(self) -> str:
-        """The address of the engine that answered."""
+        """The pod of the engine that answered."""
         return self.headers.get("x-engine", "")
 
     @property
@@ -82,16 +82,17 @@ class Caller:
             model: Its model.
             tokens: How many tokens to ask for.
             stream: Whether to ask for a stream.
-            padding: Bytes by which the prompt is longer.
+            padding: Bytes by which the body is longer, in what is no part of the prompt.
             headers: More headers.
             timeout: Seconds without a byte until the caller gives up.
             more: More fields of the body.
         """
         body = {
             "model": model,
-            "messages": [{"role": "user", "content": "hello " + "x" * padding}],
+            "messages": [{"role": "user", "content": "hello"}],
             "max_tokens": tokens,
             "stream": stream,
+            "metadata": {"padding": "x" * padding},
             **more,
         }
         return self.send("POST", "/v1/chat/completions", json.dumps(body), headers, timeout)

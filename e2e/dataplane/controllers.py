@@ -1,7 +1,8 @@
-"""Envoy Gateway and Envoy AI Gateway as they are, each in a network namespace: ports are fixed.
+"""Envoy Gateway and Envoy AI Gateway as they are, in pods on a machine of the cluster.
 
-Both run with an administrator's rights, and the webhook is reached by address: the API server of
-the tests is in no pod network. Everything else is as upstream's charts have it.
+Both run with an administrator's rights. The webhook is reached by address, as the API server of the
+tests is in no pod network; so the AI gateway's controller has its machine's network. Everything
+else is as upstream's charts have it.
 """
 
 from __future__ import annotations
@@ -9,20 +10,32 @@ from __future__ import annotations
 import base64
 import json
 import pathlib
-import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from e2e.controlplane import api, certificates, plane, polling, process, toolchain
-from e2e.dataplane import network, roots, services
+from e2e.gateway import proxy
+from e2e.machines import site
 
 GROUP = "envoy-gateway"
 SYSTEM = "envoy-gateway-system"
 AI_SYSTEM = "envoy-ai-gateway-system"
 GATEWAY = api.Ref("gateway.networking.k8s.io/v1", "Gateway", "ai-gateway", AI_SYSTEM)
 STATISTICS_PORT = 19001
+# A proxy listens here for port 80 of its Gateway.
+LISTENER_PORT = 10080
 _XDS_PORT, _EXTENSION_PORT, _WEBHOOK_PORT = 18000, 1063, 9443
 _CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 _WEBHOOK = f"envoy-ai-gateway-gateway-pod-mutator.{AI_SYSTEM}"
+# Names of images, and the programs in them; each command is where upstream's image has it.
+_GATEWAY_IMAGE = "docker.io/envoyproxy/gateway:v1.9.0"
+_CONTROLLER_IMAGE = "docker.io/envoyproxy/ai-gateway-controller:v1.0.0"
+_PROCESSOR_IMAGE = "docker.io/envoyproxy/ai-gateway-extproc:v1.0.0"
+_ENVOY_IMAGE = "docker.io/envoyproxy/envoy:v1.40.0"
+_PROGRAMS = {
+    _GATEWAY_IMAGE: "envoy-gateway",
+    _CONTROLLER_IMAGE: "ai-gateway-controller",
+    _PROCESSOR_IMAGE: "ai-gateway-extproc",
+}
 
 
 def _configuration() -> api.Object:
@@ -38,6 +51,7 @@ def _configuration() -> api.Object:
             "kubernetes": {
                 "leaderElection": {"disable": True},
                 "proxyTopologyInjector": {"disabled": True},
+                "shutdownManager": {"image": _GATEWAY_IMAGE},
             },
         },
         "extensionApis": {"enableEnvoyPatchPolicy": True, "enableBackend": True},
@@ -67,11 +81,11 @@ def gateway(node: str) -> list[api.Object]:
     Args:
         node: The node of the proxies.
     """
-    pod = {
-        "nodeSelector": {"kubernetes.io/hostname": node},
-        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+    deployment = {
+        "pod": {"nodeSelector": {"kubernetes.io/hostname": node}},
+        "container": {"image": _ENVOY_IMAGE},
     }
-    kubernetes = {"envoyService": {"type": "ClusterIP"}, "envoyDeployment": {"pod": pod}}
+    kubernetes = {"envoyService": {"type": "ClusterIP"}, "envoyDeployment": deployment}
     settings = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": GATEWAY.name}
     listener = {
         "name": "http",
@@ -96,57 +110,81 @@ def gateway(node: str) -> list[api.Object]:
 
 
 class Controllers:
-    """Both controllers.
-
-    Attributes:
-        envoy_gateway: The process; likewise ``ai_gateway``.
-    """
+    """Both controllers, and a Gateway."""
 
     def __init__(
-        self,
-        control_plane: plane.ControlPlane,
-        place: network.Network,
-        names: services.Services,
-        work: pathlib.Path,
+        self, control_plane: plane.ControlPlane, place: site.Site, node: str, work: pathlib.Path
     ) -> None:
-        """Describe them; ``start`` installs and runs them."""
+        """Describe them; ``start`` installs and runs them.
+
+        Args:
+            control_plane: The control plane.
+            place: The machines, which run.
+            node: Where controllers and proxies are to run.
+            work: For files.
+        """
         self._plane = control_plane
         self._admin = control_plane.admin
-        self._network = place
-        self._names = names
+        self._site = place
+        self._node = node
         self._work = work
-        self._places: list[network.Namespace] = []
-        self.envoy_gateway: process.Process
-        self.ai_gateway: process.Process
 
     def start(self) -> None:
-        """Install kinds, certificates and the webhook, and run both.
+        """Install kinds, certificates, the webhook and both controllers, and make the Gateway.
 
         Raises:
-            process.ProcessError: A program ended or was not ready in time.
+            TimeoutError: A controller was not ready in time.
         """
+        for image, program in _PROGRAMS.items():
+            # Pods call the program that is controller and shutdown manager by its name.
+            self._site.push(image, GROUP, program, entry=f"/usr/local/bin/{program}")
+        self._site.push_local(_ENVOY_IMAGE, proxy.program(), entry="/usr/local/bin/envoy")
         self._install_kinds()
         for name in (SYSTEM, AI_SYSTEM):
             self._admin.apply(_object("v1", "Namespace", name, None))
         self._generate_certificates()
-        for name in ("ai-gateway", "envoy-gateway"):
-            self._places.append(self._network.add(name))
-        ai_place, place = self._places
-        ports = {"grpc": _EXTENSION_PORT, "webhook": _WEBHOOK_PORT}
-        self._admin.apply_all(_service("ai-gateway-controller", AI_SYSTEM, ai_place, ports))
-        self._admin.apply_all(_service("envoy-gateway", SYSTEM, place, {"grpc": _XDS_PORT}))
-        self._start_ai_gateway(ai_place)
-        self._start_envoy_gateway(place)
+        self._admin.apply_all(self._ai_gateway())
+        self._wait("ai-gateway-controller", AI_SYSTEM)
+        self._admin.apply_all(self._envoy_gateway())
+        self._wait("envoy-gateway", SYSTEM)
+        self._admin.apply_all(gateway(self._node))
 
     def stop(self) -> None:
-        """Take the webhook back and stop both; idempotent."""
+        """Delete the Gateway and wait until its proxies are gone, then all else; idempotent."""
+        self._admin.delete(GATEWAY)
+        polling.until(
+            lambda: not self.proxies(everybody=True), what="the end of the proxies", timeout=60
+        )
         kind = "MutatingWebhookConfiguration"
         self._admin.delete(api.Ref("admissionregistration.k8s.io/v1", kind, _WEBHOOK))
-        for name in ("envoy_gateway", "ai_gateway"):
-            if hasattr(self, name):
-                getattr(self, name).stop()
-        for place in self._places:
-            self._network.remove(place)
+        for item in (*self._envoy_gateway(), *self._ai_gateway()):
+            self._admin.delete(api.Ref.of(item))
+
+    def _wait(self, name: str, namespace: str) -> None:
+        ref = api.Ref("apps/v1", "Deployment", name, namespace)
+        self._admin.wait_condition(ref, "Available", timeout=120)
+
+    def proxies(self, *, everybody: bool = False) -> list[api.Object]:
+        """The pods of the Gateway that are ready with the AI gateway's processor in them.
+
+        Args:
+            everybody: Those that are not, too.
+        """
+        label = {"gateway.envoyproxy.io/owning-gateway-name": GATEWAY.name}
+        pods = self._admin.objects("v1", "Pod", namespace=SYSTEM, labels=label)
+        return [
+            pod
+            for pod in pods
+            if everybody
+            or (
+                api.status_of(pod, "Ready") == "True"
+                and "deletionTimestamp" not in pod["metadata"]
+                and any(
+                    container["name"] == "ai-gateway-extproc"
+                    for container in pod["spec"].get("initContainers", [])
+                )
+            )
+        ]
 
     def _install_kinds(self) -> None:
         """Create the kinds that are missing; those that the product is tested with are there."""
@@ -177,111 +215,113 @@ class Controllers:
         if run.run() != 0:
             raise process.ProcessError(run.tail())
 
-    def _home(self, name: str, namespace: str) -> pathlib.Path:
-        """A directory with what a program's pod would have of the cluster."""
-        home = self._work / name
-        home.mkdir(parents=True)
-        (home / "resolv.conf").write_text(self._names.resolv_conf(namespace))
-        config = json.loads(self._plane.api.kubeconfig("admin").read_text())
-        host, port = self._names.api_server
-        config["clusters"][0]["cluster"]["server"] = f"https://{host}:{port}"
-        (home / "kubeconfig").write_text(json.dumps(config))
-        return home
-
-    def _program(
-        self,
-        name: str,
-        place: network.Namespace,
-        home: pathlib.Path,
-        arguments: Sequence[str],
-        *,
-        ready: Callable[[], bool],
-        mounts: Mapping[str, pathlib.Path],
-        environment: Mapping[str, str],
-    ) -> process.Process:
-        resolver = {"/etc/resolv.conf": home / "resolv.conf"}
-        root = roots.script(home, {**resolver, **mounts})
-        return process.Process(
-            name,
-            place.within(*root, toolchain.program(GROUP, name), *arguments),
-            logs=self._plane.logs,
-            environment={"KUBECONFIG": str(home / "kubeconfig"), **environment},
-            ready=ready,
-        )
-
-    def _start_ai_gateway(self, place: network.Namespace) -> None:
-        home = self._home("ai-gateway", AI_SYSTEM)
-        certs = home / "certs"
-        certs.mkdir()
-        authority = certificates.authority(certs, "ca")
-        certificates.certificate(certs, "tls", authority, [place.address])
-        self._admin.apply(_webhook(place.address))
-        self.ai_gateway = self._program(
-            "ai-gateway-controller",
-            place,
-            home,
-            [
-                "--enableLeaderElection=false",
-                f"--tlsCertDir={certs}",
-                "--extProcImage=docker.io/envoyproxy/ai-gateway-extproc:v1.0.0",
+    def _ai_gateway(self) -> list[api.Object]:
+        """The AI gateway's controller, its certificate and its webhook."""
+        name = "ai-gateway-controller"
+        address = self._site.address(self._node)
+        certs = self._work / "ai-gateway-certs"
+        if not certs.exists():
+            certs.mkdir(parents=True)
+            authority = certificates.authority(certs, "ca")
+            certificates.certificate(certs, "tls", authority, [address])
+        files = {path: (certs / path).read_bytes() for path in ("ca.crt", "tls.crt", "tls.key")}
+        pod = {
+            "hostNetwork": True,
+            "dnsPolicy": "ClusterFirstWithHostNet",
+            "containers": [
+                {
+                    "name": name,
+                    "image": _CONTROLLER_IMAGE,
+                    "args": [
+                        "--enableLeaderElection=false",
+                        "--tlsCertDir=/certs",
+                        f"--extProcImage={_PROCESSOR_IMAGE}",
+                    ],
+                    "env": [
+                        {"name": "POD_NAMESPACE", "value": AI_SYSTEM},
+                        {"name": "DISABLE_PPROF", "value": "true"},
+                    ],
+                    "readinessProbe": {"tcpSocket": {"port": _EXTENSION_PORT}, "periodSeconds": 1},
+                    "volumeMounts": [{"name": "certs", "mountPath": "/certs"}],
+                }
             ],
-            ready=lambda: _listens(place.address, _EXTENSION_PORT),
-            mounts={},
-            environment={"POD_NAMESPACE": AI_SYSTEM, "DISABLE_PPROF": "true"},
-        )
-        self.ai_gateway.start()
+            "volumes": [{"name": "certs", "secret": {"secretName": name}}],
+        }
+        ports = {"grpc": _EXTENSION_PORT, "webhook": _WEBHOOK_PORT}
+        return [
+            _webhook(address),
+            _object("v1", "Secret", name)
+            | {"data": {key: base64.b64encode(value).decode() for key, value in files.items()}},
+            *_program(name, AI_SYSTEM, pod, ports, self._node),
+        ]
 
-    def _start_envoy_gateway(self, place: network.Namespace) -> None:
-        home = self._home("envoy-gateway", SYSTEM)
-        (home / "config.yaml").write_text(json.dumps(_configuration()))
-        certs = home / "certs"
-        for name, content in _secret(self._admin, api.Ref("v1", "Secret", "envoy-gateway", SYSTEM)):
-            certs.mkdir(exist_ok=True)
-            (certs / name).write_bytes(content)
-        self.envoy_gateway = self._program(
-            "envoy-gateway",
-            place,
-            home,
-            ["server", "--config-path", str(home / "config.yaml")],
-            ready=lambda: process.answers(f"http://{place.address}:8081/readyz"),
-            mounts={"/certs": certs},
-            environment={"ENVOY_GATEWAY_NAMESPACE": SYSTEM},
-        )
-        self.envoy_gateway.start()
-
-    def open(self, node: str) -> None:
-        """Make the Gateway, with its proxies on a node."""
-        self._admin.apply_all(gateway(node))
-
-    def service(self) -> api.Ref:
-        """The Service that Envoy Gateway made for the Gateway."""
-        label = {"gateway.envoyproxy.io/owning-gateway-name": GATEWAY.name}
-        (made,) = self._admin.objects("v1", "Service", namespace=SYSTEM, labels=label)
-        return api.Ref.of(made)
-
-    def close(self) -> None:
-        """Delete the Gateway, and wait until its proxies are gone."""
-        self._admin.delete(GATEWAY)
-        polling.until(
-            lambda: not self._admin.objects("v1", "Pod", namespace=SYSTEM),
-            what="the end of the proxies",
-            timeout=60,
-        )
+    def _envoy_gateway(self) -> list[api.Object]:
+        """Envoy Gateway's controller; its certificates are there."""
+        name = "envoy-gateway"
+        pod = {
+            "containers": [
+                {
+                    "name": name,
+                    "image": _GATEWAY_IMAGE,
+                    "args": ["server", "--config-path=/config/envoy-gateway.yaml"],
+                    "env": [{"name": "ENVOY_GATEWAY_NAMESPACE", "value": SYSTEM}],
+                    "readinessProbe": {
+                        "httpGet": {"path": "/readyz", "port": 8081},
+                        "periodSeconds": 1,
+                    },
+                    "volumeMounts": [
+                        {"name": "config", "mountPath": "/config"},
+                        {"name": "certs", "mountPath": "/certs"},
+                    ],
+                }
+            ],
+            "volumes": [
+                {"name": "config", "configMap": {"name": name}},
+                {"name": "certs", "secret": {"secretName": name}},
+            ],
+        }
+        return [
+            _object("v1", "ConfigMap", name, SYSTEM)
+            | {"data": {"envoy-gateway.yaml": json.dumps(_configuration())}},
+            *_program(name, SYSTEM, pod, {"grpc": _XDS_PORT}, self._node),
+        ]
 
 
-def _listens(address: str, port: int) -> bool:
-    """Whether connections are accepted at an address."""
-    try:
-        socket.create_connection((address, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def _secret(admin: api.Client, ref: api.Ref) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of a Secret's files."""
-    for name, value in admin.get(ref)["data"].items():
-        yield name, base64.b64decode(value)
+def _program(
+    name: str, namespace: str, pod: api.Object, ports: Mapping[str, int], node: str
+) -> Sequence[api.Object]:
+    """A Deployment of one pod with an administrator's rights, and its Service."""
+    labels = {"app.kubernetes.io/name": name}
+    group = "rbac.authorization.k8s.io"
+    spec = {
+        "serviceAccountName": name,
+        "nodeSelector": {"kubernetes.io/hostname": node},
+        "terminationGracePeriodSeconds": 1,
+    }
+    return [
+        _object("v1", "ServiceAccount", name, namespace),
+        _object(f"{group}/v1", "ClusterRoleBinding", f"{namespace}-{name}", None)
+        | {
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        },
+        _object("v1", "Service", name, namespace)
+        | {
+            "spec": {
+                "selector": labels,
+                "ports": [{"name": port, "port": number} for port, number in ports.items()],
+            }
+        },
+        _object("apps/v1", "Deployment", name, namespace)
+        | {
+            "spec": {
+                "replicas": 1,
+                "strategy": {"type": "Recreate"},
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": spec | pod},
+            }
+        },
+    ]
 
 
 def _object(
@@ -289,25 +329,6 @@ def _object(
 ) -> api.Object:
     place = {"namespace": namespace} if namespace else {}
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name} | place}
-
-
-def _service(
-    name: str, namespace: str, place: network.Namespace, ports: Mapping[str, int]
-) -> list[api.Object]:
-    """A headless Service of a program that no Pod stands for."""
-    listed = [{"name": one, "port": port} for one, port in ports.items()]
-    piece = _object("discovery.k8s.io/v1", "EndpointSlice", name, namespace)
-    piece["metadata"]["labels"] = {"kubernetes.io/service-name": name}
-    return [
-        _object("v1", "Service", name, namespace)
-        | {"spec": {"clusterIP": "None", "ports": listed}},
-        piece
-        | {
-            "addressType": "IPv4",
-            "ports": listed,
-            "endpoints": [{"addresses": [place.address], "conditions": {"ready": True}}],
-        },
-    ]
 
 
 def _webhook(address: str) -> api.Object:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from e2e.controlplane import api
-from e2e.dataplane import node
+from e2e.machines import containers
 
 # Envoy Gateway's bootstrap has it on the loopback address of the pod.
 _ADMINISTRATION = "http://127.0.0.1:19000"
@@ -17,17 +17,19 @@ _READ = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=2
 _DURATION = re.compile(r"-?\d+(\.\d+)?s")
 
 
-def show(proxy: node.Pod, path: str) -> str:
+def show(proxy: api.Object, path: str) -> str:
     """A page of a proxy's administration.
 
     Raises:
         subprocess.CalledProcessError: It did not answer.
     """
-    command = proxy.place.within(sys.executable, "-I", "-c", _READ, f"{_ADMINISTRATION}{path}")
+    network = f"--net=/proc/{containers.process_of(proxy, 'envoy')}/ns/net"
+    read = [sys.executable, "-I", "-c", _READ, f"{_ADMINISTRATION}{path}"]
+    command = ["nsenter", network, *read]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
-def clusters(proxy: node.Pod) -> Mapping[str, api.Object]:
+def clusters(proxy: api.Object) -> Mapping[str, api.Object]:
     """The clusters that came by xDS, by name."""
     return {
         held["cluster"]["name"]: held["cluster"]
@@ -36,7 +38,7 @@ def clusters(proxy: node.Pod) -> Mapping[str, api.Object]:
     }
 
 
-def routes(proxy: node.Pod) -> Sequence[api.Object]:
+def routes(proxy: api.Object) -> Sequence[api.Object]:
     """The routes that came by xDS."""
     return [
         route
@@ -47,7 +49,7 @@ def routes(proxy: node.Pod) -> Sequence[api.Object]:
     ]
 
 
-def _dumps(proxy: node.Pod, kind: str) -> Iterator[api.Object]:
+def _dumps(proxy: api.Object, kind: str) -> Iterator[api.Object]:
     for dump in json.loads(show(proxy, "/config_dump"))["configs"]:
         if dump["@type"].endswith(f".{kind}"):
             yield dump

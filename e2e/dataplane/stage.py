@@ -1,21 +1,29 @@
-"""A platform with the real gateway on the control plane, and claims behind it."""
+"""A platform with the real gateway on machines of its own, and claims behind it."""
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import http.server
 import json
 import pathlib
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from e2e import claims, shipped
-from e2e.controlplane import api, keda, metrics, plane, polling, toolchain
-from e2e.dataplane import asking, controllers, engine, network, node, services
-from e2e.gateway import proxy
+from e2e.controlplane import api, keda, metrics, plane, polling
+from e2e.dataplane import asking, controllers
+from e2e.machines import hub, machine, site
+from tests.preload import hub_server
 
-NODE = "data-path"
+ENGINE = "vllm/vllm-openai:v0.25.1"
+# The DNS server, the controllers, the proxies and preload Jobs are on the first.
+_L4 = {"karpenter.sh/nodepool": "gpu-l4"}
+MACHINES = (
+    machine.Machine("edge"),
+    machine.Machine("card-0", gpus=8, labels=_L4),
+    machine.Machine("card-1", gpus=8, labels=_L4),
+)
 # Kinds whose status is written by the real controllers.
 KINDS = (
     "AIGatewayRoute",
@@ -27,29 +35,31 @@ KINDS = (
 )
 SCRAPE_SECONDS = 5
 # Where containers have their series, as the operators' configuration would find them.
-_SERIES = (
-    ("envoy", controllers.STATISTICS_PORT, "/stats/prometheus"),
-    ("ai-gateway-extproc", 1064, "/metrics"),
-    ("vllm", 8000, "/metrics"),
-)
+_SERIES: Mapping[str, tuple[int, str]] = {
+    "envoy": (controllers.STATISTICS_PORT, "/stats/prometheus"),
+    "ai-gateway-extproc": (1064, "/metrics"),
+    "vllm": (8000, "/metrics"),
+}
 _INSTANCE = "app.kubernetes.io/instance"
-_CARD = "l4"
+_MODEL = "Qwen/Qwen2.5-7B-Instruct"
 
 
-def _engine(pod: node.Pod) -> list[str | pathlib.Path]:
-    return [sys.executable, "-I", pathlib.Path(engine.__file__), f"--address={pod.address}"]
+def _ready(pod: api.Object) -> bool:
+    return api.status_of(pod, "Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
 
 
 class Targets:
     """Lists what has series for a metrics server, as monitors of pods would."""
 
-    def __init__(self, running: node.Node) -> None:
-        """Serve the list."""
+    def __init__(self, admin: api.Client, namespaces: tuple[str, ...]) -> None:
+        """Serve the list of these namespaces' pods."""
+        self._admin = admin
+        self._namespaces = namespaces
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                content = json.dumps(outer._targets(running)).encode()
+                content = json.dumps(outer._targets()).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(content)))
@@ -63,23 +73,32 @@ class Targets:
         self.url = f"http://127.0.0.1:{self._server.server_port}/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    @staticmethod
-    def _targets(running: node.Node) -> list[api.Object]:
+    def _targets(self) -> list[api.Object]:
+        pods = [
+            pod
+            for namespace in self._namespaces
+            for pod in self._admin.objects("v1", "Pod", namespace=namespace)
+            if pod["status"].get("phase") == "Running" and pod["status"].get("podIP")
+        ]
         return [
             {
-                "targets": [f"{pod.address}:{port}"],
+                "targets": [f"{pod['status']['podIP']}:{port}"],
                 "labels": {
                     "__metrics_path__": path,
                     "__scrape_interval__": f"{SCRAPE_SECONDS}s",
                     "__scrape_timeout__": f"{SCRAPE_SECONDS}s",
-                    "pod": pod.name,
-                    "namespace": pod.item["metadata"]["namespace"],
-                    "job": pod.item["metadata"]["labels"].get(_INSTANCE, "proxies"),
+                    "pod": pod["metadata"]["name"],
+                    "namespace": pod["metadata"]["namespace"],
+                    "job": pod["metadata"]["labels"].get(_INSTANCE, "proxies"),
                 },
             }
-            for pod in list(running.pods.values())
-            for name, port, path in _SERIES
-            if name in pod.containers
+            for pod in pods
+            for container in (
+                *pod["spec"].get("initContainers", []),
+                *pod["spec"]["containers"],
+            )
+            if container["name"] in _SERIES
+            for port, path in [_SERIES[container["name"]]]
         ]
 
     def stop(self) -> None:
@@ -89,49 +108,42 @@ class Targets:
 
 
 class Stage:
-    """Controllers, the node of proxies and engines, KEDA, a metrics server.
+    """Machines, the gateway's controllers, a hub, KEDA and a metrics server.
 
     Attributes:
         tenant: The namespace of the claims.
-        node: Where proxies and engines run.
+        site: The machines.
+        hub: Where preload Jobs download from.
         controllers: Envoy Gateway and the AI gateway's controller.
         metrics: Scrapes proxies and engines.
         keda: Wakes and scales claims.
     """
 
-    def __init__(self, control_plane: plane.ControlPlane, work: pathlib.Path, name: str) -> None:
+    def __init__(
+        self,
+        control_plane: plane.ControlPlane,
+        work: pathlib.Path,
+        name: str,
+        models: hub_server.Server,
+    ) -> None:
         """Describe it.
 
         Args:
             control_plane: Where the product is installed.
             work: For files.
             name: The namespace of the claims.
+            models: The hub, which serves.
         """
         self._plane = control_plane
-        self.tenant = claims.Tenant(control_plane, control_plane.namespace(name))
-        self._network = network.Network(control_plane.logs)
-        self._services = services.Services(
-            control_plane.admin, self._network, control_plane.api.port
-        )
-        envoy_gateway = toolchain.program(controllers.GROUP, "envoy-gateway")
-        processor = toolchain.program(controllers.GROUP, "ai-gateway-extproc")
-        self.node = node.Node(
-            NODE,
-            control_plane,
-            self._network,
-            self._services,
-            work / "pods",
-            {
-                "envoy": lambda _: [proxy.program()],
-                "shutdown-manager": lambda _: [envoy_gateway],
-                "ai-gateway-extproc": lambda _: [processor],
-                "vllm": _engine,
-            },
-        )
-        self.controllers = controllers.Controllers(
-            control_plane, self._network, self._services, work
-        )
-        self._targets = Targets(self.node)
+        self.hub = models
+        volume = work / "volume"
+        volume.mkdir(mode=0o777)
+        volume.chmod(0o777)
+        self.tenant = claims.Tenant(control_plane, control_plane.namespace(name), volume)
+        self.site = site.Site(control_plane, work / "disks", MACHINES, ports=[models.server_port])
+        self.controllers = controllers.Controllers(control_plane, self.site, MACHINES[0].name, work)
+        models.content = f"http://{self.site.outside}:{models.server_port}"
+        self._targets = Targets(control_plane.admin, (name, controllers.SYSTEM))
         self.metrics = metrics.MetricsServer(work, control_plane.logs, self._targets.url)
         self.keda = keda.Keda(control_plane.api, work, control_plane.logs)
 
@@ -139,15 +151,13 @@ class Stage:
     def running(self) -> Iterator[Stage]:
         """Start everything, and stop it in the other order."""
         with contextlib.ExitStack() as stack:
+            stack.callback(self._targets.stop)
+            stack.enter_context(self.site)
+            self.site.push(ENGINE, site.STAND_INS, "engine")
             for start, stop in (
-                (self._network.start, self._network.stop),
-                (self._services.start, self._services.stop),
-                (lambda: None, self._targets.stop),
-                (self.node.start, self.node.stop),
                 (self.metrics.process.start, self.metrics.process.stop),
                 (self.keda.start, self.keda.stop),
                 (self.controllers.start, self.controllers.stop),
-                (lambda: self.controllers.open(NODE), self.controllers.close),
                 (self.tenant.prepare, self.tenant.clean),
             ):
                 stack.callback(stop)
@@ -155,22 +165,36 @@ class Stage:
             yield self
 
     def settings(self) -> api.Object:
-        """The reference platform's, with the node of these tests and its metrics server."""
+        """The reference platform's, with the hub and the metrics server of these tests."""
         settings = shipped.one(shipped.environment("reference"))
         ours = settings["data"]["inferenceService"]
-        ours["gpu"]["classes"][_CARD]["nodeSelector"] = {"karpenter.sh/nodepool": NODE}
         ours["scaling"]["serverAddress"] = self.metrics.url
+        ours["hub"] = hub.settings(self.hub.content)
         ours["permissions"] = {"patches": [self.tenant.namespace]}
         del ours["limits"]
         return settings
 
+    def example(self, name: str) -> claims.Claim:
+        """A claim of the examples, whose model and adapters the hub has; not yet applied."""
+        claim = self.tenant.example(name)
+        spec = claim.manifest["spec"]
+        base = spec["model"]["repository"]
+        spec["model"]["revision"] = self.hub.publish(base, hub.model())
+        for adapter in spec.get("loraAdapters", []):
+            content = hub.adapter(base)
+            adapter["revision"] = self.hub.publish(adapter["repository"], content)
+        return claim
+
     def claim(self, name: str, **spec: object) -> claims.Claim:
         """A claim that the gateway publishes, not yet applied."""
-        given: api.Object = {
-            "model": {"repository": "Qwen/Qwen3-8B"},
-            "gateway": {"enabled": True},
-            **spec,
+        model: api.Object = {
+            "repository": _MODEL,
+            "revision": self.hub.publish(_MODEL, hub.model()),
+            "quantization": "fp8",
+            "contextWindow": 8192,
+            "preload": {"enabled": True},
         }
+        given: api.Object = {"model": model, "gateway": {"enabled": True}, **copy.deepcopy(spec)}
         return self.tenant.claim(
             {
                 "apiVersion": shipped.API_VERSION,
@@ -180,23 +204,23 @@ class Stage:
             }
         )
 
-    def proxies(self) -> list[node.Pod]:
-        """The proxies that are ready, with the AI gateway's processor in them."""
-        return [
-            pod
-            for pod in list(self.node.pods.values())
-            if "ai-gateway-extproc" in pod.containers and pod.ready
-        ]
-
     def caller(self) -> asking.Caller:
-        """Somebody who asks the Service of the Gateway, once a proxy of it is ready."""
-        polling.until(self.proxies, what="a proxy with its processor", timeout=120)
-        return asking.Caller(self._services.address(self.controllers.service()), 80)
+        """Somebody who asks a proxy of the Gateway, once one is ready."""
+        (proxy, *_) = polling.until(
+            self.controllers.proxies, what="a proxy with its processor", timeout=120
+        )
+        return asking.Caller(proxy["status"]["podIP"], controllers.LISTENER_PORT)
 
-    def engines(self, claim: claims.Claim) -> list[node.Pod]:
-        """The ready pods of a claim."""
+    def engines(self, claim: claims.Claim) -> list[api.Object]:
+        """The ready pods of a claim that nobody deleted."""
+        labels = {_INSTANCE: claim.name, "app.kubernetes.io/component": "inference"}
+        namespace = self.tenant.namespace
         return [
             pod
-            for pod in list(self.node.pods.values())
-            if pod.item["metadata"]["labels"].get(_INSTANCE) == claim.name and pod.ready
+            for pod in self._plane.admin.objects("v1", "Pod", namespace=namespace, labels=labels)
+            if _ready(pod)
         ]
+
+    def names(self, claim: claims.Claim) -> set[str]:
+        """The names of ``engines``."""
+        return {pod["metadata"]["name"] for pod in self.engines(claim)}

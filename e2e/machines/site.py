@@ -8,7 +8,7 @@ import subprocess
 import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from e2e.controlplane import api, plane, toolchain
 from e2e.machines import dns, fabric, images, janitor, machine, space
@@ -62,6 +62,10 @@ class Site:
     def outside(self) -> str:
         """The address at which pods reach the forwarded ports."""
         return self._range.outside
+
+    def address(self, name: str) -> str:
+        """The address of a machine."""
+        return self._range.machine(self.machines[name].index)
 
     def __enter__(self) -> typing.Self:
         try:
@@ -140,19 +144,22 @@ class Site:
         with contextlib.suppress(api.ApiError):
             self._plane.admin.delete(running.ref)
 
-    def push(
-        self, name: str, group: str, program: str, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def push(self, name: str, group: str, program: str, *, entry: str = "/program") -> None:
         """Let machines pull an image of one program under a name, whatever registry it names.
 
         Args:
             name: The name that pods have.
             group: Group of `tools`.
             program: A program of it.
-            environment: Variables of the image.
+            entry: Where the program is in the image.
         """
         path = toolchain.program(group, program)
-        images.push(self._plane.registry, name, path, self._work, environment=environment)
+        images.push(self._plane.registry, name, path, self._work, entry=entry)
+
+    def push_local(self, name: str, path: pathlib.Path, *, entry: str) -> None:
+        """The same for a program of this machine, with the shared libraries that it needs."""
+        files = images.libraries(path)
+        images.push(self._plane.registry, name, path, self._work, entry=entry, files=files)
 
     def logs(self, namespace: str, pod: str, *arguments: str) -> str:
         """What a pod's container printed, by way of the API server and the kubelet.

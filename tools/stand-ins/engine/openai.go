@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -130,8 +131,13 @@ func (e *engine) complete(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "BadRequestError", "X-Stand-In: "+err.Error())
 		return
 	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	w.Header().Set("X-Received", strconv.Itoa(len(body)))
 	var asked request
-	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+	if err := json.Unmarshal(body, &asked); err != nil {
 		refuse(w, http.StatusBadRequest, "BadRequestError", err.Error())
 		return
 	}
