@@ -39,7 +39,7 @@ _REPLICAS = 3
 # Longer than the pause before SIGTERM: some of the requests that are in flight when a pod is
 # deleted are still so at its SIGTERM, and the engine's own drain has to end them.
 _PRE_STOP = 15
-_TOKENS = 60
+_TOKENS = 40
 _TOKEN_SECONDS = 0.5
 _IN_FLIGHT = 24
 _SYSCTLS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")

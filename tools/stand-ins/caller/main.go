@@ -140,6 +140,8 @@ func (c *caller) run() {
 				engine, err := c.call()
 				c.record(engine, time.Since(begun).Seconds(), err)
 				rest := *pause
+				// Without it, an end beside a pause that is over would be one of two equal cases.
+				rest = max(rest, time.Millisecond)
 				if err != nil {
 					rest = max(rest, 100*time.Millisecond)
 				}
