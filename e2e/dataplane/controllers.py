@@ -26,6 +26,9 @@ LISTENER_PORT = 10080
 _XDS_PORT, _EXTENSION_PORT, _WEBHOOK_PORT = 18000, 1063, 9443
 _CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 _WEBHOOK = f"envoy-ai-gateway-gateway-pod-mutator.{AI_SYSTEM}"
+# Upstream's images name a number, as Kubernetes wants it for `runAsNonRoot`.
+_USER = 65532
+_BIN = "/usr/local/bin"
 # Names of images, and the programs in them; each command is where upstream's image has it.
 _GATEWAY_IMAGE = "docker.io/envoyproxy/gateway:v1.9.0"
 _CONTROLLER_IMAGE = "docker.io/envoyproxy/ai-gateway-controller:v1.0.0"
@@ -137,8 +140,8 @@ class Controllers:
         """
         for image, program in _PROGRAMS.items():
             # Pods call the program that is controller and shutdown manager by its name.
-            self._site.push(image, GROUP, program, entry=f"/usr/local/bin/{program}")
-        self._site.push_local(_ENVOY_IMAGE, proxy.program(), entry="/usr/local/bin/envoy")
+            self._site.push(image, GROUP, program, entry=f"{_BIN}/{program}", user=_USER)
+        self._site.push_local(_ENVOY_IMAGE, proxy.program(), entry=f"{_BIN}/envoy", user=_USER)
         self._install_kinds()
         for name in (SYSTEM, AI_SYSTEM):
             self._admin.apply(_object("v1", "Namespace", name, None))

@@ -14,9 +14,6 @@ from collections.abc import Mapping, Sequence
 
 from e2e.controlplane import registry
 
-# Who runs in an image whose pod does not say it; Kubernetes wants a number for `runAsNonRoot`.
-_USER = "65532"
-
 
 def push(
     loopback: registry.Registry,
@@ -25,6 +22,7 @@ def push(
     work: pathlib.Path,
     *,
     entry: str = "/program",
+    user: int = 0,
     files: Sequence[pathlib.Path] = (),
 ) -> None:
     """Push an image of one program.
@@ -36,6 +34,7 @@ def push(
         program: What its entry point is.
         work: For a file.
         entry: Where the program is in the image; commands are looked for in its directory.
+        user: Who runs it where the pod does not say so.
         files: More files, which are in the image where they are here.
     """
     layer = work / "layer.tar"
@@ -50,7 +49,7 @@ def push(
     reference = loopback.reference(repository, tag)
     loopback.crane("append", "--oci-empty-base", "--new_layer", layer, "--new_tag", reference)
     search = f"--env=PATH={pathlib.PurePath(entry).parent}"
-    how = ("--entrypoint", entry, "--user", _USER, search)
+    how = ("--entrypoint", entry, "--user", str(user), search)
     loopback.crane("mutate", reference, *how, "--tag", reference)
     layer.unlink()
 

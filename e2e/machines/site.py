@@ -144,7 +144,9 @@ class Site:
         with contextlib.suppress(api.ApiError):
             self._plane.admin.delete(running.ref)
 
-    def push(self, name: str, group: str, program: str, *, entry: str = "/program") -> None:
+    def push(
+        self, name: str, group: str, program: str, *, entry: str = "/program", user: int = 0
+    ) -> None:
         """Let machines pull an image of one program under a name, whatever registry it names.
 
         Args:
@@ -152,14 +154,16 @@ class Site:
             group: Group of `tools`.
             program: A program of it.
             entry: Where the program is in the image.
+            user: Who runs it where the pod does not say so.
         """
         path = toolchain.program(group, program)
-        images.push(self._plane.registry, name, path, self._work, entry=entry)
+        images.push(self._plane.registry, name, path, self._work, entry=entry, user=user)
 
-    def push_local(self, name: str, path: pathlib.Path, *, entry: str) -> None:
+    def push_local(self, name: str, path: pathlib.Path, *, entry: str, user: int) -> None:
         """The same for a program of this machine, with the shared libraries that it needs."""
         files = images.libraries(path)
-        images.push(self._plane.registry, name, path, self._work, entry=entry, files=files)
+        place = self._plane.registry
+        images.push(place, name, path, self._work, entry=entry, user=user, files=files)
 
     def logs(self, namespace: str, pod: str, *arguments: str) -> str:
         """What a pod's container printed, by way of the API server and the kubelet.
