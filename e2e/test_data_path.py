@@ -34,6 +34,8 @@ ENGINE = "vllm"
 REFRESH_SECONDS = 20
 MEGABYTE = 1_000_000
 CLIENTS = 8
+# Requests a second, and for how long at least.
+RATE, LOAD_SECONDS = 100, 120
 # Eight tokens in about four seconds.
 STREAM: dict[str, typing.Any] = {
     "tokens": 8,
@@ -453,6 +455,70 @@ def test_a_scale_down_loses_no_request(
     _assert_whole(answers)
     coder.apply(scaling={"minReplicas": 2, "maxReplicas": 2})
     polling.until(lambda: len(running.engines(coder)) == 2, what="two engines", timeout=180 + GRACE)
+
+
+def test_two_minutes_of_load_lose_what_a_killed_pod_had_and_nothing_else(
+    caller: asking.Caller,
+    coder: claims.Claim,
+    running: stage.Stage,
+    record_property: typing.Any,
+) -> None:
+    """Pods are replaced, come and go, and one dies, at a steady rate of requests."""
+    del caller
+    until = time.monotonic() + LOAD_SECONDS
+    how = {"rate": RATE, "tokens": 8, "keep": True, "patience": "60s"}
+    with running.load(coder.name, **how) as load:
+        old = running.names(coder)
+        coder.apply(model=coder.manifest["spec"]["model"] | {"maxNumSeqs": 40})
+        _replicas(running, coder, 2, other_than=old)
+        for count in (3, 2):
+            coder.apply(scaling={"minReplicas": count, "maxReplicas": count})
+            _replicas(running, coder, count)
+        assert load.outcome().failed == {}
+        (victim, _) = running.engines(coder)
+        containers.send(victim, ENGINE, signal.SIGKILL)
+        time.sleep(max(until - time.monotonic(), 10))
+        memory = running.memory()
+        outcome = load.end()
+    print(f"{outcome}, {memory} MiB")
+    for name in ("answered", "median", "p99", "longest"):
+        record_property(name, getattr(outcome, name))
+    record_property("memory_mib", memory)
+    assert outcome.answered > RATE * LOAD_SECONDS * 0.9
+    # What the pod had in flight when it died: its streams had begun, and nobody repeats those.
+    assert sum(outcome.failed.values()) < RATE, outcome.failed
+
+
+def _replicas(
+    running: stage.Stage, claim: claims.Claim, count: int, other_than: typing.Any = frozenset()
+) -> None:
+    """Wait until a claim has so many pods that are ready, and none of the others."""
+    polling.until(
+        lambda: len(running.names(claim)) == count and not running.names(claim) & set(other_than),
+        what=f"{count} engines",
+        timeout=180 + GRACE,
+    )
+
+
+def test_without_a_pod_the_fallback_answers(
+    caller: asking.Caller, coder: claims.Claim, running: stage.Stage
+) -> None:
+    """Every pod of a claim dies under load; the other claim answers under the model's name."""
+    gateway = {"enabled": True, "fallback": {"claim": coder.name}}
+    claim = running.claim("backed", gateway=gateway, scaling={"minReplicas": 1, "maxReplicas": 1})
+    claim.apply()
+    claim.wait_condition("RouteReady", "True", "Published", timeout=120 + GRACE)
+    served(caller, claim.name)
+    (victim,) = running.engines(claim)
+    with caller.load(CLIENTS, claim.name) as answers:
+        polling.until(lambda: len(answers) > CLIENTS, what="answers", timeout=GRACE)
+        containers.send(victim, ENGINE, signal.SIGKILL)
+        before = len(answers)
+        polling.until(lambda: len(answers) > before + 4 * CLIENTS, what="more", timeout=GRACE)
+    after = answers[before + CLIENTS :]
+    assert {one.status for one in after} == {200}, collections.Counter(map(str, after))
+    assert {one.engine for one in after} & running.names(coder)
+    claim.delete()
 
 
 def _assert_whole(answers: list[asking.Answer]) -> None:

@@ -36,12 +36,13 @@ _MACHINES: Sequence[machine.Machine] = (
     machine.Machine("real-1", gpus=2, labels=_L4),
 )
 _REPLICAS = 3
-# Longer than the pause before SIGTERM: some of the requests that are in flight when a pod is
-# deleted are still so at its SIGTERM, and the engine's own drain has to end them.
+# Answers take longer than the pause before SIGTERM: some of the requests that are in flight when a
+# pod is deleted are still so at its SIGTERM, and the engine's own drain has to end them.
 _PRE_STOP = 15
 _TOKENS = 40
 _TOKEN_SECONDS = 0.5
-_IN_FLIGHT = 24
+# Requests a second: some begin shortly before any pod is deleted.
+_RATE = 3
 _SYSCTLS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
 
 
@@ -197,11 +198,14 @@ def _load(stage: Stage) -> Iterator[load.Load]:
     caller = load.Load(
         stage.plane,
         _NAMESPACE,
+        url=f"http://{_NAME}.{_NAMESPACE}.svc:8000/v1",
         model=_NAME,
         node=_MACHINES[0].name,
-        in_flight=_IN_FLIGHT,
-        tokens=_TOKENS,
-        behaviour=f"tokenSeconds={_TOKEN_SECONDS}",
+        flags={
+            "rate": _RATE,
+            "tokens": _TOKENS,
+            "stand-in": f"tokenSeconds={_TOKEN_SECONDS}",
+        },
     )
     caller.start()
     try:
@@ -210,7 +214,7 @@ def _load(stage: Stage) -> Iterator[load.Load]:
     finally:
         caller.remove()
     assert outcome.failed == {}
-    assert outcome.answered >= _IN_FLIGHT
+    assert outcome.answered > _RATE * _PRE_STOP
     assert outcome.longest > _PRE_STOP
 
 

@@ -105,6 +105,7 @@ COREDNS = "github.com/coredns/coredns"
 VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
 ENVOY_GATEWAY = "github.com/envoyproxy/gateway"
 AI_GATEWAY = "github.com/envoyproxy/ai-gateway"
+INFERENCE_EXTENSION = "sigs.k8s.io/gateway-api-inference-extension"
 
 # Package version constraints (`spec.crossplane.version`) are checked against this variable.
 CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.version=v{version}",)
@@ -308,6 +309,10 @@ GROUPS: Sequence[Group] = (
             Manifests(ENVOY_GATEWAY, f"{GATEWAY_CRDS}/generated/*.yaml", "crds"),
             Manifests(AI_GATEWAY, "manifests/charts/ai-gateway-crds-helm/templates/*.yaml", "crds"),
         ),
+    ),
+    Group(
+        name="picker",
+        programs=(Program(name="epp", package=f"{INFERENCE_EXTENSION}/cmd/epp", seconds=160),),
     ),
 )
 

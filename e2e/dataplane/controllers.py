@@ -189,6 +189,12 @@ class Controllers:
             )
         ]
 
+    def url(self) -> str:
+        """The API behind the Gateway, for pods."""
+        label = {"gateway.envoyproxy.io/owning-gateway-name": GATEWAY.name}
+        (service,) = self._admin.objects("v1", "Service", namespace=SYSTEM, labels=label)
+        return f"http://{service['metadata']['name']}.{SYSTEM}.svc/v1"
+
     def _install_kinds(self) -> None:
         """Create the kinds that are missing; those that the product is tested with are there."""
         crds = [

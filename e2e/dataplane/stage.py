@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from e2e import claims, shipped
 from e2e.controlplane import api, keda, metrics, plane, polling
 from e2e.dataplane import asking, controllers
-from e2e.machines import hub, machine, site
+from e2e.machines import containers, hub, load, machine, site
 from tests.preload import hub_server
 
 ENGINE = "vllm/vllm-openai:v0.25.1"
@@ -154,6 +154,7 @@ class Stage:
             stack.callback(self._targets.stop)
             stack.enter_context(self.site)
             self.site.push(ENGINE, site.STAND_INS, "engine")
+            self.site.push(load.IMAGE, site.STAND_INS, "caller")
             for start, stop in (
                 (self.metrics.process.start, self.metrics.process.stop),
                 (self.keda.start, self.keda.stop),
@@ -210,6 +211,34 @@ class Stage:
             self.controllers.proxies, what="a proxy with its processor", timeout=120
         )
         return asking.Caller(proxy["status"]["podIP"], controllers.LISTENER_PORT)
+
+    @contextlib.contextmanager
+    def load(self, model: str, **flags: object) -> Iterator[load.Load]:
+        """A caller in a pod, who asks the Gateway's Service again and again.
+
+        Args:
+            model: The model.
+            flags: Of ``tools/stand-ins/caller``.
+        """
+        running = load.Load(
+            self._plane,
+            self.tenant.namespace,
+            url=self.controllers.url(),
+            model=model,
+            node=MACHINES[0].name,
+            flags=flags,
+        )
+        running.start()
+        try:
+            yield running
+        finally:
+            running.remove()
+
+    def memory(self) -> dict[str, int]:
+        """MiB of each container of a proxy."""
+        (proxy, *_) = self.controllers.proxies()
+        names = ("envoy", "ai-gateway-extproc", "shutdown-manager")
+        return {name: containers.memory(proxy, name) for name in names}
 
     def engines(self, claim: claims.Claim) -> list[api.Object]:
         """The ready pods of a claim that nobody deleted."""

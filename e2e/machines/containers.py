@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import re
 import signal
 
 from e2e.controlplane import api
@@ -48,3 +49,14 @@ def send(pod: api.Object, container: str, number: signal.Signals) -> None:
         LookupError: The container does not run.
     """
     os.kill(process_of(pod, container), number)
+
+
+def memory(pod: api.Object, container: str) -> int:
+    """MiB that the first process of a container has resident.
+
+    Raises:
+        LookupError: The container does not run.
+    """
+    status = pathlib.Path(f"/proc/{process_of(pod, container)}/status").read_text()
+    (kib,) = re.findall(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+    return int(kib) // 1024

@@ -1,4 +1,4 @@
-"""Requests of a caller in a pod, to a claim's Service by its name."""
+"""Requests of a caller in a pod, to a Service by its name."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ class Outcome:
         answered: How many were answered whole.
         failed: How many were not, by what happened.
         engines: Of those that were answered, how many by which pod.
-        longest: Seconds of the longest answer.
+        median: Seconds of an answer; likewise ``p99`` and ``longest``.
     """
 
     answered: int
     failed: Mapping[str, int]
     engines: Mapping[str, int]
+    median: float
+    p99: float
     longest: float
 
 
@@ -40,35 +42,26 @@ class Load:
         control_plane: plane.ControlPlane,
         namespace: str,
         *,
+        url: str,
         model: str,
         node: str,
-        in_flight: int,
-        tokens: int,
-        behaviour: str,
+        flags: Mapping[str, object],
     ) -> None:
         """Describe it.
 
         Args:
             control_plane: The control plane.
-            namespace: Where the pod is to be, and the claim is.
-            model: The claim, whose name its Service and its model have.
+            namespace: Where the pod is to be.
+            url: Of the API, such as ``http://name.namespace.svc:8000/v1``.
+            model: The model that is asked for.
             node: Where the pod runs.
-            in_flight: Requests at a time.
-            tokens: Tokens of each answer, which is a stream.
-            behaviour: How the engine answers, as its header ``X-Stand-In`` has it.
+            flags: More flags of the caller (``tools/stand-ins/caller``).
         """
         self._plane = control_plane
         self._ref = api.Ref("v1", "Pod", "caller", namespace)
         self._node = node
-        self._arguments = [
-            f"--url=http://{model}.{namespace}.svc:8000/v1",
-            f"--model={model}",
-            f"--in-flight={in_flight}",
-            f"--tokens={tokens}",
-            f"--stand-in={behaviour}",
-            f"--listen=:{_PORT}",
-            "--wait=30s",
-        ]
+        given = {"url": url, "model": model, "listen": f":{_PORT}", "wait": "60s"} | flags
+        self._arguments = [f"--{name}={value}" for name, value in given.items()]
         self._address = ""
 
     def start(self) -> None:
@@ -113,7 +106,7 @@ class Load:
         }
 
     def outcome(self) -> Outcome:
-        """What became of the requests so far."""
+        """What became of the requests that ended so far."""
         return self._ask("GET", "/outcome")
 
     def end(self) -> Outcome:

@@ -1,5 +1,6 @@
-// A caller of engines, for the containers of tests: it keeps some requests in flight and says what
-// became of each. It repeats nothing, unlike a gateway or a client with retries.
+// A caller of engines, for the containers of tests: it keeps some requests in flight, or begins so
+// many a second, and says what became of each. It repeats nothing, unlike a gateway or a client with
+// retries.
 //
 // GET /outcome tells what became of those that ended so far; POST /end begins no more, waits for
 // those in flight and tells the same of all.
@@ -24,6 +25,7 @@ var (
 	url        = flag.String("url", "", "of the engine's API, such as http://name:8000/v1")
 	model      = flag.String("model", "", "name of the model")
 	inFlight   = flag.Int("in-flight", 8, "requests at a time")
+	rate       = flag.Float64("rate", 0, "requests that begin each second, however many are in flight")
 	listen     = flag.String("listen", ":8080", "address of /outcome and /end")
 	tokens     = flag.Int("tokens", 16, "tokens of each answer")
 	stream     = flag.Bool("stream", true, "whether answers are streams")
@@ -131,8 +133,12 @@ func (c *caller) wait() error {
 	}
 }
 
-// run keeps the requests in flight until it is ended.
+// run makes requests until it is ended.
 func (c *caller) run() {
+	if *rate > 0 {
+		c.all.Go(c.begin)
+		return
+	}
 	for range *inFlight {
 		c.all.Go(func() {
 			for {
@@ -155,6 +161,26 @@ func (c *caller) run() {
 	}
 }
 
+// begin begins requests at a steady rate: a slow answer holds none of them up.
+func (c *caller) begin() {
+	ticks := time.NewTicker(seconds(1 / *rate))
+	defer ticks.Stop()
+	for {
+		select {
+		case <-c.ended:
+			return
+		case <-ticks.C:
+			c.all.Go(func() {
+				begun := time.Now()
+				engine, err := c.call()
+				c.record(engine, time.Since(begun).Seconds(), err)
+			})
+		}
+	}
+}
+
+func seconds(number float64) time.Duration { return time.Duration(number * float64(time.Second)) }
+
 // outcome tells what became of the requests that ended.
 func (c *caller) outcome(w http.ResponseWriter, _ *http.Request) {
 	c.lock.Lock()
@@ -172,7 +198,7 @@ func (c *caller) outcome(w http.ResponseWriter, _ *http.Request) {
 
 func main() {
 	flag.Parse()
-	transport := &http.Transport{DisableKeepAlives: !*keep, MaxIdleConnsPerHost: *inFlight}
+	transport := &http.Transport{DisableKeepAlives: !*keep, MaxIdleConnsPerHost: max(*inFlight, 256)}
 	c := &caller{
 		client: &http.Client{Transport: transport, Timeout: *patience},
 		ended:  make(chan struct{}),
