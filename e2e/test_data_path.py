@@ -9,7 +9,10 @@ from a local hub by the product's preload Jobs; the engine is a stand-in.
 from __future__ import annotations
 
 import collections
+import contextlib
+import http.client
 import itertools
+import json
 import signal
 import time
 import typing
@@ -507,7 +510,7 @@ def test_without_a_pod_the_fallback_answers(
     gateway = {"enabled": True, "fallback": {"claim": coder.name}}
     claim = running.claim("backed", gateway=gateway, scaling={"minReplicas": 1, "maxReplicas": 1})
     claim.apply()
-    claim.wait_condition("RouteReady", "True", "Published", timeout=120 + GRACE)
+    claim.wait_condition("RouteReady", "True", "Published")
     served(caller, claim.name)
     (victim,) = running.engines(claim)
     with caller.load(CLIENTS, claim.name) as answers:
@@ -525,6 +528,88 @@ def _assert_whole(answers: list[asking.Answer]) -> None:
     """Every stream came to its end."""
     lost = collections.Counter(str(one) for one in answers if not one.whole)
     assert not lost, f"{sum(lost.values())} of {len(answers)}: {lost}"
+
+
+# --- behind an endpoint picker of the claim's own
+
+
+@pytest.fixture(scope="module")
+def picked(running: stage.Stage, caller: asking.Caller) -> claims.Claim:
+    """A claim with two engines and two pickers."""
+    gateway = {"enabled": True, "endpointPicker": {"enabled": True, "replicas": 2}}
+    claim = running.claim("picked", gateway=gateway, scaling={"minReplicas": 2, "maxReplicas": 2})
+    claim.apply()
+    claim.wait_condition("RouteReady", "True", "Published")
+    served(caller, claim.name)
+    polling.until(lambda: len(running.pickers(claim)) == 2, what="two pickers", timeout=GRACE)
+    return claim
+
+
+def test_a_picker_leaves_an_engine_that_is_busy(
+    caller: asking.Caller, picked: claims.Claim, running: stage.Stage
+) -> None:
+    """It reads the engines' own series. No prompt comes twice: its cache would count for more."""
+    busy, idle = running.engines(picked)
+    _steer(busy, {"shownWaiting": 18, "shownKV": 0.9})
+    prompts = itertools.count()
+
+    def engines() -> set[str]:
+        answers = [
+            caller.ask(
+                picked.name, messages=[{"role": "user", "content": f"{next(prompts)} hello"}]
+            )
+            for _ in range(20)
+        ]
+        assert {one.status for one in answers} == {200}, collections.Counter(map(str, answers))
+        return {one.engine for one in answers}
+
+    polling.until(
+        lambda: engines() == {idle["metadata"]["name"]}, what="picks of one", timeout=GRACE
+    )
+    _steer(busy, {"shownWaiting": -1, "shownKV": -1})
+
+
+def _steer(pod: api.Object, behaviour: dict[str, float]) -> None:
+    """Let an engine show other values than its own."""
+    connection = http.client.HTTPConnection(pod["status"]["podIP"], 8000, timeout=30)
+    with contextlib.closing(connection):
+        connection.request("POST", "/stand-in", json.dumps(behaviour))
+        assert connection.getresponse().status == http.HTTPStatus.OK
+
+
+def test_a_picker_that_is_replaced_loses_no_request(
+    caller: asking.Caller, picked: claims.Claim, running: stage.Stage
+) -> None:
+    """A picker leaves before it closes its streams, and the other one answers meanwhile."""
+    gone, _ = running.pickers(picked)
+    with caller.load(CLIENTS, picked.name, **STREAM) as answers:
+        running.tenant.plane.admin.delete(api.Ref.of(gone))
+        polling.until(
+            lambda: running.tenant.plane.admin.find(api.Ref.of(gone)) is None,
+            what="its end",
+            timeout=60 + GRACE,
+        )
+        before = len(answers)
+        polling.until(lambda: len(answers) > before + 2 * CLIENTS, what="more", timeout=GRACE)
+    _assert_whole(answers)
+    polling.until(lambda: len(running.pickers(picked)) == 2, what="two pickers", timeout=GRACE)
+
+
+def test_without_a_picker_nothing_is_served(
+    caller: asking.Caller, picked: claims.Claim, running: stage.Stage
+) -> None:
+    """The gateway fails closed, whatever the pool says: the words of docs/operations.md."""
+    pods = running.pickers(picked)
+    for pod in pods:
+        containers.send(pod, "epp", signal.SIGSTOP)
+    try:
+        answer = caller.ask(picked.name, timeout=30)
+        assert answer.status != 200, answer
+        print(f"without a picker: {answer}")
+    finally:
+        for pod in pods:
+            containers.send(pod, "epp", signal.SIGCONT)
+    served(caller, picked.name)
 
 
 # --- back to zero, which takes minutes of quiet

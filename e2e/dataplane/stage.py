@@ -17,6 +17,7 @@ from e2e.machines import containers, hub, load, machine, site
 from tests.preload import hub_server
 
 ENGINE = "vllm/vllm-openai:v0.25.1"
+PICKER = "registry.k8s.io/gateway-api-inference-extension/epp:v1.5.0"
 # The DNS server, the controllers, the proxies and preload Jobs are on the first.
 _L4 = {"karpenter.sh/nodepool": "gpu-l4"}
 MACHINES = (
@@ -39,9 +40,16 @@ _SERIES: Mapping[str, tuple[int, str]] = {
     "envoy": (controllers.STATISTICS_PORT, "/stats/prometheus"),
     "ai-gateway-extproc": (1064, "/metrics"),
     "vllm": (8000, "/metrics"),
+    "epp": (9090, "/metrics"),
 }
 _INSTANCE = "app.kubernetes.io/instance"
+# Its value is the picker's Service, whose name its series have for a job.
+_PICKER = "inferencepool"
 _MODEL = "Qwen/Qwen2.5-7B-Instruct"
+
+
+def _job(labels: Mapping[str, str]) -> str:
+    return labels.get(_INSTANCE) or labels.get(_PICKER) or "proxies"
 
 
 def _ready(pod: api.Object) -> bool:
@@ -89,7 +97,7 @@ class Targets:
                     "__scrape_timeout__": f"{SCRAPE_SECONDS}s",
                     "pod": pod["metadata"]["name"],
                     "namespace": pod["metadata"]["namespace"],
-                    "job": pod["metadata"]["labels"].get(_INSTANCE, "proxies"),
+                    "job": _job(pod["metadata"]["labels"]),
                 },
             }
             for pod in pods
@@ -155,6 +163,10 @@ class Stage:
             stack.enter_context(self.site)
             self.site.push(ENGINE, site.STAND_INS, "engine")
             self.site.push(load.IMAGE, site.STAND_INS, "caller")
+            self.site.push(PICKER, "picker", "epp")
+            self._plane.admin.apply_all(
+                api.load(shipped.ROOT / "examples/rbac/endpoint-picker.yaml")
+            )
             for start, stop in (
                 (self.metrics.process.start, self.metrics.process.stop),
                 (self.keda.start, self.keda.stop),
@@ -171,6 +183,7 @@ class Stage:
         ours = settings["data"]["inferenceService"]
         ours["scaling"]["serverAddress"] = self.metrics.url
         ours["hub"] = hub.settings(self.hub.content)
+        ours.setdefault("endpointPicker", {})["provider"] = "native"
         ours["permissions"] = {"patches": [self.tenant.namespace]}
         del ours["limits"]
         return settings
@@ -249,6 +262,13 @@ class Stage:
             for pod in self._plane.admin.objects("v1", "Pod", namespace=namespace, labels=labels)
             if _ready(pod)
         ]
+
+    def pickers(self, claim: claims.Claim) -> list[api.Object]:
+        """The ready pods of a claim's endpoint picker."""
+        labels = {_PICKER: f"{claim.name}-epp"}
+        namespace = self.tenant.namespace
+        pods = self._plane.admin.objects("v1", "Pod", namespace=namespace, labels=labels)
+        return [pod for pod in pods if _ready(pod)]
 
     def names(self, claim: claims.Claim) -> set[str]:
         """The names of ``engines``."""

@@ -60,7 +60,7 @@ class Load:
         self._plane = control_plane
         self._ref = api.Ref("v1", "Pod", "caller", namespace)
         self._node = node
-        given = {"url": url, "model": model, "listen": f":{_PORT}", "wait": "60s"} | flags
+        given = {"url": url, "model": model, "listen": f":{_PORT}", "wait": "60s", **flags}
         self._arguments = [f"--{name}={value}" for name, value in given.items()]
         self._address = ""
 
