@@ -27,6 +27,7 @@ _FIRST = (
     "test_absent_kinds.py",
     "test_scaling.py",
     "test_data_path.py",
+    "test_pods.py",
     "test_takeover.py",
     "test_lifecycle.py",
     "test_faults.py",

@@ -3,8 +3,6 @@
 Machines with containerd, runc and kube-proxy run the rendered pods, with the product's preload
 image and a stand-in for vLLM under the name that the product renders. A caller in a pod of its own
 asks the claim by the name of its Service and repeats nothing.
-
-Not a part of `make e2e`: it has not run to its end yet. `pytest e2e/try_pods.py` runs it, as root.
 """
 
 from __future__ import annotations
