@@ -207,6 +207,8 @@ def _load(stage: Stage) -> Iterator[load.Load]:
     )
     caller.start()
     try:
+        # From the first answer on as many requests end as begin.
+        polling.until(lambda: caller.outcome().answered, what="a first answer", timeout=60)
         yield caller
         outcome = caller.end()
     finally:
