@@ -25,6 +25,9 @@ _NAMESPACE = "pods"
 _NAME = "xplane-pods"
 _TOKEN_SECRET = "hf-token"  # noqa: S105 - the name of an object
 _REPOSITORY = "Qwen/Qwen2.5-Coder-7B-Instruct"
+_LARGE = "Qwen/Qwen2.5-7B-Instruct"
+# Seconds between two pieces of 64 KiB: half a MiB a second and connection.
+_PAUSE = 0.125
 _ENGINE = "vllm/vllm-openai:v0.25.1"
 _L4 = {"karpenter.sh/nodepool": "gpu-l4"}
 # The DNS server, the preload Job and the caller are on the first.
@@ -64,9 +67,9 @@ class Stage:
     hub: hub_server.Server
     logs: pathlib.Path
 
-    def pods(self, component: str = "inference") -> list[api.Object]:
-        """The claim's pods that nobody deleted."""
-        labels = {"app.kubernetes.io/name": _NAME, "app.kubernetes.io/component": component}
+    def pods(self, component: str = "inference", name: str = _NAME) -> list[api.Object]:
+        """A claim's pods that nobody deleted."""
+        labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/component": component}
         pods = self.plane.admin.objects("v1", "Pod", namespace=_NAMESPACE, labels=labels)
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
@@ -110,14 +113,16 @@ def _settings(endpoint: str) -> api.Object:
     return settings
 
 
-def _claim(revision: str) -> api.Object:
+def _claim(
+    revision: str, *, name: str = _NAME, repository: str = _REPOSITORY, replicas: int = _REPLICAS
+) -> api.Object:
     return {
         "apiVersion": shipped.API_VERSION,
         "kind": shipped.KIND,
-        "metadata": {"name": _NAME, "namespace": _NAMESPACE},
+        "metadata": {"name": name, "namespace": _NAMESPACE},
         "spec": {
             "model": {
-                "repository": _REPOSITORY,
+                "repository": repository,
                 "revision": revision,
                 "quantization": "fp8",
                 "contextWindow": 32768,
@@ -125,7 +130,7 @@ def _claim(revision: str) -> api.Object:
                 "preload": {"enabled": True},
             },
             "gpu": {"count": 1},
-            "scaling": {"minReplicas": _REPLICAS, "maxReplicas": _REPLICAS},
+            "scaling": {"minReplicas": replicas, "maxReplicas": replicas},
             "envFromSecrets": [_TOKEN_SECRET],
         },
     }
@@ -257,6 +262,41 @@ def test_the_job_waits_for_a_token_that_the_kubelet_brings(served: Stage) -> Non
     paths = [request.path for request in downloads]
     assert len(paths) == len(set(paths)) == len(hub.model())
     assert claims.conditions(served.claim.read())["WeightsReady"][0] == "True"
+
+
+def test_a_download_whose_pod_is_deleted_goes_on_where_it_was(served: Stage) -> None:
+    """The kubelet ends the Job's pod in the middle; the next one fetches what is missing."""
+    models, name = served.hub, "resumed"
+    files = {**hub.model(), **{f"part-{index}.safetensors": _part(index) for index in range(3)}}
+    size = sum(map(len, files.values()))
+    revision = models.publish(_LARGE, files)
+    claim = served.tenant.claim(_claim(revision, name=name, repository=_LARGE, replicas=1))
+
+    def sent() -> int:
+        everything = {hub_server.sha256(content) for content in files.values()}
+        return sum(request.sent for request in models.downloads() if request.path[5:] in everything)
+
+    received: list[int] = []
+    models.on_bytes, models.pause = received.append, _PAUSE
+    try:
+        claim.apply()
+        polling.until(lambda: sum(received) > 0.6 * size, what="more than half of it", timeout=120)
+        (pod,) = served.pods("preload", name)
+        done = served.plane.kubectl(
+            *("--namespace", _NAMESPACE, "delete", "pod", pod["metadata"]["name"]), "--wait=false"
+        )
+        assert done.returncode == 0, done.stderr
+        claim.wait_condition("WeightsReady", "True")
+    finally:
+        models.on_bytes, models.pause = None, 0.0
+    # Twice came what was in flight, and nothing of the first half.
+    assert size <= sent() < 1.3 * size
+    claim.delete()
+
+
+def _part(index: int) -> bytes:
+    """Content of a file that no other file has."""
+    return bytes([index + 1]) * 8_000_000
 
 
 def test_pods_are_ready_where_gpus_are(served: Stage) -> None:
