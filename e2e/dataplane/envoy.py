@@ -84,4 +84,7 @@ def _plain(value: object) -> object:
     """A value without what two spellings of it differ in; nothing, false and empty are one."""
     if isinstance(value, str) and _DURATION.fullmatch(value):
         return float(value.removesuffix("s"))
+    # Numbers of 64 bits are text in the JSON of protobuf.
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
     return value or None
