@@ -493,7 +493,7 @@ def test_a_steady_load_loses_what_a_killed_pod_had_and_nothing_else(
     for name in ("answered", "median", "p99", "longest"):
         record_property(name, getattr(outcome, name))
     record_property("memory_mib", memory)
-    assert outcome.answered > RATE * LOAD_SECONDS * 0.9
+    assert outcome.answered > RATE * LOAD_SECONDS - RATE
     # What the pod had in flight when it died: its streams had begun, and nobody repeats those.
     assert sum(outcome.failed.values()) < RATE, outcome.failed
 

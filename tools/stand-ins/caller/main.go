@@ -161,15 +161,15 @@ func (c *caller) run() {
 	}
 }
 
-// begin begins requests at a steady rate: a slow answer holds none of them up.
+// begin begins requests at a steady rate: a slow answer holds none of them up, and what a busy machine
+// held up is caught up with.
 func (c *caller) begin() {
-	ticks := time.NewTicker(seconds(1 / *rate))
-	defer ticks.Stop()
-	for {
+	started := time.Now()
+	for count := 0; ; count++ {
 		select {
 		case <-c.ended:
 			return
-		case <-ticks.C:
+		case <-time.After(time.Until(started.Add(seconds(float64(count) / *rate)))):
 			c.all.Go(func() {
 				begun := time.Now()
 				engine, err := c.call()
