@@ -470,10 +470,10 @@ def test_a_steady_load_loses_what_a_killed_pod_had_and_nothing_else(
 ) -> None:
     """Pods are replaced, come and go, and one dies, at a steady rate of requests."""
     del caller
-    until = time.monotonic() + LOAD_SECONDS
     how = {"rate": RATE, "tokens": 8, "keep": True, "patience": "60s"}
     sizes = itertools.count(40)
     with running.load(coder.name, **how) as load:
+        until = time.monotonic() + LOAD_SECONDS
         while True:
             old = running.names(coder)
             coder.apply(model=coder.manifest["spec"]["model"] | {"maxNumSeqs": next(sizes)})
