@@ -160,8 +160,8 @@ BACKEND = Kind(
     ("v1alpha1",),
     "Backend",
     "backends",
-    readiness.condition("Accepted"),
-    "`Accepted=True`",
+    readiness.not_refused("Accepted"),
+    "`Accepted` not False: nobody reports on a Backend that no route names",
 )
 TRAFFIC_POLICY = Kind(
     "gateway.envoyproxy.io",
