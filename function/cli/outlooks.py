@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from function import kinds
 from function.api import settings
-from function.capacity import estimates, fit, interval, loads, prices, starts
+from function.capacity import estimates, fit, interval, loads, prices, starts, thresholds
 from function.cli import against, flow_changes, rendering, verdicts
 from function.cluster import checkpoints
 from function.findings import foresight, rules, table
@@ -386,7 +386,7 @@ def _document(item: Item) -> dict[str, Any]:
     return result | {
         "fit": _fit(forecast),
         "speed": {name: _speed(forecast, name) for name in forecast.loads},
-        "triggers": None if forecast.triggers is None else _triggers(forecast),
+        "triggers": {name: _triggers(one) for name, one in forecast.triggers.items()},
         "start": [
             {
                 "stage": str(step.stage),
@@ -499,10 +499,7 @@ def _replicas(needed: loads.Replicas | None) -> dict[str, Any]:
     }
 
 
-def _triggers(forecast: forecasts.Forecast) -> dict[str, Any]:
-    binding = forecast.triggers
-    if binding is None:
-        return {}
+def _triggers(binding: thresholds.Binding) -> dict[str, Any]:
     return {
         "first": None if binding.first is None else str(binding.first),
         "never": [str(trigger) for trigger in binding.never],

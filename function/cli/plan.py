@@ -92,8 +92,8 @@ class WorkloadType(click.ParamType[tuple[str, loads.Workload]]):
     multiple=True,
     type=WorkloadType(),
     metavar="NAME|PROMPT:OUTPUT",
-    help="Requests for which speed is told: chat, code-completion, agent, rag, batch, reasoning, or"
-    " tokens of prompt and answer. chat when absent; repeatable.",
+    help="Requests for which speed and the first trigger are told: chat, code-completion, agent,"
+    " rag, batch, reasoning, or tokens of prompt and answer. chat when absent; repeatable.",
 )
 @click.option(
     "--rate",
@@ -134,7 +134,7 @@ def plan(
         raise click.UsageError("name claims, or --from-crossplane-diff")
     if crossplane_diff is not None and (claims or against):
         raise click.UsageError("--from-crossplane-diff brings the claims and what they follow")
-    chosen = dict(workloads) or {"chat": loads.WORKLOADS["chat"]}
+    chosen = dict(workloads) or {loads.USUAL: loads.WORKLOADS[loads.USUAL]}
     asked = Asked(claims, environments, input_file, against, crossplane_diff, chosen, rate)
     with terminal.progress() as progress:
         progress.say("planning")

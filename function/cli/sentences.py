@@ -115,7 +115,15 @@ def _named(items: list[outlooks.Item]) -> str:
 
 # --- the cells of a row
 
-COLUMNS = ("claim", "change", "fits", "context x requests", "GPUs", "a month", "answers (chat)")
+COLUMNS = (
+    "claim",
+    "change",
+    "fits",
+    "context x requests",
+    "GPUs",
+    "a month",
+    f"answers ({loads.USUAL})",
+)
 
 
 def row(item: outlooks.Item, fleet: outlooks.Fleet) -> tuple[str, ...]:
@@ -177,12 +185,12 @@ def size(item: outlooks.Item) -> str:
 
 
 def speed(item: outlooks.Item) -> str:
-    """Returns how fast a full replica answers a chat."""
+    """Returns how fast a full replica answers usual requests."""
     if item.forecast is None:
         return _nothing(item)
-    load = item.forecast.loads.get("chat")
+    load = item.forecast.loads.get(loads.USUAL)
     if load is None:
-        untold = forecasts.untimed(item.forecast.plan, loads.WORKLOADS["chat"])
+        untold = forecasts.untimed(item.forecast.plan, loads.WORKLOADS[loads.USUAL])
         return "unknown" if untold else ""
     return (
         f"{load.first_token.best / 1000:.1f} s, then {1000 / load.between_tokens.best:.0f} tokens/s"
@@ -295,11 +303,11 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
         )
         yield from _at_rate(forecast, name)
     if not forecast.loads:
-        why = forecasts.untimed(forecast.plan, loads.WORKLOADS["chat"])
+        why = forecasts.untimed(forecast.plan, loads.WORKLOADS[loads.USUAL])
         if why:
-            yield "speed, chat", why
-    if forecast.triggers is not None:
-        yield "triggers", forecast.triggers.sentence
+            yield f"speed, {loads.USUAL}", why
+    for name, binding in forecast.triggers.items():
+        yield f"triggers, {name}", binding.sentence
     if forecast.start.steps:
         yield "first start", "; ".join(_stages(forecast))
 

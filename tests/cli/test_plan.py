@@ -112,7 +112,7 @@ def test_without_a_comparison_it_foresees(repository: Repository) -> None:
     assert plan["month"]["max"]["after"] == "2920"
     assert chat["speed"]["chat"]["firstTokenMs"]["low"] > 0
     assert {step["stage"] for step in chat["start"]} >= {"load", "compile", "graphs"}
-    assert chat["triggers"]["first"] in ("running", "kvCache")
+    assert chat["triggers"]["chat"]["first"] in ("running", "kvCache")
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,21 @@ def test_what_check_refuses_is_no_plan(
     assert rule in reasons
 
 
+def test_triggers_are_judged_by_the_workload_that_is_named(repository: Repository) -> None:
+    asked = ("--workload", "chat", "--workload", "4000:1000", "--output", "json")
+    triggers = of(json.loads(repository.plan("claims", *asked).stdout), "chat")["triggers"]
+    assert list(triggers) == ["chat", "4000:1000"]
+    for name, tokens in (("chat", 1260), ("4000:1000", 4500)):
+        assert f"fires first for requests of {tokens} tokens" in triggers[name]["sentence"]
+
+
 def test_what_generates_nothing_has_no_speed_of_answers(repository: Repository) -> None:
     for name, model in (("encoder", "BAAI/bge-m3"), ("decoder", "Qwen/Qwen3-Embedding-0.6B")):
         repository.write(f"claims/{name}.yaml", scene.of(name=name, model={"repository": model}))
     plan = json.loads(repository.plan("claims", "--output", "json").stdout)
     for name in ("encoder", "decoder"):
         item = of(plan, name)
-        assert (item["speed"], item["triggers"]) == ({}, None)
+        assert (item["speed"], item["triggers"]) == ({}, {})
         assert item["fit"]["verdict"] == "fits"
     assert of(plan, "encoder")["fit"]["kvTokens"] is None
     assert "keeps no cache" in of(plan, "encoder")["fit"]["sentence"]
