@@ -274,8 +274,7 @@ def _effects(verdict: verdicts.Verdict) -> Iterator[tuple[str, str]]:
     if verdict.pods.effect not in ("none", "stay") or verdict.outcome == "new":
         yield "pods", verdict.pods.sentence()
     if verdict.outcome == "changed":
-        for words in verdict.others.words():
-            yield "also", words
+        yield from verdict.others.words()
 
 
 def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:

@@ -140,7 +140,8 @@ def _also(verdict: verdicts.Verdict) -> Iterator[str]:
         kinds = sorted(item.kind for item in verdict.objects)
         yield f"in none of the files; with it go {_counted(kinds) or 'all its objects'}"
     if verdict.outcome == "changed":
-        yield from verdict.others.words()
+        for concern, words in verdict.others.words():
+            yield f"{concern}: {words}"
         for effect in ("created", "deleted"):
             kinds = sorted(item.kind for item in verdict.objects if item.effect == effect)
             if kinds:
