@@ -155,6 +155,12 @@ class Fleet:
         return self.site.pricing.currency
 
     @property
+    def currency_before(self) -> str:
+        """Currency of the settings that held for what was compared with."""
+        costs = (bill.cost for bill in self._bills(before=True))
+        return next((cost.currency for cost in costs if cost is not None), self.currency)
+
+    @property
     def errors(self) -> int:
         """Claims that cannot be used as they are."""
         return sum(bool(item.verdict.errors) for item in self.items)
@@ -273,7 +279,8 @@ _MISFITS = (foresight.DOES_NOT_FIT, foresight.EXCEEDS_GPU_CLASS)
 
 # What a replica waits for on a node that has the image, with weights on the volume.
 _AGAIN = (starts.Stage.PROCESS, starts.Stage.LOAD, starts.Stage.COMPILE, starts.Stage.GRAPHS)
-# What comes first where the node of the pod that ended will not do.
+# What comes first where the node of the pod that ended will not do; the image alone where it is
+# another one.
 _ELSEWHERE = (starts.Stage.NODE, starts.Stage.IMAGE)
 # Fields of a pod template that say on which nodes pods may run.
 _PLACES = ("spec.affinity", "spec.nodeName", "spec.nodeSelector")
@@ -288,17 +295,43 @@ def _outage(
     """Returns the time for which no replica answers while pods are replaced."""
     if verdict.pods.effect not in ("restart", "restart-later"):
         return None
-    spare = plan.replacement.surge > 0 or plan.scaling.minimum > plan.replacement.unavailable
+    spare = plan.replacement.surge > 0 or _least(plan, before) > plan.replacement.unavailable
     if spare and not plan.replacement.recreate:
         return None
-    classes = {one.hardware.class_name for one in (plan, before) if one is not None}
-    moves = len(classes) > 1 or any(name.startswith(_PLACES) for name in verdict.pods.names)
-    stages = (*_ELSEWHERE, *_AGAIN) if moves else _AGAIN
+    stages = _AGAIN
+    if _moves(verdict, plan, before):
+        stages = (*_ELSEWHERE, *_AGAIN)
+    elif any(name.endswith(".image") for name in verdict.pods.names):
+        stages = (starts.Stage.IMAGE, *_AGAIN)
     steps = [step for step in start.steps if step.stage in stages]
     return Outage(
         estimates.total([step.seconds for step in steps if step.seconds is not None]),
         tuple(step.stage for step in steps if step.seconds is None),
     )
+
+
+def _least(plan: plans.Plan, before: plans.Plan | None) -> int:
+    """Returns the replicas that surely run while pods are replaced.
+
+    An autoscaler reads its new minimum after pods began to be replaced. Without one the count comes
+    with the template.
+    """
+    if before is None or plan.site.providers.autoscaler == "none":
+        return plan.scaling.minimum
+    return min(plan.scaling.minimum, before.scaling.minimum)
+
+
+def _moves(verdict: verdicts.Verdict, plan: plans.Plan, before: plans.Plan | None) -> bool:
+    """Whether the node of the pod that ended may not do for the next one.
+
+    It gives back the GPUs of that pod, and as much CPU and memory as they come with.
+    """
+    if any(name.startswith(_PLACES) for name in verdict.pods.names):
+        return True
+    if before is None:
+        return False
+    new, old = plan.hardware, before.hardware
+    return new.priced_as != old.priced_as or new.count > old.count
 
 
 def _downloads(
@@ -347,6 +380,7 @@ def document(fleet: Fleet) -> dict[str, Any]:
         "unreadable": list(fleet.unreadable),
         "shortages": [one.sentence for one in fleet.shortages],
         "currency": fleet.currency,
+        "currencyBefore": fleet.currency_before,
         "month": {
             "min": _step(fleet.month("minimum", before=True), fleet.month("minimum")),
             "max": _step(fleet.month("maximum", before=True), fleet.month("maximum")),

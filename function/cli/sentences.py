@@ -89,9 +89,17 @@ def _money(fleet: outlooks.Fleet) -> Iterator[str]:
         return
     currency, unpriced = fleet.currency, list(fleet.unpriced)
     without = f"{_named(unpriced)}, whose price is not known" if unpriced else ""
-    if fleet.compared is None or before == after:
+    same = (before, fleet.currency_before) == (after, currency)
+    if fleet.compared is None or same:
         sums = f"{money(least, currency)} to {money(after, currency)} a month"
         yield f"at least {sums}, and {without}" if without else sums
+        return
+    if currency != fleet.currency_before:
+        sums = (
+            f"was {money(before, fleet.currency_before)} a month at most,"
+            f" becomes {money(after, currency)}: no difference of two currencies"
+        )
+        yield f"{sums}, without {without}" if without else sums
         return
     change = after - before
     more = "more" if change > 0 else "less"
@@ -227,6 +235,8 @@ def _cost(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
     if item.bill.asked is None and item.change.bill.asked is None:
         return _nothing(item)
     new, old = shown(item.bill), shown(item.change.bill)
+    if fleet.currency_before != fleet.currency:
+        old += f" {fleet.currency_before}"
     if fleet.compared is None or old == new:
         return f"{new} {fleet.currency}"
     return f"{old} -> {new} {fleet.currency}"
