@@ -51,6 +51,9 @@ def claim(name: str, **changes: Any) -> cluster.Object:
     return scene.of(name=name, model=model, scaling=scaling, **changes)
 
 
+NODE = ["node", "image"]
+
+
 class Repository:
     """A git repository with settings and claims, one file each."""
 
@@ -199,6 +202,18 @@ def test_two_replicas_restart_one_by_one(repository: Repository) -> None:
     assert (chat["pods"]["effect"], chat["outageSeconds"]) == ("restart", None)
 
 
+def test_a_second_replica_that_comes_with_the_restart_is_no_spare(repository: Repository) -> None:
+    more = claim("chat", scaling={"minReplicas": 2}, drainSeconds=60)
+    repository.write("claims/chat.yaml", more)
+    assert of(repository.against(), "chat")["outageSeconds"]["low"] > 10
+    repository.write("site.yaml", environment(changed("providers.autoscaler", "none")))
+    repository.commit()
+    repository.write("claims/chat.yaml", claim("chat"))
+    repository.commit()
+    repository.write("claims/chat.yaml", more)
+    assert of(repository.against(), "chat")["outageSeconds"] is None
+
+
 def test_another_model_is_downloaded_first(repository: Repository) -> None:
     repository.write("claims/chat.yaml", claim("chat", model={"repository": "Qwen/Qwen3-4B"}))
     chat = of(repository.against(), "chat")
@@ -338,6 +353,19 @@ def test_a_refused_edit_leaves_what_runs(repository: Repository) -> None:
     assert "what runs goes on as it is" in text
 
 
+@pytest.mark.parametrize("hourly", ["1", "3"])
+def test_two_currencies_have_no_difference(hourly: str, repository: Repository) -> None:
+    other = changed("gpu.classes.l4.pricePerHour", hourly) | {"pricing": {"currency": "EUR"}}
+    repository.write("site.yaml", environment(other))
+    plan = repository.against()
+    assert (plan["currencyBefore"], plan["currency"], plan["exitCode"]) == ("USD", "EUR", 3)
+    text = repository.plan("claims", "--against", "HEAD", "--output", "markdown").stdout
+    after = 2 * 2 * 730 * int(hourly)
+    assert f"was 2,920.00 USD a month at most, becomes {after:,}.00 EUR: no difference" in text
+    row = f"730 to 1,460 USD -\\> {730 * int(hourly):,} to {after // 2:,} EUR"
+    assert row in text
+
+
 def test_what_has_no_price_is_named_beside_the_sum(repository: Repository) -> None:
     site = changed("gpu.classes.own", {"product": "L4", "nodeGpus": 1})
     repository.write("site.yaml", environment(site))
@@ -384,21 +412,26 @@ def test_what_is_too_large_is_neither_downloaded_nor_started(repository: Reposit
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "missing"),
     [
-        {"podTemplate": {"nodeSelector": {"topology.kubernetes.io/zone": "b"}}},
-        {"gpu": {"class": "h100", "count": 1}},
+        ({"podTemplate": {"nodeSelector": {"topology.kubernetes.io/zone": "b"}}}, NODE),
+        ({"gpu": {"class": "h100", "count": 1}}, NODE),
+        ({"gpu": {"class": "l4", "count": 2}}, NODE),
+        ({"engine": {"version": "v0.24.0"}}, NODE[1:]),
+        ({"drainSeconds": 60}, []),
     ],
 )
-def test_another_pool_has_to_bring_its_node_first(
-    repository: Repository, changes: dict[str, Any]
+def test_what_the_old_node_lacks_comes_first(
+    repository: Repository, changes: dict[str, Any], missing: list[str]
 ) -> None:
+    repository.write("site.yaml", environment(changed("gpu.classes.l4.nodeGpus", 2)))
+    repository.commit()
     repository.write("claims/chat.yaml", claim("chat", **changes))
     chat = of(repository.against(), "chat")
-    assert chat["outageMissing"] == ["node", "image"]
-    text = repository.plan("claims", "--against", "HEAD").stdout
-    assert "pods of chat restart, without answers for at least" in text
-    assert "nobody knows how long these take: node, image" in " ".join(text.split())
+    assert chat["outageMissing"] == missing
+    text = " ".join(repository.plan("claims", "--against", "HEAD").stdout.split())
+    for words in ("without answers for at least", f"long these take: {', '.join(missing)}"):
+        assert (words in text) is bool(missing)
 
 
 def test_weights_that_are_there_are_not_downloaded_again(repository: Repository) -> None:
