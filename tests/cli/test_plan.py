@@ -297,6 +297,19 @@ def test_a_claim_beside_a_single_file_is_left_out(repository: Repository) -> Non
     assert (result.exit_code, result.stdout.split(";")[0]) == (3, "removed: code")
 
 
+def test_several_piped_claims_are_a_directory_and_one_is_a_file(repository: Repository) -> None:
+    text = (repository.root / "claims/chat.yaml").read_text()
+    service = yaml.safe_dump({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}})
+    one = repository.plan("-", "--against", "claims", given=text)
+    assert (one.exit_code, one.stdout.split("\n")[0]) == (0, "Nothing changes.")
+    assert "taken to stay: llm/code" in one.stderr
+    several = repository.plan("-", "--against", "claims", given=f"{text}---\n{service}")
+    assert (several.exit_code, several.stdout.split(";")[0]) == (3, "removed: code")
+    revision = repository.plan("-", "--against", "HEAD", given=text)
+    assert (revision.exit_code, revision.stdout) == (2, "")
+    assert "claims of standard input are in no file that HEAD could have" in revision.stderr
+
+
 def test_what_never_schedules_is_an_error(repository: Repository) -> None:
     repository.write("site.yaml", environment(changed("gpu.classes.l4.poolGpus", 1)))
     plan = repository.against()
