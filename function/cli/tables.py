@@ -230,7 +230,7 @@ def _overview(item: rendering.Rendered) -> Iterator[tuple[str, str]]:
     container = pods.engine_container(answer.wanted, serves.CONTAINER)
     yield "image", str(container.get("image"))
     yield from serves.summary(container)
-    yield "GPUs", f"{answer.status['gpu']} a replica"
+    yield "GPUs", f"{answer.gpus} a replica"
     least, most = answer.bounds
     suspended = " (suspended: none run)" if item.resource.spec.suspend is True else ""
     yield "replicas", (f"{least}" if least == most else f"{least} to {most}") + suspended
