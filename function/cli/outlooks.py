@@ -4,7 +4,7 @@ import dataclasses
 import decimal
 import functools
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from function import kinds
@@ -105,6 +105,8 @@ class Item:
         bill: Its GPUs once it is applied. A claim that cannot be used as written has those that it
             had.
         flows: What changes of who reaches whom; nothing where nothing was compared.
+        unread: Of adapters whose files nobody read, by name: what the names of their repositories
+            say, or an empty text.
     """
 
     verdict: verdicts.Verdict
@@ -112,6 +114,7 @@ class Item:
     change: Change
     bill: Bill
     flows: flow_changes.FlowChanges = flow_changes.NONE
+    unread: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -237,7 +240,10 @@ def item(
     was = Bill() if before is None else _bill(before.site, had)
     if rendered is not None:
         plan = plans.make(rendered.resource, site, checkpoints.Facts())
-        verdict = dataclasses.replace(verdict, errors=(*verdict.errors, *_errors(verdict, plan)))
+        known = table.adapters(plan, _recorded(rendered))
+        findings = table.judge(plan, known)
+        errors = _errors(verdict, plan, findings)
+        verdict = dataclasses.replace(verdict, errors=(*verdict.errors, *errors))
     if verdict.outcome == "removed":
         return Item(verdict, None, Change(was), Bill())
     if rendered is None or (verdict.miswritten and plan.misfit is None):
@@ -253,19 +259,39 @@ def item(
     stays = plan.misfit is not None and verdict.pods.effect == "stay"
     if before is not None and (stays or verdict.pods.effect == "held"):
         kept = forecasts.Kept(before.hardware.priced_as, before.hardware.count)
-    return Item(verdict, forecast, change, _bill(site, forecasts.asked(plan, kept=kept)))
+    bill = _bill(site, forecasts.asked(plan, kept=kept))
+    unread = dict(_unread(plan, known, findings))
+    return Item(verdict, forecast, change, bill, unread=unread)
+
+
+def _recorded(rendered: rendering.Rendered) -> checkpoints.Facts:
+    """Returns what the claim's status records of directories of weights."""
+    records = (rendered.answer.status.get("weights") or {}).get("verified") or []
+    return checkpoints.Facts({record["directory"]: record for record in records})
+
+
+def _unread(
+    plan: plans.Plan, known: Collection[str], findings: Sequence[rules.Finding]
+) -> Iterator[tuple[str, str]]:
+    """Yields the adapters whose files nobody read, with what is wrong with them by their names."""
+    for index, adapter in enumerate(plan.storage.adapters):
+        if adapter.name not in known:
+            field = f"spec.loraAdapters[{index}]"
+            yield adapter.name, "; ".join(one.message for one in findings if one.field == field)
 
 
 def _bill(site: settings.Settings, asked: prices.Claim | None) -> Bill:
     return Bill(asked, None if asked is None else prices.tariff(site, asked.class_name))
 
 
-def _errors(verdict: verdicts.Verdict, plan: plans.Plan) -> Iterator[verdicts.Error]:
+def _errors(
+    verdict: verdicts.Verdict, plan: plans.Plan, findings: Sequence[rules.Finding]
+) -> Iterator[verdicts.Error]:
     """Yields what `check` says a claim cannot serve with, and the verdict does not."""
     if plan.suspended:
         return
     known = {error.message for error in verdict.errors}
-    for finding in (*foresight.judge(plan), *table.judge(plan)):
+    for finding in (*foresight.judge(plan), *findings):
         if finding.severity is not rules.Severity.ERROR or finding.rule in _MISFITS:
             continue
         words = f"{finding.field}: {finding.message}" if finding.field else finding.message
@@ -410,6 +436,7 @@ def _document(item: Item) -> dict[str, Any]:
         "outageSeconds": None if change.outage is None else _estimate(change.outage.seconds),
         "outageMissing": [] if change.outage is None else list(map(str, change.outage.missing)),
         "downloads": [dataclasses.asdict(one) for one in change.downloads],
+        "adaptersUnread": list(item.unread),
         "flows": {
             "appear": [_flow(one) for one in item.flows.appear],
             "end": [_flow(one) for one in item.flows.end],

@@ -143,6 +143,27 @@ def test_triggers_are_judged_by_the_workload_that_is_named(repository: Repositor
         assert f"fires first for requests of {tokens} tokens" in triggers[name]["sentence"]
 
 
+def test_an_adapter_is_judged_by_its_name_until_somebody_read_its_files(
+    repository: Repository,
+) -> None:
+    adapters = [{"name": "sql", "repository": "org/Llama-3.1-8B-sql"}]
+    world = scene.serving(claim("chat", loraAdapters=adapters), environment(SETTINGS))
+    told = "sql: judged by the name of its repository alone, as nobody read its files: its name"
+
+    def plan(**learnt: Any) -> testing.Result:
+        records = world.claim["status"]["weights"]["verified"]
+        next(one for one in records if "/adapter-" in one["directory"]).update(learnt)
+        items = [world.claim, *world.objects.values()]
+        repository.write("observed.yaml", {"apiVersion": "v1", "kind": "List", "items": items})
+        repository.write("claims/chat.yaml", claim("chat", loraAdapters=adapters, drainSeconds=60))
+        return repository.plan("claims/chat.yaml", "--against", "observed.yaml")
+
+    assert told in " ".join(plan().stdout.split())
+    assert "judged by the name" not in plan(baseModel="Qwen/Qwen3-8B", loraRank=16).stdout
+    too_large = plan(loraRank=512)
+    assert (too_large.exit_code, "its rank is 512" in too_large.stdout) == (1, True)
+
+
 def test_what_generates_nothing_has_no_speed_of_answers(repository: Repository) -> None:
     for name, model in (("encoder", "BAAI/bge-m3"), ("decoder", "Qwen/Qwen3-Embedding-0.6B")):
         repository.write(f"claims/{name}.yaml", scene.of(name=name, model={"repository": model}))
