@@ -13,7 +13,7 @@ from function.concerns.gateway import envoy_ai_gateway, publishing
 from function.concerns.observability import watching
 from function.concerns.scaling import autoscaling
 from function.concerns.secrets import fetching
-from function.planning import misfits
+from function.planning import hardware, misfits
 from function.situation import counts, rollouts, situations, traffic
 from function.workloads import batches
 
@@ -57,6 +57,7 @@ def finish(now: situations.Situation, desired: assembly.Desired) -> composition.
         restarts=now.rollout.restarts,
         wanted=now.rollout.wanted,
         bounds=(now.plan.scaling.minimum, now.plan.scaling.maximum),
+        gpus=hardware.words(now.plan.hardware.count, now.plan.hardware.class_name),
         misfit=now.plan.misfit,
     )
 
@@ -75,7 +76,9 @@ def _status(
             "phase": _phase(now, reasons),
             "waitingFor": _waiting_for(now, desired, reasons),
             "replicas": f"{state.available if state else 0}/{state.wanted if state else 0}",
-            "gpu": f"{plan.hardware.count} x {plan.hardware.class_name}",
+            "gpu": hardware.words(
+                now.rollout.running.gpus, now.kept_class or plan.hardware.class_name
+            ),
             "capacity": capacity.capacity(plan),
             "cost": capacity.cost(now),
             "modelEndpoint": envoy_ai_gateway.endpoint(plan)

@@ -216,8 +216,9 @@ class Capacity(base.Model):
     )
     sequence_tokens: Annotated[int, base.number(16, 1_000_000)] = pydantic.Field(
         2048,
-        description="Tokens of a usual request with its answer: maxNumSeqs is what the KV cache"
-        " holds of them, from 8 to 256, where the claim names none.",
+        description="Tokens of a request with its answer for which the KV cache is laid out:"
+        " maxNumSeqs is what it holds of them, from 8 to 256, where the claim names none. Triggers"
+        " and speed are judged by the shorter requests of a chat.",
     )
     models: Annotated[
         dict[Annotated[str, base.text(193, r"^[A-Za-z0-9*][A-Za-z0-9._/*-]*$")], base.Raw],

@@ -89,17 +89,19 @@ class Concerns:
             "unknownBefore": list(self.not_looked_at),
         }
 
-    def words(self) -> Iterator[str]:
-        """Yields what changes, a line for each concern; of what stays nothing is said."""
+    def words(self) -> Iterator[tuple[str, str]]:
+        """Yields each concern that changes, and how; of what stays nothing is said."""
         for kind, effect in self.route.items():
             if effect not in ("none", "stays"):
-                yield f"route {effect} ({kind})"
+                yield "route", f"{effect} ({kind})"
         for name, step in self._moving("canaries", self.canaries):
-            yield f"canary {name} {_arrow(step, ' %')}"
-        yield from _names("may call", "may no longer call", "", self.callers)
+            yield "canary", f"{name} {_arrow(step, ' %')}"
+        for words in _names("may call", "may no longer call", "", self.callers):
+            yield "callers", words
         for name, step in self._moving("replicas", self.replicas):
-            yield f"{name} replicas {_arrow(step)}"
-        yield from _names("new alert", "no more alert", "changed alert", self.alerts)
+            yield "replicas", f"{name} {_arrow(step)}"
+        for words in _names("new", "no more", "changed", self.alerts):
+            yield "alerts", words
 
     def _moving(self, name: str, steps: Mapping[str, Step]) -> Iterator[tuple[str, Step]]:
         """Yields the values that change, where it is known what they are so far."""

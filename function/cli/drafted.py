@@ -7,6 +7,7 @@ from function import plural
 from function.capacity import facts, fit, prices, thresholds
 from function.cli import annotated, drafts, uses
 from function.engines.vllm import sizing
+from function.planning import forecasts
 
 _GIB = fit.GIB
 
@@ -144,7 +145,8 @@ def _sequences(draft: drafts.Draft) -> str:
     held = draft.answer.tokens.low / draft.usual
     return (
         f"Requests that one replica runs at once; more wait. The KV cache holds {held:.0f} usual"
-        f" ones of {draft.usual:.0f} tokens ({draft.use.workload.source})."
+        f" ones of {draft.usual:.0f} tokens (workload {draft.use.requests}:"
+        f" {draft.use.workload.source})."
     )
 
 
@@ -198,20 +200,8 @@ def _scaling(draft: drafts.Draft) -> Iterator[annotated.Field]:
 
 def _binding(draft: drafts.Draft) -> thresholds.Binding | None:
     """Returns which trigger fires first for usual requests."""
-    scale, flags = draft.plan.scaling, draft.outlook.flags
-    if draft.use.workload is None:
-        return None
-    running, cache, queue = (
-        None if target is None else float(target)
-        for target in (scale.running, scale.kv_usage, scale.queue)
-    )
-    return thresholds.binding(
-        thresholds.Targets(running, cache, queue),
-        flags.sequences,
-        draft.answer.tokens.low,
-        draft.usual,
-        flags.context,
-    )
+    workload = draft.use.workload
+    return None if workload is None else forecasts.triggers(draft.plan, workload)
 
 
 def _gpus(count: int) -> str:

@@ -251,7 +251,7 @@ def _sequences(
         room = 1
     else:
         shortest = min(context, allotments.SHORTEST_CONTEXT)
-        usual = min(use.workload.tokens, float(context))
+        usual = use.workload.held(context)
         sequences = allotments.sequences(usual, lambda tried: trial(shortest, tried))
     answer = trial(context, sequences)
     if answer is None or answer.verdict is not fit.Verdict.FITS:
@@ -284,7 +284,7 @@ def _tried(
         return None
     if answer.verdict is not fit.Verdict.FITS:
         return None
-    usual = 0.0 if use.workload is None else min(use.workload.tokens, float(context))
+    usual = 0.0 if use.workload is None else use.workload.held(context)
     drafted = Draft(wish, use, offer, spec, plan, outlook, answer, usual)
     spec["scaling"]["triggers"] = _triggers(use, min(float(sequences), drafted.held))
     return dataclasses.replace(drafted, plan=_plan(wish, site, spec))

@@ -89,9 +89,17 @@ def _money(fleet: outlooks.Fleet) -> Iterator[str]:
         return
     currency, unpriced = fleet.currency, list(fleet.unpriced)
     without = f"{_named(unpriced)}, whose price is not known" if unpriced else ""
-    if fleet.compared is None or before == after:
+    same = (before, fleet.currency_before) == (after, currency)
+    if fleet.compared is None or same:
         sums = f"{money(least, currency)} to {money(after, currency)} a month"
         yield f"at least {sums}, and {without}" if without else sums
+        return
+    if currency != fleet.currency_before:
+        sums = (
+            f"was {money(before, fleet.currency_before)} a month at most,"
+            f" becomes {money(after, currency)}: no difference of two currencies"
+        )
+        yield f"{sums}, without {without}" if without else sums
         return
     change = after - before
     more = "more" if change > 0 else "less"
@@ -115,7 +123,15 @@ def _named(items: list[outlooks.Item]) -> str:
 
 # --- the cells of a row
 
-COLUMNS = ("claim", "change", "fits", "context x requests", "GPUs", "a month", "answers (chat)")
+COLUMNS = (
+    "claim",
+    "change",
+    "fits",
+    "context x requests",
+    "GPUs",
+    "a month",
+    f"answers ({loads.USUAL})",
+)
 
 
 def row(item: outlooks.Item, fleet: outlooks.Fleet) -> tuple[str, ...]:
@@ -177,12 +193,12 @@ def size(item: outlooks.Item) -> str:
 
 
 def speed(item: outlooks.Item) -> str:
-    """Returns how fast a full replica answers a chat."""
+    """Returns how fast a full replica answers usual requests."""
     if item.forecast is None:
         return _nothing(item)
-    load = item.forecast.loads.get("chat")
+    load = item.forecast.loads.get(loads.USUAL)
     if load is None:
-        untold = forecasts.untimed(item.forecast.plan, loads.WORKLOADS["chat"])
+        untold = forecasts.untimed(item.forecast.plan, loads.WORKLOADS[loads.USUAL])
         return "unknown" if untold else ""
     return (
         f"{load.first_token.best / 1000:.1f} s, then {1000 / load.between_tokens.best:.0f} tokens/s"
@@ -219,6 +235,8 @@ def _cost(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
     if item.bill.asked is None and item.change.bill.asked is None:
         return _nothing(item)
     new, old = shown(item.bill), shown(item.change.bill)
+    if fleet.currency_before != fleet.currency:
+        old += f" {fleet.currency_before}"
     if fleet.compared is None or old == new:
         return f"{new} {fleet.currency}"
     return f"{old} -> {new} {fleet.currency}"
@@ -258,6 +276,9 @@ def _beside_errors(item: outlooks.Item) -> Iterator[tuple[str, str]]:
     for download in item.change.downloads:
         amount = "" if download.gib is None else f", {download.gib:.1f} GiB"
         yield "download", f"{download.name}{amount}"
+    for adapter, words in item.unread.items():
+        judged = "judged by the name of its repository alone, as nobody read its files"
+        yield "adapter", f"{adapter}: {judged}" + (f": {words}" if words else "")
     if item.forecast is not None:
         yield from _forecast(item.forecast)
 
@@ -266,8 +287,7 @@ def _effects(verdict: verdicts.Verdict) -> Iterator[tuple[str, str]]:
     if verdict.pods.effect not in ("none", "stay") or verdict.outcome == "new":
         yield "pods", verdict.pods.sentence()
     if verdict.outcome == "changed":
-        for words in verdict.others.words():
-            yield "also", words
+        yield from verdict.others.words()
 
 
 def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
@@ -295,11 +315,11 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
         )
         yield from _at_rate(forecast, name)
     if not forecast.loads:
-        why = forecasts.untimed(forecast.plan, loads.WORKLOADS["chat"])
+        why = forecasts.untimed(forecast.plan, loads.WORKLOADS[loads.USUAL])
         if why:
-            yield "speed, chat", why
-    if forecast.triggers is not None:
-        yield "triggers", forecast.triggers.sentence
+            yield f"speed, {loads.USUAL}", why
+    for name, binding in forecast.triggers.items():
+        yield f"triggers, {name}", binding.sentence
     if forecast.start.steps:
         yield "first start", "; ".join(_stages(forecast))
 

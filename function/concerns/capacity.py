@@ -126,8 +126,8 @@ def cost(now: situations.Situation) -> dict[str, Any] | None:
     plan, state = now.plan, now.rollout.state
     kept = None
     if not now.withheld:
-        served = None if now.rollout.hold is None else now.memory.served_class
-        kept = forecasts.Kept(served or plan.hardware.priced_as, now.rollout.running.gpus)
+        priced_as = now.kept_class or plan.hardware.priced_as
+        kept = forecasts.Kept(priced_as, now.rollout.running.gpus)
     hour = forecasts.cost(plan, state.wanted if state else 0, kept)
     if hour is None:
         return None

@@ -40,7 +40,8 @@ class Forecast:
             what users are promised; empty where nobody asked.
         tokens: What tokens cost, by workload, where the class has a price.
         loads: What a full replica gives, by workload.
-        triggers: Which scaling trigger fires first, for usual requests.
+        triggers: Which scaling trigger fires first, by workload; empty where nobody knows, or
+            where nothing stays in a KV cache.
         start: The first start, from the node to the first answer; without steps where none is
             asked for, since no node of its class could hold a replica.
     """
@@ -50,7 +51,7 @@ class Forecast:
     needs: Mapping[str, loads.Replicas | None]
     tokens: Mapping[str, TokenPrice]
     loads: Mapping[str, loads.Load]
-    triggers: thresholds.Binding | None
+    triggers: Mapping[str, thresholds.Binding]
     start: starts.Timeline
 
     @property
@@ -91,7 +92,8 @@ def forecast(
             price = _token_price(plan, workload, full, needs.get(name), rate)
             if price is not None:
                 tokens[name] = price
-    return Forecast(plan, cost(plan), needs, tokens, given, _triggers(plan), _start(plan, stored))
+    bound = {name: one for name, each in workloads.items() if (one := triggers(plan, each))}
+    return Forecast(plan, cost(plan), needs, tokens, given, bound, _start(plan, stored))
 
 
 def _token_price(
@@ -193,24 +195,37 @@ def _full(engine: loads.Engine, workload: loads.Workload, plan: plans.Plan) -> l
     return loads.load(engine, workload, room) if room > 0 else None
 
 
-def _triggers(plan: plans.Plan) -> thresholds.Binding | None:
+def triggers(plan: plans.Plan, workload: loads.Workload) -> thresholds.Binding | None:
+    """Returns which trigger fires first for such requests, by the best estimate of the cache.
+
+    Args:
+        plan: The claim, planned.
+        workload: The requests.
+
+    Returns:
+        None where nobody knows, or where nothing stays in a KV cache.
+    """
     outlook = plan.serving.outlook
     if not plan.serving.generates:
         return None
     if outlook is None or outlook.fit is None or outlook.fit.tokens.best <= 0:
         return None
-    return binding(plan, outlook.flags, outlook.fit.tokens.best)
+    return binding(plan, outlook.flags, outlook.fit.tokens.best, workload)
 
 
 def binding(
-    plan: plans.Plan, flags: arrangements.Arrangement, cache_tokens: float
+    plan: plans.Plan,
+    flags: arrangements.Arrangement,
+    cache_tokens: float,
+    workload: loads.Workload,
 ) -> thresholds.Binding:
-    """Returns which trigger fires first, for usual requests.
+    """Returns which trigger fires first for such requests.
 
     Args:
         plan: The claim, planned.
         flags: The engine's flags that decide about memory.
         cache_tokens: Tokens that the KV cache of a replica holds.
+        workload: The requests; those that are longer than the context count as long as that.
     """
     scale = plan.scaling
 
@@ -222,8 +237,8 @@ def binding(
         number(scale.kv_usage),
         number(scale.queue),
     )
-    usual = min(plan.site.capacity.sequence_tokens, flags.context)
-    return thresholds.binding(targets, flags.sequences, cache_tokens, usual, flags.context)
+    tokens = workload.held(flags.context)
+    return thresholds.binding(targets, flags.sequences, cache_tokens, tokens, flags.context)
 
 
 def _start(plan: plans.Plan, stored: Collection[str]) -> starts.Timeline:

@@ -67,6 +67,11 @@ def gpu_count(spec: claim.Spec) -> int:
     return spec.gpu.count if spec.gpu is not None else 1
 
 
+def words(count: int, class_name: str) -> str:
+    """Returns the GPUs of a replica and their class as people read them."""
+    return f"{count} x {class_name}"
+
+
 def accelerator(resource: str) -> bool:
     """Tells whether an extended resource is a GPU, a part of one, or the like of another vendor."""
     domain, _, device = resource.partition("/")

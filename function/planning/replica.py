@@ -7,9 +7,6 @@ from function.capacity import loads
 from function.engines import engine
 from function.planning import objectives, scaling
 
-# Averages of talks between people and a model: what `plan` judges by, too.
-WORKLOAD = "chat"
-
 
 def judged(outlook: engine.Outlook | None) -> loads.Engine | None:
     """Returns one replica, or None where model or GPU are unknown, or the model does not fit."""
@@ -37,7 +34,7 @@ def kept(
         why: An explanation is added where a single request misses a promise already.
     """
     milliseconds = _milliseconds(promised)
-    one, workload = judged(outlook), loads.WORKLOADS[WORKLOAD]
+    one, workload = judged(outlook), loads.WORKLOADS[loads.USUAL]
     if not milliseconds or one is None or outlook is None:
         return None
     if workload.prompt + workload.output > outlook.flags.context:
@@ -53,7 +50,7 @@ def kept(
     load, bound = most
     if bound in (loads.Bound.SEQUENCES, loads.Bound.CACHE):
         return None
-    words = f"{bound} of spec.slo is missed with more, by the estimate for {WORKLOAD} requests"
+    words = f"{bound} of spec.slo is missed with more, by the estimate for {loads.USUAL} requests"
     return scaling.Kept(max(1, math.floor(load.concurrency)), words)
 
 
@@ -72,8 +69,8 @@ def _missed_alone(milliseconds: dict[str, float]) -> explanation.Explanation:
     return explanation.Explanation(
         "objectives: scaling",
         "no target follows",
-        f"spec.slo: a replica may miss {times} with a single {WORKLOAD} request: more replicas do"
-        " not help, a faster GPU class or a later time does",
+        f"spec.slo: a replica may miss {times} with a single {loads.USUAL} request: more replicas"
+        " do not help, a faster GPU class or a later time does",
         "slo",
         surprising=True,
         field="spec.slo",

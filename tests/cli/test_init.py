@@ -1,5 +1,6 @@
 """`inference-service init`: what is written parses, renders and fits, or the verb says why not."""
 
+import json
 import os
 import pathlib
 from typing import Any
@@ -121,6 +122,21 @@ def test_what_is_written_follows_the_rule_of_a_claim_that_names_no_sizes(reposit
     assert outlook is not None
     assert written["maxNumSeqs"] == outlook.flags.sequences
     assert written["contextWindow"] == min(outlook.flags.context, uses.USES["chat"].context)
+
+
+@pytest.mark.parametrize(("use", "named"), [("chat", ()), ("code", ("--workload", "agent"))])
+def test_plan_judges_what_is_written_by_the_same_requests(
+    use: str, named: tuple[str, ...], tmp_path: pathlib.Path
+) -> None:
+    text = run("Qwen/Qwen3-8B", "--for", use).stdout
+    file = tmp_path / "claim.yaml"
+    file.write_text(text)
+    given = [word for path in SITES["aws"] for word in ("-e", path)]
+    asked = ["plan", str(file), *given, *named, "--output", "json"]
+    planned = json.loads(testing.CliRunner().invoke(main.main, asked).stdout)
+    (binding,) = planned["claims"][0]["triggers"].values()
+    comments = " ".join(line.strip(" #") for line in text.splitlines())
+    assert binding["sentence"] in comments
 
 
 def test_the_cheapest_class_is_taken_and_what_it_costs_is_said() -> None:

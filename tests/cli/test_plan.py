@@ -51,6 +51,9 @@ def claim(name: str, **changes: Any) -> cluster.Object:
     return scene.of(name=name, model=model, scaling=scaling, **changes)
 
 
+NODE = ["node", "image"]
+
+
 class Repository:
     """A git repository with settings and claims, one file each."""
 
@@ -112,7 +115,7 @@ def test_without_a_comparison_it_foresees(repository: Repository) -> None:
     assert plan["month"]["max"]["after"] == "2920"
     assert chat["speed"]["chat"]["firstTokenMs"]["low"] > 0
     assert {step["stage"] for step in chat["start"]} >= {"load", "compile", "graphs"}
-    assert chat["triggers"]["first"] in ("running", "kvCache")
+    assert chat["triggers"]["chat"]["first"] in ("running", "kvCache")
 
 
 @pytest.mark.parametrize(
@@ -132,13 +135,42 @@ def test_what_check_refuses_is_no_plan(
     assert rule in reasons
 
 
+def test_triggers_are_judged_by_the_workload_that_is_named(repository: Repository) -> None:
+    asked = ("--workload", "chat", "--workload", "4000:1000", "--output", "json")
+    triggers = of(json.loads(repository.plan("claims", *asked).stdout), "chat")["triggers"]
+    assert list(triggers) == ["chat", "4000:1000"]
+    for name, tokens in (("chat", 1260), ("4000:1000", 4500)):
+        assert f"fires first for requests of {tokens} tokens" in triggers[name]["sentence"]
+
+
+def test_an_adapter_is_judged_by_its_name_until_somebody_read_its_files(
+    repository: Repository,
+) -> None:
+    adapters = [{"name": "sql", "repository": "org/Llama-3.1-8B-sql"}]
+    world = scene.serving(claim("chat", loraAdapters=adapters), environment(SETTINGS))
+    told = "sql: judged by the name of its repository alone, as nobody read its files: its name"
+
+    def plan(**learnt: Any) -> testing.Result:
+        records = world.claim["status"]["weights"]["verified"]
+        next(one for one in records if "/adapter-" in one["directory"]).update(learnt)
+        items = [world.claim, *world.objects.values()]
+        repository.write("observed.yaml", {"apiVersion": "v1", "kind": "List", "items": items})
+        repository.write("claims/chat.yaml", claim("chat", loraAdapters=adapters, drainSeconds=60))
+        return repository.plan("claims/chat.yaml", "--against", "observed.yaml")
+
+    assert told in " ".join(plan().stdout.split())
+    assert "judged by the name" not in plan(baseModel="Qwen/Qwen3-8B", loraRank=16).stdout
+    too_large = plan(loraRank=512)
+    assert (too_large.exit_code, "its rank is 512" in too_large.stdout) == (1, True)
+
+
 def test_what_generates_nothing_has_no_speed_of_answers(repository: Repository) -> None:
     for name, model in (("encoder", "BAAI/bge-m3"), ("decoder", "Qwen/Qwen3-Embedding-0.6B")):
         repository.write(f"claims/{name}.yaml", scene.of(name=name, model={"repository": model}))
     plan = json.loads(repository.plan("claims", "--output", "json").stdout)
     for name in ("encoder", "decoder"):
         item = of(plan, name)
-        assert (item["speed"], item["triggers"]) == ({}, None)
+        assert (item["speed"], item["triggers"]) == ({}, {})
         assert item["fit"]["verdict"] == "fits"
     assert of(plan, "encoder")["fit"]["kvTokens"] is None
     assert "keeps no cache" in of(plan, "encoder")["fit"]["sentence"]
@@ -191,6 +223,18 @@ def test_two_replicas_restart_one_by_one(repository: Repository) -> None:
     assert (chat["pods"]["effect"], chat["outageSeconds"]) == ("restart", None)
 
 
+def test_a_second_replica_that_comes_with_the_restart_is_no_spare(repository: Repository) -> None:
+    more = claim("chat", scaling={"minReplicas": 2}, drainSeconds=60)
+    repository.write("claims/chat.yaml", more)
+    assert of(repository.against(), "chat")["outageSeconds"]["low"] > 10
+    repository.write("site.yaml", environment(changed("providers.autoscaler", "none")))
+    repository.commit()
+    repository.write("claims/chat.yaml", claim("chat"))
+    repository.commit()
+    repository.write("claims/chat.yaml", more)
+    assert of(repository.against(), "chat")["outageSeconds"] is None
+
+
 def test_another_model_is_downloaded_first(repository: Repository) -> None:
     repository.write("claims/chat.yaml", claim("chat", model={"repository": "Qwen/Qwen3-4B"}))
     chat = of(repository.against(), "chat")
@@ -240,7 +284,8 @@ def test_who_may_call_is_a_line(repository: Repository) -> None:
     repository.write("claims/chat.yaml", claim("chat", access={"from": callers}))
     chat = of(repository.against(), "chat")
     assert chat["flows"] == {"appear": [], "end": []}
-    assert "may call apps: app=webui" in repository.plan("claims", "--against", "HEAD").stdout
+    shown = repository.plan("claims", "--against", "HEAD").stdout
+    assert re.search(r"^ *callers +may call apps: app=webui", shown, re.M)
     everybody: dict[str, Any] = {"ingress": [{"fromEndpoints": [{}]}]}
     repository.write("claims/chat.yaml", claim("chat", networkPolicies=everybody))
     chat = of(repository.against(), "chat")
@@ -271,6 +316,19 @@ def test_a_claim_beside_a_single_file_is_left_out(repository: Repository) -> Non
     (repository.root / "claims/code.yaml").unlink()
     result = repository.plan("claims", "--against", "observed.yaml")
     assert (result.exit_code, result.stdout.split(";")[0]) == (3, "removed: code")
+
+
+def test_several_piped_claims_are_a_directory_and_one_is_a_file(repository: Repository) -> None:
+    text = (repository.root / "claims/chat.yaml").read_text()
+    service = yaml.safe_dump({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}})
+    one = repository.plan("-", "--against", "claims", given=text)
+    assert (one.exit_code, one.stdout.split("\n")[0]) == (0, "Nothing changes.")
+    assert "taken to stay: llm/code" in one.stderr
+    several = repository.plan("-", "--against", "claims", given=f"{text}---\n{service}")
+    assert (several.exit_code, several.stdout.split(";")[0]) == (3, "removed: code")
+    revision = repository.plan("-", "--against", "HEAD", given=text)
+    assert (revision.exit_code, revision.stdout) == (2, "")
+    assert "claims of standard input are in no file that HEAD could have" in revision.stderr
 
 
 def test_what_never_schedules_is_an_error(repository: Repository) -> None:
@@ -329,6 +387,19 @@ def test_a_refused_edit_leaves_what_runs(repository: Repository) -> None:
     assert "what runs goes on as it is" in text
 
 
+@pytest.mark.parametrize("hourly", ["1", "3"])
+def test_two_currencies_have_no_difference(hourly: str, repository: Repository) -> None:
+    other = changed("gpu.classes.l4.pricePerHour", hourly) | {"pricing": {"currency": "EUR"}}
+    repository.write("site.yaml", environment(other))
+    plan = repository.against()
+    assert (plan["currencyBefore"], plan["currency"], plan["exitCode"]) == ("USD", "EUR", 3)
+    text = repository.plan("claims", "--against", "HEAD", "--output", "markdown").stdout
+    after = 2 * 2 * 730 * int(hourly)
+    assert f"was 2,920.00 USD a month at most, becomes {after:,}.00 EUR: no difference" in text
+    row = f"730 to 1,460 USD -\\> {730 * int(hourly):,} to {after // 2:,} EUR"
+    assert row in text
+
+
 def test_what_has_no_price_is_named_beside_the_sum(repository: Repository) -> None:
     site = changed("gpu.classes.own", {"product": "L4", "nodeGpus": 1})
     repository.write("site.yaml", environment(site))
@@ -375,21 +446,26 @@ def test_what_is_too_large_is_neither_downloaded_nor_started(repository: Reposit
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "missing"),
     [
-        {"podTemplate": {"nodeSelector": {"topology.kubernetes.io/zone": "b"}}},
-        {"gpu": {"class": "h100", "count": 1}},
+        ({"podTemplate": {"nodeSelector": {"topology.kubernetes.io/zone": "b"}}}, NODE),
+        ({"gpu": {"class": "h100", "count": 1}}, NODE),
+        ({"gpu": {"class": "l4", "count": 2}}, NODE),
+        ({"engine": {"version": "v0.24.0"}}, NODE[1:]),
+        ({"drainSeconds": 60}, []),
     ],
 )
-def test_another_pool_has_to_bring_its_node_first(
-    repository: Repository, changes: dict[str, Any]
+def test_what_the_old_node_lacks_comes_first(
+    repository: Repository, changes: dict[str, Any], missing: list[str]
 ) -> None:
+    repository.write("site.yaml", environment(changed("gpu.classes.l4.nodeGpus", 2)))
+    repository.commit()
     repository.write("claims/chat.yaml", claim("chat", **changes))
     chat = of(repository.against(), "chat")
-    assert chat["outageMissing"] == ["node", "image"]
-    text = repository.plan("claims", "--against", "HEAD").stdout
-    assert "pods of chat restart, without answers for at least" in text
-    assert "nobody knows how long these take: node, image" in " ".join(text.split())
+    assert chat["outageMissing"] == missing
+    text = " ".join(repository.plan("claims", "--against", "HEAD").stdout.split())
+    for words in ("without answers for at least", f"long these take: {', '.join(missing)}"):
+        assert (words in text) is bool(missing)
 
 
 def test_weights_that_are_there_are_not_downloaded_again(repository: Repository) -> None:

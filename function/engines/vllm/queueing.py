@@ -12,9 +12,6 @@ from function.capacity import loads
 from function.engines.vllm import sizing
 from function.planning import prospects
 
-# Requests by which a replica is judged.
-USUAL = "chat"
-
 
 def bound(
     spec: claim.Spec,
@@ -44,7 +41,7 @@ def bound(
         running, waiting = full.concurrency, full.requests.low * seconds
         rule = (
             "requests that run, and those that a full replica ends in longestQueueSeconds at the"
-            f" slow end of the estimate, of the workload {USUAL}"
+            f" slow end of the estimate, of the workload {loads.USUAL}"
         )
         inputs = f"{full.requests.low:.2f} requests a second at least, {running:.0f} at once"
     result = max(math.floor(running) + max(math.floor(waiting), 1), 2)
@@ -64,7 +61,7 @@ def _full(
     prospect: prospects.Prospect, sizes: sizing.Sizes, tokens: float | None
 ) -> loads.Load | None:
     """Returns what a full replica gives, or None where nobody knows."""
-    usual, flags = loads.WORKLOADS[USUAL], sizes.flags
+    usual, flags = loads.WORKLOADS[loads.USUAL], sizes.flags
     if prospect.model is None or prospect.card is None or tokens is None or tokens <= 0:
         return None
     if usual.prompt + usual.output > sizes.context:
