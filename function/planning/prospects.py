@@ -5,7 +5,7 @@ import fnmatch
 import functools
 
 from function import canonical
-from function.api import base, claim, settings
+from function.api import base, claim, settings, settings_engine
 from function.capacity import cards, catalogue, facts, forms, weights
 from function.cluster import checkpoints
 from function.planning import hardware
@@ -64,7 +64,7 @@ def prospect(
     return Prospect(model, held, card, gpus)
 
 
-def _unknown_card(class_name: str, gpu: settings.GpuClass, own: str | None) -> str:
+def _unknown_card(class_name: str, gpu: settings_engine.GpuClass, own: str | None) -> str:
     """Returns why nobody knows a card, and what makes it known.
 
     Args:
@@ -203,7 +203,7 @@ def _verified(
     return model, ""
 
 
-def card_of(class_name: str, gpu: settings.GpuClass) -> cards.Card | None:
+def card_of(class_name: str, gpu: settings_engine.GpuClass) -> cards.Card | None:
     """Returns one GPU of a class, with the numbers that the class states itself, or None."""
     known = None if gpu.product is None else cards.lookup(gpu.product)
     if known is None and gpu.memory_gi_b is None:

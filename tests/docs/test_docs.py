@@ -16,7 +16,7 @@ from click import testing
 
 from e2e.controlplane import crossplane
 from function import kinds
-from function.api import base, claim, settings, status
+from function.api import base, claim, settings, settings_metrics, status
 from function.cli import main as cli
 from function.cli import reached, terminal
 from function.cluster import failures
@@ -481,7 +481,7 @@ def _name(rule: cluster.Object) -> str:
 
 
 def test_runbook_links_of_rendered_alerts_resolve() -> None:
-    default = settings.Monitoring().runbook_base
+    default = settings_metrics.Monitoring().runbook_base
     assert default.endswith(f"/{OPERATIONS.relative_to(ROOT)}")
     links = {
         rule["annotations"]["runbook_url"]
