@@ -141,9 +141,9 @@ def of(source: documents.Source, site: settings.Settings) -> Planned:
 
 def _adapters(plan: plans.Plan, facts: checkpoints.Facts) -> dict[str, contradictions.Adapter]:
     """Returns what was read in the files of the adapters that lie on the volume."""
-    known = {}
+    adapters = {}
     for adapter in plan.storage.adapters:
         read = facts.checkpoint(plan.storage.recorded(adapter))
         if read.base is not None or read.rank is not None:
-            known[adapter.name] = contradictions.Adapter(read.base, read.rank)
-    return known
+            adapters[adapter.name] = contradictions.Adapter(read.base, read.rank)
+    return adapters

@@ -65,8 +65,8 @@ def _requests(plan: plans.Plan) -> Iterator[Need]:
         # Raw rules take the place of the callers that the settings name.
         yield from _raw(plan, raw.ingress)
         return
-    for index, known in enumerate(plan.site.network.callers):
-        flow = policies.Hop(places.peer(plan, known), pods, known.port or port)
+    for index, peer in enumerate(plan.site.network.callers):
+        flow = policies.Hop(places.peer(plan, peer), pods, peer.port or port)
         yield Need(flow, "requests", f"network.callers[{index}]", "look at what denies it")
     if plan.site.providers.gateway != "none" and not plan.ways.gateway:
         flow = policies.Hop(_proxies(plan), pods, port)
