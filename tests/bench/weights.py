@@ -159,7 +159,9 @@ def _unlimited(place: pathlib.Path, options: argparse.Namespace, hub: Hub) -> li
     """No limit but the machine's: beside fetching and hashing by programs in C."""
     with hub:
         trust = ["--cacert", hub.trust["SSL_CERT_FILE"]] if hub.trust else []
-        model = json.loads(_output(["curl", "-s", *trust, f"{hub.endpoint}/api/models/bench/model"]))
+        model = json.loads(
+            _output(["curl", "-s", *trust, f"{hub.endpoint}/api/models/bench/model"])
+        )
         digests = [each["lfs"]["sha256"] for each in model["siblings"] if "lfs" in each]
         print(f"\n{hub.name}, no limit")
         rounds = []
