@@ -26,6 +26,9 @@ from function.api import (
     claim_scaling,
     claim_traffic,
     schema,
+    settings_engine,
+    settings_forms,
+    settings_providers,
 )
 from function.api import settings as site
 from function.engines.vllm import command_line, environment, flags
@@ -96,7 +99,7 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     r"^0\.[0-9]{1,4}$": ("0.1", "0.9", "0.92", "0.98", "0.1234"),
     r"^(0\.[0-9]{1,4}|1(\.0{1,4})?)$": ("0.05", "1", "1.0", "0.0001", "0.95"),
     r"^[A-Za-z_][A-Za-z0-9_]*$": ("HF_HOME", "_a", "VLLM_USE_V1", "x9"),
-    site.URL: (
+    settings_forms.URL: (
         "http://[0]/is/no/address",
         "http://[fd00::1]:3128",
         "http://prometheus.monitoring.svc:9090",
@@ -298,7 +301,7 @@ def _withdrawn_apart(given: Json) -> Json:
     providers = given.get("providers") or {}
     if providers.get("withdrawn"):
         rest = {name: value for name, value in providers.items() if name != "withdrawn"}
-        used = site.Providers.model_validate(rest).used().values()
+        used = settings_providers.Providers.model_validate(rest).used().values()
         kept = [name for name in providers["withdrawn"] if name not in used]
         return {**given, "providers": {**rest, "withdrawn": kept}}
     return given
@@ -436,7 +439,7 @@ def _field(
     if (model.__name__, name) in _FIELDS:
         return _FIELDS[model.__name__, name]
     if name in ("requests", "limits") and not _is_object(annotation):
-        pools = _SITE_RESOURCES if model.__module__ == site.__name__ else _CLAIM_RESOURCES
+        pools = _SITE_RESOURCES if model.__module__.startswith(site.__name__) else _CLAIM_RESOURCES
         optional = {key: st.sampled_from(pool) for key, pool in pools[name].items()}
         return st.fixed_dictionaries({}, optional=optional)
     return _value(annotation, metadata, _RAW.get((model.__name__, name)))
@@ -688,7 +691,7 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_pod.HealthProbes: _mend_probes,
     claim_pod.PodTemplate: _mend_pod,
     claim.Spec: _mend_spec,
-    site.Gpu: _mend_gpu_classes,
+    settings_engine.Gpu: _mend_gpu_classes,
 }
 
 

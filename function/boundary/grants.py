@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from pydantic import alias_generators
 
-from function.api import base, claim, settings
+from function.api import base, claim, settings, settings_forms
 
 _STARS = re.compile(r"(\*+)")
 _MOST_LISTED = 5
@@ -46,7 +46,7 @@ def outside(
     yield base.Problem(path, f"{words}; {refusal}" if words else refusal)
 
 
-def patterns(granted: settings.Patterns, resource: claim.InferenceService) -> tuple[str, ...]:
+def patterns(granted: settings_forms.Patterns, resource: claim.InferenceService) -> tuple[str, ...]:
     """Returns the patterns that hold for a claim, with its names in them."""
     chosen = [*granted.get("*", ()), *granted.get(resource.namespace, ())]
     return tuple(filled(pattern, resource) for pattern in chosen)

@@ -120,7 +120,7 @@ def _context(draft: drafts.Draft) -> Iterator[str]:
         f"The KV cache holds {answer.tokens.low:.0f} tokens at least:"
         f" {plural.of(f'{answer.sequences.low:.1f}', 'sequence')} of this length. {_own(draft)}"
     )
-    longest = uses.contexts(use, _known(draft))[0]
+    longest = uses.contexts(use, _facts(draft))[0]
     if context < longest:
         yield (
             f"{use.words.capitalize()} want {longest} tokens, and no class that may be chosen holds"
@@ -128,7 +128,7 @@ def _context(draft: drafts.Draft) -> Iterator[str]:
         )
 
 
-def _known(draft: drafts.Draft) -> facts.Facts:
+def _facts(draft: drafts.Draft) -> facts.Facts:
     model = draft.outlook.prospect.model
     if model is None:
         raise drafts.UnknownError(draft.wish.repository)
@@ -136,7 +136,7 @@ def _known(draft: drafts.Draft) -> facts.Facts:
 
 
 def _own(draft: drafts.Draft) -> str:
-    return f"The model itself has {_known(draft).context}."
+    return f"The model itself has {_facts(draft).context}."
 
 
 def _sequences(draft: drafts.Draft) -> str:

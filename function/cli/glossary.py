@@ -116,9 +116,9 @@ def _fields(word: str) -> Iterator[reference.Described]:
     """Yields the field of a path, or the fields of a name at all their places."""
     path = word.removeprefix("settings.")
     exact = [_described(of, model, path) for of, model in _MODELS]
-    found = [one for one in exact if one is not None]
-    if found or "." in path:
-        yield from found
+    at_path = [one for one in exact if one is not None]
+    if at_path or "." in path:
+        yield from at_path
         return
     for of, model in _MODELS:
         places = [at for at, name in suggestions.fields(model) if name.lower() == path.lower()]

@@ -290,12 +290,12 @@ def _errors(
     """Yields what `check` says a claim cannot serve with, and the verdict does not."""
     if plan.suspended:
         return
-    known = {error.message for error in verdict.errors}
+    in_verdict = {error.message for error in verdict.errors}
     for finding in (*foresight.judge(plan), *findings):
         if finding.severity is not rules.Severity.ERROR or finding.rule in _MISFITS:
             continue
         words = f"{finding.field}: {finding.message}" if finding.field else finding.message
-        if words not in known:
+        if words not in in_verdict:
             yield verdicts.Error(finding.rule.name, words)
 
 

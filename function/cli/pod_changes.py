@@ -29,7 +29,7 @@ class Pods:
         names: Fields of the pod template that restart them or are held back.
         fields: The same with their values.
         looked_at: False when Deployments were not looked at.
-        known: Whether the claim's status says already that these fields are held back.
+        reported: Whether the claim's status says already that these fields are held back.
     """
 
     effect: Effect
@@ -37,12 +37,12 @@ class Pods:
     names: tuple[str, ...] = ()
     fields: tuple[changes.Change, ...] = ()
     looked_at: bool = True
-    known: bool = False
+    reported: bool = False
 
     @property
     def holds(self) -> bool:
         """Tells whether fields are held back that were not before."""
-        return self.effect == "held" and not self.known
+        return self.effect == "held" and not self.reported
 
     @property
     def held(self) -> bool:
@@ -137,9 +137,9 @@ def _of_running(
         words = "keep their template until the new weights are verified, then restart for {}"
         return Pods("restart-later", f"{words} ({_order(answer, key)})", names, fields)
     if answer.held:
-        known = item.live is not None and _said(answer, item.live.status)
+        reported = item.live is not None and _is_reported(answer, item.live.status)
         words = "keep their template; held back: {}"
-        return Pods("held", words, names, fields, known=known)
+        return Pods("held", words, names, fields, reported=reported)
     if names and asleep:
         return Pods("none", "none run; the next one starts with another {}", names, fields)
     if names:
@@ -154,7 +154,7 @@ def _of_running(
     return Pods("stay", "stay as they are")
 
 
-def _said(answer: composition.Composition, status: dict[str, Any]) -> bool:
+def _is_reported(answer: composition.Composition, status: dict[str, Any]) -> bool:
     """Tells whether a status says of the pods what the answer says."""
     kind = workload.Current.type()
     current = next(one for one in answer.conditions if one.type == kind)

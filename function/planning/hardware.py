@@ -3,7 +3,7 @@
 import dataclasses
 
 from function import explanation, plural
-from function.api import base, claim, claim_pod, settings
+from function.api import base, claim, claim_pod, settings, settings_engine
 from function.capacity import cards, quantity
 from function.planning import misfits
 
@@ -35,7 +35,7 @@ class Hardware:
     """
 
     class_name: str
-    gpu: settings.GpuClass
+    gpu: settings_engine.GpuClass
     count: int
     resource_name: str
     requests: Amounts
@@ -86,11 +86,11 @@ def gpus_of_a_pod(spec: claim.Spec) -> int:
     return gpu_count(spec) + sum(beside)
 
 
-def gpu_class(spec: claim.Spec, site: settings.Settings) -> tuple[str, settings.GpuClass]:
+def gpu_class(spec: claim.Spec, site: settings.Settings) -> tuple[str, settings_engine.GpuClass]:
     """Returns the claim's GPU class and its name; the settings' default when it names none."""
     name = base.given(base.of(spec.gpu, "class_"), site.gpu.default_class)
     classes = site.gpu.classes
-    return name, classes[name] if name in classes else settings.GpuClass()
+    return name, classes[name] if name in classes else settings_engine.GpuClass()
 
 
 def hardware(
@@ -196,7 +196,7 @@ _LOWERED = {
 
 
 def _misfit(
-    requests: Amounts, count: int, name: str, gpu: settings.GpuClass
+    requests: Amounts, count: int, name: str, gpu: settings_engine.GpuClass
 ) -> misfits.Misfit | None:
     """Returns why no node of the class could ever run a replica."""
     if count > gpu.node_gpus:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from function.api import settings
+from function.api import settings_forms
 from function.concerns.access import callers
 from function.planning import plans
 from function.reach import endpoints, places, policies
@@ -65,8 +65,8 @@ def _requests(plan: plans.Plan) -> Iterator[Need]:
         # Raw rules take the place of the callers that the settings name.
         yield from _raw(plan, raw.ingress)
         return
-    for index, known in enumerate(plan.site.network.callers):
-        flow = policies.Hop(places.peer(plan, known), pods, known.port or port)
+    for index, peer in enumerate(plan.site.network.callers):
+        flow = policies.Hop(places.peer(plan, peer), pods, peer.port or port)
         yield Need(flow, "requests", f"network.callers[{index}]", "look at what denies it")
     if plan.site.providers.gateway != "none" and not plan.ways.gateway:
         flow = policies.Hop(_proxies(plan), pods, port)
@@ -182,10 +182,11 @@ def _downloads(plan: plans.Plan) -> Iterator[Need]:
     pods, site = places.download(plan), plan.site
     remedy = "set hub.egressCidrs in the settings to the networks of mirror, proxy and content"
     if site.hub.proxy is not None:
-        target, port = places.outside(plan, site.hub.proxy), settings.port(site.hub.proxy)
+        target, port = places.outside(plan, site.hub.proxy), settings_forms.port(site.hub.proxy)
         yield Need(policies.Hop(pods, target, port), "weights, by the proxy", "hub.proxy", remedy)
     elif site.hub.endpoint is not None:
-        target, port = places.outside(plan, site.hub.endpoint), settings.port(site.hub.endpoint)
+        target = places.outside(plan, site.hub.endpoint)
+        port = settings_forms.port(site.hub.endpoint)
         flow = policies.Hop(pods, target, port)
         yield Need(flow, "weights, from the mirror", "hub.endpoint", remedy)
     else:

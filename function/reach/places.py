@@ -3,7 +3,7 @@
 import ipaddress
 import re
 
-from function.api import settings
+from function.api import settings_traffic
 from function.cluster import jobs
 from function.concerns.access import callers
 from function.engines import engine
@@ -58,7 +58,7 @@ def own(plan: plans.Plan) -> tuple[endpoints.Endpoint, ...]:
     return tuple(pods)
 
 
-def peer(plan: plans.Plan, given: settings.Peer, name: str = "") -> endpoints.Endpoint:
+def peer(plan: plans.Plan, given: settings_traffic.Peer, name: str = "") -> endpoints.Endpoint:
     """Returns the pods of the platform that settings name."""
     namespace = plan.identity.namespace if given.namespace is None else given.namespace
     return named(namespace, given.pod_labels, name)

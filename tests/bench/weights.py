@@ -159,13 +159,15 @@ def _unlimited(place: pathlib.Path, options: argparse.Namespace, hub: Hub) -> li
     """No limit but the machine's: beside fetching and hashing by programs in C."""
     with hub:
         trust = ["--cacert", hub.trust["SSL_CERT_FILE"]] if hub.trust else []
-        model = json.loads(_output(["curl", "-s", *trust, f"{hub.endpoint}/api/models/x"]))
-        names = [each["rfilename"] for each in model["siblings"] if "lfs" in each]
+        model = json.loads(
+            _output(["curl", "-s", *trust, f"{hub.endpoint}/api/models/bench/model"])
+        )
+        digests = [each["lfs"]["sha256"] for each in model["siblings"] if "lfs" in each]
         print(f"\n{hub.name}, no limit")
         rounds = []
         for _ in range(options.rounds):
             target = place / "curl"
-            urls = [f"{hub.endpoint}/cdn/{name}" for name in names]
+            urls = [f"{hub.endpoint}/cdn/{digest}" for digest in digests]
             outputs = [part for url in urls for part in ("-o", str(target / url[-30:]), url)]
             target.mkdir()
             programs = {

@@ -16,7 +16,7 @@ from click import testing
 
 from e2e.controlplane import crossplane
 from function import kinds
-from function.api import base, claim, settings, status
+from function.api import base, claim, settings, settings_metrics, status
 from function.cli import main as cli
 from function.cli import reached, terminal
 from function.cluster import failures
@@ -236,7 +236,7 @@ def test_the_page_of_the_command_line_has_every_option_output_and_field() -> Non
     page = ROOT / "docs/command-line.md"
     shown = " ".join(first_cells(section(page, "Options")))
     outputs: list[str] = []
-    for parameter in cli.main.commands["render"].params:
+    for parameter in cli.main.verb("render").params:
         if isinstance(parameter, click.Option):
             assert set(parameter.opts) <= set(re.findall(r"-[\w-]+", shown)), parameter.opts
         if parameter.name == "output" and isinstance(parameter.type, click.Choice):
@@ -261,7 +261,7 @@ def test_every_verb_has_its_options_and_exit_codes_on_the_page() -> None:
     ):
         cells = first_cells(section(page, title))
         shown = set(re.findall(r"--?[\w-]+", " ".join(cells)))
-        for parameter in cli.main.commands[verb].params:
+        for parameter in cli.main.verb(verb).params:
             if isinstance(parameter, click.Option):
                 assert set(parameter.opts) <= shown, (verb, parameter.opts)
         assert codes <= set(cells), verb
@@ -481,7 +481,7 @@ def _name(rule: cluster.Object) -> str:
 
 
 def test_runbook_links_of_rendered_alerts_resolve() -> None:
-    default = settings.Monitoring().runbook_base
+    default = settings_metrics.Monitoring().runbook_base
     assert default.endswith(f"/{OPERATIONS.relative_to(ROOT)}")
     links = {
         rule["annotations"]["runbook_url"]

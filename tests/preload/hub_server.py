@@ -7,6 +7,7 @@ another host (here `localhost` beside `127.0.0.1`), errors with `X-Error-Code`.
 
 import collections
 import dataclasses
+import functools
 import hashlib
 import http
 import http.server
@@ -52,10 +53,12 @@ class Fault:
     """Headers beside those of the usual answer."""
 
 
+@functools.lru_cache(maxsize=64)
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+@functools.lru_cache(maxsize=64)
 def git_sha1(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
@@ -68,11 +71,12 @@ class Server(http.server.ThreadingHTTPServer):
     """The hub; `endpoint` is what HF_ENDPOINT says."""
 
     daemon_threads = True
+    scheme = "http"
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.endpoint = f"http://127.0.0.1:{self.server_port}"
-        self.content = f"http://localhost:{self.server_port}"
+    def __init__(self, handler: "type[Handler] | None" = None) -> None:
+        super().__init__(("127.0.0.1", 0), handler or Handler)
+        self.endpoint = f"{self.scheme}://127.0.0.1:{self.server_port}"
+        self.content = f"{self.scheme}://localhost:{self.server_port}"
         """Where LFS objects are."""
         self.revisions: dict[tuple[str, str], str] = {}
         self.commits: dict[tuple[str, str], dict[str, bytes]] = {}
@@ -275,12 +279,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._send(416, b"", {"Content-Range": f"bytes */{len(content)}"})
             return
         span = f"bytes {self.start}-{stop - 1}/{len(content)}"
-        self._send(206, content[self.start : stop], {**headers, "Content-Range": span})
+        part = memoryview(content)[self.start : stop]
+        self._send(206, part, {**headers, "Content-Range": span})
 
-    def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+    def _send(self, status: int, body: bytes | memoryview, headers: Mapping[str, str]) -> None:
         fault = self.fault or Fault("")
         if fault.content is not None and self.path.startswith("/api/"):
-            body = fault.content(body)
+            body = fault.content(bytes(body))
         self.send_response(status)
         for name, value in {**headers, **fault.more}.items():
             self.send_header(name, value)
@@ -296,7 +301,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(fault.stall)
             self.close_connection = True
 
-    def _write(self, body: bytes) -> None:
+    def _write(self, body: bytes | memoryview) -> None:
         for begin in range(0, len(body), 1 << 16):
             piece = body[begin : begin + (1 << 16)]
             self.wfile.write(piece)
