@@ -8,6 +8,7 @@ after `main` moved finishes what it began, and a repair brings back what was pub
 something newer.
 """
 
+import functools
 import os
 import pathlib
 import shutil
@@ -273,9 +274,10 @@ class Publication:
         notes = journal.Journal(self._home)
         total = sum(file.size for file in files)
         missing = self._require_space(files, notes)
-        self._tally.expect(total, total - missing)
+        self._tally.expect(self._item.directory, total, total - missing)
+        kept = functools.partial(self._tally.kept, self._item.directory)
         context = transfer.Context(
-            self._source, snapshot, self._workers, notes, held, self._tally.arrived
+            self._source, snapshot, self._workers, notes, held, self._tally.arrived, kept
         )
         try:
             self._fetch(
@@ -317,7 +319,7 @@ class Publication:
             if self._stopping.is_set():
                 raise exits.Stopped
             for each in [each for each in running if each.done]:
-                self._tally.verified(each.file.size)
+                self._tally.verified(self._item.directory, each.file.size)
                 running.remove(each)
             for each in running:
                 if each.error is not None:
@@ -345,13 +347,8 @@ class Publication:
         """
         needed = 0
         for file in files:
-            try:
-                size = min(file.size, (self._weights / file.path).lstat().st_size)
-            except FileNotFoundError:
-                size = 0
-            noted = notes.of(file)
-            there = [(0, size)] if noted is None else noted.below(size)
-            needed += file.size - sum(stop - start for start, stop in there)
+            there = transfer.written(self._weights / file.path, file, notes)
+            needed += file.size - (0 if there is None else there.count())
         volume = os.statvfs(self._weights)
         free = volume.f_bavail * volume.f_frsize
         if volume.f_blocks > 0 and needed > free:
