@@ -199,7 +199,7 @@ class Patience:
         """
         if self._stopping.is_set():
             raise exits.Stopped
-        pause = min(self._first_wait * 2 ** min(self._tries, 16), _LONGEST_WAIT)
+        pause = min(self._first_wait * 2.0 ** min(self._tries, 16), _LONGEST_WAIT)
         if error.retry_after is not None:
             # One second more: the hub rounds down.
             pause = max(pause, error.retry_after + 1 if error.retry_after else 0)

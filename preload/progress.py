@@ -59,6 +59,14 @@ class Progress:
         with self._lock:
             self._items[item].verified += size
 
+    def left(self) -> int:
+        """Return the bytes that are still to come, of all items."""
+        with self._lock:
+            return self._left()
+
+    def _left(self) -> int:
+        return sum(each.total - each.here for each in self._items.values())
+
     def due(self) -> float:
         """Return the seconds until the next line."""
         return max(0.0, self._told + self._pause - time.monotonic())
@@ -71,7 +79,7 @@ class Progress:
             now = time.monotonic()
             rate = (self._received - self._told_received) / (now - self._told)
             self._told, self._told_received = now, self._received
-            left = sum(each.total - each.here for each in self._items.values())
+            left = self._left()
             counts = self._counts(rate)
         if counts:
             seconds = round(left / rate) if rate else None

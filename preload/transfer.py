@@ -33,7 +33,10 @@ _NOTE = 4 << 20
 _CHUNK = 4 << 20
 """Bytes read at once when hashing."""
 _SILENCE = 10.0
-"""Seconds without a byte after which an idle connection takes the rest of a piece over."""
+"""Seconds without a byte after which an idle connection takes the rest of a piece over.
+
+Of a piece that would take longer than that for its rest it takes half.
+"""
 _CLEAN_TRIES = 2
 
 
@@ -112,9 +115,21 @@ class _Piece:
     stop: int
     noted: int
     patience: hub.Patience
+    first: int = 0
+    began: float = 0.0
     heard: float = 0.0
     writing: bool = False
     pausing: bool = False
+
+    def begin(self) -> None:
+        """Take note of where and when a connection begins."""
+        self.first = self.position
+        self.began = self.heard = time.monotonic()
+
+    def is_late(self, now: float) -> bool:
+        """Whether its rest would take longer than a silence may, as fast as it came so far."""
+        taken, came = now - self.began, self.position - self.first
+        return taken > _SILENCE and (self.stop - self.position) * taken > came * _SILENCE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -311,23 +326,32 @@ class _Attempt:
         if (missing := next(self._missing_pieces, None)) is not None:
             start, stop = missing
             piece = _Piece(start, stop, start, self._context.source.patience(self._crew.pulse))
-        elif (rest := self._silent()) is not None:
+        elif (rest := self._late()) is not None:
             piece = rest
         else:
             return None
-        piece.heard = time.monotonic()
+        piece.begin()
         self._fetched.append(piece)
         self.workers += 1
         return lambda: self._fetch(piece)
 
-    def _silent(self) -> _Piece | None:
-        """The rest of a piece whose connection brings nothing; that one may not write it then."""
-        until = time.monotonic() - _SILENCE
+    def _late(self) -> _Piece | None:
+        """What another connection has left, all or half of it; that one may not write it then."""
+        now = time.monotonic()
         for piece in self._fetched:
-            waits = piece.writing or piece.pausing or piece.heard >= until
-            if not waits and piece.position < piece.stop:
+            left = piece.stop - piece.position
+            if piece.writing or piece.pausing or left <= 0:
+                continue
+            # A hub that ignores ranges would send another connection everything once more.
+            late = not self._in_order and piece.is_late(now)
+            if piece.heard < now - _SILENCE or (late and left <= _BLOCK):
                 rest = dataclasses.replace(piece)
                 piece.stop = piece.position
+                return rest
+            if late:
+                middle = piece.stop - left // 2
+                rest = dataclasses.replace(piece, position=middle, noted=middle)
+                piece.stop = middle
                 return rest
         return None
 
