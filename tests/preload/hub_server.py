@@ -47,6 +47,8 @@ class Fault:
     """Close without having announced a length."""
     stall: float = 0.0
     """Seconds of silence after `truncate` bytes."""
+    slow: float = 0.0
+    """Seconds between two pieces of 1 KiB."""
     content: Callable[[bytes], bytes] | None = None
     ignore_range: bool = False
     more: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -302,8 +304,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _write(self, body: bytes | memoryview) -> None:
-        for begin in range(0, len(body), 1 << 16):
-            piece = body[begin : begin + (1 << 16)]
+        slow = self.fault.slow if self.fault is not None else 0.0
+        size = 1 << 10 if slow else 1 << 16
+        for begin in range(0, len(body), size):
+            time.sleep(slow)
+            piece = body[begin : begin + size]
             self.wfile.write(piece)
             self.sent += len(piece)
             if self.server.on_bytes is not None and _counts(self.path):
