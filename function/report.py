@@ -13,6 +13,7 @@ from function.concerns.gateway import envoy_ai_gateway, publishing
 from function.concerns.observability import watching
 from function.concerns.scaling import autoscaling
 from function.concerns.secrets import fetching
+from function.planning import hardware
 from function.situation import counts, rollouts, situations, traffic
 from function.workloads import batches
 
@@ -74,7 +75,7 @@ def _status(
             "phase": _phase(now, reasons),
             "waitingFor": _waiting_for(now, desired, reasons),
             "replicas": f"{state.available if state else 0}/{state.wanted if state else 0}",
-            "gpu": f"{plan.hardware.count} x {plan.hardware.class_name}",
+            "gpu": _gpu(plan.hardware),
             "capacity": capacity.capacity(plan),
             "cost": capacity.cost(plan, state.wanted if state else 0),
             "modelEndpoint": envoy_ai_gateway.endpoint(plan)
@@ -93,6 +94,12 @@ def _status(
             ),
         }
     )
+
+
+def _gpu(hard: hardware.Hardware) -> str:
+    """Returns the GPUs of a replica, such as `1 x l4` or `2 pods of 8 x h100`."""
+    gpus = f"{hard.count} x {hard.class_name}"
+    return f"{hard.split.pods} pods of {gpus}" if hard.split.spans else gpus
 
 
 def _weights(now: situations.Situation) -> dict[str, Any] | None:

@@ -32,6 +32,8 @@ KEY = "crossplane.io/composition-resource-name"
 COMPOSITE = "crossplane.io/composite"
 # Calls of a function within one reconcile of core, at most.
 _MOST_CALLS = 6
+# What keeps pods, and has a count of replicas that an autoscaler may own.
+_KEEPERS = ("Deployment", "LeaderWorkerSet")
 Object = dict[str, Any]
 
 function_logging.configure(function_logging.Level.INFO)
@@ -358,7 +360,7 @@ class Cluster:
                     raise AssertionError(f"{key} adopts what is somebody else's")
             created = copy.deepcopy(manifest)
             created["metadata"] |= {"uid": f"uid-{key}", "generation": 1, "resourceVersion": "1"}
-            if created["kind"] == "Deployment":
+            if created["kind"] in _KEEPERS:
                 created["spec"].setdefault("replicas", 1)
             self.objects[key], self.owned[key] = created, manifest
             self.writes.append(f"create {key}")
@@ -372,8 +374,9 @@ class Cluster:
             if old or version != current["metadata"]["resourceVersion"]:
                 raise ConflictError(key)
         merged = _applied(current, manifest, self.owned.get(key, manifest))
-        if merged["kind"] == "Deployment":
-            _admitted(current, merged)
+        if merged["kind"] in _KEEPERS:
+            if merged["kind"] == "Deployment":
+                _admitted(current, merged)
             count = current["spec"]["replicas"]
             if manifest["spec"].get("replicas", count) != count:
                 merged["metadata"].pop("managedFields", None)  # the count changes its owner
@@ -533,6 +536,13 @@ def _deployment(item: Object, cluster: Cluster) -> None:
         item["status"] |= {"readyReplicas": replicas, "availableReplicas": replicas}
 
 
+def _groups(item: Object, cluster: Cluster) -> None:
+    _deployment(item, cluster)
+    count = item["spec"]["replicas"]
+    item["status"] |= {"readyReplicas": count, "conditions": [condition("Available")]}
+    item["status"].pop("availableReplicas", None)
+
+
 def _job(item: Object, _: Cluster) -> None:
     item["status"] = {
         "succeeded": 1,
@@ -580,6 +590,7 @@ _CONTROLLERS: dict[str, Callable[[Object, Cluster], None]] = {
     "HTTPRoute": _parents("parents", "Accepted", "ResolvedRefs"),
     "HelmRelease": _conditions("Ready"),
     "Job": _job,
+    "LeaderWorkerSet": _groups,
     "ScaledObject": _scaled_object,
     "VMRule": _operational,
     "VMServiceScrape": _operational,

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from function.api import base, claim, claim_model, claim_pod, claim_scaling, claim_traffic, schema
 from function.api import settings as site
-from function.engines.vllm import command_line, environment, flags
+from function.engines.vllm import command_line, environment, flags, group
 
 Json: typing.TypeAlias = dict[str, typing.Any]
 Strategy: typing.TypeAlias = st.SearchStrategy[typing.Any]
@@ -561,6 +561,18 @@ def _mend_triggers(triggers: Json) -> None:
         del triggers["queue"]["enabled"]
 
 
+def _mend_gpu(gpu: Json) -> None:
+    parts = gpu.get("parallelism")
+    if parts is None:
+        return
+    # Each stage and each copy has pods of its own; there are 16 pods at most.
+    if "tensor" in parts:
+        parts["tensor"] = gpu.get("count", 1)
+    for field in ("pipeline", "data"):
+        if field in parts:
+            parts[field] = min(parts[field], 4)
+
+
 def _mend_gateway(gateway: Json) -> None:
     if gateway.get("endpointPicker", {}).get("enabled"):
         gateway["enabled"] = True
@@ -609,6 +621,8 @@ def _mend_spec(spec: Json) -> None:
             canary | {"adapter": adapter["name"]}
             for canary, adapter in zip(gateway["canaries"], adapters, strict=False)
         ]
+    if "deployment" in spec.get("patches", {}):
+        spec.get("gpu", {}).pop("parallelism", None)
     if "engineArgs" in spec:
         taken = {
             flag for flag, (part, field) in _REPLACED.items() if field in spec.get(part or "", spec)
@@ -636,6 +650,7 @@ _REPLACED: dict[str, tuple[str | None, str]] = {
     "dtype": ("model", "dtype"),
     "runner": ("model", "runner"),
     "shutdown-timeout": (None, "drainSeconds"),
+    **dict.fromkeys(group.DECIDES, ("gpu", "parallelism")),
 }
 
 _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
@@ -645,6 +660,7 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_traffic.Gateway: _mend_gateway,
     claim_traffic.Route: _mend_route,
     claim_pod.EnvVar: _mend_env,
+    claim_pod.Gpu: _mend_gpu,
     claim_pod.PodTemplate: _mend_pod,
     claim.Spec: _mend_spec,
     site.Gpu: _mend_gpu_classes,

@@ -63,7 +63,7 @@ def caps(spec: claim.Spec, site: settings.Settings) -> Iterator[base.Problem]:
     """Yields what is above the settings' caps on one claim, and what the settings lack for it."""
     most = site.limits.max_gpus
     if most is not None:
-        count = hardware.gpus_of_a_pod(spec)
+        count = hardware.gpus_of_a_replica(spec)
         _, maximum = scaling.bounds(spec, site)
         if maximum * count > most:
             yield base.Problem(

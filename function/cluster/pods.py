@@ -12,6 +12,8 @@ JOB_LABEL = "batch.kubernetes.io/job-name"
 # The name under which the claim's pods are asked for.
 REQUIREMENT = "pods"
 COMPONENT_LABEL = "app.kubernetes.io/component"
+# Pods that serve, and those without which they cannot (planning/identity.py, FOLLOWER).
+SERVING = ("inference", "inference-worker")
 # Characters of a container's last words: the engine says why at the very end of its log.
 LONGEST_WORDS = 600
 
@@ -34,7 +36,7 @@ def trouble(world: observed.Observed) -> Trouble | None:
     pods = [
         pod
         for pod in world.required.get(REQUIREMENT, ())
-        if observed.at(pod, "metadata", "labels", COMPONENT_LABEL) == "inference"
+        if observed.at(pod, "metadata", "labels", COMPONENT_LABEL) in SERVING
     ]
     for pod in sorted(pods, key=lambda pod: str(observed.at(pod, "metadata", "name"))):
         scheduled = observed.status_condition(pod, "PodScheduled")

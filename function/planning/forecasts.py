@@ -74,7 +74,7 @@ def asked(plan: plans.Plan, replicas: int | None = None) -> prices.Claim:
     return prices.Claim(
         plan.identity.name,
         plan.hardware.class_name,
-        plan.hardware.count,
+        plan.hardware.gpus,
         0 if stopped else plan.scaling.minimum,
         0 if stopped else plan.scaling.maximum,
         replicas,
@@ -87,7 +87,9 @@ def _replica(plan: plans.Plan) -> loads.Engine | None:
     if outlook is None or outlook.fit is None or outlook.fit.tokens.best <= 0:
         return None
     model, card, flags = outlook.prospect.checkpoint, outlook.prospect.card, outlook.flags
-    if model is None or card is None:
+    split = plan.hardware.split
+    if model is None or card is None or split.spans or split.pipeline * split.data > 1:
+        # Nobody measured what the links between stages, copies or nodes cost.
         return None
     packing = work.FP8 if flags.quantization == "fp8" else None
     does = work.of(model, packing, flags.tensor, 1 if flags.cache_dtype.startswith("fp8") else 2)
@@ -145,7 +147,7 @@ def _start(plan: plans.Plan) -> starts.Timeline:
             layers=0 if model is None else model.layers,
             experts=model is not None and model.experts > 0,
             checkpoint_gib=size,
-            tensor_parallel=max(plan.hardware.count, 1),
+            tensor_parallel=max(plan.hardware.split.copy, 1),
             eager=outlook is not None and outlook.flags.eager,
             downloaded=not plan.storage.preloads,
             volume_mib=plan.site.weights.bandwidth_mi_b,

@@ -5,7 +5,7 @@ import dataclasses
 from function import explanation
 from function.api import base, claim, claim_pod, settings
 from function.capacity import quantity
-from function.planning import misfits
+from function.planning import misfits, parallelism
 
 Amounts = dict[str, int | str]
 
@@ -27,7 +27,8 @@ class Hardware:
     Attributes:
         class_name: Name of the GPU class in the settings.
         gpu: The class.
-        count: GPUs of a replica; zero for an engine that needs none.
+        count: GPUs of a pod; zero for an engine that needs none.
+        split: How the GPUs of a replica share the model, and its pods.
         resource_name: The extended resource of the GPUs.
         requests: Requests without the GPUs.
         limits: Limits without the GPUs.
@@ -37,10 +38,16 @@ class Hardware:
     class_name: str
     gpu: settings.GpuClass
     count: int
+    split: parallelism.Split
     resource_name: str
     requests: Amounts
     limits: Amounts
     misfit: misfits.Misfit | None
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one replica, all of its pods together."""
+        return self.count * self.split.pods
 
     @property
     def resources(self) -> dict[str, Amounts]:
@@ -50,7 +57,7 @@ class Hardware:
 
 
 def gpu_count(spec: claim.Spec) -> int:
-    """Returns the GPUs of one replica."""
+    """Returns the GPUs of one pod."""
     return spec.gpu.count if spec.gpu is not None else 1
 
 
@@ -61,11 +68,16 @@ def accelerator(resource: str) -> bool:
 
 
 def gpus_of_a_pod(spec: claim.Spec) -> int:
-    """Returns the GPUs that a pod asks for: the replica's, and others that settings let through."""
+    """Returns the GPUs that a pod asks for: its own, and others that settings let through."""
     own = spec.resources or claim_pod.ResourceRequirements()
     amounts = {**(own.requests or {}), **(own.limits or {})}
     beside = (int(quantity.parse(amounts[name])) for name in amounts if accelerator(name))
     return gpu_count(spec) + sum(beside)
+
+
+def gpus_of_a_replica(spec: claim.Spec) -> int:
+    """Returns the GPUs that all pods of a replica ask for."""
+    return gpus_of_a_pod(spec) * parallelism.split(spec).pods
 
 
 def gpu_class(spec: claim.Spec, site: settings.Settings) -> tuple[str, settings.GpuClass]:
@@ -99,6 +111,7 @@ def hardware(
         class_name=name,
         gpu=gpu,
         count=count,
+        split=parallelism.split(spec),
         resource_name=base.given(base.of(spec.gpu, "resource_name"), gpu.resource_name),
         requests=requests,
         limits=limits,

@@ -32,6 +32,7 @@ from function.planning import (
     identity,
     lifetimes,
     misfits,
+    parallelism,
     prospects,
     running,
     scaling,
@@ -177,6 +178,7 @@ def _make(
         *pods.refusals(resource, site),
         *chosen.refusals(resource, site),
         *permissions.caps(spec, site),
+        *parallelism.refusals(resource),
         *problems(spec),
     ]
     if refused:
@@ -186,7 +188,14 @@ def _make(
     prospect = prospects.prospect(spec, site, checkpoint)
     serving = chosen.plan(spec, site, checkpoint, prospect, why)
     hard = hardware.hardware(spec, site, serving.pinned_gib, why, on_gpus=chosen.ON_GPUS)
-    start = lifetimes.start(spec, site, chosen.START_SECONDS, prospects.size_gib(prospect), why)
+    start = lifetimes.start(
+        spec,
+        site,
+        chosen.START_SECONDS,
+        prospects.size_gib(prospect),
+        why,
+        spans=hard.split.spans,
+    )
     reached = ways.ways(spec, site, why)
     scaled = scaling.scaling(spec, site, serving.max_requests, start.seconds, reached.counted, why)
     drain = lifetimes.drain(
@@ -221,9 +230,10 @@ def _make(
             generates=serving.generates,
             start_seconds=start.seconds,
             drain=drain,
-            gpus=hard.count,
+            gpus=hard.gpus,
             adapters=tuple(adapter.name for adapter in stored.adapters),
             secrets=_secrets(spec),
+            pods=hard.split.pods,
         ),
         explanations=tuple(why),
     )

@@ -46,6 +46,11 @@ def removal_suffix(provider: str) -> str:
     return f"{SUFFIXES[provider]}-removal"
 
 
+def group_suffix(provider: str) -> str:
+    """Returns the end of the key of the policy between the pods of one replica."""
+    return f"{SUFFIXES[provider]}-group"
+
+
 def picker_suffix(provider: str) -> str:
     """Returns the end of the key of the endpoint picker's policy."""
     return f"picker-{SUFFIXES[provider]}"
@@ -66,8 +71,11 @@ def guards(plan: plans.Plan, world: observed.Observed) -> Guards:
     provider = plan.site.providers.network_policy
     if provider not in SUFFIXES:
         return Guards()
+    serving = lack(world, serving_suffix(provider))
+    if plan.hardware.split.spans:
+        serving = serving or lack(world, group_suffix(provider))
     return Guards(
-        serving=lack(world, serving_suffix(provider)),
+        serving=serving,
         download=lack(world, download_suffix(provider)),
         removal=lack(world, removal_suffix(provider)),
         picker=lack(world, picker_suffix(provider)),

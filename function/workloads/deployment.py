@@ -17,11 +17,19 @@ READY_WHEN = (
     " may sleep"
 )
 SUFFIX = "deployment"
+OBJECT_NAME = "N"
+WHEN = "a replica is one pod; not [withheld](#withholding)"
+PATCHABLE = True
 SERIES = workload.Series(
     available="kube_deployment_status_replicas_available",
     wanted="kube_deployment_spec_replicas",
     label="deployment",
 )
+
+
+def name(who: identity.Identity) -> str:
+    """Returns the name of the claim's Deployment."""
+    return who.name
 
 
 def manifest(
@@ -32,8 +40,10 @@ def manifest(
     deadline_seconds: int,
     replicas: int | None,
     annotations: dict[str, str],
+    members: workload.Members,
 ) -> identity.Manifest:
     """Returns the Deployment around a pod template."""
+    del members  # one
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": KIND,

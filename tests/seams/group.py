@@ -22,7 +22,14 @@ class Group:
     OPTIONAL = True
     READY_WHEN = "a group is ready"
     SUFFIX = "group"
+    OBJECT_NAME = "N"
+    WHEN = "always"
+    PATCHABLE = True
     SERIES = workload.Series("group_ready", "group_wanted", "group")
+
+    def name(self, who: identity.Identity) -> str:
+        """Returns the claim's name."""
+        return who.name
 
     def manifest(
         self,
@@ -33,8 +40,10 @@ class Group:
         deadline_seconds: int,
         replicas: int | None,
         annotations: dict[str, str],
+        members: workload.Members,
     ) -> identity.Manifest:
         """Returns a group whose leader has the template."""
+        del members
         return {
             "apiVersion": f"{self.GROUP}/{self.VERSION}",
             "kind": self.KIND,

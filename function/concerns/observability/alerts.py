@@ -83,7 +83,8 @@ def _default(plan: plans.Plan, now: running.Running, picker: bool) -> Iterator[e
 
 def _availability(plan: plans.Plan, start_seconds: int) -> Iterator[engine.Alert]:
     who, series = plan.identity, plan.workload.SERIES
-    own = series.matchers(who)
+    name = plan.workload.name(who)
+    own = series.matchers(who, name)
     yield engine.Alert(
         "InferenceServiceNoReadyReplica",
         f"max({series.available}{own}) == 0 and on() max({series.wanted}{own}) > 0",
@@ -101,7 +102,7 @@ def _availability(plan: plans.Plan, start_seconds: int) -> Iterator[engine.Alert
         f"{who.name} is not scraped",
         "Replicas are ready but no scrape succeeds: autoscaling and the other alerts are blind.",
     )
-    pods = f'{{namespace="{who.namespace}",pod=~"{plan.workload.pod_names(who.name)}"}}'
+    pods = f'{{namespace="{who.namespace}",pod=~"{plan.workload.pod_names(name)}"}}'
     ready = pods[:-1] + ',condition="true"}'
     yield engine.Alert(
         "InferenceServiceColdStartOverBudget",
@@ -138,10 +139,10 @@ def _weights(plan: plans.Plan) -> engine.Alert:
 
 def _picker(plan: plans.Plan) -> engine.Alert:
     series, picker = plan.workload.SERIES, engine.matchers(plan.identity, plan.identity.picker_name)
+    own = series.matchers(plan.identity, plan.workload.name(plan.identity))
     return engine.Alert(
         "InferenceServiceEndpointPickerMissing",
-        f"max({series.available}{series.matchers(plan.identity)}) > 0"
-        f" unless on() sum(up{picker}) > 0",
+        f"max({series.available}{own}) > 0 unless on() sum(up{picker}) > 0",
         "10m",
         "critical",
         f"The endpoint picker of {plan.identity.name} is not scraped",

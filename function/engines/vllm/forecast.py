@@ -8,7 +8,7 @@ from function.api import base, claim, settings
 from function.capacity import arrangements, cards, facts, fit, ways_out
 from function.engines import engine
 from function.engines.vllm import command_line, versions
-from function.planning import prospects
+from function.planning import parallelism, prospects
 
 # vLLM's own rank of adapters' slots when a claim names none is that of `arguments.py`.
 LORA_RANK = 64
@@ -41,7 +41,7 @@ def arrangement(
     Args:
         spec: What the author asks for.
         own: The author's own arguments: each replaces what follows from a field.
-        gpus: GPUs of a replica.
+        gpus: GPUs that hold one copy of the model.
         asked: The rest.
     """
 
@@ -49,7 +49,7 @@ def arrangement(
         value = own.value(flag)
         return int(value) if value is not None and value.isdigit() and int(value) else default
 
-    pipeline = number("pipeline-parallel-size", 1)
+    pipeline = number("pipeline-parallel-size", parallelism.split(spec).pipeline)
     adapters = len(spec.lora_adapters or [])
     return arrangements.Arrangement(
         version=versions.show(asked.version),
@@ -94,7 +94,10 @@ def outlook(
     flags: arrangements.Arrangement,
 ) -> engine.Outlook:
     """Returns whether the model fits, and the cheapest ways out when it does not."""
-    held = prospect.checkpoint
+    held, split = prospect.checkpoint, parallelism.split(spec)
+    if split.expert and split.data > 1:
+        words = "nobody measured experts that are spread over several copies of a model"
+        return engine.Outlook(prospect, flags, None, (), prospects.UNKNOWN_MODEL, words)
     if held is None or prospect.card is None:
         return engine.Outlook(prospect, flags, None, (), prospect.reason, prospect.unknown)
     result = answer(held, prospect.card, flags)

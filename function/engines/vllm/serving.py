@@ -11,7 +11,7 @@ from function.capacity import facts
 from function.cluster import checkpoints
 from function.engines import engine
 from function.engines.vllm import command_line, flags, forecast, sizing, versions
-from function.planning import prospects
+from function.planning import parallelism, prospects
 
 # What an author writes where a family's parser is not wanted.
 NO_PARSER = "none"
@@ -31,7 +31,8 @@ class Serving:
         version: vLLM's version.
         utilization: Share of the GPU's memory that it takes, between 0 and 1.
         context_window: Longest sequence in tokens.
-        max_num_seqs: Sequences that it computes at once.
+        max_num_seqs: Sequences that one copy of the model computes at once.
+        copies: Copies of the model in a replica.
         generates: False for a pooling model.
         kv_offload_gb: GiB of KV blocks in host memory, or None.
         quantization: What the checkpoint is quantized to while it loads, or None.
@@ -46,6 +47,7 @@ class Serving:
     utilization: str
     context_window: int
     max_num_seqs: int
+    copies: int
     generates: bool
     kv_offload_gb: int | None
     quantization: str | None
@@ -62,7 +64,7 @@ class Serving:
     @property
     def max_requests(self) -> int:
         """Requests that one replica computes at once."""
-        return self.max_num_seqs
+        return self.max_num_seqs * self.copies
 
     @property
     def pinned_gib(self) -> int | None:
@@ -89,6 +91,7 @@ def make(
         utilization=chosen.utilization,
         context_window=chosen.context,
         max_num_seqs=chosen.sequences,
+        copies=parallelism.split(spec).data,
         generates=generates,
         kv_offload_gb=kv_offload(spec),
         quantization=quantization,
