@@ -29,6 +29,8 @@ cli: $(VENV)/.installed ## The command line `inference-service`, in .venv/bin
 
 # Some generated examples follow the order of sets: the same each time, here and in CI.
 test: export PYTHONHASHSEED = 0
+# Many tests start the program: it should not be compiled each time.
+test: export PYTHONDONTWRITEBYTECODE =
 test: lint types ## The whole fast suite
 	@$(BIN)/python -m tests.crds --if-missing
 	$(BIN)/pytest -n auto --durations=10
@@ -43,10 +45,11 @@ types: $(VENV)/.installed
 golden: $(VENV)/.installed ## Rewrite the golden files; review the diff
 	UPDATE_GOLDEN=1 $(BIN)/pytest -n auto tests/golden
 
+mutations: export HYPOTHESIS_PROFILE = ci
 mutations: $(VENV)/.installed ## Seeded defects: each must fail the tests that are named for it
 	$(BIN)/python -m tests.mutations
 
-hostile: $(VENV)/.installed ## Requests that somebody made up, 100,000 of them; `make test` has 1,600
+hostile: $(VENV)/.installed ## Requests that somebody made up, 100,000 of them; `make test` has 800
 	HOSTILE_REQUESTS=100000 $(BIN)/pytest -q -n 2 -rP tests/test_hostile.py
 
 generate: $(VENV)/.installed ## Rewrite xrd/, package/input/ and docs/reference/ from function/api

@@ -7,16 +7,18 @@ that lost a provider take away.
 from __future__ import annotations
 
 import copy
+import json
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from e2e import claims, installation, shipped
-from e2e.controlplane import api, crossplane, plane
+from e2e.controlplane import api, crossplane, plane, polling
 
 _PATIENCE = 5
 _ROUTES = "aigatewayroutes"
+_MODEL_NAMES = "inference-service.cloud.ogenki.io/model-names"
 _CILIUM = ("cilium.io/v2", "CiliumNetworkPolicy")
 # Objects of the gateway's provider.
 _PUBLISHED = {"AIGatewayRoute", "AIServiceBackend", "Backend", "BackendTrafficPolicy"}
@@ -91,6 +93,30 @@ def test_a_model_name_has_one_owner(tenant: claims.Tenant, neighbour: claims.Ten
     assert names == ["helper", "chat"]
     again = _claim(tenant, "chat").apply()
     again.wait_condition("RouteReady", "False", "NameTaken")
+
+
+def test_a_route_that_forgot_its_names_keeps_them(tenant: claims.Tenant) -> None:
+    """Somebody erases what a route remembers: it stays published, and remembers again."""
+    claim = _claim(tenant, "chat").apply()
+    claim.wait_ready(timeout=240)
+    route = claim.one("AIGatewayRoute")
+    remembered = route["metadata"]["annotations"][_MODEL_NAMES]
+    assert json.loads(remembered)["names"] == {"chat": "own"}
+    rules = route["spec"]["rules"]
+    ref = api.Ref(route["apiVersion"], "AIGatewayRoute", "chat", tenant.namespace)
+    # Core's own annotation goes too: it does not see the object until it has applied it again.
+    tenant.plane.admin.patch(ref, {"metadata": {"annotations": None}})
+    _look(claim, "forgotten")
+
+    def again() -> bool:
+        annotations = claim.one("AIGatewayRoute")["metadata"].get("annotations", {})
+        return bool(annotations.get(_MODEL_NAMES) == remembered)
+
+    polling.until(again, timeout=60, what="the route remembers its names")
+    after = claim.one("AIGatewayRoute")
+    assert after["metadata"]["uid"] == route["metadata"]["uid"]
+    assert after["spec"]["rules"] == rules
+    claim.wait_condition("RouteReady", "True", "Published")
 
 
 def test_no_claim_bears_the_name_of_anothers_object(tenant: claims.Tenant) -> None:

@@ -101,7 +101,7 @@ def test_a_claim_is_born_in_order(tenant: claims.Tenant, no_machines: None) -> N
     claim.wait_phase("Starting")
     claim.wait_condition("WeightsReady", "True", "Verified")
     claim.wait_condition("EngineReady", "False")
-    claim.wait_condition("RouteReady", "False", "Withheld")
+    claim.wait_condition("RouteReady", "False", "NotServing")
     tenant.plane.admin.wait(
         api.Ref("apps/v1", "Deployment", NAME, tenant.namespace),
         lambda item: bool(item.get("status", {}).get("replicas")),
@@ -110,7 +110,7 @@ def test_a_claim_is_born_in_order(tenant: claims.Tenant, no_machines: None) -> N
     (pod,) = _pods(tenant)
     unscheduled = tenant.plane.admin.wait_condition(api.Ref.of(pod), "PodScheduled", "False")
     assert "unschedulable" in str(unscheduled["status"]["conditions"])
-    assert "AIGatewayRoute" not in claim.kinds()
+    assert "AIGatewayRoute" in claim.kinds()
 
     kubelet.cordon(*installation.L4_NODES, cordoned=False)
     ready = claim.wait_ready()
@@ -122,7 +122,7 @@ def test_a_claim_is_born_in_order(tenant: claims.Tenant, no_machines: None) -> N
         "xplane-qwen-coder-sql-dpo",
         "xplane-qwen-coder-securecode",
     ]
-    assert "AIGatewayRoute" in claim.kinds()
+    claim.wait_condition("RouteReady", "True", "Published")
     claim.wait(lambda _: "Job" not in claim.kinds(), what="without its Job")
 
 

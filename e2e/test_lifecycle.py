@@ -104,9 +104,9 @@ def first_install(here: lives.Place) -> lives.Life:
     here.kubelet.hold(here.namespace)
     here.kubelet.heal_jobs(here.namespace)
     starting = yield here.phase(claim, "Starting")
-    assert lives.condition(starting, "RouteReady") == ("False", "Withheld")
     assert len(_directories(starting)) == 3, "the base and two adapters"
     yield here.condition(claim, "WeightsReady", "True", "Verified")
+    yield here.condition(claim, "RouteReady", "False", "NotServing")
     yield lives.Until("a GPU to be asked for", lambda: here.gpus() == 1)
     assert not waiting.done()
     here.kubelet.release(here.namespace)

@@ -442,6 +442,8 @@ def _longer_cooldown(subject: Subject) -> None:
     """Twice the others' cooldown holds for twice as long."""
     subject.offer(40)
     subject.reach(2, within=40)
+    # The load lasts until the foretold autoscaler has moved too, whose scrapes have other phases.
+    subject.hold(2, 2 * SLACK)
     ended = subject.offer(0)
     subject.hold(2, 2 * COOLDOWN - 10)
     fell = subject.reach(1, within=30)

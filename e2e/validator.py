@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
-import subprocess
-import types
 import typing
 from collections.abc import Mapping
 
 import yaml
 
-from e2e.controlplane import api, toolchain
-
-
-class ValidatorError(Exception):
-    """The program ended, or answered something else than what it was asked."""
+from e2e import questions
+from e2e.controlplane import api
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,36 +26,11 @@ class Answer:
     value: str = ""
 
 
-class Validator:
+class Validator(questions.Program):
     """One process, asked one question at a time; a context manager that starts and ends it."""
 
     def __init__(self) -> None:
-        self._count = 0
-        self._process: subprocess.Popen[str] | None = None
-
-    def __enter__(self) -> Validator:
-        """Start the program.
-
-        Raises:
-            toolchain.MissingToolsError: It is not built.
-        """
-        self._process = subprocess.Popen(
-            [toolchain.program("kubernetes", "validator")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: types.TracebackType | None,
-    ) -> None:
-        """End it, by the end of its input."""
-        if self._process is not None:
-            self._process.communicate()
+        super().__init__("kubernetes", "validator")
 
     def object(self, manifest: Mapping[str, typing.Any]) -> list[str]:
         """Why a new object would be refused, or the pod that it makes; empty when neither is."""
@@ -74,7 +43,7 @@ class Validator:
     def text(self, manifest: str) -> list[str]:
         """Why an object in JSON would be refused: a mapping cannot hold a key twice."""
         request = '{"id": %d, "verb": "object", "object": %s}'
-        return self._send(request % (self._next(), manifest)).errors
+        return _answer(self.send(request % (self.number(), manifest))).errors
 
     def define(self, definition: pathlib.Path | api.Object) -> list[str]:
         """Why a CustomResourceDefinition would be refused; its kind is served if it is not.
@@ -94,23 +63,9 @@ class Validator:
         """What ``resource.ParseQuantity`` makes of a text."""
         return self._ask(verb="quantity", text=text)
 
-    def _next(self) -> int:
-        self._count += 1
-        return self._count
-
     def _ask(self, **request: typing.Any) -> Answer:
-        return self._send(json.dumps({"id": self._next(), **request}))
+        return _answer(self.ask(**request))
 
-    def _send(self, line: str) -> Answer:
-        process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
-            message = "the validator is not running: use it in a with statement"
-            raise ValidatorError(message)
-        process.stdin.write(line + "\n")
-        process.stdin.flush()
-        answered = process.stdout.readline()
-        given = json.loads(answered) if answered else {}
-        if given.get("id") != self._count:
-            message = f"request {self._count} was answered by {answered!r}"
-            raise ValidatorError(message)
-        return Answer(given["errors"], given.get("value", ""))
+
+def _answer(given: Mapping[str, typing.Any]) -> Answer:
+    return Answer(given["errors"], given.get("value", ""))

@@ -377,6 +377,24 @@ ROWS: tuple[Row, ...] = (
         _GATEWAY,
     ),
     Row(
+        "fallback-backend-<F>",
+        BACKEND,
+        ROUTE_READY,
+        None,
+        "N.fallback-\\<F\\>",
+        "`gateway.fallback`, by its claim F",
+        _GATEWAY,
+    ),
+    Row(
+        "fallback-aiservicebackend-<F>",
+        AI_BACKEND,
+        ROUTE_READY,
+        None,
+        "N.fallback-\\<F\\>",
+        "`gateway.fallback`, by its claim F",
+        _GATEWAY,
+    ),
+    Row(
         "epp-helmrelease", HELM_RELEASE, ROUTE_READY, "epp-helmrelease", "N-epp", _PICKER, _GATEWAY
     ),
     Row(
@@ -385,7 +403,7 @@ ROWS: tuple[Row, ...] = (
         ROUTE_READY,
         "gateway-airoute",
         "N",
-        "gateway, once the engine has served; with the Deployment where the claim may sleep",
+        "gateway, with the Deployment",
         _GATEWAY,
     ),
     Row(

@@ -316,6 +316,7 @@ def _questions(now: situations.Situation, desired: assembly.Desired) -> composit
         every = {k: v for k, v in labels.items() if k != pods.COMPONENT_LABEL}
         resources[pods.REQUIREMENT] = composition.Selector("v1", "Pod", every)
     resources |= now.traffic.names.questions
+    resources |= now.traffic.fallback.questions
     return composition.Questions(kinds, resources)
 
 

@@ -8,8 +8,9 @@ imports it. It reads a plan from the environment (`plan`), and for each item of 
                                                   symbolic link to a directory that verified
 
 `weights` holds the steps in order, `transfer` how one file comes, `hub` what the hub answers,
-`lease` how two programs on two nodes keep out of each other's way, `exits` how it ends. `documents`
-and `redirects` are the boundary: what others wrote, and where the hub may send a request on to.
+`lease` how two programs on two nodes keep out of each other's way, `exits` how it ends.
+`checkpoint` and `figures` say what was downloaded. `documents` and `redirects` are the boundary:
+what others wrote, and where the hub may send a request on to.
 """
 
 __version__ = "1.1.0"

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from preload import documents, plan
+from preload import documents, figures, plan
 
 Description = dict[str, Any]
 
@@ -26,19 +26,17 @@ _DTYPES = {
 }
 """safetensors' names of element types and PyTorch's, as `torch_dtype` would say."""
 
+_PACKING = "hf_quant_config.json"
+"""Where ModelOpt's checkpoints say how they are packed, if not in config.json."""
+
 _LARGEST_CONFIG = 16 << 20
 """Bytes; the largest of known models have less than one MB."""
-
-_LARGEST_HEADER = 32 << 20
-"""Bytes; the format allows 100 MB, which become a gigabyte in memory, and models have a few MB."""
 
 _DEEPEST = 4
 """Configurations inside of one another."""
 
 _LONGEST = 200
 """Characters of a name: it stands in the claim's status."""
-
-_LARGEST_NUMBER = 2**53
 
 
 def _read_json(path: pathlib.Path) -> Mapping[str, Any]:
@@ -69,46 +67,12 @@ def _text(value: object) -> str | None:
     return documents.line(value, _LONGEST) if isinstance(value, str) and value else None
 
 
-def _number(value: object) -> int | None:
-    """A number that a repository gives, as far as it can be one."""
-    if not isinstance(value, int) or isinstance(value, bool):
+def _most(tensors: Mapping[str, int] | None) -> str | None:
+    """The element type of most bytes."""
+    if not tensors:
         return None
-    return value if 0 <= value <= _LARGEST_NUMBER else None
-
-
-def _header_dtype(weights: pathlib.Path, paths: Iterable[str]) -> str | None:
-    """The element type of most bytes of the first safetensors file."""
-    for path in sorted(paths):
-        if "/" in path or not path.endswith(".safetensors"):
-            continue
-        try:
-            sizes = _sizes(weights / path)
-        except (documents.NotRegularError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-        if sizes:
-            largest = max(sizes, key=lambda dtype: sizes[dtype])
-            return _DTYPES.get(largest, largest.lower())
-    return None
-
-
-def _sizes(path: pathlib.Path) -> dict[str, int]:
-    """Bytes by element type, of a safetensors file.
-
-    Raises:
-        ValueError: The header is none, as are KeyError, TypeError and AttributeError.
-        OSError: Of the volume.
-    """
-    length = int.from_bytes(documents.head(path, 8, follow=True), "little")
-    if length > _LARGEST_HEADER:
-        raise ValueError("a header that is too long")
-    header = documents.decode(documents.head(path, 8 + length, follow=True)[8:])
-    sizes: dict[str, int] = {}
-    for name, tensor in header.items():
-        if name != "__metadata__":
-            begin, end = tensor["data_offsets"]
-            dtype = documents.line(tensor["dtype"], _LONGEST)
-            sizes[dtype] = sizes.get(dtype, 0) + int(end) - int(begin)
-    return sizes
+    largest = max(tensors, key=lambda dtype: tensors[dtype])
+    return _DTYPES.get(largest, largest.lower())
 
 
 def _quantization(config: Mapping[str, Any], weights: pathlib.Path) -> str | None:
@@ -117,8 +81,7 @@ def _quantization(config: Mapping[str, Any], weights: pathlib.Path) -> str | Non
         method = declared.get("quant_method")
         named = _text(method)
         return None if named is None else named.lower()
-    # ModelOpt's checkpoints carried it in a file of its own before config.json had a field.
-    if _read_json(weights / "hf_quant_config.json").get("quantization"):
+    if _read_json(weights / _PACKING).get("quantization"):
         return "modelopt"
     return None
 
@@ -127,8 +90,16 @@ def _lora_rank(config: Mapping[str, Any]) -> int | None:
     """The largest rank that any layer has: what the engine must allow for."""
     pattern = config.get("rank_pattern")
     declared = [config.get("r"), *(pattern.values() if isinstance(pattern, dict) else ())]
-    ranks = [number for rank in declared if (number := _number(rank)) is not None]
+    ranks = [number for rank in declared if (number := figures.whole(rank)) is not None]
     return max(ranks, default=None)
+
+
+def _figures(config: Mapping[str, Any], weights: pathlib.Path) -> dict[str, Any] | None:
+    """The figures of a model; None where config.json has none (params.json has other names)."""
+    if "architectures" not in config:
+        return None
+    packing = {} if "quantization_config" in config else _read_json(weights / _PACKING)
+    return figures.of({**config, "hf_quant_config": packing} if packing else config)
 
 
 def describe(weights: pathlib.Path, kind: plan.Kind, paths: Iterable[str]) -> Description:
@@ -142,21 +113,25 @@ def describe(weights: pathlib.Path, kind: plan.Kind, paths: Iterable[str]) -> De
     Returns:
         `architectures` (list), `dtype` (as PyTorch names it), `quantization` (method or None),
         `contextLimit` (tokens, as trained, before any rope scaling by arguments), `loraRank`
-        and `baseModel` (adapters). What is not known is None.
+        and `baseModel` (adapters); of a base model `config`, the figures of its config.json with
+        those of `hf_quant_config.json` beside them, and `tensors`, the bytes of its weights by
+        type. What is not known is None.
     """
-    paths = list(paths)
     config = _read_json(weights / "config.json") or _read_json(weights / "params.json")
     dtype = _text(_first(config, ("dtype", "torch_dtype"), str))
     architectures = config.get("architectures")
     adapter = _read_json(weights / "adapter_config.json") if kind == "adapter" else {}
     base = adapter.get("base_model_name_or_path")
+    tensors = figures.tensors(weights, paths)
+    own = {"config": _figures(config, weights), "tensors": tensors} if kind == "base" else {}
     return {
         "architectures": [documents.line(name, _LONGEST) for name in architectures[:16]]
         if isinstance(architectures, list)
         else [],
-        "dtype": dtype.removeprefix("torch.") if dtype else _header_dtype(weights, paths),
+        "dtype": dtype.removeprefix("torch.") if dtype else _most(tensors),
         "quantization": _quantization(config, weights),
-        "contextLimit": _number(_first(config, _CONTEXT, int)),
+        "contextLimit": figures.whole(_first(config, _CONTEXT, int)),
         "loraRank": _lora_rank(adapter),
         "baseModel": _text(base),
+        **own,
     }

@@ -7,13 +7,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from preload import exits
+from preload import exits, figures
 
 _LIMIT = 4000
 """Bytes; the kubelet cuts a termination message at 4096."""
 
 _ITEM_KEYS = ("directory", "repository", "revision", "sha", "bytes")
 _CHECKPOINT_KEYS = ("dtype", "quantization", "contextLimit", "loraRank")
+
+_DISPENSABLE = (
+    ("repository", "revision"),
+    ("config", "tensors"),
+    ("architecture", *_CHECKPOINT_KEYS),
+    ("sha",),
+)
+"""What goes from a message that is too long, in this order."""
 
 
 class Log:
@@ -47,6 +55,9 @@ def _encode(document: Mapping[str, object]) -> bytes:
 def _item(directory: str, manifest: Mapping[str, Any]) -> dict[str, object]:
     checkpoint = manifest["checkpoint"]
     architectures = checkpoint["architectures"]
+    own = {}
+    if checkpoint.get("config") is not None and checkpoint.get("tensors") is not None:
+        own = {"config": figures.packed(checkpoint["config"]), "tensors": checkpoint["tensors"]}
     return {
         **{key: manifest.get(key) for key in _ITEM_KEYS},
         "directory": directory,
@@ -55,6 +66,7 @@ def _item(directory: str, manifest: Mapping[str, Any]) -> dict[str, object]:
         "architecture": architectures[0] if architectures else None,
         "contextLimit": checkpoint["contextLimit"],
         "loraRank": checkpoint["loraRank"],
+        **own,
     }
 
 
@@ -62,16 +74,18 @@ def success(published: Sequence[tuple[str, Mapping[str, Any]]]) -> bytes:
     """The message of a run that published everything, at most 4000 bytes.
 
     When many items have long names, what the reader knows already goes first: the names, since
-    the directory identifies the item, then what describes the checkpoints.
+    the directory identifies the item, then the figures of the model, which the manifest keeps, then
+    what else describes the checkpoints. A base model's figures have `config` as `figures.packed`
+    writes it, and `tensors`.
 
     Args:
         published: For each item its directory and its manifest.
     """
     items = [_item(directory, manifest) for directory, manifest in published]
-    for dropped in ((), ("repository", "revision"), ("architecture", *_CHECKPOINT_KEYS), ("sha",)):
+    for dropped in ((), *_DISPENSABLE):
         for item in items:
             for key in dropped:
-                item.pop(key)
+                item.pop(key, None)
         message = _encode({"items": items})
         if len(message) <= _LIMIT:
             return message

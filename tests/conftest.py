@@ -1,19 +1,21 @@
-"""Hypothesis profiles: the same examples in CI each time, more when a person asks.
+"""Hypothesis profiles: few examples while one works, more in CI, thousands when a person asks.
 
-`HYPOTHESIS_PROFILE=thousands` runs the property tests over thousands of claims.
+`HYPOTHESIS_PROFILE=ci` is what `.ci/run` uses: the same examples each time, as the default has.
+`HYPOTHESIS_PROFILE=thousands` runs the property tests over thousands of claims, others each time.
 """
 
 import os
 
 import hypothesis
 
-hypothesis.settings.register_profile(
-    "default",
-    max_examples=100,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
+for _name, _examples in (("default", 40), ("ci", 100)):
+    hypothesis.settings.register_profile(
+        _name,
+        max_examples=_examples,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
 hypothesis.settings.register_profile(
     "thousands",
     max_examples=3000,

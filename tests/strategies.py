@@ -18,7 +18,16 @@ from collections import abc
 
 from hypothesis import strategies as st
 
-from function.api import base, claim, claim_model, claim_pod, claim_scaling, claim_traffic, schema
+from function.api import (
+    base,
+    claim,
+    claim_metrics,
+    claim_model,
+    claim_pod,
+    claim_scaling,
+    claim_traffic,
+    schema,
+)
 from function.api import settings as site
 from function.engines.vllm import command_line, environment, flags, group
 
@@ -39,7 +48,7 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     base.EXTENDED_RESOURCE: ("nvidia.com/gpu", "amd.com/gpu", "nvidia.com/mig-1g.10gb"),
     base.QUANTITY: ("1", "16Gi", "500m", "1.5", "24Gi", "0"),
     base.DURATION: ("30s", "1h", "1h30m", "500ms", "15m"),
-    base.DECIMAL: ("0.7", "1", "22.4", "0.0001", "999999.9999"),
+    base.DECIMAL: ("0.7", "1", "22.4", "0.0001", "999999.9999", "95", "99.9"),
     claim.NAME: ("a", "qwen", "xplane-qwen-coder", "q" * 53, "q" * 54, "a-0"),
     claim_model.REPOSITORY: (
         "Qwen/Qwen3-8B",
@@ -573,12 +582,19 @@ def _mend_gpu(gpu: Json) -> None:
             parts[field] = min(parts[field], 4)
 
 
+def _mend_objectives(slo: Json) -> None:
+    if not slo.keys() & {"ttft", "itl", "availability"}:
+        slo["availability"] = {"percent": "99.9"}
+
+
 def _mend_gateway(gateway: Json) -> None:
     if gateway.get("endpointPicker", {}).get("enabled"):
         gateway["enabled"] = True
         gateway.pop("canaries", None)
-    if gateway.get("canaries"):
+        gateway.pop("fallback", None)
+    if gateway.get("canaries") or gateway.get("fallback"):
         gateway["enabled"] = True
+    if gateway.get("canaries"):
         gateway["canaries"] = _distinct(gateway["canaries"], "adapter")
 
 
@@ -623,6 +639,8 @@ def _mend_spec(spec: Json) -> None:
         ]
     if "deployment" in spec.get("patches", {}):
         spec.get("gpu", {}).pop("parallelism", None)
+    if "longestQueueSeconds" in spec["model"]:
+        spec["engine"] = spec.get("engine", {}) | {"version": "0.33.0"}
     if "engineArgs" in spec:
         taken = {
             flag for flag, (part, field) in _REPLACED.items() if field in spec.get(part or "", spec)
@@ -649,6 +667,7 @@ _REPLACED: dict[str, tuple[str | None, str]] = {
     "chat-template": ("model", "chatTemplate"),
     "dtype": ("model", "dtype"),
     "runner": ("model", "runner"),
+    "max-num-queued-reqs": ("model", "longestQueueSeconds"),
     "shutdown-timeout": (None, "drainSeconds"),
     **dict.fromkeys(group.DECIDES, ("gpu", "parallelism")),
 }
@@ -657,6 +676,7 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_model.ModelSpec: _mend_model,
     claim_scaling.Triggers: _mend_triggers,
     claim_scaling.Scaling: _mend_scaling,
+    claim_metrics.Objectives: _mend_objectives,
     claim_traffic.Gateway: _mend_gateway,
     claim_traffic.Route: _mend_route,
     claim_pod.EnvVar: _mend_env,
@@ -873,12 +893,19 @@ def _flag_and_field(claim_: Json, draw: st.DrawFn) -> str:
     flag = draw(st.sampled_from(sorted(_REPLACED)))
     part, field = _REPLACED[flag]
     samples = {"drainSeconds": 30, "chatTemplate": "/a", "runner": "generate"}
+    samples |= {"longestQueueSeconds": 10}
     claim_["spec"].get(part or "", claim_["spec"]).setdefault(field, samples.get(field, "auto"))
     if field in ("chatTemplate", "reasoningParser"):
         claim_["spec"]["model"].pop("runner", None)
     argument = draw(st.sampled_from((f"--{flag}=x", f"--{flag.replace('-', '_').upper()}=x")))
     claim_["spec"].setdefault("engineArgs", []).append(argument)
     return "spec"
+
+
+@_breaks
+def _objectives_of_nothing(claim_: Json, draw: st.DrawFn) -> str:
+    claim_["spec"]["slo"] = draw(st.sampled_from(({}, {"window": "30d"})))
+    return "spec.slo"
 
 
 @_breaks

@@ -330,12 +330,18 @@ def test_an_adapter_that_nothing_serves_is_not_routed_although_the_deployment_is
 
 
 def test_a_withheld_route_says_what_it_comes_with() -> None:
-    """The route of a claim that may sleep comes first: requests over the route wake the claim."""
-    awake = cluster.Cluster(scene.of(**GATEWAY), scene.site()).born()
-    assert "once the engine has served" in awake.message("RouteReady")
-    sleeper = cluster.Cluster(scene.of(**GATEWAY, **SLEEPS), scene.site()).born()
-    assert sleeper.condition("RouteReady") == ("False", "Withheld")
-    assert "with the Deployment" in sleeper.message("RouteReady")
+    for claimed in (scene.of(**GATEWAY), scene.of(**GATEWAY, **SLEEPS)):
+        world = cluster.Cluster(claimed, scene.site()).born()
+        assert world.condition("RouteReady") == ("False", "Withheld")
+        assert "with the Deployment" in world.message("RouteReady")
+
+
+def test_a_route_to_a_claim_that_may_sleep_is_published_before_it_serves() -> None:
+    """Requests over the route wake the claim."""
+    world = cluster.Cluster(scene.of(**GATEWAY, **SLEEPS), scene.site()).born()
+    for _ in range(4):
+        world.settle("Deployment").reconcile()
+    assert world.condition("RouteReady") == ("True", "Published")
 
 
 # --- refusals

@@ -204,7 +204,6 @@ def test_a_broken_claim_changes_nothing(broken: strategies.Broken) -> None:
 
 
 @hypothesis.given(given=strategies.settings())
-@hypothesis.settings(max_examples=60)
 def test_every_site_renders_the_examples(given: cluster.Object) -> None:
     settings.resolve([given])
     config = {"kind": "EnvironmentConfig", "metadata": {"name": "a"}, "data": {}}

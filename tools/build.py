@@ -205,6 +205,10 @@ GROUPS: Sequence[Group] = (
         ),
     ),
     Group(
+        name="cilium",
+        programs=(Program(name="verdicts", package="./verdicts", seconds=90),),
+    ),
+    Group(
         name="victoriametrics",
         programs=(
             Program(

@@ -69,6 +69,10 @@ PREEMPTIONS = f"{PREFIX}Preemptions"
 STALLED = f"{PREFIX}EngineStalled"
 WEIGHTS = f"{PREFIX}WeightsNotReady"
 PICKER = f"{PREFIX}EndpointPickerMissing"
+# Of objectives: ``e2e.test_objectives`` has their cases, which last for hours.
+BURNS_FAST = f"{PREFIX}BudgetBurnsFast"
+BURNS_SLOWLY = f"{PREFIX}BudgetBurnsSlowly"
+UNMEASURED = f"{PREFIX}ObjectiveUnmeasured"
 
 
 # --- changes

@@ -256,6 +256,8 @@ def _growth(name: str, labels: _Labels, load: Load) -> float:
     if name == metrics.TIME_TO_FIRST_TOKEN:
         answered = load.requests * (1 - load.failing - load.refused)
         return answered if load.first_token <= float(labels["le"]) else 0
+    if name == metrics.FINISHED:
+        return load.requests if labels["finished_reason"] == "stop" else 0
     if name == metrics.HTTP_REQUESTS:
         if not labels["handler"].endswith("completions"):
             return 0

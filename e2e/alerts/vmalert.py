@@ -34,11 +34,15 @@ class Timeline:
         name: For the message.
         series: The input.
         firing: The alerts by group, name of the alert and minute; where one is missing, nothing.
+        minutes: How long it lasts.
+        interval: Between two samples of a series.
     """
 
     name: str
     series: Sequence[Mapping[str, str]]
     firing: Mapping[tuple[str, str, int], Sequence[Alert]]
+    minutes: int = situations.MINUTES
+    interval: str = situations.INTERVAL
 
 
 def check(
@@ -61,6 +65,7 @@ def check(
             for manifest in manifests
             for group in manifest["spec"]["groups"]
             for rule in group["rules"]
+            if "alert" in rule
         }
     )
     test = work / "test.yaml"
@@ -82,7 +87,7 @@ def check(
 def _test(timeline: Timeline, names: Sequence[tuple[str, str]]) -> api.Object:
     return {
         "name": timeline.name,
-        "interval": situations.INTERVAL,
+        "interval": timeline.interval,
         "input_series": list(timeline.series),
         "alert_rule_test": [
             {
@@ -94,7 +99,7 @@ def _test(timeline: Timeline, names: Sequence[tuple[str, str]]) -> api.Object:
                     for one in timeline.firing.get((group, alert, minute), ())
                 ],
             }
-            for minute in range(situations.MINUTES + 1)
+            for minute in range(timeline.minutes + 1)
             for group, alert in names
         ],
     }

@@ -179,6 +179,12 @@ def _connections(name: str, routes: Sequence[api.Object], filters: Sequence[api.
         "http_filters": [
             *filters,
             {
+                "name": translation.CUSTOM_RESPONSE,
+                "typed_config": {
+                    "@type": f"{_TYPES}.extensions.filters.http.custom_response.v3.CustomResponse"
+                },
+            },
+            {
                 "name": "envoy.filters.http.router",
                 "typed_config": {"@type": router, "suppress_envoy_headers": True},
             },

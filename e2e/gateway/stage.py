@@ -54,7 +54,12 @@ class Claim:
     @property
     def host(self) -> str:
         """The host that the claim's Backend names."""
-        (endpoint,) = self.one("Backend")["spec"]["endpoints"]
+        (own,) = [
+            one
+            for one in self.objects
+            if one["kind"] == "Backend" and one["metadata"]["name"] == f"{self.name}-direct"
+        ]
+        (endpoint,) = own["spec"]["endpoints"]
         return str(endpoint["fqdn"]["hostname"])
 
     def hosts(self) -> tuple[str, str]:
@@ -76,6 +81,7 @@ class Stage:
     Attributes:
         clock: How fast time passes.
         names: The cluster's DNS.
+        port: What Services and pods listen on.
         envoy: The gateway's proxy.
         metrics: The metrics server that scrapes Envoy.
     """
@@ -92,7 +98,7 @@ class Stage:
         self.names = names.Names(clock)
         self._work = work
         self._claims = list(claims)
-        (self._port,) = process.free_ports(1)
+        (self.port,) = process.free_ports(1)
         # On Linux every address of 127.0.0.0/8 works without configuration.
         self._addresses = (f"127.77.{n // 250}.{n % 250 + 1}" for n in itertools.count())
         self._services: list[service.Service] = []
@@ -124,7 +130,7 @@ class Stage:
     async def _add_names(self, claim: Claim) -> None:
         """Add the names of a claim's two Services to DNS, and start the ClusterIP Service."""
         balanced = service.Service(
-            next(self._addresses), self._port, lambda: claim.pods(), self.clock
+            next(self._addresses), self.port, lambda: claim.pods(), self.clock
         )
         self._services.append(balanced)
         await balanced.start()
@@ -147,7 +153,7 @@ class Stage:
     def kubelet(self, command: kubelets.Command, logs: pathlib.Path) -> kubelets.Kubelet:
         """A node whose pods listen on the Backend's port, each with an address of its own."""
         return kubelets.Kubelet(
-            self.clock, command, logs, lambda: (next(self._addresses), self._port)
+            self.clock, command, logs, lambda: (next(self._addresses), self.port)
         )
 
     def publish(self, *claims: Claim) -> None:
@@ -158,7 +164,7 @@ class Stage:
         )
 
     def _translated(self, one: Claim) -> translation.Translation:
-        return translation.translate(one.objects, speed=self.clock.speed, port=self._port)
+        return translation.translate(one.objects, speed=self.clock.speed, port=self.port)
 
     async def send(
         self, claim: Claim, tokens: int, *, listener: str = "default", padding: int = 0

@@ -137,6 +137,7 @@ class Spec(base.Model):
     network_policies: claim_traffic.NetworkPolicies | None = None
     access: claim_traffic.Access | None = None
     observability: claim_metrics.Observability | None = None
+    slo: claim_metrics.Objectives | None = None
     pod_template: claim_pod.PodTemplate | None = None
     patches: (
         Annotated[
@@ -190,6 +191,12 @@ class Spec(base.Model):
         ),
         _conflict(
             "runner", "model.runner", "has(self.model.runner)", lambda s: s.model.runner is not None
+        ),
+        _conflict(
+            "max-num-queued-reqs",
+            "model.longestQueueSeconds",
+            "has(self.model.longestQueueSeconds)",
+            lambda s: s.model.longest_queue_seconds is not None,
         ),
         _conflict(
             "shutdown-timeout",

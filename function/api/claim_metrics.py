@@ -1,6 +1,6 @@
-"""How a claim is watched: the scrape, and alerts."""
+"""How a claim is watched: the scrape, alerts, and what its users are promised."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
@@ -70,3 +70,70 @@ class Observability(base.Model):
     metrics: Metrics | None = None
     alerting_rules: AlertingRules | None = None
     alerts: Alerts | None = None
+
+
+# --- objectives
+
+_LEAST_SHARE, _MOST_SHARE = 90, 99.99
+_PROMISED = base.Rule(
+    cel=f"double(self) >= {_LEAST_SHARE}.0 && double(self) <= {_MOST_SHARE}",
+    message=f"must be between {_LEAST_SHARE} and {_MOST_SHARE}: the rest is the budget that alerts"
+    " watch",
+    holds=lambda text: _LEAST_SHARE <= float(text) <= _MOST_SHARE,
+)
+Percent = Annotated[base.Decimal, _PROMISED]
+
+LONGEST_SECONDS = 3600
+_Seconds = Annotated[
+    base.Decimal,
+    base.Rule(
+        cel=f"double(self) >= 0.001 && double(self) <= {LONGEST_SECONDS}.0",
+        message=f"must be between 0.001 and {LONGEST_SECONDS} seconds",
+        holds=lambda text: 0.001 <= float(text) <= LONGEST_SECONDS,
+    ),
+]
+
+
+class Latency(base.Model):
+    """A time that a share of what is counted keeps to."""
+
+    percentile: Percent = pydantic.Field(
+        description='The percent that keep to it, 90 to 99.99: "95" leaves a budget of 5 %.'
+    )
+    seconds: _Seconds = pydantic.Field(
+        description="The time. The engine counts by fixed bounds: the next lower one is judged, and"
+        " `render` and `check` name it."
+    )
+
+
+class Availability(base.Model):
+    """The share of requests that are answered without a server error."""
+
+    percent: Percent = pydantic.Field(description='90 to 99.99: "99.5" leaves a budget of 0.5 %.')
+
+
+# Behind the claim's name: the group of rules that objectives become.
+GROUP_SUFFIX = "-slo"
+
+
+class Objectives(base.Model):
+    """What users are promised: recorded, and alerted on by how fast the budget is used up."""
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="has(self.ttft) || has(self.itl) || has(self.availability)",
+            message="name at least one of ttft, itl and availability",
+            holds=lambda slo: (slo.ttft, slo.itl, slo.availability) != (None, None, None),
+        ),
+    )
+
+    ttft: Latency | None = pydantic.Field(
+        None, description="Time to the first token, of requests that get one."
+    )
+    itl: Latency | None = pydantic.Field(
+        None, description="Time between two tokens of an answer, of all tokens."
+    )
+    availability: Availability | None = None
+    window: Literal["7d", "14d", "28d", "30d", "90d"] | None = pydantic.Field(
+        None, description="Days that end now, over which the budget counts; 30d when absent."
+    )

@@ -135,6 +135,12 @@ class ModelSpec(base.Model):
         " When absent: usual requests (capacity.sequenceTokens of the settings) that the KV cache"
         " holds, from 8 to 256; 64 where the model or the GPU is not known.",
     )
+    longest_queue_seconds: Annotated[int, base.number(1, 3600)] | None = pydantic.Field(
+        None,
+        description="Longest wait of a request for its turn in a full replica; requests beyond"
+        " that are refused at once, with 429 and Retry-After by the AI gateway, with 503 elsewhere."
+        " Needs vLLM 0.32. Without a bound when absent.",
+    )
     tool_call_parser: Word | None = pydantic.Field(
         None,
         description="Parser of tool calls, for example hermes; turns tool calls on. The one of the"

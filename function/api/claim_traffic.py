@@ -25,6 +25,17 @@ class EndpointPicker(base.Model):
     )
 
 
+class Fallback(base.Model):
+    """Who answers while no pod of the claim does."""
+
+    claim: base.DnsLabel = pydantic.Field(
+        description="Another claim of the namespace, on the same gateway. It gets the base model's"
+        " requests under its own model name, while no pod of this claim is healthy and while this"
+        " one wakes, and a share of them while fewer than 72 percent are healthy. Not those for"
+        " adapters."
+    )
+
+
 class Gateway(base.Model):
     """The route of the AI gateway."""
 
@@ -33,6 +44,7 @@ class Gateway(base.Model):
     )
     endpoint_picker: EndpointPicker | None = None
     canaries: Annotated[list[Canary], base.items(4)] | None = None
+    fallback: Fallback | None = None
 
     RULES: ClassVar = (
         base.Rule(
@@ -71,6 +83,19 @@ class Gateway(base.Model):
             message="endpointPicker excludes canaries: a pool takes neither weight nor model name",
             holds=lambda g: not g.picks or not g.canaries,
             at="endpointPicker",
+        ),
+        base.Rule(
+            cel="!has(self.fallback) || (has(self.enabled) && self.enabled)",
+            message="fallback requires gateway.enabled",
+            holds=lambda g: g.fallback is None or g.enabled is True,
+            at="fallback",
+        ),
+        base.Rule(
+            cel="!has(self.fallback) || !has(self.endpointPicker)"
+            " || !has(self.endpointPicker.enabled) || !self.endpointPicker.enabled",
+            message="endpointPicker excludes fallback: a pool takes no other backend beside it",
+            holds=lambda g: g.fallback is None or not g.picks,
+            at="fallback",
         ),
     )
 

@@ -417,6 +417,27 @@ class Scaling(base.Model):
     )
 
 
+class Requests(base.Model):
+    """The gateway's own count of a claim's requests.
+
+    It has what no replica answered, which no engine can count. {name} and {namespace} are replaced.
+    """
+
+    every: Annotated[str, base.text(2048)] = pydantic.Field(
+        description="PromQL: requests a second over five minutes, one series without labels."
+    )
+    failed: Annotated[str, base.text(2048)] = pydantic.Field(
+        description="PromQL: the same of those that were answered with 5xx."
+    )
+    counts: Annotated[list[Literal["gateway", "route", "service"]], base.items(3, 1)] = (
+        pydantic.Field(
+            ["gateway"],
+            description="Whose requests the queries see, as in scaling.wake. For another claim the"
+            " engine's own count is taken.",
+        )
+    )
+
+
 class Monitoring(base.Model):
     """What scrapes and alerts carry so that the site's operators select them."""
 
@@ -429,6 +450,11 @@ class Monitoring(base.Model):
     runbook_base: Url = pydantic.Field(
         "https://github.com/Smana/function-inference-service/blob/main/docs/operations.md",
         description="Runbook links are this address with #<alert> appended.",
+    )
+    requests: Requests | None = pydantic.Field(
+        None,
+        description="By which objectives of availability are judged. Without it they see only what"
+        " reaches an engine.",
     )
 
 
@@ -465,7 +491,21 @@ class Gateway(base.Model):
         " adapter, that have it, the younger is not published. `false`: the gateway chooses.",
     )
     request_timeout_seconds: Annotated[int, base.number(1, 86400)] = pydantic.Field(
-        1800, description="Longest request, streams included."
+        1800,
+        description="Longest wait for the first byte of an answer, and for the next one of a"
+        " stream; of a request that does not stream that is the whole answer.",
+    )
+    longest_stream_seconds: Annotated[int, base.number(1, 604800)] | None = pydantic.Field(
+        None,
+        description="Longest stream, from the request to its last byte; while its bytes come it has"
+        " no end when absent. Not above requestTimeoutSeconds: every request ends after so long."
+        " That alone works with an Envoy Gateway before 1.8, and is what apiVersion v1alpha1 gets.",
+    )
+    buffer_mi_b: Annotated[int, base.number(1, 4095)] | None = pydantic.Field(
+        None,
+        alias="bufferMiB",
+        description="MiB of connection.bufferLimit in the ClientTrafficPolicy of the Gateway: a"
+        " larger body gets 413. Envoy's own 32 KiB when absent. `check` reads it alone.",
     )
 
 

@@ -89,6 +89,11 @@ class Verified(base.Model):
     context_limit: Annotated[int, base.number(0)] | None = pydantic.Field(
         None, description="Longest sequence in tokens that the model was made for."
     )
+    facts: Annotated[base.RawObject, base.Bounds(500, characters=16384)] | None = pydantic.Field(
+        None,
+        description="What the model is made of, from its own files, in the form of"
+        " spec.model.facts. Fit follows from it where neither claim nor settings state any.",
+    )
 
 
 class Weights(base.Model):
@@ -157,7 +162,7 @@ class Latches(base.Model):
     """What happened once and must not be forgotten."""
 
     route_published: bool | None = pydantic.Field(
-        None, description="The engine served once: the gateway's route stays."
+        None, description="The Deployment was there once: the gateway's route stays."
     )
     fixed_replicas: bool | None = pydantic.Field(
         None, description="spec.replicas of the Deployment is ours, without an autoscaler."

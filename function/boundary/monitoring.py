@@ -68,6 +68,9 @@ def _group(
     for key in alerting.own(group, alerting.OWN_GROUP):
         words = "a group of alerts has name, interval and rules"
         yield from _closed(f"{path}.{key}", words, resource, site)
+    taken = f"{resource.name}{claim_metrics.GROUP_SUFFIX}"
+    if resource.spec.slo is not None and group["name"] == taken:
+        yield base.Problem(f"{path}.name", f"spec.slo becomes the group {taken}: name it otherwise")
     if "interval" in group:
         written = alerting.milliseconds(group["interval"])
         yield from _between(f"{path}.interval", written, *_EVALUATION)

@@ -23,6 +23,10 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     neighbour = identity.borrowed(name)
     if neighbour is not None:
         yield _taken(f"{name!r} is the name of a Service of claim {neighbour!r}")
+    if base.of(base.of(resource.spec.gateway, "fallback"), "claim") == name:
+        yield base.Problem(
+            "spec.gateway.fallback.claim", f"{name!r} is this claim: name another, or take it out"
+        )
 
 
 def check_new(resource: claim.InferenceService, world: observed.Observed) -> None:

@@ -8,6 +8,7 @@ are those of `c10/cuda/CUDACachingAllocator.cpp` of PyTorch 2.9 to 2.11.
 from __future__ import annotations
 
 import dataclasses
+import math
 
 MIB = 1024**2
 
@@ -39,26 +40,24 @@ class Arena:
     def __init__(self, undivided: int | None = None) -> None:
         self.allocated = 0
         self._undivided = undivided
-        self._free: list[Block] = []
+        # Free blocks of small segments, and of large ones.
+        self._free: dict[bool, list[Block]] = {True: [], False: []}
 
     def take(self, size: int) -> Block:
         """Returns a block of at least this size."""
         size = -(-size // _ROUND) * _ROUND
-        block = min(
-            (free for free in self._free if self._suits(free, size)),
-            key=lambda free: free.size,
-            default=None,
-        )
+        small = size <= _SMALL
+        block = self._smallest(small, size)
         if block is None:
-            block = Block(_segment(size), size <= _SMALL, [])
+            block = Block(_segment(size), small, [])
             block.segment.append(block)
         else:
-            self._free.remove(block)
+            self._free[small].remove(block)
         if self._divides(block, size):
             rest = Block(block.size - size, block.small, block.segment)
             block.segment.insert(block.segment.index(block) + 1, rest)
             block.size = size
-            self._free.append(rest)
+            self._free[small].append(rest)
         block.used = True
         self.allocated += block.size
         return block
@@ -67,6 +66,7 @@ class Arena:
         """Takes a block back, and joins it with free neighbours."""
         self.allocated -= block.size
         block.used = False
+        free = self._free[block.small]
         place = block.segment.index(block)
         for neighbour in (
             block.segment[place + 1 : place + 2] + block.segment[max(0, place - 1) : place]
@@ -74,17 +74,24 @@ class Arena:
             if not neighbour.used:
                 block.size += neighbour.size
                 block.segment.remove(neighbour)
-                self._free.remove(neighbour)
-        self._free.append(block)
+                free.remove(neighbour)
+        free.append(block)
 
-    def _suits(self, free: Block, size: int) -> bool:
-        if free.size < size or free.small is not (size <= _SMALL):
-            return False
-        if free.small or self._undivided is None:
-            return True
-        if size < self._undivided:
-            return free.size < self._undivided
-        return free.size < size + _LARGE_SEGMENT
+    def _smallest(self, small: bool, size: int) -> Block | None:
+        """Returns the smallest free block that a request of this size may have, or None."""
+        # A large model asks for some thousand blocks: no call for each free one.
+        below = self._below(small, size)
+        smallest = None
+        for free in self._free[small]:
+            if size <= free.size < below:
+                smallest, below = free, free.size
+        return smallest
+
+    def _below(self, small: bool, size: int) -> float:
+        """Returns the size from which a free block is too large for a request."""
+        if small or self._undivided is None:
+            return math.inf
+        return self._undivided if size < self._undivided else size + _LARGE_SEGMENT
 
     def _divides(self, block: Block, size: int) -> bool:
         if block.small:

@@ -6,6 +6,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+# A config.json is anybody's: a model with 10^12 layers would be listed for ever. The largest that
+# people run has 126 layers, and vocabularies of a million tokens.
+_LARGEST = 2**36
+_LAYERS = 1000
+_COUNTED = frozenset({"num_hidden_layers", "n_layer", "first_k_dense_replace"})
+
 
 class UnreadableError(ValueError):
     """A config.json from which nobody can tell what a model is made of."""
@@ -36,8 +42,9 @@ class Fields:
             value = self.values.get(name)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise self.wrong(name, f"a whole number of at least {least}")
+            most = _LAYERS if name in _COUNTED else _LARGEST
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise self.wrong(name, f"a whole number from {least} to {most}")
             return value
         if default is None:
             raise UnreadableError(
@@ -53,6 +60,8 @@ class Fields:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.wrong(name, "a number")
+        if not abs(value) <= _LARGEST:
+            raise self.wrong(name, f"a number of at most {_LARGEST}")
         return float(value)
 
     def flag(self, name: str, *, default: bool = False) -> bool:

@@ -383,7 +383,7 @@ def _sentence(
             Part.PROCESS,
             Part.GRAPHS_RESERVED,
         )
-        if sizes[part].best > 0
+        if sizes[part].best >= 0.05 * GIB
     )
     head = (
         f"of {_gib(share)} on each {card.name} ({arrangement.utilization:g} of {card.memory_gib:g})"

@@ -8,7 +8,7 @@ import dataclasses
 import enum
 import math
 
-from function.capacity import cards, estimates, speed, work
+from function.capacity import arrangements, cards, estimates, facts, speed, work
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +91,22 @@ class Engine:
     def room(self, workload: Workload) -> float:
         """Returns the requests that run at once: sequences, or fewer where the cache is full."""
         return min(float(self.sequences), self.cache_tokens / workload.tokens)
+
+
+def replica(
+    model: facts.Facts, card: cards.Card, flags: arrangements.Arrangement, cache_tokens: float
+) -> Engine:
+    """Returns one replica of a model.
+
+    Args:
+        model: What it is made of.
+        card: The GPU.
+        flags: The engine's flags that decide about memory.
+        cache_tokens: Tokens that the KV cache of a replica holds.
+    """
+    packing = work.FP8 if flags.quantization == "fp8" else None
+    does = work.of(model, packing, flags.tensor, 1 if flags.cache_dtype.startswith("fp8") else 2)
+    return Engine(does, card, flags.sequences, cache_tokens, flags.tokens(card))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ The names of methods are vLLM's (`vllm/model_executor/layers/quantization`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from function.capacity import facts, fields
 
@@ -14,6 +14,12 @@ Exceptions = tuple[tuple[str, int], ...]
 
 _FLOAT_4 = (4, 16, 8)
 _MXFP4 = (4, 32, 8)
+
+_NUMBER = re.compile(r"layers\.([0-9]+)\b")
+# Stands in a pattern for the number of any layer, and is in no name.
+_LAYER = "#"
+_TRANSLATED = re.compile(r"[\w.*-]*")
+_MOST_TEMPLATES = 1000
 
 # Names of modules in checkpoints, by the part or the matrix that they are of.
 _MODULES: dict[str, tuple[str, ...]] = {
@@ -151,7 +157,7 @@ def _left_out(given: fields.Fields) -> list[str]:
 
 def _exceptions(patterns: Iterable[str], layers: int) -> Exceptions:
     """Returns the parts and matrices that a list of patterns leaves in 16 bits."""
-    listed = list(patterns)
+    listed = _templates(patterns, layers)
     apart: dict[str, int] = {}
     for name, modules in _MODULES.items():
         if any(_covers(listed, module, layers) for module in modules):
@@ -160,33 +166,83 @@ def _exceptions(patterns: Iterable[str], layers: int) -> Exceptions:
     return tuple((k, v) for k, v in apart.items() if isinstance(k, facts.Part) or not whole)
 
 
-def _covers(patterns: Iterable[str], module: str, layers: int) -> bool:
-    """Tells whether patterns leave a module out of at least half of the layers."""
-    numbers = set()
+def _templates(patterns: Iterable[str], layers: int) -> dict[str, set[str]]:
+    """Returns the numbers of the layers that each pattern is about, by the pattern without them.
+
+    Raises:
+        fields.UnreadableError: There are more than any checkpoint has, or one has no translation.
+    """
+    every = {str(number) for number in range(layers)}
+    numbers: dict[str, set[str]] = {}
     for pattern in patterns:
-        number = re.search(r"layers\.([0-9]+)\b", pattern)
-        if number is None:
-            if _matches(pattern, f"model.layers.{layers // 2}.{module}"):
-                return True
-        elif _matches(pattern, f"model.layers.{number[1]}.{module}"):
-            numbers.add(number[1])
-    return 2 * len(numbers) >= layers
+        for plain in _plain(pattern):
+            named = _NUMBER.search(plain)
+            if named is None:
+                numbers[plain] = every
+            else:
+                template = f"{plain[: named.start(1)]}{_LAYER}{plain[named.end(1) :]}"
+                numbers.setdefault(template, set()).add(named[1])
+        if len(numbers) > _MOST_TEMPLATES:
+            raise fields.UnreadableError(
+                f"config.json: the quantization leaves out more than {_MOST_TEMPLATES} kinds of"
+                " modules: write the facts of such a checkpoint by hand"
+            )
+    return numbers
+
+
+def _plain(pattern: str) -> list[str]:
+    """Returns the patterns with `*` that one pattern means, in the names that `_MODULES` has."""
+    plain = re.sub(r"\b(language_model\.model|model\.language_model|backbone)\.", "model.", pattern)
+    plain = plain.replace(".mixer.", ".self_attn.")
+    return _expressions(plain) if plain.startswith("re:") else [plain]
+
+
+def _expressions(pattern: str) -> list[str]:
+    """Returns a regular expression as patterns with `*`.
+
+    It is never run: a repository is anybody's, and an expression can take years. The expressions of
+    checkpoints have dots, wildcards, numbers and one choice.
+
+    Raises:
+        fields.UnreadableError: It has something else.
+    """
+    text = pattern.removeprefix("re:").removeprefix("^")
+    text, end = (text[:-1], "") if text.endswith("$") else (text, "*")
+    text = re.sub(r"\.\*|\\d[+*]|\[0-9\][+*]", "*", text).replace("\\.", ".")
+    before, opened, rest = text.partition("(")
+    choices, _, after = rest.partition(")")
+    plain = [f"{before}{choice}{after}{end}" for choice in choices.split("|")]
+    if not opened:
+        plain = [f"{text}{end}"]
+    if not all(_TRANSLATED.fullmatch(one) for one in plain):
+        raise fields.UnreadableError(
+            f"config.json: the quantization leaves out {pattern[:60]!r}: nobody translates such an"
+            " expression: write the facts of such a checkpoint by hand"
+        )
+    return plain
+
+
+def _covers(templates: Mapping[str, set[str]], module: str, layers: int) -> bool:
+    """Tells whether patterns leave a module out of at least half of the layers."""
+    name = f"model.layers.{_LAYER}.{module}"
+    apart = [numbers for template, numbers in templates.items() if _matches(template, name)]
+    return 2 * len(set().union(*apart)) >= layers
 
 
 def _matches(pattern: str, module: str) -> bool:
     """Tells whether a pattern leaves out a module, or one inside it."""
-    plain = re.sub(r"\b(language_model\.model|model\.language_model|backbone)\.", "model.", pattern)
-    plain = plain.replace(".mixer.", ".self_attn.")
-    if plain.startswith("re:"):
-        try:
-            return re.match(plain[3:], module + ".x") is not None or (
-                re.match(plain[3:], module) is not None
-            )
-        except re.error:
+    if "*" not in pattern:
+        return module == pattern or module.startswith(pattern + ".")
+    return _fits(pattern, module) or _fits(pattern, module + ".x")
+
+
+def _fits(pattern: str, text: str) -> bool:
+    """Tells whether a text is what a pattern with `*` says, in one pass."""
+    first, *middle, last = pattern.split("*")
+    position = len(first)
+    for piece in middle:
+        begin = text.find(piece, position)
+        if begin < 0:
             return False
-    if "*" in plain:
-        whole = ".*".join(re.escape(piece) for piece in plain.split("*"))
-        return re.fullmatch(whole, module) is not None or (
-            re.fullmatch(whole, module + ".x") is not None
-        )
-    return module == plain or module.startswith(plain + ".")
+        position = begin + len(piece)
+    return text.startswith(first) and text.endswith(last) and position + len(last) <= len(text)

@@ -220,26 +220,38 @@ def _tensors(model: facts.Facts, load: Load, multiple: int) -> Iterator[Tensor]:
 
 
 def _layers(model: facts.Facts, load: Load, dtype: int, multiple: int) -> Iterator[Tensor]:
-    tables = list(model.rotary)
+    rotary = [_rotary(rows, size, dtype) for rows, size in model.rotary]
+    for block in model.blocks:
+        layer = _layer(model, load, block, dtype, multiple)
+        for _ in range(-(-block.count // load.stages)):
+            for name, tensors in layer:
+                yield from tensors
+                if name == "out" and block.mixer.kind is not facts.Mixing.STATE:
+                    yield from rotary
+                    rotary = []
+
+
+def _layer(
+    model: facts.Facts, load: Load, block: facts.Block, dtype: int, multiple: int
+) -> list[tuple[str, list[Tensor]]]:
+    """Returns the tensors of each matrix of one layer, by the matrix' name."""
     pads = _pads(model)
     copies = load.version[:2] <= _DIVIDES_UNTIL
-    for block in model.blocks:
-        for _ in range(-(-block.count // load.stages)):
-            for matrix in block.matrices:
-                inputs, outputs = _share(matrix, block.mixer, load.tensor_parallel)
-                if pads and matrix.part is facts.Part.EXPERTS:
-                    joined = multiple * matrix.modules
-                    inputs = -(-inputs // multiple) * multiple
-                    outputs = -(-outputs // joined) * joined
-                packing = _packing(model, load, matrix)
-                elements = inputs * outputs * matrix.copies
-                yield from _matrix_tensors(packing, elements, outputs * matrix.copies, dtype)
-                if copies and matrix.name == "kv_b":
-                    # 0.19 keeps the halves of this matrix once more, as attention multiplies them.
-                    yield Tensor(elements * dtype)
-                if matrix.name == "out" and block.mixer.kind is not facts.Mixing.STATE:
-                    while tables:
-                        yield _rotary(*tables.pop(0), dtype)
+    layer = []
+    for matrix in block.matrices:
+        inputs, outputs = _share(matrix, block.mixer, load.tensor_parallel)
+        if pads and matrix.part is facts.Part.EXPERTS:
+            joined = multiple * matrix.modules
+            inputs = -(-inputs // multiple) * multiple
+            outputs = -(-outputs // joined) * joined
+        packing = _packing(model, load, matrix)
+        elements = inputs * outputs * matrix.copies
+        tensors = list(_matrix_tensors(packing, elements, outputs * matrix.copies, dtype))
+        if copies and matrix.name == "kv_b":
+            # 0.19 keeps the halves of this matrix once more, as attention multiplies them.
+            tensors.append(Tensor(elements * dtype))
+        layer.append((matrix.name, tensors))
+    return layer
 
 
 def _rotary(rows: int, size: int, dtype: int) -> Tensor:

@@ -2,15 +2,17 @@
 
 import collections
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from function import composition
 from function.api import settings
 from function.cli import documents, places, planned, rendering
 from function.concerns.gateway import publishing
 from function.concerns.secrets import fetching
-from function.findings import foresight, refusals, rules, table
+from function.findings import foresight, reachability, refusals, rules, table
 from function.planning import plans
+from function.reach import flows
 
 _WORST = tuple(rules.Severity)
 
@@ -75,22 +77,53 @@ def report(fleet: planned.Fleet, settings_file: str) -> Report:
         fleet: The claims.
         settings_file: Which file is at fault when the settings cannot be used.
     """
+    reaches = reaching(fleet)
     found = [
         *(_unreadable(error) for error in fleet.unreadable),
         *(
             Located(refusals.SETTINGS_INVALID.broken(one.path, one.message), settings_file, 0)
             for one in fleet.unusable
         ),
-        *(located for claim in fleet.claims for located in of(claim, fleet.site)),
+        *(
+            located
+            for claim in fleet.claims
+            for located in of(claim, fleet.site, reaches.get(id(claim)))
+        ),
     ]
     order = sorted(found, key=lambda one: (one.file, one.line, _WORST.index(one.finding.severity)))
     return Report(tuple(order), len(fleet.claims), bool(fleet.unreadable), fleet.notes)
 
 
-def of(claim: planned.Planned, site: settings.Settings | None) -> Iterator[Located]:
-    """Yields what is found of one claim."""
+def reaching(
+    fleet: planned.Fleet, more: Iterable[Mapping[str, Any]] = (), *, between: bool = False
+) -> Mapping[int, flows.Reach]:
+    """Returns who reaches whom for each claim that has a plan, by the claim's identity.
+
+    The policies of all claims hold at the same time. `more` and `between` are as `flows.of` has
+    them.
+    """
+    subjects = {
+        id(claim): flows.subject(claim.plan, claim.answer)
+        for claim in fleet.claims
+        if claim.plan is not None and claim.answer is not None
+    }
+    reaches = flows.of(list(subjects.values()), more, between=between)
+    return dict(zip(subjects, reaches, strict=True))
+
+
+def of(
+    claim: planned.Planned, site: settings.Settings | None, reach: flows.Reach | None = None
+) -> Iterator[Located]:
+    """Yields what is found of one claim.
+
+    Args:
+        claim: The claim.
+        site: The settings; None where they cannot be used.
+        reach: Who reaches whom, where it has a plan.
+    """
     source = claim.source
-    for finding in _findings(claim, site):
+    findings = [*_findings(claim, site), *(() if reach is None else reachability.judge(reach))]
+    for finding in findings:
         line = places.line(source.node, finding.field)
         yield Located(finding, source.file, line, source.namespace, source.name)
 

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 import function
-from function.cli import check, explain, facts, init, migrate, plan, render
+from function.cli import check, explain, facts, init, migrate, plan, reach, render
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,6 +20,7 @@ main.add_command(facts.facts)
 main.add_command(init.init)
 main.add_command(migrate.migrate)
 main.add_command(plan.plan)
+main.add_command(reach.reach)
 main.add_command(render.render)
 
 

@@ -72,6 +72,7 @@ OF_SERVING: Mapping[str, Callable[[serving.Serving], Any]] = {
     "spec.engine.version": lambda planned: planned.release,
     "spec.gpu.memoryUtilization": lambda planned: planned.utilization,
     "spec.model.contextWindow": lambda planned: planned.context_window,
+    "spec.model.longestQueueSeconds": lambda planned: planned.max_in_flight,
     "spec.model.maxNumSeqs": lambda planned: planned.max_num_seqs,
     "spec.model.reasoningParser": lambda planned: planned.reasoning_parser,
     "spec.model.runner": lambda planned: planned.runner,

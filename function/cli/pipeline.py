@@ -1,10 +1,72 @@
-"""Claims on their way from files to verdicts, for every verb that compares them with a cluster."""
+"""Claims on their way from files to what a verb makes of them, for every verb that reads claims."""
 
 import collections
-from collections.abc import Callable
+import dataclasses
+import itertools
+import typing
+from collections.abc import Callable, Iterable, Iterator
 
 from function.api import base, settings
 from function.cli import documents, rendering, snapshot, verdicts
+
+NOTHING = snapshot.Snapshot()
+
+Made = typing.TypeVar("Made")
+
+
+@dataclasses.dataclass(frozen=True)
+class Read(typing.Generic[Made]):
+    """A claim that was read, and what was made of it.
+
+    Attributes:
+        source: Where it was read; `source.misspelt` says that it is of no kind.
+        namesakes: Where else a claim of its kind and name stands.
+        made: What the verb made of an InferenceService; None where it cannot be used.
+        plain: What a claim of another kind becomes.
+        problems: Why it cannot be used.
+    """
+
+    source: documents.Source
+    namesakes: tuple[documents.Source, ...]
+    made: Made | None = None
+    plain: rendering.Plain | None = None
+    problems: tuple[base.Problem, ...] = ()
+
+
+def each(
+    sources: Iterable[documents.Source],
+    site: settings.Settings,
+    make: Callable[[documents.Source], Made],
+    cluster: snapshot.Snapshot = NOTHING,
+) -> Iterator[Read[Made]]:
+    """Yields the claims in their order.
+
+    Args:
+        sources: Where they were read.
+        site: The settings.
+        make: Returns what the verb makes of an InferenceService; raises base.InvalidError for one
+            that it cannot use.
+        cluster: What was observed.
+    """
+    given = list(sources)
+    named = collections.defaultdict(list)
+    for source in given:
+        named[source.namespace, source.name, source.document["kind"]].append(source)
+    for source in given:
+        same = named[source.namespace, source.name, source.document["kind"]]
+        read: Read[Made] = Read(source, tuple(other for other in same if other is not source))
+        if source.misspelt:
+            yield read
+            continue
+        try:
+            kind = rendering.other_kind(source)
+            if kind is None:
+                yield dataclasses.replace(read, made=make(source))
+            else:
+                plain = rendering.plain(source, kind, site, cluster)
+                yield dataclasses.replace(read, plain=plain)
+        except base.InvalidError as error:
+            yield dataclasses.replace(read, problems=error.problems)
 
 
 def rendered(
@@ -18,27 +80,24 @@ def rendered(
     others: list[rendering.Plain] = []
     used: list[rendering.Rendered] = []
     judged: list[verdicts.Verdict] = []
-    namesakes = collections.defaultdict(list)
-    for source in given.sources:
-        namesakes[source.namespace, source.name].append(source)
-    for number, source in enumerate(given.sources):
-        say(f"rendering {number + 1} of {len(given.sources)}")
+    numbers = itertools.count(1)
+
+    def render(source: documents.Source) -> rendering.Rendered:
+        say(f"rendering {next(numbers)} of {len(given.sources)}")
+        return rendering.render(source, site, cluster, assumed)
+
+    for read in each(given.sources, site, render, cluster):
+        source = read.source
         if source.misspelt:
             judged.append(verdicts.refused(source, verdicts.MISSPELT, (source.misspelt,)))
-            continue
-        try:
-            kind = rendering.other_kind(source)
-            if kind is not None:
-                others.append(rendering.plain(source, kind, site, cluster))
-                continue
-            item = rendering.render(source, site, cluster, assumed)
-        except base.InvalidError as error:
-            messages = tuple(map(str, error.problems))
+        elif read.plain is not None:
+            others.append(read.plain)
+        elif read.made is None:
+            messages = tuple(map(str, read.problems))
             judged.append(verdicts.refused(source, verdicts.INVALID, messages))
-            continue
-        used.append(item)
-        same = [s.file for s in namesakes[source.namespace, source.name] if s is not source]
-        judged.append(verdicts.of(item, tuple(same)))
+        else:
+            used.append(read.made)
+            judged.append(verdicts.of(read.made, tuple(other.file for other in read.namesakes)))
     return used, others, judged
 
 

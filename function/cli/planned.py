@@ -3,13 +3,12 @@
 What every verb begins with that looks at what is wanted, and at no cluster.
 """
 
-import collections
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from function import composition
 from function.api import base, claim, settings
-from function.cli import documents, rendering, suggestions
+from function.cli import documents, pipeline, rendering, suggestions
 from function.cli import site as sites
 from function.cluster import checkpoints, memory
 from function.composites import inference_service
@@ -103,28 +102,22 @@ def read(inputs: Inputs) -> Fleet:
     )
 
 
-def _planned(sources: list[documents.Source], site: settings.Settings) -> Iterator[Planned]:
-    named = collections.defaultdict(list)
-    for source in sources:
-        named[source.namespace, source.name, source.document["kind"]].append(source)
-    for source in sources:
-        same = named[source.namespace, source.name, source.document["kind"]]
-        others = tuple(other for other in same if other is not source)
-        yield dataclasses.replace(of(source, site), namesakes=others)
+def _planned(sources: Iterable[documents.Source], site: settings.Settings) -> Iterator[Planned]:
+    for read in pipeline.each(sources, site, lambda source: _of(source, site)):
+        if read.made is not None:
+            yield dataclasses.replace(read.made, namesakes=read.namesakes)
+        else:
+            answer = None if read.plain is None else read.plain.answer
+            yield Planned(read.source, read.namesakes, answer=answer, broken=read.problems)
 
 
-def of(source: documents.Source, site: settings.Settings) -> Planned:
-    """Returns one claim with its plan, or why there is none."""
-    if source.misspelt:
-        return Planned(source)
-    resource = plan = None
-    try:
-        kind = rendering.other_kind(source)
-        if kind is not None:
-            return Planned(source, answer=rendering.plain(source, kind, site).answer)
-        resource = rendering.parse(source.document)
-    except base.InvalidError as error:
-        return Planned(source, broken=error.problems)
+def _of(source: documents.Source, site: settings.Settings) -> Planned:
+    """Returns one claim with its plan, or why these settings refuse it.
+
+    Raises:
+        base.InvalidError: It breaks its schema or its rules.
+    """
+    resource = rendering.parse(source.document)
     try:
         world = rendering.alone(source, resource)
         facts = checkpoints.recorded(memory.memory(world), world)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from function import canonical
+from function.capacity import forms, published
 from function.cluster import jobs, memory, observed, pods
 
 # Fields of the preload program's last words that the status keeps.
@@ -23,12 +24,14 @@ class Checkpoint:
         architecture: Class of the model.
         context: Longest sequence in tokens that the model was made for.
         bytes: Size of all files.
+        facts: What the model is made of, from its own files: the short form as canonical JSON.
     """
 
     quantization: str | None = None
     architecture: str | None = None
     context: int | None = None
     bytes: int | None = None
+    facts: str | None = None
 
 
 UNREAD = Checkpoint()
@@ -55,8 +58,9 @@ class Facts:
         return Checkpoint(
             quantization=_text(record.get("quantization")),
             architecture=_text(record.get("architecture")),
-            context=canonical.whole(record.get("contextLimit")) or None,
-            bytes=canonical.whole(record.get("bytes")) or None,
+            context=observed.number(record.get("contextLimit")) or None,
+            bytes=observed.number(record.get("bytes")) or None,
+            facts=canonical.dumps(record["facts"]) if "facts" in record else None,
         )
 
 
@@ -92,5 +96,18 @@ def _learnt(world: observed.Observed) -> Iterator[tuple[str, dict[str, Any]]]:
             for directory in makes.get(words.job, ()):
                 if isinstance(short, str) and directory.endswith(f"/{short}"):
                     learnt = {k: item[k] for k in LEARNT if observed.at(item, k) is not None}
+                    learnt |= _facts(item)
                     record = memory.verified({"directory": directory, **learnt}) or {}
                     yield directory, {k: record[k] for k in learnt if k in record}
+
+
+def _facts(item: observed.Object) -> dict[str, Any]:
+    """Returns what the model is made of, from the figures that the program read."""
+    config, tensors = observed.at(item, "config"), observed.at(item, "tensors")
+    if not isinstance(config, str) or not isinstance(tensors, Mapping):
+        return {}
+    sizes = {kind: observed.number(size, -1) for kind, size in tensors.items()}
+    if min(sizes.values(), default=-1) < 0:
+        return {}
+    model = published.read(config, sizes, str(observed.at(item, "repository") or ""))
+    return {} if model is None else {"facts": forms.document(model)}

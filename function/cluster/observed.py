@@ -96,6 +96,11 @@ def number(value: Any, default: int = 0) -> int:
     return int(value) if isinstance(value, int | float) and abs(value) < 2**63 else default
 
 
+def count(value: Any, default: int = 0) -> int:
+    """Returns how many there are of something: a whole number as `number` reads it, 0 at least."""
+    return max(number(value, default), 0)
+
+
 def items(owner: Any, *path: str) -> Sequence[Any]:
     """Returns the list at a path; an empty one where it is absent, or something else is there."""
     value = at(owner, *path)

@@ -154,6 +154,8 @@ class Alert:
         severity: critical wakes someone, warning waits for the morning, info is advice.
         summary: A line for a pager.
         description: What it means.
+        objective: The objective that says the same better, or empty: with one of that name the
+            alert is left out.
     """
 
     name: str
@@ -162,6 +164,50 @@ class Alert:
     severity: str
     summary: str
     description: str
+    objective: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Histogram:
+    """Times that an engine counts by upper bounds, as Prometheus has them.
+
+    Attributes:
+        name: The series' name without `_bucket` and `_count`.
+        own: Matchers of the claim's own series.
+        bounds: Upper bounds in seconds, the smallest first, without the infinite one.
+    """
+
+    name: str
+    own: str
+    bounds: tuple[float, ...]
+
+    @property
+    def every(self) -> str:
+        """Selects the counter of all that were timed."""
+        return f"{self.name}_count{self.own}"
+
+    def within(self, bound: float) -> str:
+        """Selects the counter of those that took at most so many seconds; one of `bounds`."""
+        return f'{self.name}_bucket{self.own[:-1]},le="{bound!r}"}}'
+
+    def lowered(self, seconds: float) -> float | None:
+        """Returns the largest bound that is not above a time, or None below all of them."""
+        return max((bound for bound in self.bounds if bound <= seconds), default=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measures:
+    """What an engine counts of what users are promised.
+
+    Attributes:
+        times: By objective, `ttft` and `itl`; an objective that is missing cannot be judged.
+        requests: Selects the counter of answered requests, and that of those answered with 5xx.
+        finished: Selects a counter that grows with each request and exists before the first.
+    """
+
+    times: Mapping[str, Histogram]
+    requests: tuple[str, str]
+    finished: str
 
 
 class Engine(Protocol):
@@ -176,6 +222,7 @@ class Engine(Protocol):
         CACHE: Where its container finds the claim's own caches.
         POOL_TYPE: How the endpoint picker's chart calls it.
         IDLE_SECONDS: After which it ends a connection that no request uses.
+        SERVER: What its answers have in the header `server`.
         START_SECONDS: What it needs to start beside reading the weights.
         EXIT_SECONDS: What it needs to exit once the last request is answered, with a margin.
         ON_GPUS: False for an engine that computes on the CPU.
@@ -190,6 +237,7 @@ class Engine(Protocol):
     CACHE: str
     POOL_TYPE: str
     IDLE_SECONDS: int
+    SERVER: str
     START_SECONDS: int
     EXIT_SECONDS: int
     ON_GPUS: bool
@@ -271,6 +319,14 @@ class Engine(Protocol):
         now: running.Running,
     ) -> Iterator[Alert]:
         """Yields the alerts on the engine's own series."""
+
+    def measures(self, who: identity.Identity, spec: claim.Spec) -> Measures:
+        """Returns by which of the engine's own series objectives are judged.
+
+        Args:
+            who: The claim.
+            spec: What the author asks for: arguments may set the bounds of histograms.
+        """
 
 
 def mirrored(image: str, site: settings.Settings) -> str:

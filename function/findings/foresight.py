@@ -60,6 +60,15 @@ CONTEXT_CUT = rules.Rule(
     " the GPU: longer requests are refused.",
     "Name `spec.model.contextWindow` when the model's own is needed, or take more memory.",
 )
+PROMPT_EXCEEDS_GATEWAY = rules.Rule(
+    "prompt-exceeds-gateway",
+    _WARNING,
+    "A prompt that fills the context window is larger than what the AI gateway holds of a request.",
+    "The gateway reads the model's name out of the body, and answers a larger one with 413. Where"
+    " the settings do not say what it holds, the finding is a note.",
+    "Raise `connection.bufferLimit` in the ClientTrafficPolicy of the Gateway, and say so in the"
+    " settings' `gateway.bufferMiB`.",
+)
 TRIGGER_NEVER_FIRES = rules.Rule(
     "trigger-never-fires",
     _WARNING,
@@ -75,6 +84,7 @@ RULES = (
     MODEL_UNKNOWN,
     GPU_UNKNOWN,
     CONTEXT_CUT,
+    PROMPT_EXCEEDS_GATEWAY,
     TRIGGER_NEVER_FIRES,
 )
 
@@ -93,6 +103,7 @@ def judge(plan: plans.Plan) -> Iterator[rules.Finding]:
     yield from _fits(plan)
     yield from _exceeds(plan)
     yield from _context(plan)
+    yield from _body(plan)
     yield from _triggers(plan)
 
 
@@ -135,6 +146,29 @@ def _context(plan: plans.Plan) -> Iterator[rules.Finding]:
         words = f"{planned.context_window} tokens {follows}, and {model.name} is made for"
         words += f" {model.context}: name the field when requests are longer"
         yield CONTEXT_CUT.broken("spec.model.contextWindow", words)
+
+
+# Bytes of a body for each token: about four letters of English, and what JSON adds.
+_TOKEN_BYTES = 5
+# What Envoy Gateway gives a connection where no policy says more.
+_ENVOYS_KIB = 32
+
+
+def _body(plan: plans.Plan) -> Iterator[rules.Finding]:
+    planned, buffer = plan.serving, plan.site.gateway.buffer_mi_b
+    if not plan.ways.gateway or not isinstance(planned, serving.Serving):
+        return
+    held = _ENVOYS_KIB if buffer is None else buffer * 1024
+    longest = planned.context_window * _TOKEN_BYTES // 1024
+    if longest <= held:
+        return
+    words = (
+        f"a prompt of {planned.context_window} tokens takes about {longest} KiB, and the AI gateway"
+        f" holds {held}: a larger request gets 413; raise connection.bufferLimit of the Gateway's"
+        " ClientTrafficPolicy, and the settings' gateway.bufferMiB"
+    )
+    severity = _NOTE if buffer is None else None
+    yield PROMPT_EXCEEDS_GATEWAY.broken("spec.model.contextWindow", words, severity)
 
 
 # --- triggers

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from function.api import claim, settings
 from function.engines import table as engines
 from function.engines.vllm import arguments, contract, contradictions, server, serving
-from function.findings import foresight, refusals, rules
+from function.findings import foresight, reachability, refusals, rules
 from function.planning import plans
 
 RULES: Mapping[str, rules.Rule] = {
@@ -15,6 +15,7 @@ RULES: Mapping[str, rules.Rule] = {
         *foresight.RULES,
         *contract.RULES,
         *contradictions.RULES,
+        *reachability.RULES,
     )
 }
 

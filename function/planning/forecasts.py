@@ -6,8 +6,8 @@
 import dataclasses
 from collections.abc import Mapping
 
-from function.capacity import arrangements, estimates, fit, loads, prices, starts, thresholds, work
-from function.planning import plans, prospects
+from function.capacity import arrangements, estimates, fit, loads, prices, starts, thresholds
+from function.planning import plans, prospects, replica
 
 # Where a claim's model generates nothing: documents of a usual length, each answered at once.
 _QUIET = 0
@@ -45,11 +45,11 @@ def forecast(plan: plans.Plan, workloads: Mapping[str, loads.Workload]) -> Forec
         plan: The claim, planned.
         workloads: Requests to answer, by name.
     """
-    replica = _replica(plan)
+    engine = replica.judged(plan.serving.outlook, plan.hardware.split)
     given: dict[str, loads.Load] = {}
-    if replica is not None:
+    if engine is not None:
         for name, workload in workloads.items():
-            full = _full(replica, workload, plan)
+            full = _full(engine, workload, plan)
             if full is not None:
                 given[name] = full
     return Forecast(plan, cost(plan), given, _triggers(plan), _start(plan))
@@ -81,28 +81,13 @@ def asked(plan: plans.Plan, replicas: int | None = None) -> prices.Claim:
     )
 
 
-def _replica(plan: plans.Plan) -> loads.Engine | None:
-    """Returns one replica, or None where model or GPU are unknown, or the model does not fit."""
-    outlook = plan.serving.outlook
-    if outlook is None or outlook.fit is None or outlook.fit.tokens.best <= 0:
-        return None
-    model, card, flags = outlook.prospect.checkpoint, outlook.prospect.card, outlook.flags
-    split = plan.hardware.split
-    if model is None or card is None or split.spans or split.pipeline * split.data > 1:
-        # Nobody measured what the links between stages, copies or nodes cost.
-        return None
-    packing = work.FP8 if flags.quantization == "fp8" else None
-    does = work.of(model, packing, flags.tensor, 1 if flags.cache_dtype.startswith("fp8") else 2)
-    return loads.Engine(does, card, flags.sequences, outlook.fit.tokens.best, flags.tokens(card))
-
-
-def _full(replica: loads.Engine, workload: loads.Workload, plan: plans.Plan) -> loads.Load | None:
+def _full(engine: loads.Engine, workload: loads.Workload, plan: plans.Plan) -> loads.Load | None:
     """Returns what a full replica gives; None where requests are longer than the context."""
     outlook = plan.serving.outlook
     if outlook is None or workload.prompt + workload.output > outlook.flags.context:
         return None
-    room = replica.room(workload)
-    return loads.load(replica, workload, room) if room > _QUIET else None
+    room = engine.room(workload)
+    return loads.load(engine, workload, room) if room > _QUIET else None
 
 
 def _triggers(plan: plans.Plan) -> thresholds.Binding | None:

@@ -47,6 +47,11 @@ class Split:
         return self.spans and self.data > 1
 
     @property
+    def timed(self) -> bool:
+        """Whether anybody measured times: of one copy in one stage in one pod."""
+        return self.pods * self.pipeline * self.data == 1
+
+    @property
     def spans(self) -> bool:
         """Whether a replica has more pods than one."""
         return self.pods > 1

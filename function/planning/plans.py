@@ -32,8 +32,10 @@ from function.planning import (
     identity,
     lifetimes,
     misfits,
+    objectives,
     parallelism,
     prospects,
+    replica,
     running,
     scaling,
     storage,
@@ -71,6 +73,7 @@ class Plan:
         replacement: How pods follow a new template.
         scaling: How many replicas, and when.
         ways: By which ways requests reach the claim.
+        objectives: What users are promised.
         misfit: Why no replica could serve on its class, or None.
         suspended: True when the GPUs are to be given back.
         running: What pods of this plan will be.
@@ -90,6 +93,7 @@ class Plan:
     replacement: scaling.Replacement
     scaling: scaling.Scaling
     ways: ways.Ways
+    objectives: objectives.Objectives
     misfit: misfits.Misfit | None
     suspended: bool
     running: running.Running
@@ -168,6 +172,8 @@ def _make(
     """Returns a new plan."""
     spec = resource.spec
     chosen = engines.chosen(spec)
+    who = identity.Identity(resource.name, resource.namespace, site.labels)
+    measures = chosen.measures(who, spec)
     refused = [
         *names.refusals(resource, site),
         *permissions.refusals(resource, site),
@@ -179,12 +185,12 @@ def _make(
         *chosen.refusals(resource, site),
         *permissions.caps(spec, site),
         *parallelism.refusals(resource),
+        *objectives.refusals(spec.slo, measures),
         *problems(spec),
     ]
     if refused:
         raise base.InvalidError("claim", refused)
     why: list[explanation.Explanation] = []
-    who = identity.Identity(resource.name, resource.namespace, site.labels)
     prospect = prospects.prospect(spec, site, checkpoint)
     serving = chosen.plan(spec, site, checkpoint, prospect, why)
     hard = hardware.hardware(spec, site, serving.pinned_gib, why, on_gpus=chosen.ON_GPUS)
@@ -197,7 +203,13 @@ def _make(
         spans=hard.split.spans,
     )
     reached = ways.ways(spec, site, why)
-    scaled = scaling.scaling(spec, site, serving.max_requests, start.seconds, reached.counted, why)
+    promised = objectives.objectives(
+        spec, site, measures, reached, why, generates=serving.generates
+    )
+    kept = replica.kept(promised, serving.outlook, hard.split, why)
+    scaled = scaling.scaling(
+        spec, site, serving.max_requests, kept, start.seconds, reached.counted, why
+    )
     drain = lifetimes.drain(
         chosen.drain_seconds(spec),
         chosen.EXIT_SECONDS,
@@ -220,6 +232,7 @@ def _make(
         scaling=scaled,
         replacement=scaling.replacement(scaled.maximum, hard.class_name, hard.gpu, why),
         ways=reached,
+        objectives=promised,
         misfit=hard.misfit or _too_large(spec, site, serving.outlook),
         suspended=spec.suspend is True,
         running=running.Running(

@@ -2,7 +2,9 @@
 
 import dataclasses
 import fnmatch
+import functools
 
+from function import canonical
 from function.api import base, claim, settings
 from function.capacity import cards, catalogue, facts, forms, weights
 from function.cluster import checkpoints
@@ -16,8 +18,8 @@ class Prospect:
     Attributes:
         model: The facts of the model that the claim names, or None. What pods are started with
             follows from these: a manifest that is read later must not change it.
-        checkpoint: The same as the published manifest corrects them, or None. Whether the model
-            fits follows from these.
+        checkpoint: The facts that the published manifest brings, or else the same as it corrects
+            them; or None. Whether the model fits follows from these.
         card: One GPU, or None.
         gpus: GPUs that hold one copy of the model.
         reason: UnknownModel or UnknownCard where one of the two is not known, else empty.
@@ -46,10 +48,9 @@ def prospect(
         site: The settings.
         checkpoint: What the published manifest says of the weights.
     """
-    model, words = _model(spec, site)
-    held = None
-    if model is not None:
-        held, words = _verified(model, _name(spec), checkpoint)
+    stated = _stated(spec, site)
+    model = _listed(spec) if stated is None else stated
+    held, words = _held(model, spec, checkpoint, own=stated is None)
     class_name, gpu = hardware.gpu_class(spec, site)
     own = base.of(spec.gpu, "resource_name")
     # A part of a GPU, or another resource than the class names, is another card.
@@ -97,29 +98,55 @@ def _name(spec: claim.Spec) -> str:
     return spec.model.repository or f"{spec.model.path} on the volume"
 
 
-def _model(spec: claim.Spec, site: settings.Settings) -> tuple[facts.Facts | None, str]:
-    """Returns the model's facts, or why there are none."""
-    repository = spec.model.repository
+def _stated(spec: claim.Spec, site: settings.Settings) -> facts.Facts | None:
+    """Returns what claim or settings say; of several patterns the longest counts."""
     if spec.model.facts is not None:
-        return forms.read(spec.model.facts), ""
-    model = None
-    if repository is not None:
-        model = _stated(repository, site) or catalogue.lookup(repository)
+        return forms.read(spec.model.facts)
+    repository, stated = spec.model.repository, site.capacity.models
+    fitting = [
+        pattern
+        for pattern in stated
+        if repository is not None and fnmatch.fnmatchcase(repository, pattern)
+    ]
+    if not fitting:
+        return None
+    return forms.read(stated[max(fitting, key=lambda one: (one == repository, len(one)))])
+
+
+def _listed(spec: claim.Spec) -> facts.Facts | None:
+    """Returns what the catalogue says."""
+    return None if spec.model.repository is None else catalogue.lookup(spec.model.repository)
+
+
+def _held(
+    model: facts.Facts | None, spec: claim.Spec, checkpoint: checkpoints.Checkpoint, *, own: bool
+) -> tuple[facts.Facts | None, str]:
+    """Returns the facts of what lies on the volume, or why there are none.
+
+    Args:
+        model: The facts of the model that the claim names, or None.
+        spec: What the author asks for.
+        checkpoint: What the published manifest says of the weights.
+        own: Whether the checkpoint's own facts count: nobody states others.
+    """
+    published = _published(checkpoint.facts) if own and checkpoint.facts is not None else None
+    if published is not None:
+        return dataclasses.replace(published, name=_name(spec)), ""
     if model is None:
         return None, (
             f"nothing is known of the memory that {_name(spec)} takes: `inference-service facts`"
             " writes what spec.model.facts or the settings' capacity.models take"
         )
-    return model, ""
+    return _verified(model, _name(spec), checkpoint)
 
 
-def _stated(repository: str, site: settings.Settings) -> facts.Facts | None:
-    """Returns what the settings say of a repository; of several patterns the longest counts."""
-    stated = site.capacity.models
-    fitting = [pattern for pattern in stated if fnmatch.fnmatchcase(repository, pattern)]
-    if not fitting:
+@functools.lru_cache(256)
+def _published(form: str) -> facts.Facts | None:
+    """Returns the facts that the status holds, or None where another release wrote the form."""
+    try:
+        return forms.read(canonical.loads(form))
+    except forms.FormError:
         return None
-    return forms.read(stated[max(fitting, key=lambda one: (one == repository, len(one)))])
 
 
 def _verified(

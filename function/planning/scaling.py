@@ -69,6 +69,19 @@ class Scaling:
 
 
 @dataclasses.dataclass(frozen=True)
+class Kept:
+    """Requests that a replica runs at once and still keeps what users are promised.
+
+    Attributes:
+        requests: How many, as a whole number.
+        words: What is missed with more, and by which requests that is judged.
+    """
+
+    requests: int
+    words: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Replacement:
     """How pods follow a new template.
 
@@ -101,6 +114,7 @@ def scaling(
     spec: claim.Spec,
     site: settings.Settings,
     max_requests: int | None,
+    kept: Kept | None,
     start_seconds: int,
     ways: set[str],
     why: list[explanation.Explanation],
@@ -112,6 +126,7 @@ def scaling(
         site: The settings.
         max_requests: Requests that one replica computes at once, or None where the engine has no
             such bound.
+        kept: Requests that one replica keeps its promises with, or None where that is no bound.
         start_seconds: Budget from container start to the first 200.
         ways: By which of the settings' `scaling.wake.counts` requests reach the claim.
         why: Explanations are added here.
@@ -136,7 +151,7 @@ def scaling(
     kv_usage = _target(triggers.kv_cache, base.given(asked.cache_utilization_threshold, KV_USAGE))
     if kv_usage is not None and float(kv_usage) > 1:
         why.append(_never_fires(kv_usage))
-    running, ratio = _running(asked, triggers, max_requests, why)
+    running, ratio = _running(asked, triggers, max_requests, kept, why)
     if sleeps and cooldown < start_seconds:
         why.append(_sleep_cooldown(cooldown, start_seconds))
     return Scaling(
@@ -250,6 +265,7 @@ def _running(
     asked: claim_scaling.Scaling,
     triggers: claim_scaling.Triggers,
     max_requests: int | None,
+    kept: Kept | None,
     why: list[explanation.Explanation],
 ) -> tuple[str | None, float | None]:
     """Returns the target of running requests as a number, or as a share, or neither."""
@@ -259,6 +275,8 @@ def _running(
         return chosen, None
     if max_requests is None:
         return None, None
+    if kept is not None and asked.running_ratio_threshold is None:
+        return None, _promised(kept, float(ratio), max_requests, why)
     why.append(
         explanation.Explanation(
             "running target",
@@ -269,6 +287,23 @@ def _running(
         )
     )
     return None, float(ratio)
+
+
+def _promised(
+    kept: Kept, ratio: float, max_requests: int, why: list[explanation.Explanation]
+) -> float:
+    """Returns the share of running requests that follows from what users are promised."""
+    promised = ratio * min(kept.requests, max_requests) / max_requests
+    why.append(
+        explanation.Explanation(
+            "running target",
+            f"{share(promised, max_requests)} requests a replica",
+            f"{ratio:g} x the requests that keep the promise: {kept.words}",
+            f"slo, requests that keep it={kept.requests}, maxNumSeqs={max_requests}",
+            field="spec.scaling.triggers.running.target",
+        )
+    )
+    return promised
 
 
 def share(ratio: float, max_requests: int) -> str:

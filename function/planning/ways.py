@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from function import explanation
-from function.api import claim, claim_traffic, settings
+from function.api import base, claim, claim_traffic, settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,12 +15,14 @@ class Ways:
         gateway: The AI gateway's route.
         picker: An endpoint picker behind that route.
         route: A plain HTTP route.
+        fallback: The claim that answers on the AI gateway while no pod of this one does, or None.
         left_out: Which raw rules of the claim the settings' provider cannot read, in words.
     """
 
     gateway: bool
     picker: bool
     route: bool
+    fallback: str | None = None
     left_out: str = ""
 
     @property
@@ -43,6 +45,7 @@ def ways(spec: claim.Spec, site: settings.Settings, why: list[explanation.Explan
         gateway=gateway,
         picker=picks and site.providers.gateway != "none",
         route=_on(spec.route) and site.providers.route != "none",
+        fallback=base.of(base.of(spec.gateway, "fallback"), "claim") if gateway else None,
         left_out="; ".join(one.rule for one in left_out),
     )
 

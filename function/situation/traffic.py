@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from function.cluster import memory, observed, readiness, routes
 from function.planning import plans
-from function.situation import rivals, rollouts
+from function.situation import fallbacks, rivals, rollouts
 
-# Latch: the engine served once, and the gateway's route stays.
+# Latch: the workload was there once, and the gateway's route stays.
 ROUTE_PUBLISHED = "routePublished"
 
 
@@ -17,21 +17,25 @@ class Traffic:
 
     Attributes:
         published: True once the gateway's route is emitted; it is emitted from then on.
+        served: True once a replica served; it stays true through an outage.
         adapters: Adapters that every running pod serves, of those that the claim names.
         named: Names that the observed AI gateway route names, by kind of backend.
         hosts: Host names that the observed Backend names.
         picker: True while the endpoint picker must exist: wanted, or named by the route.
         pooled: True when the route names the InferencePool.
         names: The claim's model names on the gateway, and who has them.
+        fallback: Another claim that answers while no pod of this one does.
     """
 
     published: bool
+    served: bool
     adapters: frozenset[str]
     named: Mapping[str, frozenset[str]]
     hosts: frozenset[str]
     picker: bool
     pooled: bool
     names: rivals.Names
+    fallback: fallbacks.Fallback
 
 
 def traffic(
@@ -47,23 +51,22 @@ def traffic(
     # The route names the pool once the pool exists, and the pool stays while the route names it: a
     # route that names a missing object fails as a whole.
     pooled = plan.identity.name in named["InferencePool"]
-    # Requests wake a claim that sleeps, and they are counted on its route.
     latched = ROUTE_PUBLISHED in remembered.latches
     names = rivals.names(plan, world, latched=latched)
-    published = plan.ways.gateway and (
-        rollout.serves
-        or (plan.scaling.wakes and rollout.state is not None)
-        or latched
-        or route is not None
-    )
+    # The gateway's processor reads a new route from a mounted Secret, and answers 500 until a
+    # kubelet refreshed the file. An engine loads for longer than that. Requests wake a claim that
+    # sleeps, and they are counted on its route.
+    published = plan.ways.gateway and (rollout.state is not None or latched or route is not None)
     return Traffic(
         published=published and not names.withholds,
+        served=rollout.serves or remembered.serving is not None or rollout.state is None,
         adapters=_adapters(plan, rollout, remembered),
         named=named,
         hosts=routes.hosts(world.get("gateway-backend")),
         picker=plan.ways.picker or pooled,
         pooled=plan.ways.picker and (pooled or release),
         names=names,
+        fallback=fallbacks.fallback(plan, world),
     )
 
 

@@ -103,8 +103,8 @@ def state(resource: observed.Object | None) -> workload.State | None:
         else None
     )
     return workload.State(
-        wanted=observed.number(observed.at(spec, "replicas"), 1),
-        available=observed.number(observed.at(status, "availableReplicas")),
+        wanted=observed.count(observed.at(spec, "replicas"), 1),
+        available=observed.count(observed.at(status, "availableReplicas")),
         settled=read >= observed.number(observed.at(resource, "metadata", "generation"))
         and observed.number(observed.at(status, "updatedReplicas"))
         >= observed.number(observed.at(status, "replicas")),

@@ -10,6 +10,7 @@ import promql_parser as parser
 from tests.alerts import sources
 
 Labels = frozenset[str]
+_SCRAPED = sources.SCRAPE_LABELS - {"namespace"}
 SET_OPERATORS = ("and", "or", "unless")
 
 
@@ -149,7 +150,7 @@ def _called(node: Any, labels_of: Callable[[str], Labels]) -> Labels | None:
         return frozenset()
     if node.func.name == "histogram_quantile":
         return (labels(node.args[1], labels_of) or frozenset()) - {"le"}
-    if node.func.name in ("rate", "increase", "max_over_time"):
+    if node.func.name in ("rate", "increase", "max_over_time", "sum_over_time"):
         return labels(node.args[0], labels_of)
     raise ValueError(f"not read: {node.func.name}")
 
@@ -158,8 +159,9 @@ def mismatches(node: Any, labels_of: Callable[[str], Labels]) -> Iterator[str]:
     """Yields every pair of operands that can never match, or that match by accident.
 
     Without `on` both sides must have the same labels. With it, both must have the listed ones; an
-    empty list matches anything with anything, which is meant only where both sides are one series
-    without labels. An arithmetic operator also needs one series a group on each side.
+    empty list matches anything with anything, which is meant only where the right side is one
+    series without labels, and the left side no longer has those of a scrape. An arithmetic operator
+    also needs one series a group on each side.
     """
     for binary in binaries(node):
         left, right = labels(binary.lhs, labels_of), labels(binary.rhs, labels_of)
@@ -173,7 +175,9 @@ def mismatches(node: Any, labels_of: Callable[[str], Labels]) -> Iterator[str]:
             by_list = matching.type == parser.LabelModifierType.Include
             fits = by_list and listed <= left and listed <= right
             if not listed or str(binary.op) not in SET_OPERATORS:
-                fits = fits and left == right == listed
+                fits = fits and right == listed and (not left or left.isdisjoint(_SCRAPED))
+            if str(binary.op) not in SET_OPERATORS:
+                fits = fits and left == listed
         if not fits:
             yield f"{sorted(left)} {binary.op} {sorted(right)}: {binary}"
 

@@ -72,6 +72,17 @@ VARIANTS = {
             },
         }
     ),
+    "promised": changed(
+        slo={
+            "ttft": {"percentile": "95", "seconds": "1"},
+            "itl": {"percentile": "99", "seconds": "0.1"},
+            "availability": {"percent": "99.5"},
+        }
+    ),
+    "promised-by-the-service": changed(
+        gateway={"enabled": False},
+        slo={"availability": {"percent": "99"}, "window": "7d"},
+    ),
     "idle": changed(scaling={"minReplicas": 0, "maxReplicas": 2}),
     "suspended": changed(suspend=True),
     "volume": changed(
@@ -104,7 +115,16 @@ PLANS = {
 
 
 def rules(planned_claim: situations.Situation) -> list[Manifest]:
-    """Returns the rules of all groups, as the operator gets them."""
+    """Returns the alerts of all groups, as the operator gets them."""
+    return [rule for rule in _rules(planned_claim) if "alert" in rule]
+
+
+def recorded(planned_claim: situations.Situation) -> list[Manifest]:
+    """Returns the rules that record series."""
+    return [rule for rule in _rules(planned_claim) if "record" in rule]
+
+
+def _rules(planned_claim: situations.Situation) -> list[Manifest]:
     return [rule for group in manifest(planned_claim)["spec"]["groups"] for rule in group["rules"]]
 
 
@@ -128,5 +148,7 @@ def expressions(planned_claim: situations.Situation) -> Iterator[Expression]:
     """Yields every query of a claim."""
     for rule in rules(planned_claim):
         yield Expression(rule["alert"], rule["expr"])
+    for rule in recorded(planned_claim):
+        yield Expression(f"{rule['record']} {rule['labels']}", rule["expr"])
     for trigger in triggers(planned_claim):
         yield Expression(f"trigger {trigger['name']}", trigger["metadata"]["query"])

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 
 from prometheus_client import parser
 
+from function.concerns.observability import objectives
+
 HERE = pathlib.Path(__file__).parent / "expositions"
 VERSIONS = ("0.25.1", "0.32")
 
@@ -97,6 +99,16 @@ _GATEWAY = {
 }
 
 
+# What the claim's own rules record, with the labels that they give it.
+_RECORDED = {
+    objectives.EVENTS: ("objective",),
+    objectives.MISSED: ("objective",),
+    objectives.BUDGET: ("objective",),
+    objectives.BURN_RATE: ("objective", "window"),
+    objectives.BUDGET_LEFT: ("objective",),
+}
+
+
 @functools.cache
 def others() -> Mapping[str, Series]:
     """Returns the series that the engine does not expose, by name."""
@@ -112,6 +124,9 @@ def others() -> Mapping[str, Series]:
     for name, labels in _GATEWAY.items():
         every = dict.fromkeys((*labels, *SCRAPE_LABELS), frozenset[str]())
         by_name[name] = Series(name, COUNTER, every, "Envoy")
+    for name, labels in _RECORDED.items():
+        recorded = dict.fromkeys(("namespace", "model", *labels), frozenset[str]())
+        by_name[name] = Series(name, GAUGE, recorded, "the claim's own rules")
     scraped = dict.fromkeys(SCRAPE_LABELS, frozenset[str]())
     by_name["up"] = Series("up", GAUGE, scraped, "the scrape itself")
     return by_name

@@ -14,6 +14,7 @@ from function.workloads import batches
 from tests import lives, strategies
 from tests.alerts import promql, rendered, sources
 
+OF_NOBODY = sources.Series("", "", {}, "")
 every_claim = pytest.mark.parametrize("planned", rendered.PLANS.values(), ids=rendered.PLANS)
 SCRAPE_INTERVAL = 30
 
@@ -53,15 +54,16 @@ def test_every_grouping_label_exists(planned: situations.Situation) -> None:
 @pytest.mark.parametrize("version", sources.VERSIONS)
 @every_claim
 def test_kinds_are_used_as_what_they_are(planned: situations.Situation, version: str) -> None:
-    """A counter stands under rate(), a gauge never does, and only a quantile reads buckets."""
+    """A counter stands under rate(), a gauge never does, and a quantile reads all buckets."""
     series = sources.series(version)
     for expression in rendered.expressions(planned):
         for selector in promql.selectors(promql.parse(expression.text)):
             kind = series[selector.name].kind
             rated = "rate" in selector.inside
             assert rated == (kind != sources.GAUGE), f"{expression.where}: {selector.node}"
+            one_bucket = selector.equals("le") is not None
             quantile = "histogram_quantile" in selector.inside
-            assert quantile == (kind == sources.BUCKET), f"{expression.where}: {selector.node}"
+            assert quantile == (kind == sources.BUCKET and not one_bucket), selector.node
 
 
 @every_claim
@@ -129,12 +131,12 @@ def matches(matcher: parser.Matcher, value: str) -> bool:
 
 
 def own_selectors(planned: situations.Situation) -> list[promql.Selector]:
-    """Returns the selectors of a claim's queries, without the site's own wake query."""
+    """Returns the selectors of a claim's queries, without those of the site's own queries."""
     return [
         selector
         for expression in rendered.expressions(planned)
-        if expression.where != "trigger wake"
         for selector in promql.selectors(promql.parse(expression.text))
+        if sources.others().get(selector.name, OF_NOBODY).source != "Envoy"
     ]
 
 
@@ -146,9 +148,14 @@ def test_selectors_name_the_claim_and_nothing_else(planned: situations.Situation
     for selector in own_selectors(planned):
         assert selector.equals("namespace") == planned.plan.identity.namespace
         matchers = selector.matchers
-        assert matchers.keys() & {"job", "deployment", "pod", "job_name"}, selector.node
+        assert matchers.keys() & {
+            *("job", "deployment", "pod", "job_name"),
+            "model",
+        }, selector.node
         if "job" in matchers:
             assert selector.equals("job") in jobs
+        if "model" in matchers:
+            assert selector.equals("model") == planned.plan.identity.name
         if "deployment" in matchers:
             assert selector.equals("deployment") == planned.plan.identity.name
         if "model_name" in matchers:

@@ -27,8 +27,22 @@ SITUATIONS = {
     "InferenceServiceEngineStalled": "the GPU hangs: requests run, no token comes",
     "InferenceServiceWeightsNotReady": "the hub answers 403, or a download takes hours",
     "InferenceServiceEndpointPickerMissing": "the picker was evicted and cannot be scheduled",
+    "InferenceServiceBudgetBurnsFast": "three in four first tokens come late, for an hour",
+    "InferenceServiceBudgetBurnsSlowly": "a few more first tokens than promised come late",
+    "InferenceServiceObjectiveUnmeasured": "an engine of another version has other histograms",
+}
+OF_OBJECTIVES = {
+    "InferenceServiceBudgetBurnsFast",
+    "InferenceServiceBudgetBurnsSlowly",
+    "InferenceServiceObjectiveUnmeasured",
+}
+# What objectives take the place of.
+THRESHOLDS_OF_OBJECTIVES = {
+    "ttft": "InferenceServiceTimeToFirstTokenHigh",
+    "availability": "InferenceServiceErrorRatioHigh",
 }
 ALWAYS = set(SITUATIONS) - {
+    *OF_OBJECTIVES,
     "InferenceServiceEngineStalled",
     "InferenceServiceWeightsNotReady",
     "InferenceServiceEndpointPickerMissing",
@@ -61,6 +75,10 @@ def test_which_alerts_a_claim_has(planned: situations.Situation) -> None:
         wanted.add("InferenceServiceWeightsNotReady")
     if planned.traffic.picker:
         wanted.add("InferenceServiceEndpointPickerMissing")
+    if planned.plan.objectives.each:
+        wanted |= OF_OBJECTIVES
+    for one in planned.plan.objectives.each:
+        wanted.discard(THRESHOLDS_OF_OBJECTIVES.get(one.name, ""))
     assert set(names(planned)) == wanted
 
 

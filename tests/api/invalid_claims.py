@@ -84,6 +84,7 @@ def _canary(adapter: str, weight: int) -> Json:
 
 _REFERENCE = "a kubelet would put a variable's value there"
 _MANAGED = "this flag is set by the composition"
+_PROMISED: Json = {"availability": {"percent": "99.5"}}
 _ADAPTER: Json = {"name": "sql", "repository": "org/sql"}
 _PICKER: Json = {"enabled": True, "endpointPicker": {"enabled": True}}
 
@@ -141,6 +142,7 @@ _FLAGS_AND_FIELDS = tuple(
         ("chat-template", model(chatTemplate="/templates/chat.jinja")),
         ("dtype", model(dtype="bfloat16")),
         ("runner", model(runner="generate")),
+        ("max-num-queued-reqs", model(longestQueueSeconds=10)),
         ("shutdown-timeout", claim(drainSeconds=0)),
     )
 )
@@ -160,6 +162,8 @@ _MODEL = (
         model(runner="pooling", toolCallParser="hermes"),
         "toolCallParser, reasoningParser and chatTemplate are for runner generate",
     ),
+    Invalid("no wait at all", model(longestQueueSeconds=0), "spec.model.longestQueueSeconds"),
+    Invalid("a wait of days", model(longestQueueSeconds=3601), "spec.model.longestQueueSeconds"),
     Invalid("unknown source", model(source="s3"), "spec.model.source"),
     Invalid("unknown quantization", model(quantization="int3"), "spec.model.quantization"),
     Invalid("unknown type", model(dtype="float8"), "spec.model.dtype"),
@@ -277,6 +281,26 @@ _GATEWAY = (
         "picker without the gateway",
         claim(gateway={"endpointPicker": {"enabled": True}}),
         "endpointPicker requires gateway.enabled",
+    ),
+    Invalid(
+        "a fallback without the gateway",
+        claim(gateway={"fallback": {"claim": "other"}}),
+        "fallback requires gateway.enabled",
+    ),
+    Invalid(
+        "a fallback with a picker",
+        claim(gateway=_PICKER | {"fallback": {"claim": "other"}}),
+        "endpointPicker excludes fallback",
+    ),
+    Invalid(
+        "a fallback without a claim",
+        claim(gateway={"enabled": True, "fallback": {}}),
+        "gateway.fallback.claim",
+    ),
+    Invalid(
+        "a fallback of no such name",
+        claim(gateway={"enabled": True, "fallback": {"claim": "Other"}}),
+        "gateway.fallback.claim",
     ),
     Invalid("weight of 100", canaries(_canary("a", 100)), "canaries[0].weightPercent"),
     Invalid("weight of zero", canaries(_canary("a", 0)), "canaries[0].weightPercent"),
@@ -420,6 +444,47 @@ _POD = (
     ),
 )
 
+_SLO = (
+    Invalid("no objective", claim(slo={}), "name at least one of ttft, itl and availability"),
+    Invalid(
+        "objectives of no days",
+        claim(slo={"window": "30d"}),
+        "name at least one of ttft, itl and availability",
+    ),
+    Invalid("unknown window", claim(slo={**_PROMISED, "window": "31d"}), "spec.slo.window"),
+    Invalid(
+        "percentile too low",
+        claim(slo={"ttft": {"percentile": "89.9", "seconds": "1"}}),
+        "must be between 90 and 99.99",
+    ),
+    Invalid(
+        "percentile of all",
+        claim(slo={"itl": {"percentile": "100", "seconds": "1"}}),
+        "must be between 90 and 99.99",
+    ),
+    Invalid(
+        "percentile that is a number",
+        claim(slo={"ttft": {"percentile": 95, "seconds": "1"}}),
+        "spec.slo.ttft.percentile",
+    ),
+    Invalid(
+        "a time that is none",
+        claim(slo={"ttft": {"percentile": "95", "seconds": "0.0009"}}),
+        "must be between 0.001 and 3600 seconds",
+    ),
+    Invalid(
+        "a time of hours",
+        claim(slo={"ttft": {"percentile": "95", "seconds": "3601"}}),
+        "must be between 0.001 and 3600 seconds",
+    ),
+    Invalid("percentile without a time", claim(slo={"itl": {"percentile": "95"}}), "seconds"),
+    Invalid(
+        "always available",
+        claim(slo={"availability": {"percent": "100"}}),
+        "must be between 90 and 99.99",
+    ),
+    Invalid("available", claim(slo={"availability": {}}), "percent"),
+)
 _REST = (
     Invalid("unknown field", claim(replicas=2), "spec.replicas"),
     Invalid("field in snake case", claim(drain_seconds=1), "spec.drain_seconds"),
@@ -487,6 +552,7 @@ INVALID: tuple[Invalid, ...] = (
     *_FLAGS_AND_FIELDS,
     *_MODEL,
     *_SCALING,
+    *_SLO,
     *_GATEWAY,
     *_POD,
     *_REST,

@@ -134,7 +134,11 @@ def test_what_is_required() -> None:
         ".spec.model.tokenSecretRef": ["name"],
         ".spec.loraAdapters[]": ["name", "repository"],
         ".spec.gateway.canaries[]": ["adapter", "weightPercent"],
+        ".spec.gateway.fallback": ["claim"],
         ".spec.externalSecrets[]": ["name", "remoteRef"],
+        ".spec.slo.ttft": ["percentile", "seconds"],
+        ".spec.slo.itl": ["percentile", "seconds"],
+        ".spec.slo.availability": ["percent"],
         ".spec.podTemplate.env[]": ["name"],
     }
 

@@ -177,6 +177,8 @@ def test_packing_may_lie_in_a_file_of_its_own() -> None:
         (["model.layers.3.self_attn*"], set()),
         ([f"model.layers.{i}.self_attn.q_b_proj" for i in range(61)], {"q_b"}),
         (["re:.*shared_experts.*"], {"shared_gate_up", "shared_down"}),
+        ([r"re:model\.layers\.\d+\.self_attn\.(q_b_proj|o_proj)$"], {"q_b", "out"}),
+        (["re:.*self_attn.q_b$"], set()),
     ],
 )
 def test_what_a_checkpoint_leaves_in_16_bits(left_out: list[str], kept: set[str]) -> None:
@@ -217,8 +219,14 @@ def test_bytes_come_from_the_index_of_the_files() -> None:
         ({"architectures": ["RwkvForCausalLM"]}, "RwkvForCausalLM: no formula for it yet"),
         ({"hidden_size": None}, "hidden_size is missing"),
         ({"hidden_size": "4096"}, "hidden_size is '4096': must be a whole number"),
-        ({"num_hidden_layers": 0}, "num_hidden_layers is 0: must be a whole number of at least 1"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers is 0: must be a whole number from 1 to 1000"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000: must be .* to 1000"),
         ({"vocab_size": True}, "vocab_size is True"),
+        ({"head_dim": 10**12}, "head_dim is 1000000000000: must be a whole number from 0 to"),
+        (
+            {"quantization_config": {"quant_method": "fp8", "ignored_layers": ["re:(?!x)"]}},
+            r"leaves out 're:\(\?!x\)': nobody translates such an expression",
+        ),
         ({"tie_word_embeddings": "no"}, "tie_word_embeddings is 'no': must be true or false"),
         ({"torch_dtype": "int3"}, "torch_dtype is 'int3': must be one of"),
         ({"layer_types": ["full_attention"]}, "layer_types is .*: must be a list of at least 32"),

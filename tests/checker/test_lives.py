@@ -178,7 +178,7 @@ _DEEP = hypothesis.settings().max_examples > 1000
 TestLives = Lives.TestCase
 TestLives.settings = hypothesis.settings(
     hypothesis.settings(),
-    max_examples=hypothesis.settings().max_examples if _DEEP else 80,
+    max_examples=hypothesis.settings().max_examples,
     stateful_step_count=60 if _DEEP else 20,
     suppress_health_check=list(hypothesis.HealthCheck),
 )

@@ -134,6 +134,14 @@ CASES = (
         _of(gpu={"class": "mine"}),
         {"gpu": {"classes": {"mine": {"nodeGpus": 1}}}},
     ),
+    Case(
+        "prompt-exceeds-gateway",
+        "warning",
+        "spec.model.contextWindow",
+        "262144 tokens takes about 1280 KiB, and the AI gateway holds 1024",
+        _of("org/model", model={"contextWindow": 262144}, gateway={"enabled": True}),
+        {"gateway": {"bufferMiB": 1}},
+    ),
     Case("context-cut", "note", "spec.model.contextWindow", "made for 40960", _of()),
     Case(
         "trigger-never-fires",
@@ -260,5 +268,30 @@ CASES = (
         "spec.engineArgs[0]",
         "the draft takes GPU memory",
         _arguments('--speculative-config={"method":"eagle3","model":"org/draft"}'),
+    ),
+    Case(
+        "flow-closed",
+        "warning",
+        "spec.route",
+        "proxies of the Gateway platform-tailscale-general cannot reach model: serving pods on 8000"
+        " (requests by the route): no rule of CiliumNetworkPolicy llm/model: set route.proxy",
+        _of(route={"enabled": True, "hostname": "chat"}),
+    ),
+    Case(
+        "flow-open",
+        "warning",
+        "spec.networkPolicies.ingress[1]",
+        "any public address and any private address can reach model: serving pods on 8000",
+        _of(
+            networkPolicies={
+                "ingress": [
+                    {"fromEndpoints": [{"matchLabels": {"app": "web"}}]},
+                    {
+                        "fromEntities": ["world"],
+                        "toPorts": [{"ports": [{"port": "8000", "protocol": "TCP"}]}],
+                    },
+                ]
+            }
+        ),
     ),
 )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click import testing
 
+from function.capacity import catalogue, forms, weights
 from function.cli import checking, main, reports, sarif
 from function.engines.vllm import contradictions
 from function.findings import rules, table
@@ -96,6 +97,14 @@ OFF = {"enabled": False}
             {},
             {"trigger-never-fires"},
         ),
+        # 8192 tokens take 40 KiB: more than Envoy's own 32, and the settings say what it holds.
+        ({"gateway": {"enabled": True}}, {"gateway": {"bufferMiB": 1}}, set()),
+        (
+            {"gateway": {"enabled": True}},
+            {"gateway": {"bufferMiB": None}},
+            {"prompt-exceeds-gateway"},
+        ),
+        ({}, {"gateway": {"bufferMiB": None}}, set()),
         # Somebody overruled the arithmetic: pods start, and may end.
         ({"gpu": {"fit": "Ignore"}, "model": {"contextWindow": 40960}}, {}, {"does-not-fit"}),
     ],
@@ -112,6 +121,21 @@ def test_when_a_rule_is_silent(
     found = findings(*written(tmp_path, case))
     assert {one["rule"] for one in found} - {"model-unknown", "fits-tightly"} == rules_broken
     assert {one["severity"] for one in found} <= {"warning", "note"}
+
+
+def test_a_model_is_weighed_once_for_a_fleet(tmp_path: pathlib.Path) -> None:
+    """The sum of a large model's tensors takes longer than the rest of what `check` does."""
+    model = catalogue.lookup(broken_claims.QWEN)
+    assert model is not None
+    own = forms.document(model) | {"name": "org/own", "vocabulary": 151_937}
+    named = [
+        scene.of(name=f"model-{number}", model={"repository": "org/own", "facts": own})
+        for number in range(20)
+    ]
+    file = command.write(tmp_path / "claims.yaml", *named)
+    before = weights.per_gpu.cache_info().misses
+    assert findings(file, "-e", command.REFERENCE)
+    assert weights.per_gpu.cache_info().misses == before + 1
 
 
 # --- places

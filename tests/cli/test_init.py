@@ -53,11 +53,14 @@ def concrete(name: str) -> str:
 
 @pytest.mark.parametrize("cloud", SITES)
 def test_what_is_written_fits_and_passes_check(cloud: str, tmp_path: pathlib.Path) -> None:
-    """Every model of the catalogue on two sites, and a third of them on the two others."""
+    """Every model of the catalogue on one of the sites; in the gate on all of them.
+
+    Neighbours in the catalogue are of one family, so each site has some of each large family.
+    """
     site = site_of(cloud)
     every = [concrete(name) for name in catalogue.names()]
-    whole = cloud in ("closed", "aws") or "thousands" in os.environ.get("HYPOTHESIS_PROFILE", "")
-    asked = every if whole else every[::3]
+    whole = "thousands" in os.environ.get("HYPOTHESIS_PROFILE", "")
+    asked = every if whole else every[list(SITES).index(cloud) :: len(SITES)]
     written = 0
     for number, repository in enumerate(asked):
         wish = drafts.Wish(repository, f"model-{number}")

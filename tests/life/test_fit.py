@@ -1,11 +1,16 @@
 """A model that cannot fit its GPUs asks for none, and never takes away what runs."""
 
 import copy
+import json
 from typing import Any
 
 import pytest
 
+from function.capacity import forms, reading
+from function.cluster import pods
+from preload import figures
 from tests import cluster
+from tests.capacity import configurations
 from tests.life import given
 from tests.resources import scene
 
@@ -160,3 +165,108 @@ def test_a_change_of_the_catalogue_restarts_nothing(monkeypatch: pytest.MonkeyPa
     world.reconcile()
     assert world.template == before
     assert world.condition("Current") == ("False", "PlatformChangePending")
+
+
+# --- what the manifest brings
+
+LLAMA_70B = configurations.decoder(
+    "LlamaForCausalLM", 8192, 80, 64, 8, 28672, 128256, 131072, dtype="bfloat16"
+)
+OWN = "org/nobody-knows"
+
+
+def downloaded(
+    config: configurations.Config, tensors: dict[str, int], **model: Any
+) -> cluster.Cluster:
+    """Returns a claim whose Job ended and says what it read in the checkpoint's own files."""
+    claimed = scene.of(model={"repository": OWN, **model})
+    config_map = scene.site(gpu=CLASSES, diagnostics={"pods": True})
+    world = cluster.Cluster(claimed, config_map).born()
+    job = world.one("Job")
+    environment = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    plan = json.loads(next(e["value"] for e in environment if e["name"] == "PRELOAD_PLAN"))
+    item = {
+        "directory": plan["items"][0]["directory"],
+        "architecture": config["architectures"][0],
+        "config": figures.packed(config),
+        "tensors": tensors,
+    }
+    ended = {"exitCode": 0, "message": json.dumps({"items": [item]})}
+    labels = {pods.COMPONENT_LABEL: "preload", pods.JOB_LABEL: job["metadata"]["name"]}
+    world.pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "p", "labels": labels},
+            "status": {"containerStatuses": [{"name": "preload", "state": {"terminated": ended}}]},
+        }
+    ]
+    world.settle().reconcile()
+    world.pods = None
+    world.converge()
+    return world
+
+
+def test_a_model_that_nobody_knew_is_known_by_its_files() -> None:
+    world = downloaded(configurations.QWEN3_8B, {"BF16": 16_381_470_720})
+    assert world.condition("Fits") == ("True", "Fits")
+    assert world.claim["status"]["weights"]["verified"][0]["facts"]["hidden"] == 4096
+    assert has_pods(world)
+
+
+def test_pods_follow_from_the_claim_and_not_from_its_files() -> None:
+    """A download that ends must not restart what serves."""
+    known = downloaded(configurations.QWEN3_8B, {"BF16": 16_381_470_720})
+    unknown = downloaded(configurations.QWEN3_8B, {"BF16": 1})
+    assert unknown.condition("Fits") == ("Unknown", "UnknownModel")
+    assert known.template == unknown.template
+
+
+def test_files_that_differ_restart_nothing() -> None:
+    """A claim serves, and a later download reads other figures than the catalogue has."""
+    world = given.serving("smallest")
+    before = copy.deepcopy(world.template)
+    model = reading.read(LLAMA_70B, OWN, source="the checkpoint's own files")
+    for record in world.claim["status"]["weights"]["verified"]:
+        record["facts"] = forms.document(model)
+    world.converge()
+    assert world.condition("Fits") == ("False", "TooLarge")
+    assert world.template == before
+    assert world.condition("Current")[0] == "True"
+    assert world.phase == "Serving"
+
+
+def test_what_was_downloaded_and_cannot_fit_asks_for_no_gpu() -> None:
+    world = downloaded(LLAMA_70B, {"BF16": 141_107_412_992})
+    assert world.condition("Fits") == ("False", "TooLarge")
+    assert not has_pods(world)
+    assert "weights 131.4 GiB" in world.message("Fits")
+
+
+def test_the_files_count_before_the_catalogue() -> None:
+    """A repository whose name promises eight billion parameters."""
+    world = downloaded(LLAMA_70B, {"BF16": 141_107_412_992}, repository="meta-llama/Llama-3.1-8B")
+    assert world.condition("Fits") == ("False", "TooLarge")
+
+
+def test_what_claim_or_settings_state_counts_before_the_files() -> None:
+    small = {"count": 1, "mixer": {"kind": "full", "heads": 8, "kvHeads": 8, "headSize": 64}}
+    facts = {
+        "name": OWN,
+        "architecture": "LlamaForCausalLM",
+        "hidden": 512,
+        "vocabulary": 32000,
+        "tied": False,
+        "dtypeBytes": 2,
+        "context": 131072,
+        "blocks": [small | {"network": {"intermediate": 512}}],
+    }
+    world = downloaded(LLAMA_70B, {"BF16": 141_107_412_992}, facts=facts)
+    assert world.condition("Fits") == ("True", "Fits")
+
+
+def test_counts_that_no_deployment_has_cost_nothing() -> None:
+    world = given.serving()
+    world.objects["xplane-qwen-coder-deployment"]["spec"]["replicas"] = -3
+    world.reconcile()
+    assert world.claim["status"]["cost"]["perHourNow"] == "0"

@@ -9,12 +9,17 @@ from tests.life import given
 
 
 @pytest.mark.decision(16)
-def test_the_gateway_route_comes_when_the_engine_serves_and_stays_through_an_outage() -> None:
-    world = given.new().born().settle().reconcile()
+def test_the_gateway_route_comes_with_the_deployment_and_stays_through_an_outage() -> None:
+    """The gateway answers 500 until it has read a new route; it does so while the engine loads."""
+    world = given.new().born()
     assert "AIGatewayRoute" not in world.kinds_there()
     assert world.condition("RouteReady") == ("False", "Withheld")
-    world.settle().reconcile()
+    for _ in range(4):
+        world.settle("Deployment").reconcile()
     assert "AIGatewayRoute" in world.kinds_there()
+    assert world.condition("RouteReady") == ("False", "NotServing")
+    world.converge()
+    assert world.condition("RouteReady") == ("True", "Published")
     world.one("Deployment")["status"] = {"observedGeneration": 1, "replicas": 1}
     world.reconcile()
     assert "AIGatewayRoute" in world.kinds_there()

@@ -121,6 +121,8 @@ def test_describes_a_plain_model(tmp_path: pathlib.Path) -> None:
         "contextLimit": 40960,
         "loraRank": None,
         "baseModel": None,
+        "config": config,
+        "tensors": None,
     }
 
 
@@ -149,6 +151,58 @@ def test_recognises_modelopt(tmp_path: pathlib.Path) -> None:
 def test_dtype_of_most_bytes_in_the_header(tmp_path: pathlib.Path) -> None:
     safetensors(tmp_path / "model.safetensors", ("F32", 10), ("BF16", 600), ("F32", 20))
     assert describe(tmp_path, config={})["dtype"] == "bfloat16"
+
+
+def test_bytes_by_type_of_all_files_that_an_engine_reads(tmp_path: pathlib.Path) -> None:
+    """Mistral's repositories hold the weights a second time."""
+    safetensors(tmp_path / "model-1.safetensors", ("F32", 10), ("BF16", 600))
+    safetensors(tmp_path / "model-2.safetensors", ("BF16", 400), ("F8_E4M3", 7))
+    safetensors(tmp_path / "consolidated.safetensors", ("BF16", 1000))
+    whole = {"F32": 10, "BF16": 1000, "F8_E4M3": 7}
+    assert describe(tmp_path)["tensors"] == whole
+    (tmp_path / "model-2.safetensors").write_bytes(b"\xff" * 8)
+    assert describe(tmp_path)["tensors"] is None, "a part is not all"
+
+
+def test_keeps_the_figures_of_a_configuration(tmp_path: pathlib.Path) -> None:
+    figures = {
+        "architectures": ["X"],
+        "experts_per_token": 4,
+        "rope_parameters": {"factor": 8.0},
+        "layer_types": ["full_attention", None],
+        "tied": False,
+    }
+    noise = {
+        "id2label": {"0": "LABEL_0"},
+        "bos_token_id": 1,
+        "eos_token_ids": [1, 2],
+        "auto_map": {"AutoConfig": "code.C"},
+        "nothing": None,
+        "long": "x" * 2000,
+        "control": "a\nb",
+        "beyond": 2**60,
+        "endless": float("inf"),
+    }
+    assert describe(tmp_path, config=figures | noise)["config"] == figures
+
+
+def test_the_figures_of_modelopt_s_own_file_stand_beside(tmp_path: pathlib.Path) -> None:
+    packing = {"quantization": {"quant_algo": "FP8"}}
+    config = {"architectures": ["X"]}
+    described = describe(tmp_path, config=config, hf_quant_config=packing)["config"]
+    assert described == config | {"hf_quant_config": packing}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"hidden_size": 8},
+        {"architectures": ["X"], "layers": list(range(100_000))},
+    ],
+    ids=["of another form", "too long"],
+)
+def test_a_configuration_without_figures(tmp_path: pathlib.Path, config: dict[str, object]) -> None:
+    assert describe(tmp_path, config=config)["config"] is None
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 8, b"\x05\0\0\0\0\0\0\0nope!", b"[1,2,3]"])

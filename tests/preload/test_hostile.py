@@ -468,6 +468,9 @@ def test_a_configuration_of_any_length_is_not_read(
     [
         b'{"a": {"dtype": 5, "data_offsets": [0, 1]}}',
         b'{"a": {"dtype": "F32", "data_offsets": ["x", 1]}}',
+        b'{"a": {"dtype": "F32", "data_offsets": [0, Infinity]}}',
+        b'{"a": {"dtype": "F32", "data_offsets": [0, 1e400]}}',
+        b'{"a": {"dtype": "F32", "data_offsets": [9, 1]}}',
         b'{"a": {"dtype": ["F32"], "data_offsets": [0, 1]}}',
         b'{"a":' * 100_000,
     ],

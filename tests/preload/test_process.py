@@ -25,7 +25,7 @@ TOTAL = sum(SIZES.values())
 
 # Each course makes 25 kills, with its own random events. The courses run at once. The gate asks for
 # 200 kills.
-KILLS = int(os.environ.get("PRELOAD_KILLS", "100"))
+KILLS = int(os.environ.get("PRELOAD_KILLS", "50"))
 COURSES = KILLS // 25
 
 

@@ -1,13 +1,17 @@
 """The whole program against the hub: downloads, faults, take-over, messages."""
 
+import base64
 import dataclasses
 import errno
 import json
 import os
 import pathlib
+import random
 import shutil
 import tempfile
 import time
+import zlib
+from typing import Any
 
 import pytest
 
@@ -85,6 +89,35 @@ def test_termination_message_of_a_success(stage: conftest.Stage) -> None:
         "loraRank": None,
     }
     assert adapter["loraRank"] == 16
+
+
+def published(figures: dict[str, Any]) -> dict[str, Any]:
+    """A manifest with figures of a base model."""
+    described = {
+        "architectures": ["A"],
+        "dtype": "bfloat16",
+        "quantization": None,
+        "contextLimit": 8,
+        "loraRank": None,
+        "config": figures,
+        "tensors": {"BF16": 7},
+    }
+    return {"repository": "o/r", "revision": "v", "sha": "0" * 40, "checkpoint": described}
+
+
+def test_a_success_message_has_the_figures_of_the_model() -> None:
+    figures = {"architectures": ["A"], "ignore": [f"model.layers.{i}.gate" for i in range(500)]}
+    (item,) = json.loads(report.success([("home", published(figures))]))["items"]
+    assert json.loads(zlib.decompress(base64.b64decode(item["config"]))) == figures
+    assert item["tensors"] == {"BF16": 7}
+
+
+def test_figures_that_are_too_long_go_from_a_message_first() -> None:
+    """What pods are started with follows from the rest."""
+    figures = {"a": random.Random(0).randbytes(9000).hex()}
+    (item,) = json.loads(report.success([("home", published(figures))]))["items"]
+    assert not {"config", "tensors", "repository"} & item.keys()
+    assert item["architecture"] == "A"
 
 
 def test_a_long_success_message_keeps_what_the_reader_needs() -> None:

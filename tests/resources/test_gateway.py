@@ -88,12 +88,37 @@ def test_the_order_of_canaries_moves_no_traffic() -> None:
     assert set(before.objects) == set(after.objects)
 
 
-def test_a_long_stream_is_not_cut() -> None:
-    """The AI gateway cuts a stream after a minute by default."""
-    for rule in rules(scene.serving(CANARIED)):
+V1ALPHA1 = {"apiVersion": "aigateway.envoyproxy.io/v1alpha1"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "request_timeout", "idle", "longest"),
+    [
+        ({}, "0s", "1800s", None),
+        ({"requestTimeoutSeconds": 60}, "0s", "60s", None),
+        ({"longestStreamSeconds": 7200}, "0s", "1800s", "7200s"),
+        # As before, and for gateways that have no such field.
+        ({"longestStreamSeconds": 1800}, "1800s", None, None),
+        ({"longestStreamSeconds": 60}, "60s", None, None),
+        (V1ALPHA1, "1800s", None, None),
+        ({**V1ALPHA1, "longestStreamSeconds": 7200}, "0s", "1800s", "7200s"),
+    ],
+)
+def test_a_stream_lasts_while_its_bytes_come(
+    settings: Any, request_timeout: str, idle: str | None, longest: str | None
+) -> None:
+    """The AI gateway cuts a stream after a minute by default, and Envoy's timeout counts it all."""
+    world = scene.serving(CANARIED, scene.site(gateway=settings))
+    for rule in rules(world):
+        assert rule["timeouts"] == {"request": request_timeout}
+    http = world.one("BackendTrafficPolicy")["spec"]["timeout"]["http"]
+    assert http.get("streamIdleTimeout") == idle
+    assert http.get("maxStreamDuration") == longest
+
+
+def test_behind_a_pool_no_policy_could_end_a_silent_request() -> None:
+    for rule in rules(scene.serving(scene.of(**PICKED))):
         assert rule["timeouts"] == {"request": "1800s"}
-    config = scene.site(gateway={"requestTimeoutSeconds": 60})
-    assert rules(scene.serving(CANARIED, config))[0]["timeouts"] == {"request": "60s"}
 
 
 def test_the_most_rules_still_fit() -> None:
@@ -165,10 +190,14 @@ def test_adapters_keep_their_names_with_any_spelling() -> None:
 
 @pytest.mark.pitfall("503 and 404 on new claims: the route came before the pods")
 @pytest.mark.decision(19)
-def test_the_route_waits_for_the_engine_and_is_never_withdrawn() -> None:
+def test_the_route_is_not_published_before_it_serves_and_never_withdrawn() -> None:
     world = scene.first(ROUTED)
     assert "AIGatewayRoute" not in world.kinds_there()
     assert world.condition("RouteReady") == ("False", "Withheld")
+    for _ in range(3):
+        world.settle("Deployment").reconcile()
+    assert "AIGatewayRoute" in world.kinds_there()
+    assert world.condition("RouteReady") == ("False", "NotServing")
     world.converge()
     assert world.condition("RouteReady") == ("True", "Published")
     status = world.one("Deployment")["status"]
@@ -176,6 +205,7 @@ def test_the_route_waits_for_the_engine_and_is_never_withdrawn() -> None:
         del status[field]
     world.reconcile()
     assert "AIGatewayRoute" in world.kinds_there()
+    assert world.condition("RouteReady") == ("True", "Published"), "an outage takes no route away"
     # The latch in the status publishes the route again when somebody deleted the route.
     del world.objects["model-gateway-airoute"]
     world.reconcile()
@@ -239,9 +269,38 @@ def test_the_traffic_policy() -> None:
     assert spec["loadBalancer"] == {"type": "LeastRequest"}
     assert spec["dns"] == {"dnsRefreshRate": "5s", "respectDnsTtl": False}
     # The engine closes an idle connection after five seconds, perhaps just as a request is sent.
-    assert spec["timeout"] == {"http": {"connectionIdleTimeout": "3s"}}
+    assert spec["timeout"]["http"]["connectionIdleTimeout"] == "3s"
     # Envoy retries only a request of which the engine took no byte: no answer is computed twice.
     assert spec["retry"]["retryOn"] == {"triggers": ["connect-failure", "refused-stream"]}
+
+
+def health(world: cluster.Cluster) -> Any:
+    return world.one("BackendTrafficPolicy")["spec"]["healthCheck"]
+
+
+def test_a_pod_that_dies_or_hangs_is_left() -> None:
+    """`e2e/test_gateway.py` has what Envoy makes of it."""
+    checks = health(scene.serving(ROUTED))
+    assert checks["active"]["http"] == {"path": "/health"}
+    assert checks["passive"]["consecutiveLocalOriginFailures"] == 3
+    # An engine whose queue is full answers 503, and the others are as full.
+    assert checks["passive"]["splitExternalLocalOriginErrors"] is True
+    assert checks["passive"]["consecutive5XxErrors"] == 0
+    assert "consecutiveGatewayErrors" not in checks["passive"]
+    # Half of the pods at most, so never an only one; the other half is used even if it fails too.
+    assert checks["passive"]["maxEjectionPercent"] == 50
+    assert "panicThreshold" not in checks
+
+
+@pytest.mark.parametrize(
+    ("counts", "minimum", "checked"),
+    [(["gateway"], 0, True), (["gateway", "service"], 0, False), (["service"], 1, True)],
+)
+def test_a_check_wakes_no_claim(counts: list[str], minimum: int, checked: bool) -> None:
+    wake = {"query": "sum(requests)", "counts": counts}
+    claimed = scene.of(gateway={"enabled": True}, scaling={"minReplicas": minimum})
+    world = scene.serving(claimed, scene.site(scaling={"wake": wake}))
+    assert ("active" in health(world)) is checked
 
 
 SLEEPER = scene.of(gateway={"enabled": True}, scaling={"minReplicas": 0, "maxReplicas": 2})

@@ -39,6 +39,7 @@ class Echo:
     CACHE = "/cache"
     POOL_TYPE = "echo"
     IDLE_SECONDS = 30
+    SERVER = "echo"
     START_SECONDS = 5
     EXIT_SECONDS = 5
     ON_GPUS = False
@@ -115,3 +116,10 @@ class Echo:
         del thresholds, targets, now
         expression = f"avg({QUEUE}{engine.matchers(who)}) > 100"
         yield engine.Alert("EchoQueue", expression, "5m", "warning", "queue", "It queues.")
+
+    def measures(self, who: identity.Identity, spec: claim.Spec) -> engine.Measures:
+        """Returns counters of requests: it times nothing."""
+        del spec
+        own = engine.matchers(who)
+        requests = (f"te_request_count{own}", f"te_request_failure{own}")
+        return engine.Measures({}, requests, requests[0])

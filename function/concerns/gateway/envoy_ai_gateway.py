@@ -12,32 +12,48 @@ LONGEST_PAUSE = 10
 # Seconds by which the gateway ends a connection that no request uses before the engine does. What
 # is sent at that moment is lost, and cannot be tried again, as the engine may have begun it.
 IDLE_MARGIN = 2
+# Seconds until a connection has failed: a second SYN is sent after one. A node that is gone answers
+# none, and Envoy Gateway's ten would keep a request from the next pod.
+CONNECT_SECONDS = 3
+# Seconds between two looks at a pod's health, and for an answer to one.
+CHECK_SECONDS = 3
+
+# In the form of the OpenAI API, whose clients wait and ask again.
+_FULL = (
+    '{"error":{"message":"the queue of this model is full; ask again later",'
+    '"type":"rate_limit_error","param":null,"code":"queue_full"}}'
+)
 
 
 @memo.per_plan
-def backend(plan: plans.Plan, host: str) -> identity.Manifest:
-    """Returns the Backend, by host name."""
+def backend(plan: plans.Plan, host: str, name: str | None = None) -> identity.Manifest:
+    """Returns a Backend, by host name: the claim's own unless it has another name."""
     return {
         "apiVersion": kinds.BACKEND.api_versions[0],
         "kind": kinds.BACKEND.name,
-        "metadata": plan.identity.metadata(f"{plan.identity.name}-direct"),
+        "metadata": plan.identity.metadata(name or f"{plan.identity.name}-direct"),
         "spec": {"endpoints": [{"fqdn": {"hostname": host, "port": plan.engine.PORT}}]},
     }
 
 
 def service_host(plan: plans.Plan) -> str:
     """Returns the host name of the Service: one address for all pods."""
-    return f"{plan.identity.name}.{plan.identity.namespace}.svc.{plan.site.network.cluster_domain}"
+    return host_of(plan, plan.identity.name)
 
 
-def pods_host(plan: plans.Plan, service: str) -> str:
-    """Returns the host name of a headless Service, which resolves to every ready pod."""
+def host_of(plan: plans.Plan, service: str) -> str:
+    """Returns the host name of a Service of the namespace.
+
+    That of a headless one resolves to every ready pod.
+    """
     return f"{service}.{plan.identity.namespace}.svc.{plan.site.network.cluster_domain}"
 
 
 @memo.per_plan
-def ai_service_backend(plan: plans.Plan, name: str) -> identity.Manifest:
-    """Returns an AIServiceBackend over the Backend."""
+def ai_service_backend(
+    plan: plans.Plan, name: str, backend: str | None = None
+) -> identity.Manifest:
+    """Returns an AIServiceBackend over a Backend: the claim's own unless another is named."""
     return {
         "apiVersion": plan.site.gateway.api_version,
         "kind": kinds.AI_BACKEND.name,
@@ -47,10 +63,15 @@ def ai_service_backend(plan: plans.Plan, name: str) -> identity.Manifest:
             "backendRef": {
                 "group": "gateway.envoyproxy.io",
                 "kind": "Backend",
-                "name": f"{plan.identity.name}-direct",
+                "name": backend or f"{plan.identity.name}-direct",
             },
         },
     }
+
+
+def fallback_name(plan: plans.Plan, claim: str) -> str:
+    """Returns the name of the objects by which the route reaches another claim."""
+    return plan.identity.part(f"fallback-{claim}")
 
 
 def canary_name(plan: plans.Plan, adapter: str) -> str:
@@ -88,6 +109,7 @@ def ai_gateway_route(
     pool: bool,
     refused: frozenset[str] = frozenset(),
     mark: str | None = None,
+    fallback: str | None = None,
 ) -> identity.Manifest:
     """Returns the AIGatewayRoute: the base model with its canaries, and a rule for each adapter.
 
@@ -101,6 +123,7 @@ def ai_gateway_route(
         pool: Whether the InferencePool is there to be named.
         refused: Model names that another route has.
         mark: What the route remembers of its model names, or None.
+        fallback: The claim that answers for the base model when no pod of this one does, or None.
     """
     parent = plan.site.gateway.parent
     return {
@@ -119,19 +142,26 @@ def ai_gateway_route(
                     "namespace": parent.namespace,
                 }
             ],
-            "rules": list(_rules(plan, adapters - refused, former, pool)),
+            "rules": list(_rules(plan, adapters - refused, former, pool, fallback)),
         },
     }
 
 
 def _rules(
-    plan: plans.Plan, adapters: frozenset[str], former: frozenset[str], pool: bool
+    plan: plans.Plan,
+    adapters: frozenset[str],
+    former: frozenset[str],
+    pool: bool,
+    fallback: str | None,
 ) -> Iterator[identity.Manifest]:
-    # The default of a minute would cut long streams.
-    timeouts = {"request": f"{plan.site.gateway.request_timeout_seconds}s"}
+    # The default of a minute would cut long streams. The pool's route has no policy that could end
+    # a stream of which no byte comes.
+    streams = lasts(plan) and not pool
+    timeouts = {"request": "0s" if streams else f"{_whole_seconds(plan)}s"}
+    beside = [] if fallback is None else [_fallback(plan, fallback)]
     yield {
         "matches": [_match(plan.identity.name)],
-        "backendRefs": _base_backends(plan, adapters, former, pool),
+        "backendRefs": _base_backends(plan, adapters, former, pool) + beside,
         "timeouts": timeouts,
     }
     for adapter in plan.storage.adapters:
@@ -165,6 +195,20 @@ def _base_backends(
     ]
 
 
+def _fallback(plan: plans.Plan, claim: str) -> identity.Manifest:
+    """Returns the backend of the lowest priority: Envoy uses it when no other is healthy.
+
+    It takes a share already when less than 1/1.4 of the others are (Envoy's overprovisioning
+    factor, which Envoy Gateway does not set).
+    """
+    return {
+        "name": fallback_name(plan, claim),
+        "modelNameOverride": claim,
+        "priority": 1,
+        "weight": 1,
+    }
+
+
 def _pool(plan: plans.Plan) -> identity.Manifest:
     return {
         "group": "inference.networking.k8s.io",
@@ -173,17 +217,37 @@ def _pool(plan: plans.Plan) -> identity.Manifest:
     }
 
 
+def lasts(plan: plans.Plan) -> bool:
+    """Tells whether a stream may outlast the request timeout while its bytes come.
+
+    Envoy's own timeout counts the whole answer. In its place the policy ends a stream of which no
+    byte came for so long, the first included (`streamIdleTimeout`, Envoy Gateway 1.8; v1alpha1 is
+    the API of AI gateways that run on older ones).
+    """
+    settings = plan.site.gateway
+    if settings.longest_stream_seconds is None:
+        return not settings.api_version.endswith("/v1alpha1")
+    return settings.longest_stream_seconds > settings.request_timeout_seconds
+
+
+def _whole_seconds(plan: plans.Plan) -> int:
+    """Returns after how long a request ends, streams included."""
+    settings = plan.site.gateway
+    longest = settings.longest_stream_seconds or settings.request_timeout_seconds
+    return min(longest, settings.request_timeout_seconds)
+
+
 @memo.per_plan
-def traffic_policy(plan: plans.Plan) -> identity.Manifest:
+def traffic_policy(plan: plans.Plan, *, fallback: bool = False) -> identity.Manifest:
     """Returns the BackendTrafficPolicy on the HTTPRoute that the AI gateway generates.
 
     Requests differ by orders of magnitude in length: least-request spreads them, round-robin
     does not. DNS is asked often because pods come and go, and a refused connection is tried on
     another pod: no byte of the request was taken. Of a claim that may sleep the first request is
     tried again until the gateway's request timeout ends it, so it waits for the replica that it
-    wakes; not while the claim is suspended, when nothing wakes it.
+    wakes; not while the claim is suspended, when nothing wakes it. Where another claim answers
+    then, two tries are for pods of this one, and the third goes there.
     """
-    idle = max(plan.engine.IDLE_SECONDS - IDLE_MARGIN, 1)
     retry: identity.Manifest = {
         "numRetries": 2,
         "retryOn": {"triggers": ["connect-failure", "refused-stream"]},
@@ -196,6 +260,9 @@ def traffic_policy(plan: plans.Plan) -> identity.Manifest:
             "numRetries": plan.site.gateway.request_timeout_seconds * 4 // LONGEST_PAUSE,
             "perRetry": {"backOff": pause},
         }
+    if fallback:
+        retry["numAttemptsPerPriority"] = 2
+    refusal = _refusal(plan)
     return {
         "apiVersion": kinds.TRAFFIC_POLICY.api_versions[0],
         "kind": kinds.TRAFFIC_POLICY.name,
@@ -210,10 +277,75 @@ def traffic_policy(plan: plans.Plan) -> identity.Manifest:
             ],
             "loadBalancer": {"type": "LeastRequest"},
             "dns": {"dnsRefreshRate": "5s", "respectDnsTtl": False},
-            "timeout": {"http": {"connectionIdleTimeout": f"{idle}s"}},
+            "timeout": _timeouts(plan),
+            "healthCheck": _health(plan),
             "retry": retry,
+            **({} if refusal is None else {"responseOverride": [refusal]}),
         },
     }
+
+
+def _refusal(plan: plans.Plan) -> identity.Manifest | None:
+    """Returns how a request is refused by a full replica, or None where no queue has a bound.
+
+    The engine answers 503, as Envoy does by itself when there is no pod; the header tells whose
+    answer it is (Envoy Gateway 1.9; older ones do not read it, and v1alpha1 is the API of those).
+    """
+    seconds = plan.spec.model.longest_queue_seconds
+    if seconds is None or plan.site.gateway.api_version.endswith("/v1alpha1"):
+        return None
+    server = {"name": "server", "value": {"type": "Exact", "value": plan.engine.SERVER}}
+    return {
+        "match": {
+            "statusCodes": [{"type": "Value", "value": 503}],
+            "responseHeaders": [server],
+        },
+        "response": {
+            "statusCode": 429,
+            "contentType": "application/json",
+            "header": {"set": [{"name": "retry-after", "value": str(seconds)}]},
+            "body": {"type": "Inline", "inline": _FULL},
+        },
+    }
+
+
+def _timeouts(plan: plans.Plan) -> identity.Manifest:
+    settings = plan.site.gateway
+    http = {"connectionIdleTimeout": f"{max(plan.engine.IDLE_SECONDS - IDLE_MARGIN, 1)}s"}
+    if lasts(plan):
+        http["streamIdleTimeout"] = f"{settings.request_timeout_seconds}s"
+        if settings.longest_stream_seconds is not None:
+            http["maxStreamDuration"] = f"{settings.longest_stream_seconds}s"
+    return {"http": http, "tcp": {"connectTimeout": f"{CONNECT_SECONDS}s"}}
+
+
+def _health(plan: plans.Plan) -> identity.Manifest:
+    """Returns by what a pod that died or hangs is left before DNS drops it.
+
+    Three connections that fail one after the other put a pod aside, and so do two checks. An answer
+    does not: an engine whose queue is full answers 503 and is well. Half of the pods are used
+    whatever their health (Envoy's panic threshold), so an only pod is never put aside. Nothing that
+    began is ended or repeated.
+    """
+    passive = {
+        "splitExternalLocalOriginErrors": True,
+        "consecutiveLocalOriginFailures": 3,
+        "consecutive5XxErrors": 0,
+        "interval": f"{CHECK_SECONDS}s",
+        "baseEjectionTime": "15s",
+        "maxEjectionPercent": 50,
+    }
+    if plan.scaling.wakes and plan.site.scaling.wake and "service" in plan.site.scaling.wake.counts:
+        return {"passive": passive}  # A check asks for the Service too, and would wake the claim.
+    active = {
+        "type": "HTTP",
+        "http": {"path": plan.engine.HEALTH_PATH},
+        "interval": f"{CHECK_SECONDS}s",
+        "timeout": f"{CHECK_SECONDS}s",
+        "unhealthyThreshold": 2,
+        "healthyThreshold": 1,
+    }
+    return {"active": active, "passive": passive}
 
 
 def endpoint(plan: plans.Plan) -> str | None:

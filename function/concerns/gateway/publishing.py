@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from function import assembly, memo
 from function.cluster import observed
 from function.concerns import addresses, providers, reasons
-from function.concerns.gateway import envoy_ai_gateway, picker
+from function.concerns.gateway import envoy_ai_gateway, fallback, picker
 from function.engines import engine
 from function.planning import identity
 from function.situation import renames, rivals, situations
@@ -22,7 +22,8 @@ class RouteReady(reasons.Reasons):
     PUBLISHED = reasons.Reason(
         "Published",
         True,
-        "Gateway and route objects are accepted.",
+        "Gateway and route objects are accepted, and a replica has served, or the claim may sleep"
+        " and its requests wake it.",
     )
     NOT_REQUESTED = reasons.Reason(
         "NotRequested",
@@ -45,9 +46,14 @@ class RouteReady(reasons.Reasons):
     WITHHELD = reasons.Reason(
         "Withheld",
         False,
-        "The AI gateway's route is published once a replica has served, that of a claim that"
-        " may sleep with the Deployment.",
-        "Wait for `Serving`, or for the weights.",
+        "The AI gateway's route is published with the Deployment.",
+        "Wait for the weights ([WeightsReady](#weightsready)).",
+    )
+    NOT_SERVING = reasons.Reason(
+        "NotServing",
+        False,
+        "The AI gateway's route is accepted, and no replica has served yet: requests get 503.",
+        "Wait for `Serving` ([EngineReady](#engineready)).",
     )
     NAME_TAKEN = reasons.Reason(
         "NameTaken",
@@ -56,6 +62,15 @@ class RouteReady(reasons.Reasons):
         " both. A new claim is not published then, a published one without the name. What an"
         " earlier version published stays.",
         "Rename the claim or the adapter, or remove the other one: the route is published within"
+        " ten minutes.",
+        alarm=True,
+    )
+    FALLBACK_ABSENT = reasons.Reason(
+        "FallbackAbsent",
+        False,
+        "The claim is published, and the claim of `gateway.fallback` is not there, not on the"
+        " gateway, or suspended; the message says which. The route does without it.",
+        "Mend the other claim, name another one, or take the field away. The route follows within"
         " ten minutes.",
         alarm=True,
     )
@@ -76,6 +91,7 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     if now.plan.ways.gateway:
         yield from _backend(now)
         yield from _backends_by_model(now)
+        yield from fallback.compose(now)
         yield from _route(now)
     # The picker's pods too start behind their policy.
     begun = now.world.get(picker.SUFFIX) is not None
@@ -98,8 +114,8 @@ def _backend(now: situations.Situation) -> Iterator[assembly.Part]:
     """
     plan, world = now.plan, now.world
     service, former_service = plan.identity.pods_name, f"{plan.identity.name}-pods"
-    headless = envoy_ai_gateway.pods_host(plan, service)
-    former = envoy_ai_gateway.pods_host(plan, former_service)
+    headless = envoy_ai_gateway.host_of(plan, service)
+    former = envoy_ai_gateway.host_of(plan, former_service)
     hosts = now.traffic.hosts
     if plan.spreads or headless in hosts:
         verdict = renames.verdict(world, "service-pods", "service-headless")
@@ -188,10 +204,11 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
         pool=traffic.pooled,
         refused=names.refused,
         mark=names.mark,
+        fallback=traffic.fallback.claim if traffic.fallback.named else None,
     )
     yield assembly.Part("gateway-airoute", route)
     if not traffic.pooled:
-        policy = envoy_ai_gateway.traffic_policy(plan)
+        policy = envoy_ai_gateway.traffic_policy(plan, fallback=traffic.fallback.named)
         yield assembly.Part("backendtrafficpolicy", policy)
 
 
@@ -220,13 +237,17 @@ def _condition(now: situations.Situation, desired: assembly.Desired) -> observed
     if now.traffic.names.taken is not None:
         return RouteReady.NAME_TAKEN.condition(_taken(now.traffic.names))
     if plan.ways.gateway and not now.traffic.published:
-        when = (
-            f"with the {plan.workload.KIND}" if plan.scaling.wakes else "once the engine has served"
-        )
-        return RouteReady.WITHHELD.condition(f"the route is published {when}")
+        words = f"the route is published with the {plan.workload.KIND}"
+        return RouteReady.WITHHELD.condition(words)
     waits = desired.waits(kind)
     if waits is not None:
         return RouteReady.UNRESOLVED.condition(waits)
+    if plan.ways.gateway and not now.traffic.served and not plan.scaling.wakes:
+        words = "the route is accepted, and no replica has served yet"
+        return RouteReady.NOT_SERVING.condition(words)
+    trouble = now.traffic.fallback.trouble
+    if trouble is not None:
+        return RouteReady.FALLBACK_ABSENT.condition(f"spec.gateway.fallback.claim: {trouble}")
     return RouteReady.PUBLISHED.condition("the routes are accepted")
 
 

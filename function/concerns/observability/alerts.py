@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from function.api import claim_metrics
+from function.concerns.observability import objectives
 from function.engines import engine
 from function.planning import identity, plans, running
 from function.workloads import batches
@@ -21,8 +22,23 @@ def groups(plan: plans.Plan, now: running.Running, *, picker: bool) -> list[iden
         now: What the pods that run are.
         picker: Whether an endpoint picker answers for every request.
     """
-    rules = [_rule(plan, alert) for alert in _default(plan, now, picker)]
-    return [{"name": plan.identity.name, "rules": rules}]
+    promised = {one.name for one in objectives.judgeable(plan, now)}
+    every = (alert for alert in _default(plan, now, picker) if alert.objective not in promised)
+    return [{"name": plan.identity.name, "rules": [_rule(plan, alert) for alert in every]}]
+
+
+def promised(plan: plans.Plan, now: running.Running) -> list[identity.Manifest]:
+    """Returns the rule group of the claim's objectives, or none."""
+    return [
+        {
+            **group,
+            "rules": [
+                *group["rules"],
+                *(_rule(plan, alert) for alert in objectives.alerts(plan, now)),
+            ],
+        }
+        for group in objectives.group(plan, now)
+    ]
 
 
 def _rule(plan: plans.Plan, alert: engine.Alert) -> identity.Manifest:

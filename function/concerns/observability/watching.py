@@ -143,12 +143,12 @@ def _rules(plan: plans.Plan, now: running.Running, *, picker: bool) -> identity.
 
 
 def _groups(plan: plans.Plan, now: running.Running, picker: bool) -> list[Any]:
-    """Returns the claim's own groups of alerts where it has some, ours otherwise."""
+    """Returns the claim's own groups of alerts where it has some, ours otherwise; objectives."""
     observability = plan.spec.observability or claim_metrics.Observability()
-    own = observability.alerting_rules
+    promised, own = alerts.promised(plan, now), observability.alerting_rules
     if own is None or own.groups is None:
-        return alerts.groups(plan, now, picker=picker)
-    return alerts.own(plan, canonical.plain(own.groups))
+        return [*alerts.groups(plan, now, picker=picker), *promised]
+    return [*alerts.own(plan, canonical.plain(own.groups)), *promised]
 
 
 def conditions(

@@ -47,6 +47,7 @@ def _traffic(who: identity.Identity, thresholds: claim_metrics.Alerts) -> Iterat
         f"{who.name} answers with server errors",
         f"More than {ratio} of the requests of 10 minutes, and at least {LEAST_ERRORS}, were"
         " answered with 5xx.",
+        objective="availability" if thresholds.error_ratio is None else "",
     )
     seconds = thresholds.time_to_first_token_seconds or TIME_TO_FIRST_TOKEN
     yield engine.Alert(
@@ -57,6 +58,7 @@ def _traffic(who: identity.Identity, thresholds: claim_metrics.Alerts) -> Iterat
         "warning",
         f"{who.name} is slow to answer",
         f"The 95th percentile of the time to the first token is above {seconds} seconds.",
+        objective="ttft" if thresholds.time_to_first_token_seconds is None else "",
     )
 
 

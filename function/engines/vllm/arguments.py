@@ -42,6 +42,8 @@ def _ours(plan: engine.Planned, planned: serving.Serving) -> Iterator[list[str]]
         yield [f"--runner={planned.runner}"]
     yield [f"--max-model-len={planned.context_window}"]
     yield [f"--max-num-seqs={planned.max_num_seqs}"]
+    if planned.max_in_flight is not None:
+        yield [f"--max-num-queued-reqs={planned.max_in_flight}"]
     yield [f"--gpu-memory-utilization={planned.utilization}"]
     yield from group.flags(plan.hardware.split, plan.hardware.count, plan.start.seconds)
     if model.dtype is not None:

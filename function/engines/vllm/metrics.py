@@ -11,6 +11,10 @@ WAITING = "vllm:num_requests_waiting"
 KV_CACHE_USAGE = "vllm:kv_cache_usage_perc"
 PREEMPTIONS = "vllm:num_preemptions_total"
 GENERATED_TOKENS = "vllm:generation_tokens_total"
-TIME_TO_FIRST_TOKEN = "vllm:time_to_first_token_seconds_bucket"  # noqa: S105
+FIRST_TOKEN = "vllm:time_to_first_token_seconds"  # noqa: S105
+TIME_TO_FIRST_TOKEN = f"{FIRST_TOKEN}_bucket"
+BETWEEN_TOKENS = "vllm:inter_token_latency_seconds"
+# Grows when a request ends, for whatever reason; each reason is there from the start.
+FINISHED = "vllm:request_success_total"
 # Of the API server. No model label; 401s and probes are not counted.
 HTTP_REQUESTS = "http_requests_total"

@@ -18,6 +18,7 @@ from function.engines.vllm import (
     group,
     metrics,
     serving,
+    timing,
     versions,
 )
 from function.planning import identity, running, scaling
@@ -30,6 +31,7 @@ METRICS_PATH = "/metrics"
 POOL_TYPE = "vllm"
 # vllm/envs.py, VLLM_HTTP_TIMEOUT_KEEP_ALIVE.
 IDLE_SECONDS = 5
+SERVER = "uvicorn"
 # From container start to the first 200 of /health without reading weights: 7B fp8 with LoRA, cold
 # compile cache, measured on one H200 with vLLM 0.25.1.
 START_SECONDS = 66
@@ -59,6 +61,12 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
         yield base.Problem(
             "spec.cache.kvOffload",
             f"vLLM {versions.show(version)} is older than {versions.show(versions.KV_OFFLOAD)}",
+        )
+    if spec.model.longest_queue_seconds is not None and version < versions.QUEUE:
+        yield base.Problem(
+            "spec.model.longestQueueSeconds",
+            f"vLLM {versions.show(version)} is older than {versions.show(versions.QUEUE)},"
+            " the first that bounds its queue: name a newer spec.engine.version, or leave it out",
         )
 
 
@@ -254,3 +262,4 @@ def triggers(
 
 
 alerts = alerting.alerts
+measures = timing.measures

@@ -10,7 +10,7 @@ from function.api import base, claim, settings
 from function.capacity import facts
 from function.cluster import checkpoints
 from function.engines import engine
-from function.engines.vllm import command_line, flags, forecast, sizing, versions
+from function.engines.vllm import command_line, flags, forecast, queueing, sizing, versions
 from function.planning import parallelism, prospects
 
 # What an author writes where a family's parser is not wanted.
@@ -33,6 +33,7 @@ class Serving:
         context_window: Longest sequence in tokens.
         max_num_seqs: Sequences that one copy of the model computes at once.
         copies: Copies of the model in a replica.
+        max_in_flight: Requests that it takes in, those that run included; None for no bound.
         generates: False for a pooling model.
         kv_offload_gb: GiB of KV blocks in host memory, or None.
         quantization: What the checkpoint is quantized to while it loads, or None.
@@ -48,6 +49,7 @@ class Serving:
     context_window: int
     max_num_seqs: int
     copies: int
+    max_in_flight: int | None
     generates: bool
     kv_offload_gb: int | None
     quantization: str | None
@@ -92,6 +94,7 @@ def make(
         context_window=chosen.context,
         max_num_seqs=chosen.sequences,
         copies=parallelism.split(spec).data,
+        max_in_flight=queueing.bound(spec, prospect, chosen, _cache_tokens(prospect, chosen), why),
         generates=generates,
         kv_offload_gb=kv_offload(spec),
         quantization=quantization,
@@ -100,6 +103,12 @@ def make(
         reasoning_parser=_parser(spec, "reasoning_parser", prospect, generates, why),
         outlook=forecast.outlook(spec, site, prospect, chosen.flags),
     )
+
+
+def _cache_tokens(prospect: prospects.Prospect, chosen: sizing.Sizes) -> float | None:
+    """Returns the tokens that the KV cache holds at least, or None where nobody knows."""
+    answer = forecast.answer(prospect.model, prospect.card, chosen.flags)
+    return None if answer is None else answer.tokens.low
 
 
 def _runner(

@@ -8,6 +8,8 @@ Version = tuple[int, int, int]
 MINIMUM: Version = (0, 18, 0)
 # `--kv-offloading-size` works with every model that this project serves.
 KV_OFFLOAD: Version = (0, 22, 0)
+# `--max-num-queued-reqs`: the first judged version that has it.
+QUEUE: Version = (0, 32, 0)
 
 _TAG = re.compile(r":v?([0-9]+)[.]([0-9]+)[.]([0-9]+)[^@/]*(@sha256:[a-f0-9]{64})?\Z")
 _VERSION = re.compile(r"v?([0-9]+)[.]([0-9]+)[.]([0-9]+)")

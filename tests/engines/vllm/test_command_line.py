@@ -591,7 +591,7 @@ def _harmful() -> frozenset[str]:
 
 @pytest.mark.parametrize("version", recorded.VERSIONS)
 @hypothesis.given(st.data())
-@hypothesis.settings(max_examples=300)
+@hypothesis.settings(max_examples=3 * hypothesis.settings().max_examples)
 def test_what_the_parser_takes_for_a_dangerous_flag_is_judged(
     version: str, data: st.DataObject
 ) -> None:

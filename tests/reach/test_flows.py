@@ -1,0 +1,197 @@
+"""The flows of example claims: what they need passes, nobody else gets in, in both forms."""
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from function.api import settings
+from function.cli import documents, planned
+from function.findings import reachability
+from function.reach import flows
+from tests import cluster, strategies
+from tests.resources import scene
+
+FORMS = ("cilium", "kubernetes")
+EXAMPLES = ("examples/claims", "examples/features")
+
+
+def reached(claimed: Any, **changes: Any) -> flows.Reach:
+    """Returns who reaches whom for a claim in the reference platform with changed settings."""
+    site = settings.assemble({}, {}, [scene.site(**changes)])
+    (reach,) = flows.of(_subjects([planned.of(documents.Source("-", claimed), site)]))
+    return reach
+
+
+def _subjects(claims: Iterable[planned.Planned]) -> list[flows.Subject]:
+    return [
+        flows.subject(one.plan, one.answer)
+        for one in claims
+        if one.plan is not None and one.answer is not None
+    ]
+
+
+def words(reach: flows.Reach, *, rule: str = "") -> list[tuple[str, str, str]]:
+    """Returns severity, field and message of each finding."""
+    return [
+        (str(one.severity), one.field, one.message)
+        for one in reachability.judge(reach)
+        if rule in ("", one.rule.name)
+    ]
+
+
+@functools.cache
+def _judged(form: str) -> dict[tuple[Any, ...], bool | None]:
+    """Returns what becomes of each flow of all examples at once."""
+    site = settings.assemble({}, {}, [scene.site(providers={"networkPolicy": form})])
+    sources = documents.claims(str(cluster.ROOT / name) for name in EXAMPLES).sources
+    subjects = _subjects(planned.of(source, site) for source in sources)
+    return {
+        (
+            reach.plan.identity.name,
+            flow.hop.source.name,
+            flow.hop.destination.name,
+            flow.hop.protocol,
+            flow.hop.port,
+            None if flow.need is None else flow.need.why,
+        ): flow.verdict.passes
+        for reach in flows.of(subjects, between=True)
+        for flow in reach.flows
+    }
+
+
+def test_both_forms_give_the_same_verdicts() -> None:
+    """But for the agent on the node, which a NetworkPolicy has no word for."""
+    one, other = map(_judged, FORMS)
+    both = one.keys() & other.keys()
+    assert len(both) > 0.99 * max(len(one), len(other))
+    assert {key[5] for key in both if one[key] is not other[key]} == {"an agent on the node"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_examples_need_passes_and_nothing_else(form: str) -> None:
+    wrong = {
+        (key[0], key[5])
+        for key, passes in _judged(form).items()
+        if passes is not (key[5] is not None)
+    }
+    # The reference platform's route has a Gateway whose proxies no setting names.
+    expected: set[tuple[str, str | None]] = {("route", "requests by the route")}
+    if form == "kubernetes":
+        expected |= {(key[0], key[5]) for key in _judged(form) if key[5] == "an agent on the node"}
+    assert wrong == expected
+
+
+# --- findings
+
+
+TWO_KINDS = {"fromEntities": ["host"], "fromCIDR": ["10.0.0.0/8"]}
+MIRROR = "https://mirror.example.com:8443"
+
+
+@pytest.mark.parametrize(
+    ("spec", "changes", "expected"),
+    [
+        ({}, {}, []),
+        # Whoever writes the policies is not us.
+        ({}, {"providers": {"networkPolicy": "none"}}, []),
+        (
+            {},
+            {"network": {"scrapers": []}},
+            [("note", "spec", "a scraper that no setting names cannot reach model: serving pods")],
+        ),
+        # A mirror inside the cluster is not the world.
+        (
+            {},
+            {"hub": {"endpoint": "http://mirror.tools.svc:8080"}},
+            [("warning", "spec", "model: download cannot reach mirror.tools.svc on 8080")],
+        ),
+        ({}, {"hub": {"endpoint": MIRROR}}, []),
+        (
+            {"networkPolicies": {"ingress": []}, "gateway": {"enabled": True}},
+            {},
+            [("warning", "spec.gateway", "AI gateway cannot reach model: serving pods on 8000")],
+        ),
+        (
+            {"networkPolicies": {"egress": [{"toEntities": ["world"]}]}},
+            {},
+            [
+                (
+                    "warning",
+                    "spec.networkPolicies.egress[0]",
+                    "model: serving pods can reach any pub",
+                )
+            ],
+        ),
+        # Open to its own namespace is a note.
+        (
+            {"networkPolicies": {"ingress": [{"fromEndpoints": [{}]}]}},
+            {},
+            [("note", "spec.networkPolicies.ingress[0]", "can reach model: serving pods on")],
+        ),
+        # The agent rejects what names two kinds of peers: everything is open then.
+        (
+            {"networkPolicies": {"ingress": [TWO_KINDS]}},
+            {},
+            [
+                ("warning", "spec.networkPolicies", "Cilium rejects CiliumNetworkPolicy llm/model"),
+                ("warning", "spec.networkPolicies", "Cilium rejects CiliumNetworkPolicy llm/model"),
+            ],
+        ),
+    ],
+)
+def test_what_is_found(
+    spec: dict[str, Any], changes: dict[str, Any], expected: list[tuple[str, str, str]]
+) -> None:
+    judged = words(reached(scene.of(**spec), **changes))
+    assert [one[:2] for one in judged] == [one[:2] for one in expected]
+    for one, wanted in zip(judged, expected, strict=True):
+        assert wanted[2] in one[2]
+
+
+def test_policies_of_callers_count() -> None:
+    """The half of the caller is somebody else's, and may be closed too."""
+    site = settings.assemble({}, {}, [scene.site()])
+    subjects = _subjects([planned.of(documents.Source("-", scene.of()), site)])
+    closed = {
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "closed", "namespace": "observability"},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"]},
+    }
+    (reach,) = flows.of(subjects, [closed])
+    (found,) = reachability.judge(reach)
+    assert found.rule is reachability.FLOW_CLOSED
+    assert "no rule of NetworkPolicy observability/closed" in found.message
+
+
+# --- whatever is written
+
+
+@hypothesis.given(document=strategies.claims(), form=st.sampled_from(FORMS))
+def test_every_claim_can_be_judged(document: Any, form: str) -> None:
+    site = settings.assemble({}, {}, [scene.site(providers={"networkPolicy": form})])
+    one = planned.of(documents.Source("-", document), site)
+    hypothesis.assume(one.answer is not None)
+    (reach,) = flows.of(_subjects([one]))
+    for finding in reachability.judge(reach):
+        assert finding.field.startswith("spec")
+        # Only who writes rules, or a route or gateway beside them, meets more than a note.
+        if finding.rule is reachability.FLOW_OPEN:
+            assert "networkPolicies" in document["spec"], finding.message
+
+
+@hypothesis.given(given=strategies.settings())
+@hypothesis.settings(max_examples=40)
+def test_the_smallest_claim_opens_nothing_on_any_site(given: Any) -> None:
+    config = {"kind": "EnvironmentConfig", "metadata": {"name": "a"}, "data": {}}
+    config["data"] = {"inferenceService": given}
+    for field in ("limits", "allowed", "reservedNames"):
+        given.pop(field, None)
+    site = settings.assemble({}, {}, [config])
+    one = planned.of(documents.Source("-", cluster.example("smallest")), site)
+    hypothesis.assume(one.answer is not None)
+    (reach,) = flows.of(_subjects([one]))
+    assert words(reach, rule="flow-open") == []
