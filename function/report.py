@@ -5,7 +5,7 @@ from typing import Any
 
 from function import assembly, canonical, composition
 from function.boundary import adoption
-from function.cluster import jobs, observed, pods
+from function.cluster import jobs, observed, pods, queueing
 from function.concerns import capacity, validity, weights, workload
 from function.concerns import table as concerns
 from function.concerns.access import policies
@@ -209,8 +209,9 @@ def _phase(now: situations.Situation, reasons: dict[str, observed.Condition]) ->
         return "Pending"
     if state.wanted == 0 and plan.scaling.minimum == 0:
         return "Idle"
-    if now.trouble is not None and now.trouble.reason == "Unschedulable":
-        return "WaitingForGPU"
+    waits = {"QuotaPending": "WaitingForQuota", "Unschedulable": "WaitingForGPU"}
+    if now.trouble is not None and now.trouble.reason in waits:
+        return waits[now.trouble.reason]
     broken = ("ImagePullFailed", "CrashLooping")
     if state.stuck is not None or reasons[workload.EngineReady.type()].reason in broken:
         return "Failed"
@@ -315,6 +316,11 @@ def _questions(now: situations.Situation, desired: assembly.Desired) -> composit
         labels = now.plan.identity.labels()
         every = {k: v for k, v in labels.items() if k != pods.COMPONENT_LABEL}
         resources[pods.REQUIREMENT] = composition.Selector("v1", "Pod", every)
+        ticket = None if now.plan.site.providers.queue == "none" else pods.ticket(now.world)
+        if ticket is not None:
+            resources[queueing.REQUIREMENT] = composition.Selector(
+                queueing.API_VERSION, queueing.KIND, ticket.labels, ticket.name
+            )
     resources |= now.traffic.names.questions
     resources |= now.traffic.fallback.questions
     return composition.Questions(kinds, resources)

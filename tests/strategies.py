@@ -587,6 +587,11 @@ def _mend_objectives(slo: Json) -> None:
         slo["availability"] = {"percent": "99.9"}
 
 
+def _mend_scheduling(scheduling: Json) -> None:
+    if "queue" not in scheduling:
+        scheduling.pop("priorityClass", None)
+
+
 def _mend_gateway(gateway: Json) -> None:
     if gateway.get("endpointPicker", {}).get("enabled"):
         gateway["enabled"] = True
@@ -681,6 +686,7 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_traffic.Route: _mend_route,
     claim_pod.EnvVar: _mend_env,
     claim_pod.Gpu: _mend_gpu,
+    claim_pod.Scheduling: _mend_scheduling,
     claim_pod.PodTemplate: _mend_pod,
     claim.Spec: _mend_spec,
     site.Gpu: _mend_gpu_classes,

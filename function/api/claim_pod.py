@@ -141,6 +141,31 @@ class Gpu(base.Model):
     )
 
 
+class Scheduling(base.Model):
+    """In which order replicas get their GPUs, where Kueue shares them out."""
+
+    queue: base.DnsLabel | None = pydantic.Field(
+        None,
+        description="LocalQueue of the namespace: each replica waits for its quota. It changes only"
+        " while no replica runs, and stays for as long as the workload is there. None when absent.",
+    )
+    priority_class: base.DnsLabel | None = pydantic.Field(
+        None,
+        description="WorkloadPriorityClass: who comes first in the queue, and whose replicas may be"
+        " stopped for others; settings say which (queuePriorities). The cluster's own default when"
+        " absent.",
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="!has(self.priorityClass) || has(self.queue)",
+            message="priorityClass is a place in a queue: name the queue too",
+            holds=lambda asked: asked.priority_class is None or asked.queue is not None,
+            at="priorityClass",
+        ),
+    )
+
+
 class Engine(base.Model):
     """Overrides of the settings' engine."""
 

@@ -77,6 +77,7 @@ class Providers(base.Model):
     gateway: Literal["envoy-ai-gateway", "none"] = "none"
     route: Literal["gateway-api", "none"] = "gateway-api"
     secrets: Literal["external-secrets", "none"] = "external-secrets"
+    queue: Literal["kueue", "none"] = "none"
     withdrawn: Annotated[list[Withdrawn], base.items(8)] = pydantic.Field(
         default_factory=list,
         description="Providers that the cluster had and that no concern names any more. Only their"
@@ -703,6 +704,9 @@ class Allowed(base.Model):
         "topology.kubernetes.io/zone",
     )
     priority_classes: Patterns = _patterns("Names of podTemplate.priorityClassName.")
+    queue_priorities: Patterns = _patterns(
+        "WorkloadPriorityClasses of scheduling.priorityClass: one may stop replicas of others."
+    )
     remote_refs: Patterns = _patterns(
         "Paths of the store in externalSecrets[].remoteRef.", "{namespace}/**"
     )

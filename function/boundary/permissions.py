@@ -28,6 +28,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
                 site,
                 f"the settings' own version, {site.engine.version}, is always allowed",
             )
+    yield from _scheduling(resource, site)
     extra = spec.pod_template or claim_pod.PodTemplate()
     hatches = (
         ("patches", "spec.patches", spec.patches),
@@ -39,6 +40,23 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     for hatch, path, used in hatches:
         if used:
             yield from closed(hatch, path, resource.namespace, site)
+
+
+def _scheduling(
+    resource: claim.InferenceService, site: settings.Settings
+) -> Iterator[base.Problem]:
+    """Yields why a claim cannot have its queue or its place there.
+
+    A LocalQueue is of the claim's namespace: whoever made it gave it to the authors.
+    """
+    asked = resource.spec.scheduling or claim_pod.Scheduling()
+    if asked.queue is not None and site.providers.queue == "none":
+        yield base.Problem(
+            "spec.scheduling.queue", "the settings name nobody who admits it (providers.queue)"
+        )
+    if asked.priority_class is not None:
+        path = "spec.scheduling.priorityClass"
+        yield from grants.outside("queue_priorities", path, asked.priority_class, resource, site)
 
 
 def closed(

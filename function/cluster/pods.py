@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from function import canonical
-from function.cluster import jobs, observed
+from function.cluster import jobs, observed, queueing
 
 # The Job controller's, on the pods of a Job.
 JOB_LABEL = "batch.kubernetes.io/job-name"
@@ -23,7 +23,7 @@ class Trouble:
     """Why a serving pod does not serve.
 
     Attributes:
-        reason: Unschedulable, ImagePullFailed, ContainerConfigFailed or CrashLooping.
+        reason: QuotaPending, Unschedulable, ImagePullFailed, ContainerConfigFailed or CrashLooping.
         message: In words.
     """
 
@@ -33,12 +33,9 @@ class Trouble:
 
 def trouble(world: observed.Observed) -> Trouble | None:
     """Returns the first trouble of the serving pods, by name, or None."""
-    pods = [
-        pod
-        for pod in world.required.get(REQUIREMENT, ())
-        if observed.at(pod, "metadata", "labels", COMPONENT_LABEL) in SERVING
-    ]
-    for pod in sorted(pods, key=lambda pod: str(observed.at(pod, "metadata", "name"))):
+    for pod in _serving(world):
+        if queueing.held(pod):
+            return Trouble("QuotaPending", queueing.words(world))
         scheduled = observed.status_condition(pod, "PodScheduled")
         if scheduled is not None and scheduled.status == "False":
             return Trouble("Unschedulable", scheduled.message)
@@ -47,6 +44,20 @@ def trouble(world: observed.Observed) -> Trouble | None:
             if problem is not None:
                 return problem
     return None
+
+
+def ticket(world: observed.Observed) -> queueing.Ticket | None:
+    """Returns what stands in a queue for the first serving pod that is held, or None."""
+    return next((queueing.ticket(pod) for pod in _serving(world) if queueing.held(pod)), None)
+
+
+def _serving(world: observed.Observed) -> list[observed.Object]:
+    pods = [
+        pod
+        for pod in world.required.get(REQUIREMENT, ())
+        if observed.at(pod, "metadata", "labels", COMPONENT_LABEL) in SERVING
+    ]
+    return sorted(pods, key=lambda pod: str(observed.at(pod, "metadata", "name")))
 
 
 def _container_trouble(status: observed.Object) -> Trouble | None:

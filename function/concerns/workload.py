@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from function import assembly
 from function.cluster import observed, readiness
 from function.concerns import reasons
-from function.planning import identity, lifetimes
+from function.planning import identity, lifetimes, queues
 from function.situation import rollouts, situations
 from function.workloads import workload
 
@@ -155,6 +155,12 @@ class EngineReady(reasons.Reasons):
         " `model.sizeGiB` or `healthProbes.startup.failureThreshold`.",
         alarm=True,
     )
+    QUOTA_PENDING = reasons.Reason(
+        "QuotaPending",
+        False,
+        "With `diagnostics.pods`: Kueue has not admitted the pods; its words, where it has any.",
+        "[Waiting for quota](#waiting-for-quota).",
+    )
     UNSCHEDULABLE = reasons.Reason(
         "Unschedulable",
         False,
@@ -205,6 +211,7 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         deadline_seconds=rollout.running.start_seconds + lifetimes.NODE_AND_IMAGE,
         replicas=now.count.replicas,
         annotations=rollout.annotations,
+        labels=queues.labels(plan.spec),
         members=workload.Members(rollout.running.pods, plan.hardware.gpu.group_topology),
     )
     manifest = rollouts.patched(plan, manifest)
@@ -314,7 +321,11 @@ def _engine(now: situations.Situation) -> observed.Condition:
         return EngineReady.PROGRESS_DEADLINE_EXCEEDED.condition(
             f"no replica became ready in time: {state.stuck}"
         )
-    words = "a replica is starting: node, image, weights, compilation"
+    queue = queues.labels(plan.spec).get(queues.QUEUE)
+    first = "node" if queue is None else f"quota of the queue {queue}, node"
+    words = f"a replica is starting: {first}, image, weights, compilation"
     if state.ran:
-        words = "a replica is starting, or starts again: node, image, weights, compilation, a crash"
+        words = (
+            f"a replica is starting, or starts again: {first}, image, weights, compilation, a crash"
+        )
     return EngineReady.STARTING.condition(words)

@@ -147,6 +147,7 @@ def rendered(plan: plans.Plan) -> identity.Manifest:
             deadline_seconds=0,
             replicas=None,
             annotations={},
+            labels={},
             members=workload.Members(),
         )
         shaped = plan.workload.template(_shaped(plan, bare, template))

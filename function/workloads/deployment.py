@@ -40,6 +40,7 @@ def manifest(
     deadline_seconds: int,
     replicas: int | None,
     annotations: dict[str, str],
+    labels: dict[str, str],
     members: workload.Members,
 ) -> identity.Manifest:
     """Returns the Deployment around a pod template."""
@@ -47,7 +48,7 @@ def manifest(
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": KIND,
-        "metadata": who.metadata(annotations=annotations),
+        "metadata": who.metadata(extra=labels, annotations=annotations),
         "spec": canonical.prune(
             {
                 "replicas": replicas,

@@ -54,6 +54,7 @@ def manifest(
     deadline_seconds: int,
     replicas: int | None,
     annotations: dict[str, str],
+    labels: dict[str, str],
     members: workload.Members,
 ) -> identity.Manifest:
     """Returns the LeaderWorkerSet around the leader's template."""
@@ -62,7 +63,7 @@ def manifest(
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": KIND,
-        "metadata": who.metadata(name(who), annotations={**annotations, **placed}),
+        "metadata": who.metadata(name(who), extra=labels, annotations={**annotations, **placed}),
         "spec": canonical.prune(
             {
                 "replicas": replicas,

@@ -113,6 +113,7 @@ class Workload(Protocol):
         deadline_seconds: int,
         replicas: int | None,
         annotations: dict[str, str],
+        labels: dict[str, str],
         members: Members,
     ) -> identity.Manifest:
         """Returns the workload around a pod template, held or newly rendered.
@@ -125,6 +126,7 @@ class Workload(Protocol):
             replicas: Emitted only where no scaler owns the field: core applies with force and
                 would fight it.
             annotations: What is remembered on the object, not on its pods.
+            labels: Of the object alone, beside those that all objects carry.
             members: The pods of one replica.
         """
 

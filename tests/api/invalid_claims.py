@@ -364,6 +364,15 @@ _POD = (
     Invalid("pods that are half full", shared(tensor=4), "is a multiple of gpu.count"),
     Invalid("17 pods", shared(tensor=8, data=17), "a replica has at most 16 pods"),
     Invalid("a copy over one pod and a half", shared(tensor=12, data=2), "fills whole pods"),
+    Invalid("a queue in words", claim(scheduling={"queue": "the GPUs"}), "spec.scheduling.queue"),
+    Invalid(
+        "a priority in words",
+        claim(scheduling={"queue": "gpus", "priorityClass": "very high"}),
+        "spec.scheduling.priorityClass",
+    ),
+    Invalid(
+        "a place in no queue", claim(scheduling={"priorityClass": "high"}), "name the queue too"
+    ),
     Invalid("memory in words", claim(gpu={"minVRAM": "24 GB"}), "spec.gpu.minVRAM"),
     Invalid(
         "all of the memory",
@@ -737,6 +746,8 @@ ACCEPTED: tuple[Accepted, ...] = (
     Accepted("a replica of 16 pods", shared(tensor=64, pipeline=2)),
     Accepted("copies within a pod", shared(tensor=4, data=2, expert=True)),
     Accepted("copies of one pod", shared(data=2)),
+    Accepted("a queue", claim(scheduling={"queue": "gpus"})),
+    Accepted("a place in a queue", claim(scheduling={"queue": "gpus", "priorityClass": "high"})),
     Accepted("null is an omission", claim(scaling={"runningRatioThreshold": None}, gpu=None)),
     Accepted("null in a map", pod(labels={"team": None})),
     Accepted("empty objects", claim(gpu={}, scaling={}, cache={}, gateway={}, resources={})),

@@ -402,6 +402,11 @@ def test_pods_are_read_only_with_a_role_of_their_own() -> None:
     assert granted("diagnostics-pods") == {("", "pods"): {"get", "list", "watch"}}
 
 
+def test_workloads_are_read_only_with_a_role_of_their_own() -> None:
+    verbs = {"get", "list", "watch"}
+    assert granted("diagnostics-queue") == {("kueue.x-k8s.io", "workloads"): verbs}
+
+
 def test_the_table_of_roles() -> None:
     rows = re.findall(
         r"^\| `([a-z0-9.-]+)` \| ((?:`[a-z]+`(?:, )?)+) \|",

@@ -40,6 +40,7 @@ class Group:
         deadline_seconds: int,
         replicas: int | None,
         annotations: dict[str, str],
+        labels: dict[str, str],
         members: workload.Members,
     ) -> identity.Manifest:
         """Returns a group whose leader has the template."""
