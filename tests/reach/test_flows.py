@@ -46,7 +46,9 @@ def words(reach: flows.Reach, *, rule: str = "") -> list[tuple[str, str, str]]:
 @functools.cache
 def _judged(form: str) -> dict[tuple[Any, ...], bool | None]:
     """Returns what becomes of each flow of all examples at once."""
-    site = settings.assemble({}, {}, [scene.site(providers={"networkPolicy": form})])
+    site = settings.assemble(
+        {}, {}, [scene.site(providers={"networkPolicy": form, "queue": "kueue"})]
+    )
     sources = documents.claims(str(cluster.ROOT / name) for name in EXAMPLES).sources
     subjects = _subjects(planned.of(source, site) for source in sources)
     return {
@@ -172,7 +174,9 @@ def test_policies_of_callers_count() -> None:
 
 @hypothesis.given(document=strategies.claims(), form=st.sampled_from(FORMS))
 def test_every_claim_can_be_judged(document: Any, form: str) -> None:
-    site = settings.assemble({}, {}, [scene.site(providers={"networkPolicy": form})])
+    site = settings.assemble(
+        {}, {}, [scene.site(providers={"networkPolicy": form, "queue": "kueue"})]
+    )
     one = planned.of(documents.Source("-", document), site)
     hypothesis.assume(one.answer is not None)
     (reach,) = flows.of(_subjects([one]))

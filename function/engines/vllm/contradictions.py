@@ -12,7 +12,7 @@ from function.api import base, claim
 from function.capacity import facts as capacity
 from function.engines.vllm import arguments, command_line, recordings, serving, versions
 from function.findings import rules
-from function.planning import hardware, storage
+from function.planning import hardware, parallelism, storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Subject:
     @property
     def tensor(self) -> int:
         """GPUs that share each layer."""
-        return self.size("tensor-parallel-size", self.gpus)
+        return self.size("tensor-parallel-size", parallelism.split(self.spec).tensor)
 
     def field(self, flag: str, otherwise: str) -> str:
         """Returns the author's own argument of a flag, or the field that decides without one."""
@@ -153,7 +153,9 @@ def _indivisible(subject: Subject) -> Broken:
     share = subject.tensor
     if subject.facts is None or share <= 1:
         return
-    field = subject.field("tensor-parallel-size", "spec.gpu.count")
+    asked = base.of(base.of(subject.spec.gpu, "parallelism"), "tensor")
+    written = "spec.gpu.count" if asked is None else "spec.gpu.parallelism.tensor"
+    field = subject.field("tensor-parallel-size", written)
     for what, count in _split(subject.facts, share):
         words = f"{share} GPUs do not divide the {count} {what} of {subject.repository}"
         yield INDIVISIBLE.broken(field, f"{words}: take a count that does")
