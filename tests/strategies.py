@@ -30,6 +30,7 @@ from function.api import (
 )
 from function.api import settings as site
 from function.engines.vllm import command_line, environment, flags, group
+from function.planning import parallelism
 
 Json: typing.TypeAlias = dict[str, typing.Any]
 Strategy: typing.TypeAlias = st.SearchStrategy[typing.Any]
@@ -353,7 +354,9 @@ def _claims(draw: st.DrawFn) -> Json:
     if gateway.get("endpointPicker", {}).get("enabled"):
         metadata["name"] = metadata["name"][: claim.LONGEST_NAME_WITH_PICKER].rstrip("-")
     if metadata["name"] in {adapter["name"] for adapter in spec.get("loraAdapters", [])}:
-        metadata["name"] = f"{metadata['name'][:40]}-base-model"
+        metadata["name"] = f"{metadata['name'][:20]}-base-model"
+    if "parallelism" in spec.get("gpu", {}):
+        metadata["name"] = metadata["name"][: parallelism.LONGEST_NAME].rstrip("-")
     return {
         "apiVersion": f"{claim.GROUP}/{claim.VERSION}",
         "kind": claim.KIND,

@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from function.api import base, claim, settings
+from function.planning import identity
 from tests import cluster, defects, impolite, lives, schemas, strategies
 
 PROFILES = {name: cluster.environment(name) for name in cluster.PROFILES}
@@ -34,8 +35,15 @@ class Life:
     def pods(self) -> Iterator[cluster.Object]:
         """Yields every pod template."""
         for item in self.objects:
-            if item["kind"] in ("Deployment", "Job"):
-                yield item["spec"]["template"]
+            yield from _templates(item)
+
+
+def _templates(item: cluster.Object) -> Iterator[cluster.Object]:
+    if item["kind"] in ("Deployment", "Job"):
+        yield item["spec"]["template"]
+    if item["kind"] == "LeaderWorkerSet":
+        group = item["spec"]["leaderWorkerTemplate"]
+        yield from (group["leaderTemplate"], group["workerTemplate"])
 
 
 def every_object_is_valid_upstream(life: Life) -> None:
@@ -69,21 +77,23 @@ def no_answer_holds_a_null_or_a_broken_number(life: Life) -> None:
 def selectors_match_the_right_pods_only(life: Life) -> None:
     templates = {
         labels["app.kubernetes.io/component"]: labels
-        for item in life.objects
-        if item["kind"] in ("Deployment", "Job")
-        for labels in [item["spec"]["template"]["metadata"]["labels"]]
+        for template in life.pods()
+        for labels in [template["metadata"]["labels"]]
     }
     for item in life.objects:
         selector = _selector(item)
         if selector is None:
             continue
         part = item["metadata"]["name"].rpartition(".")[2]
-        wanted = {"download": "preload", "removal": "cleanup"}.get(part, "inference")
+        wanted = {{"download": "preload", "removal": "cleanup"}.get(part, "inference")}
+        if identity.GROUP_LABEL in selector:
+            wanted = {"inference", identity.FOLLOWER}
         if item["kind"] == "Job":
-            wanted = item["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
+            labels = item["spec"]["template"]["metadata"]["labels"]
+            wanted = {labels["app.kubernetes.io/component"]}
         for component, labels in templates.items():
             matches = selector.items() <= labels.items()
-            assert matches is (component == wanted), item["metadata"]["name"]
+            assert matches is (component in wanted), item["metadata"]["name"]
 
 
 def _selector(item: cluster.Object) -> dict[str, str] | None:
@@ -105,7 +115,7 @@ def names_stay_within_limits(life: Life) -> None:
     label = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
     for item in life.objects:
         name = item["metadata"]["name"]
-        if item["kind"] in ("Service", "Job", "Deployment", "ScaledObject"):
+        if item["kind"] in ("Service", "Job", "Deployment", "LeaderWorkerSet", "ScaledObject"):
             assert label.fullmatch(name), name
         assert len(name) <= 253
         if item["kind"] == "ScaledObject":
@@ -128,10 +138,11 @@ def nothing_of_scaling_is_in_a_pod(life: Life) -> None:
     life.world.edit(scaling={"minReplicas": 1, "maxReplicas": 7})
     life.world.converge(limit=10)
     after = [
-        item["spec"]["template"]
+        template
         for item in life.world.owned.values()
-        if item["kind"] == "Deployment"
-    ]
+        if item["kind"] != "Job"
+        for template in _templates(item)
+    ][-1:]
     if after and before:
         assert after == before
 
