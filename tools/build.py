@@ -86,7 +86,6 @@ KUBERNETES = "k8s.io/kubernetes"
 KWOK = "sigs.k8s.io/kwok"
 KEDA = "github.com/kedacore/keda/v2"
 VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
-LWS = "sigs.k8s.io/lws"
 
 # Package version constraints (`spec.crossplane.version`) are checked against this variable.
 CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.version=v{version}",)
@@ -225,15 +224,6 @@ GROUPS: Sequence[Group] = (
                 stamps=VICTORIAMETRICS_STAMPS,
                 stamp_module=VICTORIAMETRICS,
             ),
-        ),
-    ),
-    Group(
-        name="lws",
-        programs=(Program(name="lws", package=f"{LWS}/cmd", seconds=70),),
-        manifests=(
-            Manifests(LWS, "config/crd/bases/*.yaml", "crds"),
-            Manifests(LWS, "config/rbac/role.yaml", "roles"),
-            Manifests(LWS, "config/webhook/manifests.yaml", "webhooks"),
         ),
     ),
 )
