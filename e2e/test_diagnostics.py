@@ -455,6 +455,8 @@ def _success(item: preload_plan.Item, work: pathlib.Path) -> bytes:
     weights.mkdir(parents=True)
     config = json.dumps(_CONFIG)
     (weights / "config.json").write_text(config)
+    # No header: nothing is known of its tensors.
+    (weights / "model.safetensors").write_bytes(bytes(8))
     files = (
         hub.File("config.json", len(config), "gitSha1", "0" * 40),
         hub.File("model.safetensors", _BYTES - len(config), "sha256", "0" * 64),

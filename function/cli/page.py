@@ -29,29 +29,37 @@ _COLOURS = {
     fit.Part.GRAPHS: "#cdb5d8",
     fit.Part.CONTEXT: "#555555",
     fit.Part.CACHE: "#4c9a5f",
-    fit.Part.FREE: "#e6e6e6",
+    fit.Part.FREE: "var(--free)",
 }
 _STAGES = ("#1f4e79", "#8fb4d9", "#7a3b00", "#e0b070", "#555555", "#cdb5d8", "#4c9a5f", "#b7d9bf")
 
 _STYLE = """
+:root { color-scheme: light dark; --text: #1a1a1a; --back: #fff; --weak: #555; --line: #ddd;
+  --free: #e6e6e6; --edge: #999; --error: #b00020; }
+@media (prefers-color-scheme: dark) {
+  :root { --text: #e6e6e6; --back: #16181c; --weak: #a8adb5; --line: #3a3f47;
+    --free: #2b2f36; --edge: #6b7078; --error: #ff7b8a; }
+}
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem;
-  color: #1a1a1a; background: #fff; }
+  color: var(--text); background: var(--back); }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .3rem; }
 .verdict { font-size: 1.1rem; border-left: .4rem solid #4c9a5f; padding: .4rem .8rem; }
-.verdict.error { border-color: #b00020; } .verdict.changes { border-color: #c77700; }
+.verdict.error { border-color: var(--error); } .verdict.changes { border-color: #c77700; }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd;
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 .wide { overflow-x: auto; }
-.bar { display: flex; height: 1.5rem; border: 1px solid #999; margin: .4rem 0 .2rem; }
+.bar { display: flex; height: 1.5rem; border: 1px solid var(--edge); margin: .4rem 0 .2rem; }
 .bar span { height: 100%; min-width: 1px; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .85rem; margin: 0 0 .6rem;
   padding: 0; list-style: none; }
 .legend i { display: inline-block; width: .8rem; height: .8rem; margin-right: .3rem;
-  border: 1px solid #999; }
+  border: 1px solid var(--edge); }
 dl { display: grid; grid-template-columns: 9rem 1fr; gap: .15rem 1rem; margin: .4rem 0; }
-dt { color: #555; } dd { margin: 0; } .error-text { color: #b00020; }
-footer { margin-top: 3rem; color: #555; font-size: .85rem; }
+dt { color: var(--weak); } dd { margin: 0; overflow-wrap: anywhere; }
+.error-text { color: var(--error); }
+@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin: 0 0 .4rem; } }
+footer { margin-top: 3rem; color: var(--weak); font-size: .85rem; }
 """
 
 

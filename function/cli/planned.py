@@ -103,7 +103,7 @@ def read(inputs: Inputs) -> Fleet:
 
 
 def _planned(sources: Iterable[documents.Source], site: settings.Settings) -> Iterator[Planned]:
-    for read in pipeline.each(sources, site, lambda source: _of(source, site)):
+    for read in pipeline.each(sources, site, lambda source: of(source, site)):
         if read.made is not None:
             yield dataclasses.replace(read.made, namesakes=read.namesakes)
         else:
@@ -111,7 +111,7 @@ def _planned(sources: Iterable[documents.Source], site: settings.Settings) -> It
             yield Planned(read.source, read.namesakes, answer=answer, broken=read.problems)
 
 
-def _of(source: documents.Source, site: settings.Settings) -> Planned:
+def of(source: documents.Source, site: settings.Settings) -> Planned:
     """Returns one claim with its plan, or why these settings refuse it.
 
     Raises:

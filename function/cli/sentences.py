@@ -194,8 +194,17 @@ def _cost(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
 
 def details(item: outlooks.Item) -> Iterator[tuple[str, str]]:
     """Yields name and words of everything that is known of a claim, the gravest first."""
-    for error in item.verdict.errors:
-        yield "error", error.message
+    errors = [error.message for error in item.verdict.errors]
+    for message in errors:
+        yield "error", message
+    for name, words in _beside_errors(item):
+        # What an error says whole is not repeated.
+        for message in errors:
+            words = words.removesuffix(f": {message}")
+        yield name, words
+
+
+def _beside_errors(item: outlooks.Item) -> Iterator[tuple[str, str]]:
     for note in item.verdict.notes:
         yield "note", note
     if item.verdict.outcome in ("changed", "removed", "new"):
@@ -231,7 +240,7 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
             yield "way out", "none: no class of the settings holds it, whatever is changed"
         for way in outlook.ways if outlook is not None else ():
             price = "" if way.price is None else f", {way.price:.2f} an hour"
-            yield "way out", f"{way.change} on class {way.gpu_class}{price}: {way.sentence}"
+            yield "way out", f"{way.change} ({way.gpu_class}{price}): {way.sentence}"
     for name, load in forecast.loads.items():
         first, between = load.first_token, load.between_tokens
         yield (

@@ -77,8 +77,8 @@ def _requests(plan: plans.Plan) -> Iterator[Need]:
 
 def _proxies(plan: plans.Plan) -> endpoints.Endpoint:
     """Returns the AI gateway's proxies, by the labels that Envoy Gateway gives them."""
-    found = callers.gateway_proxies(plan)
-    return endpoints.pod("AI gateway", found.namespace, dict(found.labels))
+    proxies = callers.gateway_proxies(plan)
+    return endpoints.pod("AI gateway", proxies.namespace, dict(proxies.labels))
 
 
 def _route(plan: plans.Plan, remedy: str) -> Need:

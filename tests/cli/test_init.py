@@ -53,14 +53,19 @@ def concrete(name: str) -> str:
 
 @pytest.mark.parametrize("cloud", SITES)
 def test_what_is_written_fits_and_passes_check(cloud: str, tmp_path: pathlib.Path) -> None:
-    """Every model of the catalogue on one of the sites; in the gate on all of them.
+    """Every model of the catalogue on one of the sites.
 
-    Neighbours in the catalogue are of one family, so each site has some of each large family.
+    In the gate every model on two sites, and a third of them on the two others. Neighbours in the
+    catalogue are of one family, so each site has some of each large family.
     """
     site = site_of(cloud)
     every = [concrete(name) for name in catalogue.names()]
-    whole = "thousands" in os.environ.get("HYPOTHESIS_PROFILE", "")
-    asked = every if whole else every[list(SITES).index(cloud) :: len(SITES)]
+    profile = os.environ.get("HYPOTHESIS_PROFILE", "default")
+    few = profile == "default"
+    if few:
+        asked = every[list(SITES).index(cloud) :: len(SITES)]
+    else:
+        asked = every if cloud in ("closed", "aws") or profile == "thousands" else every[::3]
     written = 0
     for number, repository in enumerate(asked):
         wish = drafts.Wish(repository, f"model-{number}")
@@ -75,8 +80,10 @@ def test_what_is_written_fits_and_passes_check(cloud: str, tmp_path: pathlib.Pat
         assert (outlook.fit.verdict, plan.misfit) == (fit.Verdict.FITS, None), repository
         (tmp_path / f"{number}.yaml").write_text(text)
         written += 1
-    # Four GPUs of 44 GiB hold four fifths of the models; eight H200 hold all but a few.
-    assert written > len(asked) * {"closed": 0.8, "gcp": 0.85}.get(cloud, 0.97)
+    # Four GPUs of 44 GiB hold four fifths of the models; eight H200 hold all but a few. A fourth of
+    # the models may hold some more of the large ones.
+    least = {"closed": 0.8, "gcp": 0.85}.get(cloud, 0.97)
+    assert written > len(asked) * (least - 0.1 if few else least)
     given = [word for file in SITES[cloud] for word in ("-e", file)]
     judged = testing.CliRunner().invoke(main.main, ["check", "--strict", str(tmp_path), *given])
     assert (judged.exit_code, judged.stdout) == (0, f"no findings in {written} claims\n")

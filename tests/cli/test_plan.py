@@ -203,8 +203,17 @@ def test_every_output_says_the_verdict(repository: Repository, output: str) -> N
     if output == "html":
         html.parser.HTMLParser(convert_charrefs=True).feed(result.stdout)
         assert "<script" not in result.stdout
+        assert "prefers-color-scheme: dark" in result.stdout
     if output == "markdown":
         assert result.stdout.startswith(markdown.MARKER)
+
+
+def test_details_say_an_error_once(repository: Repository) -> None:
+    large = {"repository": "meta-llama/Llama-3.3-70B-Instruct", "quantization": "auto"}
+    repository.write("claims/large.yaml", claim("large", model=large))
+    for output in ("markdown", "html"):
+        text = repository.plan("claims", "--against", "HEAD", "--output", output).stdout
+        assert text.count("nothing is left for the cache") == 1
 
 
 def test_a_comment_stays_below_its_bound_and_names_what_was_cut(repository: Repository) -> None:

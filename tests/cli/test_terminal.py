@@ -130,7 +130,7 @@ def test_long_work_shows_how_far_it_is(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("inference-service re", {"render"}),
+        ("inference-service re", {"reach", "render"}),
         ("inference-service render --out", {"--output"}),
         (
             "inference-service render --output ",

@@ -18,7 +18,7 @@ from e2e.controlplane import crossplane
 from function import kinds
 from function.api import base, claim, settings, status
 from function.cli import main as cli
-from function.cli import terminal
+from function.cli import reached, terminal
 from function.cluster import failures
 from function.concerns import table as concerns
 from function.situation import rollouts
@@ -254,13 +254,18 @@ def test_the_page_of_the_command_line_has_every_option_output_and_field() -> Non
 
 def test_every_verb_has_its_options_and_exit_codes_on_the_page() -> None:
     page = ROOT / "docs/command-line.md"
-    for verb, title, codes in (("plan", "Plan", {"0", "1", "2", "3"}),):
+    for verb, title, codes in (
+        ("plan", "Plan", {"0", "1", "2", "3"}),
+        ("reach", "Who reaches whom", {"0", "1", "2"}),
+    ):
         cells = first_cells(section(page, title))
         shown = set(re.findall(r"--?[\w-]+", " ".join(cells)))
         for parameter in cli.main.commands[verb].params:
             if isinstance(parameter, click.Option):
                 assert set(parameter.opts) <= shown, (verb, parameter.opts)
         assert codes <= set(cells), verb
+    states = first_cells(section(page, "Who reaches whom"))
+    assert {str(state) for state in reached.State} <= set(states)
 
 
 def test_examples_named_in_commands_exist() -> None:

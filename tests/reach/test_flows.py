@@ -164,9 +164,9 @@ def test_policies_of_callers_count() -> None:
         "spec": {"podSelector": {}, "policyTypes": ["Egress"]},
     }
     (reach,) = flows.of(subjects, [closed])
-    (found,) = reachability.judge(reach)
-    assert found.rule is reachability.FLOW_CLOSED
-    assert "no rule of NetworkPolicy observability/closed" in found.message
+    (finding,) = reachability.judge(reach)
+    assert finding.rule is reachability.FLOW_CLOSED
+    assert "no rule of NetworkPolicy observability/closed" in finding.message
 
 
 # --- whatever is written
