@@ -377,12 +377,14 @@ def everything() -> Iterator[cluster.Object]:
     wanted["spec"]["route"] = {"enabled": True, "hostname": "coder"}
     picked = cluster.example("xplane-qwen-coder")
     picked["spec"]["gateway"] = {"enabled": True, "endpointPicker": {"enabled": True}}
+    several = cluster.example("smallest")
+    several["spec"]["gpu"] = {"count": 1, "parallelism": {"pipeline": 2}}
     for monitoring in ("victoriametrics", "prometheus-operator"):
         for policy in ("cilium", "kubernetes"):
             site = cluster.environment("reference")
             chosen = {"monitoring": monitoring, "networkPolicy": policy}
             site["data"]["inferenceService"]["providers"] |= chosen
-            for document in (wanted, picked):
+            for document in (wanted, picked, several):
                 world = cluster.Cluster(document, site).born()
                 yield from [*world.objects.values()]
                 world.converge()
