@@ -35,6 +35,7 @@ def test_a_command_prints_what_the_page_shows(
         name = re.match(r"# ([\w-]+\.yaml)\n", text)
         if language == "yaml" and name is not None:
             (tmp_path / name[1]).write_text(text)
+    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.chdir(tmp_path)
     script, *words = shlex.split(line)
     assert script == "inference-service"
