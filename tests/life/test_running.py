@@ -180,8 +180,13 @@ def test_a_template_tells_of_itself_what_is_remembered_beside_it(example: exampl
     world = cluster.Cluster(example.claim, *example.environments)
     world.converge()
     foreign = scene.planned(scene.of(model=POOLING, gpu={"count": 3})).running
-    told = pods.running_of(world.template, scene.planned().engine, foreign)
-    assert told.model_dump(mode="json") == remembered(world)
+    keeper = "LeaderWorkerSet" if example.name == "parallelism" else "Deployment"
+    spec = world.one(keeper)["spec"]
+    template = (
+        spec["template"] if "template" in spec else spec["leaderWorkerTemplate"]["leaderTemplate"]
+    )
+    told = pods.running_of(template, scene.planned().engine, foreign)
+    assert json.loads(told.dumps()) == remembered(world, keeper)
 
 
 # --- what pods need
