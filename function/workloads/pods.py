@@ -250,7 +250,6 @@ def running_of(
     told = wanted.model_copy(
         update={
             "drain": drain,
-            "gpus": gpus or wanted.gpus,
             "secrets": secrets(template),
             "start_seconds": min(
                 observed.number(start_seconds(container), wanted.start_seconds),
@@ -258,4 +257,5 @@ def running_of(
             ),
         }
     )
-    return serves.read(container, told)
+    told = serves.read(container, told)
+    return told.model_copy(update={"gpus": gpus * told.pods or wanted.gpus})
