@@ -13,7 +13,7 @@ E2E ?= e2e
 E2E_REPORT := build/e2e.xml
 REFERENCE := examples/reference/environmentconfig.yaml
 
-.PHONY: render cli test lint types golden mutations hostile generate bench engine-contract crds tools envoy e2e package publish version lock clean
+.PHONY: render cli test lint types golden mutations hostile generate bench engine-contract pictures crds tools envoy e2e package publish version lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "installing into $(VENV), about a minute"
@@ -60,6 +60,9 @@ bench: $(VENV)/.installed ## RunFunction beside an echo function on the same SDK
 
 engine-contract: $(VENV)/.installed ## Generated claims, judged by our tables and by vLLM's own parsers
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.engines.vllm.against 1000 0.25.1 0.32.0
+
+pictures: $(VENV)/.installed ## Draw the pages of docs/images in Chromium
+	$(BIN)/python -m tools.pictures
 
 crds: $(VENV)/.installed ## Fetch the upstream schemas by pinned version and hash
 	$(BIN)/python -m tests.crds

@@ -23,6 +23,7 @@ from function.situation import situations as held
 from tests.alerts import rendered, sources
 
 NEIGHBOUR = "other"
+NO_PICKER = (cases.PICKER, cases.BLIND)
 
 
 @functools.cache
@@ -75,7 +76,7 @@ def firing() -> Iterator[tuple[str, str]]:
     """
     yield from (("reference", name) for name in cases.FIRING)
     first = {case.alert: name for name, case in reversed(cases.FIRING.items())}
-    yield from (("plain", name) for alert, name in first.items() if alert != cases.PICKER)
+    yield from (("plain", name) for alert, name in first.items() if alert not in NO_PICKER)
 
 
 @pytest.mark.parametrize(("site", "name"), list(firing()))

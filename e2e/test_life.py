@@ -32,6 +32,15 @@ def _serving_pods(tenant: claims.Tenant) -> set[str]:
     }
 
 
+def _rolled_out(deployment: api.Object) -> bool:
+    """Whether each pod is of the template that the Deployment has now, and ready."""
+    status = deployment.get("status") or {}
+    if status.get("observedGeneration") != deployment["metadata"]["generation"]:
+        return False
+    counts = {status.get(name) for name in ("replicas", "updatedReplicas", "availableReplicas")}
+    return counts == {deployment["spec"]["replicas"]}
+
+
 def _uids(claim: claims.Claim) -> dict[str, str]:
     return {key: item["metadata"]["uid"] for key, item in claim.composed().items()}
 
@@ -278,6 +287,8 @@ def test_what_is_deleted_or_edited_by_hand_comes_back(serving: claims.Claim) -> 
         lambda item: bool(item["spec"]["template"]["spec"]["containers"][0]["args"] == args),
         what="with its arguments again",
     )
+    # Pods of the edit went, and the claim's own generation says nothing of that.
+    admin.wait(deployment, _rolled_out, what="rolled out")
     serving.wait_ready()
 
 

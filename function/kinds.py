@@ -85,6 +85,17 @@ SERVICE_ACCOUNT = _built_in("", "v1", "ServiceAccount", "serviceaccounts")
 SERVICE = _built_in("", "v1", "Service", "services")
 BUDGET = _built_in("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 NETWORK_POLICY = _built_in("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
+ROLE_BINDING = _built_in("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
+# The workload's own row judges its Deployment by the claim; the endpoint picker's is any other.
+PICKER_DEPLOYMENT = Kind(
+    "apps",
+    ("v1",),
+    "Deployment",
+    "deployments",
+    readiness.condition("Available"),
+    "the endpoint picker's: `Available=True`",
+    optional=False,
+)
 JOB = Kind(
     "batch",
     ("v1",),
@@ -186,6 +197,24 @@ HELM_RELEASE = Kind(
     readiness.condition("Ready"),
     "`Ready=True`",
 )
+INFERENCE_POOL = Kind(
+    "inference.networking.k8s.io",
+    ("v1",),
+    "InferencePool",
+    "inferencepools",
+    readiness.any_parent("Accepted", "ResolvedRefs"),
+    "no parent yet, or one with `Accepted` and `ResolvedRefs` True",
+)
+# Nobody writes their status: the picker reads them.
+MODEL_REWRITE = Kind(
+    "inference.networking.x-k8s.io",
+    ("v1alpha2",),
+    "InferenceModelRewrite",
+    "inferencemodelrewrites",
+)
+OBJECTIVE = Kind(
+    "inference.networking.x-k8s.io", ("v1alpha2",), "InferenceObjective", "inferenceobjectives"
+)
 
 ENGINE_READY = "EngineReady"
 WEIGHTS_READY = "WeightsReady"
@@ -198,6 +227,7 @@ SECRETS_READY = "SecretsReady"
 _POLICIES = "by `providers.networkPolicy`"
 _MONITORING = "by `providers.monitoring`"
 _PICKER = "`gateway.endpointPicker`"
+_NATIVE_PICKER = "`gateway.endpointPicker`; `endpointPicker.provider: native`"
 _FORMER = "before 1.1; until the new one does its work"
 
 _CILIUM = ("network_policy", "cilium")
@@ -395,7 +425,62 @@ ROWS: tuple[Row, ...] = (
         _GATEWAY,
     ),
     Row(
-        "epp-helmrelease", HELM_RELEASE, ROUTE_READY, "epp-helmrelease", "N-epp", _PICKER, _GATEWAY
+        "epp-helmrelease",
+        HELM_RELEASE,
+        ROUTE_READY,
+        "epp-helmrelease",
+        "N-epp",
+        "`gateway.endpointPicker`; `endpointPicker.provider: helmRelease`",
+        _GATEWAY,
+    ),
+    Row("picker-serviceaccount", SERVICE_ACCOUNT, "", None, "N.picker", _NATIVE_PICKER, _GATEWAY),
+    Row(
+        "picker-rolebinding",
+        ROLE_BINDING,
+        ROUTE_READY,
+        None,
+        "N.picker",
+        _NATIVE_PICKER,
+        _GATEWAY,
+    ),
+    Row(
+        "picker-deployment",
+        PICKER_DEPLOYMENT,
+        ROUTE_READY,
+        # Its pods may read the API: a patch could make them somebody else's program.
+        None,
+        "N-epp",
+        _NATIVE_PICKER,
+        _GATEWAY,
+    ),
+    Row(
+        "picker-pdb",
+        BUDGET,
+        ROUTE_READY,
+        None,
+        "N.picker",
+        f"{_NATIVE_PICKER}; two replicas",
+        _GATEWAY,
+    ),
+    Row("picker-service", SERVICE, "", None, "N-epp", _NATIVE_PICKER, _GATEWAY),
+    Row("picker-pool", INFERENCE_POOL, ROUTE_READY, None, "N", _NATIVE_PICKER, _GATEWAY),
+    Row(
+        "picker-rewrite",
+        MODEL_REWRITE,
+        ROUTE_READY,
+        None,
+        "N.canaries",
+        "`gateway.endpointPicker` with `gateway.canaries`",
+        _GATEWAY,
+    ),
+    Row(
+        "picker-objective-<P>",
+        OBJECTIVE,
+        ROUTE_READY,
+        None,
+        "N.\\<P\\>",
+        "each priority P of `gateway.endpointPicker`",
+        _GATEWAY,
     ),
     Row(
         "gateway-airoute",

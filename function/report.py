@@ -13,7 +13,7 @@ from function.concerns.gateway import envoy_ai_gateway, publishing
 from function.concerns.observability import watching
 from function.concerns.scaling import autoscaling
 from function.concerns.secrets import fetching
-from function.planning import hardware
+from function.planning import hardware, misfits
 from function.situation import counts, rollouts, situations, traffic
 from function.workloads import batches
 
@@ -77,7 +77,7 @@ def _status(
             "replicas": f"{state.available if state else 0}/{state.wanted if state else 0}",
             "gpu": _gpu(plan.hardware),
             "capacity": capacity.capacity(plan),
-            "cost": capacity.cost(plan, state.wanted if state else 0),
+            "cost": capacity.cost(now),
             "modelEndpoint": envoy_ai_gateway.endpoint(plan)
             if plan.ways.gateway and not now.traffic.names.withholds
             else None,
@@ -200,9 +200,10 @@ def _phase(now: situations.Situation, reasons: dict[str, observed.Condition]) ->
         # A replica that only starts holds its GPUs until the autoscaler has taken it away.
         return "Suspended" if state is None or state.wanted == 0 else "Updating"
     if now.withheld:
-        if plan.misfit is not None and now.ledger.verified:
-            return "Failed"
         download = now.supply.download
+        too_large = plan.misfit is not None and plan.misfit.reason == misfits.TOO_LARGE
+        if plan.misfit is not None and (now.ledger.verified or (too_large and download is None)):
+            return "Failed"
         begun = download is not None and download.observed.stage is not jobs.Stage.ABSENT
         return "Downloading" if begun else "Pending"
     if state is None:
@@ -308,7 +309,7 @@ def _repeats(
 
 def _questions(now: situations.Situation, desired: assembly.Desired) -> composition.Questions:
     kinds: tuple[tuple[str, str], ...] = ()
-    optional = desired.optional | set(now.traffic.names.kinds)
+    optional = desired.optional | set(now.traffic.names.kinds) | set(now.traffic.picking.kinds)
     if now.world.can_ask and optional:
         kinds = (observed.CONTROL_KIND, *sorted(optional))
     resources = adoption.questions(now.world, desired.unobserved, desired.optional)
@@ -322,6 +323,7 @@ def _questions(now: situations.Situation, desired: assembly.Desired) -> composit
                 queueing.API_VERSION, queueing.KIND, ticket.labels, ticket.name
             )
     resources |= now.traffic.names.questions
+    resources |= now.traffic.picking.questions
     resources |= now.traffic.fallback.questions
     return composition.Questions(kinds, resources)
 

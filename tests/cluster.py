@@ -26,6 +26,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function.server import runner, structs
 from function.workloads import deployment
+from function.workloads import table as workloads
 
 ROOT = pathlib.Path(__file__).parent.parent
 KEY = "crossplane.io/composition-resource-name"
@@ -468,8 +469,12 @@ class Cluster:
 
     @property
     def template(self) -> Object:
-        """The Deployment's pod template."""
-        template = self.one("Deployment")["spec"]["template"]
+        """The pod template of the engines."""
+        (template,) = (
+            keeper.template(item)
+            for item in self.objects.values()
+            if (keeper := workloads.of(item)) is not None
+        )
         assert isinstance(template, dict)
         return template
 
@@ -508,6 +513,16 @@ def _admitted(current: Object, merged: Object) -> None:
     assert strategy.get("type") != "Recreate" or "rollingUpdate" not in strategy, strategy
 
 
+def templates(item: Object) -> list[Object]:
+    """Returns every pod template of a composed object."""
+    if item["kind"] in ("Deployment", "Job"):
+        return [item["spec"]["template"]]
+    if item["kind"] == "LeaderWorkerSet":
+        group = item["spec"]["leaderWorkerTemplate"]
+        return [group["leaderTemplate"], group["workerTemplate"]]
+    return []
+
+
 def condition(kind: str, status: str = "True", reason: str = "Ok", message: str = "") -> Object:
     """Returns a condition."""
     return {"type": kind, "status": status, "reason": reason, "message": message}
@@ -515,7 +530,12 @@ def condition(kind: str, status: str = "True", reason: str = "Ok", message: str 
 
 def _deployment(item: Object, cluster: Cluster) -> None:
     replicas = item["spec"]["replicas"]
-    scaled = [o for o in cluster.objects.values() if o["kind"] == "ScaledObject"]
+    scaled = [
+        scaler
+        for scaler in cluster.objects.values()
+        if scaler["kind"] == "ScaledObject"
+        and scaler["spec"]["scaleTargetRef"]["name"] == item["metadata"]["name"]
+    ]
     if scaled:
         paused = (
             scaled[0]["metadata"].get("annotations", {}).get("autoscaling.keda.sh/paused-replicas")
@@ -589,6 +609,7 @@ _CONTROLLERS: dict[str, Callable[[Object, Cluster], None]] = {
     "ExternalSecret": _conditions("Ready"),
     "HTTPRoute": _parents("parents", "Accepted", "ResolvedRefs"),
     "HelmRelease": _conditions("Ready"),
+    "InferencePool": _parents("parents", "Accepted", "ResolvedRefs"),
     "Job": _job,
     "LeaderWorkerSet": _groups,
     "ScaledObject": _scaled_object,

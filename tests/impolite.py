@@ -30,6 +30,7 @@ _ENGINE_ARGUMENTS = (
     "--runner=pooling",
     "--dtype=float32",
     "--block-size=0",
+    "--block-size=²",
     "--" + "a" * 254,
     *(
         f"--shutdown-timeout={value}"

@@ -30,7 +30,7 @@ from function.api import (
 )
 from function.api import settings as site
 from function.engines.vllm import command_line, environment, flags, group
-from function.planning import parallelism
+from function.planning import lifetimes, parallelism
 
 Json: typing.TypeAlias = dict[str, typing.Any]
 Strategy: typing.TypeAlias = st.SearchStrategy[typing.Any]
@@ -353,6 +353,8 @@ def _claims(draw: st.DrawFn) -> Json:
     gateway = spec.get("gateway", {})
     if gateway.get("endpointPicker", {}).get("enabled"):
         metadata["name"] = metadata["name"][: claim.LONGEST_NAME_WITH_PICKER].rstrip("-")
+    if gateway.get("fallback", {}).get("claim") == metadata["name"]:
+        gateway["fallback"]["claim"] = f"{metadata['name'][:40]}-other"
     if metadata["name"] in {adapter["name"] for adapter in spec.get("loraAdapters", [])}:
         metadata["name"] = f"{metadata['name'][:20]}-base-model"
     if "parallelism" in spec.get("gpu", {}):
@@ -528,9 +530,6 @@ def _full_object(model: type[base.Model]) -> Json:
         where = (model.__name__, name)
         if name in ("requests", "limits"):
             fields[name] = {key: pool[0] for key, pool in _CLAIM_RESOURCES[name].items()}
-        elif where == ("EndpointPicker", "enabled"):
-            # The picker excludes the canaries.
-            fields[name] = False
         elif name != "crossplane":
             fields[str(field.alias)] = _full(field.annotation, field.metadata, _RAW.get(where))
     if mend := _MEND.get(model):
@@ -598,12 +597,22 @@ def _mend_scheduling(scheduling: Json) -> None:
 def _mend_gateway(gateway: Json) -> None:
     if gateway.get("endpointPicker", {}).get("enabled"):
         gateway["enabled"] = True
-        gateway.pop("canaries", None)
         gateway.pop("fallback", None)
     if gateway.get("canaries") or gateway.get("fallback"):
         gateway["enabled"] = True
     if gateway.get("canaries"):
         gateway["canaries"] = _distinct(gateway["canaries"], "adapter")
+
+
+def _mend_scorers(scorers: Json) -> None:
+    counted = [scorers.get(score, 1) for score in ("prefix", "queue", "kvCache")]
+    if not any((*counted, scorers.get("adapters"))):
+        scorers["queue"] = 1
+
+
+def _mend_picker(picker: Json) -> None:
+    if "priorities" in picker:
+        picker["priorities"] = _distinct(picker["priorities"], "name")
 
 
 def _mend_route(route: Json) -> None:
@@ -619,6 +628,14 @@ def _mend_env(variable: Json) -> None:
         variable.get("valueFrom", {}).pop("secretKeyRef", None)
     if not variable.get("valueFrom", True):
         variable.pop("valueFrom")
+
+
+def _mend_probes(probes: Json) -> None:
+    startup = probes.get("startup", {})
+    if "failureThreshold" in startup:
+        period = startup.get("periodSeconds", lifetimes.STARTUP_PERIOD)
+        most = lifetimes.LONGEST_CHOSEN_START // period
+        startup["failureThreshold"] = min(startup["failureThreshold"], most)
 
 
 def _mend_pod(pod: Json) -> None:
@@ -686,10 +703,13 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_scaling.Scaling: _mend_scaling,
     claim_metrics.Objectives: _mend_objectives,
     claim_traffic.Gateway: _mend_gateway,
+    claim_traffic.Scorers: _mend_scorers,
+    claim_traffic.EndpointPicker: _mend_picker,
     claim_traffic.Route: _mend_route,
     claim_pod.EnvVar: _mend_env,
     claim_pod.Gpu: _mend_gpu,
     claim_pod.Scheduling: _mend_scheduling,
+    claim_pod.HealthProbes: _mend_probes,
     claim_pod.PodTemplate: _mend_pod,
     claim.Spec: _mend_spec,
     site.Gpu: _mend_gpu_classes,
@@ -988,11 +1008,6 @@ def _bad_canaries(claim_: Json, draw: st.DrawFn) -> str:
                 {"enabled": True, "canaries": [canaries[0] | {"weightPercent": 1}] * 2},
                 {"enabled": False, "canaries": canaries[:1]},
                 {"canaries": canaries[:1]},
-                {
-                    "enabled": True,
-                    "canaries": canaries[:1],
-                    "endpointPicker": {"enabled": True},
-                },
             )
         )
     )

@@ -12,6 +12,7 @@ import pytest
 
 from function.api import base, claim, settings
 from function.planning import identity
+from function.workloads import table as workloads
 from tests import cluster, defects, impolite, lives, schemas, strategies
 
 PROFILES = {name: cluster.environment(name) for name in cluster.PROFILES}
@@ -35,15 +36,7 @@ class Life:
     def pods(self) -> Iterator[cluster.Object]:
         """Yields every pod template."""
         for item in self.objects:
-            yield from _templates(item)
-
-
-def _templates(item: cluster.Object) -> Iterator[cluster.Object]:
-    if item["kind"] in ("Deployment", "Job"):
-        yield item["spec"]["template"]
-    if item["kind"] == "LeaderWorkerSet":
-        group = item["spec"]["leaderWorkerTemplate"]
-        yield from (group["leaderTemplate"], group["workerTemplate"])
+            yield from cluster.templates(item)
 
 
 def every_object_is_valid_upstream(life: Life) -> None:
@@ -77,7 +70,9 @@ def no_answer_holds_a_null_or_a_broken_number(life: Life) -> None:
 def selectors_match_the_right_pods_only(life: Life) -> None:
     templates = {
         labels["app.kubernetes.io/component"]: labels
-        for template in life.pods()
+        for item in life.objects
+        if item["kind"] == "Job" or workloads.of(item) is not None
+        for template in cluster.templates(item)
         for labels in [template["metadata"]["labels"]]
     }
     for item in life.objects:
@@ -134,14 +129,19 @@ def nothing_of_scaling_is_in_a_pod(life: Life) -> None:
     scaling = life.document["spec"].get("scaling")
     if scaling is None:
         return
-    before = [copy.deepcopy(template) for template in life.pods()][-1:]
+    before = [
+        copy.deepcopy(template)
+        for item in life.objects
+        if workloads.of(item) is not None
+        for template in cluster.templates(item)
+    ][-1:]
     life.world.edit(scaling={"minReplicas": 1, "maxReplicas": 7})
     life.world.converge(limit=10)
     after = [
         template
         for item in life.world.owned.values()
-        if item["kind"] != "Job"
-        for template in _templates(item)
+        if workloads.of(item) is not None
+        for template in cluster.templates(item)
     ][-1:]
     if after and before:
         assert after == before

@@ -69,6 +69,7 @@ PREEMPTIONS = f"{PREFIX}Preemptions"
 STALLED = f"{PREFIX}EngineStalled"
 WEIGHTS = f"{PREFIX}WeightsNotReady"
 PICKER = f"{PREFIX}EndpointPickerMissing"
+BLIND = f"{PREFIX}EndpointPickerBlind"
 # Of objectives: ``e2e.test_objectives`` has their cases, which last for hours.
 BURNS_FAST = f"{PREFIX}BudgetBurnsFast"
 BURNS_SLOWLY = f"{PREFIX}BudgetBurnsSlowly"
@@ -286,6 +287,11 @@ def picker(end: float = NEVER, *, listed: bool = True) -> Change:
     return change
 
 
+def blind(end: float = NEVER) -> Change:
+    """The endpoint picker is scraped, and reads the metrics of no engine."""
+    return lambda one: one.picks.update({START: 0, end: 2})
+
+
 # --- cases
 
 FIRING = {
@@ -346,6 +352,7 @@ FIRING = {
     ),
     "a download takes very long": Firing(WEIGHTS, long_job(), since=START + 1),
     "the picker is not scraped": Firing(PICKER, picker(), variant="picker"),
+    "the picker reads no engine": Firing(BLIND, blind(), variant="picker"),
     "the picker was never scraped": Firing(PICKER, picker(listed=False), since=0, variant="picker"),
 }
 
@@ -364,6 +371,7 @@ QUIET = {
     "a failed download for five minutes": Quiet(job(5, failed=START, gone=START + 5), (WEIGHTS,)),
     "a long download that ends": Quiet(long_job(START + 6), (WEIGHTS,)),
     "the picker away for ten minutes": Quiet(picker(START + 10), (PICKER,), variant="picker"),
+    "the picker blind for five minutes": Quiet(blind(START + 5), (BLIND,), variant="picker"),
     # A value at the threshold, not over it.
     "one in 25 requests fails": Quiet(load(failing=0.04), (ERRORS,)),
     "four of a handful of requests fail": Quiet(rare_failures(4), (ERRORS,)),
@@ -390,7 +398,9 @@ QUIET = {
     "engines restart every four minutes": Quiet(crashing, (COLD_START, STALLED, PREEMPTIONS)),
     "engines restart unseen": Quiet(restarted_at_once, (PREEMPTIONS, STALLED, ERRORS)),
     "scaled to zero": Quiet(asleep, (NO_REPLICA, UNSCRAPED, COLD_START, STALLED, UNBALANCED)),
-    "scaled to zero behind a picker": Quiet(asleep, (PICKER,), variant="picker"),
+    "scaled to zero behind a picker": Quiet(
+        both(asleep, blind()), (PICKER, BLIND), variant="picker"
+    ),
     "suspended": Quiet(asleep, (NO_REPLICA, UNSCRAPED), variant="suspended"),
     "ill for four minutes, then scaled to zero": Quiet(
         asleep_while_ill, (QUEUE, CACHE, SEQUENCES, STALLED)

@@ -136,6 +136,7 @@ class Situation:
         pods: Its pods in the cluster.
         jobs: Its preload Jobs.
         picker: Whether a scrape of the endpoint picker succeeds, from a minute on.
+        picks: Engines whose metrics the endpoint picker reads, from a minute on.
         observers: Instances of kube-state-metrics, each of which shows the same.
     """
 
@@ -145,6 +146,7 @@ class Situation:
     pods: list[Pod]
     jobs: list[Job]
     picker: dict[float, bool]
+    picks: dict[float, int]
     observers: tuple[str, ...] = ("10.0.0.9:8080",)
 
     def scraped(self, load: Mapping[float, Load | Target]) -> None:
@@ -168,6 +170,7 @@ def healthy(plan: situations.Situation) -> Situation:
         pods=[Pod(name, -500, {0: True}) for name in names],
         jobs=[Job(-600, done=-550)],
         picker={0: True},
+        picks={0: 2},
     )
 
 
@@ -237,7 +240,13 @@ def _up(situation: Situation) -> Iterator[_Line]:
         states = [_at(situation.picker, minute) for minute in TIMES]
         values = [MISSING if state is None else str(int(bool(state))) for state in states]
         picker = situation.plan.plan.identity.picker_name
-        yield ("up", _scraped(situation, picker, f"{picker}-0")), _ended(values)
+        labels = _scraped(situation, picker, f"{picker}-0")
+        yield ("up", labels), _ended(values)
+        counts = [
+            str(_at(situation.picks, minute)) if scraped == "1" else MISSING
+            for minute, scraped in zip(TIMES, values, strict=True)
+        ]
+        yield ("inference_pool_ready_pods", {**labels, "name": picker}), _ended(counts)
 
 
 _GAUGES: Mapping[str, Callable[[Load], float]] = {

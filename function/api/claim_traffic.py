@@ -16,6 +16,65 @@ class Canary(base.Model):
     )
 
 
+_Weight = Annotated[int, base.number(0, 100)]
+
+
+class Scorers(base.Model):
+    """What a pod's score is made of: each weight beside the others."""
+
+    prefix: _Weight | None = pydantic.Field(
+        None, description="Pods that answered the same beginning of a prompt; 3 when absent."
+    )
+    queue: _Weight | None = pydantic.Field(
+        None, description="Pods with fewer waiting requests; 2 when absent."
+    )
+    kv_cache: _Weight | None = pydantic.Field(
+        None, description="Pods with more free KV cache; 2 when absent."
+    )
+    adapters: _Weight | None = pydantic.Field(
+        None, description="Pods that computed with the request's adapter last; 0 when absent."
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="(has(self.prefix) ? self.prefix : 3) + (has(self.queue) ? self.queue : 2)"
+            " + (has(self.kvCache) ? self.kvCache : 2)"
+            " + (has(self.adapters) ? self.adapters : 0) > 0",
+            message="one of the weights is above 0: without a score every pod is as good",
+            holds=lambda s: any(weight > 0 for weight in s.weights().values()),
+        ),
+    )
+
+    def weights(self) -> dict[str, int]:
+        """Returns the weight of each score."""
+        return {
+            "prefix": base.given(self.prefix, 3),
+            "queue": base.given(self.queue, 2),
+            "kv_cache": base.given(self.kv_cache, 2),
+            "adapters": base.given(self.adapters, 0),
+        }
+
+
+class PickerQueue(base.Model):
+    """Requests wait in the picker while no pod has room."""
+
+    max_requests: Annotated[int, base.number(1, 100_000)] | None = pydantic.Field(
+        None, description="More than these are answered with 429; no bound when absent."
+    )
+
+
+class Priority(base.Model):
+    """A class of requests that is served before others, or after them."""
+
+    name: Annotated[str, base.text(32, r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = pydantic.Field(
+        description="Requests ask for it by the header x-gateway-inference-objective:"
+        " <claim>.<name>."
+    )
+    value: Annotated[int, base.number(-1000, 1000)] = pydantic.Field(
+        description="Higher ones leave the queue first; 0 is that of requests that name none."
+    )
+
+
 class EndpointPicker(base.Model):
     """An InferencePool with an endpoint picker instead of the AIServiceBackend."""
 
@@ -23,6 +82,28 @@ class EndpointPicker(base.Model):
         None,
         description="Pick the pod for each request by its load and its cache; off when absent.",
     )
+    replicas: Annotated[int, base.number(1, 2)] | None = pydantic.Field(
+        None,
+        description="Pickers that answer side by side; 1 when absent."
+        " Needs endpointPicker.provider native in the settings.",
+    )
+    scorers: Scorers | None = pydantic.Field(
+        None, description="Needs endpointPicker.provider native in the settings."
+    )
+    queue: PickerQueue | None = pydantic.Field(
+        None,
+        description="Requests wait in the picker, and count for scaling.queue. Always so where"
+        " minReplicas is 0 or there are priorities. Needs endpointPicker.provider native in the"
+        " settings.",
+    )
+    priorities: (
+        Annotated[
+            list[Priority],
+            base.items(8),
+            base.distinct("name", "the name of a priority is there twice"),
+        ]
+        | None
+    ) = pydantic.Field(None, description="Needs endpointPicker.provider native in the settings.")
 
 
 class Fallback(base.Model):
@@ -74,14 +155,6 @@ class Gateway(base.Model):
             " || !self.endpointPicker.enabled || (has(self.enabled) && self.enabled)",
             message="endpointPicker requires gateway.enabled",
             holds=lambda g: not g.picks or g.enabled is True,
-            at="endpointPicker",
-        ),
-        base.Rule(
-            cel="!has(self.endpointPicker) || !has(self.endpointPicker.enabled)"
-            " || !self.endpointPicker.enabled || !has(self.canaries)"
-            " || self.canaries.size() == 0",
-            message="endpointPicker excludes canaries: a pool takes neither weight nor model name",
-            holds=lambda g: not g.picks or not g.canaries,
             at="endpointPicker",
         ),
         base.Rule(

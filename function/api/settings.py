@@ -398,7 +398,8 @@ class Wake(base.Model):
             description="Whose requests the query sees: those by the AI gateway, by the claim's"
             " route (when its gateway's proxies are counted too), or whatever asks for the Service."
             " A claim that has none of them is held at one replica. An endpoint picker answers for"
-            " a claim without pods before anything is counted, so it is no `gateway` here.",
+            " a claim without pods before anything is counted, so it is no `gateway` here; a"
+            " native one holds the requests and counts them itself.",
         )
     )
 
@@ -511,8 +512,13 @@ class Gateway(base.Model):
 
 
 class EndpointPicker(base.Model):
-    """The endpoint picker's Helm release."""
+    """The endpoint picker."""
 
+    provider: Literal["helmRelease", "native"] = pydantic.Field(
+        "helmRelease",
+        description="What makes the picker of a claim: a HelmRelease, which Flux installs, or"
+        " objects of the claim's own.",
+    )
     oci_repository: base.DnsSubdomain = pydantic.Field(
         "inferencepool", description="OCIRepository of the chart in the claim's namespace."
     )

@@ -111,8 +111,8 @@ def _eight_bits(
     """Whether the card multiplies in 8 bits, for which each step packs its values."""
     packed = model.quantization
     if packed is None:
-        return arrangement.quantization == "fp8" and card.fp8
-    return packed.bits == 8 and not packed.experts_only and card.fp8
+        return arrangement.quantization == "fp8" and card.fp8 is True
+    return packed.bits == 8 and not packed.experts_only and card.fp8 is True
 
 
 def _multiplier(

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from function.capacity import cards, releases, weights
+from function.capacity import cards, facts, releases, weights
 
 # GPUs with at least so much memory get the larger default of `vllm serve`; an A100 does not,
 # whatever its memory (vllm/engine/arg_utils.py).
@@ -32,6 +32,7 @@ class Arrangement:
         cold: True when the engine compiles at its start, which takes memory while it measures. An
             engine without a persistent compile cache always does.
         block: Tokens of a block of the cache.
+        dtype_bytes: Bytes of a weight that is not packed (`--dtype`), or None for the model's own.
         runner: vLLM's model runner (`V1`, `V2`), or None for the release's own choice.
     """
 
@@ -49,6 +50,7 @@ class Arrangement:
     eager: bool = False
     cold: bool = True
     block: int = 16
+    dtype_bytes: int | None = None
     runner: str | None = None
 
     def __post_init__(self) -> None:
@@ -64,6 +66,12 @@ class Arrangement:
                 f"utilization: {self.utilization} is no share of a GPU; give a number above 0,"
                 " at most 1"
             )
+
+    def cast(self, model: facts.Facts) -> facts.Facts:
+        """The model in the dtype that the engine loads it in."""
+        if self.dtype_bytes in (None, model.dtype_bytes):
+            return model
+        return dataclasses.replace(model, dtype_bytes=self.dtype_bytes)
 
     def load(self, *, adapters: bool) -> weights.Load:
         """How the engine loads the model, with or without the slots of adapters."""

@@ -162,6 +162,8 @@ def layout(
         padding: Groups are as large as the largest when that is below so many times the smallest.
     """
     element = element_bytes(model, arrangement.cache_dtype)
+    if model.encodes:
+        return Layout(0, (), step)
     layers: collections.Counter[_Make] = collections.Counter()
     for block in model.blocks:
         if block.mixer.kind is facts.Mixing.NONE or block.mixer.shares or not block.count:

@@ -10,6 +10,9 @@ import re
 
 GIB = 1024**3
 
+# Cards before Ada and Hopper.
+_WITHOUT_FP8 = re.compile(r"(?i)(nvidia-|tesla-)?(t4|v100|a10g?|a100)(-|$)")
+
 
 @dataclasses.dataclass(frozen=True)
 class Card:
@@ -20,7 +23,8 @@ class Card:
         memory_gib: GiB that the driver gives, the least of those seen where drivers differ.
         bandwidth_gb: GB (10^9 bytes) a second between memory and chip, nominal; 0 for unknown.
         tflops_16: Dense 10^12 operations a second in bf16; 0 for unknown.
-        tflops_8: The same in fp8; 0 for a card that has none, or of which it is unknown.
+        tflops_8: The same in fp8; 0 for a card that has none, or of which it is unknown: `fp8`
+            tells the two apart.
         context_gib: GiB that a process's context takes beside the engine's budget; measured on an
             H100 and an H200.
     """
@@ -33,9 +37,19 @@ class Card:
     context_gib: float = 0.51
 
     @property
-    def fp8(self) -> bool:
-        """Whether the card computes in fp8; others unpack fp8 weights as they multiply."""
-        return self.tflops_8 > 0
+    def fp8(self) -> bool | None:
+        """Whether the card computes in fp8, or None where nobody knows.
+
+        Others unpack fp8 weights as they multiply.
+        """
+        if self.tflops_8 > 0:
+            return True
+        return False if _WITHOUT_FP8.match(self.name) else None
+
+    @property
+    def timed(self) -> bool:
+        """Whether enough is known of the card to tell times."""
+        return self.bandwidth_gb > 0 and self.tflops_16 > 0
 
 
 # Memory: own measurements (H100, H200) and messages of PyTorch that name the card. Other figures:

@@ -192,6 +192,10 @@ class Quantization:
         return plain if bits == 16 else bits
 
 
+# Architectures, by their beginning, whose layers read in both directions.
+_ENCODERS = ("Bert", "NomicBert", "XLMRoberta")
+
+
 class Runner(enum.StrEnum):
     """What an engine runs the model for."""
 
@@ -251,6 +255,11 @@ class Facts:
     gated: bool = False
     complete: bool = True
     source: str = ""
+
+    @property
+    def encodes(self) -> bool:
+        """Whether it reads a text once and in both directions, so that nothing is cached."""
+        return self.architecture.startswith(_ENCODERS)
 
     @functools.cached_property
     def layers(self) -> int:

@@ -91,8 +91,6 @@ class Fit:
         tokens: Tokens that the cache holds, over all GPUs of a group.
         sequences: Sequences of the full context that fit at a time.
         longest: Tokens of the longest sequence that fits by itself, up to the model's own length.
-        honest_sequences: The most `sequences` for which all fit at their full length at a time; 0
-            when not even one does.
         terms: Parts of the GPU's memory; their best values sum up to `total`. Graphs are those
             beyond what the engine sets aside for them.
         total: Bytes that the driver gives.
@@ -106,7 +104,6 @@ class Fit:
     tokens: Interval
     sequences: Interval
     longest: Interval
-    honest_sequences: int
     terms: tuple[Term, ...]
     total: float
     sentence: str
@@ -148,10 +145,9 @@ def fit(
     Raises:
         ValueError: A flag has a value that nobody wrote a formula for; the message names it.
     """
+    model = arrangement.cast(model)
     held_weights, adapters = loaded(model, arrangement) if held is None else (held, interval.ZERO)
-    answer = _answer(model, card, arrangement, held_weights, adapters)
-    honest = _honest(model, card, arrangement, held_weights, adapters)
-    return dataclasses.replace(answer, honest_sequences=honest)
+    return _answer(model, card, arrangement, held_weights, adapters)
 
 
 def loaded(model: facts.Facts, arrangement: arrangements.Arrangement) -> tuple[Interval, Interval]:
@@ -161,37 +157,6 @@ def loaded(model: facts.Facts, arrangement: arrangements.Arrangement) -> tuple[I
         return bare, interval.ZERO
     both = weights.per_gpu(model, arrangement.load(adapters=True))
     return bare, interval.exactly(max(0, both.best - bare.best))
-
-
-def _honest(
-    model: facts.Facts,
-    card: cards.Card,
-    arrangement: arrangements.Arrangement,
-    held: Interval,
-    adapters: Interval,
-) -> int:
-    """The most sequences that all fit at their full length, with what so many take themselves."""
-
-    def at_a_time(sequences: int) -> float:
-        asked = dataclasses.replace(arrangement, sequences=sequences)
-        return _answer(model, card, asked, held, adapters).sequences.best
-
-    # More sequences need more for themselves, so one sequence leaves room for the most.
-    high = int(min(at_a_time(1), _MOST_SEQUENCES))
-    if high == 0 or at_a_time(high) >= high:
-        return high
-    low = 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if at_a_time(middle) >= middle:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-# No deployment asks for more sequences on one engine.
-_MOST_SEQUENCES = 65536
 
 
 def _answer(
@@ -246,7 +211,6 @@ def _answer(
         tokens=Interval(*(layout.tokens(end, context) for end in ends)),
         sequences=sequences,
         longest=longest,
-        honest_sequences=0,
         terms=terms,
         total=total,
         sentence=_sentence(card, arrangement, sizes, layout, sequences, bound),
@@ -391,6 +355,8 @@ def _sentence(
     available = sizes[Part.CACHE].best
     if bound in (Bound.WEIGHTS, Bound.ACTIVATIONS):
         return f"{head} {taken} take {_gib(share - available)}: nothing is left for the cache"
+    if not layout.groups:
+        return f"{head} {taken} leave {_gib(available)}; the model keeps no cache"
     needed = layout.sequence_bytes(arrangement.context)
     tail = (
         f"{head} {taken} leave {_gib(available)} for the cache;"

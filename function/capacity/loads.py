@@ -8,7 +8,7 @@ import dataclasses
 import enum
 import math
 
-from function.capacity import arrangements, cards, estimates, facts, speed, work
+from function.capacity import arrangements, cache, cards, estimates, facts, speed, work
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,8 +104,9 @@ def replica(
         flags: The engine's flags that decide about memory.
         cache_tokens: Tokens that the KV cache of a replica holds.
     """
+    model = flags.cast(model)
     packing = work.FP8 if flags.quantization == "fp8" else None
-    does = work.of(model, packing, flags.tensor, 1 if flags.cache_dtype.startswith("fp8") else 2)
+    does = work.of(model, packing, flags.tensor, cache.element_bytes(model, flags.cache_dtype))
     return Engine(does, card, flags.sequences, cache_tokens, flags.tokens(card))
 
 

@@ -68,7 +68,7 @@ class Binding:
         verdicts: One for each trigger that is on.
         first: The one that fires at the fewest requests; None when none can.
         sequence_tokens: Tokens a sequence above which the KV cache fires before running requests;
-            None when one of the two is off or can never fire.
+            None when one of the two is off or can never fire, or no request is as long.
         sentence: What binds, for people.
     """
 
@@ -127,7 +127,7 @@ def binding(
         verdicts.append(_queue(targets.queue * most, sequences, held))
     able = [(verdict.at, verdict.trigger) for verdict in verdicts if verdict.at is not None]
     first = min(able, default=(None, None), key=lambda pair: pair[0])[1]
-    crossing = _crossing(targets, sequences, cache_tokens)
+    crossing = _crossing(targets, sequences, cache_tokens, context)
     return Binding(
         tuple(verdicts),
         first,
@@ -136,7 +136,7 @@ def binding(
     )
 
 
-def _crossing(targets: Targets, sequences: int, cache_tokens: float) -> float | None:
+def _crossing(targets: Targets, sequences: int, cache_tokens: float, context: int) -> float | None:
     """Returns the tokens a sequence at which running requests and the cache fire together.
 
     With the targets' defaults it is 0.6 K / (0.7 S).
@@ -146,7 +146,10 @@ def _crossing(targets: Targets, sequences: int, cache_tokens: float) -> float | 
     most = 1 + targets.tolerance
     if targets.running * most >= sequences or targets.cache * most >= 1:
         return None
-    return targets.cache * cache_tokens / targets.running
+    if targets.cache * most * cache_tokens / sequences >= context:
+        return None
+    crossing = targets.cache * cache_tokens / targets.running
+    return crossing if crossing < context else None
 
 
 def _running(limit: float, sequences: int, held: float) -> Verdict:

@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from function.capacity import arrangements, cards, facts, fit
 
@@ -31,6 +31,7 @@ class Way:
         answer: Why it fits.
         price: Of all GPUs of a replica, an hour; None where the class has no price.
         sentence: What changes for users.
+        fields: What the claim then says, by field below `spec`.
     """
 
     change: Change
@@ -39,6 +40,36 @@ class Way:
     answer: fit.Fit
     price: float | None
     sentence: str
+    fields: tuple[tuple[str, str | int], ...] = ()
+
+    @property
+    def written(self) -> str:
+        """The fields, as a claim writes them."""
+        return ", ".join(f"{field}: {value}" for field, value in self.fields)
+
+
+def _fields(
+    change: Change, gpu_class: str, asked: arrangements.Arrangement, gpus: int
+) -> tuple[tuple[str, str | int], ...]:
+    """Returns what a claim says of a way, whose replicas had so many GPUs before."""
+    count = asked.tensor * asked.pipeline
+    quantization, cache = ("model.quantization", "fp8"), ("model.kvCacheDtype", "fp8")
+    match change:
+        case Change.SEQUENCES:
+            return (("model.maxNumSeqs", asked.sequences),)
+        case Change.GPUS:
+            return (("gpu.count", count),)
+        case Change.CLASS:
+            named = (("gpu.count", count),) if max(count, gpus) > 1 else ()
+            return (("gpu.class", gpu_class), *named)
+        case Change.CACHE:
+            return (cache,)
+        case Change.QUANTIZATION:
+            return (quantization,)
+        case Change.QUANTIZATION_AND_CACHE:
+            return (quantization, cache)
+        case Change.CONTEXT:
+            return (("model.contextWindow", asked.context),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,17 +79,28 @@ class Offer:
     Attributes:
         classes: Card of each class of GPU.
         prices: Price of one GPU an hour, by class; a class may lack one.
-        most_gpus: Most GPUs of one replica.
+        counts: GPUs that a replica may have, by class, in order; up to eight for one that is not
+            in it.
+        cache: Whether the dtype of the cache may change.
+        scaled: Whether the model's positions are scaled beyond its own context.
     """
 
     classes: Mapping[str, cards.Card]
     prices: Mapping[str, float]
-    most_gpus: int = 8
+    counts: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
+    cache: bool = True
+    scaled: bool = False
 
+
+# Where nobody says what nodes have.
+_COUNTS = range(1, 9)
 
 # Contexts are offered in steps that people remember.
 _CONTEXT_STEP = 1024
 _LEAST_CONTEXT = 2048
+
+# Bytes of a weight that vLLM packs into 8 bits as it loads: it refuses to for float32.
+_PACKED_FROM = 2
 
 # vLLM pads the vocabulary to a multiple before it divides the table.
 _VOCABULARY_STEP = 64
@@ -102,7 +144,7 @@ def ways(
         model: What does not fit.
         gpu_class: On which class of GPU.
         arrangement: With which flags.
-        offer: Classes, prices and the most GPUs.
+        offer: Classes, prices and counts of GPUs.
     """
     card = offer.classes[gpu_class]
     now = fit.fit(model, card, arrangement)
@@ -118,17 +160,20 @@ def ways(
         answer = fit.fit(model, offer.classes[name], asked)
         if answer.verdict is not fit.Verdict.FITS:
             return False
-        fitting.append(Way(change, name, asked, answer, price(name, asked), sentence))
+        fields = _fields(change, name, asked, arrangement.tensor * arrangement.pipeline)
+        fitting.append(Way(change, name, asked, answer, price(name, asked), sentence, fields))
         return True
 
-    for change, asked, sentence in _on_this_card(model, card, arrangement, now):
+    for change, asked, sentence in _on_this_card(model, card, arrangement, now, offer):
         if not {change, *_PARTS.get(change, ())} & {way.change for way in fitting}:
             holds(change, gpu_class, asked, sentence)
     for name in offer.classes:
-        for count in range(1, offer.most_gpus + 1):
-            if (name == gpu_class and count <= arrangement.tensor) or not divides(model, count):
+        for count in offer.counts.get(name, _COUNTS):
+            tensor, rest = divmod(count, arrangement.pipeline)
+            same = name == gpu_class and tensor <= arrangement.tensor
+            if rest or same or not divides(model, tensor):
                 continue
-            asked = dataclasses.replace(arrangement, tensor=count)
+            asked = dataclasses.replace(arrangement, tensor=tensor)
             change = Change.GPUS if name == gpu_class else Change.CLASS
             where = f"{count} GPUs of one node" if count > 1 else "a GPU"
             sentence = f"answers stay the same; each replica takes {where} of class {name}"
@@ -151,6 +196,7 @@ def _on_this_card(
     card: cards.Card,
     arrangement: arrangements.Arrangement,
     now: fit.Fit,
+    offer: Offer,
 ) -> Iterator[tuple[Change, arrangements.Arrangement, str]]:
     """Changes of flags. Several of one kind come from the least to the most."""
     replace = dataclasses.replace
@@ -163,17 +209,20 @@ def _on_this_card(
         )
         sequences //= 2
     smaller_cache = replace(arrangement, cache_dtype="fp8")
-    halves_cache = card.fp8 and not arrangement.cache_dtype.startswith("fp8")
+    halves_cache = (
+        offer.cache and card.fp8 is not False and not arrangement.cache_dtype.startswith("fp8")
+    )
     if halves_cache:
         yield (
             Change.CACHE,
             smaller_cache,
             "keys and values are kept in 8 bits: answers can differ, so measure their quality",
         )
-    unpacked = model.quantization is None and arrangement.quantization is None
+    wide = arrangement.cast(model).dtype_bytes > _PACKED_FROM
+    unpacked = not wide and model.quantization is None and arrangement.quantization is None
     if unpacked and not card.name.startswith(_BEFORE_MARLIN):
         words = "weights are packed into 8 bits at the start: answers can differ, so measure them"
-        if not card.fp8:
+        if card.fp8 is False:
             words += f"; {card.name} unpacks them as it multiplies, so prompts get no faster"
         yield Change.QUANTIZATION, replace(arrangement, quantization="fp8"), words
         if halves_cache:
@@ -183,6 +232,8 @@ def _on_this_card(
                 "weights, keys and values have 8 bits: answers can differ, so measure them",
             )
     length = min(int(now.longest.low), arrangement.context - 1)
+    if not offer.scaled:
+        length = min(length, model.context)
     length -= length % _CONTEXT_STEP
     if length >= _LEAST_CONTEXT:
         yield (

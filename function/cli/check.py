@@ -5,32 +5,14 @@ from typing import Literal
 
 import click
 
-from function.cli import checking, planned, reports, result, sarif, terminal
+from function.cli import checking, options, planned, reports, result, sarif, terminal
 from function.findings import rules
 
 Output = Literal["text", "github", "sarif", "json"]
-_FILE = click.Path(allow_dash=True)
 
 
 @click.command()
-@click.argument("claims", nargs=-1, required=True, metavar="CLAIM...", type=_FILE)
-@click.option(
-    "--environment",
-    "-e",
-    "environments",
-    multiple=True,
-    metavar="F",
-    type=_FILE,
-    help="EnvironmentConfig with the site's settings; repeatable, merged in the order of names."
-    " Without one the built-in neutral settings are used, with a note.",
-)
-@click.option(
-    "--input",
-    "input_file",
-    metavar="F",
-    type=_FILE,
-    help="The Composition's input, or a Composition.",
-)
+@options.claims_and_site
 @click.option("--strict", is_flag=True, help="Warnings fail the run as errors do.")
 @click.option(
     "--output",

@@ -8,11 +8,12 @@ from function import composition
 from function.api import claim, settings
 from function.cluster import observed
 from function.composites import inference_service
-from function.situation import rivals
+from function.situation import pickers, rivals
+from function.workloads import table as workloads
 
 # One object waits for another, such as a route for its Service: rounds until nothing changes.
 MOST_ROUNDS = 8
-_YES = ("Ready", "Accepted", "ResolvedRefs", "Paused")
+_YES = ("Ready", "Accepted", "ResolvedRefs", "Paused", "Available")
 
 
 def settled(
@@ -31,8 +32,8 @@ def settled(
         given: What was observed; it stays as it is.
         may: Whether there may be a stand-in for a manifest.
         first: The answer to what was observed, where it is there already.
-        replicas: How many replicas of the Deployment are available and wanted; all that the claim
-            asks for when absent.
+        replicas: How many replicas are available and wanted; all that the claim asks for when
+            absent.
 
     Raises:
         base.InvalidError: The claim cannot be used.
@@ -40,7 +41,7 @@ def settled(
     current, answer = given, first or inference_service.compose(resource, site, given)
     for _ in range(MOST_ROUNDS):
         stand_ins = {
-            key: _well(composed.manifest, answer, replicas)
+            key: _well(composed, answer, replicas)
             for key, composed in answer.resources.items()
             if key not in given.resources and may(composed.manifest)
         }
@@ -48,7 +49,9 @@ def settled(
             break
         # Nobody else has a name that nobody looked for.
         unasked: dict[str, list[observed.Object]] = {
-            name: [] for name in answer.questions.resources if name.startswith(rivals.REQUIREMENT)
+            name: []
+            for name in answer.questions.resources
+            if name.startswith((rivals.REQUIREMENT, pickers.REQUIREMENT))
         }
         current = dataclasses.replace(
             current,
@@ -72,13 +75,16 @@ def _remembered(given: observed.Observed, answer: composition.Composition) -> di
 
 
 def _well(
-    manifest: dict[str, Any], answer: composition.Composition, replicas: tuple[int, int] | None
+    composed: composition.Composed,
+    answer: composition.Composition,
+    replicas: tuple[int, int] | None,
 ) -> dict[str, Any]:
     """Returns an object as its controller leaves it when all is well.
 
     Every kind says so in one of a few ways; all of them at once serve for each.
     """
-    if manifest["kind"] == "Deployment":
+    manifest = composed.manifest
+    if workloads.of(manifest) is not None:
         return _running(manifest, *(replicas or _asked(answer)))
     yes = [{"type": name, "status": "True", "reason": name} for name in _YES]
     if manifest["kind"] == "Job":
@@ -102,7 +108,10 @@ def _asked(answer: composition.Composition) -> tuple[int, int]:
 
 
 def _running(manifest: dict[str, Any], available: int, wanted: int) -> dict[str, Any]:
-    """Returns a Deployment whose pods all follow its template."""
+    """Returns a workload whose pods all follow its template.
+
+    A Deployment tells of available replicas, a LeaderWorkerSet of ready ones.
+    """
     return {
         **manifest,
         "metadata": {**manifest["metadata"], "generation": 1},
@@ -112,5 +121,6 @@ def _running(manifest: dict[str, Any], available: int, wanted: int) -> dict[str,
             "replicas": wanted,
             "updatedReplicas": wanted,
             "availableReplicas": available,
+            "readyReplicas": available,
         },
     }

@@ -2,13 +2,15 @@
 
 import dataclasses
 import decimal
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from function.api import settings
-from function.capacity import estimates, fit, loads, prices, starts
+from function.capacity import estimates, fit, interval, loads, prices, starts
 from function.cli import against, rendering, verdicts
 from function.cluster import checkpoints
+from function.findings import foresight, rules, table
 from function.planning import forecasts, plans, prospects
 
 NOTHING_CHANGES = 0
@@ -56,11 +58,13 @@ class Item:
         verdict: What applying it does to the cluster.
         forecast: What it will do; None for a claim that is refused or removed.
         change: What that costs.
+        kept: The GPUs of pods that go on running though the claim fits nowhere, or None.
     """
 
     verdict: verdicts.Verdict
     forecast: forecasts.Forecast | None
     change: Change
+    kept: forecasts.Kept | None = None
 
     @property
     def name(self) -> str:
@@ -72,7 +76,7 @@ class Item:
         """GPUs at the minimum and at the maximum."""
         if self.forecast is None:
             return 0, 0
-        asked = forecasts.asked(self.forecast.plan)
+        asked = forecasts.asked(self.forecast.plan, kept=self.kept)
         return asked.gpus * asked.minimum, asked.gpus * asked.maximum
 
     @property
@@ -80,10 +84,9 @@ class Item:
         """What it costs in an hour."""
         if self.forecast is None:
             return None
-        price = prices.tariff(self.forecast.plan.site, self.forecast.plan.hardware.class_name)
-        if price is None:
-            return None
-        return prices.hourly(forecasts.asked(self.forecast.plan), price)
+        asked = forecasts.asked(self.forecast.plan, kept=self.kept)
+        price = prices.tariff(self.forecast.plan.site, asked.class_name)
+        return None if price is None else prices.hourly(asked, price)
 
     @property
     def changes(self) -> bool:
@@ -149,7 +152,9 @@ class Fleet:
     def shortages(self) -> tuple[str, ...]:
         """What limits and node pools of the settings cannot hold, a sentence each."""
         asked = [
-            forecasts.asked(item.forecast.plan) for item in self.items if item.forecast is not None
+            forecasts.asked(item.forecast.plan, kept=item.kept)
+            for item in self.items
+            if item.forecast is not None
         ]
         pools = {
             name: gpu.pool_gpus
@@ -184,6 +189,7 @@ def item(
     if rendered is None:
         return Item(verdict, None, Change(None, (), gpus or (0, 0), cost))
     plan = plans.make(rendered.resource, site, checkpoints.Facts())
+    verdict = dataclasses.replace(verdict, errors=(*verdict.errors, *_errors(verdict, plan)))
     forecast = forecasts.forecast(plan, workloads)
     change = Change(
         _outage(verdict, plan, forecast.start),
@@ -191,7 +197,27 @@ def item(
         gpus or (0, 0),
         cost,
     )
-    return Item(verdict, forecast, change)
+    kept = None
+    if before is not None and verdict.pods.effect in ("held", "stay"):
+        kept = forecasts.Kept(before.hardware.class_name, before.hardware.gpus)
+    return Item(verdict, forecast, change, kept)
+
+
+def _errors(verdict: verdicts.Verdict, plan: plans.Plan) -> Iterator[verdicts.Error]:
+    """Yields what `check` says a claim cannot serve with, and the verdict does not."""
+    if plan.suspended:
+        return
+    known = {error.message for error in verdict.errors}
+    for finding in (*foresight.judge(plan), *table.judge(plan)):
+        if finding.severity is not rules.Severity.ERROR or finding.rule in _MISFITS:
+            continue
+        words = f"{finding.field}: {finding.message}" if finding.field else finding.message
+        if words not in known:
+            yield verdicts.Error(finding.rule.name, words)
+
+
+# The plan's own misfit says these.
+_MISFITS = (foresight.DOES_NOT_FIT, foresight.EXCEEDS_GPU_CLASS)
 
 
 def _asked(plan: plans.Plan) -> tuple[tuple[int, int], prices.Cost | None]:
@@ -347,6 +373,7 @@ def _fit(forecast: forecasts.Forecast) -> dict[str, Any]:
         "waysOut": [
             {
                 "change": str(way.change),
+                "fields": dict(way.fields),
                 "class": way.gpu_class,
                 "gpus": way.arrangement.tensor * way.arrangement.pipeline,
                 "pricePerHour": way.price,
@@ -363,7 +390,10 @@ def words_of_unknown(forecast: forecasts.Forecast) -> str:
     return "the engine takes no memory of a GPU" if outlook is None else outlook.unknown
 
 
-def _interval(value: Any) -> dict[str, float]:
+def _interval(value: interval.Interval) -> dict[str, float] | None:
+    """Returns an interval, or None for one without a bound: a model that keeps no cache."""
+    if not math.isfinite(value.high):
+        return None
     return {"low": round(value.low, 2), "best": round(value.best, 2), "high": round(value.high, 2)}
 
 

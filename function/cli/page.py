@@ -58,7 +58,11 @@ th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--
 dl { display: grid; grid-template-columns: 9rem 1fr; gap: .15rem 1rem; margin: .4rem 0; }
 dt { color: var(--weak); } dd { margin: 0; overflow-wrap: anywhere; }
 .error-text { color: var(--error); }
-@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin: 0 0 .4rem; } }
+@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin: 0 0 .4rem; }
+  thead { display: none; }
+  tr { display: block; border-bottom: 1px solid var(--line); padding: .4rem 0; }
+  td { display: grid; grid-template-columns: 9rem 1fr; border: 0; padding: .1rem 0; }
+  td::before { content: attr(data-column); color: var(--weak); } td:empty { display: none; } }
 footer { margin-top: 3rem; color: var(--weak); font-size: .85rem; }
 """
 
@@ -86,12 +90,17 @@ def _page(fleet: outlooks.Fleet) -> Iterator[str]:
     yield "</tr></thead><tbody>"
     for item in fleet.items:
         cells = sentences.row(item, fleet)
-        yield "<tr>" + "".join(f"<td>{_safe(cell)}</td>" for cell in cells) + "</tr>"
+        yield "<tr>" + "".join(map(_cell, sentences.COLUMNS, cells)) + "</tr>"
     yield "</tbody></table></div>"
     for item in fleet.items:
         yield from _section(item)
     yield "<footer>Intervals are of estimates; predicted and nominal figures were not measured on"
     yield " the card. A bar is one GPU's memory.</footer></body></html>"
+
+
+def _cell(column: str, words: str) -> str:
+    """Returns a cell that names its column where the page is too narrow for a heading."""
+    return f'<td data-column="{_safe(column)}">{_safe(words)}</td>'
 
 
 def _section(item: outlooks.Item) -> Iterator[str]:
@@ -140,8 +149,9 @@ def _start(forecast: forecasts.Forecast) -> Iterator[str]:
     bars = [
         (f"{stage} {seconds:.0f} s", seconds / whole, colour) for stage, seconds, colour in steps
     ]
-    unknown = "".join(f", and {step.stage}" for step in forecast.start.unknown)
-    yield from _bar(f"first start: {whole:.0f} s{unknown}", bars)
+    unknown = " and ".join(str(step.stage) for step in forecast.start.unknown)
+    beside = f", and what is unknown of {unknown}" if unknown else ""
+    yield from _bar(f"first start: {whole:.0f} s{beside}", bars)
 
 
 def _bar(title: str, parts: list[tuple[str, float, str]]) -> Iterator[str]:

@@ -44,7 +44,7 @@ class WorkloadType(click.ParamType[tuple[str, loads.Workload]]):
         if text in loads.WORKLOADS:
             return text, loads.WORKLOADS[text]
         prompt, colon, output = text.partition(":")
-        if colon and prompt.isdigit() and output.isdigit() and int(prompt) and int(output):
+        if colon and prompt.isdecimal() and output.isdecimal() and int(prompt) and int(output):
             return text, loads.Workload(int(prompt), int(output), source="as given")
         names = ", ".join(loads.WORKLOADS)
         words = f"{text!r} is neither PROMPT:OUTPUT in tokens nor one of {names}"

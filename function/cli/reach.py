@@ -9,6 +9,7 @@ import click
 
 from function.cli import (
     documents,
+    options,
     planned,
     reach_page,
     reach_picture,
@@ -19,7 +20,6 @@ from function.cli import (
 from function.reach import forms
 
 Output = Literal["table", "json", "svg", "html"]
-_FILE = click.Path(allow_dash=True)
 # Policies that are about more than one namespace: what they say is not looked at.
 _PASSED_OVER = frozenset(
     (
@@ -32,31 +32,14 @@ _PASSED_OVER = frozenset(
 
 
 @click.command()
-@click.argument("claims", nargs=-1, required=True, metavar="CLAIM...", type=_FILE)
-@click.option(
-    "--environment",
-    "-e",
-    "environments",
-    multiple=True,
-    metavar="F",
-    type=_FILE,
-    help="EnvironmentConfig with the site's settings; repeatable, merged in the order of names."
-    " Without one the built-in neutral settings are used, with a note.",
-)
-@click.option(
-    "--input",
-    "input_file",
-    metavar="F",
-    type=_FILE,
-    help="The Composition's input, or a Composition.",
-)
+@options.claims_and_site
 @click.option(
     "--policies",
     "-p",
     "policy_files",
     multiple=True,
     metavar="F",
-    type=_FILE,
+    type=options.FILE,
     help="Further policies that hold in the cluster, such as those of the callers, as `kubectl get"
     " -o yaml` gives them: a file or a directory; repeatable.",
 )

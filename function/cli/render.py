@@ -9,6 +9,7 @@ import click
 from function.api import base, settings
 from function.cli import (
     documents,
+    options,
     pipeline,
     rendering,
     result,
@@ -19,8 +20,6 @@ from function.cli import (
     verdicts,
 )
 from function.cli import site as sites
-
-_FILE = click.Path(allow_dash=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,29 +42,12 @@ class Inputs:
 
 
 @click.command()
-@click.argument("claims", nargs=-1, required=True, metavar="CLAIM...", type=_FILE)
-@click.option(
-    "--environment",
-    "-e",
-    "environments",
-    multiple=True,
-    metavar="F",
-    type=_FILE,
-    help="EnvironmentConfig with the site's settings; repeatable, merged in the order of names."
-    " Without one the built-in neutral settings are used, with a note.",
-)
-@click.option(
-    "--input",
-    "input_file",
-    metavar="F",
-    type=_FILE,
-    help="The Composition's input, or a Composition.",
-)
+@options.claims_and_site
 @click.option(
     "--observed",
     multiple=True,
     metavar="F",
-    type=_FILE,
+    type=options.FILE,
     help="Observed objects, as `kubectl get -o yaml` gives them, a file or a directory;"
     " repeatable. The status is the claim's own, or that of the InferenceService of its name"
     " among these. Nothing is said of kinds that they do not hold.",

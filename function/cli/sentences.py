@@ -1,9 +1,10 @@
 """What `plan` says, in words: the same for a terminal, a pull request and a browser."""
 
 import decimal
+import math
 from collections.abc import Iterator
 
-from function.capacity import fit, prices
+from function.capacity import fit, loads, prices
 from function.cli import outlooks, verdicts
 from function.planning import forecasts
 
@@ -146,6 +147,8 @@ def size(item: outlooks.Item) -> str:
     flags = outlook.flags
     if outlook.fit is None:
         return f"{flags.context} x {flags.sequences}"
+    if math.isinf(outlook.fit.sequences.low):
+        return f"{flags.context} x {flags.sequences}"
     full = max(outlook.fit.sequences.low, 0)
     return f"{flags.context} x {flags.sequences} ({min(full, 1e6):.1f} full)"
 
@@ -154,7 +157,10 @@ def speed(item: outlooks.Item) -> str:
     """Returns how fast a full replica answers a chat."""
     load = None if item.forecast is None else item.forecast.loads.get("chat")
     if load is None:
-        return ""
+        untold = item.forecast is not None and forecasts.untimed(
+            item.forecast.plan, loads.WORKLOADS["chat"]
+        )
+        return "unknown" if untold else ""
     return (
         f"{load.first_token.best / 1000:.1f} s, then {1000 / load.between_tokens.best:.0f} tokens/s"
         f" ({load.between_tokens.grade})"
@@ -240,7 +246,7 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
             yield "way out", "none: no class of the settings holds it, whatever is changed"
         for way in outlook.ways if outlook is not None else ():
             price = "" if way.price is None else f", {way.price:.2f} an hour"
-            yield "way out", f"{way.change} ({way.gpu_class}{price}): {way.sentence}"
+            yield "way out", f"{way.written}{price}: {way.sentence}"
     for name, load in forecast.loads.items():
         first, between = load.first_token, load.between_tokens
         yield (
@@ -249,6 +255,10 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
             f" token after {_milliseconds(first.low, first.high)}, then one each"
             f" {_milliseconds(between.low, between.high)} ({between.grade})",
         )
+    if not forecast.loads:
+        why = forecasts.untimed(forecast.plan, loads.WORKLOADS["chat"])
+        if why:
+            yield "speed, chat", why
     if forecast.triggers is not None:
         yield "triggers", forecast.triggers.sentence
     if forecast.plan.misfit is None:

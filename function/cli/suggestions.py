@@ -88,7 +88,9 @@ def nearest(path: str, model: type[base.Model]) -> str:
     places = [at for at, field in everywhere if _plain(field) == _plain(name)]
     if 0 < len(places) <= _MOST_PLACES:
         owners = " or ".join(at.rpartition(".")[0] or _root(model) for at in places)
-        return f"; it belongs to {owners}"
+        bounds = [at for at, field in everywhere if _plain(field) in _bounds(name)]
+        or_bounds = f"; the nearest are {' and '.join(bounds)}" if bounds else ""
+        return f"; it belongs to {owners}{or_bounds}"
     near = difflib.get_close_matches(name, here, n=1, cutoff=_LIKE)
     if near:
         return f"; the nearest is {_join(parent, near[0])}"
@@ -109,6 +111,11 @@ def _root(model: type[base.Model]) -> str:
 
 def _join(parent: str, field: str) -> str:
     return f"{parent}.{field}" if parent else field
+
+
+def _bounds(name: str) -> tuple[str, str]:
+    """Returns the fields that say between what a value lies: `replicas` of a Deployment is none."""
+    return f"min{_plain(name)}", f"max{_plain(name)}"
 
 
 def _plain(name: str) -> str:

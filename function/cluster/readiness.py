@@ -75,6 +75,16 @@ def per_parent(field: str, *names: str) -> Callable[[observed.Object], Readiness
     return check
 
 
+def any_parent(*names: str) -> Callable[[observed.Object], Readiness]:
+    """The same for an object of which no Gateway speaks before a route names it."""
+    judged = per_parent("parents", *names)
+
+    def check(resource: observed.Object) -> Readiness:
+        return judged(resource) if observed.at(resource, "status", "parents") else READY
+
+    return check
+
+
 def valid(resource: observed.Object) -> Readiness:
     """Cilium: older agents report nothing, so only a no counts."""
     verdict = observed.status_condition(resource, "Valid")

@@ -36,8 +36,9 @@ class Fits(reasons.Reasons):
     TOO_LARGE = reasons.Reason(
         "TooLarge",
         False,
-        "The model does not fit, even at the optimistic end of the estimate. No GPU is asked for;"
-        " what runs keeps running. The message names the cheapest ways out.",
+        "The model does not fit, even at the optimistic end of the estimate. No GPU is asked for,"
+        " and nothing is downloaded while nothing of the claim runs; what runs keeps running. The"
+        " message names the cheapest ways out.",
         "A smaller `model.contextWindow`, `model.kvCacheDtype: fp8`, `model.quantization: fp8`,"
         " another `gpu.class` or `gpu.count`. Where the estimate is wrong: `gpu.fit: Ignore`, or"
         " `capacity.fit: Ignore` in the settings.",
@@ -95,22 +96,9 @@ def fits(plan: plans.Plan) -> observed.Condition:
 
 def _way(way: ways_out.Way, currency: str) -> str:
     """Returns a way out in words, as the claim would be written."""
-    flags = way.arrangement
-    asked = {
-        ways_out.Change.SEQUENCES: f"model.maxNumSeqs: {flags.sequences}",
-        ways_out.Change.GPUS: f"gpu.count: {flags.tensor * flags.pipeline}",
-        ways_out.Change.CLASS: f"gpu.class: {way.gpu_class}"
-        + (f", gpu.count: {flags.tensor}" if flags.tensor > 1 else ""),
-        ways_out.Change.CACHE: "model.kvCacheDtype: fp8",
-        ways_out.Change.QUANTIZATION: "model.quantization: fp8",
-        ways_out.Change.QUANTIZATION_AND_CACHE: (
-            "model.quantization: fp8, model.kvCacheDtype: fp8"
-        ),
-        ways_out.Change.CONTEXT: f"model.contextWindow: {flags.context}",
-    }[way.change]
     if way.price is None:
-        return asked
-    return f"{asked} ({prices.text(decimal.Decimal(str(way.price)), currency)}/h a replica)"
+        return way.written
+    return f"{way.written} ({prices.text(decimal.Decimal(str(way.price)), currency)}/h a replica)"
 
 
 def capacity(plan: plans.Plan) -> dict[str, Any] | None:
@@ -131,14 +119,13 @@ def capacity(plan: plans.Plan) -> dict[str, Any] | None:
     }
 
 
-def cost(plan: plans.Plan, replicas: int) -> dict[str, Any] | None:
-    """Returns `status.cost`, or None where the class has no price.
-
-    Args:
-        plan: The plan.
-        replicas: How many run or start now.
-    """
-    hour = forecasts.cost(plan, replicas)
+def cost(now: situations.Situation) -> dict[str, Any] | None:
+    """Returns `status.cost`, or None where the class has no price."""
+    plan, state = now.plan, now.rollout.state
+    kept = None
+    if not now.withheld:
+        kept = forecasts.Kept(plan.hardware.class_name, now.rollout.running.gpus)
+    hour = forecasts.cost(plan, state.wanted if state else 0, kept)
     if hour is None:
         return None
     return canonical.prune(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from function import assembly
 from function.cluster import jobs, observed, readiness
 from function.concerns import reasons
-from function.planning import storage
+from function.planning import misfits, storage
 from function.situation import situations
 
 
@@ -190,6 +190,9 @@ def _on_its_way(now: situations.Situation, job: jobs.Job) -> observed.Condition:
         return WeightsReady.QUEUED.condition(
             f"the pod that downloads {what} has not started{again}: node, image, volume or Secret"
         )
+    misfit = now.plan.misfit
+    if misfit is not None and misfit.reason == misfits.TOO_LARGE and now.withheld:
+        return WeightsReady.QUEUED.condition(f"{what} is not downloaded: {misfit.message}")
     if now.guards.download is not None:
         return WeightsReady.QUEUED.condition(
             f"the download of {what} waits for its network policy: {now.guards.download}"

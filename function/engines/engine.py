@@ -136,11 +136,14 @@ class Trigger:
         name: The trigger's name.
         query: PromQL: a sum over the claim's pods.
         target: Value per replica at which the count holds.
+        waiting: True when it counts requests that wait: those that an endpoint picker holds count
+            too.
     """
 
     name: str
     query: str
     target: str
+    waiting: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

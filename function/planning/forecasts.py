@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from function.capacity import arrangements, estimates, fit, loads, prices, starts, thresholds
 from function.planning import plans, prospects, replica
 
-# Where a claim's model generates nothing: documents of a usual length, each answered at once.
-_QUIET = 0
-
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
@@ -47,7 +44,7 @@ def forecast(plan: plans.Plan, workloads: Mapping[str, loads.Workload]) -> Forec
     """
     engine = replica.judged(plan.serving.outlook, plan.hardware.split)
     given: dict[str, loads.Load] = {}
-    if engine is not None:
+    if engine is not None and plan.serving.generates:
         for name, workload in workloads.items():
             full = _full(engine, workload, plan)
             if full is not None:
@@ -55,26 +52,65 @@ def forecast(plan: plans.Plan, workloads: Mapping[str, loads.Workload]) -> Forec
     return Forecast(plan, cost(plan), given, _triggers(plan), _start(plan))
 
 
-def cost(plan: plans.Plan, replicas: int | None = None) -> prices.Cost | None:
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """The GPUs of pods that go on running though what the claim now asks for fits nowhere.
+
+    Attributes:
+        class_name: Their class.
+        gpus: GPUs of one replica.
+    """
+
+    class_name: str
+    gpus: int
+
+
+def untimed(plan: plans.Plan, workload: loads.Workload) -> str:
+    """Returns why nobody can tell how fast a claim answers, or an empty text where one can."""
+    outlook, split = plan.serving.outlook, plan.hardware.split
+    if outlook is not None and outlook.fit is not None and not split.timed:
+        return "nobody measured times of a replica of several stages, copies or pods"
+    if outlook is None or replica.judged(outlook, split) is None:
+        return ""
+    if not plan.serving.generates:
+        return "not told for a model that generates nothing"
+    if outlook.prospect.card is not None and not outlook.prospect.card.timed:
+        at = f"gpu.classes.{plan.hardware.class_name}"
+        return (
+            f"nobody knows how fast {outlook.prospect.card.name} is: set {at}.product, or"
+            f" {at}.bandwidthGB and {at}.tflops16"
+        )
+    if workload.prompt + workload.output > outlook.flags.context:
+        return f"such requests are longer than the context of {outlook.flags.context} tokens"
+    return ""
+
+
+def cost(
+    plan: plans.Plan, replicas: int | None = None, kept: Kept | None = None
+) -> prices.Cost | None:
     """Returns what a claim's GPUs cost in an hour, or None where the class has no price.
 
     Args:
         plan: The claim, planned.
         replicas: How many run or start now, or None when nobody looked.
+        kept: What goes on running though the plan fits nowhere, or None.
     """
-    price = prices.tariff(plan.site, plan.hardware.class_name)
-    if price is None or plan.hardware.count == 0:
-        return None
-    return prices.hourly(asked(plan, replicas), price)
+    claim = asked(plan, replicas, kept)
+    price = prices.tariff(plan.site, claim.class_name)
+    return None if price is None or claim.gpus == 0 else prices.hourly(claim, price)
 
 
-def asked(plan: plans.Plan, replicas: int | None = None) -> prices.Claim:
-    """Returns the GPUs that a claim asks for; none when it is suspended or fits nowhere."""
-    stopped = plan.suspended or plan.misfit is not None
+def asked(plan: plans.Plan, replicas: int | None = None, kept: Kept | None = None) -> prices.Claim:
+    """Returns the GPUs that a claim asks for; none when it is suspended or fits nowhere.
+
+    Pods that go on running though the claim fits nowhere keep their GPUs.
+    """
+    keeps = kept is not None and plan.misfit is not None
+    stopped = plan.suspended or (plan.misfit is not None and not keeps)
     return prices.Claim(
         plan.identity.name,
-        plan.hardware.class_name,
-        plan.hardware.gpus,
+        kept.class_name if kept is not None and keeps else plan.hardware.class_name,
+        kept.gpus if kept is not None and keeps else plan.hardware.gpus,
         0 if stopped else plan.scaling.minimum,
         0 if stopped else plan.scaling.maximum,
         replicas,
@@ -87,11 +123,13 @@ def _full(engine: loads.Engine, workload: loads.Workload, plan: plans.Plan) -> l
     if outlook is None or workload.prompt + workload.output > outlook.flags.context:
         return None
     room = engine.room(workload)
-    return loads.load(engine, workload, room) if room > _QUIET else None
+    return loads.load(engine, workload, room) if room > 0 else None
 
 
 def _triggers(plan: plans.Plan) -> thresholds.Binding | None:
     outlook = plan.serving.outlook
+    if not plan.serving.generates:
+        return None
     if outlook is None or outlook.fit is None or outlook.fit.tokens.best <= 0:
         return None
     return binding(plan, outlook.flags, outlook.fit.tokens.best)
@@ -145,4 +183,6 @@ def seconds(estimate: estimates.Estimate) -> str:
     low, high = estimate.low, estimate.high
     if high < 90:
         return f"{low:.0f} to {high:.0f} s"
+    if low < 30:
+        return f"{low:.0f} s to {high / 60:.0f} min"
     return f"{low / 60:.0f} to {high / 60:.0f} min"

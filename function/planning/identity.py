@@ -19,6 +19,9 @@ GROUP_LABEL = f"{DOMAIN}/group"
 # What pods that follow a leader are. No Service selects them: they answer nobody.
 FOLLOWER = "inference-worker"
 
+# The component that the objects of a claim's endpoint picker are of.
+PICKER = "endpoint-picker"
+
 Manifest = dict[str, Any]
 
 

@@ -34,6 +34,7 @@ from function.planning import (
     misfits,
     objectives,
     parallelism,
+    pickers,
     prospects,
     replica,
     running,
@@ -73,6 +74,7 @@ class Plan:
         replacement: How pods follow a new template.
         scaling: How many replicas, and when.
         ways: By which ways requests reach the claim.
+        picker: How the endpoint picker picks.
         objectives: What users are promised.
         misfit: Why no replica could serve on its class, or None.
         suspended: True when the GPUs are to be given back.
@@ -93,6 +95,7 @@ class Plan:
     replacement: scaling.Replacement
     scaling: scaling.Scaling
     ways: ways.Ways
+    picker: pickers.Picker
     objectives: objectives.Objectives
     misfit: misfits.Misfit | None
     suspended: bool
@@ -207,9 +210,8 @@ def _make(
         spec, site, measures, reached, why, generates=serving.generates
     )
     kept = replica.kept(promised, serving.outlook, hard.split, why)
-    scaled = scaling.scaling(
-        spec, site, serving.max_requests, kept, start.seconds, reached.counted, why
-    )
+    scaled = scaling.scaling(spec, site, serving.max_requests, kept, start.seconds, reached, why)
+    picks = pickers.picker(spec, site, reached, wakes=scaled.wakes, why=why)
     drain = lifetimes.drain(
         chosen.drain_seconds(spec),
         chosen.EXIT_SECONDS,
@@ -232,6 +234,7 @@ def _make(
         scaling=scaled,
         replacement=scaling.replacement(scaled.maximum, hard.class_name, hard.gpu, why),
         ways=reached,
+        picker=picks,
         objectives=promised,
         misfit=hard.misfit or _too_large(spec, site, serving.outlook),
         suspended=spec.suspend is True,

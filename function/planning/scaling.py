@@ -4,7 +4,7 @@ import dataclasses
 
 from function import explanation
 from function.api import base, claim, claim_scaling, settings
-from function.planning import hardware
+from function.planning import hardware, ways
 
 MIN_REPLICAS = 1
 MAX_REPLICAS = 3
@@ -116,7 +116,7 @@ def scaling(
     max_requests: int | None,
     kept: Kept | None,
     start_seconds: int,
-    ways: set[str],
+    reached: ways.Ways,
     why: list[explanation.Explanation],
 ) -> Scaling:
     """Returns replica counts and triggers.
@@ -128,12 +128,12 @@ def scaling(
             such bound.
         kept: Requests that one replica keeps its promises with, or None where that is no bound.
         start_seconds: Budget from container start to the first 200.
-        ways: By which of the settings' `scaling.wake.counts` requests reach the claim.
+        reached: By which ways requests reach the claim.
         why: Explanations are added here.
     """
     asked = spec.scaling or claim_scaling.Scaling()
     minimum, maximum = bounds(spec, site)
-    held = _held_at_one(site, ways) if minimum == 0 else None
+    held = _held_at_one(site, reached) if minimum == 0 else None
     if held is not None:
         why.append(
             explanation.Explanation(
@@ -232,22 +232,20 @@ def replacement(
     return result
 
 
-def _held_at_one(site: settings.Settings, ways: set[str]) -> str | None:
-    """Returns why nothing could start the first replica of a claim at zero, if so.
-
-    Args:
-        site: The settings.
-        ways: By which of `scaling.wake.counts` requests reach the claim.
-    """
+def _held_at_one(site: settings.Settings, reached: ways.Ways) -> str | None:
+    """Returns why nothing could start the first replica of a claim at zero, if so."""
     wake = site.scaling.wake
     if site.providers.autoscaler != "keda":
         return "without an autoscaler nothing could start the first replica"
+    if reached.queue:
+        return None
     if wake is None:
         return "the settings have no scaling.wake.query that could start the first replica"
-    if not ways & set(wake.counts):
+    if not reached.counted & set(wake.counts):
         return (
             f"the settings' scaling.wake.query counts requests by {' and '.join(wake.counts)}, and"
-            " none reach the claim so (an endpoint picker's are not counted)"
+            " none reach the claim so (an endpoint picker's are not counted, unless the picker is"
+            " native and scraped)"
         )
     return None
 

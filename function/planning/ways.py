@@ -17,6 +17,7 @@ class Ways:
         route: A plain HTTP route.
         fallback: The claim that answers on the AI gateway while no pod of this one does, or None.
         left_out: Which raw rules of the claim the settings' provider cannot read, in words.
+        queue: Whether the endpoint picker itself counts the requests that wait for a pod.
     """
 
     gateway: bool
@@ -24,12 +25,14 @@ class Ways:
     route: bool
     fallback: str | None = None
     left_out: str = ""
+    queue: bool = False
 
     @property
     def counted(self) -> set[str]:
         """The settings' `scaling.wake.counts` by which requests of the claim are counted.
 
-        An endpoint picker answers for a claim without pods before anything is counted.
+        An endpoint picker answers for a claim without pods before the gateway counts anything. One
+        that holds the requests counts them itself.
         """
         ways = {"service": True, "gateway": self.gateway and not self.picker, "route": self.route}
         return {way for way, there in ways.items() if there}
@@ -47,6 +50,11 @@ def ways(spec: claim.Spec, site: settings.Settings, why: list[explanation.Explan
         route=_on(spec.route) and site.providers.route != "none",
         fallback=base.of(base.of(spec.gateway, "fallback"), "claim") if gateway else None,
         left_out="; ".join(one.rule for one in left_out),
+        # The queue is read where the picker is scraped.
+        queue=picks
+        and site.providers.gateway != "none"
+        and site.endpoint_picker.provider == "native"
+        and site.providers.monitoring != "none",
     )
 
 

@@ -217,7 +217,7 @@ def _ports(rule: Mapping[str, Any]) -> tuple[policies.Ports, ...] | None:
 
 def _port(port: Mapping[str, Any]) -> policies.Ports:
     protocol, number = port.get("protocol") or "ANY", str(port.get("port") or "0")
-    if not number.isdigit():
+    if not number.isdecimal():
         return policies.Ports(protocol, name=number.lower())
     return policies.Ports(protocol, int(number), int(port.get("endPort") or 0))
 

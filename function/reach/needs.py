@@ -9,8 +9,6 @@ from function.concerns.access import callers
 from function.planning import plans
 from function.reach import endpoints, places, policies
 
-# Where the picker answers its kubelet.
-PICKER_HEALTH = 9003
 _DNS = (("UDP", 53), ("TCP", 53))
 
 
@@ -110,7 +108,7 @@ def _raw(plan: plans.Plan, rules: Sequence[Mapping[str, Any]]) -> Iterator[Need]
             namespace = labels.pop(endpoints.NAMESPACE, plan.identity.namespace)
             source = places.named(namespace, labels)
             for port in ports or [{"port": str(plan.engine.PORT)}]:
-                if str(port.get("port")).isdigit() and port.get("protocol", "TCP") == "TCP":
+                if str(port.get("port")).isdecimal() and port.get("protocol", "TCP") == "TCP":
                     flow = policies.Hop(source, places.serving(plan), int(port["port"]))
                     field = f"spec.networkPolicies.ingress[{index}]"
                     yield Need(flow, "requests", field, "look at what denies it")
@@ -149,7 +147,7 @@ def _picker(plan: plans.Plan) -> Iterator[Need]:
         (_proxies(plan), pods, callers.PICKER_EXT_PROC, "asks which pod answers"),
         (pods, places.serving(plan), plan.engine.PORT, "the metrics that it picks by"),
         (pods, places.API_SERVER, callers.API_SERVER[0], "which pods there are"),
-        (places.NODE, pods, PICKER_HEALTH, "probes"),
+        (places.NODE, pods, callers.PICKER_HEALTH, "probes"),
     )
     for source, destination, port, why in flows:
         yield Need(policies.Hop(source, destination, port), why, field, remedy)

@@ -12,7 +12,7 @@ from function import memo
 from function.api import base
 from function.boundary import patches
 from function.cluster import failures, jobs, memory, observed, pods
-from function.planning import identity, plans
+from function.planning import identity, misfits, plans
 from function.situation import guards, ledgers, rollouts
 from function.workloads import batches
 
@@ -70,7 +70,7 @@ def supply(
         base.InvalidError: The author's patch of the Job touches what no patch may touch.
     """
     stored = plan.storage
-    download = _download(plan, weights, guard, world)
+    download = _download(plan, weights, guard, rollout, world)
     if not stored.deletes:
         return Supply(download, None, weights.records, ())
     mine = f"{stored.volume}/"
@@ -102,15 +102,28 @@ def supply(
 
 
 def _download(
-    plan: plans.Plan, weights: ledgers.Ledger, guard: guards.Guards, world: observed.Observed
+    plan: plans.Plan,
+    weights: ledgers.Ledger,
+    guard: guards.Guards,
+    rollout: rollouts.Rollout,
+    world: observed.Observed,
 ) -> Task | None:
-    """Returns the Job that downloads, or None when none is wanted, or its policy is not there."""
+    """Returns the Job that downloads, or None when none is wanted, or its policy is not there.
+
+    Weights that cannot fit are of no use: none are downloaded while nothing of the claim runs.
+    """
     stored = plan.storage
     wanted = stored.preloads and not weights.shown and not _being_removed(plan, world)
     if not wanted and "preload-job" not in (plan.spec.patches or {}):
         return None
     manifest = _rendered(plan)
-    return _guarded(_task(manifest, jobs.COMPONENT, world), guard.download) if wanted else None
+    if not wanted:
+        return None
+    task = _task(manifest, jobs.COMPONENT, world)
+    too_large = plan.misfit is not None and plan.misfit.reason == misfits.TOO_LARGE
+    if too_large and rollout.template is None and task.observed.stage is jobs.Stage.ABSENT:
+        return None
+    return _guarded(task, guard.download)
 
 
 @memo.per_plan

@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Mapping
 
-from function.cluster import memory, observed, readiness, routes
+from function.cluster import memory, observed, routes
 from function.planning import plans
-from function.situation import fallbacks, rivals, rollouts
+from function.situation import fallbacks, guards, pickers, rivals, rollouts
 
 # Latch: the workload was there once, and the gateway's route stays.
 ROUTE_PUBLISHED = "routePublished"
@@ -22,7 +22,7 @@ class Traffic:
         named: Names that the observed AI gateway route names, by kind of backend.
         hosts: Host names that the observed Backend names.
         picker: True while the endpoint picker must exist: wanted, or named by the route.
-        pooled: True when the route names the InferencePool.
+        picking: Whose objects it is made of, and whether the route names its pool.
         names: The claim's model names on the gateway, and who has them.
         fallback: Another claim that answers while no pod of this one does.
     """
@@ -33,7 +33,7 @@ class Traffic:
     named: Mapping[str, frozenset[str]]
     hosts: frozenset[str]
     picker: bool
-    pooled: bool
+    picking: pickers.Picking
     names: rivals.Names
     fallback: fallbacks.Fallback
 
@@ -41,16 +41,16 @@ class Traffic:
 def traffic(
     plan: plans.Plan,
     rollout: rollouts.Rollout,
+    guard: guards.Guards,
     remembered: memory.Memory,
     world: observed.Observed,
 ) -> Traffic:
     """Returns what may be asked of the claim."""
     route = world.get("gateway-airoute")
     named = routes.backends(route)
-    release = readiness.ready_when("Ready", world.get("epp-helmrelease"))
     # The route names the pool once the pool exists, and the pool stays while the route names it: a
     # route that names a missing object fails as a whole.
-    pooled = plan.identity.name in named["InferencePool"]
+    pools = plan.identity.name in named["InferencePool"]
     latched = ROUTE_PUBLISHED in remembered.latches
     names = rivals.names(plan, world, latched=latched)
     # The gateway's processor reads a new route from a mounted Secret, and answers 500 until a
@@ -63,8 +63,8 @@ def traffic(
         adapters=_adapters(plan, rollout, remembered),
         named=named,
         hosts=routes.hosts(world.get("gateway-backend")),
-        picker=plan.ways.picker or pooled,
-        pooled=plan.ways.picker and (pooled or release),
+        picker=plan.ways.picker or pools,
+        picking=pickers.picking(plan, world, named=pools, guard=guard.picker),
         names=names,
         fallback=fallbacks.fallback(plan, world),
     )

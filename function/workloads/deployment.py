@@ -20,6 +20,7 @@ SUFFIX = "deployment"
 OBJECT_NAME = "N"
 WHEN = "a replica is one pod; not [withheld](#withholding)"
 PATCHABLE = True
+TEMPLATE = "spec.template"
 SERIES = workload.Series(
     available="kube_deployment_status_replicas_available",
     wanted="kube_deployment_spec_replicas",
@@ -30,6 +31,12 @@ SERIES = workload.Series(
 def name(who: identity.Identity) -> str:
     """Returns the name of the claim's Deployment."""
     return who.name
+
+
+def holds(item: observed.Object) -> bool:
+    """Tells whether an object is the Deployment of a claim's engines; its picker has one too."""
+    component = observed.at(item, "metadata", "labels", "app.kubernetes.io/component")
+    return bool(observed.at(item, "kind") == KIND and component != identity.PICKER)
 
 
 def manifest(
@@ -87,6 +94,17 @@ def template(manifest: observed.Object | None) -> Any:
 def with_template(manifest: identity.Manifest, template: identity.Manifest) -> identity.Manifest:
     """Returns the Deployment with another pod template."""
     return {**manifest, "spec": {**manifest["spec"], "template": template}}
+
+
+def without_templates(manifest: observed.Object) -> dict[str, Any]:
+    """Returns the Deployment without its pod template."""
+    spec = {field: value for field, value in manifest["spec"].items() if field != "template"}
+    return {**manifest, "spec": spec}
+
+
+def all_at_once(manifest: observed.Object) -> bool:
+    """Tells whether pods are made anew."""
+    return bool(observed.at(manifest, "spec", "strategy", "type") == "Recreate")
 
 
 def state(resource: observed.Object | None) -> workload.State | None:

@@ -28,6 +28,7 @@ OBJECT_NAME = "N-group-\\<hash\\>"
 WHEN = "a replica is several pods (`gpu.parallelism`); not [withheld](#withholding)"
 # What a patch may not touch is named by its place in a Deployment.
 PATCHABLE = False
+TEMPLATE = "spec.leaderWorkerTemplate.leaderTemplate"
 SERIES = workload.Series(
     available="kube_statefulset_status_replicas_ready",
     wanted="kube_statefulset_replicas",
@@ -44,6 +45,11 @@ def name(who: identity.Identity) -> str:
     Its controller makes a Service of this name, and the claim has one that is named as the claim.
     """
     return who.group_name
+
+
+def holds(item: observed.Object) -> bool:
+    """Tells whether an object is the LeaderWorkerSet of a claim."""
+    return bool(observed.at(item, "kind") == KIND)
 
 
 def manifest(
@@ -105,6 +111,19 @@ def with_template(manifest: identity.Manifest, template: identity.Manifest) -> i
         "workerTemplate": _follower(template),
     }
     return {**manifest, "spec": {**spec, "leaderWorkerTemplate": group}}
+
+
+def without_templates(manifest: observed.Object) -> dict[str, Any]:
+    """Returns the LeaderWorkerSet without its leader, and without what follows from it."""
+    spec, templates = manifest["spec"], ("leaderTemplate", "workerTemplate")
+    group = {k: v for k, v in spec["leaderWorkerTemplate"].items() if k not in templates}
+    return {**manifest, "spec": {**spec, "leaderWorkerTemplate": group}}
+
+
+def all_at_once(manifest: observed.Object) -> bool:
+    """Tells that groups follow a new template one by one."""
+    del manifest
+    return False
 
 
 def state(resource: observed.Object | None) -> workload.State | None:

@@ -86,6 +86,7 @@ class Workload(Protocol):
         OBJECT_NAME: Its name, for docs, N being the claim's.
         WHEN: When a claim has it, for docs.
         PATCHABLE: Whether spec.patches reaches it.
+        TEMPLATE: Where its pod template lies, as people write a path.
         SERIES: What kube-state-metrics tells of it.
     """
 
@@ -99,6 +100,7 @@ class Workload(Protocol):
     OBJECT_NAME: str
     WHEN: str
     PATCHABLE: bool
+    TEMPLATE: str
     SERIES: Series
 
     def name(self, who: identity.Identity) -> str:
@@ -130,6 +132,9 @@ class Workload(Protocol):
             members: The pods of one replica.
         """
 
+    def holds(self, item: observed.Object) -> bool:
+        """Tells whether an object, observed or composed, is one that keeps a claim's engines."""
+
     def template(self, manifest: observed.Object | None) -> Any:
         """Returns the pod template of a workload, observed or composed, or None."""
 
@@ -137,6 +142,12 @@ class Workload(Protocol):
         self, manifest: identity.Manifest, template: identity.Manifest
     ) -> identity.Manifest:
         """Returns the workload with another pod template."""
+
+    def without_templates(self, manifest: observed.Object) -> dict[str, Any]:
+        """Returns what the workload says of itself, and nothing of its pods."""
+
+    def all_at_once(self, manifest: observed.Object) -> bool:
+        """Tells whether a new template ends all pods before the first new one starts."""
 
     def state(self, resource: observed.Object | None) -> State | None:
         """Returns the observed workload's numbers, or None when there is none."""

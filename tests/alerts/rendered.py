@@ -113,6 +113,20 @@ PLANS = {
     for site, config in {**ENVIRONMENTS, "neutral": None}.items()
 }
 
+PLANS["native-picker/reference"] = planned(
+    changed(
+        gateway={"enabled": True, "endpointPicker": {"enabled": True}},
+        scaling={"minReplicas": 0, "maxReplicas": 2},
+    ),
+    {
+        **ENVIRONMENTS["reference"],
+        "data": settings.merge(
+            ENVIRONMENTS["reference"]["data"],
+            {"inferenceService": {"endpointPicker": {"provider": "native"}}},
+        ),
+    },
+)
+
 
 def rules(planned_claim: situations.Situation) -> list[Manifest]:
     """Returns the alerts of all groups, as the operator gets them."""

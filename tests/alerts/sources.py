@@ -98,6 +98,18 @@ _GATEWAY = {
     "envoy_cluster_upstream_rq_retry": ("envoy_cluster_name",),
 }
 
+# The endpoint picker 1.5.0 (pkg/epp/metrics/metrics.go).
+_PICKER = {
+    "inference_pool_ready_pods": ("name",),
+    "inference_extension_flow_control_queue_size": (
+        "fairness_id",
+        "priority",
+        "inference_pool",
+        "model_name",
+        "target_model_name",
+    ),
+}
+
 
 # What the claim's own rules record, with the labels that they give it.
 _RECORDED = {
@@ -124,6 +136,9 @@ def others() -> Mapping[str, Series]:
     for name, labels in _GATEWAY.items():
         every = dict.fromkeys((*labels, *SCRAPE_LABELS), frozenset[str]())
         by_name[name] = Series(name, COUNTER, every, "Envoy")
+    for name, labels in _PICKER.items():
+        every = dict.fromkeys((*labels, *SCRAPE_LABELS), frozenset[str]())
+        by_name[name] = Series(name, GAUGE, every, "the endpoint picker")
     for name, labels in _RECORDED.items():
         recorded = dict.fromkeys(("namespace", "model", *labels), frozenset[str]())
         by_name[name] = Series(name, GAUGE, recorded, "the claim's own rules")

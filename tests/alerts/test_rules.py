@@ -27,6 +27,7 @@ SITUATIONS = {
     "InferenceServiceEngineStalled": "the GPU hangs: requests run, no token comes",
     "InferenceServiceWeightsNotReady": "the hub answers 403, or a download takes hours",
     "InferenceServiceEndpointPickerMissing": "the picker was evicted and cannot be scheduled",
+    "InferenceServiceEndpointPickerBlind": "a policy cut the picker off from the pods' metrics",
     "InferenceServiceBudgetBurnsFast": "three in four first tokens come late, for an hour",
     "InferenceServiceBudgetBurnsSlowly": "a few more first tokens than promised come late",
     "InferenceServiceObjectiveUnmeasured": "an engine of another version has other histograms",
@@ -46,6 +47,7 @@ ALWAYS = set(SITUATIONS) - {
     "InferenceServiceEngineStalled",
     "InferenceServiceWeightsNotReady",
     "InferenceServiceEndpointPickerMissing",
+    "InferenceServiceEndpointPickerBlind",
 }
 
 
@@ -75,6 +77,7 @@ def test_which_alerts_a_claim_has(planned: situations.Situation) -> None:
         wanted.add("InferenceServiceWeightsNotReady")
     if planned.traffic.picker:
         wanted.add("InferenceServiceEndpointPickerMissing")
+        wanted.add("InferenceServiceEndpointPickerBlind")
     if planned.plan.objectives.each:
         wanted |= OF_OBJECTIVES
     for one in planned.plan.objectives.each:

@@ -82,6 +82,15 @@ def _canary(adapter: str, weight: int) -> Json:
     return {"adapter": adapter, "weightPercent": weight}
 
 
+def picker(**fields: typing.Any) -> Json:
+    """Returns a claim with these fields of its endpoint picker."""
+    return claim(gateway={"enabled": True, "endpointPicker": {"enabled": True, **fields}})
+
+
+def _priority(name: str, value: int) -> Json:
+    return {"name": name, "value": value}
+
+
 _REFERENCE = "a kubelet would put a variable's value there"
 _MANAGED = "this flag is set by the composition"
 _PROMISED: Json = {"availability": {"percent": "99.5"}}
@@ -273,11 +282,6 @@ _GATEWAY = (
         "canaries require gateway.enabled",
     ),
     Invalid(
-        "canaries with a picker",
-        canaries(_canary("a", 10), endpointPicker={"enabled": True}),
-        "endpointPicker excludes canaries",
-    ),
-    Invalid(
         "picker without the gateway",
         claim(gateway={"endpointPicker": {"enabled": True}}),
         "endpointPicker requires gateway.enabled",
@@ -301,6 +305,36 @@ _GATEWAY = (
         "a fallback of no such name",
         claim(gateway={"enabled": True, "fallback": {"claim": "Other"}}),
         "gateway.fallback.claim",
+    ),
+    Invalid("three pickers", picker(replicas=3), "endpointPicker.replicas"),
+    Invalid("no picker at all", picker(replicas=0), "endpointPicker.replicas"),
+    Invalid(
+        "no score that counts",
+        picker(scorers={"prefix": 0, "queue": 0, "kvCache": 0}),
+        "one of the weights is above 0",
+    ),
+    Invalid("negative score", picker(scorers={"queue": -1}), "scorers.queue"),
+    Invalid("score above its bound", picker(scorers={"adapters": 101}), "scorers.adapters"),
+    Invalid("unknown score", picker(scorers={"latency": 1}), "scorers.latency"),
+    Invalid("queue for nobody", picker(queue={"maxRequests": 0}), "queue.maxRequests"),
+    Invalid(
+        "priority twice",
+        picker(priorities=[_priority("batch", 1), _priority("batch", 2)]),
+        "the name of a priority is there twice",
+    ),
+    Invalid(
+        "priority without a value", picker(priorities=[{"name": "batch"}]), "priorities[0].value"
+    ),
+    Invalid(
+        "priority above its bound",
+        picker(priorities=[_priority("batch", 1001)]),
+        "priorities[0].value",
+    ),
+    Invalid("priority with a dot", picker(priorities=[_priority("a.b", 1)]), "priorities[0].name"),
+    Invalid(
+        "nine priorities",
+        picker(priorities=[_priority(f"p{value}", value) for value in range(9)]),
+        "endpointPicker.priorities",
     ),
     Invalid("weight of 100", canaries(_canary("a", 100)), "canaries[0].weightPercent"),
     Invalid("weight of zero", canaries(_canary("a", 0)), "canaries[0].weightPercent"),
@@ -748,6 +782,19 @@ ACCEPTED: tuple[Accepted, ...] = (
     Accepted("copies of one pod", shared(data=2)),
     Accepted("a queue", claim(scheduling={"queue": "gpus"})),
     Accepted("a place in a queue", claim(scheduling={"queue": "gpus", "priorityClass": "high"})),
+    Accepted(
+        "canaries behind a picker", canaries(_canary("a", 10), endpointPicker={"enabled": True})
+    ),
+    Accepted(
+        "everything of a picker",
+        picker(
+            replicas=2,
+            scorers={"prefix": 0, "queue": 0, "kvCache": 0, "adapters": 1},
+            queue={"maxRequests": 1},
+            priorities=[_priority("batch", -1000), _priority("now", 1000)],
+        ),
+    ),
+    Accepted("empty fields of a picker", picker(scorers={}, queue={}, priorities=[])),
     Accepted("null is an omission", claim(scaling={"runningRatioThreshold": None}, gpu=None)),
     Accepted("null in a map", pod(labels={"team": None})),
     Accepted("empty objects", claim(gpu={}, scaling={}, cache={}, gateway={}, resources={})),

@@ -52,7 +52,6 @@ def test_both_refuse_a_mistake(broken: strategies.Broken) -> None:
 
 
 @pytest.mark.pitfall("a claim's string runs as a command in the preload Job")
-@pytest.mark.pitfall("a pool and canaries exclude each other")
 @pytest.mark.decision(5)
 @pytest.mark.parametrize("invalid", invalid_claims.INVALID, ids=lambda invalid: invalid.name)
 def test_both_refuse(invalid: invalid_claims.Invalid) -> None:

@@ -43,3 +43,12 @@ def test_each_card_is_found_by_its_own_name(card: cards.Card) -> None:
 def test_cards_say_whether_they_compute_in_fp8() -> None:
     assert {card.name for card in cards.CARDS if card.fp8} >= {"L4", "L40S", "H100-SXM-80GB"}
     assert not any(card.fp8 for card in cards.CARDS if card.name.startswith(("A100", "T4", "A10G")))
+
+
+@pytest.mark.parametrize(
+    ("name", "fp8"),
+    [("L4", True), ("A100-SXM-80GB", False), ("NVIDIA-A10", False), ("h100", None), ("l4", None)],
+)
+def test_a_card_that_nobody_knows_has_fp8_or_not(name: str, *, fp8: bool | None) -> None:
+    named = {card.name: card for card in cards.CARDS}
+    assert named.get(name, cards.Card(name, 80, 0, 0, 0)).fp8 is fp8

@@ -127,7 +127,6 @@ def test_more_context_frees_nothing(
     assert more.available.best >= less.available.best
     assert more.sequences.best >= less.sequences.best
     assert ORDER.index(more.verdict) >= ORDER.index(less.verdict)
-    assert more.honest_sequences >= less.honest_sequences
 
 
 @hypothesis.given(*CASES, strategies.integers(1, 2048))
@@ -151,7 +150,6 @@ def test_a_larger_card_fits_no_less(
     for name in larger:
         more = answer(model, name, arrangement, gib)
         assert_no_worse(more, less)
-        assert more.honest_sequences >= less.honest_sequences
 
 
 @pytest.mark.parametrize(

@@ -131,3 +131,11 @@ def test_a_replica_filled_with_requests_agrees(
 def test_bad_numbers_are_named(numbers: tuple[int, float, float, int], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         thresholds.binding(DEFAULTS, *numbers)
+
+
+def test_no_crossing_is_told_of_requests_that_nobody_can_make() -> None:
+    targets = thresholds.Targets(running=0.7 * 8, cache=0.6, queue=8)
+    binding = thresholds.binding(targets, 8, 190_640, 1152, 4096)
+    assert binding.never == (CACHE,)
+    assert binding.sequence_tokens is None
+    assert "fires before" not in binding.sentence

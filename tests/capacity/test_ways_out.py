@@ -128,8 +128,27 @@ def test_a_class_without_a_price_comes_last() -> None:
 
 
 def test_no_more_gpus_than_the_platform_has() -> None:
-    offer = dataclasses.replace(OFFER, most_gpus=2)
+    offer = dataclasses.replace(OFFER, counts=dict.fromkeys(CLASSES, (1, 2)))
     assert ways(LLAMA_70B, "h100", asked(), offer)[0] == (Change.GPUS, "h100", 2, 13.76)
+    none = dataclasses.replace(OFFER, counts=dict.fromkeys(CLASSES, (1,)))
+    assert {gpus for _, _, gpus, _ in ways(LLAMA_70B, "h100", asked(), none)} <= {1}
+
+
+def test_stages_of_a_pipeline_are_gpus_too() -> None:
+    offer = dataclasses.replace(OFFER, counts={**dict.fromkeys(CLASSES, ()), "h100": (2, 4)})
+    answer = ways(LLAMA_70B, "l4", asked(pipeline=2), offer)
+    assert (Change.CLASS, "h100", 1, 13.76) in answer
+    sentences = [way.sentence for way in ways_out.ways(LLAMA_70B, "l4", asked(pipeline=2), offer)]
+    assert any("2 GPUs of one node of class h100" in words for words in sentences)
+
+
+def test_a_shorter_context_is_one_that_the_model_has() -> None:
+    question = asked(context=131072, quantization="fp8")
+    answer = {way.change: way for way in ways_out.ways(QWEN3_8B, "l4", question, OFFER)}
+    assert answer[Change.CONTEXT].arrangement.context == QWEN3_8B.context
+    scaled = dataclasses.replace(OFFER, scaled=True)
+    answer = {way.change: way for way in ways_out.ways(QWEN3_8B, "l4", question, scaled)}
+    assert answer[Change.CONTEXT].arrangement.context > QWEN3_8B.context
 
 
 def test_a_packed_checkpoint_is_not_packed_again() -> None:

@@ -225,7 +225,21 @@ CASES = (
         "warning",
         "spec.model.runner",
         "is a pooling model",
-        _of("BAAI/bge-m3"),
+        _of("BAAI/bge-m3", model={"runner": "generate"}),
+    ),
+    Case(
+        "adapter-of-another-base",
+        "warning",
+        "spec.loraAdapters[0]",
+        "its name says qwen2.5-coder-7b",
+        _of(loraAdapters=[{"name": "sql", "repository": "org/qwen2.5-coder-7b-sql-dpo"}]),
+    ),
+    Case(
+        "adapter-rank",
+        "warning",
+        "spec.loraAdapters[0]",
+        "its name says rank 128",
+        _of(loraAdapters=[{"name": "sql", "repository": "org/qwen3-8b-sql-r128"}]),
     ),
     Case(
         "gated-without-token",

@@ -108,7 +108,7 @@ def test_words_for_machines() -> None:
 @pytest.mark.parametrize(
     ("spec", "path", "value", "origin", "words"),
     [
-        ({}, "spec.model.contextWindow", 5120, "derived", "the model's own context of 40960"),
+        ({}, "spec.model.contextWindow", 6144, "derived", "the model's own context of 40960"),
         (
             {"model": {"contextWindow": 4096}},
             "spec.model.contextWindow",

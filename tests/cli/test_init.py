@@ -119,8 +119,8 @@ def test_a_class_that_is_named_is_taken() -> None:
 
 
 def test_more_gpus_of_one_node_come_before_nothing() -> None:
-    text = run("meta-llama/Llama-3.3-70B-Instruct", "--for", "code").stdout
-    assert parsed(text)["spec"]["gpu"] == {"count": 4, "class": "a100-80"}
+    text = run("meta-llama/Llama-3.1-405B-Instruct", "--for", "code").stdout
+    assert parsed(text)["spec"]["gpu"] == {"count": 4, "class": "h200"}
     # limits.maxGPUs of the settings is 8.
     assert parsed(text)["spec"]["scaling"]["maxReplicas"] == 2
 

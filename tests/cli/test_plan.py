@@ -109,6 +109,42 @@ def test_without_a_comparison_it_foresees(repository: Repository) -> None:
     assert chat["triggers"]["first"] in ("running", "kvCache")
 
 
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"gpu": {"class": "h100", "count": 3}}, "tensor-parallel-indivisible"),
+        ({"model": {"repository": "Qwen/Qwen2.5-32B-Instruct-AWQ"}}, "quantized-twice"),
+    ],
+)
+def test_what_check_refuses_is_no_plan(
+    repository: Repository, changes: dict[str, Any], rule: str
+) -> None:
+    repository.write("claims/chat.yaml", claim("chat", **changes))
+    result = repository.plan("claims", "--output", "json")
+    assert result.exit_code == 1
+    reasons = [error["reason"] for error in of(json.loads(result.stdout), "chat")["errors"]]
+    assert rule in reasons
+
+
+def test_what_generates_nothing_has_no_speed_of_answers(repository: Repository) -> None:
+    for name, model in (("encoder", "BAAI/bge-m3"), ("decoder", "Qwen/Qwen3-Embedding-0.6B")):
+        repository.write(f"claims/{name}.yaml", scene.of(name=name, model={"repository": model}))
+    plan = json.loads(repository.plan("claims", "--output", "json").stdout)
+    for name in ("encoder", "decoder"):
+        item = of(plan, name)
+        assert (item["speed"], item["triggers"]) == ({}, None)
+        assert item["fit"]["verdict"] == "fits"
+    assert of(plan, "encoder")["fit"]["kvTokens"] is None
+    assert "keeps no cache" in of(plan, "encoder")["fit"]["sentence"]
+
+
+def test_a_card_without_numbers_says_why_no_speed_is_told(repository: Repository) -> None:
+    gpu = {"defaultClass": "l4", "classes": {"l4": {"memoryGiB": 22}}}
+    repository.write("site.yaml", environment(SETTINGS | {"gpu": gpu}))
+    text = repository.plan("claims", "--output", "html").stdout
+    assert "nobody knows how fast l4 is: set gpu.classes.l4.product" in text
+
+
 def test_nothing_changes(repository: Repository) -> None:
     result = repository.plan("claims", "--against", "HEAD", "--output", "markdown")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -125,6 +161,20 @@ def test_a_restart_of_the_only_replica_is_an_outage(repository: Repository) -> N
     assert chat["outageSeconds"]["low"] > 10
     assert chat["downloads"] == []
     assert of(plan, "code")["outcome"] == "unchanged"
+
+
+def test_an_edit_to_what_cannot_fit_keeps_pods_and_money(repository: Repository) -> None:
+    large = {"repository": "Qwen/Qwen2.5-72B-Instruct", "quantization": None}
+    repository.write("claims/chat.yaml", claim("chat", model=large))
+    plan = repository.against()
+    chat = of(plan, "chat")
+    assert (chat["pods"]["effect"], chat["outageSeconds"]) == ("held", None)
+    assert "keep their template, as " in chat["pods"]["message"]
+    assert chat["gpus"]["max"] == {"before": 2, "after": 2}
+    assert chat["costPerHour"]["before"] == chat["costPerHour"]["after"]
+    assert plan["month"]["max"]["before"] == plan["month"]["max"]["after"]
+    text = repository.plan("claims", "--against", "HEAD").stdout
+    assert "pods of chat restart" not in text
 
 
 def test_two_replicas_restart_one_by_one(repository: Repository) -> None:

@@ -21,6 +21,7 @@ from function.cli import main as cli
 from function.cli import reached, terminal
 from function.cluster import failures
 from function.concerns import table as concerns
+from function.concerns.gateway import native_picker
 from function.situation import rollouts
 from preload import exits
 from tests import cluster, examples
@@ -379,16 +380,23 @@ def everything() -> Iterator[cluster.Object]:
     picked["spec"]["gateway"] = {"enabled": True, "endpointPicker": {"enabled": True}}
     several = cluster.example("smallest")
     several["spec"]["gpu"] = {"count": 1, "parallelism": {"pipeline": 2}}
+    native = examples.read(ROOT / "examples/features/native-picker.yaml")
+    yield from lived(native.claim, *native.environments)
     for monitoring in ("victoriametrics", "prometheus-operator"):
         for policy in ("cilium", "kubernetes"):
             site = cluster.environment("reference")
             chosen = {"monitoring": monitoring, "networkPolicy": policy}
             site["data"]["inferenceService"]["providers"] |= chosen
             for document in (wanted, picked, several):
-                world = cluster.Cluster(document, site).born()
-                yield from [*world.objects.values()]
-                world.converge()
-                yield from world.objects.values()
+                yield from lived(document, site)
+
+
+def lived(claim: cluster.Object, *environments: cluster.Object) -> Iterator[cluster.Object]:
+    """Yields the objects of a claim that begins, and of one at rest."""
+    world = cluster.Cluster(claim, *environments).born()
+    yield from [*world.objects.values()]
+    world.converge()
+    yield from world.objects.values()
 
 
 @pytest.mark.pitfall("timeout waiting for an informer: no rights on composed kinds")
@@ -398,6 +406,26 @@ def test_crossplane_may_do_what_is_composed() -> None:
     assert resources - OF_THE_CHART - set(role) == set(), "the role lacks these"
     assert set(role) - resources == set(), "nothing composes these"
     assert all(verbs == VERBS for verbs in role.values())
+
+
+def test_a_picker_may_read_what_its_chart_lets_it_and_core_may_bind_that_alone() -> None:
+    reads, binds = yaml.safe_load_all((ROOT / "examples/rbac/endpoint-picker.yaml").read_text())
+    assert reads["metadata"]["name"] == native_picker.CLUSTER_ROLE
+    assert {
+        (group, resource): rule["verbs"]
+        for rule in reads["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    } == {
+        ("", "pods"): ["get", "list", "watch"],
+        ("inference.networking.k8s.io", "inferencepools"): ["get", "list", "watch"],
+        ("inference.networking.x-k8s.io", "inferenceobjectives"): ["get", "list", "watch"],
+        ("inference.networking.x-k8s.io", "inferencemodelrewrites"): ["get", "list", "watch"],
+    }
+    (rule,) = binds["rules"]
+    assert rule["verbs"] == ["bind"]
+    assert rule["resourceNames"] == [native_picker.CLUSTER_ROLE]
+    assert binds["metadata"]["labels"] == {"rbac.crossplane.io/aggregate-to-crossplane": "true"}
 
 
 def test_every_kind_was_composed() -> None:

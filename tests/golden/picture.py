@@ -10,6 +10,7 @@ import yaml
 from function import canonical
 from function.planning import identity
 from function.workloads import batches
+from function.workloads import table as workloads
 from tests import cluster
 
 # What names the items of a list, of which a change is told item by item.
@@ -72,12 +73,16 @@ def dump(document: object) -> str:
 def objects(world: cluster.Cluster) -> dict[str, cluster.Object]:
     """Returns the objects of the last answer by key, of Jobs without their hash.
 
-    The pod template is remembered in annotations as text; it is said once, in the Deployment. The
+    The pod template is remembered in annotations as text; it is said once, in the workload. The
     four labels of the claim are said in a word, when all are there.
     """
     answer = {key: world.desired(key) for key in sorted(world.response.desired.resources)}
-    engines = [item for item in answer.values() if item["kind"] == "Deployment"]
-    templates = [canonical.dumps(engine["spec"]["template"]) for engine in engines]
+    engines = [item for item in answer.values() if workloads.of(item) is not None]
+    templates = [
+        canonical.dumps(keeper.template(item))
+        for item in engines
+        if (keeper := workloads.of(item)) is not None
+    ]
     claims = [engine["metadata"]["annotations"][identity.CLAIM_ANNOTATION] for engine in engines]
     for item in answer.values():
         annotations = item["metadata"].get("annotations", {})

@@ -41,9 +41,21 @@ def test_what_cannot_fit_asks_for_no_gpu_and_names_the_ways_out() -> None:
     assert world.condition("Fits") == ("False", "TooLarge")
     assert world.condition("EngineReady") == ("False", "TooLarge")
     assert world.phase == "Failed"
+    # Nor for weights that nobody can use.
+    assert not any(item["kind"] == "Job" for item in world.objects.values())
+    assert "is not downloaded" in world.message("WeightsReady")
     message = world.message("Fits")
     assert "weights 131.4 GiB" in message
     assert "gpu.class: h100, gpu.count: 2 (13.76 USD/h a replica)" in message
+
+
+def test_a_download_that_has_begun_is_not_taken_back() -> None:
+    claimed = scene.of(model={"repository": LARGE}, gpu={"fit": "Ignore"})
+    world = cluster.Cluster(claimed, scene.site(gpu=CLASSES)).born()
+    job = world.one("Job")
+    world.edit(gpu={"count": 1}).reconcile()
+    assert world.condition("Fits") == ("False", "TooLarge")
+    assert world.one("Job")["metadata"]["name"] == job["metadata"]["name"]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +85,9 @@ def test_an_edit_to_what_cannot_fit_keeps_what_runs() -> None:
     assert world.condition("Current") == ("False", "TooLarge")
     assert world.condition("EngineReady") == ("True", "Serving")
     assert world.phase != "Failed"
+    # What runs costs what it did.
+    assert world.claim["status"]["cost"]["perHourNow"] == "0.805"
+    assert world.claim["status"]["cost"]["perHourMax"] == "1.61"
 
 
 def test_an_unknown_model_is_unknown_and_blocks_nothing() -> None:
@@ -270,3 +285,10 @@ def test_counts_that_no_deployment_has_cost_nothing() -> None:
     world.objects["xplane-qwen-coder-deployment"]["spec"]["replicas"] = -3
     world.reconcile()
     assert world.claim["status"]["cost"]["perHourNow"] == "0"
+
+
+def test_a_digit_that_is_no_number_is_none() -> None:
+    """`str.isdigit` takes a superscript for one, and `int` does not."""
+    claimed = scene.of(engineArgs=["--block-size=²"])
+    world = cluster.Cluster(claimed, scene.site(gpu=CLASSES)).reconcile()
+    assert world.fatal is None

@@ -30,8 +30,9 @@ def before_facts(world: cluster.Cluster) -> cluster.Cluster:
     return world
 
 
-def remembered(world: cluster.Cluster, kind: str = "Deployment") -> Any:
-    return json.loads(world.one(kind)["metadata"]["annotations"][identity.FACTS_ANNOTATION])
+def remembered(world: cluster.Cluster) -> Any:
+    (owner,) = filter(workloads.of, world.objects.values())
+    return json.loads(owner["metadata"]["annotations"][identity.FACTS_ANNOTATION])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,13 +181,8 @@ def test_a_template_tells_of_itself_what_is_remembered_beside_it(example: exampl
     world = cluster.Cluster(example.claim, *example.environments)
     world.converge()
     foreign = scene.planned(scene.of(model=POOLING, gpu={"count": 3})).running
-    keeper = "LeaderWorkerSet" if example.name == "parallelism" else "Deployment"
-    spec = world.one(keeper)["spec"]
-    template = (
-        spec["template"] if "template" in spec else spec["leaderWorkerTemplate"]["leaderTemplate"]
-    )
-    told = pods.running_of(template, scene.planned().engine, foreign)
-    assert json.loads(told.dumps()) == remembered(world, keeper)
+    told = pods.running_of(world.template, scene.planned().engine, foreign)
+    assert json.loads(told.dumps()) == remembered(world)
 
 
 # --- what pods need

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from function.api import settings
 from function.cli import documents, planned
+from function.concerns.gateway import native_picker
 from function.findings import reachability
-from function.reach import flows
+from function.reach import flows, places
 from tests import cluster, strategies
 from tests.resources import scene
 
@@ -85,6 +86,36 @@ def test_what_examples_need_passes_and_nothing_else(form: str) -> None:
     if form == "kubernetes":
         expected |= {(key[0], key[5]) for key in _judged(form) if key[5] == "an agent on the node"}
     assert wrong == expected
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_native_picker_has_the_flows_that_it_needs_and_no_other(form: str) -> None:
+    """The policies select the pods that the claim makes, on the ports that these open."""
+    reach = reached(
+        cluster.load("examples/features/native-picker.yaml"),
+        endpointPicker={"provider": "native"},
+        providers={"networkPolicy": form},
+        # A NetworkPolicy has no word for an agent on the node.
+        preload={"egressHostPorts": []},
+    )
+    assert words(reach) == []
+    made = {part.suffix: part.manifest for part in native_picker.parts(reach.plan)}
+    template = made["picker-deployment"]["spec"]["template"]
+    pods = places.picker(reach.plan)
+    assert dict(pods.labels).items() <= template["metadata"]["labels"].items()
+    (program,) = template["spec"]["containers"]
+    callers = {
+        (flow.hop.source.name, flow.hop.port)
+        for flow in reach.flows
+        if flow.need is not None and flow.hop.destination == pods
+    }
+    assert {port for _, port in callers} == {one["containerPort"] for one in program["ports"]}
+    asked = {
+        flow.hop.destination.name
+        for flow in reach.flows
+        if flow.need is not None and flow.hop.source == pods
+    }
+    assert asked == {"native-picker: serving pods", "the API server", "cluster DNS"}
 
 
 # --- findings
@@ -182,9 +213,9 @@ def test_every_claim_can_be_judged(document: Any, form: str) -> None:
     (reach,) = flows.of(_subjects([one]))
     for finding in reachability.judge(reach):
         assert finding.field.startswith("spec")
-        # Only who writes rules, or a route or gateway beside them, meets more than a note.
+        # Only who writes rules, or lets somebody in, meets more than a note.
         if finding.rule is reachability.FLOW_OPEN:
-            assert "networkPolicies" in document["spec"], finding.message
+            assert {"networkPolicies", "access"} & set(document["spec"]), finding.message
 
 
 @hypothesis.given(given=strategies.settings())

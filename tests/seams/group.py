@@ -25,6 +25,7 @@ class Group:
     OBJECT_NAME = "N"
     WHEN = "always"
     PATCHABLE = True
+    TEMPLATE = "spec.members.leader"
     SERIES = workload.Series("group_ready", "group_wanted", "group")
 
     def name(self, who: identity.Identity) -> str:
@@ -59,6 +60,10 @@ class Group:
             ),
         }
 
+    def holds(self, item: observed.Object) -> bool:
+        """Tells whether an object is a group."""
+        return bool(item["kind"] == self.KIND)
+
     def template(self, manifest: observed.Object | None) -> Any:
         """Returns the leader's template."""
         return observed.at(manifest, "spec", "members", "leader")
@@ -70,6 +75,16 @@ class Group:
         spec = manifest["spec"]
         members = {**spec["members"], "leader": template}
         return {**manifest, "spec": {**spec, "members": members}}
+
+    def without_templates(self, manifest: observed.Object) -> dict[str, Any]:
+        """Returns the group without its leader."""
+        spec = {k: v for k, v in manifest["spec"].items() if k != "members"}
+        return {**manifest, "spec": spec}
+
+    def all_at_once(self, manifest: observed.Object) -> bool:
+        """Groups follow one by one."""
+        del manifest
+        return False
 
     def state(self, resource: observed.Object | None) -> workload.State | None:
         """Returns the group's numbers."""

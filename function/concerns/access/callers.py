@@ -7,8 +7,9 @@ from function.planning import plans
 
 # The label of the endpoint picker's pods, which its chart sets.
 PICKER_LABEL = "inferencepool"
-# Ports of the endpoint picker: the external processor and its metrics.
+# Ports of the endpoint picker: the external processor, its health and its metrics.
 PICKER_EXT_PROC = 9002
+PICKER_HEALTH = 9003
 PICKER_METRICS = 9090
 # The API server, as pods reach it.
 API_SERVER = (443, 6443)

@@ -1,9 +1,39 @@
 """The endpoint picker: a Helm release of the InferencePool and of the program that picks pods."""
 
 from function import canonical, kinds, memo
+from function.concerns.gateway import envoy_ai_gateway, native_picker
 from function.planning import identity, plans
 
-SUFFIX = "epp-helmrelease"
+
+@memo.per_plan
+def rewrite(plan: plans.Plan, adapters: frozenset[str]) -> identity.Manifest:
+    """Returns by which names the picker sends the base model's requests on: itself and canaries.
+
+    A pool takes neither weight nor model name in a route, so the picker draws the name.
+
+    Args:
+        plan: The plan.
+        adapters: Those that every running pod serves; the others get no traffic yet.
+    """
+    shifted = [(a, weight) for a, weight in envoy_ai_gateway.canaries(plan) if a in adapters]
+    base = (plan.identity.name, 100 - sum(weight for _, weight in shifted))
+    return {
+        "apiVersion": kinds.MODEL_REWRITE.api_versions[0],
+        "kind": kinds.MODEL_REWRITE.name,
+        "metadata": plan.identity.metadata(plan.identity.part("canaries")),
+        "spec": {
+            "poolRef": native_picker.pool_reference(plan),
+            "rules": [
+                {
+                    "matches": [{"model": {"type": "Exact", "value": plan.identity.name}}],
+                    "targets": [
+                        {"modelRewrite": name, "weight": weight}
+                        for name, weight in (base, *shifted)
+                    ],
+                }
+            ],
+        },
+    }
 
 
 @memo.per_plan

@@ -5,15 +5,21 @@ from collections.abc import Iterator
 from function import assembly, memo
 from function.cluster import observed
 from function.concerns import addresses, providers, reasons
-from function.concerns.gateway import envoy_ai_gateway, fallback, picker
+from function.concerns.gateway import envoy_ai_gateway, fallback, native_picker, picker
 from function.engines import engine
 from function.planning import identity
-from function.situation import renames, rivals, situations
+from function.planning import pickers as planned
+from function.situation import pickers, renames, rivals, situations
 
 PROVIDERS = providers.table("gateway", {"envoy-ai-gateway": envoy_ai_gateway})
 # The headless Service's own component label: the scrape selects Services by the four labels, and
 # two that match would scrape each pod twice.
 ENDPOINTS = "inference-endpoints"
+_OF_THE_PICKER = {
+    pickers.RELEASE: "which installs the endpoint picker",
+    pickers.POOL: "from which the endpoint picker picks",
+    "picker-rewrite": "by which the endpoint picker shares requests out to canaries",
+}
 
 
 class RouteReady(reasons.Reasons):
@@ -93,10 +99,18 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         yield from _backends_by_model(now)
         yield from fallback.compose(now)
         yield from _route(now)
-    # The picker's pods too start behind their policy.
-    begun = now.world.get(picker.SUFFIX) is not None
-    if now.traffic.picker and (begun or now.guards.picker is None):
-        yield assembly.Part(picker.SUFFIX, picker.release(now.plan))
+    yield from _picker(now)
+
+
+def _picker(now: situations.Situation) -> Iterator[assembly.Part]:
+    """Yields what the endpoint picker is made of, and how it shares requests out."""
+    provider = now.traffic.picking.provider
+    if provider == planned.HELM_RELEASE:
+        yield assembly.Part(pickers.RELEASE, picker.release(now.plan))
+    elif provider is not None:
+        yield from native_picker.parts(now.plan)
+    if provider is not None and envoy_ai_gateway.canaries(now.plan):
+        yield assembly.Part("picker-rewrite", picker.rewrite(now.plan, now.traffic.adapters))
 
 
 def _backend(now: situations.Situation) -> Iterator[assembly.Part]:
@@ -201,13 +215,13 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
         plan,
         traffic.adapters,
         _former(now),
-        pool=traffic.pooled,
+        pool=traffic.picking.pooled,
         refused=names.refused,
         mark=names.mark,
         fallback=traffic.fallback.claim if traffic.fallback.named else None,
     )
     yield assembly.Part("gateway-airoute", route)
-    if not traffic.pooled:
+    if not traffic.picking.pooled:
         policy = envoy_ai_gateway.traffic_policy(plan, fallback=traffic.fallback.named)
         yield assembly.Part("backendtrafficpolicy", policy)
 
@@ -248,7 +262,14 @@ def _condition(now: situations.Situation, desired: assembly.Desired) -> observed
     trouble = now.traffic.fallback.trouble
     if trouble is not None:
         return RouteReady.FALLBACK_ABSENT.condition(f"spec.gateway.fallback.claim: {trouble}")
-    return RouteReady.PUBLISHED.condition("the routes are accepted")
+    picking = now.traffic.picking
+    if plan.ways.picker and not picking.pooled and picking.waits is not None:
+        return RouteReady.PUBLISHED.condition(
+            "the routes are accepted; requests go to pods by their load alone until the endpoint"
+            f" picker is there: {picking.waits}"
+        )
+    left_out = f"; {plan.picker.left_out}" if plan.picker.left_out else ""
+    return RouteReady.PUBLISHED.condition(f"the routes are accepted{left_out}")
 
 
 def _taken(names: rivals.Names) -> str:
@@ -265,9 +286,10 @@ def _taken(names: rivals.Names) -> str:
 
 
 def _missing(absent: str, desired: assembly.Desired) -> str:
-    if desired.missing.get(picker.SUFFIX) == absent:
-        return (
-            f"the cluster has no {absent}, which installs the endpoint picker: install it, or"
-            " switch spec.gateway.endpointPicker off"
-        )
+    for suffix, missing in desired.missing.items():
+        if missing == absent and suffix in _OF_THE_PICKER:
+            return (
+                f"the cluster has no {absent}, {_OF_THE_PICKER[suffix]}: install it, or switch"
+                " spec.gateway.endpointPicker off"
+            )
     return reasons.missing(absent, "gateway or route")

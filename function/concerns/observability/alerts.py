@@ -95,6 +95,7 @@ def _default(plan: plans.Plan, now: running.Running, picker: bool) -> Iterator[e
         yield _weights(plan)
     if picker:
         yield _picker(plan)
+        yield _blind_picker(plan)
 
 
 def _availability(plan: plans.Plan, start_seconds: int) -> Iterator[engine.Alert]:
@@ -156,11 +157,33 @@ def _weights(plan: plans.Plan) -> engine.Alert:
 def _picker(plan: plans.Plan) -> engine.Alert:
     series, picker = plan.workload.SERIES, engine.matchers(plan.identity, plan.identity.picker_name)
     own = series.matchers(plan.identity, plan.workload.name(plan.identity))
+    # Nothing wakes a claim that sleeps when its picker is gone: there it counts without replicas.
+    there = "vector(1)"
+    if not plan.picker.holds:
+        there = f"max({series.available}{own}) > 0"
     return engine.Alert(
         "InferenceServiceEndpointPickerMissing",
-        f"max({series.available}{own}) > 0 unless on() sum(up{picker}) > 0",
+        f"{there} unless on() sum(up{picker}) > 0",
         "10m",
         "critical",
         f"The endpoint picker of {plan.identity.name} is not scraped",
         "The picker answers for every request: without it the route fails closed.",
+    )
+
+
+def _blind_picker(plan: plans.Plan) -> engine.Alert:
+    who, series = plan.identity, plan.workload.SERIES
+    own, pool = series.matchers(who, plan.workload.name(who)), engine.matchers(who, who.picker_name)
+    outcome = (
+        "It takes every pod for full, so that requests wait until the gateway gives them up."
+        if plan.picker.holds
+        else "It picks pods at random, also those with a long queue."
+    )
+    return engine.Alert(
+        "InferenceServiceEndpointPickerBlind",
+        f"max({series.available}{own}) > 0 and on() min(inference_pool_ready_pods{pool}) == 0",
+        "5m",
+        "critical",
+        f"The endpoint picker of {who.name} has no metrics of its pods",
+        f"Replicas are ready, and a picker reads the metrics of none of them. {outcome}",
     )

@@ -9,7 +9,7 @@ from function.cluster import observed
 from function.concerns import providers, reasons
 from function.concerns.observability import alerts, prometheus_operator, victoriametrics
 from function.engines import engine
-from function.planning import identity, plans, running
+from function.planning import identity, pickers, plans, running
 from function.situation import renames, situations
 
 TIMEOUT = "10s"
@@ -17,6 +17,8 @@ INTERVAL = "30s"
 # What the endpoint picker's chart calls its metrics port.
 PICKER_PORT = "http-metrics"
 PICKER_PATH = "/metrics"
+# A caller waits for a replica that the queue wakes.
+QUEUE_INTERVAL = "10s"
 
 
 class Provider(Protocol):
@@ -108,11 +110,17 @@ def _scrape(plan: plans.Plan) -> identity.Manifest:
 def _picker_scrape(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns the scrape of the endpoint picker."""
     provider: Provider = PROVIDERS[plan.site.providers.monitoring]
-    selector = {"app.kubernetes.io/name": plan.identity.picker_name}
+    native = plan.picker.provider == pickers.NATIVE
+    # The chart's label, or the four of the claim's own Service.
+    selector = (
+        plan.identity.labels(identity.PICKER)
+        if native
+        else {"app.kubernetes.io/name": plan.identity.picker_name}
+    )
     endpoint = {
         "port": PICKER_PORT,
         "path": PICKER_PATH,
-        "interval": INTERVAL,
+        "interval": QUEUE_INTERVAL if plan.picker.holds else INTERVAL,
         "scrapeTimeout": TIMEOUT,
     }
     return provider.scrape(_metadata(plan, name), selector, endpoint)

@@ -58,7 +58,8 @@ class ScalerReady(reasons.Reasons):
         "NoWakeSignal",
         False,
         "`minReplicas: 0` is held at one: the settings have no wake query, or it does not count"
-        " the requests that reach the claim (an endpoint picker's never).",
+        " the requests that reach the claim (an endpoint picker's only where the picker is native"
+        " and scraped).",
         "Set `scaling.wake.query` and `counts`, publish the claim by the gateway, or set"
         " `minReplicas: 1`.",
         alarm=True,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from function import canonical, kinds, memo
 from function.api import settings
+from function.engines import engine
 from function.planning import identity, plans, running
 
 KIND = kinds.SCALED_OBJECT
@@ -20,6 +21,8 @@ FALLBACK_FAILURES = 4
 SCALE_UP_PERIOD = 180
 SCALE_UP_WINDOW = 30
 SCALE_DOWN_PERIOD = 60
+# Of the endpoint picker 1.5.0, while its flow control is on.
+HELD = "inference_extension_flow_control_queue_size"
 
 
 @memo.per_plan
@@ -86,6 +89,8 @@ def _triggers(plan: plans.Plan, now: running.Running) -> Iterator[identity.Manif
         # At zero replicas these series are rightly absent; at one or more their absence is a dead
         # exporter, and must not read as no traffic.
         query = trigger.query + (" or vector(0)" if scaling.wakes else "")
+        if trigger.waiting and plan.picker.holds:
+            query = f"({query}) + ({_held(plan)})"
         yield _trigger(site, trigger.name, query, trigger.target)
     if scaling.wakes and site.wake is not None:
         who = plan.identity
@@ -93,6 +98,15 @@ def _triggers(plan: plans.Plan, now: running.Running) -> Iterator[identity.Manif
         # It only says that somebody asks: the target is out of reach, so that it never adds a
         # replica to those that the engine's own saturation asks for.
         yield _trigger(site, "wake", query, "1000000")
+    if scaling.wakes and plan.picker.holds:
+        yield _trigger(site, "picker", _held(plan), "1000000")
+
+
+def _held(plan: plans.Plan) -> str:
+    """Returns how many requests the endpoint picker holds: no series is none, before the first."""
+    who = plan.identity
+    series = engine.matchers(who, who.picker_name, inference_pool=who.name)
+    return f"sum({HELD}{series}) or vector(0)"
 
 
 def _trigger(site: settings.Scaling, name: str, query: str, target: str) -> identity.Manifest:

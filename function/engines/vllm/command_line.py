@@ -21,6 +21,9 @@ from function.engines.vllm import flags
 
 Number = int | float
 
+# No engine has more of anything that an author counts.
+_MOST = 1 << 40
+
 # The forms with a single dash, as `name` writes them.
 _SHORT = frozenset(form.lower().lstrip("-") for form in flags.SHORT)
 
@@ -158,6 +161,14 @@ class CommandLine:
         if uses and flags.TABLE[flag].repeats:
             return tuple(value for use in uses for value in use.values)
         return uses[-1].values if uses else ()
+
+    def whole(self, flag: str) -> int | None:
+        """Returns the whole number that the flag is given; None for none, or one below 1."""
+        try:
+            number = whole(self.value(flag) or "")
+        except ValueError:
+            return None  # the contract says it
+        return number if 1 <= number <= _MOST else None
 
     def keys(self, flag: str) -> dict[str, Any]:
         """Returns what a JSON flag sets, by dotted path; nothing where its value is no JSON.

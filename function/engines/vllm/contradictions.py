@@ -5,12 +5,14 @@ knows the fact.
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 
 from function.api import base, claim
+from function.capacity import catalogue
 from function.capacity import facts as capacity
-from function.engines.vllm import arguments, command_line, recordings, serving, versions
+from function.engines.vllm import arguments, command_line, forecast, recordings, serving, versions
 from function.findings import rules
 from function.planning import hardware, parallelism, storage
 
@@ -126,10 +128,7 @@ def _context_too_long(subject: Subject) -> Broken:
     window = subject.spec.model.context_window
     if subject.facts is None or window is None or window <= subject.facts.context:
         return
-    extra = base.of(subject.spec.pod_template, "env") or []
-    allowed = any(variable.name == "VLLM_ALLOW_LONG_MAX_MODEL_LEN" for variable in extra)
-    scaled = any("rope" in path for path in subject.own.keys("hf-overrides"))
-    if not (allowed or scaled):
+    if not forecast.scaled(subject.spec, subject.own):
         words = f"{window} tokens are above the {subject.facts.context} of {subject.repository}"
         remedy = "take a shorter context, or scale with --hf-overrides and rope_parameters"
         yield CONTEXT_TOO_LONG.broken("spec.model.contextWindow", f"{words}: {remedy}")
@@ -231,16 +230,18 @@ def _gguf(subject: Subject) -> Broken:
 NOT_POOLING = rules.Rule(
     "embedding-without-pooling",
     _WARNING,
-    "The model embeds, classifies or ranks, and `spec.model.runner` does not say `pooling`.",
+    "The model embeds, classifies or ranks, and the claim names another runner than `pooling`.",
     "The claim is composed for generating: its alerts count tokens that never come, and"
     " /v1/embeddings may answer 404.",
-    "Set `spec.model.runner: pooling`.",
+    "Set `spec.model.runner: pooling`, or take the field away: it follows from the model.",
 )
 
 
 def _not_pooling(subject: Subject) -> Broken:
     pooling = subject.facts is not None and subject.facts.runner is capacity.Runner.POOLING
-    if pooling and not subject.pools:
+    told = (subject.spec.model.runner, subject.own.value("runner"))
+    # Without a word of the author the runner is the model's.
+    if pooling and not subject.pools and any(told):
         words = f"{subject.repository} is a pooling model: set spec.model.runner to pooling"
         yield NOT_POOLING.broken("spec.model.runner", words)
 
@@ -248,7 +249,8 @@ def _not_pooling(subject: Subject) -> Broken:
 FOREIGN_ADAPTER = rules.Rule(
     "adapter-of-another-base",
     _WARNING,
-    "An adapter was trained on another model than `spec.model.repository`.",
+    "An adapter was trained on another model than `spec.model.repository`, as its"
+    " adapter_config.json or the name of its repository says.",
     "vLLM loads it when the shapes agree and answers nonsense, or ends when they do not.",
     "Take the adapter's own base, or another adapter. A fine-tune or a quantized form of the base"
     " is fine.",
@@ -256,23 +258,61 @@ FOREIGN_ADAPTER = rules.Rule(
 ADAPTER_RANK = rules.Rule(
     "adapter-rank",
     _ERROR,
-    "An adapter's rank is above `spec.model.maxLoraRank`.",
+    "An adapter's rank is above `spec.model.maxLoraRank`, as its adapter_config.json says; a"
+    " warning where only the name of its repository says so (`-r128`).",
     "vLLM refuses the adapter as it loads it and ends.",
     "Raise `spec.model.maxLoraRank` to the adapter's rank; it is 64 when absent.",
 )
 
 
-def _adapters(subject: Subject) -> Iterator[tuple[str, Adapter]]:
+def _adapters(subject: Subject) -> Iterator[tuple[str, Adapter, bool]]:
+    """Yields each adapter's field, what is known of it, and whether its name alone says that."""
     for index, entry in enumerate(subject.spec.lora_adapters or []):
+        field = f"spec.loraAdapters[{index}]"
         if entry.name in subject.adapters:
-            yield f"spec.loraAdapters[{index}]", subject.adapters[entry.name]
+            yield field, subject.adapters[entry.name], False
+        elif entry.repository is not None:
+            rank = _RANK.search(entry.repository)
+            named = Adapter(_named_base(entry.repository), int(rank[1]) if rank else None)
+            yield field, named, True
+
+
+_RANK = re.compile(r"(?i)[-_.](?:r|rank)[-_]?([1-9][0-9]{1,3})(?=$|[-_.])")
+
+# What owners append to the name of a model.
+_SUFFIX = re.compile(
+    r"(-(instruct|thinking|it|base|chat|hf|fp8|awq|gptq|bnb|nvfp4|[0-9]{4})(?=[-*]|$)|[*]).*"
+)
+
+
+@functools.cache
+def _stems() -> tuple[str, ...]:
+    """Returns the names of the catalogue's models without their endings, the longest first."""
+    names = (name.rpartition("/")[2].lower() for name in catalogue.names())
+    stems = {_SUFFIX.sub("", name).removeprefix("meta-").strip("-") for name in names}
+    return tuple(sorted((s for s in stems if re.search(r"-[0-9.]+b", s)), key=len, reverse=True))
+
+
+def _named_base(repository: str) -> str | None:
+    """Returns the model that the name of a repository says it was made from, or None."""
+    name = repository.rpartition("/")[2].lower()
+    return next(
+        (s for s in _stems() if re.search(rf"(?<![a-z0-9.]){re.escape(s)}(?![a-z0-9.])", name)),
+        None,
+    )
 
 
 def _foreign_adapter(subject: Subject) -> Broken:
     if subject.spec.model.repository is None:
         return
-    for field, adapter in _adapters(subject):
-        if adapter.base is not None and not _kin(adapter.base, subject.repository):
+    served = _named_base(subject.repository)
+    for field, adapter, named in _adapters(subject):
+        if named:
+            # A name that nobody knows says nothing.
+            if served and adapter.base and not (served in adapter.base or adapter.base in served):
+                words = f"its name says {adapter.base}, and the claim serves {subject.repository}"
+                yield FOREIGN_ADAPTER.broken(field, f"{words}: take an adapter of this model")
+        elif adapter.base is not None and not _kin(adapter.base, subject.repository):
             words = f"its base is {adapter.base}, and the claim serves {subject.repository}"
             yield FOREIGN_ADAPTER.broken(field, f"{words}: take an adapter of this model")
 
@@ -285,10 +325,12 @@ def _kin(one: str, other: str) -> bool:
 
 def _adapter_rank(subject: Subject) -> Broken:
     most = base.given(subject.spec.model.max_lora_rank, arguments.LORA_RANK)
-    for field, adapter in _adapters(subject):
+    for field, adapter, named in _adapters(subject):
         if adapter.rank is not None and adapter.rank > most:
-            words = f"its rank is {adapter.rank}, and at most {most} is set"
-            yield ADAPTER_RANK.broken(field, f"{words}: raise spec.model.maxLoraRank")
+            says = "its name says rank" if named else "its rank is"
+            words = f"{says} {adapter.rank}, and at most {most} is set"
+            severity = _WARNING if named else _ERROR
+            yield ADAPTER_RANK.broken(field, f"{words}: raise spec.model.maxLoraRank", severity)
 
 
 NO_TOKEN = rules.Rule(

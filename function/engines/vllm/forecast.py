@@ -4,14 +4,34 @@ import dataclasses
 import decimal
 import functools
 
-from function.api import base, claim, settings
+from function.api import base, claim, claim_pod, settings
 from function.capacity import arrangements, cards, facts, fit, ways_out
 from function.engines import engine
 from function.engines.vllm import command_line, versions
-from function.planning import parallelism, prospects
+from function.planning import hardware, parallelism, prospects, scaling
 
 # vLLM's own rank of adapters' slots when a claim names none is that of `arguments.py`.
 LORA_RANK = 64
+
+# Bytes of a weight that is not packed, by the claim's dtype; `auto` is the model's own.
+_BYTES = {"half": 2, "float16": 2, "bfloat16": 2, "float": 4, "float32": 4}
+
+# Arguments that can make a model fit, in a way that has no formula here.
+_WITHOUT_FORMULA = (
+    "kv-cache-memory-bytes",
+    "num-gpu-blocks-override",
+    "language-model-only",
+    "limit-mm-per-prompt",
+    "skip-mm-profiling",
+    "decode-context-parallel-size",
+    "prefill-context-parallel-size",
+    "enable-expert-parallel",
+    "hf-overrides",
+    "offload-backend",
+    "offload-group-size",
+    "offload-num-in-group",
+    "offload-params",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,27 +64,23 @@ def arrangement(
         gpus: GPUs that hold one copy of the model.
         asked: The rest.
     """
-
-    def number(flag: str, default: int) -> int:
-        value = own.value(flag)
-        return int(value) if value is not None and value.isdigit() and int(value) else default
-
-    pipeline = number("pipeline-parallel-size", parallelism.split(spec).pipeline)
+    pipeline = base.given(own.whole("pipeline-parallel-size"), parallelism.split(spec).pipeline)
     adapters = len(spec.lora_adapters or [])
     return arrangements.Arrangement(
         version=versions.show(asked.version),
         context=asked.context,
         sequences=asked.sequences,
         utilization=asked.utilization,
-        batched_tokens=number("max-num-batched-tokens", 0) or None,
+        batched_tokens=own.whole("max-num-batched-tokens"),
         quantization=asked.quantization,
         cache_dtype=own.value("kv-cache-dtype") or base.given(spec.model.kv_cache_dtype, "auto"),
-        tensor=number("tensor-parallel-size", max(gpus // pipeline, 1)),
+        tensor=base.given(own.whole("tensor-parallel-size"), max(gpus // pipeline, 1)),
         pipeline=pipeline,
         adapter_slots=adapters,
         adapter_rank=base.given(spec.model.max_lora_rank, LORA_RANK),
-        eager=own.value("enforce-eager") is not None,
-        block=number("block-size", 16),
+        eager=own.switched("enforce-eager") is True,
+        block=base.given(own.whole("block-size"), 16),
+        dtype_bytes=_BYTES.get(spec.model.dtype or "auto"),
     )
 
 
@@ -91,6 +107,8 @@ def outlook(
     spec: claim.Spec,
     site: settings.Settings,
     prospect: prospects.Prospect,
+    own: command_line.CommandLine,
+    pinned_gib: int | None,
     flags: arrangements.Arrangement,
 ) -> engine.Outlook:
     """Returns whether the model fits, and the cheapest ways out when it does not."""
@@ -100,7 +118,7 @@ def outlook(
         return engine.Outlook(prospect, flags, None, (), prospects.UNKNOWN_MODEL, words)
     if held is None or prospect.card is None:
         return engine.Outlook(prospect, flags, None, (), prospect.reason, prospect.unknown)
-    result = answer(held, prospect.card, flags)
+    result = _doubted(answer(held, prospect.card, flags), own)
     if result is None:
         words = (
             f"nothing is known of the memory of {held.name} with quantization"
@@ -110,13 +128,40 @@ def outlook(
     ways: tuple[ways_out.Way, ...] = ()
     if result.verdict is fit.Verdict.TOO_LARGE:
         name = base.given(base.of(spec.gpu, "class_"), site.gpu.default_class)
-        ways = ways_out.ways(held, name, flags, _offer(site))
+        ways = ways_out.ways(held, name, flags, _offer(spec, site, own, pinned_gib))
     return engine.Outlook(prospect, flags, result, ways)
 
 
-def _offer(site: settings.Settings) -> ways_out.Offer:
-    """Returns the GPUs that the settings have, with their prices."""
-    cards = {name: prospects.card_of(name, gpu) for name, gpu in site.gpu.classes.items()}
+def _doubted(result: fit.Fit | None, own: command_line.CommandLine) -> fit.Fit | None:
+    """Returns a misfit as a doubt where an argument may make the model fit, and names it."""
+    names = [f"--{flag}" for flag in _WITHOUT_FORMULA if own.sets(flag)]
+    if result is None or result.verdict is not fit.Verdict.TOO_LARGE or not names:
+        return result
+    note = f"nothing is known of what {' and '.join(names)} changes"
+    note = f"{result.note}; {note}" if result.note else note
+    return dataclasses.replace(result, verdict=fit.Verdict.TIGHT, note=note)
+
+
+def scaled(spec: claim.Spec, own: command_line.CommandLine) -> bool:
+    """Tells whether the engine takes a context above the model's own."""
+    extra = base.of(spec.pod_template, "env") or []
+    allowed = any(variable.name == "VLLM_ALLOW_LONG_MAX_MODEL_LEN" for variable in extra)
+    return allowed or any("rope" in path for path in own.keys("hf-overrides"))
+
+
+def _offer(
+    spec: claim.Spec,
+    site: settings.Settings,
+    own: command_line.CommandLine,
+    pinned_gib: int | None,
+) -> ways_out.Offer:
+    """Returns the GPUs that the settings have for a claim, with their prices."""
+    resource = base.of(spec.gpu, "resource_name")
+    cards = {
+        name: prospects.card_of(name, gpu)
+        for name, gpu in site.gpu.classes.items()
+        if resource in (None, gpu.resource_name)
+    }
     return ways_out.Offer(
         {name: card for name, card in cards.items() if card is not None},
         {
@@ -124,5 +169,35 @@ def _offer(site: settings.Settings) -> ways_out.Offer:
             for name, gpu in site.gpu.classes.items()
             if gpu.price_per_hour is not None
         },
-        max(gpu.node_gpus for gpu in site.gpu.classes.values()),
+        {name: _counts(spec, site, own, pinned_gib, name) for name in cards},
+        cache=not own.sets("kv-cache-dtype"),
+        scaled=scaled(spec, own),
     )
+
+
+# Arguments that say by themselves how many GPUs a replica has.
+_PARALLEL = ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size")
+
+
+def _counts(
+    spec: claim.Spec,
+    site: settings.Settings,
+    own: command_line.CommandLine,
+    pinned_gib: int | None,
+    name: str,
+) -> tuple[int, ...]:
+    """Returns the GPUs of a replica that a node of a class has and the settings allow."""
+    gpu = spec.gpu or claim_pod.Gpu()
+    fixed = any(own.sets(flag) for flag in _PARALLEL)
+    counts = (gpu.count,) if fixed else range(1, site.gpu.classes[name].node_gpus + 1)
+
+    def runs(count: int) -> bool:
+        changed = gpu.model_copy(update={"class_": name, "count": count})
+        asked = spec.model_copy(update={"gpu": changed})
+        most = site.limits.max_gpus
+        _, replicas = scaling.bounds(asked, site)
+        if most is not None and replicas * hardware.gpus_of_a_pod(asked) > most:
+            return False
+        return hardware.hardware(asked, site, pinned_gib, [], on_gpus=True).misfit is None
+
+    return tuple(count for count in counts if runs(count))

@@ -258,7 +258,8 @@ def triggers(
         ("queue", metrics.WAITING, targets.queue),
     ):
         if target is not None:
-            yield engine.Trigger(name, f"sum({metric}{own})", target)
+            waiting = metric == metrics.WAITING
+            yield engine.Trigger(name, f"sum({metric}{own})", target, waiting)
 
 
 alerts = alerting.alerts

@@ -101,7 +101,7 @@ def make(
         runner=runner,
         tool_parser=_parser(spec, "tool_call_parser", prospect, generates, why),
         reasoning_parser=_parser(spec, "reasoning_parser", prospect, generates, why),
-        outlook=forecast.outlook(spec, site, prospect, chosen.flags),
+        outlook=forecast.outlook(spec, site, prospect, own(spec), kv_offload(spec), chosen.flags),
     )
 
 

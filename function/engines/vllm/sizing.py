@@ -4,7 +4,6 @@ What the author names is literal. The rest follows from the model and the GPU wh
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
 
 from function import explanation
@@ -97,8 +96,7 @@ def sizes(
         why: Explanations are added here.
     """
     asked = _Asked(spec, site, prospect, own, version, quantization)
-    context = _context(asked, why)
-    sequences = _sequences(asked, context, why)
+    context, sequences = _sized(asked, why)
     utilization = _utilization(spec, sequences)
     if base.of(spec.gpu, "memory_utilization") is None:
         why.append(
@@ -121,8 +119,23 @@ def _utilization(spec: claim.Spec, sequences: int) -> str:
     return "0.90" if sequences >= MANY_SEQUENCES else UTILIZATION
 
 
-def _context(asked: _Asked, why: list[explanation.Explanation]) -> int:
-    """Returns the longest sequence in tokens."""
+def _sized(asked: _Asked, why: list[explanation.Explanation]) -> tuple[int, int]:
+    """Returns the longest sequence in tokens, and how many sequences run at once.
+
+    Each takes memory from the other. Sequences come first, of the usual length that the settings
+    say; the context gets what so many leave.
+    """
+    chosen = asked.spec.model.context_window
+    if chosen is None and asked.prospect.model is not None:
+        shortest = min(asked.prospect.model.context, CONTEXT_WINDOW)
+        sequences = _sequences(asked, shortest, [])
+        return _context(asked, sequences, why), _sequences(asked, shortest, why)
+    context = _context(asked, MAX_NUM_SEQS, why)
+    return context, _sequences(asked, context, why)
+
+
+def _context(asked: _Asked, sequences: int, why: list[explanation.Explanation]) -> int:
+    """Returns the longest sequence in tokens, beside so many sequences."""
     chosen = asked.spec.model.context_window
     if chosen is not None:
         return chosen
@@ -130,12 +143,13 @@ def _context(asked: _Asked, why: list[explanation.Explanation]) -> int:
     if model is None:
         return CONTEXT_WINDOW
     room = asked.site.capacity.full_sequences
-    # Sequences take memory themselves: the most that may be derived leave the least room.
-    sequences = base.given(asked.spec.model.max_num_seqs, MOST_SEQUENCES)
 
     def holds(context: int) -> bool:
         answer = asked.fit(context, sequences)
-        return answer is not None and answer.sequences.low >= room
+        if answer is None or answer.sequences.low < 1:
+            return False
+        # The wider an estimate, the less of a model's context its low end would leave.
+        return answer.sequences.best >= room
 
     result = min(model.context, CONTEXT_WINDOW)
     if model.runner is facts.Runner.POOLING or holds(model.context):
@@ -148,9 +162,9 @@ def _context(asked: _Asked, why: list[explanation.Explanation]) -> int:
         explanation.Explanation(
             "max-model-len",
             str(result),
-            f"the model's own context of {model.context} tokens, or what leaves room for"
-            f" {room} sequences of it (capacity.fullSequences); at least {CONTEXT_WINDOW}",
-            _inputs(asked),
+            f"the model's own context of {model.context} tokens, or what most likely leaves room"
+            f" for {room} sequences of it (capacity.fullSequences); at least {CONTEXT_WINDOW}",
+            f"maxNumSeqs={sequences}; {_inputs(asked)}",
             field="spec.model.contextWindow",
         )
     )
@@ -162,14 +176,19 @@ def _sequences(asked: _Asked, context: int, why: list[explanation.Explanation]) 
     chosen = asked.spec.model.max_num_seqs
     if chosen is not None:
         return chosen
-    answer = asked.fit(context, MOST_SEQUENCES)
+    answer = asked.fit(context, LEAST_SEQUENCES)
     model = asked.prospect.model
     if answer is None or model is None or model.runner is facts.Runner.POOLING:
         return MAX_NUM_SEQS
     usual = min(asked.site.capacity.sequence_tokens, context)
-    held = answer.tokens.low / usual
-    count = MOST_SEQUENCES if math.isinf(held) else int(held)
-    result = min(max(count - count % _SEQUENCE_STEP, LEAST_SEQUENCES), MOST_SEQUENCES)
+
+    def holds(steps: int) -> bool:
+        given = asked.fit(context, steps * _SEQUENCE_STEP)
+        return given is not None and given.tokens.low >= steps * _SEQUENCE_STEP * usual
+
+    most = _last(holds, range(1, MOST_SEQUENCES // _SEQUENCE_STEP + 1))
+    result = LEAST_SEQUENCES if most is None else most * _SEQUENCE_STEP
+    answer = asked.fit(context, result) or answer
     why.append(
         explanation.Explanation(
             "max-num-seqs",

@@ -135,7 +135,13 @@ def findings(
         ),
         ({}, {"quantization": facts.Quantization("gguf", 4)}, "error: spec.model.repository"),
         ({"model": {"runner": "pooling"}}, {"runner": facts.Runner.POOLING}, None),
-        ({}, {"runner": facts.Runner.POOLING}, "warning: spec.model.runner: org/model is a pool"),
+        # The runner follows from the model where the claim names none.
+        ({}, {"runner": facts.Runner.POOLING}, None),
+        (
+            {"model": {"runner": "generate"}},
+            {"runner": facts.Runner.POOLING},
+            "warning: spec.model.runner: org/model is a pool",
+        ),
         ({"model": {"tokenSecretRef": {"name": "t", "key": "k"}}}, {"gated": True}, None),
         ({"envFromSecrets": ["hf-token"]}, {"gated": True}, None),
         ({"model": {"preload": {"enabled": False}}}, {"gated": True}, None),

@@ -32,7 +32,7 @@ def arguments(plan: plans.Plan) -> dict[str, str | None]:
 @pytest.mark.parametrize(
     ("model", "gpu", "context", "sequences"),
     [
-        ("Qwen/Qwen3-8B", "l4", "5120", "8"),
+        ("Qwen/Qwen3-8B", "l4", "6144", "8"),
         ("Qwen/Qwen3-8B", "l40s", "40960", "80"),
         ("Qwen/Qwen3-8B", "h100", "40960", "192"),
         ("meta-llama/Llama-3.2-1B-Instruct", "h100", "131072", "256"),
@@ -66,7 +66,7 @@ def test_the_derived_window_leaves_the_room_that_the_settings_ask(room: int) -> 
             model={
                 "repository": "Qwen/Qwen3-8B",
                 "contextWindow": outlook.flags.context + 1024,
-                "maxNumSeqs": 256,
+                "maxNumSeqs": outlook.flags.sequences,
             },
             gpu={"class": "l4"},
         ),
@@ -74,9 +74,21 @@ def test_the_derived_window_leaves_the_room_that_the_settings_ask(room: int) -> 
     ).serving.outlook
     assert longer is not None
     assert longer.fit is not None
-    least = outlook.fit.sequences.low
+    likely = outlook.fit.sequences.best
     # 4096 is the least that is derived, whatever room that leaves.
-    assert (least >= room and longer.fit.sequences.low < room) or outlook.flags.context == 4096
+    more = longer.fit.sequences
+    assert (likely >= room and (more.best < room or more.low < 1)) or outlook.flags.context == 4096
+
+
+def test_sequences_that_are_not_run_take_nothing_from_the_context() -> None:
+    plan = planned({"repository": "openai/gpt-oss-120b"}, "h100")
+    outlook = plan.serving.outlook
+    assert outlook is not None
+    assert outlook.fit is not None
+    assert (outlook.flags.context, outlook.flags.sequences) == (45056, 8)
+    # The low end holds one, and the likely value those that the settings ask for.
+    assert outlook.fit.verdict is fit.Verdict.FITS
+    assert outlook.fit.sequences.best >= 4
 
 
 @pytest.mark.parametrize(
