@@ -127,10 +127,10 @@ def _with_guarded(
     given: observed.Observed,
     answer: composition.Composition,
 ) -> composition.Composition:
-    """Returns the answer for a new claim, with the objects that follow once policies are there.
+    """Returns the answer for a claim, with the objects that follow once its policies are there.
 
-    Pods of a new claim wait for their network policies, which takes a moment; who reads what a
-    claim becomes wants to see the pods. What the answer says of the claim stays as it is.
+    Pods that begin wait for their network policies, which takes a moment; who reads what a claim
+    becomes wants to see the pods. What the answer says of the claim stays as it is.
     """
 
     def policy(manifest: dict[str, Any]) -> bool:
@@ -220,7 +220,8 @@ def _compared(
         whole, composed = settled(resource, first)
     likely, before, dropped = composed, given.resources, None
     if edited:
-        likely = inference_service.compose(resource, site, whole)
+        edit = inference_service.compose(resource, site, whole)
+        likely = _with_guarded(resource, site, whole, edit)
     if lives is not None:
         # What goes with an edit: the function's answer for the claim as it lives, without it.
         before = whole.resources

@@ -17,7 +17,7 @@ from tests import cluster
 NAMES = ("name", "alert")
 # A Job's key and its name end in a hash of all that it says.
 HASH = re.compile(rf"-[0-9a-f]{{{batches.HASH_LENGTH}}}$")
-TEMPLATE = "(as the Deployment has it)"
+TEMPLATE = "(as the {} has it)"
 
 Changes = dict[str, dict[str, Any]]
 
@@ -78,18 +78,17 @@ def objects(world: cluster.Cluster) -> dict[str, cluster.Object]:
     """
     answer = {key: world.desired(key) for key in sorted(world.response.desired.resources)}
     engines = [item for item in answer.values() if workloads.of(item) is not None]
-    templates = [
-        canonical.dumps(keeper.template(item))
-        for item in engines
-        if (keeper := workloads.of(item)) is not None
-    ]
-    claims = [engine["metadata"]["annotations"][identity.CLAIM_ANNOTATION] for engine in engines]
-    for item in answer.values():
-        annotations = item["metadata"].get("annotations", {})
-        if annotations.get(identity.TEMPLATE_ANNOTATION) in templates:
-            annotations[identity.TEMPLATE_ANNOTATION] = TEMPLATE
-        if item not in engines and annotations.get(identity.CLAIM_ANNOTATION) in claims:
-            annotations[identity.CLAIM_ANNOTATION] = TEMPLATE
+    for engine in engines:
+        keeper = workloads.of(engine)
+        assert keeper is not None
+        mark, template = TEMPLATE.format(keeper.KIND), canonical.dumps(keeper.template(engine))
+        claim = engine["metadata"]["annotations"][identity.CLAIM_ANNOTATION]
+        for item in answer.values():
+            annotations = item["metadata"].get("annotations", {})
+            if annotations.get(identity.TEMPLATE_ANNOTATION) == template:
+                annotations[identity.TEMPLATE_ANNOTATION] = mark
+            if item is not engine and annotations.get(identity.CLAIM_ANNOTATION) == claim:
+                annotations[identity.CLAIM_ANNOTATION] = mark
     name = world.claim["metadata"]["name"]
     for key, item in answer.items():
         mark = HASH.search(key)

@@ -9,6 +9,7 @@ import pytest
 
 from function.planning import identity
 from function.workloads import pods
+from function.workloads import table as workloads
 from tests import cluster, examples
 from tests.resources import scene
 

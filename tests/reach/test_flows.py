@@ -118,6 +118,26 @@ def test_a_native_picker_has_the_flows_that_it_needs_and_no_other(form: str) -> 
     assert asked == {"native-picker: serving pods", "the API server", "cluster DNS"}
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_picker_asks_the_leaders_of_groups_alone(form: str) -> None:
+    claimed = cluster.load("examples/features/native-picker.yaml")
+    claimed["spec"]["gpu"] = {"count": 1, "parallelism": {"pipeline": 2}}
+    reach = reached(
+        claimed,
+        endpointPicker={"provider": "native"},
+        providers={"networkPolicy": form},
+        preload={"egressHostPorts": []},
+    )
+    assert words(reach) == []
+    picker, followers = places.picker(reach.plan), places.followers(reach.plan)
+    between = [
+        flow
+        for flow in reach.flows
+        if {flow.hop.source, flow.hop.destination} == {picker, followers}
+    ]
+    assert not [flow for flow in between if flow.need is not None or flow.verdict.passes]
+
+
 # --- findings
 
 

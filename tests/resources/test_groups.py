@@ -97,6 +97,27 @@ def test_services_select_leaders_and_nobody_else() -> None:
         assert [selector <= pod.items() for pod in labels] == [True, False]
 
 
+@pytest.mark.parametrize("scaling", [{}, {"minReplicas": 0}])
+def test_a_picker_of_the_claims_own_objects_picks_leaders(scaling: dict[str, Any]) -> None:
+    config = groups.site()
+    config["data"]["inferenceService"]["endpointPicker"] = {"provider": "native"}
+    gateway = {"enabled": True, "endpointPicker": {"enabled": True}}
+    world = groups.serving(groups.of(spec={"gateway": gateway, "scaling": scaling}), config)
+    selector = world.one("InferencePool")["spec"]["selector"]["matchLabels"].items()
+    pods = [template["metadata"]["labels"] for template in groups.templates(world)]
+    pods.append(
+        world.one("Deployment", "picker-deployment")["spec"]["template"]["metadata"]["labels"]
+    )
+    assert [selector <= labels.items() for labels in pods] == [True, False, False]
+    rules = {
+        rule["alert"]: rule["expr"]
+        for group in world.one("VMRule")["spec"]["groups"]
+        for rule in group["rules"]
+    }
+    assert f'statefulset="{groups.NAME}"' in rules["InferenceServiceEndpointPickerBlind"]
+    assert "kube_deployment" not in str(rules)
+
+
 def test_copies_of_a_model_meet_at_the_leaders_own_address() -> None:
     """ZeroMQ binds to no name, and the pods that follow connect by one."""
     leader, follower = groups.templates(groups.serving(groups.of(data=2)))
