@@ -127,6 +127,7 @@ def test_a_picker_asks_the_leaders_of_groups_alone(form: str) -> None:
         endpointPicker={"provider": "native"},
         providers={"networkPolicy": form},
         preload={"egressHostPorts": []},
+        limits={"maxGPUs": 64},
     )
     assert words(reach) == []
     picker, followers = places.picker(reach.plan), places.followers(reach.plan)
