@@ -22,7 +22,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
 
 
-def told(
+def judged(
     path: pathlib.Path, claimed: Any, observed: list[Any] | None = None, config: Any = None
 ) -> dict[str, Any]:
     """The verdict on a claim on a site whose class has eight GPUs a node."""
@@ -39,14 +39,14 @@ def test_a_group_that_nobody_edits_stays(tmp_path: pathlib.Path) -> None:
     world = groups.serving()
     made = world.one("LeaderWorkerSet")
     made["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"]["schedulerName"] = "default"
-    claim = told(tmp_path, groups.of(), test_verdict.everything(world))
+    claim = judged(tmp_path, groups.of(), test_verdict.everything(world))
     assert (claim["outcome"], claim["pods"]["message"]) == ("unchanged", "stay as they are")
     assert claim["pods"]["lookedAt"] is True
 
 
 def test_what_restarts_a_group_stands_where_its_leader_is_described(tmp_path: pathlib.Path) -> None:
     edited = groups.of(spec={"podTemplate": {"priorityClassName": "high"}})
-    claim = told(tmp_path, edited, test_verdict.everything(groups.serving()))
+    claim = judged(tmp_path, edited, test_verdict.everything(groups.serving()))
     assert claim["pods"]["effect"] == "restart"
     assert claim["pods"]["message"].endswith("(one by one)")
     field = "spec.leaderWorkerTemplate.leaderTemplate.spec.priorityClassName"
@@ -55,7 +55,7 @@ def test_what_restarts_a_group_stands_where_its_leader_is_described(tmp_path: pa
 
 def test_more_pods_in_a_group_are_its_own_change(tmp_path: pathlib.Path) -> None:
     edited = groups.of(pipeline=4)
-    claim = told(tmp_path, edited, test_verdict.everything(groups.serving()))
+    claim = judged(tmp_path, edited, test_verdict.everything(groups.serving()))
     size = "LeaderWorkerSet spec.leaderWorkerTemplate.size"
     assert test_verdict.fields(claim)[size] == (2, 4)
     assert claim["pods"]["effect"] == "restart"
@@ -63,14 +63,14 @@ def test_more_pods_in_a_group_are_its_own_change(tmp_path: pathlib.Path) -> None
 
 def test_groups_start_and_end(tmp_path: pathlib.Path) -> None:
     assert (
-        told(tmp_path, groups.of())["pods"]["message"]
+        judged(tmp_path, groups.of())["pods"]["message"]
         == "none start before the weights are verified"
     )
     rendered = test_verdict.files(tmp_path, [groups.of()], None, groups.site())
     ready = test_verdict.only(rendered, "--assume", "verified")
     assert ready["pods"]["message"] == "start with the LeaderWorkerSet"
     observed = test_verdict.everything(groups.serving())
-    ends = told(tmp_path, groups.of(spec={"suspend": True}), observed)
+    ends = judged(tmp_path, groups.of(spec={"suspend": True}), observed)
     assert ends["pods"]["message"] == "all end (suspend: true): 1 replica"
 
 
@@ -90,7 +90,7 @@ def test_an_edit_of_what_was_not_looked_at_is_told_from_the_living_claim(
     tmp_path: pathlib.Path,
 ) -> None:
     edited = groups.of(spec={"podTemplate": {"priorityClassName": "high"}})
-    claim = told(tmp_path, edited, [groups.serving().claim])
+    claim = judged(tmp_path, edited, [groups.serving().claim])
     assert (claim["pods"]["effect"], claim["phase"]) == ("restart", "Serving")
     assert claim["pods"]["message"].endswith("(LeaderWorkerSets were not looked at)")
 
@@ -100,7 +100,7 @@ def test_a_fixed_count_of_groups_is_compared(tmp_path: pathlib.Path) -> None:
     config["data"]["inferenceService"]["providers"]["autoscaler"] = "none"
     world = groups.serving(groups.of(), config)
     edited = groups.of(spec={"scaling": {"minReplicas": 2}})
-    claim = told(tmp_path, edited, test_verdict.everything(world), config)
+    claim = judged(tmp_path, edited, test_verdict.everything(world), config)
     assert claim["replicas"]["min"] == {"old": 1, "new": 2}
 
 
@@ -111,15 +111,15 @@ def test_another_kind_takes_over_only_when_nothing_runs(tmp_path: pathlib.Path, 
     world = scene.serving(scene.of(gpu=copy.deepcopy(first)), groups.site())
     words = f"kept by a {old}, and these would be kept by a {new}"
     for observed in (test_verdict.everything(world), [world.claim]):
-        claim = told(tmp_path, scene.of(gpu=then), observed)
+        claim = judged(tmp_path, scene.of(gpu=then), observed)
         assert (claim["outcome"], claim["pods"]["effect"]) == ("refused", "none")
         assert words in claim["errors"][0]["message"]
     world.edit(suspend=True).converge()
     observed = test_verdict.everything(world)
-    still = told(tmp_path, scene.of(gpu=then, suspend=True), observed)
+    still = judged(tmp_path, scene.of(gpu=then, suspend=True), observed)
     assert still["pods"]["message"] == "none run: the claim is suspended"
     assert effects(still) == {old: "deleted"}
-    claim = told(tmp_path, scene.of(gpu=then), observed)
+    claim = judged(tmp_path, scene.of(gpu=then), observed)
     assert (claim["outcome"], claim["pods"]["effect"]) == ("changed", "start")
     assert claim["pods"]["message"].startswith(f"start with the {new}")
     assert effects(claim) == {old: "deleted", new: "created"}
