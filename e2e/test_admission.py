@@ -107,6 +107,7 @@ def _mistakes() -> Iterator[strategies.Broken]:
             "cacheUtilizationThreshold": "0.8",
             "queueLengthThreshold": 4,
         },
+        gateway={"enabled": True, "fallback": {"claim": "other"}},
         podTemplate={
             "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
         },

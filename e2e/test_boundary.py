@@ -106,10 +106,12 @@ def test_a_route_that_forgot_its_names_keeps_them(tenant: claims.Tenant) -> None
     ref = api.Ref(route["apiVersion"], "AIGatewayRoute", "chat", tenant.namespace)
     # Core's own annotation goes too: it does not see the object until it has applied it again.
     tenant.plane.admin.patch(ref, {"metadata": {"annotations": None}})
-    _look(claim, "forgotten")
+    # And it does not look either: its watch goes by that annotation.
+    claim.reconcile("forgotten")
 
     def again() -> bool:
-        annotations = claim.one("AIGatewayRoute")["metadata"].get("annotations", {})
+        # By its reference: what composes it stands in the annotations too.
+        annotations = tenant.plane.admin.get(ref)["metadata"].get("annotations", {})
         return bool(annotations.get(_MODEL_NAMES) == remembered)
 
     polling.until(again, timeout=60, what="the route remembers its names")

@@ -10,16 +10,16 @@ _LARGE = {"repository": "meta-llama/Llama-3.3-70B-Instruct", "contextWindow": 81
 
 
 def test_what_cannot_fit_asks_for_no_node_until_it_is_overruled(tenant: claims.Tenant) -> None:
-    """Its weights are downloaded all the same, and nothing is written at rest."""
+    """Nothing is downloaded for it, and nothing is written at rest."""
     manifest = shipped.one(shipped.ROOT / "examples" / "claims" / "smallest.yaml")
     manifest["metadata"]["name"] = "large"
     claim = tenant.claim(manifest).apply(model=_LARGE)
     refused = claim.wait_condition("Fits", "False", "TooLarge")
     assert "weights 131.4 GiB" in claims.conditions(refused)["Fits"][2]
-    claim.wait_condition("WeightsReady", "True", "Verified")
+    claim.wait_condition("WeightsReady", "False", "Queued")
     claim.wait_condition("EngineReady", "False", "TooLarge")
     claims.settle(tenant.plane)
-    assert "Deployment" not in claim.kinds()
+    assert not {"Deployment", "Job"} & set(claim.kinds())
 
     audit = tenant.plane.api.audit
     before = audit.mark()
@@ -31,6 +31,7 @@ def test_what_cannot_fit_asks_for_no_node_until_it_is_overruled(tenant: claims.T
     assert [write.resource for write in writes if write.user == crossplane.USER] == []
 
     claim.apply(model=_LARGE, gpu={"fit": "Ignore"})
+    claim.wait_condition("WeightsReady", "True", "Verified")
     claim.wait_condition("EngineReady", "True", "Serving")
     assert "Deployment" in claim.kinds()
     status = claim.read()["status"]
