@@ -76,8 +76,9 @@ def of(item: rendering.Rendered) -> Pods:
     """Returns what applying a claim does to its pods."""
     if not item.observed:
         return _of_new(item)
-    former = _keeper(item.before)
-    kind = _chosen(item).KIND if former is None else former.workload.KIND
+    wanted = workloads.chosen(item.resource.spec)
+    former = _keeper(item.before, wanted)
+    kind = wanted.KIND if former is None else former.workload.KIND
     unseen = None if item.looks(kind) else kind
     if former is None and unseen is not None and item.live is None:
         return Pods("unknown", "", unseen=unseen)
@@ -123,21 +124,24 @@ class _Keeper:
         return self.workload.state(self.item)
 
 
-def _keeper(objects: Mapping[str, observed.Object]) -> _Keeper | None:
-    """Returns what keeps the pods among a claim's objects, or None."""
-    for item in objects.values():
-        workload = workloads.of(item)
-        if workload is not None:
-            return _Keeper(workload, item)
-    return None
+def _keeper(
+    objects: Mapping[str, observed.Object], wanted: keepers.Workload | None = None
+) -> _Keeper | None:
+    """Returns what keeps the pods among a claim's objects, or None.
+
+    While the object of another kind is being deleted there are two: the wanted one counts.
+    """
+    there = [
+        _Keeper(workload, item)
+        for item in objects.values()
+        if (workload := workloads.of(item)) is not None
+    ]
+    first = there[0] if there else None
+    return next((keeper for keeper in there if keeper.workload is wanted), first)
 
 
 def _composed(answer: composition.Composition) -> _Keeper | None:
     return _keeper({key: one.manifest for key, one in answer.resources.items()})
-
-
-def _chosen(item: rendering.Rendered) -> keepers.Workload:
-    return workloads.chosen(item.resource.spec)
 
 
 def _of_new(item: rendering.Rendered) -> Pods:
@@ -146,8 +150,9 @@ def _of_new(item: rendering.Rendered) -> Pods:
         return Pods("none", "none start: the claim is suspended")
     if answer.misfit is not None:
         return Pods("none", f"none start: {answer.misfit.message}")
-    if _composed(answer) is not None:
-        return Pods("start", f"start with the {_chosen(item).KIND}")
+    keeper = _composed(answer)
+    if keeper is not None:
+        return Pods("start", f"start with the {keeper.workload.KIND}")
     return Pods("none", "none start before the weights are verified")
 
 

@@ -125,6 +125,14 @@ def test_another_kind_takes_over_only_when_nothing_runs(tmp_path: pathlib.Path, 
     assert effects(claim) == {old: "deleted", new: "created"}
 
 
+def test_what_is_being_deleted_does_not_stand_for_what_runs(tmp_path: pathlib.Path) -> None:
+    world = groups.serving()
+    former = copy.deepcopy(scene.serving(scene.of(gpu=ONE), groups.site()).one("Deployment"))
+    former["spec"]["replicas"], former["status"] = 0, {}
+    claim = judged(tmp_path, groups.of(), [former, *test_verdict.everything(world)])
+    assert claim["pods"]["message"] == "stay as they are"
+
+
 def test_older_claims_play_groups_that_run(tmp_path: pathlib.Path) -> None:
     """For `plan --against`: each group is there with its pods, and all of them count."""
     claimed = groups.of()
@@ -132,7 +140,7 @@ def test_older_claims_play_groups_that_run(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "claims.yaml"
     file.write_text(yaml.safe_dump(claimed))
     site = settings.assemble({}, {}, [groups.site()])
-    before = against.read(str(file), [str(file)], site, site)
+    before = against.read(str(file), (str(file),), site, site)
     kinds = {item["kind"]: item for item in before.cluster.objects}
     assert kinds["LeaderWorkerSet"]["spec"]["replicas"] == 1
     assert kinds["InferenceService"]["status"]["phase"] == "Serving"

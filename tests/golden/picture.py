@@ -91,8 +91,8 @@ def objects(world: cluster.Cluster) -> dict[str, cluster.Object]:
                 annotations[identity.CLAIM_ANNOTATION] = mark
     name = world.claim["metadata"]["name"]
     for key, item in answer.items():
-        mark = HASH.search(key)
-        assert mark is None or item["metadata"]["name"].endswith(mark[0])
+        end = HASH.search(key)
+        assert end is None or item["metadata"]["name"].endswith(end[0])
     return {HASH.sub("-<hash>", key): _with_labels(item, name) for key, item in answer.items()}
 
 

@@ -31,8 +31,10 @@ def before_facts(world: cluster.Cluster) -> cluster.Cluster:
     return world
 
 
-def remembered(world: cluster.Cluster) -> Any:
-    (owner,) = filter(workloads.of, world.objects.values())
+def remembered(world: cluster.Cluster, kind: str | None = None) -> Any:
+    """The facts on the workload, or on an object of another kind."""
+    objects = world.objects.values()
+    (owner,) = (one for one in objects if (one["kind"] == kind if kind else workloads.of(one)))
     return json.loads(owner["metadata"]["annotations"][identity.FACTS_ANNOTATION])
 
 
