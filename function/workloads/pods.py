@@ -152,9 +152,9 @@ def _environment(
     plan: plans.Plan, served: engine.Container, extra: claim_pod.PodTemplate
 ) -> list[identity.Manifest]:
     own = {variable.name for variable in extra.env or []}
+    listens = plan.hardware.split.listens and parallelism.OWN_ADDRESS not in own
     address = {"fieldRef": {"fieldPath": "status.podIP"}}
-    split = plan.hardware.split
-    group = [{"name": parallelism.OWN_ADDRESS, "valueFrom": address}] if split.listens else []
+    group = [{"name": parallelism.OWN_ADDRESS, "valueFrom": address}] if listens else []
     ours = [
         {"name": name, "value": value}
         for name, value in served.environment.items()

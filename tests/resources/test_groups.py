@@ -127,6 +127,15 @@ def test_copies_of_a_model_meet_at_the_leaders_own_address() -> None:
     assert scene.environment(container)["POD_IP"] == {"fieldRef": {"fieldPath": "status.podIP"}}
 
 
+def test_an_author_s_variable_with_the_address_takes_the_place_of_ours() -> None:
+    """Kubernetes refuses a name twice."""
+    own = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+    claimed = groups.of(data=2, spec={"podTemplate": {"env": [own]}})
+    for template in groups.templates(groups.serving(claimed)):
+        (container,) = template["spec"]["containers"]
+        assert [one for one in container["env"] if one["name"] == "POD_IP"] == [own]
+
+
 def test_what_the_copies_compute_at_once_counts_together() -> None:
     claimed = groups.of(spec={"model": {"maxNumSeqs": 10}}, data=2)
     (trigger,) = [
