@@ -13,7 +13,7 @@ E2E ?= e2e
 E2E_REPORT := build/e2e.xml
 REFERENCE := examples/reference/environmentconfig.yaml
 
-.PHONY: render cli test lint types golden mutations hostile generate bench engine-contract pictures crds tools envoy e2e package publish version lock clean
+.PHONY: render cli test suite lint types golden mutations hostile generate bench bench-weights engine-contract pictures crds tools envoy e2e package publish version lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "installing into $(VENV), about a minute"
@@ -28,11 +28,14 @@ render: $(VENV)/.installed ## Render the example claims: no cluster, no Docker, 
 cli: $(VENV)/.installed ## The command line `inference-service`, in .venv/bin
 
 # Some generated examples follow the order of sets: the same each time, here and in CI.
-test: export PYTHONHASHSEED = 0
+suite: export PYTHONHASHSEED = 0
 # Many tests start the program: it should not be compiled each time.
-test: export PYTHONDONTWRITEBYTECODE =
-test: lint types ## The whole fast suite
+suite: export PYTHONDONTWRITEBYTECODE =
+test: lint ## The whole fast suite; types are checked beside it, so that no core is idle
 	@$(BIN)/python -m tests.crds --if-missing
+	@$(MAKE) --no-print-directory --jobs 2 types suite
+
+suite: $(VENV)/.installed
 	$(BIN)/pytest -n auto --durations=10
 
 lint: $(VENV)/.installed
@@ -49,7 +52,7 @@ mutations: export HYPOTHESIS_PROFILE = ci
 mutations: $(VENV)/.installed ## Seeded defects: each must fail the tests that are named for it
 	$(BIN)/python -m tests.mutations
 
-hostile: $(VENV)/.installed ## Requests that somebody made up, 100,000 of them; `make test` has 800
+hostile: $(VENV)/.installed ## Requests that somebody made up, 100,000 of them; `make test` has 400
 	HOSTILE_REQUESTS=100000 $(BIN)/pytest -q -n 2 -rP tests/test_hostile.py
 
 generate: $(VENV)/.installed ## Rewrite xrd/, package/input/ and docs/reference/ from function/api
@@ -57,6 +60,9 @@ generate: $(VENV)/.installed ## Rewrite xrd/, package/input/ and docs/reference/
 
 bench: $(VENV)/.installed ## RunFunction beside an echo function on the same SDK
 	$(BIN)/python -m tests.bench
+
+bench-weights: $(VENV)/.installed ## The preload program beside the hub's client, curl and sha256sum
+	$(BIN)/python -m tests.bench.weights
 
 engine-contract: $(VENV)/.installed ## Generated claims, judged by our tables and by vLLM's own parsers
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.engines.vllm.against 1000 0.25.1 0.32.0

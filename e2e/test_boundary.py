@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from e2e import claims, installation, shipped
-from e2e.controlplane import api, crossplane, plane, polling
+from e2e.controlplane import api, crossplane, plane
 
 _PATIENCE = 5
 _ROUTES = "aigatewayroutes"
@@ -100,22 +100,29 @@ def test_a_route_that_forgot_its_names_keeps_them(tenant: claims.Tenant) -> None
     claim = _claim(tenant, "chat").apply()
     claim.wait_ready(timeout=240)
     route = claim.one("AIGatewayRoute")
-    remembered = route["metadata"]["annotations"][_MODEL_NAMES]
-    assert json.loads(remembered)["names"] == {"chat": "own"}
+    before = route["metadata"]["annotations"]
+    assert json.loads(before[_MODEL_NAMES])["names"] == {"chat": "own"}
     rules = route["spec"]["rules"]
+    admin = tenant.plane.admin
     ref = api.Ref(route["apiVersion"], "AIGatewayRoute", "chat", tenant.namespace)
-    # Core's own annotation goes too: it does not see the object until it has applied it again.
-    tenant.plane.admin.patch(ref, {"metadata": {"annotations": None}})
-    # And it does not look either: its watch goes by that annotation.
-    claim.reconcile("forgotten")
 
-    def again() -> bool:
-        # By its reference: what composes it stands in the annotations too.
-        annotations = tenant.plane.admin.get(ref)["metadata"].get("annotations", {})
-        return bool(annotations.get(_MODEL_NAMES) == remembered)
+    def remembers(item: api.Object) -> bool:
+        return bool(item["metadata"].get("annotations") == before)
 
-    polling.until(again, timeout=60, what="the route remembers its names")
-    after = claim.one("AIGatewayRoute")
+    admin.patch(ref, {"metadata": {"annotations": {_MODEL_NAMES: None}}})
+    _look(claim, "forgotten")
+    admin.wait(ref, remembers, what="with its names again")
+
+    # Without its own annotation core reconciles the claim no more, and names what is missing.
+    admin.patch(ref, {"metadata": {"annotations": None}})
+    claim.reconcile("anonymous")
+    stopped = claim.wait_condition("Synced", "False", "ReconcileError")
+    assert "composition-resource-name" in claims.conditions(stopped)["Synced"][2]
+    assert admin.get(ref)["spec"]["rules"] == rules
+    own = "crossplane.io/composition-resource-name"
+    admin.patch(ref, {"metadata": {"annotations": {own: before[own]}}})
+    claim.reconcile("named")
+    after = admin.wait(ref, remembers, what="with its names again")
     assert after["metadata"]["uid"] == route["metadata"]["uid"]
     assert after["spec"]["rules"] == rules
     claim.wait_condition("RouteReady", "True", "Published")

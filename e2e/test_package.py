@@ -263,6 +263,12 @@ def test_sizes(
         assert sum(layer["size"] for layer in manifest["layers"]) < 60 * 2**20
 
 
+def test_the_preload_image_is_small(loopback: registry.Registry) -> None:
+    """A node that runs a Job pulls it first: 24 MiB compressed at most."""
+    manifest = _manifest(loopback, _pushed_image(loopback, "preload", image.native()))
+    assert sum(layer["size"] for layer in manifest["layers"]) <= 24 * 2**20
+
+
 def test_the_release_describes_each_image(
     loopback: registry.Registry, release: package.Release, pushed: dict[str, str]
 ) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from function import composition, kinds
 from function.boundary import patches
-from function.cluster import readiness
+from function.cluster import observed, readiness
 from function.planning import identity
 from function.situation import situations
 
@@ -101,19 +101,20 @@ def assemble(now: situations.Situation, parts: Iterable[Part]) -> Desired:
             if now.world.lacks(*kind):
                 missing[part.suffix] = " ".join(kind)
                 continue
-        resources[key] = _composed(now, part, row)
+        resources[key] = _composed(now, part, row, resource)
         if resource is None:
             unobserved.append(resources[key])
     return Desired(resources, missing, frozenset(optional), tuple(unobserved))
 
 
-def _composed(now: situations.Situation, part: Part, row: kinds.Row) -> composition.Composed:
+def _composed(
+    now: situations.Situation, part: Part, row: kinds.Row, resource: observed.Object | None
+) -> composition.Composed:
     manifest = part.manifest
     if row.patch is not None and not part.finished:
         manifest = patches.apply(now.plan.resource, now.plan.site, row.patch, manifest)
     verdict = part.verdict
     if verdict is None:
-        resource = now.world.get(part.suffix)
         check = row.kind.ready or readiness.there
         verdict = readiness.NOT_CREATED if resource is None else check(resource)
     return composition.Composed(

@@ -23,6 +23,11 @@ class Manifest(dict[str, Any]):
 
     encoded: bytes | None = None
 
+    @functools.cached_property
+    def read(self) -> dict[Callable[[Any], Any], Any]:
+        """What `per_manifest` remembers of it, by reader."""
+        return {}
+
 
 class Bounded(Generic[Value]):
     """Values by key, of which the least recently used go when they are too large together."""
@@ -56,6 +61,24 @@ class Bounded(Generic[Value]):
 
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])
+Reader = TypeVar("Reader", bound=Callable[[Any], Any])
+
+
+def per_manifest(read: Reader) -> Reader:
+    """Asks a reader once for each Manifest, which is never changed; each time for other objects.
+
+    What it returns lives as long as the Manifest and must never be changed.
+    """
+
+    @functools.wraps(read)
+    def remembered(of: Any) -> Any:
+        if type(of) is not Manifest:
+            return read(of)
+        if read not in of.read:
+            of.read[read] = read(of)
+        return of.read[read]
+
+    return remembered  # type: ignore[return-value]
 
 
 def per_plan(build: Builder) -> Builder:

@@ -178,6 +178,7 @@ def _serving(now: situations.Situation) -> dict[str, Any] | None:
                 "sha": now.ledger.sha(stored.recorded(stored.base)),
                 "engineImage": now.plan.serving.image,
                 "adapters": [adapter.name for adapter in stored.adapters] or None,
+                "gpuClass": now.plan.hardware.class_name if now.plan.hardware.count else None,
             }
         )
     if before is not None:

@@ -7,7 +7,9 @@ imports it. It reads a plan from the environment (`plan`), and for each item of 
     <modelsDirectory>/<directory>/weights         a directory with the files, or a relative
                                                   symbolic link to a directory that verified
 
-`weights` holds the steps in order, `transfer` how one file comes, `hub` what the hub answers,
+`program` runs the items side by side, `weights` holds the steps of one in order, `transfer` how one
+file comes, `crew` the connections and cores that all share, `journal` and `extents` what has
+arrived, `progress` how far it is, `hub` what the hub answers,
 `lease` how two programs on two nodes keep out of each other's way, `exits` how it ends.
 `checkpoint` and `figures` say what was downloaded. `documents` and `redirects` are the boundary:
 what others wrote, and where the hub may send a request on to.

@@ -14,6 +14,8 @@ import dataclasses
 import email.utils
 import pathlib
 import re
+import ssl
+import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +23,8 @@ from typing import Any, Literal, NoReturn
 
 import httpx2
 import huggingface_hub
+from httpcore2._backends import sync
+from httpcore2._sync import http11
 from huggingface_hub import errors as hub_errors
 from huggingface_hub import utils as hub_utils
 
@@ -33,8 +37,37 @@ Algorithm = Literal["sha256", "gitSha1"]
 _build_headers: Any = hub_utils.build_hf_headers  # type: ignore[attr-defined]
 _parse_ratelimit: Any = hub_utils.parse_ratelimit_headers  # type: ignore[attr-defined]
 
+http11.HTTP11Connection.READ_NUM_BYTES = 1 << 20
+"""The client's own 64 KiB take three times the CPU time a byte, nearly all of it in Python."""
+
+
+def _read_all_records(
+    stream: sync.SyncStream, max_bytes: int, timeout: float | None = None
+) -> bytes:
+    """Read as the client does, and with TLS all records that are there: each has 16 KiB at most.
+
+    What fails after the first record fails again at the next read.
+    """
+    first = _read_once(stream, max_bytes, timeout)
+    connection = stream._sock
+    if not first or not isinstance(connection, ssl.SSLSocket):
+        return first
+    buffer = memoryview(bytearray(max_bytes))
+    buffer[: len(first)] = first
+    size = len(first)
+    connection.settimeout(0)
+    with contextlib.suppress(OSError):
+        while size < max_bytes and (count := connection.recv_into(buffer[size:])):
+            size += count
+    return bytes(buffer[:size])
+
+
+_read_once = sync.SyncStream.read
+sync.SyncStream.read = _read_all_records  # type: ignore[assignment,method-assign]
+
 _UNAUTHORIZED = {401, 403, 451}
 _NOT_FOUND = {400, 404, 410, 422}
+_OVERLOADED = {429, 503}
 _REDIRECT = {301, 302, 303, 307, 308}
 _LONGEST_WAIT = 60.0
 
@@ -55,6 +88,8 @@ _DIGESTS: dict[Algorithm, re.Pattern[str]] = {
 }
 _COMMIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 """The hub's are 40 hexadecimal digits; a mirror's may be something else that names a path."""
+_KEPT = 240.0
+"""Seconds for which a signed address is used again; the hub's serve for an hour."""
 _TOKEN_LOOKS = 2.0
 """Seconds between two looks for a token that is still to come."""
 
@@ -65,11 +100,15 @@ class TransientError(Exception):
     Args:
         message: What happened, without URLs: those of the CDN carry signatures.
         retry_after: Seconds that the hub asked to wait, if it did.
+        overloaded: Whether it has more to do than it can.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, overloaded: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.overloaded = overloaded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,12 +145,16 @@ class Patience:
         seconds: The budget; `progress` refills it.
         first_wait: The first pause in seconds. Each further one is twice as long, up to a minute.
         log: Told of each pause.
+        stopping: Set when nobody waits for the answer any more.
     """
 
-    def __init__(self, seconds: float, first_wait: float, log: report.Log) -> None:
+    def __init__(
+        self, seconds: float, first_wait: float, log: report.Log, stopping: threading.Event
+    ) -> None:
         self._seconds = seconds
         self._first_wait = first_wait
         self._log = log
+        self._stopping = stopping
         self.progress()
 
     def progress(self) -> None:
@@ -125,7 +168,10 @@ class Patience:
         Raises:
             exits.PreloadError: With `HUB_UNAVAILABLE`, when the budget is spent or would be by a
                 wait that the hub itself asks for.
+            exits.Stopped: Nobody waits any more.
         """
+        if self._stopping.is_set():
+            raise exits.Stopped
         pause = min(self._first_wait * 2 ** min(self._tries, 16), _LONGEST_WAIT)
         if error.retry_after is not None:
             # One second more: the hub rounds down.
@@ -141,7 +187,8 @@ class Patience:
         self._tries += 1
         pause = min(pause, left)
         self._log("retry", level="warning", subject=subject, error=str(error), wait=round(pause, 1))
-        time.sleep(pause)
+        if self._stopping.wait(pause):
+            raise exits.Stopped
 
 
 def _retry_after(response: httpx2.Response) -> float | None:
@@ -185,7 +232,9 @@ def _raise(response: httpx2.Response, subject: str, *, redirected: bool) -> NoRe
     if redirected and status not in (408, 429):
         # A CDN that refuses a signed URL says nothing about the token or the name; the next
         # request gets a new signature.
-        raise TransientError(f"HTTP {status} by {response.url.host}")
+        raise TransientError(
+            f"HTTP {status} by {response.url.host}", overloaded=status in _OVERLOADED
+        )
     detail = _words(response)
     if status in _UNAUTHORIZED:
         raise _unauthorized(status, subject, detail)
@@ -195,7 +244,9 @@ def _raise(response: httpx2.Response, subject: str, *, redirected: bool) -> NoRe
             f"{subject}: the hub answered {status}{detail}. Check the repository's name and that "
             "the revision (branch, tag, SHA or refs/pr/N) exists there.",
         )
-    raise TransientError(f"HTTP {status}{detail}", _retry_after(response))
+    raise TransientError(
+        f"HTTP {status}{detail}", _retry_after(response), overloaded=status in _OVERLOADED
+    )
 
 
 @contextlib.contextmanager
@@ -326,14 +377,22 @@ class Hub:
     Args:
         configuration: Endpoint, token and time limits.
         log: Told of retries.
+        stopping: Set when nobody waits for answers any more.
 
     Raises:
         exits.PreloadError: CA files or proxies in the environment cannot be used.
     """
 
-    def __init__(self, configuration: settings.Settings, log: report.Log) -> None:
+    def __init__(
+        self,
+        configuration: settings.Settings,
+        log: report.Log,
+        stopping: threading.Event | None = None,
+    ) -> None:
         self._configuration = configuration
         self._log = log
+        self._stopping = stopping or threading.Event()
+        self._contents: dict[str, tuple[httpx2.URL, float]] = {}
         self._token = configuration.token
         self._gate = redirects.Gate(configuration.endpoint, configuration.private_networks)
         try:
@@ -345,7 +404,7 @@ class Hub:
                 "SSL_CERT_FILE, SSL_CERT_DIR and the proxy variables.",
             ) from error
         self._patience: Callable[[], Patience] = lambda: Patience(
-            configuration.retry_seconds, configuration.first_wait, log
+            configuration.retry_seconds, configuration.first_wait, log, self._stopping
         )
 
     def patience(self) -> Patience:
@@ -385,7 +444,8 @@ class Hub:
         while (token := settings.token_below(directory)) is None:
             if time.monotonic() >= until:
                 return False
-            time.sleep(min(_TOKEN_LOOKS, seconds / 10))
+            if self._stopping.wait(min(_TOKEN_LOOKS, seconds / 10)):
+                raise exits.Stopped
         self._token = self._log.secret = token
         return True
 
@@ -437,9 +497,13 @@ class Hub:
     def _get(
         self, text: str, subject: str, headers: Mapping[str, str], timeout: float
     ) -> Iterator[httpx2.Response]:
-        """Ask, and follow the redirects that may be followed; yields a success, unread."""
+        """Ask, and follow the redirects that may be followed; yields a success, unread.
+
+        Of several requests for one file only the first asks the hub, which counts them: the others
+        go to the signed address of the content, as long as it serves.
+        """
         client = huggingface_hub.get_session()
-        url = httpx2.URL(text)
+        url = self._kept(text)
         for _ in range(redirects.MOST + 1):
             request = client.build_request(
                 "GET", url, headers=self._headers(url, headers), timeout=timeout
@@ -450,14 +514,25 @@ class Hub:
             ) as response:
                 self._gate.check_peer(url, _peer(response))
                 if response.status_code not in _REDIRECT:
+                    redirected = url.host != httpx2.URL(text).host
                     if not response.is_success:
-                        redirected = url.host != httpx2.URL(text).host
+                        self._contents.pop(text, None)
                         _raise(response, subject, redirected=redirected)
+                    if redirected:
+                        self._contents.setdefault(text, (url, time.monotonic() + _KEPT))
                     yield response
                     return
                 url = self._gate.target(url, response.headers.get("Location", ""))
                 _drain(response)
         raise TransientError(f"more than {redirects.MOST} redirects")
+
+    def _kept(self, text: str) -> httpx2.URL:
+        """Where the content of a URL was a short time ago, or the URL itself."""
+        url, until = self._contents.get(text, (None, 0.0))
+        if url is not None and time.monotonic() < until:
+            return url
+        self._contents.pop(text, None)
+        return httpx2.URL(text)
 
     def _headers(self, url: httpx2.URL, more: Mapping[str, str]) -> dict[str, str]:
         """The headers of a request; the token is for the endpoint alone."""

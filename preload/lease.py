@@ -25,7 +25,7 @@ import time
 import types
 import uuid
 
-from preload import documents, report
+from preload import documents, exits, report
 
 _NO_LEASE = (0, b"")
 """What is read of a pipe, a link or a device: it stands still, so it is taken over."""
@@ -65,9 +65,17 @@ class Lease:
         path: The lease file; its directory must exist.
         seconds: How long it must stand still to be taken over. Renewed six times in that time.
         log: Told of waiting and of taking over.
+        stopping: Set when nobody wants the lease any more: waiting ends with `exits.Stopped`.
     """
 
-    def __init__(self, path: pathlib.Path, seconds: float, log: report.Log) -> None:
+    def __init__(
+        self,
+        path: pathlib.Path,
+        seconds: float,
+        log: report.Log,
+        stopping: threading.Event | None = None,
+    ) -> None:
+        self._stopping = stopping or threading.Event()
         self._path = path
         self._seconds = seconds
         self._log = log
@@ -89,7 +97,12 @@ class Lease:
         error: BaseException | None,
         trace: types.TracebackType | None,
     ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give the lease back, if it is still ours."""
         self._done.set()
+        self._lost.set()
         with contextlib.suppress(OSError):
             if self._is_mine():
                 self._path.unlink()
@@ -118,7 +131,8 @@ class Lease:
             if not told:
                 self._log("lease-wait", path=str(self._path))
                 told = True
-            time.sleep(self._seconds / 10)
+            if self._stopping.wait(self._seconds / 10):
+                raise exits.Stopped
 
     def _create(self) -> bool:
         try:

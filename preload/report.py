@@ -13,7 +13,7 @@ _LIMIT = 4000
 """Bytes; the kubelet cuts a termination message at 4096."""
 
 _ITEM_KEYS = ("directory", "repository", "revision", "sha", "bytes")
-_CHECKPOINT_KEYS = ("dtype", "quantization", "contextLimit", "loraRank")
+_CHECKPOINT_KEYS = ("dtype", "quantization", "contextLimit", "loraRank", "baseModel")
 
 _DISPENSABLE = (
     ("repository", "revision"),
@@ -44,7 +44,9 @@ class Log:
         """
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": now, "level": level, "event": event, **fields})
-        print(self.scrub(line), file=sys.stdout, flush=True)
+        # One call: lines of several threads do not mix.
+        sys.stdout.write(self.scrub(line) + "\n")
+        sys.stdout.flush()
 
 
 def _encode(document: Mapping[str, object]) -> bytes:
@@ -66,6 +68,7 @@ def _item(directory: str, manifest: Mapping[str, Any]) -> dict[str, object]:
         "architecture": architectures[0] if architectures else None,
         "contextLimit": checkpoint["contextLimit"],
         "loraRank": checkpoint["loraRank"],
+        "baseModel": checkpoint.get("baseModel"),
         **own,
     }
 

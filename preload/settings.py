@@ -28,6 +28,8 @@ DEFAULTS = {
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Names of the token, in the order in which they are looked at; the second is the old one."""
 
+MOST_CONNECTIONS = 64
+
 _LARGEST_TOKEN = 4096
 """Bytes; the hub's have 37."""
 
@@ -40,6 +42,7 @@ _READ = {
     "HTTP_PROXY",
     "NO_PROXY",
     "PATH",
+    "PRELOAD_CONNECTIONS",
     "PRELOAD_LEASE_SECONDS",
     "PRELOAD_PLAN",
     "PRELOAD_PRIVATE_NETWORKS",
@@ -93,6 +96,8 @@ class Settings:
     """How long to wait there for a token that the hub asks for; a kubelet takes up to 90."""
     report_seconds: float = 10.0
     """Pause between two progress lines of the log."""
+    connections: int = 8
+    """The most pieces of files that are fetched at once."""
     termination_log: str = "/dev/termination-log"
 
 
@@ -109,6 +114,18 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
             exits.Exit.PLAN_INVALID, f"{name} must be a positive number of seconds, not {text!r}"
         )
     return value
+
+
+def _connections(environment: Mapping[str, str]) -> int:
+    text = environment.get("PRELOAD_CONNECTIONS", "").strip()
+    if not text:
+        return Settings.connections
+    if not re.fullmatch(r"[0-9]{1,2}", text) or not 1 <= int(text) <= MOST_CONNECTIONS:
+        raise exits.PreloadError(
+            exits.Exit.PLAN_INVALID,
+            f"PRELOAD_CONNECTIONS must be a number from 1 to {MOST_CONNECTIONS}, not {text!r}",
+        )
+    return int(text)
 
 
 def _checked(token: str) -> str | None:
@@ -194,6 +211,7 @@ def of_environment(environment: Mapping[str, str]) -> Settings:
         download_timeout=_seconds(environment, "HF_HUB_DOWNLOAD_TIMEOUT", 120.0),
         metadata_timeout=_seconds(environment, "HF_HUB_ETAG_TIMEOUT", 60.0),
         retry_seconds=_seconds(environment, "PRELOAD_RETRY_SECONDS", 900.0),
+        connections=_connections(environment),
         lease_seconds=_seconds(environment, "PRELOAD_LEASE_SECONDS", 30.0),
         termination_log=environment.get("TERMINATION_LOG") or Settings.termination_log,
     )

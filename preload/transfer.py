@@ -2,25 +2,39 @@
 
 The bytes go straight to the file's final name, because the reference volume (S3 Files over NFS)
 copies on rename; nobody takes a partial file for a whole one, because only a manifest says what is
-whole. The length of a partial file is where the next run resumes. What lies there already passes
-through the hash first, so a file that was left by a crash with holes, or by another commit, fails
-verification and comes again from its first byte.
+whole. A file that is no longer than a piece comes in order, and its length is where the next run
+resumes. A longer one may come in several pieces at once, and a note says which of them are there
+(`journal`). What lies there already passes through the hash like what comes, so a file that was
+left by a crash with holes, or by another commit, fails verification and comes again from its first
+byte.
 """
 
+import collections
 import contextlib
+import dataclasses
 import hashlib
 import os
 import pathlib
 import stat
+import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
-from preload import documents, exits, hub
+from preload import crew, documents, exits, extents, hub, journal, manifest
 
+PIECE = 8 << 20
+"""Bytes that one request asks for: 0.3 s of a connection with 26 MiB/s."""
+_BLOCK = 1 << 20
+"""Bytes written at once, and hashed as they arrive."""
+_FLUSH = 0.5
+"""Seconds after which fewer are written."""
+_NOTE = 4 << 20
+"""Bytes of a piece between two notes: what a kill loses of each connection."""
 _CHUNK = 4 << 20
 """Bytes read at once when hashing."""
-_WINDOW = 20 * 10**9
-"""Bytes asked for at once; the hub's plain HTTP refuses answers above 50 GB."""
+_SILENCE = 10.0
+"""Seconds without a byte after which an idle connection takes the rest of a piece over."""
 _CLEAN_TRIES = 2
 
 
@@ -56,20 +70,6 @@ def _new_hash(file: hub.File) -> _Hash:
     return blob
 
 
-def _feed(handle: int, digest: _Hash, length: int, guard: Guard) -> int:
-    """Pass the first bytes of an open file through a hash; returns how many there were."""
-    buffer = memoryview(bytearray(_CHUNK))
-    position = 0
-    while position < length:
-        guard.alive()
-        count = os.preadv(handle, [buffer[: length - position]], position)
-        if count == 0:
-            break
-        digest.update(buffer[:count])
-        position += count
-    return position
-
-
 def verified(path: pathlib.Path, file: hub.File, guard: Guard) -> bool:
     """Whether a file has the size and the hash that the hub gives; reads it whole."""
     strange = (FileNotFoundError, NotADirectoryError, documents.NotRegularError)
@@ -78,126 +78,449 @@ def verified(path: pathlib.Path, file: hub.File, guard: Guard) -> bool:
         if os.fstat(handle).st_size != file.size:
             return False
         digest = _new_hash(file)
-        return _feed(handle, digest, file.size, guard) == file.size and (
-            digest.hexdigest() == file.digest
-        )
+        buffer = memoryview(bytearray(_CHUNK))
+        position = 0
+        while count := os.preadv(handle, [buffer], position):
+            guard.alive()
+            digest.update(buffer[:count])
+            position += count
+        return position == file.size and digest.hexdigest() == file.digest
     return False
 
 
-class Transfer:
-    """The download of one file.
+class _GoneError(Exception):
+    """The attempt is over, or somebody else has the rest of the piece: nothing may be written."""
 
-    Args:
+
+@dataclasses.dataclass(eq=False)
+class _Piece:
+    """What one connection fetches: from `position`, which moves, to `stop`."""
+
+    position: int
+    stop: int
+    noted: int
+    patience: hub.Patience
+    heard: float = 0.0
+    writing: bool = False
+    pausing: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What the transfers of one item share.
+
+    Attributes:
         source: Where from.
         snapshot: The commit.
-        file: The file in it.
-        target: Where to. Its directory must exist.
-        guard: The right to write there.
+        crew: Who fetches and hashes.
+        journal: The note about files in pieces.
+        guard: The right to write.
         arrived: Told of each number of bytes received.
+    """
+
+    source: hub.Hub
+    snapshot: hub.Snapshot
+    crew: crew.Crew
+    journal: journal.Journal
+    guard: Guard
+    arrived: Callable[[int], None]
+
+
+class Transfer:
+    """The download of one file: it makes the target hold the verified content.
+
+    Args:
+        context: What the item's transfers share.
+        file: The file.
+        target: Where to.
+
+    Attributes:
+        done: Whether the file verified.
+        error: What ended the transfer instead: `exits.PreloadError` of the hub or, after two
+            downloads that began at the first byte, `VERIFICATION_FAILED`; OSError of the volume; or
+            what the guard raises.
+    """
+
+    def __init__(self, context: Context, file: hub.File, target: pathlib.Path) -> None:
+        self.file = file
+        self.done = False
+        self.error: BaseException | None = None
+        self._context = context
+        self._target = target
+        self._failed = 0
+        self._in_order = not self.in_pieces
+        self._attempt: _Attempt | None = None
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether the file's length does not say what of it is there."""
+        return self.file.size > PIECE
+
+    @property
+    def subject(self) -> str:
+        """The file, for messages."""
+        snapshot = self._context.snapshot
+        return f"{snapshot.repository}@{snapshot.sha}/{self.file.path}"
+
+    def begin(self) -> None:
+        """Resume what lies there, or start.
+
+        Raises:
+            OSError: Of the volume; `lease.LostError` of the guard.
+        """
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+        there = self._there()
+        if self.in_pieces and self._context.journal.of(self.file) != there:
+            self._context.journal.begin(self.file, there)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        handle = os.open(self._target, flags, 0o644)
+        self._attempt = _Attempt(self, self._context, handle, there, self._in_order)
+        self._context.crew.add(self._attempt)
+
+    def cancel(self) -> None:
+        """Write nothing more; returns when nobody does."""
+        if self._attempt is not None:
+            self._attempt.close()
+
+    def fail(self, error: BaseException) -> None:
+        """End with an error. The first one counts."""
+        with self._context.crew.lock:
+            self.error = self.error or error
+            self._context.crew.ended.notify_all()
+
+    def settle(self, attempt: "_Attempt", matches: bool) -> None:
+        """Decide about the end of an attempt: keep what it brought, or begin again."""
+        if matches:
+            attempt.sync()
+        attempt.close()
+        if matches:
+            manifest.sync_directory(self._target.parent)
+            with self._context.crew.lock:
+                self.done = True
+                self._context.crew.ended.notify_all()
+            return
+        self._context.guard.check()
+        if self.in_pieces:
+            self._context.journal.begin(self.file, extents.Extents())
+        self._target.unlink(missing_ok=True)
+        self._failed += not attempt.resumed
+        if self._failed == _CLEAN_TRIES:
+            raise exits.PreloadError(
+                exits.Exit.VERIFICATION_FAILED,
+                f"{self.subject}: content differs from the hub's {self.file.algorithm} "
+                f"{self.file.digest} ({self.file.size} bytes) after {self._failed} clean "
+                "downloads. Something between the hub and this volume changes content (proxy, "
+                "mirror), or the hub's copy is damaged.",
+            )
+        self.begin()
+
+    def go_on_in_order(self, attempt: "_Attempt") -> None:
+        """Fetch the rest over one connection: the hub sends a file from its first byte alone."""
+        with self._context.crew.lock:
+            if self._in_order:
+                return
+            self._in_order = True
+        attempt.close()
+        handle = os.open(self._target, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        there = extents.Extents([(0, attempt.there.reach(0))])
+        self._attempt = _Attempt(self, self._context, handle, there, in_order=True)
+        self._context.crew.add(self._attempt)
+
+    def _there(self) -> extents.Extents:
+        """What can be built on; whatever cannot is removed."""
+        try:
+            status = self._target.lstat()
+        except FileNotFoundError:
+            return extents.Extents()
+        if stat.S_ISREG(status.st_mode) and status.st_size <= self.file.size:
+            noted = self._context.journal.of(self.file)
+            if noted is None:
+                return extents.Extents([(0, status.st_size)])
+            return noted.below(status.st_size)
+        self._context.guard.check()
+        self._target.unlink()
+        return extents.Extents()
+
+
+class _Attempt:
+    """One try at a file.
+
+    Args:
+        transfer: Told of the end.
+        context: What the item's transfers share.
+        handle: The open file, which belongs to this attempt.
+        there: What of it is there.
+        in_order: Whether everything that is missing comes over one connection.
     """
 
     def __init__(
         self,
-        source: hub.Hub,
-        snapshot: hub.Snapshot,
-        file: hub.File,
-        target: pathlib.Path,
-        guard: Guard,
-        arrived: Callable[[int], None],
+        transfer: Transfer,
+        context: Context,
+        handle: int,
+        there: extents.Extents,
+        in_order: bool,
     ) -> None:
-        self._source = source
-        self._snapshot = snapshot
-        self._file = file
-        self._target = target
-        self._guard = guard
-        self._arrived = arrived
-        self._subject = f"{snapshot.repository}@{snapshot.sha}/{file.path}"
+        self.there = there
+        self.resumed = bool(there)
+        self.workers = 0
+        self._transfer = transfer
+        self._file = transfer.file
+        self._context = context
+        self._crew = context.crew
+        self._quiet = threading.Condition(context.crew.lock)
+        self._handle = handle
+        self._in_order = in_order
+        self._closed = False
+        self._settled = False
+        self._hashing = False
+        self._digest = _new_hash(self._file)
+        self._hashed = 0
+        self._wrong = False
+        self._missing_pieces = collections.deque(self._missing(there))
+        self._fetched: list[_Piece] = []
+        self._held: dict[int, bytearray] = {}
 
-    def run(self) -> None:
-        """Make the target hold the verified content, whatever lies there now.
+    def _missing(self, there: extents.Extents) -> list[extents.Range]:
+        gaps = there.gaps(self._file.size)
+        if self._in_order:
+            return [(start, self._file.size) for start, _ in [*gaps][:1]]
+        return [
+            (position, min(stop, (position // PIECE + 1) * PIECE))
+            for start, stop in gaps
+            for position in (start, *range((start // PIECE + 1) * PIECE, stop, PIECE))
+        ]
 
-        Raises:
-            exits.PreloadError: `VERIFICATION_FAILED` after two downloads that began at the first
-                byte, and what the hub's answers lead to.
-            OSError: Of the volume.
-        """
-        failed = 0
-        while True:
-            resumed_at, matches = self._attempt()
-            if matches:
-                return
-            self._guard.check()
-            self._target.unlink(missing_ok=True)
-            failed += resumed_at == 0
-            if failed == _CLEAN_TRIES:
-                raise exits.PreloadError(
-                    exits.Exit.VERIFICATION_FAILED,
-                    f"{self._subject}: content differs from the hub's {self._file.algorithm} "
-                    f"{self._file.digest} ({self._file.size} bytes) after {failed} clean "
-                    "downloads. Something between the hub and this volume changes content (proxy, "
-                    "mirror), or the hub's copy is damaged.",
-                )
+    # --- fetching
 
-    def _length_there(self) -> int:
-        """Bytes that can be built on; whatever cannot is removed."""
+    def take(self) -> Callable[[], None] | None:
+        """Return what fetches a piece that nobody fetches, if there is one."""
+        if self._closed or self._settled or self._wrong:
+            return None
+        if self._missing_pieces:
+            start, stop = self._missing_pieces.popleft()
+            piece = _Piece(start, stop, start, self._context.source.patience())
+        elif (rest := self._silent()) is not None:
+            piece = rest
+        else:
+            return None
+        piece.heard = time.monotonic()
+        self._fetched.append(piece)
+        self.workers += 1
+        return lambda: self._fetch(piece)
+
+    def _silent(self) -> _Piece | None:
+        """The rest of a piece whose connection brings nothing; that one may not write it then."""
+        until = time.monotonic() - _SILENCE
+        for piece in self._fetched:
+            waits = piece.writing or piece.pausing or piece.heard >= until
+            if not waits and piece.position < piece.stop:
+                rest = dataclasses.replace(piece)
+                piece.stop = piece.position
+                return rest
+        return None
+
+    def _fetch(self, piece: _Piece) -> None:
         try:
-            status = self._target.lstat()
-        except FileNotFoundError:
-            return 0
-        if stat.S_ISREG(status.st_mode) and status.st_size <= self._file.size:
-            return status.st_size
-        self._guard.check()
-        self._target.unlink()
-        return 0
-
-    def _attempt(self) -> tuple[int, bool]:
-        """Resume or start once; returns where it resumed and whether the content verified."""
-        resumed_at = self._length_there()
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-        handle = os.open(self._target, flags, 0o644)
-        try:
-            digest = _new_hash(self._file)
-            if _feed(handle, digest, resumed_at, self._guard) != resumed_at:
-                return resumed_at, False
-            digest, complete = self._receive(handle, digest, resumed_at)
-            matches = complete and digest.hexdigest() == self._file.digest
-            if matches:
-                os.fsync(handle)
-            return resumed_at, matches
+            while not self._is_over(piece):
+                try:
+                    self._receive(piece)
+                except hub.TransientError as error:
+                    self._pause(piece, error)
+        except _GoneError:
+            pass
+        except BaseException as error:
+            self._transfer.fail(error)
         finally:
-            os.close(handle)
+            with self._crew.lock:
+                self._fetched.remove(piece)
+                self.workers -= 1
+                self._crew.arrived(self)
 
-    def _receive(self, handle: int, digest: _Hash, position: int) -> tuple[_Hash, bool]:
-        """Fetch from `position` to the end; False if the server sends more than there can be."""
-        patience = self._source.patience()
-        furthest = position
-        while position < self._file.size:
-            self._guard.alive()
-            stop = min(position + _WINDOW, self._file.size)
-            try:
-                with self._source.body(self._snapshot, self._file.path, position, stop) as body:
-                    if body.start != position:
-                        digest, position = _new_hash(self._file), body.start
-                    for chunk in body.chunks:
-                        if position + len(chunk) > self._file.size:
-                            return digest, False
-                        self._write(handle, chunk, position)
-                        digest.update(chunk)
-                        position += len(chunk)
-                        if position > furthest:
-                            furthest = position
-                            patience.progress()
-                if position < stop:
-                    raise hub.TransientError(f"body ended at byte {position} of {stop}")
-            except hub.TransientError as error:
-                patience.wait(error, self._subject)
-        return digest, True
+    def _is_over(self, piece: _Piece) -> bool:
+        with self._crew.lock:
+            return self._closed or self._wrong or piece.position >= piece.stop
 
-    def _write(self, handle: int, chunk: bytes, position: int) -> None:
+    def _pause(self, piece: _Piece, error: hub.TransientError) -> None:
+        if self._is_over(piece):
+            return
+        if error.overloaded:
+            self._crew.slow_down(error.retry_after or 0.0)
+        piece.pausing = True
+        piece.patience.wait(error, self._transfer.subject)
+        piece.heard, piece.pausing = time.monotonic(), False
+
+    def _receive(self, piece: _Piece) -> None:
+        """Fetch the rest of a piece in one request."""
+        context = self._context
+        context.guard.alive()
+        start, stop = piece.position, piece.stop
+        with context.source.body(context.snapshot, self._file.path, start, stop) as body:
+            if body.start < start and not self._in_order:
+                self._transfer.go_on_in_order(self)
+                raise _GoneError
+            # What comes again is not written again: it is no progress.
+            self._take_in(piece, body, skip=start - body.start)
+        if not self._is_over(piece):
+            raise hub.TransientError(f"body ended at byte {piece.position} of {piece.stop}")
+
+    def _take_in(self, piece: _Piece, body: hub.Body, skip: int) -> None:
+        block, pause, flushed = bytearray(), _FLUSH, time.monotonic()
+        try:
+            for chunk in body.chunks:
+                self._context.guard.alive()
+                # A connection serves the next request if its body was read to the end.
+                if self._is_over(piece) and not self._is_last(piece):
+                    return
+                self._context.arrived(len(chunk))
+                block += memoryview(chunk)[skip:]
+                skip -= min(skip, len(chunk))
+                now = time.monotonic()
+                if block and (len(block) >= _BLOCK or now - flushed > pause):
+                    ready, block = block, bytearray()
+                    self._store(piece, ready)
+                    # A slow volume gets no smaller writes, which would be slower still.
+                    flushed = time.monotonic()
+                    pause = max(_FLUSH, flushed - now)
+        finally:
+            if block:
+                self._store(piece, block)
+
+    def _is_last(self, piece: _Piece) -> bool:
+        """Whether a piece ends the file: a body that goes on is another file's."""
+        return piece.stop == self._file.size and not self._closed and not self._wrong
+
+    def _store(self, piece: _Piece, block: bytearray) -> None:
         """Write in place, never truncating: another writer of the same commit is not disturbed."""
-        self._guard.alive()
-        rest = memoryview(chunk)
-        while rest:
-            count = os.pwrite(handle, rest, position)
-            rest, position = rest[count:], position + count
-        self._arrived(len(chunk))
+        self._context.guard.alive()
+        with self._crew.lock:
+            if self._closed:
+                raise _GoneError
+            start = piece.position
+            rest = memoryview(block)[: piece.stop - start]
+            if len(rest) < len(block) and piece.stop == self._file.size:
+                self._wrong = True
+            piece.writing = True
+        position = start
+        try:
+            while rest:
+                count = os.pwrite(self._handle, rest, position)
+                rest, position = rest[count:], position + count
+        except BaseException:
+            self._wrote(piece, start, position)
+            raise
+        if position > start:
+            piece.patience.progress()
+        if self._wrote(piece, start, position, block):
+            self._hash(memoryview(block)[: position - start])
+        if position - piece.noted >= _NOTE or position == piece.stop:
+            self._note(piece)
+
+    def _wrote(
+        self, piece: _Piece, start: int, position: int, block: bytearray | None = None
+    ) -> bool:
+        """Take note of what was written; True if the caller is to hash it, since it is next.
+
+        What is not next is held for the hash, as long as there is room.
+        """
+        with self._crew.lock:
+            piece.writing = False
+            piece.position = position
+            piece.heard = time.monotonic()
+            self.there.add(start, position)
+            hashes = block is not None and self._hashed == start and not self._hashing
+            self._hashing |= hashes
+            if block is not None and not hashes and len(block) == position - start:
+                self._hold(start, block)
+            self._quiet.notify_all()
+            self._crew.arrived(self)
+            return hashes
+
+    def _hold(self, start: int, block: bytearray) -> None:
+        if self._crew.held + len(block) <= crew.MOST_HELD:
+            self._crew.held += len(block)
+            self._held[start] = block
+
+    def _note(self, piece: _Piece) -> None:
+        if self._transfer.in_pieces:
+            self._context.journal.add(self._file, piece.noted, piece.position)
+            piece.noted = piece.position
+
+    # --- hashing
+
+    def is_digestible(self) -> bool:
+        """Whether bytes wait to be read back, or the end to be decided about."""
+        if self._hashing or self._closed or self._settled:
+            return False
+        return self._wrong or self._is_whole() or self.there.reach(self._hashed) > self._hashed
+
+    def digest(self) -> None:
+        """Hash some bytes, or decide about the end."""
+        with self._crew.lock:
+            if not self.is_digestible():
+                return
+            self._hashing = True
+            start = self._hashed
+            held = self._held.pop(start, bytearray())
+            self._crew.held -= len(held)
+            ahead = (position for position in self._held if position > start)
+            stop = min(self.there.reach(start), min(ahead, default=self._file.size))
+            self._settled = self._wrong or self._is_whole()
+        try:
+            self._context.guard.alive()
+            if self._settled:
+                self._settle()
+                return
+            self._hash(memoryview(held) if held else self._read(start, stop))
+        except BaseException as error:
+            with self._crew.lock:
+                self._hashing = False
+                self._quiet.notify_all()
+            self._transfer.fail(error)
+
+    def _read(self, start: int, stop: int) -> memoryview:
+        """Read back what was not held, or lay there before."""
+        buffer = memoryview(bytearray(min(_CHUNK, stop - start)))
+        count = os.preadv(self._handle, [buffer], start)
+        with self._crew.lock:
+            self._wrong |= count == 0
+        return buffer[:count]
+
+    def _is_whole(self) -> bool:
+        size = self._file.size
+        return self._hashed == size and not any(piece.stop == size for piece in self._fetched)
+
+    def _hash(self, content: memoryview) -> None:
+        """Go on with the hash; whoever calls has set `_hashing`."""
+        self._digest.update(content)
+        with self._crew.lock:
+            self._hashed += len(content)
+            self._hashing = False
+            self._quiet.notify_all()
+            self._crew.arrived(self)
+
+    def _settle(self) -> None:
+        matches = not self._wrong and self._digest.hexdigest() == self._file.digest
+        self._crew.remove(self)
+        with self._crew.lock:
+            self._hashing = False
+            self._quiet.notify_all()
+        self._transfer.settle(self, matches)
+
+    # --- the end
+
+    def sync(self) -> None:
+        """Make the content durable."""
+        os.fsync(self._handle)
+
+    def close(self) -> None:
+        """Write, read and hash nothing more; returns when nobody does."""
+        self._crew.remove(self)
+        with self._crew.lock:
+            while self._hashing or any(piece.writing for piece in self._fetched):
+                self._quiet.wait()
+            if not self._closed:
+                self._closed = True
+                self._crew.held -= sum(map(len, self._held.values()))
+                self._held.clear()
+                os.close(self._handle)

@@ -1,7 +1,8 @@
 """From an item of the plan to a published manifest.
 
-Below the item's directory lie `weights`, `manifest.json`, and three notes of this program's own:
-`.lease` while somebody works here, `.users`, the claims that want what lies here (`users`), and
+Below the item's directory lie `weights`, `manifest.json`, and four notes of this program's own:
+`.lease` while somebody works here, `.users`, the claims that want what lies here (`users`),
+`.received`, what has arrived of large files until all are whole (`journal`), and
 `.resolved.json`, the commit that a started download belongs to. With the last a run that resumes
 after `main` moved finishes what it began, and a repair brings back what was published rather than
 something newer.
@@ -10,11 +11,25 @@ something newer.
 import os
 import pathlib
 import shutil
-import time
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from preload import exits, hub, lease, manifest, plan, report, selection, settings, transfer, users
+from preload import (
+    crew,
+    exits,
+    hub,
+    journal,
+    lease,
+    manifest,
+    plan,
+    progress,
+    report,
+    selection,
+    settings,
+    transfer,
+    users,
+)
 
 LEASE = ".lease"
 _RESOLVED = ".resolved.json"
@@ -54,8 +69,9 @@ class Publication:
         models: The directory that all items lie below.
         user: The claim that wants it, as <namespace>/<name>.
         item: What to publish.
-        source: The hub.
-        configuration: Times.
+        configuration: Endpoint, token and times.
+        workers: Who fetches and hashes.
+        tally: Told how far it is.
         log: Told of each step.
     """
 
@@ -64,8 +80,9 @@ class Publication:
         models: pathlib.Path,
         user: str,
         item: plan.Item,
-        source: hub.Hub,
         configuration: settings.Settings,
+        workers: crew.Crew,
+        tally: progress.Progress,
         log: report.Log,
     ) -> None:
         self._models = models
@@ -73,17 +90,34 @@ class Publication:
         self._item = item
         self._home = models / item.directory
         self._weights = self._home / manifest.WEIGHTS
-        self._source = source
         self._configuration = configuration
+        self._workers = workers
+        self._tally = tally
+        self._stopping = threading.Event()
+        self._source = hub.Hub(configuration, log, self._stopping)
+        self._held: lease.Lease | None = None
         self._endpoint = configuration.endpoint
         self._log = log
         self._subject = f"{item.repository}@{item.revision}"
+
+    def stop(self) -> None:
+        """Let `run` end with `exits.Stopped` as soon as it can."""
+        self._stopping.set()
+        with self._workers.lock:
+            self._workers.ended.notify_all()
+
+    def abandon(self) -> None:
+        """Give the lease back for a run that does not end: it waits for a server or the volume."""
+        held = self._held
+        if held is not None:
+            held.release()
 
     def run(self) -> dict[str, Any]:
         """Return the manifest of the item, once it is true.
 
         Raises:
             exits.PreloadError: For what a person has to mend.
+            exits.Stopped: After `stop`.
             OSError: Of the volume.
         """
         while True:
@@ -104,7 +138,9 @@ class Publication:
         if (published := self._published()) is not None:
             self._say("already-published", sha=published["sha"])
             return published
-        with lease.Lease(self._home / LEASE, self._configuration.lease_seconds, self._log) as held:
+        seconds = self._configuration.lease_seconds
+        with lease.Lease(self._home / LEASE, seconds, self._log, self._stopping) as held:
+            self._held = held
             # Names go with the files, and a removal may have held the lease until now.
             users.add(self._home, self._user)
             return self._published() or self._publish(held)
@@ -234,15 +270,60 @@ class Publication:
             self._weights.unlink()
         self._weights.mkdir(exist_ok=True)
         self._prune({file.path for file in files}, held)
-        self._require_space(files)
-        progress = _Progress(sum(file.size for file in files), self._configuration, self._say)
-        for file in files:
-            target = self._weights / file.path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            transfer.Transfer(self._source, snapshot, file, target, held, progress.arrived).run()
-            progress.verified(file.size)
-            manifest.sync_directory(target.parent)
+        notes = journal.Journal(self._home)
+        total = sum(file.size for file in files)
+        missing = self._require_space(files, notes)
+        self._tally.expect(total, total - missing)
+        context = transfer.Context(
+            self._source, snapshot, self._workers, notes, held, self._tally.arrived
+        )
+        try:
+            self._fetch(
+                transfer.Transfer(context, file, self._weights / file.path) for file in files
+            )
+        finally:
+            notes.close()
+        notes.remove()
         return manifest.WEIGHTS
+
+    def _fetch(self, transfers: Iterable[transfer.Transfer]) -> None:
+        """Carry transfers out, some at once and begun in order.
+
+        Raises:
+            exits.PreloadError: Of one of them, as are errors of the volume and of the lease.
+            exits.Stopped: After `stop`.
+        """
+        running: list[transfer.Transfer] = []
+        try:
+            for each in transfers:
+                self._wait(running, most=2 * self._workers.connections - 1)
+                each.begin()
+                running.append(each)
+            self._wait(running, most=0)
+        finally:
+            for each in running:
+                each.cancel()
+
+    def _wait(self, running: list[transfer.Transfer], most: int) -> None:
+        """Wait until no more transfers than that are running."""
+        while True:
+            with self._workers.lock:
+                while not (
+                    self._stopping.is_set()
+                    or len(running) <= most
+                    or any(each.done or each.error is not None for each in running)
+                ):
+                    self._workers.ended.wait()
+            if self._stopping.is_set():
+                raise exits.Stopped
+            for each in [each for each in running if each.done]:
+                self._tally.verified(each.file.size)
+                running.remove(each)
+            for each in running:
+                if each.error is not None:
+                    raise each.error
+            if len(running) <= most:
+                return
 
     def _prune(self, wanted: set[str], held: lease.Lease) -> None:
         """Remove files of another commit: the engine loads every weights file that it finds."""
@@ -256,8 +337,8 @@ class Publication:
                 held.check()
                 shutil.rmtree(self._weights / path)
 
-    def _require_space(self, files: Sequence[hub.File]) -> None:
-        """Fail before hours of downloading if the rest cannot fit.
+    def _require_space(self, files: Sequence[hub.File], notes: journal.Journal) -> int:
+        """Fail before hours of downloading if the rest cannot fit; returns the bytes of the rest.
 
         Object stores that have no such number report no blocks at all; they are believed to have
         room.
@@ -265,9 +346,12 @@ class Publication:
         needed = 0
         for file in files:
             try:
-                needed += max(0, file.size - (self._weights / file.path).lstat().st_size)
+                size = min(file.size, (self._weights / file.path).lstat().st_size)
             except FileNotFoundError:
-                needed += file.size
+                size = 0
+            noted = notes.of(file)
+            there = [(0, size)] if noted is None else noted.below(size)
+            needed += file.size - sum(stop - start for start, stop in there)
         volume = os.statvfs(self._weights)
         free = volume.f_bavail * volume.f_frsize
         if volume.f_blocks > 0 and needed > free:
@@ -276,26 +360,4 @@ class Publication:
                 f"{self._subject}: {needed} bytes are still to be downloaded to {self._weights}, "
                 f"and {free} are free. Enlarge the volume or remove weights that no claim uses.",
             )
-
-
-class _Progress:
-    """A line in the log now and then."""
-
-    def __init__(self, total: int, configuration: settings.Settings, say: transfer.Say) -> None:
-        self._total = total
-        self._pause = configuration.report_seconds
-        self._say = say
-        self._received = 0
-        self._verified = 0
-        self._next = time.monotonic() + self._pause
-
-    def arrived(self, count: int) -> None:
-        self._received += count
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + self._pause
-            self._say(
-                "progress", received=self._received, verified=self._verified, total=self._total
-            )
-
-    def verified(self, size: int) -> None:
-        self._verified += size
+        return needed

@@ -19,14 +19,13 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import yaml
 from crossplane.function import logging as function_logging
-from crossplane.function import resource as resources
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from function.server import runner, structs
+from function.server import runner
 from function.workloads import deployment
 from function.workloads import table as workloads
+from tests import documents
 
 ROOT = pathlib.Path(__file__).parent.parent
 KEY = "crossplane.io/composition-resource-name"
@@ -67,15 +66,15 @@ def load(name: str) -> Object:
 
 def load_all(name: str) -> list[Object]:
     """Returns all documents of a file of the repository."""
-    return copy.deepcopy(_parsed((ROOT / name).read_text()))
+    return documents.copied(_parsed((ROOT / name).read_text()))
 
 
 @functools.cache
 def _parsed(text: str) -> list[Object]:
     """Returns the documents of a text. A test loads the same few files again and again."""
-    documents = [d for d in yaml.safe_load_all(text) if d is not None]
-    assert all(isinstance(document, dict) for document in documents)
-    return documents
+    parsed = [d for d in documents.parse_all(text) if d is not None]
+    assert all(isinstance(document, dict) for document in parsed)
+    return parsed
 
 
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples/claims").glob("*.yaml"))
@@ -119,7 +118,7 @@ class Cluster:
     """One claim and its composed objects."""
 
     def __init__(self, claim: Object, *environments: Object, given: Object | None = None) -> None:
-        self.claim = copy.deepcopy(claim)
+        self.claim = documents.copied(claim)
         self.claim["metadata"].setdefault("generation", 1)
         self.claim["metadata"].setdefault("uid", "11111111-2222-3333-4444-555555555555")
         self.environments = list(environments)
@@ -144,16 +143,22 @@ class Cluster:
         self.fatal: str | None = None
         self.response = fnv1.RunFunctionResponse()
 
+    def __deepcopy__(self, memo: Object) -> "Cluster":
+        twin = copy.copy(self)
+        for name, value in vars(self).items():
+            setattr(twin, name, documents.copied(value))
+        return twin
+
     # --- Crossplane
 
     def lag(self, *keys: str) -> "Cluster":
         """Lets core's cache keep these objects, or the claim, as they are now."""
         for key in keys:
             if key == CLAIM:
-                self.lagging.setdefault(CLAIM, copy.deepcopy(self.claim))
+                self.lagging.setdefault(CLAIM, documents.copied(self.claim))
                 self.lagging_refs = None if self.refs is None else set(self.refs)
             elif key in self.objects:
-                self.lagging.setdefault(key, copy.deepcopy(self.objects[key]))
+                self.lagging.setdefault(key, documents.copied(self.objects[key]))
         return self
 
     def catch_up(self) -> "Cluster":
@@ -202,7 +207,7 @@ class Cluster:
                 del req.required_resources[name].items[:]
                 req.required_resources[name].SetInParent()
                 for item in self._there(selector):
-                    req.required_resources[name].items.add().resource.update(item)
+                    documents.write(req.required_resources[name].items.add().resource, item)
         raise AssertionError(f"the questions do not settle: {sorted(selectors)}")
 
     def _there(self, selector: fnv1.ResourceSelector) -> Iterator[Object]:
@@ -229,18 +234,18 @@ class Cluster:
     def _request(self) -> fnv1.RunFunctionRequest:
         """Returns what core would send in its first call."""
         req = fnv1.RunFunctionRequest()
-        resources.update(req.observed.composite, self.observed_claim)
+        documents.write(req.observed.composite.resource, self.observed_claim)
         for key, item in self.observed_objects().items():
-            resources.update(req.observed.resources[key], item)
+            documents.write(req.observed.resources[key].resource, item)
         if self.environments:
             for config in self.environments:
-                req.required_resources["settings"].items.add().resource.update(config)
+                documents.write(req.required_resources["settings"].items.add().resource, config)
         if self.given is not None:
             req.input.update(self.given)
         if self.pods is not None:
             req.required_resources["pods"].SetInParent()
             for pod in self.pods:
-                req.required_resources["pods"].items.add().resource.update(pod)
+                documents.write(req.required_resources["pods"].items.add().resource, pod)
         if self.kinds is not None:
             req.meta.capabilities.extend(
                 [fnv1.CAPABILITY_CAPABILITIES, fnv1.CAPABILITY_REQUIRED_SCHEMAS]
@@ -281,7 +286,9 @@ class Cluster:
 
     def _writes(self, rsp: fnv1.RunFunctionResponse, fate: Fate) -> Iterator[Callable[[], None]]:
         """Yields what core writes, in its order."""
-        desired = {key: structs.plain(item.resource) for key, item in rsp.desired.resources.items()}
+        desired = {
+            key: documents.read(item.resource) for key, item in rsp.desired.resources.items()
+        }
         self.ready = {
             key: item.ready == fnv1.READY_TRUE for key, item in rsp.desired.resources.items()
         }
@@ -295,7 +302,7 @@ class Cluster:
         yield lambda: setattr(self, "refs", set(desired))
         for key in kept:
             yield lambda key=key: self._apply(key, desired[key])  # type: ignore[misc]
-        yield lambda: self._status(structs.plain(rsp.desired.composite.resource).get("status", {}))
+        yield lambda: self._status(documents.read(rsp.desired.composite.resource).get("status", {}))
 
     def _delete(self, key: str) -> None:
         if key not in self.objects:
@@ -359,7 +366,7 @@ class Cluster:
                 adopted = same == (manifest["kind"], metadata["name"])
                 if adopted and not item["metadata"].get("labels", {}).get(COMPOSITE):
                     raise AssertionError(f"{key} adopts what is somebody else's")
-            created = copy.deepcopy(manifest)
+            created = documents.copied(manifest)
             created["metadata"] |= {"uid": f"uid-{key}", "generation": 1, "resourceVersion": "1"}
             if created["kind"] in _KEEPERS:
                 created["spec"].setdefault("replicas", 1)
@@ -420,7 +427,7 @@ class Cluster:
     def converge(self, limit: int = 12) -> int:
         """Reconciles and settles until nothing changes; returns the rounds that it took."""
         for count in range(1, limit + 1):
-            before = copy.deepcopy(self.objects)
+            before = documents.copied(self.objects)
             self.settle()
             moved = self.objects != before
             self.reconcile()
@@ -442,7 +449,7 @@ class Cluster:
 
     def desired(self, key: str) -> Object:
         """Returns an object as the last answer has it."""
-        return structs.plain(self.response.desired.resources[key].resource)
+        return documents.read(self.response.desired.resources[key].resource)
 
     def kinds_there(self) -> set[str]:
         """Returns the kinds of all objects."""
@@ -501,7 +508,7 @@ def _applied(current: Object, wanted: Object, before: Object) -> Object:
         if isinstance(value, dict) and isinstance(old, dict):
             merged[key] = _applied(old, value, ours if isinstance(ours, dict) else {})
         else:
-            merged[key] = copy.deepcopy(value) if isinstance(value, dict | list) else value
+            merged[key] = documents.copied(value) if isinstance(value, dict | list) else value
     return merged
 
 
@@ -650,14 +657,16 @@ def taken_over(claim: Object, *environments: Object) -> Cluster:
             "b968826d9c46dd6066d109eabc6255188de91218", revision
         )
     cluster = Cluster(claim, *environments)
-    for item in yaml.safe_load_all(text):
+    for item in documents.copied(_parsed(text)):
         key = item["metadata"]["annotations"][KEY]
         item["metadata"] |= {"uid": f"uid-{key}", "generation": 1, "resourceVersion": "1"}
         if item["kind"] == "Deployment":
             item["spec"]["replicas"] = 1
             item["spec"]["template"]["spec"]["dnsPolicy"] = "ClusterFirst"
         cluster.objects[key] = item
-        cluster.owned[key] = {k: v for k, v in copy.deepcopy(item).items() if k not in ("status",)}
+        cluster.owned[key] = {
+            k: v for k, v in documents.copied(item).items() if k not in ("status",)
+        }
         for field in ("uid", "generation", "resourceVersion"):
             cluster.owned[key]["metadata"].pop(field, None)
         if item["kind"] == "Deployment":

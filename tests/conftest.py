@@ -4,6 +4,7 @@
 `HYPOTHESIS_PROFILE=thousands` runs the property tests over thousands of claims, others each time.
 """
 
+import gc
 import os
 
 import hypothesis
@@ -23,3 +24,8 @@ hypothesis.settings.register_profile(
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what is imported and collected out of every later collection of garbage."""
+    gc.freeze()

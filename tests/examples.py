@@ -1,12 +1,11 @@
 """The example claims: what each shows, and the command that renders it (its first two lines)."""
 
-import copy
 import dataclasses
 import functools
 import pathlib
 import re
 
-from tests import cluster
+from tests import cluster, documents
 
 FOLDERS = ("claims", "features")
 COMMAND = re.compile(r"^inference-service render (?P<claim>\S+)(?P<options>( --environment \S+)+)$")
@@ -36,12 +35,12 @@ class Example:
     @property
     def claim(self) -> cluster.Object:
         """A copy of the claim."""
-        return copy.deepcopy(_document(self.path))
+        return documents.copied(_document(self.path))
 
     @property
     def environments(self) -> list[cluster.Object]:
         """Copies of the EnvironmentConfigs."""
-        return [copy.deepcopy(_document(path)) for path in self.settings]
+        return [documents.copied(_document(path)) for path in self.settings]
 
 
 @functools.cache

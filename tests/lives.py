@@ -3,10 +3,9 @@
 Every escape hatch is open and no cap on GPUs is set, so that claims which use them are rendered.
 """
 
-import copy
 import dataclasses
 
-from tests import cluster
+from tests import cluster, documents
 
 _OPEN_SITE = cluster.load("examples/settings/open.yaml")["data"]["inferenceService"]
 OPEN: cluster.Object = _OPEN_SITE["permissions"]
@@ -64,14 +63,14 @@ class Life:
             plain = {field: value for field, value in manifest.items() if field != "status"}
             before = self._last.get(key)
             if plain != before:
-                self._last[key] = copy.deepcopy(plain)
+                self._last[key] = documents.copied(plain)
                 self.emitted.append(Emitted(self._last[key], before))
         return self
 
     def converge(self, limit: int = 12) -> int:
         """Reconciles and settles until nothing changes; returns the rounds that it took."""
         for count in range(1, limit + 1):
-            before = copy.deepcopy(self.world.objects)
+            before = documents.copied(self.world.objects)
             self.world.settle()
             moved = self.world.objects != before
             self.reconcile()
@@ -85,7 +84,7 @@ def accepted(document: cluster.Object, profile: str) -> Life:
 
     A class of GPUs is left out: only the settings can say whether there is one of that name.
     """
-    document = copy.deepcopy(document)
+    document = documents.copied(document)
     document["spec"].get("gpu", {}).pop("class", None)
     life = Life(cluster.Cluster(document, site(profile))).reconcile()
     assert life.world.fatal is None, life.world.fatal

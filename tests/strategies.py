@@ -6,7 +6,6 @@ comes from a pool for its field. A drawn object is mended to keep the rules betw
 `broken_claims` changes exactly one thing in a valid claim and says where.
 """
 
-import copy
 import dataclasses
 import functools
 import json
@@ -31,6 +30,7 @@ from function.api import (
 from function.api import settings as site
 from function.engines.vllm import command_line, environment, flags, group
 from function.planning import lifetimes, parallelism
+from tests import documents
 
 Json: typing.TypeAlias = dict[str, typing.Any]
 Strategy: typing.TypeAlias = st.SearchStrategy[typing.Any]
@@ -421,7 +421,7 @@ def _drawn(
     if sparse and draw(st.booleans()):
         mask &= int.from_bytes(draw(every))
     chosen = [alias for bit, alias in enumerate(optional) if mask >> bit & 1]
-    fields = {alias: copy.deepcopy(draw(values[alias])) for alias in (*required, *chosen)}
+    fields = {alias: documents.copied(draw(values[alias])) for alias in (*required, *chosen)}
     if mend := _MEND.get(model):
         mend(fields)
     return fields

@@ -42,17 +42,27 @@ def toy(tmp_path: pathlib.Path) -> pathlib.Path:
     """A repository with the gate and its target `e2e` as they are, and no more."""
     for name in ("pyproject.toml", "requirements", "tools"):
         (tmp_path / name).symlink_to(_ROOT / name)
-    (tmp_path / ".venv").symlink_to(pathlib.Path(sys.executable).parents[1])
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    _program(programs / "python", f'exec "{sys.executable}" "$@"')
+    # A toy needs no workers, for which the last `-n` counts, but goes on as they do.
+    alone = "-n 0 --continue-on-collection-errors"
+    _program(programs / "pytest", f'exec "{sys.executable}" -m pytest "$@" {alone}')
+    for made in (".installed", ".envoy"):
+        (tmp_path / ".venv" / made).touch()
     (tmp_path / ".ci").mkdir()
     shutil.copy(_ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
     shutil.copy(_ROOT / "Makefile", tmp_path / "real.mk")
     (tmp_path / "Makefile").write_text(_MAKEFILE)
-    docker = tmp_path / "bin" / "docker"
-    docker.parent.mkdir()
-    docker.write_text("#!/bin/sh\n")
-    docker.chmod(0o755)
+    (tmp_path / "bin").mkdir()
+    _program(tmp_path / "bin" / "docker", "")
     (tmp_path / "e2e").mkdir()
     return tmp_path
+
+
+def _program(path: pathlib.Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
 
 
 def _suite(toy: pathlib.Path, **needed: int) -> None:

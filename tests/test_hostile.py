@@ -16,7 +16,7 @@ from function.server import runner, structs
 from tests import cluster
 from tests.resources import scene
 
-REQUESTS = int(os.environ.get("HOSTILE_REQUESTS", "800"))
+REQUESTS = int(os.environ.get("HOSTILE_REQUESTS", "400"))
 SEED = int(os.environ.get("HOSTILE_SEED", "1"))
 # Never withdrawn while they are observed, whatever the rest of the request says.
 SERVING = ("deployment", "pdb", "service", "serviceaccount")

@@ -8,9 +8,12 @@ import pytest
 
 from function import memo
 from function.api import base, claim, settings
-from function.cluster import checkpoints
-from function.planning import plans
+from function.cluster import checkpoints, memory
+from function.composites import inference_service
+from function.engines import table as engines
+from function.planning import identity, plans
 from function.server import runner
+from function.workloads import caches
 from tests import cluster
 from tests.bench import requests
 
@@ -53,10 +56,63 @@ def test_an_answer_is_the_same_from_memory(of: str, monkeypatch: pytest.MonkeyPa
     remembered = [runner.run(req, log) for req in fleet]
     remembered = [runner.run(req, log) for req in fleet]
     monkeypatch.setattr(plans, "_kept", memo.Bounded(0))
-    monkeypatch.setattr(runner, "_claims", memo.Bounded(0))
+    monkeypatch.setattr(caches, "_mounts", memo.Bounded(0))
+    for of_bytes in ("_claims", "_statuses"):
+        monkeypatch.setattr(runner, of_bytes, memo.Bounded(0))
     fresh = [runner.run(req, log) for req in reversed(fleet)][::-1]
     assert remembered == fresh
     assert not log.errors
+
+
+def test_a_reader_is_asked_once_for_what_never_changes() -> None:
+    asked: list[Any] = []
+
+    @memo.per_manifest
+    def read(of: Any) -> int:
+        asked.append(of)
+        return len(of)
+
+    kept, changing = memo.Manifest(a=1), {"a": 1}
+    assert [read(kept), read(kept), read(changing), read(changing)] == [1, 1, 1, 1]
+    assert [type(of) for of in asked] == [memo.Manifest, dict, dict]
+
+
+def test_a_status_that_differs_in_one_condition_is_another() -> None:
+    req = requests.steady()
+    status = req.observed.composite.resource.fields["status"].struct_value
+    for ready in ("True", "False", "True"):
+        condition = status.fields["conditions"].list_value.values[0].struct_value
+        condition["status"] = ready
+        world = runner.observed_state(req)
+        assert world.conditions[str(condition["type"])].status == ready
+
+
+def test_a_status_that_somebody_else_filled_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    req = requests.steady()
+    monkeypatch.setattr(runner, "_statuses", None)
+    status: Any = req.observed.composite.resource.fields["status"].struct_value
+    status["waitingFor"] = "x" * 16 * 1024
+    assert memory.memory(runner.observed_state(req)).waiting_for == "x" * 16 * 1024
+
+
+def test_each_remembered_template_has_caches_of_its_own() -> None:
+    world = requests.world()
+    world.converge()
+    resource = inference_service.parse(world.claim)
+    facts = checkpoints.Facts({"any": {}})
+    key = f"{resource.name}-deployment"
+    annotations = world.objects[key]["metadata"]["annotations"]
+    now = annotations[identity.TEMPLATE_ANNOTATION]
+    engine = engines.chosen(resource.spec)
+    new, old = (
+        engine.cache_directory(resource.namespace, resource.name, former=former)
+        for former in (False, True)
+    )
+    assert f"/{new}" in now
+    for text, former in ((now, False), (now.replace(f"/{new}", f"/{old}"), True), (now, False)):
+        annotations[identity.TEMPLATE_ANNOTATION] = text
+        observing = runner.observed_state(world.request())
+        assert caches.former(resource, facts, observing) is former
 
 
 def test_other_settings_are_another_plan() -> None:
@@ -91,10 +147,12 @@ def test_forged_words_about_a_checkpoint_make_no_third_plan() -> None:
     stored = plans.make(resource, site, checkpoints.Facts()).storage
     directory = stored.recorded(stored.base)
     made = []
+    gc.freeze()  # the rest of the suite holds much that nobody needs to look through
     for method in "abc":
         records = {directory: {"quantization": method}}
         plan = plans.make(resource, site, checkpoints.Facts(records=records))
         made.append(weakref.ref(plan))
     del plan
     gc.collect()
+    gc.unfreeze()
     assert [ref() is None for ref in made] == [True, False, False]

@@ -230,5 +230,5 @@ class Access(base.Model):
     """Who else may call the engine, beside the settings' peers."""
 
     from_: Annotated[list[Caller], base.items(16)] = pydantic.Field(
-        default_factory=list, alias="from"
+        default_factory=base.no_items, alias="from"
     )

@@ -79,7 +79,7 @@ class Providers(base.Model):
     secrets: Literal["external-secrets", "none"] = "external-secrets"
     queue: Literal["kueue", "none"] = "none"
     withdrawn: Annotated[list[Withdrawn], base.items(8)] = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Providers that the cluster had and that no concern names any more. Only their"
         " objects may go: settings that lose a provider whose objects are there are refused.",
     )
@@ -182,7 +182,7 @@ class GpuClass(base.Model):
         default_factory=dict, description="Labels of the nodes."
     )
     tolerations: base.RawList = pydantic.Field(
-        default_factory=list, description="Tolerations for the taints of the nodes."
+        default_factory=base.no_items, description="Tolerations for the taints of the nodes."
     )
     runtime_class_name: base.DnsSubdomain | None = pydantic.Field(
         None, description="RuntimeClass of the pods."
@@ -313,7 +313,7 @@ class Preload(base.Model):
         default_factory=dict, description="Labels of the nodes that the Job runs on."
     )
     tolerations: base.RawList = pydantic.Field(
-        default_factory=list, description="Tolerations of the Job."
+        default_factory=base.no_items, description="Tolerations of the Job."
     )
     requests: claim_pod.Resources = _quantities(cpu="1", memory="2Gi")
     limits: claim_pod.Resources = _quantities(cpu="4", memory="8Gi")
@@ -323,12 +323,17 @@ class Preload(base.Model):
     backoff_limit: Annotated[int, base.number(0, 100)] = pydantic.Field(
         6, description="Pods that may fail before the Job has failed."
     )
+    connections: Annotated[int, base.number(1, 64)] | None = pydantic.Field(
+        None,
+        description="Connections to the hub that the Job has at once, over all files; the"
+        " program's own 8 when absent.",
+    )
     egress_hosts: Annotated[list[HostPattern], base.items(32)] = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Hosts that the Job reaches on 443 by name, beside the hub (Cilium).",
     )
     egress_host_ports: Annotated[list[Port], base.items(8)] = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Ports of the node that the Job reaches, for example 80 for the EKS Pod"
         " Identity agent (Cilium).",
     )
@@ -349,7 +354,7 @@ class Hub(base.Model):
     egress_cidrs: Annotated[
         list[Annotated[str, base.text(49, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]], base.items(32)
     ] = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Networks of a mirror, of where it keeps its content, or of a proxy in a"
         " private range: `world` leaves them out, and the Job follows the hub's redirects to public"
         " addresses and to these alone.",
@@ -372,8 +377,8 @@ class Peer(base.Model):
 class Network(base.Model):
     """Who may call the engine, and where DNS is."""
 
-    callers: Annotated[list[Peer], base.items(32)] = pydantic.Field(default_factory=list)
-    scrapers: Annotated[list[Peer], base.items(8)] = pydantic.Field(default_factory=list)
+    callers: Annotated[list[Peer], base.items(32)] = pydantic.Field(default_factory=base.no_items)
+    scrapers: Annotated[list[Peer], base.items(8)] = pydantic.Field(default_factory=base.no_items)
     dns: Peer = pydantic.Field(
         default_factory=lambda: Peer(
             namespace="kube-system", pod_labels={"k8s-app": "kube-dns"}, port=53
@@ -566,79 +571,80 @@ class Permissions(base.Model):
     """Namespaces whose claim authors may use an escape hatch; "*" is every namespace."""
 
     volumes: Namespaces = pydantic.Field(
-        default_factory=list, description="Who may use podTemplate.volumes."
+        default_factory=base.no_items, description="Who may use podTemplate.volumes."
     )
     patches: Namespaces = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Who may use patches. Most of what an author may not write in a claim can be"
         " written in a patch: grant it to those who could write the pods themselves.",
     )
     engine_image: Namespaces = pydantic.Field(
-        default_factory=list, description="Who may use engine.image."
+        default_factory=base.no_items, description="Who may use engine.image."
     )
     trust_remote_code: Namespaces = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description=(
             "Who may pass engine arguments and variables that run code, as --trust-remote-code"
             " does. Code can do all that the next six open: they are open too."
         ),
     )
     engine_files: Namespaces = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Who may pass engine arguments that read files outside of the model's volume,"
         " or write files.",
     )
     engine_connections: Namespaces = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Who may pass engine arguments that connect to other hosts.",
     )
     engine_listeners: Namespaces = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Who may pass engine arguments that listen beside the Service's port.",
     )
     engine_secrets: Namespaces = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Who may write keys and tokens into engine arguments and variables, where"
         " everyone who reads the claim or the pod learns them.",
     )
     unknown_arguments: Namespaces = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Who may pass engine arguments that no judged version of the engine has, and"
         " abbreviations of flags. Such a flag may load code.",
     )
     environment: Namespaces = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Who may set variables in podTemplate.env that name files or hosts, or that"
         " nobody has judged; not those that run code.",
     )
     host_access: Namespaces = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Pod settings weaker than Pod Security restricted.",
     )
 
     raw_policies: Namespaces = pydantic.Field(
-        default_factory=list, description="Who may use networkPolicies: raw rules of Cilium."
+        default_factory=base.no_items,
+        description="Who may use networkPolicies: raw rules of Cilium.",
     )
     platform_policies: Namespaces = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description=(
             "Whose raw rules of Cilium may also name entities such as world, host and"
             " kube-apiserver, nodes, Services, every network or host, listeners and TLS Secrets."
         ),
     )
     raw_rules: Namespaces = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description=(
             "Whose alertingRules may record series, set labels that say where a series comes from,"
             " and use every other key that the operator has."
         ),
     )
     any_taint: Namespaces = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Who may tolerate every taint: a toleration without a key.",
     )
     namespace_affinity: Namespaces = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Whose pod affinity may select pods of other namespaces.",
     )
 
@@ -802,12 +808,13 @@ class Settings(base.Model):
         default_factory=dict, description="On every composed object, beside ours."
     )
     reserved_names: PatternList = pydantic.Field(
-        default_factory=list,
+        default_factory=base.no_items,
         description="Names that no claim may have, by patterns as under allowed: those of the"
         " platform's own ServiceAccounts, Services and policies in the claims' namespaces.",
     )
     image_pull_secrets: Annotated[list[base.DnsSubdomain], base.items(8)] = pydantic.Field(
-        default_factory=list, description="Secrets of the registries, in the claim's namespace."
+        default_factory=base.no_items,
+        description="Secrets of the registries, in the claim's namespace.",
     )
     image_registry: Annotated[str, base.text(255, claim_pod.IMAGE)] | None = pydantic.Field(
         None, description="Mirror that is put before the engine's and the preload image's name."

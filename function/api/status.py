@@ -58,6 +58,9 @@ class Serving(base.Model):
     adapters: Annotated[list[Annotated[str, base.text(63)]], base.items(8)] | None = pydantic.Field(
         None, description="Names of the adapters that were loaded."
     )
+    gpu_class: Annotated[str, base.text(63)] | None = pydantic.Field(
+        None, description="GPU class of the settings: status.cost takes its price."
+    )
 
 
 class Verified(base.Model):
@@ -89,6 +92,12 @@ class Verified(base.Model):
     )
     context_limit: Annotated[int, base.number(0)] | None = pydantic.Field(
         None, description="Longest sequence in tokens that the model was made for."
+    )
+    lora_rank: Annotated[int, base.number(1, 65536)] | None = pydantic.Field(
+        None, description="Rank of an adapter, from its adapter_config.json."
+    )
+    base_model: Annotated[str, base.text(255)] | None = pydantic.Field(
+        None, description="Model that an adapter was trained on, from its adapter_config.json."
     )
     facts: Annotated[base.RawObject, base.Bounds(500, characters=16384)] | None = pydantic.Field(
         None,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import alias_generators
 
+from function import plural
 from function.api import base, claim, claim_pod, settings
 from function.boundary import grants, sources
 from function.planning import hardware, scaling
@@ -86,8 +87,8 @@ def caps(spec: claim.Spec, site: settings.Settings) -> Iterator[base.Problem]:
         if maximum * count > most:
             yield base.Problem(
                 "spec.scaling.maxReplicas",
-                f"{maximum} replicas of {count} GPUs are above the settings' limits.maxGPUs of"
-                f" {most}",
+                f"{plural.of(maximum, 'replica')} of {plural.of(count, 'GPU')}"
+                f" {plural.are(maximum)} above the settings' limits.maxGPUs of {most}",
             )
     if any("{region}" in host for host in site.preload.egress_hosts) and site.region is None:
         yield base.Problem("settings preload.egressHosts", "{region} needs the setting region")

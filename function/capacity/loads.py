@@ -205,6 +205,7 @@ class Replicas:
         high: If the engine is as slow as is believable; None when no number of replicas is enough.
         each: The most that one replica gives at the targets, most likely.
         bound: What keeps a replica from giving more.
+        headroom: Share of a replica that stays free.
     """
 
     low: int
@@ -212,6 +213,7 @@ class Replicas:
     high: int | None
     each: Load
     bound: Bound
+    headroom: float
 
 
 def most(
@@ -298,7 +300,7 @@ def replicas(
     best = count("best", "best") or 1
     # Ends of time and of rate are each other's opposite.
     low = count("low", "high") or best
-    return Replicas(low, best, count("high", "low"), each, bound)
+    return Replicas(low, best, count("high", "low"), each, bound, headroom)
 
 
 _SERVER = 1.4

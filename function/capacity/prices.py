@@ -7,6 +7,7 @@ import dataclasses
 import decimal
 from collections.abc import Mapping, Sequence
 
+from function import plural
 from function.api import settings
 
 MONTH_HOURS = 730
@@ -67,7 +68,7 @@ class Claim:
             raise ValueError(f"{self.name}: gpus, minimum and now are 0 or more")
         if self.maximum < self.minimum:
             raise ValueError(
-                f"{self.name}: maximum: {self.maximum} replicas are below the minimum of"
+                f"{self.name}: maximum: {self.maximum} is below the minimum of"
                 f" {self.minimum}: raise it"
             )
 
@@ -113,25 +114,19 @@ def hourly(claim: Claim, price: Tariff) -> Cost:
     )
 
 
-def per_million_tokens(
-    replica_hour: Money, tokens_per_second: float, busy: float = 1.0
-) -> Money | None:
-    """Returns the money for a million tokens, or None at no load.
+def per_million_tokens(hour: Money, tokens_per_second: float) -> Money:
+    """Returns the money for a million tokens.
 
     Args:
-        replica_hour: What a replica costs in an hour.
-        tokens_per_second: Tokens that it gives while it is busy.
-        busy: Share of the time for which it is.
+        hour: What all replicas cost in an hour.
+        tokens_per_second: Tokens that they give together.
 
     Raises:
-        ValueError: `busy` is not from 0 to 1, or the rate is negative.
+        ValueError: `tokens_per_second` is not above zero.
     """
-    if not 0 <= busy <= 1:
-        raise ValueError(f"busy: {busy} must be from 0 to 1")
-    if tokens_per_second < 0:
-        raise ValueError(f"tokens_per_second: {tokens_per_second} is below 0")
-    tokens = decimal.Decimal(str(tokens_per_second)) * decimal.Decimal(str(busy)) * _SECONDS
-    return replica_hour * _MILLION / tokens if tokens else None
+    if tokens_per_second <= 0:
+        raise ValueError(f"tokens_per_second: {tokens_per_second} must be above 0")
+    return hour * _MILLION / (decimal.Decimal(str(tokens_per_second)) * _SECONDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,25 +224,26 @@ def _above_limit(claim: Claim, asked: int, limit: int) -> Shortage:
         claim.name,
         asked,
         limit,
-        f"{claim.name}: {claim.maximum} replicas of {claim.gpus} GPUs are above limits.maxGPUs of"
-        f" {limit}: lower scaling.maxReplicas, or raise the limit",
+        f"{claim.name}: {plural.of(claim.maximum, 'replica')} of {plural.of(claim.gpus, 'GPU')}"
+        f" {plural.are(claim.maximum)} above"
+        f" limits.maxGPUs of {limit}: lower scaling.maxReplicas, or raise the limit",
     )
 
 
 def _above_pool(class_name: str, least: int, most: int, size: int) -> Shortage:
     when = "even at their minimum" if least > size else "at their maximum"
+    asked = plural.of(least if least > size else most, "GPU")
     return Shortage(
         class_name,
         most,
         size,
-        f"class {class_name}: the claims ask for {least if least > size else most} GPUs {when}, and"
+        f"class {class_name}: the claims ask for {asked} {when}, and"
         f" the node pool has {size}: enlarge it, or lower replicas",
     )
 
 
 def text(amount: Money, currency: str) -> str:
-    """Returns money for people: to the cent, and small amounts to two digits that say something."""
-    if amount and abs(amount) < 1:
-        shown = decimal.Context(prec=2).create_decimal(amount)
-        return f"{shown.normalize():f} {currency}"
-    return f"{amount.quantize(_CENT):,f} {currency}"
+    """Returns money for people: to the cent, and less than a cent to two digits."""
+    if amount and abs(amount) < _CENT:
+        return f"{decimal.Context(prec=2).create_decimal(amount):f} {currency}"
+    return f"{amount.quantize(_CENT, decimal.ROUND_HALF_UP):,f} {currency}"

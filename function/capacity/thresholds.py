@@ -7,6 +7,8 @@ runs at most `maxNumSeqs` of them, and at most as many as the cache holds; more 
 import dataclasses
 import enum
 
+from function import plural
+
 
 class Trigger(enum.StrEnum):
     """A trigger, as the claim writes it."""
@@ -154,12 +156,14 @@ def _crossing(targets: Targets, sequences: int, cache_tokens: float, context: in
 
 def _running(limit: float, sequences: int, held: float) -> Verdict:
     if limit >= sequences:
-        why = f"a replica never runs more than its {sequences} sequences, and the trigger fires"
-        return Verdict(Trigger.RUNNING, None, f"{why} above {limit:.4g}", never=True)
+        most = plural.of(sequences, "sequence")
+        why = f"a replica never runs more than its {most}, and the trigger fires above {limit:.4g}"
+        return Verdict(Trigger.RUNNING, None, why, never=True)
     if limit >= held:
         why = f"the KV cache is full with {held:.4g} such requests, and the trigger fires above"
         return Verdict(Trigger.RUNNING, None, f"{why} {limit:.4g}")
-    return Verdict(Trigger.RUNNING, limit, f"fires above {limit:.4g} running requests")
+    above = plural.of(f"{limit:.4g}", "running request")
+    return Verdict(Trigger.RUNNING, limit, f"fires above {above}")
 
 
 def _cache(limit: float, sequences: int, held: float, cache_tokens: float, context: int) -> Verdict:
@@ -167,26 +171,29 @@ def _cache(limit: float, sequences: int, held: float, cache_tokens: float, conte
         why = f"no more than all of the KV cache is used, and the trigger fires above {limit:.4g}"
         return Verdict(Trigger.CACHE, None, why, never=True)
     needed = limit * cache_tokens / sequences
+    use = "uses" if sequences == 1 else "use"
     if needed >= context:
         why = (
-            f"{sequences} requests of the whole context of {context} tokens use less than"
-            f" {limit:.4g} of the KV cache"
+            f"{plural.of(sequences, 'request')} of the whole context of {context} tokens {use} less"
+            f" than {limit:.4g} of the KV cache"
         )
         return Verdict(Trigger.CACHE, None, why, never=True)
     at = limit * held
     if at >= sequences:
         why = (
-            f"{sequences} such requests use {sequences / held:.2g} of the KV cache: requests would"
-            f" need more than {needed:.0f} tokens each"
+            f"{plural.of(sequences, 'such request')} {use} {sequences / held:.2g} of the KV cache:"
+            f" requests would need more than {needed:.0f} tokens each"
         )
         return Verdict(Trigger.CACHE, None, why)
-    return Verdict(Trigger.CACHE, at, f"fires above {at:.4g} such requests")
+    above = plural.of(f"{at:.4g}", "such request")
+    return Verdict(Trigger.CACHE, at, f"fires above {above}")
 
 
 def _queue(limit: float, sequences: int, held: float) -> Verdict:
     """Requests wait once a replica is full: a burst of any size does that."""
     at = min(float(sequences), held) + limit
-    return Verdict(Trigger.QUEUE, at, f"fires above {at:.4g} requests, of which some wait")
+    above = plural.of(f"{at:.4g}", "request")
+    return Verdict(Trigger.QUEUE, at, f"fires above {above}, of which some wait")
 
 
 def _sentence(

@@ -5,6 +5,7 @@ import enum
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from function import plural
 from function.capacity import arrangements, cards, facts, fit
 
 
@@ -205,7 +206,7 @@ def _on_this_card(
         yield (
             Change.SEQUENCES,
             replace(arrangement, sequences=sequences),
-            f"at most {sequences} requests of a replica run at a time; more wait",
+            f"at most {plural.of(sequences, 'request')} of a replica at a time; more wait",
         )
         sequences //= 2
     smaller_cache = replace(arrangement, cache_dtype="fp8")

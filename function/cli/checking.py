@@ -10,6 +10,7 @@ from function.api import settings
 from function.cli import documents, places, planned, rendering
 from function.concerns.gateway import publishing
 from function.concerns.secrets import fetching
+from function.engines.vllm import contradictions
 from function.findings import foresight, reachability, refusals, rules, table
 from function.planning import plans
 from function.reach import flows
@@ -95,19 +96,23 @@ def report(fleet: planned.Fleet, settings_file: str) -> Report:
 
 
 def reaching(
-    fleet: planned.Fleet, more: Iterable[Mapping[str, Any]] = (), *, between: bool = False
+    fleet: planned.Fleet,
+    more: Iterable[Mapping[str, Any]] = (),
+    *,
+    between: bool = False,
+    denied: bool = False,
 ) -> Mapping[int, flows.Reach]:
     """Returns who reaches whom for each claim that has a plan, by the claim's identity.
 
-    The policies of all claims hold at the same time. `more` and `between` are as `flows.of` has
-    them.
+    The policies of all claims hold at the same time. `more`, `between` and `denied` are as
+    `flows.of` has them.
     """
     subjects = {
         id(claim): flows.subject(claim.plan, claim.answer)
         for claim in fleet.claims
         if claim.plan is not None and claim.answer is not None
     }
-    reaches = flows.of(list(subjects.values()), more, between=between)
+    reaches = flows.of(list(subjects.values()), more, between=between, denied=denied)
     return dict(zip(subjects, reaches, strict=True))
 
 
@@ -146,13 +151,17 @@ def _findings(claim: planned.Planned, site: settings.Settings | None) -> Iterato
     if claim.plan is None and claim.resource is not None and site is not None:
         yield from table.of_arguments(claim.resource.spec, site)
     if claim.plan is not None and claim.answer is not None:
-        yield from _planned(claim.plan, claim.answer)
+        yield from _planned(claim.plan, claim.answer, claim.adapters)
 
 
-def _planned(plan: plans.Plan, answer: composition.Composition) -> Iterator[rules.Finding]:
+def _planned(
+    plan: plans.Plan,
+    answer: composition.Composition,
+    adapters: Mapping[str, contradictions.Adapter],
+) -> Iterator[rules.Finding]:
     ahead = list(foresight.judge(plan))
     yield from ahead
-    yield from table.judge(plan)
+    yield from table.judge(plan, adapters)
     # A trigger that never fires is a rule of its own.
     silent = any(one.rule is foresight.TRIGGER_NEVER_FIRES for one in ahead)
     for why in answer.explanations:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from function import plural
 from function.capacity import facts, fit, prices, thresholds
 from function.cli import annotated, drafts, uses
 from function.engines.vllm import sizing
@@ -116,7 +117,7 @@ def _context(draft: drafts.Draft) -> Iterator[str]:
     answer = draft.answer
     yield (
         f"The KV cache holds {answer.tokens.low:.0f} tokens at least:"
-        f" {answer.sequences.low:.1f} sequences of this length. {_own(draft)}"
+        f" {plural.of(f'{answer.sequences.low:.1f}', 'sequence')} of this length. {_own(draft)}"
     )
     longest = uses.contexts(use, _known(draft))[0]
     if context < longest:

@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from function import plural
 from function.api import base, claim, settings
-from function.capacity import arrangements, cards, facts, fit, prices, ways_out
+from function.capacity import allotments, arrangements, cards, facts, fit, prices, ways_out
 from function.cli import uses
 from function.cluster import checkpoints
 from function.engines import engine
@@ -19,8 +20,6 @@ from function.planning import plans, prospects, scaling
 MOST_REPLICAS = scaling.MAX_REPLICAS
 # The most that `gpu.count` of a claim can be.
 _MOST_GPUS = 8
-# Sequences of a model that keeps nothing in a KV cache.
-_POOLING_SEQUENCES = 64
 # The Secret with the hub's token that settings grant unless they are asked not to.
 TOKEN_SECRET = {"name": "hf-token", "key": "token"}
 # Running requests as a share of those that a replica holds, at which another one is wanted.
@@ -111,6 +110,11 @@ class Draft:
     usual: float
 
     @property
+    def held(self) -> float:
+        """Usual requests that the KV cache surely holds; without end where they leave nothing."""
+        return self.answer.tokens.low / self.usual if self.usual else math.inf
+
+    @property
     def cost(self) -> prices.Cost | None:
         """What the claim costs in an hour, or None where the class has no price."""
         price = prices.tariff(self.plan.site, self.offer.gpu_class)
@@ -173,12 +177,15 @@ def draft(wish: Wish, site: settings.Settings) -> Draft:
         raise UnknownError(_no_card(wish, site))
     contexts = uses.contexts(use, model)
     # A shorter context is noticed by users, another class is not: all classes come first.
-    for requests, context in itertools.product((sizing.LEAST_SEQUENCES, 1), contexts):
+    for requests, context in itertools.product((allotments.LEAST_SEQUENCES, 1), contexts):
+        # As where a claim names none: the shortest is taken with whatever room it leaves.
+        room = 1 if (requests, context) == (1, contexts[-1]) else site.capacity.full_sequences
         for offer in every:
-            if not _holds(model, site, offer, context):
+            sequences = _sequences(model, site, use, offer, (context, room))
+            if sequences is None:
                 continue
-            drafted = _tried(wish, site, use, offer, context, requests)
-            if drafted is not None:
+            drafted = _tried(wish, site, use, offer, context, sequences)
+            if drafted is not None and drafted.held >= requests:
                 return drafted
     raise NothingFitsError(_nothing(model, wish, site, use, every[-1], contexts[-1]))
 
@@ -208,18 +215,48 @@ def _offers(model: facts.Facts, wish: Wish, site: settings.Settings) -> Iterator
                 yield Offer(name, gpus, quantization, card, None if price is None else price * gpus)
 
 
-def _holds(model: facts.Facts, site: settings.Settings, offer: Offer, context: int) -> bool:
-    """Tells whether the model fits with the fewest sequences; a plan takes ten times as long."""
-    flags = arrangements.Arrangement(
-        version=site.engine.version.removeprefix("v"),
-        context=context,
-        sequences=sizing.LEAST_SEQUENCES,
-        utilization=float(sizing.UTILIZATION),
-        quantization=offer.quantization,
-        tensor=offer.gpus,
-    )
-    answer = forecast.answer(model, offer.card, flags)
-    return answer is not None and answer.verdict is fit.Verdict.FITS
+def _sequences(
+    model: facts.Facts,
+    site: settings.Settings,
+    use: uses.Use,
+    offer: Offer,
+    wanted: tuple[int, int],
+) -> int | None:
+    """Returns how many requests run at once, or None where the context has not enough room.
+
+    By the rule of a claim that names neither, without a plan, which takes ten times as long.
+
+    Args:
+        model: What is served.
+        site: The settings.
+        use: What it serves.
+        offer: How it is set up.
+        wanted: The longest request, and how many of it there has to be room for.
+    """
+    context, room = wanted
+
+    def trial(tokens: int, sequences: int) -> fit.Fit | None:
+        flags = arrangements.Arrangement(
+            version=site.engine.version.removeprefix("v"),
+            context=tokens,
+            sequences=sequences,
+            utilization=float(sizing.utilization(sequences)),
+            quantization=offer.quantization,
+            tensor=offer.gpus,
+        )
+        return forecast.answer(model, offer.card, flags)
+
+    sequences = sizing.MAX_NUM_SEQS
+    if use.workload is None:
+        room = 1
+    else:
+        shortest = min(context, allotments.SHORTEST_CONTEXT)
+        usual = min(use.workload.tokens, float(context))
+        sequences = allotments.sequences(usual, lambda tried: trial(shortest, tried))
+    answer = trial(context, sequences)
+    if answer is None or answer.verdict is not fit.Verdict.FITS:
+        return None
+    return sequences if allotments.roomy(answer, room) else None
 
 
 def _tried(
@@ -228,7 +265,7 @@ def _tried(
     use: uses.Use,
     offer: Offer,
     context: int,
-    requests: int,
+    sequences: int,
 ) -> Draft | None:
     """Returns a claim on an offer, or None when it does not fit.
 
@@ -238,37 +275,19 @@ def _tried(
         use: What it serves.
         offer: How it is set up.
         context: The longest request.
-        requests: Usual requests that the KV cache has to hold.
+        sequences: Requests that run at once.
     """
-    usual = 0.0 if use.workload is None else min(use.workload.tokens, float(context))
-    _, largest = _planned(wish, site, use, offer, context, sizing.MOST_SEQUENCES)
-    sequences = _sequences(largest, usual)
-    while True:
-        spec, plan = _planned(wish, site, use, offer, context, sequences)
-        outlook = plan.serving.outlook
-        answer = None if outlook is None else outlook.fit
-        if outlook is None or answer is None or plan.misfit is not None:
-            return None
-        held = math.inf if not usual else answer.tokens.low / usual
-        if answer.verdict is fit.Verdict.FITS and held >= requests:
-            break
-        if sequences <= sizing.LEAST_SEQUENCES:
-            return None
-        sequences = max(sequences // 2, sizing.LEAST_SEQUENCES)
-    spec["scaling"]["triggers"] = _triggers(use, min(float(sequences), held))
-    return Draft(wish, use, offer, spec, _plan(wish, site, spec), outlook, answer, usual)
-
-
-def _sequences(plan: plans.Plan, usual: float) -> int:
-    """Returns how many usual requests the KV cache holds, within what is useful."""
+    spec, plan = _planned(wish, site, use, offer, context, sequences)
     outlook = plan.serving.outlook
-    if not usual or outlook is None or outlook.fit is None:
-        return _POOLING_SEQUENCES
-    held = outlook.fit.tokens.low / usual
-    if math.isinf(held):
-        return sizing.MOST_SEQUENCES
-    step = sizing.LEAST_SEQUENCES
-    return min(max(int(held) // step * step, step), sizing.MOST_SEQUENCES)
+    answer = None if outlook is None else outlook.fit
+    if outlook is None or answer is None or plan.misfit is not None:
+        return None
+    if answer.verdict is not fit.Verdict.FITS:
+        return None
+    usual = 0.0 if use.workload is None else min(use.workload.tokens, float(context))
+    drafted = Draft(wish, use, offer, spec, plan, outlook, answer, usual)
+    spec["scaling"]["triggers"] = _triggers(use, min(float(sequences), drafted.held))
+    return dataclasses.replace(drafted, plan=_plan(wish, site, spec))
 
 
 def _triggers(use: uses.Use, held: float) -> dict[str, Any]:
@@ -336,7 +355,7 @@ def _nothing(
     context: int,
 ) -> str:
     """Returns that nothing fits, with the arithmetic of the largest offer."""
-    _, plan = _planned(wish, site, use, largest, context, sizing.LEAST_SEQUENCES)
+    _, plan = _planned(wish, site, use, largest, context, allotments.LEAST_SEQUENCES)
     outlook = plan.serving.outlook
     answer = None if outlook is None else outlook.fit
     where = f"class {wish.gpu_class}" if wish.gpu_class is not None else "any class of the settings"
@@ -344,6 +363,6 @@ def _nothing(
     if answer is not None and answer.verdict is not fit.Verdict.FITS:
         why = answer.sentence
     return (
-        f"{model.name} does not fit on {where}, not even on {largest.gpus} GPUs of class"
-        f" {largest.gpu_class} with {context} tokens: {why}"
+        f"{model.name} does not fit on {where}, not even on {plural.of(largest.gpus, 'GPU')} of"
+        f" class {largest.gpu_class} with {context} tokens: {why}"
     )

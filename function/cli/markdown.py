@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from function import plural
 from function.cli import outlooks, sentences
 
 # A tool that posts comments finds the last one by this, and puts the new one in its place.
@@ -53,7 +54,8 @@ def _bounded(head: str, table: str) -> str:
         if room < 0:
             break
         kept.append(line)
-    cut = f"{len(lines) - len(kept)} more lines of the table are left out: `--output json` has all."
+    cut = plural.of(len(lines) - len(kept), "line")
+    cut = f"Left out of the table: {cut}. `--output json` has all."
     return f"{head}\n" + "\n".join(kept) + f"\n\n{cut}\n"
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from function.api import settings
 from function.capacity import estimates, fit, interval, loads, prices, starts
-from function.cli import against, rendering, verdicts
+from function.cli import against, flow_changes, rendering, verdicts
 from function.cluster import checkpoints
 from function.findings import foresight, rules, table
 from function.planning import forecasts, plans, prospects
@@ -58,13 +58,15 @@ class Item:
         verdict: What applying it does to the cluster.
         forecast: What it will do; None for a claim that is refused or removed.
         change: What that costs.
-        kept: The GPUs of pods that go on running though the claim fits nowhere, or None.
+        kept: The GPUs of pods that go on running though the claim asks for others, or None.
+        flows: What changes of who reaches whom; nothing where nothing was compared.
     """
 
     verdict: verdicts.Verdict
     forecast: forecasts.Forecast | None
     change: Change
     kept: forecasts.Kept | None = None
+    flows: flow_changes.FlowChanges = flow_changes.NONE
 
     @property
     def name(self) -> str:
@@ -91,7 +93,8 @@ class Item:
     @property
     def changes(self) -> bool:
         """Whether applying it changes anything in the cluster."""
-        return self.verdict.outcome in ("new", "changed", "removed")
+        moved = bool(self.flows.appear or self.flows.end)
+        return moved or self.verdict.outcome in ("new", "changed", "removed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,6 +176,7 @@ def item(
     site: settings.Settings,
     before: plans.Plan | None,
     workloads: Mapping[str, loads.Workload],
+    rate: float | None = None,
 ) -> Item:
     """Returns what is told of a claim.
 
@@ -182,6 +186,7 @@ def item(
         site: The settings.
         before: The claim as it was, planned, or None.
         workloads: Requests to answer, by name.
+        rate: Requests a second in the busiest minutes, or None where nobody says.
     """
     cost = gpus = None
     if before is not None:
@@ -190,7 +195,7 @@ def item(
         return Item(verdict, None, Change(None, (), gpus or (0, 0), cost))
     plan = plans.make(rendered.resource, site, checkpoints.Facts())
     verdict = dataclasses.replace(verdict, errors=(*verdict.errors, *_errors(verdict, plan)))
-    forecast = forecasts.forecast(plan, workloads)
+    forecast = forecasts.forecast(plan, workloads, rate)
     change = Change(
         _outage(verdict, plan, forecast.start),
         tuple(_downloads(plan, before)),
@@ -198,7 +203,8 @@ def item(
         cost,
     )
     kept = None
-    if before is not None and verdict.pods.effect in ("held", "stay"):
+    stays = plan.misfit is not None and verdict.pods.effect == "stay"
+    if before is not None and (stays or verdict.pods.effect == "held"):
         kept = forecasts.Kept(before.hardware.class_name, before.hardware.gpus)
     return Item(verdict, forecast, change, kept)
 
@@ -316,12 +322,16 @@ def _document(item: Item) -> dict[str, Any]:
         "costPerHour": {"before": _cost(change.cost), "after": _cost(item.cost)},
         "outageSeconds": _estimate(change.outage),
         "downloads": [dataclasses.asdict(one) for one in change.downloads],
+        "flows": {
+            "appear": [_flow(one) for one in item.flows.appear],
+            "end": [_flow(one) for one in item.flows.end],
+        },
     }
     if forecast is None:
         return result
     return result | {
         "fit": _fit(forecast),
-        "speed": {name: _load(load) for name, load in forecast.loads.items()},
+        "speed": {name: _speed(forecast, name) for name in forecast.loads},
         "triggers": None if forecast.triggers is None else _triggers(forecast),
         "start": [
             {
@@ -332,6 +342,10 @@ def _document(item: Item) -> dict[str, Any]:
             for step in forecast.start.steps
         ],
     }
+
+
+def _flow(finding: rules.Finding) -> dict[str, str]:
+    return {"rule": finding.rule.name, "message": finding.message}
 
 
 def _cost(cost: prices.Cost | None) -> dict[str, Any] | None:
@@ -397,13 +411,37 @@ def _interval(value: interval.Interval) -> dict[str, float] | None:
     return {"low": round(value.low, 2), "best": round(value.best, 2), "high": round(value.high, 2)}
 
 
-def _load(load: loads.Load) -> dict[str, Any]:
+def _speed(forecast: forecasts.Forecast, name: str) -> dict[str, Any]:
+    load, tokens = forecast.loads[name], forecast.tokens.get(name)
     return {
+        "millionTokens": None if tokens is None else _token_price(tokens),
+        "replicas": _replicas(forecast.needs[name]) if name in forecast.needs else None,
         "concurrency": round(load.concurrency, 1),
         "requestsPerSecond": _estimate(load.requests),
         "outputTokensPerSecond": _estimate(load.output_tokens),
         "firstTokenMs": _estimate(load.first_token),
         "betweenTokensMs": _estimate(load.between_tokens),
+    }
+
+
+def _token_price(tokens: forecasts.TokenPrice) -> dict[str, Any]:
+    ends = {"low": tokens.low, "best": tokens.best, "high": tokens.high}
+    return {
+        **{end: None if money is None else f"{money:.6f}" for end, money in ends.items()},
+        "currency": tokens.currency,
+        "requestsPerSecond": tokens.rate,
+    }
+
+
+def _replicas(needed: loads.Replicas | None) -> dict[str, Any]:
+    if needed is None:
+        return {"low": None, "best": None, "high": None, "bound": None, "headroom": None}
+    return {
+        "low": needed.low,
+        "best": needed.best,
+        "high": needed.high,
+        "bound": str(needed.bound),
+        "headroom": needed.headroom,
     }
 
 

@@ -3,6 +3,7 @@
 import html
 from collections.abc import Iterator
 
+from function import plural
 from function.capacity import fit
 from function.cli import outlooks, sentences
 from function.planning import forecasts
@@ -80,7 +81,7 @@ def _page(fleet: outlooks.Fleet) -> Iterator[str]:
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>Plan: {_safe(verdict)}</title><style>{_STYLE}</style></head><body>"
     against = "" if fleet.compared is None else f", compared with {_safe(fleet.compared)}"
-    yield f"<h1>Plan of {len(fleet.items)} claims{against}</h1>"
+    yield f"<h1>Plan of {plural.of(len(fleet.items), 'claim')}{against}</h1>"
     yield f'<p class="verdict {state}">{_safe(verdict)}</p>'
     lines = (*fleet.unreadable, *fleet.shortages, *fleet.notes)
     if lines:

@@ -12,6 +12,7 @@ from function.capacity import loads
 from function.cli import (
     against,
     documents,
+    flow_changes,
     markdown,
     outlooks,
     page,
@@ -22,6 +23,7 @@ from function.cli import (
     suggestions,
     terminal,
     trees,
+    verdicts,
 )
 from function.cli import site as sites
 
@@ -94,6 +96,13 @@ class WorkloadType(click.ParamType[tuple[str, loads.Workload]]):
     " tokens of prompt and answer. chat when absent; repeatable.",
 )
 @click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="REQUESTS",
+    help="Requests a second in the busiest minutes: the replicas that they need, and what a million"
+    " tokens cost then. Without it, tokens cost what a full replica makes of them.",
+)
+@click.option(
     "--output",
     "-o",
     type=click.Choice(["table", "json", "markdown", "html"]),
@@ -109,6 +118,7 @@ def plan(
     against: str | None,
     crossplane_diff: str | None,
     workloads: tuple[tuple[str, loads.Workload], ...],
+    rate: float | None,
     output: Output,
 ) -> None:
     """Foresee what claims will do: fit, context, speed, cost, triggers and first start.
@@ -124,7 +134,7 @@ def plan(
     if crossplane_diff is not None and (claims or against):
         raise click.UsageError("--from-crossplane-diff brings the claims and what they follow")
     chosen = dict(workloads) or {"chat": loads.WORKLOADS["chat"]}
-    asked = Asked(claims, environments, input_file, against, crossplane_diff, chosen)
+    asked = Asked(claims, environments, input_file, against, crossplane_diff, chosen, rate)
     with terminal.progress() as progress:
         progress.say("planning")
         fleet = _fleet(asked)
@@ -150,6 +160,7 @@ class Asked:
         against: What to compare with, or None.
         crossplane_diff: File of crossplane-diff's JSON, or None.
         workloads: Requests for which speed is told, by name.
+        rate: Requests a second in the busiest minutes, or None.
     """
 
     claims: tuple[str, ...]
@@ -158,6 +169,7 @@ class Asked:
     against: str | None
     crossplane_diff: str | None
     workloads: dict[str, loads.Workload]
+    rate: float | None
 
 
 def _text(fleet: outlooks.Fleet, output: Output) -> str:
@@ -200,16 +212,17 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
         judged += pipeline.removed(given, before.cluster)
     by_source = {id(item.source): item for item in rendered}
     plans = outlooks.planned(before, prior)
-    items = tuple(
-        outlooks.item(
-            verdict,
-            by_source.get(id(verdict.source)),
-            site.settings,
-            plans.get((verdict.namespace, verdict.name)),
-            asked.workloads,
+    moved = flow_changes.of(rendered, plans, site.settings) if compares else {}
+
+    def item(verdict: verdicts.Verdict) -> outlooks.Item:
+        key, of = (verdict.namespace, verdict.name), by_source.get(id(verdict.source))
+        told = outlooks.item(
+            verdict, of, site.settings, plans.get(key), asked.workloads, asked.rate
         )
-        for verdict in judged
-    )
+        flows = flow_changes.NONE if of is None else moved.get(key, flow_changes.NONE)
+        return dataclasses.replace(told, flows=flows)
+
+    items = tuple(map(item, judged))
     notes = (*site.notes, *given.notes, *before.notes)
     return outlooks.Fleet(
         items,

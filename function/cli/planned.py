@@ -4,7 +4,7 @@ What every verb begins with that looks at what is wanted, and at no cluster.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from function import composition
 from function.api import base, claim, settings
@@ -12,6 +12,7 @@ from function.cli import documents, pipeline, rendering, suggestions
 from function.cli import site as sites
 from function.cluster import checkpoints, memory
 from function.composites import inference_service
+from function.engines.vllm import contradictions
 from function.planning import plans
 
 
@@ -45,6 +46,7 @@ class Planned:
         resource: The claim; None where it is of another kind, or does not parse.
         plan: Its plan; None where it is refused, or of another kind.
         answer: What the function answers for it as a new claim; None where it is refused.
+        adapters: What the claim's status knows of adapters, by name.
         broken: What the claim breaks by itself, under any settings.
         forbidden: What these settings do not allow.
     """
@@ -54,6 +56,7 @@ class Planned:
     resource: claim.InferenceService | None = None
     plan: plans.Plan | None = None
     answer: composition.Composition | None = None
+    adapters: Mapping[str, contradictions.Adapter] = dataclasses.field(default_factory=dict)
     broken: tuple[base.Problem, ...] = ()
     forbidden: tuple[base.Problem, ...] = ()
 
@@ -131,4 +134,16 @@ def of(source: documents.Source, site: settings.Settings) -> Planned:
             broken=tuple(one for one in error.problems if one in own),
             forbidden=tuple(one for one in error.problems if one not in own),
         )
-    return Planned(source, resource=resource, plan=plan, answer=answer)
+    return Planned(
+        source, resource=resource, plan=plan, answer=answer, adapters=_adapters(plan, facts)
+    )
+
+
+def _adapters(plan: plans.Plan, facts: checkpoints.Facts) -> dict[str, contradictions.Adapter]:
+    """Returns what was read in the files of the adapters that lie on the volume."""
+    known = {}
+    for adapter in plan.storage.adapters:
+        read = facts.checkpoint(plan.storage.recorded(adapter))
+        if read.base is not None or read.rank is not None:
+            known[adapter.name] = contradictions.Adapter(read.base, read.rank)
+    return known

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from function import canonical, composition
+from function import canonical, composition, plural
 from function.api import claim
 from function.cli import changes, rendering
 from function.cluster import observed
@@ -109,7 +109,7 @@ def of_removed(
         return Pods("end", "all end", unseen=kind)
     if running is None or running.wanted == 0:
         return Pods("none", "none run")
-    return Pods("end", f"all end: {_count(running.wanted)}")
+    return Pods("end", f"all end: {plural.of(running.wanted, 'replica')}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,7 +202,10 @@ def _ending(
         why = "suspend: true" if suspended else f"the {kind} goes"
         if not item.looks(kind):
             return Pods("end", f"all end ({why})")
-        return Pods("end", f"all end ({why}): {_count(max(running.wanted, running.available))}")
+        return Pods(
+            "end",
+            f"all end ({why}): {plural.of(max(running.wanted, running.available), 'replica')}",
+        )
     if suspended:
         return Pods("none", "none run: the claim is suspended")
     if item.likely.misfit is not None:
@@ -239,7 +242,3 @@ def _template(former: _Keeper) -> Any:
 def _order(keeper: _Keeper) -> str:
     """Returns how pods are replaced, in words."""
     return "all at once" if keeper.workload.all_at_once(keeper.item) else "one by one"
-
-
-def _count(replicas: int) -> str:
-    return "1 replica" if replicas == 1 else f"{replicas} replicas"

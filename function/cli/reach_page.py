@@ -3,6 +3,7 @@
 import html
 from collections.abc import Iterable, Iterator
 
+from function import plural
 from function.cli import reach_picture, reached
 
 _COLUMNS = ("flow", "from", "to", "port", "for", "leaves", "enters")
@@ -34,7 +35,7 @@ def _page(outcome: reached.Result, *, every: bool) -> Iterator[str]:
     yield '<html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>Who reaches whom</title><style>{_STYLE}</style></head><body>"
-    yield f"<h1>Who reaches whom: {len(outcome.items)} claims</h1>"
+    yield f"<h1>Who reaches whom: {plural.of(len(outcome.items), 'claim')}</h1>"
     yield from _list((*outcome.unreadable, *outcome.refused, *outcome.notes))
     for item in outcome.items:
         yield f"<section><h2>{_safe(item.name)}</h2><p>{_safe(item.verdict())}</p>"

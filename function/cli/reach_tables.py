@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from rich import console, table, text
 
+from function import plural
 from function.cli import reached, tables
 from function.reach import forms
 
@@ -36,7 +37,10 @@ def _claim(out: console.Console, item: reached.Item, *, every: bool) -> None:
     out.print(_rows(rows))
     if denied and not every:
         count = sum(len(row.alike) for row in denied)
-        out.print(f"denied: {count} flows that nobody asks for; --all shows them", soft_wrap=True)
+        out.print(
+            f"denied: {plural.of(count, 'flow')} that nobody asks for; --all shows them",
+            soft_wrap=True,
+        )
     for one in item.findings:
         out.print(f"{one.severity}: {one.field}: {one.message}", soft_wrap=True)
     out.print()

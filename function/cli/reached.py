@@ -171,7 +171,7 @@ def of(fleet: planned.Fleet, more: Iterable[Mapping[str, Any]] = ()) -> Result:
     Raises:
         ValueError: One of these is no policy.
     """
-    reaches = checking.reaching(fleet, more, between=True)
+    reaches = checking.reaching(fleet, more, between=True, denied=True)
     items = tuple(
         Item(claim, reach, rows(reach), tuple(reachability.judge(reach)))
         for claim in fleet.claims

@@ -4,6 +4,7 @@ import decimal
 import math
 from collections.abc import Iterator
 
+from function import plural
 from function.capacity import fit, loads, prices
 from function.cli import outlooks, verdicts
 from function.planning import forecasts
@@ -21,17 +22,22 @@ def verdict(fleet: outlooks.Fleet) -> str:
 
 
 def _unpriced(fleet: outlooks.Fleet) -> str:
-    return _count(len(fleet.items), "claim") + " can be used."
+    return plural.of(len(fleet.items), "claim") + " can be used."
 
 
 def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
     broken = [item for item in fleet.items if item.verdict.errors]
-    if broken:
-        yield f"{_named(broken)} cannot be used as written"
+    unfit = [item for item in broken if item.verdict.unfit]
+    written = [item for item in broken if item not in unfit]
+    if written:
+        yield f"{_named(written)} cannot be used as written"
+    if unfit:
+        verb = "does" if len(unfit) == 1 else "do"
+        yield f"{_named(unfit)} {verb} not fit the GPUs: none is asked for"
     if fleet.unreadable:
-        yield f"{_count(len(fleet.unreadable), 'file')} cannot be read"
+        yield f"{plural.of(len(fleet.unreadable), 'file')} cannot be read"
     if fleet.shortages:
-        yield f"{_count(len(fleet.shortages), 'limit')} of GPUs would be exceeded"
+        yield f"{plural.of(len(fleet.shortages), 'limit')} of GPUs would be exceeded"
     if fleet.compared is not None:
         for outcome, words in (("new", "new"), ("removed", "removed")):
             items = [item for item in fleet.items if item.verdict.outcome == outcome]
@@ -40,6 +46,12 @@ def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
         restarts = [i for i in fleet.items if i.verdict.pods.effect in ("restart", "restart-later")]
         if restarts:
             yield f"pods of {_named(restarts)} restart{_outage(restarts)}"
+        for name, items in (
+            ("needed flows of {} close", [i for i in fleet.items if i.flows.closes]),
+            ("flows of {} open that nobody asks for", [i for i in fleet.items if i.flows.opens]),
+        ):
+            if items:
+                yield name.format(_named(items))
         ended = [
             item
             for item in fleet.items
@@ -92,10 +104,6 @@ def _named(items: list[outlooks.Item]) -> str:
     names = ", ".join(item.verdict.name for item in items[:_MOST_NAMES])
     more = len(items) - _MOST_NAMES
     return f"{names} and {more} more" if more > 0 else names
-
-
-def _count(number: int, what: str) -> str:
-    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 # --- the cells of a row
@@ -215,6 +223,7 @@ def _beside_errors(item: outlooks.Item) -> Iterator[tuple[str, str]]:
         yield "note", note
     if item.verdict.outcome in ("changed", "removed", "new"):
         yield from _effects(item.verdict)
+    yield from item.flows.words()
     if item.change.outage is not None:
         words = forecasts.seconds(item.change.outage)
         yield "outage", f"no replica answers for {words}: the only one ends before the next starts"
@@ -245,16 +254,18 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
         if answer.verdict is fit.Verdict.TOO_LARGE and not (outlook and outlook.ways):
             yield "way out", "none: no class of the settings holds it, whatever is changed"
         for way in outlook.ways if outlook is not None else ():
-            price = "" if way.price is None else f", {way.price:.2f} an hour"
+            price = "" if way.price is None else f", {_hour(way.price, forecast)}"
             yield "way out", f"{way.written}{price}: {way.sentence}"
     for name, load in forecast.loads.items():
         first, between = load.first_token, load.between_tokens
         yield (
             f"speed, {name}",
-            f"{load.concurrency:.0f} requests at a time: {load.requests.best:.2g} a second, first"
-            f" token after {_milliseconds(first.low, first.high)}, then one each"
+            f"{plural.of(f'{load.concurrency:.0f}', 'request')} at a time:"
+            f" {load.requests.best:.2g} a second, first token after"
+            f" {_milliseconds(first.low, first.high)}, then one each"
             f" {_milliseconds(between.low, between.high)} ({between.grade})",
         )
+        yield from _at_rate(forecast, name)
     if not forecast.loads:
         why = forecasts.untimed(forecast.plan, loads.WORKLOADS["chat"])
         if why:
@@ -263,6 +274,34 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
         yield "triggers", forecast.triggers.sentence
     if forecast.plan.misfit is None:
         yield "first start", "; ".join(_stages(forecast))
+
+
+def _at_rate(forecast: forecasts.Forecast, name: str) -> Iterator[tuple[str, str]]:
+    """Yields the replicas that the stated rate needs, and what tokens cost."""
+    tokens, most = forecast.tokens.get(name), forecast.plan.scaling.maximum
+    if name in forecast.needs:
+        needed = forecast.needs[name]
+        if needed is None:
+            yield f"replicas, {name}", "a single request misses a time of spec.slo: none are enough"
+        else:
+            slow = "no number, if the engine is slow" if needed.high is None else str(needed.high)
+            words = plural.of(needed.best, "replica")
+            words += "" if needed.low == needed.high else f" ({needed.low} to {slow})"
+            words += f", with {needed.headroom:.0%} of each kept free; {needed.bound} bounds each"
+            if needed.best > most:
+                words += f"; spec.scaling.maxReplicas is {most}"
+            yield f"replicas, {name}", words
+    if tokens is not None:
+        best, low = (prices.text(each, tokens.currency) for each in (tokens.best, tokens.low))
+        high = "?" if tokens.high is None else prices.text(tokens.high, tokens.currency)
+        ends = f"{low} to {high}"
+        at = "full replicas" if tokens.rate is None else f"{tokens.rate:g} requests a second"
+        yield f"tokens, {name}", f"{best} a million of prompts and answers ({ends}), at {at}"
+
+
+def _hour(price: float, forecast: forecasts.Forecast) -> str:
+    amount = prices.text(decimal.Decimal(str(price)), forecast.plan.site.pricing.currency)
+    return f"{amount} an hour"
 
 
 def _milliseconds(low: float, high: float) -> str:

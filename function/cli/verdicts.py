@@ -13,7 +13,7 @@ from function.api import base, claim
 from function.cli import changes, concerns, documents, pod_changes, rendering, snapshot
 from function.cluster import observed
 from function.concerns import workload
-from function.planning import identity
+from function.planning import identity, misfits
 from function.workloads import table as workloads
 
 Outcome = Literal["new", "changed", "unchanged", "refused", "removed"]
@@ -106,6 +106,12 @@ class Verdict:
     def current(self) -> str:
         """The reason of the condition Current, or an empty text."""
         return next((c.reason for c in self.conditions if c.type == workload.Current.type()), "")
+
+    @property
+    def unfit(self) -> bool:
+        """Whether the claim is right in itself, and no replica could serve on its GPUs."""
+        reasons = {error.reason for error in self.errors}
+        return bool(reasons) and reasons <= {misfits.EXCEEDS_CLASS, misfits.TOO_LARGE}
 
 
 def of(item: rendering.Rendered, others: tuple[str, ...] = ()) -> Verdict:

@@ -12,7 +12,16 @@ from function.capacity import forms, published
 from function.cluster import jobs, memory, observed, pods
 
 # Fields of the preload program's last words that the status keeps.
-LEARNT = ("sha", "bytes", "dtype", "quantization", "architecture", "contextLimit")
+LEARNT = (
+    "sha",
+    "bytes",
+    "dtype",
+    "quantization",
+    "architecture",
+    "contextLimit",
+    "loraRank",
+    "baseModel",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +34,8 @@ class Checkpoint:
         context: Longest sequence in tokens that the model was made for.
         bytes: Size of all files.
         facts: What the model is made of, from its own files: the short form as canonical JSON.
+        rank: An adapter's rank.
+        base: The model that an adapter was trained on, as its own files name it.
     """
 
     quantization: str | None = None
@@ -32,6 +43,8 @@ class Checkpoint:
     context: int | None = None
     bytes: int | None = None
     facts: str | None = None
+    rank: int | None = None
+    base: str | None = None
 
 
 UNREAD = Checkpoint()
@@ -61,6 +74,8 @@ class Facts:
             context=observed.number(record.get("contextLimit")) or None,
             bytes=observed.number(record.get("bytes")) or None,
             facts=canonical.dumps(record["facts"]) if "facts" in record else None,
+            rank=observed.number(record.get("loraRank")) or None,
+            base=_text(record.get("baseModel")),
         )
 
 

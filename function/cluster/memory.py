@@ -6,7 +6,7 @@ from typing import Any
 
 import pydantic
 
-from function import canonical
+from function import canonical, memo
 from function.api import base, status
 from function.cluster import observed
 
@@ -40,12 +40,26 @@ class Memory:
         """Adapters that pods were started with, as the status says."""
         return frozenset((self.serving or {}).get("adapters") or [])
 
+    @property
+    def served_class(self) -> str | None:
+        """GPU class that pods were started on, or None where no answer wrote it."""
+        return (self.serving or {}).get("gpuClass")
+
+
+# The fields of a status that are read here.
+FIELDS = ("latches", "observedGeneration", "serving", "waitingFor", "weights")
+
 
 def memory(world: observed.Observed) -> Memory:
     """Returns what the claim's status remembers."""
-    weights = observed.at(world.status, "weights")
-    serving = observed.at(world.status, "serving")
-    latches = observed.at(world.status, "latches") or {}
+    return _memory(world.status)
+
+
+@memo.per_manifest
+def _memory(written: observed.Object) -> Memory:
+    weights = observed.at(written, "weights")
+    serving = observed.at(written, "serving")
+    latches = observed.at(written, "latches") or {}
     return Memory(
         records={
             str(record["directory"]): record
@@ -63,8 +77,8 @@ def memory(world: observed.Observed) -> Memory:
             for name in (latches if isinstance(latches, Mapping) else ())
             if observed.at(latches, name) is True
         ),
-        waiting_for=_typed(observed.at(world.status, "waitingFor"), str),
-        observed_generation=_typed(observed.at(world.status, "observedGeneration"), int),
+        waiting_for=_typed(observed.at(written, "waitingFor"), str),
+        observed_generation=_typed(observed.at(written, "observedGeneration"), int),
     )
 
 

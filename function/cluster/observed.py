@@ -16,6 +16,7 @@ FATAL_ERROR = "FatalError"
 # A kind of every cluster, asked beside the others: when even this comes back empty, nobody answers
 # such questions here.
 CONTROL_KIND = ("v1", "Service")
+_CONTROL = "/".join(CONTROL_KIND)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +56,18 @@ class Observed:
     can_read: bool = False
 
     @functools.cached_property
-    def _keys(self) -> list[str]:
-        return sorted(self.resources)
+    def _by_suffix(self) -> dict[str, Object]:
+        """The composed objects by what follows the claim's name in their keys, in order."""
+        prefix = f"{self.name}-"
+        return {
+            key.removeprefix(prefix): self.resources[key]
+            for key in sorted(self.resources)
+            if key.startswith(prefix)
+        }
 
     def get(self, suffix: str) -> Object | None:
         """Returns the object whose key ends so, or None."""
-        return self.resources.get(f"{self.name}-{suffix}")
+        return self._by_suffix.get(suffix)
 
     def has(self, api_version: str, kind: str) -> bool:
         """Tells whether core said that the cluster has the kind."""
@@ -68,16 +75,15 @@ class Observed:
 
     def lacks(self, api_version: str, kind: str) -> bool:
         """Tells whether core said that the cluster lacks the kind."""
-        return self.kinds.get("/".join(CONTROL_KIND), False) and (
+        return self.kinds.get(_CONTROL, False) and (
             self.kinds.get(f"{api_version}/{kind}") is False
         )
 
     def starting(self, prefix: str) -> Iterator[tuple[str, Object]]:
         """Yields suffix and object of each key whose suffix starts so, in order."""
-        whole = f"{self.name}-{prefix}"
-        for key in self._keys:
-            if key.startswith(whole):
-                yield key.removeprefix(f"{self.name}-"), self.resources[key]
+        for suffix, resource in self._by_suffix.items():
+            if suffix.startswith(prefix):
+                yield suffix, resource
 
 
 def at(value: Any, *path: str) -> Any:
@@ -112,23 +118,27 @@ def conditions(owner: Any) -> dict[str, Condition]:
     return {
         condition.type: condition
         for entry in items(owner, "conditions")
-        if (condition := _condition(entry)) is not None
+        if (condition := _condition(entry, at(entry, "type"))) is not None
     }
 
 
 def condition(owner: Any, kind: str) -> Condition | None:
     """Returns one condition of an object's status, or None; of two of a type the last."""
     for entry in reversed(items(owner, "conditions")):
-        if at(entry, "type") == kind and (read := _condition(entry)) is not None:
+        if at(entry, "type") == kind and (read := _condition(entry, kind)) is not None:
             return read
     return None
 
 
-def _condition(entry: Any) -> Condition | None:
-    kind, status = at(entry, "type"), at(entry, "status")
+def _condition(entry: Any, kind: Any) -> Condition | None:
+    try:
+        field = entry.get
+    except AttributeError:
+        return None
+    status = field("status")
     if not isinstance(kind, str) or not isinstance(status, str):
         return None
-    return Condition(kind, status, str(at(entry, "reason") or ""), str(at(entry, "message") or ""))
+    return Condition(kind, status, str(field("reason") or ""), str(field("message") or ""))
 
 
 def status_condition(resource: Object, kind: str) -> Condition | None:

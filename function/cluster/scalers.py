@@ -10,27 +10,29 @@ class Scaler:
     """An observed ScaledObject.
 
     Attributes:
-        paused: True when it holds the claim at zero.
         falls_back: True when some trigger failed too often.
         ready: Its condition Ready, or None before it reported.
         failure: KEDA's words about triggers that fail; empty when it has none.
     """
 
-    paused: bool
     falls_back: bool
     ready: observed.Condition | None
     failure: str
 
 
+def paused(resource: observed.Object | None) -> bool:
+    """Tells whether the observed ScaledObject holds the claim at zero."""
+    reported = observed.status_condition(resource or {}, "Paused")
+    return reported is not None and reported.status == "True"
+
+
 def scaler(resource: observed.Object | None) -> Scaler:
     """Returns the observed ScaledObject; one that is not there has reported nothing."""
-    paused = observed.status_condition(resource or {}, "Paused")
     ready = observed.status_condition(resource or {}, "Ready")
     failing = ready is not None and (
         ready.status != "True" or ready.reason == "PartialTriggerError"
     )
     return Scaler(
-        paused=paused is not None and paused.status == "True",
         falls_back=_falls_back(resource or {}),
         ready=ready,
         failure=(ready.message or ready.reason) if ready is not None and failing else "",

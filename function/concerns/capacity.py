@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from function import assembly, canonical
+from function import assembly, canonical, memo
 from function.capacity import fit, prices, ways_out
 from function.cluster import observed
 from function.concerns import reasons
@@ -73,6 +73,7 @@ def conditions(
     yield fits(now.plan)
 
 
+@memo.per_plan
 def fits(plan: plans.Plan) -> observed.Condition:
     """Returns Fits, of what a plan asks for: with the arithmetic, and with the ways out."""
     outlook = plan.serving.outlook
@@ -101,6 +102,7 @@ def _way(way: ways_out.Way, currency: str) -> str:
     return f"{way.written} ({prices.text(decimal.Decimal(str(way.price)), currency)}/h a replica)"
 
 
+@memo.per_plan
 def capacity(plan: plans.Plan) -> dict[str, Any] | None:
     """Returns `status.capacity`, or None where nobody knows."""
     outlook = plan.serving.outlook
@@ -124,7 +126,8 @@ def cost(now: situations.Situation) -> dict[str, Any] | None:
     plan, state = now.plan, now.rollout.state
     kept = None
     if not now.withheld:
-        kept = forecasts.Kept(plan.hardware.class_name, now.rollout.running.gpus)
+        served = None if now.rollout.hold is None else now.memory.served_class
+        kept = forecasts.Kept(served or plan.hardware.class_name, now.rollout.running.gpus)
     hour = forecasts.cost(plan, state.wanted if state else 0, kept)
     if hour is None:
         return None

@@ -1,6 +1,5 @@
 """Providers: for each value of a setting the module that does it, and what goes with one."""
 
-import functools
 import typing
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
@@ -40,52 +39,48 @@ def check_none_is_lost(site: settings.Settings, world: observed.Observed) -> Non
         base.InvalidError: A provider is lost.
     """
     used = site.providers.used()
-    problems = []
-    for (concern, provider), suffixes in _suffixes().items():
+    lost: dict[tuple[str, str], list[str]] = {}
+    for suffix, resource in world.starting(""):
+        row = _row(suffix)
+        if row is None or row.provider is None:
+            continue
+        concern, provider = row.provider
         if used[concern] == provider or provider in site.providers.withdrawn:
             continue
-        objects = _observed(suffixes, world)
-        if objects:
-            alias = str(settings.Providers.model_fields[concern].alias)
-            problems.append(
-                base.Problem(
-                    f"providers.{alias}",
-                    f"is {used[concern]}, and {provider} composed {_listed(objects)}, which would"
-                    f" be deleted: set providers.{alias} to {provider} again, or add {provider}"
-                    " to providers.withdrawn",
-                )
-            )
-    if problems:
-        raise base.InvalidError("settings", problems)
+        if observed.at(resource, "kind") == row.kind.name:
+            name = observed.at(resource, "metadata", "name")
+            lost.setdefault(row.provider, []).append(f"{row.kind.name} {name}")
+    if lost:
+        raise base.InvalidError(
+            "settings",
+            [
+                _problem(used[chosen[0]], *chosen, lost[chosen])
+                for chosen in _providers()
+                if chosen in lost
+            ],
+        )
 
 
-@functools.cache
-def _suffixes() -> dict[tuple[str, str], tuple[kinds.Row, ...]]:
-    """Returns the rows of each provider, by setting and value."""
-    by_provider: dict[tuple[str, str], tuple[kinds.Row, ...]] = {}
-    for row in kinds.ROWS:
-        if row.provider is not None:
-            by_provider[row.provider] = (*by_provider.get(row.provider, ()), row)
-    return by_provider
+def _problem(used: str, concern: str, provider: str, objects: list[str]) -> base.Problem:
+    alias = str(settings.Providers.model_fields[concern].alias)
+    return base.Problem(
+        f"providers.{alias}",
+        f"is {used}, and {provider} composed {_listed(objects)}, which would be deleted: set"
+        f" providers.{alias} to {provider} again, or add {provider} to providers.withdrawn",
+    )
 
 
-def _observed(rows: tuple[kinds.Row, ...], world: observed.Observed) -> list[str]:
-    """Returns kind and name of each observed object of some rows, by key."""
-    objects = {
-        suffix: f"{row.kind.name} {observed.at(resource, 'metadata', 'name')}"
-        for row in rows
-        for suffix, resource in _under(row, world)
-        if observed.at(resource, "kind") == row.kind.name
-    }
-    return [objects[suffix] for suffix in sorted(objects)]
+def _providers() -> Iterable[tuple[str, str]]:
+    """Returns setting and value of each provider, in the order of the table of kinds."""
+    return dict.fromkeys(row.provider for row in kinds.ROWS if row.provider is not None)
 
 
-def _under(row: kinds.Row, world: observed.Observed) -> Iterable[tuple[str, observed.Object]]:
-    """Returns suffix and object of each observed key of a row."""
-    if "<" in row.suffix:
-        return world.starting(row.prefix)
-    resource = world.get(row.suffix)
-    return () if resource is None else ((row.suffix, resource),)
+def _row(suffix: str) -> kinds.Row | None:
+    """Returns the row of an observed key, or None where the key is nobody's of today."""
+    try:
+        return kinds.row(suffix)
+    except KeyError:
+        return None
 
 
 def _listed(objects: list[str]) -> str:

@@ -35,13 +35,15 @@ STATUS = {True: "True", False: "False", None: "Unknown"}
 
 
 class Reasons(enum.Enum):
-    """The reasons of one condition. The class is named as the condition's type."""
+    """The reasons of one condition. The class is named as the condition's type.
 
-    @property
-    def reason(self) -> Reason:
-        """The reason."""
-        value: Reason = self.value
-        return value
+    Attributes:
+        reason: The reason.
+    """
+
+    def __init__(self, reason: Reason) -> None:
+        # An attribute: a member's `value` is looked up by Python code, twenty times a call.
+        self.reason = reason
 
     @classmethod
     def type(cls) -> str:

@@ -11,12 +11,34 @@ from function.planning import plans, prospects, replica
 
 
 @dataclasses.dataclass(frozen=True)
+class TokenPrice:
+    """What a million tokens of prompts and answers cost, at a stated load.
+
+    Attributes:
+        low: Where the engine is as fast as is believable.
+        best: Most likely.
+        high: Where it is as slow as is believable; None when no number of replicas is enough.
+        currency: ISO 4217 code.
+        rate: Requests a second, or None for a full replica.
+    """
+
+    low: prices.Money
+    best: prices.Money
+    high: prices.Money | None
+    currency: str
+    rate: float | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Forecast:
     """What a planned claim will do; None for what nobody knows.
 
     Attributes:
         plan: The claim, planned.
         cost: What its GPUs cost in an hour.
+        needs: Replicas that the rate needs, by workload, and None where a single request misses
+            what users are promised; empty where nobody asked.
+        tokens: What tokens cost, by workload, where the class has a price.
         loads: What a full replica gives, by workload.
         triggers: Which scaling trigger fires first, for usual requests.
         start: The first start, from the node to the first answer.
@@ -24,6 +46,8 @@ class Forecast:
 
     plan: plans.Plan
     cost: prices.Cost | None
+    needs: Mapping[str, loads.Replicas | None]
+    tokens: Mapping[str, TokenPrice]
     loads: Mapping[str, loads.Load]
     triggers: thresholds.Binding | None
     start: starts.Timeline
@@ -35,26 +59,66 @@ class Forecast:
         return None if outlook is None else outlook.fit
 
 
-def forecast(plan: plans.Plan, workloads: Mapping[str, loads.Workload]) -> Forecast:
+def forecast(
+    plan: plans.Plan, workloads: Mapping[str, loads.Workload], rate: float | None = None
+) -> Forecast:
     """Returns what a planned claim will do.
 
     Args:
         plan: The claim, planned.
         workloads: Requests to answer, by name.
+        rate: Requests a second in the busiest minutes, or None where nobody says.
     """
     engine = replica.judged(plan.serving.outlook, plan.hardware.split)
     given: dict[str, loads.Load] = {}
+    tokens: dict[str, TokenPrice] = {}
+    needs: dict[str, loads.Replicas | None] = {}
     if engine is not None and plan.serving.generates:
         for name, workload in workloads.items():
             full = _full(engine, workload, plan)
-            if full is not None:
-                given[name] = full
-    return Forecast(plan, cost(plan), given, _triggers(plan), _start(plan))
+            if full is None:
+                continue
+            given[name] = full
+            if rate is not None:
+                promised = replica.targets(plan.objectives)
+                needs[name] = loads.replicas(engine, workload, rate, promised)
+            price = _token_price(plan, workload, full, needs.get(name), rate)
+            if price is not None:
+                tokens[name] = price
+    return Forecast(plan, cost(plan), needs, tokens, given, _triggers(plan), _start(plan))
+
+
+def _token_price(
+    plan: plans.Plan,
+    workload: loads.Workload,
+    full: loads.Load,
+    needed: loads.Replicas | None,
+    rate: float | None,
+) -> TokenPrice | None:
+    """Returns what tokens cost, or None without a price or without replicas that are enough."""
+    price = prices.tariff(plan.site, plan.hardware.class_name)
+    if price is None or (rate is not None and needed is None):
+        return None
+    hour = price.gpu_hour * plan.hardware.gpus
+    if rate is None or needed is None:
+        slow, best, fast = (
+            prices.per_million_tokens(hour, tokens)
+            for tokens in (full.tokens.low, full.tokens.best, full.tokens.high)
+        )
+        return TokenPrice(fast, best, slow, price.currency, None)
+    tokens = rate * (workload.prompt + workload.output)
+    return TokenPrice(
+        prices.per_million_tokens(hour * needed.low, tokens),
+        prices.per_million_tokens(hour * needed.best, tokens),
+        None if needed.high is None else prices.per_million_tokens(hour * needed.high, tokens),
+        price.currency,
+        rate,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """The GPUs of pods that go on running though what the claim now asks for fits nowhere.
+    """The GPUs of pods that go on running though the claim now asks for others.
 
     Attributes:
         class_name: Their class.
@@ -93,7 +157,7 @@ def cost(
     Args:
         plan: The claim, planned.
         replicas: How many run or start now, or None when nobody looked.
-        kept: What goes on running though the plan fits nowhere, or None.
+        kept: What goes on running though the plan is another, or None.
     """
     claim = asked(plan, replicas, kept)
     price = prices.tariff(plan.site, claim.class_name)
@@ -103,14 +167,13 @@ def cost(
 def asked(plan: plans.Plan, replicas: int | None = None, kept: Kept | None = None) -> prices.Claim:
     """Returns the GPUs that a claim asks for; none when it is suspended or fits nowhere.
 
-    Pods that go on running though the claim fits nowhere keep their GPUs.
+    Pods that keep their template keep their GPUs.
     """
-    keeps = kept is not None and plan.misfit is not None
-    stopped = plan.suspended or (plan.misfit is not None and not keeps)
+    stopped = plan.suspended or (plan.misfit is not None and kept is None)
     return prices.Claim(
         plan.identity.name,
-        kept.class_name if kept is not None and keeps else plan.hardware.class_name,
-        kept.gpus if kept is not None and keeps else plan.hardware.gpus,
+        plan.hardware.class_name if kept is None else kept.class_name,
+        plan.hardware.gpus if kept is None else kept.gpus,
         0 if stopped else plan.scaling.minimum,
         0 if stopped else plan.scaling.maximum,
         replicas,

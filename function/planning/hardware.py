@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from function import explanation
+from function import explanation, plural
 from function.api import base, claim, claim_pod, settings
 from function.capacity import quantity
 from function.planning import misfits, parallelism
@@ -197,8 +197,8 @@ def _misfit(
     if count > gpu.node_gpus:
         return misfits.Misfit(
             misfits.EXCEEDS_CLASS,
-            f"a replica has {count} GPUs, a node of class {name} has {gpu.node_gpus}: lower"
-            f" spec.gpu.count, or correct the setting gpu.classes.{name}.nodeGpus",
+            f"a replica has {plural.of(count, 'GPU')}, a node of class {name} has {gpu.node_gpus}:"
+            f" lower spec.gpu.count, or correct the setting gpu.classes.{name}.nodeGpus",
         )
     for key, most, field in (
         ("memory", gpu.node_memory, "nodeMemory"),

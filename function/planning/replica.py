@@ -42,16 +42,13 @@ def kept(
         split: How the GPUs of a replica share the model.
         why: An explanation is added where a single request misses a promise already.
     """
-    milliseconds = {
-        each.name: each.bound * 1000 for each in promised.each if each.bound is not None
-    }
+    milliseconds = _milliseconds(promised)
     one, workload = judged(outlook, split), loads.WORKLOADS[WORKLOAD]
     if not milliseconds or one is None or outlook is None:
         return None
     if workload.prompt + workload.output > outlook.flags.context:
         return None
-    targets = loads.Targets(milliseconds.get("itl"), milliseconds.get("ttft"))
-    most = loads.most(one, workload, targets, "high")
+    most = loads.most(one, workload, targets(promised), "high")
     if most is None:
         alone = loads.load(one, workload, 1)
         if alone is not None:
@@ -64,6 +61,16 @@ def kept(
         return None
     words = f"{bound} of spec.slo is missed with more, by the estimate for {WORKLOAD} requests"
     return scaling.Kept(max(1, math.floor(load.concurrency)), words)
+
+
+def targets(promised: objectives.Objectives) -> loads.Targets:
+    """Returns the times that a claim's users are promised."""
+    milliseconds = _milliseconds(promised)
+    return loads.Targets(milliseconds.get("itl"), milliseconds.get("ttft"))
+
+
+def _milliseconds(promised: objectives.Objectives) -> dict[str, float]:
+    return {each.name: each.bound * 1000 for each in promised.each if each.bound is not None}
 
 
 def _missed_alone(milliseconds: dict[str, float]) -> explanation.Explanation:

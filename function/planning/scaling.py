@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from function import explanation
+from function import explanation, plural
 from function.api import base, claim, claim_scaling, settings
 from function.planning import hardware, ways
 
@@ -278,7 +278,7 @@ def _running(
     why.append(
         explanation.Explanation(
             "running target",
-            f"{share(float(ratio), max_requests)} requests a replica",
+            plural.of(share(float(ratio), max_requests), "request") + " a replica",
             "ratio x maxNumSeqs: the trigger is a sum over pods with AverageValue",
             f"runningRatioThreshold={ratio}, maxNumSeqs={max_requests}",
             field="spec.scaling.triggers.running.target",
@@ -295,7 +295,7 @@ def _promised(
     why.append(
         explanation.Explanation(
             "running target",
-            f"{share(promised, max_requests)} requests a replica",
+            plural.of(share(promised, max_requests), "request") + " a replica",
             f"{ratio:g} x the requests that keep the promise: {kept.words}",
             f"slo, requests that keep it={kept.requests}, maxNumSeqs={max_requests}",
             field="spec.scaling.triggers.running.target",

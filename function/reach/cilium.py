@@ -1,6 +1,5 @@
 """CiliumNetworkPolicies of cilium.io/v2, read as the agent of 1.20 reads them."""
 
-import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -154,23 +153,29 @@ class _Labels:
                 asked += (_equal(endpoints.NAMESPACE, namespace),)
             if endpoints.CLUSTER not in bare:
                 asked += (_equal(endpoints.CLUSTER, endpoints.CLUSTER_NAME),)
-        self._asked = asked
+        self._asked = tuple((one, *_source(one.key)) for one in asked)
 
     def holds(self, endpoint: endpoints.Endpoint) -> bool:
         """Tells whether an endpoint is meant."""
-        return policies.meets(self._asked, functools.partial(_label, endpoint))
+        labels = endpoint.known_by
+        asked = self._asked
+        return all(one.holds(_label(labels, source, name)) for one, source, name in asked)
 
 
 def _equal(key: str, value: str) -> policies.Requirement:
     return policies.Requirement(f"k8s:{key}", "In", frozenset((value,)))
 
 
-def _label(endpoint: endpoints.Endpoint, key: str) -> str | None:
+def _source(key: str) -> tuple[str | None, str]:
+    """Returns the source of labels that a key names, None for any, and the label's own name."""
     source, colon, rest = key.partition(":")
-    labels = endpoint.known_by
-    if colon and source != "any":
-        return labels.get(source, {}).get(rest)
-    name = rest if colon else key
+    return (source if colon and source != "any" else None), (rest if colon else key)
+
+
+def _label(labels: Mapping[str, Mapping[str, str]], source: str | None, name: str) -> str | None:
+    """Returns a label's value by the source that it has to be of; None where it is not there."""
+    if source is not None:
+        return labels[source].get(name) if source in labels else None
     return next((one[name] for one in labels.values() if name in one), None)
 
 

@@ -86,6 +86,7 @@ def of(
     more: Iterable[Mapping[str, Any]] = (),
     *,
     between: bool = False,
+    denied: bool = True,
 ) -> list[Reach]:
     """Returns who reaches whom for each claim.
 
@@ -95,6 +96,8 @@ def of(
             composed of anew are not among them.
         between: Whether flows from each claim to each other one are looked at too. What is open
             to one of them and to no stranger is what some field asks for.
+        denied: Whether flows that nobody needs, between ends of which no rule speaks, are among
+            them. They are most, they stay out, and no finding is about them.
     """
     composed = [
         manifest
@@ -108,13 +111,17 @@ def of(
     reaches = []
     for subject in subjects:
         rest = tuple(pod for key, pod in others.items() if key != id(subject.plan))
-        flows = tuple(_flows(subject.plan, given, rest))
+        flows = tuple(_flows(subject.plan, given, rest, denied=denied))
         reaches.append(Reach(subject.plan, flows, given))
     return reaches
 
 
 def _flows(
-    plan: plans.Plan, given: policies.Policies, others: tuple[endpoints.Endpoint, ...]
+    plan: plans.Plan,
+    given: policies.Policies,
+    others: tuple[endpoints.Endpoint, ...],
+    *,
+    denied: bool,
 ) -> Iterator[Flow]:
     own, wanted = places.own(plan), needs.of(plan)
     for need in wanted:
@@ -124,7 +131,7 @@ def _flows(
     # Two names of the same pods are one end: each port of it is judged once.
     there = {_key(need.flow) for need in wanted}
     for subject in own:
-        for hop in _unasked(plan, given, subject, wanted, others):
+        for hop in _unasked(plan, given, subject, wanted, others, denied=denied):
             if _key(hop) not in there:
                 there.add(_key(hop))
                 yield Flow(hop, judge(given, hop), subject)
@@ -166,6 +173,8 @@ def _unasked(
     subject: endpoints.Endpoint,
     wanted: tuple[needs.Need, ...],
     others: tuple[endpoints.Endpoint, ...],
+    *,
+    denied: bool,
 ) -> Iterator[policies.Hop]:
     """Yields flows of a claim's pods that nothing needs, whether they pass or not."""
     strangers = places.strangers(plan)
@@ -178,10 +187,28 @@ def _unasked(
     for direction in (Direction.INGRESS, Direction.EGRESS):
         ports = _ports(given, subject, direction, wanted)
         for end in dict.fromkeys((*strangers, *others, *peers)):
+            if not denied and _shut(given, direction, subject, end):
+                continue
             for protocol, port in ports:
                 ends = (end, subject) if direction is Direction.INGRESS else (subject, end)
-                if not _granted(plan, direction, subject, end, port):
-                    yield policies.Hop(*ends, port, protocol)
+                hop = policies.Hop(*ends, port, protocol)
+                if not _granted(plan, direction, subject, end, port) and not any(
+                    _covers(need, direction, hop) for need in wanted
+                ):
+                    yield hop
+
+
+def _shut(
+    given: policies.Policies,
+    direction: Direction,
+    subject: endpoints.Endpoint,
+    end: endpoints.Endpoint,
+) -> bool:
+    """Tells whether a claim's own policies keep an end out on every port."""
+    if direction is Direction.INGRESS and end.kind is endpoints.Kind.NODE:
+        return False
+    between = given.between(direction, subject, end)
+    return bool(between.closing) and not between.rules
 
 
 def _ports(
@@ -201,6 +228,22 @@ def _ports(
                 if one.first and not rule.denies:
                     ports.add(("TCP" if one.protocol == "ANY" else one.protocol, one.first))
     return sorted(ports)
+
+
+def _covers(need: needs.Need, direction: Direction, hop: policies.Hop) -> bool:
+    """Tells whether settings that need a flow mean these pods too, by fewer labels than they have.
+
+    A DNS server without labels is any pod of its namespace.
+    """
+    if not need.of_settings or (need.flow.protocol, need.flow.port) != (hop.protocol, hop.port):
+        return False
+    (own, meant), (subject, end) = need.flow.ends(direction), hop.ends(direction)
+    return (
+        own == subject
+        and meant.kind is end.kind is endpoints.Kind.POD
+        and meant.namespace == end.namespace
+        and set(meant.labels) <= set(end.labels)
+    )
 
 
 def _granted(

@@ -89,7 +89,7 @@ UNREADABLE = "the request is no RunFunctionRequest that can be read, also withou
 def read(data: bytes) -> Received:
     """Returns the request of these bytes. Raises nothing."""
     try:
-        if _composite_size(data) <= SMALL:
+        if len(data) <= SMALL or _composite_size(data) <= SMALL:
             return Received(fnv1.RunFunctionRequest.FromString(data))
         sizes = Sizes()
         whole = _request(data, sizes)

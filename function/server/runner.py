@@ -8,6 +8,7 @@ core then applies nothing and deletes nothing, and what runs keeps running.
 import functools
 import time
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 from crossplane.function import logging as function_logging
@@ -18,7 +19,7 @@ from google.protobuf import duration_pb2, struct_pb2
 
 from function import canonical, composition, memo
 from function.api import base, settings
-from function.cluster import observed
+from function.cluster import memory, observed
 from function.composites import composite, inference_service, registry
 from function.server import intake, structs
 
@@ -107,8 +108,8 @@ def composed(req: fnv1.RunFunctionRequest, world: observed.Observed) -> composit
         view = structs.StructView(resource)
         what = f"{view.get('apiVersion')} {view.get('kind')}"
         raise base.InvalidError("claim", [base.Problem("kind", f"{what} is no kind of claim here")])
-    written = structs.serialized(resource, intake.CLAIM)
-    about = b"" if metadata is None else structs.serialized(metadata, intake.METADATA)
+    written = structs.fingerprint(resource, intake.CLAIM)
+    about = None if metadata is None else structs.fingerprint(metadata, intake.METADATA)
 
     def parse() -> Any:
         document = structs.only(resource, intake.CLAIM)
@@ -116,12 +117,12 @@ def composed(req: fnv1.RunFunctionRequest, world: observed.Observed) -> composit
             document["metadata"] = structs.only(metadata, intake.METADATA)
         return kind.parse(document)
 
-    size = _PARSED_BYTES + _PARSED_FACTOR * (len(written) + len(about))
+    size = _PARSED_BYTES + _PARSED_FACTOR * (written.size + (about.size if about else 0))
     claim = _claims.get((kind.GROUP, kind.KIND, written, about), size, parse)
     return kind.compose(claim, site_settings(req), world)
 
 
-# Claims change rarely and are looked at often. By their own bytes: parsing is a pure function.
+# Claims change rarely and are looked at often. By what their bytes come to: parsing is pure.
 _claims: memo.Bounded[Any] = memo.Bounded(8 * 1024 * 1024)
 # What a parsed claim holds, at least and for each byte of it in protobuf: measured on the examples.
 _PARSED_BYTES = 16 * 1024
@@ -134,11 +135,40 @@ def _composite(req: fnv1.RunFunctionRequest) -> composite.Composite | None:
 
 # --- in
 
+# A status changes as rarely at rest as the claim does, and is read whole in each call.
+_statuses: memo.Bounded[tuple[memo.Manifest, Mapping[str, observed.Condition]]] = memo.Bounded(
+    12 * 1024 * 1024
+)
+# What the parts of a status that are read hold in Python, at least and for each byte in protobuf.
+# Ours have 2 KiB; the parts of a much larger one, which somebody else wrote, may hold more.
+_STATUS_BYTES = 4 * 1024
+_STATUS_FACTOR = 12
+_MOST_STATUS = 16 * 1024
+_NO_STATUS = memo.Manifest()
+
+
+def _status(
+    resource: struct_pb2.Struct,
+) -> tuple[observed.Object, Mapping[str, observed.Condition]]:
+    """Returns what is remembered in a claim's status, and its conditions. Never to be changed."""
+    if "status" not in resource.fields:
+        return _NO_STATUS, {}
+    status = resource.fields["status"].struct_value
+    written = structs.fingerprint(status, (*memory.FIELDS, "conditions"))
+
+    def read() -> tuple[memo.Manifest, Mapping[str, observed.Condition]]:
+        remembered = memo.Manifest(structs.only(status, memory.FIELDS))
+        return remembered, observed.conditions(structs.only(status, ("conditions",)))
+
+    if written.size > _MOST_STATUS:
+        return read()
+    return _statuses.get(written, _STATUS_BYTES + _STATUS_FACTOR * written.size, read)
+
 
 def observed_state(req: fnv1.RunFunctionRequest) -> observed.Observed:
     """Returns what the cluster reports, decoded only where it is read."""
     resource = structs.StructView(req.observed.composite.resource)
-    status = resource.get("status") or {}
+    status, conditions = _status(req.observed.composite.resource)
     kinds = {
         name.removeprefix(KIND_REQUIREMENT): bool(schema.openapi_v3.fields)
         for name, schema in req.required_schemas.items()
@@ -156,7 +186,7 @@ def observed_state(req: fnv1.RunFunctionRequest) -> observed.Observed:
             key: structs.StructView(resource.resource)
             for key, resource in req.observed.resources.items()
         },
-        conditions=observed.conditions(status),
+        conditions=conditions,
         status=status,
         required=required,
         kinds=kinds,

@@ -184,7 +184,8 @@ def configure_logging(*, debug: bool) -> None:
             )
         else:
             processors.append(processor)
-    structlog.configure(processors=processors)
+    # Whoever keeps a logger would otherwise have it bound again for each entry.
+    structlog.configure(processors=processors, cache_logger_on_first_use=True)
 
 
 class Server:

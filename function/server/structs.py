@@ -6,8 +6,10 @@ something cost almost nothing. Whole numbers come back as ints: a Struct holds d
 subscript, which would insert it.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import hashlib
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from google.protobuf import struct_pb2
 
@@ -23,14 +25,15 @@ class StructView(Mapping[str, Any]):
         self._fields = struct.fields
 
     def __getitem__(self, key: str) -> Any:
-        if key not in self._fields:
+        value = self._fields.get(key)
+        if value is None:
             raise KeyError(key)
-        return _decode(self._fields[key])
+        return _decode(value)
 
     def get(self, key: str, default: Any = None) -> Any:
         """Returns a field, or the default where it is absent."""
         value = self._fields.get(key)
-        return default if value is None else _decode(value)
+        return default if value is None else _DECODERS[value.WhichOneof("kind")](value)
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._fields))
@@ -43,19 +46,36 @@ class StructView(Mapping[str, Any]):
 
 
 def _decode(value: struct_pb2.Value) -> Any:
-    kind = value.WhichOneof("kind")
-    if kind == "string_value":
-        return value.string_value
-    if kind == "struct_value":
-        return StructView(value.struct_value)
-    if kind == "number_value":
-        number = value.number_value
-        return int(number) if number.is_integer() else number
-    if kind == "bool_value":
-        return value.bool_value
-    if kind == "list_value":
-        return [_decode(item) for item in value.list_value.values]
+    return _DECODERS[value.WhichOneof("kind")](value)
+
+
+def _view(value: struct_pb2.Value) -> StructView:
+    return StructView(value.struct_value)
+
+
+def _number(value: struct_pb2.Value) -> float:
+    number = value.number_value
+    return int(number) if number.is_integer() else number
+
+
+def _list(value: struct_pb2.Value) -> list[Any]:
+    return [_decode(item) for item in value.list_value.values]
+
+
+def _nothing(_: struct_pb2.Value) -> None:
     return None
+
+
+# By what a Value holds; None for one that was never set. Asked some hundred times a call.
+_DECODERS: dict[str | None, Callable[[struct_pb2.Value], Any]] = {
+    "string_value": operator.attrgetter("string_value"),
+    "struct_value": _view,
+    "number_value": _number,
+    "bool_value": operator.attrgetter("bool_value"),
+    "list_value": _list,
+    "null_value": _nothing,
+    None: _nothing,
+}
 
 
 def plain(struct: struct_pb2.Struct) -> dict[str, Any]:
@@ -78,13 +98,30 @@ def only(struct: struct_pb2.Struct, keys: tuple[str, ...]) -> dict[str, Any]:
     return {key: _plain(struct.fields[key]) for key in keys if key in struct.fields}
 
 
-def serialized(struct: struct_pb2.Struct, keys: tuple[str, ...]) -> bytes:
-    """Returns these fields of the Struct in bytes: the same for the same fields."""
-    part = struct_pb2.Struct()
+class Fingerprint(NamedTuple):
+    """What stands for fields of a Struct in a key.
+
+    Attributes:
+        digest: SHA-256 of the fields in bytes.
+        size: Bytes of the fields.
+    """
+
+    digest: bytes
+    size: int
+
+
+def fingerprint(struct: struct_pb2.Struct, keys: tuple[str, ...]) -> Fingerprint:
+    """Returns what stands for these fields of the Struct: the same for the same fields."""
+    digest, size = hashlib.sha256(), 0
     for key in keys:
-        if key in struct.fields:
-            part.fields[key].CopyFrom(struct.fields[key])
-    return part.SerializeToString(deterministic=True)
+        value = struct.fields.get(key)
+        if value is not None:
+            # Each by itself: put together into one Struct they would all be copied first.
+            written = value.SerializeToString(deterministic=True)
+            digest.update(f"{key} {len(written)} ".encode())
+            digest.update(written)
+            size += len(written)
+    return Fingerprint(digest.digest(), size)
 
 
 def merge(struct: struct_pb2.Struct, manifest: dict[str, Any]) -> None:
@@ -96,9 +133,10 @@ def merge(struct: struct_pb2.Struct, manifest: dict[str, Any]) -> None:
     Raises:
         TypeError: A value is none of dict, list, str, bool, int and float.
     """
-    for key in manifest:
-        if key in struct.fields:
-            del struct.fields[key]
+    if struct.fields:
+        for key in manifest:
+            if key in struct.fields:
+                del struct.fields[key]
     if not isinstance(manifest, memo.Manifest):
         _fill(struct.fields, manifest)
         return
@@ -111,7 +149,10 @@ def merge(struct: struct_pb2.Struct, manifest: dict[str, Any]) -> None:
 
 def _fill(fields: Any, manifest: dict[str, Any]) -> None:
     for key, value in manifest.items():
-        _set(fields[key], value)
+        if type(value) is str:  # Most are, and each call counts.
+            fields[key].string_value = value
+        else:
+            _set(fields[key], value)
 
 
 def _set(target: struct_pb2.Value, value: Any) -> None:

@@ -5,6 +5,8 @@ observed waits; what runs is never withheld.
 """
 
 import dataclasses
+import functools
+from collections.abc import Callable
 
 from function import kinds
 from function.cluster import observed, readiness
@@ -18,17 +20,41 @@ SUFFIXES = {"cilium": "cilium-netpol", "kubernetes": "networkpolicy"}
 class Guards:
     """What new pods wait for, in words, or None where nothing holds them back.
 
+    A policy is read when somebody asks: at rest there are no new pods, and nobody does.
+
     Attributes:
-        serving: New pods of the workload.
-        download: A new Job that downloads.
-        removal: A new Job that removes weights.
-        picker: A new endpoint picker.
+        provider: Who protects the pods; with `none`, or another, nothing is waited for.
+        world: What the cluster reports.
+        spans: Whether a replica has several pods, with a policy between them.
     """
 
-    serving: str | None = None
-    download: str | None = None
-    removal: str | None = None
-    picker: str | None = None
+    provider: str
+    world: observed.Observed
+    spans: bool
+
+    @functools.cached_property
+    def serving(self) -> str | None:
+        """What new pods of the workload wait for."""
+        missing = self._lack(serving_suffix)
+        return missing or (self._lack(group_suffix) if self.spans else None)
+
+    @functools.cached_property
+    def download(self) -> str | None:
+        """What a new Job that downloads waits for."""
+        return self._lack(download_suffix)
+
+    @functools.cached_property
+    def removal(self) -> str | None:
+        """What a new Job that removes weights waits for."""
+        return self._lack(removal_suffix)
+
+    @functools.cached_property
+    def picker(self) -> str | None:
+        """What a new endpoint picker waits for."""
+        return self._lack(picker_suffix)
+
+    def _lack(self, suffix: Callable[[str], str]) -> str | None:
+        return lack(self.world, suffix(self.provider)) if self.provider in SUFFIXES else None
 
 
 def serving_suffix(provider: str) -> str:
@@ -68,18 +94,8 @@ def former(provider: str, part: str) -> tuple[str, str]:
 
 def guards(plan: plans.Plan, world: observed.Observed) -> Guards:
     """Returns what new pods wait for; nothing where the settings leave policies to others."""
-    provider = plan.site.providers.network_policy
-    if provider not in SUFFIXES:
-        return Guards()
-    serving = lack(world, serving_suffix(provider))
-    if plan.hardware.split.spans:
-        serving = serving or lack(world, group_suffix(provider))
-    return Guards(
-        serving=serving,
-        download=lack(world, download_suffix(provider)),
-        removal=lack(world, removal_suffix(provider)),
-        picker=lack(world, picker_suffix(provider)),
-    )
+    spans = plan.hardware.split.spans
+    return Guards(plan.site.providers.network_policy, world, spans=spans)
 
 
 def lack(world: observed.Observed, suffix: str) -> str | None:

@@ -20,6 +20,7 @@ from function import composition, kinds
 from function.boundary import adoption
 from function.cluster import observed, readiness
 from function.planning import pickers, plans
+from function.situation import guards
 
 RELEASE = "epp-helmrelease"
 DEPLOYMENT = "picker-deployment"
@@ -58,7 +59,7 @@ class Picking:
 
 
 def picking(
-    plan: plans.Plan, world: observed.Observed, *, named: bool, guard: str | None
+    plan: plans.Plan, world: observed.Observed, *, named: bool, guard: guards.Guards
 ) -> Picking:
     """Returns whose objects the endpoint picker is made of.
 
@@ -66,7 +67,7 @@ def picking(
         plan: The plan.
         world: What the cluster reports.
         named: Whether the observed route names the pool.
-        guard: What new pods of a picker wait for, or None.
+        guard: What new pods wait for.
     """
     chosen = plan.site.endpoint_picker.provider
     leaving = [name for name in _FIRST if name != chosen and _there(world, name)]
@@ -93,7 +94,7 @@ def picking(
         for selector in selectors.values()
         if _optional(selector) and world.can_ask and not _decided(world, selector)
     ]
-    waits = _waits(world, readable, chosen) or guard
+    waits = _waits(world, readable, chosen) or guard.picker
     return Picking(
         provider=None if unknown or waits is not None else chosen,
         pooled=pooled,

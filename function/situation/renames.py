@@ -18,8 +18,9 @@ def verdict(world: observed.Observed, former: str, suffix: str) -> readiness.Rea
         former: End of the former key.
         suffix: End of the key that takes its place.
     """
-    covered = world.get(suffix) is None and guards.lack(world, former) is None
-    return readiness.READY if covered else None
+    if world.get(suffix) is not None or world.get(former) is None:
+        return None
+    return readiness.READY if guards.lack(world, former) is None else None
 
 
 def stays(world: observed.Observed, former: str, suffix: str) -> bool:

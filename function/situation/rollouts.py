@@ -10,6 +10,7 @@ unless the settings say `Immediate` or no pod of the claim has served yet.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 from function import canonical, memo
@@ -227,7 +228,7 @@ def rollout(
     state = plan.workload.state(keeper)
     served = remembered.serving is not None or (state is not None and (state.serves or state.ran))
     wanted = rendered(plan)
-    fresh = _Choice(wanted, rendered_text(plan), claim_hash(plan), _facts(plan, wanted))
+    fresh = _fresh(plan)
     carried = _carried(plan, keeper, fresh)
     chosen = fresh
     if carried != fresh.text:
@@ -280,6 +281,18 @@ class _Choice:
     emitted: bool = True
     hold: Hold | None = None
     restarts: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def facts_text(self) -> str:
+        """The facts as canonical JSON."""
+        return self.facts.dumps()
+
+
+@memo.per_plan
+def _fresh(plan: plans.Plan) -> _Choice:
+    """Returns the choice of the rendered template."""
+    wanted = rendered(plan)
+    return _Choice(wanted, rendered_text(plan), claim_hash(plan), _facts(plan, wanted))
 
 
 def _choose(
@@ -441,5 +454,5 @@ def _annotations(chosen: _Choice, owner: observed.Object | None) -> dict[str, st
     before = observed.at(owner, "metadata", "annotations")
     same = observed.at(before, identity.TEMPLATE_ANNOTATION) == chosen.text
     if not same or observed.at(before, identity.FACTS_ANNOTATION) is not None:
-        remembers[identity.FACTS_ANNOTATION] = chosen.facts.dumps()
+        remembers[identity.FACTS_ANNOTATION] = chosen.facts_text
     return remembers

@@ -64,7 +64,7 @@ def traffic(
         named=named,
         hosts=routes.hosts(world.get("gateway-backend")),
         picker=plan.ways.picker or pools,
-        picking=pickers.picking(plan, world, named=pools, guard=guard.picker),
+        picking=pickers.picking(plan, world, named=pools, guard=guard),
         names=names,
         fallback=fallbacks.fallback(plan, world),
     )

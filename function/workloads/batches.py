@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any
 
 from function import canonical
+from function.api import settings
 from function.cluster import failures, jobs
 from function.engines import engine
 from function.planning import identity, plans, storage
@@ -16,6 +17,10 @@ from function.workloads import pods
 
 HASH_LENGTH = 10
 
+_CONNECTIONS_A_CORE = 8
+"""What one core fetches over TLS and hashes at 26 MiB/s a connection (docs/performance.md)."""
+_MOST_CORES = 4
+"""As many hash at once, and the default limit."""
 
 # Where the program looks for a token that a Secret may have: a directory for each Secret.
 _TOKENS = "/etc/hub-token"
@@ -181,7 +186,10 @@ def _container(
             "image": engine.mirrored(preload.image, plan.site),
             "imagePullPolicy": "IfNotPresent",
             **inputs,
-            "resources": {"requests": dict(preload.requests), "limits": dict(preload.limits)},
+            "resources": {
+                "requests": _requests(preload, component),
+                "limits": dict(preload.limits),
+            },
             "securityContext": pods.CONTAINER_SECURITY,
             "terminationMessagePolicy": "FallbackToLogsOnError",
             "volumeMounts": [
@@ -200,6 +208,19 @@ def _container(
     )
 
 
+def _requests(preload: settings.Preload, component: str) -> dict[str, int | str]:
+    """Returns what the Job asks for: the site's, or a core for each eight connections.
+
+    A site that says nothing of connections keeps every Job as it was, since they are immutable; one
+    that gives a limit alone may have less than would be asked for.
+    """
+    given = preload.model_fields_set & {"requests", "limits"}
+    if preload.connections is None or given or component != jobs.COMPONENT:
+        return dict(preload.requests)
+    cores = min(_MOST_CORES, -(-preload.connections // _CONNECTIONS_A_CORE))
+    return {**preload.requests, "cpu": str(cores)}
+
+
 def _environment(plan: plans.Plan) -> list[identity.Manifest]:
     hub = plan.site.hub
     variables: dict[str, Any] = {
@@ -216,6 +237,7 @@ def _environment(plan: plans.Plan) -> list[identity.Manifest]:
         "NO_PROXY": hub.no_proxy,
         # Redirects lead to public addresses and to these.
         "PRELOAD_PRIVATE_NETWORKS": ",".join(hub.egress_cidrs) or None,
+        "PRELOAD_CONNECTIONS": _text(plan.site.preload.connections),
     }
     if hub.ca_config_map is not None:
         variables |= {
@@ -236,6 +258,10 @@ def _environment(plan: plans.Plan) -> list[identity.Manifest]:
         last = {"name": secrets[0], "key": "HF_TOKEN", "optional": True}
         result.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": last}})
     return result
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
 
 
 def _token_secrets(plan: plans.Plan) -> tuple[str, ...]:

@@ -4,9 +4,13 @@ Pods find the directory that a Job made: one that the kubelet makes for a mount 
 claim moves only with a download that makes the new directory.
 """
 
+import hashlib
+
+from function import memo
 from function.api import claim
 from function.boundary import templates
 from function.cluster import checkpoints, observed
+from function.engines import engine
 from function.engines import table as engines
 from function.planning import identity
 from function.workloads import pods
@@ -25,7 +29,7 @@ def former(
     """
     mounted = _mounted(resource, world)
     chosen = engines.chosen(resource.spec)
-    for kept in (False, True):
+    for kept in (False, True) if mounted else ():
         directory = chosen.cache_directory(resource.namespace, resource.name, former=kept)
         if mounted.endswith(f"/{directory}"):
             return kept
@@ -35,13 +39,37 @@ def former(
 def _mounted(resource: claim.InferenceService, world: observed.Observed) -> str:
     """Returns the sub-path that the engine's container of the last template has for its caches."""
     who = identity.Identity(resource.name, resource.namespace, {})
-    owners = (world.get(workloads.chosen(resource.spec).SUFFIX), world.get("pdb"))
-    remembered = templates.remembered(owners, who.labels())
-    if remembered is None:
-        return ""
     chosen = engines.chosen(resource.spec)
-    container = pods.engine_container(remembered.template, chosen.CONTAINER)
-    for mount in observed.items(container, "volumeMounts"):
-        if observed.at(mount, "mountPath") == chosen.CACHE:
-            return str(observed.at(mount, "subPath") or "")
+    for suffix in (workloads.chosen(resource.spec).SUFFIX, "pdb"):
+        annotations = observed.at(world.get(suffix), "metadata", "annotations")
+        text = observed.at(annotations, identity.TEMPLATE_ANNOTATION)
+        mount = _mount(text, who, chosen) if isinstance(text, str) else None
+        if mount is not None:
+            return mount
     return ""
+
+
+def _mount(text: str, who: identity.Identity, chosen: engine.Engine) -> str | None:
+    """Returns the sub-path of the caches in a remembered template, or None where it is none.
+
+    A template has 4 to 8 KB of JSON, is the same in each call at rest, and would be read for this
+    one word: the word is remembered, by the digest of the text.
+    """
+    written = text.encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(written).digest()
+
+    def read() -> str | None:
+        template = templates.loads(text, who.labels())
+        if template is None:
+            return None
+        container = pods.engine_container(template, chosen.CONTAINER)
+        for mount in observed.items(container, "volumeMounts"):
+            if observed.at(mount, "mountPath") == chosen.CACHE:
+                return str(observed.at(mount, "subPath") or "")
+        return ""
+
+    # The word is no longer than the text: counted like this a fleet of 300 claims has 3 MB.
+    return _mounts.get((digest, who.name, chosen.NAME), len(written), read)
+
+
+_mounts: memo.Bounded[str | None] = memo.Bounded(4 * 1024 * 1024)

@@ -7,13 +7,11 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from function.api import claim, settings
 from function.concerns.observability import watching
 from function.concerns.scaling import keda
 from function.situation import situations
-from tests import newborn
+from tests import documents, newborn
 
 ROOT = pathlib.Path(__file__).parents[2]
 Manifest = dict[str, Any]
@@ -22,7 +20,7 @@ LONG_NAME = "q" * claim.LONGEST_NAME
 
 
 def _load(path: pathlib.Path) -> Manifest:
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document = documents.parse(path.read_text(encoding="utf-8"))
     assert isinstance(document, dict)
     return document
 

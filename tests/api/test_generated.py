@@ -4,11 +4,11 @@ import pathlib
 import re
 
 import pytest
-import yaml
 
 from function import generate
 from function.api import base, claim, settings
 from function.composites import inference_service
+from tests import documents
 
 XRD_PATH = generate.xrd_path(inference_service)
 XRD = generate.ROOT / XRD_PATH
@@ -51,7 +51,7 @@ def test_a_generated_file_says_so(path: pathlib.Path) -> None:
 
 
 def test_the_xrd() -> None:
-    definition = yaml.safe_load(XRD.read_text())
+    definition = documents.parse(XRD.read_text())
     assert definition == generate.composite_definition(inference_service)
     assert definition["apiVersion"] == "apiextensions.crossplane.io/v2"
     assert definition["metadata"] == {"name": "inferenceservices.cloud.ogenki.io"}
@@ -99,7 +99,7 @@ def test_printer_columns() -> None:
 
 
 def test_the_input() -> None:
-    definition = yaml.safe_load(INPUT.read_text())
+    definition = documents.parse(INPUT.read_text())
     assert definition == generate.input_definition()
     assert definition["metadata"]["name"] == "settings.inference-service.cloud.ogenki.io"
     (version,) = definition["spec"]["versions"]

@@ -54,17 +54,12 @@ def test_a_class_without_a_price_has_none(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hour", "rate", "busy", "expected"),
-    [
-        # 3600 tokens a second are 12.96 million an hour.
-        ("6.48", 3600, 1.0, D("0.5")),
-        ("6.48", 3600, 0.25, D("2")),
-        ("6.48", 0, 1.0, None),
-        ("6.48", 3600, 0.0, None),
-    ],
+    ("hour", "rate", "expected"),
+    # 3600 tokens a second are 12.96 million an hour.
+    [("6.48", 3600, D("0.5")), ("6.48", 900, D("2"))],
 )
-def test_a_million_tokens(hour: str, rate: float, busy: float, expected: D | None) -> None:
-    assert prices.per_million_tokens(D(hour), rate, busy) == expected
+def test_a_million_tokens(hour: str, rate: float, expected: D) -> None:
+    assert prices.per_million_tokens(D(hour), rate) == expected
 
 
 def test_a_fleet_has_sums_and_says_what_is_short() -> None:
@@ -88,6 +83,17 @@ def test_a_fleet_has_sums_and_says_what_is_short() -> None:
     ]
 
 
+def test_one_of_a_thing_is_no_plural() -> None:
+    claims = [prices.Claim("big", "h100", 9, 1, 1), prices.Claim("small", "l4", 1, 1, 9)]
+    summed = prices.fleet(claims, site(8, l4="0.5", h100="6.88"), {"l4": 0, "h100": 8})
+    assert [shortage.sentence.split(":")[1].split(",")[0] for shortage in summed.shortages] == [
+        " 1 replica of 9 GPUs is above limits.maxGPUs of 8",
+        " 9 replicas of 1 GPU are above limits.maxGPUs of 8",
+        " the claims ask for 9 GPUs even at their minimum",
+        " the claims ask for 1 GPU even at their minimum",
+    ]
+
+
 def test_a_pool_may_be_too_small_for_the_minimum() -> None:
     claims = [prices.Claim(name, "l4", 1, 2, 2) for name in ("a", "b")]
     summed = prices.fleet(claims, site(None, l4="0.5"), {"l4": 3})
@@ -100,8 +106,11 @@ def test_a_pool_may_be_too_small_for_the_minimum() -> None:
     [
         ("1234567.891", "1,234,567.89 USD"),
         ("0", "0.00 USD"),
-        ("0.5", "0.5 USD"),
-        ("0.043219", "0.043 USD"),
+        ("0.5", "0.50 USD"),
+        ("0.8048", "0.80 USD"),
+        ("0.805", "0.81 USD"),
+        ("0.043219", "0.04 USD"),
+        ("0.0043219", "0.0043 USD"),
         ("0.000001234", "0.0000012 USD"),
     ],
 )
@@ -112,10 +121,9 @@ def test_money_for_people(amount: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: prices.Claim("c", "l4", 1, 3, 2), "maximum: 2 replicas are below"),
+        (lambda: prices.Claim("c", "l4", 1, 3, 2), "maximum: 2 is below"),
         (lambda: prices.Claim("c", "l4", -1, 1, 2), "gpus, minimum and now"),
-        (lambda: prices.per_million_tokens(D(1), 1, 2), "busy: 2"),
-        (lambda: prices.per_million_tokens(D(1), -1), "tokens_per_second: -1"),
+        (lambda: prices.per_million_tokens(D(1), 0), "tokens_per_second: 0 must"),
     ],
 )
 def test_bad_numbers_are_named(call: object, words: str) -> None:

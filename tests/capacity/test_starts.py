@@ -111,6 +111,14 @@ def test_what_nobody_knows_is_unknown_and_says_what_is_missing() -> None:
     assert [step.missing for step in sized.unknown] == ["weights.bandwidthMiB in the settings"]
 
 
+def test_hashing_beside_a_download_takes_what_is_left_at_its_end() -> None:
+    cold = dataclasses.replace(WARM, downloaded=False, checkpoint_gib=15.3)
+    slow = stage(dataclasses.replace(cold, hub_mib=100), STAGES.VERIFY)
+    assert (slow.low, slow.best, slow.high) == (0, 0, 0)
+    quick = stage(dataclasses.replace(cold, hub_mib=2000), STAGES.VERIFY)
+    assert quick.best == pytest.approx(15.3 * 1024 * (1 / 980 - 1 / 2000))
+
+
 def test_steps_that_are_over_are_absent_or_shorter() -> None:
     warm = starts.timeline(dataclasses.replace(WARM, checkpoint_gib=15.3))
     assert [step.stage for step in warm.steps] == [

@@ -1,6 +1,5 @@
 """What must hold after every reconcile, and when everything has come to rest."""
 
-import copy
 import dataclasses
 import json
 from typing import Any
@@ -9,8 +8,8 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function.api import base, status
 from function.planning import identity
-from function.server import runner, structs
-from tests import cluster
+from function.server import runner
+from tests import cluster, documents
 from tests.checker import changes, oracle
 from tests.checker import world as worlds
 
@@ -60,7 +59,7 @@ class Step:
     @property
     def status(self) -> Object:
         """The status that the answer desires."""
-        fields = structs.plain(self.response.desired.composite.resource).get("status", {})
+        fields = documents.read(self.response.desired.composite.resource).get("status", {})
         assert isinstance(fields, dict)
         return fields
 
@@ -94,9 +93,9 @@ class JudgedWorld:
         """Reconciles once and checks the reconcile against the laws."""
         world = self.world
         runner._resolved.cache_clear()
-        before = copy.deepcopy(world.objects)
-        claim = copy.deepcopy(world.observed_claim)
-        objects = copy.deepcopy(world.observed_objects())
+        before = documents.copied(world.objects)
+        claim = documents.copied(world.observed_claim)
+        objects = documents.copied(world.observed_objects())
         own = {k: v for k, v in world.claim.get("status", {}).items() if k != "conditions"}
         asked = (
             oracle.asked(claim, world.environments) if world.environments else oracle.Asked(False)
@@ -106,7 +105,7 @@ class JudgedWorld:
         except AssertionError as error:
             self.must(False, "core refuses", error)
         desired = {
-            key: structs.plain(item.resource)
+            key: documents.read(item.resource)
             for key, item in world.response.desired.resources.items()
         }
         pods = world.pods
@@ -403,7 +402,7 @@ class JudgedWorld:
         world.answers = "unasked"
         world.strangers = None
         for _ in range(MOST_ROUNDS):
-            before = copy.deepcopy(world.objects)
+            before = documents.copied(world.objects)
             world.progress()
             moved = world.objects != before
             step = self.reconcile()

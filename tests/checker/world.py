@@ -4,7 +4,6 @@ Nothing here calls the product. The template of a pod tells which weights the po
 plan of a Job tells which weights the Job makes.
 """
 
-import copy
 import dataclasses
 import json
 import re
@@ -14,7 +13,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function.server import runner
 from function.workloads import table as workloads
-from tests import cluster
+from tests import cluster, documents
 
 Object = dict[str, Any]
 
@@ -60,14 +59,14 @@ class World(cluster.Cluster):
     @classmethod
     def of(cls, other: cluster.Cluster) -> "World":
         """Returns the world that a plain cluster became, its replicas as ready pods."""
-        self = cls(other.claim, *copy.deepcopy(other.environments))
-        self.objects = copy.deepcopy(other.objects)
-        self.owned = copy.deepcopy(other.owned)
+        self = cls(other.claim, *documents.copied(other.environments))
+        self.objects = documents.copied(other.objects)
+        self.owned = documents.copied(other.owned)
         self.refs = None if other.refs is None else set(other.refs)
         deployment = self.deployment
         if deployment is not None:
             count = deployment["spec"]["replicas"]
-            self.fleet = [Pod(copy.deepcopy(self.template), READY) for _ in range(count)]
+            self.fleet = [Pod(documents.copied(self.template), READY) for _ in range(count)]
             self.volume |= needs(self.template)
         for record in self.claim.get("status", {}).get("weights", {}).get("verified", []):
             self.volume.add(record["directory"])
@@ -160,7 +159,7 @@ class World(cluster.Cluster):
             self.fleet.remove(min(self.fleet, key=lambda pod: pod.state == READY))
         new = sum(pod.template == template for pod in self.fleet)
         while new < wanted and len(self.fleet) < wanted + int(rolling["maxSurge"]):
-            self.fleet.append(Pod(copy.deepcopy(template)))
+            self.fleet.append(Pod(documents.copied(template)))
             new += 1
 
     def run_pods(self, *, bad: str | None = None) -> None:

@@ -7,12 +7,14 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 from click import testing
 
 from function.capacity import catalogue, forms, weights
 from function.cli import checking, main, reports, sarif
 from function.engines.vllm import contradictions
 from function.findings import rules, table
+from tests import cluster
 from tests.cli import broken_claims, command
 from tests.resources import scene
 
@@ -71,6 +73,33 @@ def test_an_adapter_that_breaks_a_rule(rule: str, adapter: contradictions.Adapte
     )
     found = table.judge(scene.planned(claimed), {"sql": adapter})
     assert [one.rule.name for one in found] == [rule]
+
+
+def test_an_adapter_on_the_volume_is_judged_by_its_own_files(tmp_path: pathlib.Path) -> None:
+    """By its name before the download, and by what the claim's status recorded after it."""
+    world = cluster.Cluster(
+        scene.of(
+            model={"repository": broken_claims.QWEN},
+            loraAdapters=[{"name": "sql", "repository": "org/Llama-3.1-8B-sql"}],
+        ),
+        scene.site(),
+    )
+    world.converge()
+    file, site = tmp_path / "claim.yaml", command.write(tmp_path / "site.yaml", scene.site())
+
+    def judged(**learnt: Any) -> list[str]:
+        records = world.claim["status"]["weights"]["verified"]
+        next(one for one in records if "/adapter-" in one["directory"]).update(learnt)
+        file.write_text(yaml.safe_dump(world.claim))
+        every = findings(str(file), "-e", site)
+        return [one["message"] for one in every if one["rule"] == "adapter-of-another-base"]
+
+    (by_name,) = judged()
+    assert "its name says llama-3.1-8b" in by_name
+    assert "nobody read its files yet" in by_name
+    assert judged(baseModel=broken_claims.QWEN, loraRank=16) == []
+    (by_files,) = judged(baseModel="org/other")
+    assert "its base is org/other" in by_files
 
 
 OFF = {"enabled": False}

@@ -3,6 +3,7 @@
 import html.parser
 import json
 import pathlib
+import re
 import subprocess
 from typing import Any
 
@@ -25,6 +26,10 @@ SETTINGS = {
     },
     "weights": {"bandwidthMiB": 500},
 }
+
+
+# No licence to be accepted.
+LARGE = {"repository": "Qwen/Qwen2.5-72B-Instruct", "quantization": "auto"}
 
 
 def environment(inner: dict[str, Any]) -> dict[str, Any]:
@@ -205,6 +210,44 @@ def test_replicas_cost_money(repository: Repository) -> None:
     assert "class l4: the claims ask for 9 GPUs" in repository.against()["shortages"][0]
 
 
+def test_a_flow_that_closes_is_a_line_and_so_is_its_end(repository: Repository) -> None:
+    gated = {"gateway": {"enabled": True}}
+    shut = claim("chat", **gated, networkPolicies={"ingress": []})
+    repository.write("claims/chat.yaml", shut)
+    flows = of(repository.against(), "chat")["flows"]
+    assert {one["rule"] for one in flows["appear"]} == {"flow-closed"}
+    assert flows["end"] == []
+    text = repository.plan("claims", "--against", "HEAD").stdout
+    assert "needed flows of chat close" in text
+    assert "flow-closed" in text
+    repository.commit()
+    assert of(repository.against(), "chat")["flows"] == {"appear": [], "end": []}
+    repository.write("claims/chat.yaml", claim("chat", **gated))
+    assert of(repository.against(), "chat")["flows"] == {"appear": [], "end": flows["appear"]}
+    assert "no longer flow-closed" in repository.plan("claims", "--against", "HEAD").stdout
+
+
+def test_who_may_call_is_a_line(repository: Repository) -> None:
+    open_to = {
+        "allowed": {"callers": {"*": ["apps"]}},
+        "permissions": {"rawPolicies": ["*"]},
+        "providers": {"networkPolicy": "cilium"},
+    }
+    repository.write("site.yaml", environment({**SETTINGS, **open_to}))
+    repository.commit()
+    callers = [{"namespace": "apps", "podLabels": {"app": "webui"}}]
+    repository.write("claims/chat.yaml", claim("chat", access={"from": callers}))
+    chat = of(repository.against(), "chat")
+    assert chat["flows"] == {"appear": [], "end": []}
+    assert "may call apps: app=webui" in repository.plan("claims", "--against", "HEAD").stdout
+    everybody: dict[str, Any] = {"ingress": [{"fromEndpoints": [{}]}]}
+    repository.write("claims/chat.yaml", claim("chat", networkPolicies=everybody))
+    chat = of(repository.against(), "chat")
+    assert "flow-open" in {one["rule"] for one in chat["flows"]["appear"]}
+    text = repository.plan("claims", "--against", "HEAD").stdout
+    assert "flows of chat open that nobody asks for" in text
+
+
 def test_new_and_removed_claims(repository: Repository) -> None:
     (repository.root / "claims/code.yaml").unlink()
     repository.write("claims/new.yaml", claim("new"))
@@ -225,6 +268,12 @@ def test_what_does_not_fit_is_an_error_with_its_ways_out(repository: Repository)
     chat = of(plan, "chat")
     assert chat["errors"][0]["reason"] == "TooLarge"
     assert chat["fit"]["waysOut"][0]["class"] == "h100"
+    # Nothing in it is misspelt.
+    repository.write("claims/chat.yaml", claim("chat", model=LARGE))
+    text = repository.plan("claims").stdout
+    assert text.startswith("chat does not fit the GPUs: none is asked for")
+    assert "cannot be used" not in text
+    assert re.search(r"gpu\.class: h100, gpu\.count: 2, 20\.00 USD an hour: ", text)
 
 
 def test_settings_of_the_revision_are_those_of_its_time(repository: Repository) -> None:
@@ -290,6 +339,46 @@ def test_workloads_are_named_or_given_in_tokens(repository: Repository) -> None:
     result = repository.plan("claims", "--workload", "poetry")
     assert result.exit_code == 2
     assert "neither PROMPT:OUTPUT" in result.stderr
+
+
+def test_tokens_cost_what_a_full_replica_makes_of_them(repository: Repository) -> None:
+    chat = of(json.loads(repository.plan("claims", "--output", "json").stdout), "chat")
+    speed = chat["speed"]["chat"]
+    million, requests = speed["millionTokens"], speed["requestsPerSecond"]
+    assert float(million["low"]) < float(million["best"]) < float(million["high"])
+    # 1 USD an hour; a request has 1155 tokens of prompt and 211 of answer.
+    hour = requests["best"] * (1155 + 211) * 3600 / 1e6
+    assert float(million["best"]) == pytest.approx(1 / hour, rel=0.001)
+    assert (million["currency"], million["requestsPerSecond"]) == ("USD", None)
+    assert speed["replicas"] is None
+    assert "a million of prompts and answers" in repository.plan("claims").stdout
+
+
+def test_a_rate_needs_replicas_and_says_what_tokens_cost_then(repository: Repository) -> None:
+    text = repository.plan("claims", "--rate", "12", "--output", "json").stdout
+    speed = of(json.loads(text), "chat")["speed"]["chat"]
+    needed, million = speed["replicas"], speed["millionTokens"]
+    assert 2 < needed["best"] <= needed["high"]
+    assert needed["best"] * 0.7 * speed["requestsPerSecond"]["best"] >= 12
+    hour = 12 * (1155 + 211) * 3600 / 1e6
+    assert float(million["best"]) == pytest.approx(needed["best"] / hour, rel=0.001)
+    text = repository.plan("claims", "--rate", "12").stdout
+    assert f"{needed['best']} replicas (" in text
+    assert "spec.scaling.maxReplicas is 2" in text
+    assert "at 12 requests a second" in text
+    assert repository.plan("claims", "--rate", "0").exit_code == 2
+
+
+def test_no_replicas_keep_a_promise_that_one_request_misses(repository: Repository) -> None:
+    slo = {"itl": {"seconds": "0.01", "percentile": "99"}}
+    repository.write("claims/chat.yaml", claim("chat", slo=slo))
+    text = repository.plan("claims", "--rate", "1", "--output", "json").stdout
+    speed = of(json.loads(text), "chat")["speed"]["chat"]
+    assert speed["replicas"]["best"] is None
+    assert speed["millionTokens"] is None
+    assert "a single request misses a time of spec.slo" in repository.plan(
+        "claims", "--rate", "1"
+    ).stdout.replace("\n", " ")
 
 
 def crossplane_diff(old: Any, new: Any) -> str:

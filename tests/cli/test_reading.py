@@ -106,27 +106,37 @@ for before, name in itertools.pairwise("abcdefghi"):
     LAUGHS += f"{name}: &{name} [" + f"*{before}," * 9 + "]\n"
 
 
-@pytest.mark.parametrize(
-    ("text", "place"),
-    [
-        ("kind: A\nspec:\n  a: b: c\n", ":3:7: mapping values are not allowed"),
-        ("kind: A\nspec: {b: {c: 1, c: 2}}", ":2:18: key 'c' stands here twice"),
-        ("kind: A\n\x01: 1\n", ":2:1: unacceptable character"),
-        ("kind: A\nspec: " + "[" * 100_000, ":2:206: more than 200 levels deep"),
-        ("kind: A\nspec: &a {b: [*a]}\n", ":2:15: *a stands inside of what it repeats"),
-        (LAUGHS, ":7:8: aliases up to *e repeat more than 100000 values"),
-        (f"kind: A\na: &a {'x' * 60_000}\nb: [{'*a, ' * 500}]", ":3:1705: aliases up to *a repeat"),
-        ("kind: A\n---\n- a\n", ":3: not a Kubernetes object"),
-    ],
-)
-def test_what_is_no_yaml_is_placed(text: str, place: str, tmp_path: pathlib.Path) -> None:
+NO_YAML = {
+    "mapping": ("kind: A\nspec:\n  a: b: c\n", ":3:7: mapping values are not allowed"),
+    "twice": ("kind: A\nspec: {b: {c: 1, c: 2}}", ":2:18: key 'c' stands here twice"),
+    "character": ("kind: A\n\x01: 1\n", ":2:1: unacceptable character"),
+    "deep": ("kind: A\nspec: " + "[" * 100_000, ":2:206: more than 200 levels deep"),
+    "inside": ("kind: A\nspec: &a {b: [*a]}\n", ":2:15: *a stands inside of what it repeats"),
+    "laughs": (LAUGHS, ":7:8: aliases up to *e repeat more than 100000 values"),
+    "long": (
+        f"kind: A\na: &a {'x' * 60_000}\nb: [{'*a, ' * 500}]",
+        ":3:1705: aliases up to *a repeat",
+    ),
+    "list": ("kind: A\n---\n- a\n", ":3: not a Kubernetes object"),
+}
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     """By the script: what libyaml cannot take would end the process, not raise."""
-    (tmp_path / "broken.yaml").write_text(text)
-    result = command.script("render", str(tmp_path / "broken.yaml"))
-    assert result.returncode == 2
-    assert f"broken.yaml{place}" in result.stderr
-    assert "Usage" not in result.stderr
-    assert "Traceback" not in result.stderr
+    folder = tmp_path_factory.mktemp("broken")
+    for name, (text, _) in NO_YAML.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return command.script("render", str(folder))
+
+
+@pytest.mark.parametrize("name", NO_YAML)
+def test_what_is_no_yaml_is_placed(name: str, refused: subprocess.CompletedProcess[str]) -> None:
+    _, place = NO_YAML[name]
+    assert refused.returncode == 2
+    assert f"{name}.yaml{place}" in refused.stderr
+    assert "Usage" not in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_bytes_are_placed_too(tmp_path: pathlib.Path) -> None:
@@ -198,7 +208,7 @@ def test_without_libyaml_it_is_the_same() -> None:
     slow = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
     )
-    fast = command.script(*arguments)
+    fast = command.render(*arguments[1:])
     assert fast.stdout == slow.stdout != ""
 
 

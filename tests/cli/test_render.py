@@ -48,8 +48,8 @@ def test_yaml_and_json_say_the_same(name: str) -> None:
 
 def test_two_processes_give_the_same_bytes() -> None:
     arguments = ("render", command.CODER, "--environment", command.PLAIN, "--assume", "served")
-    first, second = (command.script(*arguments, hash_seed=seed) for seed in ("1", "2"))
-    assert first.stdout == second.stdout != ""
+    here, there = command.render(*arguments[1:]), command.script(*arguments, hash_seed="1")
+    assert here.stdout == there.stdout != ""
 
 
 @pytest.mark.parametrize("profile", cluster.PROFILES)

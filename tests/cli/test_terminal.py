@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 
 import pytest
+from click import testing
 
 from function.cli import main
 from tests.cli import command
@@ -96,18 +97,21 @@ def test_there_is_colour_at_a_terminal_alone(tmp_path: pathlib.Path) -> None:
     red = re.compile(r"\x1b\[[0-9;]*31m")
     assert red.search(at_terminal(*arguments))
     assert not red.search(at_terminal(*arguments, environment={"NO_COLOR": "1"}))
-    assert "\x1b" not in command.script(*arguments).stdout
+    assert "\x1b" not in command.render(*arguments[1:]).stdout
 
 
 @pytest.mark.parametrize("columns", [80, 160])
-@pytest.mark.parametrize("output", ["table", "summary"])
-def test_nothing_is_wider_than_the_terminal(output: str, columns: int) -> None:
+def test_nothing_is_wider_than_the_terminal(columns: int) -> None:
     """But for sentences, which the terminal itself wraps between words it knows nothing of."""
-    arguments = ("render", command.CODER, "-e", command.REFERENCE, "-o", output)
-    shown = re.sub(r"\x1b\[[0-9;]*m", "", at_terminal(*arguments, columns=columns))
+    both = (
+        "from function.cli import main\nfor output in ('table', 'summary'): main.run([*{}, output])"
+    )
+    arguments = ["render", command.CODER, "-e", command.REFERENCE, "-o"]
+    written = at_terminal("-c", both.format(arguments), columns=columns, program=sys.executable)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", written)
     lines = shown.replace("\r", "").splitlines()
     assert max(len(line) for line in lines if "waiting for" not in line) <= columns
-    assert any("xplane-qwen-coder" in line for line in lines)
+    assert sum("xplane-qwen-coder" in line for line in lines) >= 2
 
 
 def test_long_work_shows_how_far_it_is(tmp_path: pathlib.Path) -> None:
@@ -127,6 +131,23 @@ def test_long_work_shows_how_far_it_is(tmp_path: pathlib.Path) -> None:
 # --- completion
 
 
+def completing(words: str) -> dict[str, str]:
+    """Returns the variables by which bash asks for what may stand at the end of a line."""
+    return {
+        "_INFERENCE_SERVICE_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+
+
+def completed(words: str) -> str:
+    """Returns what the program answers to the shell."""
+    name = command.SCRIPT.name
+    done = testing.CliRunner().invoke(main.main, [], env=completing(words), prog_name=name)
+    assert done.exit_code == 0
+    return done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
@@ -140,36 +161,19 @@ def test_long_work_shows_how_far_it_is(tmp_path: pathlib.Path) -> None:
     ],
 )
 def test_the_shell_completes(words: str, offered: set[str]) -> None:
-    done = subprocess.run(
-        [command.SCRIPT],
-        env={
-            **os.environ,
-            "_INFERENCE_SERVICE_COMPLETE": "bash_complete",
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(len(words.split(" ")) - 1),
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert {line.partition(",")[2] for line in done.stdout.splitlines()} == offered
+    assert {line.partition(",")[2] for line in completed(words).splitlines()} == offered
 
 
 def test_files_are_completed_where_files_are_asked_for() -> None:
     for words in ("inference-service render ", "inference-service render --observed "):
-        done = subprocess.run(
-            [command.SCRIPT],
-            env={
-                **os.environ,
-                "_INFERENCE_SERVICE_COMPLETE": "bash_complete",
-                "COMP_WORDS": words,
-                "COMP_CWORD": str(len(words.split(" ")) - 1),
-            },
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout.startswith("file,")
+        assert completed(words).startswith("file,")
+
+
+def test_the_installed_script_completes() -> None:
+    words = "inference-service render --assume s"
+    variables = os.environ | completing(words)
+    done = subprocess.run([command.SCRIPT], env=variables, capture_output=True, text=True)
+    assert done.stdout == completed(words) != ""
 
 
 def test_every_option_has_help() -> None:

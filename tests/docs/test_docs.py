@@ -91,7 +91,7 @@ def documents(page: pathlib.Path) -> Iterator[dict[str, Any]]:
     """Yields each Kubernetes object of the page's YAML blocks."""
     for language, text in blocks(page):
         if language == "yaml":
-            for document in yaml.safe_load_all(text):
+            for document in yaml.load_all(text, Loader=yaml.CSafeLoader):
                 if isinstance(document, dict) and "kind" in document:
                     yield document
 

@@ -15,7 +15,7 @@ from function.api import claim, settings
 from function.boundary import baseline
 from function.cli import main as cli
 from function.workloads import table as workloads
-from tests import cluster
+from tests import cluster, documents
 from tests.docs import test_docs
 
 PAGE = cluster.ROOT / "docs/recipes.md"
@@ -50,7 +50,7 @@ def test_settings_render_a_claim_of_each_class(
     arguments += ["--environment", str(tmp_path / "settings.yaml")]
     done = testing.CliRunner().invoke(cli.main, arguments)
     assert done.exit_code == 0, done.output
-    rendered = list(yaml.safe_load_all(done.stdout))
+    rendered = list(documents.parse_all(done.stdout))
     (workload,) = [item for item in rendered if item["kind"] == "Deployment"]
     pod = workload["spec"]["template"]["spec"]
     chosen = site(document)["gpu"]["classes"][name]
@@ -140,7 +140,7 @@ def test_packages_agree() -> None:
         runtime = cluster.load("examples/runtime/deploymentruntimeconfig.yaml")
         assert item["spec"]["runtime"]["configRef"]["name"] == runtime["metadata"]["name"]
     (values,) = [
-        yaml.safe_load(text)
+        documents.parse(text)
         for language, text in test_docs.blocks(PAGE)
         if language == "yaml" and text.startswith("# values.yaml")
     ]

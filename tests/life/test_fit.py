@@ -1,13 +1,17 @@
 """A model that cannot fit its GPUs asks for none, and never takes away what runs."""
 
 import copy
+import functools
 import json
 from typing import Any
 
 import pytest
 
-from function.capacity import forms, reading
+from function import memo
+from function.capacity import catalogue, fit, forms, interval, reading, releases
 from function.cluster import pods
+from function.engines.vllm import forecast
+from function.planning import plans
 from preload import figures
 from tests import cluster
 from tests.capacity import configurations
@@ -88,6 +92,32 @@ def test_an_edit_to_what_cannot_fit_keeps_what_runs() -> None:
     # What runs costs what it did.
     assert world.claim["status"]["cost"]["perHourNow"] == "0.805"
     assert world.claim["status"]["cost"]["perHourMax"] == "1.61"
+
+
+def test_a_held_template_costs_what_its_own_class_costs() -> None:
+    """The author names a larger class beside another revision: its weights are not there yet."""
+    world = given.serving("smallest")
+    classes = given.settings(world)["gpu"]["classes"]
+    classes["huge"] = {"product": "NVIDIA-H100-80GB-HBM3", "pricePerHour": "6.88"}
+    world.converge()
+    before = copy.deepcopy(world.claim["status"]["cost"])
+    given.swap(world).edit(gpu={"class": "huge", "count": 1}).reconcile()
+    assert world.condition("Current") == ("False", "WeightsPending")
+    assert world.claim["status"]["cost"] == before
+    world.converge()
+    assert world.condition("Current")[0] == "True"
+    assert world.claim["status"]["cost"]["perHourNow"] == "6.88"
+
+
+def test_what_runs_costs_its_own_class_while_the_claim_names_one_that_is_too_small() -> None:
+    world = given.serving("smallest")
+    classes = given.settings(world)["gpu"]["classes"]
+    classes["tiny"] = {"memoryGiB": 4, "pricePerHour": "0.1"}
+    world.converge()
+    before = copy.deepcopy(world.claim["status"]["cost"])
+    world.edit(gpu={"class": "tiny", "count": 1}).converge()
+    assert world.condition("Current") == ("False", "TooLarge")
+    assert world.claim["status"]["cost"] == before
 
 
 def test_an_unknown_model_is_unknown_and_blocks_nothing() -> None:
@@ -171,8 +201,6 @@ def test_the_manifest_corrects_what_is_known(learnt: dict[str, str], reason: str
 
 
 def test_a_change_of_the_catalogue_restarts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from function.capacity import catalogue
-
     world = given.serving("smallest")
     before = copy.deepcopy(world.template)
     monkeypatch.setattr(catalogue, "lookup", lambda _: None)
@@ -182,12 +210,73 @@ def test_a_change_of_the_catalogue_restarts_nothing(monkeypatch: pytest.MonkeyPa
     assert world.condition("Current") == ("False", "PlatformChangePending")
 
 
-# --- what the manifest brings
-
 LLAMA_70B = configurations.decoder(
     "LlamaForCausalLM", 8192, 80, 64, 8, 28672, 128256, 131072, dtype="bfloat16"
 )
 OWN = "org/nobody-knows"
+
+
+def anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another process would not remember: plans, and answers of the estimate."""
+    monkeypatch.setattr(plans, "_kept", memo.Bounded(plans.MOST_BYTES))
+    blank = functools.lru_cache(1024)(forecast._answer.__wrapped__)
+    monkeypatch.setattr(forecast, "_answer", blank)
+
+
+def serves_as_before(world: cluster.Cluster, before: cluster.Cluster) -> None:
+    """Nothing restarts, nothing is taken away and nothing is added."""
+    assert world.template == before.template
+    assert world.objects == before.objects
+    assert world.condition("EngineReady") == ("True", "Serving")
+    assert world.phase == "Serving"
+    assert world.claim["status"]["cost"] == before.claim["status"]["cost"]
+
+
+@pytest.mark.parametrize("name", ["smallest", given.NAME])
+@pytest.mark.parametrize("catalogued", [None, LLAMA_70B], ids=["forgotten", "larger"])
+def test_a_change_of_the_catalogue_alone_keeps_what_runs(
+    monkeypatch: pytest.MonkeyPatch, name: str, catalogued: configurations.Config | None
+) -> None:
+    world = given.serving(name)
+    before = copy.deepcopy(world)
+    listed = None if catalogued is None else reading.read(catalogued, OWN, source="a catalogue")
+    monkeypatch.setattr(catalogue, "lookup", lambda _: listed)
+    anew(monkeypatch)
+    world.converge()
+    serves_as_before(world, before)
+    if listed is None:
+        assert world.condition("Fits") == ("Unknown", "UnknownModel")
+        # Parsers, or the context, followed from the model: others follow now, and are held.
+        assert world.condition("Current") == ("False", "PlatformChangePending")
+        return
+    assert world.condition("Fits") == ("False", "TooLarge")
+    weights = "weights 131.4 GiB" if name == "smallest" else "weights 67.7 GiB, adapters 3.1 GiB"
+    assert weights in world.message("Fits")
+    assert world.condition("Current") == ("False", "TooLarge")
+
+
+@pytest.mark.parametrize("name", ["smallest", given.NAME])
+def test_a_constant_of_the_estimate_that_changes_keeps_what_runs(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    world = given.serving(name)
+    before = copy.deepcopy(world)
+    assert world.condition("Fits") == ("True", "Fits")
+    much = interval.exactly(30 * fit.GIB)
+    monkeypatch.setattr(releases, "process", lambda *_: much)
+    anew(monkeypatch)
+    world.converge()
+    serves_as_before(world, before)
+    assert world.condition("Fits") == ("False", "TooLarge")
+    assert "process 30.0 GiB" in world.message("Fits")
+    # A claim that is new asks for nothing.
+    fresh = given.new(name)
+    fresh.converge()
+    assert not has_pods(fresh)
+    assert fresh.condition("EngineReady") == ("False", "TooLarge")
+
+
+# --- what the manifest brings
 
 
 def downloaded(

@@ -125,8 +125,10 @@ def learnt(**facts: Any) -> cluster.Cluster:
 
 
 def test_what_the_checkpoint_is_is_learnt_from_the_job_s_last_words() -> None:
-    world = learnt(sha="b" * 40, bytes=16_400_000_000, dtype="bfloat16")
+    learns = {"loraRank": 16, "baseModel": "Qwen/Qwen3-8B"}
+    world = learnt(sha="b" * 40, bytes=16_400_000_000, dtype="bfloat16", **learns)
     record = world.claim["status"]["weights"]["verified"][0]
+    assert record.items() >= learns.items()
     assert (record["sha"], record["bytes"]) == ("b" * 40, 16_400_000_000)
     assert world.claim["status"]["serving"]["sha"] == "b" * 40
     assert "--quantization=fp8" in world.arguments

@@ -13,13 +13,12 @@ from typing import Any
 from unittest import mock
 
 import pytest
-import yaml
 
 from function import canonical, memo
 from function.capacity import catalogue
 from function.planning import identity, plans, prospects
 from function.workloads import caches
-from tests import cluster
+from tests import cluster, documents
 
 LENGTH = 10
 
@@ -27,7 +26,7 @@ LENGTH = 10
 @functools.cache
 def recorded() -> Any:
     text = (cluster.ROOT / "tests/fixtures/at-rest.yaml").read_text()
-    return yaml.safe_load(text)
+    return documents.parse(text)
 
 
 # Objects that 1.1 gives another key and name, by the end of the key, with what names them.
@@ -72,6 +71,7 @@ def left(name: str, profile: str) -> cluster.Cluster:
     conditions = world.claim["status"]["conditions"]
     conditions[:] = [c for c in conditions if c["type"] not in ("SecretsReady", "Fits")]
     world.claim["status"].pop("cost", None)
+    world.claim["status"]["serving"].pop("gpuClass", None)
     for kept in (world.objects, world.owned):
         former = {_former(name, key): _named_as_before(name, item) for key, item in kept.items()}
         kept.clear()

@@ -42,7 +42,7 @@ def every(lists: tuple[str, ...] = ()) -> list[Mutation]:
         Mutation(**{**entry, "tests": tuple(entry["tests"])})
         for path in sorted(LISTS.glob("*.yaml"))
         if not lists or path.stem in lists
-        for entry in yaml.safe_load(path.read_text())
+        for entry in yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
     ]
 
 

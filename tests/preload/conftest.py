@@ -195,10 +195,16 @@ def stage(
 
 
 class Launcher:
-    """The other side of `launcher.py`."""
+    """The other side of `launcher.py`, whose imports take longer than most runs.
 
-    def __init__(self, directory: pathlib.Path) -> None:
-        self.output = directory / "output"
+    Attributes:
+        output: What the runs of one test print, in the test's own file.
+        waits: Whether it has not answered yet: for ever, where a run hangs.
+    """
+
+    def __init__(self) -> None:
+        self.output = pathlib.Path(os.devnull)
+        self.waits = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", launcher.__name__],
             cwd=ROOT,
@@ -213,7 +219,10 @@ class Launcher:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        return int(json.loads(self._process.stdout.readline()))
+        self.waits = True
+        answer = int(json.loads(self._process.stdout.readline()))
+        self.waits = False
+        return answer
 
     def start(self, environment: Mapping[str, str], **hooks: object) -> int:
         """Start one run; returns its process id."""
@@ -229,13 +238,24 @@ class Launcher:
     def close(self) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        if self.waits:
+            self._process.kill()
         self._process.stdin.close()
         self._process.wait(10)
         self._process.stdout.close()
 
 
-@pytest.fixture
-def launch(tmp_path: pathlib.Path) -> Iterator[Launcher]:
-    made = Launcher(tmp_path)
+@pytest.fixture(scope="session")
+def _launchers() -> Iterator[list[Launcher]]:
+    made: list[Launcher] = []
     yield made
-    made.close()
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def launch(_launchers: list[Launcher], tmp_path: pathlib.Path) -> Launcher:
+    if not _launchers or _launchers[-1].waits:
+        _launchers.append(Launcher())
+    _launchers[-1].output = tmp_path / "output"
+    return _launchers[-1]

@@ -5,29 +5,30 @@ child, in which hooks may be set that kill it or make the kernel refuse it somet
 """
 
 import errno
+import functools
+import itertools
 import json
 import os
 import resource
 import signal
+import ssl
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from preload import __main__ as entry
-from preload import hub, lease, report, settings
+from preload import hub, lease, report, settings, transfer
 
-_OPERATIONS = ("open", "pwrite", "fsync", "replace", "unlink", "mkdir", "symlink", "utime")
+_OPERATIONS = ("open", "pwrite", "write", "fsync", "replace", "unlink", "mkdir", "symlink", "utime")
 
 
 def _die_at(operation: int) -> None:
     """SIGKILL this process just before its n-th operation on the file system."""
-    count = 0
+    count = itertools.count(1)
 
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == operation:
+            if next(count) == operation:
                 os.kill(os.getpid(), signal.SIGKILL)
             return original(*arguments, **options)
 
@@ -53,6 +54,12 @@ def _refuse_after(limit: int) -> None:
     os.pwrite = pwrite  # type: ignore[assignment]
 
 
+def _fetch_in_pieces(size: int) -> None:
+    """Let files that are longer than this come over several connections."""
+    transfer.PIECE = size
+    transfer._BLOCK = transfer._NOTE = size // 8
+
+
 class _NoLease:
     """A lease that everybody has."""
 
@@ -71,6 +78,9 @@ class _NoLease:
     def check(self) -> None:
         pass
 
+    def release(self) -> None:
+        pass
+
 
 def _child(request: dict[str, Any]) -> int:
     os.environ.clear()
@@ -83,6 +93,8 @@ def _child(request: dict[str, Any]) -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hooks["file_size"], hooks["file_size"]))
     if "no_space_after" in hooks:
         _refuse_after(hooks["no_space_after"])
+    if "pieces" in hooks:
+        _fetch_in_pieces(hooks["pieces"])
     if hooks.get("no_lease"):
         lease.Lease = _NoLease  # type: ignore[assignment,misc]
     if hooks.get("unprivileged") and os.geteuid() == 0:
@@ -95,6 +107,8 @@ def _child(request: dict[str, Any]) -> int:
 
 def main() -> None:
     settings.set_defaults(os.environ)
+    # The hub of the tests has no TLS, and reading the CA bundle takes as long as a short run.
+    ssl.create_default_context = functools.cache(ssl.create_default_context)
     # Whatever is imported at first use is imported here, before a child may lose the right to.
     hub.Hub(settings.Settings(), report.Log())
     for line in sys.stdin:

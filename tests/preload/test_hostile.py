@@ -311,7 +311,7 @@ def pipe(path: pathlib.Path) -> None:
     os.mkfifo(path)
 
 
-PLACES = ["manifest.json", ".resolved.json", ".lease", "weights", f"weights/{SHARD}"]
+PLACES = ["manifest.json", ".resolved.json", ".lease", ".received", "weights", f"weights/{SHARD}"]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -329,7 +329,7 @@ def test_a_pipe_or_a_link_in_the_place_of_a_file(
         if thing == "link":
             target.write_bytes(b'{"repository": "x"}')
         path.symlink_to(target)
-    assert within(20, lambda: launch.run(stage.plan())) == 0
+    assert within(120, lambda: launch.run(stage.plan())) == 0
     assert conftest.truth(stage.home) is True
     assert not path.is_symlink()
     assert target.exists() is (thing == "link")
@@ -342,7 +342,7 @@ def test_a_pipe_where_a_published_file_was(
     assert stage.run() == 0
     pipe(stage.home / "weights/config.json")
     pipe(stage.home / ".users" / conftest.USER.replace("/", "."))
-    assert within(20, lambda: launch.run(stage.plan())) == 0
+    assert within(120, lambda: launch.run(stage.plan())) == 0
     assert conftest.truth(stage.home) is True
 
 
@@ -378,7 +378,7 @@ def test_removal_does_not_wait_for_a_pipe(stage: conftest.Stage, launch: conftes
     for place in (".lease", "weights/config.json", "manifest.json"):
         pipe(stage.home / place)
     plan = stage.plan(remove=[BASE["directory"]])
-    assert within(20, lambda: launch.run(plan)) == 0
+    assert within(120, lambda: launch.run(plan)) == 0
     assert not stage.home.exists()
 
 

@@ -239,6 +239,7 @@ def test_every_claim_can_be_judged(document: Any, form: str) -> None:
             assert {"networkPolicies", "access"} & set(document["spec"]), finding.message
 
 
+@hypothesis.example(given={"network": {"callers": [{"podLabels": {"team": ""}}], "dns": {}}})
 @hypothesis.given(given=strategies.settings())
 @hypothesis.settings(max_examples=40)
 def test_the_smallest_claim_opens_nothing_on_any_site(given: Any) -> None:

@@ -4,7 +4,6 @@
 the objects that a cluster would hold, and not at the result of a builder.
 """
 
-import copy
 from typing import Any
 
 import pytest
@@ -46,7 +45,7 @@ def site(profile: str = "reference", **changes: Any) -> cluster.Object:
 
     Authors may name what they like: what is refused is the subject of `tests/boundary`.
     """
-    config = copy.deepcopy(cluster.environment(profile))
+    config = cluster.environment(profile)
     inner = config["data"]["inferenceService"]
     inner["allowed"] = ALLOWED
     inner["permissions"] = RAW | inner.get("permissions", {})

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from function.api import base, settings
 from function.cluster import failures, jobs
 from preload import exits
 from preload import plan as program
@@ -145,6 +146,38 @@ def test_placement_and_resources_are_the_sites() -> None:
         "limits": {"memory": "4Gi"},
     }
     assert (spec["activeDeadlineSeconds"], spec["backoffLimit"]) == (3600, 2)
+
+
+def test_connections_are_the_programs_own_unless_the_site_says() -> None:
+    """Nothing is added for a site that says nothing: a Job's name follows from its content."""
+    names = {each["name"] for each in scene.job_container(scene.first())["env"]}
+    assert "PRELOAD_CONNECTIONS" not in names
+    container = scene.job_container(scene.first(config=scene.site(preload={"connections": 16})))
+    assert {"name": "PRELOAD_CONNECTIONS", "value": "16"} in container["env"]
+
+
+@pytest.mark.parametrize("connections", [0, 65, -1, 1.5, "many", True])
+def test_a_number_of_connections_that_is_none_is_refused(connections: object) -> None:
+    config = scene.site(preload={"connections": connections})
+    with pytest.raises(base.InvalidError, match=r"preload\.connections"):
+        settings.assemble({}, {}, [config])
+
+
+@pytest.mark.parametrize(
+    ("preload", "cpu"),
+    [
+        ({}, "1"),
+        ({"connections": 4}, "1"),
+        ({"connections": 9}, "2"),
+        ({"connections": 64}, "4"),
+        ({"connections": 64, "requests": {"cpu": "500m"}}, "500m"),
+        ({"connections": 64, "limits": {"cpu": "1"}}, "1"),
+    ],
+)
+def test_more_connections_ask_for_more_cores(preload: dict[str, Any], cpu: str) -> None:
+    """A site that gives requests or limits has what it gives."""
+    container = scene.job_container(scene.first(config=scene.site("plain", preload=preload)))
+    assert container["resources"]["requests"]["cpu"] == cpu
 
 
 def test_the_image_is_mirrored_like_the_engines() -> None:

@@ -6,12 +6,10 @@ import json
 import pathlib
 from typing import Any
 
-import yaml
-
 from function.api import settings
 from function.concerns.scaling import keda
 from function.situation import situations
-from tests import newborn
+from tests import documents, newborn
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples/claims").glob("*.yaml"))
@@ -22,7 +20,7 @@ Manifest = dict[str, Any]
 
 @functools.cache
 def _loaded(name: str) -> Manifest:
-    document = yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+    document = documents.parse((ROOT / name).read_text(encoding="utf-8"))
     assert isinstance(document, dict)
     return document
 

@@ -6,8 +6,8 @@ import pathlib
 from typing import Any
 
 import pytest
-import yaml
 
+from tests import documents
 from tests.scaling import rendered, simulation
 
 HOUR = 3600
@@ -19,8 +19,8 @@ FIXTURE = pathlib.Path(__file__).parents[1] / "fixtures/0.9.0/qwen-coder.yaml"
 @functools.cache
 def rendered_then() -> dict[str, Any]:
     """Returns the ScaledObject that 0.9.0 left in the cluster."""
-    documents = yaml.safe_load_all(FIXTURE.read_text(encoding="utf-8"))
-    (manifest,) = (d for d in documents if d and d["kind"] == "ScaledObject")
+    recorded = documents.parse_all(FIXTURE.read_text(encoding="utf-8"))
+    (manifest,) = (d for d in recorded if d and d["kind"] == "ScaledObject")
     assert isinstance(manifest, dict)
     return manifest
 

@@ -5,7 +5,7 @@ import functools
 import pathlib
 import typing
 
-import yaml
+from tests import documents
 
 Object: typing.TypeAlias = dict[str, typing.Any]
 
@@ -16,8 +16,8 @@ MUTATIONS = pathlib.Path(__file__).with_name("mutations.yaml")
 
 @functools.cache
 def _documents() -> dict[str, Object]:
-    documents = yaml.safe_load_all(_FILE.read_text(encoding="utf-8"))
-    return {document["kind"]: document for document in documents}
+    samples = documents.parse_all(_FILE.read_text(encoding="utf-8"))
+    return {document["kind"]: document for document in samples}
 
 
 def minimal(kind: str) -> Object:

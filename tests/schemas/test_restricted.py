@@ -3,9 +3,8 @@
 import typing
 
 import pytest
-import yaml
 
-from tests import schemas
+from tests import documents, schemas
 from tests.schemas import samples
 
 
@@ -21,7 +20,7 @@ def test_the_small_workloads_keep_the_profile(kind: str) -> None:
 
 @pytest.mark.parametrize(
     "row",
-    yaml.safe_load(samples.MUTATIONS.read_text(encoding="utf-8"))["unrestricted"],
+    documents.parse(samples.MUTATIONS.read_text(encoding="utf-8"))["unrestricted"],
     ids=lambda row: f"{row['path']} {row['value']}",
 )
 def test_refuses(row: samples.Object) -> None:

@@ -3,13 +3,12 @@
 import typing
 
 import pytest
-import yaml
 
-from tests import crds, schemas
+from tests import crds, documents, schemas
 from tests.schemas import samples, structural, upstream
 
 Schema: typing.TypeAlias = dict[str, typing.Any]
-ROWS: Schema = yaml.safe_load(samples.MUTATIONS.read_text(encoding="utf-8"))
+ROWS: Schema = documents.parse(samples.MUTATIONS.read_text(encoding="utf-8"))
 FAST = [row for row in ROWS["refused"] if row.get("fast")]
 
 

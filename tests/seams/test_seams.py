@@ -15,7 +15,7 @@ from function.engines import table as engines
 from function.server import runner, structs
 from function.workloads import table as workloads
 from function.workloads import workload
-from tests import cluster
+from tests import cluster, documents
 from tests.cli import command
 from tests.resources import scene
 from tests.seams import echo, fleet, group
@@ -188,7 +188,7 @@ def test_a_kind_that_nobody_registered_is_refused() -> None:
 def test_a_definition_is_generated_for_each_kind(with_fleets: composite.Composite) -> None:
     path = generate.xrd_path(with_fleets)
     assert str(path) == "xrd/fleets.fleet.example.com.yaml"
-    spec = yaml.safe_load(generate.files()[path])["spec"]
+    spec = documents.parse(generate.files()[path])["spec"]
     assert spec["names"] == {"kind": "Fleet", "plural": "fleets"}
     schema = spec["versions"][0]["schema"]["openAPIV3Schema"]
     assert schema["properties"]["spec"]["required"] == ["tier"]

@@ -43,7 +43,9 @@ class Authority:
         """Returns a pair for the loopback address, good for a server and for a client."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(oid.NameOID.COMMON_NAME, "function")])
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))])
+        names = x509.SubjectAlternativeName(
+            [x509.IPAddress(ipaddress.ip_address(HOST)), x509.DNSName("localhost")]
+        )
         certificate = (
             self._builder(subject, key.public_key(), life)
             .add_extension(names, critical=False)

@@ -21,3 +21,19 @@ def test_rare_types_are_read_when_they_are_first_used() -> None:
     )
     assert done.stdout.splitlines() == ["[] True", "tolerations[0].operator"]
     assert "function.api.kubernetes" in late.MODULES
+
+
+def test_nobody_looks_for_plugins() -> None:
+    """What the standard library has for installed packages is a twelfth of all that is read."""
+    program = """
+import sys
+sys.modules["rich"] = None  # The image has none, and the SDK's logging reads it where it is.
+from function import main
+from function.api import claim
+claim.InferenceService.model_rebuild()
+print("importlib.metadata" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == ["False"]

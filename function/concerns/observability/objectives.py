@@ -8,6 +8,7 @@ of Google's SRE workbook (chapter 5, multiwindow, multi-burn-rate), made for 30 
 import dataclasses
 from collections.abc import Iterator
 
+from function import plural
 from function.api import claim_metrics
 from function.engines import engine
 from function.planning import identity, objectives, plans, running
@@ -170,7 +171,7 @@ def alerts(plan: plans.Plan, now: running.Running) -> Iterator[engine.Alert]:
         "2m",
         "critical",
         f"{who} misses {named} fast",
-        f"At this pace the budget of {days} days lasts {_lasts(days)} days at most.",
+        f"At this pace the budget of {days} days lasts {plural.of(_lasts(days), 'day')} at most.",
     )
     yield engine.Alert(
         "InferenceServiceBudgetBurnsSlowly",

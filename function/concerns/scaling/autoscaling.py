@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from function import assembly
+from function import assembly, plural
 from function.cluster import observed, readiness, scalers
 from function.concerns import providers, reasons
 from function.concerns.scaling import keda
@@ -92,7 +92,7 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     resource = now.world.get(provider.SUFFIX)
     if now.withheld and resource is None:
         return
-    paused = plan.suspended and scalers.scaler(resource).paused
+    paused = plan.suspended and scalers.paused(resource)
     manifest = provider.scaled_object(plan, now.rollout.running)
     yield assembly.Part(provider.SUFFIX, manifest, readiness.READY if paused else None)
 
@@ -113,7 +113,7 @@ def conditions(
             f"the autoscaler comes with the {now.plan.workload.KIND}"
         )
     else:
-        yield _scaled(now, scalers.scaler(now.world.get(provider.SUFFIX)))
+        yield _scaled(now, now.world.get(provider.SUFFIX))
 
 
 def _fixed(now: situations.Situation) -> observed.Condition:
@@ -123,15 +123,16 @@ def _fixed(now: situations.Situation) -> observed.Condition:
         return ScalerReady.NOT_MANAGED.condition("suspended at zero replicas")
     if scaling.held_at_one is not None:
         return _held(scaling.held_at_one)
-    return ScalerReady.NOT_MANAGED.condition(f"{scaling.minimum} replicas, fixed")
+    return ScalerReady.NOT_MANAGED.condition(plural.of(scaling.minimum, "replica") + ", fixed")
 
 
-def _scaled(now: situations.Situation, scaler: scalers.Scaler) -> observed.Condition:
+def _scaled(now: situations.Situation, resource: observed.Object | None) -> observed.Condition:
     scaling = now.plan.scaling
     if now.plan.suspended:
-        if not scaler.paused:
+        if not scalers.paused(resource):
             return ScalerReady.PAUSING.condition("KEDA has not paused the claim yet")
         return ScalerReady.PAUSED.condition("paused at zero replicas")
+    scaler = scalers.scaler(resource)
     if scaler.falls_back:
         words = (
             "triggers cannot be read: the replica count is held at what runs, at least"

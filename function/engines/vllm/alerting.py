@@ -6,6 +6,7 @@ instead of a wrong one.
 
 from collections.abc import Iterator
 
+from function import plural
 from function.api import base, claim_metrics
 from function.engines import engine
 from function.engines.vllm import metrics, sizing
@@ -71,13 +72,14 @@ def _saturation(
     own, seats = _own(who), base.given(now.max_requests, sizing.MAX_NUM_SEQS)
     queue = str(thresholds.queue_length) if thresholds.queue_length is not None else None
     queue = queue or targets.queue or str(scaling.QUEUE)
+    waits = "has" if queue == "1" else "have"
     yield engine.Alert(
         "InferenceServiceQueueSustained",
         f"avg({metrics.WAITING}{own}) > {queue}",
         "10m",
         "warning",
         f"Requests queue for {who.name}",
-        f"More than {queue} requests a replica have waited for 10 minutes.",
+        f"More than {plural.of(queue, 'request')} a replica {waits} waited for 10 minutes.",
     )
     usage = thresholds.kv_cache_usage or KV_CACHE_USAGE
     yield engine.Alert(
@@ -113,13 +115,16 @@ def _progress(
 ) -> Iterator[engine.Alert]:
     own = _own(who)
     limit = thresholds.preemptions_per_minute or PREEMPTIONS_PER_MINUTE
+    lost = "requests a minute and replica lose their KV blocks and start again"
+    if str(limit) == "1":
+        lost = "request a minute and replica loses its KV blocks and starts again"
     yield engine.Alert(
         "InferenceServicePreemptions",
         f"avg(rate({metrics.PREEMPTIONS}{own}[10m])) * 60 > {limit}",
         "10m",
         "warning",
         f"{who.name} preempts requests",
-        f"More than {limit} requests a minute and replica lose their KV blocks and start again.",
+        f"More than {limit} {lost}.",
     )
     if now.generates:
         # /health of a frozen engine is 200: no probe sees it.

@@ -9,6 +9,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from function import plural
 from function.api import base, claim
 from function.capacity import catalogue
 from function.capacity import facts as capacity
@@ -195,7 +196,7 @@ def _gpu_count(subject: Subject) -> Broken:
         needed *= subject.size(flag, 1)
     if needed != subject.gpus:
         names = ", ".join(f"--{flag}={subject.own.value(flag)}" for flag in given)
-        words = f"{names} needs {needed} GPUs, and spec.gpu.count is {subject.gpus}"
+        words = f"{names} needs {plural.of(needed, 'GPU')}, and spec.gpu.count is {subject.gpus}"
         severity = _ERROR if needed > subject.gpus else _WARNING
         remedy = f"set spec.gpu.count to {needed}"
         if "tensor-parallel-size" not in given and subject.gpus > 1:
@@ -311,6 +312,7 @@ def _foreign_adapter(subject: Subject) -> Broken:
             # A name that nobody knows says nothing.
             if served and adapter.base and not (served in adapter.base or adapter.base in served):
                 words = f"its name says {adapter.base}, and the claim serves {subject.repository}"
+                words += " (nobody read its files yet)"
                 yield FOREIGN_ADAPTER.broken(field, f"{words}: take an adapter of this model")
         elif adapter.base is not None and not _kin(adapter.base, subject.repository):
             words = f"its base is {adapter.base}, and the claim serves {subject.repository}"

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from function import canonical
+from function import canonical, plural
 from function.api import base, claim, claim_model, settings
 from function.boundary import permissions
 from function.engines import engine
@@ -122,7 +122,7 @@ def summary(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     command = command_line.CommandLine.read(tokens)
     yield "command", "vllm serve " + " ".join(map(shlex.quote, tokens))
     window, seats = command.value("max-model-len"), command.value("max-num-seqs")
-    yield "context", f"{window} tokens, {seats} sequences at once"
+    yield "context", f"{window} tokens, {plural.of(seats or 'no', 'sequence')} at once"
 
 
 def _whole(command: command_line.CommandLine, flag: str) -> int | None:

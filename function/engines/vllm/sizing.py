@@ -4,23 +4,16 @@ What the author names is literal. The rest follows from the model and the GPU wh
 """
 
 import dataclasses
-from collections.abc import Callable
 
-from function import explanation
+from function import explanation, plural
 from function.api import base, claim, settings
-from function.capacity import arrangements, facts, fit
+from function.capacity import allotments, arrangements, facts, fit
 from function.engines.vllm import command_line, forecast, versions
 from function.planning import prospects
 
 # Where the model or the GPU is not known.
-CONTEXT_WINDOW = 4096
+CONTEXT_WINDOW = allotments.SHORTEST_CONTEXT
 MAX_NUM_SEQS = 64
-
-# A derived context window is a multiple of this, and a derived count of sequences of that.
-_CONTEXT_STEP = 1024
-_SEQUENCE_STEP = 8
-LEAST_SEQUENCES = 8
-MOST_SEQUENCES = 256
 
 # Share of the GPU's memory where the claim names none.
 UTILIZATION = "0.92"
@@ -97,37 +90,36 @@ def sizes(
     """
     asked = _Asked(spec, site, prospect, own, version, quantization)
     context, sequences = _sized(asked, why)
-    utilization = _utilization(spec, sequences)
+    share = _utilization(spec, sequences)
     if base.of(spec.gpu, "memory_utilization") is None:
         why.append(
             explanation.Explanation(
                 "gpu-memory-utilization",
-                utilization,
+                share,
                 f"0.92, or 0.90 from maxNumSeqs {MANY_SEQUENCES}: CUDA graphs grow with it and lie"
                 " outside the share",
                 f"maxNumSeqs={sequences}",
                 field="spec.gpu.memoryUtilization",
             )
         )
-    return Sizes(context, sequences, utilization, asked.flags(context, sequences))
+    return Sizes(context, sequences, share, asked.flags(context, sequences))
 
 
 def _utilization(spec: claim.Spec, sequences: int) -> str:
     chosen = base.of(spec.gpu, "memory_utilization")
-    if chosen is not None:
-        return str(chosen)
+    return utilization(sequences) if chosen is None else str(chosen)
+
+
+def utilization(sequences: int) -> str:
+    """Returns the share of the GPU's memory for so many sequences, as the claim would write it."""
     return "0.90" if sequences >= MANY_SEQUENCES else UTILIZATION
 
 
 def _sized(asked: _Asked, why: list[explanation.Explanation]) -> tuple[int, int]:
-    """Returns the longest sequence in tokens, and how many sequences run at once.
-
-    Each takes memory from the other. Sequences come first, of the usual length that the settings
-    say; the context gets what so many leave.
-    """
+    """Returns the longest sequence in tokens, and how many sequences run at once."""
     chosen = asked.spec.model.context_window
     if chosen is None and asked.prospect.model is not None:
-        shortest = min(asked.prospect.model.context, CONTEXT_WINDOW)
+        shortest = min(asked.prospect.model.context, allotments.SHORTEST_CONTEXT)
         sequences = _sequences(asked, shortest, [])
         return _context(asked, sequences, why), _sequences(asked, shortest, why)
     context = _context(asked, MAX_NUM_SEQS, why)
@@ -143,27 +135,16 @@ def _context(asked: _Asked, sequences: int, why: list[explanation.Explanation]) 
     if model is None:
         return CONTEXT_WINDOW
     room = asked.site.capacity.full_sequences
-
-    def holds(context: int) -> bool:
-        answer = asked.fit(context, sequences)
-        if answer is None or answer.sequences.low < 1:
-            return False
-        # The wider an estimate, the less of a model's context its low end would leave.
-        return answer.sequences.best >= room
-
-    result = min(model.context, CONTEXT_WINDOW)
-    if model.runner is facts.Runner.POOLING or holds(model.context):
-        result = model.context
-    else:
-        steps = range(result // _CONTEXT_STEP, model.context // _CONTEXT_STEP + 1)
-        longest = _last(lambda step: holds(step * _CONTEXT_STEP), steps)
-        result = result if longest is None else longest * _CONTEXT_STEP
+    result = model.context
+    if model.runner is not facts.Runner.POOLING:
+        result = allotments.context(model.context, room, lambda tried: asked.fit(tried, sequences))
     why.append(
         explanation.Explanation(
             "max-model-len",
             str(result),
             f"the model's own context of {model.context} tokens, or what most likely leaves room"
-            f" for {room} sequences of it (capacity.fullSequences); at least {CONTEXT_WINDOW}",
+            f" for {plural.of(room, 'sequence')} of it (capacity.fullSequences); at least"
+            f" {allotments.SHORTEST_CONTEXT}",
             f"maxNumSeqs={sequences}; {_inputs(asked)}",
             field="spec.model.contextWindow",
         )
@@ -176,41 +157,25 @@ def _sequences(asked: _Asked, context: int, why: list[explanation.Explanation]) 
     chosen = asked.spec.model.max_num_seqs
     if chosen is not None:
         return chosen
-    answer = asked.fit(context, LEAST_SEQUENCES)
+    answer = asked.fit(context, allotments.LEAST_SEQUENCES)
     model = asked.prospect.model
     if answer is None or model is None or model.runner is facts.Runner.POOLING:
         return MAX_NUM_SEQS
     usual = min(asked.site.capacity.sequence_tokens, context)
-
-    def holds(steps: int) -> bool:
-        given = asked.fit(context, steps * _SEQUENCE_STEP)
-        return given is not None and given.tokens.low >= steps * _SEQUENCE_STEP * usual
-
-    most = _last(holds, range(1, MOST_SEQUENCES // _SEQUENCE_STEP + 1))
-    result = LEAST_SEQUENCES if most is None else most * _SEQUENCE_STEP
+    result = allotments.sequences(usual, lambda tried: asked.fit(context, tried))
     answer = asked.fit(context, result) or answer
     why.append(
         explanation.Explanation(
             "max-num-seqs",
             str(result),
-            f"requests of {usual} tokens that the KV cache holds, a multiple of {_SEQUENCE_STEP}"
-            f" from {LEAST_SEQUENCES} to {MOST_SEQUENCES}",
+            f"requests of {usual} tokens that the KV cache holds, a multiple of"
+            f" {allotments.LEAST_SEQUENCES} from {allotments.LEAST_SEQUENCES} to"
+            f" {allotments.MOST_SEQUENCES}",
             f"{answer.tokens.low:.0f} tokens at least; {_inputs(asked)}",
             field="spec.model.maxNumSeqs",
         )
     )
     return result
-
-
-def _last(holds: Callable[[int], bool], steps: range) -> int | None:
-    """Returns the last step that holds, of steps that stop to hold somewhere, or None."""
-    if not steps or not holds(steps[0]):
-        return None
-    low, high = 0, len(steps)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if holds(steps[middle]) else (low, middle)
-    return steps[low]
 
 
 def _inputs(asked: _Asked) -> str:

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
+from tests import documents
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Attack:
 
 def _read() -> Iterator[Attack]:
     for path in sorted(pathlib.Path(__file__).parent.glob("*.yaml")):
-        for row in yaml.safe_load(path.read_text()):
+        for row in documents.parse(path.read_text()):
             keys = {"attack", "spec", "name", "field", "opens", "admission", "under", "kubernetes"}
             unknown = set(row) - keys
             if unknown:
