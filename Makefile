@@ -35,7 +35,7 @@ test: lint ## The whole fast suite; types are checked beside it, so that no core
 	@$(BIN)/python -m tests.crds --if-missing
 	@$(MAKE) --no-print-directory --jobs 2 types suite
 
-suite: $(VENV)/.installed
+suite: $(VENV)/.installed ## The tests alone, with the slowest ten
 	$(BIN)/pytest -n auto --durations=10
 
 lint: $(VENV)/.installed

@@ -16,7 +16,7 @@ def test_what_cannot_fit_asks_for_no_node_until_it_is_overruled(tenant: claims.T
     claim = tenant.claim(manifest).apply(model=_LARGE)
     refused = claim.wait_condition("Fits", "False", "TooLarge")
     assert "weights 131.4 GiB" in claims.conditions(refused)["Fits"][2]
-    claim.wait_condition("WeightsReady", "False", "Queued")
+    claim.wait_condition("WeightsReady", "False", "TooLarge")
     claim.wait_condition("EngineReady", "False", "TooLarge")
     claims.settle(tenant.plane)
     assert not {"Deployment", "Job"} & set(claim.kinds())

@@ -5,4 +5,4 @@ reports into the objects that serve a model. Everything else here brings those t
 the answer away: `server` over gRPC for Crossplane, `cli` for a laptop or CI.
 """
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"

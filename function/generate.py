@@ -14,6 +14,7 @@ import yaml
 
 from function import kinds
 from function.api import editor, reference, schema, settings
+from function.cli import entries
 from function.composites import composite, registry
 from function.concerns import reasons
 from function.concerns import table as concerns
@@ -28,6 +29,7 @@ CLAIM_REFERENCE = pathlib.Path("docs/reference/claim.md")
 CLAIM_EDITOR_SCHEMA = pathlib.Path("docs/reference/inferenceservice.schema.json")
 SETTINGS_REFERENCE = pathlib.Path("docs/reference/settings.md")
 OPERATIONS = pathlib.Path("docs/operations.md")
+ENTRIES = pathlib.Path("function/cli/entries.json")
 FINDINGS = pathlib.Path("docs/findings.md")
 LIFE = pathlib.Path("docs/life-of-a-claim.md")
 
@@ -217,7 +219,8 @@ def _everything(root: pathlib.Path) -> dict[pathlib.Path, str]:
         for path, generated in tables().items()
         if (root / path).is_file()
     }
-    return files() | pages
+    entered = {ENTRIES: entries.dumps(pages[OPERATIONS])} if OPERATIONS in pages else {}
+    return files() | pages | entered
 
 
 def write(root: pathlib.Path = ROOT) -> None:

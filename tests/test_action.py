@@ -56,7 +56,25 @@ def test_the_action_checks_files_and_directories(tmp_path: pathlib.Path) -> None
     assert note.startswith("::notice file=more/right.yaml,line=2,title=model-unknown::")
 
 
-@pytest.mark.parametrize(("strict", "code"), [("false", 0), ("true", 1)])
+def test_the_action_takes_patterns_and_blanks_at_the_ends(tmp_path: pathlib.Path) -> None:
+    wrong = scene.of(model={"repository": "Qwen/Qwen3-8B", "dtype": "half!"})
+    (tmp_path / "deep er/in").mkdir(parents=True)
+    command.write(tmp_path / "deep er/in/a.yaml", wrong)
+    command.write(tmp_path / "b [1].yaml", wrong)
+    given = "  b [1].yaml \n**/in/*.yaml\t\n"
+    done = _run(tmp_path, claims=given, environment=f"{command.REFERENCE}  ")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert [line.split(",")[0] for line in done.stdout.splitlines() if "invalid" in line] == [
+        "::error file=b [1].yaml",
+        "::error file=deep er/in/a.yaml",
+    ]
+    none = _run(tmp_path / "deep er", claims="no/*.yaml")
+    assert (none.returncode, "no/*.yaml" in none.stdout) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("strict", "code"), [("false", 0), ("true", 1), ("True", 1), ("", 0), ("yes", 2)]
+)
 def test_the_action_is_strict_where_it_is_asked(
     tmp_path: pathlib.Path, strict: str, code: int
 ) -> None:

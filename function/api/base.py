@@ -228,7 +228,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        """The problem in one line: no author ends the line, or steers a terminal."""
+        return printable(f"{self.path}: {self.message}" if self.path else self.message)
 
 
 class InvalidError(Exception):
@@ -248,6 +249,15 @@ class InvalidError(Exception):
         if len(self.problems) > MOST_PROBLEMS:
             shown.append(f"and {len(self.problems) - MOST_PROBLEMS} more")
         super().__init__(f"{what}: " + "; ".join(shown))
+
+
+def printable(text: str) -> str:
+    """Returns a text with each character that nobody sees, a line break too, written out."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )
 
 
 def _shortened(text: str) -> str:
@@ -277,12 +287,21 @@ _WORDS = {
 def problems(error: pydantic.ValidationError, root: str = "") -> Iterator[Problem]:
     """Yields each error of pydantic as a problem with a path as Kubernetes writes it."""
     for detail in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]:
-        location, message = detail["loc"], _WORDS.get(detail["type"], detail["msg"])
+        location, message = detail["loc"], _words(detail)
         if location and location[-1] == "[key]":
             # pydantic's mark of a bad key of a map, behind the key.
             location, message = location[:-2], f"key {location[-2]!r}: {message}"
         at = detail.get("ctx", {}).get("at", "") if detail["type"] == "rule" else ""
         yield Problem(path(path(root, location), at.split(".") if at else ()), message)
+
+
+def _words(detail: pydantic_core.ErrorDetails) -> str:
+    """Returns an error of pydantic in words for an author."""
+    if detail["type"] == "string_pattern_mismatch":
+        words = _FORMS.get(detail["ctx"]["pattern"])
+        if words is not None:
+            return f"must be {words}"
+    return _WORDS.get(detail["type"], detail["msg"])
 
 
 def path(root: str, location: Iterable[int | str]) -> str:
@@ -316,6 +335,16 @@ def given(value: Any, otherwise: Any) -> Any:
 def of(parent: Model | None, field: str) -> Any:
     """Returns a field of an optional object, or None."""
     return None if parent is None else getattr(parent, field)
+
+
+# What a text of a pattern is, in words.
+_FORMS: dict[str, str] = {}
+
+
+def form(pattern: str, words: str) -> str:
+    """Returns a pattern, of which an author reads the words: the end of "must be ..."."""
+    _FORMS[pattern] = words
+    return pattern
 
 
 def text(maximum: int, pattern: str | None = None, minimum: int = 1) -> Any:
@@ -355,23 +384,40 @@ RawPatch = Annotated[dict[str, Any], _FIELDS]
 Raw = Annotated[RawObject, Bounds(500)]
 RawList = Annotated[list[RawObject], items(32), Bounds(2000)]
 
-DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+_NAME = "lower-case letters, digits and '-', with a letter or digit at both ends"
+DNS_LABEL = form(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", _NAME)
+DNS_SUBDOMAIN = form(
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    f"a name of Kubernetes: parts with dots between them, each of {_NAME}",
+)
+LABEL_VALUE = form(
+    r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
+    "the value of a label: letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+)
 # [DNS subdomain/]name, the name of at most 63 characters.
-LABEL_KEY = (
+LABEL_KEY = form(
     r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
-    r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+    r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+    "the key of a label, such as team or example.com/team",
 )
 # Kubernetes refuses an extended resource without a domain.
-EXTENDED_RESOURCE = (
+EXTENDED_RESOURCE = form(
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/"
-    r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+    r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+    "a resource with its domain, such as nvidia.com/gpu",
 )
-QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+QUANTITY = form(
+    r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
+    "a quantity, for example 2, 500m or 16Gi",
+)
 # What Prometheus and the VictoriaMetrics operator both read: each unit once, the largest first.
-DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"
-DECIMAL = r"^[0-9]{1,6}(\.[0-9]{1,4})?$"
+DURATION = form(
+    r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$", "a duration, for example 30s, 5m or 1h30m"
+)
+DECIMAL = form(
+    r"^[0-9]{1,6}(\.[0-9]{1,4})?$",
+    "a number in quotes, of at most six digits and four behind a point",
+)
 
 DnsLabel = Annotated[str, text(63, DNS_LABEL)]
 DnsSubdomain = Annotated[str, text(253, DNS_SUBDOMAIN)]

@@ -29,8 +29,16 @@ LONGEST_NAME = 54
 # Flux: spec.releaseName of a HelmRelease is at most 53 characters.
 LONGEST_NAME_WITH_PICKER = 53
 # A Service's name is a DNS-1035 label, and Services carry the claim's name.
-NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
-ENGINE_ARGUMENT = r"^--[A-Za-z][A-Za-z0-9._-]*(=.*)?$"
+NAME = base.form(
+    r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+    "lower-case letters, digits and '-', with a letter at its beginning and no '-' at its end: it"
+    " names a Service",
+)
+ENGINE_ARGUMENT = base.form(
+    r"^--[A-Za-z][A-Za-z0-9._-]*(=.*)?$",
+    "one flag in full, --flag or --flag=value, without a line break: write each as an entry of its"
+    " own",
+)
 
 
 class Routing(base.Model):

@@ -35,9 +35,12 @@ class AlertingRules(base.Model):
     )
 
 
+_SHARE = base.form(
+    r"^(0\.[0-9]{1,4}|1(\.0{1,4})?)$", "a share in quotes, from 0 to 1, for example 0.05"
+)
 Share = Annotated[
     str,
-    base.text(6, r"^(0\.[0-9]{1,4}|1(\.0{1,4})?)$"),
+    base.text(6, _SHARE),
     base.Rule(
         cel="double(self) > 0.0", message="a share is above 0", holds=lambda value: float(value) > 0
     ),

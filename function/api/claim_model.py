@@ -7,12 +7,26 @@ import pydantic
 from function.api import base
 
 # Hugging Face: [namespace/]name, each of letters, digits, `-`, `_`, `.`; never `--` or `..`.
-REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?$"
+REPOSITORY = base.form(
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?$",
+    "a repository of the hub, such as Qwen/Qwen3-8B: no URL, and nothing behind the name",
+)
 # A commit, a tag, a branch, or refs/pr/N.
-REVISION = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"
-RELATIVE_PATH = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
-ABSOLUTE_PATH = r"^(/[A-Za-z0-9._-]+)+$"
-WORD = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+REVISION = base.form(
+    r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", "a commit, tag or branch of the repository, such as main"
+)
+RELATIVE_PATH = base.form(
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$",
+    "a path below the volume, such as llm/qwen: no segment begins with a dot, none is empty",
+)
+ABSOLUTE_PATH = base.form(
+    r"^(/[A-Za-z0-9._-]+)+$",
+    "an absolute path of letters, digits, '.', '_' and '-', such as /models/chat.jinja",
+)
+WORD = base.form(
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+    "one word of letters, digits, '.', '_' and '-', with a letter or digit at its beginning",
+)
 
 TEMPLATE = base.Rule(
     cel="!self.split('/').exists(s, s == '..') && !(self.split('/')[1] in ['dev', 'proc', 'sys'])",
@@ -72,11 +86,16 @@ class Streaming(base.Model):
     )
 
 
+_KEY = base.form(
+    r"^[-._A-Za-z0-9]+$", "the key of a Secret: letters, digits, '-', '_' and '.', and no path"
+)
+
+
 class SecretKey(base.Model):
     """One key of a Secret in the claim's namespace."""
 
     name: base.DnsSubdomain = pydantic.Field(description="Name of the Secret.")
-    key: Annotated[str, base.text(253, r"^[-._A-Za-z0-9]+$")] = pydantic.Field(
+    key: Annotated[str, base.text(253, _KEY)] = pydantic.Field(
         "token", description="Key in the Secret."
     )
 

@@ -7,8 +7,13 @@ import pydantic
 
 from function.api import base
 
-IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*(@sha256:[a-f0-9]{64})?$"
-ENGINE_VERSION = r"^v?[0-9]+\.[0-9]+\.[0-9]+([-+.a-z0-9]*)?$"
+IMAGE = base.form(
+    r"^[A-Za-z0-9][A-Za-z0-9._:/-]*(@sha256:[a-f0-9]{64})?$",
+    "an image: a repository, with :tag or @sha256: and 64 digits behind it",
+)
+ENGINE_VERSION = base.form(
+    r"^v?[0-9]+\.[0-9]+\.[0-9]+([-+.a-z0-9]*)?$", "a version of three numbers, such as 0.25.1"
+)
 
 # The labels that Deployment and Service select pods by.
 SELECTING_LABELS = frozenset(
@@ -24,6 +29,8 @@ ResourceQuantity = Annotated[
 ]
 
 Resources = Annotated[dict[ResourceName, ResourceQuantity], base.items(16), base.NULLS_ABSENT]
+
+_SHARE = base.form(r"^0\.[0-9]{1,4}$", "a share in quotes, for example 0.92")
 
 
 # Pods of one replica: a loss of any of them ends all.
@@ -94,7 +101,7 @@ class Gpu(base.Model):
     memory_utilization: (
         Annotated[
             str,
-            base.text(6, r"^0\.[0-9]{1,4}$"),
+            base.text(6, _SHARE),
             base.Rule(
                 cel="double(self) >= 0.1 && double(self) <= 0.98",
                 message="memoryUtilization is between 0.1 and 0.98",
@@ -274,10 +281,16 @@ NO_REFERENCE = base.Rule(
 )
 
 
+_VARIABLE = base.form(
+    r"^[A-Za-z_][A-Za-z0-9_]*$",
+    "the name of a variable: letters, digits and '_', with no digit at its beginning",
+)
+
+
 class EnvVar(base.Model):
     """An environment variable of the engine; settings say who may set more than plain ones."""
 
-    name: Annotated[str, base.text(128, r"^[A-Za-z_][A-Za-z0-9_]*$")] = pydantic.Field(
+    name: Annotated[str, base.text(128, _VARIABLE)] = pydantic.Field(
         description="Name of the variable."
     )
     value: Annotated[str, base.text(4096, None, 0), NO_REFERENCE] | None = pydantic.Field(

@@ -66,7 +66,7 @@ class PickerQueue(base.Model):
 class Priority(base.Model):
     """A class of requests that is served before others, or after them."""
 
-    name: Annotated[str, base.text(32, r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = pydantic.Field(
+    name: Annotated[str, base.text(32, base.DNS_LABEL)] = pydantic.Field(
         description="Requests ask for it by the header x-gateway-inference-objective:"
         " <claim>.<name>."
     )

@@ -70,7 +70,10 @@ class HostAlias(base.Model):
 
 
 # At least one letter, and no two hyphens in a row.
-_PORT_NAME = r"^[0-9]*(-?[0-9]+)*-?[a-z]([a-z0-9]|-[a-z0-9])*$"
+_PORT_NAME = base.form(
+    r"^$|^[0-9]*(-?[0-9]+)*-?[a-z]([a-z0-9]|-[a-z0-9])*$",
+    "the name of a port: lower-case letters, digits and '-', with one letter at least",
+)
 
 
 class Port(base.Model):
@@ -79,7 +82,7 @@ class Port(base.Model):
     container_port: Annotated[int, base.number(1, 65535)]
     host_ip: Annotated[str, base.text(64, None, 0)] | None = pydantic.Field(None, alias="hostIP")
     host_port: Annotated[int, base.number(0, 65535)] | None = None
-    name: Annotated[str, base.text(15, r"^$|" + _PORT_NAME, 0)] | None = None
+    name: Annotated[str, base.text(15, _PORT_NAME, 0)] | None = None
     protocol: Literal["SCTP", "TCP", "UDP"] | None = None
 
     @property
@@ -89,12 +92,15 @@ class Port(base.Model):
 
 
 _ENVIRONMENT_NAME = r"[ -<>-~]+"
+_VARIABLE = base.form(
+    rf"^{_ENVIRONMENT_NAME}$", "the name of a variable: characters of ASCII but for ="
+)
 
 
 class Variable(base.Model):
     """A variable of a container."""
 
-    name: Annotated[str, base.text(1024, rf"^{_ENVIRONMENT_NAME}$")]
+    name: Annotated[str, base.text(1024, _VARIABLE)]
     value: _Text | None = None
     value_from: dict[str, Any] | None = None
 

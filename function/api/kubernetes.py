@@ -198,15 +198,20 @@ class Affinity(base.Model):
     pod_anti_affinity: PodAffinity | None = None
 
 
+_TAINT = base.form(r"^$|" + base.LABEL_KEY, "the key of a taint, such as example.com/team")
+_OPERATOR = base.form(r"^(Exists|Equal)?$", "Exists or Equal")
+_EFFECT = base.form(
+    r"^(NoSchedule|PreferNoSchedule|NoExecute)?$", "NoSchedule, PreferNoSchedule or NoExecute"
+)
+
+
 class Toleration(base.Model):
     """A taint that a pod tolerates."""
 
-    key: Annotated[str, base.text(317, r"^$|" + base.LABEL_KEY, 0)] | None = None
-    operator: Annotated[str, base.text(6, r"^(Exists|Equal)?$", 0)] | None = None
+    key: Annotated[str, base.text(317, _TAINT, 0)] | None = None
+    operator: Annotated[str, base.text(6, _OPERATOR, 0)] | None = None
     value: base.LabelValue | None = None
-    effect: (
-        Annotated[str, base.text(16, r"^(NoSchedule|PreferNoSchedule|NoExecute)?$", 0)] | None
-    ) = None
+    effect: Annotated[str, base.text(16, _EFFECT, 0)] | None = None
     # Zero and less evict at once. Kubernetes takes 64 bits, and a protobuf number holds 53 of them.
     toleration_seconds: Annotated[int, base.number(-(2**31))] | None = None
 
@@ -340,9 +345,10 @@ class SeLinux(base.Model):
 
 
 # [domain\\]user: the domain a name of NetBIOS or DNS, the user not of dots and spaces alone.
-_WINDOWS_USER = (
+_WINDOWS_USER = base.form(
     r"^([^\\/:*?\"<>|.\x00-\x1f][^\\/:*?\"<>|\x00-\x1f]{0,254}\\)?"
-    r"[. ]*[^. \"/\\:;|=,+*?<>@\[\]\x00-\x1f][^\"/\\:;|=,+*?<>@\[\]\x00-\x1f]*$"
+    r"[. ]*[^. \"/\\:;|=,+*?<>@\[\]\x00-\x1f][^\"/\\:;|=,+*?<>@\[\]\x00-\x1f]*$",
+    "a user of Windows, with at most one domain and a backslash before it",
 )
 
 

@@ -186,7 +186,10 @@ class Projected(base.Model):
 
 
 # Kubernetes checks no text here, but a kubelet mounts these alone.
-_Medium = Annotated[str, base.text(63, r"^(Memory|HugePages(-[0-9][0-9A-Za-z.]*)?)?$", 0)]
+_MEDIUM = base.form(
+    r"^(Memory|HugePages(-[0-9][0-9A-Za-z.]*)?)?$", "Memory, or HugePages with a size behind it"
+)
+_Medium = Annotated[str, base.text(63, _MEDIUM, 0)]
 
 
 class EmptyDir(base.Model):

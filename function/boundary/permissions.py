@@ -78,6 +78,15 @@ def closed(
         yield base.Problem(path, f"{words}; {refusal}" if words else refusal)
 
 
+def _raised(spec: claim.Spec, count: int, most: int) -> str:
+    """Returns the field that asks for too many GPUs; an absent maximum is never too large."""
+    if base.of(spec.scaling, "max_replicas") is not None:
+        return "spec.scaling.maxReplicas"
+    if count <= most:
+        return "spec.scaling.minReplicas"
+    return "spec.gpu.count" if hardware.gpu_count(spec) > 1 else "spec.resources"
+
+
 def caps(spec: claim.Spec, site: settings.Settings) -> Iterator[base.Problem]:
     """Yields what is above the settings' caps on one claim, and what the settings lack for it."""
     most = site.limits.max_gpus
@@ -86,7 +95,7 @@ def caps(spec: claim.Spec, site: settings.Settings) -> Iterator[base.Problem]:
         _, maximum = scaling.bounds(spec, site)
         if maximum * count > most:
             yield base.Problem(
-                "spec.scaling.maxReplicas",
+                _raised(spec, count, most),
                 f"{plural.of(maximum, 'replica')} of {plural.of(count, 'GPU')}"
                 f" {plural.are(maximum)} above the settings' limits.maxGPUs of {most}",
             )

@@ -13,17 +13,23 @@ from function.api import base, claim_pod, kubernetes
 from function.capacity import quantity
 
 # A file of that name is the kubelet's own, or the directory itself.
-KEY = r"^\.?[-_A-Za-z0-9][-._A-Za-z0-9]*$"
+KEY = base.form(
+    r"^\.?[-_A-Za-z0-9][-._A-Za-z0-9]*$",
+    "a key: letters, digits, '-', '_' and '.', with no two dots at its beginning",
+)
 _LABEL = base.LABEL_KEY.removeprefix("^").removesuffix("$")
 # Kubernetes reads the key of an annotation without regard to case.
 _ANNOTATION = _LABEL.replace("a-z0-9", "A-Za-z0-9").replace("A-ZA-Za-z", "A-Za-z")
-_FIELDS = (
+_FIELDS = base.form(
     rf"^(metadata\.(name|namespace|uid|labels\['{_LABEL}'\]|annotations\['{_ANNOTATION}'\])"
-    r"|spec\.(nodeName|serviceAccountName)|status\.(hostIPs?|podIPs?))$"
+    r"|spec\.(nodeName|serviceAccountName)|status\.(hostIPs?|podIPs?))$",
+    "a field of the pod that a variable may have: its name, namespace, uid, a label or annotation"
+    " by its key, spec.nodeName, spec.serviceAccountName, status.hostIP or status.podIP",
 )
-_RESOURCES = (
+_RESOURCES = base.form(
     r"^((limits|requests)\.(cpu|memory|ephemeral-storage)|requests\.hugepages-[A-Za-z0-9.]+"
-    r"|limits\.hugepages-[A-Za-z0-9.]+)$"
+    r"|limits\.hugepages-[A-Za-z0-9.]+)$",
+    "an amount of the container, such as limits.memory or requests.cpu",
 )
 
 

@@ -6,6 +6,7 @@ Bandwidth and arithmetic are the vendor's figures without sparsity. A figure tha
 """
 
 import dataclasses
+import difflib
 import re
 
 GIB = 1024**3
@@ -103,3 +104,17 @@ def lookup(name: str) -> Card | None:
     fitting = (card for pattern, card in _SPELLINGS if re.fullmatch(pattern, words))
     card = next(fitting, None)
     return None if card is None else _BY_NAME[card]
+
+
+def sliced(product: str) -> bool:
+    """Tells whether a product's name is that of a part of a GPU (MIG)."""
+    return re.search(r"(?i)(^|[-_ ])mig([-_ ]|$)", product) is not None
+
+
+def nearest(product: str) -> tuple[str, ...]:
+    """Returns the names of cards that resemble a product's name, the nearest first."""
+    words = re.sub(r"^((nvidia|amd|tesla)[-_ ])+", "", product.strip().lower())
+    models = {name.partition("-")[0].lower() for name in _BY_NAME}
+    close = difflib.get_close_matches(words.partition("-")[0], sorted(models), n=2)
+    names = (name for model in close for name in _BY_NAME if name.lower().startswith(model))
+    return tuple(dict.fromkeys(names))[:2]

@@ -6,6 +6,7 @@ file is read when a model is first asked for, and a line is decoded when its mod
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import functools
 import json
@@ -16,6 +17,8 @@ from collections.abc import Iterable, Mapping
 from function.capacity import facts, forms, traits
 
 _FILE = "catalogue.jsonl"
+# From this likeness on, of 1, a name is worth telling.
+_LIKE = 0.7
 
 # A repository whose name says that its matrices are packed is none of a pattern's.
 _PACKED = re.compile(
@@ -42,6 +45,12 @@ def lookup(repository: str) -> facts.Facts | None:
 def names() -> tuple[str, ...]:
     """Returns all names of the catalogue, sorted."""
     return tuple(_lines())
+
+
+@functools.lru_cache(256)
+def nearest(repository: str, most: int = 3) -> tuple[str, ...]:
+    """Returns the names that resemble a repository, the nearest first."""
+    return tuple(difflib.get_close_matches(repository, names(), most, _LIKE))
 
 
 def line(model: facts.Facts) -> str:

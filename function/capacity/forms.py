@@ -5,12 +5,18 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import re
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
 from function.capacity import facts, shapes
+
+# No model has more of anything; what is reckoned from it is still a number.
+_MOST = 2**53
+_BYTES = range(1, 9)
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 class FormError(ValueError):
@@ -36,6 +42,17 @@ def read(mapping: Mapping[str, Any]) -> facts.Facts:
         FormError: A field is missing, unknown or of another type; the message names it.
     """
     model: facts.Facts = _read(facts.Facts, mapping, "")
+    if model.dtype_bytes not in _BYTES:
+        raise FormError(f"dtypeBytes is {model.dtype_bytes}: must be from 1 to 8")
+    for place, parser in (
+        ("toolParser", model.tool_parser),
+        ("reasoningParser", model.reasoning_parser),
+    ):
+        # It becomes an argument of the engine, in which a kubelet expands variables, Secrets too.
+        if parser is not None and _WORD.fullmatch(parser) is None:
+            raise FormError(
+                f"{place} is {parser!r}: must be the name of one of the engine's parsers"
+            )
     return dataclasses.replace(
         model,
         blocks=tuple(
@@ -105,6 +122,10 @@ def _read(kind: Any, value: Any, place: str) -> Any:
         raise FormError(f"{place} is {value!r}: must be {words.get(kind, kind.__name__)}")
     if kind is int and value < 0:
         raise FormError(f"{place} is {value}: must not be negative")
+    if kind is str and not value.isprintable():
+        raise FormError(f"{place} is {value!r}: must be text of one line")
+    if kind is int and value > _MOST:
+        raise FormError(f"{place} is too large: must be at most {_MOST}")
     return value
 
 

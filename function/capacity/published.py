@@ -50,7 +50,7 @@ def _read(config: str, tensors: tuple[tuple[str, int], ...], name: str) -> facts
     except (zlib.error, ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
         return None
     size = _loaded(model, dict(tensors))
-    if size is None or not _expected(model).holds(size):
+    if size is None or not expected(model).holds(size):
         return None
     return dataclasses.replace(model, checkpoint_bytes=sum(dict(tensors).values()))
 
@@ -66,7 +66,7 @@ def _loaded(model: facts.Facts, tensors: Mapping[str, int]) -> int | None:
     return sum(size * model.dtype_bytes // _BYTES[kind] for kind, size in plain.items())
 
 
-def _expected(model: facts.Facts) -> interval.Interval:
+def expected(model: facts.Facts) -> interval.Interval:
     """Returns the bytes that the files may have; tables of positions are made by the engine."""
     least = weights.tensors(dataclasses.replace(model, rotary=()), weights.Load())
     # Drafts lie beside the model, and some checkpoints hold a table that is shared twice.

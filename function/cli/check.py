@@ -43,8 +43,7 @@ def check(
     with terminal.progress() as progress:
         progress.say("reading")
         fleet = planned.read(inputs)
-    settings_files = [*environments, *([] if input_file is None else [input_file])]
-    report = checking.report(fleet, settings_files[0] if settings_files else "")
+    report = checking.report(fleet, inputs)
     for note in report.notes:
         terminal.complain(f"note: {note}")
     code = exit_code(report, strict=strict)

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from function import composition
-from function.api import settings
+from function.api import base, settings
+from function.api import claim as claims
 from function.cli import documents, places, planned, rendering
+from function.cli import site as sites
 from function.concerns.gateway import publishing
 from function.concerns.secrets import fetching
 from function.engines.vllm import contradictions
@@ -71,18 +73,21 @@ class Report:
         return {severity: counted[severity] for severity in rules.Severity}
 
 
-def report(fleet: planned.Fleet, settings_file: str) -> Report:
+def report(fleet: planned.Fleet, inputs: planned.Inputs) -> Report:
     """Returns what is found.
 
     Args:
         fleet: The claims.
-        settings_file: Which file is at fault when the settings cannot be used.
+        inputs: What they were read from.
     """
     reaches = reaching(fleet)
     found = [
         *(_unreadable(error) for error in fleet.unreadable),
         *(
-            Located(refusals.SETTINGS_INVALID.broken(one.path, one.message), settings_file, 0)
+            Located(
+                refusals.SETTINGS_INVALID.broken(one.path, one.message),
+                *sites.place(inputs.environments, inputs.input_file, one.path),
+            )
             for one in fleet.unusable
         ),
         *(
@@ -148,10 +153,26 @@ def _findings(claim: planned.Planned, site: settings.Settings | None) -> Iterato
         yield refusals.CLAIM_INVALID.broken(problem.path, problem.message)
     for problem in claim.forbidden:
         yield refusals.SETTINGS_FORBID.broken(problem.path, problem.message)
-    if claim.plan is None and claim.resource is not None and site is not None:
-        yield from table.of_arguments(claim.resource.spec, site)
+    if claim.plan is None and site is not None:
+        spec = _arguments(claim.source.document) if claim.broken else None
+        if claim.resource is not None:
+            spec = claim.resource.spec
+        if spec is not None:
+            yield from table.of_arguments(spec, site)
     if claim.plan is not None and claim.answer is not None:
         yield from _planned(claim.plan, claim.answer, claim.adapters)
+
+
+def _arguments(document: Mapping[str, Any]) -> claims.Spec | None:
+    """Returns the engine and its arguments of a claim that does not parse, where they do."""
+    written = document.get("spec")
+    if not isinstance(written, Mapping):
+        return None
+    kept = {field: written[field] for field in ("engine", "engineArgs") if field in written}
+    try:
+        return base.parse(claims.Spec, {"model": {"repository": "org/model"}, **kept}, what="spec")
+    except base.InvalidError:
+        return None
 
 
 def _planned(

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from function import canonical
-from function.api import claim
+from function.api import base, claim
 from function.cli import places, strict_yaml, trees
 from function.composites import registry
 
@@ -42,7 +42,7 @@ class Source:
     @property
     def name(self) -> str:
         """The claim's name, or `?`."""
-        return str((self.document.get("metadata") or {}).get("name") or "?")
+        return base.printable(str((self.document.get("metadata") or {}).get("name") or "?"))
 
     @property
     def namespace(self) -> str:
@@ -111,9 +111,15 @@ def read(name: str, tree: trees.Tree = trees.DISK) -> Iterator[dict[str, Any]]:
         raise unreadable[0]
 
 
+def sources(name: str) -> Iterator[Source]:
+    """Yields the objects in a file with their nodes, as far as they can be read."""
+    for file, document, node in _each([name], [], trees.DISK):
+        yield Source(file, document, node=node)
+
+
 def namespace(document: dict[str, Any]) -> str:
     """Returns the namespace that an object of a namespaced kind is in."""
-    return str((document.get("metadata") or {}).get("namespace") or "default")
+    return base.printable(str((document.get("metadata") or {}).get("namespace") or "default"))
 
 
 def _size(document: dict[str, Any]) -> int:

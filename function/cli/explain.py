@@ -13,7 +13,7 @@ import click
 
 from function import explanation
 from function.api import reference, settings
-from function.cli import glossary, origins, planned, result, sarif, terminal
+from function.cli import entries, glossary, origins, planned, result, sarif, terminal
 from function.concerns import reasons
 from function.findings import rules
 
@@ -61,11 +61,11 @@ def explain(
     input_file: str | None,
     output: Output,
 ) -> None:
-    """Explain a rule of `check`, a reason of a condition, a field, or a value of a claim.
+    """Explain a rule of `check`, a reason, a phase, an alert, a field, or a value of a claim.
 
-    `explain does-not-fit`, `explain TooLarge`, `explain Fits/TooLarge`, `explain
-    spec.model.contextWindow`; `explain claim.yaml spec.model.contextWindow` says where the value
-    comes from, and `explain claim.yaml` what all derived values follow from.
+    `explain does-not-fit`, `explain TooLarge`, `explain Valid=False/Invalid`, `explain Degraded`,
+    `explain spec.model.contextWindow`; `explain claim.yaml spec.model.contextWindow` says where the
+    value comes from, and `explain claim.yaml` what all derived values follow from.
 
     Exit codes: 0 it was explained. 1 there is no such word or field. 2 wrong usage, or something
     could not be read or written.
@@ -87,12 +87,13 @@ def _explain(word: str, output: Output) -> None:
     if not meanings:
         near = glossary.nearest(word)
         words = f"; the nearest: {', '.join(near)}" if near else ""
-        terminal.complain(f"{word}: no rule, reason or field has this name{words}")
+        terminal.complain(f"{word}: no rule, reason, phase, alert or field has this name{words}")
         sys.exit(_UNKNOWN)
     if output == "json":
         document = {
             "rule": None if meanings.rule is None else _rule_document(meanings.rule),
             "reasons": [_reason_document(one) for one in meanings.reasons],
+            "entries": [dataclasses.asdict(one) for one in meanings.listed],
             "fields": [dataclasses.asdict(one) for one in meanings.fields],
         }
         terminal.write(_json(document))
@@ -100,6 +101,7 @@ def _explain(word: str, output: Output) -> None:
     parts = [
         *([] if meanings.rule is None else [_rule(meanings.rule)]),
         *map(_reason, meanings.reasons),
+        *map(_entry, meanings.listed),
         *map(_described, meanings.fields),
     ]
     terminal.write("\n".join(parts))
@@ -125,17 +127,30 @@ def _rule_document(rule: rules.Rule) -> dict[str, str]:
 
 def _reason(one: glossary.Reason) -> str:
     rows = {
-        "Meaning": _linked(one.reason.meaning),
-        "What to do": _linked(one.reason.action) or "Nothing.",
+        "Meaning": _plain(one.reason.meaning),
+        "What to do": _plain(one.reason.action) or "Nothing.",
+        "Page": _operations(one.condition.lower()),
     }
     status = reasons.STATUS[one.reason.holds]
     return _block(f"{one.name}: a reason of the condition {one.condition}, {status}", rows)
 
 
-def _linked(text: str) -> str:
-    """Returns a sentence of the page with its links in words."""
-    text = re.sub(r"\[([^]]+)\]\(#([^)]+)\)", rf"\1 ({_OPERATIONS}#\2)", text)
-    return re.sub(r"\[([^]]+)\]\(([^)]+)\)", r"\1 (docs/\2)", text)
+def _entry(one: entries.Entry) -> str:
+    rows = {
+        "Meaning": _plain(one.meaning),
+        "What to do": _plain(one.action),
+        "Page": _operations(one.anchor),
+    }
+    return _block(f"{one.word}: {one.kind}", rows)
+
+
+def _operations(anchor: str) -> str:
+    return f"{sarif.HOME}/blob/main/{_OPERATIONS}#{anchor}"
+
+
+def _plain(text: str) -> str:
+    """Returns words of the page without the targets of their links."""
+    return re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", text)
 
 
 def _reason_document(one: glossary.Reason) -> dict[str, Any]:

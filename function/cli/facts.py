@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import click
 
-from function.capacity import catalogue, forms, reading, traits
+from function.capacity import cards, catalogue, forms, published, reading, traits
 from function.capacity import facts as models
 from function.cli import hub, result, strict_yaml, terminal
 
@@ -68,7 +68,21 @@ def facts(model: str, name: str | None, ask: bool, output: Output) -> None:
             f"{model} is not in the catalogue: give a directory with its {_CONFIG}, or --hub"
         )
         sys.exit(_UNKNOWN)
+    if (note := _disagreement(held)) is not None:
+        terminal.complain(f"note: {model}: {note}")
     terminal.write(_text(held, output))
+
+
+def _disagreement(held: models.Facts) -> str | None:
+    """Returns what is wrong with the bytes of the files, or None where they agree."""
+    known, expected = held.checkpoint_bytes, published.expected(held)
+    if known is None or expected.holds(known):
+        return None
+    return (
+        f"the weights' files have {known / cards.GIB:.1f} GiB, and {_CONFIG} makes"
+        f" {expected.best / cards.GIB:.1f} GiB of tensors: are both of one repository, and the"
+        " weights in its dtype?"
+    )
 
 
 class _NotReadError(ValueError):
@@ -102,6 +116,10 @@ def _remote(repository: str, *, ask: bool) -> models.Facts | None:
 
 def _local(path: pathlib.Path, name: str | None) -> models.Facts:
     directory = path if path.is_dir() else path.parent
+    if path.is_dir() and not (directory / _CONFIG).exists():
+        raise _NotReadError(
+            f"{path}: there is no {_CONFIG} in it: give the directory of a checkpoint"
+        )
     config = _mapping(directory / _CONFIG if path.is_dir() else path)
     packing, index = directory / _PACKING, directory / _INDEX
     return _read(

@@ -1,11 +1,12 @@
-"""What there is a word for: rules, reasons of conditions, fields of claims and settings."""
+"""What there is a word for: rules, reasons, phases, alerts, fields of claims and settings."""
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterator
 
 from function.api import base, claim, reference, settings, status
-from function.cli import suggestions
+from function.cli import entries, suggestions
 from function.concerns import reasons
 from function.concerns import table as concerns
 from function.findings import rules, table
@@ -41,15 +42,21 @@ class Meanings:
     Attributes:
         rule: Of `check`, or None.
         reasons: Of conditions.
+        listed: Phases, alerts, exit codes and words of the page.
         fields: Of claims, their status and settings, described.
     """
 
     rule: rules.Rule | None = None
     reasons: tuple[Reason, ...] = ()
+    listed: tuple[entries.Entry, ...] = ()
     fields: tuple[reference.Described, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.rule or self.reasons or self.fields)
+        return bool(self.rule or self.reasons or self.listed or self.fields)
+
+
+# A condition as the pages write it: `Valid=False/Invalid`, `Current=False`, `Unknown/FatalError`.
+_WRITTEN = re.compile(r"(?i)(?:(\w+)=)?(?:true|false|unknown)(?:/(\w+))?")
 
 
 _MODELS: tuple[tuple[str, type[base.Model]], ...] = (
@@ -61,6 +68,9 @@ _MODELS: tuple[tuple[str, type[base.Model]], ...] = (
 
 def meanings(word: str) -> Meanings:
     """Returns what a word stands for, in any case of its letters."""
+    written = _WRITTEN.fullmatch(word)
+    if written is not None:
+        word = "/".join(part for part in written.groups() if part)
     plain = word.lower()
     return Meanings(
         table.RULES.get(plain),
@@ -68,6 +78,12 @@ def meanings(word: str) -> Meanings:
             one
             for one in _reasons()
             if plain in (one.name.lower(), one.reason.name.lower(), one.condition.lower())
+        ),
+        tuple(
+            one
+            for one in entries.every()
+            # `Valid/NotRendered` is the word of a condition.
+            if one.word.lower() in (plain, plain.rpartition("/")[2])
         ),
         tuple(_fields(word)),
     )
@@ -122,6 +138,7 @@ def _words() -> Iterator[str]:
     for one in _reasons():
         yield one.reason.name
         yield one.name
+    yield from (one.word for one in entries.every())
     for _, model in _MODELS:
         yield from (at for at, _ in suggestions.fields(model))
         yield from (name for _, name in suggestions.fields(model))

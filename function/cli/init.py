@@ -1,6 +1,5 @@
 """`inference-service init`: a first claim for a model, that fits."""
 
-import difflib
 import pathlib
 import re
 import sys
@@ -27,8 +26,6 @@ from function.cli import (
 from function.cli import site as sites
 
 _FILE = click.Path(allow_dash=True)
-# Of the catalogue, for a name that it does not have.
-_MOST_NEIGHBOURS = 3
 
 
 @click.command()
@@ -172,7 +169,7 @@ def _render(text: str, site: settings.Settings) -> None:
 
 
 def _remedy(wish: drafts.Wish) -> str:
-    near = difflib.get_close_matches(wish.repository, catalogue.names(), _MOST_NEIGHBOURS)
+    near = catalogue.nearest(wish.repository)
     hint = f" The catalogue has {', '.join(near)}." if near else ""
     return (
         f"nothing is known of {wish.repository}.{hint} `inference-service facts {wish.repository}"

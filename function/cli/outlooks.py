@@ -205,7 +205,7 @@ def item(
     kept = None
     stays = plan.misfit is not None and verdict.pods.effect == "stay"
     if before is not None and (stays or verdict.pods.effect == "held"):
-        kept = forecasts.Kept(before.hardware.class_name, before.hardware.gpus)
+        kept = forecasts.Kept(before.hardware.priced_as, before.hardware.gpus)
     return Item(verdict, forecast, change, kept)
 
 
@@ -229,7 +229,7 @@ _MISFITS = (foresight.DOES_NOT_FIT, foresight.EXCEEDS_GPU_CLASS)
 def _asked(plan: plans.Plan) -> tuple[tuple[int, int], prices.Cost | None]:
     """Returns the GPUs of a claim at both ends, and what they cost."""
     asked = forecasts.asked(plan)
-    price = prices.tariff(plan.site, plan.hardware.class_name)
+    price = prices.tariff(plan.site, asked.class_name)
     cost = None if price is None else prices.hourly(asked, price)
     return (asked.gpus * asked.minimum, asked.gpus * asked.maximum), cost
 

@@ -22,6 +22,11 @@ def line(node: yaml.Node | None, path: str) -> int:
     return [strict_yaml.line_of(node), *_lines(node, path)][-1]
 
 
+def depth(node: yaml.Node, path: str) -> int:
+    """Returns how many steps of a path are there."""
+    return len(list(_lines(node, path)))
+
+
 def items(node: yaml.Node, field: str) -> list[yaml.Node]:
     """Returns the items of a list that is a field of an object."""
     # What stands there itself comes after what is merged into it.

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from function.api import base
 from function.cli import checking
 from function.findings import rules
 
@@ -23,7 +24,7 @@ def text(report: checking.Report) -> str:
     for one in report.findings:
         place = f"{one.file}:{one.line}" if one.line else one.file
         words = f"{one.finding.severity}: {one.message} ({one.finding.rule.name})"
-        lines.append(f"{place}: {words}" if place else words)
+        lines.append(base.printable(f"{place}: {words}" if place else words))
     return "\n".join([*lines, summary(report)]) + "\n"
 
 

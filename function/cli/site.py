@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from function.api import settings
-from function.cli import documents, trees
+from function.cli import documents, places, trees
 from function.cluster import observed
 
 GROUP = "inference-service.cloud.ogenki.io/"
@@ -68,6 +68,55 @@ def at(
     configs = [document for name in older for document in documents.read(name, tree)]
     given = _input(input_file, tree) if input_file is not None and there(input_file) else {}
     return settings.assemble(given, {}, configs)
+
+
+def place(environments: tuple[str, ...], input_file: str | None, path: str) -> tuple[str, int]:
+    """Returns the file of a key of the settings, and its line; 0 where no file is read again.
+
+    Of several files that have the key the last one counts, as they are merged. Of a key that none
+    has it is the place that it would stand in.
+
+    Args:
+        environments: Files of EnvironmentConfigs.
+        input_file: File of the Composition's input, or None.
+        path: The key, below `inferenceService`.
+    """
+    configs = sorted((one for name in environments for one in documents.sources(name)), key=_named)
+    roots = [(one, f"data.{settings.DATA_KEY}") for one in configs]
+    if input_file is not None:
+        roots = [(one, _within(one)) for one in documents.sources(input_file)] + roots
+    if not roots:
+        return next(iter((*environments, input_file or ""))), 0
+    _, _, (source, root) = max(
+        (_below(*root, path), index, root) for index, root in enumerate(roots)
+    )
+    return source.file, places.line(source.node, _joined(root, path))
+
+
+def _named(source: documents.Source) -> str:
+    return source.name
+
+
+def _below(source: documents.Source, root: str, path: str) -> int:
+    """Returns how many steps of a key an object has below its settings."""
+    if source.node is None:
+        return 0
+    return places.depth(source.node, _joined(root, path)) - places.depth(source.node, root)
+
+
+def _joined(root: str, path: str) -> str:
+    return ".".join(part for part in (root, path) if part)
+
+
+def _within(source: documents.Source) -> str:
+    """Returns where an input has its settings: in itself, or in a step of a Composition."""
+    if source.document["kind"] != "Composition":
+        return ""
+    steps = observed.at(source.document, "spec", "pipeline") or []
+    for index, step in enumerate(steps):
+        if str(observed.at(step, "input", "apiVersion")).startswith(GROUP):
+            return f"spec.pipeline[{index}].input"
+    return ""
 
 
 def _configs(name: str) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,16 @@ _MOST_PLACES = 3
 # Fields of an object that are worth listing when nothing is near.
 _MOST_FIELDS = 8
 
+# What others call a field that resembles none of ours by its letters.
+_SAME = {
+    "batchsize": "maxNumSeqs",
+    "contextlength": "contextWindow",
+    "contextsize": "contextWindow",
+    "maxcontextlength": "contextWindow",
+    "maxmodellen": "contextWindow",
+    "maxmodellength": "contextWindow",
+}
+
 _UNKNOWN = "unknown field"
 _ARGUMENT = re.compile(r"^spec\.engineArgs\[\d+\]$")
 _REPOSITORY = re.compile(r"^spec\.(model|loraAdapters\[\d+\])\.repository$")
@@ -94,6 +104,10 @@ def nearest(path: str, model: type[base.Model]) -> str:
     near = difflib.get_close_matches(name, here, n=1, cutoff=_LIKE)
     if near:
         return f"; the nearest is {_join(parent, near[0])}"
+    if _plain(name) in _SAME:
+        places = [at for at, field in everywhere if field == _SAME[_plain(name)]]
+        if places:
+            return f"; the nearest is {places[0]}"
     names = {_plain(field) for _, field in everywhere}
     # The second place is for pairs: `replicas` resembles both minReplicas and maxReplicas.
     close = difflib.get_close_matches(_plain(name), names, n=2, cutoff=_LIKE)

@@ -37,8 +37,8 @@ class Fits(reasons.Reasons):
         "TooLarge",
         False,
         "The model does not fit, even at the optimistic end of the estimate. No GPU is asked for,"
-        " and nothing is downloaded while nothing of the claim runs; what runs keeps running. The"
-        " message names the cheapest ways out.",
+        " and nothing is downloaded; what runs keeps running. The message names the cheapest ways"
+        " out.",
         "A smaller `model.contextWindow`, `model.kvCacheDtype: fp8`, `model.quantization: fp8`,"
         " another `gpu.class` or `gpu.count`. Where the estimate is wrong: `gpu.fit: Ignore`, or"
         " `capacity.fit: Ignore` in the settings.",
@@ -127,7 +127,7 @@ def cost(now: situations.Situation) -> dict[str, Any] | None:
     kept = None
     if not now.withheld:
         served = None if now.rollout.hold is None else now.memory.served_class
-        kept = forecasts.Kept(served or plan.hardware.class_name, now.rollout.running.gpus)
+        kept = forecasts.Kept(served or plan.hardware.priced_as, now.rollout.running.gpus)
     hour = forecasts.cost(plan, state.wanted if state else 0, kept)
     if hour is None:
         return None

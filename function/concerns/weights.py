@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from function import assembly
 from function.cluster import jobs, observed, readiness
 from function.concerns import reasons
-from function.planning import misfits, storage
-from function.situation import situations
+from function.planning import storage
+from function.situation import situations, supplies
 
 
 class WeightsReady(reasons.Reasons):
@@ -46,10 +46,17 @@ class WeightsReady(reasons.Reasons):
         " them.",
         "Its log has a progress line every 10 s.",
     )
+    TOO_LARGE = reasons.Reason(
+        "TooLarge",
+        False,
+        "Nothing is downloaded: the model does not fit into its GPUs. What runs keeps running.",
+        "See [Fits](#fits).",
+        alarm=True,
+    )
     UNAUTHORIZED = reasons.Reason(
         "Unauthorized",
         False,
-        "Exit code 10.",
+        "Exit code 10: the hub refuses the repository (401, 403, 451).",
         "Accept the model's licence on the hub; give a token that may read it"
         " (`tokenSecretRef`, key `token`; `envFromSecrets`, key `HF_TOKEN`); check the name: the"
         " hub answers 401 for one that does not exist.",
@@ -58,7 +65,8 @@ class WeightsReady(reasons.Reasons):
     NOT_FOUND = reasons.Reason(
         "NotFound",
         False,
-        "Exit code 11.",
+        "Exit code 11: the hub has no such repository, revision or file, or nothing in it that"
+        " the engine could load.",
         "Check repository and revision. The Job's log says what lacks: also a repository"
         " without `config.json` or weights that the engine reads.",
         alarm=True,
@@ -66,7 +74,8 @@ class WeightsReady(reasons.Reasons):
     DISK_FULL = reasons.Reason(
         "DiskFull",
         False,
-        "Exit code 12.",
+        "Exit code 12: the volume has too little room; the message has the bytes that are missing"
+        " and free.",
         "Enlarge the volume or its quota, or remove directories that no claim uses.",
         alarm=True,
     )
@@ -75,36 +84,38 @@ class WeightsReady(reasons.Reasons):
         False,
         "Exit code 13: 15 minutes without one new byte, or a redirect that is not followed.",
         "Hub status, `hub.*` settings, proxy and CA, the Job's network policy and DNS. Then"
-        " raise `generation`; it resumes.",
+        " raise `spec.model.preload.generation`; it resumes.",
         alarm=True,
     )
     VERIFICATION_FAILED = reasons.Reason(
         "VerificationFailed",
         False,
-        "Exit code 14.",
-        "Something between hub and volume alters content (proxy, mirror), or the mirror gives"
-        " no hashes.",
+        "Exit code 14: a file has not the size and hash that the hub gives, after two clean"
+        " downloads; or files that cannot be verified or stored.",
+        "Look for what alters content between hub and volume (proxy, mirror), or for a mirror"
+        " that gives no hashes; then raise `spec.model.preload.generation`.",
         alarm=True,
     )
     VOLUME_UNUSABLE = reasons.Reason(
         "VolumeUnusable",
         False,
-        "Exit code 15.",
-        "`weights.runAsUser` and `fsGroup` against the volume's owner or access point; mounted"
-        " read-write.",
+        "Exit code 15: the volume is missing, read-only or not writable for the Job's user, or a"
+        " link stands in the place of a directory.",
+        "Compare `weights.runAsUser` and `fsGroup` with the volume's owner or access point, and"
+        " mount it read-write.",
         alarm=True,
     )
     PLAN_INVALID = reasons.Reason(
         "PlanInvalid",
         False,
-        "Exit code 2.",
-        "A bug, unless `hub.endpoint`, proxy or CA cannot be used: the Job's log says.",
+        "Exit code 2: the Job cannot use its plan, the hub's endpoint, the proxy or the CA.",
+        "Correct `hub.endpoint`, proxy or CA, which the Job's log names; otherwise it is a bug.",
         alarm=True,
     )
     DEADLINE_EXCEEDED = reasons.Reason(
         "DeadlineExceeded",
         False,
-        "Longer than `preload.activeDeadlineSeconds` (six hours).",
+        "The download took longer than `preload.activeDeadlineSeconds` (six hours).",
         "Raise it or the bandwidth; the next Job resumes.",
         alarm=True,
     )
@@ -119,8 +130,8 @@ class WeightsReady(reasons.Reasons):
     JOB_FAILED = reasons.Reason(
         "JobFailed",
         False,
-        "Failed for a reason that is not in this list.",
-        "The message is Kubernetes' own.",
+        "The Job failed for a reason that is not in this list; the message is Kubernetes' own.",
+        "`kubectl -n llm describe job -l app.kubernetes.io/instance=N`, and the Job's log.",
         alarm=True,
     )
 
@@ -191,8 +202,8 @@ def _on_its_way(now: situations.Situation, job: jobs.Job) -> observed.Condition:
             f"the pod that downloads {what} has not started{again}: node, image, volume or Secret"
         )
     misfit = now.plan.misfit
-    if misfit is not None and misfit.reason == misfits.TOO_LARGE and now.withheld:
-        return WeightsReady.QUEUED.condition(f"{what} is not downloaded: {misfit.message}")
+    if misfit is not None and supplies.in_vain(now.plan, now.rollout):
+        return WeightsReady.TOO_LARGE.condition(f"{what} is not downloaded: {misfit.message}")
     if now.guards.download is not None:
         return WeightsReady.QUEUED.condition(
             f"the download of {what} waits for its network policy: {now.guards.download}"

@@ -27,7 +27,7 @@ class Current(reasons.Reasons):
         "NotServing",
         False,
         "Nothing runs yet, or no replica is available.",
-        "[EngineReady](#engineready), [WeightsReady](#weightsready).",
+        "See [EngineReady](#engineready) and [WeightsReady](#weightsready).",
     )
     ROLLING_OUT = reasons.Reason(
         "RollingOut",
@@ -39,7 +39,7 @@ class Current(reasons.Reasons):
         "WeightsPending",
         False,
         "Pods keep their template, all of it, until the new weights are verified.",
-        "[WeightsReady](#weightsready). Reverting the claim rolls nothing.",
+        "See [WeightsReady](#weightsready). Reverting the claim rolls nothing.",
     )
     PLATFORM_CHANGE_PENDING = reasons.Reason(
         "PlatformChangePending",
@@ -60,19 +60,20 @@ class Current(reasons.Reasons):
         "TooLarge",
         False,
         "Pods keep their template because the new model would not fit into its GPUs.",
-        "[Fits](#fits).",
+        "See [Fits](#fits).",
         alarm=True,
     )
     SUSPENDED = reasons.Reason(
         "Suspended",
         False,
-        "The claim is suspended.",
+        "The claim is suspended: `suspend: true`, and no replica is wanted.",
+        "Nothing. To serve again: take `suspend` away.",
     )
     INVALID = reasons.Reason(
         "Invalid",
         False,
         "The claim was edited to something that cannot be used; what ran goes on.",
-        "[Valid](#valid).",
+        "See [Valid](#valid).",
     )
 
 
@@ -93,7 +94,7 @@ class EngineReady(reasons.Reasons):
         "WeightsPending",
         False,
         "No GPU is asked for before the weights are there.",
-        "[WeightsReady](#weightsready).",
+        "See [WeightsReady](#weightsready).",
     )
     EXCEEDS_GPU_CLASS = reasons.Reason(
         "ExceedsGpuClass",
@@ -106,7 +107,7 @@ class EngineReady(reasons.Reasons):
         "TooLarge",
         False,
         "The model does not fit into its GPUs, so none is asked for.",
-        "[Fits](#fits).",
+        "See [Fits](#fits).",
         alarm=True,
     )
     POLICY_PENDING = reasons.Reason(
@@ -120,13 +121,14 @@ class EngineReady(reasons.Reasons):
         "KindMissing",
         False,
         "The cluster lacks the kind that keeps the pods; the message names it.",
-        "Install it ([later](#a-kind-that-is-installed-later)).",
+        "Install it ([a kind that is installed later](#a-kind-that-is-installed-later)).",
         alarm=True,
     )
     SUSPENDED = reasons.Reason(
         "Suspended",
         False,
-        "The claim is suspended.",
+        "The claim is suspended: `suspend: true`, and no replica is wanted.",
+        "Nothing. To serve again: take `suspend` away.",
     )
     CREATING = reasons.Reason(
         "Creating",

@@ -52,6 +52,14 @@ EXCEEDS_GPU_CLASS = rules.Rule(
     "No node could ever run it: no pod is asked for.",
     "Ask for less, or take another `spec.gpu.class`.",
 )
+SLICES = rules.Rule(
+    "mig-slices",
+    _ERROR,
+    "A replica asks for several slices of GPUs (MIG).",
+    "A process sees one slice, however many its pod has: the engine finds fewer GPUs than it is to"
+    " share the model among, and ends.",
+    "Take `spec.gpu.count: 1` with a larger slice, or a class of whole GPUs.",
+)
 CONTEXT_CUT = rules.Rule(
     "context-cut",
     _NOTE,
@@ -81,6 +89,7 @@ RULES = (
     DOES_NOT_FIT,
     FITS_TIGHTLY,
     EXCEEDS_GPU_CLASS,
+    SLICES,
     MODEL_UNKNOWN,
     GPU_UNKNOWN,
     CONTEXT_CUT,
@@ -102,6 +111,7 @@ def judge(plan: plans.Plan) -> Iterator[rules.Finding]:
     """Yields what is to be known of a claim before its GPUs are rented."""
     yield from _fits(plan)
     yield from _exceeds(plan)
+    yield from _slices(plan)
     yield from _context(plan)
     yield from _body(plan)
     yield from _triggers(plan)
@@ -131,6 +141,14 @@ def _exceeds(plan: plans.Plan) -> Iterator[rules.Finding]:
     field = "spec.gpu.count" if hard.count > hard.gpu.node_gpus else "spec.resources.requests"
     words = f"{plan.misfit.message}: ask for less, or take another spec.gpu.class"
     yield EXCEEDS_GPU_CLASS.broken(field, words)
+
+
+def _slices(plan: plans.Plan) -> Iterator[rules.Finding]:
+    hard = plan.hardware
+    if hard.count > 1 and hard.sliced:
+        words = f"{hard.count} slices of GPUs ({hard.resource_name}) make no larger one: a process"
+        words += " sees one of them; take count 1 and a larger slice, or a class of whole GPUs"
+        yield SLICES.broken("spec.gpu.count", words)
 
 
 def _context(plan: plans.Plan) -> Iterator[rules.Finding]:

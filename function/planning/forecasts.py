@@ -96,7 +96,7 @@ def _token_price(
     rate: float | None,
 ) -> TokenPrice | None:
     """Returns what tokens cost, or None without a price or without replicas that are enough."""
-    price = prices.tariff(plan.site, plan.hardware.class_name)
+    price = prices.tariff(plan.site, plan.hardware.priced_as)
     if price is None or (rate is not None and needed is None):
         return None
     hour = price.gpu_hour * plan.hardware.gpus
@@ -172,7 +172,7 @@ def asked(plan: plans.Plan, replicas: int | None = None, kept: Kept | None = Non
     stopped = plan.suspended or (plan.misfit is not None and kept is None)
     return prices.Claim(
         plan.identity.name,
-        plan.hardware.class_name if kept is None else kept.class_name,
+        plan.hardware.priced_as if kept is None else kept.class_name,
         plan.hardware.gpus if kept is None else kept.gpus,
         0 if stopped else plan.scaling.minimum,
         0 if stopped else plan.scaling.maximum,

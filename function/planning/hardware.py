@@ -4,7 +4,7 @@ import dataclasses
 
 from function import explanation, plural
 from function.api import base, claim, claim_pod, settings
-from function.capacity import quantity
+from function.capacity import cards, quantity
 from function.planning import misfits, parallelism
 
 Amounts = dict[str, int | str]
@@ -48,6 +48,19 @@ class Hardware:
     def gpus(self) -> int:
         """GPUs of one replica, all of its pods together."""
         return self.count * self.split.pods
+
+    @property
+    def priced_as(self) -> str:
+        """The name of what is paid for: the class, or a resource that is none of the class'."""
+        same = self.resource_name == self.gpu.resource_name
+        return self.class_name if same else self.resource_name
+
+    @property
+    def sliced(self) -> bool:
+        """Whether its GPUs are slices of one (MIG), of which a process sees one."""
+        product = self.gpu.product
+        named = self.resource_name == self.gpu.resource_name and product is not None
+        return "/mig-" in self.resource_name or (named and cards.sliced(product or ""))
 
     @property
     def resources(self) -> dict[str, Amounts]:

@@ -59,14 +59,39 @@ def prospect(
     if held is None:
         return Prospect(model, None, card, gpus, UNKNOWN_MODEL, words)
     if card is None:
-        what = f"resource {own}" if own is not None else f"class {class_name}"
-        named = gpu.product or "no product"
-        words = (
-            f"the settings do not say what GPU {what} is ({named}): set gpu.classes"
-            f".{class_name}.product, or memoryGiB"
-        )
+        words = _unknown_card(class_name, gpu, own)
         return Prospect(model, held, None, gpus, UNKNOWN_CARD, words)
     return Prospect(model, held, card, gpus)
+
+
+def _unknown_card(class_name: str, gpu: settings.GpuClass, own: str | None) -> str:
+    """Returns why nobody knows a card, and what makes it known.
+
+    Args:
+        class_name: The claim's class.
+        gpu: The class.
+        own: The resource that the claim names itself, or None.
+    """
+    at = f"gpu.classes.{class_name}"
+    if own not in (None, gpu.resource_name):
+        return (
+            f"the settings do not say what GPU the resource {own} is: make a class with"
+            " resourceName and memoryGiB in the settings' gpu.classes, and name it in"
+            " spec.gpu.class"
+        )
+    if gpu.product is None:
+        return (
+            f"the settings do not say what GPU class {class_name} is: set {at}.product, or"
+            " memoryGiB"
+        )
+    if cards.sliced(gpu.product):
+        return (
+            f"{at}.product {gpu.product} is a part of a GPU, whose memory is not known by its"
+            f" name: set {at}.memoryGiB"
+        )
+    near = " or ".join(cards.nearest(gpu.product))
+    known = f"the nearest known: {near}; correct it" if near else "correct it"
+    return f"{at}.product {gpu.product} is no GPU that is known: {known}, or set {at}.memoryGiB"
 
 
 def size_gib(prospect: Prospect) -> float | None:
@@ -133,9 +158,11 @@ def _held(
     if published is not None:
         return dataclasses.replace(published, name=_name(spec)), ""
     if model is None:
+        near = catalogue.nearest(spec.model.repository) if spec.model.repository else ()
+        known = f" (did you mean {' or '.join(near)}?)" if near else ""
         return None, (
-            f"nothing is known of the memory that {_name(spec)} takes: `inference-service facts`"
-            " writes what spec.model.facts or the settings' capacity.models take"
+            f"nothing is known of the memory that {_name(spec)} takes{known}: `inference-service"
+            " facts` writes what spec.model.facts or the settings' capacity.models take"
         )
     return _verified(model, _name(spec), checkpoint)
 

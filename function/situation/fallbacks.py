@@ -68,4 +68,11 @@ def _trouble(name: str, other: observed.Object | None) -> str | None:
         )
     if observed.at(other, "spec", "suspend") is True:
         return f"InferenceService {name} is suspended: resume it, or name another"
+    # A claim that was refused from the first has no Service: one of its name is somebody else's,
+    # and the gateway would publish it.
+    if observed.at(other, "status", "phase") is None:
+        return (
+            f"InferenceService {name} has nothing composed yet: its condition Valid says why; wait,"
+            " or name another"
+        )
     return None

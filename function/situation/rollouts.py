@@ -17,7 +17,7 @@ from function import canonical, memo
 from function.api import base
 from function.boundary import additions, patches, templates
 from function.cluster import memory, observed
-from function.planning import identity, plans, running
+from function.planning import identity, misfits, plans, running
 from function.situation import guards, ledgers
 from function.workloads import pods, workload
 
@@ -344,13 +344,15 @@ def _hold(
     platforms: bool,
 ) -> Hold | None:
     fields = ", ".join(changed[:6]) + (", ..." if len(changed) > 6 else "")
-    if not verified:
+    misfit = plan.misfit
+    # Nobody waits for weights that are of no use.
+    too_large = misfit is not None and misfit.reason == misfits.TOO_LARGE
+    if not verified and not too_large:
         return Hold(
             WEIGHTS_PENDING,
             "the running pods keep their template until the new weights are verified",
             changed,
         )
-    misfit = plan.misfit
     if misfit is not None:
         words = f"the running pods keep their template: {misfit.message}"
         return Hold(misfit.reason, words, changed)

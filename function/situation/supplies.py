@@ -110,7 +110,7 @@ def _download(
 ) -> Task | None:
     """Returns the Job that downloads, or None when none is wanted, or its policy is not there.
 
-    Weights that cannot fit are of no use: none are downloaded while nothing of the claim runs.
+    One that has begun is not taken back.
     """
     stored = plan.storage
     wanted = stored.preloads and not weights.shown and not _being_removed(plan, world)
@@ -120,10 +120,17 @@ def _download(
     if not wanted:
         return None
     task = _task(manifest, jobs.COMPONENT, world)
-    too_large = plan.misfit is not None and plan.misfit.reason == misfits.TOO_LARGE
-    if too_large and rollout.template is None and task.observed.stage is jobs.Stage.ABSENT:
+    if in_vain(plan, rollout) and task.observed.stage is jobs.Stage.ABSENT:
         return None
     return _guarded(task, guard.download)
+
+
+def in_vain(plan: plans.Plan, rollout: rollouts.Rollout) -> bool:
+    """Tells whether weights are of no use: the model does not fit, and no pod is to load it."""
+    if plan.misfit is None or plan.misfit.reason != misfits.TOO_LARGE:
+        return False
+    held = rollout.hold is not None and rollout.hold.reason == misfits.TOO_LARGE
+    return held or rollout.template is None
 
 
 @memo.per_plan

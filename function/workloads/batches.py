@@ -254,7 +254,7 @@ def _environment(plan: plans.Plan) -> list[identity.Manifest]:
         result.append({"name": "HF_TOKEN", "valueFrom": source})
     elif secrets:
         result.append({"name": "PRELOAD_SECRETS_DIRECTORY", "value": _TOKENS})
-        # A program before 1.1.0, which a site may have pinned, reads this alone.
+        # A program before 1.1, which a site may have pinned, reads this alone.
         last = {"name": secrets[0], "key": "HF_TOKEN", "optional": True}
         result.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": last}})
     return result

@@ -35,6 +35,9 @@ def test_it_is_refused_with_its_field(attack: attacks.Attack) -> None:
     assert world.fatal is not None
     assert f"{attack.field}: " in world.fatal or f"{attack.field} " in world.fatal, world.fatal
     assert attack.opens is None or attack.opens in world.fatal
+    # In words, not by a pattern alone, and in one line that steers no terminal.
+    assert "match pattern" not in world.fatal
+    assert world.fatal.isprintable()
     assert world.objects == {}
 
 

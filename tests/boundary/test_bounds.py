@@ -109,6 +109,19 @@ def test_every_accelerator_of_a_pod_counts() -> None:
     assert "spec.scaling.maxReplicas: 3 replicas of 3 GPUs are above" in words
 
 
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"gpu": {"count": 4}, "scaling": {"maxReplicas": 1}}, "spec.scaling.maxReplicas"),
+        ({"gpu": {"count": 4}}, "spec.gpu.count"),
+        ({"scaling": {"minReplicas": 3}}, "spec.scaling.minReplicas"),
+    ],
+)
+def test_a_cap_names_what_the_author_wrote(spec: cluster.Object, field: str) -> None:
+    refused = scene.refused(scene.of(**spec), scene.site(limits={"maxGPUs": 2}))
+    assert f"{field}: " in refused
+
+
 def test_a_claim_has_at_most_64_gpus_unless_the_settings_say_otherwise() -> None:
     spec: Any = {"scaling": {"maxReplicas": 65}}
     plain = scene.site("plain")

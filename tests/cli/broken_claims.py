@@ -125,6 +125,24 @@ CASES = (
         "a node of class l4 has 1",
         _of(gpu={"count": 2}),
     ),
+    Case(
+        "mig-slices",
+        "error",
+        "spec.gpu.count",
+        "2 slices of GPUs (nvidia.com/mig-3g.40gb) make no larger one",
+        _of(gpu={"class": "mig", "count": 2}),
+        {
+            "gpu": {
+                "classes": {
+                    "mig": {
+                        "resourceName": "nvidia.com/mig-3g.40gb",
+                        "memoryGiB": "39.5",
+                        "nodeGpus": 16,
+                    }
+                }
+            }
+        },
+    ),
     Case("model-unknown", "note", "spec.model.repository", "nothing is known", _of("org/model")),
     Case(
         "gpu-unknown",
@@ -192,6 +210,13 @@ CASES = (
         _of("Qwen/Qwen3-8B-AWQ", model={"quantization": "fp8"}),
     ),
     Case(
+        "quantization-not-applied",
+        "warning",
+        "spec.model.quantization",
+        "Qwen/Qwen3-8B is in 16 bit, and no flag is passed for awq",
+        _of(model={"quantization": "awq"}),
+    ),
+    Case(
         "context-above-model",
         "error",
         "spec.model.contextWindow",
@@ -219,12 +244,12 @@ CASES = (
         "set spec.gpu.count to 2",
         _arguments("--pipeline-parallel-size=2"),
     ),
-    Case("gguf", "warning", "spec.model.repository", "is GGUF", _of("org/model-GGUF")),
+    Case("gguf", "error", "spec.model.repository", "is GGUF", _of("org/model-GGUF")),
     Case(
         "embedding-without-pooling",
-        "warning",
+        "error",
         "spec.model.runner",
-        "is a pooling model",
+        "BAAI/bge-m3 cannot generate",
         _of("BAAI/bge-m3", model={"runner": "generate"}),
     ),
     Case(

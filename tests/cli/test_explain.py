@@ -2,16 +2,18 @@
 
 import json
 import pathlib
+import typing
 from typing import Any
 
 import pytest
 from click import testing
 
-from function.api import claim, settings
-from function.cli import glossary, main, origins, suggestions
+from function.api import claim, settings, status
+from function.cli import glossary, main, origins, sarif, suggestions, verdicts
 from function.concerns import capacity
 from function.concerns import table as concerns
 from function.findings import table
+from preload import exits
 from tests.cli import command
 from tests.resources import scene
 
@@ -49,6 +51,13 @@ def run(*arguments: str, given: str | None = None) -> testing.Result:
         ("settings.capacity.fit", ["capacity.fit: a field of the settings"]),
         ("status.phase", ["status.phase: a field of the status"]),
         ("suspend", ["spec.suspend: a field of the claim"]),
+        ("Degraded", ["Degraded: a phase of a claim"]),
+        ("Valid=False/Invalid", ["Valid/Invalid: a reason of the condition Valid, False"]),
+        (
+            "Current=Unknown/NotRendered",
+            ["NotRendered: a word of conditions and of the command line"],
+        ),
+        ("10", ["10: an exit code of the preload"]),
     ],
 )
 def test_a_word_is_explained(word: str, titles: list[str]) -> None:
@@ -63,6 +72,10 @@ def test_every_word_of_the_product_is_explained() -> None:
     fields += [path for path, _ in suggestions.fields(settings.Settings)]
     reasons = [f"{kind.type()}/{m.reason.name}" for kind in concerns.CONDITIONS for m in kind]
     words = [*table.RULES, *reasons, *fields]
+    words += [*typing.get_args(status.Phase), "Ready", "Synced", "Responsive", "FatalError"]
+    words += ["NotRendered", verdicts.NOT_LOOKED_AT, verdicts.MISSPELT, verdicts.DUPLICATE]
+    words += [str(int(code)) for code in exits.Exit if code is not exits.Exit.DONE]
+    words += ["InferenceServiceKVCacheSaturated", "Valid=False/Invalid", "Unknown/FatalError"]
     assert [word for word in words if not glossary.meanings(word)] == []
 
 
@@ -74,8 +87,18 @@ def test_a_field_comes_with_type_limits_and_rules() -> None:
     assert "Type     string, required" in run("spec.loraAdapters[0].name").stdout
 
 
-def test_links_of_a_page_are_written_out() -> None:
-    assert "Fits (docs/operations.md#fits)." in run("Current/TooLarge").stdout
+def test_links_of_a_page_are_words_and_the_page_stands_once() -> None:
+    lines = run("Current/TooLarge").stdout.splitlines()
+    assert lines[-2:] == [
+        "  What to do  See Fits.",
+        f"  Page        {sarif.HOME}/blob/main/docs/operations.md#current",
+    ]
+
+
+def test_an_alert_comes_with_all_its_steps() -> None:
+    text = run("InferenceServiceNoReadyReplica").stdout
+    assert "Meaning     critical, 10 min: replicas are wanted, none is available." in text
+    assert "3. Right after an edit" in text
 
 
 @pytest.mark.parametrize(

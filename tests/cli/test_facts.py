@@ -137,7 +137,27 @@ def test_a_file_that_says_too_little_is_an_error(
 
 def test_a_directory_without_a_config_is_an_error(tmp_path: pathlib.Path) -> None:
     result = run(str(tmp_path))
-    assert (result.exit_code, "No such file" in result.stderr) == (2, True)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{tmp_path}: there is no config.json in it" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("total", "note"),
+    [
+        (16_060_522_496, ""),
+        # Weights of 32 bits, or of another model.
+        (32_121_044_992, "files have 29.9 GiB, and config.json makes 15.0 GiB of tensors"),
+        (8_030_261_248, "files have 7.5 GiB"),
+    ],
+)
+def test_an_index_that_disagrees_is_noted(tmp_path: pathlib.Path, total: int, note: str) -> None:
+    index = {"metadata": {"total_size": total}}
+    written(tmp_path, config__json=configurations.LLAMA_8B)
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    result = run(str(tmp_path))
+    assert result.exit_code == 0
+    assert note in result.stderr
+    assert bool(note) == bool(result.stderr)
 
 
 # --- a hub

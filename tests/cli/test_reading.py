@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
+from click import testing
 
 from function.api import base, claim, settings
-from function.cli import documents, strict_yaml, suggestions, trees
+from function.cli import documents, main, strict_yaml, suggestions, trees
 from tests import cluster
 from tests.cli import command
 from tests.resources import scene
@@ -224,6 +225,10 @@ def test_libyaml_is_used_where_it_is() -> None:
     ("spec", "words"),
     [
         ({"maxNumSeqs": 8}, "spec.maxNumSeqs: unknown field; it belongs to spec.model"),
+        (
+            {"model": {"contextLength": 4096}},
+            "spec.model.contextLength: unknown field; the nearest is spec.model.contextWindow",
+        ),
         ({"kind": "a"}, "spec.kind: unknown field; it belongs to the top level of the claim"),
         (
             {"engineArgs": ["--seed=1", "--max-model-len=8k"]},
@@ -260,7 +265,7 @@ def test_libyaml_is_used_where_it_is() -> None:
             {"loraAdapters": [{"name": "a", "repository": "hf.co/org/sql/"}]},
             "spec.loraAdapters[0].repository: this is an address; the repository is org/sql",
         ),
-        ({"model": {"repository": "org/model/extra"}}, "String should match pattern"),
+        ({"model": {"repository": "org/model/extra"}}, "must be a repository of the hub"),
     ],
 )
 def test_a_mistake_comes_with_what_was_meant(
@@ -317,3 +322,20 @@ def test_aliases_of_a_usual_size_are_read() -> None:
     stream = strict_yaml.load(text)
     assert stream.error is None
     assert len(stream.documents[0].value["c"]) == 1000
+
+
+@pytest.mark.parametrize("verb", ["check", "explain", "plan", "render"])
+def test_what_an_author_wrote_steers_no_terminal_and_no_workflow(
+    verb: str, tmp_path: pathlib.Path
+) -> None:
+    """A line that begins with :: is a command to GitHub's runner, in any log."""
+    evil = "x\x1b[2J\n::error::y"
+    unknown, unnamed = scene.of(), scene.of()
+    unknown["spec"][evil] = 1
+    unnamed["metadata"] |= {"name": evil, "namespace": evil}
+    name = command.write(tmp_path / "c.yaml", unknown, unnamed)
+    result = testing.CliRunner().invoke(main.main, [verb, name])
+    output = result.stdout + result.stderr
+    assert r"x\x1b[2J\n::error::y" in output.replace("\n", "")
+    assert "\x1b" not in output
+    assert not [line for line in output.splitlines() if line.lstrip().startswith("::")]

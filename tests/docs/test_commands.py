@@ -1,17 +1,21 @@
 """What a page shows of the command line is what it prints."""
 
+import json
 import pathlib
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 
 import click
 import pytest
+import yaml
 from click import testing
 
-from function.cli import main
+from function.cli import hub, main
 from tests import cluster
-from tests.cli import test_check
+from tests.capacity import configurations
+from tests.cli import test_check, test_plan
 from tests.docs import test_docs
 
 PAGE = cluster.ROOT / "docs/command-line.md"
@@ -41,6 +45,99 @@ def test_a_command_prints_what_the_page_shows(
     assert script == "inference-service"
     result = testing.CliRunner().invoke(main.main, words)
     assert (result.stdout, result.stderr) == (output, "")
+
+
+VERBS = ("check", "explain", "facts", "init", "migrate", "plan", "reach", "render")
+
+
+def commands() -> list[str]:
+    """Returns the commands of the page's shell blocks, without pipes, redirections and comments."""
+    lines = (line.partition("#")[0].strip() for line in test_docs.shell_lines(PAGE))
+    lines = (line.removeprefix("$ ").rpartition(" | ")[2].partition(" > ")[0] for line in lines)
+    return [
+        line for line in lines if line.startswith(tuple(f"inference-service {v}" for v in VERBS))
+    ]
+
+
+# The page shows a claim with errors, one with a needed flow that is closed, and one of 0.9.0.
+EXITS = {
+    "check coder.yaml --environment examples/reference/environmentconfig.yaml": 1,
+    "reach support.yaml --environment examples/reference/environmentconfig.yaml": 1,
+    "migrate claims/ -e environmentconfig.yaml --check": 3,
+}
+
+
+@pytest.fixture
+def directory(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A directory with all that the commands name: a git repository whose branch is main."""
+    (tmp_path / "examples").symlink_to(cluster.ROOT / "examples")
+    reference = cluster.ROOT / "examples/reference/environmentconfig.yaml"
+    (tmp_path / "environmentconfig.yaml").write_text(reference.read_text())
+    smallest = cluster.load("examples/claims/smallest.yaml")
+    former = smallest | {"spec": smallest["spec"] | {"scaling": {"queueLengthThreshold": 4}}}
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "model").mkdir()
+    for name, document in (
+        ("claim.yaml", smallest),
+        ("claims/former.yaml", former),
+        ("observed.yaml", {"apiVersion": "v1", "kind": "List", "items": [former]}),
+        ("model/config.json", configurations.QWEN3_8B),
+    ):
+        (tmp_path / name).write_text(
+            yaml.safe_dump(document) if "yaml" in name else json.dumps(document)
+        )
+    for language, text in test_docs.blocks(PAGE):
+        named = re.match(r"# ([\w-]+\.yaml)\n", text)
+        if language == "yaml" and named is not None:
+            (tmp_path / named[1]).write_text(text)
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q", "-b", "main"], ["add", "claims"], [*who, "commit", "-qm", "a"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    # What a hub without a network answers.
+    answers = {
+        "org/model/resolve/main/config.json": configurations.QWEN3_8B,
+        "api/models/Qwen/Qwen3-Coder-30B-A3B-Instruct/revision/main": {"sha": "b9" * 20},
+    }
+    monkeypatch.setattr(hub, "_get", answers.get)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_verb_has_commands_on_the_page() -> None:
+    assert {line.split()[1] for line in commands()} == set(VERBS)
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_of_the_page_runs(directory: pathlib.Path, line: str) -> None:
+    words = shlex.split(line)[1:]
+    given = None
+    if "--from-crossplane-diff" in words:
+        claim = yaml.safe_load((directory / "claim.yaml").read_text())
+        given = test_plan.crossplane_diff(claim, claim)
+    result = testing.CliRunner().invoke(main.main, words, input=given)
+    assert result.exit_code == EXITS.get(" ".join(words), 0), result.output
+    if "json" in words or "verdict-json" in words:
+        assert isinstance(json.loads(result.stdout), dict)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (("check",), "Check"),
+        (("plan",), "Plan"),
+        (("reach",), "Reach"),
+        (("render",), "List"),
+        (("migrate",), "List"),
+    ],
+)
+def test_a_verb_about_claims_has_json(
+    directory: pathlib.Path, words: tuple[str, ...], kind: str
+) -> None:
+    arguments = [*words, "claims/", "-e", "environmentconfig.yaml", "-o", "json"]
+    result = testing.CliRunner().invoke(main.main, arguments)
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["kind"]) == (0, kind)
+    assert document.get("exitCode", 0) == 0
 
 
 def test_the_page_has_every_option_format_and_field_of_check() -> None:

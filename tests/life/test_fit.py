@@ -47,6 +47,7 @@ def test_what_cannot_fit_asks_for_no_gpu_and_names_the_ways_out() -> None:
     assert world.phase == "Failed"
     # Nor for weights that nobody can use.
     assert not any(item["kind"] == "Job" for item in world.objects.values())
+    assert world.condition("WeightsReady") == ("False", "TooLarge")
     assert "is not downloaded" in world.message("WeightsReady")
     message = world.message("Fits")
     assert "weights 131.4 GiB" in message
@@ -87,6 +88,9 @@ def test_an_edit_to_what_cannot_fit_keeps_what_runs() -> None:
     world.converge()
     assert world.template == before
     assert world.condition("Current") == ("False", "TooLarge")
+    # Nor is anything downloaded that can never serve.
+    assert world.condition("WeightsReady") == ("False", "TooLarge")
+    assert not any(LARGE in json.dumps(item) for item in world.objects.values())
     assert world.condition("EngineReady") == ("True", "Serving")
     assert world.phase != "Failed"
     # What runs costs what it did.
@@ -128,14 +132,49 @@ def test_an_unknown_model_is_unknown_and_blocks_nothing() -> None:
     assert "capacity" not in world.claim["status"]
 
 
-def test_an_unknown_card_is_unknown_and_blocks_nothing() -> None:
-    classes = {"defaultClass": "gpu", "classes": {"gpu": {"product": "Voodoo"}}}
-    claimed = scene.of(model={"repository": "Qwen/Qwen3-8B"})
+MIG = "nvidia.com/mig-3g.40gb"
+
+
+@pytest.mark.parametrize(
+    ("gpu", "resource", "words"),
+    [
+        ({}, None, "do not say what GPU class gpu is: set gpu.classes.gpu.product, or memoryGiB"),
+        (
+            {"product": "NVIDIA-H1000"},
+            None,
+            "gpu.classes.gpu.product NVIDIA-H1000 is no GPU that is known: the nearest known:"
+            " H100-SXM-80GB",
+        ),
+        (
+            {"product": "Voodoo"},
+            None,
+            "Voodoo is no GPU that is known: correct it, or set gpu.classes.gpu.memoryGiB",
+        ),
+        (
+            {"product": "NVIDIA-H100-80GB-HBM3-MIG-3g.40gb", "resourceName": MIG},
+            None,
+            "is a part of a GPU, whose memory is not known by its name: set gpu.classes.gpu.memory",
+        ),
+        (
+            {"product": "NVIDIA-H100-80GB-HBM3", "pricePerHour": "6.88"},
+            MIG,
+            f"what GPU the resource {MIG} is: make a class with resourceName and memoryGiB",
+        ),
+    ],
+)
+def test_an_unknown_card_is_unknown_and_blocks_nothing(
+    gpu: dict[str, Any], resource: str | None, words: str
+) -> None:
+    classes = {"defaultClass": "gpu", "classes": {"gpu": gpu}}
+    own = {} if resource is None else {"resourceName": resource}
+    claimed = scene.of(model={"repository": "Qwen/Qwen3-8B"}, gpu=own)
     world = cluster.Cluster(claimed, scene.site(gpu=classes))
     world.converge()
     assert has_pods(world)
     assert world.condition("Fits") == ("Unknown", "UnknownCard")
-    assert "gpu.classes.gpu.product" in world.message("Fits")
+    assert words in world.message("Fits")
+    # The price is that of a whole GPU, and of the class' own resource.
+    assert "cost" not in world.claim["status"]
 
 
 def test_the_claim_states_facts_of_a_model_of_its_own() -> None:

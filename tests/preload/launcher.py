@@ -108,7 +108,9 @@ def _child(request: dict[str, Any]) -> int:
 def main() -> None:
     settings.set_defaults(os.environ)
     # The hub of the tests has no TLS, and reading the CA bundle takes as long as a short run.
-    ssl.create_default_context = functools.cache(ssl.create_default_context)
+    ssl.create_default_context = functools.cache(  # type: ignore[assignment]
+        ssl.create_default_context
+    )
     # Whatever is imported at first use is imported here, before a child may lose the right to.
     hub.Hub(settings.Settings(), report.Log())
     for line in sys.stdin:

@@ -305,7 +305,11 @@ def test_a_lease_that_was_taken_is_noticed_and_left_alone(tmp_path: pathlib.Path
             held.alive()
 
 
-def test_a_transfer_stops_at_the_next_chunk_when_the_lease_is_lost(stage: conftest.Stage) -> None:
+def test_a_transfer_stops_at_the_next_chunk_when_the_lease_is_lost(
+    stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_FLUSH", 0)  # each chunk is written as it arrives
+
     class Guard:
         lost = False
 

@@ -9,7 +9,8 @@ from tests.resources import scene
 
 GATEWAY: Any = {"enabled": True, "fallback": {"claim": "other"}}
 CLAIMED = scene.of(gateway=GATEWAY)
-OTHER = scene.of(name="other", gateway={"enabled": True})
+COMPOSED = {"status": {"phase": "Serving"}}
+OTHER = scene.of(name="other", gateway={"enabled": True}) | COMPOSED
 NAME = "model.fallback-other"
 NAMED = {"name": NAME, "modelNameOverride": "other", "priority": 1, "weight": 1}
 
@@ -88,8 +89,12 @@ def test_canaries_share_the_highest_priority() -> None:
             "the namespace has no InferenceService other",
         ),
         ([{**OTHER, "metadata": {"name": "other", "namespace": "apps"}}], "has no"),
+        (
+            [scene.of(name="other", gateway={"enabled": True})],
+            "InferenceService other has nothing composed yet: its condition Valid says why",
+        ),
     ],
-    ids=["missing", "not published", "suspended", "deleted", "elsewhere"],
+    ids=["missing", "not published", "suspended", "deleted", "elsewhere", "never composed"],
 )
 def test_a_fallback_that_cannot_answer_is_named_in_words_alone(
     strangers: list[cluster.Object], words: str
@@ -121,7 +126,7 @@ def test_no_step_names_a_backend_that_is_not_there(comes: bool) -> None:
 
 
 def test_another_fallback_replaces_the_first() -> None:
-    third = scene.of(name="third", gateway={"enabled": True})
+    third = scene.of(name="third", gateway={"enabled": True}) | COMPOSED
     world = beside(OTHER, third)
     world.edit(gateway={"enabled": True, "fallback": {"claim": "third"}})
     world.reconcile()
@@ -137,7 +142,8 @@ def test_where_core_reads_nothing_the_fallback_is_taken_to_be_there() -> None:
 
 def test_two_claims_may_be_each_others_fallback() -> None:
     """A request goes to the other's pods, never through the other's route: nothing goes round."""
-    mutual = scene.of(name="other", gateway={"enabled": True, "fallback": {"claim": "model"}})
+    answering = {"enabled": True, "fallback": {"claim": "model"}}
+    mutual = scene.of(name="other", gateway=answering) | COMPOSED
     world = beside(mutual)
     assert world.condition("RouteReady") == ("True", "Published")
     hosts = {

@@ -58,7 +58,7 @@ class PolicyReady(reasons.Reasons):
         "KindMissing",
         False,
         "The cluster has no such kind of policy.",
-        "Install it ([later](#a-kind-that-is-installed-later)), or correct"
+        "Install it ([a kind that is installed later](#a-kind-that-is-installed-later)), or correct"
         " `providers.networkPolicy`.",
         alarm=True,
     )

@@ -46,7 +46,8 @@ class RouteReady(reasons.Reasons):
         "KindMissing",
         False,
         "A kind is not installed; the message names it.",
-        "Install it ([later](#a-kind-that-is-installed-later)), or switch the provider off.",
+        "Install it ([a kind that is installed later](#a-kind-that-is-installed-later)), or switch"
+        " the provider off.",
         alarm=True,
     )
     WITHHELD = reasons.Reason(
@@ -75,7 +76,8 @@ class RouteReady(reasons.Reasons):
         "FallbackAbsent",
         False,
         "The claim is published, and the claim of `gateway.fallback` is not there, not on the"
-        " gateway, or suspended; the message says which. The route does without it.",
+        " gateway, suspended, or has nothing composed yet; the message says which. The route does"
+        " without it.",
         "Mend the other claim, name another one, or take the field away. The route follows within"
         " ten minutes.",
         alarm=True,

@@ -76,7 +76,8 @@ class ObservabilityReady(reasons.Reasons):
         "KindMissing",
         False,
         "The operator's kinds are not installed.",
-        "Install it ([later](#a-kind-that-is-installed-later)), or switch the provider.",
+        "Install it ([a kind that is installed later](#a-kind-that-is-installed-later)), or switch"
+        " the provider.",
         alarm=True,
     )
 

@@ -39,7 +39,7 @@ class ScalerReady(reasons.Reasons):
         "Withheld",
         False,
         "The autoscaler comes with the Deployment.",
-        "[WeightsReady](#weightsready).",
+        "See [WeightsReady](#weightsready).",
     )
     CREATING = reasons.Reason(
         "Creating",
@@ -51,7 +51,8 @@ class ScalerReady(reasons.Reasons):
         "KindMissing",
         False,
         "The cluster has no ScaledObject kind.",
-        "Install KEDA ([later](#a-kind-that-is-installed-later)), or `providers.autoscaler: none`.",
+        "Install KEDA ([a kind that is installed later](#a-kind-that-is-installed-later)), or"
+        " `providers.autoscaler: none`.",
         alarm=True,
     )
     NO_WAKE_SIGNAL = reasons.Reason(

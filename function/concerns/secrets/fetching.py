@@ -37,7 +37,8 @@ class SecretsReady(reasons.Reasons):
         "KindMissing",
         False,
         "The cluster has no ExternalSecret kind.",
-        "Install External Secrets ([later](#a-kind-that-is-installed-later)), or"
+        "Install External Secrets"
+        " ([a kind that is installed later](#a-kind-that-is-installed-later)), or"
         " `providers.secrets: none` and a Secret of your own in `envFromSecrets`.",
         alarm=True,
     )

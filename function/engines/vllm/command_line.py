@@ -486,7 +486,9 @@ def _judged_keys(argument: Argument, flag: flags.Flag) -> Iterator[Danger]:
 
 
 def _plain(rule: flags.Rule, value: Any) -> bool:
-    if rule.plain is None or value is None or isinstance(value, list):
+    if isinstance(value, list):
+        return rule.lists and all(_plain(rule, item) for item in value)
+    if rule.plain is None or value is None:
         return False
     return rule.plain(str(value))
 

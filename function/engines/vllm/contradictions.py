@@ -114,14 +114,46 @@ def _quantized_twice(subject: Subject) -> Broken:
         yield QUANTIZED_TWICE.broken(field, f"{words}: {remedy}", _WARNING)
 
 
+NOT_APPLIED = rules.Rule(
+    "quantization-not-applied",
+    _WARNING,
+    "`spec.model.quantization` names a packing that the checkpoint does not have.",
+    "All but `fp8` are words about a checkpoint that is packed already, and are passed to no"
+    " engine: the weights are served as they lie there, with the memory of their own type.",
+    "Take the field away, or name a repository that is packed so (`-AWQ`, `-GPTQ-Int4`);"
+    " `spec.model.quantization: fp8` packs a 16-bit checkpoint while it loads.",
+)
+# Words of the field for each method of a checkpoint; `auto` and its old name say nothing.
+_SILENT = ("auto", "fp16", *serving.ONLINE_QUANTIZATIONS)
+
+
+def _not_applied(subject: Subject) -> Broken:
+    word = subject.spec.model.quantization
+    if word is None or word in _SILENT or subject.facts is None:
+        return
+    packed = subject.facts.quantization
+    if packed is not None and _method(packed.method) == _method(word):
+        return
+    held = "in 16 bit" if packed is None else packed.method
+    words = f"{subject.repository} is {held}, and no flag is passed for {word}: it is served so"
+    remedy = "take the field away, or name a repository that is packed as"
+    yield NOT_APPLIED.broken("spec.model.quantization", f"{words}; {remedy} {word}")
+
+
+def _method(name: str) -> str:
+    """Returns the method of a packing: kernels of one method have names of their own."""
+    return re.split(r"[-_]", name)[0]
+
+
 CONTEXT_TOO_LONG = rules.Rule(
     "context-above-model",
     _ERROR,
     "`spec.model.contextWindow` is longer than the context that the model was made for.",
     "vLLM refuses a longer one and ends, unless VLLM_ALLOW_LONG_MAX_MODEL_LEN is set. Positions"
     " beyond the model's own give wrong text without a scaling of its rotary positions.",
-    "Take a shorter context, or scale: `--hf-overrides` with `rope_parameters`, where the model's"
-    " card says how.",
+    "Take a shorter context, or scale where the model's card says how:"
+    " `--hf-overrides.rope_parameters` takes numbers and a `rope_type` without a permission, such"
+    ' as `{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":32768}`.',
 )
 
 
@@ -145,6 +177,8 @@ INDIVISIBLE = rules.Rule(
     "Take a count of GPUs that divides them, such as 1, 2, 4 or 8, or split by layers with"
     " `--pipeline-parallel-size`.",
 )
+# GPUs that one node has at most.
+_MOST_SHARES = 8
 # Rows of an embedding table are filled up to a multiple (vocab_parallel_embedding.py).
 _ROWS = 64
 
@@ -156,9 +190,14 @@ def _indivisible(subject: Subject) -> Broken:
     asked = base.of(base.of(subject.spec.gpu, "parallelism"), "tensor")
     written = "spec.gpu.count" if asked is None else "spec.gpu.parallelism.tensor"
     field = subject.field("tensor-parallel-size", written)
-    for what, count in _split(subject.facts, share):
-        words = f"{share} GPUs do not divide the {count} {what} of {subject.repository}"
-        yield INDIVISIBLE.broken(field, f"{words}: take a count that does")
+    parts = [f"{count} {what}" for what, count in _split(subject.facts, share)]
+    if not parts:
+        return
+    possible = (count for count in range(1, _MOST_SHARES + 1) if not _split(subject.facts, count))
+    *fewer, most = map(str, possible)
+    words = f"{share} GPUs do not divide the {' and the '.join(parts)} of {subject.repository}"
+    remedy = f"take {', '.join(fewer)} or {most}" if fewer else f"take {most}"
+    yield INDIVISIBLE.broken(field, f"{words}: {remedy}")
 
 
 def _split(facts: capacity.Facts, share: int) -> dict[tuple[str, int], None]:
@@ -194,6 +233,9 @@ def _gpu_count(subject: Subject) -> Broken:
     needed = subject.tensor
     for flag in _PARALLEL[1:]:
         needed *= subject.size(flag, 1)
+    # A share that no model takes is not to be had by other GPUs.
+    if subject.facts is not None and subject.tensor > 1 and _split(subject.facts, subject.tensor):
+        return
     if needed != subject.gpus:
         names = ", ".join(f"--{flag}={subject.own.value(flag)}" for flag in given)
         words = f"{names} needs {plural.of(needed, 'GPU')}, and spec.gpu.count is {subject.gpus}"
@@ -224,16 +266,15 @@ def _gguf(subject: Subject) -> Broken:
     if (named or sure) and subject.version >= _GGUF_LEFT:
         where = "spec.model.repository" if subject.spec.model.repository else "spec.model.path"
         words = f"{subject.repository} is GGUF, which vLLM {versions.show(subject.version)} lacks"
-        severity = _ERROR if sure else _WARNING
-        yield GGUF.broken(where, f"{words}: take the repository with safetensors", severity)
+        yield GGUF.broken(where, f"{words}: take the repository with safetensors")
 
 
 NOT_POOLING = rules.Rule(
     "embedding-without-pooling",
-    _WARNING,
+    _ERROR,
     "The model embeds, classifies or ranks, and the claim names another runner than `pooling`.",
-    "The claim is composed for generating: its alerts count tokens that never come, and"
-    " /v1/embeddings may answer 404.",
+    "vLLM ends with a model that reads in both directions: it cannot generate. With another one it"
+    " is a warning: alerts count tokens that never come, and /v1/embeddings may answer 404.",
     "Set `spec.model.runner: pooling`, or take the field away: it follows from the model.",
 )
 
@@ -243,8 +284,11 @@ def _not_pooling(subject: Subject) -> Broken:
     told = (subject.spec.model.runner, subject.own.value("runner"))
     # Without a word of the author the runner is the model's.
     if pooling and not subject.pools and any(told):
-        words = f"{subject.repository} is a pooling model: set spec.model.runner to pooling"
-        yield NOT_POOLING.broken("spec.model.runner", words)
+        encodes = subject.facts is not None and subject.facts.encodes
+        kind = "cannot generate" if encodes else "is a pooling model"
+        words = f"{subject.repository} {kind}: set spec.model.runner to pooling"
+        field = subject.field("runner", "spec.model.runner")
+        yield NOT_POOLING.broken(field, words, _ERROR if encodes else _WARNING)
 
 
 FOREIGN_ADAPTER = rules.Rule(
@@ -472,6 +516,7 @@ def _speculative(subject: Subject) -> Broken:
 Judge = Callable[[Subject], Broken]
 TABLE: tuple[tuple[tuple[rules.Rule, ...], Judge], ...] = (
     ((QUANTIZED_TWICE,), _quantized_twice),
+    ((NOT_APPLIED,), _not_applied),
     ((CONTEXT_TOO_LONG,), _context_too_long),
     ((INDIVISIBLE,), _indivisible),
     ((GPU_COUNT,), _gpu_count),

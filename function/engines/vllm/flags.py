@@ -53,10 +53,12 @@ class Rule:
     Attributes:
         kind: The worst of it.
         plain: Tells whether a value does no harm, or None when no value is known not to.
+        lists: Whether a list of such values does no harm either.
     """
 
     kind: Kind
     plain: Judge | None = None
+    lists: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -331,6 +333,16 @@ def _word(value: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9_.-]+", value) is not None
 
 
+_rotary_type = _one_of(
+    "default", "deepseek_yarn", "dynamic", "linear", "llama3", "longrope", "ntk", "yarn"
+)
+
+
+def _figure(value: str) -> bool:
+    """Tells whether a value is a number or a switch, as JSON has them."""
+    return re.fullmatch(r"True|False|-?[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?", value) is not None
+
+
 _OPEN = Rule(Kind.PLAIN)
 
 
@@ -437,6 +449,30 @@ _COMPILATION = {
     """
 )
 
+# How positions are scaled. vLLM picks one of its own classes by the type and hands it the numbers
+# (`get_rope`); with another type it ends. A model whose layers differ has a map for each kind of
+# layer, and one that reads images has all of it in `text_config`.
+_ROTARY = {
+    f"{whole}{parameters}{layers}.{key}": Rule(Kind.CODE, judge, lists=judge is not _rotary_type)
+    for whole in ("", "text_config.")
+    for parameters in ("rope_parameters", "rope_scaling")
+    for layers in ("", ".full_attention", ".sliding_attention")
+    for keys, judge in (
+        ("rope_type type", _rotary_type),
+        (
+            """
+            alpha apply_yarn_scaling attention_factor attn_factor beta_fast beta_slow
+            extrapolation_factor factor high_freq_factor long_factor long_mscale low_freq_factor
+            mixed_b mrope_interleaved mrope_section mscale mscale_all_dim
+            original_max_position_embeddings partial_rotary_factor rope_theta short_factor
+            short_mscale truncate
+            """,
+            _figure,
+        ),
+    )
+    for key in keys.split()
+}
+
 _PROFILER = {
     "torch_profiler_dir": Rule(Kind.FILES, _one_of("")),
     "proton_profiler_dir": Rule(Kind.FILES, _one_of("")),
@@ -474,7 +510,13 @@ _DANGEROUS = (
     Flag("scheduler-cls", Kind.CODE, why=_IMPORTS),
     Flag("io-processor-plugin", Kind.CODE, why="loads a plugin"),
     Flag("model-class-overrides", Kind.CODE, Takes.JSON, _IMPORTS),
-    Flag("hf-overrides", Kind.CODE, Takes.JSON, "chooses the classes that the model is made of"),
+    Flag(
+        "hf-overrides",
+        Kind.CODE,
+        Takes.JSON,
+        "can choose the classes that the model is made of",
+        keys=_ROTARY,
+    ),
     Flag(
         "model-impl",
         Kind.CODE,

@@ -116,8 +116,9 @@ def _runner(
 ) -> tuple[str | None, bool]:
     """Returns the runner that the engine is told, and whether it generates text."""
     told = base.given(spec.model.runner, own(spec).value("runner"))
+    encodes = prospect.model is not None and prospect.model.encodes
     if told is not None:
-        return spec.model.runner, told != "pooling"
+        return spec.model.runner, told != "pooling" and not encodes
     if prospect.model is None or prospect.model.runner is not facts.Runner.POOLING:
         return None, True
     words = "what the model is made for, where the claim names no runner"

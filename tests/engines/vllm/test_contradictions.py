@@ -59,6 +59,17 @@ def findings(
         ({"model": {"quantization": "fp8"}}, {}, None),
         ({"model": {"quantization": "fp8"}}, {"quantization": facts.Quantization("fp8", 8)}, None),
         ({"model": {"quantization": "awq"}}, {"quantization": AWQ}, None),
+        ({"model": {"quantization": "gptq"}}, None, None),
+        (
+            {"model": {"quantization": "awq"}},
+            {},
+            "warning: spec.model.quantization: org/model is in 16 bit, and no flag is passed for",
+        ),
+        (
+            {"model": {"quantization": "gptq"}},
+            {"quantization": facts.Quantization("fp8", 8)},
+            "warning: spec.model.quantization: org/model is fp8, and no flag is passed for gptq",
+        ),
         (
             {"model": {"quantization": "fp8"}},
             {"quantization": AWQ},
@@ -110,6 +121,14 @@ def findings(
             {"blocks": (facts.Block(1, facts.Mixer(facts.Mixing.FULL, 32, 2), facts.Network()),)},
             None,
         ),
+        # One mistake is one line: no count of GPUs makes 3 shares possible.
+        (
+            _gpus(2, "--tensor-parallel-size=3"),
+            {},
+            "error: spec.engineArgs[0]: 3 GPUs do not divide the 151936 rows of the vocabulary and"
+            " the 32 attention heads and the 8 heads of keys and values of org/model: take 1, 2, 4"
+            " or 8",
+        ),
         (_gpus(4, "--tensor-parallel-size=2", "--pipeline-parallel-size=2"), {}, None),
         (
             _gpus(2, "--tensor-parallel-size=4"),
@@ -131,7 +150,7 @@ def findings(
         (
             {"model": {"repository": "unsloth/Qwen3-8B-GGUF"}},
             None,
-            "warning: spec.model.repository: unsloth/Qwen3-8B-GGUF is GGUF, which vLLM 0.25.1",
+            "error: spec.model.repository: unsloth/Qwen3-8B-GGUF is GGUF, which vLLM 0.25.1",
         ),
         ({}, {"quantization": facts.Quantization("gguf", 4)}, "error: spec.model.repository"),
         ({"model": {"runner": "pooling"}}, {"runner": facts.Runner.POOLING}, None),
@@ -141,6 +160,11 @@ def findings(
             {"model": {"runner": "generate"}},
             {"runner": facts.Runner.POOLING},
             "warning: spec.model.runner: org/model is a pool",
+        ),
+        (
+            {"engineArgs": ["--runner=generate"]},
+            {"runner": facts.Runner.POOLING, "architecture": "XLMRobertaModel"},
+            "error: spec.engineArgs[0]: org/model cannot generate: set spec.model.runner to",
         ),
         ({"model": {"tokenSecretRef": {"name": "t", "key": "k"}}}, {"gated": True}, None),
         ({"envFromSecrets": ["hf-token"]}, {"gated": True}, None),
@@ -198,7 +222,7 @@ def test_judge(spec: cluster.Object, changes: dict[str, Any] | None, expected: s
     if expected is None:
         assert lines == []
     else:
-        assert len([line for line in lines if expected in line]) == 1, lines
+        assert [expected in line for line in lines] == [True], lines
 
 
 @pytest.mark.parametrize(
