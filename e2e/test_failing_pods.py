@@ -30,7 +30,10 @@ PATIENCE_SECONDS = 180
 LEFT_SECONDS = 20
 UNUSED_SECONDS = 65
 ENGINE = {"version": "0.32.0"}
-OTHER = scene.of(name="other", gateway={"enabled": True}, scaling={"maxReplicas": 2})
+OTHER = {
+    **scene.of(name="other", gateway={"enabled": True}, scaling={"maxReplicas": 2}),
+    "status": {"phase": "Serving"},
+}
 
 
 @dataclasses.dataclass

@@ -152,14 +152,6 @@ def test_the_version_is_that_of_the_newest_section_of_the_change_log() -> None:
     assert newest[1] == function.__version__
 
 
-@pytest.mark.parametrize("version", ["v7.8.9", f"v{function.__version__}1"])
-def test_no_package_bears_a_version_that_its_program_does_not_print(
-    version: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert package.main(["--target", "registry.example.com/org", "--version", version]) == 1
-    assert f"the program is v{function.__version__}" in capsys.readouterr().err
-
-
 def test_the_version_of_the_preload_program() -> None:
     """The default in the settings names the current version, and no example names a version."""
     version = f":v{preload.__version__}"

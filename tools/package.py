@@ -89,21 +89,6 @@ class Release:
         return dns_label(self.repository(FUNCTION).partition("/")[2])
 
 
-def check(release: Release) -> None:
-    """See to it that the packages are called what their program says that it is.
-
-    Raises:
-        PackageError: The version is neither the tree's nor a pre-release of it.
-    """
-    program = f"v{function.__version__}"
-    if release.version.partition("-")[0] != program:
-        message = (
-            f"version {release.version}: the program is {program}, and the packages are that or a"
-            f" pre-release of it, such as {program}-rc.1"
-        )
-        raise PackageError(message)
-
-
 def dns_label(path: str) -> str:
     """What Crossplane makes of a repository path: `ToDNSLabel` of crossplane-runtime, pkg/xpkg."""
     label = ""
@@ -318,7 +303,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.architectures.split(",")
     try:
         release = Release(options.target, options.version, options.preload_image)
-        check(release)
         runtimes = {name: image.cached("function", name) for name in names}
         references, pushed = [], []
         if options.push and not release.preload_image:

@@ -324,6 +324,11 @@ def _judge(
     return verdict, Bound.DEVICE
 
 
+def tenths(count: float) -> str:
+    """Returns a number of sequences for people, to a tenth: what is not there is not promised."""
+    return f"{math.floor(count * 10) / 10:g}"
+
+
 def _gib(size: float) -> str:
     return f"{size / GIB:.1f} GiB"
 
@@ -363,7 +368,8 @@ def _sentence(
         f" a sequence of {arrangement.context} tokens takes {_gib(needed)}"
     )
     if math.isfinite(sequences.best):
-        tail += f", so {math.floor(sequences.best * 10) / 10:g} fit at a time"
+        best, least = tenths(sequences.best), tenths(max(sequences.low, 0))
+        tail += f", so {best} fit at a time" + (f", at least {least}" if least != best else "")
     if bound is Bound.DEVICE:
         outside = sum(sizes[part].best for part in _BESIDE)
         rest = card.memory_gib * GIB - share

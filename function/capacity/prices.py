@@ -138,12 +138,14 @@ class Shortage:
         gpus: GPUs asked for at the most.
         limit: GPUs that there are.
         sentence: For people.
+        lasting: Whether there are too few even at the least replicas.
     """
 
     what: str
     gpus: int
     limit: int
     sentence: str
+    lasting: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,17 +173,13 @@ class Fleet:
     shortages: tuple[Shortage, ...]
 
 
-def fleet(
-    claims: Sequence[Claim],
-    site: settings.Settings,
-    pools: Mapping[str, int] | None = None,
-) -> Fleet:
+def fleet(claims: Sequence[Claim], site: settings.Settings) -> Fleet:
     """Returns the sums over claims, and where limits and node pools are too small.
 
     Args:
         claims: The claims.
-        site: The settings: prices, and `limits.maxGPUs` of one claim.
-        pools: GPUs that the node pools of a class can have in all, where that is known.
+        site: The settings: prices, `limits.maxGPUs` of one claim, and the GPUs that the node pools
+            of a class can have in all, where that is known.
     """
     minimum = maximum = decimal.Decimal(0)
     present: Money | None = decimal.Decimal(0)
@@ -204,8 +202,9 @@ def fleet(
         minimum += cost.minimum
         maximum += cost.maximum
         present = None if present is None or cost.now is None else present + cost.now
-    for class_name, size in sorted((pools or {}).items()):
-        if most.get(class_name, 0) > size:
+    for class_name, gpu in sorted(site.gpu.classes.items()):
+        size = gpu.pool_gpus
+        if size is not None and most.get(class_name, 0) > size:
             shortages.append(_above_pool(class_name, least[class_name], most[class_name], size))
     return Fleet(
         minimum,
@@ -227,6 +226,7 @@ def _above_limit(claim: Claim, asked: int, limit: int) -> Shortage:
         f"{claim.name}: {plural.of(claim.maximum, 'replica')} of {plural.of(claim.gpus, 'GPU')}"
         f" {plural.are(claim.maximum)} above"
         f" limits.maxGPUs of {limit}: lower scaling.maxReplicas, or raise the limit",
+        lasting=claim.gpus * claim.minimum > limit,
     )
 
 
@@ -239,6 +239,7 @@ def _above_pool(class_name: str, least: int, most: int, size: int) -> Shortage:
         size,
         f"class {class_name}: the claims ask for {asked} {when}, and"
         f" the node pool has {size}: enlarge it, or lower replicas",
+        lasting=least > size,
     )
 
 

@@ -17,6 +17,7 @@ class Change(enum.StrEnum):
     CLASS = "another class"
     CACHE = "fp8 cache"
     QUANTIZATION = "fp8 weights"
+    OTHER_GPUS_AND_QUANTIZATION = "other GPUs, fp8 weights"
     QUANTIZATION_AND_CACHE = "fp8 weights and cache"
     CONTEXT = "smaller context"
 
@@ -50,11 +51,15 @@ class Way:
 
 
 def _fields(
-    change: Change, gpu_class: str, asked: arrangements.Arrangement, gpus: int
+    change: Change,
+    gpu_class: str,
+    asked: arrangements.Arrangement,
+    before: tuple[str, int],
 ) -> tuple[tuple[str, str | int], ...]:
-    """Returns what a claim says of a way, whose replicas had so many GPUs before."""
+    """Returns what a claim says of a way, whose replicas had GPUs of a class, so many, before."""
     count = asked.tensor * asked.pipeline
     quantization, cache = ("model.quantization", "fp8"), ("model.kvCacheDtype", "fp8")
+    former, gpus = before
     match change:
         case Change.SEQUENCES:
             return (("model.maxNumSeqs", asked.sequences),)
@@ -67,6 +72,10 @@ def _fields(
             return (cache,)
         case Change.QUANTIZATION:
             return (quantization,)
+        case Change.OTHER_GPUS_AND_QUANTIZATION:
+            other = () if gpu_class == former else (("gpu.class", gpu_class),)
+            counted = () if count == gpus else (("gpu.count", count),)
+            return (*other, *counted, quantization)
         case Change.QUANTIZATION_AND_CACHE:
             return (quantization, cache)
         case Change.CONTEXT:
@@ -110,6 +119,8 @@ _VOCABULARY_STEP = 64
 _BEFORE_MARLIN = ("T4", "V100")
 
 MOST_WAYS = 3
+
+_PACKED = "weights are packed into 8 bits at the start: answers can differ, so measure them"
 
 # Two changes at once are offered where neither is enough.
 _PARTS = {Change.QUANTIZATION_AND_CACHE: (Change.QUANTIZATION, Change.CACHE)}
@@ -161,25 +172,25 @@ def ways(
         answer = fit.fit(model, offer.classes[name], asked)
         if answer.verdict is not fit.Verdict.FITS:
             return False
-        fields = _fields(change, name, asked, arrangement.tensor * arrangement.pipeline)
-        fitting.append(Way(change, name, asked, answer, price(name, asked), sentence, fields))
+        before = (gpu_class, arrangement.tensor * arrangement.pipeline)
+        fields = _fields(change, name, asked, before)
+        words = sentence + _held(answer, asked)
+        fitting.append(Way(change, name, asked, answer, price(name, asked), words, fields))
         return True
 
     for change, asked, sentence in _on_this_card(model, card, arrangement, now, offer):
         if not {change, *_PARTS.get(change, ())} & {way.change for way in fitting}:
             holds(change, gpu_class, asked, sentence)
     for name in offer.classes:
-        for count in offer.counts.get(name, _COUNTS):
-            tensor, rest = divmod(count, arrangement.pipeline)
-            same = name == gpu_class and tensor <= arrangement.tensor
-            if rest or same or not divides(model, tensor):
-                continue
-            asked = dataclasses.replace(arrangement, tensor=tensor)
+        for count, asked in _on_class(model, name, gpu_class, arrangement, offer):
             change = Change.GPUS if name == gpu_class else Change.CLASS
-            where = f"{count} GPUs of one node" if count > 1 else "a GPU"
-            sentence = f"answers stay the same; each replica takes {where} of class {name}"
+            sentence = f"answers stay the same; {_taken(count, name)}"
             if holds(change, name, asked, sentence):
                 break
+            packed = _packed(model, offer.classes[name], asked)
+            if packed is not None:
+                sentence = f"{_PACKED}; {_taken(count, name)}"
+                holds(Change.OTHER_GPUS_AND_QUANTIZATION, name, packed, sentence)
     order = list(Change)
     fitting.sort(
         key=lambda way: (
@@ -189,7 +200,58 @@ def ways(
             way.gpu_class,
         )
     )
-    return tuple(fitting[:MOST_WAYS])
+    return tuple(_chosen(fitting))
+
+
+def _chosen(fitting: Sequence[Way]) -> Sequence[Way]:
+    """Returns the first ways, and of other GPUs with packed weights the first alone.
+
+    They are the cheapest of all where prices follow memory, and who wants the same answers is to
+    see ways too. None is offered where packed weights fit the GPUs that were asked for.
+    """
+    both = Change.OTHER_GPUS_AND_QUANTIZATION
+    most = 0 if any(way.change is Change.QUANTIZATION for way in fitting) else 1
+    packed = [way for way in fitting if way.change is both][:most]
+    return [way for way in fitting if way.change is not both or way in packed][:MOST_WAYS]
+
+
+def _on_class(
+    model: facts.Facts,
+    name: str,
+    gpu_class: str,
+    arrangement: arrangements.Arrangement,
+    offer: Offer,
+) -> Iterator[tuple[int, arrangements.Arrangement]]:
+    """Yields the numbers of GPUs of a class that may share the model, and the flags with them."""
+    for count in offer.counts.get(name, _COUNTS):
+        tensor, rest = divmod(count, arrangement.pipeline)
+        same = name == gpu_class and tensor <= arrangement.tensor
+        if not rest and not same and divides(model, tensor):
+            yield count, dataclasses.replace(arrangement, tensor=tensor)
+
+
+def _held(answer: fit.Fit, asked: arrangements.Arrangement) -> str:
+    """Returns what a way buys, in words that follow the rest."""
+    if not math.isfinite(answer.sequences.low):
+        return ""
+    held = fit.tenths(min(answer.sequences.low, asked.sequences))
+    return f"; at least {held} of {asked.sequences} requests may have {asked.context} tokens"
+
+
+def _taken(count: int, name: str) -> str:
+    where = f"{count} GPUs of one node" if count > 1 else "a GPU"
+    return f"each replica takes {where} of class {name}"
+
+
+def _packed(
+    model: facts.Facts, card: cards.Card, arrangement: arrangements.Arrangement
+) -> arrangements.Arrangement | None:
+    """Returns the flags with weights packed at the start, or None where vLLM cannot."""
+    wide = arrangement.cast(model).dtype_bytes > _PACKED_FROM
+    plain = model.quantization is None and arrangement.quantization is None
+    if wide or not plain or card.name.startswith(_BEFORE_MARLIN):
+        return None
+    return dataclasses.replace(arrangement, quantization="fp8")
 
 
 def _on_this_card(
@@ -219,17 +281,16 @@ def _on_this_card(
             smaller_cache,
             "keys and values are kept in 8 bits: answers can differ, so measure their quality",
         )
-    wide = arrangement.cast(model).dtype_bytes > _PACKED_FROM
-    unpacked = not wide and model.quantization is None and arrangement.quantization is None
-    if unpacked and not card.name.startswith(_BEFORE_MARLIN):
-        words = "weights are packed into 8 bits at the start: answers can differ, so measure them"
+    packed = _packed(model, card, arrangement)
+    if packed is not None:
+        words = _PACKED
         if card.fp8 is False:
             words += f"; {card.name} unpacks them as it multiplies, so prompts get no faster"
-        yield Change.QUANTIZATION, replace(arrangement, quantization="fp8"), words
+        yield Change.QUANTIZATION, packed, words
         if halves_cache:
             yield (
                 Change.QUANTIZATION_AND_CACHE,
-                replace(smaller_cache, quantization="fp8"),
+                replace(packed, cache_dtype="fp8"),
                 "weights, keys and values have 8 bits: answers can differ, so measure them",
             )
     length = min(int(now.longest.low), arrangement.context - 1)

@@ -24,12 +24,15 @@ class Before:
         words: What it is, for people: a revision, a directory, or observed objects.
         notes: What a person should know of it.
         unreadable: What could not be read.
+        wider: Whether it may hold more than the files that are compared with it: a cluster and a
+            directory do; a revision was asked for the same files.
     """
 
     cluster: snapshot.Snapshot
     words: str
     notes: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    wider: bool = False
 
 
 NOTHING = Before(snapshot.Snapshot(), "nothing")
@@ -78,7 +81,7 @@ def read(
     """
     objects = observed_objects(name)
     if objects is not None:
-        return Before(snapshot.Snapshot(objects), f"the objects of {name}")
+        return Before(snapshot.Snapshot(objects), f"the objects of {name}", wider=True)
     here = tree(name)
     older = documents.claims((name,) if here is trees.DISK else claims, here)
     notes: list[str] = []
@@ -88,6 +91,7 @@ def read(
         name,
         tuple(notes),
         tuple(map(str, older.unreadable)),
+        os.path.isdir(name),
     )
 
 

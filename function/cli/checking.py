@@ -95,6 +95,7 @@ def report(fleet: planned.Fleet, inputs: planned.Inputs) -> Report:
             for claim in fleet.claims
             for located in of(claim, fleet.site, reaches.get(id(claim)))
         ),
+        *_crowded(fleet),
     ]
     order = sorted(found, key=lambda one: (one.file, one.line, _WORST.index(one.finding.severity)))
     return Report(tuple(order), len(fleet.claims), bool(fleet.unreadable), fleet.notes)
@@ -131,11 +132,25 @@ def of(
         site: The settings; None where they cannot be used.
         reach: Who reaches whom, where it has a plan.
     """
-    source = claim.source
     findings = [*_findings(claim, site), *(() if reach is None else reachability.judge(reach))]
     for finding in findings:
-        line = places.line(source.node, finding.field)
-        yield Located(finding, source.file, line, source.namespace, source.name)
+        yield _located(claim.source, finding)
+
+
+def _crowded(fleet: planned.Fleet) -> Iterator[Located]:
+    """Yields the claims whose node pool is too small for all that ask it."""
+    known = [(claim, claim.plan) for claim in fleet.claims if claim.plan is not None]
+    if fleet.site is None:
+        return
+    judged = foresight.crowded([plan for _, plan in known], fleet.site)
+    for (claim, _), finding in zip(known, judged, strict=True):
+        if finding is not None:
+            yield _located(claim.source, finding)
+
+
+def _located(source: documents.Source, finding: rules.Finding) -> Located:
+    line = places.line(source.node, finding.field)
+    return Located(finding, source.file, line, source.namespace, source.name)
 
 
 def _unreadable(error: documents.UnreadableError) -> Located:

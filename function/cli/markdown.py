@@ -15,10 +15,11 @@ _ESCAPED = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>|#~!"} | {"\n": " ", 
 
 def text(fleet: outlooks.Fleet) -> str:
     """Returns the comment; nothing when nothing changes, so that nothing is posted."""
-    if fleet.compared is not None and not (fleet.moving or fleet.errors or fleet.unreadable):
+    if fleet.compared is not None and fleet.exit_code == outlooks.NOTHING_CHANGES:
         return ""
     head = [MARKER, f"**{plain(sentences.verdict(fleet))}**", ""]
-    head += [f"- {plain(line)}" for line in (*fleet.unreadable, *fleet.shortages, *fleet.notes)]
+    shortages = (one.sentence for one in fleet.shortages)
+    head += [f"- {plain(line)}" for line in (*fleet.unreadable, *shortages, *fleet.notes)]
     rows = [
         _row(sentences.row(item, fleet))
         for item in fleet.items

@@ -2,16 +2,18 @@
 
 import dataclasses
 import decimal
+import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal
 
+from function import kinds
 from function.api import settings
 from function.capacity import estimates, fit, interval, loads, prices, starts
 from function.cli import against, flow_changes, rendering, verdicts
 from function.cluster import checkpoints
 from function.findings import foresight, rules, table
-from function.planning import forecasts, plans, prospects
+from function.planning import forecasts, misfits, plans, prospects
 
 NOTHING_CHANGES = 0
 ERROR = 1
@@ -34,20 +36,62 @@ class Download:
 
 
 @dataclasses.dataclass(frozen=True)
+class Outage:
+    """The time in which no replica answers.
+
+    Attributes:
+        seconds: Of what is known.
+        missing: What comes on top, since nobody knows how long it takes.
+    """
+
+    seconds: estimates.Estimate
+    missing: tuple[starts.Stage, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Bill:
+    """The GPUs of a claim, and their price.
+
+    Attributes:
+        asked: The GPUs, or None for a claim that is not there or was not looked at.
+        price: What one of them costs, or None where nobody knows.
+    """
+
+    asked: prices.Claim | None = None
+    price: prices.Tariff | None = None
+
+    @property
+    def gpus(self) -> tuple[int, int]:
+        """GPUs at the minimum and at the maximum."""
+        asked = self.asked
+        return (0, 0) if asked is None else (asked.gpus * asked.minimum, asked.gpus * asked.maximum)
+
+    @property
+    def cost(self) -> prices.Cost | None:
+        """What they cost in an hour, or None where nobody knows."""
+        if self.asked is None or self.price is None:
+            return None
+        return prices.hourly(self.asked, self.price)
+
+    @property
+    def unpriced(self) -> bool:
+        """Whether there are GPUs whose price nobody knows."""
+        return self.gpus[1] > 0 and self.price is None
+
+
+@dataclasses.dataclass(frozen=True)
 class Change:
     """What applying a claim does that costs something.
 
     Attributes:
-        outage: Seconds without any replica, or None when requests go on, or none are served.
+        bill: Its GPUs before.
+        outage: The time without any replica, or None when requests go on, or none are served.
         downloads: Weights that have to come.
-        gpus: GPUs at the minimum and at the maximum, before.
-        cost: What they cost in an hour, before; None where that is not known.
     """
 
-    outage: estimates.Estimate | None
-    downloads: tuple[Download, ...]
-    gpus: tuple[int, int]
-    cost: prices.Cost | None
+    bill: Bill
+    outage: Outage | None = None
+    downloads: tuple[Download, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,16 +100,17 @@ class Item:
 
     Attributes:
         verdict: What applying it does to the cluster.
-        forecast: What it will do; None for a claim that is refused or removed.
+        forecast: What it will do; None for a claim that cannot be used as written, or is removed.
         change: What that costs.
-        kept: The GPUs of pods that go on running though the claim asks for others, or None.
+        bill: Its GPUs once it is applied. A claim that cannot be used as written has those that it
+            had.
         flows: What changes of who reaches whom; nothing where nothing was compared.
     """
 
     verdict: verdicts.Verdict
     forecast: forecasts.Forecast | None
     change: Change
-    kept: forecasts.Kept | None = None
+    bill: Bill
     flows: flow_changes.FlowChanges = flow_changes.NONE
 
     @property
@@ -74,27 +119,16 @@ class Item:
         return f"{self.verdict.namespace}/{self.verdict.name}"
 
     @property
-    def gpus(self) -> tuple[int, int]:
-        """GPUs at the minimum and at the maximum."""
-        if self.forecast is None:
-            return 0, 0
-        asked = forecasts.asked(self.forecast.plan, kept=self.kept)
-        return asked.gpus * asked.minimum, asked.gpus * asked.maximum
-
-    @property
-    def cost(self) -> prices.Cost | None:
-        """What it costs in an hour."""
-        if self.forecast is None:
-            return None
-        asked = forecasts.asked(self.forecast.plan, kept=self.kept)
-        price = prices.tariff(self.forecast.plan.site, asked.class_name)
-        return None if price is None else prices.hourly(asked, price)
-
-    @property
     def changes(self) -> bool:
-        """Whether applying it changes anything in the cluster."""
-        moved = bool(self.flows.appear or self.flows.end)
-        return moved or self.verdict.outcome in ("new", "changed", "removed")
+        """Whether applying it changes anything: in the cluster, in what is held back, in money."""
+        moved = bool(self.flows.appear or self.flows.end) or self.verdict.pods.holds
+        return moved or self.reprices or self.verdict.outcome in ("new", "changed", "removed")
+
+    @property
+    def reprices(self) -> bool:
+        """Whether it costs something else than before."""
+        before = self.change.bill
+        return before.asked is not None and _money(self.bill.cost) != _money(before.cost)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +167,7 @@ class Fleet:
     @property
     def exit_code(self) -> int:
         """0 when nothing changes, 1 for an error, 3 for changes, as crossplane-diff has them."""
-        if self.errors or self.unreadable:
+        if self.errors or self.unreadable or self.unschedulable:
             return ERROR
         if self.compared is None:
             return NOTHING_CHANGES
@@ -141,33 +175,38 @@ class Fleet:
 
     def month(self, end: Literal["minimum", "maximum"], *, before: bool = False) -> Money:
         """Returns the money for a month at one end of the replicas, of claims with a price."""
-        costs = (item.change.cost if before else item.cost for item in self.items)
+        costs = (bill.cost for bill in self._bills(before=before))
         return sum(
             (getattr(cost.month, end) for cost in costs if cost is not None), decimal.Decimal(0)
         )
 
     def gpus(self, *, before: bool = False) -> tuple[int, int]:
         """Returns the GPUs at the minimum and at the maximum."""
-        counts = [item.change.gpus if before else item.gpus for item in self.items]
+        counts = [bill.gpus for bill in self._bills(before=before)]
         return sum(low for low, _ in counts), sum(high for _, high in counts)
 
+    def _bills(self, *, before: bool) -> list[Bill]:
+        return [item.change.bill if before else item.bill for item in self.items]
+
     @property
-    def shortages(self) -> tuple[str, ...]:
-        """What limits and node pools of the settings cannot hold, a sentence each."""
-        asked = [
-            forecasts.asked(item.forecast.plan, kept=item.kept)
-            for item in self.items
-            if item.forecast is not None
-        ]
-        pools = {
-            name: gpu.pool_gpus
-            for name, gpu in self.site.gpu.classes.items()
-            if gpu.pool_gpus is not None
-        }
-        return tuple(one.sentence for one in prices.fleet(asked, self.site, pools).shortages)
+    def unpriced(self) -> tuple[Item, ...]:
+        """Claims that the sums of money leave out, for nobody knows the price of their GPUs."""
+        return tuple(i for i in self.items if i.bill.unpriced or i.change.bill.unpriced)
+
+    @functools.cached_property
+    def shortages(self) -> tuple[prices.Shortage, ...]:
+        """What limits and node pools of the settings cannot hold."""
+        asked = [item.bill.asked for item in self.items if item.bill.asked is not None]
+        return prices.fleet(asked, self.site).shortages
+
+    @property
+    def unschedulable(self) -> bool:
+        """Whether there are too few GPUs even at the least replicas."""
+        return any(one.lasting for one in self.shortages)
 
 
-NO_CHANGE = Change(None, (), (0, 0), None)
+def _money(cost: prices.Cost | None) -> tuple[Money, Money, str] | None:
+    return None if cost is None else (cost.minimum, cost.maximum, cost.currency)
 
 
 def item(
@@ -188,25 +227,31 @@ def item(
         workloads: Requests to answer, by name.
         rate: Requests a second in the busiest minutes, or None where nobody says.
     """
-    cost = gpus = None
-    if before is not None:
-        gpus, cost = _asked(before)
-    if rendered is None:
-        return Item(verdict, None, Change(None, (), gpus or (0, 0), cost))
-    plan = plans.make(rendered.resource, site, checkpoints.Facts())
-    verdict = dataclasses.replace(verdict, errors=(*verdict.errors, *_errors(verdict, plan)))
-    forecast = forecasts.forecast(plan, workloads, rate)
+    had = None if before is None else forecasts.asked(before)
+    was = Bill() if before is None else _bill(before.site, had)
+    if rendered is not None:
+        plan = plans.make(rendered.resource, site, checkpoints.Facts())
+        verdict = dataclasses.replace(verdict, errors=(*verdict.errors, *_errors(verdict, plan)))
+    if verdict.outcome == "removed":
+        return Item(verdict, None, Change(was), Bill())
+    if rendered is None or (verdict.miswritten and plan.misfit is None):
+        return Item(verdict, None, Change(was), _bill(site, had))
+    stored = () if before is None else before.storage.wanted
+    forecast = forecasts.forecast(plan, workloads, rate, stored)
     change = Change(
-        _outage(verdict, plan, forecast.start),
-        tuple(_downloads(plan, before)),
-        gpus or (0, 0),
-        cost,
+        was,
+        _outage(verdict, plan, before, forecast.start),
+        tuple(_downloads(rendered, plan, stored)),
     )
     kept = None
     stays = plan.misfit is not None and verdict.pods.effect == "stay"
     if before is not None and (stays or verdict.pods.effect == "held"):
         kept = forecasts.Kept(before.hardware.priced_as, before.hardware.gpus)
-    return Item(verdict, forecast, change, kept)
+    return Item(verdict, forecast, change, _bill(site, forecasts.asked(plan, kept=kept)))
+
+
+def _bill(site: settings.Settings, asked: prices.Claim | None) -> Bill:
+    return Bill(asked, None if asked is None else prices.tariff(site, asked.class_name))
 
 
 def _errors(verdict: verdicts.Verdict, plan: plans.Plan) -> Iterator[verdicts.Error]:
@@ -226,37 +271,45 @@ def _errors(verdict: verdicts.Verdict, plan: plans.Plan) -> Iterator[verdicts.Er
 _MISFITS = (foresight.DOES_NOT_FIT, foresight.EXCEEDS_GPU_CLASS)
 
 
-def _asked(plan: plans.Plan) -> tuple[tuple[int, int], prices.Cost | None]:
-    """Returns the GPUs of a claim at both ends, and what they cost."""
-    asked = forecasts.asked(plan)
-    price = prices.tariff(plan.site, asked.class_name)
-    cost = None if price is None else prices.hourly(asked, price)
-    return (asked.gpus * asked.minimum, asked.gpus * asked.maximum), cost
-
-
 # What a replica waits for on a node that has the image, with weights on the volume.
 _AGAIN = (starts.Stage.PROCESS, starts.Stage.LOAD, starts.Stage.COMPILE, starts.Stage.GRAPHS)
+# What comes first where the node of the pod that ended will not do.
+_ELSEWHERE = (starts.Stage.NODE, starts.Stage.IMAGE)
+# Fields of a pod template that say on which nodes pods may run.
+_PLACES = ("spec.affinity", "spec.nodeName", "spec.nodeSelector")
 
 
 def _outage(
-    verdict: verdicts.Verdict, plan: plans.Plan, start: starts.Timeline
-) -> estimates.Estimate | None:
-    """Returns the seconds for which no replica answers while pods are replaced."""
+    verdict: verdicts.Verdict,
+    plan: plans.Plan,
+    before: plans.Plan | None,
+    start: starts.Timeline,
+) -> Outage | None:
+    """Returns the time for which no replica answers while pods are replaced."""
     if verdict.pods.effect not in ("restart", "restart-later"):
         return None
     spare = plan.replacement.surge > 0 or plan.scaling.minimum > plan.replacement.unavailable
     if spare and not plan.replacement.recreate:
         return None
-    steps = [
-        step.seconds for step in start.steps if step.stage in _AGAIN and step.seconds is not None
-    ]
-    return estimates.total(steps)
+    classes = {one.hardware.class_name for one in (plan, before) if one is not None}
+    moves = len(classes) > 1 or any(name.startswith(_PLACES) for name in verdict.pods.names)
+    stages = (*_ELSEWHERE, *_AGAIN) if moves else _AGAIN
+    steps = [step for step in start.steps if step.stage in stages]
+    return Outage(
+        estimates.total([step.seconds for step in steps if step.seconds is not None]),
+        tuple(step.stage for step in steps if step.seconds is None),
+    )
 
 
-def _downloads(plan: plans.Plan, before: plans.Plan | None) -> Iterator[Download]:
+def _downloads(
+    rendered: rendering.Rendered, plan: plans.Plan, there: Collection[str]
+) -> Iterator[Download]:
     if not plan.storage.preloads:
         return
-    there = set(before.storage.wanted) if before is not None else set()
+    too_large = plan.misfit is not None and plan.misfit.reason == misfits.TOO_LARGE
+    objects = rendered.likely.resources.values()
+    if too_large and not any(one.manifest["kind"] == kinds.JOB.name for one in objects):
+        return
     outlook = plan.serving.outlook
     for directory in plan.storage.directories:
         if plan.storage.recorded(directory) in there:
@@ -292,7 +345,7 @@ def document(fleet: Fleet) -> dict[str, Any]:
         "against": fleet.compared,
         "notes": list(fleet.notes),
         "unreadable": list(fleet.unreadable),
-        "shortages": list(fleet.shortages),
+        "shortages": [one.sentence for one in fleet.shortages],
         "currency": fleet.currency,
         "month": {
             "min": _step(fleet.month("minimum", before=True), fleet.month("minimum")),
@@ -316,11 +369,12 @@ def _document(item: Item) -> dict[str, Any]:
     result: dict[str, Any] = {
         **verdicts.document(item.verdict),
         "gpus": {
-            "min": _step(change.gpus[0], item.gpus[0]),
-            "max": _step(change.gpus[1], item.gpus[1]),
+            "min": _step(change.bill.gpus[0], item.bill.gpus[0]),
+            "max": _step(change.bill.gpus[1], item.bill.gpus[1]),
         },
-        "costPerHour": {"before": _cost(change.cost), "after": _cost(item.cost)},
-        "outageSeconds": _estimate(change.outage),
+        "costPerHour": {"before": _cost(change.bill.cost), "after": _cost(item.bill.cost)},
+        "outageSeconds": None if change.outage is None else _estimate(change.outage.seconds),
+        "outageMissing": [] if change.outage is None else list(map(str, change.outage.missing)),
         "downloads": [dataclasses.asdict(one) for one in change.downloads],
         "flows": {
             "appear": [_flow(one) for one in item.flows.appear],

@@ -83,7 +83,8 @@ def _page(fleet: outlooks.Fleet) -> Iterator[str]:
     against = "" if fleet.compared is None else f", compared with {_safe(fleet.compared)}"
     yield f"<h1>Plan of {plural.of(len(fleet.items), 'claim')}{against}</h1>"
     yield f'<p class="verdict {state}">{_safe(verdict)}</p>'
-    lines = (*fleet.unreadable, *fleet.shortages, *fleet.notes)
+    shortages = (one.sentence for one in fleet.shortages)
+    lines = (*fleet.unreadable, *shortages, *fleet.notes)
     if lines:
         yield "<ul>" + "".join(f"<li>{_safe(line)}</li>" for line in lines) + "</ul>"
     yield '<div class="wide"><table><thead><tr>'

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import itertools
+import os
 import typing
 from collections.abc import Callable, Iterable, Iterator
 
@@ -101,10 +102,32 @@ def rendered(
     return used, others, judged
 
 
-def removed(given: documents.Claims, cluster: snapshot.Snapshot) -> list[verdicts.Verdict]:
-    """Returns the verdict on each claim of the cluster that no file has.
+def absent(given: documents.Claims, cluster: snapshot.Snapshot) -> list[snapshot.Name]:
+    """Returns the claims of the cluster that no file has, by namespace and name.
 
-    A file that cannot be read may have any: then nothing is said.
+    A file that cannot be read may have any: then there are none.
     """
+    if given.unreadable:
+        return []
     names = {(source.namespace, source.name) for source in given.sources}
-    return [verdicts.removed(cluster, *name) for name in cluster.claims() if name not in names]
+    return [name for name in cluster.claims() if name not in names]
+
+
+def whole(names: Iterable[str]) -> bool:
+    """Tells whether files are all that there are: a claim that a directory lacks is removed.
+
+    Of claims beside a single file nobody says anything by naming it.
+    """
+    return any(map(os.path.isdir, names))
+
+
+def beside(names: Iterable[snapshot.Name]) -> Iterator[str]:
+    """Yields a note on claims that live beside single files."""
+    named = sorted("/".join(name) for name in names)
+    if named:
+        more = f" and {len(named) - _MOST_NAMES} more" if len(named) > _MOST_NAMES else ""
+        listed = ", ".join(named[:_MOST_NAMES]) + more
+        yield f"not among the files, so not counted and taken to stay: {listed}"
+
+
+_MOST_NAMES = 10

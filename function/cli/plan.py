@@ -127,7 +127,8 @@ def plan(
     canaries, callers.
 
     Exit codes: 0 nothing changes, or nothing was compared. 1 a claim cannot be used or does not
-    fit, or something could not be read. 2 wrong usage. 3 something changes.
+    fit, a node pool is too small even at the minimum, or something could not be read. 2 wrong
+    usage. 3 something changes.
     """
     if not claims and crossplane_diff is None:
         raise click.UsageError("name claims, or --from-crossplane-diff")
@@ -208,8 +209,10 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
         unreadable = (f"no InferenceService in {', '.join(asked.claims)}",)
     rendered, _, judged = pipeline.rendered(given, site.settings, before.cluster)
     compares = asked.against is not None or asked.crossplane_diff is not None
-    if compares and not unreadable:
-        judged += pipeline.removed(given, before.cluster)
+    absent = pipeline.absent(given, before.cluster) if compares else []
+    partial = before.wider and not pipeline.whole(asked.claims)
+    if not partial:
+        judged += [verdicts.removed(before.cluster, *name) for name in absent]
     by_source = {id(item.source): item for item in rendered}
     plans = outlooks.planned(before, prior)
     moved = flow_changes.of(rendered, plans, site.settings) if compares else {}
@@ -224,6 +227,7 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
 
     items = tuple(map(item, judged))
     notes = (*site.notes, *given.notes, *before.notes)
+    notes = (*notes, *pipeline.beside(absent)) if partial else notes
     return outlooks.Fleet(
         items,
         before.words if compares else None,
@@ -251,8 +255,10 @@ def _read(
     given = documents.claims(asked.claims)
     if asked.against is None:
         return given, against.Before(snapshot.Snapshot(), "nothing"), site
-    prior = site
     here = against.tree(asked.against)
+    prior = sites.Site(site, ())
     if here is not trees.DISK:
-        prior = sites.at(asked.environments, asked.input_file, here, site)
-    return given, against.read(asked.against, asked.claims, site, prior), prior
+        prior = sites.at(asked.environments, asked.input_file, here, site, asked.against)
+    before = against.read(asked.against, asked.claims, site, prior.settings)
+    before = dataclasses.replace(before, notes=(*prior.notes, *before.notes))
+    return given, before, prior.settings

@@ -17,7 +17,7 @@ def of(fleet: outlooks.Fleet) -> str:
     def draw(out: console.Console) -> None:
         out.print(sentences.verdict(fleet), style="bold", soft_wrap=True)
         for line in fleet.shortages:
-            out.print(f"- {line}", soft_wrap=True)
+            out.print(f"- {line.sentence}", soft_wrap=True)
         if fleet.items:
             out.print(_rows(fleet))
         for item in fleet.items:

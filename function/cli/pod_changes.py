@@ -31,6 +31,7 @@ class Pods:
         names: Fields of the pod template that restart them or are held back.
         fields: The same with their values.
         unseen: The kind that keeps the pods, where it was not looked at.
+        known: Whether the claim's status says already that these fields are held back.
     """
 
     effect: Effect
@@ -38,6 +39,12 @@ class Pods:
     names: tuple[str, ...] = ()
     fields: tuple[changes.Change, ...] = ()
     unseen: str | None = None
+    known: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Tells whether fields are held back that were not before."""
+        return self.effect == "held" and not self.known
 
     @property
     def held(self) -> bool:
@@ -178,7 +185,9 @@ def _of_running(item: rendering.Rendered, former: _Keeper | None) -> Pods:
         words = "keep their template until the new weights are verified, then restart for {}"
         return Pods("restart-later", f"{words} ({_order(keeper)})", names, fields)
     if answer.held:
-        return Pods("held", "keep their template; held back: {}", names, fields)
+        known = item.live is not None and _said(answer, item.live.status)
+        words = "keep their template; held back: {}"
+        return Pods("held", words, names, fields, known=known)
     if names and asleep:
         return Pods("none", "none run; the next one starts with another {}", names, fields)
     if names:
@@ -191,6 +200,13 @@ def _of_running(item: rendering.Rendered, former: _Keeper | None) -> Pods:
     if asleep:
         return Pods("none", "none run")
     return Pods("stay", "stay as they are")
+
+
+def _said(answer: composition.Composition, status: dict[str, Any]) -> bool:
+    """Tells whether a status says of the pods what the answer says."""
+    kind = workload.Current.type()
+    current = next(one for one in answer.conditions if one.type == kind)
+    return observed.condition(status, kind) == current
 
 
 def _ending(

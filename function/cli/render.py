@@ -120,9 +120,12 @@ def _run(inputs: Inputs, progress: terminal.Progress) -> result.Result:
     rendered, others, judged = pipeline.rendered(
         given, site.settings, cluster, inputs.assumed, progress.say
     )
-    if not unreadable:
-        judged += pipeline.removed(given, cluster)
-    notes = (*site.notes, *given.notes, *_notes(inputs, cluster, rendered, unreadable))
+    absent, notes = pipeline.absent(given, cluster), (*site.notes, *given.notes)
+    if pipeline.whole(inputs.claims):
+        judged += [verdicts.removed(cluster, *name) for name in absent]
+    else:
+        notes = (*notes, *pipeline.beside(absent))
+    notes = (*notes, *_notes(inputs, cluster, rendered, unreadable))
     return result.Result(
         tuple(rendered), tuple(judged), tuple(others), unreadable=unreadable, notes=notes
     )

@@ -16,13 +16,11 @@ _MOST_NAMES = 3
 def verdict(fleet: outlooks.Fleet) -> str:
     """Returns the first line: what a person has to know before anything else."""
     parts = list(_parts(fleet))
-    if not parts:
-        return "Nothing changes." if fleet.compared is not None else _unpriced(fleet)
-    return "; ".join(parts) + "."
-
-
-def _unpriced(fleet: outlooks.Fleet) -> str:
-    return plural.of(len(fleet.items), "claim") + " can be used."
+    if parts:
+        return "; ".join(parts) + "."
+    if fleet.compared is None:
+        return plural.of(len(fleet.items), "claim") + " can be used."
+    return f"{_named([*fleet.moving])} changed." if fleet.moving else "Nothing changes."
 
 
 def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
@@ -30,14 +28,16 @@ def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
     unfit = [item for item in broken if item.verdict.unfit]
     written = [item for item in broken if item not in unfit]
     if written:
-        yield f"{_named(written)} cannot be used as written"
+        runs = any(item.bill.gpus[1] for item in written)
+        yield f"{_named(written)} cannot be used as written" + (": what runs goes on" * runs)
     if unfit:
         verb = "does" if len(unfit) == 1 else "do"
         yield f"{_named(unfit)} {verb} not fit the GPUs: none is asked for"
     if fleet.unreadable:
         yield f"{plural.of(len(fleet.unreadable), 'file')} cannot be read"
     if fleet.shortages:
-        yield f"{plural.of(len(fleet.shortages), 'limit')} of GPUs would be exceeded"
+        when = ", even at the minimum" if fleet.unschedulable else ""
+        yield f"{plural.of(len(fleet.shortages), 'limit')} of GPUs would be exceeded{when}"
     if fleet.compared is not None:
         for outcome, words in (("new", "new"), ("removed", "removed")):
             items = [item for item in fleet.items if item.verdict.outcome == outcome]
@@ -52,6 +52,9 @@ def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
         ):
             if items:
                 yield name.format(_named(items))
+        held = [item for item in fleet.items if item.verdict.pods.holds and item not in broken]
+        if held:
+            yield f"pods of {_named(held)} keep their template: the change is held back"
         ended = [
             item
             for item in fleet.items
@@ -62,7 +65,7 @@ def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
         others = [
             item
             for item in fleet.moving
-            if item.verdict.outcome == "changed" and item not in (*restarts, *ended)
+            if item.verdict.outcome == "changed" and item not in (*restarts, *held, *ended, *broken)
         ]
         if others:
             yield f"{_named(others)} changed without a restart"
@@ -71,11 +74,12 @@ def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
 
 
 def _outage(items: list[outlooks.Item]) -> str:
-    waits = [(item.change.outage.high, item.change.outage) for item in items if item.change.outage]
-    if not waits:
+    outages = [item.change.outage for item in items if item.change.outage is not None]
+    if not outages:
         return ", one after the other"
-    longest = max(waits, key=lambda pair: pair[0])[1]
-    return f", without answers for {forecasts.seconds(longest)}"
+    longest = max((one.seconds for one in outages), key=lambda seconds: seconds.high)
+    at_least = "at least " if any(one.missing for one in outages) else ""
+    return f", without answers for {at_least}{forecasts.seconds(longest)}"
 
 
 def _money(fleet: outlooks.Fleet) -> Iterator[str]:
@@ -83,16 +87,19 @@ def _money(fleet: outlooks.Fleet) -> Iterator[str]:
     least = fleet.month("minimum")
     if not after and not before:
         return
-    currency = fleet.currency
+    currency, unpriced = fleet.currency, list(fleet.unpriced)
+    without = f"{_named(unpriced)}, whose price is not known" if unpriced else ""
     if fleet.compared is None or before == after:
-        yield f"{money(least, currency)} to {money(after, currency)} a month"
+        sums = f"{money(least, currency)} to {money(after, currency)} a month"
+        yield f"at least {sums}, and {without}" if without else sums
         return
     change = after - before
     more = "more" if change > 0 else "less"
-    yield (
+    sums = (
         f"{money(abs(change), currency)} {more} a month at most"
-        f" ({money(before, currency)} to {money(after, currency)})"
+        f" (was {money(before, currency)}, becomes {money(after, currency)})"
     )
+    yield f"{sums}, without {without}" if without else sums
 
 
 def money(amount: decimal.Decimal, currency: str) -> str:
@@ -118,7 +125,7 @@ def row(item: outlooks.Item, fleet: outlooks.Fleet) -> tuple[str, ...]:
         change(item, fleet),
         fits(item),
         size(item),
-        _from_to(item.change.gpus, item.gpus, fleet),
+        _from_to(item.change.bill.gpus, item.bill.gpus, fleet),
         _cost(item, fleet),
         speed(item),
     )
@@ -130,6 +137,10 @@ def change(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
         return "error: " + item.verdict.errors[0].reason
     if fleet.compared is None:
         return item.verdict.pods.sentence(_MOST_NAMES) if item.verdict.outcome != "new" else ""
+    if item.verdict.pods.holds:
+        return "pods held"
+    if item.verdict.outcome == "unchanged" and item.reprices:
+        return "price"
     if item.verdict.outcome == "changed" and item.verdict.pods.effect in ("stay", "none"):
         return "changed, pods stay"
     if item.verdict.outcome == "changed":
@@ -139,9 +150,11 @@ def change(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
 
 def fits(item: outlooks.Item) -> str:
     """Returns whether the model fits, with the share of the GPU that is left for the cache."""
-    answer = None if item.forecast is None else item.forecast.fit
+    if item.forecast is None:
+        return _nothing(item)
+    answer = item.forecast.fit
     if answer is None:
-        return "" if item.forecast is None else "unknown"
+        return "unknown"
     if answer.verdict is fit.Verdict.TOO_LARGE:
         return "no"
     return "yes" if answer.verdict is fit.Verdict.FITS else "perhaps"
@@ -149,7 +162,9 @@ def fits(item: outlooks.Item) -> str:
 
 def size(item: outlooks.Item) -> str:
     """Returns the longest sequence, and how many of that length fit at a time."""
-    if item.forecast is None or item.forecast.plan.serving.outlook is None:
+    if item.forecast is None:
+        return _nothing(item)
+    if item.forecast.plan.serving.outlook is None:
         return ""
     outlook = item.forecast.plan.serving.outlook
     flags = outlook.flags
@@ -157,22 +172,27 @@ def size(item: outlooks.Item) -> str:
         return f"{flags.context} x {flags.sequences}"
     if math.isinf(outlook.fit.sequences.low):
         return f"{flags.context} x {flags.sequences}"
-    full = max(outlook.fit.sequences.low, 0)
-    return f"{flags.context} x {flags.sequences} ({min(full, 1e6):.1f} full)"
+    full = fit.tenths(max(outlook.fit.sequences.low, 0))
+    return f"{flags.context} x {flags.sequences} ({full} full)"
 
 
 def speed(item: outlooks.Item) -> str:
     """Returns how fast a full replica answers a chat."""
-    load = None if item.forecast is None else item.forecast.loads.get("chat")
+    if item.forecast is None:
+        return _nothing(item)
+    load = item.forecast.loads.get("chat")
     if load is None:
-        untold = item.forecast is not None and forecasts.untimed(
-            item.forecast.plan, loads.WORKLOADS["chat"]
-        )
+        untold = forecasts.untimed(item.forecast.plan, loads.WORKLOADS["chat"])
         return "unknown" if untold else ""
     return (
         f"{load.first_token.best / 1000:.1f} s, then {1000 / load.between_tokens.best:.0f} tokens/s"
         f" ({load.between_tokens.grade})"
     )
+
+
+def _nothing(item: outlooks.Item) -> str:
+    """Returns the cell of a claim of which nothing is foretold."""
+    return "-" if item.verdict.errors else ""
 
 
 def _from_to(old: tuple[int, int], new: tuple[int, int], fleet: outlooks.Fleet) -> str:
@@ -187,17 +207,18 @@ def _range(low: int, high: int) -> str:
 
 
 def _cost(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
-    def shown(cost: prices.Cost | None) -> str:
-        if cost is None:
+    def shown(bill: outlooks.Bill) -> str:
+        if bill.gpus[1] == 0:
+            return "0"
+        if bill.cost is None:
             return "?"
-        month = cost.month
+        month = bill.cost.month
         low, high = (f"{amount:,.0f}" for amount in (month.minimum, month.maximum))
         return low if low == high else f"{low} to {high}"
 
-    if item.forecast is None and item.change.cost is None:
-        return ""
-    new = shown(item.cost) if item.forecast is not None else "0"
-    old = shown(item.change.cost) if item.change.cost is not None else "0"
+    if item.bill.asked is None and item.change.bill.asked is None:
+        return _nothing(item)
+    new, old = shown(item.bill), shown(item.change.bill)
     if fleet.compared is None or old == new:
         return f"{new} {fleet.currency}"
     return f"{old} -> {new} {fleet.currency}"
@@ -221,12 +242,19 @@ def details(item: outlooks.Item) -> Iterator[tuple[str, str]]:
 def _beside_errors(item: outlooks.Item) -> Iterator[tuple[str, str]]:
     for note in item.verdict.notes:
         yield "note", note
-    if item.verdict.outcome in ("changed", "removed", "new"):
+    if item.verdict.outcome == "refused" and item.bill.gpus[1] > 0:
+        yield "pods", "what runs goes on as it is"
+    if item.verdict.outcome in ("changed", "removed", "new") or item.verdict.pods.holds:
         yield from _effects(item.verdict)
     yield from item.flows.words()
     if item.change.outage is not None:
-        words = forecasts.seconds(item.change.outage)
-        yield "outage", f"no replica answers for {words}: the only one ends before the next starts"
+        outage = item.change.outage
+        words = forecasts.seconds(outage.seconds)
+        words = f"at least {words}" if outage.missing else words
+        words = f"no replica answers for {words}: the only one ends before the next starts"
+        if outage.missing:
+            words += f"; nobody knows how long these take: {', '.join(outage.missing)}"
+        yield "outage", words
     for download in item.change.downloads:
         amount = "" if download.gib is None else f", {download.gib:.1f} GiB"
         yield "download", f"{download.name}{amount}"
@@ -272,7 +300,7 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
             yield "speed, chat", why
     if forecast.triggers is not None:
         yield "triggers", forecast.triggers.sentence
-    if forecast.plan.misfit is None:
+    if forecast.start.steps:
         yield "first start", "; ".join(_stages(forecast))
 
 

@@ -45,7 +45,8 @@ def at(
     input_file: str | None,
     tree: trees.Tree,
     now: settings.Settings,
-) -> settings.Settings:
+    older_name: str,
+) -> Site:
     """Returns the settings as older files had them; those of now where no older file has any.
 
     Args:
@@ -53,6 +54,7 @@ def at(
         input_file: File of the Composition's input, or None.
         tree: Where older files are.
         now: The settings of today.
+        older_name: What holds the older files, for people.
 
     Raises:
         base.InvalidError: The older settings break their schema.
@@ -63,11 +65,19 @@ def at(
         return bool(tree.files(name, lambda _: None))
 
     older = tuple(name for name in environments if there(name))
-    if not older and (input_file is None or not there(input_file)):
-        return now
+    given_file = input_file if input_file is not None and there(input_file) else None
+    named = (*environments, *(() if input_file is None else (input_file,)))
+    missing = [name for name in named if name not in (*older, given_file)]
+    notes: tuple[str, ...] = ()
+    if missing:
+        how = "without" if older or given_file else "under the settings of today"
+        words = f"{', '.join(missing)}: not in {older_name}, so older claims are planned {how}"
+        notes = (words,)
+    if not older and given_file is None:
+        return Site(now, notes)
     configs = [document for name in older for document in documents.read(name, tree)]
-    given = _input(input_file, tree) if input_file is not None and there(input_file) else {}
-    return settings.assemble(given, {}, configs)
+    given = _input(given_file, tree) if given_file is not None else {}
+    return Site(settings.assemble(given, {}, configs), notes)
 
 
 def place(environments: tuple[str, ...], input_file: str | None, path: str) -> tuple[str, int]:

@@ -113,6 +113,12 @@ class Verdict:
         reasons = {error.reason for error in self.errors}
         return bool(reasons) and reasons <= {misfits.EXCEEDS_CLASS, misfits.TOO_LARGE}
 
+    @property
+    def miswritten(self) -> bool:
+        """Whether the claim cannot be used as it is written, whatever GPUs there are."""
+        reasons = {error.reason for error in self.errors}
+        return bool(reasons - {misfits.EXCEEDS_CLASS, misfits.TOO_LARGE, FAILED})
+
 
 def of(item: rendering.Rendered, others: tuple[str, ...] = ()) -> Verdict:
     """Returns the verdict on a claim that was rendered.

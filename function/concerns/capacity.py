@@ -111,13 +111,13 @@ def capacity(plan: plans.Plan) -> dict[str, Any] | None:
     answer, context = outlook.fit, outlook.flags.context
     if not math.isfinite(answer.tokens.low):
         return None
-    full = math.floor(answer.sequences.low * 10) / 10
+    full = fit.tenths(answer.sequences.low)
     return {
         "kvTokens": max(int(answer.tokens.low), 0),
-        "fullSequences": f"{full:g}",
+        "fullSequences": full,
         "longestContext": max(int(answer.longest.low), 0),
         "weightsGiB": f"{answer.size(fit.Part.WEIGHTS).best / fit.GIB:.1f}",
-        "summary": f"{full:g} x {context} tokens",
+        "summary": f"{full} x {context} tokens",
     }
 
 

@@ -1,10 +1,10 @@
 """Whether a planned claim fits its GPUs, and whether its triggers can fire."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from function.api import claim_scaling
-from function.capacity import thresholds
+from function.api import claim_scaling, settings
+from function.capacity import prices, thresholds
 from function.concerns import capacity
 from function.engines import engine
 from function.engines.vllm import serving
@@ -60,6 +60,15 @@ SLICES = rules.Rule(
     " share the model among, and ends.",
     "Take `spec.gpu.count: 1` with a larger slice, or a class of whole GPUs.",
 )
+EXCEEDS_NODE_POOL = rules.Rule(
+    "exceeds-node-pool",
+    _ERROR,
+    "The claims ask for more GPUs of a class than its node pools have, even at their least"
+    " replicas.",
+    "Some replicas stay pending for good, and nobody can tell whose.",
+    "Enlarge the node pool and `gpu.classes.<class>.poolGpus` in the settings, lower"
+    " `spec.scaling.minReplicas`, or suspend a claim.",
+)
 CONTEXT_CUT = rules.Rule(
     "context-cut",
     _NOTE,
@@ -90,6 +99,7 @@ RULES = (
     FITS_TIGHTLY,
     EXCEEDS_GPU_CLASS,
     SLICES,
+    EXCEEDS_NODE_POOL,
     MODEL_UNKNOWN,
     GPU_UNKNOWN,
     CONTEXT_CUT,
@@ -115,6 +125,18 @@ def judge(plan: plans.Plan) -> Iterator[rules.Finding]:
     yield from _context(plan)
     yield from _body(plan)
     yield from _triggers(plan)
+
+
+def crowded(fleet: Sequence[plans.Plan], site: settings.Settings) -> list[rules.Finding | None]:
+    """Returns for each claim whether all of them ask its node pool for more than it ever has."""
+    asked = [forecasts.asked(plan) for plan in fleet]
+    full = {one.what: one.sentence for one in prices.fleet(asked, site).shortages if one.lasting}
+    return [
+        EXCEEDS_NODE_POOL.broken("spec.gpu" if plan.spec.gpu else "spec", full[one.class_name])
+        if one.class_name in full and one.gpus * one.minimum > 0
+        else None
+        for plan, one in zip(fleet, asked, strict=True)
+    ]
 
 
 def _fits(plan: plans.Plan) -> Iterator[rules.Finding]:

@@ -4,7 +4,7 @@
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from function.capacity import arrangements, estimates, fit, loads, prices, starts, thresholds
 from function.planning import plans, prospects, replica
@@ -41,7 +41,8 @@ class Forecast:
         tokens: What tokens cost, by workload, where the class has a price.
         loads: What a full replica gives, by workload.
         triggers: Which scaling trigger fires first, for usual requests.
-        start: The first start, from the node to the first answer.
+        start: The first start, from the node to the first answer; without steps where none is
+            asked for, since no node of its class could hold a replica.
     """
 
     plan: plans.Plan
@@ -60,7 +61,10 @@ class Forecast:
 
 
 def forecast(
-    plan: plans.Plan, workloads: Mapping[str, loads.Workload], rate: float | None = None
+    plan: plans.Plan,
+    workloads: Mapping[str, loads.Workload],
+    rate: float | None = None,
+    stored: Collection[str] = (),
 ) -> Forecast:
     """Returns what a planned claim will do.
 
@@ -68,6 +72,8 @@ def forecast(
         plan: The claim, planned.
         workloads: Requests to answer, by name.
         rate: Requests a second in the busiest minutes, or None where nobody says.
+        stored: The directories of weights that lie on the volume already, as the status records
+            them.
     """
     engine = replica.judged(plan.serving.outlook, plan.hardware.split)
     given: dict[str, loads.Load] = {}
@@ -85,7 +91,7 @@ def forecast(
             price = _token_price(plan, workload, full, needs.get(name), rate)
             if price is not None:
                 tokens[name] = price
-    return Forecast(plan, cost(plan), needs, tokens, given, _triggers(plan), _start(plan))
+    return Forecast(plan, cost(plan), needs, tokens, given, _triggers(plan), _start(plan, stored))
 
 
 def _token_price(
@@ -222,7 +228,9 @@ def binding(
     return thresholds.binding(targets, flags.sequences, cache_tokens, usual, flags.context)
 
 
-def _start(plan: plans.Plan) -> starts.Timeline:
+def _start(plan: plans.Plan, stored: Collection[str]) -> starts.Timeline:
+    if plan.misfit is not None:
+        return starts.Timeline(())
     outlook = plan.serving.outlook
     model = None if outlook is None else outlook.prospect.model
     size: float | None = plan.spec.model.size_gi_b
@@ -235,10 +243,14 @@ def _start(plan: plans.Plan) -> starts.Timeline:
             checkpoint_gib=size,
             tensor_parallel=max(plan.hardware.split.copy, 1),
             eager=outlook is not None and outlook.flags.eager,
-            downloaded=not plan.storage.preloads,
+            downloaded=not plan.storage.preloads or _base(plan) in stored,
             volume_mib=plan.site.weights.bandwidth_mi_b,
         )
     )
+
+
+def _base(plan: plans.Plan) -> str:
+    return plan.storage.recorded(plan.storage.base)
 
 
 def seconds(estimate: estimates.Estimate) -> str:

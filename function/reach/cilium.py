@@ -31,7 +31,8 @@ def read(manifest: Mapping[str, Any]) -> Iterator[policies.Policy]:
     parts |= {f"specs[{n}].": part for n, part in enumerate(manifest.get("specs") or [])}
     refused = next((words for part in parts.values() if (words := _refusal(part))), "")
     for place, part in parts.items():
-        subject = _Labels(part.get("endpointSelector") or {}, namespace=None)
+        selector = part.get("endpointSelector") or {}
+        subject = _Labels(selector, namespace=None)
         yield policies.Policy(
             KIND,
             namespace,
@@ -40,6 +41,8 @@ def read(manifest: Mapping[str, Any]) -> Iterator[policies.Policy]:
             _half(part, policies.Direction.EGRESS, namespace, place),
             _half(part, policies.Direction.INGRESS, namespace, place),
             refused,
+            # A key without a source is of any, and pods have such a label from Kubernetes alone.
+            policies.instance(policies.requirements(selector)),
         )
 
 

@@ -186,16 +186,18 @@ def _unasked(
     ]
     for direction in (Direction.INGRESS, Direction.EGRESS):
         ports = _ports(given, subject, direction, wanted)
+        meant = [
+            need for need in wanted if need.of_settings and need.flow.ends(direction)[0] == subject
+        ]
         for end in dict.fromkeys((*strangers, *others, *peers)):
             if not denied and _shut(given, direction, subject, end):
                 continue
             for protocol, port in ports:
                 ends = (end, subject) if direction is Direction.INGRESS else (subject, end)
-                hop = policies.Hop(*ends, port, protocol)
                 if not _granted(plan, direction, subject, end, port) and not any(
-                    _covers(need, direction, hop) for need in wanted
+                    _covers(need, direction, end, protocol, port) for need in meant
                 ):
-                    yield hop
+                    yield policies.Hop(*ends, port, protocol)
 
 
 def _shut(
@@ -230,17 +232,18 @@ def _ports(
     return sorted(ports)
 
 
-def _covers(need: needs.Need, direction: Direction, hop: policies.Hop) -> bool:
+def _covers(
+    need: needs.Need, direction: Direction, end: endpoints.Endpoint, protocol: str, port: int
+) -> bool:
     """Tells whether settings that need a flow mean these pods too, by fewer labels than they have.
 
     A DNS server without labels is any pod of its namespace.
     """
-    if not need.of_settings or (need.flow.protocol, need.flow.port) != (hop.protocol, hop.port):
+    if (need.flow.protocol, need.flow.port) != (protocol, port):
         return False
-    (own, meant), (subject, end) = need.flow.ends(direction), hop.ends(direction)
+    meant = need.flow.ends(direction)[1]
     return (
-        own == subject
-        and meant.kind is end.kind is endpoints.Kind.POD
+        meant.kind is end.kind is endpoints.Kind.POD
         and meant.namespace == end.namespace
         and set(meant.labels) <= set(end.labels)
     )

@@ -30,6 +30,7 @@ def read(manifest: Mapping[str, Any]) -> Iterator[policies.Policy]:
         selects,
         half(policies.Direction.EGRESS),
         half(policies.Direction.INGRESS),
+        instance=policies.instance(asked),
     )
 
 

@@ -76,6 +76,15 @@ def requirements(selector: Mapping[str, Any]) -> Requirements:
     return (*exact, *listed)
 
 
+INSTANCE = "app.kubernetes.io/instance"
+
+
+def instance(asked: Requirements) -> str:
+    """Returns the value of `INSTANCE` that expressions ask for, or empty where any may do."""
+    values = next((one.values for one in asked if one.key == INSTANCE and one.operator == "In"), ())
+    return next(iter(values)) if len(values) == 1 else ""
+
+
 def meets(asked: Requirements, label: Callable[[str], str | None]) -> bool:
     """Tells whether labels, looked up by key, meet every requirement."""
     return all(one.holds(label(one.key)) for one in asked)
@@ -222,6 +231,7 @@ class Policy:
         egress: What its pods may reach.
         ingress: Who may reach its pods.
         refused: Why Cilium's agent rejects it as a whole, or empty: its pods stay as they are.
+        instance: The value of `INSTANCE` that each of its pods has, or empty where any may do.
     """
 
     kind: str
@@ -231,6 +241,7 @@ class Policy:
     egress: Half = Half()
     ingress: Half = Half()
     refused: str = ""
+    instance: str = ""
 
     def __str__(self) -> str:
         """The kind with the name, for people."""
@@ -291,13 +302,22 @@ class Policies:
 
     def __init__(self, given: Iterable[Policy]) -> None:
         self.all = tuple(given)
+        # Most are about the pods of one claim: not each is asked about each end.
+        self._of: dict[tuple[str, str], list[tuple[int, Policy]]] = {}
+        for place, one in enumerate(self.all):
+            self._of.setdefault((one.namespace, one.instance), []).append((place, one))
         self._about: dict[endpoints.Endpoint, tuple[Policy, ...]] = {}
         self._between: dict[tuple[Direction, endpoints.Endpoint, endpoints.Endpoint], Between] = {}
 
     def about(self, pod: endpoints.Endpoint) -> tuple[Policy, ...]:
         """Returns the policies that are about pods."""
         if pod not in self._about:
-            self._about[pod] = tuple(one for one in self.all if one.about(pod))
+            values = {"", dict(pod.labels).get(INSTANCE, "")}
+            near = sorted(
+                (pair for value in values for pair in self._of.get((pod.namespace, value), ())),
+                key=lambda pair: pair[0],
+            )
+            self._about[pod] = tuple(one for _, one in near if one.about(pod))
         return self._about[pod]
 
     def between(

@@ -2,6 +2,7 @@
 
 import decimal
 import pathlib
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,13 @@ D = decimal.Decimal
 FILES = sorted((cluster.ROOT / "examples" / "prices").glob("*.yaml"))
 
 
-def site(max_gpus: int | None = 64, **classes: str | None) -> settings.Settings:
+def site(
+    max_gpus: int | None = 64, pools: dict[str, int] | None = None, **classes: str | None
+) -> settings.Settings:
+    def gpu(name: str, price: str | None) -> dict[str, Any]:
+        size = (pools or {}).get(name)
+        return ({"pricePerHour": price} if price else {}) | ({"poolGpus": size} if size else {})
+
     return settings.resolve(
         [
             {
@@ -21,10 +28,7 @@ def site(max_gpus: int | None = 64, **classes: str | None) -> settings.Settings:
                 "limits": {"maxGPUs": max_gpus},
                 "gpu": {
                     "defaultClass": next(iter(classes)),
-                    "classes": {
-                        name: {"pricePerHour": price} if price else {}
-                        for name, price in classes.items()
-                    },
+                    "classes": {name: gpu(name, price) for name, price in classes.items()},
                 },
             }
         ]
@@ -68,7 +72,7 @@ def test_a_fleet_has_sums_and_says_what_is_short() -> None:
         prices.Claim("big", "h100", 4, 1, 20, now=1),
         prices.Claim("free", "lab", 1, 1, 1, now=1),
     ]
-    summed = prices.fleet(claims, site(l4="0.5", h100="6.88", lab=None), {"h100": 8, "l4": 4})
+    summed = prices.fleet(claims, site(64, {"h100": 8, "l4": 4}, l4="0.5", h100="6.88", lab=None))
     assert summed.minimum == D("28.02")
     assert summed.maximum == D("551.90")
     assert summed.now == D("28.52")
@@ -84,19 +88,19 @@ def test_a_fleet_has_sums_and_says_what_is_short() -> None:
 
 
 def test_one_of_a_thing_is_no_plural() -> None:
-    claims = [prices.Claim("big", "h100", 9, 1, 1), prices.Claim("small", "l4", 1, 1, 9)]
-    summed = prices.fleet(claims, site(8, l4="0.5", h100="6.88"), {"l4": 0, "h100": 8})
+    claims = [prices.Claim("big", "h100", 9, 1, 1), prices.Claim("small", "l4", 1, 0, 9)]
+    summed = prices.fleet(claims, site(8, {"h100": 8}, l4="0.5", h100="6.88"))
     assert [shortage.sentence.split(":")[1].split(",")[0] for shortage in summed.shortages] == [
         " 1 replica of 9 GPUs is above limits.maxGPUs of 8",
         " 9 replicas of 1 GPU are above limits.maxGPUs of 8",
         " the claims ask for 9 GPUs even at their minimum",
-        " the claims ask for 1 GPU even at their minimum",
     ]
+    assert [shortage.lasting for shortage in summed.shortages] == [True, False, True]
 
 
 def test_a_pool_may_be_too_small_for_the_minimum() -> None:
     claims = [prices.Claim(name, "l4", 1, 2, 2) for name in ("a", "b")]
-    summed = prices.fleet(claims, site(None, l4="0.5"), {"l4": 3})
+    summed = prices.fleet(claims, site(None, {"l4": 3}, l4="0.5"))
     assert summed.now is None
     assert "ask for 4 GPUs even at their minimum" in summed.shortages[0].sentence
 

@@ -53,15 +53,15 @@ def ways(
                 (Change.GPUS, "l40s", 2, 3.722),
             ],
         ),
-        # 70B of 16 bits: no flag helps one H100.
+        # 70B of 16 bits: no flag helps one H100. Packed weights need half of the GPUs of a class.
         (
             LLAMA_70B,
             "h100",
             {"context": 8192},
             [
+                (Change.OTHER_GPUS_AND_QUANTIZATION, "l4", 4, 3.22),
                 (Change.CLASS, "l4", 8, 6.44),
                 (Change.CLASS, "l40s", 4, 7.444),
-                (Change.CLASS, "a10g", 8, 8.048),
             ],
         ),
         # 8B of 16 bits with 32k on an L4.
@@ -129,7 +129,9 @@ def test_a_class_without_a_price_comes_last() -> None:
 
 def test_no_more_gpus_than_the_platform_has() -> None:
     offer = dataclasses.replace(OFFER, counts=dict.fromkeys(CLASSES, (1, 2)))
-    assert ways(LLAMA_70B, "h100", asked(), offer)[0] == (Change.GPUS, "h100", 2, 13.76)
+    first, second = ways(LLAMA_70B, "h100", asked(), offer)[:2]
+    assert first == (Change.OTHER_GPUS_AND_QUANTIZATION, "l40s", 2, 3.722)
+    assert second == (Change.GPUS, "h100", 2, 13.76)
     none = dataclasses.replace(OFFER, counts=dict.fromkeys(CLASSES, (1,)))
     assert {gpus for _, _, gpus, _ in ways(LLAMA_70B, "h100", asked(), none)} <= {1}
 
@@ -151,6 +153,14 @@ def test_a_shorter_context_is_one_that_the_model_has() -> None:
     assert answer[Change.CONTEXT].arrangement.context > QWEN3_8B.context
 
 
+def test_a_way_says_what_it_buys() -> None:
+    first, *_ = ways_out.ways(LLAMA_70B, "h100", asked(context=8192), OFFER)
+    assert first.written == "gpu.class: l4, gpu.count: 4, model.quantization: fp8"
+    assert first.sentence.endswith("requests may have 8192 tokens")
+    held = float(first.sentence.rpartition("at least ")[2].split()[0])
+    assert 1 <= held <= first.answer.sequences.low
+
+
 def test_a_packed_checkpoint_is_not_packed_again() -> None:
     model = measurements.model("Qwen/Qwen2.5-32B-Instruct-AWQ")
     changes = {change for change, *_ in ways(model, "l4", asked(context=4096))}
@@ -163,14 +173,20 @@ def test_sentences() -> None:
         for way in (
             *ways_out.ways(CODER, "l40s", asked(context=131072, quantization="fp8"), OFFER),
             *ways_out.ways(QWEN3_8B, "a10g", asked(context=32768), OFFER),
+            *ways_out.ways(LLAMA_70B, "h100", asked(context=8192), OFFER)[:1],
         )
     }
+    answer = {change: words.partition("; at least ")[0] for change, words in answer.items()}
     assert answer[Change.CACHE] == (
         "keys and values are kept in 8 bits: answers can differ, so measure their quality"
     )
     assert answer[Change.QUANTIZATION] == (
         "weights are packed into 8 bits at the start: answers can differ, so measure them;"
         " A10G unpacks them as it multiplies, so prompts get no faster"
+    )
+    assert answer[Change.OTHER_GPUS_AND_QUANTIZATION] == (
+        "weights are packed into 8 bits at the start: answers can differ, so measure them;"
+        " each replica takes 4 GPUs of one node of class l4"
     )
     assert answer[Change.CLASS] == (
         "answers stay the same; each replica takes 2 GPUs of one node of class l4"

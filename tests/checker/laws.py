@@ -9,6 +9,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from function.api import base, status
 from function.planning import identity
 from function.server import runner
+from function.situation import guards
 from tests import cluster, documents
 from tests.checker import changes, oracle
 from tests.checker import world as worlds
@@ -197,7 +198,7 @@ class JudgedWorld:
     def _protects_before_it_starts(self, step: Step) -> None:
         """No pod is born before its policy is there: the Deployment's, and each Job's."""
         exchange, name = step.exchange, step.exchange.claim["metadata"]["name"]
-        providers = step.environments[0]["data"]["inferenceService"]["providers"]
+        providers = step.environments[0]["data"]["inferenceService"].get("providers", {})
         if providers.get("networkPolicy") == "none":
             return
         names = {item["metadata"]["name"] for item in exchange.objects.values() if _policy(item)}
@@ -231,7 +232,7 @@ class JudgedWorld:
                 allowed = oracle.kept(exchange.claim, step.environments)
             self.must(key not in allowed, "withdrawn without being asked", key)
         if "ScaledObject" in {exchange.objects[key]["kind"] for key in doomed}:
-            providers = step.environments[0]["data"]["inferenceService"]["providers"]
+            providers = step.environments[0]["data"]["inferenceService"].get("providers", {})
             self.must(providers.get("autoscaler") == "none", "the autoscaler stays")
         self._needs_its_secrets(step, doomed)
         self._names_what_is_there(step, doomed)
@@ -296,7 +297,7 @@ class JudgedWorld:
     def _leaves_the_count_alone(self, step: Step) -> None:
         """The function never overwrites a replica count of the autoscaler."""
         before = [o for o in step.objects_before.values() if o["kind"] == "Deployment"]
-        providers = step.environments[0]["data"]["inferenceService"]["providers"]
+        providers = step.environments[0]["data"]["inferenceService"].get("providers", {})
         live = self.world.deployment
         if providers.get("autoscaler") == "none" or not before or live is None:
             return
@@ -331,7 +332,7 @@ class JudgedWorld:
             self.must(not struck, "records stay", struck)
         self.must(records <= self.world.volume, "records are true", records - self.world.volume)
         latches, before = new.get("latches", {}), old.get("latches", {})
-        providers = step.environments[0]["data"]["inferenceService"]["providers"]
+        providers = step.environments[0]["data"]["inferenceService"].get("providers", {})
         gateway = step.exchange.claim["spec"].get("gateway", {}).get("enabled") is True
         if gateway and providers.get("gateway", "none") != "none" and before.get("routePublished"):
             self.must(latches.get("routePublished") is True, "a published route stays published")
@@ -444,6 +445,9 @@ class JudgedWorld:
         objects = self.world.objects
         # A failed Job stays until its author asks for another try.
         wanted |= {key for key in objects if oracle.says(objects[key], "Failed")}
+        # The picker's policy stays: its pods end later than what they are of.
+        stays = tuple(guards.picker_suffix(provider) for provider in guards.SUFFIXES)
+        wanted |= {key for key in objects if key.endswith(stays)}
         self.must(set(objects) == wanted, "no trace is left", set(objects) ^ wanted)
         if set(objects) == set(oracle.kept(step.exchange.claim, step.environments)):
             removing = step.status.get("weights", {}).get("removing")

@@ -143,6 +143,14 @@ CASES = (
             }
         },
     ),
+    Case(
+        "exceeds-node-pool",
+        "error",
+        "spec",
+        "the claims ask for 2 GPUs even at their minimum, and the node pool has 1",
+        [*_of(), *_of(name="second")],
+        {"gpu": {"classes": {"l4": {"poolGpus": 1}}}},
+    ),
     Case("model-unknown", "note", "spec.model.repository", "nothing is known", _of("org/model")),
     Case(
         "gpu-unknown",

@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import math
 import pathlib
 import re
 import subprocess
@@ -260,6 +261,27 @@ def test_new_and_removed_claims(repository: Repository) -> None:
     }
 
 
+def test_a_claim_beside_a_single_file_is_left_out(repository: Repository) -> None:
+    worlds = [scene.serving(claim(name), environment(SETTINGS)) for name in ("chat", "code")]
+    items = [item for world in worlds for item in (world.claim, *world.objects.values())]
+    repository.write("observed.yaml", {"apiVersion": "v1", "kind": "List", "items": items})
+    result = repository.plan("claims/chat.yaml", "--against", "observed.yaml")
+    assert (result.exit_code, result.stdout.split("\n")[0]) == (0, "Nothing changes.")
+    assert "not among the files, so not counted and taken to stay: llm/code" in result.stderr
+    (repository.root / "claims/code.yaml").unlink()
+    result = repository.plan("claims", "--against", "observed.yaml")
+    assert (result.exit_code, result.stdout.split(";")[0]) == (3, "removed: code")
+
+
+def test_what_never_schedules_is_an_error(repository: Repository) -> None:
+    repository.write("site.yaml", environment(changed("gpu.classes.l4.poolGpus", 1)))
+    plan = repository.against()
+    assert plan["exitCode"] == 1
+    assert "ask for 2 GPUs even at their minimum" in plan["shortages"][0]
+    text = repository.plan("claims").stdout
+    assert text.startswith("1 limit of GPUs would be exceeded, even at the minimum")
+
+
 def test_what_does_not_fit_is_an_error_with_its_ways_out(repository: Repository) -> None:
     large = {"repository": "meta-llama/Llama-3.3-70B-Instruct", "quantization": "auto"}
     repository.write("claims/chat.yaml", claim("chat", model=large))
@@ -283,13 +305,154 @@ def test_settings_of_the_revision_are_those_of_its_time(repository: Repository) 
     plan = repository.against()
     assert plan["month"]["max"] == {"before": "2920", "after": "8760"}
     assert of(plan, "chat")["outcome"] == "unchanged"
+    assert plan["exitCode"] == 3
+    text = repository.plan("claims", "--against", "HEAD", "--output", "markdown").stdout
+    words = "5,840.00 USD more a month at most (was 2,920.00 USD, becomes 8,760.00 USD)."
+    assert words in text.splitlines()[1]
 
 
-def test_the_platforms_change_is_held_and_said(repository: Repository) -> None:
-    newer = json.loads(json.dumps(SETTINGS)) | {"engine": {"version": "0.32.0"}}
-    repository.write("site.yaml", environment(newer))
+def test_settings_files_that_a_revision_lacks_are_named(repository: Repository) -> None:
+    repository.write("more.yaml", environment({"weights": {"bandwidthMiB": 500}}))
+    result = repository.plan("claims", "-e", "more.yaml", "--against", "HEAD")
+    assert "more.yaml: not in HEAD, so older claims are planned without" in result.stderr
+
+
+def test_a_refused_edit_leaves_what_runs(repository: Repository) -> None:
+    repository.write("claims/chat.yaml", claim("chat", modl={}))
+    plan = repository.against()
+    chat = of(plan, "chat")
+    assert chat["gpus"]["max"] == {"before": 2, "after": 2}
+    assert chat["costPerHour"]["before"] == chat["costPerHour"]["after"] is not None
+    assert plan["month"]["max"] == {"before": "2920", "after": "2920"}
+    text = repository.plan("claims", "--against", "HEAD").stdout
+    assert text.startswith("chat cannot be used as written: what runs goes on")
+    assert "what runs goes on as it is" in text
+
+
+def test_what_has_no_price_is_named_beside_the_sum(repository: Repository) -> None:
+    site = changed("gpu.classes.own", {"product": "L4", "nodeGpus": 1})
+    repository.write("site.yaml", environment(site))
+    repository.write("claims/free.yaml", claim("free", gpu={"class": "own", "count": 1}))
+    words = "and free, whose price is not known"
+    for output in ("table", "markdown"):
+        text = " ".join(repository.plan("claims", "--output", output).stdout.splitlines()[0:2])
+        assert f"at least 1,460.00 USD to 2,920.00 USD a month, {words}" in text
+    repository.write("claims/chat.yaml", claim("chat", scaling={"maxReplicas": 3}))
+    text = repository.plan("claims", "--against", "HEAD").stdout.splitlines()[0]
+    assert "becomes 3,650.00 USD), without free, whose price is not known" in text
+
+
+def test_what_cannot_be_used_has_neither_money_nor_speed(repository: Repository) -> None:
+    refused = claim("refused", gpu={"class": "h100", "count": 3})
+    repository.write("claims/refused.yaml", refused)
+    plan = json.loads(repository.plan("claims", "--output", "json").stdout)
+    item = of(plan, "refused")
+    assert item["costPerHour"]["after"] is None
+    assert "speed" not in item
+    text = repository.plan("claims", "--output", "markdown").stdout
+    (row,) = (line for line in text.splitlines() if line.startswith("| llm/refused"))
+    cells = [cell.strip() for cell in row.split("|")[3:-1]]
+    assert cells == ["-", "-", "0", "-", "-"]
+
+
+def test_full_sequences_are_one_figure(repository: Repository) -> None:
+    long = claim("chat", model={"contextWindow": 32768}, gpu={"class": "l4", "count": 1})
+    repository.write("claims/chat.yaml", long)
+    item = of(json.loads(repository.plan("claims", "--output", "json").stdout), "chat")["fit"]
+    least, best = (
+        f"{math.floor(item['fullSequences'][end] * 10) / 10:g}" for end in ("low", "best")
+    )
+    assert least != best
+    assert f"so {best} fit at a time, at least {least}" in item["sentence"]
+    assert f"({least} full)" in repository.plan("claims", "--output", "html").stdout
+
+
+def test_what_is_too_large_is_neither_downloaded_nor_started(repository: Repository) -> None:
+    repository.write("claims/large.yaml", claim("large", model=LARGE))
+    large = of(repository.against(), "large")
+    assert (large["downloads"], large["start"]) == ([], [])
+    assert "<li>first start" not in repository.plan("claims/large.yaml", "-o", "html").stdout
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"podTemplate": {"nodeSelector": {"topology.kubernetes.io/zone": "b"}}},
+        {"gpu": {"class": "h100", "count": 1}},
+    ],
+)
+def test_another_pool_has_to_bring_its_node_first(
+    repository: Repository, changes: dict[str, Any]
+) -> None:
+    repository.write("claims/chat.yaml", claim("chat", **changes))
+    chat = of(repository.against(), "chat")
+    assert chat["outageMissing"] == ["node", "image"]
+    text = repository.plan("claims", "--against", "HEAD").stdout
+    assert "pods of chat restart, without answers for at least" in text
+    assert "nobody knows how long these take: node, image" in " ".join(text.split())
+
+
+def test_weights_that_are_there_are_not_downloaded_again(repository: Repository) -> None:
+    repository.write("claims/chat.yaml", claim("chat", drainSeconds=60))
+    plan = repository.against()
+    stages = [step["stage"] for step in of(plan, "chat")["start"]]
+    assert not {"download", "verify"} & set(stages)
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """Returns the settings with another value in one place."""
+    site: dict[str, Any] = json.loads(json.dumps(SETTINGS))
+    *parents, last = path.split(".")
+    inner = site
+    for name in parents:
+        inner = inner.setdefault(name, {})
+    inner[last] = value
+    return site
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("engine.version", "0.32.0"),
+        ("gpu.classes.l4.nodeSelector", {"pool": "new"}),
+        ("weights.bandwidthMiB", 20),
+    ],
+)
+def test_the_platforms_change_is_held_and_said(
+    repository: Repository, path: str, value: Any
+) -> None:
+    repository.write("site.yaml", environment(changed(path, value)))
     plan = repository.against()
     assert of(plan, "chat")["pods"]["effect"] == "held"
+    assert plan["exitCode"] == 3
+    words = "pods of chat, code keep their template: the change is held back"
+    for output in ("table", "markdown"):
+        result = repository.plan("claims", "--against", "HEAD", "--output", output)
+        assert (result.exit_code, words in result.stdout) == (3, True)
+
+
+def test_a_hold_that_the_cluster_says_already_is_no_change(repository: Repository) -> None:
+    world = scene.serving(claim("chat"), environment(SETTINGS))
+    world.environments = [environment(changed("engine.version", "0.32.0"))]
+    repository.write("site.yaml", world.environments[0])
+    (repository.root / "claims/code.yaml").unlink()
+
+    def plan() -> tuple[str, int]:
+        items = [world.claim, *world.objects.values()]
+        repository.write("observed.yaml", {"apiVersion": "v1", "kind": "List", "items": items})
+        words = ["claims", "--against", "observed.yaml", "--output", "json"]
+        result = json.loads(repository.plan(*words).stdout)
+        return of(result, "chat")["pods"]["effect"], result["exitCode"]
+
+    assert plan() == ("held", 3)
+    world.converge()
+    assert plan() == ("held", 0)
+
+
+def test_settings_that_change_nothing_of_a_claim_are_nothing(repository: Repository) -> None:
+    repository.write("site.yaml", environment(changed("gpu.classes.h100.nodeSelector", {"a": "b"})))
+    result = repository.plan("claims", "--against", "HEAD")
+    assert (result.exit_code, result.stdout.split("\n")[0]) == (0, "Nothing changes.")
 
 
 @pytest.mark.parametrize("output", ["table", "markdown", "html", "json"])

@@ -32,7 +32,9 @@ def files(
     config: Any = None,
 ) -> list[str]:
     """Writes claims, settings and observed objects; returns the command's arguments."""
-    arguments = [command.write(path / "claims.yaml", *claims)]
+    (path / "claims").mkdir(exist_ok=True)
+    command.write(path / "claims/all.yaml", *claims)
+    arguments = [str(path / "claims")]
     environment = command.write(path / "environment.yaml", config or scene.site())
     arguments += ["--environment", environment]
     if observed is not None:
@@ -315,6 +317,14 @@ def test_a_claim_that_no_file_has_is_removed_with_what_goes(tmp_path: pathlib.Pa
     assert "removed" in line
     assert "AIGatewayRoute" in line
     assert "llm/gone is observed, and in none of the files" in command.render(*arguments).stderr
+
+
+def test_a_claim_beside_a_single_file_is_not_removed(tmp_path: pathlib.Path) -> None:
+    gone = scene.serving(scene.of(name="gone"))
+    arguments = files(tmp_path, [scene.of()], everything(scene.serving(), gone))
+    _, document = verdict([f"{arguments[0]}/all.yaml", *arguments[1:]])
+    assert [claim["name"] for claim in document["claims"]] == ["model"]
+    assert "not among the files, so not counted and taken to stay: llm/gone" in document["notes"]
 
 
 def test_nothing_is_called_removed_while_a_file_cannot_be_read(tmp_path: pathlib.Path) -> None:

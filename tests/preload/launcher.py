@@ -13,6 +13,7 @@ import resource
 import signal
 import ssl
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -40,16 +41,17 @@ def _die_at(operation: int) -> None:
 
 def _refuse_after(limit: int) -> None:
     """Answer ENOSPC once this many bytes were written."""
-    original = os.pwrite
+    original, lock = os.pwrite, threading.Lock()
     written = 0
 
     def pwrite(handle: int, data: bytes, position: int) -> int:
         nonlocal written
-        if written >= limit:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        count = original(handle, data, position)
-        written += count
-        return count
+        # Several connections write at once: what is being written counts.
+        with lock:
+            if written >= limit:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written += len(data)
+        return original(handle, data, position)
 
     os.pwrite = pwrite  # type: ignore[assignment]
 

@@ -341,8 +341,9 @@ def _stems() -> tuple[str, ...]:
 def _named_base(repository: str) -> str | None:
     """Returns the model that the name of a repository says it was made from, or None."""
     name = repository.rpartition("/")[2].lower()
+    within = (stem for stem in _stems() if stem in name)
     return next(
-        (s for s in _stems() if re.search(rf"(?<![a-z0-9.]){re.escape(s)}(?![a-z0-9.])", name)),
+        (s for s in within if re.search(rf"(?<![a-z0-9.]){re.escape(s)}(?![a-z0-9.])", name)),
         None,
     )
 
