@@ -6,14 +6,15 @@ from typing import Any
 
 from function import canonical
 from function.cluster import jobs, observed, queueing
+from function.planning import identity
 
 # The Job controller's, on the pods of a Job.
 JOB_LABEL = "batch.kubernetes.io/job-name"
 # The name under which the claim's pods are asked for.
 REQUIREMENT = "pods"
 COMPONENT_LABEL = "app.kubernetes.io/component"
-# Pods that serve, and those without which they cannot (planning/identity.py, FOLLOWER).
-SERVING = ("inference", "inference-worker")
+# Pods that serve, and those without which they cannot.
+SERVING = ("inference", identity.FOLLOWER)
 # Characters of a container's last words: the engine says why at the very end of its log.
 LONGEST_WORDS = 600
 

@@ -188,6 +188,8 @@ def _counts(
 ) -> tuple[int, ...]:
     """Returns the GPUs of a replica that a node of a class has and the settings allow."""
     gpu = spec.gpu or claim_pod.Gpu()
+    if gpu.parallelism is not None:
+        return ()  # `gpu.count` alone does not say how more GPUs would share the model
     fixed = any(own.sets(flag) for flag in _PARALLEL)
     counts = (gpu.count,) if fixed else range(1, site.gpu.classes[name].node_gpus + 1)
 
