@@ -618,6 +618,8 @@ def _mend_picker(picker: Json) -> None:
 def _mend_route(route: Json) -> None:
     if route.get("enabled"):
         route.setdefault("hostname", "chat")
+    if route.get("hostname") == "llm":
+        route["hostname"] = "chat"  # the gateway's own, where the settings have one
 
 
 def _mend_env(variable: Json) -> None:
