@@ -282,6 +282,24 @@ ROWS: tuple[Row, ...] = (
         "`model.retention: Delete`",
         _NATIVE,
     ),
+    Row(
+        "cilium-netpol-group",
+        CILIUM_POLICY,
+        POLICY_READY,
+        None,
+        "N.group",
+        "a replica is several pods (`gpu.parallelism`)",
+        _CILIUM,
+    ),
+    Row(
+        "networkpolicy-group",
+        NETWORK_POLICY,
+        POLICY_READY,
+        None,
+        "N.group",
+        "a replica is several pods (`gpu.parallelism`)",
+        _NATIVE,
+    ),
     Row("cilium-netpol-preload", CILIUM_POLICY, POLICY_READY, None, "N-preload", _FORMER, _CILIUM),
     Row("networkpolicy-preload", NETWORK_POLICY, POLICY_READY, None, "N-preload", _FORMER, _NATIVE),
     Row("cilium-netpol-cleanup", CILIUM_POLICY, POLICY_READY, None, "N-cleanup", _FORMER, _CILIUM),
@@ -558,8 +576,8 @@ def rows() -> Iterator[Row]:
             workload.READY_WHEN,
             optional=workload.OPTIONAL,
         )
-        when = "not [withheld](#withholding)"
-        yield Row(workload.SUFFIX, kind, ENGINE_READY, workload.SUFFIX, "N", when)
+        patch = workload.SUFFIX if workload.PATCHABLE else None
+        yield Row(workload.SUFFIX, kind, ENGINE_READY, patch, workload.OBJECT_NAME, workload.WHEN)
     yield from ROWS
 
 

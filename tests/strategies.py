@@ -31,8 +31,8 @@ from function.api import (
     settings_providers,
 )
 from function.api import settings as site
-from function.engines.vllm import command_line, environment, flags
-from function.planning import lifetimes
+from function.engines.vllm import command_line, environment, flags, group
+from function.planning import lifetimes, parallelism
 from tests import documents
 
 Json: typing.TypeAlias = dict[str, typing.Any]
@@ -359,7 +359,9 @@ def _claims(draw: st.DrawFn) -> Json:
     if gateway.get("fallback", {}).get("claim") == metadata["name"]:
         gateway["fallback"]["claim"] = f"{metadata['name'][:40]}-other"
     if metadata["name"] in {adapter["name"] for adapter in spec.get("loraAdapters", [])}:
-        metadata["name"] = f"{metadata['name'][:40]}-base-model"
+        metadata["name"] = f"{metadata['name'][:20]}-base-model"
+    if "parallelism" in spec.get("gpu", {}):
+        metadata["name"] = metadata["name"][: parallelism.LONGEST_NAME].rstrip("-")
     return {
         "apiVersion": f"{claim.GROUP}/{claim.VERSION}",
         "kind": claim.KIND,
@@ -573,9 +575,26 @@ def _mend_triggers(triggers: Json) -> None:
         del triggers["queue"]["enabled"]
 
 
+def _mend_gpu(gpu: Json) -> None:
+    parts = gpu.get("parallelism")
+    if parts is None:
+        return
+    # Each stage and each copy has pods of its own; there are 16 pods at most.
+    if "tensor" in parts:
+        parts["tensor"] = gpu.get("count", 1)
+    for field in ("pipeline", "data"):
+        if field in parts:
+            parts[field] = min(parts[field], 4)
+
+
 def _mend_objectives(slo: Json) -> None:
     if not slo.keys() & {"ttft", "itl", "availability"}:
         slo["availability"] = {"percent": "99.9"}
+
+
+def _mend_scheduling(scheduling: Json) -> None:
+    if "queue" not in scheduling:
+        scheduling.pop("priorityClass", None)
 
 
 def _mend_gateway(gateway: Json) -> None:
@@ -602,6 +621,8 @@ def _mend_picker(picker: Json) -> None:
 def _mend_route(route: Json) -> None:
     if route.get("enabled"):
         route.setdefault("hostname", "chat")
+    if route.get("hostname") == "llm":
+        route["hostname"] = "chat"  # the gateway's own, where the settings have one
 
 
 def _mend_env(variable: Json) -> None:
@@ -646,6 +667,8 @@ def _mend_spec(spec: Json) -> None:
             canary | {"adapter": adapter["name"]}
             for canary, adapter in zip(gateway["canaries"], adapters, strict=False)
         ]
+    if "deployment" in spec.get("patches", {}):
+        spec.get("gpu", {}).pop("parallelism", None)
     if "longestQueueSeconds" in spec["model"]:
         spec["engine"] = spec.get("engine", {}) | {"version": "0.33.0"}
     if "engineArgs" in spec:
@@ -676,6 +699,7 @@ _REPLACED: dict[str, tuple[str | None, str]] = {
     "runner": ("model", "runner"),
     "max-num-queued-reqs": ("model", "longestQueueSeconds"),
     "shutdown-timeout": (None, "drainSeconds"),
+    **dict.fromkeys(group.DECIDES, ("gpu", "parallelism")),
 }
 
 _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
@@ -688,6 +712,8 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_traffic.EndpointPicker: _mend_picker,
     claim_traffic.Route: _mend_route,
     claim_pod.EnvVar: _mend_env,
+    claim_pod.Gpu: _mend_gpu,
+    claim_pod.Scheduling: _mend_scheduling,
     claim_pod.HealthProbes: _mend_probes,
     claim_pod.PodTemplate: _mend_pod,
     claim.Spec: _mend_spec,

@@ -157,6 +157,9 @@ class Allowed(base.Model):
         "topology.kubernetes.io/zone",
     )
     priority_classes: settings_forms.Patterns = _patterns("Names of podTemplate.priorityClassName.")
+    queue_priorities: settings_forms.Patterns = _patterns(
+        "WorkloadPriorityClasses of scheduling.priorityClass: one may stop replicas of others."
+    )
     remote_refs: settings_forms.Patterns = _patterns(
         "Paths of the store in externalSecrets[].remoteRef.", "{namespace}/**"
     )

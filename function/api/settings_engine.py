@@ -91,6 +91,12 @@ class GpuClass(base.Model):
     spare: bool = pydantic.Field(
         False, description="A GPU stays free for a rollout: the new pod starts before the old ends."
     )
+    group_topology: base.LabelKey | None = pydantic.Field(
+        None,
+        description="Label of nodes that says which of them a fast network joins, such as a rack's:"
+        " all pods of a replica lie where it has one value, and no other replica does. They lie"
+        " anywhere when absent.",
+    )
     interruption_notice_seconds: Annotated[int, base.number(1, 3600)] | None = pydantic.Field(
         None, description="Notice before a node is reclaimed; draining fits into it."
     )

@@ -27,6 +27,7 @@ class Providers(base.Model):
     gateway: Literal["envoy-ai-gateway", "none"] = "none"
     route: Literal["gateway-api", "none"] = "gateway-api"
     secrets: Literal["external-secrets", "none"] = "external-secrets"
+    queue: Literal["kueue", "none"] = "none"
     withdrawn: Annotated[list[Withdrawn], base.items(8)] = pydantic.Field(
         default_factory=base.no_items,
         description="Providers that the cluster had and that no concern names any more. Only their"

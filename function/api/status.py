@@ -15,6 +15,7 @@ Phase = Literal[
     "Pending",
     "Downloading",
     "Starting",
+    "WaitingForQuota",
     "WaitingForGPU",
     "Serving",
     "Updating",

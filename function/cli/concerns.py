@@ -9,7 +9,7 @@ from function.cli import changes, rendering
 from function.cluster import observed
 from function.concerns.access import cilium
 from function.concerns.gateway import publishing
-from function.workloads import deployment
+from function.workloads import table as workloads
 
 RouteEffect = Literal["none", "published", "stays", "changed", "withdrawn", "withheld"]
 
@@ -127,7 +127,7 @@ def of(item: rendering.Rendered) -> Concerns:
         "canaries": unknown(ROUTES[0]),
         "callers": unknown(*POLICIES),
         "replicas": unknown(
-            "ScaledObject" if list(_of_kind(after, "ScaledObject")) else "Deployment"
+            _SCALER if list(_of_kind(after, _SCALER)) else workloads.chosen(item.resource.spec).KIND
         ),
         "alerts": unknown(*RULES),
     }
@@ -231,8 +231,8 @@ def _bounds(objects: Mapping[str, observed.Object]) -> dict[str, Any]:
             "max": observed.at(spec, "maxReplicaCount"),
         }
     if not bounds:
-        for workload in filter(deployment.holds_engines, _of_kind(objects, deployment.KIND)):
-            fixed = observed.at(workload, "spec", "replicas")
+        for keeper in (item for item in objects.values() if workloads.of(item) is not None):
+            fixed = observed.at(keeper, "spec", "replicas")
             bounds = {} if fixed is None else {"min": fixed, "max": fixed}
     return {name: value for name, value in bounds.items() if value is not None}
 

@@ -258,7 +258,7 @@ def item(
     kept = None
     stays = plan.misfit is not None and verdict.pods.effect == "stay"
     if before is not None and (stays or verdict.pods.effect == "held"):
-        kept = forecasts.Kept(before.hardware.priced_as, before.hardware.count)
+        kept = forecasts.Kept(before.hardware.priced_as, before.hardware.gpus)
     bill = _bill(site, forecasts.asked(plan, kept=kept))
     unread = dict(_unread(plan, known, findings))
     return Item(verdict, forecast, change, bill, unread=unread)
@@ -324,7 +324,7 @@ def _outage(
     spare = plan.replacement.surge > 0 or _least(plan, before) > plan.replacement.unavailable
     if spare and not plan.replacement.recreate:
         return None
-    stages = _AGAIN
+    stages: tuple[starts.Stage, ...] = _AGAIN
     if _moves(verdict, plan, before):
         stages = (*_ELSEWHERE, *_AGAIN)
     elif any(name.endswith(".image") for name in verdict.pods.names):

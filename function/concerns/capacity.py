@@ -91,8 +91,14 @@ def fits(plan: plans.Plan) -> observed.Condition:
     overruled = plan.misfit is None
     ignored = "; asked for all the same (fit: Ignore)" if overruled else ""
     out = "; ".join(_way(way, plan.site.pricing.currency) for way in outlook.ways)
-    words = f". Ways out: {out}" if out else ". No class of the settings holds it"
+    words = f". Ways out: {out}" if out else f". {_no_way(plan)}"
     return Fits.TOO_LARGE.condition(f"{answer.sentence}{note}{ignored}{words}")
+
+
+def _no_way(plan: plans.Plan) -> str:
+    if plan.hardware.split.written:
+        return "Neither other GPUs nor more of them were tried: gpu.parallelism says how they share"
+    return "No class of the settings holds it"
 
 
 def _way(way: ways_out.Way, currency: str) -> str:

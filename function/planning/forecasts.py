@@ -76,7 +76,7 @@ def forecast(
         stored: The directories of weights that lie on the volume already, as the status records
             them.
     """
-    engine = replica.judged(plan.serving.outlook)
+    engine = replica.judged(plan.serving.outlook, plan.hardware.split)
     given: dict[str, loads.Load] = {}
     tokens: dict[str, TokenPrice] = {}
     needs: dict[str, loads.Replicas | None] = {}
@@ -107,7 +107,7 @@ def _token_price(
     price = prices.tariff(plan.site, plan.hardware.priced_as)
     if price is None or (rate is not None and needed is None):
         return None
-    hour = price.gpu_hour * plan.hardware.count
+    hour = price.gpu_hour * plan.hardware.gpus
     if rate is None or needed is None:
         slow, best, fast = (
             prices.per_million_tokens(hour, tokens)
@@ -139,8 +139,10 @@ class Kept:
 
 def untimed(plan: plans.Plan, workload: loads.Workload) -> str:
     """Returns why nobody can tell how fast a claim answers, or an empty text where one can."""
-    outlook = plan.serving.outlook
-    if outlook is None or replica.judged(outlook) is None:
+    outlook, split = plan.serving.outlook, plan.hardware.split
+    if outlook is not None and outlook.fit is not None and not split.timed:
+        return "nobody measured times of a replica of several stages, copies or pods"
+    if outlook is None or replica.judged(outlook, split) is None:
         return ""
     if not plan.serving.generates:
         return "not told for a model that generates nothing"
@@ -179,7 +181,7 @@ def asked(plan: plans.Plan, replicas: int | None = None, kept: Kept | None = Non
     return prices.Claim(
         plan.identity.name,
         plan.hardware.priced_as if kept is None else kept.class_name,
-        plan.hardware.count if kept is None else kept.gpus,
+        plan.hardware.gpus if kept is None else kept.gpus,
         0 if stopped else plan.scaling.minimum,
         0 if stopped else plan.scaling.maximum,
         replicas,
@@ -254,7 +256,7 @@ def _start(plan: plans.Plan, stored: Collection[str]) -> starts.Timeline:
             layers=0 if model is None else model.layers,
             experts=model is not None and model.experts > 0,
             checkpoint_gib=size,
-            tensor_parallel=max(plan.hardware.count, 1),
+            tensor_parallel=max(plan.hardware.split.copy, 1),
             eager=outlook is not None and outlook.flags.eager,
             downloaded=not plan.storage.preloads or _base(plan) in stored,
             volume_mib=plan.site.weights.bandwidth_mi_b,

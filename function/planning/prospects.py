@@ -8,7 +8,7 @@ from function import canonical
 from function.api import base, claim, settings, settings_engine
 from function.capacity import cards, catalogue, facts, forms, weights
 from function.cluster import checkpoints
-from function.planning import hardware
+from function.planning import hardware, parallelism
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Prospect:
         checkpoint: The facts that the published manifest brings, or else the same as it corrects
             them; or None. Whether the model fits follows from these.
         card: One GPU, or None.
-        gpus: GPUs of a replica.
+        gpus: GPUs that hold one copy of the model.
         reason: UnknownModel or UnknownCard where one of the two is not known, else empty.
         unknown: The same in words, with what makes it known.
     """
@@ -55,7 +55,7 @@ def prospect(
     own = base.of(spec.gpu, "resource_name")
     # A part of a GPU, or another resource than the class names, is another card.
     card = card_of(class_name, gpu) if own in (None, gpu.resource_name) else None
-    gpus = hardware.gpu_count(spec)
+    gpus = parallelism.split(spec).copy
     if held is None:
         return Prospect(model, None, card, gpus, UNKNOWN_MODEL, words)
     if card is None:

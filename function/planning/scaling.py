@@ -103,7 +103,7 @@ def bounds(spec: claim.Spec, site: settings.Settings) -> tuple[int, int]:
     minimum = int(base.given(base.of(spec.scaling, "min_replicas"), MIN_REPLICAS))
     maximum = base.of(spec.scaling, "max_replicas")
     if maximum is None:
-        count = hardware.gpus_of_a_pod(spec)
+        count = hardware.gpus_of_a_replica(spec)
         cap = site.limits.max_gpus
         room = MAX_REPLICAS if cap is None else max(1, min(MAX_REPLICAS, cap // count))
         maximum = max(room, minimum)

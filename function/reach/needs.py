@@ -163,9 +163,21 @@ def _own(plan: plans.Plan) -> Iterator[Need]:
     yield Need(probes, "probes", "spec", "look at what denies it: no pod becomes ready")
     if raw is None or raw.egress is None:
         yield from _dns(plan, serving)
+    if plan.hardware.split.spans:
+        yield from _group(plan)
     if plan.storage.preloads:
         yield from _dns(plan, places.download(plan))
         yield from _downloads(plan)
+
+
+def _group(plan: plans.Plan) -> Iterator[Need]:
+    """Yields how the pods of one replica share its work: on the first port of each range."""
+    leader, followers = places.serving(plan), places.followers(plan)
+    remedy = "look at what denies it: no replica starts"
+    for first, _ in plan.engine.GROUP_PORTS:
+        for hop in (policies.Hop(followers, leader, first), policies.Hop(leader, followers, first)):
+            yield Need(hop, "one replica's pods", "spec.gpu.parallelism", remedy)
+    yield from _dns(plan, followers)
 
 
 def _dns(plan: plans.Plan, pods: endpoints.Endpoint) -> Iterator[Need]:

@@ -378,6 +378,8 @@ def everything() -> Iterator[cluster.Object]:
     wanted["spec"]["route"] = {"enabled": True, "hostname": "coder"}
     picked = cluster.example("xplane-qwen-coder")
     picked["spec"]["gateway"] = {"enabled": True, "endpointPicker": {"enabled": True}}
+    several = cluster.example("smallest")
+    several["spec"]["gpu"] = {"count": 1, "parallelism": {"pipeline": 2}}
     native = examples.read(ROOT / "examples/features/native-picker.yaml")
     yield from lived(native.claim, *native.environments)
     for monitoring in ("victoriametrics", "prometheus-operator"):
@@ -385,7 +387,7 @@ def everything() -> Iterator[cluster.Object]:
             site = cluster.environment("reference")
             chosen = {"monitoring": monitoring, "networkPolicy": policy}
             site["data"]["inferenceService"]["providers"] |= chosen
-            for document in (wanted, picked):
+            for document in (wanted, picked, several):
                 yield from lived(document, site)
 
 
@@ -433,6 +435,11 @@ def test_every_kind_was_composed() -> None:
 
 def test_pods_are_read_only_with_a_role_of_their_own() -> None:
     assert granted("diagnostics-pods") == {("", "pods"): {"get", "list", "watch"}}
+
+
+def test_workloads_are_read_only_with_a_role_of_their_own() -> None:
+    verbs = {"get", "list", "watch"}
+    assert granted("diagnostics-queue") == {("kueue.x-k8s.io", "workloads"): verbs}
 
 
 def test_the_table_of_roles() -> None:

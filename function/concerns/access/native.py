@@ -98,6 +98,23 @@ def _dns(plan: plans.Plan) -> identity.Manifest:
 
 
 @memo.per_plan
+def group(plan: plans.Plan, name: str) -> identity.Manifest:
+    """Returns the NetworkPolicy between the pods of one claim's groups.
+
+    It adds to the one of the pods that serve, and is the only one of the others. A selector has no
+    word for pods of one group, so those of another group of the claim are let in too.
+    """
+    member = {identity.GROUP_LABEL: plan.identity.name}
+    peers = [{"podSelector": {"matchLabels": member}}]
+    ports = [
+        {"port": first, "protocol": "TCP", **({"endPort": last} if last > first else {})}
+        for first, last in plan.engine.GROUP_PORTS
+    ]
+    ingress = [{"from": peers, "ports": ports}]
+    return _policy(plan, name, member, ingress, [{"to": peers, "ports": ports}, _dns(plan)])
+
+
+@memo.per_plan
 def picker(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns the endpoint picker's NetworkPolicy.
 

@@ -46,7 +46,7 @@ def scaled_object(plan: plans.Plan, now: running.Running) -> identity.Manifest:
                 "scaleTargetRef": {
                     "apiVersion": f"{plan.workload.GROUP}/{plan.workload.VERSION}",
                     "kind": plan.workload.KIND,
-                    "name": plan.identity.name,
+                    "name": plan.workload.name(plan.identity),
                 },
                 "minReplicaCount": scaling.minimum,
                 "maxReplicaCount": scaling.maximum,

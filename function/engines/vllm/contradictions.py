@@ -15,7 +15,7 @@ from function.capacity import catalogue
 from function.capacity import facts as capacity
 from function.engines.vllm import arguments, command_line, forecast, recordings, serving, versions
 from function.findings import rules
-from function.planning import hardware, storage
+from function.planning import hardware, parallelism, storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Subject:
     @property
     def tensor(self) -> int:
         """GPUs that share each layer."""
-        return self.size("tensor-parallel-size", self.gpus)
+        return self.size("tensor-parallel-size", parallelism.split(self.spec).tensor)
 
     def field(self, flag: str, otherwise: str) -> str:
         """Returns the author's own argument of a flag, or the field that decides without one."""
@@ -187,7 +187,9 @@ def _indivisible(subject: Subject) -> Broken:
     share = subject.tensor
     if subject.facts is None or share <= 1:
         return
-    field = subject.field("tensor-parallel-size", "spec.gpu.count")
+    asked = base.of(base.of(subject.spec.gpu, "parallelism"), "tensor")
+    written = "spec.gpu.count" if asked is None else "spec.gpu.parallelism.tensor"
+    field = subject.field("tensor-parallel-size", written)
     parts = [f"{count} {what}" for what, count in _split(subject.facts, share)]
     if not parts:
         return

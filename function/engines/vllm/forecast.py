@@ -8,7 +8,7 @@ from function.api import base, claim, claim_pod, settings
 from function.capacity import arrangements, cards, facts, fit, ways_out
 from function.engines import engine
 from function.engines.vllm import command_line, versions
-from function.planning import hardware, prospects, scaling
+from function.planning import hardware, parallelism, prospects, scaling
 
 # vLLM's own rank of adapters' slots when a claim names none is that of `arguments.py`.
 LORA_RANK = 64
@@ -61,10 +61,10 @@ def arrangement(
     Args:
         spec: What the author asks for.
         own: The author's own arguments: each replaces what follows from a field.
-        gpus: GPUs of a replica.
+        gpus: GPUs that hold one copy of the model.
         asked: The rest.
     """
-    pipeline = base.given(own.whole("pipeline-parallel-size"), 1)
+    pipeline = base.given(own.whole("pipeline-parallel-size"), parallelism.split(spec).pipeline)
     adapters = len(spec.lora_adapters or [])
     return arrangements.Arrangement(
         version=versions.show(asked.version),
@@ -112,7 +112,10 @@ def outlook(
     flags: arrangements.Arrangement,
 ) -> engine.Outlook:
     """Returns whether the model fits, and the cheapest ways out when it does not."""
-    held = prospect.checkpoint
+    held, split = prospect.checkpoint, parallelism.split(spec)
+    if split.expert and split.data > 1:
+        words = "nobody measured experts that are spread over several copies of a model"
+        return engine.Outlook(prospect, flags, None, (), prospects.UNKNOWN_MODEL, words)
     if held is None or prospect.card is None:
         return engine.Outlook(prospect, flags, None, (), prospect.reason, prospect.unknown)
     result = _doubted(answer(held, prospect.card, flags), own)
@@ -185,6 +188,8 @@ def _counts(
 ) -> tuple[int, ...]:
     """Returns the GPUs of a replica that a node of a class has and the settings allow."""
     gpu = spec.gpu or claim_pod.Gpu()
+    if gpu.parallelism is not None:
+        return ()  # `gpu.count` alone does not say how more GPUs would share the model
     fixed = any(own.sets(flag) for flag in _PARALLEL)
     counts = (gpu.count,) if fixed else range(1, site.gpu.classes[name].node_gpus + 1)
 

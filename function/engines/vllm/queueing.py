@@ -10,7 +10,7 @@ from function import explanation
 from function.api import claim
 from function.capacity import loads
 from function.engines.vllm import sizing
-from function.planning import prospects
+from function.planning import parallelism, prospects
 
 
 def bound(
@@ -32,11 +32,14 @@ def bound(
     seconds = spec.model.longest_queue_seconds
     if seconds is None:
         return None
-    full = _full(prospect, sizes, tokens)
+    split = parallelism.split(spec)
+    full = _full(prospect, sizes, tokens) if split.timed else None
     if full is None:
-        running, waiting = float(sizes.sequences), float(sizes.sequences)
+        running = waiting = float(sizes.sequences * split.data)
         rule = "twice maxNumSeqs, as nobody knows how fast the model is on these GPUs"
         inputs = f"maxNumSeqs={sizes.sequences}"
+        if split.data > 1:
+            inputs += f" in each of {split.data} copies"
     else:
         running, waiting = full.concurrency, full.requests.low * seconds
         rule = (
