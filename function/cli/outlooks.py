@@ -324,7 +324,7 @@ def _outage(
     spare = plan.replacement.surge > 0 or _least(plan, before) > plan.replacement.unavailable
     if spare and not plan.replacement.recreate:
         return None
-    stages = _AGAIN
+    stages: tuple[starts.Stage, ...] = _AGAIN
     if _moves(verdict, plan, before):
         stages = (*_ELSEWHERE, *_AGAIN)
     elif any(name.endswith(".image") for name in verdict.pods.names):
