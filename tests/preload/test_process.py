@@ -239,7 +239,7 @@ def test_stops_quickly_when_asked(
         began = time.monotonic()
         process.send_signal(number)
         assert process.wait(10) == 143
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 5
     stage.log = output.read_text()
     assert stage.events()[-1] == "stopped"  # and every line is JSON
     assert stage.hub.token not in stage.log
