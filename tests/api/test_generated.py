@@ -44,10 +44,10 @@ def test_check_names_what_is_stale(
     assert generate.stale(tmp_path) == []
 
 
-@pytest.mark.parametrize("path", generate.files(), ids=str)
-def test_a_generated_file_says_so(path: pathlib.Path) -> None:
-    first = (generate.ROOT / path).read_text().splitlines()[0]
-    assert re.search(r"Generated from function/(api|findings) by `make generate`", first)
+def test_a_generated_file_says_so() -> None:
+    for path in generate.files():
+        first = (generate.ROOT / path).read_text().splitlines()[0]
+        assert re.search(r"Generated from function/(api|findings) by `make generate`", first), path
 
 
 def test_the_xrd() -> None:
