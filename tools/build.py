@@ -102,6 +102,7 @@ KWOK = "sigs.k8s.io/kwok"
 KEDA = "github.com/kedacore/keda/v2"
 CNI = "github.com/containernetworking/plugins"
 COREDNS = "github.com/coredns/coredns"
+KUBE_ROUTER = "github.com/cloudnativelabs/kube-router/v2"
 VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
 ENVOY_GATEWAY = "github.com/envoyproxy/gateway"
 AI_GATEWAY = "github.com/envoyproxy/ai-gateway"
@@ -262,6 +263,27 @@ GROUPS: Sequence[Group] = (
             debian.Package("runc", ("runc",)),
             debian.Package("nftables", ("nft",)),
             debian.Package("libnftables1"),  # nft's, of the same version
+        ),
+    ),
+    # Enforces NetworkPolicies. Its rules are written by programs that need a C compiler.
+    Group(
+        name="policies",
+        programs=(
+            Program(
+                name="kube-router",
+                package=f"{KUBE_ROUTER}/cmd/kube-router",
+                seconds=110,
+                stamps=(f"{KUBE_ROUTER}/pkg/version.Version=v{{version}}",),
+                stamp_module=KUBE_ROUTER,
+            ),
+        ),
+        packages=(
+            debian.Package("ipset", ("ipset",)),
+            debian.Package("libipset13"),
+            debian.Package("iptables", ("xtables-nft-multi",)),
+            debian.Package("libxtables12"),  # iptables', of the same version
+            debian.Package("libnftnl11"),
+            debian.Package("libmnl0"),
         ),
     ),
     Group(

@@ -11,9 +11,18 @@ from function.cluster import jobs
 from function.concerns.access import callers
 from function.planning import identity, plans
 
-# What "the world" is here: everything but private and link-local ranges, so that the Job reaches
-# neither pods nor the node's metadata service.
-PRIVATE_IPV4 = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"]
+# What "the world" is here: everything but private and link-local ranges, and the two reserved ones
+# that clusters take for pods as well, so that the Job reaches neither pods nor the node's metadata
+# service. The preload program follows no redirect into any of them either.
+PRIVATE_IPV4 = [
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "240.0.0.0/4",
+]
 PRIVATE_IPV6 = ["fc00::/7", "fe80::/10"]
 
 
