@@ -36,6 +36,7 @@ _FIRST = (
     "test_quiet.py",
     "test_gateway.py",
     "test_drain.py",
+    "test_packets.py",
 )
 
 

@@ -10,7 +10,7 @@ from e2e.controlplane import addresses, api, audit, certificates, process, toolc
 
 GROUP = "kubernetes"
 # Users of the token file, with their groups. The controllers have the names that the API server's
-# bootstrap roles are bound to; only the administrator and the kubelets may do everything.
+# bootstrap roles are bound to; only the administrator and the programs of nodes may do everything.
 USERS = {
     "admin": "system:masters",
     "kubelet": "system:masters",
@@ -18,6 +18,7 @@ USERS = {
     "system:kube-controller-manager": "",
     "system:kube-scheduler": "",
     "system:kube-proxy": "",
+    "kube-router": "system:masters",
 }
 
 

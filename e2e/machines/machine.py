@@ -15,7 +15,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from e2e.controlplane import api, cluster, process, toolchain
-from e2e.machines import space
+from e2e.machines import policies, space
 
 GROUP = "node"
 GPU = "nvidia.com/gpu"
@@ -66,6 +66,7 @@ class Running:
         machine: What it has.
         space: Its namespaces.
         kubelet: The process; likewise ``containerd`` and ``proxy``.
+        enforcer: What enforces NetworkPolicies, where anything does.
     """
 
     def __init__(
@@ -76,6 +77,8 @@ class Running:
         registry: int,
         work: pathlib.Path,
         logs: pathlib.Path,
+        *,
+        enforced: bool = False,
     ) -> None:
         """Write its files.
 
@@ -86,6 +89,7 @@ class Running:
             registry: Port of the registry on loopback that has all images, whatever their registry.
             work: Its disk.
             logs: Directory of the logs.
+            enforced: Whether NetworkPolicies are enforced on it.
         """
         self.machine = machine
         self.index = index
@@ -100,6 +104,8 @@ class Running:
         self.containerd: process.Process
         self.kubelet: process.Process
         self.proxy: process.Process
+        self._enforced = enforced
+        self.enforcer: policies.Enforcer | None = None
 
     @property
     def ref(self) -> api.Ref:
@@ -172,12 +178,17 @@ class Running:
         self.proxy.launch()
 
     def wait_ready(self) -> None:
-        """Wait until the node is Ready, and give it its GPUs."""
+        """Wait until the node is Ready, give it its GPUs, and enforce policies on it."""
         self.kubelet.wait_ready()
         if self.machine.gpus:
             status = {name: {GPU: str(self.machine.gpus)} for name in ("capacity", "allocatable")}
             self._admin.patch(self.ref, {"status": status}, subresource="status")
         self._admin.wait_condition(self.ref, "Ready", timeout=60)
+        if self._enforced:
+            # It looks for its node once.
+            config = self._server.kubeconfig("kube-router", outside=True)
+            self.enforcer = policies.Enforcer(self.space, config, self._work / "policies")
+            self.enforcer.process.launch()
 
     def _labels(self) -> dict[str, str]:
         return {REAL: "real"} | dict(self.machine.labels)
@@ -290,6 +301,8 @@ version = 2
         for name in ("kubelet", "containerd", "proxy"):
             if hasattr(self, name):
                 getattr(self, name).stop()
+        if self.enforcer is not None:
+            self.enforcer.process.stop()
 
 
 def _meminfo(gib: int) -> str:

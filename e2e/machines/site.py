@@ -8,12 +8,14 @@ import subprocess
 import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from e2e.controlplane import api, plane, toolchain
+from e2e.controlplane import addresses, api, plane, toolchain
 from e2e.machines import dns, fabric, images, janitor, machine, space
 
 STAND_INS = "stand-ins"
+# The last of the addresses of machines.
+_LAST = addresses.MACHINES - 1
 
 
 class Site:
@@ -32,6 +34,7 @@ class Site:
         machines: Sequence[machine.Machine],
         *,
         ports: Sequence[int] = (),
+        policies: bool = False,
     ) -> None:
         """Describe it; nothing runs yet.
 
@@ -41,6 +44,7 @@ class Site:
             machines: What runs from the start; the DNS server is on the first.
             ports: Ports of loopback that pods reach at ``outside``, beside the API server's and the
                 registry's.
+            policies: Whether NetworkPolicies are enforced.
 
         Raises:
             space.SpaceError: This machine cannot have others in it.
@@ -50,6 +54,7 @@ class Site:
         self._work = work
         self._logs = control_plane.logs
         self._wanted = list(machines)
+        self._enforced = policies
         self.machines: dict[str, machine.Running] = {}
         self._range = control_plane.api.range
         self._registry_port = control_plane.registry.port
@@ -127,6 +132,7 @@ class Site:
             self._registry_port,
             self._work / wanted.name,
             self._logs,
+            enforced=self._enforced,
         )
         self._stack.callback(self._forget, running)
         running.space.process.start()
@@ -143,6 +149,43 @@ class Site:
         running.stop()
         with contextlib.suppress(api.ApiError):
             self._plane.admin.delete(running.ref)
+
+    def foreigner(self, name: str, own: Sequence[str]) -> space.Space:
+        """A machine that is not the cluster's, which knows the way to pods, as they do to it.
+
+        Args:
+            name: Its name.
+            own: Addresses of it, each of which stands for a machine somewhere in the world.
+
+        Raises:
+            space.SpaceError: An address or a route could not be made.
+        """
+        directory = self._work / name
+        directory.mkdir()
+        made = space.Space(name, directory, self._logs)
+        self._stack.callback(made.process.stop)
+        made.process.start()
+        self._fabric.connect(made, _LAST)
+        for address in own:
+            made.run("ip", "address", "add", f"{address}/32", "dev", "lo")
+        for running in self.machines.values():
+            self._fabric.route(made, running.index)
+            for address in own:
+                via = ("via", self._range.machine(_LAST))
+                running.space.run("ip", "route", "add", f"{address}/32", *via)
+        return made
+
+    @contextlib.contextmanager
+    def lifted(self) -> Iterator[None]:
+        """No machine enforces policies meanwhile; afterwards each does again, a moment later."""
+        enforcers = [one.enforcer for one in self.machines.values() if one.enforcer is not None]
+        try:
+            for one in enforcers:
+                one.lift()
+            yield
+        finally:
+            for one in enforcers:
+                one.process.launch()
 
     def push(
         self, name: str, group: str, program: str, *, entry: str = "/program", user: int = 0
