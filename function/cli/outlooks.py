@@ -87,11 +87,13 @@ class Change:
         bill: Its GPUs before.
         outage: The time without any replica, or None when requests go on, or none are served.
         downloads: Weights that have to come.
+        plan: The claim as it was, planned; None where it was not, or nothing is foretold.
     """
 
     bill: Bill
     outage: Outage | None = None
     downloads: tuple[Download, ...] = ()
+    plan: plans.Plan | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,10 +102,10 @@ class Item:
 
     Attributes:
         verdict: What applying it does to the cluster.
-        forecast: What it will do; None for a claim that cannot be used as written, or is removed.
+        forecast: What it will do; None for a claim that cannot serve as written, or is removed.
         change: What that costs.
-        bill: Its GPUs once it is applied. A claim that cannot be used as written has those that it
-            had.
+        bill: Its GPUs once it is applied. A claim that is refused has those that it had; one that
+            starts and cannot serve has those that it asks for.
         flows: What changes of who reaches whom; nothing where nothing was compared.
         unread: Of adapters whose files nobody read, by name: what the names of their repositories
             say, or an empty text.
@@ -125,7 +127,17 @@ class Item:
     def changes(self) -> bool:
         """Whether applying it changes anything: in the cluster, in what is held back, in money."""
         moved = bool(self.flows.appear or self.flows.end) or self.verdict.pods.holds
-        return moved or self.reprices or self.verdict.outcome in ("new", "changed", "removed")
+        moved = moved or self.reprices or self.refits
+        return moved or self.verdict.outcome in ("new", "changed", "removed")
+
+    @property
+    def refits(self) -> bool:
+        """Whether it is foretold to hold something else than before, whatever objects say."""
+        plan = self.change.plan
+        if plan is None or self.forecast is None:
+            return False
+        old, new = plan.serving.outlook, self.forecast.plan.serving.outlook
+        return (old and (old.flags, old.fit)) != (new and (new.flags, new.fit))
 
     @property
     def reprices(self) -> bool:
@@ -247,19 +259,18 @@ def item(
     if verdict.outcome == "removed":
         return Item(verdict, None, Change(was), Bill())
     if rendered is None or (verdict.miswritten and plan.misfit is None):
-        return Item(verdict, None, Change(was), _bill(site, had))
+        return Item(verdict, None, Change(was), _kept(site, was))
     stored = () if before is None else before.storage.wanted
-    forecast = forecasts.forecast(plan, workloads, rate, stored)
-    change = Change(
-        was,
-        _outage(verdict, plan, before, forecast.start),
-        tuple(_downloads(rendered, plan, stored)),
-    )
     kept = None
     stays = plan.misfit is not None and verdict.pods.effect == "stay"
     if before is not None and (stays or verdict.pods.effect == "held"):
         kept = forecasts.Kept(before.hardware.priced_as, before.hardware.gpus)
-    bill = _bill(site, forecasts.asked(plan, kept=kept))
+    bill = _kept(site, dataclasses.replace(was, asked=forecasts.asked(plan, kept=kept)))
+    downloads = tuple(_downloads(rendered, plan, stored))
+    if verdict.doomed and plan.misfit is None:
+        return Item(verdict, None, Change(was, None, downloads), bill)
+    forecast = forecasts.forecast(plan, workloads, rate, stored)
+    change = Change(was, _outage(verdict, plan, before, forecast.start), downloads, before)
     unread = dict(_unread(plan, known, findings))
     return Item(verdict, forecast, change, bill, unread=unread)
 
@@ -282,6 +293,14 @@ def _unread(
 
 def _bill(site: settings.Settings, asked: prices.Claim | None) -> Bill:
     return Bill(asked, None if asked is None else prices.tariff(site, asked.class_name))
+
+
+def _kept(site: settings.Settings, was: Bill) -> Bill:
+    """Returns GPUs at today's price, and those of a class that is gone at the price they had."""
+    bill = _bill(site, was.asked)
+    if was.asked is None or was.asked.class_name in site.gpu.classes:
+        return bill
+    return dataclasses.replace(bill, price=was.price)
 
 
 def _errors(
@@ -447,6 +466,7 @@ def _document(item: Item) -> dict[str, Any]:
     return result | {
         "fit": _fit(forecast),
         "speed": {name: _speed(forecast, name) for name in forecast.loads},
+        "refused": list(forecast.refused),
         "triggers": {name: _triggers(one) for name, one in forecast.triggers.items()},
         "start": [
             {

@@ -178,7 +178,7 @@ def _of_running(item: rendering.Rendered, former: _Keeper | None) -> Pods:
     if asleep and item.live is not None and item.live.spec.suspend is True:
         return Pods("start", "start: the claim is no longer suspended", names, fields)
     if answer.held and answer.misfit is not None:
-        words = f"keep their template, as {answer.misfit.message}; held back: {{}}"
+        words = "keep their template, as no replica could serve as the claim is; held back: {}"
         return Pods("held", words, names, fields)
     reasons = {condition.type: condition.reason for condition in answer.conditions}
     if answer.held and reasons[workload.Current.type()] == rollouts.WEIGHTS_PENDING:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from function import plural
 from function.capacity import fit, loads, prices
 from function.cli import outlooks, verdicts
-from function.planning import forecasts
+from function.planning import forecasts, misfits, plans
 
 # Claims that a line names before it only counts.
 _MOST_NAMES = 3
@@ -26,13 +26,16 @@ def verdict(fleet: outlooks.Fleet) -> str:
 def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
     broken = [item for item in fleet.items if item.verdict.errors]
     unfit = [item for item in broken if item.verdict.unfit]
-    written = [item for item in broken if item not in unfit]
+    doomed = [item for item in broken if item.verdict.doomed]
+    written = [item for item in broken if item not in (*unfit, *doomed)]
     if written:
         runs = any(item.bill.gpus[1] for item in written)
         yield f"{_named(written)} cannot be used as written" + (": what runs goes on" * runs)
-    if unfit:
-        verb = "does" if len(unfit) == 1 else "do"
-        yield f"{_named(unfit)} {verb} not fit the GPUs: none is asked for"
+    if doomed:
+        asked = any(item.bill.gpus[1] and item.forecast is None for item in doomed)
+        words = ": nothing refuses the GPUs that are asked for" * asked
+        yield f"{_named(doomed)} cannot serve as written{words}"
+    yield from _unfit(unfit)
     if fleet.unreadable:
         yield f"{plural.of(len(fleet.unreadable), 'file')} cannot be read"
     if fleet.shortages:
@@ -69,8 +72,32 @@ def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
         ]
         if others:
             yield f"{_named(others)} changed without a restart"
+        refits = [
+            item
+            for item in fleet.moving
+            if item.refits and item.verdict.outcome == "unchanged" and item not in (*held, *broken)
+        ]
+        if refits:
+            yield f"{_named(refits)} will hold something else by these settings"
     if fleet.compared is None or fleet.moving:
         yield from _money(fleet)
+
+
+def _unfit(unfit: list[outlooks.Item]) -> Iterator[str]:
+    for runs, words in ((False, "none is asked for"), (True, "what runs goes on")):
+        items = [item for item in unfit if bool(item.bill.gpus[1]) is runs]
+        exceeding = [item for item in items if not _too_large(item)]
+        large = [item for item in items if _too_large(item)]
+        if large:
+            verb = "does" if len(large) == 1 else "do"
+            yield f"{_named(large)} {verb} not fit the GPUs: {words}"
+        if exceeding:
+            verb = "asks" if len(exceeding) == 1 else "ask"
+            yield f"{_named(exceeding)} {verb} for more than a node of its class has: {words}"
+
+
+def _too_large(item: outlooks.Item) -> bool:
+    return any(error.reason == misfits.TOO_LARGE for error in item.verdict.errors)
 
 
 def _outage(items: list[outlooks.Item]) -> str:
@@ -140,7 +167,7 @@ def row(item: outlooks.Item, fleet: outlooks.Fleet) -> tuple[str, ...]:
         item.name,
         change(item, fleet),
         fits(item),
-        size(item),
+        _size(item, fleet),
         _from_to(item.change.bill.gpus, item.bill.gpus, fleet),
         _cost(item, fleet),
         speed(item),
@@ -157,6 +184,8 @@ def change(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
         return "pods held"
     if item.verdict.outcome == "unchanged" and item.reprices:
         return "price"
+    if item.verdict.outcome == "unchanged" and item.refits:
+        return "fit"
     if item.verdict.outcome == "changed" and item.verdict.pods.effect in ("stay", "none"):
         return "changed, pods stay"
     if item.verdict.outcome == "changed":
@@ -180,9 +209,22 @@ def size(item: outlooks.Item) -> str:
     """Returns the longest sequence, and how many of that length fit at a time."""
     if item.forecast is None:
         return _nothing(item)
-    if item.forecast.plan.serving.outlook is None:
+    return _held(item.forecast.plan)
+
+
+def _size(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
+    """Returns the same, with what was before."""
+    new, plan = size(item), item.change.plan
+    old = new if plan is None or fleet.compared is None else _held(plan)
+    if old == new:
+        return new
+    return f"{old}, held back: {new}" if item.verdict.pods.held else f"{old} -> {new}"
+
+
+def _held(plan: plans.Plan) -> str:
+    outlook = plan.serving.outlook
+    if outlook is None:
         return ""
-    outlook = item.forecast.plan.serving.outlook
     flags = outlook.flags
     if outlook.fit is None:
         return f"{flags.context} x {flags.sequences}"
@@ -198,8 +240,9 @@ def speed(item: outlooks.Item) -> str:
         return _nothing(item)
     load = item.forecast.loads.get(loads.USUAL)
     if load is None:
-        untold = forecasts.untimed(item.forecast.plan, loads.WORKLOADS[loads.USUAL])
-        return "unknown" if untold else ""
+        if loads.USUAL in item.forecast.refused:
+            return "refused"
+        return "unknown" if forecasts.untimed(item.forecast.plan) else ""
     return (
         f"{load.first_token.best / 1000:.1f} s, then {1000 / load.between_tokens.best:.0f} tokens/s"
         f" ({load.between_tokens.grade})"
@@ -262,6 +305,8 @@ def _beside_errors(item: outlooks.Item) -> Iterator[tuple[str, str]]:
         yield "note", note
     if item.verdict.outcome == "refused" and item.bill.gpus[1] > 0:
         yield "pods", "what runs goes on as it is"
+    elif item.verdict.unfit and item.verdict.pods.effect == "stay":
+        yield "pods", "what runs goes on as it is"
     if item.verdict.outcome in ("changed", "removed", "new") or item.verdict.pods.holds:
         yield from _effects(item.verdict)
     yield from item.flows.words()
@@ -314,8 +359,11 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
             f" {_milliseconds(between.low, between.high)} ({between.grade})",
         )
         yield from _at_rate(forecast, name)
-    if not forecast.loads:
-        why = forecasts.untimed(forecast.plan, loads.WORKLOADS[loads.USUAL])
+    for name in forecast.refused:
+        window = "" if outlook is None else f" of {outlook.flags.context} tokens"
+        yield f"speed, {name}", f"such requests are refused: longer than the context window{window}"
+    if not (forecast.loads or forecast.refused):
+        why = forecasts.untimed(forecast.plan)
         if why:
             yield f"speed, {loads.USUAL}", why
     for name, binding in forecast.triggers.items():

@@ -39,7 +39,8 @@ class Error:
     """Why a claim cannot be used as it is.
 
     Attributes:
-        reason: Invalid, Misspelt, Duplicate, Failed, ExceedsGpuClass or TooLarge.
+        reason: Invalid, Misspelt, Duplicate, Failed, ExceedsGpuClass, TooLarge, or the name of a
+            finding, which refuses nothing by itself.
         message: The same in words.
     """
 
@@ -116,8 +117,13 @@ class Verdict:
     @property
     def miswritten(self) -> bool:
         """Whether the claim cannot be used as it is written, whatever GPUs there are."""
-        reasons = {error.reason for error in self.errors}
-        return bool(reasons - {misfits.EXCEEDS_CLASS, misfits.TOO_LARGE, FAILED})
+        return any(error.reason in (INVALID, MISSPELT, DUPLICATE) for error in self.errors)
+
+    @property
+    def doomed(self) -> bool:
+        """Whether no replica could serve, and nothing refuses the claim: its pods start."""
+        refused = self.miswritten or self.unfit
+        return not refused and any(error.reason != FAILED for error in self.errors)
 
 
 def of(item: rendering.Rendered, others: tuple[str, ...] = ()) -> Verdict:

@@ -207,12 +207,66 @@ def test_an_edit_to_what_cannot_fit_keeps_pods_and_money(repository: Repository)
     plan = repository.against()
     chat = of(plan, "chat")
     assert (chat["pods"]["effect"], chat["outageSeconds"]) == ("held", None)
-    assert "keep their template, as " in chat["pods"]["message"]
+    assert "keep their template, as no replica could serve" in chat["pods"]["message"]
     assert chat["gpus"]["max"] == {"before": 2, "after": 2}
     assert chat["costPerHour"]["before"] == chat["costPerHour"]["after"]
     assert plan["month"]["max"]["before"] == plan["month"]["max"]["after"]
     text = repository.plan("claims", "--against", "HEAD").stdout
     assert "pods of chat restart" not in text
+    assert text.startswith("chat does not fit the GPUs: what runs goes on")
+
+
+def test_settings_under_which_what_runs_no_longer_fits(repository: Repository) -> None:
+    smaller = changed("gpu.classes.l4", {"memoryGiB": 6, "pricePerHour": "1"})
+    repository.write("site.yaml", environment(smaller))
+    result = repository.plan("claims", "--against", "HEAD")
+    assert result.stdout.startswith("chat, code do not fit the GPUs: what runs goes on")
+    assert len(re.findall(r"^pods +(keep|what runs goes on)", result.stdout, re.M)) == 2
+
+
+def test_more_gpus_than_a_node_has_are_no_want_of_memory(repository: Repository) -> None:
+    repository.write("claims/chat.yaml", claim("chat", gpu={"class": "l4", "count": 2}))
+    text = repository.plan("claims/chat.yaml").stdout
+    words = "chat asks for more than a node of its class has: none is asked for"
+    assert text.startswith(words)
+
+
+def test_numbers_that_settings_change_are_a_change(repository: Repository) -> None:
+    for name in ("chat", "code"):
+        numbers = {"contextWindow": 4096, "maxNumSeqs": 8}
+        named = claim(name, model=numbers, gpu={"class": "l4", "count": 1})
+        repository.write(f"claims/{name}.yaml", named)
+    repository.commit()
+    repository.write("site.yaml", environment(changed("gpu.classes.l4.product", "L40S")))
+    result = repository.plan("claims", "--against", "HEAD", "--output", "markdown")
+    assert result.exit_code == 3
+    assert re.search(r"4096 x 8 \([0-9.]+ full\) -\\> 4096 x 8 \(", result.stdout)
+
+
+def test_what_is_held_back_stands_beside_what_runs(repository: Repository) -> None:
+    repository.write("site.yaml", environment(changed("gpu.classes.l4.product", "L40S")))
+    text = repository.plan("claims", "--against", "HEAD", "--output", "markdown").stdout
+    assert re.search(r"[0-9]+ x [0-9]+ \([0-9.]+ full\), held back: [0-9]+ x", text)
+
+
+def test_requests_above_the_context_are_refused(repository: Repository) -> None:
+    asked = ("claims", "--workload", "90000:300", "--rate", "2")
+    text = repository.plan(*asked, "--output", "markdown").stdout
+    assert text.count("such requests are refused: longer than the context window of") == 2
+    assert "triggers" not in text
+    item = of(json.loads(repository.plan(*asked, "--output", "json").stdout), "chat")
+    assert (item["refused"], item["speed"]) == (["90000:300"], {})
+
+
+def test_a_class_that_goes_saves_nothing_of_what_runs(repository: Repository) -> None:
+    site = json.loads(json.dumps(SETTINGS))
+    del site["gpu"]["classes"]["l4"]
+    repository.write("site.yaml", environment(site | {"gpu": {**site["gpu"], "defaultClass": "h100"}}))
+    for name in ("chat", "code"):
+        repository.write(f"claims/{name}.yaml", claim(name, gpu={"class": "l4", "count": 1}))
+    plan = repository.against()
+    assert [one["reason"] for one in of(plan, "chat")["errors"]] == ["Invalid"]
+    assert plan["month"]["max"] == {"before": "2920", "after": "2920"}
 
 
 def test_two_replicas_restart_one_by_one(repository: Repository) -> None:
@@ -413,17 +467,18 @@ def test_what_has_no_price_is_named_beside_the_sum(repository: Repository) -> No
     assert "becomes 3,650.00 USD), without free, whose price is not known" in text
 
 
-def test_what_cannot_be_used_has_neither_money_nor_speed(repository: Repository) -> None:
+def test_what_starts_and_cannot_serve_has_money_and_no_speed(repository: Repository) -> None:
     refused = claim("refused", gpu={"class": "h100", "count": 3})
     repository.write("claims/refused.yaml", refused)
     plan = json.loads(repository.plan("claims", "--output", "json").stdout)
     item = of(plan, "refused")
-    assert item["costPerHour"]["after"] is None
+    assert item["costPerHour"]["after"] == {"min": "30", "max": "60", "currency": "USD"}
     assert "speed" not in item
     text = repository.plan("claims", "--output", "markdown").stdout
     (row,) = (line for line in text.splitlines() if line.startswith("| llm/refused"))
     cells = [cell.strip() for cell in row.split("|")[3:-1]]
-    assert cells == ["-", "-", "0", "-", "-"]
+    assert cells == ["-", "-", "3 to 6", "21,900 to 43,800 USD", "-"]
+    assert "refused cannot serve as written: nothing refuses the GPUs that are asked for" in text
 
 
 def test_full_sequences_are_one_figure(repository: Repository) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import decimal
 import functools
+from typing import Any
 
 from function.api import base, claim, claim_pod, settings
 from function.capacity import arrangements, cards, facts, fit, ways_out
@@ -142,11 +143,37 @@ def _doubted(result: fit.Fit | None, own: command_line.CommandLine) -> fit.Fit |
     return dataclasses.replace(result, verdict=fit.Verdict.TIGHT, note=note)
 
 
+def unbounded(spec: claim.Spec) -> bool:
+    """Tells whether the engine is told to take any context."""
+    extra = base.of(spec.pod_template, "env") or []
+    return any(variable.name == "VLLM_ALLOW_LONG_MAX_MODEL_LEN" for variable in extra)
+
+
 def scaled(spec: claim.Spec, own: command_line.CommandLine) -> bool:
     """Tells whether the engine takes a context above the model's own."""
-    extra = base.of(spec.pod_template, "env") or []
-    allowed = any(variable.name == "VLLM_ALLOW_LONG_MAX_MODEL_LEN" for variable in extra)
-    return allowed or any("rope" in path for path in own.keys("hf-overrides"))
+    return unbounded(spec) or any("rope" in path for path in own.keys("hf-overrides"))
+
+
+def stretched(own: command_line.CommandLine) -> int | None:
+    """Returns the longest context of a yarn that the author's own arguments state whole.
+
+    vLLM takes the original length times the factor, whatever the model's own context is. None where
+    there is no such yarn, or where layers have several.
+    """
+    maps: dict[str, dict[str, Any]] = {}
+    for path, value in own.keys("hf-overrides").items():
+        where, _, key = path.rpartition(".")
+        if "rope" in where:
+            maps.setdefault(where, {})[key] = value
+    if len(maps) != 1:
+        return None
+    (rope,) = maps.values()
+    if rope.get("rope_type", rope.get("type")) != "yarn":
+        return None
+    try:
+        return int(rope["original_max_position_embeddings"] * rope["factor"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None  # the model's own counts, or the contract says it
 
 
 def _offer(
