@@ -303,9 +303,9 @@ def details(item: outlooks.Item) -> Iterator[tuple[str, str]]:
 def _beside_errors(item: outlooks.Item) -> Iterator[tuple[str, str]]:
     for note in item.verdict.notes:
         yield "note", note
-    if item.verdict.outcome == "refused" and item.bill.gpus[1] > 0:
-        yield "pods", "what runs goes on as it is"
-    elif item.verdict.unfit and item.verdict.pods.effect == "stay":
+    if (item.verdict.outcome == "refused" and item.bill.gpus[1] > 0) or (
+        item.verdict.unfit and item.verdict.pods.effect == "stay"
+    ):
         yield "pods", "what runs goes on as it is"
     if item.verdict.outcome in ("changed", "removed", "new") or item.verdict.pods.holds:
         yield from _effects(item.verdict)

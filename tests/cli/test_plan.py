@@ -261,7 +261,9 @@ def test_requests_above_the_context_are_refused(repository: Repository) -> None:
 def test_a_class_that_goes_saves_nothing_of_what_runs(repository: Repository) -> None:
     site = json.loads(json.dumps(SETTINGS))
     del site["gpu"]["classes"]["l4"]
-    repository.write("site.yaml", environment(site | {"gpu": {**site["gpu"], "defaultClass": "h100"}}))
+    repository.write(
+        "site.yaml", environment(site | {"gpu": {**site["gpu"], "defaultClass": "h100"}})
+    )
     for name in ("chat", "code"):
         repository.write(f"claims/{name}.yaml", claim(name, gpu={"class": "l4", "count": 1}))
     plan = repository.against()
