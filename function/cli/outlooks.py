@@ -466,7 +466,6 @@ def _document(item: Item) -> dict[str, Any]:
     return result | {
         "fit": _fit(forecast),
         "speed": {name: _speed(forecast, name) for name in forecast.loads},
-        "refused": list(forecast.refused),
         "triggers": {name: _triggers(one) for name, one in forecast.triggers.items()},
         "start": [
             {

@@ -240,9 +240,8 @@ def speed(item: outlooks.Item) -> str:
         return _nothing(item)
     load = item.forecast.loads.get(loads.USUAL)
     if load is None:
-        if loads.USUAL in item.forecast.refused:
-            return "refused"
-        return "unknown" if forecasts.untimed(item.forecast.plan) else ""
+        untold = forecasts.untimed(item.forecast.plan, loads.WORKLOADS[loads.USUAL])
+        return "unknown" if untold else ""
     return (
         f"{load.first_token.best / 1000:.1f} s, then {1000 / load.between_tokens.best:.0f} tokens/s"
         f" ({load.between_tokens.grade})"
@@ -303,9 +302,8 @@ def details(item: outlooks.Item) -> Iterator[tuple[str, str]]:
 def _beside_errors(item: outlooks.Item) -> Iterator[tuple[str, str]]:
     for note in item.verdict.notes:
         yield "note", note
-    if (item.verdict.outcome == "refused" and item.bill.gpus[1] > 0) or (
-        item.verdict.unfit and item.verdict.pods.effect == "stay"
-    ):
+    refused = item.verdict.outcome == "refused" and item.bill.gpus[1] > 0
+    if refused or (item.verdict.unfit and item.verdict.pods.effect == "stay"):
         yield "pods", "what runs goes on as it is"
     if item.verdict.outcome in ("changed", "removed", "new") or item.verdict.pods.holds:
         yield from _effects(item.verdict)
@@ -359,11 +357,8 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
             f" {_milliseconds(between.low, between.high)} ({between.grade})",
         )
         yield from _at_rate(forecast, name)
-    for name in forecast.refused:
-        window = "" if outlook is None else f" of {outlook.flags.context} tokens"
-        yield f"speed, {name}", f"such requests are refused: longer than the context window{window}"
-    if not (forecast.loads or forecast.refused):
-        why = forecasts.untimed(forecast.plan)
+    if not forecast.loads:
+        why = forecasts.untimed(forecast.plan, loads.WORKLOADS[loads.USUAL])
         if why:
             yield f"speed, {loads.USUAL}", why
     for name, binding in forecast.triggers.items():

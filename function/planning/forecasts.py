@@ -42,7 +42,6 @@ class Forecast:
         loads: What a full replica gives, by workload.
         triggers: Which scaling trigger fires first, by workload; empty where nobody knows, or
             where nothing stays in a KV cache.
-        refused: Workloads whose requests are longer than the context, so the engine refuses them.
         start: The first start, from the node to the first answer; without steps where none is
             asked for, since no node of its class could hold a replica.
     """
@@ -53,7 +52,6 @@ class Forecast:
     tokens: Mapping[str, TokenPrice]
     loads: Mapping[str, loads.Load]
     triggers: Mapping[str, thresholds.Binding]
-    refused: tuple[str, ...]
     start: starts.Timeline
 
     @property
@@ -94,17 +92,8 @@ def forecast(
             price = _token_price(plan, workload, full, needs.get(name), rate)
             if price is not None:
                 tokens[name] = price
-    refused = tuple(name for name, each in workloads.items() if _too_long(plan, each))
-    told = {name: each for name, each in workloads.items() if name not in refused}
-    bound = {name: one for name, each in told.items() if (one := triggers(plan, each))}
-    return Forecast(plan, cost(plan), needs, tokens, given, bound, refused, _start(plan, stored))
-
-
-def _too_long(plan: plans.Plan, workload: loads.Workload) -> bool:
-    outlook = plan.serving.outlook
-    if outlook is None or outlook.fit is None or not plan.serving.generates:
-        return False
-    return workload.prompt + workload.output > outlook.flags.context
+    bound = {name: one for name, each in workloads.items() if (one := triggers(plan, each))}
+    return Forecast(plan, cost(plan), needs, tokens, given, bound, _start(plan, stored))
 
 
 def _token_price(
@@ -148,7 +137,7 @@ class Kept:
     gpus: int
 
 
-def untimed(plan: plans.Plan) -> str:
+def untimed(plan: plans.Plan, workload: loads.Workload) -> str:
     """Returns why nobody can tell how fast a claim answers, or an empty text where one can."""
     outlook, split = plan.serving.outlook, plan.hardware.split
     if outlook is not None and outlook.fit is not None and not split.timed:
@@ -163,6 +152,8 @@ def untimed(plan: plans.Plan) -> str:
             f"nobody knows how fast {outlook.prospect.card.name} is: set {at}.product, or"
             f" {at}.bandwidthGB and {at}.tflops16"
         )
+    if workload.prompt + workload.output > outlook.flags.context:
+        return f"such requests are longer than the context of {outlook.flags.context} tokens"
     return ""
 
 
