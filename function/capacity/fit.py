@@ -109,10 +109,11 @@ class Fit:
     terms: tuple[Term, ...]
     total: float
     note: str
-    card: cards.Card
-    arrangement: arrangements.Arrangement
-    layout: cache.Layout
-    most: int
+    # What was asked makes two answers no different.
+    card: cards.Card = dataclasses.field(compare=False)
+    arrangement: arrangements.Arrangement = dataclasses.field(compare=False)
+    layout: cache.Layout = dataclasses.field(compare=False)
+    most: int = dataclasses.field(compare=False)
 
     # Hundreds of arrangements are tried for one claim, and nobody asks most of them for these two.
 
