@@ -272,4 +272,4 @@ def test_a_hub_that_is_none_is_an_error(
 
 def test_what_the_catalogue_lacks_names_the_nearest() -> None:
     result = testing.CliRunner().invoke(main.main, ["facts", "Qwen/Qwen3-9B"])
-    assert (result.exit_code, "the nearest: Qwen/Qwen3-" in result.stderr) == (1, True)
+    assert (result.exit_code, "the nearest: Qwen/Qwen3.5-9B" in result.stderr) == (1, True)

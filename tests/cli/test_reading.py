@@ -243,7 +243,7 @@ def test_libyaml_is_used_where_it_is() -> None:
         ({"lora_adapters": []}, "the nearest is spec.loraAdapters"),
         (
             {"cache": {"kvOffload": {"enabled": True, "sizeGiB": 8}}},
-            "spec.cache.kvOffload.sizeGiB: unknown field; the nearest is spec.cache.kvOffload.sizeGB",
+            "sizeGiB: unknown field; the nearest is spec.cache.kvOffload.sizeGB",
         ),
         (
             {"replicas": 2},
