@@ -64,8 +64,11 @@ def facts(model: str, name: str | None, ask: bool, output: Output) -> None:
         terminal.complain(f"{model}: {error}")
         sys.exit(_UNKNOWN)
     if held is None:
+        near = catalogue.nearest(model)
+        nearest = f"; the nearest: {', '.join(near)}" if near else ""
         terminal.complain(
-            f"{model} is not in the catalogue: give a directory with its {_CONFIG}, or --hub"
+            f"{model} is not in the catalogue: give a directory with its {_CONFIG}, or"
+            f" --hub{nearest}"
         )
         sys.exit(_UNKNOWN)
     if (note := _disagreement(held)) is not None:

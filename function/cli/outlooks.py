@@ -17,6 +17,7 @@ from function.planning import forecasts, misfits, plans, prospects
 
 NOTHING_CHANGES = 0
 ERROR = 1
+EMPTY = 2
 CHANGES = 3
 
 Money = decimal.Decimal
@@ -156,6 +157,8 @@ class Fleet:
         site: The settings.
         notes: What a person should know of the run as a whole.
         unreadable: What could not be read.
+        empty: Whether there is no claim, neither here nor in what was compared with.
+        answers: The workload for which the table tells how fast a claim answers.
     """
 
     items: tuple[Item, ...]
@@ -163,6 +166,8 @@ class Fleet:
     site: settings.Settings
     notes: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    empty: bool = False
+    answers: str = loads.USUAL
 
     @property
     def currency(self) -> str:
@@ -187,7 +192,12 @@ class Fleet:
 
     @property
     def exit_code(self) -> int:
-        """0 when nothing changes, 1 for an error, 3 for changes, as crossplane-diff has them."""
+        """0 when nothing changes, 1 for an error, 3 for changes, as crossplane-diff has them.
+
+        2 is for no claim at all, as of wrong usage.
+        """
+        if self.empty:
+            return EMPTY
         if self.errors or self.unreadable or self.unschedulable:
             return ERROR
         if self.compared is None:

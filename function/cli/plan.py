@@ -128,7 +128,7 @@ def plan(
 
     Exit codes: 0 nothing changes, or nothing was compared. 1 a claim cannot be used or does not
     fit, a node pool is too small even at the minimum, or something could not be read. 2 wrong
-    usage. 3 something changes.
+    usage, or no claim at all. 3 something changes.
     """
     if not claims and crossplane_diff is None:
         raise click.UsageError("name claims, or --from-crossplane-diff")
@@ -205,8 +205,9 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
     except (documents.UnreadableError, base.InvalidError) as error:
         return outlooks.Fleet((), asked.against, site.settings, unreadable=(str(error),))
     unreadable = tuple(map(str, given.unreadable))
-    if not (given.sources or unreadable) and not any(before.cluster.claims()):
-        unreadable = (f"no InferenceService in {', '.join(asked.claims)}",)
+    absent_everywhere = not (given.sources or unreadable) and not any(before.cluster.claims())
+    if absent_everywhere:
+        terminal.complain(f"no InferenceService in {', '.join(asked.claims)}")
     rendered, _, judged = pipeline.rendered(given, site.settings, before.cluster)
     compares = asked.against is not None or asked.crossplane_diff is not None
     absent = pipeline.absent(given, before.cluster) if compares else []
@@ -234,6 +235,8 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
         site.settings,
         notes,
         (*unreadable, *before.unreadable),
+        empty=absent_everywhere,
+        answers=next(iter(asked.workloads)),
     )
 
 

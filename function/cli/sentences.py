@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 
 from function import plural
-from function.capacity import fit, loads, prices
+from function.capacity import fit, prices
 from function.cli import outlooks, verdicts
 from function.planning import forecasts, misfits, plans
 
@@ -24,6 +24,9 @@ def verdict(fleet: outlooks.Fleet) -> str:
 
 
 def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
+    if fleet.empty:
+        yield "There is no claim to plan"
+        return
     broken = [item for item in fleet.items if item.verdict.errors]
     unfit = [item for item in broken if item.verdict.unfit]
     doomed = [item for item in broken if item.verdict.doomed]
@@ -38,9 +41,7 @@ def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
     yield from _unfit(unfit)
     if fleet.unreadable:
         yield f"{plural.of(len(fleet.unreadable), 'file')} cannot be read"
-    if fleet.shortages:
-        when = ", even at the minimum" if fleet.unschedulable else ""
-        yield f"{plural.of(len(fleet.shortages), 'limit')} of GPUs would be exceeded{when}"
+    yield from _shortages(fleet)
     if fleet.compared is not None:
         for outcome, words in (("new", "new"), ("removed", "removed")):
             items = [item for item in fleet.items if item.verdict.outcome == outcome]
@@ -100,6 +101,19 @@ def _too_large(item: outlooks.Item) -> bool:
     return any(error.reason == misfits.TOO_LARGE for error in item.verdict.errors)
 
 
+def _shortages(fleet: outlooks.Fleet) -> Iterator[str]:
+    """Yields how many node pools and limits of a claim are too small."""
+    pools = [one for one in fleet.shortages if one.pool]
+    limits = [one for one in fleet.shortages if not one.pool]
+    verb = "has" if len(pools) == 1 else "have"
+    for few, words in (
+        (pools, f"{plural.of(len(pools), 'node pool')} {verb} too few GPUs"),
+        (limits, f"{plural.of(len(limits), 'limit')} of GPUs would be exceeded"),
+    ):
+        if few:
+            yield words + (", even at the minimum" if any(one.lasting for one in few) else "")
+
+
 def _outage(items: list[outlooks.Item]) -> str:
     outages = [item.change.outage for item in items if item.change.outage is not None]
     if not outages:
@@ -150,19 +164,15 @@ def _named(items: list[outlooks.Item]) -> str:
 
 # --- the cells of a row
 
-COLUMNS = (
-    "claim",
-    "change",
-    "fits",
-    "context x requests",
-    "GPUs",
-    "a month",
-    f"answers ({loads.USUAL})",
-)
+
+def columns(fleet: outlooks.Fleet) -> tuple[str, ...]:
+    """Returns the names of the cells."""
+    answers = f"answers ({fleet.answers})"
+    return ("claim", "change", "fits", "context x requests", "GPUs", "a month", answers)
 
 
 def row(item: outlooks.Item, fleet: outlooks.Fleet) -> tuple[str, ...]:
-    """Returns a line about a claim, in the order of `COLUMNS`."""
+    """Returns a line about a claim, in the order of `columns`."""
     return (
         item.name,
         change(item, fleet),
@@ -170,7 +180,7 @@ def row(item: outlooks.Item, fleet: outlooks.Fleet) -> tuple[str, ...]:
         _size(item, fleet),
         _from_to(item.change.bill.gpus, item.bill.gpus, fleet),
         _cost(item, fleet),
-        speed(item),
+        speed(item, fleet.answers),
     )
 
 
@@ -234,14 +244,18 @@ def _held(plan: plans.Plan) -> str:
     return f"{flags.context} x {flags.sequences} ({full} full)"
 
 
-def speed(item: outlooks.Item) -> str:
-    """Returns how fast a full replica answers usual requests."""
+def speed(item: outlooks.Item, name: str) -> str:
+    """Returns how fast a full replica answers requests of a workload."""
     if item.forecast is None:
         return _nothing(item)
-    load = item.forecast.loads.get(loads.USUAL)
+    forecast = item.forecast
+    load = forecast.loads.get(name)
     if load is None:
-        untold = forecasts.untimed(item.forecast.plan, loads.WORKLOADS[loads.USUAL])
-        return "unknown" if untold else ""
+        if not forecast.plan.serving.generates:
+            return "no text"
+        if forecasts.refuses(forecast.plan, forecast.workloads[name]):
+            return "refused"
+        return "unknown" if forecasts.untimed(forecast.plan, forecast.workloads[name]) else ""
     return (
         f"{load.first_token.best / 1000:.1f} s, then {1000 / load.between_tokens.best:.0f} tokens/s"
         f" ({load.between_tokens.grade})"
@@ -347,7 +361,13 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
         for way in outlook.ways if outlook is not None else ():
             price = "" if way.price is None else f", {_hour(way.price, forecast)}"
             yield "way out", f"{way.written}{price}: {way.sentence}"
-    for name, load in forecast.loads.items():
+    for name, workload in forecast.workloads.items():
+        load = forecast.loads.get(name)
+        if load is None:
+            why = forecasts.untimed(forecast.plan, workload)
+            if why:
+                yield f"speed, {name}", why
+            continue
         first, between = load.first_token, load.between_tokens
         yield (
             f"speed, {name}",
@@ -357,10 +377,6 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
             f" {_milliseconds(between.low, between.high)} ({between.grade})",
         )
         yield from _at_rate(forecast, name)
-    if not forecast.loads:
-        why = forecasts.untimed(forecast.plan, loads.WORKLOADS[loads.USUAL])
-        if why:
-            yield f"speed, {loads.USUAL}", why
     for name, binding in forecast.triggers.items():
         yield f"triggers, {name}", binding.sentence
     if forecast.start.steps:

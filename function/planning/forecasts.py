@@ -35,6 +35,7 @@ class Forecast:
 
     Attributes:
         plan: The claim, planned.
+        workloads: Requests that are asked about, by name.
         cost: What its GPUs cost in an hour.
         needs: Replicas that the rate needs, by workload, and None where a single request misses
             what users are promised; empty where nobody asked.
@@ -47,6 +48,7 @@ class Forecast:
     """
 
     plan: plans.Plan
+    workloads: Mapping[str, loads.Workload]
     cost: prices.Cost | None
     needs: Mapping[str, loads.Replicas | None]
     tokens: Mapping[str, TokenPrice]
@@ -92,8 +94,12 @@ def forecast(
             price = _token_price(plan, workload, full, needs.get(name), rate)
             if price is not None:
                 tokens[name] = price
-    bound = {name: one for name, each in workloads.items() if (one := triggers(plan, each))}
-    return Forecast(plan, cost(plan), needs, tokens, given, bound, _start(plan, stored))
+    bound = {
+        name: one
+        for name, each in workloads.items()
+        if not refuses(plan, each) and (one := triggers(plan, each))
+    }
+    return Forecast(plan, workloads, cost(plan), needs, tokens, given, bound, _start(plan, stored))
 
 
 def _token_price(
@@ -140,6 +146,10 @@ class Kept:
 def untimed(plan: plans.Plan, workload: loads.Workload) -> str:
     """Returns why nobody can tell how fast a claim answers, or an empty text where one can."""
     outlook, split = plan.serving.outlook, plan.hardware.split
+    if outlook is not None and refuses(plan, workload):
+        return (
+            f"such requests are refused: longer than the context of {outlook.flags.context} tokens"
+        )
     if outlook is not None and outlook.fit is not None and not split.timed:
         return "nobody measured times of a replica of several stages, copies or pods"
     if outlook is None or replica.judged(outlook, split) is None:
@@ -152,9 +162,15 @@ def untimed(plan: plans.Plan, workload: loads.Workload) -> str:
             f"nobody knows how fast {outlook.prospect.card.name} is: set {at}.product, or"
             f" {at}.bandwidthGB and {at}.tflops16"
         )
-    if workload.prompt + workload.output > outlook.flags.context:
-        return f"such requests are longer than the context of {outlook.flags.context} tokens"
     return ""
+
+
+def refuses(plan: plans.Plan, workload: loads.Workload) -> bool:
+    """Returns whether requests are longer than the context: the engine answers them with 400."""
+    outlook = plan.serving.outlook
+    if outlook is None or not plan.serving.generates:
+        return False
+    return workload.prompt + workload.output > outlook.flags.context
 
 
 def cost(
@@ -190,8 +206,7 @@ def asked(plan: plans.Plan, replicas: int | None = None, kept: Kept | None = Non
 
 def _full(engine: loads.Engine, workload: loads.Workload, plan: plans.Plan) -> loads.Load | None:
     """Returns what a full replica gives; None where requests are longer than the context."""
-    outlook = plan.serving.outlook
-    if outlook is None or workload.prompt + workload.output > outlook.flags.context:
+    if refuses(plan, workload):
         return None
     room = engine.room(workload)
     return loads.load(engine, workload, room) if room > 0 else None

@@ -172,6 +172,7 @@ def test_what_generates_nothing_has_no_speed_of_answers(repository: Repository) 
         item = of(plan, name)
         assert (item["speed"], item["triggers"]) == ({}, {})
         assert item["fit"]["verdict"] == "fits"
+    assert "no text |" in repository.plan("claims", "--output", "markdown").stdout
     assert of(plan, "encoder")["fit"]["kvTokens"] is None
     assert "keeps no cache" in of(plan, "encoder")["fit"]["sentence"]
 
@@ -383,7 +384,7 @@ def test_what_never_schedules_is_an_error(repository: Repository) -> None:
     assert plan["exitCode"] == 1
     assert "ask for 2 GPUs even at their minimum" in plan["shortages"][0]
     text = repository.plan("claims").stdout
-    assert text.startswith("1 limit of GPUs would be exceeded, even at the minimum")
+    assert text.startswith("1 node pool has too few GPUs, even at the minimum")
 
 
 def test_what_does_not_fit_is_an_error_with_its_ways_out(repository: Repository) -> None:
@@ -625,6 +626,28 @@ def test_workloads_are_named_or_given_in_tokens(repository: Repository) -> None:
     result = repository.plan("claims", "--workload", "poetry")
     assert result.exit_code == 2
     assert "neither PROMPT:OUTPUT" in result.stderr
+
+
+def test_requests_that_are_longer_than_the_context_are_refused(repository: Repository) -> None:
+    repository.write("claims/chat.yaml", claim("chat", model={"contextWindow": 16384}))
+    text = repository.plan("claims", "--workload", "40000:300", "--rate", "2").stdout
+    assert "answers (40000:300)" in text
+    assert "such requests are refused: longer than the context of 16384 tokens" in text
+    assert "triggers, 40000:300" not in text
+
+
+def test_the_table_answers_the_first_workload_that_is_asked_for(repository: Repository) -> None:
+    repository.write("claims/chat.yaml", claim("chat"))
+    words = ("claims", "--workload", "batch", "--workload", "2000:300")
+    text = repository.plan(*words, "--output", "markdown").stdout
+    assert "| answers (batch) |" in text
+    assert "tokens/s (" in text
+
+
+def test_without_a_claim_nothing_is_planned(repository: Repository) -> None:
+    (repository.root / "empty.yaml").write_text("")
+    result = repository.plan("empty.yaml")
+    assert (result.exit_code, result.stdout) == (2, "There is no claim to plan.\n")
 
 
 def test_tokens_cost_what_a_full_replica_makes_of_them(repository: Repository) -> None:
