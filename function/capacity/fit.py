@@ -393,7 +393,9 @@ def _sentence(
         best, least = tenths(sequences.best), tenths(max(sequences.low, 0))
         tail += f", so {best} fit at a time" + (f", at least {least}" if least != best else "")
     if bound is Bound.DEVICE:
-        outside = sum(sizes[part].best for part in _BESIDE)
+        outside = interval.total(*(sizes[part] for part in _BESIDE))
         rest = card.memory_gib * GIB - share
-        tail += f"; beside it {_gib(outside)} are needed, and {_gib(rest)} are there"
+        needed_beside, most = _gib(outside.best), _gib(outside.high)
+        doubt = f", {most} at most" if most != needed_beside else ""
+        tail += f"; beside it {needed_beside} are needed{doubt}, and {_gib(rest)} are there"
     return tail

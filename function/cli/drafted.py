@@ -89,7 +89,7 @@ def _model(draft: drafts.Draft) -> annotated.Field:
     if "quantization" in spec:
         why = (
             "Packs the 16-bit weights into 8 bits at the start: answers can differ, so measure"
-            " them. Without this line the model needs more GPUs, or a larger class."
+            f" them. {_unpacked(draft)}"
         )
         fields.append(Field("quantization", spec["quantization"], (why,)))
     if "contextWindow" in spec:
@@ -99,6 +99,17 @@ def _model(draft: drafts.Draft) -> annotated.Field:
     weights = answer.size(fit.Part.WEIGHTS).best / _GIB
     words = f"Weights take {weights:.1f} GiB of {answer.total / _GIB:.1f} GiB of each GPU."
     return Field("model", tuple(fields), (words, *_parsers(model, draft.use)))
+
+
+def _unpacked(draft: drafts.Draft) -> str:
+    """Returns what the claim would be without its quantization."""
+    answer = drafts.unpacked(draft)
+    if answer is None:
+        return "Without this line the model needs more GPUs, or a larger class."
+    if draft.use.workload is None:
+        return "Without this line the weights take twice the memory."
+    without, held = (f"{max(each.sequences.low, 0):.1f}" for each in (answer, draft.answer))
+    return f"Without this line the KV cache holds {without} sequences of this length, not {held}."
 
 
 def _parsers(model: facts.Facts | None, use: uses.Use) -> Iterator[str]:

@@ -290,6 +290,20 @@ def _tried(
     return dataclasses.replace(drafted, plan=_plan(wish, site, spec))
 
 
+def unpacked(draft: Draft) -> fit.Fit | None:
+    """Returns what its GPUs hold of the same claim without quantization; None where they do not."""
+    flags = draft.outlook.flags
+    offer = dataclasses.replace(draft.offer, quantization=None)
+    _, plan = _planned(
+        draft.wish, draft.plan.site, draft.use, offer, flags.context, flags.sequences
+    )
+    outlook = plan.serving.outlook
+    answer = None if outlook is None else outlook.fit
+    if answer is None or answer.verdict is fit.Verdict.TOO_LARGE:
+        return None
+    return answer
+
+
 def _triggers(use: uses.Use, held: float) -> dict[str, Any]:
     """Returns triggers that can fire.
 

@@ -161,8 +161,7 @@ def _exceeds(plan: plans.Plan) -> Iterator[rules.Finding]:
         return
     hard = plan.hardware
     field = "spec.gpu.count" if hard.count > hard.gpu.node_gpus else "spec.resources.requests"
-    words = f"{plan.misfit.message}: ask for less, or take another spec.gpu.class"
-    yield EXCEEDS_GPU_CLASS.broken(field, words)
+    yield EXCEEDS_GPU_CLASS.broken(field, plan.misfit.message)
 
 
 def _slices(plan: plans.Plan) -> Iterator[rules.Finding]:

@@ -184,6 +184,15 @@ def test_weights_are_packed_before_more_gpus_where_the_card_can(tmp_path: pathli
     assert spec["gpu"] == {"count": 1, "class": "l40s"}
     assert spec["model"]["quantization"] == "fp8"
     assert "measure" in result.stdout
+    assert "Without this line the model needs more GPUs" in " ".join(result.stdout.split())
+
+
+def test_what_packed_weights_give_is_told_where_plain_ones_fit_too() -> None:
+    prices = ("-e", "examples/prices/aws.yaml")
+    model = "Qwen/Qwen2.5-Coder-32B-Instruct"
+    text = run(model, "--for", "code", "-e", CLOSED, *prices, cloud="").stdout
+    assert parsed(text)["spec"]["model"]["quantization"] == "fp8"
+    assert "the KV cache holds 3.0 sequences of this length, not 6.5" in text
 
 
 def test_a_gated_model_gets_a_token() -> None:
