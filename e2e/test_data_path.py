@@ -135,10 +135,13 @@ def test_the_gateway_lists_the_claim_and_its_adapters(
 
 
 def test_a_stream_passes_chunk_by_chunk(caller: asking.Caller, coder: claims.Claim) -> None:
-    """Nothing between engine and caller waits for the end of a stream."""
+    """Nothing between engine and caller waits for the end of a stream.
+
+    Ten tokens, one each half second: a busy machine may hold some of them up, and never all.
+    """
     answer = caller.ask(
         coder.name,
-        tokens=5,
+        tokens=10,
         stream=True,
         headers={"X-Stand-In": "tokenSeconds=0.5"},
         stream_options={"include_usage": True},
@@ -146,8 +149,8 @@ def test_a_stream_passes_chunk_by_chunk(caller: asking.Caller, coder: claims.Cla
     assert (answer.status, answer.broken) == (200, ""), answer
     assert answer.events[-1][1] == "[DONE]"
     times = [at for at, _ in answer.events]
-    assert times[4] - times[0] == pytest.approx(2.0, abs=0.5)
-    assert all(later - earlier > 0.3 for earlier, later in itertools.pairwise(times[:5]))
+    pauses = [later - earlier for earlier, later in itertools.pairwise(times[:10])]
+    assert sum(pause > 0.2 for pause in pauses) >= 4, pauses
 
 
 def test_a_canary_has_its_weight_and_the_adapter_answers(
