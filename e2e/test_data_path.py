@@ -557,6 +557,7 @@ def picked(running: stage.Stage, caller: asking.Caller) -> claims.Claim:
     claim.wait_condition("RouteReady", "True", "Published")
     served(caller, claim.name)
     polling.until(lambda: len(running.pickers(claim)) == 2, what="two pickers", timeout=GRACE)
+    polling.until(lambda: len(running.engines(claim)) == 2, what="two engines", timeout=GRACE)
     return claim
 
 

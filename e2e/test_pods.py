@@ -18,7 +18,7 @@ import pytest
 
 from e2e import claims, installation, shipped
 from e2e.controlplane import api, cluster, plane, polling, process, toolchain
-from e2e.machines import hub, janitor, load, machine, site, space
+from e2e.machines import fabric, hub, janitor, load, machine, site, space
 from tests.preload import hub_server
 
 _NAMESPACE = "pods"
@@ -91,11 +91,13 @@ class Stage:
 
 
 def _state() -> dict[str, object]:
-    """What a kubelet would change on the machine of the tests."""
+    """What a kubelet would change on the machine of the tests, but for cables of other runs."""
+    interfaces = sorted(path.name for path in pathlib.Path("/sys/class/net").iterdir())
+    routes = space.run(["ip", "route"]).splitlines()
     return {
         "settings": [pathlib.Path("/proc/sys", name).read_text() for name in _SYSCTLS],
-        "interfaces": sorted(path.name for path in pathlib.Path("/sys/class/net").iterdir()),
-        "routes": space.run(["ip", "route"]),
+        "interfaces": [name for name in interfaces if not name.startswith(fabric.CABLE)],
+        "routes": [route for route in routes if f" dev {fabric.CABLE}" not in route],
         "mounts": len(pathlib.Path("/proc/self/mountinfo").read_text().splitlines()),
         "groups": janitor.groups(machine.control_group()),
         "directories": [
@@ -171,6 +173,8 @@ def stage(
             control_plane.admin.delete(ref)
             control_plane.admin.wait_gone(ref, timeout=120)
     assert _state() == before
+    cable = f"{fabric.CABLE}{control_plane.api.range.number}"
+    assert not pathlib.Path("/sys/class/net", cable).exists()
 
 
 @pytest.fixture(scope="module")

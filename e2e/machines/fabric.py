@@ -15,6 +15,9 @@ from collections.abc import Sequence
 from e2e.controlplane import addresses, process
 from e2e.machines import forward, space
 
+# Of the interface that comes out; the number of the cluster's range follows.
+CABLE = "isvc"
+
 
 class Fabric:
     """The bridge, the cable out and what passes on connections."""
@@ -35,7 +38,7 @@ class Fabric:
             logs: Directory of the logs.
         """
         self._range = range_
-        self._cable = f"isvc{range_.number}"
+        self._cable = f"{CABLE}{range_.number}"
         script = "ip link add fabric type bridge\nip link set fabric up\n"
         self._space = space.Space("fabric", directory, logs, script)
         self._forward = process.Process(
