@@ -33,6 +33,7 @@ _FIRST = (
     "test_pods.py",
     "test_life.py",
     "test_packets.py",
+    "test_picker.py",
     "test_diagnostics.py",
     "test_scaling.py",
     "test_quiet.py",

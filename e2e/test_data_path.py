@@ -22,7 +22,7 @@ from e2e import claims, installation, operators
 from e2e.controlplane import api, plane, polling
 from e2e.dataplane import asking, controllers, envoy, stage
 from e2e.gateway import translation
-from e2e.machines import containers, hub
+from e2e.machines import containers
 
 NAMESPACE = "data-path"
 # For a busy machine, on top of what something takes by itself.
@@ -38,12 +38,6 @@ CLIENTS = 8
 # Requests a second, and for how long at least; `make load` has more of both.
 RATE = int(os.environ.get("LOAD_RATE", "30"))
 LOAD_SECONDS = int(os.environ.get("LOAD_SECONDS", "60"))
-# Eight tokens in about four seconds.
-STREAM: dict[str, typing.Any] = {
-    "tokens": 8,
-    "stream": True,
-    "headers": {"X-Stand-In": "tokenSeconds=0.5"},
-}
 # Bytes by which the prompt is longer.
 SLEEPERS = {"small": 0, "large": MEGABYTE}
 SHORT_SECONDS = 4
@@ -61,12 +55,9 @@ def running(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[stage.Stage]:
     """The gateway on its node, KEDA, a metrics server, and a namespace made ready for claims."""
-    work = tmp_path_factory.mktemp("data-path")
-    with hub.serving() as models, standing_in.absent(*stage.KINDS):
-        prepared = stage.Stage(control_plane, work, NAMESPACE, models)
-        with prepared.running():
-            installed.configure(prepared.settings())
-            yield prepared
+    work = tmp_path_factory.mktemp(NAMESPACE)
+    with stage.standing(control_plane, installed, standing_in, work, NAMESPACE) as ready:
+        yield ready
 
 
 @pytest.fixture(scope="module")
@@ -84,24 +75,13 @@ def coder(running: stage.Stage) -> claims.Claim:
 def caller(running: stage.Stage, coder: claims.Claim) -> asking.Caller:
     """Somebody who knows the gateway, once it serves the first claim from each of its pods."""
     somebody = running.caller()
-    served(somebody, coder.name)
+    somebody.wait(coder.name)
     polling.until(
         lambda: len({one.engine for one in somebody.ask_often(8, coder.name)}) == 2,
         what="both pods in the gateway's view",
         timeout=GRACE,
     )
     return somebody
-
-
-def served(somebody: asking.Caller, model: str, *, timeout: float = 90 + GRACE) -> float:
-    """Wait until a model is answered, and return the seconds that took."""
-    begun = time.monotonic()
-    polling.until(
-        lambda: somebody.ask(model, timeout=10).status == 200,
-        what=f"an answer by {model}",
-        timeout=timeout,
-    )
-    return time.monotonic() - begun
 
 
 # --- a claim that serves
@@ -284,7 +264,7 @@ def hasty(running: stage.Stage, caller: asking.Caller) -> claims.Claim:
     )
     claim.apply()
     claim.wait_phase("Serving", timeout=120 + GRACE)
-    served(caller, claim.name)
+    caller.wait(claim.name)
     return claim
 
 
@@ -335,7 +315,7 @@ def sleepers(running: stage.Stage, caller: asking.Caller, wide: None) -> dict[st
         claim.wait_phase("Idle", timeout=60 + GRACE)
         # Until the processor knows of the route, the answer is 500 and wakes nobody.
         polling.until(
-            lambda claim=claim: claim.name in _models(caller),  # type: ignore[misc]
+            lambda claim=claim: claim.name in caller.models(),  # type: ignore[misc]
             what=f"{claim.name} in the gateway",
             timeout=REFRESH_SECONDS + GRACE,
         )
@@ -360,10 +340,6 @@ def test_a_sleeping_claim_wakes_on_one_request_and_answers_it(
     assert answer.status == 200, answer
     assert int(answer.headers["x-received"]) > padding
     assert {answer.engine} == running.names(sleeper)
-
-
-def _models(caller: asking.Caller) -> set[str]:
-    return {one["id"] for one in caller.send("GET", "/v1/models").content["data"]}
 
 
 def _wake_query(running: stage.Stage, claim: claims.Claim) -> float:
@@ -431,7 +407,7 @@ def test_a_rolling_update_loses_no_request(
 ) -> None:
     """Each pod leaves the gateway's view before it ends, and what it has in flight finishes."""
     old = running.names(coder)
-    with caller.load(CLIENTS, coder.name, **STREAM) as answers:
+    with caller.load(CLIENTS, coder.name, **asking.STREAM) as answers:
         coder.apply(model=coder.manifest["spec"]["model"] | {"maxNumSeqs": 24})
         polling.until(
             lambda: len(running.names(coder) - old) == 2,
@@ -440,7 +416,7 @@ def test_a_rolling_update_loses_no_request(
         )
         before = len(answers)
         polling.until(lambda: len(answers) > before + 4 * CLIENTS, what="more", timeout=GRACE)
-    _assert_whole(answers)
+    asking.assert_whole(answers)
     coder.wait_condition("Current", "True")
 
 
@@ -448,7 +424,7 @@ def test_a_scale_down_loses_no_request(
     caller: asking.Caller, coder: claims.Claim, running: stage.Stage
 ) -> None:
     """KEDA and the autoscaler take a pod away that the load does not need."""
-    with caller.load(CLIENTS, coder.name, **STREAM) as answers:
+    with caller.load(CLIENTS, coder.name, **asking.STREAM) as answers:
         coder.apply(scaling={"minReplicas": 1, "maxReplicas": 2, "cooldownSeconds": 60})
         polling.until(
             lambda: len(running.engines(coder)) == 1, what="one engine", timeout=240 + GRACE
@@ -459,7 +435,7 @@ def test_a_scale_down_loses_no_request(
             what="answers of the other alone",
             timeout=GRACE,
         )
-    _assert_whole(answers)
+    asking.assert_whole(answers)
     coder.apply(scaling={"minReplicas": 2, "maxReplicas": 2})
     polling.until(lambda: len(running.engines(coder)) == 2, what="two engines", timeout=180 + GRACE)
 
@@ -523,7 +499,7 @@ def test_without_a_pod_the_fallback_answers(
     claim = running.claim("backed", gateway=gateway, scaling={"minReplicas": 1, "maxReplicas": 1})
     claim.apply()
     claim.wait_condition("RouteReady", "True", "Published")
-    served(caller, claim.name)
+    caller.wait(claim.name)
     (victim,) = running.engines(claim)
     with caller.load(CLIENTS, claim.name) as answers:
         polling.until(lambda: len(answers) > CLIENTS, what="answers", timeout=GRACE)
@@ -534,61 +510,6 @@ def test_without_a_pod_the_fallback_answers(
     assert {one.status for one in after} == {200}, collections.Counter(map(str, after))
     assert {one.engine for one in after} & running.names(coder)
     claim.delete()
-
-
-def _assert_whole(answers: list[asking.Answer]) -> None:
-    """Every stream came to its end."""
-    lost = collections.Counter(str(one) for one in answers if not one.whole)
-    assert not lost, f"{sum(lost.values())} of {len(answers)}: {lost}"
-
-
-# --- behind an endpoint picker of the claim's own
-
-
-@pytest.fixture(scope="module")
-def picked(running: stage.Stage, caller: asking.Caller) -> claims.Claim:
-    """A claim with two engines and two pickers."""
-    gateway = {"enabled": True, "endpointPicker": {"enabled": True, "replicas": 2}}
-    claim = running.claim("picked", gateway=gateway, scaling={"minReplicas": 2, "maxReplicas": 2})
-    claim.apply()
-    claim.wait_condition("RouteReady", "True", "Published")
-    served(caller, claim.name)
-    polling.until(lambda: len(running.pickers(claim)) == 2, what="two pickers", timeout=GRACE)
-    polling.until(lambda: len(running.engines(claim)) == 2, what="two engines", timeout=GRACE)
-    return claim
-
-
-def test_requests_reach_both_engines_by_way_of_the_picker(
-    caller: asking.Caller, picked: claims.Claim, running: stage.Stage
-) -> None:
-    """No prompt comes twice, or its cache would keep it at one engine."""
-    prompts = itertools.count()
-
-    def engines() -> set[str]:
-        answers = [
-            caller.ask(picked.name, messages=[{"role": "user", "content": f"{next(prompts)} hi"}])
-            for _ in range(20)
-        ]
-        return {one.engine for one in answers if one.status == 200}
-
-    polling.until(lambda: engines() == running.names(picked), what="both engines", timeout=GRACE)
-
-
-def test_without_a_picker_nothing_is_served(
-    caller: asking.Caller, picked: claims.Claim, running: stage.Stage
-) -> None:
-    """The gateway fails closed, whatever the pool says: the words of docs/operations.md."""
-    pods = running.pickers(picked)
-    for pod in pods:
-        containers.send(pod, "epp", signal.SIGSTOP)
-    try:
-        answer = caller.ask(picked.name, timeout=30)
-        assert answer.status != 200, answer
-        print(f"without a picker: {answer}")
-    finally:
-        for pod in pods:
-            containers.send(pod, "epp", signal.SIGCONT)
-    served(caller, picked.name)
 
 
 # --- back to zero, which takes minutes of quiet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -12,9 +13,17 @@ import time
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 
-from e2e.controlplane import api
+from e2e.controlplane import api, polling
 
 _SECONDS = 240
+# From the first answer of a claim's pods to an answer by way of the gateway, on a busy machine.
+_SERVED_SECONDS = 150
+# Eight tokens in about four seconds.
+STREAM: Mapping[str, typing.Any] = {
+    "tokens": 8,
+    "stream": True,
+    "headers": {"X-Stand-In": "tokenSeconds=0.5"},
+}
 
 
 @dataclasses.dataclass
@@ -131,6 +140,22 @@ class Caller:
                 data = text.removeprefix("data: ").strip()
                 answer.events.append((time.monotonic() - begun, data))
 
+    def models(self) -> set[str]:
+        """The names that the gateway lists."""
+        return {one["id"] for one in self.send("GET", "/v1/models").content["data"]}
+
+    def wait(self, model: str) -> None:
+        """Wait until a model is answered.
+
+        Raises:
+            TimeoutError: It was not in time.
+        """
+        polling.until(
+            lambda: self.ask(model, timeout=10).status == http.HTTPStatus.OK,
+            what=f"an answer by {model}",
+            timeout=_SERVED_SECONDS,
+        )
+
     def ask_often(self, count: int, model: str, *, at_once: int = 4, **how: typing.Any) -> Answers:
         """Send a number of requests, some at the same time."""
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
@@ -154,6 +179,12 @@ class Caller:
                 over.set()
         for one in running:
             one.result()
+
+
+def assert_whole(answers: Sequence[Answer]) -> None:
+    """Fail unless every answer came to its end."""
+    lost = collections.Counter(str(one) for one in answers if not one.whole)
+    assert not lost, f"{sum(lost.values())} of {len(answers)}: {lost}"
 
 
 Answers: typing.TypeAlias = Sequence[Answer]

@@ -10,7 +10,7 @@ import pathlib
 import threading
 from collections.abc import Iterator, Mapping
 
-from e2e import claims, shipped
+from e2e import claims, installation, operators, shipped
 from e2e.controlplane import api, keda, metrics, plane, polling
 from e2e.dataplane import asking, controllers
 from e2e.machines import containers, hub, load, machine, site
@@ -273,3 +273,27 @@ class Stage:
     def names(self, claim: claims.Claim) -> set[str]:
         """The names of ``engines``."""
         return {pod["metadata"]["name"] for pod in self.engines(claim)}
+
+
+@contextlib.contextmanager
+def standing(
+    control_plane: plane.ControlPlane,
+    installed: installation.Installation,
+    standing_in: operators.Operators,
+    work: pathlib.Path,
+    name: str,
+) -> Iterator[Stage]:
+    """A stage that runs, with the product configured for it.
+
+    Args:
+        control_plane: The control plane.
+        installed: The product on it.
+        standing_in: Who plays the operators; the stage's own play theirs.
+        work: For files.
+        name: The namespace of the claims.
+    """
+    with hub.serving() as models, standing_in.absent(*KINDS):
+        prepared = Stage(control_plane, work, name, models)
+        with prepared.running():
+            installed.configure(prepared.settings())
+            yield prepared

@@ -1,0 +1,229 @@
+"""From a caller to an engine's pod by way of the claim's own endpoint picker.
+
+The picker is the released program, and so is everything around it: see ``test_data_path.py``.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import http.client
+import itertools
+import json
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from e2e import claims, installation, operators
+from e2e.controlplane import api, plane, polling
+from e2e.dataplane import asking, stage
+from e2e.machines import containers
+
+NAMESPACE = "picker"
+# For a busy machine, on top of what something takes by itself.
+GRACE = 60
+CANARY = "xplane-qwen-coder-sql-dpo"
+CLIENTS = 8
+REQUESTS = 100
+PICKER = "epp"
+# From a change of an engine's series to picks by it: the picker reads them every 50 ms.
+READ_SECONDS = 10
+
+
+@pytest.fixture(scope="module")
+def running(
+    control_plane: plane.ControlPlane,
+    installed: installation.Installation,
+    standing_in: operators.Operators,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[stage.Stage]:
+    """The gateway on its node, KEDA, a metrics server, and a namespace made ready for claims."""
+    work = tmp_path_factory.mktemp(NAMESPACE)
+    with stage.standing(control_plane, installed, standing_in, work, NAMESPACE) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="module")
+def picked(running: stage.Stage) -> claims.Claim:
+    """The example with adapters and a canary, with two engines and two pickers."""
+    claim = running.example("xplane-qwen-coder")
+    gateway = claim.manifest["spec"]["gateway"]
+    claim.apply(
+        gateway=gateway | {"endpointPicker": {"enabled": True, "replicas": 2}},
+        scaling={"minReplicas": 2, "maxReplicas": 2},
+    )
+    claim.wait_phase("Serving", timeout=120 + GRACE)
+    claim.wait_condition("RouteReady", "True", "Published")
+    polling.until(lambda: len(running.pickers(claim)) == 2, what="two pickers", timeout=GRACE)
+    polling.until(lambda: len(running.engines(claim)) == 2, what="two engines", timeout=GRACE)
+    return claim
+
+
+@pytest.fixture(scope="module")
+def caller(running: stage.Stage, picked: claims.Claim) -> asking.Caller:
+    """Somebody who knows the gateway, once it serves the claim."""
+    somebody = running.caller()
+    somebody.wait(picked.name)
+    return somebody
+
+
+# No prompt comes twice, unless a test is about that: its cache would keep it at one engine.
+_PROMPTS = itertools.count()
+
+
+def _ask(somebody: asking.Caller, model: str, count: int) -> asking.Answers:
+    answers = [
+        somebody.ask(model, messages=[{"role": "user", "content": f"{next(_PROMPTS)} hello"}])
+        for _ in range(count)
+    ]
+    assert {one.status for one in answers} == {200}, collections.Counter(map(str, answers))
+    return answers
+
+
+def test_requests_spread_over_the_engines(
+    caller: asking.Caller, picked: claims.Claim, running: stage.Stage
+) -> None:
+    """Nothing tells one from the other, so both have a part."""
+    engines = collections.Counter(one.engine for one in _ask(caller, picked.name, REQUESTS))
+    assert set(engines) == running.names(picked)
+    assert min(engines.values()) >= REQUESTS / 5, engines
+
+
+def test_a_picker_leaves_an_engine_that_is_busy(
+    caller: asking.Caller, picked: claims.Claim, running: stage.Stage
+) -> None:
+    """It reads the engines' own series."""
+    busy, idle = running.engines(picked)
+    with _showing(busy, {"shownWaiting": 18, "shownKV": 0.9}):
+        polling.until(
+            lambda: (
+                {one.engine for one in _ask(caller, picked.name, 20)} == {idle["metadata"]["name"]}
+            ),
+            what="picks of the other alone",
+            timeout=READ_SECONDS + GRACE,
+        )
+
+
+@contextlib.contextmanager
+def _showing(pod: api.Object, behaviour: dict[str, float]) -> Iterator[None]:
+    """Let an engine show other values than its own."""
+    _steer(pod, behaviour)
+    try:
+        yield
+    finally:
+        _steer(pod, dict.fromkeys(behaviour, -1))
+
+
+def _steer(pod: api.Object, behaviour: dict[str, float]) -> None:
+    connection = http.client.HTTPConnection(pod["status"]["podIP"], 8000, timeout=30)
+    with contextlib.closing(connection):
+        connection.request("POST", "/stand-in", json.dumps(behaviour))
+        assert connection.getresponse().status == http.HTTPStatus.OK
+
+
+def test_a_conversation_stays_with_the_engine_that_has_its_prefix(
+    caller: asking.Caller, picked: claims.Claim
+) -> None:
+    """A long prompt that goes on from the last one is picked by what the picker remembers.
+
+    Two pickers remember apart, and the gateway asks one or the other: a few turns may go astray.
+    """
+    turns = ["You are a careful assistant. " * 400]
+    engines = []
+    for turn in range(20):
+        turns.append(f"turn {turn} " * 20)
+        messages = [{"role": "user", "content": "".join(turns)}]
+        engines.append(caller.ask(picked.name, messages=messages).engine)
+    (_, most), *_ = collections.Counter(engines).most_common()
+    assert most >= 16, engines
+
+
+def test_a_canary_is_drawn_by_the_picker(caller: asking.Caller, picked: claims.Claim) -> None:
+    """One request in ten is answered by the adapter under the claim's name."""
+    answers = _ask(caller, picked.name, 2 * REQUESTS)
+    models = collections.Counter(one.content["model"] for one in answers)
+    assert set(models) == {picked.name, CANARY}
+    # Three deviations of a draw of 200 by one in ten.
+    assert models[CANARY] == pytest.approx(2 * REQUESTS / 10, abs=13)
+
+
+def test_a_picker_that_is_replaced_loses_no_request(
+    caller: asking.Caller, picked: claims.Claim, running: stage.Stage
+) -> None:
+    """A picker leaves before it closes its streams, and the other one answers meanwhile."""
+    gone, _ = running.pickers(picked)
+    with caller.load(CLIENTS, picked.name, **asking.STREAM) as answers:
+        running.tenant.plane.admin.delete(api.Ref.of(gone))
+        polling.until(
+            lambda: running.tenant.plane.admin.find(api.Ref.of(gone)) is None,
+            what="its end",
+            timeout=60 + GRACE,
+        )
+        before = len(answers)
+        polling.until(lambda: len(answers) > before + 2 * CLIENTS, what="more", timeout=GRACE)
+    asking.assert_whole(answers)
+    polling.until(lambda: len(running.pickers(picked)) == 2, what="two pickers", timeout=GRACE)
+
+
+def test_engines_are_replaced_without_a_lost_request(
+    caller: asking.Caller, picked: claims.Claim, running: stage.Stage
+) -> None:
+    """The picker no longer picks a pod that ends, and what it has in flight finishes."""
+    old = running.names(picked)
+    with caller.load(CLIENTS, picked.name, **asking.STREAM) as answers:
+        picked.apply(model=picked.manifest["spec"]["model"] | {"maxNumSeqs": 24})
+        polling.until(
+            lambda: len(running.names(picked) - old) == 2,
+            what="two new engines",
+            timeout=180 + GRACE,
+        )
+        before = len(answers)
+        polling.until(lambda: len(answers) > before + 4 * CLIENTS, what="more", timeout=GRACE)
+    asking.assert_whole(answers)
+
+
+def test_a_sleeping_claim_behind_a_picker_wakes_on_one_request(
+    caller: asking.Caller, running: stage.Stage
+) -> None:
+    """The picker holds the request, its queue is the wake signal, and the replica answers it."""
+    claim = running.claim(
+        "sleeper",
+        gateway={"enabled": True, "endpointPicker": {"enabled": True}},
+        scaling={
+            "minReplicas": 0,
+            "maxReplicas": 1,
+            "cooldownSeconds": 60,
+            "pollingIntervalSeconds": 5,
+        },
+        healthProbes={"startup": {"periodSeconds": 5, "failureThreshold": 12}},
+    )
+    claim.apply()
+    claim.wait_phase("Idle", timeout=120 + GRACE)
+    claim.wait_condition("RouteReady", "True", "Published")
+    polling.until(
+        lambda: claim.name in caller.models(), what="the claim in the gateway", timeout=GRACE
+    )
+    assert running.engines(claim) == []
+    answer = caller.ask(claim.name)
+    print(f"{answer.seconds:.1f} s from the request to the whole answer")
+    assert answer.status == 200, answer
+    assert {answer.engine} == running.names(claim)
+    claim.delete()
+
+
+def test_without_a_picker_nothing_is_served(
+    caller: asking.Caller, picked: claims.Claim, running: stage.Stage
+) -> None:
+    """The gateway fails closed, whatever the pool says: the words of docs/operations.md."""
+    pods = running.pickers(picked)
+    for pod in pods:
+        containers.send(pod, PICKER, signal.SIGSTOP)
+    try:
+        answer = caller.ask(picked.name, timeout=30)
+        assert answer.status != 200, answer
+        print(f"without a picker: {answer}")
+    finally:
+        for pod in pods:
+            containers.send(pod, PICKER, signal.SIGCONT)
+    caller.wait(picked.name)
