@@ -518,7 +518,7 @@ ROWS: tuple[Row, ...] = (
         ROUTE_READY,
         "backendtrafficpolicy",
         "N",
-        "with the AI gateway's route; no picker",
+        "with the AI gateway's route",
         _GATEWAY,
     ),
     Row(

@@ -74,6 +74,14 @@ def test_the_gateway_says_429_for_the_engine_and_not_for_itself() -> None:
     assert override["response"]["header"]["set"] == [{"name": "retry-after", "value": "10"}]
 
 
+def test_behind_a_picker_it_says_429_too() -> None:
+    asked = {**KNOWN, "longestQueueSeconds": 10}
+    gateway = {"enabled": True, "endpointPicker": {"enabled": True}}
+    bounded = scene.serving(scene.of(engine=NEWER, model=asked, gateway=gateway))
+    (override,) = bounded.one("BackendTrafficPolicy")["spec"]["responseOverride"]
+    assert override["response"]["statusCode"] == 429
+
+
 def test_an_older_gateway_passes_the_503_on() -> None:
     """It does not know the header in the match, and would answer 429 for no pod at all."""
     api = {"gateway": {"apiVersion": "aigateway.envoyproxy.io/v1alpha1"}}

@@ -31,7 +31,8 @@ def served(world: cluster.Cluster) -> None:
         assert there(world) in ({PICKER_KEYS[0]}, set(PICKER_KEYS[1:]))
     else:
         assert named(world) == {"AIServiceBackend"}
-        assert "BackendTrafficPolicy" in world.kinds_there()
+    spread = "loadBalancer" in world.one("BackendTrafficPolicy")["spec"]
+    assert spread == (named(world) == {"AIServiceBackend"})
     assert PICKER_KEYS[0] not in there(world) or not there(world) & set(PICKER_KEYS[1:])
 
 

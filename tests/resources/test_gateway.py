@@ -116,9 +116,16 @@ def test_a_stream_lasts_while_its_bytes_come(
     assert http.get("maxStreamDuration") == longest
 
 
-def test_behind_a_pool_no_policy_could_end_a_silent_request() -> None:
-    for rule in rules(scene.serving(scene.of(**PICKED))):
-        assert rule["timeouts"] == {"request": "1800s"}
+def test_behind_a_pool_connections_and_streams_end_likewise() -> None:
+    """A picker chooses pods, and the connections to them are the gateway's as before."""
+    world = scene.serving(scene.of(**PICKED))
+    for rule in rules(world):
+        assert rule["timeouts"] == {"request": "0s"}
+    spec = world.one("BackendTrafficPolicy")["spec"]
+    alone = scene.serving(CANARIED).one("BackendTrafficPolicy")["spec"]
+    assert spec["targetRefs"] == alone["targetRefs"]
+    assert spec["timeout"] == {"http": alone["timeout"]["http"]}
+    assert set(spec) == {"targetRefs", "timeout"}, "the picker has chosen: nothing to spread"
 
 
 def test_the_most_rules_still_fit() -> None:
@@ -502,7 +509,6 @@ def test_pool_and_picker_take_the_releases_name() -> None:
     for rule in rules(world):
         # The schema allows exactly one pool in a rule, and no other backend beside the pool.
         assert rule["backendRefs"] == [pool]
-    assert "BackendTrafficPolicy" not in world.kinds_there()
 
 
 @pytest.mark.pitfall("401 on the picker's metrics")

@@ -96,7 +96,6 @@ def test_the_picker_is_found_by_the_pool_and_the_route_names_it() -> None:
     named = {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": "model"}
     for rule in world.one("AIGatewayRoute")["spec"]["rules"]:
         assert rule["backendRefs"] == [named]
-    assert "BackendTrafficPolicy" not in world.kinds_there()
 
 
 @pytest.mark.pitfall("the InferencePool picks the preload pod")

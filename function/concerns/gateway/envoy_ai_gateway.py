@@ -154,10 +154,8 @@ def _rules(
     pool: bool,
     fallback: str | None,
 ) -> Iterator[identity.Manifest]:
-    # The default of a minute would cut long streams. The pool's route has no policy that could end
-    # a stream of which no byte comes.
-    streams = lasts(plan) and not pool
-    timeouts = {"request": "0s" if streams else f"{_whole_seconds(plan)}s"}
+    # The default of a minute would cut long streams.
+    timeouts = {"request": "0s" if lasts(plan) else f"{_whole_seconds(plan)}s"}
     beside = [] if fallback is None else [_fallback(plan, fallback)]
     yield {
         "matches": [_match(plan.identity.name)],
@@ -239,7 +237,7 @@ def _whole_seconds(plan: plans.Plan) -> int:
 
 @memo.per_plan
 def traffic_policy(plan: plans.Plan, *, fallback: bool = False) -> identity.Manifest:
-    """Returns the BackendTrafficPolicy on the HTTPRoute that the AI gateway generates.
+    """Returns the BackendTrafficPolicy of a route to the pods themselves.
 
     Requests differ by orders of magnitude in length: least-request spreads them, round-robin
     does not. DNS is asked often because pods come and go, and a refused connection is tried on
@@ -262,6 +260,32 @@ def traffic_policy(plan: plans.Plan, *, fallback: bool = False) -> identity.Mani
         }
     if fallback:
         retry["numAttemptsPerPriority"] = 2
+    timeouts = {"http": _timeouts(plan), "tcp": {"connectTimeout": f"{CONNECT_SECONDS}s"}}
+    return _policy(
+        plan,
+        {
+            "loadBalancer": {"type": "LeastRequest"},
+            "dns": {"dnsRefreshRate": "5s", "respectDnsTtl": False},
+            "timeout": timeouts,
+            "healthCheck": _health(plan),
+            "retry": retry,
+        },
+    )
+
+
+@memo.per_plan
+def pool_traffic_policy(plan: plans.Plan) -> identity.Manifest:
+    """Returns the BackendTrafficPolicy of a route to an InferencePool.
+
+    The picker names the one pod to which a request goes: there is nothing to spread, to check or to
+    try again. The AI gateway sets the timeout of connections itself (10 s; its
+    post_cluster_modify.go).
+    """
+    return _policy(plan, {"timeout": {"http": _timeouts(plan)}})
+
+
+def _policy(plan: plans.Plan, spec: identity.Manifest) -> identity.Manifest:
+    """Returns a policy on the HTTPRoute that the AI gateway generates."""
     refusal = _refusal(plan)
     return {
         "apiVersion": kinds.TRAFFIC_POLICY.api_versions[0],
@@ -275,11 +299,7 @@ def traffic_policy(plan: plans.Plan, *, fallback: bool = False) -> identity.Mani
                     "name": plan.identity.name,
                 }
             ],
-            "loadBalancer": {"type": "LeastRequest"},
-            "dns": {"dnsRefreshRate": "5s", "respectDnsTtl": False},
-            "timeout": _timeouts(plan),
-            "healthCheck": _health(plan),
-            "retry": retry,
+            **spec,
             **({} if refusal is None else {"responseOverride": [refusal]}),
         },
     }
@@ -316,7 +336,7 @@ def _timeouts(plan: plans.Plan) -> identity.Manifest:
         http["streamIdleTimeout"] = f"{settings.request_timeout_seconds}s"
         if settings.longest_stream_seconds is not None:
             http["maxStreamDuration"] = f"{settings.longest_stream_seconds}s"
-    return {"http": http, "tcp": {"connectTimeout": f"{CONNECT_SECONDS}s"}}
+    return http
 
 
 def _health(plan: plans.Plan) -> identity.Manifest:

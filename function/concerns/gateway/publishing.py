@@ -223,9 +223,12 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
         fallback=traffic.fallback.claim if traffic.fallback.named else None,
     )
     yield assembly.Part("gateway-airoute", route)
-    if not traffic.picking.pooled:
-        policy = envoy_ai_gateway.traffic_policy(plan, fallback=traffic.fallback.named)
-        yield assembly.Part("backendtrafficpolicy", policy)
+    policy = (
+        envoy_ai_gateway.pool_traffic_policy(plan)
+        if traffic.picking.pooled
+        else envoy_ai_gateway.traffic_policy(plan, fallback=traffic.fallback.named)
+    )
+    yield assembly.Part("backendtrafficpolicy", policy)
 
 
 def conditions(

@@ -141,6 +141,7 @@ func (e *engine) complete(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "BadRequestError", err.Error())
 		return
 	}
+	w.Header().Set("X-Model", asked.Model)
 	if e.draining.Load() {
 		text := "cannot schedule new futures after shutdown"
 		refuse(w, http.StatusInternalServerError, "InternalServerError", text)
