@@ -23,10 +23,12 @@ from e2e.machines import containers
 NAMESPACE = "picker"
 # For a busy machine, on top of what something takes by itself.
 GRACE = 60
+ADAPTER = "xplane-qwen-coder-securecode"
 CANARY = "xplane-qwen-coder-sql-dpo"
 CLIENTS = 8
 REQUESTS = 100
 PICKER = "epp"
+_REQUESTS = "inference_objective_request_total{"
 # From a change of an engine's series to picks by it: the picker reads them every 50 ms.
 READ_SECONDS = 10
 
@@ -98,6 +100,33 @@ def test_requests_spread_over_the_engines(
     assert min(engines.values()) >= REQUESTS / 5, engines
 
 
+def test_the_gateway_lists_the_claim_and_its_adapters(
+    caller: asking.Caller, picked: claims.Claim
+) -> None:
+    """One match of the route has all names, and the list has each of them."""
+    assert caller.models() == {picked.name, ADAPTER, CANARY}
+
+
+def test_the_picker_is_asked_once_for_each_request(
+    caller: asking.Caller, picked: claims.Claim, running: stage.Stage
+) -> None:
+    """The AI gateway asks it for each match of the route that names the pool."""
+    (pod,) = running.pickers(picked)
+    before = _picks(pod)
+    for name in (picked.name, ADAPTER):
+        _ask(caller, name, 10)
+    assert _picks(pod) == before + 20
+
+
+def _picks(pod: api.Object) -> float:
+    connection = http.client.HTTPConnection(pod["status"]["podIP"], 9090, timeout=30)
+    with contextlib.closing(connection):
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+    samples = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(_REQUESTS)]
+    return sum(float(value) for _, value in samples)
+
+
 def test_a_picker_leaves_an_engine_that_is_busy(
     caller: asking.Caller, picked: claims.Claim, running: stage.Stage
 ) -> None:
@@ -165,12 +194,12 @@ def test_connections_and_streams_end_as_the_policy_says(
     clusters = envoy.clusters(proxy)
     routes = [one["route"] for one in envoy.routes(proxy) if "route" in one]
     of_the_claim = [one for one in routes if f"/{picked.name}/" in one.get("cluster", "")]
-    assert len(of_the_claim) == 3, "the claim and two adapters"
+    assert of_the_claim
     for route in of_the_claim:
-        assert route["idleTimeout"] == policy["streamIdleTimeout"]
+        assert route["idle_timeout"] == policy["streamIdleTimeout"]
         assert route["timeout"] == "0s"
-        (protocol,) = clusters[route["cluster"]]["typedExtensionProtocolOptions"].values()
-        idle = protocol["commonHttpProtocolOptions"]["idleTimeout"]
+        (protocol,) = clusters[route["cluster"]]["typed_extension_protocol_options"].values()
+        idle = protocol["common_http_protocol_options"]["idle_timeout"]
         assert idle == policy["connectionIdleTimeout"]
 
 

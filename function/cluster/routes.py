@@ -24,6 +24,7 @@ def models(resource: observed.Object | None) -> frozenset[str]:
         for match in observed.items(rule, "matches")
         for header in observed.items(match, "headers")
         if observed.at(header, "name") == MODEL_HEADER
+        and observed.at(header, "type") != "RegularExpression"
     )
 
 

@@ -1,6 +1,7 @@
 """The AI gateway's objects, and the order in which they come and go."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -506,9 +507,27 @@ def test_pool_and_picker_take_the_releases_name() -> None:
         "namespace": "llm",
     }
     pool = {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": "model"}
-    for rule in rules(world):
-        # The schema allows exactly one pool in a rule, and no other backend beside the pool.
-        assert rule["backendRefs"] == [pool]
+    # The schema allows exactly one pool in a rule, and no other backend beside the pool.
+    assert rules(world)[0]["backendRefs"] == [pool]
+
+
+def test_one_match_alone_names_the_pool() -> None:
+    """The AI gateway asks the picker once for each, and the picker draws a canary each time."""
+    world = scene.serving(scene.of(loraAdapters=scene.ADAPTERS, **PICKED))
+    served, listed = rules(world)
+    (match,) = served["matches"]
+    (header,) = match["headers"]
+    assert header["type"] == "RegularExpression"
+    names = ["model", *(adapter["name"] for adapter in scene.ADAPTERS)]
+    for name in names:
+        assert re.fullmatch(header["value"], name)
+        assert not re.fullmatch(header["value"], f"{name}x")
+    # `/v1/models` has the names of exact matches; nobody sends the second header of these.
+    assert [one["headers"][0]["value"] for one in listed["matches"]] == names
+    for one in listed["matches"]:
+        assert [header["type"] for header in one["headers"]] == ["Exact", "Exact"]
+    alone = rules(scene.serving(scene.of(**PICKED)))
+    assert [rule["matches"][0]["headers"][0]["type"] for rule in alone] == ["Exact"]
 
 
 @pytest.mark.pitfall("401 on the picker's metrics")

@@ -1,6 +1,6 @@
 """Envoy AI Gateway's view of the model: backends, the route by model name, how traffic spreads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from function import kinds, memo
 from function.cluster import routes
@@ -12,6 +12,8 @@ LONGEST_PAUSE = 10
 # Seconds by which the gateway ends a connection that no request uses before the engine does. What
 # is sent at that moment is lost, and cannot be tried again, as the engine may have begun it.
 IDLE_MARGIN = 2
+# A rule that asks for this header has model names to list and takes no request.
+LISTING_HEADER = "x-inference-service-listing"
 # Seconds until a connection has failed: a second SYN is sent after one. A node that is gone answers
 # none, and Envoy Gateway's ten would keep a request from the next pod.
 CONNECT_SECONDS = 3
@@ -156,31 +158,57 @@ def _rules(
 ) -> Iterator[identity.Manifest]:
     # The default of a minute would cut long streams.
     timeouts = {"request": "0s" if lasts(plan) else f"{_whole_seconds(plan)}s"}
+    served = [adapter.name for adapter in plan.storage.adapters if adapter.name in adapters]
+    base = {"name": plan.identity.name, "weight": 100}
+    if pool:
+        yield from _pool_rules(plan, [plan.identity.name, *served], timeouts)
+        return
     beside = [] if fallback is None else [_fallback(plan, fallback)]
     yield {
         "matches": [_match(plan.identity.name)],
-        "backendRefs": _base_backends(plan, adapters, former, pool) + beside,
+        "backendRefs": _base_backends(plan, adapters, former) + beside,
         "timeouts": timeouts,
     }
-    for adapter in plan.storage.adapters:
-        if adapter.name not in adapters:
-            continue
-        yield {
-            "matches": [_match(adapter.name)],
-            "backendRefs": [_pool(plan)] if pool else [{"name": plan.identity.name, "weight": 100}],
-            "timeouts": timeouts,
-        }
+    for name in served:
+        yield {"matches": [_match(name)], "backendRefs": [base], "timeouts": timeouts}
 
 
 def _match(model_name: str) -> identity.Manifest:
     return {"headers": [{"type": "Exact", "name": routes.MODEL_HEADER, "value": model_name}]}
 
 
+def _pool_rules(
+    plan: plans.Plan, names: Sequence[str], timeouts: identity.Manifest
+) -> Iterator[identity.Manifest]:
+    """Yields the one rule that names the pool, and one that lists the model names.
+
+    The AI gateway 1.0 asks the picker once for each match of the pool: a request would be picked
+    for, and its canary drawn, as often as the route has names (its post_translate_modify.go,
+    listenerToInferencePools). So one match has all names. It reads the names of `/v1/models` from
+    exact matches alone; those of the second rule ask for a header that nobody sends.
+    """
+    if len(names) == 1:
+        yield {"matches": [_match(*names)], "backendRefs": [_pool(plan)], "timeouts": timeouts}
+        return
+    # Of what a name may hold, the dot alone means something in a pattern.
+    pattern = "|".join(name.replace(".", r"\.") for name in names)
+    header = {"type": "RegularExpression", "name": routes.MODEL_HEADER, "value": f"^({pattern})$"}
+    yield {
+        "matches": [{"headers": [header]}],
+        "backendRefs": [_pool(plan)],
+        "timeouts": timeouts,
+    }
+    unsent = {"type": "Exact", "name": LISTING_HEADER, "value": "true"}
+    yield {
+        "matches": [{"headers": [*_match(name)["headers"], unsent]} for name in names],
+        "backendRefs": [{"name": plan.identity.name, "weight": 100}],
+        "timeouts": timeouts,
+    }
+
+
 def _base_backends(
-    plan: plans.Plan, adapters: frozenset[str], former: frozenset[str], pool: bool
+    plan: plans.Plan, adapters: frozenset[str], former: frozenset[str]
 ) -> list[identity.Manifest]:
-    if pool:
-        return [_pool(plan)]
     shifted = [(name, weight) for name, weight in canaries(plan) if name in adapters]
     base = {"name": plan.identity.name, "weight": 100 - sum(weight for _, weight in shifted)}
     return [base] + [
