@@ -505,7 +505,40 @@ class Gateway(base.Model):
         None,
         alias="bufferMiB",
         description="MiB of connection.bufferLimit in the ClientTrafficPolicy of the Gateway: a"
-        " larger body gets 413. Envoy's own 32 KiB when absent. `check` reads it alone.",
+        " larger body gets 413. Envoy's own 32 KiB when absent. An InferenceGateway's own Gateway"
+        " has it, 50 when absent; of another one `check` reads it alone.",
+    )
+
+
+class FrontDoor(base.Model):
+    """The Gateways that InferenceGateways have, and which namespaces have one."""
+
+    namespaces: Annotated[dict[_Namespace, base.DnsLabel], base.items(32), base.NULLS_ABSENT] = (
+        pydantic.Field(
+            default_factory=dict,
+            description="By namespace, or `*` for every other one, the name of the InferenceGateway"
+            " on whose Gateway the claims there are published, in place of gateway.parent. It must"
+            " be ready before: their routes move to it at once.",
+        )
+    )
+    class_name: base.DnsSubdomain = pydantic.Field(
+        "envoy-gateway", description="GatewayClass of Envoy Gateway with the AI gateway beside it."
+    )
+    service_type: Literal["ClusterIP", "LoadBalancer"] = pydantic.Field(
+        "ClusterIP",
+        description="Service of the proxies. A load balancer may be open to the internet:"
+        " serviceAnnotations say so to the cloud.",
+    )
+    service_annotations: base.Annotations = pydantic.Field(
+        default_factory=dict, description="On that Service, for example an internal scheme."
+    )
+    replicas: Annotated[int, base.number(1, 64)] = pydantic.Field(
+        2, description="Proxies of one Gateway; of two or more one goes at a time."
+    )
+    drain_seconds: Annotated[int, base.number(1, 3600)] = pydantic.Field(
+        600,
+        description="Seconds that streams get to end when a proxy goes. Envoy Gateway's own minute"
+        " would cut long answers.",
     )
 
 
@@ -786,6 +819,7 @@ class Settings(base.Model):
     scaling: Scaling = pydantic.Field(default_factory=Scaling)
     monitoring: Monitoring = pydantic.Field(default_factory=Monitoring)
     gateway: Gateway = pydantic.Field(default_factory=Gateway)
+    front_door: FrontDoor = pydantic.Field(default_factory=FrontDoor)
     endpoint_picker: EndpointPicker = pydantic.Field(default_factory=EndpointPicker)
     route: Route = pydantic.Field(default_factory=Route)
     secret_store: SecretStore = pydantic.Field(default_factory=SecretStore)
@@ -816,6 +850,23 @@ class Settings(base.Model):
         None,
         description="Replaces {region} in preload.egressHosts; also read from the top level.",
     )
+
+    def front_door_of(self, namespace: str) -> str | None:
+        """Returns the InferenceGateway that claims of a namespace are published on, or None."""
+        named = self.front_door.namespaces
+        return named.get(namespace, named.get("*"))
+
+    def parent_of(self, namespace: str) -> GatewayReference:
+        """Returns the Gateway that claims of a namespace are published on.
+
+        An InferenceGateway's Gateway has its name and lies in its namespace.
+        """
+        door = self.front_door_of(namespace)
+        return (
+            self.gateway.parent
+            if door is None
+            else GatewayReference(name=door, namespace=namespace)
+        )
 
 
 class Input(Settings):

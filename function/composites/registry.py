@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from function.composites import composite, inference_service
+from function.composites import composite, inference_gateway, inference_service
 
 COMPOSITES: dict[tuple[str, str], composite.Composite] = {
     (inference_service.GROUP, inference_service.KIND): inference_service,
+    (inference_gateway.GROUP, inference_gateway.KIND): inference_gateway,
 }
 
 
