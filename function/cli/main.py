@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 import function
-from function.cli import check, explain, facts, init, migrate, plan, reach, render
+from function.cli import check, clients, explain, facts, init, migrate, plan, reach, render
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -15,6 +15,7 @@ def main() -> None:
 
 
 main.add_command(check.check)
+main.add_command(clients.clients)
 main.add_command(explain.explain)
 main.add_command(facts.facts)
 main.add_command(init.init)
