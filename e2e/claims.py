@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import pathlib
 import time
 import typing
 from collections.abc import Callable, Iterator
@@ -30,10 +31,23 @@ class Tenant:
         namespace: Its name.
     """
 
-    def __init__(self, control_plane: plane.ControlPlane, namespace: str) -> None:
-        """Use an existing namespace."""
+    def __init__(
+        self,
+        control_plane: plane.ControlPlane,
+        namespace: str,
+        directory: pathlib.Path | None = None,
+    ) -> None:
+        """Use an existing namespace.
+
+        Args:
+            control_plane: The control plane.
+            namespace: The namespace.
+            directory: What the volumes hold, for pods that really run; by default volumes are names
+                and nothing else.
+        """
         self.namespace = namespace
         self.plane = control_plane
+        self._directory = directory
 
     def prepare(self) -> None:
         """Make the volumes and their bound claims, the hub token and the preload's account.
@@ -67,6 +81,11 @@ class Tenant:
         return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
 
     def _volume(self, name: str) -> api.Object:
+        source: api.Object = {
+            "csi": {"driver": "shared.example.org", "volumeHandle": self.namespace}
+        }
+        if self._directory is not None:
+            source = {"hostPath": {"path": str(self._directory), "type": "Directory"}}
         return {
             "apiVersion": "v1",
             "kind": "PersistentVolume",
@@ -74,9 +93,9 @@ class Tenant:
             "spec": {
                 "capacity": {"storage": "100Gi"},
                 "accessModes": ["ReadWriteMany"],
-                "csi": {"driver": "shared.example.org", "volumeHandle": self.namespace},
                 "claimRef": {"name": name, "namespace": self.namespace},
-            },
+            }
+            | source,
         }
 
     def _volume_claim(self, name: str) -> api.Object:

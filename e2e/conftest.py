@@ -22,15 +22,19 @@ _LOGS = pytest.StashKey[set[str]]()
 # Blocks of the guides that were run, and whether all files of this directory were.
 _BLOCKS = pytest.StashKey[set[str]]()
 _WHOLE = pytest.StashKey[bool]()
-# Files that go first: the one that needs a cluster without some kinds, then the longest.
+# Files that go first: the one that needs a cluster without some kinds, then the longest. Those that
+# fill the machine do not come beside those that tell by the second what KEDA or Envoy does.
 _FIRST = (
     "test_absent_kinds.py",
-    "test_scaling.py",
+    "test_data_path.py",
     "test_takeover.py",
     "test_lifecycle.py",
     "test_faults.py",
+    "test_pods.py",
     "test_life.py",
+    "test_packets.py",
     "test_diagnostics.py",
+    "test_scaling.py",
     "test_quiet.py",
     "test_gateway.py",
     "test_drain.py",

@@ -107,13 +107,13 @@ class Operators:
         self._thread.join()
 
     @contextlib.contextmanager
-    def absent(self, kind: str) -> Iterator[None]:
-        """Leave a kind to its real operator for a while."""
-        self._left.add(kind)
+    def absent(self, *kinds: str) -> Iterator[None]:
+        """Leave kinds to their real operators for a while."""
+        self._left.update(kinds)
         try:
             yield
         finally:
-            self._left.discard(kind)
+            self._left.difference_update(kinds)
 
     def _work(self) -> None:
         while not self._end.wait(self._interval):

@@ -26,6 +26,7 @@ from tests.api import invalid_claims
 from tests.boundary import attacks
 from tests.fleet import invalid_doors
 from tests.golden import test_front_doors
+from tests.resources import groups
 from tests.schemas import composite, samples, upstream
 
 PROFILES = cluster.PROFILES
@@ -226,9 +227,28 @@ def test_pods_keep_the_profile_restricted(
     """Those of the engine, of the preload Job and of its cleanup."""
     life = lives.Life(cluster.Cluster(cluster.example(name), cluster.environment(profile)))
     life.converge()
-    templates = [i.object["spec"]["template"] for i in life.emitted if _has_pods(i.object)]
+    templates = [pods for item in life.emitted for pods in cluster.templates(item.object)]
     assert len(templates) >= 2
     assert [kubernetes.pod_security(template) for template in templates] == [[]] * len(templates)
+
+
+def test_groups_of_pods_are_taken_and_keep_the_profile_restricted(
+    kubernetes: validator.Validator,
+) -> None:
+    """A LeaderWorkerSet by its controller's schema, and both of its templates as pods."""
+    life = lives.Life(cluster.Cluster(groups.of(), groups.site()))
+    life.converge()
+    life.world.edit(gpu=groups.of(pipeline=4)["spec"]["gpu"])
+    life.converge()
+    assert _refusals(kubernetes, life) == []
+    made = [item.object for item in life.emitted if item.object["kind"] == "LeaderWorkerSet"]
+    templates = [pods for item in made for pods in cluster.templates(item)]
+    assert len(templates) == 2 * len(made) >= 4
+    for template in templates:
+        assert kubernetes.pod_security(template) == []
+        pod = {**template, "apiVersion": "v1", "kind": "Pod"}
+        pod["metadata"] = {**template["metadata"], "name": "model-0", "namespace": "llm"}
+        assert kubernetes.object(pod) == []
 
 
 @pytest.mark.parametrize(
@@ -241,10 +261,6 @@ def test_what_the_profile_forbids_is_said(row: api.Object, kubernetes: validator
     samples.put(template["spec"], row["path"], row["value"])
     assert any(row["says"] in text for text in kubernetes.pod_security(template))
     assert schemas.pod_security(template["spec"])
-
-
-def _has_pods(item: api.Object) -> bool:
-    return item["kind"] in ("Deployment", "Job")
 
 
 # What is refused: the program asks the real thing, kind by kind.

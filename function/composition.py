@@ -84,6 +84,7 @@ class Composition:
         restarts: Fields of the pod template whose change restarts pods now; empty when none.
         wanted: The pod template that claim and settings ask for now, emitted or not.
         bounds: The least and the greatest replica count.
+        gpus: GPUs of one replica that claim and settings ask for now, with their class.
         misfit: Why no replica could serve on a node of its class, or None.
     """
 
@@ -99,4 +100,5 @@ class Composition:
     restarts: tuple[str, ...]
     wanted: dict[str, Any]
     bounds: tuple[int, int]
+    gpus: str
     misfit: misfits.Misfit | None

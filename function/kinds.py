@@ -161,8 +161,8 @@ BACKEND = Kind(
     ("v1alpha1",),
     "Backend",
     "backends",
-    readiness.condition("Accepted"),
-    "`Accepted=True`",
+    readiness.not_refused("Accepted"),
+    "`Accepted` not False: nobody reports on a Backend that no route names",
 )
 TRAFFIC_POLICY = Kind(
     "gateway.envoyproxy.io",
@@ -309,6 +309,24 @@ ROWS: tuple[Row, ...] = (
         None,
         "N.removal",
         "`model.retention: Delete`",
+        _NATIVE,
+    ),
+    Row(
+        "cilium-netpol-group",
+        CILIUM_POLICY,
+        POLICY_READY,
+        None,
+        "N.group",
+        "a replica is several pods (`gpu.parallelism`)",
+        _CILIUM,
+    ),
+    Row(
+        "networkpolicy-group",
+        NETWORK_POLICY,
+        POLICY_READY,
+        None,
+        "N.group",
+        "a replica is several pods (`gpu.parallelism`)",
         _NATIVE,
     ),
     Row("cilium-netpol-preload", CILIUM_POLICY, POLICY_READY, None, "N-preload", _FORMER, _CILIUM),
@@ -636,8 +654,8 @@ def rows() -> Iterator[Row]:
             workload.READY_WHEN,
             optional=workload.OPTIONAL,
         )
-        when = "not [withheld](#withholding)"
-        yield Row(workload.SUFFIX, kind, ENGINE_READY, workload.SUFFIX, "N", when)
+        patch = workload.SUFFIX if workload.PATCHABLE else None
+        yield Row(workload.SUFFIX, kind, ENGINE_READY, patch, workload.OBJECT_NAME, workload.WHEN)
     yield from ROWS
 
 

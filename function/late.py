@@ -1,8 +1,9 @@
-"""What the server needs at its start, and what can wait: imported before the rest of the function.
+"""What a program needs at its start, and what can wait: imported before the rest of the function.
 
-Most of a cold start is importing. Modules of types that few claims need are read when something of
-them is first used, and the garbage collector waits until `started`: what is imported stays, and
-looking through it takes an eighth of the start (measured, docs/performance.md).
+Most of a start is importing, the server's and the command line's. Modules of types that few claims
+need are read when something of them is first used, and the garbage collector waits until `started`:
+what is imported stays, and looking through it takes an eighth of the start (measured,
+docs/performance.md).
 """
 
 import gc
@@ -56,9 +57,10 @@ def _leave_out_plugins() -> None:
 
 
 def started() -> None:
-    """Collects garbage from now on, and never looks at what was imported."""
-    gc.freeze()
-    gc.enable()
+    """Collects garbage from now on, and never looks at what was imported. Once is enough."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 gc.disable()

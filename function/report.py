@@ -5,7 +5,7 @@ from typing import Any
 
 from function import assembly, canonical, composition, transitions
 from function.boundary import adoption
-from function.cluster import jobs, observed, pods
+from function.cluster import jobs, observed, pods, queueing
 from function.concerns import capacity, validity, weights, workload
 from function.concerns import table as concerns
 from function.concerns.access import policies
@@ -13,7 +13,7 @@ from function.concerns.gateway import envoy_ai_gateway, publishing
 from function.concerns.observability import watching
 from function.concerns.scaling import autoscaling
 from function.concerns.secrets import fetching
-from function.planning import misfits
+from function.planning import hardware, misfits
 from function.situation import counts, rollouts, situations, traffic
 from function.workloads import batches
 
@@ -57,6 +57,7 @@ def finish(now: situations.Situation, desired: assembly.Desired) -> composition.
         restarts=now.rollout.restarts,
         wanted=now.rollout.wanted,
         bounds=(now.plan.scaling.minimum, now.plan.scaling.maximum),
+        gpus=now.plan.hardware.words,
         misfit=now.plan.misfit,
     )
 
@@ -66,7 +67,7 @@ def _status(
     desired: assembly.Desired,
     conditions: tuple[observed.Condition, ...],
 ) -> dict[str, Any]:
-    plan, state = now.plan, now.rollout.state
+    plan, state, running = now.plan, now.rollout.state, now.rollout.running
     served = _served_models(now)
     reasons = {condition.type: condition for condition in conditions}
     return canonical.prune(
@@ -77,7 +78,9 @@ def _status(
             "phase": _phase(now, reasons),
             "waitingFor": _waiting_for(now, desired, reasons),
             "replicas": f"{state.available if state else 0}/{state.wanted if state else 0}",
-            "gpu": f"{plan.hardware.count} x {plan.hardware.class_name}",
+            "gpu": hardware.words(
+                running.gpus, now.kept_class or plan.hardware.class_name, running.pods
+            ),
             "capacity": capacity.capacity(plan),
             "cost": capacity.cost(now),
             "modelEndpoint": envoy_ai_gateway.endpoint(plan)
@@ -189,8 +192,9 @@ def _phase(now: situations.Situation, reasons: dict[str, observed.Condition]) ->
         return "Pending"
     if state.wanted == 0 and plan.scaling.minimum == 0:
         return "Idle"
-    if now.trouble is not None and now.trouble.reason == "Unschedulable":
-        return "WaitingForGPU"
+    waits = {"QuotaPending": "WaitingForQuota", "Unschedulable": "WaitingForGPU"}
+    if now.trouble is not None and now.trouble.reason in waits:
+        return waits[now.trouble.reason]
     broken = ("ImagePullFailed", "CrashLooping")
     if state.stuck is not None or reasons[workload.EngineReady.type()].reason in broken:
         return "Failed"
@@ -269,6 +273,11 @@ def _questions(now: situations.Situation, desired: assembly.Desired) -> composit
         labels = now.plan.identity.labels()
         every = {k: v for k, v in labels.items() if k != pods.COMPONENT_LABEL}
         resources[pods.REQUIREMENT] = composition.Selector("v1", "Pod", every)
+        ticket = None if now.plan.site.providers.queue == "none" else pods.ticket(now.world)
+        if ticket is not None:
+            resources[queueing.REQUIREMENT] = composition.Selector(
+                queueing.API_VERSION, queueing.KIND, ticket.labels, ticket.name
+            )
     resources |= now.traffic.names.questions
     resources |= now.traffic.picking.questions
     resources |= now.traffic.fallback.questions

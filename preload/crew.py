@@ -6,8 +6,8 @@ connections, each file comes in order over one of them and its bytes are hashed 
 fewer are left, several connections fetch pieces of one file; what arrives before the bytes in front
 of it is held for the hash until these are there. What is too much to hold is read back.
 
-Where the hub asks for less (429, 503), half as many connections begin new pieces, and each whole
-piece allows one more again.
+Where the hub asks for less (429, 503), half as many connections begin new pieces, none for a
+second, and each whole piece allows one more again.
 """
 
 import os
@@ -16,12 +16,14 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from preload import report
+from preload import hub, report
 
 MOST_HELD = 32 << 20
 """Bytes that all attempts hold between writing and hashing: half of eight pieces."""
 _TICK = 0.5
 """Seconds between two looks for a connection that is silent."""
+_BURST = 1.0
+"""Seconds in which refusals count once, since all connections hear them together."""
 _MOST_CORES = 4
 """One core hashes at least 0.4 GB/s; the network of a node has about as much for all of them."""
 
@@ -52,12 +54,14 @@ class Crew:
     Attributes:
         lock: Guards everything that attempts and crew share.
         ended: Tells that a transfer ended.
+        pulse: When something new last arrived over any connection.
         allowed: Connections that may begin a piece now.
         held: Bytes that attempts hold now.
     """
 
     def __init__(self, connections: int, log: report.Log) -> None:
         self.connections = connections
+        self.pulse = hub.Pulse()
         self.lock = threading.Lock()
         self.ended = threading.Condition(self.lock)
         self._fetchable = threading.Condition(self.lock)
@@ -107,9 +111,11 @@ class Crew:
         with self.lock:
             now = time.monotonic()
             if now >= self._not_before:
-                self.allowed = max(1, self.allowed // 2)
-                self._log("fewer-connections", level="warning", connections=self.allowed)
-            self._not_before = max(self._not_before, now + seconds)
+                fewer = max(1, self.allowed // 2)
+                if fewer < self.allowed:
+                    self._log("fewer-connections", level="warning", connections=fewer)
+                self.allowed = fewer
+            self._not_before = max(self._not_before, now + max(seconds, _BURST))
 
     def _fetch(self) -> None:
         while (fetch := self._next_piece()) is not None:

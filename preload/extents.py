@@ -41,6 +41,10 @@ class Extents:
             stop = max(stop, self._ranges[last - 1][1])
         self._ranges[first:last] = [(start, stop)]
 
+    def count(self) -> int:
+        """Return the number of bytes in it."""
+        return sum(stop - start for start, stop in self._ranges)
+
     def below(self, size: int) -> "Extents":
         """Return what of it lies below a size."""
         return Extents((start, min(stop, size)) for start, stop in self._ranges if start < size)

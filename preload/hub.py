@@ -18,7 +18,7 @@ import ssl
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NoReturn
 
 import httpx2
@@ -90,6 +90,10 @@ _COMMIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 """The hub's are 40 hexadecimal digits; a mirror's may be something else that names a path."""
 _KEPT = 240.0
 """Seconds for which a signed address is used again; the hub's serve for an hour."""
+_MOST_KEPT = 128
+"""Signed addresses at once: of more files than are fetched at once with 64 connections."""
+_LONGEST_DRAIN = 5.0
+"""Seconds for the body of a redirect."""
 _TOKEN_LOOKS = 2.0
 """Seconds between two looks for a token that is still to come."""
 
@@ -138,32 +142,55 @@ class Body:
     chunks: Iterator[bytes]
 
 
+class Pulse:
+    """When something new last arrived for any of those that share it."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def beat(self) -> None:
+        """Something new arrived."""
+        self.last = time.monotonic()
+
+
 class Patience:
     """The retry budget: how long to go on without progress, and how long to pause.
 
     Args:
-        seconds: The budget; `progress` refills it.
+        seconds: The budget; `progress` refills it, for all that share the pulse.
         first_wait: The first pause in seconds. Each further one is twice as long, up to a minute.
         log: Told of each pause.
         stopping: Set when nobody waits for the answer any more.
+        pulse: Who waits for a turn that others have is not without progress.
     """
 
     def __init__(
-        self, seconds: float, first_wait: float, log: report.Log, stopping: threading.Event
+        self,
+        seconds: float,
+        first_wait: float,
+        log: report.Log,
+        stopping: threading.Event,
+        pulse: Pulse,
     ) -> None:
         self._seconds = seconds
         self._first_wait = first_wait
         self._log = log
         self._stopping = stopping
-        self.progress()
+        self._pulse = pulse
+        self._began = time.monotonic()
+        self._tries = 0
 
     def progress(self) -> None:
         """Something new arrived."""
-        self._since = time.monotonic()
+        self._pulse.beat()
         self._tries = 0
 
     def wait(self, error: TransientError, subject: str) -> None:
-        """Pause before another try.
+        """Pause before another try, as `pause` and `sleep` do."""
+        self.sleep(self.pause(error, subject))
+
+    def pause(self, error: TransientError, subject: str) -> float:
+        """Return the seconds to wait before another try.
 
         Raises:
             exits.PreloadError: With `HUB_UNAVAILABLE`, when the budget is spent or would be by a
@@ -172,11 +199,12 @@ class Patience:
         """
         if self._stopping.is_set():
             raise exits.Stopped
-        pause = min(self._first_wait * 2 ** min(self._tries, 16), _LONGEST_WAIT)
+        pause = min(self._first_wait * 2.0 ** min(self._tries, 16), _LONGEST_WAIT)
         if error.retry_after is not None:
             # One second more: the hub rounds down.
             pause = max(pause, error.retry_after + 1 if error.retry_after else 0)
-        left = self._since + self._seconds - time.monotonic()
+        since = max(self._began, self._pulse.last)
+        left = since + self._seconds - time.monotonic()
         if left <= 0 or (error.retry_after is not None and pause > left):
             raise exits.PreloadError(
                 exits.Exit.HUB_UNAVAILABLE,
@@ -187,7 +215,15 @@ class Patience:
         self._tries += 1
         pause = min(pause, left)
         self._log("retry", level="warning", subject=subject, error=str(error), wait=round(pause, 1))
-        if self._stopping.wait(pause):
+        return pause
+
+    def sleep(self, seconds: float) -> None:
+        """Wait.
+
+        Raises:
+            exits.Stopped: Nobody waits any more.
+        """
+        if self._stopping.wait(seconds):
             raise exits.Stopped
 
 
@@ -393,6 +429,7 @@ class Hub:
         self._log = log
         self._stopping = stopping or threading.Event()
         self._contents: dict[str, tuple[httpx2.URL, float]] = {}
+        self._lock = threading.Lock()
         self._token = configuration.token
         self._gate = redirects.Gate(configuration.endpoint, configuration.private_networks)
         try:
@@ -403,13 +440,13 @@ class Hub:
                 f"the HTTP client cannot be made from the environment ({error}): check "
                 "SSL_CERT_FILE, SSL_CERT_DIR and the proxy variables.",
             ) from error
-        self._patience: Callable[[], Patience] = lambda: Patience(
-            configuration.retry_seconds, configuration.first_wait, log, self._stopping
-        )
 
-    def patience(self) -> Patience:
-        """A full retry budget."""
-        return self._patience()
+    def patience(self, pulse: Pulse | None = None) -> Patience:
+        """Return a full retry budget, which those that share a pulse refill."""
+        given = self._configuration
+        return Patience(
+            given.retry_seconds, given.first_wait, self._log, self._stopping, pulse or Pulse()
+        )
 
     def snapshot(self, repository: str, revision: str) -> Snapshot:
         """Resolve a revision to its commit and list what is there.
@@ -516,10 +553,10 @@ class Hub:
                 if response.status_code not in _REDIRECT:
                     redirected = url.host != httpx2.URL(text).host
                     if not response.is_success:
-                        self._contents.pop(text, None)
+                        self._forget(text)
                         _raise(response, subject, redirected=redirected)
                     if redirected:
-                        self._contents.setdefault(text, (url, time.monotonic() + _KEPT))
+                        self._keep(text, url)
                     yield response
                     return
                 url = self._gate.target(url, response.headers.get("Location", ""))
@@ -531,8 +568,18 @@ class Hub:
         url, until = self._contents.get(text, (None, 0.0))
         if url is not None and time.monotonic() < until:
             return url
-        self._contents.pop(text, None)
+        self._forget(text)
         return httpx2.URL(text)
+
+    def _keep(self, text: str, url: httpx2.URL) -> None:
+        with self._lock:
+            while len(self._contents) >= _MOST_KEPT:
+                del self._contents[next(iter(self._contents))]
+            self._contents.setdefault(text, (url, time.monotonic() + _KEPT))
+
+    def _forget(self, text: str) -> None:
+        with self._lock:
+            self._contents.pop(text, None)
 
     def _headers(self, url: httpx2.URL, more: Mapping[str, str]) -> dict[str, str]:
         """The headers of a request; the token is for the endpoint alone."""
@@ -554,9 +601,11 @@ def _peer(response: httpx2.Response) -> object:
 def _drain(response: httpx2.Response) -> None:
     """Read a redirect's body, if it is short: the connection can be used again then."""
     length = response.headers.get("Content-Length", "")
+    until = time.monotonic() + _LONGEST_DRAIN
     if re.fullmatch(r"[0-9]{1,5}", length) and int(length) <= _LARGEST_ERROR:
         for _ in response.iter_raw():
-            pass
+            if time.monotonic() > until:
+                return
 
 
 def _first_byte(response: httpx2.Response, start: int) -> int:

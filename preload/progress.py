@@ -1,9 +1,19 @@
 """How far a run is: what a person who waits wants to read in the log."""
 
+import dataclasses
 import threading
 import time
 
 from preload import report
+
+
+@dataclasses.dataclass
+class _Item:
+    """Bytes of one item: all of them, those on the volume, and those that verified."""
+
+    total: int
+    here: int
+    verified: int = 0
 
 
 class Progress:
@@ -18,30 +28,44 @@ class Progress:
         self._pause = pause
         self._log = log
         self._lock = threading.Lock()
-        self._total = self._there = self._received = self._verified = 0
+        self._items: dict[str, _Item] = {}
+        self._received = 0
         self._began = self._told = time.monotonic()
         self._told_received = 0
 
-    def expect(self, total: int, there: int) -> None:
-        """Count an item's bytes.
+    def expect(self, item: str, total: int, here: int) -> None:
+        """Count an item's bytes, anew if it begins again.
 
         Args:
+            item: Its directory.
             total: All of them.
-            there: Those that were on the volume before.
+            here: Those that are on the volume already.
         """
         with self._lock:
-            self._total += total
-            self._there += there
+            self._items[item] = _Item(total, here)
 
     def arrived(self, count: int) -> None:
         """Count bytes that were received."""
         with self._lock:
             self._received += count
 
-    def verified(self, size: int) -> None:
+    def kept(self, item: str, count: int) -> None:
+        """Count bytes that are on the volume now, or negative those that are to come again."""
+        with self._lock:
+            self._items[item].here += count
+
+    def verified(self, item: str, size: int) -> None:
         """Count a file that verified."""
         with self._lock:
-            self._verified += size
+            self._items[item].verified += size
+
+    def left(self) -> int:
+        """Return the bytes that are still to come, of all items."""
+        with self._lock:
+            return self._left()
+
+    def _left(self) -> int:
+        return sum(each.total - each.here for each in self._items.values())
 
     def due(self) -> float:
         """Return the seconds until the next line."""
@@ -55,24 +79,28 @@ class Progress:
             now = time.monotonic()
             rate = (self._received - self._told_received) / (now - self._told)
             self._told, self._told_received = now, self._received
-            left = max(0, self._total - self._there - self._received)
-        if self._total:
+            left = self._left()
+            counts = self._counts(rate)
+        if counts:
             seconds = round(left / rate) if rate else None
-            self._log("progress", "info", **self._counts(rate), secondsLeft=seconds)
+            self._log("progress", "info", **counts, secondsLeft=seconds)
 
     def summary(self) -> dict[str, object]:
         """Return the counts of the whole run, for its last line; nothing if nothing was wanted."""
         seconds = time.monotonic() - self._began
-        if not self._total:
-            return {}
-        return {**self._counts(self._received / max(seconds, 0.001)), "seconds": round(seconds, 1)}
+        with self._lock:
+            counts = self._counts(self._received / max(seconds, 0.001))
+        return {**counts, "seconds": round(seconds, 1)} if counts else {}
 
     def _counts(self, rate: float) -> dict[str, object]:
-        here = min(self._total, self._there + self._received)
+        items = self._items.values()
+        total = sum(each.total for each in items)
+        if not total:
+            return {}
         return {
             "received": self._received,
-            "verified": self._verified,
-            "total": self._total,
-            "percent": round(100 * here / self._total, 1),
+            "verified": sum(each.verified for each in items),
+            "total": total,
+            "percent": round(100 * sum(each.here for each in items) / total, 1),
             "mibPerSecond": round(rate / 2**20, 1),
         }

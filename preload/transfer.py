@@ -9,7 +9,6 @@ left by a crash with holes, or by another commit, fails verification and comes a
 byte.
 """
 
-import collections
 import contextlib
 import dataclasses
 import hashlib
@@ -18,7 +17,7 @@ import pathlib
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from preload import crew, documents, exits, extents, hub, journal, manifest
@@ -34,7 +33,10 @@ _NOTE = 4 << 20
 _CHUNK = 4 << 20
 """Bytes read at once when hashing."""
 _SILENCE = 10.0
-"""Seconds without a byte after which an idle connection takes the rest of a piece over."""
+"""Seconds without a byte after which an idle connection takes the rest of a piece over.
+
+Of a piece that would take longer than that for its rest it takes half.
+"""
 _CLEAN_TRIES = 2
 
 
@@ -88,6 +90,19 @@ def verified(path: pathlib.Path, file: hub.File, guard: Guard) -> bool:
     return False
 
 
+def written(target: pathlib.Path, file: hub.File, notes: journal.Journal) -> extents.Extents | None:
+    """Return what of a file can be built on; None where something lies there that cannot."""
+    try:
+        status = target.lstat()
+    except FileNotFoundError:
+        return extents.Extents()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > file.size:
+        return None
+    noted = notes.of(file)
+    there = extents.Extents([(0, file.size)]) if noted is None else noted
+    return there.below(status.st_size)
+
+
 class _GoneError(Exception):
     """The attempt is over, or somebody else has the rest of the piece: nothing may be written."""
 
@@ -100,9 +115,21 @@ class _Piece:
     stop: int
     noted: int
     patience: hub.Patience
+    first: int = 0
+    began: float = 0.0
     heard: float = 0.0
     writing: bool = False
     pausing: bool = False
+
+    def begin(self) -> None:
+        """Take note of where and when a connection begins."""
+        self.first = self.position
+        self.began = self.heard = time.monotonic()
+
+    def is_late(self, now: float) -> bool:
+        """Whether its rest would take longer than a silence may, as fast as it came so far."""
+        taken, came = now - self.began, self.position - self.first
+        return taken > _SILENCE and (self.stop - self.position) * taken > came * _SILENCE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +143,7 @@ class Context:
         journal: The note about files in pieces.
         guard: The right to write.
         arrived: Told of each number of bytes received.
+        kept: Told of each number of bytes written, and negative of those that are to come again.
     """
 
     source: hub.Hub
@@ -124,6 +152,7 @@ class Context:
     journal: journal.Journal
     guard: Guard
     arrived: Callable[[int], None]
+    kept: Callable[[int], None]
 
 
 class Transfer:
@@ -200,6 +229,7 @@ class Transfer:
                 self._context.crew.ended.notify_all()
             return
         self._context.guard.check()
+        self._context.kept(-attempt.there.count())
         if self.in_pieces:
             self._context.journal.begin(self.file, extents.Extents())
         self._target.unlink(missing_ok=True)
@@ -223,20 +253,15 @@ class Transfer:
         attempt.close()
         handle = os.open(self._target, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         there = extents.Extents([(0, attempt.there.reach(0))])
+        self._context.kept(there.count() - attempt.there.count())
         self._attempt = _Attempt(self, self._context, handle, there, in_order=True)
         self._context.crew.add(self._attempt)
 
     def _there(self) -> extents.Extents:
         """What can be built on; whatever cannot is removed."""
-        try:
-            status = self._target.lstat()
-        except FileNotFoundError:
-            return extents.Extents()
-        if stat.S_ISREG(status.st_mode) and status.st_size <= self.file.size:
-            noted = self._context.journal.of(self.file)
-            if noted is None:
-                return extents.Extents([(0, status.st_size)])
-            return noted.below(status.st_size)
+        there = written(self._target, self.file, self._context.journal)
+        if there is not None:
+            return there
         self._context.guard.check()
         self._target.unlink()
         return extents.Extents()
@@ -277,19 +302,20 @@ class _Attempt:
         self._digest = _new_hash(self._file)
         self._hashed = 0
         self._wrong = False
-        self._missing_pieces = collections.deque(self._missing(there))
+        self._missing_pieces = self._missing(extents.Extents(there))
         self._fetched: list[_Piece] = []
         self._held: dict[int, bytearray] = {}
 
-    def _missing(self, there: extents.Extents) -> list[extents.Range]:
-        gaps = there.gaps(self._file.size)
-        if self._in_order:
-            return [(start, self._file.size) for start, _ in [*gaps][:1]]
-        return [
-            (position, min(stop, (position // PIECE + 1) * PIECE))
-            for start, stop in gaps
-            for position in (start, *range((start // PIECE + 1) * PIECE, stop, PIECE))
-        ]
+    def _missing(self, there: extents.Extents) -> Iterator[extents.Range]:
+        """Yield what to fetch, one after the other: the hub says how large the file is."""
+        for start, stop in there.gaps(self._file.size):
+            if self._in_order:
+                yield start, self._file.size
+                return
+            while start < stop:
+                end = min(stop, (start // PIECE + 1) * PIECE)
+                yield start, end
+                start = end
 
     # --- fetching
 
@@ -297,26 +323,35 @@ class _Attempt:
         """Return what fetches a piece that nobody fetches, if there is one."""
         if self._closed or self._settled or self._wrong:
             return None
-        if self._missing_pieces:
-            start, stop = self._missing_pieces.popleft()
-            piece = _Piece(start, stop, start, self._context.source.patience())
-        elif (rest := self._silent()) is not None:
+        if (missing := next(self._missing_pieces, None)) is not None:
+            start, stop = missing
+            piece = _Piece(start, stop, start, self._context.source.patience(self._crew.pulse))
+        elif (rest := self._late()) is not None:
             piece = rest
         else:
             return None
-        piece.heard = time.monotonic()
+        piece.begin()
         self._fetched.append(piece)
         self.workers += 1
         return lambda: self._fetch(piece)
 
-    def _silent(self) -> _Piece | None:
-        """The rest of a piece whose connection brings nothing; that one may not write it then."""
-        until = time.monotonic() - _SILENCE
+    def _late(self) -> _Piece | None:
+        """What another connection has left, all or half of it; that one may not write it then."""
+        now = time.monotonic()
         for piece in self._fetched:
-            waits = piece.writing or piece.pausing or piece.heard >= until
-            if not waits and piece.position < piece.stop:
+            left = piece.stop - piece.position
+            if piece.writing or piece.pausing or left <= 0:
+                continue
+            # A hub that ignores ranges would send another connection everything once more.
+            late = not self._in_order and piece.is_late(now)
+            if piece.heard < now - _SILENCE or (late and left <= _BLOCK):
                 rest = dataclasses.replace(piece)
                 piece.stop = piece.position
+                return rest
+            if late:
+                middle = piece.stop - left // 2
+                rest = dataclasses.replace(piece, position=middle, noted=middle)
+                piece.stop = middle
                 return rest
         return None
 
@@ -344,10 +379,12 @@ class _Attempt:
     def _pause(self, piece: _Piece, error: hub.TransientError) -> None:
         if self._is_over(piece):
             return
+        pause = piece.patience.pause(error, self._transfer.subject)
+        # After that: a wait that is too long for this item is none for the others.
         if error.overloaded:
             self._crew.slow_down(error.retry_after or 0.0)
         piece.pausing = True
-        piece.patience.wait(error, self._transfer.subject)
+        piece.patience.sleep(pause)
         piece.heard, piece.pausing = time.monotonic(), False
 
     def _receive(self, piece: _Piece) -> None:
@@ -373,6 +410,7 @@ class _Attempt:
                 if self._is_over(piece) and not self._is_last(piece):
                     return
                 self._context.arrived(len(chunk))
+                piece.heard = time.monotonic()
                 block += memoryview(chunk)[skip:]
                 skip -= min(skip, len(chunk))
                 now = time.monotonic()
@@ -428,6 +466,7 @@ class _Attempt:
             piece.position = position
             piece.heard = time.monotonic()
             self.there.add(start, position)
+            self._context.kept(position - start)
             hashes = block is not None and self._hashed == start and not self._hashing
             self._hashing |= hashes
             if block is not None and not hashes and len(block) == position - start:

@@ -8,6 +8,7 @@ after `main` moved finishes what it began, and a repair brings back what was pub
 something newer.
 """
 
+import functools
 import os
 import pathlib
 import shutil
@@ -272,10 +273,12 @@ class Publication:
         self._prune({file.path for file in files}, held)
         notes = journal.Journal(self._home)
         total = sum(file.size for file in files)
-        missing = self._require_space(files, notes)
-        self._tally.expect(total, total - missing)
+        missing = self._missing(files, notes)
+        self._tally.expect(self._item.directory, total, total - missing)
+        self._require_space(missing)
+        kept = functools.partial(self._tally.kept, self._item.directory)
         context = transfer.Context(
-            self._source, snapshot, self._workers, notes, held, self._tally.arrived
+            self._source, snapshot, self._workers, notes, held, self._tally.arrived, kept
         )
         try:
             self._fetch(
@@ -317,7 +320,7 @@ class Publication:
             if self._stopping.is_set():
                 raise exits.Stopped
             for each in [each for each in running if each.done]:
-                self._tally.verified(each.file.size)
+                self._tally.verified(self._item.directory, each.file.size)
                 running.remove(each)
             for each in running:
                 if each.error is not None:
@@ -337,27 +340,28 @@ class Publication:
                 held.check()
                 shutil.rmtree(self._weights / path)
 
-    def _require_space(self, files: Sequence[hub.File], notes: journal.Journal) -> int:
-        """Fail before hours of downloading if the rest cannot fit; returns the bytes of the rest.
+    def _missing(self, files: Sequence[hub.File], notes: journal.Journal) -> int:
+        """Return the bytes that are still to be downloaded."""
+        needed = 0
+        for file in files:
+            there = transfer.written(self._weights / file.path, file, notes)
+            needed += file.size - (0 if there is None else there.count())
+        return needed
+
+    def _require_space(self, missing: int) -> None:
+        """Fail before hours of downloading if the rest cannot fit, with that of the other items.
 
         Object stores that have no such number report no blocks at all; they are believed to have
         room.
         """
-        needed = 0
-        for file in files:
-            try:
-                size = min(file.size, (self._weights / file.path).lstat().st_size)
-            except FileNotFoundError:
-                size = 0
-            noted = notes.of(file)
-            there = [(0, size)] if noted is None else noted.below(size)
-            needed += file.size - sum(stop - start for start, stop in there)
         volume = os.statvfs(self._weights)
         free = volume.f_bavail * volume.f_frsize
-        if volume.f_blocks > 0 and needed > free:
+        # After that: what arrives meanwhile is counted as free, and not as missing.
+        needed = self._tally.left()
+        if missing and volume.f_blocks > 0 and needed > free:
             raise exits.PreloadError(
                 exits.Exit.DISK_FULL,
-                f"{self._subject}: {needed} bytes are still to be downloaded to {self._weights}, "
-                f"and {free} are free. Enlarge the volume or remove weights that no claim uses.",
+                f"{self._subject}: {missing} bytes are still to be downloaded to {self._weights}, "
+                f"{needed} with what else comes at once, and {free} are free. Enlarge the volume "
+                "or remove weights that no claim uses.",
             )
-        return needed

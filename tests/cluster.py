@@ -24,6 +24,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function.server import runner
 from function.workloads import deployment
+from function.workloads import table as workloads
 from tests import documents
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -31,6 +32,8 @@ KEY = "crossplane.io/composition-resource-name"
 COMPOSITE = "crossplane.io/composite"
 # Calls of a function within one reconcile of core, at most.
 _MOST_CALLS = 6
+# What keeps pods, and has a count of replicas that an autoscaler may own.
+_KEEPERS = ("Deployment", "LeaderWorkerSet")
 Object = dict[str, Any]
 
 function_logging.configure(function_logging.Level.INFO)
@@ -365,7 +368,7 @@ class Cluster:
                     raise AssertionError(f"{key} adopts what is somebody else's")
             created = documents.copied(manifest)
             created["metadata"] |= {"uid": f"uid-{key}", "generation": 1, "resourceVersion": "1"}
-            if created["kind"] == "Deployment":
+            if created["kind"] in _KEEPERS:
                 created["spec"].setdefault("replicas", 1)
             self.objects[key], self.owned[key] = created, manifest
             self.writes.append(f"create {key}")
@@ -379,8 +382,9 @@ class Cluster:
             if old or version != current["metadata"]["resourceVersion"]:
                 raise ConflictError(key)
         merged = _applied(current, manifest, self.owned.get(key, manifest))
-        if merged["kind"] == "Deployment":
-            _admitted(current, merged)
+        if merged["kind"] in _KEEPERS:
+            if merged["kind"] == "Deployment":
+                _admitted(current, merged)
             count = current["spec"]["replicas"]
             if manifest["spec"].get("replicas", count) != count:
                 merged["metadata"].pop("managedFields", None)  # the count changes its owner
@@ -472,14 +476,12 @@ class Cluster:
 
     @property
     def template(self) -> Object:
-        """The Deployment's pod template."""
-        (workload,) = (
-            item
+        """The pod template of the engines."""
+        (template,) = (
+            keeper.template(item)
             for item in self.objects.values()
-            if item["kind"] == "Deployment"
-            and item["metadata"]["labels"]["app.kubernetes.io/component"] == "inference"
+            if (keeper := workloads.of(item)) is not None
         )
-        template = workload["spec"]["template"]
         assert isinstance(template, dict)
         return template
 
@@ -518,6 +520,16 @@ def _admitted(current: Object, merged: Object) -> None:
     assert strategy.get("type") != "Recreate" or "rollingUpdate" not in strategy, strategy
 
 
+def templates(item: Object) -> list[Object]:
+    """Returns every pod template of a composed object."""
+    if item["kind"] in ("Deployment", "Job"):
+        return [item["spec"]["template"]]
+    if item["kind"] == "LeaderWorkerSet":
+        group = item["spec"]["leaderWorkerTemplate"]
+        return [group["leaderTemplate"], group["workerTemplate"]]
+    return []
+
+
 def condition(kind: str, status: str = "True", reason: str = "Ok", message: str = "") -> Object:
     """Returns a condition."""
     return {"type": kind, "status": status, "reason": reason, "message": message}
@@ -549,6 +561,13 @@ def _deployment(item: Object, cluster: Cluster) -> None:
     }
     if replicas:
         item["status"] |= {"readyReplicas": replicas, "availableReplicas": replicas}
+
+
+def _groups(item: Object, cluster: Cluster) -> None:
+    _deployment(item, cluster)
+    count = item["spec"]["replicas"]
+    item["status"] |= {"readyReplicas": count, "conditions": [condition("Available")]}
+    item["status"].pop("availableReplicas", None)
 
 
 def _job(item: Object, _: Cluster) -> None:
@@ -608,6 +627,7 @@ _CONTROLLERS: dict[str, Callable[[Object, Cluster], None]] = {
     "HelmRelease": _conditions("Ready"),
     "InferencePool": _parents("parents", "Accepted", "ResolvedRefs"),
     "Job": _job,
+    "LeaderWorkerSet": _groups,
     "ScaledObject": _scaled_object,
     "SecurityPolicy": _parents("ancestors", "Accepted"),
     "VMRule": _operational,

@@ -26,6 +26,7 @@ def site(profile: str, *, closed: bool = False) -> cluster.Object:
     # Names of Secrets are drawn: which ones are granted is no question of a life.
     inner["allowed"] = SECRETS if closed else ALLOWED
     inner["limits"] = {"maxGPUs": None}
+    inner["providers"] = {**inner["providers"], "queue": "kueue"}
     return config
 
 

@@ -27,10 +27,13 @@ from function.api import (
     claim_traffic,
     gateway,
     schema,
+    settings_engine,
+    settings_forms,
+    settings_providers,
 )
 from function.api import settings as site
-from function.engines.vllm import command_line, environment, flags
-from function.planning import lifetimes
+from function.engines.vllm import command_line, environment, flags, group
+from function.planning import lifetimes, parallelism
 from tests import documents
 
 Json: typing.TypeAlias = dict[str, typing.Any]
@@ -97,7 +100,7 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     r"^0\.[0-9]{1,4}$": ("0.1", "0.9", "0.92", "0.98", "0.1234"),
     r"^(0\.[0-9]{1,4}|1(\.0{1,4})?)$": ("0.05", "1", "1.0", "0.0001", "0.95"),
     r"^[A-Za-z_][A-Za-z0-9_]*$": ("HF_HOME", "_a", "VLLM_USE_V1", "x9"),
-    site.URL: (
+    settings_forms.URL: (
         "http://[0]/is/no/address",
         "http://[fd00::1]:3128",
         "http://prometheus.monitoring.svc:9090",
@@ -313,7 +316,7 @@ def _withdrawn_apart(given: Json) -> Json:
     providers = given.get("providers") or {}
     if providers.get("withdrawn"):
         rest = {name: value for name, value in providers.items() if name != "withdrawn"}
-        used = site.Providers.model_validate(rest).used().values()
+        used = settings_providers.Providers.model_validate(rest).used().values()
         kept = [name for name in providers["withdrawn"] if name not in used]
         return {**given, "providers": {**rest, "withdrawn": kept}}
     return given
@@ -371,7 +374,9 @@ def _claims(draw: st.DrawFn) -> Json:
     if gateway.get("fallback", {}).get("claim") == metadata["name"]:
         gateway["fallback"]["claim"] = f"{metadata['name'][:40]}-other"
     if metadata["name"] in {adapter["name"] for adapter in spec.get("loraAdapters", [])}:
-        metadata["name"] = f"{metadata['name'][:40]}-base-model"
+        metadata["name"] = f"{metadata['name'][:20]}-base-model"
+    if "parallelism" in spec.get("gpu", {}):
+        metadata["name"] = metadata["name"][: parallelism.LONGEST_NAME].rstrip("-")
     return {
         "apiVersion": f"{claim.GROUP}/{claim.VERSION}",
         "kind": claim.KIND,
@@ -451,7 +456,7 @@ def _field(
     if (model.__name__, name) in _FIELDS:
         return _FIELDS[model.__name__, name]
     if name in ("requests", "limits") and not _is_object(annotation):
-        pools = _SITE_RESOURCES if model.__module__ == site.__name__ else _CLAIM_RESOURCES
+        pools = _SITE_RESOURCES if model.__module__.startswith(site.__name__) else _CLAIM_RESOURCES
         optional = {key: st.sampled_from(pool) for key, pool in pools[name].items()}
         return st.fixed_dictionaries({}, optional=optional)
     return _value(annotation, metadata, _RAW.get((model.__name__, name)))
@@ -585,9 +590,26 @@ def _mend_triggers(triggers: Json) -> None:
         del triggers["queue"]["enabled"]
 
 
+def _mend_gpu(gpu: Json) -> None:
+    parts = gpu.get("parallelism")
+    if parts is None:
+        return
+    # Each stage and each copy has pods of its own; there are 16 pods at most.
+    if "tensor" in parts:
+        parts["tensor"] = gpu.get("count", 1)
+    for field in ("pipeline", "data"):
+        if field in parts:
+            parts[field] = min(parts[field], 4)
+
+
 def _mend_objectives(slo: Json) -> None:
     if not slo.keys() & {"ttft", "itl", "availability"}:
         slo["availability"] = {"percent": "99.9"}
+
+
+def _mend_scheduling(scheduling: Json) -> None:
+    if "queue" not in scheduling:
+        scheduling.pop("priorityClass", None)
 
 
 def _mend_gateway(route: Json) -> None:
@@ -614,6 +636,8 @@ def _mend_picker(picker: Json) -> None:
 def _mend_route(route: Json) -> None:
     if route.get("enabled"):
         route.setdefault("hostname", "chat")
+    if route.get("hostname") == "llm":
+        route["hostname"] = "chat"  # the gateway's own, where the settings have one
 
 
 def _mend_env(variable: Json) -> None:
@@ -658,6 +682,8 @@ def _mend_spec(spec: Json) -> None:
             canary | {"adapter": adapter["name"]}
             for canary, adapter in zip(route["canaries"], adapters, strict=False)
         ]
+    if "deployment" in spec.get("patches", {}):
+        spec.get("gpu", {}).pop("parallelism", None)
     if "longestQueueSeconds" in spec["model"]:
         spec["engine"] = spec.get("engine", {}) | {"version": "0.33.0"}
     if "engineArgs" in spec:
@@ -688,6 +714,7 @@ _REPLACED: dict[str, tuple[str | None, str]] = {
     "runner": ("model", "runner"),
     "max-num-queued-reqs": ("model", "longestQueueSeconds"),
     "shutdown-timeout": (None, "drainSeconds"),
+    **dict.fromkeys(group.DECIDES, ("gpu", "parallelism")),
 }
 
 
@@ -717,12 +744,14 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_traffic.EndpointPicker: _mend_picker,
     claim_traffic.Route: _mend_route,
     claim_pod.EnvVar: _mend_env,
+    claim_pod.Gpu: _mend_gpu,
+    claim_pod.Scheduling: _mend_scheduling,
     claim_pod.HealthProbes: _mend_probes,
     claim_pod.PodTemplate: _mend_pod,
     claim.Spec: _mend_spec,
     gateway.Caller: _mend_caller,
     gateway.Spec: _mend_door,
-    site.Gpu: _mend_gpu_classes,
+    settings_engine.Gpu: _mend_gpu_classes,
 }
 
 

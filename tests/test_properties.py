@@ -11,7 +11,8 @@ import hypothesis
 import pytest
 
 from function.api import base, claim, settings
-from function.workloads import deployment
+from function.planning import identity
+from function.workloads import table as workloads
 from tests import answers, cluster, defects, impolite, lives, schemas, strategies
 
 PROFILES = {name: cluster.environment(name) for name in cluster.PROFILES}
@@ -35,8 +36,7 @@ class Life:
     def pods(self) -> Iterator[cluster.Object]:
         """Yields every pod template."""
         for item in self.objects:
-            if item["kind"] in ("Deployment", "Job"):
-                yield item["spec"]["template"]
+            yield from cluster.templates(item)
 
 
 def every_object_is_valid_upstream(life: Life) -> None:
@@ -71,20 +71,24 @@ def selectors_match_the_right_pods_only(life: Life) -> None:
     templates = {
         labels["app.kubernetes.io/component"]: labels
         for item in life.objects
-        if item["kind"] == "Job" or deployment.holds_engines(item)
-        for labels in [item["spec"]["template"]["metadata"]["labels"]]
+        if item["kind"] == "Job" or workloads.of(item) is not None
+        for template in cluster.templates(item)
+        for labels in [template["metadata"]["labels"]]
     }
     for item in life.objects:
         selector = _selector(item)
         if selector is None:
             continue
         part = item["metadata"]["name"].rpartition(".")[2]
-        wanted = {"download": "preload", "removal": "cleanup"}.get(part, "inference")
+        wanted = {{"download": "preload", "removal": "cleanup"}.get(part, "inference")}
+        if identity.GROUP_LABEL in selector:
+            wanted = {"inference", identity.FOLLOWER}
         if item["kind"] == "Job":
-            wanted = item["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
+            labels = item["spec"]["template"]["metadata"]["labels"]
+            wanted = {labels["app.kubernetes.io/component"]}
         for component, labels in templates.items():
             matches = selector.items() <= labels.items()
-            assert matches is (component == wanted), item["metadata"]["name"]
+            assert matches is (component in wanted), item["metadata"]["name"]
 
 
 def _selector(item: cluster.Object) -> dict[str, str] | None:
@@ -106,7 +110,7 @@ def names_stay_within_limits(life: Life) -> None:
     label = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
     for item in life.objects:
         name = item["metadata"]["name"]
-        if item["kind"] in ("Service", "Job", "Deployment", "ScaledObject"):
+        if item["kind"] in ("Service", "Job", "Deployment", "LeaderWorkerSet", "ScaledObject"):
             assert label.fullmatch(name), name
         assert len(name) <= 253
         if item["kind"] == "ScaledObject":
@@ -126,17 +130,19 @@ def nothing_of_scaling_is_in_a_pod(life: Life) -> None:
     if scaling is None:
         return
     before = [
-        copy.deepcopy(item["spec"]["template"])
+        copy.deepcopy(template)
         for item in life.objects
-        if deployment.holds_engines(item)
+        if workloads.of(item) is not None
+        for template in cluster.templates(item)
     ][-1:]
     life.world.edit(scaling={"minReplicas": 1, "maxReplicas": 7})
     life.world.converge(limit=10)
     after = [
-        item["spec"]["template"]
+        template
         for item in life.world.owned.values()
-        if deployment.holds_engines(item)
-    ]
+        if workloads.of(item) is not None
+        for template in cluster.templates(item)
+    ][-1:]
     if after and before:
         assert after == before
 

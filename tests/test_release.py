@@ -11,7 +11,7 @@ import pytest
 import function
 import preload
 from e2e.controlplane import crossplane
-from function.api import settings
+from function.api import settings_weights
 from tests import cluster
 from tools import build, image, package, release
 
@@ -155,7 +155,7 @@ def test_the_version_is_that_of_the_newest_section_of_the_change_log() -> None:
 def test_the_version_of_the_preload_program() -> None:
     """The default in the settings names the current version, and no example names a version."""
     version = f":v{preload.__version__}"
-    assert settings.Preload().image.endswith(version)
+    assert settings_weights.Preload().image.endswith(version)
     for profile in ("reference", "plain"):
         site = cluster.environment(profile)["data"]["inferenceService"]
         assert "image" not in site.get("preload", {})

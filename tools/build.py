@@ -4,10 +4,11 @@ Each group is a Go module of its own, because the Kubernetes versions of the pro
 group is built once per machine into ``$XDG_CACHE_HOME/inference-service/tools/<group>-<digest>``,
 where the digest is taken over everything that decides what comes out: ``go.mod``, ``go.sum``, our
 own sources, the recipe in ``GROUPS`` and the platform. ``bin/`` there holds the programs and
-``share/`` the manifests that upstream keeps beside them (CRDs, chart roles, stages).
+``share/`` the manifests that upstream keeps beside them (CRDs, chart roles, stages). What needs a C
+compiler is a package of this machine's distribution, unpacked to ``system/`` (``debian``).
 
-Needs Go, and nothing else beyond the standard library; used as ``python tools/build.py`` and, for
-``directory``, by the end-to-end tests.
+Needs Go, apt where a group has packages, and nothing else beyond the standard library; used as
+``python tools/build.py`` and, for ``directory``, by the end-to-end tests.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+
+# Also run as a file: `python tools/build.py` has tools/, not the repository, on its path.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from tools import debian
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -69,11 +75,20 @@ class Manifests:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Programs that share one Go module."""
+    """Programs that share one Go module.
+
+    Attributes:
+        name: Its name, and that of the module's directory.
+        programs: What is built.
+        manifests: What is copied out of upstream's modules.
+        packages: What comes unpacked from the distribution.
+    """
 
     name: str
     programs: Sequence[Program]
     manifests: Sequence[Manifests] = ()
+    # Not in the text of a group: one without packages keeps the digest that it had.
+    packages: Sequence[debian.Package] = dataclasses.field(default=(), repr=False)
 
     @property
     def seconds(self) -> int:
@@ -85,7 +100,13 @@ CROSSPLANE = "github.com/crossplane/crossplane/v2"
 KUBERNETES = "k8s.io/kubernetes"
 KWOK = "sigs.k8s.io/kwok"
 KEDA = "github.com/kedacore/keda/v2"
+CNI = "github.com/containernetworking/plugins"
+COREDNS = "github.com/coredns/coredns"
+KUBE_ROUTER = "github.com/cloudnativelabs/kube-router/v2"
 VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
+ENVOY_GATEWAY = "github.com/envoyproxy/gateway"
+AI_GATEWAY = "github.com/envoyproxy/ai-gateway"
+INFERENCE_EXTENSION = "sigs.k8s.io/gateway-api-inference-extension"
 
 # Package version constraints (`spec.crossplane.version`) are checked against this variable.
 CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.version=v{version}",)
@@ -93,6 +114,7 @@ CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.ve
 # core sets its own from METRICS_PORT and does not read this default.
 RBAC_METRICS_OFF = "sigs.k8s.io/controller-runtime/pkg/metrics/server.DefaultBindAddress=0"
 CHART = "cluster/charts/crossplane/templates"
+GATEWAY_CRDS = "charts/gateway-helm/charts/crds/crds"
 # Without it the server calls itself v0.0.0-master+$Format:%H$, which clients cannot parse.
 KUBERNETES_STAMPS = (
     "k8s.io/component-base/version.gitVersion=v{version}",
@@ -166,6 +188,8 @@ GROUPS: Sequence[Group] = (
             _kubernetes("kube-controller-manager", 42),
             _kubernetes("kube-scheduler", 5),
             _kubernetes("kubectl", 13),
+            _kubernetes("kubelet", 30),
+            _kubernetes("kube-proxy", 8),
             Program(name="kwok", package=f"{KWOK}/cmd/kwok", seconds=10),
             Program(name="validator", package="./validator", seconds=5),
         ),
@@ -226,6 +250,92 @@ GROUPS: Sequence[Group] = (
             ),
         ),
     ),
+    # What a node has beside its kubelet. runc needs a C compiler and libseccomp.
+    Group(
+        name="node",
+        programs=(
+            Program(name="ptp", package=f"{CNI}/plugins/main/ptp", seconds=8),
+            Program(name="loopback", package=f"{CNI}/plugins/main/loopback", seconds=1),
+            Program(name="host-local", package=f"{CNI}/plugins/ipam/host-local", seconds=1),
+        ),
+        packages=(
+            debian.Package("containerd", ("containerd", "containerd-shim-runc-v2", "ctr")),
+            debian.Package("runc", ("runc",)),
+            debian.Package("nftables", ("nft",)),
+            debian.Package("libnftables1"),  # nft's, of the same version
+        ),
+    ),
+    # Enforces NetworkPolicies. Its rules are written by programs that need a C compiler.
+    Group(
+        name="policies",
+        programs=(
+            Program(
+                name="kube-router",
+                package=f"{KUBE_ROUTER}/cmd/kube-router",
+                seconds=110,
+                stamps=(f"{KUBE_ROUTER}/pkg/version.Version=v{{version}}",),
+                stamp_module=KUBE_ROUTER,
+            ),
+        ),
+        packages=(
+            debian.Package("ipset", ("ipset",)),
+            debian.Package("libipset13"),
+            debian.Package("iptables", ("xtables-nft-multi",)),
+            debian.Package("libxtables12"),  # iptables', of the same version
+            debian.Package("libnftnl11"),
+            debian.Package("libmnl0"),
+        ),
+    ),
+    Group(
+        name="coredns",
+        programs=(
+            Program(
+                name="coredns",
+                package="./coredns",
+                seconds=60,
+                stamps=(f"{COREDNS}/coremain.GitCommit=v{{version}}",),
+                stamp_module=COREDNS,
+            ),
+        ),
+    ),
+    # Programs of ours for the containers of pods; each says what it stands in for.
+    Group(
+        name="stand-ins",
+        programs=(
+            Program(name="pause", package="./pause", seconds=2),
+            Program(name="engine", package="./engine", seconds=8),
+            Program(name="caller", package="./caller", seconds=2),
+        ),
+    ),
+    Group(
+        name="envoy-gateway",
+        programs=(
+            Program(
+                name="envoy-gateway",
+                package=f"{ENVOY_GATEWAY}/cmd/envoy-gateway",
+                seconds=325,
+            ),
+            Program(
+                name="ai-gateway-controller",
+                package=f"{AI_GATEWAY}/cmd/controller",
+                seconds=33,
+            ),
+            Program(
+                name="ai-gateway-extproc",
+                package=f"{AI_GATEWAY}/cmd/extproc",
+                seconds=79,
+            ),
+        ),
+        manifests=(
+            Manifests(ENVOY_GATEWAY, f"{GATEWAY_CRDS}/gatewayapi-crds.yaml", "crds"),
+            Manifests(ENVOY_GATEWAY, f"{GATEWAY_CRDS}/generated/*.yaml", "crds"),
+            Manifests(AI_GATEWAY, "manifests/charts/ai-gateway-crds-helm/templates/*.yaml", "crds"),
+        ),
+    ),
+    Group(
+        name="picker",
+        programs=(Program(name="epp", package=f"{INFERENCE_EXTENSION}/cmd/epp", seconds=160),),
+    ),
 )
 
 
@@ -273,6 +383,8 @@ def _digest(item: Group) -> str:
     # The times are estimates for the reader: better ones must not rebuild anything.
     programs = [dataclasses.replace(program, seconds=0) for program in item.programs]
     recipe = dataclasses.replace(item, programs=tuple(programs))
+    for package in item.packages:
+        digest.update(f"{package!r}\0".encode())
     digest.update(f"{recipe!r}\0{sys.platform}\0{platform.machine()}".encode())
     return digest.hexdigest()[:12]
 
@@ -393,6 +505,21 @@ def _copy(item: Group, root: pathlib.Path, target: pathlib.Path) -> None:
             shutil.copyfile(path, place / path.name)
 
 
+def _unpack(item: Group, place: pathlib.Path) -> None:
+    """Unpack the packages of a group.
+
+    Raises:
+        BuildError: The archive has no such package, or there is no apt.
+    """
+    for package in item.packages:
+        started = time.monotonic()
+        try:
+            archive = debian.unpack(package, place)
+        except debian.DebianError as error:
+            raise BuildError(str(error)) from None
+        _stage(package.name, started, archive)
+
+
 @contextlib.contextmanager
 def _alone(target: pathlib.Path) -> Iterator[None]:
     """Hold off a second build of the same group until this one is done."""
@@ -435,6 +562,7 @@ def build(item: Group, jobs: int) -> bool:
             _stage("download", started, "")
             _programs(item, root, place / "bin", jobs)
             _copy(item, root, place / "share")
+            _unpack(item, place)
             # Last, and atomic: a directory that exists is complete.
             place.rename(target)
     return True

@@ -66,10 +66,12 @@ def certificate(
         directory: Where ``<name>.crt`` and ``<name>.key`` go.
         name: File name and common name.
         issuer: The authority that signs.
-        hosts: DNS names of the server.
+        hosts: DNS names or IPv4 addresses of the server.
     """
     pair = Pair(certificate=directory / f"{name}.crt", key=directory / f"{name}.key")
-    names = ",".join(f"DNS:{host}" for host in hosts)
+    names = ",".join(
+        f"{'IP' if host.replace('.', '').isdigit() else 'DNS'}:{host}" for host in hosts
+    )
     _openssl(
         *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
         *("-days", _DAYS, "-subj", f"/CN={name}"),

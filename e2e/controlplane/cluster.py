@@ -6,17 +6,19 @@ import json
 import pathlib
 import secrets
 
-from e2e.controlplane import api, audit, certificates, process, toolchain
+from e2e.controlplane import addresses, api, audit, certificates, process, toolchain
 
 GROUP = "kubernetes"
 # Users of the token file, with their groups. The controllers have the names that the API server's
-# bootstrap roles are bound to; only the administrator and the fake kubelet may do everything.
+# bootstrap roles are bound to; only the administrator and the programs of nodes may do everything.
 USERS = {
     "admin": "system:masters",
     "kubelet": "system:masters",
     "developer": "developers",
     "system:kube-controller-manager": "",
     "system:kube-scheduler": "",
+    "system:kube-proxy": "",
+    "kube-router": "system:masters",
 }
 
 
@@ -40,11 +42,15 @@ class APIServer:
 
     Also set up as an aggregator (front-proxy certificates), so that metrics APIs can be served by
     programs beside it.
+
+    Attributes:
+        range: Addresses of the cluster's machines and pods, should there be any.
     """
 
     def __init__(self, work: pathlib.Path, logs: pathlib.Path, etcd_port: int) -> None:
         """Make its files in ``work``; nothing runs yet."""
         (self.port,) = process.free_ports(1)
+        self.range = addresses.take()
         self._work = work / "apiserver"
         self._work.mkdir(parents=True)
         self._tokens = {user: secrets.token_hex(16) for user in USERS}
@@ -84,7 +90,10 @@ class APIServer:
             toolchain.program(GROUP, "kube-apiserver"),
             f"--etcd-servers=http://127.0.0.1:{etcd_port}",
             "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
+            # Where machines and pods reach it (`e2e.machines`); its certificate names it.
+            f"--advertise-address={self.range.outside}",
+            # Kubelets are known by their addresses: nothing here resolves the names of nodes.
+            "--kubelet-preferred-address-types=InternalIP",
             f"--secure-port={self.port}",
             f"--cert-dir={self._work}",
             "--service-account-issuer=https://kubernetes.default.svc",
@@ -121,11 +130,20 @@ class APIServer:
         # Its own certificate is for localhost and 127.0.0.1.
         return api.Client("127.0.0.1", self.port, self.authority, token)
 
-    def kubeconfig(self, user: str) -> pathlib.Path:
-        """Write a kubeconfig for a user of the token file."""
-        return self.kubeconfig_with(user.replace(":", "-"), self._tokens[user])
+    def kubeconfig(self, user: str, *, outside: bool = False) -> pathlib.Path:
+        """Write a kubeconfig for a user of the token file.
 
-    def kubeconfig_with(self, name: str, token: str) -> pathlib.Path:
+        Args:
+            user: The user.
+            outside: For a program on a machine of the cluster, which reaches no loopback address.
+        """
+        name = user.replace(":", "-")
+        if outside:
+            server = f"https://{self.range.outside}:{self.port}"
+            return self.kubeconfig_with(f"{name}-outside", self._tokens[user], server)
+        return self.kubeconfig_with(name, self._tokens[user])
+
+    def kubeconfig_with(self, name: str, token: str, server: str = "") -> pathlib.Path:
         """Write a kubeconfig for the holder of a token."""
         config = {
             "apiVersion": "v1",
@@ -135,7 +153,7 @@ class APIServer:
                 {
                     "name": "loopback",
                     "cluster": {
-                        "server": self.url,
+                        "server": server or self.url,
                         "certificate-authority": str(self.authority),
                     },
                 }

@@ -11,6 +11,7 @@ from e2e.controlplane import api, cluster, polling, process, toolchain
 
 STAGE = "kwok.x-k8s.io/v1alpha1"
 _GPU = "nvidia.com/gpu"
+_FAKE = "kwok.x-k8s.io/node"
 _INSTANCE = "app.kubernetes.io/instance"
 
 
@@ -56,7 +57,7 @@ class Node:
             "metadata": {
                 "name": self.name,
                 "labels": labels | dict(self.labels),
-                "annotations": {"kwok.x-k8s.io/node": "fake"},
+                "annotations": {_FAKE: "fake"},
             },
             "spec": spec,
             "status": {"allocatable": resources, "capacity": resources},
@@ -73,7 +74,7 @@ RUNTIME_CLASS: api.Object = {
 
 
 class Kubelet:
-    """The kubelet of every node, by kwok with upstream's own stages.
+    """The kubelet of every fake node, by kwok with upstream's own stages.
 
     A pod is Ready as soon as it is scheduled, and a Job's pod succeeds at once, unless ``hold``,
     ``run_jobs`` or ``fail_jobs`` says otherwise for its namespace. Stages are objects in the API,
@@ -85,13 +86,15 @@ class Kubelet:
         (port,) = process.free_ports(1)
         self._admin = server.client()
         self._held: set[str] = set()
+        self._left: set[str] = set()
         self._lasting: set[str] = set()
         self._failures: dict[str, set[str]] = {}
         self._nudges = 0
         command: list[str | pathlib.Path] = [
             toolchain.program(cluster.GROUP, "kwok"),
             f"--kubeconfig={server.kubeconfig('kubelet')}",
-            "--manage-all-nodes=true",
+            # Others are real (`e2e.machines`).
+            f"--manage-nodes-with-annotation-selector={_FAKE}=fake",
             # Without leases the node life-cycle controller marks the nodes NotReady.
             "--node-lease-duration-seconds=40",
             "--enable-crds=Stage",
@@ -134,6 +137,11 @@ class Kubelet:
     def remove(self, name: str) -> None:
         """Delete a node, as when a machine is taken away; its pods are garbage-collected."""
         self._admin.delete(api.Ref("v1", "Node", name))
+
+    def leave(self, node: str) -> None:
+        """From now on only the heartbeat of a node is this kubelet's: others run its pods."""
+        self._left.add(node)
+        self._refresh()
 
     def hold(self, namespace: str) -> None:
         """From now on pods of a namespace stay Pending once scheduled, as while images pull."""
@@ -186,13 +194,22 @@ class Kubelet:
         return stages
 
     def _refresh(self) -> None:
-        """Except namespaces from the stages of success: those that hold, and whose Jobs last."""
-        for name, namespaces in (("pod-ready", self._held), ("pod-complete", self._lasting)):
+        """Except namespaces from the stages of success: those that hold, and whose Jobs last.
+
+        Pods of nodes that were left are excepted from every stage.
+        """
+        excepted: Mapping[str, set[str]] = {
+            "pod-ready": self._held,
+            "pod-complete": self._lasting,
+            "pod-delete": set(),
+        }
+        for name, namespaces in excepted.items():
             stage = self._upstream()[name]
+            expressions = stage["spec"]["selector"]["matchExpressions"]
             if namespaces:
-                stage["spec"]["selector"]["matchExpressions"].append(
-                    _where(".metadata.namespace", "NotIn", *sorted(namespaces))
-                )
+                expressions.append(_where(".metadata.namespace", "NotIn", *sorted(namespaces)))
+            if self._left:
+                expressions.append(_where(".spec.nodeName", "NotIn", *sorted(self._left)))
             self._admin.apply(stage)
 
     def _until_moved(self, namespace: str, phase: str, instance: str = "") -> None:

@@ -102,6 +102,15 @@ def free_ports(count: int) -> list[int]:
     return [_OURS.choose() for _ in range(count)]
 
 
+def listens(address: str, port: int) -> bool:
+    """Whether a TCP connection to an address is accepted."""
+    try:
+        with socket.create_connection((address, port), timeout=5):
+            return True
+    except OSError:
+        return False
+
+
 def answers(url: str) -> bool:
     """Whether a GET of a loopback URL gives 200; certificates are not checked."""
     parts = urllib.parse.urlsplit(url)

@@ -19,8 +19,8 @@ class Registry:
 
     def __init__(self, work: pathlib.Path, logs: pathlib.Path) -> None:
         """Describe it; ``process.start`` runs it."""
-        (port,) = process.free_ports(1)
-        self.host = f"127.0.0.1:{port}"
+        (self.port,) = process.free_ports(1)
+        self.host = f"127.0.0.1:{self.port}"
         storage = work / "registry"
         storage.mkdir(parents=True)  # without it each push fails with status 500
         self.process = process.Process(

@@ -49,3 +49,12 @@ def directory(group: str, kind: str) -> pathlib.Path:
         MissingToolsError: The group is not built.
     """
     return _group(group) / "share" / kind
+
+
+def libraries(group: str) -> list[pathlib.Path]:
+    """Directories of shared libraries that came with a group's packages.
+
+    Raises:
+        MissingToolsError: The group is not built.
+    """
+    return sorted({path.parent for path in (_group(group) / "system").glob("usr/lib/*/*.so*")})

@@ -175,13 +175,15 @@ def _health(health: api.Object, speed: float) -> api.Object:
             {
                 "timeout": _scaled(active["timeout"], speed),
                 "interval": _scaled(active["interval"], speed),
-                # Envoy's own, of a cluster that had no request yet; in its place for the speed.
-                "no_traffic_interval": _seconds(_NO_TRAFFIC_SECONDS, speed),
                 "unhealthy_threshold": active["unhealthyThreshold"],
                 "healthy_threshold": active["healthyThreshold"],
                 "http_health_check": {"host": "*", **active["http"]},
             }
         ]
+        if speed != 1:
+            # Envoy's own, of a cluster that had no request yet: the gateway leaves it out.
+            idle = _seconds(_NO_TRAFFIC_SECONDS, speed)
+            cluster["health_checks"][0]["no_traffic_interval"] = idle
     if "passive" in health:
         passive = health["passive"]
         cluster["outlier_detection"] = {

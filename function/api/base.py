@@ -197,6 +197,14 @@ class Model(pydantic.BaseModel):
         written = self.model_dump_json(by_alias=True, exclude_unset=True).encode()
         return Fingerprint(hashlib.sha256(written).digest(), len(written))
 
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> typing.Self:
+        """Returns a copy, with other fields; pydantic's own keeps what is worked out once."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("fingerprint", None)
+        return copied
+
     _without_null: ClassVar[frozenset[str | None]] = frozenset()
 
     @classmethod

@@ -103,6 +103,7 @@ class Spec(base.Model):
 
     model: claim_model.ModelSpec
     gpu: claim_pod.Gpu | None = None
+    scheduling: claim_pod.Scheduling | None = None
     engine: claim_pod.Engine | None = None
     engine_args: Annotated[list[EngineArgument], base.items(16)] | None = pydantic.Field(
         None,

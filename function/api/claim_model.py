@@ -151,7 +151,7 @@ class ModelSpec(base.Model):
     max_num_seqs: Annotated[int, base.number(1, 65536)] | None = pydantic.Field(
         None,
         description="Requests that one replica runs at once; the running trigger is a share of it."
-        " When absent: usual requests (capacity.sequenceTokens of the settings) that the KV cache"
+        " When absent: requests of the settings' capacity.sequenceTokens that the KV cache"
         " holds, from 8 to 256; 64 where the model or the GPU is not known.",
     )
     longest_queue_seconds: Annotated[int, base.number(1, 3600)] | None = pydantic.Field(

@@ -33,11 +33,62 @@ Resources = Annotated[dict[ResourceName, ResourceQuantity], base.items(16), base
 _SHARE = base.form(r"^0\.[0-9]{1,4}$", "a share in quotes, for example 0.92")
 
 
+# Pods of one replica: a loss of any of them ends all.
+MOST_PODS = 16
+
+
+class Parallelism(base.Model):
+    """How the GPUs of one replica share the model."""
+
+    tensor: Annotated[int, base.number(1, 64)] | None = pydantic.Field(
+        None, description="GPUs that share each layer; gpu.count when absent."
+    )
+    pipeline: Annotated[int, base.number(1, 16)] | None = pydantic.Field(
+        None, description="Stages that share the layers, one after the other; 1 when absent."
+    )
+    data: Annotated[int, base.number(1, 64)] | None = pydantic.Field(
+        None,
+        description="Copies of the model behind one address; 1 when absent. Over several pods only"
+        " for mixtures of experts: of other models take more replicas.",
+    )
+    expert: bool | None = pydantic.Field(
+        None,
+        description="Whole experts on each GPU, instead of slices of all of them; off when absent.",
+    )
+
+
+def _copy(gpu: "Gpu") -> int:
+    """Returns the GPUs that hold one copy of the model."""
+    parts = gpu.parallelism or Parallelism()
+    return int(base.given(parts.tensor, gpu.count)) * int(base.given(parts.pipeline, 1))
+
+
+def _asked(gpu: "Gpu") -> int:
+    """Returns the GPUs of a replica."""
+    return _copy(gpu) * int(base.given(base.of(gpu.parallelism, "data"), 1))
+
+
+# The same in CEL.
+_COUNT = "(has(self.count) ? self.count : 1)"
+_COPY = (
+    f"(has(self.parallelism.tensor) ? self.parallelism.tensor : {_COUNT})"
+    " * (has(self.parallelism.pipeline) ? self.parallelism.pipeline : 1)"
+)
+_ASKED = f"{_COPY} * (has(self.parallelism.data) ? self.parallelism.data : 1)"
+
+
 class Gpu(base.Model):
     """The GPUs of one replica."""
 
     count: Annotated[int, base.number(1, 8)] = pydantic.Field(
-        1, description="GPUs of one replica; also the tensor parallel size."
+        1,
+        description="GPUs of one pod. Without parallelism a replica is one pod, and all of its GPUs"
+        " share each layer.",
+    )
+    parallelism: Parallelism | None = pydantic.Field(
+        None,
+        description="How the GPUs of a replica share the model. A replica has tensor x pipeline x"
+        " data GPUs, in pods of count GPUs each: more than one pod is a LeaderWorkerSet.",
     )
     class_: base.DnsLabel | None = pydantic.Field(
         None,
@@ -71,6 +122,54 @@ class Gpu(base.Model):
         description="Enforce asks for no GPU while the model cannot fit into its GPUs, even at the"
         " optimistic end of the estimate. Ignore asks all the same. The settings' capacity.fit when"
         " absent.",
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel=f"!has(self.parallelism) || ({_ASKED}) % {_COUNT} == 0",
+            message="tensor x pipeline x data is a multiple of gpu.count, the GPUs of one pod",
+            holds=lambda gpu: _asked(gpu) % gpu.count == 0,
+            at="parallelism",
+        ),
+        base.Rule(
+            cel=f"!has(self.parallelism) || {_ASKED} <= {MOST_PODS} * {_COUNT}",
+            message=f"tensor x pipeline x data is at most {MOST_PODS} x gpu.count: a replica has at"
+            f" most {MOST_PODS} pods",
+            holds=lambda gpu: _asked(gpu) <= MOST_PODS * gpu.count,
+            at="parallelism",
+        ),
+        base.Rule(
+            cel=f"!has(self.parallelism) || ({_COPY}) % {_COUNT} == 0 || {_COUNT} % ({_COPY}) == 0",
+            message="a copy of the model, tensor x pipeline GPUs, fills whole pods of gpu.count"
+            " GPUs, or a pod has whole copies",
+            holds=lambda gpu: _copy(gpu) % gpu.count == 0 or gpu.count % _copy(gpu) == 0,
+            at="parallelism",
+        ),
+    )
+
+
+class Scheduling(base.Model):
+    """In which order replicas get their GPUs, where Kueue shares them out."""
+
+    queue: base.DnsLabel | None = pydantic.Field(
+        None,
+        description="LocalQueue of the namespace: each replica waits for its quota. It changes only"
+        " while no replica runs, and stays for as long as the workload is there. None when absent.",
+    )
+    priority_class: base.DnsLabel | None = pydantic.Field(
+        None,
+        description="WorkloadPriorityClass: who comes first in the queue, and whose replicas may be"
+        " stopped for others; settings say which (queuePriorities). The cluster's own default when"
+        " absent.",
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="!has(self.priorityClass) || has(self.queue)",
+            message="priorityClass is a place in a queue: name the queue too",
+            holds=lambda asked: asked.priority_class is None or asked.queue is not None,
+            at="priorityClass",
+        ),
     )
 
 

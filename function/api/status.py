@@ -15,6 +15,7 @@ Phase = Literal[
     "Pending",
     "Downloading",
     "Starting",
+    "WaitingForQuota",
     "WaitingForGPU",
     "Serving",
     "Updating",
@@ -195,7 +196,8 @@ class Status(base.Model):
         None, description="Ready and wanted replicas, for example 1/2."
     )
     gpu: Annotated[str, base.text(200)] | None = pydantic.Field(
-        None, description="GPUs of one replica and their class."
+        None,
+        description="GPUs of one replica and their class; of what runs while an edit is held.",
     )
     capacity: Capacity | None = None
     cost: Cost | None = None

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pydantic import alias_generators
 
-from function.api import base, settings
+from function.api import base, settings, settings_forms
 
 
 class Named(Protocol):
@@ -60,7 +60,7 @@ def outside(
     yield base.Problem(path, f"{words}; {refusal}" if words else refusal)
 
 
-def patterns(granted: settings.Patterns, resource: Named) -> tuple[str, ...]:
+def patterns(granted: settings_forms.Patterns, resource: Named) -> tuple[str, ...]:
     """Returns the patterns that hold for a claim, with its names in them."""
     chosen = [*granted.get("*", ()), *granted.get(resource.namespace, ())]
     return tuple(filled(pattern, resource) for pattern in chosen)

@@ -29,6 +29,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
                 site,
                 f"the settings' own version, {site.engine.version}, is always allowed",
             )
+    yield from _scheduling(resource, site)
     extra = spec.pod_template or claim_pod.PodTemplate()
     hatches = (
         ("patches", "spec.patches", spec.patches),
@@ -40,6 +41,23 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     for hatch, path, used in hatches:
         if used:
             yield from closed(hatch, path, resource.namespace, site)
+
+
+def _scheduling(
+    resource: claim.InferenceService, site: settings.Settings
+) -> Iterator[base.Problem]:
+    """Yields why a claim cannot have its queue or its place there.
+
+    A LocalQueue is of the claim's namespace: whoever made it gave it to the authors.
+    """
+    asked = resource.spec.scheduling or claim_pod.Scheduling()
+    if asked.queue is not None and site.providers.queue == "none":
+        yield base.Problem(
+            "spec.scheduling.queue", "the settings name nobody who admits it (providers.queue)"
+        )
+    if asked.priority_class is not None:
+        path = "spec.scheduling.priorityClass"
+        yield from grants.outside("queue_priorities", path, asked.priority_class, resource, site)
 
 
 def closed(
@@ -73,7 +91,7 @@ def caps(spec: claim.Spec, site: settings.Settings) -> Iterator[base.Problem]:
     """Yields what is above the settings' caps on one claim, and what the settings lack for it."""
     most = site.limits.max_gpus
     if most is not None:
-        count = hardware.gpus_of_a_pod(spec)
+        count = hardware.gpus_of_a_replica(spec)
         _, maximum = scaling.bounds(spec, site)
         if maximum * count > most:
             yield base.Problem(

@@ -19,7 +19,7 @@ _LARGE = 10 * MIB
 _LARGE_SEGMENT = 20 * MIB
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, slots=True)
 class Block:
     """A part of a segment."""
 

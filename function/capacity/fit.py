@@ -7,6 +7,7 @@ context, communication between GPUs, and CUDA graphs. All values are those of on
 
 import dataclasses
 import enum
+import functools
 import math
 
 from function.capacity import (
@@ -90,12 +91,14 @@ class Fit:
         available: Bytes for the cache; below zero by how much it does not fit.
         tokens: Tokens that the cache holds, over all GPUs of a group.
         sequences: Sequences of the full context that fit at a time.
-        longest: Tokens of the longest sequence that fits by itself, up to the model's own length.
         terms: Parts of the GPU's memory; their best values sum up to `total`. Graphs are those
             beyond what the engine sets aside for them.
         total: Bytes that the driver gives.
-        sentence: The arithmetic in words.
         note: What a reader has to know about the engine's version, or an empty text.
+        card: Each GPU of the group.
+        arrangement: The engine's flags.
+        layout: How the cache is laid out.
+        most: Tokens of the longest sequence that is asked for or that the model takes.
     """
 
     verdict: Verdict
@@ -103,11 +106,29 @@ class Fit:
     available: Interval
     tokens: Interval
     sequences: Interval
-    longest: Interval
     terms: tuple[Term, ...]
     total: float
-    sentence: str
     note: str
+    # What was asked makes two answers no different.
+    card: cards.Card = dataclasses.field(compare=False)
+    arrangement: arrangements.Arrangement = dataclasses.field(compare=False)
+    layout: cache.Layout = dataclasses.field(compare=False)
+    most: int = dataclasses.field(compare=False)
+
+    # Hundreds of arrangements are tried for one claim, and nobody asks most of them for these two.
+
+    @functools.cached_property
+    def longest(self) -> Interval:
+        """Tokens of the longest sequence that fits by itself, up to the model's own length."""
+        return Interval(*(self.layout.longest(end, self.most) for end in self.available.ends))
+
+    @functools.cached_property
+    def sentence(self) -> str:
+        """The arithmetic in words."""
+        sizes = {term.part: term.size for term in self.terms}
+        return _sentence(
+            self.card, self.arrangement, sizes, self.layout, self.sequences, self.bound
+        )
 
     def size(self, part: Part) -> Interval:
         """Bytes of one part."""
@@ -199,9 +220,8 @@ def _answer(
     sizes[Part.FREE] = free
     layout = _layout(model, card, arrangement, nearest.behaviour)
     context = arrangement.context
-    ends = (available.low, available.best, available.high)
+    ends = available.ends
     sequences = Interval(*(layout.sequences(end, context) for end in ends))
-    longest = Interval(*(layout.longest(end, max(model.context, context)) for end in ends))
     verdict, bound = _judge(sizes, share, sequences, arrangement.sequences)
     terms = tuple(Term(part, size) for part, size in sizes.items())
     return Fit(
@@ -210,11 +230,13 @@ def _answer(
         available=available,
         tokens=Interval(*(layout.tokens(end, context) for end in ends)),
         sequences=sequences,
-        longest=longest,
         terms=terms,
         total=total,
-        sentence=_sentence(card, arrangement, sizes, layout, sequences, bound),
         note=reading.note,
+        card=card,
+        arrangement=arrangement,
+        layout=layout,
+        most=max(model.context, context),
     )
 
 
@@ -371,7 +393,9 @@ def _sentence(
         best, least = tenths(sequences.best), tenths(max(sequences.low, 0))
         tail += f", so {best} fit at a time" + (f", at least {least}" if least != best else "")
     if bound is Bound.DEVICE:
-        outside = sum(sizes[part].best for part in _BESIDE)
+        outside = interval.total(*(sizes[part] for part in _BESIDE))
         rest = card.memory_gib * GIB - share
-        tail += f"; beside it {_gib(outside)} are needed, and {_gib(rest)} are there"
+        needed_beside, most = _gib(outside.best), _gib(outside.high)
+        doubt = f", {most} at most" if most != needed_beside else ""
+        tail += f"; beside it {needed_beside} are needed{doubt}, and {_gib(rest)} are there"
     return tail

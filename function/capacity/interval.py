@@ -33,6 +33,11 @@ class Interval:
         """The interval of a positive multiple."""
         return Interval(self.low * factor, self.best * factor, self.high * factor)
 
+    @property
+    def ends(self) -> tuple[float, float, float]:
+        """All three, from the least to the most."""
+        return self.low, self.best, self.high
+
     def holds(self, value: float) -> bool:
         """Whether the value is inside."""
         return self.low <= value <= self.high

@@ -42,6 +42,10 @@ class Workload:
         """Tokens that a request holds in the KV cache while it runs, on average."""
         return self.prompt + self.output / 2
 
+    def held(self, context: int) -> float:
+        """Returns those tokens where no request is longer than the context."""
+        return min(self.tokens, float(context))
+
 
 WORKLOADS = {
     "chat": Workload(1155, 211, source="means of the Azure LLM inference trace 2023, conversation"),
@@ -68,6 +72,9 @@ WORKLOADS = {
     ),
 }
 """Workloads by name. Nothing is taken from the prefix cache: say `cached` where it is known."""
+
+USUAL = "chat"
+"""The workload by which a replica is judged where nobody names another: talks with people."""
 
 
 @dataclasses.dataclass(frozen=True)

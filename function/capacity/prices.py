@@ -139,6 +139,7 @@ class Shortage:
         limit: GPUs that there are.
         sentence: For people.
         lasting: Whether there are too few even at the least replicas.
+        pool: Whether a node pool has too few; else a limit of one claim is exceeded.
     """
 
     what: str
@@ -146,6 +147,7 @@ class Shortage:
     limit: int
     sentence: str
     lasting: bool = False
+    pool: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,6 +242,7 @@ def _above_pool(class_name: str, least: int, most: int, size: int) -> Shortage:
         f"class {class_name}: the claims ask for {asked} {when}, and"
         f" the node pool has {size}: enlarge it, or lower replicas",
         lasting=least > size,
+        pool=True,
     )
 
 

@@ -160,7 +160,7 @@ def _running(limit: float, sequences: int, held: float) -> Verdict:
         why = f"a replica never runs more than its {most}, and the trigger fires above {limit:.4g}"
         return Verdict(Trigger.RUNNING, None, why, never=True)
     if limit >= held:
-        why = f"the KV cache is full with {held:.4g} such requests, and the trigger fires above"
+        why = f"the KV cache is full with {held:.1f} such requests, and the trigger fires above"
         return Verdict(Trigger.RUNNING, None, f"{why} {limit:.4g}")
     above = plural.of(f"{limit:.4g}", "running request")
     return Verdict(Trigger.RUNNING, limit, f"fires above {above}")

@@ -81,7 +81,7 @@ def report(fleet: planned.Fleet, inputs: planned.Inputs) -> Report:
         inputs: What they were read from.
     """
     reaches = reaching(fleet)
-    found = [
+    every = [
         *(_unreadable(error) for error in fleet.unreadable),
         *(
             Located(
@@ -97,7 +97,7 @@ def report(fleet: planned.Fleet, inputs: planned.Inputs) -> Report:
         ),
         *_crowded(fleet),
     ]
-    order = sorted(found, key=lambda one: (one.file, one.line, _WORST.index(one.finding.severity)))
+    order = sorted(every, key=lambda one: (one.file, one.line, _WORST.index(one.finding.severity)))
     return Report(tuple(order), len(fleet.claims), bool(fleet.unreadable), fleet.notes)
 
 
@@ -139,11 +139,11 @@ def of(
 
 def _crowded(fleet: planned.Fleet) -> Iterator[Located]:
     """Yields the claims whose node pool is too small for all that ask it."""
-    known = [(claim, claim.plan) for claim in fleet.claims if claim.plan is not None]
+    claims = [(claim, claim.plan) for claim in fleet.claims if claim.plan is not None]
     if fleet.site is None:
         return
-    judged = foresight.crowded([plan for _, plan in known], fleet.site)
-    for (claim, _), finding in zip(known, judged, strict=True):
+    judged = foresight.crowded([plan for _, plan in claims], fleet.site)
+    for (claim, _), finding in zip(claims, judged, strict=True):
         if finding is not None:
             yield _located(claim.source, finding)
 

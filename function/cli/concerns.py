@@ -9,7 +9,7 @@ from function.cli import changes, rendering
 from function.cluster import observed
 from function.concerns.access import cilium
 from function.concerns.gateway import publishing
-from function.workloads import deployment
+from function.workloads import table as workloads
 
 RouteEffect = Literal["none", "published", "stays", "changed", "withdrawn", "withheld"]
 
@@ -89,17 +89,19 @@ class Concerns:
             "unknownBefore": list(self.not_looked_at),
         }
 
-    def words(self) -> Iterator[str]:
-        """Yields what changes, a line for each concern; of what stays nothing is said."""
+    def words(self) -> Iterator[tuple[str, str]]:
+        """Yields each concern that changes, and how; of what stays nothing is said."""
         for kind, effect in self.route.items():
             if effect not in ("none", "stays"):
-                yield f"route {effect} ({kind})"
+                yield "route", f"{effect} ({kind})"
         for name, step in self._moving("canaries", self.canaries):
-            yield f"canary {name} {_arrow(step, ' %')}"
-        yield from _names("may call", "may no longer call", "", self.callers)
+            yield "canary", f"{name} {_arrow(step, ' %')}"
+        for words in _names("may call", "may no longer call", "", self.callers):
+            yield "callers", words
         for name, step in self._moving("replicas", self.replicas):
-            yield f"{name} replicas {_arrow(step)}"
-        yield from _names("new alert", "no more alert", "changed alert", self.alerts)
+            yield "replicas", f"{name} {_arrow(step)}"
+        for words in _names("new", "no more", "changed", self.alerts):
+            yield "alerts", words
 
     def _moving(self, name: str, steps: Mapping[str, Step]) -> Iterator[tuple[str, Step]]:
         """Yields the values that change, where it is known what they are so far."""
@@ -125,7 +127,7 @@ def of(item: rendering.Rendered) -> Concerns:
         "canaries": unknown(ROUTES[0]),
         "callers": unknown(*POLICIES),
         "replicas": unknown(
-            "ScaledObject" if list(_of_kind(after, "ScaledObject")) else "Deployment"
+            _SCALER if list(_of_kind(after, _SCALER)) else workloads.chosen(item.resource.spec).KIND
         ),
         "alerts": unknown(*RULES),
     }
@@ -229,8 +231,8 @@ def _bounds(objects: Mapping[str, observed.Object]) -> dict[str, Any]:
             "max": observed.at(spec, "maxReplicaCount"),
         }
     if not bounds:
-        for workload in filter(deployment.holds_engines, _of_kind(objects, deployment.KIND)):
-            fixed = observed.at(workload, "spec", "replicas")
+        for keeper in (item for item in objects.values() if workloads.of(item) is not None):
+            fixed = observed.at(keeper, "spec", "replicas")
             bounds = {} if fixed is None else {"min": fixed, "max": fixed}
     return {name: value for name, value in bounds.items() if value is not None}
 

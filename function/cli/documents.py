@@ -62,11 +62,13 @@ class Claims:
         sources: The claims, in the order of files and documents; misspelt ones too.
         unreadable: What could not be read.
         notes: What was passed over though it looks like a claim.
+        piped: Objects of standard input, of whatever kind.
     """
 
     sources: list[Source] = dataclasses.field(default_factory=list)
     unreadable: list[UnreadableError] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
+    piped: int = 0
 
 
 def claims(names: Iterable[str], tree: trees.Tree = trees.DISK) -> Claims:
@@ -77,6 +79,7 @@ def claims(names: Iterable[str], tree: trees.Tree = trees.DISK) -> Claims:
     result = Claims()
     for file, document, node in _each(names, result.unreadable, tree):
         source = Source(file, document, node=node)
+        result.piped += file == trees.STANDARD_INPUT
         if registry.of(document) is not None and _size(document) > MOST_CLAIM:
             words = f"the claim has more than {MOST_CLAIM // 1024} KiB in spec and annotations"
             line = strict_yaml.line_of(node)

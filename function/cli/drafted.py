@@ -7,6 +7,7 @@ from function import plural
 from function.capacity import facts, fit, prices, thresholds
 from function.cli import annotated, drafts, uses
 from function.engines.vllm import sizing
+from function.planning import forecasts
 
 _GIB = fit.GIB
 
@@ -88,7 +89,7 @@ def _model(draft: drafts.Draft) -> annotated.Field:
     if "quantization" in spec:
         why = (
             "Packs the 16-bit weights into 8 bits at the start: answers can differ, so measure"
-            " them. Without this line the model needs more GPUs, or a larger class."
+            f" them. {_unpacked(draft)}"
         )
         fields.append(Field("quantization", spec["quantization"], (why,)))
     if "contextWindow" in spec:
@@ -98,6 +99,17 @@ def _model(draft: drafts.Draft) -> annotated.Field:
     weights = answer.size(fit.Part.WEIGHTS).best / _GIB
     words = f"Weights take {weights:.1f} GiB of {answer.total / _GIB:.1f} GiB of each GPU."
     return Field("model", tuple(fields), (words, *_parsers(model, draft.use)))
+
+
+def _unpacked(draft: drafts.Draft) -> str:
+    """Returns what the claim would be without its quantization."""
+    answer = drafts.unpacked(draft)
+    if answer is None:
+        return "Without this line the model needs more GPUs, or a larger class."
+    if draft.use.workload is None:
+        return "Without this line the weights take twice the memory."
+    without, held = (f"{max(each.sequences.low, 0):.1f}" for each in (answer, draft.answer))
+    return f"Without this line the KV cache holds {without} sequences of this length, not {held}."
 
 
 def _parsers(model: facts.Facts | None, use: uses.Use) -> Iterator[str]:
@@ -119,7 +131,7 @@ def _context(draft: drafts.Draft) -> Iterator[str]:
         f"The KV cache holds {answer.tokens.low:.0f} tokens at least:"
         f" {plural.of(f'{answer.sequences.low:.1f}', 'sequence')} of this length. {_own(draft)}"
     )
-    longest = uses.contexts(use, _known(draft))[0]
+    longest = uses.contexts(use, _facts(draft))[0]
     if context < longest:
         yield (
             f"{use.words.capitalize()} want {longest} tokens, and no class that may be chosen holds"
@@ -127,7 +139,7 @@ def _context(draft: drafts.Draft) -> Iterator[str]:
         )
 
 
-def _known(draft: drafts.Draft) -> facts.Facts:
+def _facts(draft: drafts.Draft) -> facts.Facts:
     model = draft.outlook.prospect.model
     if model is None:
         raise drafts.UnknownError(draft.wish.repository)
@@ -135,7 +147,7 @@ def _known(draft: drafts.Draft) -> facts.Facts:
 
 
 def _own(draft: drafts.Draft) -> str:
-    return f"The model itself has {_known(draft).context}."
+    return f"The model itself has {_facts(draft).context}."
 
 
 def _sequences(draft: drafts.Draft) -> str:
@@ -144,7 +156,8 @@ def _sequences(draft: drafts.Draft) -> str:
     held = draft.answer.tokens.low / draft.usual
     return (
         f"Requests that one replica runs at once; more wait. The KV cache holds {held:.0f} usual"
-        f" ones of {draft.usual:.0f} tokens ({draft.use.workload.source})."
+        f" ones of {draft.usual:.0f} tokens (workload {draft.use.requests}:"
+        f" {draft.use.workload.source})."
     )
 
 
@@ -198,20 +211,8 @@ def _scaling(draft: drafts.Draft) -> Iterator[annotated.Field]:
 
 def _binding(draft: drafts.Draft) -> thresholds.Binding | None:
     """Returns which trigger fires first for usual requests."""
-    scale, flags = draft.plan.scaling, draft.outlook.flags
-    if draft.use.workload is None:
-        return None
-    running, cache, queue = (
-        None if target is None else float(target)
-        for target in (scale.running, scale.kv_usage, scale.queue)
-    )
-    return thresholds.binding(
-        thresholds.Targets(running, cache, queue),
-        flags.sequences,
-        draft.answer.tokens.low,
-        draft.usual,
-        flags.context,
-    )
+    workload = draft.use.workload
+    return None if workload is None else forecasts.triggers(draft.plan, workload)
 
 
 def _gpus(count: int) -> str:

@@ -251,7 +251,7 @@ def _sequences(
         room = 1
     else:
         shortest = min(context, allotments.SHORTEST_CONTEXT)
-        usual = min(use.workload.tokens, float(context))
+        usual = use.workload.held(context)
         sequences = allotments.sequences(usual, lambda tried: trial(shortest, tried))
     answer = trial(context, sequences)
     if answer is None or answer.verdict is not fit.Verdict.FITS:
@@ -284,10 +284,24 @@ def _tried(
         return None
     if answer.verdict is not fit.Verdict.FITS:
         return None
-    usual = 0.0 if use.workload is None else min(use.workload.tokens, float(context))
+    usual = 0.0 if use.workload is None else use.workload.held(context)
     drafted = Draft(wish, use, offer, spec, plan, outlook, answer, usual)
     spec["scaling"]["triggers"] = _triggers(use, min(float(sequences), drafted.held))
     return dataclasses.replace(drafted, plan=_plan(wish, site, spec))
+
+
+def unpacked(draft: Draft) -> fit.Fit | None:
+    """Returns what its GPUs hold of the same claim without quantization; None where they do not."""
+    flags = draft.outlook.flags
+    offer = dataclasses.replace(draft.offer, quantization=None)
+    _, plan = _planned(
+        draft.wish, draft.plan.site, draft.use, offer, flags.context, flags.sequences
+    )
+    outlook = plan.serving.outlook
+    answer = None if outlook is None else outlook.fit
+    if answer is None or answer.verdict is fit.Verdict.TOO_LARGE:
+        return None
+    return answer
 
 
 def _triggers(use: uses.Use, held: float) -> dict[str, Any]:

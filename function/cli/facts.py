@@ -64,8 +64,11 @@ def facts(model: str, name: str | None, ask: bool, output: Output) -> None:
         terminal.complain(f"{model}: {error}")
         sys.exit(_UNKNOWN)
     if held is None:
+        near = catalogue.nearest(model)
+        nearest = f"; the nearest: {', '.join(near)}" if near else ""
         terminal.complain(
-            f"{model} is not in the catalogue: give a directory with its {_CONFIG}, or --hub"
+            f"{model} is not in the catalogue: give a directory with its {_CONFIG}, or"
+            f" --hub{nearest}"
         )
         sys.exit(_UNKNOWN)
     if (note := _disagreement(held)) is not None:
@@ -75,11 +78,11 @@ def facts(model: str, name: str | None, ask: bool, output: Output) -> None:
 
 def _disagreement(held: models.Facts) -> str | None:
     """Returns what is wrong with the bytes of the files, or None where they agree."""
-    known, expected = held.checkpoint_bytes, published.expected(held)
-    if known is None or expected.holds(known):
+    present, expected = held.checkpoint_bytes, published.expected(held)
+    if present is None or expected.holds(present):
         return None
     return (
-        f"the weights' files have {known / cards.GIB:.1f} GiB, and {_CONFIG} makes"
+        f"the weights' files have {present / cards.GIB:.1f} GiB, and {_CONFIG} makes"
         f" {expected.best / cards.GIB:.1f} GiB of tensors: are both of one repository, and the"
         " weights in its dtype?"
     )

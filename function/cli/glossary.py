@@ -114,15 +114,16 @@ def _reasons() -> Iterator[Reason]:
 
 
 def _fields(word: str) -> Iterator[reference.Described]:
-    """Yields the field of a path, or the fields of a name at all their places."""
+    """Yields the field of a path, or the fields whose paths end so, at all their places."""
     path = word.removeprefix("settings.")
     exact = [_described(of, model, path) for of, model in _MODELS]
-    found = [one for one in exact if one is not None]
-    if found or "." in path:
-        yield from found
+    at_path = [one for one in exact if one is not None]
+    if at_path:
+        yield from at_path
         return
+    end = f".{path.lower()}"
     for of, model in _MODELS:
-        places = [at for at, name in suggestions.fields(model) if name.lower() == path.lower()]
+        places = [at for at, _ in suggestions.fields(model) if f".{at.lower()}".endswith(end)]
         for at in places[:_MOST_PLACES]:
             described = _described(of, model, at)
             if described is not None:

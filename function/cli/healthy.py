@@ -9,6 +9,7 @@ from function.api import settings
 from function.cluster import observed
 from function.composites import composite, inference_service
 from function.situation import pickers, rivals
+from function.workloads import table as workloads
 
 # One object waits for another, such as a route for its Service: rounds until nothing changes.
 MOST_ROUNDS = 8
@@ -32,8 +33,8 @@ def settled(
         given: What was observed; it stays as it is.
         may: Whether there may be a stand-in for a manifest.
         first: The answer to what was observed, where it is there already.
-        replicas: How many replicas of the Deployment are available and wanted; all that the claim
-            asks for when absent.
+        replicas: How many replicas are available and wanted; all that the claim asks for when
+            absent.
         kind: The kind of the claim.
 
     Raises:
@@ -85,7 +86,7 @@ def _well(
     Every kind says so in one of a few ways; all of them at once serve for each.
     """
     manifest = composed.manifest
-    if manifest["kind"] == "Deployment" and composed.suffix != pickers.DEPLOYMENT:
+    if workloads.of(manifest) is not None:
         return _running(manifest, *(replicas or _asked(answer)))
     yes = [{"type": name, "status": "True", "reason": name} for name in _YES]
     if manifest["kind"] == "Job":
@@ -109,7 +110,10 @@ def _asked(answer: composition.Composition) -> tuple[int, int]:
 
 
 def _running(manifest: dict[str, Any], available: int, wanted: int) -> dict[str, Any]:
-    """Returns a Deployment whose pods all follow its template."""
+    """Returns a workload whose pods all follow its template.
+
+    A Deployment tells of available replicas, a LeaderWorkerSet of ready ones.
+    """
     return {
         **manifest,
         "metadata": {**manifest["metadata"], "generation": 1},
@@ -119,5 +123,6 @@ def _running(manifest: dict[str, Any], available: int, wanted: int) -> dict[str,
             "replicas": wanted,
             "updatedReplicas": wanted,
             "availableReplicas": available,
+            "readyReplicas": available,
         },
     }

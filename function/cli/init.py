@@ -147,9 +147,9 @@ def text(wish: drafts.Wish, site: settings.Settings, *, allow_unknown: bool = Fa
     try:
         draft = drafts.draft(wish, site)
     except drafts.UnknownError as error:
-        known = drafts.model_of(wish, site) is not None
+        has_facts = drafts.model_of(wish, site) is not None
         if not allow_unknown:
-            raise drafts.UnknownError(str(error) if known else _remedy(wish)) from None
+            raise drafts.UnknownError(str(error) if has_facts else _remedy(wish)) from None
         spec = drafts.unknown(wish)
         written = drafted.unknown(wish, spec, str(error))
     else:

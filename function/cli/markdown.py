@@ -26,7 +26,12 @@ def text(fleet: outlooks.Fleet) -> str:
         if fleet.compared is None or item.changes or item.verdict.errors
     ]
     left = len(fleet.items) - len(rows)
-    table = ["", _row(sentences.COLUMNS), _row(("---",) * len(sentences.COLUMNS)), *rows]
+    table = [
+        "",
+        _row(sentences.columns(fleet)),
+        _row(("---",) * len(sentences.columns(fleet))),
+        *rows,
+    ]
     if left:
         table += ["", f"{left} unchanged." if left > 1 else "1 unchanged."]
     body = _bounded("\n".join(head), "\n".join(table))

@@ -4,12 +4,12 @@ import dataclasses
 import decimal
 import functools
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from function import kinds
 from function.api import settings
-from function.capacity import estimates, fit, interval, loads, prices, starts
+from function.capacity import estimates, fit, interval, loads, prices, starts, thresholds
 from function.cli import against, flow_changes, rendering, verdicts
 from function.cluster import checkpoints
 from function.findings import foresight, rules, table
@@ -17,6 +17,7 @@ from function.planning import forecasts, misfits, plans, prospects
 
 NOTHING_CHANGES = 0
 ERROR = 1
+EMPTY = 2
 CHANGES = 3
 
 Money = decimal.Decimal
@@ -87,11 +88,13 @@ class Change:
         bill: Its GPUs before.
         outage: The time without any replica, or None when requests go on, or none are served.
         downloads: Weights that have to come.
+        plan: The claim as it was, planned; None where it was not, or nothing is foretold.
     """
 
     bill: Bill
     outage: Outage | None = None
     downloads: tuple[Download, ...] = ()
+    plan: plans.Plan | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,11 +103,13 @@ class Item:
 
     Attributes:
         verdict: What applying it does to the cluster.
-        forecast: What it will do; None for a claim that cannot be used as written, or is removed.
+        forecast: What it will do; None for a claim that cannot serve as written, or is removed.
         change: What that costs.
-        bill: Its GPUs once it is applied. A claim that cannot be used as written has those that it
-            had.
+        bill: Its GPUs once it is applied. A claim that is refused has those that it had; one that
+            starts and cannot serve has those that it asks for.
         flows: What changes of who reaches whom; nothing where nothing was compared.
+        unread: Of adapters whose files nobody read, by name: what the names of their repositories
+            say, or an empty text.
     """
 
     verdict: verdicts.Verdict
@@ -112,6 +117,7 @@ class Item:
     change: Change
     bill: Bill
     flows: flow_changes.FlowChanges = flow_changes.NONE
+    unread: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -122,7 +128,17 @@ class Item:
     def changes(self) -> bool:
         """Whether applying it changes anything: in the cluster, in what is held back, in money."""
         moved = bool(self.flows.appear or self.flows.end) or self.verdict.pods.holds
-        return moved or self.reprices or self.verdict.outcome in ("new", "changed", "removed")
+        moved = moved or self.reprices or self.refits
+        return moved or self.verdict.outcome in ("new", "changed", "removed")
+
+    @property
+    def refits(self) -> bool:
+        """Whether it is foretold to hold something else than before, whatever objects say."""
+        plan = self.change.plan
+        if plan is None or self.forecast is None:
+            return False
+        old, new = plan.serving.outlook, self.forecast.plan.serving.outlook
+        return (old and (old.flags, old.fit)) != (new and (new.flags, new.fit))
 
     @property
     def reprices(self) -> bool:
@@ -141,6 +157,8 @@ class Fleet:
         site: The settings.
         notes: What a person should know of the run as a whole.
         unreadable: What could not be read.
+        empty: Whether there is no claim, neither here nor in what was compared with.
+        answers: The workload for which the table tells how fast a claim answers.
     """
 
     items: tuple[Item, ...]
@@ -148,11 +166,19 @@ class Fleet:
     site: settings.Settings
     notes: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    empty: bool = False
+    answers: str = loads.USUAL
 
     @property
     def currency(self) -> str:
         """Currency of the settings."""
         return self.site.pricing.currency
+
+    @property
+    def currency_before(self) -> str:
+        """Currency of the settings that held for what was compared with."""
+        costs = (bill.cost for bill in self._bills(before=True))
+        return next((cost.currency for cost in costs if cost is not None), self.currency)
 
     @property
     def errors(self) -> int:
@@ -166,7 +192,12 @@ class Fleet:
 
     @property
     def exit_code(self) -> int:
-        """0 when nothing changes, 1 for an error, 3 for changes, as crossplane-diff has them."""
+        """0 when nothing changes, 1 for an error, 3 for changes, as crossplane-diff has them.
+
+        2 is for no claim at all, as of wrong usage.
+        """
+        if self.empty:
+            return EMPTY
         if self.errors or self.unreadable or self.unschedulable:
             return ERROR
         if self.compared is None:
@@ -231,39 +262,69 @@ def item(
     was = Bill() if before is None else _bill(before.site, had)
     if rendered is not None:
         plan = plans.make(rendered.resource, site, checkpoints.Facts())
-        verdict = dataclasses.replace(verdict, errors=(*verdict.errors, *_errors(verdict, plan)))
+        known = table.adapters(plan, _recorded(rendered))
+        findings = table.judge(plan, known)
+        errors = _errors(verdict, plan, findings)
+        verdict = dataclasses.replace(verdict, errors=(*verdict.errors, *errors))
     if verdict.outcome == "removed":
         return Item(verdict, None, Change(was), Bill())
     if rendered is None or (verdict.miswritten and plan.misfit is None):
-        return Item(verdict, None, Change(was), _bill(site, had))
+        return Item(verdict, None, Change(was), _kept(site, was))
     stored = () if before is None else before.storage.wanted
-    forecast = forecasts.forecast(plan, workloads, rate, stored)
-    change = Change(
-        was,
-        _outage(verdict, plan, before, forecast.start),
-        tuple(_downloads(rendered, plan, stored)),
-    )
     kept = None
     stays = plan.misfit is not None and verdict.pods.effect == "stay"
     if before is not None and (stays or verdict.pods.effect == "held"):
-        kept = forecasts.Kept(before.hardware.priced_as, before.hardware.count)
-    return Item(verdict, forecast, change, _bill(site, forecasts.asked(plan, kept=kept)))
+        kept = forecasts.Kept(before.hardware.priced_as, before.hardware.gpus)
+    bill = _kept(site, dataclasses.replace(was, asked=forecasts.asked(plan, kept=kept)))
+    downloads = tuple(_downloads(rendered, plan, stored))
+    if verdict.doomed and plan.misfit is None:
+        return Item(verdict, None, Change(was, None, downloads), bill)
+    forecast = forecasts.forecast(plan, workloads, rate, stored)
+    change = Change(was, _outage(verdict, plan, before, forecast.start), downloads, before)
+    unread = dict(_unread(plan, known, findings))
+    return Item(verdict, forecast, change, bill, unread=unread)
+
+
+def _recorded(rendered: rendering.Rendered) -> checkpoints.Facts:
+    """Returns what the claim's status records of directories of weights."""
+    records = (rendered.answer.status.get("weights") or {}).get("verified") or []
+    return checkpoints.Facts({record["directory"]: record for record in records})
+
+
+def _unread(
+    plan: plans.Plan, known: Collection[str], findings: Sequence[rules.Finding]
+) -> Iterator[tuple[str, str]]:
+    """Yields the adapters whose files nobody read, with what is wrong with them by their names."""
+    for index, adapter in enumerate(plan.storage.adapters):
+        if adapter.name not in known:
+            field = f"spec.loraAdapters[{index}]"
+            yield adapter.name, "; ".join(one.message for one in findings if one.field == field)
 
 
 def _bill(site: settings.Settings, asked: prices.Claim | None) -> Bill:
     return Bill(asked, None if asked is None else prices.tariff(site, asked.class_name))
 
 
-def _errors(verdict: verdicts.Verdict, plan: plans.Plan) -> Iterator[verdicts.Error]:
+def _kept(site: settings.Settings, was: Bill) -> Bill:
+    """Returns GPUs at today's price, and those of a class that is gone at the price they had."""
+    bill = _bill(site, was.asked)
+    if was.asked is None or was.asked.class_name in site.gpu.classes:
+        return bill
+    return dataclasses.replace(bill, price=was.price)
+
+
+def _errors(
+    verdict: verdicts.Verdict, plan: plans.Plan, findings: Sequence[rules.Finding]
+) -> Iterator[verdicts.Error]:
     """Yields what `check` says a claim cannot serve with, and the verdict does not."""
     if plan.suspended:
         return
-    known = {error.message for error in verdict.errors}
-    for finding in (*foresight.judge(plan), *table.judge(plan)):
+    in_verdict = {error.message for error in verdict.errors}
+    for finding in (*foresight.judge(plan), *findings):
         if finding.severity is not rules.Severity.ERROR or finding.rule in _MISFITS:
             continue
         words = f"{finding.field}: {finding.message}" if finding.field else finding.message
-        if words not in known:
+        if words not in in_verdict:
             yield verdicts.Error(finding.rule.name, words)
 
 
@@ -273,7 +334,8 @@ _MISFITS = (foresight.DOES_NOT_FIT, foresight.EXCEEDS_GPU_CLASS)
 
 # What a replica waits for on a node that has the image, with weights on the volume.
 _AGAIN = (starts.Stage.PROCESS, starts.Stage.LOAD, starts.Stage.COMPILE, starts.Stage.GRAPHS)
-# What comes first where the node of the pod that ended will not do.
+# What comes first where the node of the pod that ended will not do; the image alone where it is
+# another one.
 _ELSEWHERE = (starts.Stage.NODE, starts.Stage.IMAGE)
 # Fields of a pod template that say on which nodes pods may run.
 _PLACES = ("spec.affinity", "spec.nodeName", "spec.nodeSelector")
@@ -288,17 +350,43 @@ def _outage(
     """Returns the time for which no replica answers while pods are replaced."""
     if verdict.pods.effect not in ("restart", "restart-later"):
         return None
-    spare = plan.replacement.surge > 0 or plan.scaling.minimum > plan.replacement.unavailable
+    spare = plan.replacement.surge > 0 or _least(plan, before) > plan.replacement.unavailable
     if spare and not plan.replacement.recreate:
         return None
-    classes = {one.hardware.class_name for one in (plan, before) if one is not None}
-    moves = len(classes) > 1 or any(name.startswith(_PLACES) for name in verdict.pods.names)
-    stages = (*_ELSEWHERE, *_AGAIN) if moves else _AGAIN
+    stages: tuple[starts.Stage, ...] = _AGAIN
+    if _moves(verdict, plan, before):
+        stages = (*_ELSEWHERE, *_AGAIN)
+    elif any(name.endswith(".image") for name in verdict.pods.names):
+        stages = (starts.Stage.IMAGE, *_AGAIN)
     steps = [step for step in start.steps if step.stage in stages]
     return Outage(
         estimates.total([step.seconds for step in steps if step.seconds is not None]),
         tuple(step.stage for step in steps if step.seconds is None),
     )
+
+
+def _least(plan: plans.Plan, before: plans.Plan | None) -> int:
+    """Returns the replicas that surely run while pods are replaced.
+
+    An autoscaler reads its new minimum after pods began to be replaced. Without one the count comes
+    with the template.
+    """
+    if before is None or plan.site.providers.autoscaler == "none":
+        return plan.scaling.minimum
+    return min(plan.scaling.minimum, before.scaling.minimum)
+
+
+def _moves(verdict: verdicts.Verdict, plan: plans.Plan, before: plans.Plan | None) -> bool:
+    """Whether the node of the pod that ended may not do for the next one.
+
+    It gives back the GPUs of that pod, and as much CPU and memory as they come with.
+    """
+    if any(name.startswith(_PLACES) for name in verdict.pods.names):
+        return True
+    if before is None:
+        return False
+    new, old = plan.hardware, before.hardware
+    return new.priced_as != old.priced_as or new.count > old.count
 
 
 def _downloads(
@@ -347,6 +435,7 @@ def document(fleet: Fleet) -> dict[str, Any]:
         "unreadable": list(fleet.unreadable),
         "shortages": [one.sentence for one in fleet.shortages],
         "currency": fleet.currency,
+        "currencyBefore": fleet.currency_before,
         "month": {
             "min": _step(fleet.month("minimum", before=True), fleet.month("minimum")),
             "max": _step(fleet.month("maximum", before=True), fleet.month("maximum")),
@@ -376,6 +465,7 @@ def _document(item: Item) -> dict[str, Any]:
         "outageSeconds": None if change.outage is None else _estimate(change.outage.seconds),
         "outageMissing": [] if change.outage is None else list(map(str, change.outage.missing)),
         "downloads": [dataclasses.asdict(one) for one in change.downloads],
+        "adaptersUnread": list(item.unread),
         "flows": {
             "appear": [_flow(one) for one in item.flows.appear],
             "end": [_flow(one) for one in item.flows.end],
@@ -386,7 +476,7 @@ def _document(item: Item) -> dict[str, Any]:
     return result | {
         "fit": _fit(forecast),
         "speed": {name: _speed(forecast, name) for name in forecast.loads},
-        "triggers": None if forecast.triggers is None else _triggers(forecast),
+        "triggers": {name: _triggers(one) for name, one in forecast.triggers.items()},
         "start": [
             {
                 "stage": str(step.stage),
@@ -499,10 +589,7 @@ def _replicas(needed: loads.Replicas | None) -> dict[str, Any]:
     }
 
 
-def _triggers(forecast: forecasts.Forecast) -> dict[str, Any]:
-    binding = forecast.triggers
-    if binding is None:
-        return {}
+def _triggers(binding: thresholds.Binding) -> dict[str, Any]:
     return {
         "first": None if binding.first is None else str(binding.first),
         "never": [str(trigger) for trigger in binding.never],

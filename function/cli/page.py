@@ -88,11 +88,11 @@ def _page(fleet: outlooks.Fleet) -> Iterator[str]:
     if lines:
         yield "<ul>" + "".join(f"<li>{_safe(line)}</li>" for line in lines) + "</ul>"
     yield '<div class="wide"><table><thead><tr>'
-    yield "".join(f"<th>{_safe(column)}</th>" for column in sentences.COLUMNS)
+    yield "".join(f"<th>{_safe(column)}</th>" for column in sentences.columns(fleet))
     yield "</tr></thead><tbody>"
     for item in fleet.items:
         cells = sentences.row(item, fleet)
-        yield "<tr>" + "".join(map(_cell, sentences.COLUMNS, cells)) + "</tr>"
+        yield "<tr>" + "".join(map(_cell, sentences.columns(fleet), cells)) + "</tr>"
     yield "</tbody></table></div>"
     for item in fleet.items:
         yield from _section(item)

@@ -113,12 +113,13 @@ def absent(given: documents.Claims, cluster: snapshot.Snapshot) -> list[snapshot
     return [name for name in cluster.claims() if name not in names]
 
 
-def whole(names: Iterable[str]) -> bool:
+def whole(names: Iterable[str], given: documents.Claims) -> bool:
     """Tells whether files are all that there are: a claim that a directory lacks is removed.
 
-    Of claims beside a single file nobody says anything by naming it.
+    Standard input with several objects is what a program made of a directory. Of claims beside a
+    single file, or beside a single one of standard input, nobody says anything by naming it.
     """
-    return any(map(os.path.isdir, names))
+    return given.piped > 1 or any(map(os.path.isdir, names))
 
 
 def beside(names: Iterable[snapshot.Name]) -> Iterator[str]:

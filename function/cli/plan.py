@@ -92,8 +92,8 @@ class WorkloadType(click.ParamType[tuple[str, loads.Workload]]):
     multiple=True,
     type=WorkloadType(),
     metavar="NAME|PROMPT:OUTPUT",
-    help="Requests for which speed is told: chat, code-completion, agent, rag, batch, reasoning, or"
-    " tokens of prompt and answer. chat when absent; repeatable.",
+    help="Requests for which speed and the first trigger are told: chat, code-completion, agent,"
+    " rag, batch, reasoning, or tokens of prompt and answer. chat when absent; repeatable.",
 )
 @click.option(
     "--rate",
@@ -128,13 +128,13 @@ def plan(
 
     Exit codes: 0 nothing changes, or nothing was compared. 1 a claim cannot be used or does not
     fit, a node pool is too small even at the minimum, or something could not be read. 2 wrong
-    usage. 3 something changes.
+    usage, or no claim at all. 3 something changes.
     """
     if not claims and crossplane_diff is None:
         raise click.UsageError("name claims, or --from-crossplane-diff")
     if crossplane_diff is not None and (claims or against):
         raise click.UsageError("--from-crossplane-diff brings the claims and what they follow")
-    chosen = dict(workloads) or {"chat": loads.WORKLOADS["chat"]}
+    chosen = dict(workloads) or {loads.USUAL: loads.WORKLOADS[loads.USUAL]}
     asked = Asked(claims, environments, input_file, against, crossplane_diff, chosen, rate)
     with terminal.progress() as progress:
         progress.say("planning")
@@ -205,12 +205,13 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
     except (documents.UnreadableError, base.InvalidError) as error:
         return outlooks.Fleet((), asked.against, site.settings, unreadable=(str(error),))
     unreadable = tuple(map(str, given.unreadable))
-    if not (given.sources or unreadable) and not any(before.cluster.claims()):
-        unreadable = (f"no InferenceService in {', '.join(asked.claims)}",)
+    absent_everywhere = not (given.sources or unreadable) and not any(before.cluster.claims())
+    if absent_everywhere:
+        terminal.complain(f"no InferenceService in {', '.join(asked.claims)}")
     rendered, _, judged = pipeline.rendered(given, site.settings, before.cluster)
     compares = asked.against is not None or asked.crossplane_diff is not None
     absent = pipeline.absent(given, before.cluster) if compares else []
-    partial = before.wider and not pipeline.whole(asked.claims)
+    partial = before.wider and not pipeline.whole(asked.claims, given)
     if not partial:
         judged += [verdicts.removed(before.cluster, *name) for name in absent]
     by_source = {id(item.source): item for item in rendered}
@@ -234,6 +235,8 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
         site.settings,
         notes,
         (*unreadable, *before.unreadable),
+        empty=absent_everywhere,
+        answers=next(iter(asked.workloads)),
     )
 
 
@@ -245,6 +248,7 @@ def _read(
     Raises:
         documents.UnreadableError: There is nothing of a name.
         base.InvalidError: The settings of a revision break their schema.
+        click.UsageError: Claims of standard input are compared with a revision.
     """
     if asked.crossplane_diff is not None:
         stream = strict_yaml.load(trees.DISK.text(asked.crossplane_diff))
@@ -258,6 +262,11 @@ def _read(
     here = against.tree(asked.against)
     prior = sites.Site(site, ())
     if here is not trees.DISK:
+        if trees.STANDARD_INPUT in asked.claims:
+            raise click.UsageError(
+                f"claims of standard input are in no file that {asked.against} could have: name"
+                " their files or directory, or compare with a directory"
+            )
         prior = sites.at(asked.environments, asked.input_file, here, site, asked.against)
     before = against.read(asked.against, asked.claims, site, prior.settings)
     before = dataclasses.replace(before, notes=(*prior.notes, *before.notes))

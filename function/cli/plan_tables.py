@@ -30,7 +30,7 @@ def of(fleet: outlooks.Fleet) -> str:
 
 
 def _rows(fleet: outlooks.Fleet) -> table.Table:
-    grid = tables.columns("", *sentences.COLUMNS)
+    grid = tables.columns("", *sentences.columns(fleet))
     for item in fleet.items:
         style = "red" if item.verdict.errors else _STYLES.get(item.verdict.pods.effect, "")
         name, change, *cells = sentences.row(item, fleet)

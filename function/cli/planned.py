@@ -13,6 +13,7 @@ from function.cli import site as sites
 from function.cluster import checkpoints, memory
 from function.composites import inference_service
 from function.engines.vllm import contradictions
+from function.findings import table
 from function.planning import plans
 
 
@@ -135,15 +136,5 @@ def of(source: documents.Source, site: settings.Settings) -> Planned:
             forbidden=tuple(one for one in error.problems if one not in own),
         )
     return Planned(
-        source, resource=resource, plan=plan, answer=answer, adapters=_adapters(plan, facts)
+        source, resource=resource, plan=plan, answer=answer, adapters=table.adapters(plan, facts)
     )
-
-
-def _adapters(plan: plans.Plan, facts: checkpoints.Facts) -> dict[str, contradictions.Adapter]:
-    """Returns what was read in the files of the adapters that lie on the volume."""
-    known = {}
-    for adapter in plan.storage.adapters:
-        read = facts.checkpoint(plan.storage.recorded(adapter))
-        if read.base is not None or read.rank is not None:
-            known[adapter.name] = contradictions.Adapter(read.base, read.rank)
-    return known

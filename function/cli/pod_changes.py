@@ -1,16 +1,18 @@
 """What applying a claim does to its pods."""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from function import canonical, composition, plural
+from function.api import claim
 from function.cli import changes, rendering
 from function.cluster import observed
 from function.concerns import workload
 from function.planning import identity
 from function.situation import rollouts
-from function.workloads import deployment
-from function.workloads import workload as workloads
+from function.workloads import table as workloads
+from function.workloads import workload as keepers
 
 # none: there are none, and none start. fewer: some of several go. restart-later: they restart once
 # the weights that they need are verified.
@@ -28,21 +30,21 @@ class Pods:
         words: The same in a sentence without its subject, `the pods`; `{}` stands for the fields.
         names: Fields of the pod template that restart them or are held back.
         fields: The same with their values.
-        looked_at: False when Deployments were not looked at.
-        known: Whether the claim's status says already that these fields are held back.
+        unseen: The kind that keeps the pods, where it was not looked at.
+        reported: Whether the claim's status says already that these fields are held back.
     """
 
     effect: Effect
     words: str
     names: tuple[str, ...] = ()
     fields: tuple[changes.Change, ...] = ()
-    looked_at: bool = True
-    known: bool = False
+    unseen: str | None = None
+    reported: bool = False
 
     @property
     def holds(self) -> bool:
         """Tells whether fields are held back that were not before."""
-        return self.effect == "held" and not self.known
+        return self.effect == "held" and not self.reported
 
     @property
     def held(self) -> bool:
@@ -60,7 +62,9 @@ class Pods:
         if most is not None and len(self.names) > most:
             named += f" and {len(self.names) - most} more"
         words = self.words.replace("{}", named)
-        return words if self.looked_at else f"{words} (Deployments were not looked at)".strip()
+        if self.unseen is None:
+            return words
+        return f"{words} ({self.unseen}s were not looked at)".strip()
 
     def document(self) -> dict[str, Any]:
         """Returns the same for machines."""
@@ -68,7 +72,7 @@ class Pods:
             "effect": self.effect,
             "message": self.sentence(),
             "fields": [field.document() for field in self.fields],
-            "lookedAt": self.looked_at,
+            "lookedAt": self.unseen is None,
         }
 
 
@@ -79,27 +83,72 @@ def of(item: rendering.Rendered) -> Pods:
     """Returns what applying a claim does to its pods."""
     if not item.observed:
         return _of_new(item)
-    key = f"{item.resource.name}-deployment"
-    before = item.before.get(key)
-    looked = item.looks("Deployment")
-    if before is None and not looked and item.live is None:
-        return Pods("unknown", "", looked_at=False)
-    pods = _of_running(item, deployment.state(before), before, key)
-    return dataclasses.replace(pods, looked_at=looked)
+    wanted = workloads.chosen(item.resource.spec)
+    former = _keeper(item.before, wanted)
+    kind = wanted.KIND if former is None else former.workload.KIND
+    unseen = None if item.looks(kind) else kind
+    if former is None and unseen is not None and item.live is None:
+        return Pods("unknown", "", unseen=unseen)
+    return dataclasses.replace(_of_running(item, former), unseen=unseen)
 
 
-def of_removed(composed: dict[str, dict[str, Any]], *, looks: bool) -> Pods:
-    """Returns what becomes of the pods of a claim that goes."""
-    counts = [
-        numbers.wanted
-        for item in composed.values()
-        if deployment.holds_engines(item) and (numbers := deployment.state(item)) is not None
-    ]
-    if not looks:
-        return Pods("end", "all end", looked_at=False)
-    if not any(counts):
+def of_removed(
+    composed: dict[str, dict[str, Any]],
+    alive: claim.InferenceService | None,
+    looks: Callable[[str], bool],
+) -> Pods:
+    """Returns what becomes of the pods of a claim that goes.
+
+    Args:
+        composed: The objects that it became, by key.
+        alive: The claim as it lives, where this function can use it.
+        looks: Whether a kind was looked at.
+    """
+    former = _keeper(composed)
+    if former is not None:
+        workload = former.workload
+    elif alive is not None:
+        workload = workloads.chosen(alive.spec)
+    else:
+        workload = workloads.WORKLOADS[workloads.DEFAULT]
+    kind, running = workload.KIND, None if former is None else former.state
+    if not looks(kind):
+        return Pods("end", "all end", unseen=kind)
+    if running is None or running.wanted == 0:
         return Pods("none", "none run")
-    return Pods("end", f"all end: {plural.of(sum(counts), 'replica')}")
+    return Pods("end", f"all end: {plural.of(running.wanted, 'replica')}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Keeper:
+    """The object that keeps a claim's pods."""
+
+    workload: keepers.Workload
+    item: observed.Object
+
+    @property
+    def state(self) -> keepers.State | None:
+        return self.workload.state(self.item)
+
+
+def _keeper(
+    objects: Mapping[str, observed.Object], wanted: keepers.Workload | None = None
+) -> _Keeper | None:
+    """Returns what keeps the pods among a claim's objects, or None.
+
+    While the object of another kind is being deleted there are two: the wanted one counts.
+    """
+    there = [
+        _Keeper(workload, item)
+        for item in objects.values()
+        if (workload := workloads.of(item)) is not None
+    ]
+    first = there[0] if there else None
+    return next((keeper for keeper in there if keeper.workload is wanted), first)
+
+
+def _composed(answer: composition.Composition) -> _Keeper | None:
+    return _keeper({key: one.manifest for key, one in answer.resources.items()})
 
 
 def _of_new(item: rendering.Rendered) -> Pods:
@@ -108,42 +157,41 @@ def _of_new(item: rendering.Rendered) -> Pods:
         return Pods("none", "none start: the claim is suspended")
     if answer.misfit is not None:
         return Pods("none", f"none start: {answer.misfit.message}")
-    if f"{item.resource.name}-deployment" in answer.resources:
-        return Pods("start", "start with the Deployment")
+    keeper = _composed(answer)
+    if keeper is not None:
+        return Pods("start", f"start with the {keeper.workload.KIND}")
     return Pods("none", "none start before the weights are verified")
 
 
-def _of_running(
-    item: rendering.Rendered,
-    running: workloads.State | None,
-    before: observed.Object | None,
-    key: str,
-) -> Pods:
+def _of_running(item: rendering.Rendered, former: _Keeper | None) -> Pods:
     answer, suspended = item.likely, item.resource.spec.suspend is True
-    if suspended or key not in answer.resources:
-        return _ending(running, suspended=suspended, gone=key not in answer.resources, item=item)
-    if running is None:
-        return Pods("start", "start with the Deployment")
+    keeper = _composed(answer)
+    if suspended or keeper is None:
+        return _ending(former, suspended=suspended, gone=keeper is None, item=item)
+    running = None if former is None else former.state
+    if former is None or running is None or former.workload is not keeper.workload:
+        # One of another kind has no pods any more: nothing takes its place before.
+        return Pods("start", f"start with the {keeper.workload.KIND}")
     names = answer.held or answer.restarts
-    fields = _fields(before, answer, names)
+    fields = _fields(former, answer, names)
     asleep = running.wanted == 0 and not running.serves
     if asleep and item.live is not None and item.live.spec.suspend is True:
         return Pods("start", "start: the claim is no longer suspended", names, fields)
     if answer.held and answer.misfit is not None:
-        words = f"keep their template, as {answer.misfit.message}; held back: {{}}"
+        words = "keep their template, as no replica could serve as the claim is; held back: {}"
         return Pods("held", words, names, fields)
     reasons = {condition.type: condition.reason for condition in answer.conditions}
     if answer.held and reasons[workload.Current.type()] == rollouts.WEIGHTS_PENDING:
         words = "keep their template until the new weights are verified, then restart for {}"
-        return Pods("restart-later", f"{words} ({_order(answer, key)})", names, fields)
+        return Pods("restart-later", f"{words} ({_order(keeper)})", names, fields)
     if answer.held:
-        known = item.live is not None and _said(answer, item.live.status)
+        reported = item.live is not None and _is_reported(answer, item.live.status)
         words = "keep their template; held back: {}"
-        return Pods("held", words, names, fields, known=known)
+        return Pods("held", words, names, fields, reported=reported)
     if names and asleep:
         return Pods("none", "none run; the next one starts with another {}", names, fields)
     if names:
-        return Pods("restart", f"restart for {{}} ({_order(answer, key)})", names, fields)
+        return Pods("restart", f"restart for {{}} ({_order(keeper)})", names, fields)
     _, most = answer.bounds
     if running.wanted > most:
         return Pods(
@@ -154,7 +202,7 @@ def _of_running(
     return Pods("stay", "stay as they are")
 
 
-def _said(answer: composition.Composition, status: dict[str, Any]) -> bool:
+def _is_reported(answer: composition.Composition, status: dict[str, Any]) -> bool:
     """Tells whether a status says of the pods what the answer says."""
     kind = workload.Current.type()
     current = next(one for one in answer.conditions if one.type == kind)
@@ -162,11 +210,13 @@ def _said(answer: composition.Composition, status: dict[str, Any]) -> bool:
 
 
 def _ending(
-    running: workloads.State | None, *, suspended: bool, gone: bool, item: rendering.Rendered
+    former: _Keeper | None, *, suspended: bool, gone: bool, item: rendering.Rendered
 ) -> Pods:
-    why = "suspend: true" if suspended else "the Deployment goes"
-    if running is not None and (running.wanted > 0 or running.serves):
-        if not item.looks("Deployment"):
+    running = None if former is None else former.state
+    if former is not None and running is not None and (running.wanted > 0 or running.serves):
+        kind = former.workload.KIND
+        why = "suspend: true" if suspended else f"the {kind} goes"
+        if not item.looks(kind):
             return Pods("end", f"all end ({why})")
         return Pods(
             "end",
@@ -180,32 +230,31 @@ def _ending(
 
 
 def _fields(
-    before: observed.Object | None, answer: composition.Composition, names: tuple[str, ...]
+    former: _Keeper, answer: composition.Composition, names: tuple[str, ...]
 ) -> tuple[changes.Change, ...]:
     """Returns fields of the pod template with their old and new values."""
     if not names:
         return ()
-    by_path = {change.path: change for change in changes.between(_template(before), answer.wanted)}
+    by_path = {change.path: change for change in changes.between(_template(former), answer.wanted)}
     return tuple(
-        dataclasses.replace(by_path[name], path=f"spec.template.{name}")
+        dataclasses.replace(by_path[name], path=f"{former.workload.TEMPLATE}.{name}")
         for name in names
         if name in by_path
     )
 
 
-def _template(before: observed.Object | None) -> Any:
+def _template(former: _Keeper) -> Any:
     """Returns the pod template that runs: as it was emitted, or as it is observed."""
-    text = observed.at(before, "metadata", "annotations", identity.TEMPLATE_ANNOTATION)
+    text = observed.at(former.item, "metadata", "annotations", identity.TEMPLATE_ANNOTATION)
     try:
         template = canonical.loads(text) if isinstance(text, str) else None
     except ValueError:
         template = None
     if isinstance(template, dict):
         return template
-    return canonical.plain(observed.at(before, "spec", "template"))
+    return canonical.plain(former.workload.template(former.item))
 
 
-def _order(answer: composition.Composition, key: str) -> str:
+def _order(keeper: _Keeper) -> str:
     """Returns how pods are replaced, in words."""
-    strategy = observed.at(answer.resources[key].manifest, "spec", "strategy", "type")
-    return "all at once" if strategy == "Recreate" else "one by one"
+    return "all at once" if keeper.workload.all_at_once(keeper.item) else "one by one"

@@ -121,7 +121,7 @@ def _run(inputs: Inputs, progress: terminal.Progress) -> result.Result:
         given, site.settings, cluster, inputs.assumed, progress.say
     )
     absent, notes = pipeline.absent(given, cluster), (*site.notes, *given.notes)
-    if pipeline.whole(inputs.claims):
+    if pipeline.whole(inputs.claims, given):
         judged += [verdicts.removed(cluster, *name) for name in absent]
     else:
         notes = (*notes, *pipeline.beside(absent))

@@ -178,10 +178,10 @@ def _with_guarded(
     given: observed.Observed,
     answer: composition.Composition,
 ) -> composition.Composition:
-    """Returns the answer for a new claim, with the objects that follow once policies are there.
+    """Returns the answer for a claim, with the objects that follow once its policies are there.
 
-    Pods of a new claim wait for their network policies, which takes a moment; who reads what a
-    claim becomes wants to see the pods. What the answer says of the claim stays as it is.
+    Pods that begin wait for their network policies, which takes a moment; who reads what a claim
+    becomes wants to see the pods. What the answer says of the claim stays as it is.
     """
 
     def policy(manifest: dict[str, Any]) -> bool:
@@ -246,39 +246,40 @@ def _compared(
     def looks(kind: str) -> bool:
         return cluster.looked_at(kind, resource.namespace)
 
-    live = _live(alive)
+    lives = live(alive)
     first: composition.Composition | None = answer
     if not given.status and not looks(claim.KIND):
         # Whoever has a Deployment had weights; whether these are the wanted ones nobody looked.
         given, first = _assuming(given, _assumption(_plan(resource, site), "verified")), None
-    edited = live is not None and _wishes(live) != _wishes(resource)
+    edited = lives is not None and _wishes(lives) != _wishes(resource)
 
     def settled(
         asked: claim.InferenceService, start: composition.Composition | None
     ) -> tuple[observed.Observed, composition.Composition]:
-        count = None if live is None else _replicas(live.status)
+        count = None if lives is None else _replicas(lives.status)
         return healthy.settled(
             asked, site, given, lambda manifest: not looks(manifest["kind"]), start, count
         )
 
-    if live is not None and edited:
+    if lives is not None and edited:
         try:
-            whole, composed = settled(live, None)
+            whole, composed = settled(lives, None)
         except base.InvalidError:
             # What lives is refused by these settings: nothing is known of what it would become.
-            live, edited = None, False
+            lives, edited = None, False
     if not edited:
         whole, composed = settled(resource, first)
     likely, before, dropped = composed, given.resources, None
     if edited:
-        likely = inference_service.compose(resource, site, whole)
-    if live is not None:
+        edit = inference_service.compose(resource, site, whole)
+        likely = _with_guarded(resource, site, whole, edit)
+    if lives is not None:
         # What goes with an edit: the function's answer for the claim as it lives, without it.
         before = whole.resources
         dropped = {key: one.manifest for key, one in composed.resources.items()}
     unseen = frozenset(before.keys() - given.resources.keys())
     return Rendered(
-        *(source, resource, answer, likely, dict(before), unseen, dropped, live, True),
+        *(source, resource, answer, likely, dict(before), unseen, dropped, lives, True),
         looks=looks,
     )
 
@@ -294,7 +295,7 @@ def _wishes(resource: claim.InferenceService) -> tuple[claim.Spec, str | None]:
     return resource.spec, resource.metadata.annotations.get(rollouts.ACCEPT_ANNOTATION)
 
 
-def _live(alive: dict[str, Any] | None) -> claim.InferenceService | None:
+def live(alive: dict[str, Any] | None) -> claim.InferenceService | None:
     """Returns the claim as it lives in the cluster, where this function can use it."""
     if alive is None:
         return None

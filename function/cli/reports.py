@@ -31,8 +31,8 @@ def text(report: checking.Report) -> str:
 def summary(report: checking.Report) -> str:
     """Returns how many findings there are, in a line."""
     counts = report.counts()
-    found = ", ".join(_many(n, severity) for severity, n in counts.items() if n) or "no findings"
-    return f"{found} in {_many(report.claims, 'claim')}"
+    findings = ", ".join(_many(n, severity) for severity, n in counts.items() if n) or "no findings"
+    return f"{findings} in {_many(report.claims, 'claim')}"
 
 
 def _many(number: int, word: str) -> str:

@@ -11,7 +11,7 @@ from function.cluster import checkpoints
 from function.concerns.access import cilium
 from function.engines.vllm import command_line
 from function.planning import identity, plans
-from function.workloads import deployment
+from function.workloads import table as workloads
 
 _CACHE = "VLLM_CACHE_ROOT"
 # What the engine does without the argument too.
@@ -71,9 +71,8 @@ def restarts(before: Composed, after: Composed) -> bool:
 
 
 def _template(manifest: dict[str, Any]) -> Any:
-    if not deployment.holds_engines(manifest):
-        return None
-    return manifest["spec"]["template"]
+    keeper = workloads.of(manifest)
+    return None if keeper is None else keeper.template(manifest)
 
 
 def _normal(manifest: dict[str, Any] | None) -> Any:
@@ -88,13 +87,16 @@ def _normal(manifest: dict[str, Any] | None) -> Any:
         for name, note in annotations.items()
         if not name.startswith(f"{identity.DOMAIN}/")
     }
-    if deployment.holds_engines(result):
-        for container in result["spec"]["template"]["spec"]["containers"]:
+    keeper = workloads.of(result)
+    if keeper is not None:
+        template = keeper.template(result)
+        for container in template["spec"]["containers"]:
             container["args"] = _arguments(container.get("args") or [])
             for variable in container.get("env") or []:
                 if variable["name"] == _CACHE:
                     # The directory is named by a hash of image, class and arguments.
                     variable["value"] = variable["value"].rpartition("/")[0]
+        result = {**keeper.without_templates(result), keeper.TEMPLATE: template}
     if result["kind"] == kinds.CILIUM_POLICY.name:
         rules = result["spec"].get("ingress") or []
         own = result["metadata"]["namespace"]

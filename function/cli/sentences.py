@@ -5,9 +5,9 @@ import math
 from collections.abc import Iterator
 
 from function import plural
-from function.capacity import fit, loads, prices
+from function.capacity import fit, prices
 from function.cli import outlooks, verdicts
-from function.planning import forecasts
+from function.planning import forecasts, misfits, plans
 
 # Claims that a line names before it only counts.
 _MOST_NAMES = 3
@@ -24,20 +24,24 @@ def verdict(fleet: outlooks.Fleet) -> str:
 
 
 def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
+    if fleet.empty:
+        yield "There is no claim to plan"
+        return
     broken = [item for item in fleet.items if item.verdict.errors]
     unfit = [item for item in broken if item.verdict.unfit]
-    written = [item for item in broken if item not in unfit]
+    doomed = [item for item in broken if item.verdict.doomed]
+    written = [item for item in broken if item not in (*unfit, *doomed)]
     if written:
         runs = any(item.bill.gpus[1] for item in written)
         yield f"{_named(written)} cannot be used as written" + (": what runs goes on" * runs)
-    if unfit:
-        verb = "does" if len(unfit) == 1 else "do"
-        yield f"{_named(unfit)} {verb} not fit the GPUs: none is asked for"
+    if doomed:
+        asked = any(item.bill.gpus[1] and item.forecast is None for item in doomed)
+        words = ": nothing refuses the GPUs that are asked for" * asked
+        yield f"{_named(doomed)} cannot serve as written{words}"
+    yield from _unfit(unfit)
     if fleet.unreadable:
         yield f"{plural.of(len(fleet.unreadable), 'file')} cannot be read"
-    if fleet.shortages:
-        when = ", even at the minimum" if fleet.unschedulable else ""
-        yield f"{plural.of(len(fleet.shortages), 'limit')} of GPUs would be exceeded{when}"
+    yield from _shortages(fleet)
     if fleet.compared is not None:
         for outcome, words in (("new", "new"), ("removed", "removed")):
             items = [item for item in fleet.items if item.verdict.outcome == outcome]
@@ -69,8 +73,45 @@ def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
         ]
         if others:
             yield f"{_named(others)} changed without a restart"
+        refits = [
+            item
+            for item in fleet.moving
+            if item.refits and item.verdict.outcome == "unchanged" and item not in (*held, *broken)
+        ]
+        if refits:
+            yield f"{_named(refits)} will hold something else by these settings"
     if fleet.compared is None or fleet.moving:
         yield from _money(fleet)
+
+
+def _unfit(unfit: list[outlooks.Item]) -> Iterator[str]:
+    for runs, words in ((False, "none is asked for"), (True, "what runs goes on")):
+        items = [item for item in unfit if bool(item.bill.gpus[1]) is runs]
+        exceeding = [item for item in items if not _too_large(item)]
+        large = [item for item in items if _too_large(item)]
+        if large:
+            verb = "does" if len(large) == 1 else "do"
+            yield f"{_named(large)} {verb} not fit the GPUs: {words}"
+        if exceeding:
+            verb = "asks" if len(exceeding) == 1 else "ask"
+            yield f"{_named(exceeding)} {verb} for more than a node of its class has: {words}"
+
+
+def _too_large(item: outlooks.Item) -> bool:
+    return any(error.reason == misfits.TOO_LARGE for error in item.verdict.errors)
+
+
+def _shortages(fleet: outlooks.Fleet) -> Iterator[str]:
+    """Yields how many node pools and limits of a claim are too small."""
+    pools = [one for one in fleet.shortages if one.pool]
+    limits = [one for one in fleet.shortages if not one.pool]
+    verb = "has" if len(pools) == 1 else "have"
+    for few, words in (
+        (pools, f"{plural.of(len(pools), 'node pool')} {verb} too few GPUs"),
+        (limits, f"{plural.of(len(limits), 'limit')} of GPUs would be exceeded"),
+    ):
+        if few:
+            yield words + (", even at the minimum" if any(one.lasting for one in few) else "")
 
 
 def _outage(items: list[outlooks.Item]) -> str:
@@ -89,9 +130,17 @@ def _money(fleet: outlooks.Fleet) -> Iterator[str]:
         return
     currency, unpriced = fleet.currency, list(fleet.unpriced)
     without = f"{_named(unpriced)}, whose price is not known" if unpriced else ""
-    if fleet.compared is None or before == after:
+    same = (before, fleet.currency_before) == (after, currency)
+    if fleet.compared is None or same:
         sums = f"{money(least, currency)} to {money(after, currency)} a month"
         yield f"at least {sums}, and {without}" if without else sums
+        return
+    if currency != fleet.currency_before:
+        sums = (
+            f"was {money(before, fleet.currency_before)} a month at most,"
+            f" becomes {money(after, currency)}: no difference of two currencies"
+        )
+        yield f"{sums}, without {without}" if without else sums
         return
     change = after - before
     more = "more" if change > 0 else "less"
@@ -115,19 +164,23 @@ def _named(items: list[outlooks.Item]) -> str:
 
 # --- the cells of a row
 
-COLUMNS = ("claim", "change", "fits", "context x requests", "GPUs", "a month", "answers (chat)")
+
+def columns(fleet: outlooks.Fleet) -> tuple[str, ...]:
+    """Returns the names of the cells."""
+    answers = f"answers ({fleet.answers})"
+    return ("claim", "change", "fits", "context x requests", "GPUs", "a month", answers)
 
 
 def row(item: outlooks.Item, fleet: outlooks.Fleet) -> tuple[str, ...]:
-    """Returns a line about a claim, in the order of `COLUMNS`."""
+    """Returns a line about a claim, in the order of `columns`."""
     return (
         item.name,
         change(item, fleet),
         fits(item),
-        size(item),
+        _size(item, fleet),
         _from_to(item.change.bill.gpus, item.bill.gpus, fleet),
         _cost(item, fleet),
-        speed(item),
+        speed(item, fleet.answers),
     )
 
 
@@ -141,6 +194,8 @@ def change(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
         return "pods held"
     if item.verdict.outcome == "unchanged" and item.reprices:
         return "price"
+    if item.verdict.outcome == "unchanged" and item.refits:
+        return "fit"
     if item.verdict.outcome == "changed" and item.verdict.pods.effect in ("stay", "none"):
         return "changed, pods stay"
     if item.verdict.outcome == "changed":
@@ -164,9 +219,22 @@ def size(item: outlooks.Item) -> str:
     """Returns the longest sequence, and how many of that length fit at a time."""
     if item.forecast is None:
         return _nothing(item)
-    if item.forecast.plan.serving.outlook is None:
+    return _held(item.forecast.plan)
+
+
+def _size(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
+    """Returns the same, with what was before."""
+    new, plan = size(item), item.change.plan
+    old = new if plan is None or fleet.compared is None else _held(plan)
+    if old == new:
+        return new
+    return f"{old}, held back: {new}" if item.verdict.pods.held else f"{old} -> {new}"
+
+
+def _held(plan: plans.Plan) -> str:
+    outlook = plan.serving.outlook
+    if outlook is None:
         return ""
-    outlook = item.forecast.plan.serving.outlook
     flags = outlook.flags
     if outlook.fit is None:
         return f"{flags.context} x {flags.sequences}"
@@ -176,14 +244,18 @@ def size(item: outlooks.Item) -> str:
     return f"{flags.context} x {flags.sequences} ({full} full)"
 
 
-def speed(item: outlooks.Item) -> str:
-    """Returns how fast a full replica answers a chat."""
+def speed(item: outlooks.Item, name: str) -> str:
+    """Returns how fast a full replica answers requests of a workload."""
     if item.forecast is None:
         return _nothing(item)
-    load = item.forecast.loads.get("chat")
+    forecast = item.forecast
+    load = forecast.loads.get(name)
     if load is None:
-        untold = forecasts.untimed(item.forecast.plan, loads.WORKLOADS["chat"])
-        return "unknown" if untold else ""
+        if not forecast.plan.serving.generates:
+            return "no text"
+        if forecasts.refuses(forecast.plan, forecast.workloads[name]):
+            return "refused"
+        return "unknown" if forecasts.untimed(forecast.plan, forecast.workloads[name]) else ""
     return (
         f"{load.first_token.best / 1000:.1f} s, then {1000 / load.between_tokens.best:.0f} tokens/s"
         f" ({load.between_tokens.grade})"
@@ -219,6 +291,8 @@ def _cost(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
     if item.bill.asked is None and item.change.bill.asked is None:
         return _nothing(item)
     new, old = shown(item.bill), shown(item.change.bill)
+    if fleet.currency_before != fleet.currency:
+        old += f" {fleet.currency_before}"
     if fleet.compared is None or old == new:
         return f"{new} {fleet.currency}"
     return f"{old} -> {new} {fleet.currency}"
@@ -242,7 +316,8 @@ def details(item: outlooks.Item) -> Iterator[tuple[str, str]]:
 def _beside_errors(item: outlooks.Item) -> Iterator[tuple[str, str]]:
     for note in item.verdict.notes:
         yield "note", note
-    if item.verdict.outcome == "refused" and item.bill.gpus[1] > 0:
+    refused = item.verdict.outcome == "refused" and item.bill.gpus[1] > 0
+    if refused or (item.verdict.unfit and item.verdict.pods.effect == "stay"):
         yield "pods", "what runs goes on as it is"
     if item.verdict.outcome in ("changed", "removed", "new") or item.verdict.pods.holds:
         yield from _effects(item.verdict)
@@ -258,6 +333,9 @@ def _beside_errors(item: outlooks.Item) -> Iterator[tuple[str, str]]:
     for download in item.change.downloads:
         amount = "" if download.gib is None else f", {download.gib:.1f} GiB"
         yield "download", f"{download.name}{amount}"
+    for adapter, words in item.unread.items():
+        judged = "judged by the name of its repository alone, as nobody read its files"
+        yield "adapter", f"{adapter}: {judged}" + (f": {words}" if words else "")
     if item.forecast is not None:
         yield from _forecast(item.forecast)
 
@@ -266,8 +344,7 @@ def _effects(verdict: verdicts.Verdict) -> Iterator[tuple[str, str]]:
     if verdict.pods.effect not in ("none", "stay") or verdict.outcome == "new":
         yield "pods", verdict.pods.sentence()
     if verdict.outcome == "changed":
-        for words in verdict.others.words():
-            yield "also", words
+        yield from verdict.others.words()
 
 
 def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
@@ -284,7 +361,13 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
         for way in outlook.ways if outlook is not None else ():
             price = "" if way.price is None else f", {_hour(way.price, forecast)}"
             yield "way out", f"{way.written}{price}: {way.sentence}"
-    for name, load in forecast.loads.items():
+    for name, workload in forecast.workloads.items():
+        load = forecast.loads.get(name)
+        if load is None:
+            why = forecasts.untimed(forecast.plan, workload)
+            if why:
+                yield f"speed, {name}", why
+            continue
         first, between = load.first_token, load.between_tokens
         yield (
             f"speed, {name}",
@@ -294,12 +377,8 @@ def _forecast(forecast: forecasts.Forecast) -> Iterator[tuple[str, str]]:
             f" {_milliseconds(between.low, between.high)} ({between.grade})",
         )
         yield from _at_rate(forecast, name)
-    if not forecast.loads:
-        why = forecasts.untimed(forecast.plan, loads.WORKLOADS["chat"])
-        if why:
-            yield "speed, chat", why
-    if forecast.triggers is not None:
-        yield "triggers", forecast.triggers.sentence
+    for name, binding in forecast.triggers.items():
+        yield f"triggers, {name}", binding.sentence
     if forecast.start.steps:
         yield "first start", "; ".join(_stages(forecast))
 

@@ -14,6 +14,8 @@ from function.engines.vllm import flags
 
 # From this likeness on, of 1, a field is taken for a misspelt one.
 _LIKE = 0.75
+# From this likeness on, a sibling is meant before a field of the same name elsewhere: a unit.
+_ALMOST = 0.9
 # A field that stands in more places than these is no hint.
 _MOST_PLACES = 3
 # Fields of an object that are worth listing when nothing is near.
@@ -95,6 +97,9 @@ def nearest(path: str, model: type[base.Model]) -> str:
     same = [f for f in here if _plain(f) == _plain(name)]
     if same:
         return f"; the nearest is {_join(parent, same[0])}"
+    almost = difflib.get_close_matches(name, here, n=1, cutoff=_ALMOST)
+    if almost:
+        return f"; the nearest is {_join(parent, almost[0])}"
     places = [at for at, field in everywhere if _plain(field) == _plain(name)]
     if 0 < len(places) <= _MOST_PLACES:
         owners = " or ".join(at.rpartition(".")[0] or _root(model) for at in places)

@@ -140,7 +140,8 @@ def _also(verdict: verdicts.Verdict) -> Iterator[str]:
         kinds = sorted(item.kind for item in verdict.objects)
         yield f"in none of the files; with it go {_counted(kinds) or 'all its objects'}"
     if verdict.outcome == "changed":
-        yield from verdict.others.words()
+        for concern, words in verdict.others.words():
+            yield f"{concern}: {words}"
         for effect in ("created", "deleted"):
             kinds = sorted(item.kind for item in verdict.objects if item.effect == effect)
             if kinds:
@@ -229,7 +230,7 @@ def _overview(item: rendering.Rendered) -> Iterator[tuple[str, str]]:
     container = pods.engine_container(answer.wanted, serves.CONTAINER)
     yield "image", str(container.get("image"))
     yield from serves.summary(container)
-    yield "GPUs", f"{answer.status['gpu']} a replica"
+    yield "GPUs", f"{answer.gpus} a replica"
     least, most = answer.bounds
     suspended = " (suspended: none run)" if item.resource.spec.suspend is True else ""
     yield "replicas", (f"{least}" if least == most else f"{least} to {most}") + suspended

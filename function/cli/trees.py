@@ -12,6 +12,9 @@ MOST_BYTES = 64 * 1024 * 1024
 # Seconds for one call of git: a revision of a large repository is listed in a few.
 _PATIENCE = 60
 
+# The name of standard input among files.
+STANDARD_INPUT = "-"
+
 _SUFFIXES = frozenset((".json", ".yaml", ".yml"))
 # A file, executable or not, as git lists it; a link or a submodule is none.
 _BLOBS = ("100644", "100755")
@@ -76,9 +79,9 @@ class Disk:
     def text(self, file: str) -> str:
         """Returns what a file says; `-` is standard input."""
         try:
-            if file == "-":
+            if file == STANDARD_INPUT:
                 if sys.stdin is None:
-                    raise UnreadableError("standard input is closed", "-")
+                    raise UnreadableError("standard input is closed", file)
                 data = sys.stdin.buffer.read(MOST_BYTES + 1)
             else:
                 with pathlib.Path(file).open("rb") as opened:

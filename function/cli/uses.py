@@ -11,15 +11,21 @@ class Use:
 
     Attributes:
         name: As it is chosen.
-        workload: Requests of it, or None where a request leaves nothing in a KV cache.
+        requests: The workload of its usual requests, or None where a request leaves nothing in a
+            KV cache.
         context: Tokens of the longest request that has to be answered, where the model has them.
         words: What its requests are, for a comment.
     """
 
     name: str
-    workload: loads.Workload | None
+    requests: str | None
     context: int
     words: str
+
+    @property
+    def workload(self) -> loads.Workload | None:
+        """What its usual requests are."""
+        return None if self.requests is None else loads.WORKLOADS[self.requests]
 
     @property
     def runner(self) -> facts.Runner:
@@ -32,8 +38,8 @@ class Use:
 USES = {
     use.name: use
     for use in (
-        Use("chat", loads.WORKLOADS["chat"], 16384, "talks"),
-        Use("code", loads.WORKLOADS["agent"], 65536, "coding agents that send the whole talk"),
+        Use("chat", loads.USUAL, 16384, "talks"),
+        Use("code", "agent", 65536, "coding agents that send the whole talk"),
         Use("embeddings", None, 8192, "texts of which vectors are made"),
     )
 }

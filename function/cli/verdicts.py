@@ -14,7 +14,7 @@ from function.cli import changes, concerns, documents, pod_changes, rendering, s
 from function.cluster import observed
 from function.concerns import workload
 from function.planning import identity, misfits
-from function.workloads import deployment
+from function.workloads import table as workloads
 
 Outcome = Literal["new", "changed", "unchanged", "refused", "removed"]
 Effect = Literal["created", "changed", "unchanged", "deleted", "unknown"]
@@ -39,7 +39,8 @@ class Error:
     """Why a claim cannot be used as it is.
 
     Attributes:
-        reason: Invalid, Misspelt, Duplicate, Failed, ExceedsGpuClass or TooLarge.
+        reason: Invalid, Misspelt, Duplicate, Failed, ExceedsGpuClass, TooLarge, or the name of a
+            finding, which refuses nothing by itself.
         message: The same in words.
     """
 
@@ -116,8 +117,13 @@ class Verdict:
     @property
     def miswritten(self) -> bool:
         """Whether the claim cannot be used as it is written, whatever GPUs there are."""
-        reasons = {error.reason for error in self.errors}
-        return bool(reasons - {misfits.EXCEEDS_CLASS, misfits.TOO_LARGE, FAILED})
+        return any(error.reason in (INVALID, MISSPELT, DUPLICATE) for error in self.errors)
+
+    @property
+    def doomed(self) -> bool:
+        """Whether no replica could serve, and nothing refuses the claim: its pods start."""
+        refused = self.miswritten or self.unfit
+        return not refused and any(error.reason != FAILED for error in self.errors)
 
 
 def of(item: rendering.Rendered, others: tuple[str, ...] = ()) -> Verdict:
@@ -167,14 +173,15 @@ def removed(cluster: snapshot.Snapshot, namespace: str, name: str) -> Verdict:
     """Returns the verdict on a claim that lives in the cluster and that no file has."""
     composed = cluster.composed(namespace, name)
     alive = cluster.claim(namespace, name) or {}
-    looks = cluster.looked_at("Deployment", namespace)
     return Verdict(
         namespace=namespace,
         name=name,
         source=None,
         outcome="removed",
         phase=observed.at(alive, "status", "phase"),
-        pods=pod_changes.of_removed(composed, looks=looks),
+        pods=pod_changes.of_removed(
+            composed, rendering.live(alive), lambda kind: cluster.looked_at(kind, namespace)
+        ),
         objects=tuple(
             Object(key, item["kind"], str(observed.at(item, "metadata", "name")), "deleted", True)
             for key, item in sorted(composed.items())
@@ -248,7 +255,7 @@ def _objects(item: rendering.Rendered, verdict: pod_changes.Pods) -> Iterator[Ob
         effect: Effect = "created"
         if before is not None:
             fields = tuple(_fields(item, key, before, manifest))
-            if deployment.holds_engines(manifest) and not verdict.held:
+            if workloads.of(manifest) is not None and not verdict.held:
                 fields += verdict.fields
             effect = "changed" if fields else "unchanged"
         elif item.observed and not looked and item.dropped is None:
@@ -287,14 +294,11 @@ def _without_template(manifest: dict[str, Any]) -> dict[str, Any]:
     """Returns what there is of a manifest beside its status and its pod template.
 
     The template that runs is remembered word for word: what the API server defaulted in the
-    Deployment's own copy is no change.
+    workload's own copy is no change.
     """
-    kept: dict[str, Any] = {
-        field: manifest[field] for field in ("metadata", "spec", "data") if field in manifest
-    }
-    if deployment.holds_engines(manifest):
-        kept["spec"] = {k: v for k, v in kept["spec"].items() if k != "template"}
-    return kept
+    keeper = workloads.of(manifest)
+    kept = manifest if keeper is None else keeper.without_templates(manifest)
+    return {field: kept[field] for field in ("metadata", "spec", "data") if field in kept}
 
 
 # --- for machines

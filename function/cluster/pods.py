@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from function import canonical
-from function.cluster import jobs, observed
+from function.cluster import jobs, observed, queueing
+from function.planning import identity
 
 # The Job controller's, on the pods of a Job.
 JOB_LABEL = "batch.kubernetes.io/job-name"
 # The name under which the claim's pods are asked for.
 REQUIREMENT = "pods"
 COMPONENT_LABEL = "app.kubernetes.io/component"
+# Pods that serve, and those without which they cannot.
+SERVING = ("inference", identity.FOLLOWER)
 # Characters of a container's last words: the engine says why at the very end of its log.
 LONGEST_WORDS = 600
 
@@ -21,7 +24,7 @@ class Trouble:
     """Why a serving pod does not serve.
 
     Attributes:
-        reason: Unschedulable, ImagePullFailed, ContainerConfigFailed or CrashLooping.
+        reason: QuotaPending, Unschedulable, ImagePullFailed, ContainerConfigFailed or CrashLooping.
         message: In words.
     """
 
@@ -31,12 +34,9 @@ class Trouble:
 
 def trouble(world: observed.Observed) -> Trouble | None:
     """Returns the first trouble of the serving pods, by name, or None."""
-    pods = [
-        pod
-        for pod in world.required.get(REQUIREMENT, ())
-        if observed.at(pod, "metadata", "labels", COMPONENT_LABEL) == "inference"
-    ]
-    for pod in sorted(pods, key=lambda pod: str(observed.at(pod, "metadata", "name"))):
+    for pod in _serving(world):
+        if queueing.held(pod):
+            return Trouble("QuotaPending", queueing.words(world))
         scheduled = observed.status_condition(pod, "PodScheduled")
         if scheduled is not None and scheduled.status == "False":
             return Trouble("Unschedulable", scheduled.message)
@@ -45,6 +45,20 @@ def trouble(world: observed.Observed) -> Trouble | None:
             if problem is not None:
                 return problem
     return None
+
+
+def ticket(world: observed.Observed) -> queueing.Ticket | None:
+    """Returns what stands in a queue for the first serving pod that is held, or None."""
+    return next((queueing.ticket(pod) for pod in _serving(world) if queueing.held(pod)), None)
+
+
+def _serving(world: observed.Observed) -> list[observed.Object]:
+    pods = [
+        pod
+        for pod in world.required.get(REQUIREMENT, ())
+        if observed.at(pod, "metadata", "labels", COMPONENT_LABEL) in SERVING
+    ]
+    return sorted(pods, key=lambda pod: str(observed.at(pod, "metadata", "name")))
 
 
 def _container_trouble(status: observed.Object) -> Trouble | None:

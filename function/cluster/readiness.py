@@ -52,6 +52,17 @@ def ready_when(name: str, resource: observed.Object | None) -> bool:
     return resource is not None and condition(name)(resource).ready
 
 
+def not_refused(name: str) -> Callable[[observed.Object], Readiness]:
+    """The same for an object whose controller is silent while no route names it: a no counts."""
+    judged = condition(name)
+
+    def check(resource: observed.Object) -> Readiness:
+        silent = observed.status_condition(resource, name) is None
+        return READY if silent else judged(resource)
+
+    return check
+
+
 def accepted(resource: observed.Object) -> Readiness:
     """AI gateway: on failure the list holds `NotAccepted` with status False, so ask for a yes."""
     yes = observed.status_condition(resource, "Accepted")

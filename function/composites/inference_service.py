@@ -16,7 +16,7 @@ from function.concerns import providers, validity
 from function.concerns import table as concerns
 from function.concerns.secrets import fetching
 from function.planning import plans
-from function.situation import situations
+from function.situation import admission, situations, succession
 from function.workloads import caches
 
 GROUP = claim.GROUP
@@ -72,6 +72,8 @@ def compose(
     remembered = memory.memory(world)
     facts = checkpoints.recorded(remembered, world)
     plan = plans.make(resource, site, facts, former_cache=caches.former(resource, facts, world))
+    succession.check(plan, world)
+    admission.check(plan, world)
     fetching.check_new(resource, site, world)
     now = situations.situation(plan, facts, remembered, world)
     parts = [part for concern in concerns.CONCERNS for part in concern.compose(now)]

@@ -91,8 +91,14 @@ def fits(plan: plans.Plan) -> observed.Condition:
     overruled = plan.misfit is None
     ignored = "; asked for all the same (fit: Ignore)" if overruled else ""
     out = "; ".join(_way(way, plan.site.pricing.currency) for way in outlook.ways)
-    words = f". Ways out: {out}" if out else ". No class of the settings holds it"
+    words = f". Ways out: {out}" if out else f". {_no_way(plan)}"
     return Fits.TOO_LARGE.condition(f"{answer.sentence}{note}{ignored}{words}")
+
+
+def _no_way(plan: plans.Plan) -> str:
+    if plan.hardware.split.written:
+        return "Neither other GPUs nor more of them were tried: gpu.parallelism says how they share"
+    return "No class of the settings holds it"
 
 
 def _way(way: ways_out.Way, currency: str) -> str:
@@ -126,8 +132,8 @@ def cost(now: situations.Situation) -> dict[str, Any] | None:
     plan, state = now.plan, now.rollout.state
     kept = None
     if not now.withheld:
-        served = None if now.rollout.hold is None else now.memory.served_class
-        kept = forecasts.Kept(served or plan.hardware.priced_as, now.rollout.running.gpus)
+        priced_as = now.kept_class or plan.hardware.priced_as
+        kept = forecasts.Kept(priced_as, now.rollout.running.gpus)
     hour = forecasts.cost(plan, state.wanted if state else 0, kept)
     if hour is None:
         return None

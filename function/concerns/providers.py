@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from function import kinds
-from function.api import base, settings
+from function.api import base, settings, settings_providers
 from function.cluster import observed
 
 T = TypeVar("T")
@@ -17,7 +17,8 @@ def table(field: str, modules: Mapping[str, T]) -> Mapping[str, T]:
     Raises:
         ValueError: A value of the setting has no module, or a module no value.
     """
-    values = set(typing.get_args(settings.Providers.model_fields[field].annotation)) - {"none"}
+    annotation = settings_providers.Providers.model_fields[field].annotation
+    values = {*typing.get_args(annotation)} - {"none"}
     if values != set(modules):
         raise ValueError(
             f"providers.{field} has the values {values}, and modules for {set(modules)}"
@@ -69,7 +70,7 @@ def check_none_is_lost(
 
 
 def _problem(used: str, concern: str, provider: str, objects: list[str]) -> base.Problem:
-    alias = str(settings.Providers.model_fields[concern].alias)
+    alias = str(settings_providers.Providers.model_fields[concern].alias)
     return base.Problem(
         f"providers.{alias}",
         f"is {used}, and {provider} composed {_listed(objects)}, which would be deleted: set"

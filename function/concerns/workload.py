@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from function import assembly
 from function.cluster import observed, readiness
 from function.concerns import reasons
-from function.planning import identity
+from function.planning import identity, lifetimes, queues
 from function.situation import rollouts, situations
-
-# Seconds beside the start budget before a rollout has failed: a new node, and a pull of the image.
-NODE_AND_IMAGE = 1200
+from function.workloads import workload
 
 
 class Current(reasons.Reasons):
@@ -159,6 +157,12 @@ class EngineReady(reasons.Reasons):
         " `model.sizeGiB` or `healthProbes.startup.failureThreshold`.",
         alarm=True,
     )
+    QUOTA_PENDING = reasons.Reason(
+        "QuotaPending",
+        False,
+        "With `diagnostics.pods`: Kueue has not admitted the pods; its words, where it has any.",
+        "[Waiting for quota](#waiting-for-quota).",
+    )
     UNSCHEDULABLE = reasons.Reason(
         "Unschedulable",
         False,
@@ -196,7 +200,9 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     plan, rollout = now.plan, now.rollout
     if not now.withheld or now.world.get("pdb") is not None:
         # Once observed it stays, with its annotations: the workload may be created from them again.
-        budget = disruption_budget(plan.identity, rollout.budget_annotations)
+        budget = disruption_budget(
+            plan.identity, rollout.budget_annotations, spans=plan.hardware.split.spans
+        )
         yield assembly.Part("pdb", budget)
     if rollout.template is None:
         return
@@ -204,9 +210,11 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         plan.identity,
         rollout.template,
         replacement=plan.replacement,
-        deadline_seconds=rollout.running.start_seconds + NODE_AND_IMAGE,
+        deadline_seconds=rollout.running.start_seconds + lifetimes.NODE_AND_IMAGE,
         replicas=now.count.replicas,
         annotations=rollout.annotations,
+        labels=queues.labels(plan.spec),
+        members=workload.Members(rollout.running.pods, plan.hardware.gpu.group_topology),
     )
     manifest = rollouts.patched(plan, manifest)
     if now.count.version is not None:
@@ -214,12 +222,20 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     yield assembly.Part(plan.workload.SUFFIX, manifest, _verdict(now), finished=True)
 
 
-def disruption_budget(who: identity.Identity, annotations: dict[str, str]) -> identity.Manifest:
+def disruption_budget(
+    who: identity.Identity, annotations: dict[str, str], *, spans: bool
+) -> identity.Manifest:
     """Returns the PodDisruptionBudget.
 
     With one replica `minAvailable: 1` would block every node drain for ever. A pod that is not
     ready serves no request and may always be evicted.
+
+    Of replicas of several pods all pods count: one that is evicted takes its group with it, and
+    while the group is not ready no pod of another may follow.
     """
+    selector: identity.Manifest = {"matchLabels": who.labels()}
+    if spans:
+        selector = {"matchLabels": {identity.GROUP_LABEL: who.name}}
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
@@ -227,7 +243,7 @@ def disruption_budget(who: identity.Identity, annotations: dict[str, str]) -> id
         "spec": {
             "maxUnavailable": 1,
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
-            "selector": {"matchLabels": who.labels()},
+            "selector": selector,
         },
     }
 
@@ -307,7 +323,11 @@ def _engine(now: situations.Situation) -> observed.Condition:
         return EngineReady.PROGRESS_DEADLINE_EXCEEDED.condition(
             f"no replica became ready in time: {state.stuck}"
         )
-    words = "a replica is starting: node, image, weights, compilation"
+    queue = queues.labels(plan.spec).get(queues.QUEUE)
+    first = "node" if queue is None else f"quota of the queue {queue}, node"
+    words = f"a replica is starting: {first}, image, weights, compilation"
     if state.ran:
-        words = "a replica is starting, or starts again: node, image, weights, compilation, a crash"
+        words = (
+            f"a replica is starting, or starts again: {first}, image, weights, compilation, a crash"
+        )
     return EngineReady.STARTING.condition(words)

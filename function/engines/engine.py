@@ -12,7 +12,15 @@ from function import explanation
 from function.api import base, claim, claim_metrics, settings
 from function.capacity import arrangements, fit, ways_out
 from function.cluster import checkpoints
-from function.planning import hardware, identity, prospects, running, scaling, storage
+from function.planning import (
+    hardware,
+    identity,
+    lifetimes,
+    prospects,
+    running,
+    scaling,
+    storage,
+)
 
 # The port's name in pods, Services and scrapes, whatever its number.
 PORT_NAME = "http"
@@ -93,6 +101,10 @@ class Planned(Protocol):
     @property
     def hardware(self) -> hardware.Hardware:
         """What one replica runs on."""
+
+    @property
+    def start(self) -> lifetimes.Start:
+        """How long a replica may take to start."""
 
     @property
     def drain(self) -> running.Drain:
@@ -217,6 +229,7 @@ class Engine(Protocol):
         START_SECONDS: What it needs to start beside reading the weights.
         EXIT_SECONDS: What it needs to exit once the last request is answered, with a margin.
         ON_GPUS: False for an engine that computes on the CPU.
+        GROUP_PORTS: First and last port of each range by which pods of one replica talk.
     """
 
     NAME: str
@@ -231,6 +244,7 @@ class Engine(Protocol):
     START_SECONDS: int
     EXIT_SECONDS: int
     ON_GPUS: bool
+    GROUP_PORTS: tuple[tuple[int, int], ...]
 
     def refusals(
         self, resource: claim.InferenceService, site: settings.Settings
@@ -260,6 +274,14 @@ class Engine(Protocol):
 
     def container(self, plan: Planned) -> Container:
         """Returns the engine's part of its container and pod."""
+
+    def follower(self, container: Mapping[str, Any], drain_seconds: int) -> identity.Manifest:
+        """Returns the container of pods that follow a leader, of a replica of several pods.
+
+        Args:
+            container: The leader's container, ours or as it is remembered.
+            drain_seconds: For how long the leader may go on once it is told to end.
+        """
 
     def cache_directory(self, namespace: str, name: str, *, former: bool = False) -> str:
         """Returns where in the sub-path the claim's own caches lie; the preload Job makes it.

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from function.api import claim_scaling, settings
-from function.capacity import prices, thresholds
+from function.capacity import loads, prices, thresholds
 from function.concerns import capacity
 from function.engines import engine
 from function.engines.vllm import serving
@@ -90,7 +90,7 @@ TRIGGER_NEVER_FIRES = rules.Rule(
     "trigger-never-fires",
     _WARNING,
     "A scaling trigger whose target the author names can never fire for this model on these GPUs,"
-    " or none of the claim's triggers fires for requests of the usual length.",
+    " or none of the claim's triggers fires for requests of a chat.",
     "The claim does not scale by it, whatever the load.",
     "Lower the target, or leave it out: the default follows the model.",
 )
@@ -161,8 +161,7 @@ def _exceeds(plan: plans.Plan) -> Iterator[rules.Finding]:
         return
     hard = plan.hardware
     field = "spec.gpu.count" if hard.count > hard.gpu.node_gpus else "spec.resources.requests"
-    words = f"{plan.misfit.message}: ask for less, or take another spec.gpu.class"
-    yield EXCEEDS_GPU_CLASS.broken(field, words)
+    yield EXCEEDS_GPU_CLASS.broken(field, plan.misfit.message)
 
 
 def _slices(plan: plans.Plan) -> Iterator[rules.Finding]:
@@ -220,10 +219,13 @@ def _triggers(plan: plans.Plan) -> Iterator[rules.Finding]:
     scales = scale.maximum > max(scale.minimum, 1) and plan.site.providers.autoscaler != "none"
     if not scales or outlook is None:
         return
-    low, high = (forecasts.binding(plan, outlook.flags, n) for n in _cache(plan, outlook))
+    usual = loads.WORKLOADS[loads.USUAL]
+    low, high = (
+        forecasts.binding(plan, outlook.flags, tokens, usual) for tokens in _cache(outlook, usual)
+    )
     if low.first is None and high.first is None:
-        words = f"no trigger fires for usual requests, and the claim stays at {scale.minimum} of"
-        words += f" {scale.maximum} replicas: {_why(high)}"
+        words = f"no trigger fires for {loads.USUAL} requests of {usual.tokens:.0f} tokens, and the"
+        words += f" claim stays at {scale.minimum} of {scale.maximum} replicas: {_why(high)}"
         yield TRIGGER_NEVER_FIRES.broken("spec.scaling.triggers", words)
         return
     for verdict in high.verdicts:
@@ -233,9 +235,9 @@ def _triggers(plan: plans.Plan) -> Iterator[rules.Finding]:
             yield TRIGGER_NEVER_FIRES.broken(field, f"{words}: lower the target or leave it out")
 
 
-def _cache(plan: plans.Plan, outlook: engine.Outlook) -> tuple[float, float]:
+def _cache(outlook: engine.Outlook, usual: loads.Workload) -> tuple[float, float]:
     """Returns the least and the most tokens that the KV cache of a replica holds."""
-    least = float(min(plan.site.capacity.sequence_tokens, outlook.flags.context))
+    least = usual.held(outlook.flags.context)
     if outlook.fit is None or not math.isfinite(outlook.fit.tokens.high):
         return least, _ENDLESS
     tokens = outlook.fit.tokens

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from function.api import claim, settings
+from function.cluster import checkpoints
 from function.engines import table as engines
 from function.engines.vllm import arguments, contract, contradictions, server, serving
 from function.findings import foresight, reachability, refusals, rules
@@ -42,6 +43,16 @@ def judge(
         *contract.of_claim(line, len(spec.engine_args or []), planned.version),
         *contradictions.judge(subject),
     ]
+
+
+def adapters(plan: plans.Plan, facts: checkpoints.Facts) -> dict[str, contradictions.Adapter]:
+    """Returns what was read in the files of the adapters that lie on the volume, by name."""
+    known = {}
+    for adapter in plan.storage.adapters:
+        read = facts.checkpoint(plan.storage.recorded(adapter))
+        if read.base is not None or read.rank is not None:
+            known[adapter.name] = contradictions.Adapter(read.base, read.rank)
+    return known
 
 
 def of_arguments(spec: claim.Spec, site: settings.Settings) -> list[rules.Finding]:

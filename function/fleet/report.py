@@ -56,6 +56,7 @@ def finish(now: situations.Situation, desired: assembly.Desired) -> composition.
         restarts=(),
         wanted={},
         bounds=(0, 0),
+        gpus="",
         misfit=None,
     )
 

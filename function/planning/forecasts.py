@@ -35,22 +35,25 @@ class Forecast:
 
     Attributes:
         plan: The claim, planned.
+        workloads: Requests that are asked about, by name.
         cost: What its GPUs cost in an hour.
         needs: Replicas that the rate needs, by workload, and None where a single request misses
             what users are promised; empty where nobody asked.
         tokens: What tokens cost, by workload, where the class has a price.
         loads: What a full replica gives, by workload.
-        triggers: Which scaling trigger fires first, for usual requests.
+        triggers: Which scaling trigger fires first, by workload; empty where nobody knows, or
+            where nothing stays in a KV cache.
         start: The first start, from the node to the first answer; without steps where none is
             asked for, since no node of its class could hold a replica.
     """
 
     plan: plans.Plan
+    workloads: Mapping[str, loads.Workload]
     cost: prices.Cost | None
     needs: Mapping[str, loads.Replicas | None]
     tokens: Mapping[str, TokenPrice]
     loads: Mapping[str, loads.Load]
-    triggers: thresholds.Binding | None
+    triggers: Mapping[str, thresholds.Binding]
     start: starts.Timeline
 
     @property
@@ -75,7 +78,7 @@ def forecast(
         stored: The directories of weights that lie on the volume already, as the status records
             them.
     """
-    engine = replica.judged(plan.serving.outlook)
+    engine = replica.judged(plan.serving.outlook, plan.hardware.split)
     given: dict[str, loads.Load] = {}
     tokens: dict[str, TokenPrice] = {}
     needs: dict[str, loads.Replicas | None] = {}
@@ -91,7 +94,12 @@ def forecast(
             price = _token_price(plan, workload, full, needs.get(name), rate)
             if price is not None:
                 tokens[name] = price
-    return Forecast(plan, cost(plan), needs, tokens, given, _triggers(plan), _start(plan, stored))
+    bound = {
+        name: one
+        for name, each in workloads.items()
+        if not refuses(plan, each) and (one := triggers(plan, each))
+    }
+    return Forecast(plan, workloads, cost(plan), needs, tokens, given, bound, _start(plan, stored))
 
 
 def _token_price(
@@ -105,7 +113,7 @@ def _token_price(
     price = prices.tariff(plan.site, plan.hardware.priced_as)
     if price is None or (rate is not None and needed is None):
         return None
-    hour = price.gpu_hour * plan.hardware.count
+    hour = price.gpu_hour * plan.hardware.gpus
     if rate is None or needed is None:
         slow, best, fast = (
             prices.per_million_tokens(hour, tokens)
@@ -137,8 +145,14 @@ class Kept:
 
 def untimed(plan: plans.Plan, workload: loads.Workload) -> str:
     """Returns why nobody can tell how fast a claim answers, or an empty text where one can."""
-    outlook = plan.serving.outlook
-    if outlook is None or replica.judged(outlook) is None:
+    outlook, split = plan.serving.outlook, plan.hardware.split
+    if outlook is not None and refuses(plan, workload):
+        return (
+            f"such requests are refused: longer than the context of {outlook.flags.context} tokens"
+        )
+    if outlook is not None and outlook.fit is not None and not split.timed:
+        return "nobody measured times of a replica of several stages, copies or pods"
+    if outlook is None or replica.judged(outlook, split) is None:
         return ""
     if not plan.serving.generates:
         return "not told for a model that generates nothing"
@@ -148,9 +162,15 @@ def untimed(plan: plans.Plan, workload: loads.Workload) -> str:
             f"nobody knows how fast {outlook.prospect.card.name} is: set {at}.product, or"
             f" {at}.bandwidthGB and {at}.tflops16"
         )
-    if workload.prompt + workload.output > outlook.flags.context:
-        return f"such requests are longer than the context of {outlook.flags.context} tokens"
     return ""
+
+
+def refuses(plan: plans.Plan, workload: loads.Workload) -> bool:
+    """Returns whether requests are longer than the context: the engine answers them with 400."""
+    outlook = plan.serving.outlook
+    if outlook is None or not plan.serving.generates:
+        return False
+    return workload.prompt + workload.output > outlook.flags.context
 
 
 def cost(
@@ -177,7 +197,7 @@ def asked(plan: plans.Plan, replicas: int | None = None, kept: Kept | None = Non
     return prices.Claim(
         plan.identity.name,
         plan.hardware.priced_as if kept is None else kept.class_name,
-        plan.hardware.count if kept is None else kept.gpus,
+        plan.hardware.gpus if kept is None else kept.gpus,
         0 if stopped else plan.scaling.minimum,
         0 if stopped else plan.scaling.maximum,
         replicas,
@@ -186,31 +206,43 @@ def asked(plan: plans.Plan, replicas: int | None = None, kept: Kept | None = Non
 
 def _full(engine: loads.Engine, workload: loads.Workload, plan: plans.Plan) -> loads.Load | None:
     """Returns what a full replica gives; None where requests are longer than the context."""
-    outlook = plan.serving.outlook
-    if outlook is None or workload.prompt + workload.output > outlook.flags.context:
+    if refuses(plan, workload):
         return None
     room = engine.room(workload)
     return loads.load(engine, workload, room) if room > 0 else None
 
 
-def _triggers(plan: plans.Plan) -> thresholds.Binding | None:
+def triggers(plan: plans.Plan, workload: loads.Workload) -> thresholds.Binding | None:
+    """Returns which trigger fires first for such requests, by the best estimate of the cache.
+
+    Args:
+        plan: The claim, planned.
+        workload: The requests.
+
+    Returns:
+        None where nobody knows, or where nothing stays in a KV cache.
+    """
     outlook = plan.serving.outlook
     if not plan.serving.generates:
         return None
     if outlook is None or outlook.fit is None or outlook.fit.tokens.best <= 0:
         return None
-    return binding(plan, outlook.flags, outlook.fit.tokens.best)
+    return binding(plan, outlook.flags, outlook.fit.tokens.best, workload)
 
 
 def binding(
-    plan: plans.Plan, flags: arrangements.Arrangement, cache_tokens: float
+    plan: plans.Plan,
+    flags: arrangements.Arrangement,
+    cache_tokens: float,
+    workload: loads.Workload,
 ) -> thresholds.Binding:
-    """Returns which trigger fires first, for usual requests.
+    """Returns which trigger fires first for such requests.
 
     Args:
         plan: The claim, planned.
         flags: The engine's flags that decide about memory.
         cache_tokens: Tokens that the KV cache of a replica holds.
+        workload: The requests; those that are longer than the context count as long as that.
     """
     scale = plan.scaling
 
@@ -222,8 +254,8 @@ def binding(
         number(scale.kv_usage),
         number(scale.queue),
     )
-    usual = min(plan.site.capacity.sequence_tokens, flags.context)
-    return thresholds.binding(targets, flags.sequences, cache_tokens, usual, flags.context)
+    tokens = workload.held(flags.context)
+    return thresholds.binding(targets, flags.sequences, cache_tokens, tokens, flags.context)
 
 
 def _start(plan: plans.Plan, stored: Collection[str]) -> starts.Timeline:
@@ -239,7 +271,7 @@ def _start(plan: plans.Plan, stored: Collection[str]) -> starts.Timeline:
             layers=0 if model is None else model.layers,
             experts=model is not None and model.experts > 0,
             checkpoint_gib=size,
-            tensor_parallel=max(plan.hardware.count, 1),
+            tensor_parallel=max(plan.hardware.split.copy, 1),
             eager=outlook is not None and outlook.flags.eager,
             downloaded=not plan.storage.preloads or _base(plan) in stored,
             volume_mib=plan.site.weights.bandwidth_mi_b,

@@ -3,9 +3,9 @@
 import dataclasses
 
 from function import explanation, plural
-from function.api import base, claim, claim_pod, settings
+from function.api import base, claim, claim_pod, settings, settings_engine
 from function.capacity import cards, quantity
-from function.planning import misfits
+from function.planning import misfits, parallelism
 
 Amounts = dict[str, int | str]
 
@@ -27,7 +27,8 @@ class Hardware:
     Attributes:
         class_name: Name of the GPU class in the settings.
         gpu: The class.
-        count: GPUs of a replica; zero for an engine that needs none.
+        count: GPUs of a pod; zero for an engine that needs none.
+        split: How the GPUs of a replica share the model, and its pods.
         resource_name: The extended resource of the GPUs.
         requests: Requests without the GPUs.
         limits: Limits without the GPUs.
@@ -35,12 +36,23 @@ class Hardware:
     """
 
     class_name: str
-    gpu: settings.GpuClass
+    gpu: settings_engine.GpuClass
     count: int
+    split: parallelism.Split
     resource_name: str
     requests: Amounts
     limits: Amounts
     misfit: misfits.Misfit | None
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one replica, all of its pods together."""
+        return self.count * self.split.pods
+
+    @property
+    def words(self) -> str:
+        """The GPUs of one replica and their class, for people."""
+        return words(self.gpus, self.class_name, self.split.pods)
 
     @property
     def priced_as(self) -> str:
@@ -63,8 +75,20 @@ class Hardware:
 
 
 def gpu_count(spec: claim.Spec) -> int:
-    """Returns the GPUs of one replica."""
+    """Returns the GPUs of one pod."""
     return spec.gpu.count if spec.gpu is not None else 1
+
+
+def words(gpus: int, class_name: str, pods: int = 1) -> str:
+    """Returns the GPUs of a replica as people read them: `1 x l4`, or `2 pods of 8 x h100`.
+
+    Args:
+        gpus: GPUs of all pods of the replica.
+        class_name: Their class.
+        pods: Pods of the replica.
+    """
+    of_a_pod = f"{gpus // pods} x {class_name}"
+    return f"{pods} pods of {of_a_pod}" if pods > 1 else of_a_pod
 
 
 def accelerator(resource: str) -> bool:
@@ -74,18 +98,23 @@ def accelerator(resource: str) -> bool:
 
 
 def gpus_of_a_pod(spec: claim.Spec) -> int:
-    """Returns the GPUs that a pod asks for: the replica's, and others that settings let through."""
+    """Returns the GPUs that a pod asks for: its own, and others that settings let through."""
     own = spec.resources or claim_pod.ResourceRequirements()
     amounts = {**(own.requests or {}), **(own.limits or {})}
     beside = (int(quantity.parse(amounts[name])) for name in amounts if accelerator(name))
     return gpu_count(spec) + sum(beside)
 
 
-def gpu_class(spec: claim.Spec, site: settings.Settings) -> tuple[str, settings.GpuClass]:
+def gpus_of_a_replica(spec: claim.Spec) -> int:
+    """Returns the GPUs that all pods of a replica ask for."""
+    return gpus_of_a_pod(spec) * parallelism.split(spec).pods
+
+
+def gpu_class(spec: claim.Spec, site: settings.Settings) -> tuple[str, settings_engine.GpuClass]:
     """Returns the claim's GPU class and its name; the settings' default when it names none."""
     name = base.given(base.of(spec.gpu, "class_"), site.gpu.default_class)
     classes = site.gpu.classes
-    return name, classes[name] if name in classes else settings.GpuClass()
+    return name, classes[name] if name in classes else settings_engine.GpuClass()
 
 
 def hardware(
@@ -112,6 +141,7 @@ def hardware(
         class_name=name,
         gpu=gpu,
         count=count,
+        split=parallelism.split(spec),
         resource_name=base.given(base.of(spec.gpu, "resource_name"), gpu.resource_name),
         requests=requests,
         limits=limits,
@@ -191,7 +221,7 @@ _LOWERED = {
 
 
 def _misfit(
-    requests: Amounts, count: int, name: str, gpu: settings.GpuClass
+    requests: Amounts, count: int, name: str, gpu: settings_engine.GpuClass
 ) -> misfits.Misfit | None:
     """Returns why no node of the class could ever run a replica."""
     if count > gpu.node_gpus:

@@ -14,6 +14,10 @@ DOMAIN = "inference-service.cloud.ogenki.io"
 TEMPLATE_ANNOTATION = f"{DOMAIN}/pod-template"
 CLAIM_ANNOTATION = f"{DOMAIN}/pod-template-claim"
 FACTS_ANNOTATION = f"{DOMAIN}/pod-template-facts"
+# On every pod of a replica of several, whatever it does there: its claim.
+GROUP_LABEL = f"{DOMAIN}/group"
+# What pods that follow a leader are. No Service selects them: they answer nobody.
+FOLLOWER = "inference-worker"
 
 # The component that the objects of a claim's endpoint picker are of.
 PICKER = "endpoint-picker"
@@ -47,6 +51,14 @@ class Identity:
         A Service's name holds no dot. No claim has this name: `borrowed` tells it.
         """
         return shortened(self.name, f"pods-{_mark(self.name)}")
+
+    @property
+    def group_name(self) -> str:
+        """The name of what keeps replicas of several pods, and of the Service that names them.
+
+        Such names hold no dot. No claim has this name: `borrowed` tells it.
+        """
+        return f"{self.name}-group-{_mark(self.name)}"
 
     def part(self, name: str) -> str:
         """Returns the name of an object beside those that are named as the claim.
@@ -94,11 +106,11 @@ def _mark(name: str) -> str:
     return canonical.digest(name, 8)
 
 
-_POD_SERVICE = re.compile(r"(.+)-pods-([0-9a-f]{8})")
+_POD_SERVICE = re.compile(r"(.+)-(?:pods|group)-([0-9a-f]{8})")
 
 
 def borrowed(name: str) -> str | None:
-    """Returns the claim whose headless Service has this name, or None where no claim's has."""
+    """Returns the claim whose Service of pods has this name, or None where no claim's has."""
     match = _POD_SERVICE.fullmatch(name)
     return match[1] if match and _mark(match[1]) == match[2] else None
 

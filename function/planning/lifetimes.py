@@ -15,6 +15,9 @@ DRAIN = 120
 STARTUP_PERIOD = 10
 SHORTEST_START = 600
 LONGEST_START = 1800
+# Seconds for a new node, and a pull of the image. A rollout has them beside the start budget; a
+# leader has them within, because it waits for the pods of its group.
+NODE_AND_IMAGE = 1200
 # A year and a half: deadlines that follow from it have 32 bits.
 LONGEST_CHOSEN_START = running.MOST_SECONDS // 2
 
@@ -92,6 +95,8 @@ def start(
     engine_seconds: int,
     size_gib: float | None,
     why: list[explanation.Explanation],
+    *,
+    spans: bool = False,
 ) -> Start:
     """Returns the start budget.
 
@@ -105,6 +110,7 @@ def start(
         engine_seconds: What the engine needs beside reading the weights.
         size_gib: GiB of the checkpoint, where the author names none, or None.
         why: Explanations are added here.
+        spans: Whether a replica has several pods.
     """
     chosen = base.of(spec.health_probes, "startup")
     period = int(base.given(base.of(chosen, "period_seconds"), STARTUP_PERIOD))
@@ -120,13 +126,19 @@ def start(
     else:
         seconds = max(SHORTEST_START, 2 * (engine_seconds + size * 1024 / bandwidth) + 120)
         inputs = f"size={size} GiB, bandwidth={bandwidth} MiB/s"
+    rule = (
+        f"2 x ({engine_seconds} s + size / bandwidth) + 120 s, at least {SHORTEST_START} s;"
+        f" {LONGEST_START} s when the size or the bandwidth is unknown"
+    )
+    if spans:
+        seconds += NODE_AND_IMAGE
+        rule += f"; {NODE_AND_IMAGE} s more for the nodes and images of the replica's other pods"
     periods = math.ceil(seconds / period)
     why.append(
         explanation.Explanation(
             "startup budget",
             f"{delay + periods * period} s",
-            f"2 x ({engine_seconds} s + size / bandwidth) + 120 s, at least {SHORTEST_START} s;"
-            f" {LONGEST_START} s when the size or the bandwidth is unknown",
+            rule,
             inputs,
             field="spec.healthProbes.startup",
         )

@@ -33,6 +33,7 @@ from function.planning import (
     lifetimes,
     misfits,
     objectives,
+    parallelism,
     pickers,
     prospects,
     replica,
@@ -186,6 +187,7 @@ def _make(
         *pods.refusals(resource, site),
         *chosen.refusals(resource, site),
         *permissions.caps(spec, site),
+        *parallelism.refusals(resource),
         *objectives.refusals(spec.slo, measures),
         *problems(spec),
     ]
@@ -195,12 +197,19 @@ def _make(
     prospect = prospects.prospect(spec, site, checkpoint)
     serving = chosen.plan(spec, site, checkpoint, prospect, why)
     hard = hardware.hardware(spec, site, serving.pinned_gib, why, on_gpus=chosen.ON_GPUS)
-    start = lifetimes.start(spec, site, chosen.START_SECONDS, prospects.size_gib(prospect), why)
+    start = lifetimes.start(
+        spec,
+        site,
+        chosen.START_SECONDS,
+        prospects.size_gib(prospect),
+        why,
+        spans=hard.split.spans,
+    )
     reached = ways.ways(spec, site, why)
     promised = objectives.objectives(
         spec, site, measures, reached, why, generates=serving.generates
     )
-    kept = replica.kept(promised, serving.outlook, why)
+    kept = replica.kept(promised, serving.outlook, hard.split, why)
     scaled = scaling.scaling(spec, site, serving.max_requests, kept, start.seconds, reached, why)
     picks = pickers.picker(spec, site, reached, wakes=scaled.wakes, why=why)
     drain = lifetimes.drain(
@@ -237,9 +246,10 @@ def _make(
             generates=serving.generates,
             start_seconds=start.seconds,
             drain=drain,
-            gpus=hard.count,
+            gpus=hard.gpus,
             adapters=tuple(adapter.name for adapter in stored.adapters),
             secrets=_secrets(spec),
+            pods=hard.split.pods,
         ),
         explanations=tuple(why),
     )

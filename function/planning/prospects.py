@@ -5,10 +5,10 @@ import fnmatch
 import functools
 
 from function import canonical
-from function.api import base, claim, settings
+from function.api import base, claim, settings, settings_engine
 from function.capacity import cards, catalogue, facts, forms, weights
 from function.cluster import checkpoints
-from function.planning import hardware
+from function.planning import hardware, parallelism
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Prospect:
         checkpoint: The facts that the published manifest brings, or else the same as it corrects
             them; or None. Whether the model fits follows from these.
         card: One GPU, or None.
-        gpus: GPUs of a replica.
+        gpus: GPUs that hold one copy of the model.
         reason: UnknownModel or UnknownCard where one of the two is not known, else empty.
         unknown: The same in words, with what makes it known.
     """
@@ -55,7 +55,7 @@ def prospect(
     own = base.of(spec.gpu, "resource_name")
     # A part of a GPU, or another resource than the class names, is another card.
     card = card_of(class_name, gpu) if own in (None, gpu.resource_name) else None
-    gpus = hardware.gpu_count(spec)
+    gpus = parallelism.split(spec).copy
     if held is None:
         return Prospect(model, None, card, gpus, UNKNOWN_MODEL, words)
     if card is None:
@@ -64,7 +64,7 @@ def prospect(
     return Prospect(model, held, card, gpus)
 
 
-def _unknown_card(class_name: str, gpu: settings.GpuClass, own: str | None) -> str:
+def _unknown_card(class_name: str, gpu: settings_engine.GpuClass, own: str | None) -> str:
     """Returns why nobody knows a card, and what makes it known.
 
     Args:
@@ -90,8 +90,8 @@ def _unknown_card(class_name: str, gpu: settings.GpuClass, own: str | None) -> s
             f" name: set {at}.memoryGiB"
         )
     near = " or ".join(cards.nearest(gpu.product))
-    known = f"the nearest known: {near}; correct it" if near else "correct it"
-    return f"{at}.product {gpu.product} is no GPU that is known: {known}, or set {at}.memoryGiB"
+    advice = f"the nearest known: {near}; correct it" if near else "correct it"
+    return f"{at}.product {gpu.product} is no GPU that is known: {advice}, or set {at}.memoryGiB"
 
 
 def size_gib(prospect: Prospect) -> float | None:
@@ -159,9 +159,9 @@ def _held(
         return dataclasses.replace(published, name=_name(spec)), ""
     if model is None:
         near = catalogue.nearest(spec.model.repository) if spec.model.repository else ()
-        known = f" (did you mean {' or '.join(near)}?)" if near else ""
+        advice = f" (did you mean {' or '.join(near)}?)" if near else ""
         return None, (
-            f"nothing is known of the memory that {_name(spec)} takes{known}: `inference-service"
+            f"nothing is known of the memory that {_name(spec)} takes{advice}: `inference-service"
             " facts` writes what spec.model.facts or the settings' capacity.models take"
         )
     return _verified(model, _name(spec), checkpoint)
@@ -203,12 +203,12 @@ def _verified(
     return model, ""
 
 
-def card_of(class_name: str, gpu: settings.GpuClass) -> cards.Card | None:
+def card_of(class_name: str, gpu: settings_engine.GpuClass) -> cards.Card | None:
     """Returns one GPU of a class, with the numbers that the class states itself, or None."""
-    known = None if gpu.product is None else cards.lookup(gpu.product)
-    if known is None and gpu.memory_gi_b is None:
+    listed = None if gpu.product is None else cards.lookup(gpu.product)
+    if listed is None and gpu.memory_gi_b is None:
         return None
-    card = known or cards.Card(gpu.product or class_name, 0, 0, 0, 0)
+    card = listed or cards.Card(gpu.product or class_name, 0, 0, 0, 0)
     return dataclasses.replace(
         card,
         memory_gib=float(base.given(gpu.memory_gi_b, card.memory_gib)),

@@ -5,18 +5,19 @@ import math
 from function import explanation
 from function.capacity import loads
 from function.engines import engine
-from function.planning import objectives, scaling
-
-# Averages of talks between people and a model: what `plan` judges by, too.
-WORKLOAD = "chat"
+from function.planning import objectives, parallelism, scaling
 
 
-def judged(outlook: engine.Outlook | None) -> loads.Engine | None:
-    """Returns one replica, or None where model or GPU are unknown, or the model does not fit."""
+def judged(outlook: engine.Outlook | None, split: parallelism.Split) -> loads.Engine | None:
+    """Returns one replica, or None where nobody knows its times.
+
+    Model or GPU are unknown, the model does not fit, or it is shared in a way of which nobody
+    measured times.
+    """
     if outlook is None or outlook.fit is None or outlook.fit.tokens.best <= 0:
         return None
     model, card, flags = outlook.prospect.checkpoint, outlook.prospect.card, outlook.flags
-    if model is None or card is None:
+    if model is None or card is None or not split.timed:
         return None
     return loads.replica(model, card, flags, outlook.fit.tokens.best)
 
@@ -24,6 +25,7 @@ def judged(outlook: engine.Outlook | None) -> loads.Engine | None:
 def kept(
     promised: objectives.Objectives,
     outlook: engine.Outlook | None,
+    split: parallelism.Split,
     why: list[explanation.Explanation],
 ) -> scaling.Kept | None:
     """Returns the requests at which a replica keeps the promised times, or None for no bound.
@@ -34,10 +36,11 @@ def kept(
     Args:
         promised: What users are promised.
         outlook: What is known of model and GPU.
+        split: How the GPUs of a replica share the model.
         why: An explanation is added where a single request misses a promise already.
     """
     milliseconds = _milliseconds(promised)
-    one, workload = judged(outlook), loads.WORKLOADS[WORKLOAD]
+    one, workload = judged(outlook, split), loads.WORKLOADS[loads.USUAL]
     if not milliseconds or one is None or outlook is None:
         return None
     if workload.prompt + workload.output > outlook.flags.context:
@@ -53,7 +56,7 @@ def kept(
     load, bound = most
     if bound in (loads.Bound.SEQUENCES, loads.Bound.CACHE):
         return None
-    words = f"{bound} of spec.slo is missed with more, by the estimate for {WORKLOAD} requests"
+    words = f"{bound} of spec.slo is missed with more, by the estimate for {loads.USUAL} requests"
     return scaling.Kept(max(1, math.floor(load.concurrency)), words)
 
 
@@ -72,8 +75,8 @@ def _missed_alone(milliseconds: dict[str, float]) -> explanation.Explanation:
     return explanation.Explanation(
         "objectives: scaling",
         "no target follows",
-        f"spec.slo: a replica may miss {times} with a single {WORKLOAD} request: more replicas do"
-        " not help, a faster GPU class or a later time does",
+        f"spec.slo: a replica may miss {times} with a single {loads.USUAL} request: more replicas"
+        " do not help, a faster GPU class or a later time does",
         "slo",
         surprising=True,
         field="spec.slo",

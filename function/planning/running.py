@@ -48,6 +48,7 @@ class Running(pydantic.BaseModel):
         start_seconds: Budget from container start to the first 200.
         drain: How a replica ends.
         gpus: GPUs of one replica.
+        pods: Pods of one replica.
         adapters: Names of the adapters that are loaded, in order.
         secrets: Secrets without which a pod cannot start, in order.
     """
@@ -64,10 +65,16 @@ class Running(pydantic.BaseModel):
     gpus: _Count
     adapters: tuple[_Text, ...]
     secrets: tuple[_Text, ...]
+    pods: Annotated[_Count, pydantic.Field(ge=1)] = 1
 
     def dumps(self) -> str:
-        """Returns the facts as canonical JSON."""
-        return canonical.dumps(self.model_dump(mode="json"))
+        """Returns the facts as canonical JSON.
+
+        One pod is left out: the texts of releases that knew no other stay as they are.
+        """
+        return canonical.dumps(
+            self.model_dump(mode="json", exclude={"pods"} if self.pods == 1 else None)
+        )
 
 
 def loads(text: Any) -> Running | None:

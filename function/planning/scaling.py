@@ -3,7 +3,7 @@
 import dataclasses
 
 from function import explanation, plural
-from function.api import base, claim, claim_scaling, settings
+from function.api import base, claim, claim_scaling, settings, settings_engine
 from function.planning import hardware, ways
 
 MIN_REPLICAS = 1
@@ -103,7 +103,7 @@ def bounds(spec: claim.Spec, site: settings.Settings) -> tuple[int, int]:
     minimum = int(base.given(base.of(spec.scaling, "min_replicas"), MIN_REPLICAS))
     maximum = base.of(spec.scaling, "max_replicas")
     if maximum is None:
-        count = hardware.gpus_of_a_pod(spec)
+        count = hardware.gpus_of_a_replica(spec)
         cap = site.limits.max_gpus
         room = MAX_REPLICAS if cap is None else max(1, min(MAX_REPLICAS, cap // count))
         maximum = max(room, minimum)
@@ -211,7 +211,7 @@ def _never_fires(kv_usage: str) -> explanation.Explanation:
 
 
 def replacement(
-    maximum: int, name: str, gpu: settings.GpuClass, why: list[explanation.Explanation]
+    maximum: int, name: str, gpu: settings_engine.GpuClass, why: list[explanation.Explanation]
 ) -> Replacement:
     """Returns how pods are replaced: a surge pod needs a GPU that nothing else holds."""
     if gpu.spare:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from function.api import settings
+from function.api import settings_forms
 from function.concerns.access import callers
 from function.planning import plans
 from function.reach import endpoints, places, policies
@@ -65,8 +65,8 @@ def _requests(plan: plans.Plan) -> Iterator[Need]:
         # Raw rules take the place of the callers that the settings name.
         yield from _raw(plan, raw.ingress)
         return
-    for index, known in enumerate(plan.site.network.callers):
-        flow = policies.Hop(places.peer(plan, known), pods, known.port or port)
+    for index, peer in enumerate(plan.site.network.callers):
+        flow = policies.Hop(places.peer(plan, peer), pods, peer.port or port)
         yield Need(flow, "requests", f"network.callers[{index}]", "look at what denies it")
     if plan.site.providers.gateway != "none" and not plan.ways.gateway:
         flow = policies.Hop(_proxies(plan), pods, port)
@@ -163,9 +163,21 @@ def _own(plan: plans.Plan) -> Iterator[Need]:
     yield Need(probes, "probes", "spec", "look at what denies it: no pod becomes ready")
     if raw is None or raw.egress is None:
         yield from _dns(plan, serving)
+    if plan.hardware.split.spans:
+        yield from _group(plan)
     if plan.storage.preloads:
         yield from _dns(plan, places.download(plan))
         yield from _downloads(plan)
+
+
+def _group(plan: plans.Plan) -> Iterator[Need]:
+    """Yields how the pods of one replica share its work: on the first port of each range."""
+    leader, followers = places.serving(plan), places.followers(plan)
+    remedy = "look at what denies it: no replica starts"
+    for first, _ in plan.engine.GROUP_PORTS:
+        for hop in (policies.Hop(followers, leader, first), policies.Hop(leader, followers, first)):
+            yield Need(hop, "one replica's pods", "spec.gpu.parallelism", remedy)
+    yield from _dns(plan, followers)
 
 
 def _dns(plan: plans.Plan, pods: endpoints.Endpoint) -> Iterator[Need]:
@@ -182,10 +194,11 @@ def _downloads(plan: plans.Plan) -> Iterator[Need]:
     pods, site = places.download(plan), plan.site
     remedy = "set hub.egressCidrs in the settings to the networks of mirror, proxy and content"
     if site.hub.proxy is not None:
-        target, port = places.outside(plan, site.hub.proxy), settings.port(site.hub.proxy)
+        target, port = places.outside(plan, site.hub.proxy), settings_forms.port(site.hub.proxy)
         yield Need(policies.Hop(pods, target, port), "weights, by the proxy", "hub.proxy", remedy)
     elif site.hub.endpoint is not None:
-        target, port = places.outside(plan, site.hub.endpoint), settings.port(site.hub.endpoint)
+        target = places.outside(plan, site.hub.endpoint)
+        port = settings_forms.port(site.hub.endpoint)
         flow = policies.Hop(pods, target, port)
         yield Need(flow, "weights, from the mirror", "hub.endpoint", remedy)
     else:

@@ -3,11 +3,11 @@
 import ipaddress
 import re
 
-from function.api import settings
+from function.api import settings_traffic
 from function.cluster import jobs
 from function.concerns.access import callers
 from function.engines import engine
-from function.planning import plans
+from function.planning import identity, plans
 from function.reach import endpoints
 
 HUB = "huggingface.co"
@@ -27,7 +27,19 @@ def serving(plan: plans.Plan) -> endpoints.Endpoint:
     """Returns the pods that serve."""
     who = plan.identity
     ports = {engine.PORT_NAME: plan.engine.PORT}
-    return endpoints.pod(f"{who.name}: serving pods", who.namespace, who.labels(), ports)
+    labels = {**who.labels(), **_group(plan)}
+    return endpoints.pod(f"{who.name}: serving pods", who.namespace, labels, ports)
+
+
+def followers(plan: plans.Plan) -> endpoints.Endpoint:
+    """Returns the pods of replicas of several that do not serve."""
+    who = plan.identity
+    labels = {**who.labels(identity.FOLLOWER), **_group(plan)}
+    return endpoints.pod(f"{who.name}: following pods", who.namespace, labels)
+
+
+def _group(plan: plans.Plan) -> dict[str, str]:
+    return {identity.GROUP_LABEL: plan.identity.name} if plan.hardware.split.spans else {}
 
 
 def download(plan: plans.Plan) -> endpoints.Endpoint:
@@ -52,13 +64,14 @@ def picker(plan: plans.Plan) -> endpoints.Endpoint:
 def own(plan: plans.Plan) -> tuple[endpoints.Endpoint, ...]:
     """Returns all pods that the claim has at some time."""
     pods = [serving(plan)]
+    pods += [followers(plan)] if plan.hardware.split.spans else []
     pods += [download(plan)] if plan.storage.preloads else []
     pods += [removal(plan)] if plan.storage.deletes else []
     pods += [picker(plan)] if plan.ways.picker else []
     return tuple(pods)
 
 
-def peer(plan: plans.Plan, given: settings.Peer, name: str = "") -> endpoints.Endpoint:
+def peer(plan: plans.Plan, given: settings_traffic.Peer, name: str = "") -> endpoints.Endpoint:
     """Returns the pods of the platform that settings name."""
     namespace = plan.identity.namespace if given.namespace is None else given.namespace
     return named(namespace, given.pod_labels, name)

@@ -290,11 +290,12 @@ class Between:
 
     Attributes:
         closing: The first policy by which what no rule lets through stays out, or empty.
-        rules: The rules that may be about the other end, each with its policy.
+        rules: The rules that may be about the other end, each with its policy, and whether they
+            surely are.
     """
 
     closing: str
-    rules: tuple[tuple[str, Rule], ...]
+    rules: tuple[tuple[str, Rule, bool], ...]
 
 
 class Policies:
@@ -330,10 +331,10 @@ class Policies:
             self._between[key] = Between(
                 next((name for name, half in halves if half.closes), ""),
                 tuple(
-                    (name, rule)
+                    (name, rule, named)
                     for name, half in halves
                     for rule in half.rules
-                    if rule.undecided or rule.names(other)
+                    if (named := rule.names(other)) or rule.undecided
                 ),
             )
         return self._between[key]

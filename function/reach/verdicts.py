@@ -114,9 +114,9 @@ def half(given: policies.Policies, flow: policies.Hop, direction: Direction) -> 
     subject, other = flow.ends(direction)
     between = given.between(direction, subject, other)
     verdicts: dict[Why, Half] = {}
-    for policy, rule in between.rules:
+    for policy, rule, named in between.rules:
         if rule.on(flow):
-            why = _says(rule, other)
+            why = _says(rule) if named else Why.UNDECIDED
             verdicts.setdefault(why, Half(why, policy, rule.place, rule.narrows))
     if Why.DENIED in verdicts:
         return verdicts[Why.DENIED]
@@ -129,8 +129,6 @@ def half(given: policies.Policies, flow: policies.Hop, direction: Direction) -> 
     return verdicts.get(Why.UNDECIDED, Half(Why.NO_RULE, between.closing))
 
 
-def _says(rule: policies.Rule, other: endpoints.Endpoint) -> Why:
-    """Returns what a rule says of an end that it may be about."""
-    if rule.names(other):
-        return Why.DENIED if rule.denies else Why.RULE
-    return Why.UNDECIDED
+def _says(rule: policies.Rule) -> Why:
+    """Returns what a rule says of an end that it is about."""
+    return Why.DENIED if rule.denies else Why.RULE

@@ -25,15 +25,18 @@ class Guards:
     Attributes:
         provider: Who protects the pods; with `none`, or another, nothing is waited for.
         world: What the cluster reports.
+        spans: Whether a replica has several pods, with a policy between them.
     """
 
     provider: str
     world: observed.Observed
+    spans: bool
 
     @functools.cached_property
     def serving(self) -> str | None:
         """What new pods of the workload wait for."""
-        return self._lack(serving_suffix)
+        missing = self._lack(serving_suffix)
+        return missing or (self._lack(group_suffix) if self.spans else None)
 
     @functools.cached_property
     def download(self) -> str | None:
@@ -69,6 +72,11 @@ def removal_suffix(provider: str) -> str:
     return f"{SUFFIXES[provider]}-removal"
 
 
+def group_suffix(provider: str) -> str:
+    """Returns the end of the key of the policy between the pods of one replica."""
+    return f"{SUFFIXES[provider]}-group"
+
+
 def picker_suffix(provider: str) -> str:
     """Returns the end of the key of the endpoint picker's policy."""
     return f"picker-{SUFFIXES[provider]}"
@@ -86,7 +94,8 @@ def former(provider: str, part: str) -> tuple[str, str]:
 
 def guards(plan: plans.Plan, world: observed.Observed) -> Guards:
     """Returns what new pods wait for; nothing where the settings leave policies to others."""
-    return Guards(plan.site.providers.network_policy, world)
+    spans = plan.hardware.split.spans
+    return Guards(plan.site.providers.network_policy, world, spans=spans)
 
 
 def lack(world: observed.Observed, suffix: str) -> str | None:

@@ -148,6 +148,8 @@ def rendered(plan: plans.Plan) -> identity.Manifest:
             deadline_seconds=0,
             replicas=None,
             annotations={},
+            labels={},
+            members=workload.Members(),
         )
         shaped = plan.workload.template(_shaped(plan, bare, template))
     problems = [
@@ -402,10 +404,14 @@ def _last(
     if remembered is not None:
         mark = observed.at(remembered.annotations, identity.CLAIM_ANNOTATION)
         facts = running.loads(observed.at(remembered.annotations, identity.FACTS_ANNOTATION))
+        facts = facts or _read(plan, remembered.template)
+        if (facts.pods > 1) is not plan.hardware.split.spans:
+            # It is another workload's: `succession` says when one may take the other's place.
+            return None
         return _Last(
             remembered.template,
             mark if isinstance(mark, str) else None,
-            facts or _read(plan, remembered.template),
+            facts,
         )
     if keeper is None:
         return None

@@ -41,6 +41,14 @@ class Situation:
         return self.rollout.template is None
 
     @property
+    def kept_class(self) -> str | None:
+        """GPU class of pods that keep their template; None where they follow the claim's.
+
+        None, too, where no answer wrote down on which class they were started.
+        """
+        return None if self.rollout.hold is None else self.memory.served_class
+
+    @property
     def unfit(self) -> bool:
         """Whether a workload is withheld because no node could ever hold a replica."""
         return self.plan.misfit is not None and self.withheld and not self.plan.suspended

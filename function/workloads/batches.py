@@ -9,7 +9,7 @@ import dataclasses
 from typing import Any
 
 from function import canonical
-from function.api import settings
+from function.api import settings_weights
 from function.cluster import failures, jobs
 from function.engines import engine
 from function.planning import identity, plans, storage
@@ -208,7 +208,7 @@ def _container(
     )
 
 
-def _requests(preload: settings.Preload, component: str) -> dict[str, int | str]:
+def _requests(preload: settings_weights.Preload, component: str) -> dict[str, int | str]:
     """Returns what the Job asks for: the site's, or a core for each eight connections.
 
     A site that says nothing of connections keeps every Job as it was, since they are immutable; one

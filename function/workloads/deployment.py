@@ -17,6 +17,10 @@ READY_WHEN = (
     " may sleep"
 )
 SUFFIX = "deployment"
+OBJECT_NAME = "N"
+WHEN = "a replica is one pod; not [withheld](#withholding)"
+PATCHABLE = True
+TEMPLATE = "spec.template"
 SERIES = workload.Series(
     available="kube_deployment_status_replicas_available",
     wanted="kube_deployment_spec_replicas",
@@ -24,10 +28,15 @@ SERIES = workload.Series(
 )
 
 
-def holds_engines(item: observed.Object) -> bool:
+def name(who: identity.Identity) -> str:
+    """Returns the name of the claim's Deployment."""
+    return who.name
+
+
+def holds(item: observed.Object) -> bool:
     """Tells whether an object is the Deployment of a claim's engines; its picker has one too."""
     component = observed.at(item, "metadata", "labels", "app.kubernetes.io/component")
-    return bool(item["kind"] == KIND and component != identity.PICKER)
+    return bool(observed.at(item, "kind") == KIND and component != identity.PICKER)
 
 
 def manifest(
@@ -38,12 +47,15 @@ def manifest(
     deadline_seconds: int,
     replicas: int | None,
     annotations: dict[str, str],
+    labels: dict[str, str],
+    members: workload.Members,
 ) -> identity.Manifest:
     """Returns the Deployment around a pod template."""
+    del members  # one
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": KIND,
-        "metadata": who.metadata(annotations=annotations),
+        "metadata": who.metadata(extra=labels, annotations=annotations),
         "spec": canonical.prune(
             {
                 "replicas": replicas,
@@ -82,6 +94,17 @@ def template(manifest: observed.Object | None) -> Any:
 def with_template(manifest: identity.Manifest, template: identity.Manifest) -> identity.Manifest:
     """Returns the Deployment with another pod template."""
     return {**manifest, "spec": {**manifest["spec"], "template": template}}
+
+
+def without_templates(manifest: observed.Object) -> dict[str, Any]:
+    """Returns the Deployment without its pod template."""
+    spec = {field: value for field, value in manifest["spec"].items() if field != "template"}
+    return {**manifest, "spec": spec}
+
+
+def all_at_once(manifest: observed.Object) -> bool:
+    """Tells whether pods are made anew."""
+    return bool(observed.at(manifest, "spec", "strategy", "type") == "Recreate")
 
 
 def state(resource: observed.Object | None) -> workload.State | None:

@@ -7,7 +7,7 @@ from function.api import claim, claim_pod, settings
 from function.capacity import quantity
 from function.cluster import observed
 from function.engines import engine
-from function.planning import identity, lifetimes, plans, running, storage
+from function.planning import identity, lifetimes, parallelism, plans, running, storage
 
 PROBES: dict[str, dict[str, int]] = {
     "startupProbe": {"periodSeconds": 10, "timeoutSeconds": 5},
@@ -28,10 +28,11 @@ def template(plan: plans.Plan) -> identity.Manifest:
     gpu = plan.hardware.gpu
     served = plan.engine.container(plan)
     annotations = {**gpu.pod_annotations, **(extra.annotations or {})}
+    group = {identity.GROUP_LABEL: plan.identity.name} if plan.hardware.split.spans else {}
     return {
         "metadata": canonical.prune(
             {
-                "labels": {**(extra.labels or {}), **plan.identity.labels()},
+                "labels": {**(extra.labels or {}), **plan.identity.labels(), **group},
                 "annotations": annotations or None,
             }
         ),
@@ -123,7 +124,7 @@ def _container(
             "image": plan.serving.image,
             "imagePullPolicy": "IfNotPresent",
             "args": served.arguments,
-            "env": _environment(served, extra),
+            "env": _environment(plan, served, extra),
             "envFrom": environment_sources(plan.spec),
             "ports": [port],
             "resources": plan.hardware.resources,
@@ -147,18 +148,25 @@ def _container(
     )
 
 
-def _environment(served: engine.Container, extra: claim_pod.PodTemplate) -> list[identity.Manifest]:
+def _environment(
+    plan: plans.Plan, served: engine.Container, extra: claim_pod.PodTemplate
+) -> list[identity.Manifest]:
     own = {variable.name for variable in extra.env or []}
-    return [
+    listens = plan.hardware.split.listens and parallelism.OWN_ADDRESS not in own
+    address = {"fieldRef": {"fieldPath": "status.podIP"}}
+    group = [{"name": parallelism.OWN_ADDRESS, "valueFrom": address}] if listens else []
+    ours = [
         {"name": name, "value": value}
         for name, value in served.environment.items()
         if name not in own
-    ] + [
+    ]
+    theirs = [
         canonical.prune(
             {"name": variable.name, "value": variable.value, "valueFrom": variable.value_from}
         )
         for variable in extra.env or []
     ]
+    return [*group, *ours, *theirs]
 
 
 def _probes(plan: plans.Plan) -> identity.Manifest:
@@ -242,7 +250,6 @@ def running_of(
     told = wanted.model_copy(
         update={
             "drain": drain,
-            "gpus": gpus or wanted.gpus,
             "secrets": secrets(template),
             "start_seconds": min(
                 observed.number(start_seconds(container), wanted.start_seconds),
@@ -250,4 +257,5 @@ def running_of(
             ),
         }
     )
-    return serves.read(container, told)
+    told = serves.read(container, told)
+    return told.model_copy(update={"gpus": gpus * told.pods or wanted.gpus})

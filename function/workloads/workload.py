@@ -53,9 +53,23 @@ class Series:
     wanted: str
     label: str
 
-    def matchers(self, who: identity.Identity) -> str:
-        """Returns the label matchers of the claim's workload."""
-        return f'{{namespace="{who.namespace}",{self.label}="{who.name}"}}'
+    def matchers(self, who: identity.Identity, name: str) -> str:
+        """Returns the label matchers of the claim's workload of that name."""
+        return f'{{namespace="{who.namespace}",{self.label}="{name}"}}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Members:
+    """The pods of one replica.
+
+    Attributes:
+        pods: How many.
+        topology: Label of nodes of which all pods of a replica have one value, and no other replica
+            has it; None where they lie anywhere.
+    """
+
+    pods: int = 1
+    topology: str | None = None
 
 
 class Workload(Protocol):
@@ -69,6 +83,10 @@ class Workload(Protocol):
         OPTIONAL: True when a cluster may lack the kind.
         READY_WHEN: When an object is ready, in words.
         SUFFIX: End of its key, and its name in spec.patches.
+        OBJECT_NAME: Its name, for docs, N being the claim's.
+        WHEN: When a claim has it, for docs.
+        PATCHABLE: Whether spec.patches reaches it.
+        TEMPLATE: Where its pod template lies, as people write a path.
         SERIES: What kube-state-metrics tells of it.
     """
 
@@ -79,7 +97,14 @@ class Workload(Protocol):
     OPTIONAL: bool
     READY_WHEN: str
     SUFFIX: str
+    OBJECT_NAME: str
+    WHEN: str
+    PATCHABLE: bool
+    TEMPLATE: str
     SERIES: Series
+
+    def name(self, who: identity.Identity) -> str:
+        """Returns the name of the claim's object."""
 
     def manifest(
         self,
@@ -90,6 +115,8 @@ class Workload(Protocol):
         deadline_seconds: int,
         replicas: int | None,
         annotations: dict[str, str],
+        labels: dict[str, str],
+        members: Members,
     ) -> identity.Manifest:
         """Returns the workload around a pod template, held or newly rendered.
 
@@ -101,7 +128,12 @@ class Workload(Protocol):
             replicas: Emitted only where no scaler owns the field: core applies with force and
                 would fight it.
             annotations: What is remembered on the object, not on its pods.
+            labels: Of the object alone, beside those that all objects carry.
+            members: The pods of one replica.
         """
+
+    def holds(self, item: observed.Object) -> bool:
+        """Tells whether an object, observed or composed, is one that keeps a claim's engines."""
 
     def template(self, manifest: observed.Object | None) -> Any:
         """Returns the pod template of a workload, observed or composed, or None."""
@@ -111,6 +143,12 @@ class Workload(Protocol):
     ) -> identity.Manifest:
         """Returns the workload with another pod template."""
 
+    def without_templates(self, manifest: observed.Object) -> dict[str, Any]:
+        """Returns what the workload says of itself, and nothing of its pods."""
+
+    def all_at_once(self, manifest: observed.Object) -> bool:
+        """Tells whether a new template ends all pods before the first new one starts."""
+
     def state(self, resource: observed.Object | None) -> State | None:
         """Returns the observed workload's numbers, or None when there is none."""
 
@@ -118,4 +156,8 @@ class Workload(Protocol):
         """Tells whether a manager beside Crossplane owns the replica count."""
 
     def pod_names(self, name: str) -> str:
-        """Returns the regular expression that matches the names of a claim's pods."""
+        """Returns the regular expression that matches the names of the pods that serve.
+
+        Args:
+            name: The name of the claim's object.
+        """

@@ -81,6 +81,11 @@ VARIANTS = {
         gateway={"enabled": False},
         slo={"availability": {"percent": "99"}, "window": "7d"},
     ),
+    "several-pods": changed(
+        gpu={"count": 1, "parallelism": {"pipeline": 2}},
+        scaling={"minReplicas": 1, "maxReplicas": 2},
+        slo={"availability": {"percent": "99.5"}},
+    ),
     "idle": changed(scaling={"minReplicas": 0, "maxReplicas": 2}),
     "suspended": changed(suspend=True),
     "volume": changed(

@@ -77,11 +77,13 @@ def _kind(family: str, name: str) -> str:
     return GAUGE
 
 
-# kube-state-metrics 2.20, docs/metrics/workload/{deployment,pod,job}-metrics.md. The labels are the
-# object's: it is scraped with honorLabels, in both operators' stacks.
+# kube-state-metrics 2.20, docs/metrics/workload/{deployment,statefulset,pod,job}-metrics.md. The
+# labels are the object's: it is scraped with honorLabels, in both operators' stacks.
 _KUBE_STATE_METRICS = {
     "kube_deployment_status_replicas_available": ("namespace", "deployment"),
     "kube_deployment_spec_replicas": ("namespace", "deployment"),
+    "kube_statefulset_status_replicas_ready": ("namespace", "statefulset"),
+    "kube_statefulset_replicas": ("namespace", "statefulset"),
     "kube_pod_status_scheduled_time": ("namespace", "pod", "uid"),
     "kube_pod_deletion_timestamp": ("namespace", "pod", "uid"),
     "kube_pod_status_ready": ("namespace", "pod", "uid", "condition"),

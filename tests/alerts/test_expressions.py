@@ -149,7 +149,7 @@ def test_selectors_name_the_claim_and_nothing_else(planned: situations.Situation
         assert selector.equals("namespace") == planned.plan.identity.namespace
         matchers = selector.matchers
         assert matchers.keys() & {
-            *("job", "deployment", "pod", "job_name"),
+            *("job", "deployment", "statefulset", "pod", "job_name"),
             "model",
         }, selector.node
         if "job" in matchers:
@@ -158,6 +158,8 @@ def test_selectors_name_the_claim_and_nothing_else(planned: situations.Situation
             assert selector.equals("model") == planned.plan.identity.name
         if "deployment" in matchers:
             assert selector.equals("deployment") == planned.plan.identity.name
+        if "statefulset" in matchers:
+            assert selector.equals("statefulset") == planned.plan.identity.group_name
         if "model_name" in matchers:
             assert selector.equals("model_name") == planned.plan.identity.name
 

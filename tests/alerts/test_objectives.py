@@ -272,7 +272,8 @@ def promised(seconds: str) -> Any:
 def test_a_replica_is_added_before_the_promise_is_missed() -> None:
     """At 16 requests the slowest believable engine keeps 0.1 s, and at 17 it does not."""
     subject = planned(promised("0.1"))
-    one, chat = replica.judged(subject.plan.serving.outlook), loads.WORKLOADS["chat"]
+    plan, chat = subject.plan, loads.WORKLOADS["chat"]
+    one = replica.judged(plan.serving.outlook, plan.hardware.split)
     assert one is not None
     within, beyond = (loads.load(one, chat, requests) for requests in (16, 17))
     assert within is not None

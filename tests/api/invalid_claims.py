@@ -51,6 +51,11 @@ def model(**fields: typing.Any) -> Json:
     return claim(model={"repository": "Qwen/Qwen3-8B", **fields})
 
 
+def shared(**parallelism: typing.Any) -> Json:
+    """Returns a claim of pods with 8 GPUs that share the model so."""
+    return claim(gpu={"count": 8, "parallelism": parallelism})
+
+
 def fetched(**fields: typing.Any) -> Json:
     """Returns a claim with a Secret of the store, and these fields of it."""
     return claim(externalSecrets=[{"name": "s", "remoteRef": "llm/s", **fields}])
@@ -383,6 +388,25 @@ _POD = (
     Invalid("no GPU", claim(gpu={"count": 0}), "spec.gpu.count"),
     Invalid("nine GPUs", claim(gpu={"count": 9}), "spec.gpu.count"),
     Invalid("GPU without a domain", claim(gpu={"resourceName": "gpu"}), "spec.gpu.resourceName"),
+    Invalid("no tensor share", shared(tensor=0), "gpu.parallelism.tensor"),
+    Invalid("tensor share over 64 GPUs", shared(tensor=65), "gpu.parallelism.tensor"),
+    Invalid("no stage", shared(pipeline=0), "gpu.parallelism.pipeline"),
+    Invalid("17 stages", shared(pipeline=17), "gpu.parallelism.pipeline"),
+    Invalid("no copy", shared(data=0), "gpu.parallelism.data"),
+    Invalid("65 copies", shared(data=65), "gpu.parallelism.data"),
+    Invalid("a count of experts", shared(expert=8), "gpu.parallelism.expert"),
+    Invalid("pods that are half full", shared(tensor=4), "is a multiple of gpu.count"),
+    Invalid("17 pods", shared(tensor=8, data=17), "a replica has at most 16 pods"),
+    Invalid("a copy over one pod and a half", shared(tensor=12, data=2), "fills whole pods"),
+    Invalid("a queue in words", claim(scheduling={"queue": "the GPUs"}), "spec.scheduling.queue"),
+    Invalid(
+        "a priority in words",
+        claim(scheduling={"queue": "gpus", "priorityClass": "very high"}),
+        "spec.scheduling.priorityClass",
+    ),
+    Invalid(
+        "a place in no queue", claim(scheduling={"priorityClass": "high"}), "name the queue too"
+    ),
     Invalid("memory in words", claim(gpu={"minVRAM": "24 GB"}), "spec.gpu.minVRAM"),
     Invalid(
         "all of the memory",
@@ -753,6 +777,11 @@ ACCEPTED: tuple[Accepted, ...] = (
     Accepted("host of a route that is off", claim(route={"enabled": False, "hostname": "llm"})),
     Accepted("gateway with nothing in it", claim(gateway={"enabled": True, "canaries": []})),
     Accepted("canaries up to 99", canaries(_canary("a", 49), _canary("b", 50))),
+    Accepted("a replica of 16 pods", shared(tensor=64, pipeline=2)),
+    Accepted("copies within a pod", shared(tensor=4, data=2, expert=True)),
+    Accepted("copies of one pod", shared(data=2)),
+    Accepted("a queue", claim(scheduling={"queue": "gpus"})),
+    Accepted("a place in a queue", claim(scheduling={"queue": "gpus", "priorityClass": "high"})),
     Accepted(
         "canaries behind a picker", canaries(_canary("a", 10), endpointPicker={"enabled": True})
     ),

@@ -44,10 +44,10 @@ def test_check_names_what_is_stale(
     assert generate.stale(tmp_path) == []
 
 
-@pytest.mark.parametrize("path", generate.files(), ids=str)
-def test_a_generated_file_says_so(path: pathlib.Path) -> None:
-    first = (generate.ROOT / path).read_text().splitlines()[0]
-    assert re.search(r"Generated from function/(api|findings) by `make generate`", first)
+def test_a_generated_file_says_so() -> None:
+    for path in generate.files():
+        first = (generate.ROOT / path).read_text().splitlines()[0]
+        assert re.search(r"Generated from function/(api|findings) by `make generate`", first), path
 
 
 def test_the_xrd() -> None:
@@ -150,7 +150,7 @@ def test_a_page_has_every_field(name: str) -> None:
 def test_a_page_has_every_rule(name: str) -> None:
     page = _page(name)
     for model in base.Model.__subclasses__():
-        if model.__module__ == _PAGES[name][1]:
+        if model.__module__.startswith(_PAGES[name][1]):
             for rule in model.RULES:
                 assert f"- {rule.message}" in page or f": {rule.message}" in page
     if name == "claim":

@@ -13,7 +13,7 @@ import re2
 from hypothesis import strategies as st
 
 from function import generate
-from function.api import base, claim, claim_scaling, schema, settings, status
+from function.api import base, claim, claim_scaling, schema, settings, settings_engine, status
 from function.composites import inference_service
 
 Node = schema.Node
@@ -344,3 +344,14 @@ def test_patterns_are_anchored() -> None:
         # Only the pattern of the version in an image's tag has no anchor at its start.
         assert pattern.startswith(("^", ":v?")), pattern
         assert pattern.endswith("$"), pattern
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_changed_copy_is_not_taken_for_the_object_that_it_was_made_from(deep: bool) -> None:
+    site = settings.Settings()
+    copied = site.model_copy(update={"capacity": settings_engine.Capacity(fit="Ignore")}, deep=deep)
+    assert site.model_copy(deep=deep).fingerprint == site.fingerprint
+    changed = site.model_copy(
+        update={"capacity": settings_engine.Capacity(fit="Ignore")}, deep=deep
+    )
+    assert changed.fingerprint == copied.fingerprint != site.fingerprint

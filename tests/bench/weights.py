@@ -29,6 +29,9 @@ huggingface_hub.snapshot_download(
 """
 
 
+_CASES = ("files", "file", "unlimited", "unlimited-files", "resumed")
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """What one process took: seconds by the clock and of CPU, and MiB at most."""
@@ -105,7 +108,7 @@ def main() -> int:
         "files": lambda place: _limited(place, options, Hub(8, 32, rate, 0.02, tls), 1.0),
         "file": lambda place: _limited(place, options, Hub(1, mib, rate, 0.02, tls), 4.0),
         "unlimited": lambda place: _unlimited(place, options, Hub(1, mib, tls=tls)),
-        "unlimited-files": lambda place: _unlimited(place, options, Hub(4, mib // 4, tls=tls)),
+        "unlimited-files": lambda place: _unlimited(place, options, Hub(4, -(-mib // 4), tls=tls)),
         "resumed": lambda place: _resumed(place, options, Hub(1, mib, rate, 0.02, tls)),
     }
     met: list[bool] = []
@@ -120,9 +123,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each, alternating")
     parser.add_argument("--mib", type=int, default=1024, help="size of the large file")
     parser.add_argument("--rate", type=float, default=26, help="MiB/s of a limited connection")
-    parser.add_argument(
-        "--case", action="append", help="files, file, unlimited, ...; all if absent"
-    )
+    parser.add_argument("--case", action="append", choices=_CASES, help="all if absent")
     parser.add_argument(
         "--connections", type=int, nargs="+", default=[8], help="of the preload program, each"
     )
@@ -159,13 +160,15 @@ def _unlimited(place: pathlib.Path, options: argparse.Namespace, hub: Hub) -> li
     """No limit but the machine's: beside fetching and hashing by programs in C."""
     with hub:
         trust = ["--cacert", hub.trust["SSL_CERT_FILE"]] if hub.trust else []
-        model = json.loads(_output(["curl", "-s", *trust, f"{hub.endpoint}/api/models/x"]))
-        names = [each["rfilename"] for each in model["siblings"] if "lfs" in each]
+        model = json.loads(
+            _output(["curl", "-s", *trust, f"{hub.endpoint}/api/models/bench/model"])
+        )
+        digests = [each["lfs"]["sha256"] for each in model["siblings"] if "lfs" in each]
         print(f"\n{hub.name}, no limit")
         rounds = []
         for _ in range(options.rounds):
             target = place / "curl"
-            urls = [f"{hub.endpoint}/cdn/{name}" for name in names]
+            urls = [f"{hub.endpoint}/cdn/{digest}" for digest in digests]
             outputs = [part for url in urls for part in ("-o", str(target / url[-30:]), url)]
             target.mkdir()
             programs = {

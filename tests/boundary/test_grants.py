@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from function.api import base, claim, settings
+from function.api import base, claim, settings, settings_authors
 from function.boundary import grants
 from tests import cluster
 from tests.resources import scene
@@ -106,7 +106,9 @@ def test_a_refused_version_comes_with_the_one_that_is_allowed() -> None:
     assert "is always allowed; the settings do not allow '0.18.0' in namespace llm" in words
 
 
-@pytest.mark.parametrize("field", [alias.alias for alias in settings.Allowed.model_fields.values()])
+@pytest.mark.parametrize(
+    "field", [alias.alias for alias in settings_authors.Allowed.model_fields.values()]
+)
 def test_each_map_takes_names_paths_and_the_claims_names(field: str) -> None:
     patterns = ["a.b-c/{namespace}/**", "models.{name}.*"]
     settings.resolve([{"allowed": {field: {"*": patterns, "llm": []}}}])

@@ -111,6 +111,15 @@ def test_what_comes_after_the_cache_needs_room(
         assert "beside it" in answer.sentence
 
 
+def test_what_is_doubtful_is_told_by_the_number_that_makes_it_so() -> None:
+    """The best value fits beside the engine's share; the high end does not."""
+    arrangement = asked(version="0.19.0", sequences=256, utilization=0.97, context=8192)
+    answer = fit.fit(measurements.model("openai/gpt-oss-20b"), CARDS["H100-SXM-80GB"], arrangement)
+    free = answer.size(fit.Part.FREE)
+    assert (answer.bound, free.low < 0) == (fit.Bound.DEVICE, True)
+    assert " at most, and " in answer.sentence
+
+
 def test_a_whole_gpu_leaves_no_room_for_the_context() -> None:
     answer = fit.fit(QWEN3_8B, CARDS["L4"], asked(quantization="fp8", utilization=1))
     assert answer.verdict is not fit.Verdict.FITS

@@ -12,7 +12,7 @@ from typing import Any
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function.server import runner
-from function.workloads import deployment as workload
+from function.workloads import table as workloads
 from tests import cluster, documents
 
 Object = dict[str, Any]
@@ -79,7 +79,7 @@ class World(cluster.Cluster):
     @property
     def deployment(self) -> Object | None:
         """The Deployment, or None."""
-        return next(filter(workload.holds_engines, self.of_kind("Deployment")), None)
+        return next(filter(workloads.of, self.of_kind("Deployment")), None)
 
     @property
     def scaled_object(self) -> Object | None:

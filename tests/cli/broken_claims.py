@@ -239,6 +239,13 @@ CASES = (
         _of(gpu={"count": 3}),
     ),
     Case(
+        "tensor-parallel-indivisible",
+        "error",
+        "spec.gpu.parallelism.tensor",
+        "3 GPUs do not divide",
+        _of(gpu={"count": 1, "parallelism": {"tensor": 3}}),
+    ),
+    Case(
         "gpu-count",
         "error",
         "spec.engineArgs[0]",

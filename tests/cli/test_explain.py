@@ -46,6 +46,7 @@ def run(*arguments: str, given: str | None = None) -> testing.Result:
         ),
         ("spec.model.contextWindow", ["spec.model.contextWindow: a field of the claim"]),
         ("contextwindow", ["spec.model.contextWindow: a field of the claim"]),
+        ("gpu.fit", ["spec.gpu.fit: a field of the claim"]),
         ("spec.loraAdapters[0].name", ["spec.loraAdapters[0].name: a field of the claim"]),
         ("spec.loraAdapters[].name", ["spec.loraAdapters[].name: a field of the claim"]),
         ("spec.engineArgs[2]", ["spec.engineArgs[2]: a field of the claim"]),
@@ -194,6 +195,7 @@ def test_what_is_derived_names_fields_that_exist(tmp_path: pathlib.Path) -> None
     ("claimed", "field", "code", "words"),
     [
         (scene.of(), "spec.modl", 1, "the nearest is spec.model"),
+        (scene.of(), "maxNumSeqs", 1, "belongs to spec.model"),
         (
             scene.of(gpu={"class": "h900"}),
             "spec.gpu.count",

@@ -268,3 +268,8 @@ def test_a_hub_that_is_none_is_an_error(
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     result = run("org/model", "--hub")
     assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
+
+
+def test_what_the_catalogue_lacks_names_the_nearest() -> None:
+    result = testing.CliRunner().invoke(main.main, ["facts", "Qwen/Qwen3-9B"])
+    assert (result.exit_code, "the nearest: Qwen/Qwen3.5-9B" in result.stderr) == (1, True)

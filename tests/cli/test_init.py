@@ -1,5 +1,6 @@
 """`inference-service init`: what is written parses, renders and fits, or the verb says why not."""
 
+import json
 import os
 import pathlib
 from typing import Any
@@ -123,6 +124,21 @@ def test_what_is_written_follows_the_rule_of_a_claim_that_names_no_sizes(reposit
     assert written["contextWindow"] == min(outlook.flags.context, uses.USES["chat"].context)
 
 
+@pytest.mark.parametrize(("use", "named"), [("chat", ()), ("code", ("--workload", "agent"))])
+def test_plan_judges_what_is_written_by_the_same_requests(
+    use: str, named: tuple[str, ...], tmp_path: pathlib.Path
+) -> None:
+    text = run("Qwen/Qwen3-8B", "--for", use).stdout
+    file = tmp_path / "claim.yaml"
+    file.write_text(text)
+    given = [word for path in SITES["aws"] for word in ("-e", path)]
+    asked = ["plan", str(file), *given, *named, "--output", "json"]
+    planned = json.loads(testing.CliRunner().invoke(main.main, asked).stdout)
+    (binding,) = planned["claims"][0]["triggers"].values()
+    comments = " ".join(line.strip(" #") for line in text.splitlines())
+    assert binding["sentence"] in comments
+
+
 def test_the_cheapest_class_is_taken_and_what_it_costs_is_said() -> None:
     text = run("Qwen/Qwen3-8B").stdout
     assert parsed(text)["spec"]["gpu"] == {"count": 1, "class": "l4"}
@@ -168,6 +184,15 @@ def test_weights_are_packed_before_more_gpus_where_the_card_can(tmp_path: pathli
     assert spec["gpu"] == {"count": 1, "class": "l40s"}
     assert spec["model"]["quantization"] == "fp8"
     assert "measure" in result.stdout
+    assert "Without this line the model needs more GPUs" in " ".join(result.stdout.split())
+
+
+def test_what_packed_weights_give_is_told_where_plain_ones_fit_too() -> None:
+    prices = ("-e", "examples/prices/aws.yaml")
+    model = "Qwen/Qwen2.5-Coder-32B-Instruct"
+    text = run(model, "--for", "code", "-e", CLOSED, *prices, cloud="").stdout
+    assert parsed(text)["spec"]["model"]["quantization"] == "fp8"
+    assert "the KV cache holds 3.0 sequences of this length, not 6.5" in text
 
 
 def test_a_gated_model_gets_a_token() -> None:

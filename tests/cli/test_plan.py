@@ -51,6 +51,9 @@ def claim(name: str, **changes: Any) -> cluster.Object:
     return scene.of(name=name, model=model, scaling=scaling, **changes)
 
 
+NODE = ["node", "image"]
+
+
 class Repository:
     """A git repository with settings and claims, one file each."""
 
@@ -112,7 +115,7 @@ def test_without_a_comparison_it_foresees(repository: Repository) -> None:
     assert plan["month"]["max"]["after"] == "2920"
     assert chat["speed"]["chat"]["firstTokenMs"]["low"] > 0
     assert {step["stage"] for step in chat["start"]} >= {"load", "compile", "graphs"}
-    assert chat["triggers"]["first"] in ("running", "kvCache")
+    assert chat["triggers"]["chat"]["first"] in ("running", "kvCache")
 
 
 @pytest.mark.parametrize(
@@ -132,14 +135,44 @@ def test_what_check_refuses_is_no_plan(
     assert rule in reasons
 
 
+def test_triggers_are_judged_by_the_workload_that_is_named(repository: Repository) -> None:
+    asked = ("--workload", "chat", "--workload", "4000:1000", "--output", "json")
+    triggers = of(json.loads(repository.plan("claims", *asked).stdout), "chat")["triggers"]
+    assert list(triggers) == ["chat", "4000:1000"]
+    for name, tokens in (("chat", 1260), ("4000:1000", 4500)):
+        assert f"fires first for requests of {tokens} tokens" in triggers[name]["sentence"]
+
+
+def test_an_adapter_is_judged_by_its_name_until_somebody_read_its_files(
+    repository: Repository,
+) -> None:
+    adapters = [{"name": "sql", "repository": "org/Llama-3.1-8B-sql"}]
+    world = scene.serving(claim("chat", loraAdapters=adapters), environment(SETTINGS))
+    told = "sql: judged by the name of its repository alone, as nobody read its files: its name"
+
+    def plan(**learnt: Any) -> testing.Result:
+        records = world.claim["status"]["weights"]["verified"]
+        next(one for one in records if "/adapter-" in one["directory"]).update(learnt)
+        items = [world.claim, *world.objects.values()]
+        repository.write("observed.yaml", {"apiVersion": "v1", "kind": "List", "items": items})
+        repository.write("claims/chat.yaml", claim("chat", loraAdapters=adapters, drainSeconds=60))
+        return repository.plan("claims/chat.yaml", "--against", "observed.yaml")
+
+    assert told in " ".join(plan().stdout.split())
+    assert "judged by the name" not in plan(baseModel="Qwen/Qwen3-8B", loraRank=16).stdout
+    too_large = plan(loraRank=512)
+    assert (too_large.exit_code, "its rank is 512" in too_large.stdout) == (1, True)
+
+
 def test_what_generates_nothing_has_no_speed_of_answers(repository: Repository) -> None:
     for name, model in (("encoder", "BAAI/bge-m3"), ("decoder", "Qwen/Qwen3-Embedding-0.6B")):
         repository.write(f"claims/{name}.yaml", scene.of(name=name, model={"repository": model}))
     plan = json.loads(repository.plan("claims", "--output", "json").stdout)
     for name in ("encoder", "decoder"):
         item = of(plan, name)
-        assert (item["speed"], item["triggers"]) == ({}, None)
+        assert (item["speed"], item["triggers"]) == ({}, {})
         assert item["fit"]["verdict"] == "fits"
+    assert "no text |" in repository.plan("claims", "--output", "markdown").stdout
     assert of(plan, "encoder")["fit"]["kvTokens"] is None
     assert "keeps no cache" in of(plan, "encoder")["fit"]["sentence"]
 
@@ -175,12 +208,58 @@ def test_an_edit_to_what_cannot_fit_keeps_pods_and_money(repository: Repository)
     plan = repository.against()
     chat = of(plan, "chat")
     assert (chat["pods"]["effect"], chat["outageSeconds"]) == ("held", None)
-    assert "keep their template, as " in chat["pods"]["message"]
+    assert "keep their template, as no replica could serve" in chat["pods"]["message"]
     assert chat["gpus"]["max"] == {"before": 2, "after": 2}
     assert chat["costPerHour"]["before"] == chat["costPerHour"]["after"]
     assert plan["month"]["max"]["before"] == plan["month"]["max"]["after"]
     text = repository.plan("claims", "--against", "HEAD").stdout
     assert "pods of chat restart" not in text
+    assert text.startswith("chat does not fit the GPUs: what runs goes on")
+
+
+def test_settings_under_which_what_runs_no_longer_fits(repository: Repository) -> None:
+    smaller = changed("gpu.classes.l4", {"memoryGiB": 6, "pricePerHour": "1"})
+    repository.write("site.yaml", environment(smaller))
+    result = repository.plan("claims", "--against", "HEAD")
+    assert result.stdout.startswith("chat, code do not fit the GPUs: what runs goes on")
+    assert len(re.findall(r"^pods +(keep|what runs goes on)", result.stdout, re.M)) == 2
+
+
+def test_more_gpus_than_a_node_has_are_no_want_of_memory(repository: Repository) -> None:
+    repository.write("claims/chat.yaml", claim("chat", gpu={"class": "l4", "count": 2}))
+    text = repository.plan("claims/chat.yaml").stdout
+    words = "chat asks for more than a node of its class has: none is asked for"
+    assert text.startswith(words)
+
+
+def test_numbers_that_settings_change_are_a_change(repository: Repository) -> None:
+    for name in ("chat", "code"):
+        numbers = {"contextWindow": 4096, "maxNumSeqs": 8}
+        named = claim(name, model=numbers, gpu={"class": "l4", "count": 1})
+        repository.write(f"claims/{name}.yaml", named)
+    repository.commit()
+    repository.write("site.yaml", environment(changed("gpu.classes.l4.product", "L40S")))
+    result = repository.plan("claims", "--against", "HEAD", "--output", "markdown")
+    assert result.exit_code == 3
+    assert re.search(r"4096 x 8 \([0-9.]+ full\) -\\> 4096 x 8 \(", result.stdout)
+
+
+def test_what_is_held_back_stands_beside_what_runs(repository: Repository) -> None:
+    repository.write("site.yaml", environment(changed("gpu.classes.l4.product", "L40S")))
+    text = repository.plan("claims", "--against", "HEAD", "--output", "markdown").stdout
+    assert re.search(r"[0-9]+ x [0-9]+ \([0-9.]+ full\), held back: [0-9]+ x", text)
+
+
+def test_a_class_that_goes_saves_nothing_of_what_runs(repository: Repository) -> None:
+    site = json.loads(json.dumps(SETTINGS))
+    del site["gpu"]["classes"]["l4"]
+    site["gpu"]["defaultClass"] = "h100"
+    repository.write("site.yaml", environment(site))
+    for name in ("chat", "code"):
+        repository.write(f"claims/{name}.yaml", claim(name, gpu={"class": "l4", "count": 1}))
+    plan = repository.against()
+    assert [one["reason"] for one in of(plan, "chat")["errors"]] == ["Invalid"]
+    assert plan["month"]["max"] == {"before": "2920", "after": "2920"}
 
 
 def test_two_replicas_restart_one_by_one(repository: Repository) -> None:
@@ -189,6 +268,18 @@ def test_two_replicas_restart_one_by_one(repository: Repository) -> None:
     repository.write("claims/chat.yaml", claim("chat", scaling={"minReplicas": 2}, drainSeconds=60))
     chat = of(repository.against(), "chat")
     assert (chat["pods"]["effect"], chat["outageSeconds"]) == ("restart", None)
+
+
+def test_a_second_replica_that_comes_with_the_restart_is_no_spare(repository: Repository) -> None:
+    more = claim("chat", scaling={"minReplicas": 2}, drainSeconds=60)
+    repository.write("claims/chat.yaml", more)
+    assert of(repository.against(), "chat")["outageSeconds"]["low"] > 10
+    repository.write("site.yaml", environment(changed("providers.autoscaler", "none")))
+    repository.commit()
+    repository.write("claims/chat.yaml", claim("chat"))
+    repository.commit()
+    repository.write("claims/chat.yaml", more)
+    assert of(repository.against(), "chat")["outageSeconds"] is None
 
 
 def test_another_model_is_downloaded_first(repository: Repository) -> None:
@@ -240,7 +331,8 @@ def test_who_may_call_is_a_line(repository: Repository) -> None:
     repository.write("claims/chat.yaml", claim("chat", access={"from": callers}))
     chat = of(repository.against(), "chat")
     assert chat["flows"] == {"appear": [], "end": []}
-    assert "may call apps: app=webui" in repository.plan("claims", "--against", "HEAD").stdout
+    shown = repository.plan("claims", "--against", "HEAD").stdout
+    assert re.search(r"^ *callers +may call apps: app=webui", shown, re.M)
     everybody: dict[str, Any] = {"ingress": [{"fromEndpoints": [{}]}]}
     repository.write("claims/chat.yaml", claim("chat", networkPolicies=everybody))
     chat = of(repository.against(), "chat")
@@ -273,13 +365,26 @@ def test_a_claim_beside_a_single_file_is_left_out(repository: Repository) -> Non
     assert (result.exit_code, result.stdout.split(";")[0]) == (3, "removed: code")
 
 
+def test_several_piped_claims_are_a_directory_and_one_is_a_file(repository: Repository) -> None:
+    text = (repository.root / "claims/chat.yaml").read_text()
+    service = yaml.safe_dump({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}})
+    one = repository.plan("-", "--against", "claims", given=text)
+    assert (one.exit_code, one.stdout.split("\n")[0]) == (0, "Nothing changes.")
+    assert "taken to stay: llm/code" in one.stderr
+    several = repository.plan("-", "--against", "claims", given=f"{text}---\n{service}")
+    assert (several.exit_code, several.stdout.split(";")[0]) == (3, "removed: code")
+    revision = repository.plan("-", "--against", "HEAD", given=text)
+    assert (revision.exit_code, revision.stdout) == (2, "")
+    assert "claims of standard input are in no file that HEAD could have" in revision.stderr
+
+
 def test_what_never_schedules_is_an_error(repository: Repository) -> None:
     repository.write("site.yaml", environment(changed("gpu.classes.l4.poolGpus", 1)))
     plan = repository.against()
     assert plan["exitCode"] == 1
     assert "ask for 2 GPUs even at their minimum" in plan["shortages"][0]
     text = repository.plan("claims").stdout
-    assert text.startswith("1 limit of GPUs would be exceeded, even at the minimum")
+    assert text.startswith("1 node pool has too few GPUs, even at the minimum")
 
 
 def test_what_does_not_fit_is_an_error_with_its_ways_out(repository: Repository) -> None:
@@ -329,6 +434,19 @@ def test_a_refused_edit_leaves_what_runs(repository: Repository) -> None:
     assert "what runs goes on as it is" in text
 
 
+@pytest.mark.parametrize("hourly", ["1", "3"])
+def test_two_currencies_have_no_difference(hourly: str, repository: Repository) -> None:
+    other = changed("gpu.classes.l4.pricePerHour", hourly) | {"pricing": {"currency": "EUR"}}
+    repository.write("site.yaml", environment(other))
+    plan = repository.against()
+    assert (plan["currencyBefore"], plan["currency"], plan["exitCode"]) == ("USD", "EUR", 3)
+    text = repository.plan("claims", "--against", "HEAD", "--output", "markdown").stdout
+    after = 2 * 2 * 730 * int(hourly)
+    assert f"was 2,920.00 USD a month at most, becomes {after:,}.00 EUR: no difference" in text
+    row = f"730 to 1,460 USD -\\> {730 * int(hourly):,} to {after // 2:,} EUR"
+    assert row in text
+
+
 def test_what_has_no_price_is_named_beside_the_sum(repository: Repository) -> None:
     site = changed("gpu.classes.own", {"product": "L4", "nodeGpus": 1})
     repository.write("site.yaml", environment(site))
@@ -342,17 +460,18 @@ def test_what_has_no_price_is_named_beside_the_sum(repository: Repository) -> No
     assert "becomes 3,650.00 USD), without free, whose price is not known" in text
 
 
-def test_what_cannot_be_used_has_neither_money_nor_speed(repository: Repository) -> None:
+def test_what_starts_and_cannot_serve_has_money_and_no_speed(repository: Repository) -> None:
     refused = claim("refused", gpu={"class": "h100", "count": 3})
     repository.write("claims/refused.yaml", refused)
     plan = json.loads(repository.plan("claims", "--output", "json").stdout)
     item = of(plan, "refused")
-    assert item["costPerHour"]["after"] is None
+    assert item["costPerHour"]["after"] == {"min": "30", "max": "60", "currency": "USD"}
     assert "speed" not in item
     text = repository.plan("claims", "--output", "markdown").stdout
     (row,) = (line for line in text.splitlines() if line.startswith("| llm/refused"))
     cells = [cell.strip() for cell in row.split("|")[3:-1]]
-    assert cells == ["-", "-", "0", "-", "-"]
+    assert cells == ["-", "-", "3 to 6", "21,900 to 43,800 USD", "-"]
+    assert "refused cannot serve as written: nothing refuses the GPUs that are asked for" in text
 
 
 def test_full_sequences_are_one_figure(repository: Repository) -> None:
@@ -375,21 +494,26 @@ def test_what_is_too_large_is_neither_downloaded_nor_started(repository: Reposit
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "missing"),
     [
-        {"podTemplate": {"nodeSelector": {"topology.kubernetes.io/zone": "b"}}},
-        {"gpu": {"class": "h100", "count": 1}},
+        ({"podTemplate": {"nodeSelector": {"topology.kubernetes.io/zone": "b"}}}, NODE),
+        ({"gpu": {"class": "h100", "count": 1}}, NODE),
+        ({"gpu": {"class": "l4", "count": 2}}, NODE),
+        ({"engine": {"version": "v0.24.0"}}, NODE[1:]),
+        ({"drainSeconds": 60}, []),
     ],
 )
-def test_another_pool_has_to_bring_its_node_first(
-    repository: Repository, changes: dict[str, Any]
+def test_what_the_old_node_lacks_comes_first(
+    repository: Repository, changes: dict[str, Any], missing: list[str]
 ) -> None:
+    repository.write("site.yaml", environment(changed("gpu.classes.l4.nodeGpus", 2)))
+    repository.commit()
     repository.write("claims/chat.yaml", claim("chat", **changes))
     chat = of(repository.against(), "chat")
-    assert chat["outageMissing"] == ["node", "image"]
-    text = repository.plan("claims", "--against", "HEAD").stdout
-    assert "pods of chat restart, without answers for at least" in text
-    assert "nobody knows how long these take: node, image" in " ".join(text.split())
+    assert chat["outageMissing"] == missing
+    text = " ".join(repository.plan("claims", "--against", "HEAD").stdout.split())
+    for words in ("without answers for at least", f"long these take: {', '.join(missing)}"):
+        assert (words in text) is bool(missing)
 
 
 def test_weights_that_are_there_are_not_downloaded_again(repository: Repository) -> None:
@@ -502,6 +626,29 @@ def test_workloads_are_named_or_given_in_tokens(repository: Repository) -> None:
     result = repository.plan("claims", "--workload", "poetry")
     assert result.exit_code == 2
     assert "neither PROMPT:OUTPUT" in result.stderr
+
+
+def test_requests_that_are_longer_than_the_context_are_refused(repository: Repository) -> None:
+    repository.write("claims/chat.yaml", claim("chat", model={"contextWindow": 16384}))
+    table = repository.plan("claims", "--workload", "40000:300", "--rate", "2").stdout
+    text = " ".join(table.split())
+    assert "(40000:300)" in text
+    assert "such requests are refused: longer than the context of 16384 tokens" in text
+    assert "triggers, 40000:300" not in text
+
+
+def test_the_table_answers_the_first_workload_that_is_asked_for(repository: Repository) -> None:
+    repository.write("claims/chat.yaml", claim("chat"))
+    words = ("claims", "--workload", "batch", "--workload", "2000:300")
+    text = repository.plan(*words, "--output", "markdown").stdout
+    assert "| answers (batch) |" in text
+    assert "tokens/s (" in text
+
+
+def test_without_a_claim_nothing_is_planned(repository: Repository) -> None:
+    (repository.root / "empty.yaml").write_text("")
+    result = repository.plan("empty.yaml")
+    assert (result.exit_code, result.stdout) == (2, "There is no claim to plan.\n")
 
 
 def test_tokens_cost_what_a_full_replica_makes_of_them(repository: Repository) -> None:

@@ -242,6 +242,10 @@ def test_libyaml_is_used_where_it_is() -> None:
         ({"gpu": {"clas": "l4"}}, "spec.gpu.clas: unknown field; the nearest is spec.gpu.class"),
         ({"lora_adapters": []}, "the nearest is spec.loraAdapters"),
         (
+            {"cache": {"kvOffload": {"enabled": True, "sizeGiB": 8}}},
+            "sizeGiB: unknown field; the nearest is spec.cache.kvOffload.sizeGB",
+        ),
+        (
             {"replicas": 2},
             "the nearest are spec.scaling.minReplicas and spec.scaling.maxReplicas",
         ),

@@ -142,7 +142,7 @@ def test_a_verb_about_claims_has_json(
 
 def test_the_page_has_every_option_format_and_field_of_check() -> None:
     text = test_docs.section(PAGE, "Check")
-    for parameter in main.main.commands["check"].params:
+    for parameter in main.main.verb("check").params:
         if isinstance(parameter, click.Option):
             assert set(parameter.opts) <= set(re.findall(r"--?[\w-]+", text)), parameter.opts
         if parameter.name == "output" and isinstance(parameter.type, click.Choice):

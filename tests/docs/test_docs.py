@@ -16,7 +16,7 @@ from click import testing
 
 from e2e.controlplane import crossplane
 from function import kinds
-from function.api import base, claim, gateway, gateway_status, settings, status
+from function.api import base, claim, gateway, gateway_status, settings, settings_metrics, status
 from function.cli import main as cli
 from function.cli import reached, terminal
 from function.cluster import failures
@@ -247,7 +247,7 @@ def test_the_page_of_the_command_line_has_every_option_output_and_field() -> Non
     page = ROOT / "docs/command-line.md"
     shown = " ".join(first_cells(section(page, "Options")))
     outputs: list[str] = []
-    for parameter in cli.main.commands["render"].params:
+    for parameter in cli.main.verb("render").params:
         if isinstance(parameter, click.Option):
             assert set(parameter.opts) <= set(re.findall(r"-[\w-]+", shown)), parameter.opts
         if parameter.name == "output" and isinstance(parameter.type, click.Choice):
@@ -273,7 +273,7 @@ def test_every_verb_has_its_options_and_exit_codes_on_the_page() -> None:
     ):
         cells = first_cells(section(page, title))
         shown = set(re.findall(r"--?[\w-]+", " ".join(cells)))
-        for parameter in cli.main.commands[verb].params:
+        for parameter in cli.main.verb(verb).params:
             if isinstance(parameter, click.Option):
                 assert set(parameter.opts) <= shown, (verb, parameter.opts)
         assert codes <= set(cells), verb
@@ -390,6 +390,8 @@ def everything() -> Iterator[cluster.Object]:
     wanted["spec"]["route"] = {"enabled": True, "hostname": "coder"}
     picked = cluster.example("xplane-qwen-coder")
     picked["spec"]["gateway"] = {"enabled": True, "endpointPicker": {"enabled": True}}
+    several = cluster.example("smallest")
+    several["spec"]["gpu"] = {"count": 1, "parallelism": {"pipeline": 2}}
     native = examples.read(ROOT / "examples/features/native-picker.yaml")
     yield from lived(native.claim, *native.environments)
     yield from scene.resting(scene.of(callers=[scene.fetched("a")])).objects.values()
@@ -398,7 +400,7 @@ def everything() -> Iterator[cluster.Object]:
             site = cluster.environment("reference")
             chosen = {"monitoring": monitoring, "networkPolicy": policy}
             site["data"]["inferenceService"]["providers"] |= chosen
-            for document in (wanted, picked):
+            for document in (wanted, picked, several):
                 yield from lived(document, site)
 
 
@@ -447,6 +449,11 @@ def test_every_kind_was_composed() -> None:
 
 def test_pods_are_read_only_with_a_role_of_their_own() -> None:
     assert granted("diagnostics-pods") == {("", "pods"): {"get", "list", "watch"}}
+
+
+def test_workloads_are_read_only_with_a_role_of_their_own() -> None:
+    verbs = {"get", "list", "watch"}
+    assert granted("diagnostics-queue") == {("kueue.x-k8s.io", "workloads"): verbs}
 
 
 def test_the_table_of_roles() -> None:
@@ -498,7 +505,7 @@ def _name(rule: cluster.Object) -> str:
 
 
 def test_runbook_links_of_rendered_alerts_resolve() -> None:
-    default = settings.Monitoring().runbook_base
+    default = settings_metrics.Monitoring().runbook_base
     assert default.endswith(f"/{OPERATIONS.relative_to(ROOT)}")
     links = {
         rule["annotations"]["runbook_url"]

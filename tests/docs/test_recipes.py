@@ -14,7 +14,7 @@ from click import testing
 from function.api import claim, settings
 from function.boundary import baseline
 from function.cli import main as cli
-from function.workloads import deployment
+from function.workloads import table as workloads
 from tests import cluster, documents
 from tests.docs import test_docs
 
@@ -100,10 +100,11 @@ def test_the_policy_for_dns_selects_every_pod_of_a_claim(kind: str, selector: st
     (policy,) = objects(kind)
     wanted = policy["spec"][selector]["matchLabels"].items()
     templates = [
-        item["spec"]["template"]["metadata"]["labels"]
+        template["metadata"]["labels"]
         for look in test_docs.looks()
         for item in look.objects.values()
-        if item["kind"] == "Job" or deployment.holds_engines(item)
+        if item["kind"] == "Job" or workloads.of(item) is not None
+        for template in cluster.templates(item)
     ]
     components = {labels["app.kubernetes.io/component"] for labels in templates}
     assert components >= {"inference", "preload"}

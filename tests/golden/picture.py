@@ -9,14 +9,15 @@ import yaml
 
 from function import canonical
 from function.planning import identity
-from function.workloads import batches, deployment
+from function.workloads import batches
+from function.workloads import table as workloads
 from tests import cluster
 
 # What names the items of a list, of which a change is told item by item.
 NAMES = ("name", "alert")
 # A Job's key and its name end in a hash of all that it says.
 HASH = re.compile(rf"-[0-9a-f]{{{batches.HASH_LENGTH}}}$")
-TEMPLATE = "(as the Deployment has it)"
+TEMPLATE = "(as the {} has it)"
 
 Changes = dict[str, dict[str, Any]]
 
@@ -72,23 +73,26 @@ def dump(document: object) -> str:
 def objects(world: cluster.Cluster) -> dict[str, cluster.Object]:
     """Returns the objects of the last answer by key, of Jobs without their hash.
 
-    The pod template is remembered in annotations as text; it is said once, in the Deployment. The
+    The pod template is remembered in annotations as text; it is said once, in the workload. The
     four labels of the claim are said in a word, when all are there.
     """
     answer = {key: world.desired(key) for key in sorted(world.response.desired.resources)}
-    engines = [item for item in answer.values() if deployment.holds_engines(item)]
-    templates = [canonical.dumps(engine["spec"]["template"]) for engine in engines]
-    claims = [engine["metadata"]["annotations"][identity.CLAIM_ANNOTATION] for engine in engines]
-    for item in answer.values():
-        annotations = item["metadata"].get("annotations", {})
-        if annotations.get(identity.TEMPLATE_ANNOTATION) in templates:
-            annotations[identity.TEMPLATE_ANNOTATION] = TEMPLATE
-        if item not in engines and annotations.get(identity.CLAIM_ANNOTATION) in claims:
-            annotations[identity.CLAIM_ANNOTATION] = TEMPLATE
+    engines = [item for item in answer.values() if workloads.of(item) is not None]
+    for engine in engines:
+        keeper = workloads.of(engine)
+        assert keeper is not None
+        mark, template = TEMPLATE.format(keeper.KIND), canonical.dumps(keeper.template(engine))
+        claim = engine["metadata"]["annotations"][identity.CLAIM_ANNOTATION]
+        for item in answer.values():
+            annotations = item["metadata"].get("annotations", {})
+            if annotations.get(identity.TEMPLATE_ANNOTATION) == template:
+                annotations[identity.TEMPLATE_ANNOTATION] = mark
+            if item is not engine and annotations.get(identity.CLAIM_ANNOTATION) == claim:
+                annotations[identity.CLAIM_ANNOTATION] = mark
     name = world.claim["metadata"]["name"]
     for key, item in answer.items():
-        mark = HASH.search(key)
-        assert mark is None or item["metadata"]["name"].endswith(mark[0])
+        end = HASH.search(key)
+        assert end is None or item["metadata"]["name"].endswith(end[0])
     return {HASH.sub("-<hash>", key): _with_labels(item, name) for key, item in answer.items()}
 
 

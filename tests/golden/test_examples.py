@@ -125,7 +125,8 @@ def test_the_command_of_an_example_renders_it(name: str, monkeypatch: pytest.Mon
     assert (result.exit_code, result.stderr) == (0, "")
     composite, *rendered = command.documents(result.stdout)
     assert composite["metadata"]["name"] == name
-    assert ("Deployment" in {item["kind"] for item in rendered}) is (name != "suspended")
+    keepers = {"Deployment", "LeaderWorkerSet"} & {item["kind"] for item in rendered}
+    assert bool(keepers) is (name != "suspended")
 
 
 def test_every_example_is_listed_with_what_it_shows() -> None:
@@ -145,5 +146,6 @@ def test_every_example_is_listed_with_what_it_shows() -> None:
 def test_no_gpu_is_asked_for_at_first(name: str) -> None:
     example = EXAMPLES[name]
     world = cluster.Cluster(example.claim, *example.environments).reconcile()
-    assert not {"Deployment", "ScaledObject", "PodDisruptionBudget"} & world.kinds_there()
+    workload = {"Deployment", "LeaderWorkerSet", "ScaledObject", "PodDisruptionBudget"}
+    assert not workload & world.kinds_there()
     assert world.phase == ("Suspended" if name == "suspended" else "Pending")

@@ -98,7 +98,7 @@ def test_an_edit_to_what_cannot_fit_keeps_what_runs() -> None:
     assert world.claim["status"]["cost"]["perHourMax"] == "1.61"
 
 
-def test_a_held_template_costs_what_its_own_class_costs() -> None:
+def test_a_held_template_has_the_gpus_and_the_cost_of_its_own_class() -> None:
     """The author names a larger class beside another revision: its weights are not there yet."""
     world = given.serving("smallest")
     classes = given.settings(world)["gpu"]["classes"]
@@ -108,8 +108,10 @@ def test_a_held_template_costs_what_its_own_class_costs() -> None:
     given.swap(world).edit(gpu={"class": "huge", "count": 1}).reconcile()
     assert world.condition("Current") == ("False", "WeightsPending")
     assert world.claim["status"]["cost"] == before
+    assert world.claim["status"]["gpu"] == "1 x l4"
     world.converge()
     assert world.condition("Current")[0] == "True"
+    assert world.claim["status"]["gpu"] == "1 x huge"
     assert world.claim["status"]["cost"]["perHourNow"] == "6.88"
 
 
@@ -122,6 +124,7 @@ def test_what_runs_costs_its_own_class_while_the_claim_names_one_that_is_too_sma
     world.edit(gpu={"class": "tiny", "count": 1}).converge()
     assert world.condition("Current") == ("False", "TooLarge")
     assert world.claim["status"]["cost"] == before
+    assert world.claim["status"]["gpu"] == "1 x l4"
 
 
 def test_an_unknown_model_is_unknown_and_blocks_nothing() -> None:

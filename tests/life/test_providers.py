@@ -6,7 +6,7 @@ import typing
 import pytest
 
 from function import kinds
-from function.api import settings
+from function.api import settings_providers
 from tests import cluster
 from tests.resources import scene
 
@@ -72,15 +72,16 @@ def test_one_that_is_named_cannot_be_withdrawn() -> None:
 
 
 def test_each_provider_composes_something_and_can_be_withdrawn() -> None:
+    """But for a queue: that is labels of the workload, and no object."""
     fields = {
         (name, value)
-        for name, field in settings.Providers.model_fields.items()
-        if name != "withdrawn"
+        for name, field in settings_providers.Providers.model_fields.items()
+        if name not in ("withdrawn", "queue")
         for value in typing.get_args(field.annotation)
         if value != "none"
     }
     assert fields == {row.provider for row in kinds.ROWS if row.provider is not None}
-    assert {value for _, value in fields} == set(typing.get_args(settings.Withdrawn))
+    assert {value for _, value in fields} == set(typing.get_args(settings_providers.Withdrawn))
 
 
 @pytest.mark.parametrize("data", [None, "text", [1]])

@@ -9,6 +9,7 @@ import pytest
 
 from function.planning import identity
 from function.workloads import pods
+from function.workloads import table as workloads
 from tests import cluster, examples
 from tests.resources import scene
 
@@ -30,10 +31,10 @@ def before_facts(world: cluster.Cluster) -> cluster.Cluster:
     return world
 
 
-def remembered(world: cluster.Cluster, kind: str = "Deployment") -> Any:
-    # An endpoint picker of the claim's own is a Deployment too.
-    suffix = f"{world.claim['metadata']['name']}-deployment" if kind == "Deployment" else ""
-    owner = world.one(kind, suffix)
+def remembered(world: cluster.Cluster, kind: str | None = None) -> Any:
+    """The facts on the workload, or on an object of another kind."""
+    objects = world.objects.values()
+    (owner,) = (one for one in objects if (one["kind"] == kind if kind else workloads.of(one)))
     return json.loads(owner["metadata"]["annotations"][identity.FACTS_ANNOTATION])
 
 
@@ -184,7 +185,7 @@ def test_a_template_tells_of_itself_what_is_remembered_beside_it(example: exampl
     world.converge()
     foreign = scene.planned(scene.of(model=POOLING, gpu={"count": 3})).running
     told = pods.running_of(world.template, scene.planned().engine, foreign)
-    assert told.model_dump(mode="json") == remembered(world)
+    assert json.loads(told.dumps()) == remembered(world)
 
 
 # --- what pods need

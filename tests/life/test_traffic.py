@@ -62,6 +62,21 @@ def test_the_route_names_the_pool_only_while_it_is_there() -> None:
     assert "HelmRelease" not in world.kinds_there()
 
 
+def test_a_backend_that_no_route_names_holds_nothing_up() -> None:
+    """Behind a picker the route names the pool, and Envoy Gateway is silent about the Backend."""
+    world = given.new()
+    world.claim["spec"]["gateway"] = {"enabled": True, "endpointPicker": {"enabled": True}}
+    world.converge()
+    # As if the pool had been there before Envoy Gateway read the route.
+    world.one("Backend")["status"] = {}
+    world.reconcile()
+    assert world.condition("RouteReady") == ("True", "Published")
+    refusal = cluster.condition("Accepted", "False", "Invalid", "its words")
+    world.one("Backend")["status"] = {"conditions": [refusal]}
+    world.reconcile()
+    assert world.message("RouteReady") == "Backend: its words"
+
+
 def test_an_external_secret_is_no_route() -> None:
     world = given.new()
     site = world.environments[0]["data"]["inferenceService"]

@@ -7,6 +7,7 @@ another host (here `localhost` beside `127.0.0.1`), errors with `X-Error-Code`.
 
 import collections
 import dataclasses
+import functools
 import hashlib
 import http
 import http.server
@@ -46,16 +47,20 @@ class Fault:
     """Close without having announced a length."""
     stall: float = 0.0
     """Seconds of silence after `truncate` bytes."""
+    slow: float = 0.0
+    """Seconds between two pieces of 1 KiB."""
     content: Callable[[bytes], bytes] | None = None
     ignore_range: bool = False
     more: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Headers beside those of the usual answer."""
 
 
+@functools.lru_cache(maxsize=64)
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+@functools.lru_cache(maxsize=64)
 def git_sha1(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
@@ -68,10 +73,13 @@ class Server(http.server.ThreadingHTTPServer):
     """The hub; `endpoint` is what HF_ENDPOINT says."""
 
     daemon_threads = True
+    scheme = "http"
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.endpoint = f"http://127.0.0.1:{self.server_port}"
+    def __init__(self, handler: "type[Handler] | None" = None) -> None:
+        super().__init__(("127.0.0.1", 0), handler or Handler)
+        self.endpoint = f"{self.scheme}://127.0.0.1:{self.server_port}"
+        self.content = f"{self.scheme}://localhost:{self.server_port}"
+        """Where LFS objects are."""
         self.revisions: dict[tuple[str, str], str] = {}
         self.commits: dict[tuple[str, str], dict[str, bytes]] = {}
         self.objects: dict[str, bytes] = {}
@@ -254,7 +262,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     "X-Repo-Commit": sha,
                     "X-Linked-Etag": f'"{digest}"',
                     "X-Linked-Size": str(len(content)),
-                    "Location": f"http://localhost:{self.server.server_port}/cdn/{digest}?Signature=x",
+                    "Location": f"{self.server.content}/cdn/{digest}?Signature=x",
                 },
             )
         else:
@@ -273,12 +281,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._send(416, b"", {"Content-Range": f"bytes */{len(content)}"})
             return
         span = f"bytes {self.start}-{stop - 1}/{len(content)}"
-        self._send(206, content[self.start : stop], {**headers, "Content-Range": span})
+        part = memoryview(content)[self.start : stop]
+        self._send(206, part, {**headers, "Content-Range": span})
 
-    def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+    def _send(self, status: int, body: bytes | memoryview, headers: Mapping[str, str]) -> None:
         fault = self.fault or Fault("")
         if fault.content is not None and self.path.startswith("/api/"):
-            body = fault.content(body)
+            body = fault.content(bytes(body))
         self.send_response(status)
         for name, value in {**headers, **fault.more}.items():
             self.send_header(name, value)
@@ -294,9 +303,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(fault.stall)
             self.close_connection = True
 
-    def _write(self, body: bytes) -> None:
-        for begin in range(0, len(body), 1 << 16):
-            piece = body[begin : begin + (1 << 16)]
+    def _write(self, body: bytes | memoryview) -> None:
+        slow = self.fault.slow if self.fault is not None else 0.0
+        size = 1 << 10 if slow else 1 << 16
+        for begin in range(0, len(body), size):
+            time.sleep(slow)
+            piece = body[begin : begin + size]
             self.wfile.write(piece)
             self.sent += len(piece)
             if self.server.on_bytes is not None and _counts(self.path):

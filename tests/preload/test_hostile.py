@@ -12,12 +12,18 @@ from typing import Any
 
 import pytest
 
-from preload import checkpoint, documents, exits, hub, report, settings, users
+from preload import checkpoint, documents, exits, hub, report, settings, transfer, users
 from tests.preload import conftest, hub_server
 
 BASE = conftest.BASE
 SHARD = "model-00001-of-00002.safetensors"
 DEEP = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
+
+
+@pytest.fixture(autouse=True)
+def _pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the shards come in pieces, over several connections."""
+    monkeypatch.setattr(transfer, "PIECE", 100_000)
 
 
 def answer(stage: conftest.Stage, change: Callable[[dict[str, Any]], object]) -> None:

@@ -140,6 +140,16 @@ def test_one_connection_stalls(stage: conftest.Stage, monkeypatch: pytest.Monkey
     assert [start for start in starts if start % PIECE == 30_000]
 
 
+def test_one_connection_trickles(stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never silent, and others take over half of what it has left until it has nothing."""
+    monkeypatch.setattr(transfer, "_SILENCE", 1.5)
+    stage.hub.faults = [hub_server.Fault(CDN, slow=0.25)]
+    began = time.monotonic()
+    assert stage.run() == 0
+    assert time.monotonic() - began < 15  # of 25
+    assert conftest.truth(stage.home) is True
+
+
 def test_a_piece_that_changes_hands_has_one_budget(
     stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +168,21 @@ def test_a_hub_that_ignores_ranges_sends_over_one_connection(
     stage.hub.faults = [hub_server.Fault(CDN, times=times, ignore_range=True)]
     assert stage.run() == 0
     assert conftest.truth(stage.home) is True
+
+
+def test_what_a_hub_sends_again_is_no_silence(
+    stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ignores ranges and takes longer for what is there than a silence may."""
+    monkeypatch.setattr(transfer, "_SILENCE", 0.6)
+    weights = stage.home / "weights"
+    weights.mkdir(parents=True)
+    (weights / SHARD).write_bytes(CONTENT[:1_450_000])
+    stage.hub.pause = 0.1
+    stage.hub.faults = [hub_server.Fault(CDN, times=8, ignore_range=True)]
+    assert stage.run() == 0
+    assert conftest.truth(stage.home) is True
+    assert len(requests(stage, CDN)) <= 3
 
 
 def test_a_hub_that_asks_for_less_gets_less(stage: conftest.Stage) -> None:

@@ -239,7 +239,7 @@ def test_stops_quickly_when_asked(
         began = time.monotonic()
         process.send_signal(number)
         assert process.wait(10) == 143
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 5
     stage.log = output.read_text()
     assert stage.events()[-1] == "stopped"  # and every line is JSON
     assert stage.hub.token not in stage.log
@@ -331,7 +331,7 @@ def test_a_transfer_stops_at_the_next_chunk_when_the_lease_is_lost(
 
     with crew.Crew(4, report.Log()) as workers:
         notes = journal.Journal(stage.models)
-        context = transfer.Context(source, snapshot, workers, notes, guard, arrived)
+        context = transfer.Context(source, snapshot, workers, notes, guard, arrived, lambda _: None)
         each = transfer.Transfer(context, file, target)
         each.begin()
         wait_for(lambda: each.error is not None)

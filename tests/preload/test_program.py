@@ -529,6 +529,18 @@ def test_full_disk_is_said_before_the_download(
     assert stage.hub.downloads() == []
 
 
+def test_items_that_come_at_once_want_room_together(
+    stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of the two would fit. Which of them is refused is whichever asks later."""
+    stage.hub.pause = 0.1
+    monkeypatch.setattr(os, "statvfs", lambda _: Volume(2400, 1024, 10**6))
+    assert stage.run(BASE, ADAPTER) == 12
+    message = stage.message()
+    assert message["error"] == exits.Exit.DISK_FULL.reason
+    assert "2457600 are free" in message["message"]
+
+
 @pytest.mark.parametrize("volume", [Volume(0, 4096, 0), Volume(2400, 1024, 10**6)])
 def test_room_is_believed_in(
     stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch, volume: Volume

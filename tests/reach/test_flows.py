@@ -47,7 +47,9 @@ def words(reach: flows.Reach, *, rule: str = "") -> list[tuple[str, str, str]]:
 @functools.cache
 def _judged(form: str) -> dict[tuple[Any, ...], bool | None]:
     """Returns what becomes of each flow of all examples at once."""
-    site = settings.assemble({}, {}, [scene.site(providers={"networkPolicy": form})])
+    site = settings.assemble(
+        {}, {}, [scene.site(providers={"networkPolicy": form, "queue": "kueue"})]
+    )
     sources = documents.claims(str(cluster.ROOT / name) for name in EXAMPLES).sources
     subjects = _subjects(planned.of(source, site) for source in sources)
     return {
@@ -114,6 +116,27 @@ def test_a_native_picker_has_the_flows_that_it_needs_and_no_other(form: str) -> 
         if flow.need is not None and flow.hop.source == pods
     }
     assert asked == {"native-picker: serving pods", "the API server", "cluster DNS"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_picker_asks_the_leaders_of_groups_alone(form: str) -> None:
+    claimed = cluster.load("examples/features/native-picker.yaml")
+    claimed["spec"]["gpu"] = {"count": 1, "parallelism": {"pipeline": 2}}
+    reach = reached(
+        claimed,
+        endpointPicker={"provider": "native"},
+        providers={"networkPolicy": form},
+        preload={"egressHostPorts": []},
+        limits={"maxGPUs": 64},
+    )
+    assert words(reach) == []
+    picker, followers = places.picker(reach.plan), places.followers(reach.plan)
+    between = [
+        flow
+        for flow in reach.flows
+        if {flow.hop.source, flow.hop.destination} == {picker, followers}
+    ]
+    assert not [flow for flow in between if flow.need is not None or flow.verdict.passes]
 
 
 # --- findings
@@ -203,7 +226,9 @@ def test_policies_of_callers_count() -> None:
 
 @hypothesis.given(document=strategies.claims(), form=st.sampled_from(FORMS))
 def test_every_claim_can_be_judged(document: Any, form: str) -> None:
-    site = settings.assemble({}, {}, [scene.site(providers={"networkPolicy": form})])
+    site = settings.assemble(
+        {}, {}, [scene.site(providers={"networkPolicy": form, "queue": "kueue"})]
+    )
     one = planned.of(documents.Source("-", document), site)
     hypothesis.assume(one.answer is not None)
     (reach,) = flows.of(_subjects([one]))

@@ -1,6 +1,7 @@
 """What policies make of a flow: each half with the policy and the rule that decide it.
 
-`e2e/test_reach.py` puts the same questions to Cilium's own engine, by the thousand.
+`e2e/test_reach.py` puts the same questions to Cilium's own engine, by the thousand, and
+`e2e/test_packets.py` puts those of native policies to packets.
 """
 
 import dataclasses

@@ -9,7 +9,7 @@ selects is open, as without any policy.
 import dataclasses
 import fnmatch
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 NAMESPACE = "io.kubernetes.pod.namespace"
@@ -167,7 +167,8 @@ def _cilium_port(rule: Mapping[str, Any], port: int, protocol: str) -> bool:
     if "toPorts" not in rule:
         return True
     return any(
-        item["port"] == str(port) and item.get("protocol", "ANY") in ("ANY", protocol)
+        int(item["port"]) <= port <= item.get("endPort", int(item["port"]))
+        and item.get("protocol", "ANY") in ("ANY", protocol)
         for ports in rule["toPorts"]
         for item in ports["ports"]
     )
@@ -188,7 +189,7 @@ def _native(
     side = "from" if way == "ingress" else "to"
     return any(
         (not rule.get(side) or any(_native_peer(p, own.namespace, other) for p in rule[side]))
-        and (not rule.get("ports") or (port, protocol) in _native_ports(rule))
+        and (not rule.get("ports") or _native_port(rule, port, protocol))
         for rule in spec.get(way, [])
     )
 
@@ -214,8 +215,12 @@ def _native_peer(peer: Mapping[str, Any], namespace: str, other: End) -> bool:
     return bool(labels.items() <= dict(other.labels).items())
 
 
-def _native_ports(rule: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
-    return ((item["port"], item.get("protocol", "TCP")) for item in rule["ports"])
+def _native_port(rule: Mapping[str, Any], port: int, protocol: str) -> bool:
+    return any(
+        item["port"] <= port <= item.get("endPort", item["port"])
+        and item.get("protocol", "TCP") == protocol
+        for item in rule["ports"]
+    )
 
 
 _CHECKS = {"CiliumNetworkPolicy": _cilium, "NetworkPolicy": _native}

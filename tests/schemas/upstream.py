@@ -14,6 +14,10 @@ from tests.schemas import structural
 _LOADER: typing.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 CUSTOM = {
+    (
+        "leaderworkerset.x-k8s.io",
+        "LeaderWorkerSet",
+    ): "lws/leaderworkerset.x-k8s.io_leaderworkersets.yaml",
     ("keda.sh", "ScaledObject"): "keda/keda.sh_scaledobjects.yaml",
     ("cilium.io", "CiliumNetworkPolicy"): "cilium/ciliumnetworkpolicies.yaml",
     (

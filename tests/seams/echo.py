@@ -43,6 +43,7 @@ class Echo:
     START_SECONDS = 5
     EXIT_SECONDS = 5
     ON_GPUS = False
+    GROUP_PORTS: tuple[tuple[int, int], ...] = ()
 
     def refusals(
         self, resource: claim.InferenceService, site: settings.Settings
@@ -76,6 +77,11 @@ class Echo:
             mounts=[],
             volumes=[],
         )
+
+    def follower(self, container: Mapping[str, Any], drain_seconds: int) -> dict[str, Any]:
+        """Returns the leader's: all of them are alike."""
+        del drain_seconds
+        return dict(container)
 
     def cache_directory(self, namespace: str, name: str, *, former: bool = False) -> str:
         """Returns a place for a cache that it does not use."""

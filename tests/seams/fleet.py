@@ -81,6 +81,7 @@ def compose(
         restarts=(),
         wanted={},
         bounds=(0, 0),
+        gpus="",
         misfit=None,
     )
 

@@ -22,7 +22,15 @@ class Group:
     OPTIONAL = True
     READY_WHEN = "a group is ready"
     SUFFIX = "group"
+    OBJECT_NAME = "N"
+    WHEN = "always"
+    PATCHABLE = True
+    TEMPLATE = "spec.members.leader"
     SERIES = workload.Series("group_ready", "group_wanted", "group")
+
+    def name(self, who: identity.Identity) -> str:
+        """Returns the claim's name."""
+        return who.name
 
     def manifest(
         self,
@@ -33,8 +41,11 @@ class Group:
         deadline_seconds: int,
         replicas: int | None,
         annotations: dict[str, str],
+        labels: dict[str, str],
+        members: workload.Members,
     ) -> identity.Manifest:
         """Returns a group whose leader has the template."""
+        del members
         return {
             "apiVersion": f"{self.GROUP}/{self.VERSION}",
             "kind": self.KIND,
@@ -49,6 +60,10 @@ class Group:
             ),
         }
 
+    def holds(self, item: observed.Object) -> bool:
+        """Tells whether an object is a group."""
+        return bool(item["kind"] == self.KIND)
+
     def template(self, manifest: observed.Object | None) -> Any:
         """Returns the leader's template."""
         return observed.at(manifest, "spec", "members", "leader")
@@ -60,6 +75,16 @@ class Group:
         spec = manifest["spec"]
         members = {**spec["members"], "leader": template}
         return {**manifest, "spec": {**spec, "members": members}}
+
+    def without_templates(self, manifest: observed.Object) -> dict[str, Any]:
+        """Returns the group without its leader."""
+        spec = {k: v for k, v in manifest["spec"].items() if k != "members"}
+        return {**manifest, "spec": spec}
+
+    def all_at_once(self, manifest: observed.Object) -> bool:
+        """Groups follow one by one."""
+        del manifest
+        return False
 
     def state(self, resource: observed.Object | None) -> workload.State | None:
         """Returns the group's numbers."""

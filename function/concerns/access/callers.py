@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from function.api import settings
+from function.api import settings_forms
 from function.planning import plans
 
 # The label of the endpoint picker's pods, which its chart sets.
@@ -87,5 +87,5 @@ def hub_ports(plan: plans.Plan) -> list[int]:
     ports = [plan.site.hub.egress_port]
     for address in (plan.site.hub.endpoint, plan.site.hub.proxy):
         if address is not None:
-            ports.append(settings.port(address))
+            ports.append(settings_forms.port(address))
     return sorted(set(ports))

@@ -128,6 +128,32 @@ def _ports(*ports: int) -> list[identity.Manifest]:
 
 
 @memo.per_plan
+def group(plan: plans.Plan, name: str) -> identity.Manifest:
+    """Returns the CiliumNetworkPolicy between the pods of one claim's groups.
+
+    It adds to the one of the pods that serve, and is the only one of the others. A selector has no
+    word for pods of one group, so those of another group of the claim are let in too.
+    """
+    member = {identity.GROUP_LABEL: plan.identity.name}
+    peers = [{"matchLabels": {NAMESPACE_LABEL: plan.identity.namespace, **member}}]
+    ports = [
+        {
+            "ports": [
+                {
+                    "port": str(first),
+                    "protocol": "TCP",
+                    **({"endPort": last} if last > first else {}),
+                }
+                for first, last in plan.engine.GROUP_PORTS
+            ]
+        }
+    ]
+    ingress = [{"fromEndpoints": peers, "toPorts": ports}]
+    egress = [{"toEndpoints": peers, "toPorts": ports}, _dns(plan)]
+    return _policy(plan, name, member, ingress, egress)
+
+
+@memo.per_plan
 def picker(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns the endpoint picker's CiliumNetworkPolicy."""
     egress: list[Any] = [

@@ -11,9 +11,18 @@ from function.cluster import jobs
 from function.concerns.access import callers
 from function.planning import identity, plans
 
-# What "the world" is here: everything but private and link-local ranges, so that the Job reaches
-# neither pods nor the node's metadata service.
-PRIVATE_IPV4 = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"]
+# What "the world" is here: everything but private and link-local ranges, and the two reserved ones
+# that clusters take for pods as well, so that the Job reaches neither pods nor the node's metadata
+# service. The preload program follows no redirect into any of them either.
+PRIVATE_IPV4 = [
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "240.0.0.0/4",
+]
 PRIVATE_IPV6 = ["fc00::/7", "fe80::/10"]
 
 
@@ -95,6 +104,23 @@ def _dns(plan: plans.Plan) -> identity.Manifest:
         "to": [_selector(callers.peer(plan, dns.namespace, dns.pod_labels, port))],
         "ports": [{"port": port, "protocol": "UDP"}, {"port": port, "protocol": "TCP"}],
     }
+
+
+@memo.per_plan
+def group(plan: plans.Plan, name: str) -> identity.Manifest:
+    """Returns the NetworkPolicy between the pods of one claim's groups.
+
+    It adds to the one of the pods that serve, and is the only one of the others. A selector has no
+    word for pods of one group, so those of another group of the claim are let in too.
+    """
+    member = {identity.GROUP_LABEL: plan.identity.name}
+    peers = [{"podSelector": {"matchLabels": member}}]
+    ports = [
+        {"port": first, "protocol": "TCP", **({"endPort": last} if last > first else {})}
+        for first, last in plan.engine.GROUP_PORTS
+    ]
+    ingress = [{"from": peers, "ports": ports}]
+    return _policy(plan, name, member, ingress, [{"to": peers, "ports": ports}, _dns(plan)])
 
 
 @memo.per_plan

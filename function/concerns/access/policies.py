@@ -24,6 +24,9 @@ class Provider(Protocol):
     def removal(self, plan: plans.Plan, name: str) -> identity.Manifest:
         """Returns the policy of pods that remove weights: no caller, and nothing to reach."""
 
+    def group(self, plan: plans.Plan, name: str) -> identity.Manifest:
+        """Returns the policy between the pods of one replica."""
+
     def picker(self, plan: plans.Plan, name: str) -> identity.Manifest:
         """Returns the endpoint picker's policy."""
 
@@ -69,6 +72,9 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         return
     serving = provider.serving(plan, picker=now.traffic.picker)
     yield assembly.Part(guards.serving_suffix(name), serving)
+    suffix = guards.group_suffix(name)
+    if plan.hardware.split.spans or now.world.get(suffix) is not None:
+        yield assembly.Part(suffix, provider.group(plan, _part(now, "group")))
     parts = (
         (plan.storage.preloads, guards.download_suffix(name), "download", provider.download),
         (plan.storage.deletes, guards.removal_suffix(name), "removal", provider.removal),
@@ -99,6 +105,7 @@ def _of_the_last_provider(now: situations.Situation) -> Iterator[assembly.Part]:
             (guards.serving_suffix, functools.partial(last.serving, picker=now.traffic.picker)),
             (guards.download_suffix, functools.partial(last.download, name=_part(now, "download"))),
             (guards.removal_suffix, functools.partial(last.removal, name=_part(now, "removal"))),
+            (guards.group_suffix, functools.partial(last.group, name=_part(now, "group"))),
             (guards.picker_suffix, functools.partial(last.picker, name=_part(now, "picker"))),
         )
         for suffix, build in pairs:

@@ -100,7 +100,8 @@ def _default(plan: plans.Plan, now: running.Running, picker: bool) -> Iterator[e
 
 def _availability(plan: plans.Plan, start_seconds: int) -> Iterator[engine.Alert]:
     who, series = plan.identity, plan.workload.SERIES
-    own = series.matchers(who)
+    name = plan.workload.name(who)
+    own = series.matchers(who, name)
     yield engine.Alert(
         "InferenceServiceNoReadyReplica",
         f"max({series.available}{own}) == 0 and on() max({series.wanted}{own}) > 0",
@@ -118,7 +119,7 @@ def _availability(plan: plans.Plan, start_seconds: int) -> Iterator[engine.Alert
         f"{who.name} is not scraped",
         "Replicas are ready but no scrape succeeds: autoscaling and the other alerts are blind.",
     )
-    pods = f'{{namespace="{who.namespace}",pod=~"{plan.workload.pod_names(who.name)}"}}'
+    pods = f'{{namespace="{who.namespace}",pod=~"{plan.workload.pod_names(name)}"}}'
     ready = pods[:-1] + ',condition="true"}'
     yield engine.Alert(
         "InferenceServiceColdStartOverBudget",
@@ -155,10 +156,11 @@ def _weights(plan: plans.Plan) -> engine.Alert:
 
 def _picker(plan: plans.Plan) -> engine.Alert:
     series, picker = plan.workload.SERIES, engine.matchers(plan.identity, plan.identity.picker_name)
+    own = series.matchers(plan.identity, plan.workload.name(plan.identity))
     # Nothing wakes a claim that sleeps when its picker is gone: there it counts without replicas.
     there = "vector(1)"
     if not plan.picker.holds:
-        there = f"max({series.available}{series.matchers(plan.identity)}) > 0"
+        there = f"max({series.available}{own}) > 0"
     return engine.Alert(
         "InferenceServiceEndpointPickerMissing",
         f"{there} unless on() sum(up{picker}) > 0",
@@ -171,7 +173,7 @@ def _picker(plan: plans.Plan) -> engine.Alert:
 
 def _blind_picker(plan: plans.Plan) -> engine.Alert:
     who, series = plan.identity, plan.workload.SERIES
-    pool = engine.matchers(who, who.picker_name)
+    own, pool = series.matchers(who, plan.workload.name(who)), engine.matchers(who, who.picker_name)
     outcome = (
         "It takes every pod for full, so that requests wait until the gateway gives them up."
         if plan.picker.holds
@@ -179,8 +181,7 @@ def _blind_picker(plan: plans.Plan) -> engine.Alert:
     )
     return engine.Alert(
         "InferenceServiceEndpointPickerBlind",
-        f"max({series.available}{series.matchers(who)}) > 0"
-        f" and on() min(inference_pool_ready_pods{pool}) == 0",
+        f"max({series.available}{own}) > 0 and on() min(inference_pool_ready_pods{pool}) == 0",
         "5m",
         "critical",
         f"The endpoint picker of {who.name} has no metrics of its pods",

@@ -216,13 +216,14 @@ def _burns(plan: plans.Plan, paces: tuple[Pace, ...]) -> str:
 def _unmeasured(plan: plans.Plan, judged: list[objectives.Objective]) -> str:
     """Returns when replicas serve and an objective has no series, or none that count."""
     series, measures = plan.workload.SERIES, plan.engine.measures(plan.identity, plan.spec)
+    keeper = series.matchers(plan.identity, plan.workload.name(plan.identity))
     clauses = []
     if any(one.bound is not None for one in judged):
         # Histograms are there before the first request.
         clauses.append(
             f"max by (objective) ({BUDGET}{_timed(plan)}) unless"
             f" max by (objective) ({MISSED}{_timed(plan)})"
-            f" and on() max({series.available}{series.matchers(plan.identity)}) > 0"
+            f" and on() max({series.available}{keeper}) > 0"
             f" and on() sum(up{engine.matchers(plan.identity)}) > 0"
         )
     if any(one.bound is None for one in judged):

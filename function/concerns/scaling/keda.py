@@ -8,7 +8,7 @@ and the real HPA. Imbalance between pods is an alert, not a trigger.
 from collections.abc import Iterator
 
 from function import canonical, kinds, memo
-from function.api import settings
+from function.api import settings_metrics
 from function.engines import engine
 from function.planning import identity, plans, running
 
@@ -46,7 +46,7 @@ def scaled_object(plan: plans.Plan, now: running.Running) -> identity.Manifest:
                 "scaleTargetRef": {
                     "apiVersion": f"{plan.workload.GROUP}/{plan.workload.VERSION}",
                     "kind": plan.workload.KIND,
-                    "name": plan.identity.name,
+                    "name": plan.workload.name(plan.identity),
                 },
                 "minReplicaCount": scaling.minimum,
                 "maxReplicaCount": scaling.maximum,
@@ -109,7 +109,9 @@ def _held(plan: plans.Plan) -> str:
     return f"sum({HELD}{series}) or vector(0)"
 
 
-def _trigger(site: settings.Scaling, name: str, query: str, target: str) -> identity.Manifest:
+def _trigger(
+    site: settings_metrics.Scaling, name: str, query: str, target: str
+) -> identity.Manifest:
     trigger: identity.Manifest = {
         "type": "prometheus",
         "name": name,

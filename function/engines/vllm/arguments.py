@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from function.api import claim, claim_model
 from function.engines import engine
-from function.engines.vllm import command_line, serving
+from function.engines.vllm import command_line, group, serving
 from function.planning import storage
 
 LORA_RANK = 64
@@ -26,13 +26,13 @@ def serve(plan: engine.Planned, planned: serving.Serving) -> list[str]:
     taken = {argument.flag for argument in own.arguments}
     groups = _ours(plan, planned)
     if taken:
-        groups = (group for group in groups if _flag(group) not in taken)
-    ours = [argument for group in groups for argument in group]
+        groups = (words for words in groups if _flag(words) not in taken)
+    ours = [argument for words in groups for argument in words]
     return [plan.storage.base.path, *ours, *arguments]
 
 
-def _flag(group: list[str]) -> str | None:
-    return command_line.CommandLine.read(group).arguments[0].flag
+def _flag(words: list[str]) -> str | None:
+    return command_line.CommandLine.read(words).arguments[0].flag
 
 
 def _ours(plan: engine.Planned, planned: serving.Serving) -> Iterator[list[str]]:
@@ -45,8 +45,7 @@ def _ours(plan: engine.Planned, planned: serving.Serving) -> Iterator[list[str]]
     if planned.max_in_flight is not None:
         yield [f"--max-num-queued-reqs={planned.max_in_flight}"]
     yield [f"--gpu-memory-utilization={planned.utilization}"]
-    if plan.hardware.count > 1:
-        yield [f"--tensor-parallel-size={plan.hardware.count}"]
+    yield from group.flags(plan.hardware.split, plan.hardware.count, plan.start.seconds)
     if model.dtype is not None:
         yield [f"--dtype={model.dtype}"]
     if planned.quantization is not None:

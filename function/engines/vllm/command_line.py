@@ -213,7 +213,7 @@ class CommandLine:
             except ValueError:
                 yield base.Problem(where, f"--{flag} takes a {flags.TABLE[flag].takes}")
                 continue
-            # Nor is nan in between.
+            # So that nan, which is neither below nor above, is refused too.
             if not minimum <= value <= maximum:
                 yield base.Problem(where, f"--{flag} is between {minimum} and {maximum}")
 

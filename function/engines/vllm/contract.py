@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from function.engines.vllm import command_line, recordings, versions
+from function.engines.vllm import command_line, group, recordings, versions
 from function.findings import rules
 
 _ENDS = "vLLM ends with exit code 2 before it loads anything, and its pod restarts for ever."
@@ -172,7 +172,7 @@ def of_claim(arguments: Sequence[str], own: int, version: versions.Version) -> l
         flag = command_line.name(arguments[index])
         return FIELDS.get(flag, f"the composed argument --{flag}")
 
-    return judge(arguments, version, place)
+    return judge(group.expanded(list(arguments)), version, place)
 
 
 def _own(index: int) -> str:

@@ -15,7 +15,7 @@ from function.capacity import catalogue
 from function.capacity import facts as capacity
 from function.engines.vllm import arguments, command_line, forecast, recordings, serving, versions
 from function.findings import rules
-from function.planning import hardware, storage
+from function.planning import hardware, parallelism, storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Subject:
     @property
     def tensor(self) -> int:
         """GPUs that share each layer."""
-        return self.size("tensor-parallel-size", self.gpus)
+        return self.size("tensor-parallel-size", parallelism.split(self.spec).tensor)
 
     def field(self, flag: str, otherwise: str) -> str:
         """Returns the author's own argument of a flag, or the field that decides without one."""
@@ -148,7 +148,8 @@ def _method(name: str) -> str:
 CONTEXT_TOO_LONG = rules.Rule(
     "context-above-model",
     _ERROR,
-    "`spec.model.contextWindow` is longer than the context that the model was made for.",
+    "`spec.model.contextWindow` is longer than the context that the model was made for, or than the"
+    " one that a `yarn` of `--hf-overrides` makes: its original length times its factor.",
     "vLLM refuses a longer one and ends, unless VLLM_ALLOW_LONG_MAX_MODEL_LEN is set. Positions"
     " beyond the model's own give wrong text without a scaling of its rotary positions.",
     "Take a shorter context, or scale where the model's card says how:"
@@ -158,8 +159,14 @@ CONTEXT_TOO_LONG = rules.Rule(
 
 
 def _context_too_long(subject: Subject) -> Broken:
-    window = subject.spec.model.context_window
-    if subject.facts is None or window is None or window <= subject.facts.context:
+    window, stretched = subject.spec.model.context_window, forecast.stretched(subject.own)
+    if window is None or forecast.unbounded(subject.spec):
+        return
+    if stretched is not None and window > stretched:
+        words = f"{window} tokens are above the {stretched} that factor and original length of"
+        words = f"{words} --hf-overrides make: take a shorter context, or a larger factor"
+        yield CONTEXT_TOO_LONG.broken("spec.model.contextWindow", words)
+    if subject.facts is None or window <= subject.facts.context:
         return
     if not forecast.scaled(subject.spec, subject.own):
         words = f"{window} tokens are above the {subject.facts.context} of {subject.repository}"
@@ -187,7 +194,9 @@ def _indivisible(subject: Subject) -> Broken:
     share = subject.tensor
     if subject.facts is None or share <= 1:
         return
-    field = subject.field("tensor-parallel-size", "spec.gpu.count")
+    asked = base.of(base.of(subject.spec.gpu, "parallelism"), "tensor")
+    written = "spec.gpu.count" if asked is None else "spec.gpu.parallelism.tensor"
+    field = subject.field("tensor-parallel-size", written)
     parts = [f"{count} {what}" for what, count in _split(subject.facts, share)]
     if not parts:
         return

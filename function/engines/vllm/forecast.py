@@ -3,12 +3,13 @@
 import dataclasses
 import decimal
 import functools
+from typing import Any
 
 from function.api import base, claim, claim_pod, settings
 from function.capacity import arrangements, cards, facts, fit, ways_out
 from function.engines import engine
 from function.engines.vllm import command_line, versions
-from function.planning import hardware, prospects, scaling
+from function.planning import hardware, parallelism, prospects, scaling
 
 # vLLM's own rank of adapters' slots when a claim names none is that of `arguments.py`.
 LORA_RANK = 64
@@ -61,10 +62,10 @@ def arrangement(
     Args:
         spec: What the author asks for.
         own: The author's own arguments: each replaces what follows from a field.
-        gpus: GPUs of a replica.
+        gpus: GPUs that hold one copy of the model.
         asked: The rest.
     """
-    pipeline = base.given(own.whole("pipeline-parallel-size"), 1)
+    pipeline = base.given(own.whole("pipeline-parallel-size"), parallelism.split(spec).pipeline)
     adapters = len(spec.lora_adapters or [])
     return arrangements.Arrangement(
         version=versions.show(asked.version),
@@ -112,7 +113,10 @@ def outlook(
     flags: arrangements.Arrangement,
 ) -> engine.Outlook:
     """Returns whether the model fits, and the cheapest ways out when it does not."""
-    held = prospect.checkpoint
+    held, split = prospect.checkpoint, parallelism.split(spec)
+    if split.expert and split.data > 1:
+        words = "nobody measured experts that are spread over several copies of a model"
+        return engine.Outlook(prospect, flags, None, (), prospects.UNKNOWN_MODEL, words)
     if held is None or prospect.card is None:
         return engine.Outlook(prospect, flags, None, (), prospect.reason, prospect.unknown)
     result = _doubted(answer(held, prospect.card, flags), own)
@@ -139,11 +143,37 @@ def _doubted(result: fit.Fit | None, own: command_line.CommandLine) -> fit.Fit |
     return dataclasses.replace(result, verdict=fit.Verdict.TIGHT, note=note)
 
 
+def unbounded(spec: claim.Spec) -> bool:
+    """Tells whether the engine is told to take any context."""
+    extra = base.of(spec.pod_template, "env") or []
+    return any(variable.name == "VLLM_ALLOW_LONG_MAX_MODEL_LEN" for variable in extra)
+
+
 def scaled(spec: claim.Spec, own: command_line.CommandLine) -> bool:
     """Tells whether the engine takes a context above the model's own."""
-    extra = base.of(spec.pod_template, "env") or []
-    allowed = any(variable.name == "VLLM_ALLOW_LONG_MAX_MODEL_LEN" for variable in extra)
-    return allowed or any("rope" in path for path in own.keys("hf-overrides"))
+    return unbounded(spec) or any("rope" in path for path in own.keys("hf-overrides"))
+
+
+def stretched(own: command_line.CommandLine) -> int | None:
+    """Returns the longest context of a yarn that the author's own arguments state whole.
+
+    vLLM takes the original length times the factor, whatever the model's own context is. None where
+    there is no such yarn, or where layers have several.
+    """
+    maps: dict[str, dict[str, Any]] = {}
+    for path, value in own.keys("hf-overrides").items():
+        where, _, key = path.rpartition(".")
+        if "rope" in where:
+            maps.setdefault(where, {})[key] = value
+    if len(maps) != 1:
+        return None
+    (rope,) = maps.values()
+    if rope.get("rope_type", rope.get("type")) != "yarn":
+        return None
+    try:
+        return int(rope["original_max_position_embeddings"] * rope["factor"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None  # the model's own counts, or the contract says it
 
 
 def _offer(
@@ -185,6 +215,8 @@ def _counts(
 ) -> tuple[int, ...]:
     """Returns the GPUs of a replica that a node of a class has and the settings allow."""
     gpu = spec.gpu or claim_pod.Gpu()
+    if gpu.parallelism is not None:
+        return ()  # `gpu.count` alone does not say how more GPUs would share the model
     fixed = any(own.sets(flag) for flag in _PARALLEL)
     counts = (gpu.count,) if fixed else range(1, site.gpu.classes[name].node_gpus + 1)
 

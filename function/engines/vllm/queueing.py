@@ -10,10 +10,7 @@ from function import explanation
 from function.api import claim
 from function.capacity import loads
 from function.engines.vllm import sizing
-from function.planning import prospects
-
-# Requests by which a replica is judged.
-USUAL = "chat"
+from function.planning import parallelism, prospects
 
 
 def bound(
@@ -35,16 +32,19 @@ def bound(
     seconds = spec.model.longest_queue_seconds
     if seconds is None:
         return None
-    full = _full(prospect, sizes, tokens)
+    split = parallelism.split(spec)
+    full = _full(prospect, sizes, tokens) if split.timed else None
     if full is None:
-        running, waiting = float(sizes.sequences), float(sizes.sequences)
+        running = waiting = float(sizes.sequences * split.data)
         rule = "twice maxNumSeqs, as nobody knows how fast the model is on these GPUs"
         inputs = f"maxNumSeqs={sizes.sequences}"
+        if split.data > 1:
+            inputs += f" in each of {split.data} copies"
     else:
         running, waiting = full.concurrency, full.requests.low * seconds
         rule = (
             "requests that run, and those that a full replica ends in longestQueueSeconds at the"
-            f" slow end of the estimate, of the workload {USUAL}"
+            f" slow end of the estimate, of the workload {loads.USUAL}"
         )
         inputs = f"{full.requests.low:.2f} requests a second at least, {running:.0f} at once"
     result = max(math.floor(running) + max(math.floor(waiting), 1), 2)
@@ -64,7 +64,7 @@ def _full(
     prospect: prospects.Prospect, sizes: sizing.Sizes, tokens: float | None
 ) -> loads.Load | None:
     """Returns what a full replica gives, or None where nobody knows."""
-    usual, flags = loads.WORKLOADS[USUAL], sizes.flags
+    usual, flags = loads.WORKLOADS[loads.USUAL], sizes.flags
     if prospect.model is None or prospect.card is None or tokens is None or tokens <= 0:
         return None
     if usual.prompt + usual.output > sizes.context:

@@ -15,6 +15,7 @@ from function.engines.vllm import (
     command_line,
     environment,
     flags,
+    group,
     metrics,
     serving,
     timing,
@@ -36,6 +37,7 @@ SERVER = "uvicorn"
 START_SECONDS = 66
 EXIT_SECONDS = 45
 ON_GPUS = True
+GROUP_PORTS: tuple[tuple[int, int], ...] = group.PORTS
 
 # Where the compile cache is mounted.
 CACHE = "/cache"
@@ -45,6 +47,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     """Yields what vLLM cannot do, or must not be told in the claim's namespace."""
     spec = resource.spec
     yield from _told(resource, site)
+    yield from group.refusals(spec)
     _, version = serving.image_of(spec, site)
     if version < versions.MINIMUM:
         yield base.Problem(
@@ -201,6 +204,9 @@ def _environment(site: settings.Settings, cache: str) -> dict[str, str]:
     }
 
 
+follower = group.follower
+
+
 def cache_directory(namespace: str, name: str, *, former: bool = False) -> str:
     """Returns where in the sub-path the claim's compile caches lie.
 
@@ -228,6 +234,7 @@ def read(container: Mapping[str, Any], wanted: running.Running) -> running.Runni
             "image": image,
             "version": "" if version is None else versions.show(version),
             "max_requests": base.given(seats, wanted.max_requests),
+            "pods": group.pods(command),
             "generates": command.value("runner") != "pooling",
             "drain": wanted.drain.model_copy(update={"shutdown": shutdown}),
             "adapters": tuple(

@@ -11,7 +11,7 @@ from function.capacity import facts
 from function.cluster import checkpoints
 from function.engines import engine
 from function.engines.vllm import command_line, flags, forecast, queueing, sizing, versions
-from function.planning import prospects
+from function.planning import parallelism, prospects
 
 # What an author writes where a family's parser is not wanted.
 NO_PARSER = "none"
@@ -31,7 +31,8 @@ class Serving:
         version: vLLM's version.
         utilization: Share of the GPU's memory that it takes, between 0 and 1.
         context_window: Longest sequence in tokens.
-        max_num_seqs: Sequences that it computes at once.
+        max_num_seqs: Sequences that one copy of the model computes at once.
+        copies: Copies of the model in a replica.
         max_in_flight: Requests that it takes in, those that run included; None for no bound.
         generates: False for a pooling model.
         kv_offload_gb: GiB of KV blocks in host memory, or None.
@@ -47,6 +48,7 @@ class Serving:
     utilization: str
     context_window: int
     max_num_seqs: int
+    copies: int
     max_in_flight: int | None
     generates: bool
     kv_offload_gb: int | None
@@ -64,7 +66,7 @@ class Serving:
     @property
     def max_requests(self) -> int:
         """Requests that one replica computes at once."""
-        return self.max_num_seqs
+        return self.max_num_seqs * self.copies
 
     @property
     def pinned_gib(self) -> int | None:
@@ -91,6 +93,7 @@ def make(
         utilization=chosen.utilization,
         context_window=chosen.context,
         max_num_seqs=chosen.sequences,
+        copies=parallelism.split(spec).data,
         max_in_flight=queueing.bound(spec, prospect, chosen, _cache_tokens(prospect, chosen), why),
         generates=generates,
         kv_offload_gb=kv_offload(spec),

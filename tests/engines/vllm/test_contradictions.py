@@ -40,6 +40,12 @@ def _gpus(count: int, *arguments: str) -> cluster.Object:
     return {"gpu": {"count": count}, "engineArgs": list(arguments)}
 
 
+def _yarn(window: int, factor: float, *, dotted: bool = False) -> cluster.Object:
+    rope = f'{{"rope_type":"yarn","factor":{factor},"original_max_position_embeddings":32768}}'
+    argument = f".rope_parameters={rope}" if dotted else f'={{"rope_parameters":{rope}}}'
+    return {"model": {"contextWindow": window}, "engineArgs": [f"--hf-overrides{argument}"]}
+
+
 def findings(
     spec: cluster.Object,
     changes: dict[str, Any] | None,
@@ -98,6 +104,19 @@ def findings(
         (
             {
                 "model": {"contextWindow": 65536},
+                "podTemplate": {"env": [{"name": "VLLM_ALLOW_LONG_MAX_MODEL_LEN", "value": "1"}]},
+            },
+            {},
+            None,
+        ),
+        (_yarn(131072, 4.0), {}, None),
+        (_yarn(262144, 4.0), {}, "262144 tokens are above the 131072 that factor and original"),
+        (_yarn(131072, 2.0), None, "131072 tokens are above the 65536 that factor and original"),
+        (_yarn(131072, 2.0, dotted=True), {}, "above the 65536 that factor"),
+        (_yarn(40960, 1.0), {}, "40960 tokens are above the 32768 that factor"),
+        (
+            {
+                **_yarn(262144, 4.0),
                 "podTemplate": {"env": [{"name": "VLLM_ALLOW_LONG_MAX_MODEL_LEN", "value": "1"}]},
             },
             {},

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from function.capacity import fit
+from function.concerns import capacity
 from function.engines import engine
 from tests.resources import scene
 
@@ -72,3 +73,16 @@ def test_the_dtype_of_the_claim_counts() -> None:
     assert ratio == pytest.approx(2, rel=0.01)
     same = outlook(dtype="bfloat16", contextWindow=4096).fit
     assert same == outlook(contextWindow=4096).fit
+
+
+def test_ways_out_leave_alone_how_an_author_shares_the_model() -> None:
+    """Another number of GPUs in a pod would be another number of pods, or none that is whole."""
+    shared = {"class": "h100", "count": 2, "parallelism": {"tensor": 1, "data": 2}}
+    claimed = scene.of(model={"repository": LARGE}, gpu=shared)
+    told = capacity.fits(scene.planned(claimed, scene.site(gpu=CLASSES)))
+    assert told.reason == "TooLarge"
+    assert told.message.endswith("Ways out: model.quantization: fp8")
+    claimed["spec"]["model"]["quantization"] = "awq"
+    claimed["spec"]["gpu"]["class"] = "l4"
+    told = capacity.fits(scene.planned(claimed, scene.site(gpu=CLASSES)))
+    assert told.message.endswith("were tried: gpu.parallelism says how they share")

@@ -1,0 +1,362 @@
+"""Envoy Gateway and Envoy AI Gateway as they are, in pods on a machine of the cluster.
+
+Both run with an administrator's rights. The webhook is reached by address, as the API server of the
+tests is in no pod network; so the AI gateway's controller has its machine's network. Everything
+else is as upstream's charts have it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from e2e.controlplane import api, certificates, plane, polling, process, toolchain
+from e2e.gateway import proxy
+from e2e.machines import site
+
+GROUP = "envoy-gateway"
+SYSTEM = "envoy-gateway-system"
+AI_SYSTEM = "envoy-ai-gateway-system"
+GATEWAY = api.Ref("gateway.networking.k8s.io/v1", "Gateway", "ai-gateway", AI_SYSTEM)
+STATISTICS_PORT = 19001
+# A proxy listens here for port 80 of its Gateway.
+LISTENER_PORT = 10080
+_XDS_PORT, _EXTENSION_PORT, _WEBHOOK_PORT = 18000, 1063, 9443
+_CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
+_WEBHOOK = f"envoy-ai-gateway-gateway-pod-mutator.{AI_SYSTEM}"
+# Upstream's images name a number, as Kubernetes wants it for `runAsNonRoot`.
+_USER = 65532
+_BIN = "/usr/local/bin"
+# Names of images, and the programs in them; each command is where upstream's image has it.
+_GATEWAY_IMAGE = "docker.io/envoyproxy/gateway:v1.9.0"
+_CONTROLLER_IMAGE = "docker.io/envoyproxy/ai-gateway-controller:v1.0.0"
+_PROCESSOR_IMAGE = "docker.io/envoyproxy/ai-gateway-extproc:v1.0.0"
+_ENVOY_IMAGE = "docker.io/envoyproxy/envoy:v1.40.0"
+_PROGRAMS = {
+    _GATEWAY_IMAGE: "envoy-gateway",
+    _CONTROLLER_IMAGE: "ai-gateway-controller",
+    _PROCESSOR_IMAGE: "ai-gateway-extproc",
+}
+
+
+def _configuration() -> api.Object:
+    """Envoy Gateway's, as upstream's values for the AI gateway and its inference pools have it."""
+    every = {"includeAll": True}
+    return {
+        "apiVersion": "gateway.envoyproxy.io/v1alpha1",
+        "kind": "EnvoyGateway",
+        "gateway": {"controllerName": _CONTROLLER},
+        "logging": {"level": {"default": "info"}},
+        "provider": {
+            "type": "Kubernetes",
+            "kubernetes": {
+                "leaderElection": {"disable": True},
+                "proxyTopologyInjector": {"disabled": True},
+                "shutdownManager": {"image": _GATEWAY_IMAGE},
+            },
+        },
+        "extensionApis": {"enableEnvoyPatchPolicy": True, "enableBackend": True},
+        "extensionManager": {
+            "hooks": {
+                "xdsTranslator": {
+                    "translation": dict.fromkeys(("listener", "route", "cluster", "secret"), every),
+                    "post": ["Translation", "Cluster", "Route"],
+                }
+            },
+            "backendResources": [
+                {"group": "inference.networking.k8s.io", "kind": "InferencePool", "version": "v1"}
+            ],
+            "service": {
+                "fqdn": {
+                    "hostname": f"ai-gateway-controller.{AI_SYSTEM}.svc.cluster.local",
+                    "port": _EXTENSION_PORT,
+                }
+            },
+        },
+    }
+
+
+def gateway(node: str) -> list[api.Object]:
+    """What a platform has beside the controllers: a class, a Gateway, and where proxies run.
+
+    Args:
+        node: The node of the proxies.
+    """
+    deployment = {
+        "pod": {"nodeSelector": {"kubernetes.io/hostname": node}},
+        "container": {"image": _ENVOY_IMAGE},
+    }
+    kubernetes = {"envoyService": {"type": "ClusterIP"}, "envoyDeployment": deployment}
+    settings = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": GATEWAY.name}
+    listener = {
+        "name": "http",
+        "protocol": "HTTP",
+        "port": 80,
+        "allowedRoutes": {"namespaces": {"from": "All"}},
+    }
+    return [
+        _object("gateway.networking.k8s.io/v1", "GatewayClass", "envoy", None)
+        | {"spec": {"controllerName": _CONTROLLER}},
+        _object("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", GATEWAY.name)
+        | {"spec": {"provider": {"type": "Kubernetes", "kubernetes": kubernetes}}},
+        _object(GATEWAY.api_version, GATEWAY.kind, GATEWAY.name)
+        | {
+            "spec": {
+                "gatewayClassName": "envoy",
+                "infrastructure": {"parametersRef": settings},
+                "listeners": [listener],
+            }
+        },
+    ]
+
+
+class Controllers:
+    """Both controllers, and a Gateway."""
+
+    def __init__(
+        self, control_plane: plane.ControlPlane, place: site.Site, node: str, work: pathlib.Path
+    ) -> None:
+        """Describe them; ``start`` installs and runs them.
+
+        Args:
+            control_plane: The control plane.
+            place: The machines, which run.
+            node: Where controllers and proxies are to run.
+            work: For files.
+        """
+        self._plane = control_plane
+        self._admin = control_plane.admin
+        self._site = place
+        self._node = node
+        self._work = work
+
+    def start(self) -> None:
+        """Install kinds, certificates, the webhook and both controllers, and make the Gateway.
+
+        Raises:
+            TimeoutError: A controller was not ready in time.
+        """
+        for image, program in _PROGRAMS.items():
+            # Pods call the program that is controller and shutdown manager by its name.
+            self._site.push(image, GROUP, program, entry=f"{_BIN}/{program}", user=_USER)
+        self._site.push_local(_ENVOY_IMAGE, proxy.program(), entry=f"{_BIN}/envoy", user=_USER)
+        self._install_kinds()
+        for name in (SYSTEM, AI_SYSTEM):
+            self._admin.apply(_object("v1", "Namespace", name, None))
+        self._generate_certificates()
+        self._admin.apply_all(self._ai_gateway())
+        self._wait("ai-gateway-controller", AI_SYSTEM)
+        self._admin.apply_all(self._envoy_gateway())
+        self._wait("envoy-gateway", SYSTEM)
+        self._admin.apply_all(gateway(self._node))
+
+    def stop(self) -> None:
+        """Delete the Gateway and wait until its proxies are gone, then all else; idempotent."""
+        self._admin.delete(GATEWAY)
+        polling.until(
+            lambda: not self.proxies(everybody=True), what="the end of the proxies", timeout=60
+        )
+        kind = "MutatingWebhookConfiguration"
+        self._admin.delete(api.Ref("admissionregistration.k8s.io/v1", kind, _WEBHOOK))
+        for item in (*self._envoy_gateway(), *self._ai_gateway()):
+            self._admin.delete(api.Ref.of(item))
+
+    def _wait(self, name: str, namespace: str) -> None:
+        ref = api.Ref("apps/v1", "Deployment", name, namespace)
+        self._admin.wait_condition(ref, "Available", timeout=120)
+
+    def proxies(self, *, everybody: bool = False) -> list[api.Object]:
+        """The pods of the Gateway that are ready with the AI gateway's processor in them.
+
+        Args:
+            everybody: Those that are not, too.
+        """
+        label = {"gateway.envoyproxy.io/owning-gateway-name": GATEWAY.name}
+        pods = self._admin.objects("v1", "Pod", namespace=SYSTEM, labels=label)
+        return [
+            pod
+            for pod in pods
+            if everybody
+            or (
+                api.status_of(pod, "Ready") == "True"
+                and "deletionTimestamp" not in pod["metadata"]
+                and any(
+                    container["name"] == "ai-gateway-extproc"
+                    for container in pod["spec"].get("initContainers", [])
+                )
+            )
+        ]
+
+    def url(self) -> str:
+        """The API behind the Gateway, for pods."""
+        label = {"gateway.envoyproxy.io/owning-gateway-name": GATEWAY.name}
+        (service,) = self._admin.objects("v1", "Service", namespace=SYSTEM, labels=label)
+        return f"http://{service['metadata']['name']}.{SYSTEM}.svc/v1"
+
+    def _install_kinds(self) -> None:
+        """Create the kinds that are missing; those that the product is tested with are there."""
+        crds = [
+            crd
+            for path in toolchain.manifests(GROUP, "crds")
+            for crd in api.load(path)
+            if crd["kind"] == "CustomResourceDefinition"
+        ]
+        missing = [crd for crd in crds if self._admin.find(api.Ref.of(crd)) is None]
+        for crd in missing:
+            self._admin.create(crd)
+        for crd in missing:
+            self._admin.wait_condition(api.Ref.of(crd), "Established")
+
+    def _generate_certificates(self) -> None:
+        """Let Envoy Gateway write its Secrets, as the Job of its chart does."""
+        environment = {
+            "KUBECONFIG": str(self._plane.api.kubeconfig("admin")),
+            "ENVOY_GATEWAY_NAMESPACE": SYSTEM,
+        }
+        run = process.Process(
+            "envoy-gateway-certgen",
+            [toolchain.program(GROUP, "envoy-gateway"), "certgen", "--disable-topology-injector"],
+            logs=self._plane.logs,
+            environment=environment,
+        )
+        if run.run() != 0:
+            raise process.ProcessError(run.tail())
+
+    def _ai_gateway(self) -> list[api.Object]:
+        """The AI gateway's controller, its certificate and its webhook."""
+        name = "ai-gateway-controller"
+        address = self._site.address(self._node)
+        certs = self._work / "ai-gateway-certs"
+        if not certs.exists():
+            certs.mkdir(parents=True)
+            authority = certificates.authority(certs, "ca")
+            certificates.certificate(certs, "tls", authority, [address])
+        files = {path: (certs / path).read_bytes() for path in ("ca.crt", "tls.crt", "tls.key")}
+        pod = {
+            "hostNetwork": True,
+            "dnsPolicy": "ClusterFirstWithHostNet",
+            "containers": [
+                {
+                    "name": name,
+                    "image": _CONTROLLER_IMAGE,
+                    "args": [
+                        "--enableLeaderElection=false",
+                        "--tlsCertDir=/certs",
+                        f"--extProcImage={_PROCESSOR_IMAGE}",
+                    ],
+                    "env": [
+                        {"name": "POD_NAMESPACE", "value": AI_SYSTEM},
+                        {"name": "DISABLE_PPROF", "value": "true"},
+                    ],
+                    "readinessProbe": {"tcpSocket": {"port": _EXTENSION_PORT}, "periodSeconds": 1},
+                    "volumeMounts": [{"name": "certs", "mountPath": "/certs"}],
+                }
+            ],
+            "volumes": [{"name": "certs", "secret": {"secretName": name}}],
+        }
+        ports = {"grpc": _EXTENSION_PORT, "webhook": _WEBHOOK_PORT}
+        return [
+            _webhook(address),
+            _object("v1", "Secret", name)
+            | {"data": {key: base64.b64encode(value).decode() for key, value in files.items()}},
+            *_program(name, AI_SYSTEM, pod, ports, self._node),
+        ]
+
+    def _envoy_gateway(self) -> list[api.Object]:
+        """Envoy Gateway's controller; its certificates are there."""
+        name = "envoy-gateway"
+        pod = {
+            "containers": [
+                {
+                    "name": name,
+                    "image": _GATEWAY_IMAGE,
+                    "args": ["server", "--config-path=/config/envoy-gateway.yaml"],
+                    "env": [{"name": "ENVOY_GATEWAY_NAMESPACE", "value": SYSTEM}],
+                    "readinessProbe": {
+                        "httpGet": {"path": "/readyz", "port": 8081},
+                        "periodSeconds": 1,
+                    },
+                    "volumeMounts": [
+                        {"name": "config", "mountPath": "/config"},
+                        {"name": "certs", "mountPath": "/certs"},
+                    ],
+                }
+            ],
+            "volumes": [
+                {"name": "config", "configMap": {"name": name}},
+                {"name": "certs", "secret": {"secretName": name}},
+            ],
+        }
+        return [
+            _object("v1", "ConfigMap", name, SYSTEM)
+            | {"data": {"envoy-gateway.yaml": json.dumps(_configuration())}},
+            *_program(name, SYSTEM, pod, {"grpc": _XDS_PORT}, self._node),
+        ]
+
+
+def _program(
+    name: str, namespace: str, pod: api.Object, ports: Mapping[str, int], node: str
+) -> Sequence[api.Object]:
+    """A Deployment of one pod with an administrator's rights, and its Service."""
+    labels = {"app.kubernetes.io/name": name}
+    group = "rbac.authorization.k8s.io"
+    spec = {
+        "serviceAccountName": name,
+        "nodeSelector": {"kubernetes.io/hostname": node},
+        "terminationGracePeriodSeconds": 1,
+    }
+    return [
+        _object("v1", "ServiceAccount", name, namespace),
+        _object(f"{group}/v1", "ClusterRoleBinding", f"{namespace}-{name}", None)
+        | {
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        },
+        _object("v1", "Service", name, namespace)
+        | {
+            "spec": {
+                "selector": labels,
+                "ports": [{"name": port, "port": number} for port, number in ports.items()],
+            }
+        },
+        _object("apps/v1", "Deployment", name, namespace)
+        | {
+            "spec": {
+                "replicas": 1,
+                "strategy": {"type": "Recreate"},
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": spec | pod},
+            }
+        },
+    ]
+
+
+def _object(
+    api_version: str, kind: str, name: str, namespace: str | None = AI_SYSTEM
+) -> api.Object:
+    place = {"namespace": namespace} if namespace else {}
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name} | place}
+
+
+def _webhook(address: str) -> api.Object:
+    """The AI gateway's, which adds its processor to the proxies' pods; it adds its authority."""
+    hook = {
+        "name": f"ai-gateway-controller.{AI_SYSTEM}.svc.cluster.local",
+        "clientConfig": {"url": f"https://{address}:{_WEBHOOK_PORT}/mutate"},
+        "rules": [
+            {
+                "apiGroups": [""],
+                "apiVersions": ["v1"],
+                "operations": ["CREATE"],
+                "resources": ["pods"],
+            }
+        ],
+        "objectSelector": {"matchLabels": {"app.kubernetes.io/managed-by": "envoy-gateway"}},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "failurePolicy": "Fail",
+    }
+    kind = "MutatingWebhookConfiguration"
+    return _object("admissionregistration.k8s.io/v1", kind, _WEBHOOK, None) | {"webhooks": [hook]}

@@ -1,0 +1,81 @@
+"""Images of a few files each, made on the spot and pushed to the registry of the tests.
+
+Machines take every image from there, whatever registry its name has (``machine``), so that pods
+start under the names that the product and the gateways render.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import subprocess
+import tarfile
+from collections.abc import Mapping, Sequence
+
+from e2e.controlplane import registry
+
+
+def push(
+    loopback: registry.Registry,
+    name: str,
+    program: pathlib.Path,
+    work: pathlib.Path,
+    *,
+    entry: str = "/program",
+    user: int = 0,
+    files: Sequence[pathlib.Path] = (),
+) -> None:
+    """Push an image of one program.
+
+    Args:
+        loopback: The registry.
+        name: The name by which pods know it; its registry is left out, ``vllm/vllm-openai:v1`` and
+            ``docker.io/vllm/vllm-openai:v1`` are one.
+        program: What its entry point is.
+        work: For a file.
+        entry: Where the program is in the image; commands are looked for in its directory.
+        user: Who runs it where the pod does not say so.
+        files: More files, which are in the image where they are here.
+    """
+    layer = work / "layer.tar"
+    content: Mapping[str, pathlib.Path] = {entry: program} | {str(path): path for path in files}
+    with tarfile.open(layer, "w") as archive:
+        scratch = tarfile.TarInfo("tmp")
+        scratch.type, scratch.mode = tarfile.DIRTYPE, 0o1777
+        archive.addfile(scratch)
+        for place, path in content.items():
+            _add(archive, place, path.resolve())
+    repository, _, tag = _path(name).rpartition(":")
+    reference = loopback.reference(repository, tag)
+    loopback.crane("append", "--oci-empty-base", "--new_layer", layer, "--new_tag", reference)
+    search = f"--env=PATH={pathlib.PurePath(entry).parent}"
+    how = ("--entrypoint", entry, "--user", str(user), search)
+    loopback.crane("mutate", reference, *how, "--tag", reference)
+    layer.unlink()
+
+
+def _add(archive: tarfile.TarFile, place: str, path: pathlib.Path) -> None:
+    member = archive.gettarinfo(str(path), arcname=place.lstrip("/"))
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mode = 0o755
+    with path.open("rb") as content:
+        archive.addfile(member, content)
+
+
+def libraries(program: pathlib.Path) -> list[pathlib.Path]:
+    """The shared libraries that a program of this machine needs, its loader among them.
+
+    Raises:
+        subprocess.CalledProcessError: It is no program of this machine.
+    """
+    done = subprocess.run(["ldd", program], capture_output=True, text=True, check=True)
+    return [pathlib.Path(path) for path in re.findall(r"(/\S+) \(0x", done.stdout)]
+
+
+def _path(name: str) -> str:
+    """A name without its registry, as a runtime asks the registry for it."""
+    first, _, rest = name.partition("/")
+    if rest and ("." in first or ":" in first):
+        return rest
+    return name if rest else f"library/{name}"

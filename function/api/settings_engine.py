@@ -1,0 +1,174 @@
+"""The engine that claims get, the GPUs that it runs on, and what is reckoned of them."""
+
+from typing import Annotated, ClassVar, Literal
+
+import pydantic
+
+from function.api import base, claim_pod, settings_forms
+
+
+class Engine(base.Model):
+    """The engine that claims get when they name none."""
+
+    image: settings_forms.Image = pydantic.Field(
+        "vllm/vllm-openai", description="Image of the engine, without its tag."
+    )
+    version: Annotated[str, base.text(32, claim_pod.ENGINE_VERSION)] = pydantic.Field(
+        "0.25.1", description="vLLM version; also the image's tag, with v before it."
+    )
+    digest: Annotated[str, base.text(71, r"^sha256:[a-f0-9]{64}$")] | None = pydantic.Field(
+        None, description="Digest of the image; the tag is then only for people."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = pydantic.Field(
+        "INFO", description="Level of vLLM's log."
+    )
+
+
+# A number of a GPU: a whole one, or a decimal fraction as text.
+GpuNumber = Annotated[
+    Annotated[int, base.number(0, 1_000_000)] | Annotated[str, base.text(16, base.DECIMAL)],
+    base.OneMessage("Input should be a number such as 80, or a decimal as text such as '79.2'"),
+]
+
+
+class GpuClass(base.Model):
+    """One kind of node with GPUs, and what a replica on it can rely on."""
+
+    product: Annotated[str, base.text(63, r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")] | None = (
+        pydantic.Field(
+            None,
+            description="Product of the GPUs, as the label nvidia.com/gpu.product or the vendor"
+            " names it: NVIDIA-L4, L40S, NVIDIA-H100-80GB-HBM3. Fit and speed follow from it.",
+        )
+    )
+    memory_gi_b: GpuNumber | None = pydantic.Field(
+        None,
+        alias="memoryGiB",
+        description="Memory of one GPU, in GiB as the device reports it; the product's by default.",
+    )
+    bandwidth_gb: GpuNumber | None = pydantic.Field(
+        None,
+        alias="bandwidthGB",
+        description="GB (10^9 bytes) a second between memory and chip; the product's when absent.",
+    )
+    tflops16: GpuNumber | None = pydantic.Field(
+        None,
+        description="10^12 operations a second in bf16 without sparsity; the product's by default.",
+    )
+    tflops8: GpuNumber | None = pydantic.Field(
+        None, description="The same in fp8; 0 for GPUs that have none."
+    )
+    node_cpu: base.Quantity | None = pydantic.Field(
+        None, description="CPU that pods of one node of this class can request in all."
+    )
+    node_memory: base.Quantity | None = pydantic.Field(
+        None, description="Memory that pods of one node of this class can request in all."
+    )
+    node_gpus: Annotated[int, base.number(1, 64)] = pydantic.Field(
+        8, description="GPUs of one node: a replica cannot have more."
+    )
+    pool_gpus: Annotated[int, base.number(0, 1_000_000)] | None = pydantic.Field(
+        None,
+        description="GPUs that the node pools of this class can have in all: `plan` says what would"
+        " not schedule.",
+    )
+    resource_name: Annotated[str, base.text(128, base.EXTENDED_RESOURCE)] = pydantic.Field(
+        "nvidia.com/gpu", description="Extended resource of the GPUs."
+    )
+    node_selector: base.Labels = pydantic.Field(
+        default_factory=dict, description="Labels of the nodes."
+    )
+    tolerations: base.RawList = pydantic.Field(
+        default_factory=base.no_items, description="Tolerations for the taints of the nodes."
+    )
+    runtime_class_name: base.DnsSubdomain | None = pydantic.Field(
+        None, description="RuntimeClass of the pods."
+    )
+    pod_annotations: base.Annotations = pydantic.Field(
+        default_factory=dict,
+        description='For example karpenter.sh/do-not-disrupt: "true" on an on-demand class.',
+    )
+    spare: bool = pydantic.Field(
+        False, description="A GPU stays free for a rollout: the new pod starts before the old ends."
+    )
+    group_topology: base.LabelKey | None = pydantic.Field(
+        None,
+        description="Label of nodes that says which of them a fast network joins, such as a rack's:"
+        " all pods of a replica lie where it has one value, and no other replica does. They lie"
+        " anywhere when absent.",
+    )
+    interruption_notice_seconds: Annotated[int, base.number(1, 3600)] | None = pydantic.Field(
+        None, description="Notice before a node is reclaimed; draining fits into it."
+    )
+    price_per_hour: Annotated[str, base.text(16, base.DECIMAL)] | None = pydantic.Field(
+        None, description="Price of one GPU of this class in an hour, in pricing.currency."
+    )
+
+
+class Capacity(base.Model):
+    """What is made of the estimate whether a model fits its GPUs, and what follows from it."""
+
+    fit: Literal["Enforce", "Ignore"] = pydantic.Field(
+        "Enforce",
+        description="Enforce asks for no GPU for a model that cannot fit, even at the optimistic"
+        " end of the estimate. A claim's gpu.fit overrules.",
+    )
+    full_sequences: Annotated[int, base.number(1, 1024)] = pydantic.Field(
+        4,
+        description="Sequences of the whole context window that a replica has room for, where the"
+        " claim names no contextWindow: the window is the model's own, or what leaves this room.",
+    )
+    sequence_tokens: Annotated[int, base.number(16, 1_000_000)] = pydantic.Field(
+        2048,
+        description="Tokens of a request with its answer for which the KV cache is laid out:"
+        " maxNumSeqs is what it holds of them, from 8 to 256, where the claim names none. Triggers"
+        " and speed are judged by the shorter requests of a chat.",
+    )
+    models: Annotated[
+        dict[Annotated[str, base.text(193, r"^[A-Za-z0-9*][A-Za-z0-9._/*-]*$")], base.Raw],
+        base.items(32),
+        base.NULLS_ABSENT,
+    ] = pydantic.Field(
+        default_factory=dict,
+        description="Facts of models that the catalogue does not have, by repository, `*` for any"
+        " characters, as `inference-service facts` prints them.",
+    )
+
+
+class Pricing(base.Model):
+    """What prices mean."""
+
+    currency: Annotated[str, base.text(3, r"^[A-Z]{3}$")] = pydantic.Field(
+        "USD", description="ISO 4217 code of the currency."
+    )
+    date: Annotated[str, base.text(10, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | None = pydantic.Field(
+        None, description="Day on which the prices were taken."
+    )
+
+
+class Gpu(base.Model):
+    """The GPU classes of the site."""
+
+    default_class: base.DnsLabel = pydantic.Field(
+        "default", description="Class of the claims that name none."
+    )
+    classes: Annotated[dict[base.DnsLabel, GpuClass], base.items(32, 1), base.NULLS_ABSENT] = (
+        pydantic.Field(
+            default_factory=lambda: {
+                "default": GpuClass(
+                    tolerations=[
+                        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+                    ]
+                )
+            }
+        )
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="!has(self.defaultClass) || !has(self.classes)"
+            " || self.classes.exists(name, name == self.defaultClass)",
+            message="defaultClass must name one of classes",
+            holds=lambda gpu: gpu.default_class in gpu.classes,
+        ),
+    )

@@ -1,0 +1,162 @@
+"""Who calls a claim, and by which gateway."""
+
+from typing import Annotated, Literal
+
+import pydantic
+
+from function.api import base, claim_model, claim_pod, settings_forms
+
+
+class Peer(base.Model):
+    """Pods of the platform that call the engine or are called by it."""
+
+    namespace: base.DnsLabel | None = pydantic.Field(
+        None, description="The claim's own namespace when absent."
+    )
+    pod_labels: base.Labels = pydantic.Field(
+        default_factory=dict,
+        description="Labels of the pods; all pods of the namespace when empty.",
+    )
+    port: settings_forms.Port | None = pydantic.Field(None, description="8000 when absent.")
+
+
+class Network(base.Model):
+    """Who may call the engine, and where DNS is."""
+
+    callers: Annotated[list[Peer], base.items(32)] = pydantic.Field(default_factory=base.no_items)
+    scrapers: Annotated[list[Peer], base.items(8)] = pydantic.Field(default_factory=base.no_items)
+    dns: Peer = pydantic.Field(
+        default_factory=lambda: Peer(
+            namespace="kube-system", pod_labels={"k8s-app": "kube-dns"}, port=53
+        )
+    )
+    # A host name has 253 characters: two labels of 63 and `.svc.` come before this.
+    cluster_domain: Annotated[str, base.text(120, base.DNS_SUBDOMAIN)] = pydantic.Field(
+        "cluster.local", description="Domain of the cluster's Services."
+    )
+
+
+class GatewayReference(base.Model):
+    """A Gateway."""
+
+    name: base.DnsSubdomain = pydantic.Field(description="Name of the Gateway.")
+    namespace: base.DnsLabel = pydantic.Field(description="Namespace of the Gateway.")
+
+
+class Gateway(base.Model):
+    """The AI gateway."""
+
+    parent: GatewayReference = pydantic.Field(
+        default_factory=lambda: GatewayReference(
+            name="ai-gateway", namespace="envoy-ai-gateway-system"
+        )
+    )
+    proxy_namespace: base.DnsLabel = pydantic.Field(
+        "envoy-gateway-system", description="Where the gateway's proxy pods run."
+    )
+    api_version: Literal["aigateway.envoyproxy.io/v1beta1", "aigateway.envoyproxy.io/v1alpha1"] = (
+        pydantic.Field(
+            "aigateway.envoyproxy.io/v1beta1",
+            description="API of the AI gateway that the cluster serves.",
+        )
+    )
+    hostname: base.DnsSubdomain | None = pydantic.Field(
+        None, description="Host of the endpoint; llm.<privateDomainName> when absent."
+    )
+    unique_model_names: bool = pydantic.Field(
+        True,
+        description="A model name has one owner on the gateway: of two claims, or a claim and an"
+        " adapter, that have it, the younger is not published. `false`: the gateway chooses.",
+    )
+    request_timeout_seconds: Annotated[int, base.number(1, 86400)] = pydantic.Field(
+        1800,
+        description="Longest wait for the first byte of an answer, and for the next one of a"
+        " stream; of a request that does not stream that is the whole answer.",
+    )
+    longest_stream_seconds: Annotated[int, base.number(1, 604800)] | None = pydantic.Field(
+        None,
+        description="Longest stream, from the request to its last byte; while its bytes come it has"
+        " no end when absent. Not above requestTimeoutSeconds: every request ends after so long."
+        " That alone works with an Envoy Gateway before 1.8, and is what apiVersion v1alpha1 gets.",
+    )
+    buffer_mi_b: Annotated[int, base.number(1, 4095)] | None = pydantic.Field(
+        None,
+        alias="bufferMiB",
+        description="MiB of connection.bufferLimit in the ClientTrafficPolicy of the Gateway: a"
+        " larger body gets 413. Envoy's own 32 KiB when absent. An InferenceGateway's own Gateway"
+        " has it, 50 when absent; of another one `check` reads it alone.",
+    )
+
+
+class FrontDoor(base.Model):
+    """The Gateways that InferenceGateways have, and which namespaces have one."""
+
+    namespaces: Annotated[
+        dict[settings_forms.Namespace, base.DnsLabel], base.items(32), base.NULLS_ABSENT
+    ] = pydantic.Field(
+        default_factory=dict,
+        description="By namespace, or `*` for every other one, the name of the InferenceGateway"
+        " on whose Gateway the claims there are published, in place of gateway.parent. It must"
+        " be ready before: their routes move to it at once.",
+    )
+    class_name: base.DnsSubdomain = pydantic.Field(
+        "envoy-gateway", description="GatewayClass of Envoy Gateway with the AI gateway beside it."
+    )
+    service_type: Literal["ClusterIP", "LoadBalancer"] = pydantic.Field(
+        "ClusterIP",
+        description="Service of the proxies. A load balancer may be open to the internet:"
+        " serviceAnnotations say so to the cloud.",
+    )
+    service_annotations: base.Annotations = pydantic.Field(
+        default_factory=dict, description="On that Service, for example an internal scheme."
+    )
+    replicas: Annotated[int, base.number(1, 64)] = pydantic.Field(
+        2, description="Proxies of one Gateway; of two or more one goes at a time."
+    )
+    drain_seconds: Annotated[int, base.number(1, 3600)] = pydantic.Field(
+        600,
+        description="Seconds that streams get to end when a proxy goes. Envoy Gateway's own minute"
+        " would cut long answers.",
+    )
+
+
+class EndpointPicker(base.Model):
+    """The endpoint picker."""
+
+    provider: Literal["helmRelease", "native"] = pydantic.Field(
+        "helmRelease",
+        description="What makes the picker of a claim: a HelmRelease, which Flux installs, or"
+        " objects of the claim's own.",
+    )
+    oci_repository: base.DnsSubdomain = pydantic.Field(
+        "inferencepool", description="OCIRepository of the chart in the claim's namespace."
+    )
+    image_registry: Annotated[str, base.text(255, claim_pod.IMAGE)] = pydantic.Field(
+        "registry.k8s.io", description="Registry of the picker's image."
+    )
+    image_repository: Annotated[str, base.text(255, claim_pod.IMAGE)] = pydantic.Field(
+        "gateway-api-inference-extension/epp", description="Repository of the picker's image."
+    )
+    image_tag: Annotated[str, base.text(128, claim_model.WORD)] = pydantic.Field(
+        "v1.5.0", description="Tag of the picker's image."
+    )
+    requests: claim_pod.Resources = settings_forms.quantities(cpu="250m", memory="512Mi")
+    limits: claim_pod.Resources = settings_forms.quantities(memory="2Gi")
+
+
+class Route(base.Model):
+    """Plain HTTP routes."""
+
+    parent: GatewayReference = pydantic.Field(
+        default_factory=lambda: GatewayReference(name="gateway", namespace="gateway-system")
+    )
+    proxy: Peer | None = pydantic.Field(
+        None, description="The proxy pods of the parent, which call the engine."
+    )
+    request_timeout_seconds: Annotated[int, base.number(1, 86400)] = pydantic.Field(
+        1800, description="Longest request, streams included."
+    )
+    reserved_hostnames: Annotated[list[base.DnsLabel], base.items(64)] = pydantic.Field(
+        ["www"],
+        description="Short names that no claim's route has; the AI gateway's own is always one.",
+    )

@@ -1,0 +1,98 @@
+"""Where weights lie, what downloads them, and from where."""
+
+from typing import Annotated
+
+import pydantic
+
+from function.api import base, claim_pod, settings_forms
+
+
+class Weights(base.Model):
+    """The shared volume and who may read it."""
+
+    claim_name: base.DnsSubdomain = pydantic.Field(
+        "llm-models", description="PersistentVolumeClaim in the claim's namespace."
+    )
+    run_as_user: Annotated[int, base.number(1)] = pydantic.Field(
+        1001, description="User that reads and writes the volume."
+    )
+    run_as_group: Annotated[int, base.number(0)] | None = pydantic.Field(
+        None, description="Group of that user; the image's when absent."
+    )
+    fs_group: Annotated[int, base.number(1)] | None = pydantic.Field(
+        1001, description="Group that the volume's files get; null leaves them as they are."
+    )
+    bandwidth_mi_b: Annotated[int, base.number(1, 1_000_000)] | None = pydantic.Field(
+        None,
+        alias="bandwidthMiB",
+        description="MiB/s at which one pod reads from the volume: start budgets follow from it.",
+    )
+
+
+class Preload(base.Model):
+    """The Job that downloads weights."""
+
+    image: settings_forms.Image = pydantic.Field(
+        "function-inference-service-preload:v1.1.0",
+        description="Image of the preload program, from where the site keeps it; best by digest,"
+        " because it is in every Job's hash. The default names no registry and cannot be pulled.",
+    )
+    service_account_name: base.DnsSubdomain | None = pydantic.Field(
+        None, description="Existing ServiceAccount for access to the volume; default when absent."
+    )
+    node_selector: base.Labels = pydantic.Field(
+        default_factory=dict, description="Labels of the nodes that the Job runs on."
+    )
+    tolerations: base.RawList = pydantic.Field(
+        default_factory=base.no_items, description="Tolerations of the Job."
+    )
+    requests: claim_pod.Resources = settings_forms.quantities(cpu="1", memory="2Gi")
+    limits: claim_pod.Resources = settings_forms.quantities(cpu="4", memory="8Gi")
+    active_deadline_seconds: Annotated[int, base.number(60, 604800)] = pydantic.Field(
+        21600, description="Seconds after which the Job is stopped."
+    )
+    backoff_limit: Annotated[int, base.number(0, 100)] = pydantic.Field(
+        6, description="Pods that may fail before the Job has failed."
+    )
+    connections: Annotated[int, base.number(1, 64)] | None = pydantic.Field(
+        None,
+        description="Connections to the hub that the Job has at once, over all files; the"
+        " program's own 8 when absent.",
+    )
+    egress_hosts: Annotated[list[settings_forms.HostPattern], base.items(32)] = pydantic.Field(
+        default_factory=base.no_items,
+        description="Hosts that the Job reaches on 443 by name, beside the hub (Cilium).",
+    )
+    egress_host_ports: Annotated[list[settings_forms.Port], base.items(8)] = pydantic.Field(
+        default_factory=base.no_items,
+        description="Ports of the node that the Job reaches, for example 80 for the EKS Pod"
+        " Identity agent (Cilium).",
+    )
+
+
+class Hub(base.Model):
+    """How the Hugging Face hub is reached."""
+
+    endpoint: settings_forms.Url | None = pydantic.Field(
+        None, description="A mirror; the hub itself when absent."
+    )
+    proxy: settings_forms.Url | None = pydantic.Field(
+        None, description="HTTPS proxy of the preload Job."
+    )
+    no_proxy: Annotated[str, base.text(1024)] | None = pydantic.Field(
+        None, description="Hosts that are reached without the proxy, comma-separated."
+    )
+    ca_config_map: base.DnsSubdomain | None = pydantic.Field(
+        None, description="ConfigMap in the claim's namespace with a CA bundle under ca.crt."
+    )
+    egress_port: settings_forms.Port = pydantic.Field(
+        443, description="Port of the hub, the mirror or the proxy."
+    )
+    egress_cidrs: Annotated[
+        list[Annotated[str, base.text(49, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]], base.items(32)
+    ] = pydantic.Field(
+        default_factory=base.no_items,
+        description="Networks of a mirror, of where it keeps its content, or of a proxy in a"
+        " private range: `world` leaves them out, and the Job follows the hub's redirects to public"
+        " addresses and to these alone.",
+    )
