@@ -86,16 +86,17 @@ def claims(names: Iterable[str], tree: trees.Tree = trees.DISK) -> Claims:
             result.unreadable.append(UnreadableError(f"({source.name}) {words}", file, line))
             continue
         group, kind = _group(document), str(document["kind"])
-        meant = next((one for one in registry.COMPOSITES.values() if _like(kind, one.KIND)), None)
-        ours = meant is not None and group in (meant.GROUP, None)
+        meant = next((one for one in registry.COMPOSITES if _like(kind, one[1])), None)
+        ours = meant is not None and group in (meant[0], None)
         if (kind == claim.KIND and ours) or registry.of(document) is not None:
             result.sources.append(source)
-        elif meant is not None and (ours or _like(group or "", meant.GROUP)):
-            result.sources.append(dataclasses.replace(source, misspelt=_meant(document, meant)))
+        elif meant is not None and (ours or _like(group or "", meant[0])):
+            words = _meant(document, registry.COMPOSITES[meant])
+            result.sources.append(dataclasses.replace(source, misspelt=words))
         elif meant is not None:
             result.notes.append(
                 f"{source}: {kind} of group {group or 'core'} is passed over: claims are of group"
-                f" {meant.GROUP}"
+                f" {meant[0]}"
             )
     return result
 

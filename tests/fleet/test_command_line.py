@@ -2,6 +2,7 @@
 
 import yaml
 
+from function.composites import registry
 from tests.cli import command
 from tests.fleet import scene
 
@@ -19,3 +20,8 @@ def test_a_misspelt_front_door_is_not_passed_over() -> None:
     result = command.render("-", "--environment", command.REFERENCE, given=yaml.safe_dump(door))
     assert result.exit_code == 1
     assert "a claim is cloud.ogenki.io/v1alpha1, InferenceGateway" in result.stderr
+
+
+def test_each_kind_is_registered_under_its_own_name() -> None:
+    for (group, kind), composite in registry.COMPOSITES.items():
+        assert (group, kind) == (composite.GROUP, composite.KIND)
