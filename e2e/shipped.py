@@ -9,6 +9,8 @@ from e2e.controlplane import api
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 XRD = ROOT / "xrd" / "inferenceservices.cloud.ogenki.io.yaml"
 COMPOSITION = ROOT / "compositions" / "xinferenceservices.cloud.ogenki.io.yaml"
+XRDS = sorted((ROOT / "xrd").glob("*.yaml"))
+COMPOSITIONS = sorted((ROOT / "compositions").glob("*.yaml"))
 INPUT = ROOT / "package" / "input" / "inference-service.cloud.ogenki.io_settings.yaml"
 CLAIMS = sorted((ROOT / "examples" / "claims").glob("*.yaml"))
 PROFILES = ("reference", "plain")

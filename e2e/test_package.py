@@ -142,7 +142,7 @@ def test_the_configuration_holds_one_meta_object_and_what_it_installs(
     pushed: dict[str, str],
     tmp_path: pathlib.Path,
 ) -> None:
-    """XRD and Composition and no more, as core's linter wants it."""
+    """XRDs and Compositions and no more, as core's linter wants it."""
     del pushed
     reference = release.reference(package.CONFIGURATION)
     items = _documents(loopback, reference, tmp_path)
@@ -150,26 +150,29 @@ def test_the_configuration_holds_one_meta_object_and_what_it_installs(
     assert len(_manifest(loopback, reference)["layers"]) == 1
     assert sorted((item["apiVersion"], item["kind"]) for item in items) == [
         ("apiextensions.crossplane.io/v1", "Composition"),
+        ("apiextensions.crossplane.io/v1", "Composition"),
+        ("apiextensions.crossplane.io/v2", "CompositeResourceDefinition"),
         ("apiextensions.crossplane.io/v2", "CompositeResourceDefinition"),
         (_META, "Configuration"),
     ]
-    by_kind = {item["kind"]: item for item in items}
-    definition = by_kind["CompositeResourceDefinition"]
-    assert definition["spec"] == shipped.one(shipped.XRD)["spec"]
-    (dependency,) = by_kind["Configuration"]["spec"]["dependsOn"]
+    named = {(item["kind"], item["metadata"]["name"]): item for item in items}
+    for path in shipped.XRDS:
+        whole = shipped.one(path)
+        assert named[whole["kind"], whole["metadata"]["name"]]["spec"] == whole["spec"]
+    (configuration,) = [item for item in items if item["kind"] == "Configuration"]
+    (dependency,) = configuration["spec"]["dependsOn"]
     assert dependency == {
         "apiVersion": "pkg.crossplane.io/v1",
         "kind": "Function",
         "package": f"{loopback.host}/org/function-inference-service",
         "version": ">=v1.2.3",
     }
-    (step,) = by_kind["Composition"]["spec"]["pipeline"]
-    assert step["functionRef"] == {"name": "org-function-inference-service"}
-    assert step["input"]["preload"] == {"image": release.preload}
-    assert (
-        step["requirements"]
-        == shipped.one(shipped.COMPOSITION)["spec"]["pipeline"][0]["requirements"]
-    )
+    for path in shipped.COMPOSITIONS:
+        whole = shipped.one(path)
+        (step,) = named[whole["kind"], whole["metadata"]["name"]]["spec"]["pipeline"]
+        assert step["functionRef"] == {"name": "org-function-inference-service"}
+        assert step["input"]["preload"] == {"image": release.preload}
+        assert step["requirements"] == whole["spec"]["pipeline"][0]["requirements"]
 
 
 @pytest.mark.parametrize("architecture", image.ARCHITECTURES)
@@ -323,8 +326,10 @@ def test_the_preload_image_is_pushed_once_for_each_version(
     assert package.push_preload(release, other) == (first, False)
     assert loopback.crane("digest", tag) == digest
     files = package.configuration(dataclasses.replace(release, preload_image=first))
-    (composition,) = [item for item in files.values() if item["kind"] == "Composition"]
-    assert composition["spec"]["pipeline"][0]["input"]["preload"] == {"image": first}
+    compositions = [item for item in files.values() if item["kind"] == "Composition"]
+    assert [item["spec"]["pipeline"][0]["input"]["preload"] for item in compositions] == [
+        {"image": first}
+    ] * len(shipped.COMPOSITIONS)
 
 
 def test_a_registry_that_does_not_answer_is_not_an_absent_image() -> None:

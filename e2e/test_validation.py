@@ -24,6 +24,8 @@ from function.planning import plans
 from tests import cluster, crds, defects, impolite, lives, schemas, strategies
 from tests.api import invalid_claims
 from tests.boundary import attacks
+from tests.fleet import invalid_doors
+from tests.golden import test_front_doors
 from tests.resources import groups
 from tests.schemas import composite, samples, upstream
 
@@ -38,7 +40,10 @@ def kubernetes() -> Iterator[validator.Validator]:
     with validator.Validator() as running:
         for name in upstream.CUSTOM.values():
             assert running.define(crds.directory() / name) == [], name
-        assert running.define(composite.definition(XRD)) == []
+        for document in upstream.cut().values():
+            assert running.define(document) == [], document["metadata"]["name"]
+        for path in shipped.XRDS:
+            assert running.define(composite.definition(shipped.one(path))) == [], path
         yield running
 
 
@@ -73,6 +78,27 @@ def test_every_object_of_every_example_is_taken(
         kinds = {item.object["kind"] for item in life.emitted}
         assert {"Deployment", "Service", "ServiceAccount"} <= kinds
         assert _refusals(kubernetes, life) == []
+
+
+@pytest.mark.parametrize("name", test_front_doors.EXAMPLES)
+def test_every_object_of_every_front_door_is_taken(
+    name: str, kubernetes: validator.Validator
+) -> None:
+    """As each is emitted last."""
+    example = test_front_doors.EXAMPLES[name]
+    assert kubernetes.object(example.claim) == []
+    world = test_front_doors.at_rest(example)
+    for key in world.objects:
+        assert kubernetes.object(world.desired(key)) == [], key
+
+
+@pytest.mark.parametrize("invalid", invalid_doors.INVALID, ids=lambda invalid: invalid.name)
+def test_admission_refuses_a_front_door(
+    invalid: invalid_claims.Invalid, kubernetes: validator.Validator
+) -> None:
+    """By the rules that the function has too."""
+    refusals = kubernetes.object(invalid.claim)
+    assert any(invalid.words in refusal for refusal in refusals), refusals
 
 
 @pytest.mark.parametrize(

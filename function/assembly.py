@@ -1,7 +1,7 @@
 """From the concerns' parts to the desired objects: patches, readiness, kinds that are absent."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from function import composition, kinds
 from function.boundary import patches
@@ -37,17 +37,19 @@ class Desired:
         optional: `(apiVersion, kind)` of every kind that the cluster may lack and that has no
             observed object: core is asked whether it is installed.
         unobserved: What no observed object has the key of: its name may be taken.
+        table: The rows of the kind of claim.
     """
 
     resources: Mapping[str, composition.Composed]
     missing: Mapping[str, str]
     optional: frozenset[tuple[str, str]]
     unobserved: tuple[composition.Composed, ...]
+    table: kinds.Table = kinds.TABLE
 
     def lacking(self, condition: str) -> str | None:
         """Returns the first missing kind that a condition speaks for, or None."""
         for suffix, absent in self.missing.items():
-            if kinds.row(suffix).condition == condition:
+            if self.table.row(suffix).condition == condition:
                 return absent
         return None
 
@@ -59,30 +61,58 @@ class Desired:
         waiting = [
             composed
             for composed in self.resources.values()
-            if not composed.ready and kinds.row(composed.suffix).condition == condition
+            if not composed.ready and self.table.row(composed.suffix).condition == condition
         ]
-        first = min(waiting, key=_rank, default=None)
+        first = min(waiting, key=self._rank, default=None)
         return None if first is None else first.waits
 
     def first_wait(self) -> str | None:
         """Returns what the first object of all waits for, by the order of causes, or None."""
         waiting = [composed for composed in self.resources.values() if not composed.ready]
-        first = min(waiting, key=_rank, default=None)
+        first = min(waiting, key=self._rank, default=None)
         return None if first is None else first.waits
 
-
-_ORDER = {row.suffix: index for index, row in enumerate(kinds.ROWS)}
-
-
-def _rank(composed: composition.Composed) -> tuple[int, str]:
-    return _ORDER.get(kinds.row(composed.suffix).suffix, -1), composed.suffix
+    def _rank(self, composed: composition.Composed) -> tuple[int, str]:
+        return self.table.rank(composed.suffix)
 
 
 def assemble(now: situations.Situation, parts: Iterable[Part]) -> Desired:
-    """Returns what is desired.
+    """Returns what is desired of an InferenceService, with its author's patches.
 
     Raises:
         base.InvalidError: A patch of the author's touches what no patch may touch.
+        ValueError: Two parts have one key: two builders claim one object.
+    """
+
+    def patched(part: Part, row: kinds.Row) -> identity.Manifest:
+        if row.patch is None or part.finished:
+            return part.manifest
+        return patches.apply(now.plan.resource, now.plan.site, row.patch, part.manifest)
+
+    return assembled(now.world, now.plan.identity, parts, kinds.TABLE, patched)
+
+
+def _unpatched(part: Part, _: kinds.Row) -> identity.Manifest:
+    return part.manifest
+
+
+def assembled(
+    world: observed.Observed,
+    who: identity.Identity,
+    parts: Iterable[Part],
+    table: kinds.Table,
+    patched: Callable[[Part, kinds.Row], identity.Manifest] = _unpatched,
+) -> Desired:
+    """Returns what is desired of a claim of any kind.
+
+    Args:
+        world: What the cluster reports.
+        who: Whose objects they are.
+        parts: The objects of all concerns.
+        table: The rows of the kind of claim.
+        patched: Returns an object with what its author changes in it.
+
+    Raises:
         ValueError: Two parts have one key: two builders claim one object.
     """
     resources: dict[str, composition.Composed] = {}
@@ -90,29 +120,29 @@ def assemble(now: situations.Situation, parts: Iterable[Part]) -> Desired:
     optional: set[tuple[str, str]] = set()
     unobserved: list[composition.Composed] = []
     for part in parts:
-        key = now.plan.identity.key(part.suffix)
+        key = who.key(part.suffix)
         if key in resources:
             raise ValueError(f"two builders for key {key}")
-        row = kinds.row(part.suffix)
-        resource = now.world.get(part.suffix)
+        row = table.row(part.suffix)
+        resource = world.get(part.suffix)
         if row.kind.optional and resource is None:
             kind = (part.manifest["apiVersion"], part.manifest["kind"])
             optional.add(kind)
-            if now.world.lacks(*kind):
+            if world.lacks(*kind):
                 missing[part.suffix] = " ".join(kind)
                 continue
-        resources[key] = _composed(now, part, row, resource)
+        resources[key] = _composed(part, patched(part, row), row, resource)
         if resource is None:
             unobserved.append(resources[key])
-    return Desired(resources, missing, frozenset(optional), tuple(unobserved))
+    return Desired(resources, missing, frozenset(optional), tuple(unobserved), table)
 
 
 def _composed(
-    now: situations.Situation, part: Part, row: kinds.Row, resource: observed.Object | None
+    part: Part,
+    manifest: identity.Manifest,
+    row: kinds.Row,
+    resource: observed.Object | None,
 ) -> composition.Composed:
-    manifest = part.manifest
-    if row.patch is not None and not part.finished:
-        manifest = patches.apply(now.plan.resource, now.plan.site, row.patch, manifest)
     verdict = part.verdict
     if verdict is None:
         check = row.kind.ready or readiness.there

@@ -7,7 +7,7 @@
 import argparse
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -19,6 +19,8 @@ from function.composites import composite, registry
 from function.concerns import reasons
 from function.concerns import table as concerns
 from function.findings import table as findings
+from function.fleet import report as fleet
+from function.fleet import rows as doors
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 INPUT_GROUP = "inference-service.cloud.ogenki.io"
@@ -26,12 +28,14 @@ INPUT_VERSION = "v1alpha1"
 
 INPUT = pathlib.Path(f"package/input/{INPUT_GROUP}_settings.yaml")
 CLAIM_REFERENCE = pathlib.Path("docs/reference/claim.md")
+GATEWAY_REFERENCE = pathlib.Path("docs/reference/gateway.md")
 CLAIM_EDITOR_SCHEMA = pathlib.Path("docs/reference/inferenceservice.schema.json")
 SETTINGS_REFERENCE = pathlib.Path("docs/reference/settings.md")
 OPERATIONS = pathlib.Path("docs/operations.md")
 ENTRIES = pathlib.Path("function/cli/entries.json")
 FINDINGS = pathlib.Path("docs/findings.md")
 LIFE = pathlib.Path("docs/life-of-a-claim.md")
+FRONT_DOOR = pathlib.Path("docs/front-door.md")
 
 _WORDS = "Generated from function/api by `make generate`; edits here are lost."
 _NOTICE = f"# {_WORDS}\n"
@@ -51,6 +55,7 @@ def files() -> dict[pathlib.Path, str]:
         },
         INPUT: _yaml(input_definition()),
         CLAIM_REFERENCE: reference.of_claim(),
+        GATEWAY_REFERENCE: reference.of_gateway(),
         CLAIM_EDITOR_SCHEMA: editor.text(_WORDS),
         SETTINGS_REFERENCE: reference.of_settings(),
         FINDINGS: findings.page(),
@@ -146,8 +151,11 @@ def input_definition() -> dict[str, Any]:
 def tables() -> dict[pathlib.Path, dict[str, str]]:
     """Returns the generated tables of each page, by the name in the marks around them."""
     return {
-        OPERATIONS: {kind.type(): _reasons(kind) for kind in concerns.CONDITIONS},
-        LIFE: {"kinds": _kinds(), "readiness": _readiness()},
+        OPERATIONS: {
+            kind.type(): _reasons(kind) for kind in (*concerns.CONDITIONS, *fleet.OWN_CONDITIONS)
+        },
+        LIFE: {"kinds": _kinds(kinds.rows()), "readiness": _readiness(kinds.rows())},
+        FRONT_DOOR: {"kinds": _kinds(doors.ROWS), "readiness": _readiness(doors.ROWS)},
     }
 
 
@@ -164,14 +172,14 @@ def _reasons(kind: type[reasons.Reasons]) -> str:
     return _table(("Reason", "Status", "Meaning", "What to do"), rows)
 
 
-def _kinds() -> str:
-    rows = [(f"`{row.suffix}`", row.kind.name, row.object_name, row.when) for row in kinds.rows()]
+def _kinds(listed: Iterable[kinds.Row]) -> str:
+    rows = [(f"`{row.suffix}`", row.kind.name, row.object_name, row.when) for row in listed]
     return _table(("Key suffix", "Kind", "Name", "When"), rows)
 
 
-def _readiness() -> str:
+def _readiness(listed: Iterable[kinds.Row]) -> str:
     words: dict[str, list[str]] = {}
-    for row in kinds.rows():
+    for row in listed:
         names = words.setdefault(row.kind.ready_when, [])
         if row.kind.name not in names:
             names.append(row.kind.name)

@@ -1,13 +1,14 @@
-"""Every object that a claim may become: one row for each key.
+"""Every object that a claim may become: one row for each key of an InferenceService.
 
-From this table follow what a patch may name, when an object is ready, which condition speaks for
-it, what is asked of the cluster before it is composed, the tables in docs/life-of-a-claim.md, the
-roles in examples/rbac and the controllers of the tests.
+The second kind of claim has its own table of such rows (`function/fleet/rows.py`). From this one
+follow what a patch may name, when an object is ready, which condition speaks for it, what is asked
+of the cluster before it is composed, the tables in docs/life-of-a-claim.md, the roles in
+examples/rbac and the controllers of the tests.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from function.cluster import observed, readiness
 from function.workloads import table as workloads
@@ -214,6 +215,34 @@ MODEL_REWRITE = Kind(
 )
 OBJECTIVE = Kind(
     "inference.networking.x-k8s.io", ("v1alpha2",), "InferenceObjective", "inferenceobjectives"
+)
+
+GATEWAY = Kind(
+    "gateway.networking.k8s.io",
+    ("v1",),
+    "Gateway",
+    "gateways",
+    readiness.condition("Programmed"),
+    "`Programmed=True`",
+)
+# Envoy Gateway writes no status of its own there: what is wrong with one is said by the Gateway.
+PROXY = Kind("gateway.envoyproxy.io", ("v1alpha1",), "EnvoyProxy", "envoyproxies")
+# Both say nothing before their Gateway is there, and are there before it.
+CLIENT_POLICY = Kind(
+    "gateway.envoyproxy.io",
+    ("v1alpha1",),
+    "ClientTrafficPolicy",
+    "clienttrafficpolicies",
+    readiness.any_ancestor("Accepted"),
+    "no ancestor yet, or one with `Accepted=True`",
+)
+SECURITY_POLICY = Kind(
+    "gateway.envoyproxy.io",
+    ("v1alpha1",),
+    "SecurityPolicy",
+    "securitypolicies",
+    readiness.any_ancestor("Accepted"),
+    "no ancestor yet, or one with `Accepted=True`",
 )
 
 ENGINE_READY = "EngineReady"
@@ -562,6 +591,55 @@ ROWS: tuple[Row, ...] = (
     Row("epp-cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N-epp", _FORMER, _CILIUM),
     Row("epp-networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N-epp", _FORMER, _NATIVE),
 )
+
+
+class Table:
+    """The rows of one kind of claim, in the order of causes.
+
+    Attributes:
+        rows: The rows.
+    """
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.rows = tuple(rows)
+        self._known: dict[str, Row] = {
+            listed.suffix: listed for listed in self.rows if "<" not in listed.suffix
+        }
+        self._patterns = tuple(listed for listed in self.rows if "<" in listed.suffix)
+        self._order = {listed.suffix: index for index, listed in enumerate(self.rows)}
+
+    def row(self, suffix: str) -> Row:
+        """Returns the row of a key.
+
+        Args:
+            suffix: The key's end, without the claim's name.
+
+        Raises:
+            KeyError: No row has such a key.
+        """
+        known = self._known.get(suffix)
+        if known is not None:
+            return known
+        for listed in self._patterns:
+            if suffix.startswith(listed.prefix):
+                return listed
+        raise KeyError(f"no row for the key suffix {suffix!r}")
+
+    def rank(self, suffix: str) -> tuple[int, str]:
+        """Returns the place of a key in the order of causes."""
+        return self._order.get(self.row(suffix).suffix, -1), suffix
+
+
+class _Claims(Table):
+    """The rows of an InferenceService; those of its workload come from the workload's own table."""
+
+    def row(self, suffix: str) -> Row:
+        """Returns the row of a key, as `row` does."""
+        return row(suffix)
+
+
+# Of an InferenceService.
+TABLE: Table = _Claims(ROWS)
 
 
 def rows() -> Iterator[Row]:

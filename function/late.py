@@ -30,6 +30,10 @@ MODULES = (
     "function.capacity.reading",
     "function.capacity.speed",
     "function.capacity.towers",
+    # The kind of claim of which a namespace has one, with all that only it imports.
+    "function.composites.inference_gateway",
+    "function.fleet.members",
+    "function.fleet.report",
 )
 # Also where no plugin is to be looked for (`main`), its import reads what the standard library has
 # for installed packages: mail, archives and 30 more modules.

@@ -1,9 +1,9 @@
 """What the claim says about itself: phase, status, events, and when to look again."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from function import assembly, canonical, composition
+from function import assembly, canonical, composition, transitions
 from function.boundary import adoption
 from function.cluster import jobs, observed, pods, queueing
 from function.concerns import capacity, validity, weights, workload
@@ -39,7 +39,7 @@ _WAITING_ORDER = (
 def finish(now: situations.Situation, desired: assembly.Desired) -> composition.Composition:
     """Returns the composition: what is desired, and what the claim says about itself."""
     conditions = concerns.conditions(now, desired)
-    events = tuple(_events(now, conditions))
+    events = tuple(transitions.events(now.world, now.memory, conditions, _warning, _said_by_valid))
     questions = _questions(now, desired)
     return composition.Composition(
         resources=desired.resources,
@@ -72,7 +72,9 @@ def _status(
     reasons = {condition.type: condition for condition in conditions}
     return canonical.prune(
         {
-            "observedGeneration": _observed_generation(now, conditions),
+            "observedGeneration": transitions.observed_generation(
+                now.world, now.memory, conditions, plan.resource.metadata.generation
+            ),
             "phase": _phase(now, reasons),
             "waitingFor": _waiting_for(now, desired, reasons),
             "replicas": f"{state.available if state else 0}/{state.wanted if state else 0}",
@@ -114,24 +116,6 @@ def _weights(now: situations.Situation) -> dict[str, Any] | None:
             "removing": list(now.supply.removing) or None,
         }
     )
-
-
-def _observed_generation(
-    now: situations.Situation, conditions: tuple[observed.Condition, ...]
-) -> Any:
-    """Returns the generation of the claim that the conditions are about.
-
-    Core writes the fields of a status beside the conditions that it read before, and the new
-    conditions after them. No condition says which generation it is about, so `kubectl wait` goes by
-    this field. The field moves on when the conditions that core read are those of this answer.
-    Before that, `Current` would be True of an edit that no answer has judged yet. The write of the
-    changed conditions makes core ask again.
-    """
-    for condition in conditions:
-        before = now.world.conditions.get(condition.type)
-        if before is None or before.status != condition.status:
-            return now.memory.observed_generation
-    return now.plan.resource.metadata.generation
 
 
 def _served_models(now: situations.Situation) -> list[dict[str, Any]]:
@@ -239,45 +223,23 @@ def _waiting_for(
     state = now.rollout.state
     if now.plan.suspended and (state is None or state.wanted == 0) and not now.rollout.serves:
         return ""
-    for kind in _WAITING_ORDER:
-        condition = reasons[kind.type()]
-        if condition.status != "True":
-            return condition.message or condition.reason
+    untrue = transitions.first_untrue(reasons, (kind.type() for kind in _WAITING_ORDER))
+    if untrue is not None:
+        return untrue.message or untrue.reason
     return (desired.first_wait() or "")[: validity.LONGEST_MESSAGE]
 
 
 # --- events and questions
 
 
-def _events(
-    now: situations.Situation, conditions: tuple[observed.Condition, ...]
-) -> Iterator[composition.Event]:
-    """Yields one event for each condition that changed since the last answer.
+def _warning(condition: observed.Condition) -> bool:
+    # A failed clean-up: True, because the wanted weights are verified, and somebody must act.
+    cleanup = condition.reason == weights.WeightsReady.CLEANUP_FAILED.reason.name
+    return concerns.alarming(condition) and (condition.status == "False" or cleanup)
 
-    A condition that core turned into Unknown after a failed call comes back without an event. There
-    is none either for a condition whose message is the status' `waitingFor`: the answer that wrote
-    that field had the event, though core's cache may not show that answer's conditions yet
-    (`_repeats`).
-    """
-    for condition in conditions:
-        if condition.status != "True" and condition.message == now.memory.waiting_for:
-            continue
-        before = now.world.conditions.get(condition.type)
-        alarming = concerns.alarming(condition)
-        if before is None:
-            if condition.status != "False" or not alarming:
-                continue
-        elif before.reason in (condition.reason, observed.FATAL_ERROR):
-            continue
-        elif condition.type == workload.Current.type() and before.reason == "Invalid":
-            continue  # The event of Valid says so.
-        # A failed clean-up: True, because the wanted weights are verified, and somebody must act.
-        cleanup = condition.reason == weights.WeightsReady.CLEANUP_FAILED.reason.name
-        yield composition.Event(
-            warning=alarming and (condition.status == "False" or cleanup),
-            reason=condition.reason,
-            message=f"{condition.type}={condition.status}: {condition.message}".rstrip(": "),
-        )
+
+def _said_by_valid(condition: observed.Condition, before: observed.Condition) -> bool:
+    return condition.type == workload.Current.type() and before.reason == "Invalid"
 
 
 def _repeats(
@@ -285,14 +247,7 @@ def _repeats(
     desired: assembly.Desired,
     conditions: tuple[observed.Condition, ...],
 ) -> bool:
-    """Tells whether the last answer was the same, so that its events were sent already.
-
-    Core writes the fields of a status, tells the events and then writes the conditions. Its first
-    write wakes it again, and its cache may show the new fields beside the old conditions
-    (v2.4.0, internal/controller/apiextensions/composite/reconciler.go). The field `waitingFor`
-    follows from the conditions: where it holds what the new ones say and not what the old ones
-    say, an answer came between.
-    """
+    """Tells whether the last answer was the same, so that its events were sent already."""
     before = now.world.conditions
     if not before.keys() >= {condition.type for condition in conditions}:
         return False
@@ -300,9 +255,12 @@ def _repeats(
     invalid = before[validity.Valid.type()].status != "True"
     if invalid or before[workload.Current.type()].reason == "Suspended":
         return False
-    written = now.memory.waiting_for
-    new = {condition.type: condition for condition in conditions}
-    return bool(written == _waiting_for(now, desired, new) != _waiting_for(now, desired, before))
+    return transitions.repeats(
+        now.world,
+        now.memory,
+        conditions,
+        lambda reasons: _waiting_for(now, desired, reasons),
+    )
 
 
 def _questions(now: situations.Situation, desired: assembly.Desired) -> composition.Questions:

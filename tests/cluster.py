@@ -606,20 +606,30 @@ def _scaled_object(item: Object, _: Cluster) -> None:
     }
 
 
+def _gateway(item: Object, _: Cluster) -> None:
+    item["status"] = {
+        "addresses": [{"type": "IPAddress", "value": "10.0.0.9"}],
+        "conditions": [condition("Accepted"), condition("Programmed")],
+    }
+
+
 _CONTROLLERS: dict[str, Callable[[Object, Cluster], None]] = {
     "AIGatewayRoute": _conditions("Accepted"),
     "AIServiceBackend": _conditions("Accepted"),
     "Backend": _conditions("Accepted"),
     "BackendTrafficPolicy": _parents("ancestors", "Accepted"),
     "CiliumNetworkPolicy": _conditions("Valid"),
+    "ClientTrafficPolicy": _parents("ancestors", "Accepted"),
     "Deployment": _deployment,
     "ExternalSecret": _conditions("Ready"),
+    "Gateway": _gateway,
     "HTTPRoute": _parents("parents", "Accepted", "ResolvedRefs"),
     "HelmRelease": _conditions("Ready"),
     "InferencePool": _parents("parents", "Accepted", "ResolvedRefs"),
     "Job": _job,
     "LeaderWorkerSet": _groups,
     "ScaledObject": _scaled_object,
+    "SecurityPolicy": _parents("ancestors", "Accepted"),
     "VMRule": _operational,
     "VMServiceScrape": _operational,
 }

@@ -25,6 +25,7 @@ from function.api import (
     claim_pod,
     claim_scaling,
     claim_traffic,
+    gateway,
     schema,
     settings_engine,
     settings_forms,
@@ -284,6 +285,20 @@ def claims(*, hatches: bool = True) -> st.SearchStrategy[Json]:
             engine, --trust-remote-code and a security context.
     """
     return _claims() if hatches else _claims().map(_without_hatches)
+
+
+def doors() -> st.SearchStrategy[Json]:
+    """Returns valid front doors, and some whose callers the settings have to permit."""
+
+    def whole(spec: Json) -> Json:
+        return {
+            "apiVersion": f"{gateway.GROUP}/{gateway.VERSION}",
+            "kind": gateway.KIND,
+            "metadata": {"name": "door", "namespace": "llm"},
+            "spec": spec,
+        }
+
+    return _object(gateway.Spec).map(whole)
 
 
 def broken_claims() -> st.SearchStrategy[Broken]:
@@ -597,14 +612,14 @@ def _mend_scheduling(scheduling: Json) -> None:
         scheduling.pop("priorityClass", None)
 
 
-def _mend_gateway(gateway: Json) -> None:
-    if gateway.get("endpointPicker", {}).get("enabled"):
-        gateway["enabled"] = True
-        gateway.pop("fallback", None)
-    if gateway.get("canaries") or gateway.get("fallback"):
-        gateway["enabled"] = True
-    if gateway.get("canaries"):
-        gateway["canaries"] = _distinct(gateway["canaries"], "adapter")
+def _mend_gateway(route: Json) -> None:
+    if route.get("endpointPicker", {}).get("enabled"):
+        route["enabled"] = True
+        route.pop("fallback", None)
+    if route.get("canaries") or route.get("fallback"):
+        route["enabled"] = True
+    if route.get("canaries"):
+        route["canaries"] = _distinct(route["canaries"], "adapter")
 
 
 def _mend_scorers(scorers: Json) -> None:
@@ -660,12 +675,12 @@ def _mend_spec(spec: Json) -> None:
             spec[field] = _distinct(spec[field], "name")
     if "envFromSecrets" in spec:
         spec["envFromSecrets"] = list(dict.fromkeys(spec["envFromSecrets"]))
-    gateway, adapters = spec.get("gateway", {}), spec.get("loraAdapters", [])
-    if "canaries" in gateway:
+    route, adapters = spec.get("gateway", {}), spec.get("loraAdapters", [])
+    if "canaries" in route:
         # Canaries name adapters in order; those beyond the last adapter go.
-        gateway["canaries"] = [
+        route["canaries"] = [
             canary | {"adapter": adapter["name"]}
-            for canary, adapter in zip(gateway["canaries"], adapters, strict=False)
+            for canary, adapter in zip(route["canaries"], adapters, strict=False)
         ]
     if "deployment" in spec.get("patches", {}):
         spec.get("gpu", {}).pop("parallelism", None)
@@ -702,6 +717,23 @@ _REPLACED: dict[str, tuple[str | None, str]] = {
     **dict.fromkeys(group.DECIDES, ("gpu", "parallelism")),
 }
 
+
+def _mend_caller(caller: Json) -> None:
+    """Leaves a key in one place."""
+    if "secretRef" in caller:
+        caller.pop("externalSecret", None)
+    elif "externalSecret" not in caller:
+        caller["secretRef"] = {"name": "key"}
+
+
+def _mend_door(spec: Json) -> None:
+    if "callers" in spec:
+        spec["callers"] = _distinct(spec["callers"], "name")
+    if "gateway" in spec:
+        for field in ("hostname", "tls", "callers"):
+            spec.pop(field, None)
+
+
 _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_model.ModelSpec: _mend_model,
     claim_scaling.Triggers: _mend_triggers,
@@ -717,6 +749,8 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_pod.HealthProbes: _mend_probes,
     claim_pod.PodTemplate: _mend_pod,
     claim.Spec: _mend_spec,
+    gateway.Caller: _mend_caller,
+    gateway.Spec: _mend_door,
     settings_engine.Gpu: _mend_gpu_classes,
 }
 

@@ -48,13 +48,15 @@ END
 status=0
 for claim in "$claims"/*.yaml; do
     rendered=$output/$(basename "$claim")
+    # The resource and its group, by which the files of both kinds are named.
+    kind=$(awk '/^kind:/ {print tolower($2) "s.cloud.ogenki.io"; exit}' "$claim")
     if ! crossplane resource validate "$product/xrd" "$claim" \
         --crossplane-image= --error-on-missing-schemas --skip-success-results; then
         status=1
         continue
     fi
-    if ! crossplane composition render "$claim" "$product"/compositions/*.yaml \
-        "$work/functions.yaml" "$core" --xrd="$product/xrd/inferenceservices.cloud.ogenki.io.yaml" \
+    if ! crossplane composition render "$claim" "$product/compositions/x$kind.yaml" \
+        "$work/functions.yaml" "$core" --xrd="$product/xrd/$kind.yaml" \
         --required-resources="$environment" --include-full-xr > "$rendered"; then
         status=1
         continue

@@ -11,7 +11,7 @@ from typing import Any
 import pydantic
 from pydantic import fields
 
-from function.api import base, claim, schema, settings, status
+from function.api import base, claim, gateway, gateway_status, schema, settings, status
 from function.engines.vllm import flags
 
 _GENERATED = "<!-- Generated from function/api by `make generate`; edits here are lost. -->"
@@ -27,6 +27,16 @@ absent, unless its meaning says otherwise. An unknown field is pruned by the API
 everywhere else. The name of a
 claim is a DNS-1035 label of at most {claim.LONGEST_NAME} characters,
 {claim.LONGEST_NAME_WITH_PICKER} with `spec.gateway.endpointPicker`."""
+
+_GATEWAY = f"""\
+# InferenceGateway
+
+`{gateway.GROUP}/{gateway.VERSION}`, namespaced: the
+[front door](../front-door.md) of its namespace.
+
+The function applies defaults; they are not written into the stored object. A field without a
+default in its row is off or empty when it is absent, unless its meaning says otherwise. The name
+is a DNS-1035 label of at most {gateway.LONGEST_NAME} characters."""
 
 _TOP_LEVEL = " and ".join(f"`{key}`" for key in settings.TOP_LEVEL)
 
@@ -71,6 +81,19 @@ def of_claim() -> str:
         *_sections(claim.Spec, "spec", defaults=False, without=("crossplane",)),
         _managed_flags(),
         *_sections(status.Status, "status", defaults=False),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def of_gateway() -> str:
+    """Returns the page of the front door and its status."""
+    parts = [
+        _GENERATED,
+        _GATEWAY,
+        "Rules of the whole object:\n\n"
+        + _rule_lines("`metadata`", gateway.InferenceGateway.RULES),
+        *_sections(gateway.Spec, "spec", defaults=False, without=("crossplane",)),
+        *_sections(gateway_status.Status, "status", defaults=False),
     ]
     return "\n\n".join(parts) + "\n"
 

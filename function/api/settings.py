@@ -86,6 +86,9 @@ class Settings(base.Model):
         default_factory=settings_metrics.Monitoring
     )
     gateway: settings_traffic.Gateway = pydantic.Field(default_factory=settings_traffic.Gateway)
+    front_door: settings_traffic.FrontDoor = pydantic.Field(
+        default_factory=settings_traffic.FrontDoor
+    )
     endpoint_picker: settings_traffic.EndpointPicker = pydantic.Field(
         default_factory=settings_traffic.EndpointPicker
     )
@@ -120,6 +123,23 @@ class Settings(base.Model):
         None,
         description="Replaces {region} in preload.egressHosts; also read from the top level.",
     )
+
+    def front_door_of(self, namespace: str) -> str | None:
+        """Returns the InferenceGateway that claims of a namespace are published on, or None."""
+        named = self.front_door.namespaces
+        return named.get(namespace, named.get("*"))
+
+    def parent_of(self, namespace: str) -> settings_traffic.GatewayReference:
+        """Returns the Gateway that claims of a namespace are published on.
+
+        An InferenceGateway's Gateway has its name and lies in its namespace.
+        """
+        door = self.front_door_of(namespace)
+        return (
+            self.gateway.parent
+            if door is None
+            else settings_traffic.GatewayReference(name=door, namespace=namespace)
+        )
 
 
 class Input(Settings):

@@ -21,12 +21,12 @@ Url = Annotated[
 _ADDRESS = re.compile(URL)
 HostPattern = Annotated[str, base.text(255, r"^[A-Za-z0-9*{][A-Za-z0-9*.{}-]*$")]
 NAMESPACE = r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$"
-_Namespace = Annotated[str, base.text(63, NAMESPACE)]
-Namespaces = Annotated[list[_Namespace], base.items(64)]
+Namespace = Annotated[str, base.text(63, NAMESPACE)]
+Namespaces = Annotated[list[Namespace], base.items(64)]
 # Printable ASCII, braces for the two names alone. `function/boundary/grants.py` matches.
 PATTERN = r"^([!-z|~]|\{name\}|\{namespace\})+$"
 PatternList = Annotated[list[Annotated[str, base.text(512, PATTERN)]], base.items(64)]
-Patterns = Annotated[dict[_Namespace, PatternList], base.items(32), base.NULLS_ABSENT]
+Patterns = Annotated[dict[Namespace, PatternList], base.items(32), base.NULLS_ABSENT]
 
 
 def port(address: str) -> int:

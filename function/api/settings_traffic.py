@@ -83,7 +83,40 @@ class Gateway(base.Model):
         None,
         alias="bufferMiB",
         description="MiB of connection.bufferLimit in the ClientTrafficPolicy of the Gateway: a"
-        " larger body gets 413. Envoy's own 32 KiB when absent. `check` reads it alone.",
+        " larger body gets 413. Envoy's own 32 KiB when absent. An InferenceGateway's own Gateway"
+        " has it, 50 when absent; of another one `check` reads it alone.",
+    )
+
+
+class FrontDoor(base.Model):
+    """The Gateways that InferenceGateways have, and which namespaces have one."""
+
+    namespaces: Annotated[
+        dict[settings_forms.Namespace, base.DnsLabel], base.items(32), base.NULLS_ABSENT
+    ] = pydantic.Field(
+        default_factory=dict,
+        description="By namespace, or `*` for every other one, the name of the InferenceGateway"
+        " on whose Gateway the claims there are published, in place of gateway.parent. It must"
+        " be ready before: their routes move to it at once.",
+    )
+    class_name: base.DnsSubdomain = pydantic.Field(
+        "envoy-gateway", description="GatewayClass of Envoy Gateway with the AI gateway beside it."
+    )
+    service_type: Literal["ClusterIP", "LoadBalancer"] = pydantic.Field(
+        "ClusterIP",
+        description="Service of the proxies. A load balancer may be open to the internet:"
+        " serviceAnnotations say so to the cloud.",
+    )
+    service_annotations: base.Annotations = pydantic.Field(
+        default_factory=dict, description="On that Service, for example an internal scheme."
+    )
+    replicas: Annotated[int, base.number(1, 64)] = pydantic.Field(
+        2, description="Proxies of one Gateway; of two or more one goes at a time."
+    )
+    drain_seconds: Annotated[int, base.number(1, 3600)] = pydantic.Field(
+        600,
+        description="Seconds that streams get to end when a proxy goes. Envoy Gateway's own minute"
+        " would cut long answers.",
     )
 
 

@@ -108,7 +108,7 @@ def _problem(
     else:
         owner = observed.at(controller, "kind"), observed.at(controller, "name")
         whose = f"the {owner[0]} {owner[1]} controls it"
-        if owner == ("InferenceService", world.name):
+        if owner[0] in ("InferenceService", "InferenceGateway") and owner[1] == world.name:
             whose = "an earlier claim of this name controls it"
             remedy = "wait until Kubernetes has deleted it"
     return base.Problem(

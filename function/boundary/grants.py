@@ -7,10 +7,24 @@ of a namespace adds to it.
 
 import re
 from collections.abc import Iterator
+from typing import Protocol
 
 from pydantic import alias_generators
 
-from function.api import base, claim, settings, settings_forms
+from function.api import base, settings, settings_forms
+
+
+class Named(Protocol):
+    """A claim of any kind, as far as patterns go by it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+
 
 _STARS = re.compile(r"(\*+)")
 _MOST_LISTED = 5
@@ -20,7 +34,7 @@ def outside(
     field: str,
     path: str,
     value: str,
-    resource: claim.InferenceService,
+    resource: Named,
     site: settings.Settings,
     words: str = "",
 ) -> Iterator[base.Problem]:
@@ -46,13 +60,13 @@ def outside(
     yield base.Problem(path, f"{words}; {refusal}" if words else refusal)
 
 
-def patterns(granted: settings_forms.Patterns, resource: claim.InferenceService) -> tuple[str, ...]:
+def patterns(granted: settings_forms.Patterns, resource: Named) -> tuple[str, ...]:
     """Returns the patterns that hold for a claim, with its names in them."""
     chosen = [*granted.get("*", ()), *granted.get(resource.namespace, ())]
     return tuple(filled(pattern, resource) for pattern in chosen)
 
 
-def filled(pattern: str, resource: claim.InferenceService) -> str:
+def filled(pattern: str, resource: Named) -> str:
     """Returns a pattern with the claim's names in it."""
     return pattern.replace("{namespace}", resource.namespace).replace("{name}", resource.name)
 

@@ -10,7 +10,7 @@ import yaml
 from function import canonical
 from function.api import base, claim
 from function.cli import places, strict_yaml, trees
-from function.composites import registry
+from function.composites import composite, registry
 
 # Characters of a claim as JSON: what the function takes (`function/server/intake.py`).
 MOST_CLAIM = 256 * 1024
@@ -86,15 +86,17 @@ def claims(names: Iterable[str], tree: trees.Tree = trees.DISK) -> Claims:
             result.unreadable.append(UnreadableError(f"({source.name}) {words}", file, line))
             continue
         group, kind = _group(document), str(document["kind"])
-        ours = group in (claim.GROUP, None)
+        meant = next((one for one in registry.COMPOSITES if _like(kind, one[1])), None)
+        ours = meant is not None and group in (meant[0], None)
         if (kind == claim.KIND and ours) or registry.of(document) is not None:
             result.sources.append(source)
-        elif _like(kind, claim.KIND) and (ours or _like(group or "", claim.GROUP)):
-            result.sources.append(dataclasses.replace(source, misspelt=_meant(document)))
-        elif _like(kind, claim.KIND):
+        elif meant is not None and (ours or _like(group or "", meant[0])):
+            words = _meant(document, registry.COMPOSITES[meant])
+            result.sources.append(dataclasses.replace(source, misspelt=words))
+        elif meant is not None:
             result.notes.append(
                 f"{source}: {kind} of group {group or 'core'} is passed over: claims are of group"
-                f" {claim.GROUP}"
+                f" {meant[0]}"
             )
     return result
 
@@ -141,9 +143,9 @@ def _like(word: str, ours: str) -> bool:
     return difflib.SequenceMatcher(None, word.lower(), ours.lower()).ratio() >= _LIKE
 
 
-def _meant(document: dict[str, Any]) -> str:
+def _meant(document: dict[str, Any], meant: composite.Composite) -> str:
     named = f"{document.get('apiVersion', 'no apiVersion')}, {document['kind']}"
-    ours = f"{claim.GROUP}/{claim.VERSION}, {claim.KIND}"
+    ours = f"{meant.GROUP}/{meant.VERSION}, {meant.KIND}"
     return f"there is no such kind: {named}; a claim is {ours}"
 
 

@@ -10,6 +10,7 @@ from function.cli import entries, suggestions
 from function.concerns import reasons
 from function.concerns import table as concerns
 from function.findings import rules, table
+from function.fleet import report as fleet
 
 # Places of a field that are worth listing.
 _MOST_PLACES = 12
@@ -108,7 +109,7 @@ def hint(path: str) -> str:
 
 
 def _reasons() -> Iterator[Reason]:
-    for kind in concerns.CONDITIONS:
+    for kind in (*concerns.CONDITIONS, *fleet.OWN_CONDITIONS):
         yield from (Reason(kind.type(), member.reason) for member in kind)
 
 

@@ -5,24 +5,25 @@ from collections.abc import Callable
 from typing import Any
 
 from function import composition
-from function.api import claim, settings
+from function.api import settings
 from function.cluster import observed
-from function.composites import inference_service
+from function.composites import composite, inference_service
 from function.situation import pickers, rivals
 from function.workloads import table as workloads
 
 # One object waits for another, such as a route for its Service: rounds until nothing changes.
 MOST_ROUNDS = 8
-_YES = ("Ready", "Accepted", "ResolvedRefs", "Paused", "Available")
+_YES = ("Ready", "Accepted", "ResolvedRefs", "Paused", "Available", "Programmed")
 
 
 def settled(
-    resource: claim.InferenceService,
+    resource: Any,
     site: settings.Settings,
     given: observed.Observed,
     may: Callable[[dict[str, Any]], bool] = lambda _: True,
     first: composition.Composition | None = None,
     replicas: tuple[int, int] | None = None,
+    kind: composite.Composite = inference_service,
 ) -> tuple[observed.Observed, composition.Composition]:
     """Returns the world in which stand-ins fill up what was observed, and the answer to it.
 
@@ -34,11 +35,12 @@ def settled(
         first: The answer to what was observed, where it is there already.
         replicas: How many replicas are available and wanted; all that the claim asks for when
             absent.
+        kind: The kind of the claim.
 
     Raises:
         base.InvalidError: The claim cannot be used.
     """
-    current, answer = given, first or inference_service.compose(resource, site, given)
+    current, answer = given, first or kind.compose(resource, site, given)
     for _ in range(MOST_ROUNDS):
         stand_ins = {
             key: _well(composed, answer, replicas)
@@ -59,7 +61,7 @@ def settled(
             required={**unasked, **current.required},
             **_remembered(given, answer),
         )
-        before, answer = answer, inference_service.compose(resource, site, current)
+        before, answer = answer, kind.compose(resource, site, current)
         if answer == before:
             break
     return current, answer

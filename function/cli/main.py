@@ -16,7 +16,7 @@ from function import late
 class Verbs(click.Group):
     """The verbs. The module of a verb is read when the verb is asked for, or the help of all."""
 
-    NAMES = ("check", "explain", "facts", "init", "migrate", "plan", "reach", "render")
+    NAMES = ("check", "clients", "explain", "facts", "init", "migrate", "plan", "reach", "render")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Returns the names of the verbs."""

@@ -64,7 +64,7 @@ def each(
             if kind is None:
                 yield dataclasses.replace(read, made=make(source))
             else:
-                plain = rendering.plain(source, kind, site, cluster)
+                plain = rendering.plain(source, kind, site, cluster, given)
                 yield dataclasses.replace(read, plain=plain)
         except base.InvalidError as error:
             yield dataclasses.replace(read, problems=error.problems)

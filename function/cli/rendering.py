@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 from function import composition, kinds
@@ -10,6 +10,7 @@ from function.api import base, claim, settings
 from function.cli import documents, healthy, snapshot, suggestions
 from function.cluster import checkpoints, observed, pods
 from function.composites import composite, inference_service, registry
+from function.fleet import members
 from function.planning import plans
 from function.situation import rivals, rollouts
 from function.workloads import batches
@@ -67,20 +68,70 @@ def plain(
     kind: composite.Composite,
     site: settings.Settings,
     cluster: snapshot.Snapshot | None = None,
+    beside: Iterable[documents.Source] = (),
 ) -> Plain:
     """Returns what a claim of another kind becomes, without a comparison.
+
+    Of its objects those come too that follow once others are there. It reads the claims of its
+    namespace: those of the files, as if they served, and the others of the cluster.
+
+    Args:
+        source: The claim.
+        kind: Its kind.
+        site: The settings.
+        cluster: What was observed.
+        beside: What else was read.
 
     Raises:
         base.InvalidError: The claim cannot be used.
     """
     status = source.document.get("status") or {}
+    there = cluster or snapshot.Snapshot()
     world = observed.Observed(
         name=source.name,
-        resources=(cluster or snapshot.Snapshot()).composed(source.namespace, source.name),
+        resources=there.composed(source.namespace, source.name),
         conditions=observed.conditions(status),
         status=status,
+        required={members.REQUIREMENT: _neighbours(source, site, there, beside)},
+        can_read=True,
     )
-    return Plain(source, kind.compose(kind.parse(source.document), site, world))
+    try:
+        resource = kind.parse(source.document)
+    except base.InvalidError as error:
+        hinted = suggestions.hinted(error, kind.MODEL, source.document)
+        raise base.InvalidError(error.what, hinted) from None
+    answer = kind.compose(resource, site, world)
+    _, whole = healthy.settled(resource, site, world, first=answer, kind=kind)
+    return Plain(
+        source, dataclasses.replace(answer, resources={**answer.resources, **whole.resources})
+    )
+
+
+def _neighbours(
+    source: documents.Source,
+    site: settings.Settings,
+    cluster: snapshot.Snapshot,
+    beside: Iterable[documents.Source],
+) -> list[dict[str, Any]]:
+    """Returns the claims of a namespace, by name; one that cannot be used serves nothing."""
+    alive = [cluster.claim(*name) or {} for name in cluster.claims() if name[0] == source.namespace]
+    named = {str(observed.at(item, "metadata", "name")): item for item in alive}
+    for other in beside:
+        if other.misspelt or other_kind(other) is not None or other.namespace != source.namespace:
+            continue
+        known = observed.at(named.get(other.name), "status") or other.document.get("status")
+        named[other.name] = {**other.document, "status": known or _served_status(other, site)}
+    return [named[name] for name in sorted(named)]
+
+
+def _served_status(source: documents.Source, site: settings.Settings) -> dict[str, Any]:
+    """Returns the status of a claim that serves; an empty one of a claim that cannot be used."""
+    try:
+        resource = parse(source.document)
+        _, answer = healthy.settled(resource, site, served(source, resource, site))
+    except base.InvalidError:
+        return {}
+    return answer.status
 
 
 def render(

@@ -96,6 +96,16 @@ def any_parent(*names: str) -> Callable[[observed.Object], Readiness]:
     return check
 
 
+def any_ancestor(*names: str) -> Callable[[observed.Object], Readiness]:
+    """The same for a policy of which nobody speaks before what it targets is there."""
+    judged = per_parent("ancestors", *names)
+
+    def check(resource: observed.Object) -> Readiness:
+        return judged(resource) if observed.at(resource, "status", "ancestors") else READY
+
+    return check
+
+
 def valid(resource: observed.Object) -> Readiness:
     """Cilium: older agents report nothing, so only a no counts."""
     verdict = observed.status_condition(resource, "Valid")

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from function.composites import composite, inference_service
+from function.composites import composite, inference_gateway, inference_service
 
 COMPOSITES: dict[tuple[str, str], composite.Composite] = {
     (inference_service.GROUP, inference_service.KIND): inference_service,
+    # Named here: its module is read with the first front door (function/late.py).
+    (inference_service.GROUP, "InferenceGateway"): inference_gateway,
 }
 
 

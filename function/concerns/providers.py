@@ -30,11 +30,18 @@ def table(field: str, modules: Mapping[str, T]) -> Mapping[str, T]:
 _MOST_NAMED = 3
 
 
-def check_none_is_lost(site: settings.Settings, world: observed.Observed) -> None:
+def check_none_is_lost(
+    site: settings.Settings, world: observed.Observed, rows: kinds.Table = kinds.TABLE
+) -> None:
     """Ensures that every provider whose objects are observed is named, or withdrawn in words.
 
     Settings that came back empty, or lost a key, would otherwise delete the routes, backends or
     policies of every claim at once.
+
+    Args:
+        site: The settings.
+        world: What the cluster reports.
+        rows: Those of the kind of claim.
 
     Raises:
         base.InvalidError: A provider is lost.
@@ -42,7 +49,7 @@ def check_none_is_lost(site: settings.Settings, world: observed.Observed) -> Non
     used = site.providers.used()
     lost: dict[tuple[str, str], list[str]] = {}
     for suffix, resource in world.starting(""):
-        row = _row(suffix)
+        row = _row(rows, suffix)
         if row is None or row.provider is None:
             continue
         concern, provider = row.provider
@@ -76,10 +83,10 @@ def _providers() -> Iterable[tuple[str, str]]:
     return dict.fromkeys(row.provider for row in kinds.ROWS if row.provider is not None)
 
 
-def _row(suffix: str) -> kinds.Row | None:
+def _row(rows: kinds.Table, suffix: str) -> kinds.Row | None:
     """Returns the row of an observed key, or None where the key is nobody's of today."""
     try:
-        return kinds.row(suffix)
+        return rows.row(suffix)
     except KeyError:
         return None
 

@@ -136,7 +136,8 @@ def _bears(route: observed.Object | None, name: str) -> bool:
 
 
 def _parent(plan: plans.Plan) -> str:
-    return f"{plan.site.gateway.parent.namespace}/{plan.site.gateway.parent.name}"
+    parent = plan.site.parent_of(plan.identity.namespace)
+    return f"{parent.namespace}/{parent.name}"
 
 
 def _text(route: observed.Object | None) -> str | None:

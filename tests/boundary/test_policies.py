@@ -12,6 +12,7 @@ import pytest
 from function import kinds
 from function.boundary import adoption
 from function.cluster import observed
+from function.fleet import rows
 from tests import cluster
 
 CORE = "system:serviceaccount:crossplane-system:crossplane"
@@ -40,7 +41,8 @@ def test_every_kind_that_is_composed_is_covered() -> None:
     rules = ADOPTION["matchConstraints"]["resourceRules"]
     assert {tuple(rule["operations"]) for rule in rules} == {("UPDATE",)}
     covered = [(group, name) for r in rules for group in r["apiGroups"] for name in r["resources"]]
-    composed = {(row.kind.group, row.kind.plural) for row in kinds.rows()}
+    every = [*kinds.rows(), *rows.ROWS]
+    composed = {(row.kind.group, row.kind.plural) for row in every}
     assert sorted(covered) == sorted(composed)
 
 
@@ -118,6 +120,19 @@ OWNERS: list[list[cluster.Object]] = [
     [owner(UID)],
     [owner("9", "App"), {"kind": "Node", "name": "x", "uid": "0"}],
 ]
+
+
+def test_front_doors_are_looked_at_too() -> None:
+    kind = "InferenceGateway"
+    words = ADOPTION["validations"][0]["messageExpression"]
+    assert "variables.claim.kind" in words
+    bare = {"metadata": {"name": "n"}}
+    (denied,) = [
+        evaluated(v["expression"], {"oldObject": bare, "object": written(kind), "variables": {}})
+        for v in ADOPTION["variables"]
+        if v["name"] == "claim"
+    ]
+    assert denied["kind"] == kind
 
 
 @pytest.mark.parametrize("owners", OWNERS)

@@ -40,6 +40,8 @@ def run(*arguments: str, given: str | None = None) -> testing.Result:
             [
                 "RouteReady/NotProvided: a reason of the condition RouteReady, False",
                 "SecretsReady/NotProvided: a reason of the condition SecretsReady, False",
+                "GatewayReady/NotProvided: a reason of the condition GatewayReady, False",
+                "CallersReady/NotProvided: a reason of the condition CallersReady, False",
             ],
         ),
         ("spec.model.contextWindow", ["spec.model.contextWindow: a field of the claim"]),

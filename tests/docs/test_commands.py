@@ -47,7 +47,7 @@ def test_a_command_prints_what_the_page_shows(
     assert (result.stdout, result.stderr) == (output, "")
 
 
-VERBS = ("check", "explain", "facts", "init", "migrate", "plan", "reach", "render")
+VERBS = ("check", "clients", "explain", "facts", "init", "migrate", "plan", "reach", "render")
 
 
 def commands() -> list[str]:

@@ -16,21 +16,25 @@ from click import testing
 
 from e2e.controlplane import crossplane
 from function import kinds
-from function.api import base, claim, settings, settings_metrics, status
+from function.api import base, claim, gateway, gateway_status, settings, settings_metrics, status
 from function.cli import main as cli
 from function.cli import reached, terminal
 from function.cluster import failures
 from function.concerns import table as concerns
 from function.concerns.gateway import native_picker
+from function.fleet import report as fleet
+from function.fleet import rows as doors
 from function.situation import rollouts
 from preload import exits
 from tests import cluster, examples
 from tests.alerts import rendered
+from tests.fleet import scene
 from tests.golden import lives
 
 ROOT = cluster.ROOT
 OPERATIONS = ROOT / "docs/operations.md"
 LIFE = ROOT / "docs/life-of-a-claim.md"
+FRONT_DOOR = ROOT / "docs/front-door.md"
 DECISIONS = ROOT / "docs/decisions.md"
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "examples/README.md")),
@@ -156,6 +160,13 @@ def test_claims_in_snippets_are_valid() -> None:
         base.parse(claim.InferenceService, document, what="claim")
 
 
+def test_front_doors_in_snippets_are_valid() -> None:
+    shown = [d for page in PAGES for d in documents(page) if d["kind"] == gateway.KIND]
+    assert cluster.load("examples/front-door/smallest.yaml") in shown
+    for document in shown:
+        base.parse(gateway.InferenceGateway, document, what="claim")
+
+
 def test_the_readme_shows_the_smallest_example() -> None:
     shown = next(documents(ROOT / "README.md"))
     assert shown == cluster.example("smallest")
@@ -256,6 +267,7 @@ def test_the_page_of_the_command_line_has_every_option_output_and_field() -> Non
 def test_every_verb_has_its_options_and_exit_codes_on_the_page() -> None:
     page = ROOT / "docs/command-line.md"
     for verb, title, codes in (
+        ("clients", "Clients", {"0", "1", "2"}),
         ("plan", "Plan", {"0", "1", "2", "3"}),
         ("reach", "Who reaches whom", {"0", "1", "2"}),
     ):
@@ -322,7 +334,7 @@ def resource_of(item: cluster.Object) -> tuple[str, str]:
     """Returns group and resource of a kind. All our kinds have a regular plural."""
     group = item["apiVersion"].rpartition("/")[0]
     kind = item["kind"].lower()
-    return group, kind[:-1] + "ies" if kind.endswith("y") else f"{kind}s"
+    return group, kind[:-1] + "ies" if re.search("[^a]y$", kind) else f"{kind}s"
 
 
 def granted(name: str) -> dict[tuple[str, str], set[str]]:
@@ -382,6 +394,7 @@ def everything() -> Iterator[cluster.Object]:
     several["spec"]["gpu"] = {"count": 1, "parallelism": {"pipeline": 2}}
     native = examples.read(ROOT / "examples/features/native-picker.yaml")
     yield from lived(native.claim, *native.environments)
+    yield from scene.resting(scene.of(callers=[scene.fetched("a")])).objects.values()
     for monitoring in ("victoriametrics", "prometheus-operator"):
         for policy in ("cilium", "kubernetes"):
             site = cluster.environment("reference")
@@ -430,7 +443,8 @@ def test_a_picker_may_read_what_its_chart_lets_it_and_core_may_bind_that_alone()
 
 def test_every_kind_was_composed() -> None:
     """The test above covers only kinds that some of its claims compose."""
-    assert {row.kind.name for row in kinds.rows()} == {item["kind"] for item in everything()}
+    every = [*kinds.rows(), *doors.ROWS]
+    assert {row.kind.name for row in every} == {item["kind"] for item in everything()}
 
 
 def test_pods_are_read_only_with_a_role_of_their_own() -> None:
@@ -456,12 +470,15 @@ def test_the_table_of_roles() -> None:
 
 
 def test_every_condition_has_a_section() -> None:
-    assert {kind.type() for kind in concerns.CONDITIONS} <= set(headings(OPERATIONS))
+    every = (*concerns.CONDITIONS, *fleet.OWN_CONDITIONS)
+    assert {kind.type() for kind in every} <= set(headings(OPERATIONS))
 
 
 def test_every_phase_has_an_entry() -> None:
     shown = first_cells(section(OPERATIONS, "Phases"))[1:]
     assert sorted(shown) == sorted(typing.get_args(status.Phase))
+    shown = first_cells(section(FRONT_DOOR, "What it says"))[1:]
+    assert sorted(shown) == sorted(typing.get_args(gateway_status.Phase))
 
 
 def test_every_exit_code_has_an_entry() -> None:
@@ -528,7 +545,7 @@ def numbers() -> list[int]:
 
 
 def test_decisions_are_numbered_without_a_gap() -> None:
-    assert numbers() == list(range(1, 40))
+    assert numbers() == list(range(1, 44))
 
 
 def test_a_later_decision_says_how_far_it_is_followed() -> None:

@@ -54,6 +54,14 @@ CUSTOM = {
         "BackendTrafficPolicy",
     ): "envoy-gateway/gateway.envoyproxy.io_backendtrafficpolicies.yaml",
     (
+        "gateway.envoyproxy.io",
+        "SecurityPolicy",
+    ): "envoy-gateway/gateway.envoyproxy.io_securitypolicies.yaml",
+    (
+        "gateway.networking.k8s.io",
+        "Gateway",
+    ): "gateway-api/gateway.networking.k8s.io_gateways.yaml",
+    (
         "gateway.networking.k8s.io",
         "HTTPRoute",
     ): "gateway-api/gateway.networking.k8s.io_httproutes.yaml",
@@ -82,6 +90,8 @@ BUILTIN = {
 WRITTEN_DOWN = {
     "rbac.authorization.k8s.io/v1": pathlib.Path(__file__).with_name("role_bindings.json"),
 }
+# Cut from upstream's: of two large kinds the few fields that are composed.
+_CUT = pathlib.Path(__file__).with_name("envoy_gateway.yaml")
 _OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 
@@ -90,8 +100,15 @@ def definition(group: str, kind: str) -> typing.Any:
     """Return the CustomResourceDefinition of a kind, or None when there is none here."""
     name = CUSTOM.get((group, kind))
     if name is None:
-        return None
+        return cut().get((group, kind))
     return yaml.load((crds.directory() / name).read_bytes(), Loader=_LOADER)
+
+
+@functools.cache
+def cut() -> dict[tuple[str, str], typing.Any]:
+    """Return the definitions of large kinds, cut to what is composed, by group and kind."""
+    documents = yaml.load_all(_CUT.read_bytes(), Loader=_LOADER)
+    return {(d["spec"]["group"], d["spec"]["names"]["kind"]): d for d in documents}
 
 
 @functools.cache

@@ -48,7 +48,7 @@ def callers(plan: plans.Plan) -> list[Peer]:
 
 def gateway_proxies(plan: plans.Plan) -> Peer:
     """Returns the AI gateway's proxies."""
-    parent = plan.site.gateway.parent
+    parent = plan.site.parent_of(plan.identity.namespace)
     labels = {
         "gateway.envoyproxy.io/owning-gateway-name": parent.name,
         "gateway.envoyproxy.io/owning-gateway-namespace": parent.namespace,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from function import kinds, memo
+from function.api import settings
 from function.cluster import routes
 from function.planning import identity, plans
 from function.situation import rivals
@@ -127,7 +128,7 @@ def ai_gateway_route(
         mark: What the route remembers of its model names, or None.
         fallback: The claim that answers for the base model when no pod of this one does, or None.
     """
-    parent = plan.site.gateway.parent
+    parent = plan.site.parent_of(plan.identity.namespace)
     return {
         "apiVersion": plan.site.gateway.api_version,
         "kind": kinds.AI_ROUTE.name,
@@ -250,17 +251,17 @@ def lasts(plan: plans.Plan) -> bool:
     byte came for so long, the first included (`streamIdleTimeout`, Envoy Gateway 1.8; v1alpha1 is
     the API of AI gateways that run on older ones).
     """
-    settings = plan.site.gateway
-    if settings.longest_stream_seconds is None:
-        return not settings.api_version.endswith("/v1alpha1")
-    return settings.longest_stream_seconds > settings.request_timeout_seconds
+    site = plan.site.gateway
+    if site.longest_stream_seconds is None:
+        return not site.api_version.endswith("/v1alpha1")
+    return site.longest_stream_seconds > site.request_timeout_seconds
 
 
 def _whole_seconds(plan: plans.Plan) -> int:
     """Returns after how long a request ends, streams included."""
-    settings = plan.site.gateway
-    longest = settings.longest_stream_seconds or settings.request_timeout_seconds
-    return min(longest, settings.request_timeout_seconds)
+    site = plan.site.gateway
+    longest = site.longest_stream_seconds or site.request_timeout_seconds
+    return min(longest, site.request_timeout_seconds)
 
 
 @memo.per_plan
@@ -358,12 +359,12 @@ def _refusal(plan: plans.Plan) -> identity.Manifest | None:
 
 
 def _timeouts(plan: plans.Plan) -> identity.Manifest:
-    settings = plan.site.gateway
+    site = plan.site.gateway
     http = {"connectionIdleTimeout": f"{max(plan.engine.IDLE_SECONDS - IDLE_MARGIN, 1)}s"}
     if lasts(plan):
-        http["streamIdleTimeout"] = f"{settings.request_timeout_seconds}s"
-        if settings.longest_stream_seconds is not None:
-            http["maxStreamDuration"] = f"{settings.longest_stream_seconds}s"
+        http["streamIdleTimeout"] = f"{site.request_timeout_seconds}s"
+        if site.longest_stream_seconds is not None:
+            http["maxStreamDuration"] = f"{site.longest_stream_seconds}s"
     return http
 
 
@@ -397,8 +398,18 @@ def _health(plan: plans.Plan) -> identity.Manifest:
 
 
 def endpoint(plan: plans.Plan) -> str | None:
-    """Returns the URL that clients of the AI gateway use, when the site has a host for it."""
-    host = plan.site.gateway.hostname
-    if host is None and plan.site.private_domain_name is not None:
-        host = f"llm.{plan.site.private_domain_name}"
+    """Returns the URL that clients of the AI gateway use, when the site has a host for it.
+
+    Of a claim behind an InferenceGateway the status of that one tells the address.
+    """
+    if plan.site.front_door_of(plan.identity.namespace) is not None:
+        return None
+    return shared_endpoint(plan.site)
+
+
+def shared_endpoint(site: settings.Settings) -> str | None:
+    """Returns the URL of the Gateway of the settings, when the site has a host for it."""
+    host = site.gateway.hostname
+    if host is None and site.private_domain_name is not None:
+        host = f"llm.{site.private_domain_name}"
     return None if host is None else f"https://{host}/v1"

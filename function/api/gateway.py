@@ -1,0 +1,168 @@
+"""The second kind of claim: the front door of a namespace, through which its models are called.
+
+It selects InferenceServices, and holds what spans them: a Gateway, and who may call what. Every
+field is optional: without callers the door is closed.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import pydantic
+
+from function.api import base, claim, claim_model, claim_secrets
+
+GROUP = claim.GROUP
+VERSION = claim.VERSION
+KIND = "InferenceGateway"
+PLURAL = "inferencegateways"
+# The Gateway has the name, and Envoy Gateway writes it into labels of its own.
+LONGEST_NAME = 54
+
+
+class Selector(base.Model):
+    """Which InferenceServices of the namespace."""
+
+    match_labels: base.Labels = pydantic.Field(
+        default_factory=dict, description="Labels that they have; all of them when empty."
+    )
+
+
+class GatewayReference(base.Model):
+    """A Gateway that somebody else keeps."""
+
+    name: base.DnsSubdomain = pydantic.Field(description="Name of the Gateway.")
+    namespace: base.DnsLabel = pydantic.Field(description="Namespace of the Gateway.")
+
+
+class Tls(base.Model):
+    """The certificate of the Gateway."""
+
+    secret_name: base.DnsSubdomain = pydantic.Field(
+        description="Secret of the namespace with tls.crt and tls.key."
+    )
+
+
+class SecretReference(base.Model):
+    """A Secret of the namespace that holds the key of a caller."""
+
+    name: base.DnsSubdomain = pydantic.Field(
+        description="Name of the Secret. Its key is named as the caller, and the value is what the"
+        " caller sends."
+    )
+
+
+class ExternalKey(base.Model):
+    """The key of a caller in the platform's store, fetched by External Secrets."""
+
+    remote_ref: Annotated[str, base.text(512), claim_secrets.STORE_PATH] = pydantic.Field(
+        description="Path of the secret in the store; settings say which are allowed (remoteRefs)."
+    )
+    property: Annotated[str, base.text(253)] | None = pydantic.Field(
+        None, description="Field of the secret; all of it is the key when absent."
+    )
+    refresh_interval: Annotated[base.Duration, claim_secrets.REFRESH] | None = pydantic.Field(
+        None, description="1h when absent; 0s fetches once, otherwise at least 1m."
+    )
+
+
+class Models(base.Model):
+    """Models that a caller may use: those of the names, and those of the claims."""
+
+    names: Annotated[list[claim_model.Word], base.items(64)] = pydantic.Field(
+        default_factory=base.no_items,
+        description="Names of claims and adapters, as clients write them. One claim's adapters are"
+        " not in its name.",
+    )
+    match_labels: base.Labels = pydantic.Field(
+        default_factory=dict,
+        description="Labels of claims: every name that such a claim serves. None when empty.",
+    )
+
+
+class Caller(base.Model):
+    """Somebody who may call."""
+
+    name: base.DnsLabel = pydantic.Field(
+        description="Sent on to engines in the header x-inference-caller, and a label of metrics."
+    )
+    secret_ref: SecretReference | None = None
+    external_secret: ExternalKey | None = None
+    models: Models | None = pydantic.Field(
+        None, description="Every model of the selected claims when absent, and none when empty."
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="has(self.secretRef) != has(self.externalSecret)",
+            message="a caller's key is in one place: secretRef or externalSecret",
+            holds=lambda c: (c.secret_ref is None) != (c.external_secret is None),
+        ),
+    )
+
+
+def _of_its_own(field: str) -> base.Rule:
+    return base.Rule(
+        cel=f"!has(self.gateway) || !has(self.{field})",
+        message=f"gateway excludes {field}: that is the business of the Gateway that it names",
+        holds=lambda spec: spec.gateway is None or getattr(spec, field) is None,
+        at=field,
+    )
+
+
+class Spec(base.Model):
+    """What the author asks for."""
+
+    selector: Selector | None = pydantic.Field(
+        None, description="Which InferenceServices; all of the namespace when absent."
+    )
+    gateway: GatewayReference | None = pydantic.Field(
+        None,
+        description="A Gateway that is there, on which the settings publish the claims. Its keys"
+        " and limits are its own. Without it the object has a Gateway of its own.",
+    )
+    hostname: base.DnsSubdomain | None = pydantic.Field(
+        None, description="Host that the Gateway answers for; any when absent."
+    )
+    tls: Tls | None = pydantic.Field(
+        None, description="HTTPS on port 443 alone; HTTP on port 80 when absent."
+    )
+    callers: (
+        Annotated[
+            list[Caller],
+            base.items(64),
+            base.distinct("name", "callers must have distinct names"),
+        ]
+        | None
+    ) = pydantic.Field(None, description="Who may call. Nobody when absent.")
+    crossplane: claim.SystemFields | None = None
+
+    RULES: ClassVar = tuple(map(_of_its_own, ("hostname", "tls", "callers")))
+
+
+class InferenceGateway(base.Model):
+    """A front door."""
+
+    api_version: Literal["cloud.ogenki.io/v1alpha1"]
+    kind: Literal["InferenceGateway"]
+    metadata: claim.Metadata
+    spec: Spec
+    status: dict[str, Any] = pydantic.Field(default_factory=dict)
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="oldSelf.hasValue() || self.metadata.name.matches('" + claim.NAME + "')",
+            message="the name must be a DNS-1035 label, as a claim's",
+            holds=lambda door: True,  # Metadata.name carries the same pattern.
+            on_create=True,
+            at="metadata.name",
+        ),
+    )
+
+    @property
+    def name(self) -> str:
+        """The object's name, which its Gateway has too."""
+        return self.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        """The object's namespace, which is that of everything that it composes."""
+        return self.metadata.namespace

@@ -1,0 +1,50 @@
+"""The status of an InferenceGateway."""
+
+from typing import Annotated, Literal
+
+import pydantic
+
+from function.api import base
+
+Phase = Literal["Pending", "Starting", "Empty", "Serving", "Degraded"]
+# So many names are listed, in the list and in its summary.
+MOST_MODELS = 256
+
+
+class Model(base.Model):
+    """A name that callers may ask for."""
+
+    name: Annotated[str, base.text(63)] = pydantic.Field(
+        description="What clients put into the field model of a request."
+    )
+    claim: Annotated[str, base.text(63)] = pydantic.Field(
+        description="The InferenceService that serves it."
+    )
+    kind: Literal["base", "adapter"] = pydantic.Field(
+        description="The base model, or an adapter of it."
+    )
+
+
+class Status(base.Model):
+    """What `kubectl get` and `kubectl describe` show."""
+
+    observed_generation: Annotated[int, base.number(0, 2**53 - 1)] | None = pydantic.Field(
+        None, description="Generation of the object that the rest of the status is about."
+    )
+    phase: Phase | None = pydantic.Field(None, description="Whether callers are answered.")
+    waiting_for: Annotated[str, base.text(1024, None, 0)] | None = pydantic.Field(
+        None, description="What it waits for, in words; empty when it waits for nothing."
+    )
+    endpoint: Annotated[str, base.text(512)] | None = pydantic.Field(
+        None, description="Address of the OpenAI API."
+    )
+    claims: Annotated[str, base.text(16)] | None = pydantic.Field(
+        None, description="Published and selected InferenceServices, for example 3/4."
+    )
+    models: Annotated[list[Model], base.items(MOST_MODELS)] | None = None
+    models_summary: Annotated[str, base.text(1024, None, 0)] | None = pydantic.Field(
+        None, description="Names of the models, comma-separated."
+    )
+    callers: Annotated[int, base.number(0, 64)] | None = pydantic.Field(
+        None, description="Callers whose keys are in force."
+    )

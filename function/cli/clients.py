@@ -1,0 +1,154 @@
+"""`inference-service clients`: configuration of chats, editors and libraries from claims."""
+
+import dataclasses
+import json
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import click
+
+from function.api import base, gateway
+from function.cli import options, planned, rendering, result, terminal
+from function.clients import forms, offers
+from function.composites import inference_gateway
+from function.concerns.gateway import envoy_ai_gateway
+
+KEY_VARIABLE = "INFERENCE_API_KEY"
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ADDRESS = re.compile(r"https?://[^\s\"'$`\\{}]+")
+
+
+@click.command()
+@options.claims_and_site
+@click.option(
+    "--for",
+    "client",
+    required=True,
+    type=click.Choice(list(forms.FORMS)),
+    help="Whose configuration is written.",
+)
+@click.option(
+    "--endpoint",
+    metavar="URL",
+    help="Address of the OpenAI API, with /v1. By default that of an InferenceGateway among the"
+    " claims that has a hostname, or that of the settings' gateway.",
+)
+@click.option(
+    "--key-variable",
+    default=KEY_VARIABLE,
+    show_default=True,
+    metavar="NAME",
+    help="Environment variable, or secret of the client, that holds the key. No key is written.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="text is the configuration. json has it as a field, beside the models with what they do.",
+)
+def clients(
+    claims: tuple[str, ...],
+    environments: tuple[str, ...],
+    input_file: str | None,
+    client: str,
+    endpoint: str | None,
+    key_variable: str,
+    output: Literal["text", "json"],
+) -> None:
+    """Write the configuration of a program that calls the models of claims.
+
+    Claims in files or directories; `-` reads standard input. Claims with gateway.enabled are in
+    it: served names, adapters, context, tools, fill-in-the-middle, embeddings.
+
+    Exit codes: 0 it was written. 1 a claim or the settings cannot be used, or there is no model for
+    this client. 2 wrong usage, no address, no claim at all, or something could not be read.
+    """
+    inputs = planned.Inputs(claims, environments, input_file)
+    if inputs.repeats_standard_input:
+        raise click.UsageError("standard input can be read once: `-` stands there twice")
+    if _VARIABLE.fullmatch(key_variable) is None:
+        raise click.UsageError(f"--key-variable {key_variable!r} is no name of a variable")
+    if endpoint is not None and _ADDRESS.fullmatch(endpoint) is None:
+        raise click.UsageError(f"--endpoint {endpoint!r} is no address such as https://host/v1")
+    fleet = planned.read(inputs)
+    for note in fleet.notes:
+        terminal.complain(f"note: {note}")
+    if (code := _unusable(fleet)) is not None:
+        sys.exit(code)
+    published = tuple(offers.offers(one.plan for one in _published(fleet) if one.plan is not None))
+    if not published or (
+        client in forms.NEEDS_CHAT and not any(offer.kind == "chat" for offer in published)
+    ):
+        needed = "chat model" if published else "model"
+        terminal.complain(f"no claim with gateway.enabled serves a {needed}: nothing for {client}")
+        sys.exit(result.CANNOT_BE_USED)
+    address = endpoint or _endpoint(fleet)
+    if address is None:
+        terminal.complain(
+            "no address: give --endpoint, an InferenceGateway with a hostname, or settings with"
+            " gateway.hostname or privateDomainName"
+        )
+        sys.exit(result.NOT_READ)
+    access = offers.Access(address.rstrip("/"), key_variable, published)
+    form = forms.FORMS[client]
+    text = form.write(access)
+    terminal.write(text if output == "text" else _document(client, form, access, text))
+
+
+def _unusable(fleet: planned.Fleet) -> int | None:
+    """Says what cannot be read or used; returns the exit code, or None where all can."""
+    for error in fleet.unreadable:
+        terminal.complain(str(error))
+    for problem in fleet.unusable:
+        terminal.complain(f"settings: {problem}")
+    refused = [one for one in fleet.claims if one.refused]
+    for one in refused:
+        for problem in (*one.broken, *one.forbidden):
+            terminal.complain(f"{one.source}: {problem}")
+        if one.source.misspelt:
+            terminal.complain(f"{one.source}: {one.source.misspelt}")
+    if fleet.unreadable:
+        return result.NOT_READ
+    return result.CANNOT_BE_USED if fleet.unusable or refused else None
+
+
+def _published(fleet: planned.Fleet) -> Iterator[planned.Planned]:
+    for one in fleet.claims:
+        if one.plan is None:
+            continue
+        if one.plan.ways.gateway:
+            yield one
+        else:
+            terminal.complain(f"note: {one.source} is left out: it is not on the gateway")
+
+
+def _endpoint(fleet: planned.Fleet) -> str | None:
+    """Returns the address of the front door among the claims, or of the settings' Gateway."""
+    for one in fleet.claims:
+        if rendering.other_kind(one.source) is inference_gateway:
+            door = base.parse(gateway.InferenceGateway, one.source.document, what="claim")
+            if door.spec.hostname is not None:
+                scheme = "http" if door.spec.tls is None else "https"
+                return f"{scheme}://{door.spec.hostname}/v1"
+    if fleet.site is None:
+        return None
+    doors = [fleet.site.front_door_of(one.source.namespace) for one in fleet.claims]
+    return envoy_ai_gateway.shared_endpoint(fleet.site) if not any(doors) else None
+
+
+def _document(client: str, form: forms.Form, access: offers.Access, text: str) -> str:
+    document: dict[str, Any] = {
+        "apiVersion": result.API_VERSION,
+        "kind": "ClientConfiguration",
+        "client": client,
+        "file": form.file,
+        "endpoint": access.endpoint,
+        "keyVariable": access.key_variable,
+        "models": [dataclasses.asdict(offer) for offer in access.offers],
+        "text": text,
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,1 @@
+"""Configuration of programs that call the models: chats, editors, agents, libraries."""

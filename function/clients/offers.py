@@ -1,0 +1,91 @@
+"""What claims offer to clients: names, and what each can do. From claims alone."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from function.engines.vllm import serving
+from function.planning import plans
+
+# Tokens of an answer, at most, where a client asks: a quarter of the context, and at most so many.
+_LONGEST_ANSWER = 8192
+_SHARE = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Offer:
+    """A name that clients may ask for.
+
+    Attributes:
+        name: What clients put into the field model of a request.
+        claim: The claim that serves it.
+        kind: chat, complete (fill-in-the-middle), embed or guard.
+        context: Tokens of prompt and answer together, or None where nobody knows.
+        tools: Whether it calls tools.
+        reasoning: Whether its answers have a part in which it thinks.
+    """
+
+    name: str
+    claim: str
+    kind: str
+    context: int | None
+    tools: bool
+    reasoning: bool
+
+    @property
+    def base(self) -> bool:
+        """Whether it is a claim's base model, and no adapter."""
+        return self.name == self.claim
+
+    @property
+    def answer(self) -> int | None:
+        """Tokens of an answer that leave room for its prompt, or None."""
+        return None if self.context is None else min(self.context // _SHARE, _LONGEST_ANSWER)
+
+
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """How the models are reached.
+
+    Attributes:
+        endpoint: Address of the OpenAI API, with its version.
+        key_variable: Environment variable that holds the caller's key.
+        offers: The names, in the order of claims.
+    """
+
+    endpoint: str
+    key_variable: str
+    offers: tuple[Offer, ...]
+
+    def of(self, kind: str) -> list[Offer]:
+        """Returns the names of a kind."""
+        return [offer for offer in self.offers if offer.kind == kind]
+
+    @property
+    def small(self) -> Offer | None:
+        """The chat model for small tasks: the last base model, or None."""
+        return next((offer for offer in reversed(self.of("chat")) if offer.base), None)
+
+
+def offers(published: Iterable[plans.Plan]) -> Iterator[Offer]:
+    """Yields the names of claims: the base model, then its adapters, which do what it does."""
+    for plan in published:
+        engine = plan.serving if isinstance(plan.serving, serving.Serving) else None
+        for directory in plan.storage.directories:
+            yield Offer(
+                directory.name,
+                plan.identity.name,
+                _kind(plan),
+                None if engine is None else engine.context_window,
+                tools=engine is not None and engine.tool_parser is not None,
+                reasoning=engine is not None and engine.reasoning_parser is not None,
+            )
+
+
+def _kind(plan: plans.Plan) -> str:
+    if not plan.serving.generates:
+        return "embed"
+    routing = plan.spec.routing
+    return _SPECIALTIES.get(routing.specialty or "", "chat") if routing is not None else "chat"
+
+
+_SPECIALTIES = {"code-fim": "complete", "guardrail": "guard"}

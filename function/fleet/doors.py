@@ -1,0 +1,90 @@
+"""What is wanted of a front door: values that follow from the object and the settings alone."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from function.api import base, claim_secrets, gateway, settings
+from function.boundary import grants
+from function.planning import identity
+
+COMPONENT = "inference-gateway"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Door:
+    """A front door as it is wanted.
+
+    Attributes:
+        resource: The object.
+        site: The settings.
+        identity: Whose objects they are.
+        parent: Namespace and name of the Gateway that callers use.
+        own: Whether that Gateway is the object's own.
+        attached: Whether the settings publish the claims of the namespace there.
+        published_on: Where they do, `<namespace>/<name>`.
+    """
+
+    resource: gateway.InferenceGateway
+    site: settings.Settings
+    identity: identity.Identity
+    parent: tuple[str, str]
+    own: bool
+    attached: bool
+    published_on: str
+
+    @property
+    def callers(self) -> list[gateway.Caller]:
+        """The callers, by name: the order in which an author wrote them means nothing."""
+        return sorted(self.resource.spec.callers or [], key=lambda caller: caller.name)
+
+    @property
+    def provided(self) -> bool:
+        """Whether the settings have an AI gateway."""
+        return self.site.providers.gateway != "none"
+
+
+def make(resource: gateway.InferenceGateway, site: settings.Settings) -> Door:
+    """Returns the front door as it is wanted.
+
+    Raises:
+        base.InvalidError: It asks for what the settings do not allow.
+    """
+    problems = list(_refusals(resource, site))
+    if problems:
+        raise base.InvalidError("claim", problems)
+    named = resource.spec.gateway
+    here = (resource.namespace, resource.name)
+    parent = here if named is None else (named.namespace, named.name)
+    chosen = site.parent_of(resource.namespace)
+    return Door(
+        resource,
+        site,
+        identity.Identity(resource.name, resource.namespace, site.labels),
+        parent,
+        own=named is None,
+        attached=parent == (chosen.namespace, chosen.name),
+        published_on=f"{chosen.namespace}/{chosen.name}",
+    )
+
+
+def _refusals(
+    resource: gateway.InferenceGateway, site: settings.Settings
+) -> Iterator[base.Problem]:
+    for pattern in site.reserved_names:
+        if grants.matches(grants.filled(pattern, resource), resource.name):
+            words = f"the settings keep {pattern!r} for the platform (reservedNames)"
+            yield base.Problem("metadata.name", f"{words}: give it another name")
+    for index, caller in enumerate(resource.spec.callers or []):
+        key = caller.external_secret
+        if key is None:
+            continue
+        path = f"spec.callers[{index}].externalSecret"
+        if not claim_secrets.STORE_PATH.holds(key.remote_ref):
+            yield base.Problem(f"{path}.remoteRef", claim_secrets.STORE_PATH.message)
+        else:
+            yield from grants.outside(
+                "remote_refs", f"{path}.remoteRef", key.remote_ref, resource, site
+            )
+        interval = key.refresh_interval
+        if interval is not None and not claim_secrets.REFRESH.holds(interval):
+            yield base.Problem(f"{path}.refreshInterval", claim_secrets.REFRESH.message)

@@ -1,0 +1,126 @@
+"""The claims behind a front door, as the cluster reports them, and the models that they serve.
+
+Only single fields of a claim are read, and nothing of it is judged: one that is broken keeps the
+status that it had, and takes nothing with it.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+from function import composition
+from function.api import claim, gateway
+from function.cluster import observed
+from function.situation import traffic
+
+# The name under which the claims of the namespace are asked for.
+REQUIREMENT = "claims"
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A name that clients may ask for.
+
+    Attributes:
+        name: The name.
+        claim: The claim that serves it.
+        kind: base or adapter.
+    """
+
+    name: str
+    claim: str
+    kind: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A claim.
+
+    Attributes:
+        name: Its name.
+        labels: Its labels.
+        asks: Whether it asks to be published.
+        published: Whether its route is.
+        models: The names that it serves, of a published one.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    asks: bool
+    published: bool
+    models: tuple[Model, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Members:
+    """The claims that a front door selects.
+
+    Attributes:
+        read: Whether core has read any yet; without it nothing is known of them.
+        members: The claims, by name.
+    """
+
+    read: bool
+    members: tuple[Member, ...]
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Every name that is served, by name; of two claims that serve one the first."""
+        named: dict[str, Model] = {}
+        for member in self.members:
+            for model in member.models:
+                named.setdefault(model.name, model)
+        return tuple(named[name] for name in sorted(named))
+
+    def labelled(self, labels: Mapping[str, str]) -> frozenset[str]:
+        """Returns the names that the claims with all these labels serve."""
+        return frozenset(
+            model.name
+            for member in self.members
+            if labels.items() <= member.labels.items()
+            for model in member.models
+        )
+
+
+def question() -> composition.Selector:
+    """Returns which objects are read: every claim of the namespace, and the selector picks here.
+
+    One question for every object keeps what is asked apart from what is written.
+    """
+    return composition.Selector(f"{claim.GROUP}/{claim.VERSION}", claim.KIND)
+
+
+def members(resource: gateway.InferenceGateway, world: observed.Observed) -> Members:
+    """Returns the claims that the object selects."""
+    given = world.required.get(REQUIREMENT)
+    wanted = {} if resource.spec.selector is None else resource.spec.selector.match_labels
+    chosen = [
+        member for member in map(_member, given or ()) if wanted.items() <= member.labels.items()
+    ]
+    return Members(given is not None, tuple(sorted(chosen, key=lambda member: member.name)))
+
+
+def _member(item: observed.Object) -> Member:
+    name = str(observed.at(item, "metadata", "name"))
+    labels = observed.at(item, "metadata", "labels")
+    asks = observed.at(item, "spec", "gateway", "enabled") is True
+    latched = observed.at(item, "status", "latches", traffic.ROUTE_PUBLISHED) is True
+    going = observed.at(item, "metadata", "deletionTimestamp") is not None
+    published = asks and latched and not going
+    return Member(
+        name,
+        {str(key): str(labels[key]) for key in labels} if isinstance(labels, Mapping) else {},
+        asks,
+        published,
+        tuple(_models(name, observed.items(item, "status", "servedModels"))) if published else (),
+    )
+
+
+def _models(of: str, served: Sequence[observed.Object]) -> Iterable[Model]:
+    for entry in served:
+        name, kind = observed.at(entry, "name"), observed.at(entry, "kind")
+        if isinstance(name, str) and name and len(name) <= _LONGEST and kind in _KINDS:
+            yield Model(name, of, str(kind))
+
+
+_KINDS = ("adapter", "base")
+_LONGEST = 63

@@ -1,0 +1,115 @@
+"""What holds now of a front door: each value made once."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from function.api import gateway
+from function.cluster import memory, observed, readiness
+from function.fleet import doors, members, rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Grant:
+    """What a caller may use.
+
+    Attributes:
+        caller: The caller.
+        models: Names of models, sorted; None is every model on the Gateway.
+        unknown: Names that the author wrote and that no selected claim serves.
+    """
+
+    caller: gateway.Caller
+    models: tuple[str, ...] | None
+    unknown: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Situation:
+    """What holds now.
+
+    Attributes:
+        door: What is wanted.
+        members: The claims behind the door.
+        grants: What each caller may use, by the caller's name.
+        pending: Callers whose key is not there yet, by name.
+        remembered: What the status remembers.
+        world: What the cluster reports.
+    """
+
+    door: doors.Door
+    members: members.Members
+    grants: tuple[Grant, ...]
+    pending: frozenset[str]
+    remembered: memory.Memory
+    world: observed.Observed
+
+    @property
+    def in_force(self) -> tuple[Grant, ...]:
+        """What callers may use whose keys are there."""
+        return tuple(grant for grant in self.grants if grant.caller.name not in self.pending)
+
+    @property
+    def emits_gateway(self) -> bool:
+        """Whether the Gateway is emitted: never before what protects it, and always from then on.
+
+        Envoy Gateway would open a Gateway without its policies for as long as they are missing.
+        """
+        if not (self.door.own and self.door.provided):
+            return False
+        first = (rows.PROXY, rows.CLIENTS, rows.SECURITY)
+        return self.world.get(rows.GATEWAY) is not None or all(
+            self.world.get(suffix) is not None for suffix in first
+        )
+
+
+def situation(door: doors.Door, world: observed.Observed) -> Situation:
+    """Returns what holds now."""
+    behind = members.members(door.resource, world)
+    return Situation(
+        door,
+        behind,
+        tuple(_grant(door, caller, behind) for caller in door.callers),
+        frozenset(_pending(door, world)),
+        memory.memory(world),
+        world,
+    )
+
+
+def secret_name(door: doors.Door, caller: str) -> str:
+    """Returns the name of the Secret that is fetched for a caller; no claim has such a name."""
+    return door.identity.part(f"caller-{caller}")
+
+
+def credentials(resource: observed.Object | None) -> frozenset[str]:
+    """Returns the Secrets that an observed SecurityPolicy names."""
+    return frozenset(
+        str(observed.at(reference, "name"))
+        for reference in observed.items(resource, "spec", "apiKeyAuth", "credentialRefs")
+    )
+
+
+def _pending(door: doors.Door, world: observed.Observed) -> Iterator[str]:
+    """Yields the callers whose key is not there: a Secret that is missing breaks the whole policy.
+
+    One that the policy names already stays in it, whatever its store says now. Of a Secret of
+    somebody else nothing is known: the function reads none.
+    """
+    named = credentials(world.get(rows.SECURITY))
+    for caller in door.callers:
+        if caller.external_secret is None:
+            continue
+        fetched = readiness.ready_when("Ready", world.get(f"{rows.KEY}{caller.name}"))
+        if not fetched and secret_name(door, caller.name) not in named:
+            yield caller.name
+
+
+def _grant(door: doors.Door, caller: gateway.Caller, behind: members.Members) -> Grant:
+    served = frozenset(model.name for model in behind.models)
+    asked = caller.models
+    if asked is None:
+        everything = not (door.resource.spec.selector and door.resource.spec.selector.match_labels)
+        return Grant(caller, None if everything else tuple(sorted(served)), ())
+    named = frozenset(asked.names)
+    labelled = behind.labelled(asked.match_labels) if asked.match_labels else frozenset()
+    unknown = named - served if behind.read else frozenset()
+    return Grant(caller, tuple(sorted((named & served) | labelled)), tuple(sorted(unknown)))

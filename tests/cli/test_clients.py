@@ -1,0 +1,153 @@
+"""Configuration of clients: each in its own form, with what the claims serve and no key."""
+
+import ast
+import json
+import shlex
+from typing import Any
+
+import pytest
+import yaml
+from click import testing
+
+from function.cli import main
+from function.clients import forms
+from tests import cluster, documents
+from tests.api import invalid_claims
+from tests.cli import command
+
+DOOR = str(cluster.ROOT / "examples/front-door/callers.yaml")
+ADDRESS = "https://llm.priv.cloud.ogenki.io/v1"
+
+
+def claim(name: str, **spec: Any) -> cluster.Object:
+    return invalid_claims.claim(name, gateway={"enabled": True}, **spec)
+
+
+CLAIMS = [
+    claim("chat", loraAdapters=[{"name": "sql-dpo", "repository": "org/sql"}]),
+    claim("fim", routing={"specialty": "code-fim"}),
+    claim("guard", routing={"specialty": "guardrail"}),
+    claim("embed", model={"repository": "BAAI/bge-m3", "runner": "pooling"}),
+    invalid_claims.claim("hidden"),
+]
+
+
+def run(*arguments: str, claims: list[cluster.Object] | None = None) -> testing.Result:
+    """Runs the verb over claims at standard input."""
+    given = yaml.safe_dump_all(CLAIMS if claims is None else claims)
+    whole = ["clients", "-", "--environment", command.REFERENCE, *arguments]
+    result = testing.CliRunner().invoke(main.main, whole, input=given)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise AssertionError("a traceback") from result.exception
+    return result
+
+
+def text(client: str) -> str:
+    result = run("--for", client)
+    assert result.exit_code == 0, result.stderr
+    assert "hidden" not in result.stdout
+    assert "(hidden) is left out: it is not on the gateway" in result.stderr
+    return str(result.stdout)
+
+
+def test_continue_gives_each_model_its_role() -> None:
+    config = documents.parse(text("continue"))
+    models = {model["name"]: model for model in config["models"]}
+    assert {name: model["roles"][0] for name, model in models.items()} == {
+        "chat": "chat",
+        "sql-dpo": "chat",
+        "fim": "autocomplete",
+        "embed": "embed",
+    }
+    assert {model["apiBase"] for model in models.values()} == {ADDRESS}
+    assert models["chat"]["apiKey"] == "${{ secrets.INFERENCE_API_KEY }}"
+    assert models["chat"]["capabilities"] == ["tool_use"]
+    assert models["fim"]["useLegacyCompletionsEndpoint"] is True
+    options = models["chat"]["defaultCompletionOptions"]
+    assert options["maxTokens"] <= options["contextLength"] // 4
+
+
+def test_opencode_and_zed_list_what_chats() -> None:
+    config = json.loads(text("opencode"))
+    provider = config["provider"]["inference-service"]
+    assert provider["options"] == {"baseURL": ADDRESS, "apiKey": "{env:INFERENCE_API_KEY}"}
+    assert list(provider["models"]) == ["chat", "sql-dpo"]
+    assert config["model"] == "inference-service/chat"
+    zed = json.loads(text("zed"))["language_models"]["openai_compatible"]["inference-service"]
+    assert [model["name"] for model in zed["available_models"]] == ["chat", "sql-dpo"]
+    assert all(model["capabilities"]["tools"] for model in zed["available_models"])
+
+
+def test_open_webui_embeds_by_the_gateway() -> None:
+    lines = dict(line.split("=", 1) for line in text("openwebui").splitlines())
+    assert lines["OPENAI_API_BASE_URL"] == lines["RAG_OPENAI_API_BASE_URL"] == ADDRESS
+    assert lines["RAG_EMBEDDING_MODEL"] == "embed"
+    assert (lines["DEFAULT_MODELS"], lines["TASK_MODEL_EXTERNAL"]) == ("chat", "chat")
+
+
+def test_litellm_and_aider() -> None:
+    listed = documents.parse(text("litellm"))["model_list"]
+    modes = {model["model_name"]: model["model_info"]["mode"] for model in listed}
+    assert modes == {
+        "chat": "chat",
+        "sql-dpo": "chat",
+        "fim": "completion",
+        "guard": "chat",
+        "embed": "embedding",
+    }
+    aider = documents.parse(text("aider"))
+    assert (aider["model"], aider["weak-model"]) == ("openai/chat", "openai/chat")
+
+
+def test_what_is_run_is_sound() -> None:
+    for line in text("curl").splitlines():
+        program, _, address, *rest = shlex.split(line)
+        assert (program, address.removeprefix(ADDRESS)[0]) == ("curl", "/")
+        if "-d" in rest:
+            assert "model" in json.loads(rest[rest.index("-d") + 1])
+    ast.parse(text("openai"))
+
+
+@pytest.mark.parametrize("client", forms.FORMS)
+def test_json_has_the_same_text(client: str) -> None:
+    document = json.loads(run("--for", client, "--output", "json").stdout)
+    assert document["kind"] == "ClientConfiguration"
+    assert document["text"] == run("--for", client).stdout
+    kinds = {model["name"]: model["kind"] for model in document["models"]}
+    assert kinds["fim"] == "complete"
+
+
+def test_the_address_is_the_front_doors_or_given() -> None:
+    door = cluster.load("examples/front-door/callers.yaml")
+    door["spec"]["hostname"] = "door.example.com"
+    both = [*CLAIMS, door]
+    assert "https://door.example.com/v1" in run("--for", "curl", claims=both).stdout
+    given = run("--for", "curl", "--endpoint", "http://127.0.0.1:8080/v1/", claims=both)
+    assert "http://127.0.0.1:8080/v1/models" in given.stdout
+    plain = ["clients", "-", "--for", "curl"]
+    nowhere = testing.CliRunner().invoke(main.main, plain, input=yaml.safe_dump_all(CLAIMS[:1]))
+    assert nowhere.exit_code == 1, "neutral settings have no gateway"
+    behind = str(cluster.ROOT / "examples/front-door/environmentconfig.yaml")
+    unknown = run("--for", "curl", "--environment", behind)
+    assert (unknown.exit_code, unknown.stdout) == (2, "")
+    assert "no address: give --endpoint" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "claims", "code", "words"),
+    [
+        (["--for", "opencode"], CLAIMS[3:4], 1, "serves a chat model: nothing for opencode"),
+        (["--for", "curl"], CLAIMS[4:], 1, "serves a model: nothing for curl"),
+        (["--for", "curl"], [invalid_claims.claim("a", gpu={"count": 0})], 1, "spec.gpu.count"),
+        (["--for", "curl"], [], 2, "no InferenceService"),
+        (["--for", "emacs"], CLAIMS, 2, "'emacs' is not one of"),
+        (["--for", "curl", "--endpoint", "x"], CLAIMS, 2, "is no address"),
+        (["--for", "curl", "--key-variable", "a b"], CLAIMS, 2, "is no name of a variable"),
+    ],
+)
+def test_exit_codes(
+    arguments: list[str], claims: list[cluster.Object], code: int, words: str
+) -> None:
+    result = run(*arguments, claims=claims)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert words in result.stderr

@@ -1,0 +1,1 @@
+"""The second kind: the front door of a namespace."""

@@ -1,0 +1,60 @@
+"""Front doors with one mistake each, for the function, the schema and a real API server."""
+
+from typing import Any
+
+from tests.api import invalid_claims
+from tests.fleet import scene
+
+
+def _caller(**fields: Any) -> dict[str, Any]:
+    return scene.of(callers=[{"name": "a", "secretRef": {"name": "k"}, **fields}])
+
+
+INVALID = (
+    invalid_claims.Invalid(
+        "a caller without a key",
+        scene.of(callers=[{"name": "a"}]),
+        "a caller's key is in one place: secretRef or externalSecret",
+    ),
+    invalid_claims.Invalid(
+        "a caller with two keys",
+        _caller(externalSecret={"remoteRef": "llm/a"}),
+        "a caller's key is in one place: secretRef or externalSecret",
+    ),
+    invalid_claims.Invalid(
+        "a caller twice",
+        scene.of(callers=[scene.caller("a"), scene.caller("a")]),
+        "callers must have distinct names",
+    ),
+    invalid_claims.Invalid(
+        "a caller's name is no header's",
+        scene.of(callers=[{"name": "A b", "secretRef": {"name": "k"}}]),
+        "spec.callers[0].name",
+    ),
+    invalid_claims.Invalid(
+        "too many callers",
+        scene.of(callers=[scene.caller(f"c{number}") for number in range(65)]),
+        "spec.callers",
+    ),
+    invalid_claims.Invalid(
+        "callers on a Gateway of somebody else",
+        scene.of(gateway={"name": "g", "namespace": "n"}, callers=[scene.caller("a")]),
+        "gateway excludes callers",
+    ),
+    invalid_claims.Invalid(
+        "a certificate for a Gateway of somebody else",
+        scene.of(gateway={"name": "g", "namespace": "n"}, tls={"secretName": "t"}),
+        "gateway excludes tls",
+    ),
+    invalid_claims.Invalid(
+        "a host for a Gateway of somebody else",
+        scene.of(gateway={"name": "g", "namespace": "n"}, hostname="h.example.com"),
+        "gateway excludes hostname",
+    ),
+    invalid_claims.Invalid("a host that is none", scene.of(hostname="h_1"), "spec.hostname"),
+    invalid_claims.Invalid(
+        "a model's name that is none",
+        _caller(models={"names": ["a/b"]}),
+        "spec.callers[0].models.names[0]",
+    ),
+)
