@@ -29,6 +29,8 @@ NAMESPACE = "data-path"
 GRACE = 60
 ADAPTER = "xplane-qwen-coder-securecode"
 CANARY = "xplane-qwen-coder-sql-dpo"
+# By its name behind the other canary, which so keeps its place in the route.
+LATE = "xplane-qwen-coder-tests"
 REQUESTS = 200
 ENGINE = "vllm"
 # A kubelet writes a pod's Secrets when it looks at the pod: here every 10 s, and some jitter.
@@ -402,17 +404,29 @@ def test_a_pod_that_hangs_is_left_within_seconds(
 # --- pods that are replaced
 
 
-def test_a_rolling_update_loses_no_request(
+def test_a_rolling_update_with_a_new_canary_loses_no_request(
     caller: asking.Caller, coder: claims.Claim, running: stage.Stage
 ) -> None:
-    """Each pod leaves the gateway's view before it ends, and what it has in flight finishes."""
-    old = running.names(coder)
+    """Each pod leaves the gateway's view before it ends, and what it has in flight finishes.
+
+    The processor knows the canary's backend by the time that the new pods serve its adapter.
+    """
+    old, spec = running.names(coder), coder.manifest["spec"]
+    canary = {"adapter": LATE, "weightPercent": 30}
     with caller.load(CLIENTS, coder.name, **asking.STREAM) as answers:
-        coder.apply(model=coder.manifest["spec"]["model"] | {"maxNumSeqs": 24})
+        coder.apply(
+            loraAdapters=[*spec["loraAdapters"], running.adapter(coder, LATE)],
+            gateway={**spec["gateway"], "canaries": [*spec["gateway"]["canaries"], canary]},
+        )
         polling.until(
             lambda: len(running.names(coder) - old) == 2,
             what="two new engines",
             timeout=180 + GRACE,
+        )
+        polling.until(
+            lambda: any(one.headers.get("x-model") == LATE for one in answers),
+            what="an answer by the new canary",
+            timeout=GRACE,
         )
         before = len(answers)
         polling.until(lambda: len(answers) > before + 4 * CLIENTS, what="more", timeout=GRACE)

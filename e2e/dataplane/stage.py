@@ -199,6 +199,13 @@ class Stage:
             adapter["revision"] = self.hub.publish(adapter["repository"], content)
         return claim
 
+    def adapter(self, claim: claims.Claim, name: str) -> api.Object:
+        """Another adapter of a claim's model, which the hub has, as a claim names it."""
+        repository = f"example/{name}"
+        content = hub.adapter(claim.manifest["spec"]["model"]["repository"])
+        revision = self.hub.publish(repository, content)
+        return {"name": name, "repository": repository, "revision": revision}
+
     def claim(self, name: str, **spec: object) -> claims.Claim:
         """A claim that the gateway publishes, not yet applied."""
         model: api.Object = {

@@ -109,6 +109,7 @@ def ai_gateway_route(
     adapters: frozenset[str],
     former: frozenset[str],
     *,
+    there: frozenset[str],
     pool: bool,
     refused: frozenset[str] = frozenset(),
     mark: str | None = None,
@@ -123,6 +124,8 @@ def ai_gateway_route(
         plan: The plan.
         adapters: Those that every running pod serves; the others get no traffic yet.
         former: Canaries whose backend is still named as until 1.1.
+        there: Canaries whose backend is there: the route names them before they have a weight, and
+            one that names a missing backend fails as a whole.
         pool: Whether the InferencePool is there to be named.
         refused: Model names that another route has.
         mark: What the route remembers of its model names, or None.
@@ -145,7 +148,7 @@ def ai_gateway_route(
                     "namespace": parent.namespace,
                 }
             ],
-            "rules": list(_rules(plan, adapters - refused, former, pool, fallback)),
+            "rules": list(_rules(plan, adapters - refused, former, there, pool, fallback)),
         },
     }
 
@@ -154,6 +157,7 @@ def _rules(
     plan: plans.Plan,
     adapters: frozenset[str],
     former: frozenset[str],
+    there: frozenset[str],
     pool: bool,
     fallback: str | None,
 ) -> Iterator[identity.Manifest]:
@@ -167,7 +171,7 @@ def _rules(
     beside = [] if fallback is None else [_fallback(plan, fallback)]
     yield {
         "matches": [_match(plan.identity.name)],
-        "backendRefs": _base_backends(plan, adapters, former) + beside,
+        "backendRefs": _base_backends(plan, adapters, former, there) + beside,
         "timeouts": timeouts,
     }
     for name in served:
@@ -208,9 +212,19 @@ def _pool_rules(
 
 
 def _base_backends(
-    plan: plans.Plan, adapters: frozenset[str], former: frozenset[str]
+    plan: plans.Plan, adapters: frozenset[str], former: frozenset[str], there: frozenset[str]
 ) -> list[identity.Manifest]:
-    shifted = [(name, weight) for name, weight in canaries(plan) if name in adapters]
+    """Returns the base model and its canaries, with their weights.
+
+    The gateway's processor knows a backend once a kubelet has refreshed its configuration, a minute
+    after the route named it, and answers 500 until then. So a canary is named while the pods that
+    serve its adapter still come, and weighs nothing.
+    """
+    shifted = [
+        (name, weight if name in adapters else 0)
+        for name, weight in canaries(plan)
+        if name in adapters | there
+    ]
     base = {"name": plan.identity.name, "weight": 100 - sum(weight for _, weight in shifted)}
     return [base] + [
         {

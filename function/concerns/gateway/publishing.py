@@ -207,6 +207,16 @@ def _former(now: situations.Situation) -> frozenset[str]:
     )
 
 
+def _canaries_there(now: situations.Situation) -> frozenset[str]:
+    """Returns the canaries whose backend is observed, under its name or its former one."""
+    names = (envoy_ai_gateway.canary_key_suffix, envoy_ai_gateway.former_canary_key_suffix)
+    return frozenset(
+        adapter
+        for adapter, _ in envoy_ai_gateway.canaries(now.plan)
+        if any(now.world.get(suffix(adapter)) is not None for suffix in names)
+    )
+
+
 def _route(now: situations.Situation) -> Iterator[assembly.Part]:
     """Yields the route and the policy on it, once the route is published."""
     plan, traffic = now.plan, now.traffic
@@ -217,6 +227,7 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
         plan,
         traffic.adapters,
         _former(now),
+        there=_canaries_there(now),
         pool=traffic.picking.pooled,
         refused=names.refused,
         mark=names.mark,
