@@ -82,6 +82,7 @@ class Group:
         programs: What is built.
         manifests: What is copied out of upstream's modules.
         packages: What comes unpacked from the distribution.
+        on_request: Built only when it is asked for by name.
     """
 
     name: str
@@ -89,6 +90,8 @@ class Group:
     manifests: Sequence[Manifests] = ()
     # Not in the text of a group: one without packages keeps the digest that it had.
     packages: Sequence[debian.Package] = dataclasses.field(default=(), repr=False)
+    # Not in the text of a group, of which its digest is taken: when it is built changes nothing.
+    on_request: bool = dataclasses.field(default=False, repr=False)
 
     @property
     def seconds(self) -> int:
@@ -107,6 +110,7 @@ VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
 ENVOY_GATEWAY = "github.com/envoyproxy/gateway"
 AI_GATEWAY = "github.com/envoyproxy/ai-gateway"
 INFERENCE_EXTENSION = "sigs.k8s.io/gateway-api-inference-extension"
+LWS = "sigs.k8s.io/lws"
 
 # Package version constraints (`spec.crossplane.version`) are checked against this variable.
 CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.version=v{version}",)
@@ -335,6 +339,15 @@ GROUPS: Sequence[Group] = (
     Group(
         name="picker",
         programs=(Program(name="epp", package=f"{INFERENCE_EXTENSION}/cmd/epp", seconds=160),),
+    ),
+    Group(
+        name="lws",
+        programs=(Program(name="lws", package=f"{LWS}/cmd", seconds=100),),
+        manifests=(
+            Manifests(LWS, "config/crd/bases/*.yaml", "crds"),
+            Manifests(LWS, "config/webhook/manifests.yaml", "webhooks"),
+        ),
+        on_request=True,
     ),
 )
 
@@ -575,7 +588,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--group",
         action="append",
         choices=[item.name for item in GROUPS],
-        help="only this group (repeatable); all of them by default",
+        help="only this group (repeatable); by default all but those on request",
     )
     parser.add_argument(
         "--path", action="store_true", help="print the bin directories and build nothing"
@@ -592,7 +605,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build what is asked for; exit status 1 when that fails."""
     options = _arguments(arguments)
-    chosen = [group(name) for name in options.group] if options.group else list(GROUPS)
+    usual = [item for item in GROUPS if not item.on_request]
+    chosen = [group(name) for name in options.group] if options.group else usual
     if options.path:
         for item in chosen:
             print(directory(item.name) / "bin")
