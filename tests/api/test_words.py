@@ -71,8 +71,8 @@ def test_a_value_that_is_long_or_unprintable_is_cut() -> None:
 
 
 def test_every_problem_is_listed_and_a_condition_has_the_first() -> None:
-    fields = {f"field{number}": 1 for number in range(20)}
+    spec = model() | {f"field{number}": 1 for number in range(20)}
     with pytest.raises(base.InvalidError) as refused:
-        base.parse(claim.InferenceService, invalid_claims.claim(**fields), what="claim")
+        base.parse(claim.InferenceService, invalid_claims.claim() | {"spec": spec}, what="claim")
     assert len(refused.value.problems) == 20
     assert str(refused.value).endswith("; and 12 more")

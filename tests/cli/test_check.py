@@ -149,6 +149,25 @@ def test_when_a_rule_is_silent(
     assert {one["severity"] for one in found} <= {"warning", "note"}
 
 
+def test_a_fault_is_one_finding(tmp_path: pathlib.Path) -> None:
+    """A flag of no version is not forbidden too, and a misspelt parser is of no family."""
+    arguments = ["--gpu-memory-utilisation=0.8", "--swap-space=4", "--kv-cache-memory-byte=1"]
+    claims = [
+        scene.of(name="flags", model={"repository": broken_claims.QWEN}, engineArgs=arguments),
+        scene.of(model={"repository": broken_claims.QWEN, "toolCallParser": "hermez"}),
+    ]
+    case = broken_claims.Case("", "", None, "", claims, {"permissions": {"unknownArguments": []}})
+    found = findings(*written(tmp_path, case))
+    every = [(one["field"], one["rule"]) for one in found if one["severity"] != "note"]
+    assert sorted(every) == [
+        ("spec.engineArgs[0]", "engine-flag-unknown"),
+        ("spec.engineArgs[1]", "engine-flag-removed"),
+        # A version takes it, as short for another: the settings are what refuses it.
+        ("spec.engineArgs[2]", "settings-forbid"),
+        ("spec.model.toolCallParser", "engine-name-unknown"),
+    ]
+
+
 def test_a_model_is_weighed_once_for_a_fleet(tmp_path: pathlib.Path) -> None:
     """The sum of a large model's tensors takes longer than the rest of what `check` does."""
     model = catalogue.lookup(broken_claims.QWEN)
