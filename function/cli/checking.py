@@ -96,6 +96,7 @@ def report(fleet: planned.Fleet, inputs: planned.Inputs) -> Report:
             for located in of(claim, fleet.site, reaches.get(id(claim)))
         ),
         *_crowded(fleet),
+        *_unplaced(fleet, inputs),
     ]
     order = sorted(every, key=lambda one: (one.file, one.line, _WORST.index(one.finding.severity)))
     return Report(tuple(order), len(fleet.claims), bool(fleet.unreadable), fleet.notes)
@@ -146,6 +147,16 @@ def _crowded(fleet: planned.Fleet) -> Iterator[Located]:
     for (claim, _), finding in zip(claims, judged, strict=True):
         if finding is not None:
             yield _located(claim.source, finding)
+
+
+def _unplaced(fleet: planned.Fleet, inputs: planned.Inputs) -> Iterator[Located]:
+    """Yields the classes of the settings that nothing tells apart when pods are placed."""
+    asked = [claim.plan for claim in fleet.claims if claim.plan is not None]
+    if fleet.site is None:
+        return
+    for finding in foresight.unplaced(asked, fleet.site):
+        place = sites.place(inputs.environments, inputs.input_file, finding.field)
+        yield Located(finding, *place)
 
 
 def _located(source: documents.Source, finding: rules.Finding) -> Located:
