@@ -44,8 +44,8 @@ _FILE = click.Path(allow_dash=True)
     "--gpu",
     "gpu_class",
     metavar="CLASS",
-    help="GPU class of the settings. By default the cheapest on which the model fits; without"
-    " prices the one with the least memory.",
+    help="GPU class of the settings. By default the cheapest that has room for the sequences that"
+    " the settings want (capacity.fullSequences); without prices the one with the least memory.",
 )
 @click.option(
     "--for",

@@ -173,7 +173,7 @@ def test_classes_that_nothing_tells_apart_when_pods_are_placed(
     classes: dict[str, Any],
     unplaced: list[str],
 ) -> None:
-    bare = {"product": "NVIDIA-L4", "tolerations": [], "runtimeClassName": None}
+    bare: dict[str, Any] = {"product": "NVIDIA-L4", "tolerations": [], "runtimeClassName": None}
     own = bare | {"nodeSelector": None, "pricePerHour": None}
     settings = {"gpu": {"classes": {**classes, "l4": own | classes.get("l4", {})}}}
     two = [scene.of(name=name, **claimed) for name in ("one", "two")]
