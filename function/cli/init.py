@@ -95,7 +95,8 @@ def init(
     refuse the claim. 2 wrong usage, or something could not be read or written.
     """
     if not hub.is_repository(model):
-        raise click.UsageError(f"MODEL is {model!r}: must be a repository, such as Qwen/Qwen3-8B")
+        such = " or ".join(catalogue.nearest(model)) or "Qwen/Qwen3-8B"
+        raise click.UsageError(f"MODEL is {model!r}: must be a repository, such as {such}")
     try:
         site = sites.read(environments, None)
         form = None if facts_file is None else _form(facts_file)
