@@ -6,8 +6,10 @@ older than the rule. A property test generates claims and shows that both spelli
 """
 
 import dataclasses
+import difflib
 import functools
 import hashlib
+import re
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -277,6 +279,8 @@ M = TypeVar("M", bound=Model)
 
 # Past this many problems a list helps nobody, and a condition's message stays short.
 MOST_PROBLEMS = 8
+# `check` lists them line by line.
+_MOST_LISTED = 64
 # Characters of one problem.
 LONGEST_PROBLEM = 1000
 # Pydantic speaks of Python's types, authors write YAML.
@@ -286,15 +290,29 @@ _WORDS = {
     "extra_forbidden": "unknown field",
     "float_type": "must be a number, without quotes",
     "int_type": "must be a whole number, without quotes",
+    "finite_number": "must be a number that is not without end",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be {ge} or more",
+    "int_from_float": "must be a whole number",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be {le} or less",
     "list_type": "must be a list",
+    "missing": "must be given: the field is required",
     "model_type": "must be an object",
+    "string_pattern_mismatch": "must match {pattern}",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must have at least {min_length} characters",
     "string_type": "must be text: put it in quotes",
+    "too_long": "must have at most {max_length} entries",
+    "too_short": "must have at least {min_length} entries",
 }
+# Of a value that is none of a field's, an author reads so many characters.
+_LONGEST_VALUE = 40
 
 
 def problems(error: pydantic.ValidationError, root: str = "") -> Iterator[Problem]:
     """Yields each error of pydantic as a problem with a path as Kubernetes writes it."""
-    for detail in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]:
+    for detail in error.errors(include_url=False)[:_MOST_LISTED]:
         location, message = detail["loc"], _words(detail)
         if location and location[-1] == "[key]":
             # pydantic's mark of a bad key of a map, behind the key.
@@ -305,11 +323,37 @@ def problems(error: pydantic.ValidationError, root: str = "") -> Iterator[Proble
 
 def _words(detail: pydantic_core.ErrorDetails) -> str:
     """Returns an error of pydantic in words for an author."""
-    if detail["type"] == "string_pattern_mismatch":
-        words = _FORMS.get(detail["ctx"]["pattern"])
-        if words is not None:
-            return f"must be {words}"
-    return _WORDS.get(detail["type"], detail["msg"])
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "literal_error":
+        return _none_of(context["expected"], detail["input"])
+    if kind == "string_pattern_mismatch" and context["pattern"] in _FORMS:
+        return f"must be {_FORMS[context['pattern']]}"
+    if kind == "string_too_short" and context["min_length"] == 1:
+        return "must not be empty"
+    words = _WORDS.get(kind)
+    return detail["msg"] if words is None else words.format_map(context)
+
+
+def _none_of(expected: str, value: Any) -> str:
+    """Returns that a value is none of a field's, with the nearest of them.
+
+    Args:
+        expected: The field's, as pydantic lists them.
+        value: What was written.
+    """
+    texts = "'" in expected
+    choices = [choice.strip("'") for choice in re.split(", | or ", expected)]
+    listed = ", ".join(choices)
+    if isinstance(value, str) is not texts or not isinstance(value, str | int):
+        quotes = ", in quotes" if texts else ", without quotes"
+        return f"must be one of {listed}{quotes if isinstance(value, str | int) else ''}"
+    shown = f"{value!r:.{_LONGEST_VALUE}}"
+    if len(choices) == 1:
+        return f"{shown} is not {listed}"
+    plain = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(str(value).lower(), plain, n=1) if texts else []
+    hint = f"; the nearest is {plain[near[0]]}" if near else ""
+    return f"{shown} is none of {listed}{hint}"
 
 
 def path(root: str, location: Iterable[int | str]) -> str:

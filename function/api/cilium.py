@@ -102,7 +102,7 @@ class Icmp(base.Model):
     family: Literal["IPv4", "IPv6"] | None = None
     type: Annotated[
         Annotated[int, base.number(0, 255)] | Annotated[str, base.text(64, r"^[A-Za-z0-9 ]+$")],
-        base.OneMessage("Input should be a number of an ICMP type, or its name"),
+        base.OneMessage("must be a number of an ICMP type, or its name"),
     ]
 
 

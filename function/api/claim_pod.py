@@ -25,7 +25,7 @@ ResourceName = Annotated[str, base.text(128, base.LABEL_KEY)]
 # As in Kubernetes, a quantity may be a string or an integer.
 ResourceQuantity = Annotated[
     Annotated[int, base.number(0)] | base.Quantity,
-    base.OneMessage("Input should be a quantity, for example 2, 500m or 16Gi"),
+    base.OneMessage("must be a quantity, for example 2, 500m or 16Gi"),
 ]
 
 Resources = Annotated[dict[ResourceName, ResourceQuantity], base.items(16), base.NULLS_ABSENT]

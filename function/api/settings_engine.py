@@ -27,7 +27,7 @@ class Engine(base.Model):
 # A number of a GPU: a whole one, or a decimal fraction as text.
 GpuNumber = Annotated[
     Annotated[int, base.number(0, 1_000_000)] | Annotated[str, base.text(16, base.DECIMAL)],
-    base.OneMessage("Input should be a number such as 80, or a decimal as text such as '79.2'"),
+    base.OneMessage("must be a number such as 80, or a decimal as text such as '79.2'"),
 ]
 
 

@@ -16,7 +16,7 @@ URL = (
 )
 Url = Annotated[
     Annotated[str, base.text(512, URL)],
-    base.OneMessage("Input should be an address such as http://proxy:3128, its port at most 65535"),
+    base.OneMessage("must be an address such as http://proxy:3128, its port at most 65535"),
 ]
 _ADDRESS = re.compile(URL)
 HostPattern = Annotated[str, base.text(255, r"^[A-Za-z0-9*{][A-Za-z0-9*.{}-]*$")]

@@ -34,7 +34,7 @@ def _amount(value: int | str) -> int | str:
 Amount = Annotated[
     int | str,
     pydantic.AfterValidator(_amount),
-    base.OneMessage("Input should be a quantity of 0 or more, for example 2, 500m or 16Gi"),
+    base.OneMessage("must be a quantity of 0 or more, for example 2, 500m or 16Gi"),
 ]
 
 # A file of a volume: below its directory, and not named as the kubelet names its own (`..data`).

@@ -73,14 +73,20 @@ class Arrangement:
             return model
         return dataclasses.replace(model, dtype_bytes=self.dtype_bytes)
 
-    def load(self, *, adapters: bool) -> weights.Load:
-        """How the engine loads the model, with or without the slots of adapters."""
+    def load(self, model: facts.Facts, card: cards.Card, *, adapters: bool) -> weights.Load:
+        """How the engine loads a model on a card, with or without the slots of adapters.
+
+        Cards that hold a model alike get the same answer, so that it is worked out once.
+        """
+        pads = weights.pads(model)
         return weights.Load(
             version=releases.parse(self.version),
             quantization=self.quantization,
             tensor_parallel=self.tensor,
             stages=self.pipeline,
             adapters=weights.Adapters(self.adapter_slots if adapters else 0, self.adapter_rank),
+            capability=card.capability if pads else None,
+            adapted=pads and self.adapter_slots > 0,
         )
 
     def tokens(self, card: cards.Card) -> int:

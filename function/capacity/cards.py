@@ -26,6 +26,8 @@ class Card:
         tflops_16: Dense 10^12 operations a second in bf16; 0 for unknown.
         tflops_8: The same in fp8; 0 for a card that has none, or of which it is unknown: `fp8`
             tells the two apart.
+        capability: NVIDIA's compute capability, by which an engine picks its kernels; None for a
+            card of another vendor, or of which it is unknown.
         context_gib: GiB that a process's context takes beside the engine's budget; measured on an
             H100 and an H200.
     """
@@ -35,6 +37,7 @@ class Card:
     bandwidth_gb: float
     tflops_16: float
     tflops_8: float
+    capability: tuple[int, int] | None = None
     context_gib: float = 0.51
 
     @property
@@ -58,16 +61,16 @@ class Card:
 # llmfit's (MI300X). No source gives memory as the driver reports it for H100 PCIe and B300: they
 # are not here.
 CARDS = (
-    Card("T4", 14.57, 0, 0, 0),
-    Card("L4", 22.03, 300, 121, 242),
-    Card("A10G", 22.06, 600, 0, 0),
-    Card("L40S", 44.39, 864, 362, 733),
-    Card("A100-SXM-40GB", 39.38, 1555, 312, 0),
-    Card("A100-SXM-80GB", 79.14, 2039, 312, 0),
-    Card("H100-SXM-80GB", 79.18, 3350, 989, 1978),
-    Card("H200-SXM-141GB", 139.72, 4800, 989, 1978),
-    Card("B200-SXM", 178.35, 7700, 2250, 4500),
-    Card("RTX-PRO-6000-Server", 94.96, 1792, 467.8, 935.6),
+    Card("T4", 14.57, 0, 0, 0, (7, 5)),
+    Card("L4", 22.03, 300, 121, 242, (8, 9)),
+    Card("A10G", 22.06, 600, 0, 0, (8, 6)),
+    Card("L40S", 44.39, 864, 362, 733, (8, 9)),
+    Card("A100-SXM-40GB", 39.38, 1555, 312, 0, (8, 0)),
+    Card("A100-SXM-80GB", 79.14, 2039, 312, 0, (8, 0)),
+    Card("H100-SXM-80GB", 79.18, 3350, 989, 1978, (9, 0)),
+    Card("H200-SXM-141GB", 139.72, 4800, 989, 1978, (9, 0)),
+    Card("B200-SXM", 178.35, 7700, 2250, 4500, (10, 0)),
+    Card("RTX-PRO-6000-Server", 94.96, 1792, 467.8, 935.6, (12, 0)),
     Card("MI300X", 191.69, 5300, 0, 0),
 )
 

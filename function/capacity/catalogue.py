@@ -49,8 +49,12 @@ def names() -> tuple[str, ...]:
 
 @functools.lru_cache(256)
 def nearest(repository: str, most: int = 3) -> tuple[str, ...]:
-    """Returns the names that resemble a repository, the nearest first."""
-    return tuple(difflib.get_close_matches(repository, names(), most, _LIKE))
+    """Returns the names that resemble a repository, or a name without its owner, nearest first."""
+    whole = "/" in repository
+    named = [name for name in names() if "*" not in name]
+    plain = {(name if whole else name.rpartition("/")[2]).lower(): name for name in named}
+    near = difflib.get_close_matches(repository.lower(), plain, most, _LIKE)
+    return tuple(plain[name] for name in near)
 
 
 def line(model: facts.Facts) -> str:

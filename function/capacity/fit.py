@@ -167,16 +167,20 @@ def fit(
         ValueError: A flag has a value that nobody wrote a formula for; the message names it.
     """
     model = arrangement.cast(model)
-    held_weights, adapters = loaded(model, arrangement) if held is None else (held, interval.ZERO)
+    held_weights, adapters = (
+        loaded(model, card, arrangement) if held is None else (held, interval.ZERO)
+    )
     return _answer(model, card, arrangement, held_weights, adapters)
 
 
-def loaded(model: facts.Facts, arrangement: arrangements.Arrangement) -> tuple[Interval, Interval]:
+def loaded(
+    model: facts.Facts, card: cards.Card, arrangement: arrangements.Arrangement
+) -> tuple[Interval, Interval]:
     """Returns bytes of weights, and of adapters' slots, on the fullest GPU."""
-    bare = weights.per_gpu(model, arrangement.load(adapters=False))
+    bare = weights.per_gpu(model, arrangement.load(model, card, adapters=False))
     if not arrangement.adapter_slots:
         return bare, interval.ZERO
-    both = weights.per_gpu(model, arrangement.load(adapters=True))
+    both = weights.per_gpu(model, arrangement.load(model, card, adapters=True))
     return bare, interval.exactly(max(0, both.best - bare.best))
 
 

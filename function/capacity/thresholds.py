@@ -181,8 +181,8 @@ def _cache(limit: float, sequences: int, held: float, cache_tokens: float, conte
     at = limit * held
     if at >= sequences:
         why = (
-            f"{plural.of(sequences, 'such request')} {use} {sequences / held:.2g} of the KV cache:"
-            f" requests would need more than {needed:.0f} tokens each"
+            f"{plural.of(sequences, 'such request')} {use} {sequences / held:.2g} of the KV cache;"
+            f" it can fire at all above {needed:.0f} tokens a request"
         )
         return Verdict(Trigger.CACHE, None, why)
     above = plural.of(f"{at:.4g}", "such request")
@@ -212,6 +212,6 @@ def _sentence(
     ]
     if crossing is not None:
         words.append(
-            f"the KV cache fires before running requests above {crossing:.0f} tokens a request"
+            f"{Trigger.CACHE} fires before {Trigger.RUNNING} above {crossing:.0f} tokens a request"
         )
     return "; ".join(words) + "."

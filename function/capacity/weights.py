@@ -28,17 +28,37 @@ _WORKSPACE = 32 * _MIB
 # What the sum of the tensors and the allocator's rounding may be off in small tensors.
 _ROUNDING = 8 * _MIB
 
-# mxfp4: kernels of flashinfer and Marlin want sizes that are multiples of these; Triton's, which
-# 0.25.1 was measured with, want none. 0.19 was measured with flashinfer.
-_PADDED = 128
-_PADDED_MOST = 256
-
 # A method that was not measured may be off by this share.
 _UNMEASURED = 0.02
 _MEASURED = (None, "fp8")
 
 # Rows of an embedding table are padded to a multiple (vLLM, `DEFAULT_VOCAB_PADDING_SIZE`).
 _VOCABULARY_PADDING = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Padding:
+    """What kernels that multiply mxfp4 pad the experts' sizes to multiples of.
+
+    Attributes:
+        hidden: Of the hidden size.
+        inner: Of the experts' own.
+    """
+
+    hidden: int
+    inner: int
+
+
+# Read in vLLM (fused_moe/oracle/mxfp4.py, before it quantization/mxfp4.py).
+TRITON = Padding(1, 64)
+CUTLASS = Padding(128, 128)
+MARLIN = Padding(256, 128)
+TRTLLM = Padding(256, 256)
+
+_UNPADDED = Padding(1, 1)
+
+# Compute capabilities. Triton's kernels for mxfp4 are for those from 9.0 to below 11.0.
+_HOPPER, _BLACKWELL, _NO_TRITON = (9, 0), (10, 0), (11, 0)
 
 
 class UnknownMethodError(ValueError):
@@ -70,6 +90,8 @@ class Load:
         stages: GPUs that divide the layers; the fullest of them is answered.
         adapters: Slots for LoRA adapters.
         drafts: Layers for speculative decoding are loaded too.
+        capability: The GPU's compute capability, or None for one that is unknown.
+        adapted: The engine takes adapters, whether their slots are counted here or not.
     """
 
     version: tuple[int, ...] = (0, 25, 1)
@@ -79,6 +101,8 @@ class Load:
     stages: int = 1
     adapters: Adapters = Adapters()
     drafts: bool = False
+    capability: tuple[int, int] | None = None
+    adapted: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,25 +145,49 @@ def per_gpu(model: facts.Facts, load: Load) -> interval.Interval:
     Raises:
         UnknownMethodError: The quantization at load has no formula here.
     """
-    releases = [limit for limit in (None, _UNDIVIDED) if _possible(load.version, limit)]
-    pads = {limit: 1 if limit else _PADDED for limit in releases}
-    likely = [_loaded(model, load, limit, pads[limit]) for limit in releases]
-    most = max(likely)
-    if _pads(model):
-        most = max(most, *(_loaded(model, load, limit, _PADDED_MOST) for limit in releases))
-    workspace = _WORKSPACE if _eight_bits(model, load) and releases[-1] else 0
-    least = min(tensors(model, load), *likely)
+    limits = [limit for limit in (None, _UNDIVIDED) if _possible(load.version, limit)]
+    least: list[int] = []
+    held: list[list[int]] = []
+    for limit in limits:
+        paddings = _paddings(load, limit) if pads(model) else (_UNPADDED,)
+        least += (_sum(model, load, padding) for padding in paddings)
+        held.append([_loaded(model, load, limit, padding) for padding in paddings])
+    most = max(map(max, held))
+    workspace = _WORKSPACE if _eight_bits(model, load) and limits[-1] else 0
     doubt = 0 if load.quantization in _MEASURED else _UNMEASURED * most
     return interval.Interval(
-        max(0, least - _ROUNDING - doubt),
-        likely[-1] + workspace,
+        max(0, min(*least, *map(min, held)) - _ROUNDING - doubt),
+        held[-1][0] + workspace,
         most + _spread(model, load) + doubt,
     )
 
 
 def tensors(model: facts.Facts, load: Load) -> int:
-    """Returns the bytes of the tensors alone, without what the allocator adds."""
-    return sum(tensor.size for tensor in _tensors(model, load, 1))
+    """Returns the bytes of the tensors alone, without what the allocator and kernels add."""
+    return _sum(model, load, _UNPADDED)
+
+
+def _sum(model: facts.Facts, load: Load, padding: Padding) -> int:
+    return sum(tensor.size for tensor in _tensors(model, load, padding))
+
+
+def _paddings(load: Load, limit: int | None) -> tuple[Padding, ...]:
+    """Returns how a release may pad mxfp4 on the card, the likeliest first.
+
+    With adapters, and on a card that Triton's kernels are not for, Marlin is all that is left:
+    gpt-oss-20b took 13.72 GiB on an A100 (0.19.0). Hopper takes Triton's since 0.25, as measured,
+    and flashinfer's when a variable asks for them. What 0.19 took there fits none of them exactly:
+    7.01 GiB on each of two H100, of 6.57, 6.89 and 7.10.
+    """
+    card = load.capability
+    if load.adapted or (card is not None and card < _HOPPER):
+        return (MARLIN,)
+    if card is not None and card >= _NO_TRITON:
+        return (MARLIN, CUTLASS, TRTLLM)
+    if card is not None and card >= _BLACKWELL:
+        return (TRTLLM, CUTLASS, TRITON)
+    likely = (TRITON, CUTLASS) if limit else (CUTLASS, TRITON, MARLIN)
+    return likely if card is not None else (*likely, MARLIN, TRTLLM)
 
 
 def _possible(version: tuple[int, ...], undivided: int | None) -> bool:
@@ -148,7 +196,7 @@ def _possible(version: tuple[int, ...], undivided: int | None) -> bool:
     return version[:2] > _DIVIDES_UNTIL
 
 
-def _pads(model: facts.Facts) -> bool:
+def pads(model: facts.Facts) -> bool:
     """Tells whether kernels pad the experts: those of mxfp4 do."""
     packed = model.quantization
     return packed is not None and (packed.bits, packed.group) == (4, 32) and packed.scale_bits == 8
@@ -192,12 +240,12 @@ class Tensor:
     scratch: tuple[int, ...] = ()
 
 
-def _tensors(model: facts.Facts, load: Load, multiple: int) -> Iterator[Tensor]:
+def _tensors(model: facts.Facts, load: Load, padding: Padding) -> Iterator[Tensor]:
     dtype = load.dtype_bytes or model.dtype_bytes
     rows = -(-model.vocabulary // _VOCABULARY_PADDING) * _VOCABULARY_PADDING
     table = rows * model.hidden // load.tensor_parallel
     yield Tensor(table * dtype)
-    yield from _layers(model, load, dtype, multiple)
+    yield from _layers(model, load, dtype, padding)
     if load.stages > 1:
         # The other table is on the last stage.
         pass
@@ -219,10 +267,10 @@ def _tensors(model: facts.Facts, load: Load, multiple: int) -> Iterator[Tensor]:
     yield from _slots(model, load)
 
 
-def _layers(model: facts.Facts, load: Load, dtype: int, multiple: int) -> Iterator[Tensor]:
+def _layers(model: facts.Facts, load: Load, dtype: int, padding: Padding) -> Iterator[Tensor]:
     rotary = [_rotary(rows, size, dtype) for rows, size in model.rotary]
     for block in model.blocks:
-        layer = _layer(model, load, block, dtype, multiple)
+        layer = _layer(model, load, block, dtype, padding)
         for _ in range(-(-block.count // load.stages)):
             for name, tensors in layer:
                 yield from tensors
@@ -232,18 +280,16 @@ def _layers(model: facts.Facts, load: Load, dtype: int, multiple: int) -> Iterat
 
 
 def _layer(
-    model: facts.Facts, load: Load, block: facts.Block, dtype: int, multiple: int
+    model: facts.Facts, load: Load, block: facts.Block, dtype: int, padding: Padding
 ) -> list[tuple[str, list[Tensor]]]:
     """Returns the tensors of each matrix of one layer, by the matrix' name."""
-    pads = _pads(model)
+    padded = pads(model)
     copies = load.version[:2] <= _DIVIDES_UNTIL
     layer = []
     for matrix in block.matrices:
         inputs, outputs = _share(matrix, block.mixer, load.tensor_parallel)
-        if pads and matrix.part is facts.Part.EXPERTS:
-            joined = multiple * matrix.modules
-            inputs = -(-inputs // multiple) * multiple
-            outputs = -(-outputs // joined) * joined
+        if padded and matrix.part is facts.Part.EXPERTS:
+            inputs, outputs = _padded(matrix, padding, inputs, outputs)
         packing = _packing(model, load, matrix)
         elements = inputs * outputs * matrix.copies
         tensors = list(_matrix_tensors(packing, elements, outputs * matrix.copies, dtype))
@@ -252,6 +298,14 @@ def _layer(
             tensors.append(Tensor(elements * dtype))
         layer.append((matrix.name, tensors))
     return layer
+
+
+def _padded(matrix: facts.Matrix, padding: Padding, inputs: int, outputs: int) -> tuple[int, int]:
+    """Returns inputs and outputs of a matrix of experts as kernels hold it."""
+    down = matrix.split is facts.Split.INPUTS
+    before, after = (padding.inner, padding.hidden) if down else (padding.hidden, padding.inner)
+    joined = after * matrix.modules
+    return -(-inputs // before) * before, -(-outputs // joined) * joined
 
 
 def _rotary(rows: int, size: int, dtype: int) -> Tensor:
@@ -343,9 +397,9 @@ def _slots(model: facts.Facts, load: Load) -> Iterator[Tensor]:
 # --- what the allocator makes of it
 
 
-def _loaded(model: facts.Facts, load: Load, undivided: int | None, multiple: int) -> int:
+def _loaded(model: facts.Facts, load: Load, undivided: int | None, padding: Padding) -> int:
     memory = arena.Arena(undivided)
-    for tensor in _tensors(model, load, multiple):
+    for tensor in _tensors(model, load, padding):
         before = memory.take(tensor.before) if tensor.before else None
         scratch = [memory.take(size) for size in tensor.scratch]
         for block in scratch[:-1]:

@@ -12,7 +12,7 @@ from function.cli import documents, places, planned, rendering
 from function.cli import site as sites
 from function.concerns.gateway import publishing
 from function.concerns.secrets import fetching
-from function.engines.vllm import contradictions
+from function.engines.vllm import contract, contradictions
 from function.findings import foresight, reachability, refusals, rules, table
 from function.planning import plans
 from function.reach import flows
@@ -96,6 +96,7 @@ def report(fleet: planned.Fleet, inputs: planned.Inputs) -> Report:
             for located in of(claim, fleet.site, reaches.get(id(claim)))
         ),
         *_crowded(fleet),
+        *_unplaced(fleet, inputs),
     ]
     order = sorted(every, key=lambda one: (one.file, one.line, _WORST.index(one.finding.severity)))
     return Report(tuple(order), len(fleet.claims), bool(fleet.unreadable), fleet.notes)
@@ -148,6 +149,16 @@ def _crowded(fleet: planned.Fleet) -> Iterator[Located]:
             yield _located(claim.source, finding)
 
 
+def _unplaced(fleet: planned.Fleet, inputs: planned.Inputs) -> Iterator[Located]:
+    """Yields the classes of the settings that nothing tells apart when pods are placed."""
+    asked = [claim.plan for claim in fleet.claims if claim.plan is not None]
+    if fleet.site is None:
+        return
+    for finding in foresight.unplaced(asked, fleet.site):
+        place = sites.place(inputs.environments, inputs.input_file, finding.field)
+        yield Located(finding, *place)
+
+
 def _located(source: documents.Source, finding: rules.Finding) -> Located:
     line = places.line(source.node, finding.field)
     return Located(finding, source.file, line, source.namespace, source.name)
@@ -166,16 +177,32 @@ def _findings(claim: planned.Planned, site: settings.Settings | None) -> Iterato
         yield refusals.CLAIM_DUPLICATE.broken("metadata.name", words)
     for problem in claim.broken:
         yield refusals.CLAIM_INVALID.broken(problem.path, problem.message)
+    arguments = list(_of_arguments(claim, site))
+    # No settings could allow what the engine takes for no flag.
+    no_flags = {
+        one.field
+        for one in arguments
+        if one.rule in contract.NO_FLAG and one.severity is rules.Severity.ERROR
+    }
     for problem in claim.forbidden:
-        yield refusals.SETTINGS_FORBID.broken(problem.path, problem.message)
-    if claim.plan is None and site is not None:
-        spec = _arguments(claim.source.document) if claim.broken else None
-        if claim.resource is not None:
-            spec = claim.resource.spec
-        if spec is not None:
-            yield from table.of_arguments(spec, site)
+        if problem.path not in no_flags:
+            yield refusals.SETTINGS_FORBID.broken(problem.path, problem.message)
+    yield from arguments
     if claim.plan is not None and claim.answer is not None:
         yield from _planned(claim.plan, claim.answer, claim.adapters)
+
+
+def _of_arguments(
+    claim: planned.Planned, site: settings.Settings | None
+) -> Iterator[rules.Finding]:
+    """Yields what is wrong with the arguments of a claim that has no plan."""
+    if claim.plan is not None or site is None:
+        return
+    spec = _arguments(claim.source.document) if claim.broken else None
+    if claim.resource is not None:
+        spec = claim.resource.spec
+    if spec is not None:
+        yield from table.of_arguments(spec, site)
 
 
 def _arguments(document: Mapping[str, Any]) -> claims.Spec | None:

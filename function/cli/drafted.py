@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from function import plural
-from function.capacity import facts, fit, prices, thresholds
+from function.capacity import allotments, facts, fit, prices, thresholds
 from function.cli import annotated, drafts, uses
 from function.engines.vllm import sizing
 from function.planning import forecasts
@@ -165,7 +165,7 @@ def _gpu(draft: drafts.Draft) -> Iterator[annotated.Field]:
     offer = draft.offer
     shared = f"{offer.gpus} GPUs of one node share each layer." if offer.gpus > 1 else ""
     yield Field("count", offer.gpus, (shared,) if shared else ())
-    yield Field("class", offer.gpu_class, (_money(draft),))
+    yield Field("class", offer.gpu_class, (_money(draft), *_cheaper(draft)))
 
 
 def _money(draft: drafts.Draft) -> str:
@@ -180,6 +180,25 @@ def _money(draft: drafts.Draft) -> str:
     if scale.minimum == scale.maximum:
         return f"{least} an hour{date}."
     return f"{least} an hour at minReplicas, {most} at maxReplicas{date}."
+
+
+def _cheaper(draft: drafts.Draft) -> Iterator[str]:
+    """Yields what GPUs that cost less hold: too little for what the settings or the use want."""
+    less = draft.cheaper
+    cost = None if less is None else less.cost
+    if less is None or cost is None:
+        return
+    price = prices.text(cost.minimum, cost.currency)
+    offer, room = less.offer, draft.plan.site.capacity.full_sequences
+    packed = ", packed into 8 bits," if offer.quantization and not draft.offer.quantization else ""
+    words = f"On {_gpus(offer.gpus)} of class {offer.gpu_class}{packed} it costs {price} an hour,"
+    if less.answer.sequences.best < room:
+        held = plural.of(f"{less.answer.sequences.low:.1f}", "sequence")
+        want = f"the settings want room for {room} (capacity.fullSequences)"
+        yield f"{words} and the KV cache holds {held} of this length: {want}."
+    elif less.usual:
+        want = f"fewer than {allotments.LEAST_SEQUENCES} is little"
+        yield f"{words} and the KV cache holds {less.held:.1f} usual requests: {want}."
 
 
 def _prefix(use: uses.Use) -> annotated.Field:

@@ -4,7 +4,7 @@ import dataclasses
 import decimal
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from function import plural
@@ -98,6 +98,7 @@ class Draft:
         outlook: Whether it fits.
         answer: Why it fits.
         usual: Tokens of a usual request in the KV cache; 0 for a use that leaves none there.
+        cheaper: The same context on the cheapest GPUs that hold too few of it, or None.
     """
 
     wish: Wish
@@ -108,6 +109,7 @@ class Draft:
     outlook: engine.Outlook
     answer: fit.Fit
     usual: float
+    cheaper: "Draft | None" = None
 
     @property
     def held(self) -> float:
@@ -186,7 +188,8 @@ def draft(wish: Wish, site: settings.Settings) -> Draft:
                 continue
             drafted = _tried(wish, site, use, offer, context, sequences)
             if drafted is not None and drafted.held >= requests:
-                return drafted
+                less = _cheaper(model, every, drafted, context)
+                return dataclasses.replace(drafted, cheaper=less)
     raise NothingFitsError(_nothing(model, wish, site, use, every[-1], contexts[-1]))
 
 
@@ -288,6 +291,29 @@ def _tried(
     drafted = Draft(wish, use, offer, spec, plan, outlook, answer, usual)
     spec["scaling"]["triggers"] = _triggers(use, min(float(sequences), drafted.held))
     return dataclasses.replace(drafted, plan=_plan(wish, site, spec))
+
+
+def _cheaper(
+    model: facts.Facts, offers: Iterable[Offer], chosen: Draft, context: int
+) -> Draft | None:
+    """Returns the cheapest claim that holds the context once, and costs less than the chosen one.
+
+    Args:
+        model: What is served.
+        offers: Ways to set the model up, the cheapest first.
+        chosen: The claim that is written.
+        context: The longest request.
+    """
+    wish, site, use = chosen.wish, chosen.plan.site, chosen.use
+    for offer in offers:
+        if offer.price is None or chosen.offer.price is None or offer.price >= chosen.offer.price:
+            return None
+        sequences = _sequences(model, site, use, offer, (context, 1))
+        if sequences is not None:
+            less = _tried(wish, site, use, offer, context, sequences)
+            if less is not None:
+                return less
+    return None
 
 
 def unpacked(draft: Draft) -> fit.Fit | None:

@@ -23,12 +23,14 @@ KIND = "Explanation"
 _FILE = click.Path(allow_dash=True)
 _WIDTH = 100
 _UNKNOWN = 1
+# Fields of one name that are worth listing.
+_MOST_PLACES = 8
 # Where the reasons stand.
 _OPERATIONS = "docs/operations.md"
 
 
 @click.command()
-@click.argument("what", metavar="RULE|REASON|FIELD|CLAIM")
+@click.argument("what", metavar="RULE|REASON|FIELD|COLUMN|CLAIM")
 @click.argument("field", required=False)
 @click.option(
     "--environment",
@@ -61,7 +63,7 @@ def explain(
     input_file: str | None,
     output: Output,
 ) -> None:
-    """Explain a rule of `check`, a reason, a phase, an alert, a field, or a value of a claim.
+    """Explain a rule of `check`, a reason, a phase, an alert, a column, a field or a claim's value.
 
     `explain does-not-fit`, `explain TooLarge`, `explain Valid=False/Invalid`, `explain Degraded`,
     `explain spec.model.contextWindow`; `explain claim.yaml spec.model.contextWindow` says where the
@@ -87,13 +89,16 @@ def _explain(word: str, output: Output) -> None:
     if not meanings:
         near = glossary.nearest(word)
         words = f"; the nearest: {', '.join(near)}" if near else ""
-        terminal.complain(f"{word}: no rule, reason, phase, alert or field has this name{words}")
+        terminal.complain(
+            f"{word}: no rule, reason, phase, alert, column or field has this name{words}"
+        )
         sys.exit(_UNKNOWN)
     if output == "json":
         document = {
             "rule": None if meanings.rule is None else _rule_document(meanings.rule),
             "reasons": [_reason_document(one) for one in meanings.reasons],
             "entries": [dataclasses.asdict(one) for one in meanings.listed],
+            "columns": [dataclasses.asdict(one) for one in meanings.columns],
             "fields": [dataclasses.asdict(one) for one in meanings.fields],
         }
         terminal.write(_json(document))
@@ -102,6 +107,7 @@ def _explain(word: str, output: Output) -> None:
         *([] if meanings.rule is None else [_rule(meanings.rule)]),
         *map(_reason, meanings.reasons),
         *map(_entry, meanings.listed),
+        *map(_column, meanings.columns),
         *map(_described, meanings.fields),
     ]
     terminal.write("\n".join(parts))
@@ -142,6 +148,12 @@ def _entry(one: entries.Entry) -> str:
         "Page": _operations(one.anchor),
     }
     return _block(f"{one.word}: {one.kind}", rows)
+
+
+def _column(one: glossary.Column) -> str:
+    wide = " -o wide" if one.wide else ""
+    title = f"{one.name}: a column of kubectl get{wide}"
+    return _block(title, {"Shows": one.path, "Meaning": one.meaning})
 
 
 def _operations(anchor: str) -> str:
@@ -211,8 +223,7 @@ def _claims(fleet: planned.Fleet, field: str | None, output: Output) -> None:
     if fleet.unreadable or fleet.site is None:
         sys.exit(result.NOT_READ if fleet.unreadable else result.CANNOT_BE_USED)
     if field is not None and glossary.field(field) is None:
-        terminal.complain(f"{field}: claims have no such field{glossary.hint(field)}")
-        sys.exit(_UNKNOWN)
+        field = _in_full(field)
     for claim in fleet.claims:
         for problem in (*claim.broken, *claim.forbidden):
             terminal.complain(f"note: {claim.source}: nothing is derived: {problem}")
@@ -221,6 +232,17 @@ def _claims(fleet: planned.Fleet, field: str | None, output: Output) -> None:
         terminal.write(_json({"claims": [one.document() for one in explained]}))
     else:
         terminal.write("\n".join(one.text() for one in explained))
+
+
+def _in_full(word: str) -> str:
+    """Returns the one field whose path ends so; where there is none, the program ends."""
+    paths = glossary.ending(word)
+    if len(paths) != 1:
+        several = f"; these end so: {', '.join(paths[:_MOST_PLACES])}" if paths else ""
+        hint = several or glossary.hint(word)
+        terminal.complain(f"{word}: claims have no such field{hint}")
+        sys.exit(_UNKNOWN)
+    return paths[0]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,7 +55,8 @@ def facts(model: str, name: str | None, ask: bool, output: Output) -> None:
     try:
         held = _local(pathlib.Path(model), name) if _is_path(model) else _remote(model, ask=ask)
     except (OSError, UnicodeDecodeError) as error:
-        terminal.complain(f"{model}: {getattr(error, 'strerror', None) or error}")
+        near = _nearest(model) if isinstance(error, FileNotFoundError) else ""
+        terminal.complain(f"{model}: {getattr(error, 'strerror', None) or error}{near}")
         sys.exit(result.NOT_READ)
     except (hub.HubError, _NotReadError) as error:
         terminal.complain(str(error))
@@ -64,16 +65,19 @@ def facts(model: str, name: str | None, ask: bool, output: Output) -> None:
         terminal.complain(f"{model}: {error}")
         sys.exit(_UNKNOWN)
     if held is None:
-        near = catalogue.nearest(model)
-        nearest = f"; the nearest: {', '.join(near)}" if near else ""
         terminal.complain(
             f"{model} is not in the catalogue: give a directory with its {_CONFIG}, or"
-            f" --hub{nearest}"
+            f" --hub{_nearest(model)}"
         )
         sys.exit(_UNKNOWN)
     if (note := _disagreement(held)) is not None:
         terminal.complain(f"note: {model}: {note}")
     terminal.write(_text(held, output))
+
+
+def _nearest(model: str) -> str:
+    near = catalogue.nearest(model)
+    return f"; the nearest: {', '.join(near)}" if near else ""
 
 
 def _disagreement(held: models.Facts) -> str | None:

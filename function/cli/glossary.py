@@ -1,4 +1,4 @@
-"""What there is a word for: rules, reasons, phases, alerts, fields of claims and settings."""
+"""What there is a word for: rules, reasons, alerts, columns, fields of claims and settings."""
 
 import dataclasses
 import difflib
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from function.api import base, claim, reference, settings, status
 from function.cli import entries, suggestions
+from function.composites import inference_service
 from function.concerns import reasons
 from function.concerns import table as concerns
 from function.findings import rules, table
@@ -37,6 +38,23 @@ class Reason:
 
 
 @dataclasses.dataclass(frozen=True)
+class Column:
+    """A column that `kubectl get` prints of a claim.
+
+    Attributes:
+        name: Its title.
+        path: The field that it shows, in JSONPath.
+        wide: Whether it is printed with `-o wide` alone.
+        meaning: Of the field.
+    """
+
+    name: str
+    path: str
+    wide: bool
+    meaning: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Meanings:
     """What a word stands for.
 
@@ -44,16 +62,18 @@ class Meanings:
         rule: Of `check`, or None.
         reasons: Of conditions.
         listed: Phases, alerts, exit codes and words of the page.
+        columns: Of `kubectl get`.
         fields: Of claims, their status and settings, described.
     """
 
     rule: rules.Rule | None = None
     reasons: tuple[Reason, ...] = ()
     listed: tuple[entries.Entry, ...] = ()
+    columns: tuple[Column, ...] = ()
     fields: tuple[reference.Described, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.rule or self.reasons or self.listed or self.fields)
+        return bool(self.rule or self.reasons or self.listed or self.columns or self.fields)
 
 
 # A condition as the pages write it: `Valid=False/Invalid`, `Current=False`, `Unknown/FatalError`.
@@ -86,6 +106,7 @@ def meanings(word: str) -> Meanings:
             # `Valid/NotRendered` is the word of a condition.
             if one.word.lower() in (plain, plain.rpartition("/")[2])
         ),
+        tuple(one for one in _columns() if one.name.lower() == plain),
         tuple(_fields(word)),
     )
 
@@ -103,6 +124,14 @@ def field(path: str) -> reference.Described | None:
     return _described("claim", claim.InferenceService, path)
 
 
+def ending(word: str) -> list[str]:
+    """Returns the fields of a claim whose paths end so, in any case of its letters."""
+    end = f".{word.lower()}"
+    return [
+        at for at, _ in suggestions.fields(claim.InferenceService) if f".{at.lower()}".endswith(end)
+    ]
+
+
 def hint(path: str) -> str:
     """Returns where a field of a claim that does not exist belongs, in words."""
     return suggestions.nearest(path, claim.InferenceService)
@@ -111,6 +140,19 @@ def hint(path: str) -> str:
 def _reasons() -> Iterator[Reason]:
     for kind in (*concerns.CONDITIONS, *fleet.OWN_CONDITIONS):
         yield from (Reason(kind.type(), member.reason) for member in kind)
+
+
+_CONDITION = re.compile(r"\.status\.conditions\[\?\(@\.type=='(\w+)'\)\]\.status")
+
+
+def _columns() -> Iterator[Column]:
+    for name, _, path, priority in inference_service.COLUMNS:
+        condition = _CONDITION.fullmatch(path)
+        described = field(path[1:]) or _described("status", Status, path[1:])
+        meaning = "" if described is None else described.meaning
+        if condition is not None:
+            meaning = f"Status of the condition {condition[1]}: `explain {condition[1]}`."
+        yield Column(name, path, priority > 0, meaning)
 
 
 def _fields(word: str) -> Iterator[reference.Described]:
@@ -141,6 +183,7 @@ def _words() -> Iterator[str]:
         yield one.reason.name
         yield one.name
     yield from (one.word for one in entries.every())
+    yield from (name for name, *_ in inference_service.COLUMNS)
     for _, model in _MODELS:
         yield from (at for at, _ in suggestions.fields(model))
         yield from (name for _, name in suggestions.fields(model))

@@ -44,8 +44,8 @@ _FILE = click.Path(allow_dash=True)
     "--gpu",
     "gpu_class",
     metavar="CLASS",
-    help="GPU class of the settings. By default the cheapest on which the model fits; without"
-    " prices the one with the least memory.",
+    help="GPU class of the settings. By default the cheapest that has room for the sequences that"
+    " the settings want (capacity.fullSequences); without prices the one with the least memory.",
 )
 @click.option(
     "--for",
@@ -95,7 +95,8 @@ def init(
     refuse the claim. 2 wrong usage, or something could not be read or written.
     """
     if not hub.is_repository(model):
-        raise click.UsageError(f"MODEL is {model!r}: must be a repository, such as Qwen/Qwen3-8B")
+        such = " or ".join(catalogue.nearest(model)) or "Qwen/Qwen3-8B"
+        raise click.UsageError(f"MODEL is {model!r}: must be a repository, such as {such}")
     try:
         site = sites.read(environments, None)
         form = None if facts_file is None else _form(facts_file)

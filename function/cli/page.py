@@ -62,7 +62,7 @@ dt { color: var(--weak); } dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin: 0 0 .4rem; }
   thead { display: none; }
   tr { display: block; border-bottom: 1px solid var(--line); padding: .4rem 0; }
-  td { display: grid; grid-template-columns: 9rem 1fr; border: 0; padding: .1rem 0; }
+  td { display: grid; grid-template-columns: 9rem 1fr; gap: 0 .8rem; border: 0; padding: .1rem 0; }
   td::before { content: attr(data-column); color: var(--weak); } td:empty { display: none; } }
 footer { margin-top: 3rem; color: var(--weak); font-size: .85rem; }
 """

@@ -21,6 +21,9 @@ Effect = Literal[
 ]
 
 
+_COMPILED = ".env[VLLM_CACHE_ROOT].value"
+
+
 @dataclasses.dataclass(frozen=True)
 class Pods:
     """What happens to the pods of a claim.
@@ -59,6 +62,9 @@ class Pods:
     def sentence(self, most: int | None = None) -> str:
         """Returns what happens in words, with so many fields at most."""
         named = ", ".join(self.names[:most])
+        if len(self.names) == 1 and self.names[0].endswith(_COMPILED):
+            # A directory for each image, GPU class and command line: two of them have own fields.
+            named = f"GPU class ({named})"
         if most is not None and len(self.names) > most:
             named += f" and {len(self.names) - most} more"
         words = self.words.replace("{}", named)

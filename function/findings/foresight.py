@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from function.api import claim_scaling, settings
+from function import canonical
+from function.api import base, claim_scaling, settings, settings_engine
 from function.capacity import loads, prices, thresholds
 from function.concerns import capacity
 from function.engines import engine
@@ -69,6 +71,15 @@ EXCEEDS_NODE_POOL = rules.Rule(
     "Enlarge the node pool and `gpu.classes.<class>.poolGpus` in the settings, lower"
     " `spec.scaling.minReplicas`, or suspend a claim.",
 )
+CLASS_NOT_PLACED = rules.Rule(
+    "class-not-placed",
+    _WARNING,
+    "Two GPU classes of the settings differ in product, memory or price, and not in what places"
+    " pods: resource name, `nodeSelector`, `tolerations` and `runtimeClassName`.",
+    "A pod of the one class may start on the GPUs of the other: with less memory the engine ends,"
+    " and fit, speed and price are told of GPUs that the pod does not have.",
+    "Give each class the labels of its nodes: `gpu.classes.<class>.nodeSelector` in the settings.",
+)
 CONTEXT_CUT = rules.Rule(
     "context-cut",
     _NOTE,
@@ -100,6 +111,7 @@ RULES = (
     EXCEEDS_GPU_CLASS,
     SLICES,
     EXCEEDS_NODE_POOL,
+    CLASS_NOT_PLACED,
     MODEL_UNKNOWN,
     GPU_UNKNOWN,
     CONTEXT_CUT,
@@ -137,6 +149,48 @@ def crowded(fleet: Sequence[plans.Plan], site: settings.Settings) -> list[rules.
         else None
         for plan, one in zip(fleet, asked, strict=True)
     ]
+
+
+def unplaced(fleet: Sequence[plans.Plan], site: settings.Settings) -> Iterator[rules.Finding]:
+    """Yields the classes that claims name and nothing tells from others when pods are placed.
+
+    A claim may place its pods itself, and what admits a queued claim may.
+    """
+    named = {plan.hardware.class_name for plan in fleet if not _places(plan)}
+    classes = site.gpu.classes
+    for name in sorted(named & classes.keys()):
+        own = classes[name]
+        others = [
+            other
+            for other, gpu in sorted(classes.items())
+            if _placement(gpu) == _placement(own) and _bought(gpu) != _bought(own)
+        ]
+        if others:
+            label = own.product or "that its nodes have"
+            words = (
+                f"nothing places pods on the GPUs of class {name}: {', '.join(others)}"
+                f" {'has' if len(others) == 1 else 'have'} the same resource, nodeSelector,"
+                " tolerations and runtimeClassName; give each class the labels of its nodes, such"
+                f" as nvidia.com/gpu.product: {label}"
+            )
+            yield CLASS_NOT_PLACED.broken(f"gpu.classes.{name}", words)
+
+
+def _places(plan: plans.Plan) -> bool:
+    """Tells whether somebody else than the GPU class decides where the pods run."""
+    extra = plan.spec.pod_template
+    own = extra is not None and bool(extra.node_selector or extra.affinity)
+    queued = base.of(plan.spec.scheduling, "queue") is not None
+    return own or queued or plan.hardware.priced_as != plan.hardware.class_name
+
+
+def _placement(gpu: settings_engine.GpuClass) -> tuple[Any, ...]:
+    tolerations = sorted(map(canonical.dumps, gpu.tolerations))
+    return gpu.resource_name, gpu.node_selector, tolerations, gpu.runtime_class_name
+
+
+def _bought(gpu: settings_engine.GpuClass) -> tuple[Any, ...]:
+    return gpu.product, gpu.memory_gi_b, gpu.price_per_hour
 
 
 def _fits(plan: plans.Plan) -> Iterator[rules.Finding]:

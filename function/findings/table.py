@@ -39,9 +39,16 @@ def judge(
     subject = contradictions.Subject(
         spec, planned.version, planned.outlook.prospect.model, adapters or {}
     )
+    refused = contract.of_claim(line, len(spec.engine_args or []), planned.version)
+    # A parser that the engine does not have is of no family.
+    misspelt = {one.field for one in refused if one.rule is contract.UNKNOWN_NAME}
     return [
-        *contract.of_claim(line, len(spec.engine_args or []), planned.version),
-        *contradictions.judge(subject),
+        *refused,
+        *(
+            one
+            for one in contradictions.judge(subject)
+            if not (one.rule is contradictions.OTHER_PARSER and one.field in misspelt)
+        ),
     ]
 
 

@@ -11,12 +11,18 @@ DIRECTORY = pathlib.Path(__file__).parent / "measured"
 GIB = 1024**3
 
 CARDS = {card.name: card for card in cards.CARDS}
+HOPPER = CARDS["H100-SXM-80GB"].capability
 
 
 def rows(name: str) -> list[dict[str, str]]:
     """Rows of one of the files beside this."""
     with (DIRECTORY / f"{name}.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def _ran_on(card: cards.Card) -> cards.Card:
+    """Returns a card with the kernels of Hopper: all starts ran on an H100 or an H200."""
+    return dataclasses.replace(card, capability=HOPPER)
 
 
 def _number(text: str) -> int:
@@ -85,7 +91,7 @@ def _start(row: dict[str, str]) -> Start:
     return Start(
         name=row["start"],
         model=model(row["model"], row["variant"]),
-        card=CARDS[row["card"]],
+        card=_ran_on(CARDS[row["card"]]),
         arrangement=arrangements.Arrangement(
             version=row["version"],
             runner=row["runner"] or None,

@@ -39,9 +39,7 @@ def test_intervals_hold_the_truth_and_say_something(version: str) -> None:
 def test_each_kind_is_always_inside(version: str, kind: str) -> None:
     of = [row for row in accuracy.rows(version) if accuracy.kind(row.start) == kind]
     assert [row.start.name for row in of if not row.inside] == []
-    # Experts on one GPU of 0.25.1 are missed by the page's own words.
-    missed = (version, kind) == ("0.25.1", accuracy.EXPERTS)
-    assert accuracy.summary(of).width <= (0.12 if missed else accuracy.WIDTH)
+    assert accuracy.summary(of).width <= accuracy.WIDTH
 
 
 def test_every_start_was_said_to_fit() -> None:

@@ -153,6 +153,16 @@ TRAITS = [
 ]
 
 
+def test_no_context_of_llama_3_is_multiplied_by_its_rope_factor() -> None:
+    """A list does so, and vLLM does not: `rope_type: llama3` lengthens nothing."""
+    llamas = [
+        held for name in NAMES if (held := model(name.replace("*", "x"))).vocabulary == 128256
+    ]
+    longest = {held.name: held.context for held in llamas}
+    assert len(longest) > 20
+    assert max(longest.values()) <= 131072
+
+
 @pytest.mark.parametrize(("name", "tool", "reasoning", "runner", "gated", "context"), TRAITS)
 def test_a_family_has_its_traits(
     name: str, tool: str | None, reasoning: str | None, runner: str, gated: bool, context: int

@@ -66,10 +66,8 @@ def test_shares_that_the_tool_gives_meet_what_was_measured(card: cards.Card) -> 
 
 @pytest.mark.parametrize("model", running.MODELS)
 def test_a_model_that_was_left_out_is_met_within_eight_percent(model: str) -> None:
-    # The one model with experts: nothing else says how experts are read.
-    bound = 0.13 if model == MIXTURE else 0.08
     errors = residuals_speed.left_out()[model]
-    assert statistics.mean(abs(error) for error in errors) <= bound
+    assert statistics.mean(abs(error) for error in errors) <= 0.08
 
 
 def test_all_models_left_out_are_met_within_eight_percent() -> None:

@@ -67,6 +67,16 @@ def test_the_crossing_is_where_the_first_changes(
             "No trigger can fire",
         ),
         (thresholds.Targets(None, None, 8), 1000, 8192, QUEUE, (), "queue fires first"),
+        # Two lengths of requests: from which it fires at all, and from which it is the first.
+        (
+            DEFAULTS,
+            1000,
+            8192,
+            RUNNING,
+            (),
+            "it can fire at all above 3932 tokens a request; kvCache fires before running above"
+            " 5106 tokens a request.",
+        ),
     ],
 )
 def test_what_binds_and_what_never_does(

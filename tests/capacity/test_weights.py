@@ -12,6 +12,8 @@ from function.capacity import catalogue, facts, weights
 GIB = 1024**3
 MEASURED = pathlib.Path(__file__).parent / "measured"
 
+CAPABILITIES = {"A100": (8, 0), "H100": (9, 0), "H200": (9, 0)}
+
 # Two decimals in a log.
 ROUNDED = 0.006 * GIB
 
@@ -63,6 +65,7 @@ def estimated(given: dict[str, str]) -> Row:
         tensor_parallel=int(given["tensor_parallel"]),
         stages=int(given["stages"]),
         adapters=weights.Adapters(int(given["slots"] or 0), int(given["rank"] or 16)),
+        capability=CAPABILITIES[given["gpu"]],
     )
     answer = weights.per_gpu(ran, load)
     name = " ".join(value for value in list(given.values())[:-1] if value)
@@ -167,6 +170,27 @@ def test_slots_cost_what_their_ranks_say() -> None:
     # 0.0752 GiB a slot of rank 16: the sum of inputs and outputs of all modules.
     assert (two - plain) / 2 / GIB == pytest.approx(0.0752, abs=0.0001)
     assert four - plain == 2 * (two - plain)
+
+
+def test_the_card_decides_how_kernels_pad_mxfp4() -> None:
+    gpt_oss = model("openai/gpt-oss-20b")
+    hopper, ada, blackwell, unknown = (
+        weights.per_gpu(gpt_oss, weights.Load(capability=capability))
+        for capability in ((9, 0), (8, 9), (12, 0), None)
+    )
+    # A hidden size of 2880 is 3072 for Marlin, which is all that a card before Hopper has.
+    assert hopper.best < hopper.high < ada.low <= ada.best == blackwell.best
+    assert ada.high - ada.low < 0.2 * GIB
+    assert unknown.low == hopper.low
+    assert unknown.high == blackwell.high
+
+
+def test_adapters_leave_mxfp4_with_the_kernels_that_take_them() -> None:
+    gpt_oss = model("openai/gpt-oss-20b")
+    plain = weights.per_gpu(gpt_oss, weights.Load(capability=(9, 0)))
+    adapted = weights.per_gpu(gpt_oss, weights.Load(capability=(9, 0), adapted=True))
+    assert adapted.low > plain.high
+    assert adapted == weights.per_gpu(gpt_oss, weights.Load(capability=(8, 0)))
 
 
 def test_a_method_without_a_formula_is_an_error() -> None:

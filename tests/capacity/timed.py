@@ -232,19 +232,29 @@ def _solve(
     return {key: matrix[i][-1] / matrix[i][i] for i, key in enumerate(free)}
 
 
-def left_out(runs: Sequence[Run], model: str, otherwise: dict[str, str]) -> list[float]:
+def left_out(runs: Sequence[Run], model: str) -> list[float]:
     """Returns the relative errors for a model when it was not fitted on.
 
-    Args:
-        runs: All runs.
-        model: The model.
-        otherwise: What a coefficient is when no other model has its feature: another's name.
+    What no other model was measured to do, such as reading experts, is what the tool predicts for
+    the same cards beside everything else as fitted.
     """
     numbers = fit([run for run in runs if run.model != model])
-    for key, other in otherwise.items():
-        if not numbers.get(key):
-            numbers[key] = numbers.get(other, 0.0)
-    return [predicted(run, numbers) / run.milliseconds - 1 for run in runs if run.model == model]
+    tested = [run for run in runs if run.model == model]
+    if {key for run in tested for key, value in run.features.items() if value} - numbers.keys():
+        hopper = [run for card in (running.H100, running.H200) for run in tool(card)]
+        numbers = fit(hopper, numbers)
+    return _errors(tested, numbers)
+
+
+def left_out_alone(runs: Sequence[Run], model: str) -> list[float]:
+    """Returns the same by measured times alone: experts are read as weights are."""
+    numbers = fit([run for run in runs if run.model != model])
+    numbers.setdefault("experts", numbers["weights"])
+    return _errors([run for run in runs if run.model == model], numbers)
+
+
+def _errors(runs: Sequence[Run], numbers: Numbers) -> list[float]:
+    return [predicted(run, numbers) / run.milliseconds - 1 for run in runs]
 
 
 def held() -> Numbers:

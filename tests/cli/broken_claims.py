@@ -151,6 +151,21 @@ CASES = (
         [*_of(), *_of(name="second")],
         {"gpu": {"classes": {"l4": {"poolGpus": 1}}}},
     ),
+    Case(
+        "class-not-placed",
+        "warning",
+        "gpu.classes.l4",
+        "nothing places pods on the GPUs of class l4: big has the same",
+        _of(),
+        {
+            "gpu": {
+                "classes": {
+                    "l4": {"nodeSelector": None, "tolerations": [], "runtimeClassName": None},
+                    "big": {"product": "NVIDIA-H100-80GB-HBM3"},
+                }
+            }
+        },
+    ),
     Case("model-unknown", "note", "spec.model.repository", "nothing is known", _of("org/model")),
     Case(
         "gpu-unknown",

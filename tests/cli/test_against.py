@@ -96,6 +96,24 @@ def test_an_edit_is_told_from_what_ran(repository: pathlib.Path) -> None:
     assert (verdict.outcome, verdict.pods.effect) == ("changed", "restart-later")
 
 
+def test_another_class_that_places_pods_alike_is_named(repository: pathlib.Path) -> None:
+    """Only the directory of compiled code differs, which says nothing to an author."""
+    l4 = {"product": "NVIDIA-L4", "nodeGpus": 1}
+    sized = "  gpu: {class: l4}\n"
+    first = repository / "claims/first.yaml"
+    first.write_text(first.read_text().replace('"1"', '"1", contextWindow: 4096, maxNumSeqs: 8'))
+    first.write_text(first.read_text() + sized)
+    site = settings.Settings.model_validate(
+        {"gpu": {"defaultClass": "l4", "classes": {"l4": l4, "other": l4}}}
+    )
+    before = against.read("claims", ("claims",), site, site)
+    first.write_text(first.read_text().replace("class: l4", "class: other"))
+    source = documents.claims(["claims/first.yaml"]).sources[0]
+    verdict = verdicts.of(rendering.render(source, site, before.cluster))
+    assert verdict.pods.effect == "restart"
+    assert verdict.pods.sentence().startswith("restart for GPU class (spec.containers[vllm].env[")
+
+
 def test_observed_objects_are_told_from_older_claims(repository: pathlib.Path) -> None:
     played = read("claims").cluster.objects
     (repository / "observed.yaml").write_text(yaml.safe_dump_all(played))

@@ -149,6 +149,59 @@ def test_when_a_rule_is_silent(
     assert {one["severity"] for one in found} <= {"warning", "note"}
 
 
+_HERE = {"nodeSelector": {"gpu": "l4"}}
+_LARGE = {"product": "NVIDIA-H100-80GB-HBM3"}
+
+
+@pytest.mark.parametrize(
+    ("claimed", "classes", "unplaced"),
+    [
+        ({}, {"big": _LARGE}, ["gpu.classes.l4"]),
+        ({"gpu": {"class": "big"}}, {"big": _LARGE}, ["gpu.classes.big"]),
+        ({}, {"big": {"product": "NVIDIA-L4", "pricePerHour": "9"}}, ["gpu.classes.l4"]),
+        ({}, {"again": {"product": "NVIDIA-L4"}}, []),
+        ({}, {"big": _LARGE, "l4": _HERE}, []),
+        ({}, {"big": _LARGE | {"resourceName": "nvidia.com/mig-3g.40gb"}}, []),
+        ({}, {"big": _LARGE | {"tolerations": [{"key": "large", "operator": "Exists"}]}}, []),
+        ({"podTemplate": {"nodeSelector": {"gpu": "l4"}}}, {"big": _LARGE}, []),
+        ({"scheduling": {"queue": "l4s"}}, {"big": _LARGE}, []),
+    ],
+)
+def test_classes_that_nothing_tells_apart_when_pods_are_placed(
+    tmp_path: pathlib.Path,
+    claimed: dict[str, Any],
+    classes: dict[str, Any],
+    unplaced: list[str],
+) -> None:
+    bare: dict[str, Any] = {"product": "NVIDIA-L4", "tolerations": [], "runtimeClassName": None}
+    own = bare | {"nodeSelector": None, "pricePerHour": None}
+    settings = {"gpu": {"classes": {**classes, "l4": own | classes.get("l4", {})}}}
+    two = [scene.of(name=name, **claimed) for name in ("one", "two")]
+    found = findings(*written(tmp_path, broken_claims.Case("", "", None, "", two, settings)))
+    placed = [one for one in found if one["rule"] == "class-not-placed"]
+    assert [one["field"] for one in placed] == unplaced
+    assert all(one["file"].endswith("site.yaml") for one in placed)
+
+
+def test_a_fault_is_one_finding(tmp_path: pathlib.Path) -> None:
+    """A flag of no version is not forbidden too, and a misspelt parser is of no family."""
+    arguments = ["--gpu-memory-utilisation=0.8", "--swap-space=4", "--kv-cache-memory-byte=1"]
+    claims = [
+        scene.of(name="flags", model={"repository": broken_claims.QWEN}, engineArgs=arguments),
+        scene.of(model={"repository": broken_claims.QWEN, "toolCallParser": "hermez"}),
+    ]
+    case = broken_claims.Case("", "", None, "", claims, {"permissions": {"unknownArguments": []}})
+    found = findings(*written(tmp_path, case))
+    every = [(one["field"], one["rule"]) for one in found if one["severity"] != "note"]
+    assert sorted(every) == [
+        ("spec.engineArgs[0]", "engine-flag-unknown"),
+        ("spec.engineArgs[1]", "engine-flag-removed"),
+        # A version takes it, as short for another: the settings are what refuses it.
+        ("spec.engineArgs[2]", "settings-forbid"),
+        ("spec.model.toolCallParser", "engine-name-unknown"),
+    ]
+
+
 def test_a_model_is_weighed_once_for_a_fleet(tmp_path: pathlib.Path) -> None:
     """The sum of a large model's tensors takes longer than the rest of what `check` does."""
     model = catalogue.lookup(broken_claims.QWEN)

@@ -10,6 +10,7 @@ from click import testing
 
 from function.api import claim, settings, status
 from function.cli import glossary, main, origins, sarif, suggestions, verdicts
+from function.composites import inference_service
 from function.concerns import capacity
 from function.concerns import table as concerns
 from function.findings import table
@@ -18,6 +19,7 @@ from tests.cli import command
 from tests.resources import scene
 
 QWEN = "Qwen/Qwen3-8B"
+COLUMNS = inference_service.COLUMNS
 
 
 def run(*arguments: str, given: str | None = None) -> testing.Result:
@@ -61,6 +63,12 @@ def run(*arguments: str, given: str | None = None) -> testing.Result:
             ["NotRendered: a word of conditions and of the command line"],
         ),
         ("10", ["10: an exit code of the preload"]),
+        ("Holds", ["HOLDS: a column of kubectl get -o wide"]),
+        ("phase", ["PHASE: a column of kubectl get", "status.phase: a field of the status"]),
+        (
+            "VLLM_CACHE_ROOT",
+            ["VLLM_CACHE_ROOT: a word of conditions and of the command line"],
+        ),
     ],
 )
 def test_a_word_is_explained(word: str, titles: list[str]) -> None:
@@ -80,6 +88,13 @@ def test_every_word_of_the_product_is_explained() -> None:
     words += [str(int(code)) for code in exits.Exit if code is not exits.Exit.DONE]
     words += ["InferenceServiceKVCacheSaturated", "Valid=False/Invalid", "Unknown/FatalError"]
     assert [word for word in words if not glossary.meanings(word)] == []
+
+
+def test_each_column_says_what_it_shows() -> None:
+    columns = [json.loads(run(name, "-o", "json").stdout)["columns"] for name, *_ in COLUMNS]
+    assert [len(one) for one in columns] == [1] * len(COLUMNS)
+    assert [one for (one,) in columns if not one["meaning"]] == []
+    assert "Status of the condition Current" in run("CURRENT").stdout
 
 
 def test_a_field_comes_with_type_limits_and_rules() -> None:
@@ -171,6 +186,12 @@ def test_where_a_value_comes_from(
     assert words in " ".join(text.split())
 
 
+@pytest.mark.parametrize("word", ["maxNumSeqs", "model.maxnumseqs"])
+def test_the_end_of_a_field_is_enough(tmp_path: pathlib.Path, word: str) -> None:
+    file = command.write(tmp_path / "claim.yaml", scene.of(model={"repository": QWEN}))
+    assert run(file, word, "-e", command.REFERENCE).stdout.startswith("spec.model.maxNumSeqs of ")
+
+
 def test_a_condition_is_explained_with_all_of_its_reasons() -> None:
     assert run("fits").stdout.count("a reason of the condition Fits") == len(capacity.Fits)
 
@@ -195,7 +216,8 @@ def test_what_is_derived_names_fields_that_exist(tmp_path: pathlib.Path) -> None
     ("claimed", "field", "code", "words"),
     [
         (scene.of(), "spec.modl", 1, "the nearest is spec.model"),
-        (scene.of(), "maxNumSeqs", 1, "belongs to spec.model"),
+        (scene.of(), "contextWidow", 1, "the nearest is spec.model.contextWindow"),
+        (scene.of(), "target", 1, "these end so: spec.scaling.triggers.running.target, "),
         (
             scene.of(gpu={"class": "h900"}),
             "spec.gpu.count",

@@ -270,6 +270,13 @@ def test_a_hub_that_is_none_is_an_error(
     assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
 
 
+@pytest.mark.parametrize("written", ["gpt-oss-20", "OpenAI/GPT-OSS-20B"])
+def test_a_name_without_its_owner_or_in_other_letters_names_the_nearest(written: str) -> None:
+    result = run(written)
+    assert result.exit_code in (1, 2)
+    assert "; the nearest: openai/gpt-oss-20b" in result.stderr
+
+
 def test_what_the_catalogue_lacks_names_the_nearest() -> None:
     result = testing.CliRunner().invoke(main.main, ["facts", "Qwen/Qwen3-9B"])
     assert (result.exit_code, "the nearest: Qwen/Qwen3.5-9B" in result.stderr) == (1, True)

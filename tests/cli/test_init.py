@@ -89,12 +89,41 @@ def test_what_is_written_fits_and_passes_check(cloud: str, tmp_path: pathlib.Pat
     # the models may hold some more of the large ones.
     least = {"closed": 0.8, "gcp": 0.85}.get(cloud, 0.97)
     assert written > len(asked) * (least - 0.1 if few else least)
-    given = [word for file in SITES[cloud] for word in ("-e", file)]
-    for folder in tmp_path.iterdir():
+    placed = _placed(site, tmp_path / "placement.yaml")
+    given = [word for file in (*SITES[cloud], placed) for word in ("-e", file)]
+    for folder in filter(pathlib.Path.is_dir, tmp_path.iterdir()):
         count = len(list(folder.iterdir()))
         judged = testing.CliRunner().invoke(main.main, ["check", "--strict", str(folder), *given])
         assert judged.exit_code == 0, judged.stdout
         assert judged.stdout == f"no findings in {count} claim{'s' if count > 1 else ''}\n"
+
+
+def _placed(site: settings.Settings, file: pathlib.Path) -> str:
+    """Returns settings that place each class on nodes of its own, as a list of prices does not."""
+    classes = {name: {"nodeSelector": {"gpu": name}} for name in site.gpu.classes}
+    document = {
+        "apiVersion": "apiextensions.crossplane.io/v1beta1",
+        "kind": "EnvironmentConfig",
+        "metadata": {
+            "name": "placement",
+            "labels": {settings.SETTINGS_LABEL: "true"},
+        },
+        "data": {settings.DATA_KEY: {"gpu": {"classes": classes}}},
+    }
+    file.write_text(json.dumps(document))
+    return str(file)
+
+
+def test_cheaper_gpus_that_hold_fewer_sequences_are_named() -> None:
+    text = " ".join(run("meta-llama/Llama-3.3-70B-Instruct").stdout.replace("#", "").split())
+    assert "class: h200" in text
+    assert (
+        "On a GPU of class rtx-pro-6000 it costs 3.36 USD an hour, and the KV cache holds 3.4"
+        " sequences of this length: the settings want room for 4 (capacity.fullSequences)." in text
+    )
+    # The cheapest of all, and one that was asked for by its name.
+    assert "it costs" not in run("Qwen/Qwen3-8B").stdout
+    assert "it costs" not in run("meta-llama/Llama-3.3-70B-Instruct", "--gpu", "h200").stdout
 
 
 @pytest.mark.parametrize("use", sorted(uses.USES))

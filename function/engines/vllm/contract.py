@@ -87,6 +87,9 @@ RULES = (
     UNKNOWN_NAME,
 )
 
+NO_FLAG = (UNKNOWN_FLAG, REMOVED_FLAG, AMBIGUOUS_FLAG)
+"""An argument that the parser takes for no flag, whatever else is said of it."""
+
 # Flags that are in no recorded version, and are copied from older texts; with what is used now.
 GONE = {
     "--calculate-kv-scales": "take it away: scales come from the checkpoint",

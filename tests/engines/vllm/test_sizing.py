@@ -85,7 +85,7 @@ def test_sequences_that_are_not_run_take_nothing_from_the_context() -> None:
     outlook = plan.serving.outlook
     assert outlook is not None
     assert outlook.fit is not None
-    assert (outlook.flags.context, outlook.flags.sequences) == (45056, 8)
+    assert (outlook.flags.context, outlook.flags.sequences) == (62464, 48)
     # The low end holds one, and the likely value those that the settings ask for.
     assert outlook.fit.verdict is fit.Verdict.FITS
     assert outlook.fit.sequences.best >= 4
