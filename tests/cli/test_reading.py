@@ -252,6 +252,7 @@ def test_it_is_written_as_pyyaml_writes_it() -> None:
         ),
         ({"gpu": {"clas": "l4"}}, "spec.gpu.clas: unknown field; the nearest is spec.gpu.class"),
         ({"lora_adapters": []}, "the nearest is spec.loraAdapters"),
+        ({"adapters": []}, "spec.adapters: unknown field; the nearest is spec.loraAdapters"),
         (
             {"cache": {"kvOffload": {"enabled": True, "sizeGiB": 8}}},
             "sizeGiB: unknown field; the nearest is spec.cache.kvOffload.sizeGB",
