@@ -113,6 +113,6 @@ def test_the_hook_calls_the_command(tmp_path: pathlib.Path) -> None:
     (hook,) = yaml.safe_load((cluster.ROOT / ".pre-commit-hooks.yaml").read_text())
     script, verb = shlex.split(hook["entry"])
     assert (script, hook["language"]) == (command.SCRIPT.name, "python")
-    assert verb in main.main.NAMES
+    assert verb in main.VERBS
     claims = command.write(tmp_path / "claims.yaml", scene.of(model={"dtype": "half!"}))
     assert command.script(verb, claims, "--environment", command.REFERENCE).returncode == 1

@@ -256,6 +256,14 @@ class Facts:
     complete: bool = True
     source: str = ""
 
+    def __hash__(self) -> int:
+        """The hash, worked out once: what is known of a model is kept by it."""
+        return self._hash
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        return hash((self.name, self.dtype_bytes, self.blocks, self.context, self.source))
+
     @property
     def encodes(self) -> bool:
         """Whether it reads a text once and in both directions, so that nothing is cached."""

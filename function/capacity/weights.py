@@ -400,6 +400,9 @@ def _slots(model: facts.Facts, load: Load) -> Iterator[Tensor]:
 def _loaded(model: facts.Facts, load: Load, undivided: int | None, padding: Padding) -> int:
     memory = arena.Arena(undivided)
     for tensor in _tensors(model, load, padding):
+        if not (tensor.before or tensor.scratch):
+            memory.take(tensor.size)
+            continue
         before = memory.take(tensor.before) if tensor.before else None
         scratch = [memory.take(size) for size in tensor.scratch]
         for block in scratch[:-1]:

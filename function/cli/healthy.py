@@ -55,15 +55,15 @@ def settled(
             for name in answer.questions.resources
             if name.startswith((rivals.REQUIREMENT, pickers.REQUIREMENT))
         }
-        current = dataclasses.replace(
+        filled = dataclasses.replace(
             current,
             resources={**stand_ins, **given.resources},
             required={**unasked, **current.required},
             **_remembered(given, answer),
         )
-        before, answer = answer, kind.compose(resource, site, current)
-        if answer == before:
+        if filled == current:
             break
+        current, answer = filled, kind.compose(resource, site, filled)
     return current, answer
 
 

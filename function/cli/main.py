@@ -12,19 +12,35 @@ import click
 import function
 from function import late
 
+# Each with the beginning of its help: the help of all reads no verb.
+VERBS = {
+    "check": "Say what is wrong with claims in files or directories",
+    "clients": "Write the configuration of a program that calls the models",
+    "explain": "Explain a rule of `check`, a reason, a phase, an alert, a field",
+    "facts": "Print what a model is made of",
+    "init": "Write a claim for MODEL that fits, with the reasons as comments",
+    "migrate": "Write claims of 0.9.0 as they are written today",
+    "plan": "Foresee what claims will do: fit, context, speed, cost",
+    "reach": "Say who reaches whom under the policies of all claims",
+    "render": "Render the claims in files or directories",
+}
+
 
 class Verbs(click.Group):
-    """The verbs. The module of a verb is read when the verb is asked for, or the help of all."""
-
-    NAMES = ("check", "clients", "explain", "facts", "init", "migrate", "plan", "reach", "render")
+    """The verbs. The module of a verb is read when the verb is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Returns the names of the verbs."""
-        return [*self.NAMES]
+        return [*VERBS]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the verbs into the help of all."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Returns a verb, or None for what is none."""
-        return self.verb(cmd_name) if cmd_name in self.NAMES else None
+        return self.verb(cmd_name) if cmd_name in VERBS else None
 
     def verb(self, name: str) -> click.Command:
         """Returns the verb of a name."""

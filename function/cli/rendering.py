@@ -154,11 +154,13 @@ def render(
     document = source.document
     resource = parse(document)
     alive = cluster.claim(resource.namespace, resource.name)
-    given = _observed(resource, document, alive, cluster)
-    given = _answered(resource, site, given, cluster)
+    unasked = _observed(resource, document, alive, cluster)
+    answer = inference_service.compose(resource, site, unasked)
+    given = _answered(answer, unasked, cluster)
     if assumed is not None:
         given = _assuming(given, _assumption(_plan(resource, site), assumed))
-    answer = inference_service.compose(resource, site, given)
+    if given is not unasked:
+        answer = inference_service.compose(resource, site, given)
     if assumed == "served":
         _, answer = healthy.settled(resource, site, given)
     pods = cluster.pods(resource.namespace, resource.name)
@@ -324,10 +326,7 @@ def _observed(
 
 
 def _answered(
-    resource: claim.InferenceService,
-    site: settings.Settings,
-    given: observed.Observed,
-    cluster: snapshot.Snapshot,
+    answer: composition.Composition, given: observed.Observed, cluster: snapshot.Snapshot
 ) -> observed.Observed:
     """Returns what was observed, with the other routes that bear the claim's model names.
 
@@ -335,9 +334,7 @@ def _answered(
     """
     asked = {
         name: selector
-        for name, selector in inference_service.compose(
-            resource, site, given
-        ).questions.resources.items()
+        for name, selector in answer.questions.resources.items()
         if name.startswith(rivals.REQUIREMENT)
     }
     there = {name: cluster.bearing(one.kind, one.labels) for name, one in asked.items()}

@@ -23,6 +23,7 @@ _MOST_FIELDS = 8
 
 # What others call a field that resembles none of ours by its letters.
 _SAME = {
+    "adapters": "loraAdapters",
     "batchsize": "maxNumSeqs",
     "contextlength": "contextWindow",
     "contextsize": "contextWindow",
@@ -97,6 +98,9 @@ def nearest(path: str, model: type[base.Model]) -> str:
     same = [f for f in here if _plain(f) == _plain(name)]
     if same:
         return f"; the nearest is {_join(parent, same[0])}"
+    sibling = _SAME.get(_plain(name))
+    if sibling in here:
+        return f"; the nearest is {_join(parent, sibling)}"
     almost = difflib.get_close_matches(name, here, n=1, cutoff=_ALMOST)
     if almost:
         return f"; the nearest is {_join(parent, almost[0])}"

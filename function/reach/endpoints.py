@@ -117,10 +117,12 @@ def pod(
     ports: Mapping[str, int] | None = None,
 ) -> Endpoint:
     """Returns pods of a namespace with these labels."""
-    return Endpoint(
-        Kind.POD,
-        name,
-        namespace,
-        tuple(sorted((labels or {}).items())),
-        ports=tuple(sorted((ports or {}).items())),
+    return _pod(
+        name, namespace, tuple(sorted((labels or {}).items())), tuple(sorted((ports or {}).items()))
     )
+
+
+# The same pods are named by every claim and for every port: what is worked out of them is kept.
+@functools.lru_cache(maxsize=4096)
+def _pod(name: str, namespace: str, labels: Labels, ports: tuple[tuple[str, int], ...]) -> Endpoint:
+    return Endpoint(Kind.POD, name, namespace, labels, ports=ports)

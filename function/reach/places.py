@@ -127,14 +127,15 @@ def host(pattern: str) -> endpoints.Endpoint:
 
 # --- strangers
 
+_OTHERS = (
+    endpoints.pod("any pod of another namespace", "a-namespace-that-nobody-names"),
+    endpoints.Endpoint(endpoints.Kind.OTHER_NODE, "another node"),
+    endpoints.Endpoint(endpoints.Kind.OUTSIDE, "any public address", address="203.0.113.3"),
+    endpoints.Endpoint(endpoints.Kind.OUTSIDE, "any private address", address=PRIVATE),
+)
+
 
 def strangers(plan: plans.Plan) -> tuple[endpoints.Endpoint, ...]:
     """Returns ends that nobody names: what reaches one of them, or is reached, is open to many."""
     namespace = plan.identity.namespace
-    return (
-        endpoints.pod(f"any other pod of {namespace}", namespace),
-        endpoints.pod("any pod of another namespace", "a-namespace-that-nobody-names"),
-        endpoints.Endpoint(endpoints.Kind.OTHER_NODE, "another node"),
-        endpoints.Endpoint(endpoints.Kind.OUTSIDE, "any public address", address="203.0.113.3"),
-        endpoints.Endpoint(endpoints.Kind.OUTSIDE, "any private address", address=PRIVATE),
-    )
+    return (endpoints.pod(f"any other pod of {namespace}", namespace), *_OTHERS)

@@ -1,7 +1,9 @@
 """The generated files are those that the models give, and say what they have to."""
 
+import functools
 import pathlib
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,6 +15,14 @@ from tests import documents
 XRD_PATH = generate.xrd_path(inference_service)
 XRD = generate.ROOT / XRD_PATH
 INPUT = generate.ROOT / generate.INPUT
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _generated_once() -> Iterator[None]:
+    """What is generated follows from the source alone, and takes a third of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generate, "files", functools.cache(generate.files))
+        yield
 
 
 def test_no_file_is_stale() -> None:

@@ -218,6 +218,17 @@ def test_libyaml_is_used_where_it_is() -> None:
     assert issubclass(strict_yaml.Dumper, yaml.CSafeDumper)
 
 
+def test_it_is_written_as_pyyaml_writes_it() -> None:
+    """It is written as events: quotes, blocks and numbers are still PyYAML's own."""
+    values = [1, True, 1.0, 1e20, float("inf"), None, "", "1", "true", "12e4", "y", "~", " a", "é"]
+    texts = ["a\nb\n", "a: b", "# a", "x " * 600, "2020-01-01", "12:30"]
+    odd = {"values": values, "texts": texts, "nested": {"a": [{}, [], [[1]], {"b": {"c": 0}}]}}
+    form = {"sort_keys": False, "explicit_start": True, "width": 1000}
+    assert strict_yaml.dump([odd, odd]) == yaml.dump_all(
+        [odd, odd], None, strict_yaml.Dumper, **form
+    )
+
+
 # --- what was meant
 
 
@@ -241,6 +252,7 @@ def test_libyaml_is_used_where_it_is() -> None:
         ),
         ({"gpu": {"clas": "l4"}}, "spec.gpu.clas: unknown field; the nearest is spec.gpu.class"),
         ({"lora_adapters": []}, "the nearest is spec.loraAdapters"),
+        ({"adapters": []}, "spec.adapters: unknown field; the nearest is spec.loraAdapters"),
         (
             {"cache": {"kvOffload": {"enabled": True, "sizeGiB": 8}}},
             "sizeGiB: unknown field; the nearest is spec.cache.kvOffload.sizeGB",

@@ -177,10 +177,22 @@ def test_the_installed_script_completes() -> None:
 
 
 def test_every_option_has_help() -> None:
-    for verb in map(main.main.verb, main.main.NAMES):
+    for verb in map(main.main.verb, main.VERBS):
         assert verb.help
         for parameter in verb.params:
             assert parameter.param_type_name == "argument" or getattr(parameter, "help", None)
+
+
+def test_the_help_of_all_begins_as_that_of_each_and_reads_none() -> None:
+    for name, line in main.VERBS.items():
+        assert " ".join((main.main.verb(name).help or "").split()).startswith(line)
+    program = "import sys; from function.cli import main; main.run(['--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    *shown, read = done.stdout.splitlines()
+    listed = shown[shown.index("Commands:") + 1 :]
+    assert [line.split(maxsplit=1) for line in listed] == [[*verb] for verb in main.VERBS.items()]
+    assert not {f"function.cli.{name}" for name in main.VERBS} & {*read.split()}
+    assert "pydantic" not in read.split()
 
 
 def test_a_verb_reads_neither_the_others_nor_rare_types() -> None:
@@ -190,7 +202,7 @@ import gc, sys, types
 from function import late
 from function.cli import main
 main.main.verb("render")
-others = {f"function.cli.{name}" for name in main.main.NAMES} - {"function.cli.render"}
+others = {f"function.cli.{name}" for name in main.VERBS} - {"function.cli.render"}
 read = [name for name in late.MODULES if type(sys.modules[name]) is types.ModuleType]
 print(sorted(others & {*sys.modules}), read, gc.isenabled())
 """

@@ -4,14 +4,18 @@
 the objects that a cluster would hold, and not at the result of a builder.
 """
 
+import copy
+import functools
 from typing import Any
 
 import pytest
 
 from function.api import base, claim, settings
 from function.cluster import checkpoints
+from function.engines import table as engines
 from function.planning import plans
-from tests import cluster
+from function.workloads import table as workloads
+from tests import cluster, documents
 
 NAME = "model"
 REPOSITORY = "org/model"
@@ -64,7 +68,16 @@ def serving(
     claimed: cluster.Object | None = None, config: cluster.Object | None = None
 ) -> cluster.Cluster:
     """Returns the cluster after the last reconcile that changes something."""
-    world = cluster.Cluster(claimed or of(), config or site())
+    given = documents.form([claimed or of(), config or site()])
+    # `tests/seams` puts others into these tables.
+    rooms = (*engines.ENGINES.values(), *workloads.WORKLOADS.values())
+    return copy.deepcopy(_rested(given, rooms))
+
+
+@functools.lru_cache(maxsize=512)
+def _rested(given: bytes, _: tuple[Any, ...]) -> cluster.Cluster:
+    """Returns the same once for all cases that ask for it: each takes a copy."""
+    world = cluster.Cluster(*documents.plain(given))
     world.converge()
     assert world.fatal is None, world.fatal
     return world

@@ -4,6 +4,7 @@ What the author names is literal. The rest follows from the model and the GPU wh
 """
 
 import dataclasses
+import functools
 
 from function import explanation, plural
 from function.api import base, claim, settings
@@ -50,16 +51,24 @@ class _Asked:
     version: versions.Version
     quantization: str | None
 
-    def flags(self, context: int, sequences: int) -> arrangements.Arrangement:
-        """Returns all flags that decide about memory."""
+    @functools.cached_property
+    def usual(self) -> arrangements.Arrangement:
+        """All flags that decide about memory, with the usual sequences."""
         asked = forecast.Asked(
             version=self.version,
-            context=context,
-            sequences=sequences,
-            utilization=float(_utilization(self.spec, sequences)),
+            context=CONTEXT_WINDOW,
+            sequences=MAX_NUM_SEQS,
+            utilization=float(_utilization(self.spec, MAX_NUM_SEQS)),
             quantization=self.quantization,
         )
         return forecast.arrangement(self.spec, self.own, self.prospect.gpus, asked)
+
+    def flags(self, context: int, sequences: int) -> arrangements.Arrangement:
+        """Returns all flags that decide about memory."""
+        share = float(_utilization(self.spec, sequences))
+        return dataclasses.replace(
+            self.usual, context=context, sequences=sequences, utilization=share
+        )
 
     def fit(self, context: int, sequences: int) -> fit.Fit | None:
         """Returns whether the model fits so, or None where nobody knows."""
