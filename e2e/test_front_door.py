@@ -58,6 +58,12 @@ class Door:
         """Its proxies that are ready, or all of them."""
         return self._running.controllers.proxies(self.gateway, everybody=everybody)
 
+    def wait_end(self) -> None:
+        """Wait until no proxy of it is left."""
+        polling.until(
+            lambda: not self.proxies(everybody=True), what="the end of the proxies", timeout=120
+        )
+
     def ways_in(self) -> list[asking.Caller]:
         """Each proxy, as somebody who asks it; waits until one is ready."""
         ready = polling.until(self.proxies, what="proxies of the door", timeout=120)
@@ -171,8 +177,10 @@ def door(
         )
         yield made
     finally:
+        # Before the controllers end, which take the proxies away.
         made.claim.delete()
         running.tenant.plane.admin.wait_gone(made.claim.ref, timeout=120)
+        made.wait_end()
 
 
 def _kind(running: stage.Stage) -> None:
@@ -487,8 +495,6 @@ def test_a_door_that_is_deleted_leaves_the_claims_where_the_settings_say(
     admin = running.tenant.plane.admin
     for ref in (door.claim.ref, *composed):
         admin.wait_gone(ref, timeout=MINUTE + GRACE)
-    polling.until(
-        lambda: not door.proxies(everybody=True), what="the end of the proxies", timeout=120
-    )
+    door.wait_end()
     assert running.names(coder) | running.names(chat) == engines
     assert {platform.ask(claim.name).status for claim in (coder, chat)} == {200}
