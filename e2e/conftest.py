@@ -30,6 +30,7 @@ _FIRST = (
     "test_takeover.py",
     "test_lifecycle.py",
     "test_faults.py",
+    "test_front_door.py",
     "test_pods.py",
     "test_life.py",
     "test_packets.py",

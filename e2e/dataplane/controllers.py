@@ -21,6 +21,8 @@ SYSTEM = "envoy-gateway-system"
 AI_SYSTEM = "envoy-ai-gateway-system"
 GATEWAY = api.Ref("gateway.networking.k8s.io/v1", "Gateway", "ai-gateway", AI_SYSTEM)
 STATISTICS_PORT = 19001
+# The value of docs/front-door.md for the chart of the AI gateway: a header, and the label for it.
+CALLER_LABEL = "x-inference-caller:caller"
 # A proxy listens here for port 80 of its Gateway.
 LISTENER_PORT = 10080
 _XDS_PORT, _EXTENSION_PORT, _WEBHOOK_PORT = 18000, 1063, 9443
@@ -34,6 +36,9 @@ _GATEWAY_IMAGE = "docker.io/envoyproxy/gateway:v1.9.0"
 _CONTROLLER_IMAGE = "docker.io/envoyproxy/ai-gateway-controller:v1.0.0"
 _PROCESSOR_IMAGE = "docker.io/envoyproxy/ai-gateway-extproc:v1.0.0"
 _ENVOY_IMAGE = "docker.io/envoyproxy/envoy:v1.40.0"
+# What Envoy Gateway names where an EnvoyProxy names nothing, as a front door's; here it is ours.
+_USUAL_ENVOY_IMAGE = "docker.io/envoyproxy/envoy:distroless-v1.39.0"
+CLASS = "envoy"
 _PROGRAMS = {
     _GATEWAY_IMAGE: "envoy-gateway",
     _CONTROLLER_IMAGE: "ai-gateway-controller",
@@ -97,14 +102,14 @@ def gateway(node: str) -> list[api.Object]:
         "allowedRoutes": {"namespaces": {"from": "All"}},
     }
     return [
-        _object("gateway.networking.k8s.io/v1", "GatewayClass", "envoy", None)
+        _object("gateway.networking.k8s.io/v1", "GatewayClass", CLASS, None)
         | {"spec": {"controllerName": _CONTROLLER}},
         _object("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", GATEWAY.name)
         | {"spec": {"provider": {"type": "Kubernetes", "kubernetes": kubernetes}}},
         _object(GATEWAY.api_version, GATEWAY.kind, GATEWAY.name)
         | {
             "spec": {
-                "gatewayClassName": "envoy",
+                "gatewayClassName": CLASS,
                 "infrastructure": {"parametersRef": settings},
                 "listeners": [listener],
             }
@@ -141,7 +146,8 @@ class Controllers:
         for image, program in _PROGRAMS.items():
             # Pods call the program that is controller and shutdown manager by its name.
             self._site.push(image, GROUP, program, entry=f"{_BIN}/{program}", user=_USER)
-        self._site.push_local(_ENVOY_IMAGE, proxy.program(), entry=f"{_BIN}/envoy", user=_USER)
+        for image in (_ENVOY_IMAGE, _USUAL_ENVOY_IMAGE):
+            self._site.push_local(image, proxy.program(), entry=f"{_BIN}/envoy", user=_USER)
         self._install_kinds()
         for name in (SYSTEM, AI_SYSTEM):
             self._admin.apply(_object("v1", "Namespace", name, None))
@@ -167,14 +173,16 @@ class Controllers:
         ref = api.Ref("apps/v1", "Deployment", name, namespace)
         self._admin.wait_condition(ref, "Available", timeout=120)
 
-    def proxies(self, *, everybody: bool = False) -> list[api.Object]:
-        """The pods of the Gateway that are ready with the AI gateway's processor in them.
+    def proxies(self, of: api.Ref = GATEWAY, *, everybody: bool = False) -> list[api.Object]:
+        """The pods of a Gateway that are ready with the AI gateway's processor in them.
 
         Args:
+            of: The Gateway.
             everybody: Those that are not, too.
         """
-        label = {"gateway.envoyproxy.io/owning-gateway-name": GATEWAY.name}
-        pods = self._admin.objects("v1", "Pod", namespace=SYSTEM, labels=label)
+        owner = "gateway.envoyproxy.io/owning-gateway"
+        labels = {f"{owner}-name": of.name, f"{owner}-namespace": of.namespace or ""}
+        pods = self._admin.objects("v1", "Pod", namespace=SYSTEM, labels=labels)
         return [
             pod
             for pod in pods
@@ -245,6 +253,7 @@ class Controllers:
                         "--enableLeaderElection=false",
                         "--tlsCertDir=/certs",
                         f"--extProcImage={_PROCESSOR_IMAGE}",
+                        f"--metricsRequestHeaderAttributes={CALLER_LABEL}",
                     ],
                     "env": [
                         {"name": "POD_NAMESPACE", "value": AI_SYSTEM},

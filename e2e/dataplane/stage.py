@@ -185,6 +185,7 @@ class Stage:
         ours["hub"] = hub.settings(self.hub.content)
         ours.setdefault("endpointPicker", {})["provider"] = "native"
         ours["permissions"] = {"patches": [self.tenant.namespace]}
+        ours["frontDoor"] = {"className": controllers.CLASS}
         del ours["limits"]
         return settings
 

@@ -16,7 +16,7 @@ from function import late
 VERBS = {
     "check": "Say what is wrong with claims in files or directories",
     "clients": "Write the configuration of a program that calls the models",
-    "explain": "Explain a rule of `check`, a reason, a phase, an alert, a field",
+    "explain": "Explain a rule of `check`, a reason, a phase, an alert, a column",
     "facts": "Print what a model is made of",
     "init": "Write a claim for MODEL that fits, with the reasons as comments",
     "migrate": "Write claims of 0.9.0 as they are written today",

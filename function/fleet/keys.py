@@ -78,8 +78,9 @@ class CallersReady(reasons.Reasons):
     REFUSED = reasons.Reason(
         "Refused",
         False,
-        "The gateway refuses the policy, and answers every request with 500; the message is the"
-        " controller's. A Secret is missing, or two callers have one key.",
+        "The gateway refuses the policy, and every request with 403; the message is the"
+        " controller's. A Secret is missing, or two callers have one key. Anybody may read the list"
+        " of models meanwhile.",
         "Make the Secret that `secretRef` names, with the caller's name as its key; change the key"
         " that is there twice.",
         alarm=True,
@@ -148,28 +149,25 @@ def _external_secret(door: doors.Door, caller: str, spec: identity.Manifest) -> 
 def security_policy(now: situations.Situation) -> identity.Manifest:
     """Returns the policy: keys, and what each caller may use.
 
-    Without a key in force there is no rule either: a rule goes by a header that only the filter of
-    the keys may write.
+    A key is asked for also where none is in force. The AI gateway answers the list of models
+    before the rules are judged: without that question anybody could read it.
     """
     door = now.door
+    secrets = dict.fromkeys(_secret(door, grant.caller) for grant in now.in_force)
+    rules = [rule for grant in now.in_force for rule in _rules(grant)]
     spec: identity.Manifest = {
         "targetRefs": [
             {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": door.identity.name}
         ],
-        "authorization": {"defaultAction": "Deny"},
-    }
-    secrets = dict.fromkeys(_secret(door, grant.caller) for grant in now.in_force)
-    if secrets:
-        spec["apiKeyAuth"] = {
+        "apiKeyAuth": {
             "credentialRefs": [{"group": "", "kind": "Secret", "name": name} for name in secrets],
             "extractFrom": [{"headers": list(KEY_HEADERS)}],
             "forwardClientIDHeader": CALLER_HEADER,
             # Engines need no key, and their logs and pods should have none.
             "sanitize": True,
-        }
-        rules = [rule for grant in now.in_force for rule in _rules(grant)]
-        if rules:
-            spec["authorization"] = {"defaultAction": "Deny", "rules": rules}
+        },
+        "authorization": {"defaultAction": "Deny", **({"rules": rules} if rules else {})},
+    }
     return {
         "apiVersion": kinds.SECURITY_POLICY.api_versions[0],
         "kind": kinds.SECURITY_POLICY.name,

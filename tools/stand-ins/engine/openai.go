@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -126,6 +127,8 @@ func (q request) prompt() int {
 func (e *engine) complete(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	w.Header().Set("X-Engine", e.host)
+	w.Header().Set("X-Caller", r.Header.Get("X-Inference-Caller"))
+	w.Header().Set("X-Header-Names", strings.Join(slices.Sorted(maps.Keys(r.Header)), ","))
 	behaviour, err := e.behaviour.Load().forRequest(r.Header.Get("X-Stand-In"))
 	if err != nil {
 		refuse(w, http.StatusBadRequest, "BadRequestError", "X-Stand-In: "+err.Error())

@@ -1,0 +1,500 @@
+"""From a caller with a key to an engine's pod, through the front door of a namespace.
+
+An author applies an InferenceGateway as its guide says, and Crossplane composes the Gateway and its
+policies. Envoy Gateway, the AI gateway and Envoy are the released programs, in pods that kubelets
+run on machines of their own; the engine is a stand-in. Every question is put to each proxy.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+
+import pytest
+
+from e2e import claims, installation, operators, shipped
+from e2e.controlplane import api, crossplane, plane, polling
+from e2e.dataplane import asking, stage
+from e2e.machines import hub
+
+NAMESPACE = "front-door"
+NAME = "llm"
+# For a busy machine, on top of what something takes by itself.
+GRACE = 60
+# What docs/front-door.md promises for a claim or a caller that comes or goes.
+MINUTE = 60
+# A kubelet writes a pod's Secrets when it looks at the pod: here every 10 s, and some jitter.
+REFRESH_SECONDS = 20
+MEGABYTE = 1_000_000
+KEY = "key-of-{}-0123456789abcdef"
+ADAPTER = "xplane-qwen-coder-securecode"
+CANARY = "xplane-qwen-coder-sql-dpo"
+CODE = {"purpose": "code"}
+CALLER_HEADER, MODEL_HEADER = "x-inference-caller", "x-ai-eg-model"
+
+
+def _bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+class Door:
+    """The front door, and what callers get from each of its proxies.
+
+    Attributes:
+        claim: The InferenceGateway.
+    """
+
+    def __init__(self, running: stage.Stage, claim: claims.Claim) -> None:
+        """Take one that may not be applied yet."""
+        self._running = running
+        self.claim = claim
+        self.gateway = api.Ref(
+            "gateway.networking.k8s.io/v1", "Gateway", NAME, running.tenant.namespace
+        )
+
+    def proxies(self, *, everybody: bool = False) -> list[api.Object]:
+        """Its proxies that are ready, or all of them."""
+        return self._running.controllers.proxies(self.gateway, everybody=everybody)
+
+    def wait_end(self) -> None:
+        """Wait until no proxy of it is left."""
+        polling.until(
+            lambda: not self.proxies(everybody=True), what="the end of the proxies", timeout=120
+        )
+
+    def ways_in(self) -> list[asking.Caller]:
+        """Each proxy, as somebody who asks it; waits until one is ready."""
+        ready = polling.until(self.proxies, what="proxies of the door", timeout=120)
+        return [asking.Caller(pod["status"]["podIP"], 10080) for pod in ready]
+
+    def ask(self, model: str, key: str | None, **how: typing.Any) -> asking.Answers:
+        """What each proxy answers to a caller."""
+        given: Mapping[str, str] = how.pop("headers", {})
+        headers = {**(_bearer(key) if key is not None else {}), **given}
+        return [way.ask(model, headers=headers, **how) for way in self.ways_in()]
+
+    def statuses(self, model: str, key: str | None, **how: typing.Any) -> set[int]:
+        """The statuses of ``ask``."""
+        return {one.status for one in self.ask(model, key, **how)}
+
+    def models(self, key: str) -> list[set[str]]:
+        """The names that each proxy lists."""
+        answers = [way.send("GET", "/v1/models", headers=_bearer(key)) for way in self.ways_in()]
+        assert {one.status for one in answers} == {200}, answers
+        return [{one["id"] for one in answer.content["data"]} for answer in answers]
+
+    def wait(self, model: str, key: str, status: int = 200, timeout: float = MINUTE) -> None:
+        """Wait until every proxy answers so.
+
+        Raises:
+            TimeoutError: One did not; the message has the last answers.
+        """
+        answers: asking.Answers = []
+
+        def answered() -> bool:
+            nonlocal answers
+            answers = self.ask(model, key, timeout=10)
+            return {one.status for one in answers} == {status}
+
+        try:
+            polling.until(answered, what=f"{status} for {model}", timeout=timeout)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}: {[*map(str, answers)]}") from None
+
+    def wait_condition(self, kind: str, status: str, reason: str, timeout: float = MINUTE) -> None:
+        """Wait until the object has a condition."""
+        self.claim.wait(
+            lambda item: claims.conditions(item).get(kind, ())[:2] == (status, reason),
+            what=f"with {kind}={status} {reason}",
+            timeout=timeout,
+        )
+
+
+@pytest.fixture(scope="module")
+def running(
+    control_plane: plane.ControlPlane,
+    installed: installation.Installation,
+    standing_in: operators.Operators,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[stage.Stage]:
+    """The gateways' controllers, and a namespace made ready for claims."""
+    work = tmp_path_factory.mktemp(NAMESPACE)
+    with hub.serving() as models, standing_in.absent(*stage.KINDS):
+        prepared = stage.Stage(control_plane, work, NAMESPACE, models)
+        with prepared.running():
+            installed.configure(prepared.settings())
+            yield prepared
+
+
+@pytest.fixture(scope="module")
+def coder(running: stage.Stage) -> claims.Claim:
+    """The example with two adapters and a canary, on the platform's Gateway."""
+    claim = running.example("xplane-qwen-coder")
+    claim.manifest["metadata"]["labels"] = CODE
+    claim.apply(scaling={"minReplicas": 1, "maxReplicas": 1})
+    return claim
+
+
+@pytest.fixture(scope="module")
+def chat(running: stage.Stage) -> claims.Claim:
+    """A claim without the label that one caller's models have."""
+    return running.claim("chat-8b", scaling={"minReplicas": 1, "maxReplicas": 1}).apply()
+
+
+@pytest.fixture(scope="module")
+def door(
+    running: stage.Stage,
+    installed: installation.Installation,
+    coder: claims.Claim,
+    chat: claims.Claim,
+) -> Iterator[Door]:
+    """The front door, made as the guide makes it, and both claims behind it."""
+    for claim in (coder, chat):
+        claim.wait_phase("Serving", timeout=120 + GRACE)
+        claim.wait_condition("RouteReady", "True", "Published")
+    _kind(running)
+    for name in ("chat", "editor"):
+        _write_key(running, name, KEY.format(name))
+    made = Door(running, running.tenant.claim(_manifest()))
+    made.claim.apply()
+    try:
+        made.wait_condition("GatewayReady", "True", "Programmed", 120 + GRACE)
+        made.wait_condition("CallersReady", "True", "Enforced")
+        made.wait_condition("ModelsReady", "False", "NotTheParent")
+        installed.configure(_settings(running))
+        # Core looks at a claim by itself within ten minutes.
+        for claim in (coder, chat):
+            claim.reconcile("moved")
+        made.claim.wait_phase("Serving", timeout=MINUTE + GRACE)
+        for claim in (coder, chat):
+            made.wait(claim.name, KEY.format("chat"), timeout=120 + GRACE)
+        polling.until(
+            lambda: len(made.proxies()) == len(made.proxies(everybody=True)) == 2,
+            what="two proxies and no other",
+            timeout=120 + GRACE,
+        )
+        yield made
+    finally:
+        # Before the controllers end, which take the proxies away.
+        made.claim.delete()
+        running.tenant.plane.admin.wait_gone(made.claim.ref, timeout=120)
+        made.wait_end()
+
+
+def _kind(running: stage.Stage) -> None:
+    """Wait until developers may write the kind."""
+    admin = running.tenant.plane.admin
+    role = "crossplane:composite:inferencegateways.cloud.ogenki.io:aggregate-to-edit"
+    admin.wait(api.Ref("rbac.authorization.k8s.io/v1", "ClusterRole", role), bool, what="there")
+
+
+def _callers(*more: str) -> list[api.Object]:
+    editor = {
+        "name": "editor",
+        "secretRef": {"name": "editor-key"},
+        "models": {"matchLabels": CODE},
+    }
+    every = [{"name": name, "secretRef": {"name": f"{name}-key"}} for name in ("chat", *more)]
+    return [*every, editor]
+
+
+def _manifest() -> api.Object:
+    return {
+        "apiVersion": shipped.API_VERSION,
+        "kind": "InferenceGateway",
+        "metadata": {"name": NAME},
+        "spec": {"callers": _callers()},
+    }
+
+
+def _settings(running: stage.Stage) -> api.Object:
+    """Those of the stage, with the claims of the namespace behind the door."""
+    settings = running.settings()
+    settings["data"]["inferenceService"]["frontDoor"]["namespaces"] = {NAMESPACE: NAME}
+    return settings
+
+
+def _write_key(running: stage.Stage, name: str, key: str) -> None:
+    running.tenant.plane.developer.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": f"{name}-key", "namespace": running.tenant.namespace},
+            "stringData": {name: key},
+        }
+    )
+
+
+CHAT, EDITOR = KEY.format("chat"), KEY.format("editor")
+
+
+# --- who gets in
+
+
+@pytest.mark.parametrize("key", [None, "", "wrong", KEY.format("nobody")])
+def test_without_a_key_of_a_caller_nobody_gets_in(
+    key: str | None, door: Door, coder: claims.Claim
+) -> None:
+    """Neither to an engine nor to the list of models."""
+    headers = {} if key is None else _bearer(key)
+    assert door.statuses(coder.name, key) == {401}
+    listed = [way.send("GET", "/v1/models", headers=headers) for way in door.ways_in()]
+    assert {one.status for one in listed} == {401}
+    assert not any(coder.name in one.text for one in listed)
+
+
+@pytest.mark.parametrize("header", ["Authorization", "x-api-key"])
+def test_a_key_opens_and_goes_no_further(header: str, door: Door, coder: claims.Claim) -> None:
+    """The engine gets the caller's name, and not the key."""
+    for name in ("chat", "editor"):
+        key = KEY.format(name)
+        headers = {header: f"Bearer {key}" if header == "Authorization" else key}
+        for answer in door.ask(coder.name, None, headers=headers):
+            assert answer.status == 200, answer
+            assert answer.headers["x-caller"] == name
+            passed = answer.headers["x-header-names"].lower().split(",")
+            assert not {"authorization", "x-api-key"} & set(passed), passed
+
+
+def test_a_caller_may_use_what_its_rule_names_and_nothing_else(
+    door: Door, coder: claims.Claim, chat: claims.Claim
+) -> None:
+    """By the labels of claims, adapters too."""
+    for model in (coder.name, ADAPTER, CANARY):
+        assert door.statuses(model, EDITOR) == {200}, model
+    refused = door.ask(chat.name, EDITOR)
+    assert {one.status for one in refused} == {403}, refused
+    assert {one.engine for one in refused} == {""}
+    assert door.statuses(chat.name, CHAT) == {200}
+
+
+def test_headers_of_the_gateway_help_nobody(
+    door: Door, coder: claims.Claim, chat: claims.Claim
+) -> None:
+    """What a client says of the caller or of the model is dropped before anything reads it."""
+    forged = {CALLER_HEADER: "chat"}
+    assert door.statuses(chat.name, None, headers=forged) == {401}
+    assert door.statuses(chat.name, EDITOR, headers=forged) == {403}
+    assert door.statuses(chat.name, EDITOR, headers={MODEL_HEADER: coder.name}) == {403}
+    both = {CALLER_HEADER: "chat", MODEL_HEADER: coder.name, "X-API-Key": "wrong"}
+    assert door.statuses(chat.name, EDITOR, headers=both) == {403}
+    (answer, *_) = door.ask(coder.name, EDITOR, headers=forged)
+    assert (answer.status, answer.headers["x-caller"]) == (200, "editor")
+
+
+def test_an_unknown_model_is_not_found(door: Door) -> None:
+    """Whoever may use everything is told so."""
+    door.wait("nobody", CHAT, status=404)
+    door.wait("nobody", EDITOR, status=403)
+
+
+def test_the_list_of_models_is_complete(
+    door: Door, coder: claims.Claim, chat: claims.Claim
+) -> None:
+    """For each caller the names of all claims and adapters; the status has the same."""
+    names = {coder.name, chat.name, ADAPTER, CANARY}
+    assert door.models(CHAT) == [names, names]
+    assert door.models(EDITOR) == [names, names]
+    status = door.claim.read()["status"]
+    assert {one["name"] for one in status["models"]} == names
+    assert (status["claims"], status["callers"]) == ("2/2", 2)
+
+
+# --- what passes
+
+
+def test_a_stream_passes_chunk_by_chunk(door: Door, coder: claims.Claim) -> None:
+    """Nothing between engine and caller waits for its end."""
+    how = {"tokens": 10, "stream": True, "headers": {"X-Stand-In": "tokenSeconds=0.5"}}
+    for answer in door.ask(coder.name, EDITOR, **how):
+        assert answer.whole, answer
+        times = [at for at, _ in answer.events]
+        pauses = [later - earlier for earlier, later in itertools.pairwise(times[:10])]
+        assert sum(pause > 0.2 for pause in pauses) >= 4, pauses
+
+
+def test_a_megabyte_passes(door: Door, coder: claims.Claim) -> None:
+    """The door's own policy for clients says how much."""
+    for answer in door.ask(coder.name, EDITOR, padding=MEGABYTE):
+        assert answer.status == 200, answer
+        assert int(answer.headers["x-received"]) > MEGABYTE
+
+
+def test_usage_is_counted_by_caller(door: Door, coder: claims.Claim, running: stage.Stage) -> None:
+    """The processor's series have the caller, as its option says."""
+    assert door.statuses(coder.name, EDITOR, tokens=50) == {200}
+    query = (
+        'sum(gen_ai_client_token_usage_sum{caller="editor",gen_ai_token_type="output",'
+        f'gen_ai_original_model="{coder.name}"}})'
+    )
+    polling.until(
+        lambda: sum(running.metrics.query(query)) >= 50,
+        what="tokens of the caller",
+        timeout=4 * stage.SCRAPE_SECONDS + GRACE,
+    )
+
+
+# --- what changes
+
+
+def test_at_rest_nothing_is_written(door: Door, control_plane: plane.ControlPlane) -> None:
+    """Core looks at the object each minute, and finds it as it is."""
+    mark = control_plane.api.audit.mark()
+    time.sleep(MINUTE + REFRESH_SECONDS)
+    written = [
+        write
+        for write in control_plane.api.audit.writes(mark)
+        if write.user == crossplane.USER and write.name.startswith(NAME) and write.changed
+    ]
+    assert written == []
+    assert door.claim.read()["status"]["phase"] == "Serving"
+
+
+def test_a_key_is_replaced_without_a_restart(
+    door: Door, coder: claims.Claim, running: stage.Stage
+) -> None:
+    """The Secret is all that changes; the old key is worth nothing from then on."""
+    before = _identities(door)
+    _write_key(running, "editor", "another-key")
+    door.wait(coder.name, "another-key")
+    assert door.statuses(coder.name, EDITOR) == {401}
+    assert _identities(door) == before
+    _write_key(running, "editor", EDITOR)
+    door.wait(coder.name, EDITOR)
+
+
+def _identities(door: Door) -> set[tuple[str, int]]:
+    """The proxies, and how often their containers started again."""
+    return {
+        (
+            pod["metadata"]["uid"],
+            sum(one["restartCount"] for one in pod["status"]["containerStatuses"]),
+        )
+        for pod in door.proxies(everybody=True)
+    }
+
+
+def test_a_caller_comes_and_goes(door: Door, chat: claims.Claim, running: stage.Stage) -> None:
+    """Within a minute each; the others are not asked meanwhile."""
+    key = KEY.format("nightly")
+    before = _identities(door)
+    _write_key(running, "nightly", key)
+    door.claim.apply(callers=_callers("nightly"))
+    door.wait(chat.name, key)
+    door.claim.apply(callers=_callers())
+    door.wait(chat.name, key, status=401)
+    assert door.statuses(chat.name, CHAT) == {200}
+    assert _identities(door) == before
+
+
+def test_a_caller_whose_secret_is_missing_closes_the_door_in_words(
+    door: Door, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """The gateway then asks for no key, so nobody is anybody: also who says that he is."""
+    try:
+        door.claim.apply(callers=_callers("late"))
+        door.wait_condition("CallersReady", "False", "Refused")
+        assert door.claim.read()["status"]["phase"] == "Degraded"
+        assert "late-key" in claims.conditions(door.claim.read())["CallersReady"][2]
+        door.wait(chat.name, CHAT, status=403)
+        assert door.statuses(chat.name, None, headers={CALLER_HEADER: "chat"}) == {403}
+        _write_key(running, "late", KEY.format("late"))
+        door.wait(chat.name, KEY.format("late"))
+        door.wait_condition("CallersReady", "True", "Enforced", MINUTE + GRACE)
+    finally:
+        door.claim.apply(callers=_callers())
+        door.wait(chat.name, CHAT)
+    door.wait(chat.name, KEY.format("late"), status=401)
+
+
+def test_without_callers_the_door_is_closed(
+    door: Door, coder: claims.Claim, chat: claims.Claim
+) -> None:
+    """A key is asked for, and none will do; the list of models is told to nobody."""
+    try:
+        door.claim.apply(callers=[])
+        door.wait(chat.name, CHAT, status=401)
+        forged = {CALLER_HEADER: "chat"}
+        for headers in ({}, forged, _bearer(CHAT), _bearer("")):
+            assert door.statuses(coder.name, None, headers=headers) == {401}
+            listed = [way.send("GET", "/v1/models", headers=headers) for way in door.ways_in()]
+            assert {one.status for one in listed} == {401}, [*map(str, listed)]
+    finally:
+        door.claim.apply(callers=_callers())
+    door.wait(chat.name, CHAT)
+
+
+def test_a_claim_that_comes_or_goes_changes_what_is_listed(
+    door: Door, running: stage.Stage, coder: claims.Claim, chat: claims.Claim
+) -> None:
+    """One file is all that a model takes, and all that it leaves."""
+    names = {coder.name, chat.name, ADAPTER, CANARY}
+    fresh = running.claim("fresh", scaling={"minReplicas": 1, "maxReplicas": 1}).apply()
+    fresh.wait_condition("RouteReady", "True", "Published")
+    door.wait(fresh.name, CHAT, timeout=REFRESH_SECONDS + GRACE)
+    _wait_listed(door, names | {fresh.name}, "3/3")
+    assert door.statuses(fresh.name, EDITOR) == {403}
+    fresh.delete()
+    _wait_listed(door, names, "2/2")
+    assert door.statuses(fresh.name, CHAT) == {404}
+
+
+def _wait_listed(door: Door, names: set[str], count: str) -> None:
+    polling.until(
+        lambda: all(listed == names for listed in door.models(CHAT)),
+        what=f"the list {sorted(names)}",
+        timeout=MINUTE,
+    )
+    door.claim.wait(
+        lambda item: (
+            {one["name"] for one in item["status"]["models"]} == names
+            and item["status"]["claims"] == count
+        ),
+        what=f"with {count} claims",
+        timeout=MINUTE + GRACE,
+    )
+
+
+def test_a_label_of_a_claim_opens_it(door: Door, chat: claims.Claim) -> None:
+    """Who may use what follows the claims' labels, within a minute."""
+    chat.manifest["metadata"]["labels"] = CODE
+    chat.apply()
+    door.wait(chat.name, EDITOR, timeout=MINUTE + GRACE)
+    chat.manifest["metadata"]["labels"] = {}
+    chat.apply()
+    door.wait(chat.name, EDITOR, status=403, timeout=MINUTE + GRACE)
+
+
+# --- its end
+
+
+def test_a_door_that_is_deleted_leaves_the_claims_where_the_settings_say(
+    door: Door,
+    coder: claims.Claim,
+    chat: claims.Claim,
+    running: stage.Stage,
+    installed: installation.Installation,
+) -> None:
+    """Its Gateway, proxies and policies go; engines run on, and serve on the platform's Gateway."""
+    engines = running.names(coder) | running.names(chat)
+    composed = [api.Ref.of(item) for item in door.claim.composed().values()]
+    kinds: Sequence[str] = sorted(ref.kind for ref in composed)
+    assert kinds == ["ClientTrafficPolicy", "EnvoyProxy", "Gateway", "SecurityPolicy"]
+    installed.configure(running.settings())
+    for claim in (coder, chat):
+        claim.reconcile("back")
+    platform = running.caller()
+    polling.until(
+        lambda: {platform.ask(c.name, timeout=10).status for c in (coder, chat)} == {200},
+        what="both claims on the platform's Gateway",
+        timeout=REFRESH_SECONDS + 2 * GRACE,
+    )
+    door.claim.delete()
+    admin = running.tenant.plane.admin
+    for ref in (door.claim.ref, *composed):
+        admin.wait_gone(ref, timeout=MINUTE + GRACE)
+    door.wait_end()
+    assert running.names(coder) | running.names(chat) == engines
+    assert {platform.ask(claim.name).status for claim in (coder, chat)} == {200}
