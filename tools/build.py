@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import json
 import os
 import pathlib
 import platform
@@ -82,6 +83,7 @@ class Group:
         programs: What is built.
         manifests: What is copied out of upstream's modules.
         packages: What comes unpacked from the distribution.
+        on_request: Built only when it is asked for by name.
     """
 
     name: str
@@ -89,6 +91,8 @@ class Group:
     manifests: Sequence[Manifests] = ()
     # Not in the text of a group: one without packages keeps the digest that it had.
     packages: Sequence[debian.Package] = dataclasses.field(default=(), repr=False)
+    # Not in it either: when it is built changes nothing.
+    on_request: bool = dataclasses.field(default=False, repr=False)
 
     @property
     def seconds(self) -> int:
@@ -104,6 +108,10 @@ CNI = "github.com/containernetworking/plugins"
 COREDNS = "github.com/coredns/coredns"
 KUBE_ROUTER = "github.com/cloudnativelabs/kube-router/v2"
 VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
+VM_OPERATOR = "github.com/VictoriaMetrics/operator"
+KUBE_STATE_METRICS = "k8s.io/kube-state-metrics/v2"
+HELM_CONTROLLER = "github.com/fluxcd/helm-controller"
+SOURCE_CONTROLLER = "github.com/fluxcd/source-controller"
 ENVOY_GATEWAY = "github.com/envoyproxy/gateway"
 AI_GATEWAY = "github.com/envoyproxy/ai-gateway"
 INFERENCE_EXTENSION = "sigs.k8s.io/gateway-api-inference-extension"
@@ -115,6 +123,7 @@ CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.ve
 RBAC_METRICS_OFF = "sigs.k8s.io/controller-runtime/pkg/metrics/server.DefaultBindAddress=0"
 CHART = "cluster/charts/crossplane/templates"
 GATEWAY_CRDS = "charts/gateway-helm/charts/crds/crds"
+CHARTS, EPPLIB = "config/charts", "chart/charts/epplib"
 # Without it the server calls itself v0.0.0-master+$Format:%H$, which clients cannot parse.
 KUBERNETES_STAMPS = (
     "k8s.io/component-base/version.gitVersion=v{version}",
@@ -157,6 +166,17 @@ def _kubernetes(name: str, seconds: int) -> Program:
         seconds=seconds,
         stamps=KUBERNETES_STAMPS,
         stamp_module=KUBERNETES,
+    )
+
+
+def _victoriametrics(name: str, seconds: int) -> Program:
+    """A program of VictoriaMetrics."""
+    return Program(
+        name=name,
+        package=f"{VICTORIAMETRICS}/app/{name}",
+        seconds=seconds,
+        stamps=VICTORIAMETRICS_STAMPS,
+        stamp_module=VICTORIAMETRICS,
     )
 
 
@@ -234,20 +254,10 @@ GROUPS: Sequence[Group] = (
     Group(
         name="victoriametrics",
         programs=(
-            Program(
-                name="vmalert-tool",
-                package=f"{VICTORIAMETRICS}/app/vmalert-tool",
-                seconds=15,
-                stamps=VICTORIAMETRICS_STAMPS,
-                stamp_module=VICTORIAMETRICS,
-            ),
-            Program(
-                name="victoria-metrics",
-                package=f"{VICTORIAMETRICS}/app/victoria-metrics",
-                seconds=5,
-                stamps=VICTORIAMETRICS_STAMPS,
-                stamp_module=VICTORIAMETRICS,
-            ),
+            _victoriametrics("vmalert-tool", 15),
+            _victoriametrics("victoria-metrics", 5),
+            _victoriametrics("vmagent", 5),
+            _victoriametrics("vmalert", 3),
         ),
     ),
     # What a node has beside its kubelet. runc needs a C compiler and libseccomp.
@@ -335,6 +345,53 @@ GROUPS: Sequence[Group] = (
     Group(
         name="picker",
         programs=(Program(name="epp", package=f"{INFERENCE_EXTENSION}/cmd/epp", seconds=160),),
+    ),
+    # Writes the configuration of vmagent and vmalert (group victoriametrics). Its libraries of
+    # Kubernetes are those of envoy-gateway, compiled once for both.
+    Group(
+        name="vm-operator",
+        programs=(
+            Program(name="vm-operator", package=f"{VM_OPERATOR}/cmd", seconds=67),
+            Program(
+                name="config-reloader", package=f"{VM_OPERATOR}/cmd/config-reloader", seconds=2
+            ),
+        ),
+        manifests=(
+            Manifests(VM_OPERATOR, "config/crd/overlay/crd.descriptionless.yaml", "crds"),
+            Manifests(VM_OPERATOR, "config/manager/manager.yaml", "objects"),
+            Manifests(VM_OPERATOR, "config/rbac/role*.yaml", "objects"),
+            Manifests(VM_OPERATOR, "config/rbac/service_account.yaml", "objects"),
+        ),
+    ),
+    # Its libraries of Kubernetes are the picker's.
+    Group(
+        name="kube-state-metrics",
+        programs=(Program(name="kube-state-metrics", package=KUBE_STATE_METRICS, seconds=16),),
+        manifests=(
+            Manifests(KUBE_STATE_METRICS, "examples/standard/cluster-role*.yaml", "objects"),
+            Manifests(KUBE_STATE_METRICS, "examples/standard/service*.yaml", "objects"),
+            Manifests(KUBE_STATE_METRICS, "examples/standard/deployment.yaml", "objects"),
+        ),
+    ),
+    # Ten minutes of a processor. The chart that it installs is from the picker's module.
+    Group(
+        name="flux",
+        programs=(
+            Program(name="helm-controller", package=HELM_CONTROLLER, seconds=180),
+            Program(name="source-controller", package=SOURCE_CONTROLLER, seconds=107),
+        ),
+        manifests=(
+            Manifests(HELM_CONTROLLER, "config/crd/bases/*.yaml", "crds"),
+            Manifests(SOURCE_CONTROLLER, "config/crd/bases/*ocirepositories.yaml", "crds"),
+            Manifests(SOURCE_CONTROLLER, "config/crd/bases/*helmcharts.yaml", "crds"),
+            Manifests(INFERENCE_EXTENSION, f"{CHARTS}/inferencepool/*.yaml", "chart"),
+            Manifests(
+                INFERENCE_EXTENSION, f"{CHARTS}/inferencepool/templates/*", "chart/templates"
+            ),
+            Manifests(INFERENCE_EXTENSION, f"{CHARTS}/epplib/*.yaml", EPPLIB),
+            Manifests(INFERENCE_EXTENSION, f"{CHARTS}/epplib/templates/*", f"{EPPLIB}/templates"),
+        ),
+        on_request=True,
     ),
 )
 
@@ -492,9 +549,9 @@ def _programs(item: Group, root: pathlib.Path, target: pathlib.Path, jobs: int) 
 def _copy(item: Group, root: pathlib.Path, target: pathlib.Path) -> None:
     """Copy the manifests of a group out of the downloaded modules."""
     for manifests in item.manifests:
-        command = [_go(), "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", manifests.module]
-        module, _ = _run(command, root)
-        files = sorted(pathlib.Path(module.strip()).glob(manifests.pattern))
+        # Of some modules nothing is compiled: those are not yet here.
+        told, _ = _run([_go(), "mod", "download", "-json", manifests.module], root)
+        files = sorted(pathlib.Path(json.loads(told)["Dir"]).glob(manifests.pattern))
         if not files:
             message = f"{manifests.module} holds nothing like {manifests.pattern}"
             raise BuildError(message)
@@ -575,7 +632,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--group",
         action="append",
         choices=[item.name for item in GROUPS],
-        help="only this group (repeatable); all of them by default",
+        help="only this group (repeatable); by default all but those on request",
     )
     parser.add_argument(
         "--path", action="store_true", help="print the bin directories and build nothing"
@@ -592,7 +649,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build what is asked for; exit status 1 when that fails."""
     options = _arguments(arguments)
-    chosen = [group(name) for name in options.group] if options.group else list(GROUPS)
+    usual = [item for item in GROUPS if not item.on_request]
+    chosen = [group(name) for name in options.group] if options.group else usual
     if options.path:
         for item in chosen:
             print(directory(item.name) / "bin")
