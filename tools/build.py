@@ -382,6 +382,8 @@ GROUPS: Sequence[Group] = (
         ),
         manifests=(
             Manifests(HELM_CONTROLLER, "config/crd/bases/*.yaml", "crds"),
+            Manifests(HELM_CONTROLLER, "config/manager/deployment.yaml", "helm-controller"),
+            Manifests(SOURCE_CONTROLLER, "config/manager/[ds]e*.yaml", "source-controller"),
             Manifests(SOURCE_CONTROLLER, "config/crd/bases/*ocirepositories.yaml", "crds"),
             Manifests(SOURCE_CONTROLLER, "config/crd/bases/*helmcharts.yaml", "crds"),
             Manifests(INFERENCE_EXTENSION, f"{CHARTS}/inferencepool/*.yaml", "chart"),
