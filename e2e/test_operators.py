@@ -20,9 +20,11 @@ import pytest
 from e2e import claims, installation, operators, shipped
 from e2e.controlplane import api, keda, plane, polling
 from e2e.dataplane import monitoring, stage
-from e2e.machines import machine, site
+from e2e.machines import hub, machine, site
+from tests.preload import hub_server
 
 NAMESPACE = "monitored"
+_MODEL = "Qwen/Qwen2.5-7B-Instruct"
 # For a busy machine, on top of what something takes by itself.
 GRACE = 120
 # What the programs are told, they know when their kubelet looks at their pod: here every 10 s.
@@ -43,16 +45,24 @@ class Stage:
         plane: The control plane.
         tenant: The namespace of the claims.
         monitoring: The operator and what it runs.
+        hub: Where preload Jobs download from.
     """
 
     plane: plane.ControlPlane
     tenant: claims.Tenant
     monitoring: monitoring.Monitoring
+    hub: hub_server.Server
 
     def claim(self, name: str, **spec: object) -> claims.Claim:
         """A claim that is scraped often, not yet applied."""
         given: api.Object = {
-            "model": {"repository": "Qwen/Qwen3-8B", "maxNumSeqs": 32},
+            "model": {
+                "repository": _MODEL,
+                "revision": self.hub.publish(_MODEL, hub.model()),
+                "quantization": "fp8",
+                "contextWindow": 8192,
+                "preload": {"enabled": True},
+            },
             "observability": {"metrics": {"interval": f"{monitoring.SCRAPE_SECONDS}s"}},
             "scaling": {"minReplicas": 1, "maxReplicas": 2, "pollingIntervalSeconds": 5},
             **copy.deepcopy(spec),
@@ -90,12 +100,17 @@ def running(
 ) -> Iterator[Stage]:
     """Machines, the operators, KEDA, and a namespace made ready for claims."""
     work = tmp_path_factory.mktemp(NAMESPACE)
-    tenant = claims.Tenant(control_plane, control_plane.namespace(NAMESPACE))
-    place = site.Site(control_plane, work / "disks", _MACHINES)
-    watching = monitoring.Monitoring(control_plane, place)
-    scaler = keda.Keda(control_plane.api, work, control_plane.logs)
-    with standing_in.absent(*_KINDS), contextlib.ExitStack() as stack:
+    volume = work / "volume"
+    volume.mkdir(mode=0o777)
+    volume.chmod(0o777)
+    tenant = claims.Tenant(control_plane, control_plane.namespace(NAMESPACE), volume)
+    with standing_in.absent(*_KINDS), hub.serving() as models, contextlib.ExitStack() as stack:
+        ports = [models.server_port]
+        place = site.Site(control_plane, work / "disks", _MACHINES, ports=ports)
+        watching = monitoring.Monitoring(control_plane, place)
+        scaler = keda.Keda(control_plane.api, work, control_plane.logs)
         stack.enter_context(place)
+        models.content = f"http://{place.outside}:{models.server_port}"
         place.push(stage.ENGINE, site.STAND_INS, "engine")
         place.push(stage.PICKER, "picker", "epp")
         roles = shipped.ROOT / "examples/rbac/endpoint-picker.yaml"
@@ -107,15 +122,16 @@ def running(
         ):
             stack.callback(stop)
             start()
-        installed.configure(_settings(watching.url))
-        yield Stage(control_plane, tenant, watching)
+        installed.configure(_settings(watching.url, models.content))
+        yield Stage(control_plane, tenant, watching, models)
 
 
-def _settings(server: str) -> api.Object:
-    """The reference platform's, with the metrics server of these tests."""
+def _settings(server: str, endpoint: str) -> api.Object:
+    """The reference platform's, with the metrics server and the hub of these tests."""
     settings = shipped.one(shipped.environment("reference"))
     ours = settings["data"]["inferenceService"]
     ours["scaling"]["serverAddress"] = server
+    ours["hub"] = hub.settings(endpoint)
     ours["endpointPicker"] = {"provider": "native"}
     ours["permissions"] = {"patches": [NAMESPACE]}
     del ours["limits"]
