@@ -142,7 +142,7 @@ def _settings(server: str, endpoint: str) -> api.Object:
 def pair(running: Stage) -> tuple[claims.Claim, claims.Claim]:
     """Two claims behind pickers, one with the other's name at the beginning of its own."""
     gateway = {"enabled": True, "endpointPicker": {"enabled": True}}
-    made = tuple(running.claim(name, gateway=gateway) for name in ("coder", "coder-2"))
+    made = running.claim("coder", gateway=gateway), running.claim("coder-2", gateway=gateway)
     for claim in made:
         claim.apply()
     for claim in made:
