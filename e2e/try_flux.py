@@ -1,8 +1,7 @@
 """From a caller to an engine's pod by way of an endpoint picker that Flux installed; `make flux`.
 
-Source-controller fetches upstream's chart from the registry of the tests, and helm-controller
-installs it with the product's values and patches. Everything around it is as in
-``test_data_path.py``.
+Helm-controller installs upstream's chart with the product's values and patches. Everything around
+it is as in ``test_data_path.py``.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Stage:
 
     Attributes:
         path: Gateway, machines, KEDA and a metrics server.
-        flux: Source-controller, helm-controller and the chart.
+        flux: Helm-controller and the chart.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ def running(
         own = flux.Flux(control_plane, path.site, work)
         try:
             own.start()
-            control_plane.admin.apply(own.source(NAMESPACE))
+            own.publish(NAMESPACE)
             settings = path.settings()
             settings["data"]["inferenceService"]["endpointPicker"]["provider"] = "helmRelease"
             installed.configure(settings)
@@ -175,8 +174,7 @@ def test_a_newer_chart_is_installed_without_a_lost_request(
     caller: asking.Caller, picked: claims.Claim, running: Stage
 ) -> None:
     """The platform names another version; Flux upgrades, and the claim need not know."""
-    running.flux.publish(_NEWER)
-    running.admin.apply(running.flux.source(NAMESPACE, _NEWER))
+    running.flux.publish(NAMESPACE, _NEWER)
     polling.until(
         lambda: running.revisions(picked)[0] == (_NEWER, "deployed"),
         what=f"version {_NEWER}",
@@ -189,8 +187,7 @@ def test_a_newer_chart_is_installed_without_a_lost_request(
 def test_a_claim_says_that_the_chart_is_not_there(running: Stage, picked: claims.Claim) -> None:
     """Without the OCIRepository of the settings the claim has Flux's words."""
     del picked
-    source = running.flux.source(NAMESPACE)
-    running.admin.delete(api.Ref.of(source))
+    running.flux.withdraw(NAMESPACE)
     claim = running.claim("early")
     claim.apply()
     told = claim.wait(
@@ -200,7 +197,7 @@ def test_a_claim_says_that_the_chart_is_not_there(running: Stage, picked: claims
     )
     print(claims.conditions(told)["RouteReady"])
     assert claims.conditions(told)["RouteReady"][0] == "False"
-    running.admin.apply(source)
+    running.flux.publish(NAMESPACE)
     claim.wait_condition("RouteReady", "True", "Published")
     claim.delete()
 

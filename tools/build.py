@@ -373,19 +373,15 @@ GROUPS: Sequence[Group] = (
             Manifests(KUBE_STATE_METRICS, "examples/standard/deployment.yaml", "objects"),
         ),
     ),
-    # Ten minutes of a processor. The chart that it installs is from the picker's module.
+    # Six minutes of a processor. The chart that it installs is from the picker's module.
     Group(
         name="flux",
-        programs=(
-            Program(name="helm-controller", package=HELM_CONTROLLER, seconds=180),
-            Program(name="source-controller", package=SOURCE_CONTROLLER, seconds=107),
-        ),
+        programs=(Program(name="helm-controller", package=HELM_CONTROLLER, seconds=180),),
         manifests=(
             Manifests(HELM_CONTROLLER, "config/crd/bases/*.yaml", "crds"),
-            Manifests(HELM_CONTROLLER, "config/manager/deployment.yaml", "helm-controller"),
-            Manifests(SOURCE_CONTROLLER, "config/manager/[ds]e*.yaml", "source-controller"),
-            Manifests(SOURCE_CONTROLLER, "config/crd/bases/*ocirepositories.yaml", "crds"),
-            Manifests(SOURCE_CONTROLLER, "config/crd/bases/*helmcharts.yaml", "crds"),
+            Manifests(HELM_CONTROLLER, "config/manager/deployment.yaml", "objects"),
+            # It watches them whether or not anybody has any.
+            Manifests(SOURCE_CONTROLLER, "config/crd/bases/*.yaml", "crds"),
             Manifests(INFERENCE_EXTENSION, f"{CHARTS}/inferencepool/*.yaml", "chart"),
             Manifests(
                 INFERENCE_EXTENSION, f"{CHARTS}/inferencepool/templates/*", "chart/templates"

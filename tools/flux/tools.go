@@ -1,6 +1,7 @@
 //go:build tools
 
-// Package tools keeps Flux's controllers, and the chart that they install, required by go.mod.
+// Package tools keeps Flux's helm-controller, the kinds that it reads and the chart that it installs
+// required by go.mod.
 package tools
 
 import (
