@@ -90,7 +90,7 @@ load: export LOAD_SECONDS = 600
 load: $(VENV)/.installed tools $(VENV)/.envoy ## Ten minutes at 200 requests a second through the real gateway, while pods roll, scale and die
 	$(BIN)/pytest e2e/test_data_path.py -k steady_load -rP
 
-flux: $(VENV)/.installed tools $(VENV)/.envoy ## The endpoint picker as Flux installs it, on its own controllers
+flux: $(VENV)/.installed tools $(VENV)/.envoy ## The endpoint picker as Flux installs it, on its own controller
 	$(PYTHON) tools/build.py --group flux
 	$(BIN)/pytest e2e/try_flux.py
 

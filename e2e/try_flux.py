@@ -184,9 +184,10 @@ def test_a_newer_chart_is_installed_without_a_lost_request(
     picked.wait_ready()
 
 
-def test_a_claim_says_that_the_chart_is_not_there(running: Stage, picked: claims.Claim) -> None:
-    """Without the OCIRepository of the settings the claim has Flux's words."""
-    del picked
+def test_a_claim_says_that_the_chart_is_not_there(
+    caller: asking.Caller, picked: claims.Claim, running: Stage
+) -> None:
+    """Without the OCIRepository of the settings the claim has Flux's words; others are served."""
     running.flux.withdraw(NAMESPACE)
     claim = running.claim("early")
     claim.apply()
@@ -197,6 +198,7 @@ def test_a_claim_says_that_the_chart_is_not_there(running: Stage, picked: claims
     )
     print(claims.conditions(told)["RouteReady"])
     assert claims.conditions(told)["RouteReady"][0] == "False"
+    assert _engines(caller, picked) <= running.path.names(picked)
     running.flux.publish(NAMESPACE)
     claim.wait_condition("RouteReady", "True", "Published")
     claim.delete()
