@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import json
 import os
 import pathlib
 import platform
@@ -90,7 +91,7 @@ class Group:
     manifests: Sequence[Manifests] = ()
     # Not in the text of a group: one without packages keeps the digest that it had.
     packages: Sequence[debian.Package] = dataclasses.field(default=(), repr=False)
-    # Not in the text of a group, of which its digest is taken: when it is built changes nothing.
+    # Not in it either: when it is built changes nothing.
     on_request: bool = dataclasses.field(default=False, repr=False)
 
     @property
@@ -107,6 +108,10 @@ CNI = "github.com/containernetworking/plugins"
 COREDNS = "github.com/coredns/coredns"
 KUBE_ROUTER = "github.com/cloudnativelabs/kube-router/v2"
 VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
+VM_OPERATOR = "github.com/VictoriaMetrics/operator"
+KUBE_STATE_METRICS = "k8s.io/kube-state-metrics/v2"
+HELM_CONTROLLER = "github.com/fluxcd/helm-controller"
+SOURCE_CONTROLLER = "github.com/fluxcd/source-controller"
 ENVOY_GATEWAY = "github.com/envoyproxy/gateway"
 AI_GATEWAY = "github.com/envoyproxy/ai-gateway"
 INFERENCE_EXTENSION = "sigs.k8s.io/gateway-api-inference-extension"
@@ -119,6 +124,7 @@ CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.ve
 RBAC_METRICS_OFF = "sigs.k8s.io/controller-runtime/pkg/metrics/server.DefaultBindAddress=0"
 CHART = "cluster/charts/crossplane/templates"
 GATEWAY_CRDS = "charts/gateway-helm/charts/crds/crds"
+CHARTS, EPPLIB = "config/charts", "chart/charts/epplib"
 # Without it the server calls itself v0.0.0-master+$Format:%H$, which clients cannot parse.
 KUBERNETES_STAMPS = (
     "k8s.io/component-base/version.gitVersion=v{version}",
@@ -161,6 +167,17 @@ def _kubernetes(name: str, seconds: int) -> Program:
         seconds=seconds,
         stamps=KUBERNETES_STAMPS,
         stamp_module=KUBERNETES,
+    )
+
+
+def _victoriametrics(name: str, seconds: int) -> Program:
+    """A program of VictoriaMetrics."""
+    return Program(
+        name=name,
+        package=f"{VICTORIAMETRICS}/app/{name}",
+        seconds=seconds,
+        stamps=VICTORIAMETRICS_STAMPS,
+        stamp_module=VICTORIAMETRICS,
     )
 
 
@@ -238,20 +255,10 @@ GROUPS: Sequence[Group] = (
     Group(
         name="victoriametrics",
         programs=(
-            Program(
-                name="vmalert-tool",
-                package=f"{VICTORIAMETRICS}/app/vmalert-tool",
-                seconds=15,
-                stamps=VICTORIAMETRICS_STAMPS,
-                stamp_module=VICTORIAMETRICS,
-            ),
-            Program(
-                name="victoria-metrics",
-                package=f"{VICTORIAMETRICS}/app/victoria-metrics",
-                seconds=5,
-                stamps=VICTORIAMETRICS_STAMPS,
-                stamp_module=VICTORIAMETRICS,
-            ),
+            _victoriametrics("vmalert-tool", 15),
+            _victoriametrics("victoria-metrics", 5),
+            _victoriametrics("vmagent", 5),
+            _victoriametrics("vmalert", 3),
         ),
     ),
     # What a node has beside its kubelet. runc needs a C compiler and libseccomp.
@@ -346,6 +353,51 @@ GROUPS: Sequence[Group] = (
         manifests=(
             Manifests(LWS, "config/crd/bases/*.yaml", "crds"),
             Manifests(LWS, "config/webhook/manifests.yaml", "webhooks"),
+        ),
+        on_request=True,
+    ),
+    # Writes the configuration of vmagent and vmalert (group victoriametrics). Its libraries of
+    # Kubernetes are those of envoy-gateway, compiled once for both.
+    Group(
+        name="vm-operator",
+        programs=(
+            Program(name="vm-operator", package=f"{VM_OPERATOR}/cmd", seconds=67),
+            Program(
+                name="config-reloader", package=f"{VM_OPERATOR}/cmd/config-reloader", seconds=2
+            ),
+        ),
+        manifests=(
+            Manifests(VM_OPERATOR, "config/crd/overlay/crd.descriptionless.yaml", "crds"),
+            Manifests(VM_OPERATOR, "config/manager/manager.yaml", "objects"),
+            Manifests(VM_OPERATOR, "config/rbac/role*.yaml", "objects"),
+            Manifests(VM_OPERATOR, "config/rbac/service_account.yaml", "objects"),
+        ),
+    ),
+    # Its libraries of Kubernetes are the picker's.
+    Group(
+        name="kube-state-metrics",
+        programs=(Program(name="kube-state-metrics", package=KUBE_STATE_METRICS, seconds=16),),
+        manifests=(
+            Manifests(KUBE_STATE_METRICS, "examples/standard/cluster-role*.yaml", "objects"),
+            Manifests(KUBE_STATE_METRICS, "examples/standard/service*.yaml", "objects"),
+            Manifests(KUBE_STATE_METRICS, "examples/standard/deployment.yaml", "objects"),
+        ),
+    ),
+    # Six minutes of a processor. The chart that it installs is from the picker's module.
+    Group(
+        name="flux",
+        programs=(Program(name="helm-controller", package=HELM_CONTROLLER, seconds=180),),
+        manifests=(
+            Manifests(HELM_CONTROLLER, "config/crd/bases/*.yaml", "crds"),
+            Manifests(HELM_CONTROLLER, "config/manager/deployment.yaml", "objects"),
+            # It watches them whether or not anybody has any.
+            Manifests(SOURCE_CONTROLLER, "config/crd/bases/*.yaml", "crds"),
+            Manifests(INFERENCE_EXTENSION, f"{CHARTS}/inferencepool/*.yaml", "chart"),
+            Manifests(
+                INFERENCE_EXTENSION, f"{CHARTS}/inferencepool/templates/*", "chart/templates"
+            ),
+            Manifests(INFERENCE_EXTENSION, f"{CHARTS}/epplib/*.yaml", EPPLIB),
+            Manifests(INFERENCE_EXTENSION, f"{CHARTS}/epplib/templates/*", f"{EPPLIB}/templates"),
         ),
         on_request=True,
     ),
@@ -505,9 +557,9 @@ def _programs(item: Group, root: pathlib.Path, target: pathlib.Path, jobs: int) 
 def _copy(item: Group, root: pathlib.Path, target: pathlib.Path) -> None:
     """Copy the manifests of a group out of the downloaded modules."""
     for manifests in item.manifests:
-        command = [_go(), "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", manifests.module]
-        module, _ = _run(command, root)
-        files = sorted(pathlib.Path(module.strip()).glob(manifests.pattern))
+        # Of some modules nothing is compiled: those are not yet here.
+        told, _ = _run([_go(), "mod", "download", "-json", manifests.module], root)
+        files = sorted(pathlib.Path(json.loads(told)["Dir"]).glob(manifests.pattern))
         if not files:
             message = f"{manifests.module} holds nothing like {manifests.pattern}"
             raise BuildError(message)
