@@ -34,6 +34,7 @@ _FIRST = (
     "test_life.py",
     "test_packets.py",
     "test_picker.py",
+    "test_operators.py",
     "test_diagnostics.py",
     "test_scaling.py",
     "test_quiet.py",

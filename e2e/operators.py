@@ -1,9 +1,9 @@
-"""A stand-in for the operators that cannot run here.
+"""A stand-in for operators, where a test is about something else.
 
-Cilium, the VictoriaMetrics operator, Envoy Gateway and Envoy AI Gateway, the Gateway API
-implementation, Flux and External Secrets need a kernel, a data plane or an outside service; KEDA
-runs in tests of its own. `Operators` does no more than write the status with which each of them
-says that it took an object. Everything else in these tests is the real program.
+Cilium, Flux and External Secrets run nowhere here. Envoy Gateway, Envoy AI Gateway, KEDA and the
+VictoriaMetrics operator run in tests of their own, which take their kinds away from the stand-in
+(``absent``). `Operators` does no more than write the status with which each of them says that it
+took an object. Everything else is the real program.
 """
 
 from __future__ import annotations

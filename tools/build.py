@@ -104,6 +104,8 @@ CNI = "github.com/containernetworking/plugins"
 COREDNS = "github.com/coredns/coredns"
 KUBE_ROUTER = "github.com/cloudnativelabs/kube-router/v2"
 VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
+VM_OPERATOR = "github.com/VictoriaMetrics/operator"
+KUBE_STATE_METRICS = "k8s.io/kube-state-metrics/v2"
 ENVOY_GATEWAY = "github.com/envoyproxy/gateway"
 AI_GATEWAY = "github.com/envoyproxy/ai-gateway"
 INFERENCE_EXTENSION = "sigs.k8s.io/gateway-api-inference-extension"
@@ -157,6 +159,17 @@ def _kubernetes(name: str, seconds: int) -> Program:
         seconds=seconds,
         stamps=KUBERNETES_STAMPS,
         stamp_module=KUBERNETES,
+    )
+
+
+def _victoriametrics(name: str, seconds: int) -> Program:
+    """A program of VictoriaMetrics."""
+    return Program(
+        name=name,
+        package=f"{VICTORIAMETRICS}/app/{name}",
+        seconds=seconds,
+        stamps=VICTORIAMETRICS_STAMPS,
+        stamp_module=VICTORIAMETRICS,
     )
 
 
@@ -234,20 +247,10 @@ GROUPS: Sequence[Group] = (
     Group(
         name="victoriametrics",
         programs=(
-            Program(
-                name="vmalert-tool",
-                package=f"{VICTORIAMETRICS}/app/vmalert-tool",
-                seconds=15,
-                stamps=VICTORIAMETRICS_STAMPS,
-                stamp_module=VICTORIAMETRICS,
-            ),
-            Program(
-                name="victoria-metrics",
-                package=f"{VICTORIAMETRICS}/app/victoria-metrics",
-                seconds=5,
-                stamps=VICTORIAMETRICS_STAMPS,
-                stamp_module=VICTORIAMETRICS,
-            ),
+            _victoriametrics("vmalert-tool", 15),
+            _victoriametrics("victoria-metrics", 5),
+            _victoriametrics("vmagent", 5),
+            _victoriametrics("vmalert", 3),
         ),
     ),
     # What a node has beside its kubelet. runc needs a C compiler and libseccomp.
@@ -335,6 +338,33 @@ GROUPS: Sequence[Group] = (
     Group(
         name="picker",
         programs=(Program(name="epp", package=f"{INFERENCE_EXTENSION}/cmd/epp", seconds=160),),
+    ),
+    # Writes the configuration of vmagent and vmalert (group victoriametrics). Its libraries of
+    # Kubernetes are those of envoy-gateway, compiled once for both.
+    Group(
+        name="vm-operator",
+        programs=(
+            Program(name="vm-operator", package=f"{VM_OPERATOR}/cmd", seconds=67),
+            Program(
+                name="config-reloader", package=f"{VM_OPERATOR}/cmd/config-reloader", seconds=2
+            ),
+        ),
+        manifests=(
+            Manifests(VM_OPERATOR, "config/crd/overlay/crd.descriptionless.yaml", "crds"),
+            Manifests(VM_OPERATOR, "config/manager/manager.yaml", "objects"),
+            Manifests(VM_OPERATOR, "config/rbac/role*.yaml", "objects"),
+            Manifests(VM_OPERATOR, "config/rbac/service_account.yaml", "objects"),
+        ),
+    ),
+    # Its libraries of Kubernetes are the picker's.
+    Group(
+        name="kube-state-metrics",
+        programs=(Program(name="kube-state-metrics", package=KUBE_STATE_METRICS, seconds=16),),
+        manifests=(
+            Manifests(KUBE_STATE_METRICS, "examples/standard/cluster-role*.yaml", "objects"),
+            Manifests(KUBE_STATE_METRICS, "examples/standard/service*.yaml", "objects"),
+            Manifests(KUBE_STATE_METRICS, "examples/standard/deployment.yaml", "objects"),
+        ),
     ),
 )
 

@@ -1,0 +1,313 @@
+"""Scrapes, series and alerts of claims, by the VictoriaMetrics operator's own configuration.
+
+The operator reads what Crossplane composes for authors' claims and writes what vmagent and vmalert
+run by. All of them are the released programs in pods of real machines, and so is
+kube-state-metrics; KEDA scales on what came that way. Gateways have stand-ins here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import http.client
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from e2e import claims, installation, operators, shipped
+from e2e.controlplane import api, keda, plane, polling
+from e2e.dataplane import monitoring, stage
+from e2e.machines import hub, machine, site
+from tests.preload import hub_server
+
+NAMESPACE = "monitored"
+_MODEL = "Qwen/Qwen2.5-7B-Instruct"
+# For a busy machine, on top of what something takes by itself.
+GRACE = 120
+# What the programs are told, they know when their kubelet looks at their pod: here every 10 s.
+REFRESH_SECONDS = 20
+_MACHINES = (
+    machine.Machine("desk"),
+    machine.Machine("card", gpus=8, labels={"karpenter.sh/nodepool": "gpu-l4"}),
+)
+_CARD = api.Ref("v1", "Node", _MACHINES[1].name)
+_KINDS = ("ScaledObject", "VMRule", "VMServiceScrape")
+
+
+@dataclasses.dataclass
+class Stage:
+    """What the tests of this file share.
+
+    Attributes:
+        plane: The control plane.
+        tenant: The namespace of the claims.
+        monitoring: The operator and what it runs.
+        hub: Where preload Jobs download from.
+    """
+
+    plane: plane.ControlPlane
+    tenant: claims.Tenant
+    monitoring: monitoring.Monitoring
+    hub: hub_server.Server
+
+    def claim(self, name: str, **spec: object) -> claims.Claim:
+        """A claim that is scraped often, not yet applied."""
+        given: api.Object = {
+            "model": {
+                "repository": _MODEL,
+                "revision": self.hub.publish(_MODEL, hub.model()),
+                "quantization": "fp8",
+                "contextWindow": 8192,
+                "preload": {"enabled": True},
+            },
+            "observability": {"metrics": {"interval": f"{monitoring.SCRAPE_SECONDS}s"}},
+            "scaling": {"minReplicas": 1, "maxReplicas": 2, "pollingIntervalSeconds": 5},
+            **copy.deepcopy(spec),
+        }
+        return self.tenant.claim(
+            {
+                "apiVersion": shipped.API_VERSION,
+                "kind": shipped.KIND,
+                "metadata": {"name": name},
+                "spec": given,
+            }
+        )
+
+    def pods(self, labels: dict[str, str]) -> list[api.Object]:
+        """The ready pods with these labels."""
+        pods = self.plane.admin.objects("v1", "Pod", namespace=self.tenant.namespace, labels=labels)
+        return [pod for pod in pods if api.status_of(pod, "Ready") == "True"]
+
+    def engines(self, claim: claims.Claim) -> list[api.Object]:
+        """The ready engines of a claim."""
+        name = {"app.kubernetes.io/name": claim.name, "app.kubernetes.io/component": "inference"}
+        return self.pods(name)
+
+    def rule(self, claim: claims.Claim) -> api.Object:
+        """The claim's alerts, as the API server has them."""
+        return claim.one("VMRule")
+
+
+@pytest.fixture(scope="module")
+def running(
+    control_plane: plane.ControlPlane,
+    installed: installation.Installation,
+    standing_in: operators.Operators,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stage]:
+    """Machines, the operators, KEDA, and a namespace made ready for claims."""
+    work = tmp_path_factory.mktemp(NAMESPACE)
+    volume = work / "volume"
+    volume.mkdir(mode=0o777)
+    volume.chmod(0o777)
+    tenant = claims.Tenant(control_plane, control_plane.namespace(NAMESPACE), volume)
+    with standing_in.absent(*_KINDS), hub.serving() as models, contextlib.ExitStack() as stack:
+        ports = [models.server_port]
+        place = site.Site(control_plane, work / "disks", _MACHINES, ports=ports)
+        watching = monitoring.Monitoring(control_plane, place)
+        scaler = keda.Keda(control_plane.api, work, control_plane.logs)
+        stack.enter_context(place)
+        models.content = f"http://{place.outside}:{models.server_port}"
+        place.push(stage.ENGINE, site.STAND_INS, "engine")
+        place.push(stage.PICKER, "picker", "epp")
+        roles = shipped.ROOT / "examples/rbac/endpoint-picker.yaml"
+        control_plane.admin.apply_all(api.load(roles))
+        for start, stop in (
+            (watching.start, watching.stop),
+            (scaler.start, scaler.stop),
+            (tenant.prepare, tenant.clean),
+        ):
+            stack.callback(stop)
+            start()
+        installed.configure(_settings(watching.url, models.content))
+        yield Stage(control_plane, tenant, watching, models)
+
+
+def _settings(server: str, endpoint: str) -> api.Object:
+    """The reference platform's, with the metrics server and the hub of these tests."""
+    settings = shipped.one(shipped.environment("reference"))
+    ours = settings["data"]["inferenceService"]
+    ours["scaling"]["serverAddress"] = server
+    ours["hub"] = hub.settings(endpoint)
+    ours["endpointPicker"] = {"provider": "native"}
+    ours["permissions"] = {"patches": [NAMESPACE]}
+    del ours["limits"]
+    return settings
+
+
+@pytest.fixture(scope="module")
+def pair(running: Stage) -> tuple[claims.Claim, claims.Claim]:
+    """Two claims behind pickers, one with the other's name at the beginning of its own."""
+    gateway = {"enabled": True, "endpointPicker": {"enabled": True}}
+    made = running.claim("coder", gateway=gateway), running.claim("coder-2", gateway=gateway)
+    for claim in made:
+        claim.apply()
+    for claim in made:
+        claim.wait_phase("Serving", timeout=120 + GRACE)
+    return made
+
+
+def test_each_scrape_of_a_claim_finds_its_pods_and_no_others(
+    running: Stage, pair: tuple[claims.Claim, claims.Claim]
+) -> None:
+    """The scrape objects become jobs of vmagent, whose targets are up."""
+    wanted: dict[tuple[str, str], set[str]] = {}
+    for claim in pair:
+        engine = {"app.kubernetes.io/name": claim.name, "app.kubernetes.io/component": "inference"}
+        picker = {"inferencepool": f"{claim.name}-epp"}
+        scrapes = [item for item in claim.composed().values() if item["kind"] == "VMServiceScrape"]
+        assert len(scrapes) == 2
+        for item in scrapes:
+            name = item["metadata"]["name"]
+            labels, port = (picker, 9090) if name.endswith(".picker") else (engine, 8000)
+            pods = running.pods(labels)
+            assert len(pods) == 1
+            wanted[NAMESPACE, name] = {f"{pod['status']['podIP']}:{port}" for pod in pods}
+
+    def told() -> dict[tuple[str, str], set[str]]:
+        return {
+            of: {target.address for target in targets if target.up}
+            for of, targets in running.monitoring.targets().items()
+            if of[0] == NAMESPACE
+        }
+
+    polling.until(
+        lambda: told() == wanted, what=f"targets {wanted}", timeout=REFRESH_SECONDS + GRACE
+    )
+
+
+def test_the_operator_takes_every_rule(
+    running: Stage, pair: tuple[claims.Claim, claims.Claim]
+) -> None:
+    """It parses each expression, and vmalert evaluates each."""
+    for claim in pair:
+        assert running.rule(claim)["status"]["updateStatus"] == "operational"
+        wanted = {
+            (group["name"], rule["alert"])
+            for group in running.rule(claim)["spec"]["groups"]
+            for rule in group["rules"]
+        }
+        polling.until(
+            lambda wanted=wanted: wanted <= running.monitoring.rules(),  # type: ignore[misc]
+            what=f"{wanted}",
+            timeout=REFRESH_SECONDS + GRACE,
+        )
+
+
+def test_series_of_objects_that_rules_name_are_those_of_kube_state_metrics(
+    running: Stage, pair: tuple[claims.Claim, claims.Claim]
+) -> None:
+    """A name that it does not have would be an alert that never fires."""
+    named = {
+        name
+        for claim in pair
+        for group in running.rule(claim)["spec"]["groups"]
+        for rule in group["rules"]
+        for name in re.findall(r"\bkube_\w+", rule["expr"])
+    }
+    assert {"kube_job_failed", "kube_pod_status_ready"} <= named
+    # It tells of kinds that have an object, and the Jobs of the preload are gone.
+    job = api.Ref("batch/v1", "Job", "asleep", NAMESPACE)
+    running.plane.admin.create(_job(job))
+    polling.until(
+        lambda: named <= running.monitoring.families(),
+        what=f"{named} in its exposition",
+        timeout=GRACE,
+    )
+    running.plane.admin.delete(job)
+
+
+def _job(ref: api.Ref) -> api.Object:
+    """A Job without a pod."""
+    container = {"name": "nothing", "image": machine.PAUSE}
+    pod = {"restartPolicy": "Never", "containers": [container]}
+    return {
+        "apiVersion": ref.api_version,
+        "kind": ref.kind,
+        "metadata": {"name": ref.name, "namespace": ref.namespace},
+        "spec": {"suspend": True, "template": {"spec": pod}},
+    }
+
+
+def test_a_claim_is_scaled_on_what_the_operator_had_scraped(
+    running: Stage, pair: tuple[claims.Claim, claims.Claim]
+) -> None:
+    """An engine with a queue gets a second one, which is scraped too."""
+    claim, other = pair
+    (busy,) = running.engines(claim)
+    _steer(busy, {"shownWaiting": 18})
+    polling.until(lambda: len(running.engines(claim)) == 2, what="two engines", timeout=120 + GRACE)
+    wanted = {f"{pod['status']['podIP']}:8000" for pod in running.engines(claim)}
+    polling.until(
+        lambda: (
+            {one.address for one in running.monitoring.targets()[NAMESPACE, claim.name] if one.up}
+            == wanted
+        ),
+        what=f"targets {wanted}",
+        timeout=REFRESH_SECONDS + GRACE,
+    )
+    assert len(running.engines(other)) == 1
+
+
+def _steer(pod: api.Object, behaviour: dict[str, float]) -> None:
+    connection = http.client.HTTPConnection(pod["status"]["podIP"], 8000, timeout=30)
+    with contextlib.closing(connection):
+        connection.request("POST", "/stand-in", json.dumps(behaviour))
+        assert connection.getresponse().status == http.HTTPStatus.OK
+
+
+def test_an_alert_fires_and_ends_by_series_of_kube_state_metrics(running: Stage) -> None:
+    """A claim whose pod finds no machine has no ready replica; once it has one, it is quiet.
+
+    The patch shortens ten minutes and changes nothing else of the rule.
+    """
+    name = "InferenceServiceNoReadyReplica"
+    running.plane.admin.patch(_CARD, {"spec": {"unschedulable": True}})
+    claim = running.claim("homeless")
+    claim.apply()
+    polling.until(lambda: "VMRule" in claim.kinds(), what="its rules", timeout=GRACE)
+    groups = copy.deepcopy(running.rule(claim)["spec"]["groups"])
+    for rule in groups[0]["rules"]:
+        rule["for"] = "10s" if rule["alert"] == name else rule["for"]
+    claim.apply(patches={"vmrule": {"spec": {"groups": groups}}})
+    try:
+        polling.until(
+            lambda: running.monitoring.alerts(claim.name).get(name) == "firing",
+            what=f"{name}",
+            timeout=REFRESH_SECONDS + GRACE,
+        )
+    finally:
+        running.plane.admin.patch(_CARD, {"spec": {"unschedulable": None}})
+    claim.wait_phase("Serving", timeout=120 + GRACE)
+    polling.until(
+        lambda: name not in running.monitoring.alerts(claim.name), what="its end", timeout=GRACE
+    )
+    claim.delete()
+
+
+def test_a_rule_that_the_operator_refuses_is_told_by_the_claim(
+    running: Stage, pair: tuple[claims.Claim, claims.Claim]
+) -> None:
+    """The claim has the operator's words; rules of other claims stay."""
+    broken, other = pair
+    before = running.monitoring.rules()
+    groups = copy.deepcopy(running.rule(broken)["spec"]["groups"])
+    groups[0]["rules"][0]["expr"] = "sum(up{"
+    broken.apply(patches={"vmrule": {"spec": {"groups": groups}}})
+    told = broken.wait_condition("ObservabilityReady", "False", "NotReady")
+    words = claims.conditions(told)["ObservabilityReady"][2]
+    print(words)
+    assert "sum(up{" in words
+    polling.until(
+        lambda: all(group != broken.name for group, _ in running.monitoring.rules()),
+        what="the end of its group",
+        timeout=REFRESH_SECONDS + GRACE,
+    )
+    kept = {one for one in before if one[0] == other.name}
+    assert kept
+    assert kept <= running.monitoring.rules()
+    broken.apply(patches={})
+    broken.wait_condition("ObservabilityReady", "True", "Ready")
