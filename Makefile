@@ -13,7 +13,7 @@ E2E ?= e2e
 E2E_REPORT := build/e2e.xml
 REFERENCE := examples/reference/environmentconfig.yaml
 
-.PHONY: render cli test suite lint types golden mutations hostile generate bench bench-weights engine-contract pictures crds tools envoy e2e load package publish version lock clean
+.PHONY: render cli test suite lint types golden mutations hostile generate bench bench-weights engine-contract pictures crds tools envoy e2e load flux package publish version lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "installing into $(VENV), about a minute"
@@ -89,6 +89,10 @@ load: export LOAD_RATE = 200
 load: export LOAD_SECONDS = 600
 load: $(VENV)/.installed tools $(VENV)/.envoy ## Ten minutes at 200 requests a second through the real gateway, while pods roll, scale and die
 	$(BIN)/pytest e2e/test_data_path.py -k steady_load -rP
+
+flux: $(VENV)/.installed tools $(VENV)/.envoy ## The endpoint picker as Flux installs it, on its own controller
+	$(PYTHON) tools/build.py --group flux
+	$(BIN)/pytest e2e/try_flux.py
 
 package: $(VENV)/.installed ## Build both packages for TARGET=registry/org into dist/
 	@$(PYTHON) tools/build.py --group crossplane-cli

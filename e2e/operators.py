@@ -1,9 +1,9 @@
 """A stand-in for operators, where a test is about something else.
 
-Cilium, Flux and External Secrets run nowhere here. Envoy Gateway, Envoy AI Gateway, KEDA and the
-VictoriaMetrics operator run in tests of their own, which take their kinds away from the stand-in
-(``absent``). `Operators` does no more than write the status with which each of them says that it
-took an object. Everything else is the real program.
+Cilium and External Secrets run nowhere here: they need a kernel or an outside service. Envoy
+Gateway, Envoy AI Gateway, KEDA, the VictoriaMetrics operator and Flux run in tests of their own,
+which take their kinds away from the stand-in (``absent``). `Operators` does no more than write the
+status with which each of them says that it took an object. Everything else is the real program.
 """
 
 from __future__ import annotations
