@@ -161,8 +161,9 @@ class Controllers:
     def stop(self) -> None:
         """Delete the Gateway and wait until its proxies are gone, then all else; idempotent."""
         self._admin.delete(GATEWAY)
+        # They drain for up to a minute.
         polling.until(
-            lambda: not self.proxies(everybody=True), what="the end of the proxies", timeout=60
+            lambda: not self.proxies(everybody=True), what="the end of the proxies", timeout=120
         )
         kind = "MutatingWebhookConfiguration"
         self._admin.delete(api.Ref("admissionregistration.k8s.io/v1", kind, _WEBHOOK))
