@@ -3,6 +3,7 @@
 import ipaddress
 import re
 
+from function import memo
 from function.api import settings_traffic
 from function.cluster import jobs
 from function.concerns.access import callers
@@ -23,6 +24,7 @@ CONTENT = endpoints.Endpoint(
 )
 
 
+@memo.per_plan
 def serving(plan: plans.Plan) -> endpoints.Endpoint:
     """Returns the pods that serve."""
     who = plan.identity
@@ -31,6 +33,7 @@ def serving(plan: plans.Plan) -> endpoints.Endpoint:
     return endpoints.pod(f"{who.name}: serving pods", who.namespace, labels, ports)
 
 
+@memo.per_plan
 def followers(plan: plans.Plan) -> endpoints.Endpoint:
     """Returns the pods of replicas of several that do not serve."""
     who = plan.identity
@@ -42,18 +45,21 @@ def _group(plan: plans.Plan) -> dict[str, str]:
     return {identity.GROUP_LABEL: plan.identity.name} if plan.hardware.split.spans else {}
 
 
+@memo.per_plan
 def download(plan: plans.Plan) -> endpoints.Endpoint:
     """Returns the pods that download weights."""
     who = plan.identity
     return endpoints.pod(f"{who.name}: download", who.namespace, who.labels(jobs.COMPONENT))
 
 
+@memo.per_plan
 def removal(plan: plans.Plan) -> endpoints.Endpoint:
     """Returns the pods that remove weights."""
     who = plan.identity
     return endpoints.pod(f"{who.name}: removal", who.namespace, who.labels(jobs.CLEANUP))
 
 
+@memo.per_plan
 def picker(plan: plans.Plan) -> endpoints.Endpoint:
     """Returns the endpoint picker's pods."""
     who = plan.identity
@@ -61,6 +67,7 @@ def picker(plan: plans.Plan) -> endpoints.Endpoint:
     return endpoints.pod(f"{who.name}: endpoint picker", who.namespace, labels)
 
 
+@memo.per_plan
 def own(plan: plans.Plan) -> tuple[endpoints.Endpoint, ...]:
     """Returns all pods that the claim has at some time."""
     pods = [serving(plan)]

@@ -223,10 +223,10 @@ def test_it_is_written_as_pyyaml_writes_it() -> None:
     values = [1, True, 1.0, 1e20, float("inf"), None, "", "1", "true", "12e4", "y", "~", " a", "é"]
     texts = ["a\nb\n", "a: b", "# a", "x " * 600, "2020-01-01", "12:30"]
     odd = {"values": values, "texts": texts, "nested": {"a": [{}, [], [[1]], {"b": {"c": 0}}]}}
-    form = {"sort_keys": False, "explicit_start": True, "width": 1000}
-    assert strict_yaml.dump([odd, odd]) == yaml.dump_all(
-        [odd, odd], None, strict_yaml.Dumper, **form
+    usual = yaml.dump_all(
+        [odd, odd], Dumper=strict_yaml.Dumper, sort_keys=False, explicit_start=True, width=1000
     )
+    assert strict_yaml.dump([odd, odd]) == usual
 
 
 # --- what was meant
