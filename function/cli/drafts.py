@@ -14,7 +14,7 @@ from function.cli import uses
 from function.cluster import checkpoints
 from function.engines import engine
 from function.engines.vllm import forecast, sizing
-from function.planning import plans, prospects, scaling
+from function.planning import hardware, plans, prospects, scaling
 
 # What a draft has at most without a cap of the settings, as a claim that names no number.
 MOST_REPLICAS = scaling.MAX_REPLICAS
@@ -210,6 +210,8 @@ def _offers(model: facts.Facts, wish: Wish, site: settings.Settings) -> Iterator
             continue
         price = None if gpu.price_per_hour is None else decimal.Decimal(gpu.price_per_hour)
         most = min(_MOST_GPUS, gpu.node_gpus, site.limits.max_gpus or _MOST_GPUS)
+        if hardware.sliced(gpu, gpu.resource_name):
+            most = min(most, 1)
         packings = ["fp8"] if card.fp8 and model.quantization is None else []
         for gpus in range(1, most + 1):
             if not ways_out.divides(model, gpus):

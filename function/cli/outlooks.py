@@ -12,6 +12,7 @@ from function.api import settings
 from function.capacity import estimates, fit, interval, loads, prices, starts, thresholds
 from function.cli import against, flow_changes, rendering, verdicts
 from function.cluster import checkpoints
+from function.engines.vllm import contradictions
 from function.findings import foresight, rules, table
 from function.planning import forecasts, misfits, plans, prospects
 
@@ -276,6 +277,8 @@ def item(
     if before is not None and (stays or verdict.pods.effect == "held"):
         kept = forecasts.Kept(before.hardware.priced_as, before.hardware.gpus)
     bill = _kept(site, dataclasses.replace(was, asked=forecasts.asked(plan, kept=kept)))
+    if _undelivered(verdict):
+        bill = Bill()
     downloads = tuple(_downloads(rendered, plan, stored))
     if verdict.doomed and plan.misfit is None:
         return Item(verdict, None, Change(was, None, downloads), bill)
@@ -283,6 +286,13 @@ def item(
     change = Change(was, _outage(verdict, plan, before, forecast.start), downloads, before)
     unread = dict(_unread(plan, known, findings))
     return Item(verdict, forecast, change, bill, unread=unread)
+
+
+def _undelivered(verdict: verdicts.Verdict) -> bool:
+    """Whether a new claim waits for weights that no download can bring."""
+    waits = verdict.outcome == "new" and verdict.pods.effect == "none"
+    reasons = {error.reason for error in verdict.errors}
+    return waits and contradictions.NO_TOKEN.name in reasons
 
 
 def _recorded(rendered: rendering.Rendered) -> checkpoints.Facts:

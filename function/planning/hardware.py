@@ -63,15 +63,24 @@ class Hardware:
     @property
     def sliced(self) -> bool:
         """Whether its GPUs are slices of one (MIG), of which a process sees one."""
-        product = self.gpu.product
-        named = self.resource_name == self.gpu.resource_name and product is not None
-        return "/mig-" in self.resource_name or (named and cards.sliced(product or ""))
+        return sliced(self.gpu, self.resource_name)
 
     @property
     def resources(self) -> dict[str, Amounts]:
         """The container's resources, the GPUs included."""
         gpus: Amounts = {self.resource_name: self.count} if self.count > 0 else {}
         return {"requests": {**self.requests, **gpus}, "limits": {**self.limits, **gpus}}
+
+
+def sliced(gpu: settings_engine.GpuClass, resource_name: str) -> bool:
+    """Tells whether the GPUs of a resource are slices of one (MIG).
+
+    Args:
+        gpu: The class of the pod.
+        resource_name: The resource that the pod asks for, which may be none of the class'.
+    """
+    named = resource_name == gpu.resource_name and gpu.product is not None
+    return "/mig-" in resource_name or (named and cards.sliced(gpu.product or ""))
 
 
 def gpu_count(spec: claim.Spec) -> int:

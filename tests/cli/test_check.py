@@ -131,6 +131,8 @@ OFF = {"enabled": False}
             {"prompt-exceeds-gateway"},
         ),
         ({}, {"gateway": {"bufferMiB": None}}, set()),
+        # None is no parser of another family.
+        ({"model": {"toolCallParser": "none", "reasoningParser": "none"}}, {}, set()),
         # Somebody overruled the arithmetic: pods start, and may end.
         ({"gpu": {"fit": "Ignore"}, "model": {"contextWindow": 40960}}, {}, {"does-not-fit"}),
     ],

@@ -192,6 +192,25 @@ def test_more_gpus_of_one_node_come_before_nothing() -> None:
     assert parsed(text)["spec"]["scaling"]["maxReplicas"] == 1
 
 
+def test_a_replica_has_one_slice_of_a_gpu() -> None:
+    """A process sees one, however many its pod has."""
+    given = site_of("aws").model_dump(by_alias=True, exclude_unset=True)
+    slices = {"resourceName": "nvidia.com/mig-3g.40gb", "memoryGiB": "39.5", "pricePerHour": "0.5"}
+    given["gpu"]["classes"]["slice"] = slices
+    site = settings.Settings.model_validate(given)
+    chosen = drafts.draft(drafts.Wish("Qwen/Qwen3-8B", "qwen", gpu_class="slice"), site)
+    assert chosen.offer.gpus == 1
+    with pytest.raises(drafts.NothingFitsError, match="does not fit on class slice"):
+        drafts.draft(drafts.Wish("Qwen/Qwen3-32B", "qwen", gpu_class="slice"), site)
+    large = {"model": {"repository": "Qwen/Qwen3-32B"}, "gpu": {"class": "l4"}}
+    claimed = drafts.document(drafts.Wish("", "large"), large)
+    resource = base.parse(claim.InferenceService, claimed, what="claim")
+    outlook = plans.make(resource, site, checkpoints.Facts()).serving.outlook
+    assert outlook is not None
+    shares = [way.arrangement.tensor for way in outlook.ways if way.gpu_class == "slice"]
+    assert shares == [1]  # packed weights
+
+
 def test_no_replica_has_more_gpus_than_the_settings_allow() -> None:
     limited = site_of("aws").model_dump(by_alias=True, exclude_unset=True) | {
         "limits": {"maxGPUs": 1}

@@ -474,6 +474,17 @@ def test_what_starts_and_cannot_serve_has_money_and_no_speed(repository: Reposit
     assert "refused cannot serve as written: nothing refuses the GPUs that are asked for" in text
 
 
+def test_a_download_that_the_hub_refuses_asks_for_no_gpus(repository: Repository) -> None:
+    gated = claim("gated", model={"repository": "meta-llama/Llama-3.1-8B-Instruct"})
+    repository.write("claims/gated.yaml", gated)
+    item = of(json.loads(repository.plan("claims", "--output", "json").stdout), "gated")
+    assert [error["reason"] for error in item["errors"]] == ["gated-without-token"]
+    assert (item["gpus"]["max"]["after"], item["costPerHour"]["after"]) == (0, None)
+    text = repository.plan("claims", "--output", "markdown").stdout
+    assert "gated cannot serve as written" in text
+    assert "GPUs that are asked for" not in text
+
+
 def test_full_sequences_are_one_figure(repository: Repository) -> None:
     long = claim("chat", model={"contextWindow": 32768}, gpu={"class": "l4", "count": 1})
     repository.write("claims/chat.yaml", long)

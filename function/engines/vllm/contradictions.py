@@ -427,7 +427,9 @@ def _other_parser(subject: Subject) -> Broken:
         ("reasoningParser", model.reasoning_parser, facts.reasoning_parser),
     ):
         alike = {chosen, right} <= _ALIKE
-        if chosen is not None and right is not None and chosen != right and not alike:
+        if chosen in (None, serving.NO_PARSER) or right is None:
+            continue
+        if chosen != right and not alike:
             words = f"{chosen} is not the parser of {subject.repository}: take {right}"
             yield OTHER_PARSER.broken(f"spec.model.{field}", words)
 

@@ -227,6 +227,8 @@ def _counts(
         _, replicas = scaling.bounds(asked, site)
         if most is not None and replicas * hardware.gpus_of_a_pod(asked) > most:
             return False
-        return hardware.hardware(asked, site, pinned_gib, [], on_gpus=True).misfit is None
+        hard = hardware.hardware(asked, site, pinned_gib, [], on_gpus=True)
+        # A process sees one slice, however many its pod has.
+        return hard.misfit is None and not (count > 1 and hard.sliced)
 
     return tuple(count for count in counts if runs(count))
