@@ -76,6 +76,7 @@ STATUSES: Mapping[tuple[str, str], Status] = {
     ("gateway.envoyproxy.io/v1alpha1", "Backend"): _conditions("Accepted"),
     ("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy"): _traffic_policy,
     ("gateway.networking.k8s.io/v1", "HTTPRoute"): _route,
+    ("grafana.integreatly.org/v1beta1", "GrafanaDashboard"): _conditions("DashboardSynchronized"),
     ("helm.toolkit.fluxcd.io/v2", "HelmRelease"): _installed,
     ("keda.sh/v1alpha1", "ScaledObject"): _conditions("Ready"),
     ("operator.victoriametrics.com/v1beta1", "VMRule"): _operational,

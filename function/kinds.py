@@ -140,6 +140,15 @@ VM_RULE = Kind(
 )
 SERVICE_MONITOR = Kind("monitoring.coreos.com", ("v1",), "ServiceMonitor", "servicemonitors")
 PROMETHEUS_RULE = Kind("monitoring.coreos.com", ("v1",), "PrometheusRule", "prometheusrules")
+CONFIG_MAP = _built_in("", "v1", "ConfigMap", "configmaps")
+GRAFANA_DASHBOARD = Kind(
+    "grafana.integreatly.org",
+    ("v1beta1",),
+    "GrafanaDashboard",
+    "grafanadashboards",
+    readiness.synchronized("DashboardSynchronized"),
+    "`DashboardSynchronized=True`: every Grafana that it selects has it",
+)
 EXTERNAL_SECRET = Kind(
     "external-secrets.io",
     ("v1",),
@@ -253,6 +262,10 @@ POLICY_READY = "PolicyReady"
 OBSERVABILITY_READY = "ObservabilityReady"
 SECRETS_READY = "SecretsReady"
 
+# Ends of keys. A GrafanaDashboard's selector is immutable: it is part of its key.
+SIDECAR_DASHBOARD = "dashboard"
+OPERATOR_DASHBOARD = "grafanadashboard-"
+
 _POLICIES = "by `providers.networkPolicy`"
 _MONITORING = "by `providers.monitoring`"
 _PICKER = "`gateway.endpointPicker`"
@@ -264,6 +277,8 @@ _NATIVE = ("network_policy", "kubernetes")
 _KEDA = ("autoscaler", "keda")
 _VICTORIA = ("monitoring", "victoriametrics")
 _PROMETHEUS = ("monitoring", "prometheus-operator")
+_SIDECAR = ("dashboards", "grafana-sidecar")
+_GRAFANA = ("dashboards", "grafana-operator")
 _SECRETS = ("secrets", "external-secrets")
 _GATEWAY = ("gateway", "envoy-ai-gateway")
 _ROUTE = ("route", "gateway-api")
@@ -386,6 +401,24 @@ ROWS: tuple[Row, ...] = (
         "N",
         _MONITORING,
         _PROMETHEUS,
+    ),
+    Row(
+        SIDECAR_DASHBOARD,
+        CONFIG_MAP,
+        OBSERVABILITY_READY,
+        None,
+        "N.dashboard",
+        "`providers.dashboards: grafana-sidecar`",
+        _SIDECAR,
+    ),
+    Row(
+        f"{OPERATOR_DASHBOARD}<hash>",
+        GRAFANA_DASHBOARD,
+        OBSERVABILITY_READY,
+        None,
+        "N.dashboard-\\<hash\\>",
+        "`providers.dashboards: grafana-operator`",
+        _GRAFANA,
     ),
     Row(
         "externalsecret-<S>",

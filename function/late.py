@@ -32,6 +32,7 @@ MODULES = (
     "function.capacity.towers",
     # The kind of claim of which a namespace has one, with all that only it imports.
     "function.composites.inference_gateway",
+    "function.fleet.boards",
     "function.fleet.members",
     "function.fleet.report",
 )

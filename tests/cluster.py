@@ -623,6 +623,7 @@ _CONTROLLERS: dict[str, Callable[[Object, Cluster], None]] = {
     "Deployment": _deployment,
     "ExternalSecret": _conditions("Ready"),
     "Gateway": _gateway,
+    "GrafanaDashboard": _conditions("DashboardSynchronized"),
     "HTTPRoute": _parents("parents", "Accepted", "ResolvedRefs"),
     "HelmRelease": _conditions("Ready"),
     "InferencePool": _parents("parents", "Accepted", "ResolvedRefs"),

@@ -85,6 +85,9 @@ class Settings(base.Model):
     monitoring: settings_metrics.Monitoring = pydantic.Field(
         default_factory=settings_metrics.Monitoring
     )
+    dashboards: settings_metrics.Dashboards = pydantic.Field(
+        default_factory=settings_metrics.Dashboards
+    )
     gateway: settings_traffic.Gateway = pydantic.Field(default_factory=settings_traffic.Gateway)
     front_door: settings_traffic.FrontDoor = pydantic.Field(
         default_factory=settings_traffic.FrontDoor

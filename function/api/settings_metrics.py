@@ -6,6 +6,12 @@ import pydantic
 
 from function.api import base, settings_forms
 
+# A label of a series.
+_METRIC_LABEL = base.form(
+    r"^[a-zA-Z_][a-zA-Z0-9_]*$",
+    "the label of a series: letters, digits and '_', and no digit first",
+)
+
 
 class Wake(base.Model):
     """The signal that exists when no replica does."""
@@ -79,4 +85,32 @@ class Monitoring(base.Model):
         None,
         description="By which objectives of availability are judged. Without it they see only what"
         " reaches an engine.",
+    )
+
+
+class Dashboards(base.Model):
+    """How Grafana finds the dashboards of claims and front doors."""
+
+    label: base.LabelKey = pydantic.Field(
+        "grafana_dashboard",
+        description="Label by which Grafana's sidecar finds ConfigMaps (`sidecar.dashboards.label`"
+        " of its chart).",
+    )
+    label_value: base.LabelValue = pydantic.Field("1", description="Value of that label.")
+    folder: Annotated[str, base.text(128)] | None = pydantic.Field(
+        None, description="Folder of Grafana that dashboards lie in."
+    )
+    folder_annotation: base.LabelKey = pydantic.Field(
+        "grafana_folder",
+        description="Annotation in which the sidecar reads the folder"
+        " (`sidecar.dashboards.folderAnnotation` of its chart).",
+    )
+    instance_labels: base.Labels = pydantic.Field(
+        default_factory=lambda: {"dashboards": "grafana"},
+        description="Labels of the Grafana objects that grafana-operator puts dashboards into.",
+    )
+    caller_label: Annotated[str, base.text(63, _METRIC_LABEL)] | None = pydantic.Field(
+        None,
+        description="Label of the AI gateway's series that has the caller's name, for example"
+        " inference_caller. What callers use is drawn with it alone.",
     )

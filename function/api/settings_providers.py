@@ -15,6 +15,8 @@ Withdrawn = Literal[
     "envoy-ai-gateway",
     "gateway-api",
     "external-secrets",
+    "grafana-sidecar",
+    "grafana-operator",
 ]
 
 
@@ -28,7 +30,8 @@ class Providers(base.Model):
     route: Literal["gateway-api", "none"] = "gateway-api"
     secrets: Literal["external-secrets", "none"] = "external-secrets"
     queue: Literal["kueue", "none"] = "none"
-    withdrawn: Annotated[list[Withdrawn], base.items(8)] = pydantic.Field(
+    dashboards: Literal["grafana-sidecar", "grafana-operator", "none"] = "none"
+    withdrawn: Annotated[list[Withdrawn], base.items(10)] = pydantic.Field(
         default_factory=base.no_items,
         description="Providers that the cluster had and that no concern names any more. Only their"
         " objects may go: settings that lose a provider whose objects are there are refused.",
@@ -45,6 +48,7 @@ class Providers(base.Model):
                     "gateway",
                     "route",
                     "secrets",
+                    "dashboards",
                 )
             ),
             message="a provider that a concern names cannot be withdrawn",

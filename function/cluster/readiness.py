@@ -106,6 +106,20 @@ def any_ancestor(*names: str) -> Callable[[observed.Object], Readiness]:
     return check
 
 
+def synchronized(name: str) -> Callable[[observed.Object], Readiness]:
+    """grafana-operator: what is wrong is a condition that is True, and takes the good one away."""
+    judged = condition(name)
+
+    def check(resource: observed.Object) -> Readiness:
+        for wrong in ("NoMatchingInstance", "InvalidSpec"):
+            reported = observed.status_condition(resource, wrong)
+            if reported is not None and reported.status == "True":
+                return Readiness(False, reported.reason or wrong, reported.message or wrong)
+        return judged(resource)
+
+    return check
+
+
 def valid(resource: observed.Object) -> Readiness:
     """Cilium: older agents report nothing, so only a no counts."""
     verdict = observed.status_condition(resource, "Valid")

@@ -8,6 +8,7 @@ from function import assembly
 from function.cluster import observed
 from function.concerns import addresses, capacity, reasons, validity, weights, workload
 from function.concerns.access import policies
+from function.concerns.dashboards import drawing
 from function.concerns.gateway import publishing
 from function.concerns.observability import watching
 from function.concerns.route import routing
@@ -35,6 +36,7 @@ CONCERNS: tuple[Concern, ...] = (
     workload,
     autoscaling,
     watching,
+    drawing,
     fetching,
     routing,
     publishing,

@@ -5,6 +5,7 @@ is a module that has what `Engine` names; `table.py` lists them.
 """
 
 import dataclasses
+import enum
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -24,6 +25,8 @@ from function.planning import (
 
 # The port's name in pods, Services and scrapes, whatever its number.
 PORT_NAME = "http"
+# Percentiles that dashboards draw.
+SHARES = ("0.5", "0.95", "0.99")
 
 
 class Serving(Protocol):
@@ -168,6 +171,68 @@ class Alert:
     summary: str
     description: str
     objective: str = ""
+
+
+class Row(enum.Enum):
+    """The rows of a dashboard, from the top down."""
+
+    REQUESTS = "Requests"
+    LATENCY = "Latency"
+    TOKENS = "Tokens and cache"
+    REPLICAS = "Replicas"
+    GATEWAY = "Gateway"
+    PROMISES = "Objectives and cost"
+
+
+@dataclasses.dataclass(frozen=True)
+class Query:
+    """One query of a panel.
+
+    Attributes:
+        expression: PromQL, read by Prometheus and VictoriaMetrics alike.
+        legend: What its lines are called; `{{label}}` stands for a label's value.
+    """
+
+    expression: str
+    legend: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """One panel of a dashboard.
+
+    Attributes:
+        row: The row that it lies in.
+        title: Its title; no other panel of the dashboard has the same.
+        unit: The unit of its values, as Grafana calls it.
+        description: What it shows, and what to do when it is bad.
+        queries: What it draws.
+        bad: The value above which it is bad, or None; drawn as a line.
+        alerts: Alerts on the same series; the panel links to their runbooks where they exist.
+    """
+
+    row: Row
+    title: str
+    unit: str
+    description: str
+    queries: tuple[Query, ...]
+    bad: str | None = None
+    alerts: tuple[str, ...] = ()
+
+
+def percentiles(name: str, own: str, shares: tuple[str, ...] = SHARES) -> tuple[Query, ...]:
+    """Returns the percentiles of a histogram over five minutes.
+
+    Args:
+        name: The series' name without `_bucket`.
+        own: The matchers.
+        shares: Which percentiles.
+    """
+    buckets = f"sum by (le) (rate({name}_bucket{own}[5m]))"
+    return tuple(
+        Query(f"histogram_quantile({share}, {buckets})", f"p{float(share) * 100:g}")
+        for share in shares
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -322,6 +387,15 @@ class Engine(Protocol):
         now: running.Running,
     ) -> Iterator[Alert]:
         """Yields the alerts on the engine's own series."""
+
+    def panels(
+        self,
+        who: identity.Identity,
+        thresholds: claim_metrics.Alerts,
+        targets: scaling.Scaling,
+        now: running.Running,
+    ) -> Iterator[Panel]:
+        """Yields the panels on the engine's own series that make sense for the pods that run."""
 
     def measures(self, who: identity.Identity, spec: claim.Spec) -> Measures:
         """Returns by which of the engine's own series objectives are judged.

@@ -41,6 +41,7 @@ class Member:
         asks: Whether it asks to be published.
         published: Whether its route is.
         models: The names that it serves, of a published one.
+        gpu: The GPUs of a replica, in the words of its status, or None.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Member:
     asks: bool
     published: bool
     models: tuple[Model, ...]
+    gpu: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +107,7 @@ def _member(item: observed.Object) -> Member:
     asks = observed.at(item, "spec", "gateway", "enabled") is True
     latched = observed.at(item, "status", "latches", traffic.ROUTE_PUBLISHED) is True
     going = observed.at(item, "metadata", "deletionTimestamp") is not None
+    gpu = observed.at(item, "status", "gpu")
     published = asks and latched and not going
     return Member(
         name,
@@ -112,6 +115,7 @@ def _member(item: observed.Object) -> Member:
         asks,
         published,
         tuple(_models(name, observed.items(item, "status", "servedModels"))) if published else (),
+        gpu if isinstance(gpu, str) else None,
     )
 
 

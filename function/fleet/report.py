@@ -90,6 +90,10 @@ def _waiting_for(desired: assembly.Desired, conditions: Mapping[str, observed.Co
     untrue = transitions.first_untrue(conditions, _WAITING_ORDER)
     if untrue is not None:
         return untrue.message or untrue.reason
+    # No condition speaks for the dashboard.
+    absent = desired.lacking("")
+    if absent is not None:
+        return reasons.missing(absent, "dashboards")
     return (desired.first_wait() or "")[: validity.LONGEST_MESSAGE]
 
 

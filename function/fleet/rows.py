@@ -11,8 +11,12 @@ PROXY = "door-proxy"
 CLIENTS = "door-clients"
 SECURITY = "door-security"
 GATEWAY = "door-gateway"
+# Before what the end of a claim's key is.
+DASHBOARD = "door-"
 
 _GATEWAY = ("gateway", "envoy-ai-gateway")
+_SIDECAR = ("dashboards", "grafana-sidecar")
+_GRAFANA = ("dashboards", "grafana-operator")
 _SECRETS = ("secrets", "external-secrets")
 
 ROWS: tuple[kinds.Row, ...] = (
@@ -36,6 +40,24 @@ ROWS: tuple[kinds.Row, ...] = (
         "N",
         "no `gateway`; once the three above are there",
         _GATEWAY,
+    ),
+    kinds.Row(
+        f"{DASHBOARD}{kinds.SIDECAR_DASHBOARD}",
+        kinds.CONFIG_MAP,
+        "",
+        None,
+        "N.door-dashboard",
+        "a claim asks to be published; `providers.dashboards: grafana-sidecar`",
+        _SIDECAR,
+    ),
+    kinds.Row(
+        f"{DASHBOARD}{kinds.OPERATOR_DASHBOARD}<hash>",
+        kinds.GRAFANA_DASHBOARD,
+        "",
+        None,
+        "N.door-dashboard-\\<hash\\>",
+        "the same; `providers.dashboards: grafana-operator`",
+        _GRAFANA,
     ),
 )
 

@@ -1,6 +1,7 @@
 """The GPUs of one replica, its CPU and memory, and whether a node of its class can hold it."""
 
 import dataclasses
+import re
 
 from function import explanation, plural
 from function.api import base, claim, claim_pod, settings, settings_engine
@@ -98,6 +99,28 @@ def words(gpus: int, class_name: str, pods: int = 1) -> str:
     """
     of_a_pod = f"{gpus // pods} x {class_name}"
     return f"{pods} pods of {of_a_pod}" if pods > 1 else of_a_pod
+
+
+@dataclasses.dataclass(frozen=True)
+class Cards:
+    """The GPUs of a replica.
+
+    Attributes:
+        gpus: How many.
+        class_name: Their class.
+    """
+
+    gpus: int
+    class_name: str
+
+
+_WORDS = re.compile(r"(?:(\d{1,4}) pods of )?(\d{1,4}) x (\S{1,253})")
+
+
+def counted(text: str | None) -> Cards | None:
+    """Returns the GPUs that `words` wrote, or None where the text is anything else."""
+    match = _WORDS.fullmatch(text or "")
+    return None if match is None else Cards(int(match[1] or 1) * int(match[2]), match[3])
 
 
 def accelerator(resource: str) -> bool:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from function.api import claim, settings
+from function.concerns.dashboards import contents
 from function.concerns.observability import watching
 from function.concerns.scaling import keda
+from function.engines import engine
 from function.situation import situations
 from tests import documents, newborn
 
@@ -161,6 +163,19 @@ def triggers(planned_claim: situations.Situation) -> list[Manifest]:
     return entries
 
 
+def panels(planned_claim: situations.Situation) -> list[engine.Panel]:
+    """Returns the panels of the claim's dashboard, whatever the settings say of dashboards."""
+    plan = planned_claim.plan
+    return list(
+        contents.panels(
+            plan,
+            planned_claim.rollout.running,
+            planned_claim.kept_class or plan.hardware.priced_as,
+            picker=planned_claim.traffic.picker,
+        )
+    )
+
+
 def expressions(planned_claim: situations.Situation) -> Iterator[Expression]:
     """Yields every query of a claim."""
     for rule in rules(planned_claim):
@@ -169,3 +184,6 @@ def expressions(planned_claim: situations.Situation) -> Iterator[Expression]:
         yield Expression(f"{rule['record']} {rule['labels']}", rule["expr"])
     for trigger in triggers(planned_claim):
         yield Expression(f"trigger {trigger['name']}", trigger["metadata"]["query"])
+    for panel in panels(planned_claim):
+        for query in panel.queries:
+            yield Expression(f"panel {panel.title}", query.expression)

@@ -85,6 +85,7 @@ _KUBE_STATE_METRICS = {
     "kube_statefulset_status_replicas_ready": ("namespace", "statefulset"),
     "kube_statefulset_replicas": ("namespace", "statefulset"),
     "kube_pod_status_scheduled_time": ("namespace", "pod", "uid"),
+    "kube_pod_status_ready_time": ("namespace", "pod", "uid"),
     "kube_pod_deletion_timestamp": ("namespace", "pod", "uid"),
     "kube_pod_status_ready": ("namespace", "pod", "uid", "condition"),
     "kube_job_failed": ("namespace", "job_name", "condition"),
@@ -110,6 +111,32 @@ _PICKER = {
         "model_name",
         "target_model_name",
     ),
+}
+
+
+_PICKS = {
+    "inference_extension_scheduler_attempts_total": (
+        "status",
+        "target_model_name",
+        "pod_name",
+        "port",
+    ),
+}
+
+# The AI gateway's processor 1.0 (internal/metrics, its page capabilities/observability/metrics),
+# as its Prometheus endpoint spells them. By whom and under which labels it is scraped is the
+# platform's.
+_USE = (
+    "gen_ai_operation_name",
+    "gen_ai_provider_name",
+    "gen_ai_original_model",
+    "gen_ai_request_model",
+    "gen_ai_response_model",
+)
+_GATEWAY_USE = {
+    "gen_ai_client_token_usage_sum": (*_USE, "gen_ai_token_type"),
+    "gen_ai_server_request_duration_seconds_count": (*_USE, "error_type"),
+    "gen_ai_server_request_duration_seconds_bucket": (*_USE, "error_type", "le"),
 }
 
 
@@ -141,6 +168,13 @@ def others() -> Mapping[str, Series]:
     for name, labels in _PICKER.items():
         every = dict.fromkeys((*labels, *SCRAPE_LABELS), frozenset[str]())
         by_name[name] = Series(name, GAUGE, every, "the endpoint picker")
+    for name, labels in _PICKS.items():
+        every = dict.fromkeys((*labels, *SCRAPE_LABELS), frozenset[str]())
+        by_name[name] = Series(name, COUNTER, every, "the endpoint picker")
+    for name, labels in _GATEWAY_USE.items():
+        every = dict.fromkeys((*labels, *SCRAPE_LABELS), frozenset[str]())
+        kind = BUCKET if name.endswith("_bucket") else COUNTER
+        by_name[name] = Series(name, kind, every, "the AI gateway")
     for name, labels in _RECORDED.items():
         recorded = dict.fromkeys(("namespace", "model", *labels), frozenset[str]())
         by_name[name] = Series(name, GAUGE, recorded, "the claim's own rules")

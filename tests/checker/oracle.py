@@ -48,6 +48,8 @@ PROVIDERS = {
     "PrometheusRule": "prometheus-operator",
     "ScaledObject": "keda",
     "ExternalSecret": "external-secrets",
+    "ConfigMap": "grafana-sidecar",
+    "GrafanaDashboard": "grafana-operator",
     "HTTPRoute": "gateway-api",
     "Backend": "envoy-ai-gateway",
     "BackendTrafficPolicy": "envoy-ai-gateway",
@@ -62,6 +64,7 @@ _DEFAULTS = {
     "gateway": "none",
     "route": "gateway-api",
     "secrets": "external-secrets",
+    "dashboards": "none",
 }
 
 

@@ -326,7 +326,12 @@ def test_printer_columns_are_shown() -> None:
 
 # What Crossplane's chart grants its own ServiceAccount on kinds that a claim becomes
 # (cluster/charts/crossplane/templates/clusterrole.yaml, the same in 2.3.4 and 2.4.0).
-OF_THE_CHART = {("", "serviceaccounts"), ("", "services"), ("apps", "deployments")}
+OF_THE_CHART = {
+    ("", "configmaps"),
+    ("", "serviceaccounts"),
+    ("", "services"),
+    ("apps", "deployments"),
+}
 VERBS = {"get", "list", "watch", "create", "update", "patch", "delete"}
 
 
@@ -395,10 +400,17 @@ def everything() -> Iterator[cluster.Object]:
     native = examples.read(ROOT / "examples/features/native-picker.yaml")
     yield from lived(native.claim, *native.environments)
     yield from scene.resting(scene.of(callers=[scene.fetched("a")])).objects.values()
-    for monitoring in ("victoriametrics", "prometheus-operator"):
+    for monitoring, dashboards in (
+        ("victoriametrics", "grafana-sidecar"),
+        ("prometheus-operator", "grafana-operator"),
+    ):
         for policy in ("cilium", "kubernetes"):
             site = cluster.environment("reference")
-            chosen = {"monitoring": monitoring, "networkPolicy": policy}
+            chosen = {
+                "monitoring": monitoring,
+                "networkPolicy": policy,
+                "dashboards": dashboards,
+            }
             site["data"]["inferenceService"]["providers"] |= chosen
             for document in (wanted, picked, several):
                 yield from lived(document, site)

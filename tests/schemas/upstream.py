@@ -37,6 +37,10 @@ CUSTOM = {
         "PrometheusRule",
     ): "prometheus-operator/monitoring.coreos.com_prometheusrules.yaml",
     (
+        "grafana.integreatly.org",
+        "GrafanaDashboard",
+    ): "grafana-operator/grafana.integreatly.org_grafanadashboards.yaml",
+    (
         "external-secrets.io",
         "ExternalSecret",
     ): "external-secrets/external-secrets.io_externalsecrets.yaml",

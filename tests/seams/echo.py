@@ -117,6 +117,18 @@ class Echo:
         expression = f"avg({QUEUE}{engine.matchers(who)}) > 100"
         yield engine.Alert("EchoQueue", expression, "5m", "warning", "queue", "It queues.")
 
+    def panels(
+        self,
+        who: identity.Identity,
+        thresholds: claim_metrics.Alerts,
+        targets: scaling.Scaling,
+        now: running.Running,
+    ) -> Iterator[engine.Panel]:
+        """Yields one panel."""
+        del thresholds, targets, now
+        query = engine.Query(f"sum({QUEUE}{engine.matchers(who)})", "waiting")
+        yield engine.Panel(engine.Row.REQUESTS, "Queue", "short", "What waits.", (query,))
+
     def measures(self, who: identity.Identity, spec: claim.Spec) -> engine.Measures:
         """Returns counters of requests: it times nothing."""
         del spec

@@ -119,16 +119,16 @@ def _availability(plan: plans.Plan, start_seconds: int) -> Iterator[engine.Alert
         f"{who.name} is not scraped",
         "Replicas are ready but no scrape succeeds: autoscaling and the other alerts are blind.",
     )
-    pods = f'{{namespace="{who.namespace}",pod=~"{plan.workload.pod_names(name)}"}}'
-    ready = pods[:-1] + ',condition="true"}'
+    own_pods = pods(plan)
+    ready = own_pods[:-1] + ',condition="true"}'
     yield engine.Alert(
         "InferenceServiceColdStartOverBudget",
-        f"time() - max by (pod) (kube_pod_status_scheduled_time{pods}) > {start_seconds}"
+        f"time() - max by (pod) (kube_pod_status_scheduled_time{own_pods}) > {start_seconds}"
         # An old pod whose engine restarts gets the same budget, from when it was last ready.
         f" and on (pod) max by (pod)"
         f" (max_over_time(kube_pod_status_ready{ready}[{start_seconds}s])) == 0"
         # A pod that drains is not ready either, for as long as its grace period.
-        f" unless on (pod) max by (pod) (kube_pod_deletion_timestamp{pods})",
+        f" unless on (pod) max by (pod) (kube_pod_deletion_timestamp{own_pods})",
         "1m",
         "warning",
         f"A replica of {who.name} starts longer than its budget",
@@ -136,17 +136,32 @@ def _availability(plan: plans.Plan, start_seconds: int) -> Iterator[engine.Alert
     )
 
 
-def _weights(plan: plans.Plan) -> engine.Alert:
+def pods(plan: plans.Plan) -> str:
+    """Returns the matchers of series of kube-state-metrics about the claim's pods."""
+    names = plan.workload.pod_names(plan.workload.name(plan.identity))
+    return f'{{namespace="{plan.identity.namespace}",pod=~"{names}"}}'
+
+
+def jobs(plan: plans.Plan) -> str:
+    """Returns the matchers of series of kube-state-metrics about the claim's preload Jobs."""
     prefix = batches.name(plan.identity, "0" * batches.HASH_LENGTH)[: -batches.HASH_LENGTH]
     names = f"{prefix}[0-9a-f]{{{batches.HASH_LENGTH}}}"
-    jobs = f'{{namespace="{plan.identity.namespace}",job_name=~"{names}"}}'
-    failed = jobs[:-1] + ',condition="true"}'
-    long = plan.site.preload.active_deadline_seconds // 2
+    return f'{{namespace="{plan.identity.namespace}",job_name=~"{names}"}}'
+
+
+def long_download(plan: plans.Plan) -> int:
+    """Returns the seconds after which a download takes very long: half of its deadline."""
+    return plan.site.preload.active_deadline_seconds // 2
+
+
+def _weights(plan: plans.Plan) -> engine.Alert:
+    own = jobs(plan)
+    failed = own[:-1] + ',condition="true"}'
     return engine.Alert(
         "InferenceServiceWeightsNotReady",
         f"max(kube_job_failed{failed}) > 0"
-        f" or max((time() - kube_job_status_start_time{jobs})"
-        f" and on (namespace, job_name) kube_job_status_active{jobs} > 0) > {long}",
+        f" or max((time() - kube_job_status_start_time{own})"
+        f" and on (namespace, job_name) kube_job_status_active{own} > 0) > {long_download(plan)}",
         "5m",
         "warning",
         f"The weights of {plan.identity.name} are not ready",

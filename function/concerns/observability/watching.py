@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from function import assembly, canonical, duration, memo
+from function import assembly, canonical, duration, kinds, memo
 from function.api import claim_metrics
 from function.cluster import observed
 from function.concerns import providers, reasons
@@ -57,7 +57,7 @@ class ObservabilityReady(reasons.Reasons):
     READY = reasons.Reason(
         "Ready",
         True,
-        "Scrape and rules are taken.",
+        "Scrape, rules and dashboard are taken.",
     )
     NOT_MANAGED = reasons.Reason(
         "NotManaged",
@@ -68,9 +68,10 @@ class ObservabilityReady(reasons.Reasons):
     NOT_READY = reasons.Reason(
         "NotReady",
         False,
-        "Not created yet; or no VMAgent or VMAlert selects it; or a rule is refused.",
+        "Not created yet; or no VMAgent or VMAlert selects it; or a rule is refused; or no Grafana"
+        " took the dashboard.",
         "`monitoring.labels` against the operator's selectors; the expression of a group of"
-        " your own.",
+        " your own; `dashboards.instanceLabels` against the labels of the Grafana.",
     )
     KIND_MISSING = reasons.Reason(
         "KindMissing",
@@ -160,19 +161,35 @@ def _groups(plan: plans.Plan, now: running.Running, picker: bool) -> list[Any]:
     return [*alerts.own(plan, canonical.plain(own.groups)), *promised]
 
 
+def named(plan: plans.Plan, now: running.Running, *, picker: bool) -> frozenset[str]:
+    """Returns the names of the alerts that the claim has."""
+    if plan.site.providers.monitoring == "none":
+        return frozenset()
+    rules = (rule for group in _groups(plan, now, picker) for rule in group.get("rules") or [])
+    return frozenset(rule["alert"] for rule in rules if "alert" in rule)
+
+
 def conditions(
     now: situations.Situation, desired: assembly.Desired
 ) -> Iterator[observed.Condition]:
     """Yields ObservabilityReady."""
-    if now.plan.site.providers.monitoring == "none":
-        words = "the settings have no provider of monitoring"
-        yield ObservabilityReady.NOT_MANAGED.condition(words)
-        return
     kind = ObservabilityReady.type()
     absent, waits = desired.lacking(kind), desired.waits(kind)
     if absent is not None:
-        yield ObservabilityReady.KIND_MISSING.condition(reasons.missing(absent, "monitoring"))
+        yield ObservabilityReady.KIND_MISSING.condition(reasons.missing(absent, _provider(absent)))
     elif waits is not None:
         yield ObservabilityReady.NOT_READY.condition(waits)
+    elif now.plan.site.providers.monitoring == "none":
+        words = "the settings have no provider of monitoring"
+        yield ObservabilityReady.NOT_MANAGED.condition(words)
     else:
         yield ObservabilityReady.READY.condition()
+
+
+def _provider(absent: str) -> str:
+    """Returns the setting under `providers` that asks for a kind."""
+    board = absent in [f"{version} {_BOARD.name}" for version in _BOARD.api_versions]
+    return "dashboards" if board else "monitoring"
+
+
+_BOARD = kinds.GRAFANA_DASHBOARD

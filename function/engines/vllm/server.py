@@ -17,6 +17,7 @@ from function.engines.vllm import (
     flags,
     group,
     metrics,
+    panelling,
     serving,
     timing,
     versions,
@@ -263,4 +264,5 @@ def triggers(
 
 
 alerts = alerting.alerts
+panels = panelling.panels
 measures = timing.measures

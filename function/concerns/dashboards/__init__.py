@@ -1,0 +1,1 @@
+"""Dashboards: what a claim does, drawn for people."""
