@@ -16,9 +16,8 @@ from function import kinds
 from function.api import editor, reference, schema, settings
 from function.cli import entries
 from function.composites import composite, registry
-from function.concerns import reasons
-from function.concerns import table as concerns
-from function.findings import table as findings
+from function.concerns import concerns, reasons
+from function.findings import table
 from function.fleet import report as fleet
 from function.fleet import rows as doors
 
@@ -58,7 +57,7 @@ def files() -> dict[pathlib.Path, str]:
         GATEWAY_REFERENCE: reference.of_gateway(),
         CLAIM_EDITOR_SCHEMA: editor.text(_WORDS),
         SETTINGS_REFERENCE: reference.of_settings(),
-        FINDINGS: findings.page(),
+        FINDINGS: table.page(),
     }
 
 
@@ -202,13 +201,13 @@ def filled(text: str, generated: Mapping[str, str]) -> str:
     Raises:
         ValueError: The page has no marks for one of them.
     """
-    for name, table in generated.items():
+    for name, written in generated.items():
         begin, end = _mark(name)
         before, opened, rest = text.partition(begin)
         _, closed, after = rest.partition(end)
         if not opened or not closed:
             raise ValueError(f"no marks for {name}: {begin}{end}")
-        text = before + begin + table + end + after
+        text = before + begin + written + end + after
     return text
 
 

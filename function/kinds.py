@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 
 from function.cluster import observed, readiness
-from function.workloads import table as workloads
+from function.workloads import workloads
 
 Check = Callable[[observed.Object], readiness.Readiness]
 

@@ -6,8 +6,7 @@ from typing import Any
 from function import assembly, canonical, composition, transitions
 from function.boundary import adoption
 from function.cluster import jobs, observed, pods, queueing
-from function.concerns import capacity, validity, weights, workload
-from function.concerns import table as concerns
+from function.concerns import capacity, concerns, validity, weights, workload
 from function.concerns.access import policies
 from function.concerns.gateway import envoy_ai_gateway, publishing
 from function.concerns.observability import watching

@@ -23,8 +23,7 @@ from crossplane.function import logging as function_logging
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function.server import runner
-from function.workloads import deployment
-from function.workloads import table as workloads
+from function.workloads import deployment, workloads
 from tests import documents
 
 ROOT = pathlib.Path(__file__).parent.parent

@@ -10,7 +10,7 @@ from function import memo
 from function.api import base, claim, settings
 from function.cluster import checkpoints, memory
 from function.composites import inference_service
-from function.engines import table as engines
+from function.engines import engines
 from function.planning import identity, plans
 from function.server import runner
 from function.workloads import caches

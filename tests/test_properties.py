@@ -12,7 +12,7 @@ import pytest
 
 from function.api import base, claim, settings
 from function.planning import identity
-from function.workloads import table as workloads
+from function.workloads import workloads
 from tests import answers, cluster, defects, impolite, lives, schemas, strategies
 
 PROFILES = {name: cluster.environment(name) for name in cluster.PROFILES}

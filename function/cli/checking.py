@@ -8,8 +8,7 @@ from typing import Any
 from function import composition
 from function.api import base, settings
 from function.api import claim as claims
-from function.cli import documents, places, planned, rendering
-from function.cli import site as sites
+from function.cli import documents, places, planned, rendering, sites
 from function.concerns.gateway import publishing
 from function.concerns.secrets import fetching
 from function.engines.vllm import contract, contradictions

@@ -9,7 +9,7 @@ from function.cli import changes, rendering
 from function.cluster import observed
 from function.concerns.access import cilium
 from function.concerns.gateway import publishing
-from function.workloads import table as workloads
+from function.workloads import workloads
 
 RouteEffect = Literal["none", "published", "stays", "changed", "withdrawn", "withheld"]
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from function.api import base, claim, reference, settings, status
 from function.cli import entries, suggestions
 from function.composites import inference_service
-from function.concerns import reasons
-from function.concerns import table as concerns
+from function.concerns import concerns, reasons
 from function.findings import rules, table
 from function.fleet import report as fleet
 

@@ -9,7 +9,7 @@ from function.api import settings
 from function.cluster import observed
 from function.composites import composite, inference_service
 from function.situation import pickers, rivals
-from function.workloads import table as workloads
+from function.workloads import workloads
 
 # One object waits for another, such as a route for its Service: rounds until nothing changes.
 MOST_ROUNDS = 8

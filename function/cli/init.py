@@ -17,13 +17,13 @@ from function.cli import (
     hub,
     rendering,
     result,
+    sites,
     snapshot,
     strict_yaml,
     suggestions,
     terminal,
     uses,
 )
-from function.cli import site as sites
 
 _FILE = click.Path(allow_dash=True)
 

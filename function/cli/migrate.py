@@ -18,12 +18,12 @@ from function.cli import (
     edits,
     migration,
     result,
+    sites,
     strict_yaml,
     suggestions,
     terminal,
     trees,
 )
-from function.cli import site as sites
 
 Output = Literal["yaml", "json", "summary"]
 

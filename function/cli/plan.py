@@ -18,6 +18,7 @@ from function.cli import (
     page,
     pipeline,
     result,
+    sites,
     snapshot,
     strict_yaml,
     suggestions,
@@ -25,7 +26,6 @@ from function.cli import (
     trees,
     verdicts,
 )
-from function.cli import site as sites
 
 _FILE = click.Path(allow_dash=True)
 Output = Literal["table", "json", "markdown", "html"]

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from function import composition
 from function.api import base, claim, settings
-from function.cli import documents, pipeline, rendering, suggestions
-from function.cli import site as sites
+from function.cli import documents, pipeline, rendering, sites, suggestions
 from function.cluster import checkpoints, memory
 from function.composites import inference_service
 from function.engines.vllm import contradictions

@@ -11,8 +11,8 @@ from function.cluster import observed
 from function.concerns import workload
 from function.planning import identity
 from function.situation import rollouts
-from function.workloads import table as workloads
 from function.workloads import workload as keepers
+from function.workloads import workloads
 
 # none: there are none, and none start. fewer: some of several go. restart-later: they restart once
 # the weights that they need are verified.

@@ -14,12 +14,12 @@ from function.cli import (
     rendering,
     result,
     show,
+    sites,
     snapshot,
     suggestions,
     terminal,
     verdicts,
 )
-from function.cli import site as sites
 
 
 @dataclasses.dataclass(frozen=True)

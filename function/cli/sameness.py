@@ -11,7 +11,7 @@ from function.cluster import checkpoints
 from function.concerns.access import cilium
 from function.engines.vllm import command_line
 from function.planning import identity, plans
-from function.workloads import table as workloads
+from function.workloads import workloads
 
 _CACHE = "VLLM_CACHE_ROOT"
 # What the engine does without the argument too.

@@ -10,7 +10,7 @@ from typing import Any
 from rich import box, console, padding, table, text
 
 from function.cli import changes, concerns, rendering, result, terminal, verdicts
-from function.engines import table as engines
+from function.engines import engines
 from function.workloads import pods
 
 # Columns of a table that goes to a file or a CI log: 80 would fold names in the middle.

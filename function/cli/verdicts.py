@@ -14,7 +14,7 @@ from function.cli import changes, concerns, documents, pod_changes, rendering, s
 from function.cluster import observed
 from function.concerns import workload
 from function.planning import identity, misfits
-from function.workloads import table as workloads
+from function.workloads import workloads
 
 Outcome = Literal["new", "changed", "unchanged", "refused", "removed"]
 Effect = Literal["created", "changed", "unchanged", "deleted", "unknown"]

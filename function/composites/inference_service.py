@@ -12,8 +12,7 @@ from function import assembly, composition, report
 from function.api import base, claim, settings, status
 from function.boundary import adoption, names
 from function.cluster import checkpoints, memory, observed
-from function.concerns import providers, validity
-from function.concerns import table as concerns
+from function.concerns import concerns, providers, validity
 from function.concerns.secrets import fetching
 from function.planning import plans
 from function.situation import admission, situations, succession

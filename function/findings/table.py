@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from function.api import claim, settings
 from function.cluster import checkpoints
-from function.engines import table as engines
+from function.engines import engines
 from function.engines.vllm import arguments, contract, contradictions, server, serving
 from function.findings import foresight, reachability, refusals, rules
 from function.planning import plans

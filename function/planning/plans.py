@@ -25,8 +25,7 @@ from function.boundary import (
 )
 from function.capacity import fit
 from function.cluster import checkpoints, observed
-from function.engines import engine
-from function.engines import table as engines
+from function.engines import engine, engines
 from function.planning import (
     hardware,
     identity,
@@ -42,8 +41,7 @@ from function.planning import (
     storage,
     ways,
 )
-from function.workloads import table as workloads
-from function.workloads import workload
+from function.workloads import workload, workloads
 
 # Bytes of all plans that are kept, and what one holds with all that was built of it, beside a
 # multiple of the claim's own size: measured on the examples and on a claim of 700 KB. About 320

@@ -8,7 +8,7 @@ GPUs and weights: nobody would be served. So the claim is suspended first.
 from function.api import base
 from function.cluster import observed
 from function.planning import plans
-from function.workloads import table as workloads
+from function.workloads import workloads
 
 
 def check(plan: plans.Plan, world: observed.Observed) -> None:

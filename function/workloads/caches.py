@@ -10,11 +10,9 @@ from function import memo
 from function.api import claim
 from function.boundary import templates
 from function.cluster import checkpoints, observed
-from function.engines import engine
-from function.engines import table as engines
+from function.engines import engine, engines
 from function.planning import identity
-from function.workloads import pods
-from function.workloads import table as workloads
+from function.workloads import pods, workloads
 
 
 def former(

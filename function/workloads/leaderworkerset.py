@@ -10,7 +10,7 @@ from typing import Any
 
 from function import canonical
 from function.cluster import observed
-from function.engines import table as engines
+from function.engines import engines
 from function.planning import identity, scaling
 from function.workloads import deployment, workload
 

@@ -12,7 +12,7 @@ from typing import Any
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function.server import runner
-from function.workloads import table as workloads
+from function.workloads import workloads
 from tests import cluster, documents
 
 Object = dict[str, Any]

@@ -11,8 +11,7 @@ from click import testing
 from function.api import claim, settings, status
 from function.cli import glossary, main, origins, sarif, suggestions, verdicts
 from function.composites import inference_service
-from function.concerns import capacity
-from function.concerns import table as concerns
+from function.concerns import capacity, concerns
 from function.findings import table
 from preload import exits
 from tests.cli import command

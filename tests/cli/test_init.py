@@ -10,8 +10,7 @@ from click import testing
 
 from function.api import base, claim, settings
 from function.capacity import catalogue, fit
-from function.cli import drafts, edits, hub, init, main, uses
-from function.cli import site as sites
+from function.cli import drafts, edits, hub, init, main, sites, uses
 from function.cluster import checkpoints
 from function.planning import plans
 from tests import cluster

@@ -14,8 +14,17 @@ from click import testing
 
 from function import canonical
 from function.api import base, settings
-from function.cli import documents, edits, main, migrate, migration, rendering, sameness, snapshot
-from function.cli import site as sites
+from function.cli import (
+    documents,
+    edits,
+    main,
+    migrate,
+    migration,
+    rendering,
+    sameness,
+    sites,
+    snapshot,
+)
 from tests import cluster, strategies
 from tests.cli import command
 

@@ -20,7 +20,7 @@ from function.api import base, claim, gateway, gateway_status, settings, setting
 from function.cli import main as cli
 from function.cli import reached, terminal
 from function.cluster import failures
-from function.concerns import table as concerns
+from function.concerns import concerns
 from function.concerns.gateway import native_picker
 from function.fleet import report as fleet
 from function.fleet import rows as doors

@@ -14,7 +14,7 @@ from click import testing
 from function.api import claim, settings
 from function.boundary import baseline
 from function.cli import main as cli
-from function.workloads import table as workloads
+from function.workloads import workloads
 from tests import cluster, documents
 from tests.docs import test_docs
 

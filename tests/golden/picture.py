@@ -9,8 +9,7 @@ import yaml
 
 from function import canonical
 from function.planning import identity
-from function.workloads import batches
-from function.workloads import table as workloads
+from function.workloads import batches, workloads
 from tests import cluster
 
 # What names the items of a list, of which a change is told item by item.

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from function.planning import identity
-from function.workloads import pods
-from function.workloads import table as workloads
+from function.workloads import pods, workloads
 from tests import cluster, examples
 from tests.resources import scene
 

@@ -12,9 +12,9 @@ import pytest
 
 from function.api import base, claim, settings
 from function.cluster import checkpoints
-from function.engines import table as engines
+from function.engines import engines
 from function.planning import plans
-from function.workloads import table as workloads
+from function.workloads import workloads
 from tests import cluster, documents
 
 NAME = "model"

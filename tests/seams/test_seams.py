@@ -10,11 +10,9 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from function import generate
 from function.composites import composite, registry
 from function.concerns import providers
-from function.engines import engine
-from function.engines import table as engines
+from function.engines import engine, engines
 from function.server import runner, structs
-from function.workloads import table as workloads
-from function.workloads import workload
+from function.workloads import workload, workloads
 from tests import cluster, documents
 from tests.cli import command
 from tests.resources import scene
