@@ -171,7 +171,7 @@ def test_the_scrape_of_the_picker_is_of_the_chart_s_service(
     assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
 
 
-def test_a_newer_chart_is_installed_without_a_lost_request(
+def test_a_newer_chart_is_installed_under_a_claim_that_serves(
     caller: asking.Caller, picked: claims.Claim, running: Stage
 ) -> None:
     """The platform names another version; Flux upgrades, and the claim need not know."""
