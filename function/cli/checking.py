@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -197,23 +198,46 @@ def _of_arguments(
     """Yields what is wrong with the arguments of a claim that has no plan."""
     if claim.plan is not None or site is None:
         return
-    spec = _arguments(claim.source.document) if claim.broken else None
     if claim.resource is not None:
-        spec = claim.resource.spec
-    if spec is not None:
-        yield from table.of_arguments(spec, site)
+        yield from table.of_arguments(claim.resource.spec, site)
+    elif claim.broken:
+        spec, written = _arguments(claim.source.document)
+        for finding in () if spec is None else table.of_arguments(spec, site):
+            kept = _ARGUMENT.fullmatch(finding.field)
+            field = finding.field if kept is None else f"spec.engineArgs[{written[int(kept[1])]}]"
+            yield dataclasses.replace(finding, field=field)
 
 
-def _arguments(document: Mapping[str, Any]) -> claims.Spec | None:
-    """Returns the engine and its arguments of a claim that does not parse, where they do."""
+_ARGUMENT = re.compile(r"spec\.engineArgs\[(\d+)\]")
+
+
+def _arguments(document: Mapping[str, Any]) -> tuple[claims.Spec | None, list[int]]:
+    """Returns the engine and its arguments of a claim that does not parse, as far as they do.
+
+    An argument that is refused by itself is left out: beside the spec stands the place of each that
+    is kept.
+    """
     written = document.get("spec")
     if not isinstance(written, Mapping):
-        return None
+        return None, []
     kept = {field: written[field] for field in ("engine", "engineArgs") if field in written}
+    given = kept.get("engineArgs")
+    places = list(range(len(given))) if isinstance(given, list) else []
+    asked = {"model": {"repository": "org/model"}, **kept}
     try:
-        return base.parse(claims.Spec, {"model": {"repository": "org/model"}, **kept}, what="spec")
+        return base.parse(claims.Spec, asked, what="spec"), places
+    except base.InvalidError as error:
+        paths = [_REFUSED.match(problem.path) for problem in error.problems]
+        refused = {int(path[1]) for path in paths if path}
+    places = [place for place in places if place not in refused]
+    asked["engineArgs"] = [given[place] for place in places] if places else []
+    try:
+        return base.parse(claims.Spec, asked, what="spec"), places
     except base.InvalidError:
-        return None
+        return None, []
+
+
+_REFUSED = re.compile(r"engineArgs\[(\d+)\]")
 
 
 def _planned(

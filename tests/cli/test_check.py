@@ -204,6 +204,18 @@ def test_a_fault_is_one_finding(tmp_path: pathlib.Path) -> None:
     ]
 
 
+def test_an_argument_that_is_refused_hides_no_other(tmp_path: pathlib.Path) -> None:
+    arguments = ["--max-num-seqs=lots", "--swap-space=4", 7, "--enable-prefix-cachng"]
+    own = scene.of(model={"repository": broken_claims.QWEN}, engineArgs=arguments)
+    found = findings(*written(tmp_path, broken_claims.Case("", "", None, "", [own])))
+    assert sorted((one["field"], one["rule"]) for one in found) == [
+        ("spec.engineArgs[0]", "claim-invalid"),
+        ("spec.engineArgs[1]", "engine-flag-removed"),
+        ("spec.engineArgs[2]", "claim-invalid"),
+        ("spec.engineArgs[3]", "engine-flag-unknown"),
+    ]
+
+
 def test_a_model_is_weighed_once_for_a_fleet(tmp_path: pathlib.Path) -> None:
     """The sum of a large model's tensors takes longer than the rest of what `check` does."""
     model = catalogue.lookup(broken_claims.QWEN)
