@@ -355,8 +355,8 @@ def tenths(count: float) -> str:
     return f"{math.floor(count * 10) / 10:g}"
 
 
-def _gib(size: float) -> str:
-    return f"{size / GIB:.1f} GiB"
+def _gib(size: float, digits: int = 1) -> str:
+    return f"{size / GIB:.{digits}f} GiB"
 
 
 def _sentence(
@@ -399,7 +399,9 @@ def _sentence(
     if bound is Bound.DEVICE:
         outside = interval.total(*(sizes[part] for part in _BESIDE))
         rest = card.memory_gib * GIB - share
-        needed_beside, most = _gib(outside.best), _gib(outside.high)
+        # What decides may be less than a tenth.
+        digits = 2 if _gib(outside.high) == _gib(rest) else 1
+        needed_beside, most = _gib(outside.best, digits), _gib(outside.high, digits)
         doubt = f", {most} at most" if most != needed_beside else ""
-        tail += f"; beside it {needed_beside} are needed{doubt}, and {_gib(rest)} are there"
+        tail += f"; beside it {needed_beside} are needed{doubt}, and {_gib(rest, digits)} are there"
     return tail

@@ -12,6 +12,7 @@ from function.capacity import arrangements, cards, facts, fit
 class Change(enum.StrEnum):
     """What a way changes. The order is how little users notice."""
 
+    SHARE = "smaller share"
     SEQUENCES = "fewer sequences"
     GPUS = "more GPUs"
     CLASS = "another class"
@@ -61,6 +62,8 @@ def _fields(
     quantization, cache = ("model.quantization", "fp8"), ("model.kvCacheDtype", "fp8")
     former, gpus = before
     match change:
+        case Change.SHARE:
+            return (("gpu.memoryUtilization", f"{asked.utilization:g}"),)
         case Change.SEQUENCES:
             return (("model.maxNumSeqs", asked.sequences),)
         case Change.GPUS:
@@ -201,6 +204,31 @@ def ways(
         )
     )
     return tuple(_chosen(fitting))
+
+
+def share(model: facts.Facts, gpu_class: str, answer: fit.Fit) -> tuple[Way, ...]:
+    """Returns the share of the GPU's memory with which a doubtful model surely fits, if any.
+
+    It is the largest of two digits that leaves what lies beside it all that it may take.
+
+    Args:
+        model: What fits, or does not.
+        gpu_class: On which class of GPU.
+        answer: Why nobody knows.
+    """
+    missing = -answer.size(fit.Part.FREE).low
+    if answer.verdict is not fit.Verdict.TIGHT or missing <= 0:
+        return ()
+    arrangement = answer.arrangement
+    smaller = math.floor((arrangement.utilization - missing / answer.total) * 100) / 100
+    asked = dataclasses.replace(arrangement, utilization=smaller)
+    if smaller <= 0 or (held := fit.fit(model, answer.card, asked)).verdict is not fit.Verdict.FITS:
+        return ()
+    before = (gpu_class, asked.tensor * asked.pipeline)
+    words = "the engine leaves more of each GPU to CUDA graphs and communication"
+    words += _held(held, asked)
+    fields = _fields(Change.SHARE, gpu_class, asked, before)
+    return (Way(Change.SHARE, gpu_class, asked, held, None, words, fields),)
 
 
 def _chosen(fitting: Sequence[Way]) -> Sequence[Way]:

@@ -86,11 +86,12 @@ def fits(plan: plans.Plan) -> observed.Condition:
     note = f" ({answer.note})" if answer.note else ""
     if answer.verdict is fit.Verdict.FITS:
         return Fits.FITS.condition(answer.sentence + note)
+    out = "; ".join(_way(way, plan.site.pricing.currency) for way in outlook.ways)
     if answer.verdict is fit.Verdict.TIGHT:
-        return Fits.TIGHT.condition(answer.sentence + note)
+        surely = f". It surely fits with {out}" if out else ""
+        return Fits.TIGHT.condition(answer.sentence + note + surely)
     overruled = plan.misfit is None
     ignored = "; asked for all the same (fit: Ignore)" if overruled else ""
-    out = "; ".join(_way(way, plan.site.pricing.currency) for way in outlook.ways)
     words = f". Ways out: {out}" if out else f". {_no_way(plan)}"
     return Fits.TOO_LARGE.condition(f"{answer.sentence}{note}{ignored}{words}")
 

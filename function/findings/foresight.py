@@ -29,8 +29,9 @@ FITS_TIGHTLY = rules.Rule(
     _WARNING,
     "The model fits its GPUs, or does not: the error of the estimate decides.",
     "Pods are started, and the engine may end as it starts, or hold few sequences.",
-    "Watch the first start, or take a smaller `spec.model.contextWindow`,"
-    " `spec.model.kvCacheDtype: fp8` or another `spec.gpu.class`.",
+    "Take the smaller `spec.gpu.memoryUtilization` where the message names one. Else watch the"
+    " first start, or take a smaller `spec.model.contextWindow`, `spec.model.kvCacheDtype: fp8` or"
+    " another `spec.gpu.class`.",
 )
 MODEL_UNKNOWN = rules.Rule(
     "model-unknown",

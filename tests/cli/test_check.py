@@ -151,6 +151,23 @@ def test_when_a_rule_is_silent(
     assert {one["severity"] for one in found} <= {"warning", "note"}
 
 
+def test_what_is_short_beside_the_share_names_a_smaller_share(tmp_path: pathlib.Path) -> None:
+    classes = {"a100": {"product": "NVIDIA-A100-SXM4-40GB", "nodeGpus": 8, "nodeSelector": {}}}
+    sizes = {"contextWindow": 16384, "maxNumSeqs": 152}
+
+    def tight(**gpu: str) -> list[str]:
+        model = {"repository": "Qwen/Qwen3-32B", **sizes}
+        own = scene.of(model=model, gpu={"class": "a100", "count": 4, **gpu})
+        case = broken_claims.Case("", "", None, "", [own], {"gpu": {"classes": classes}})
+        found = findings(*written(tmp_path, case))
+        return [one["message"] for one in found if one["rule"] == "fits-tightly"]
+
+    (message,) = tight()
+    assert "3.25 GiB at most, and 3.15 GiB are there" in message
+    assert message.endswith("It surely fits with gpu.memoryUtilization: 0.91")
+    assert tight(memoryUtilization="0.91") == []
+
+
 _HERE = {"nodeSelector": {"gpu": "l4"}}
 _LARGE = {"product": "NVIDIA-H100-80GB-HBM3"}
 

@@ -127,9 +127,11 @@ def outlook(
         )
         return engine.Outlook(prospect, flags, None, (), prospects.UNKNOWN_MODEL, words)
     ways: tuple[ways_out.Way, ...] = ()
+    name = base.given(base.of(spec.gpu, "class_"), site.gpu.default_class)
     if result.verdict is fit.Verdict.TOO_LARGE:
-        name = base.given(base.of(spec.gpu, "class_"), site.gpu.default_class)
         ways = ways_out.ways(held, name, flags, _offer(spec, site, own, pinned_gib))
+    else:
+        ways = ways_out.share(held, name, result)
     return engine.Outlook(prospect, flags, result, ways)
 
 
