@@ -149,9 +149,11 @@ class OldCluster:
             self.plane.admin.wait_condition(deployment(name), "Available")
 
     def revisions(self) -> list[str]:
-        """Names of the Composition's revisions, oldest first."""
+        """Names of the revisions of the claims' Composition, oldest first."""
         revisions = self.plane.admin.objects(
-            "apiextensions.crossplane.io/v1", "CompositionRevision"
+            "apiextensions.crossplane.io/v1",
+            "CompositionRevision",
+            labels={"crossplane.io/composition-name": COMPOSITION.name},
         )
         return [
             item["metadata"]["name"]

@@ -224,10 +224,11 @@ def endpoint_picker(here: lives.Place) -> lives.Life:
     assert api.status_of(release, "Ready") == "True"
     pool = release["spec"]["releaseName"]
     wanted = {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": pool}
-    rules = claim.one("AIGatewayRoute")["spec"]["rules"]
-    assert len(rules) == 3, "the base and two adapters"
-    backends = [backend for rule in rules for backend in rule["backendRefs"]]
-    assert [{key: backend.get(key) for key in wanted} for backend in backends] == [wanted] * 3
+    served, _ = claim.one("AIGatewayRoute")["spec"]["rules"]
+    (backend,) = served["backendRefs"]
+    assert {key: backend.get(key) for key in wanted} == wanted
+    (header,) = served["matches"][0]["headers"]
+    assert header["value"].count("|") == 2, "the base and two adapters"
     yield _gone(here, claim)
 
 
@@ -395,7 +396,11 @@ def adapter_added(here: lives.Place) -> lives.Life:
     yield lives.pause()
     names = [adapter["name"] for adapter in (*others, late)]
     assert claim.read()["status"]["servedModelsSummary"] == f"{claim.name},{names[0]}"
-    assert late["name"] not in json.dumps(claim.one("AIGatewayRoute")["spec"])
+    base, *rules = claim.one("AIGatewayRoute")["spec"]["rules"]
+    # The canary is named early, for the gateway to learn of it, and weighs nothing.
+    shares = {one["name"]: one["weight"] for one in base["backendRefs"]}
+    assert sorted(shares.values()) == [0, 100]
+    assert late["name"] not in json.dumps(rules)
     assert here.pods(claim) == pods
     here.kubelet.heal_jobs(here.namespace)
     ready = yield here.ready(claim)
