@@ -223,7 +223,8 @@ def _arguments(document: Mapping[str, Any]) -> tuple[claims.Spec | None, list[in
         return None, []
     kept = {field: written[field] for field in ("engine", "engineArgs") if field in written}
     given = kept.get("engineArgs")
-    places = list(range(len(given))) if isinstance(given, list) else []
+    given = given if isinstance(given, list) else []
+    places = list(range(len(given)))
     asked = {"model": {"repository": "org/model"}, **kept}
     try:
         return base.parse(claims.Spec, asked, what="spec"), places
@@ -231,7 +232,7 @@ def _arguments(document: Mapping[str, Any]) -> tuple[claims.Spec | None, list[in
         paths = [_REFUSED.match(problem.path) for problem in error.problems]
         refused = {int(path[1]) for path in paths if path}
     places = [place for place in places if place not in refused]
-    asked["engineArgs"] = [given[place] for place in places] if places else []
+    asked["engineArgs"] = [given[place] for place in places]
     try:
         return base.parse(claims.Spec, asked, what="spec"), places
     except base.InvalidError:
