@@ -224,7 +224,10 @@ def _scaling(draft: drafts.Draft) -> Iterator[annotated.Field]:
     yield Field("maxReplicas", scale["maxReplicas"], ("What you can pay for.",))
     triggers = scale["triggers"]
     bound = _binding(draft)
-    why = "A replica is added above this many running requests: 70 % of those that one holds."
+    why = (
+        "A replica is wanted above this many running requests, 70 % of those that one holds; the"
+        " autoscaler adds one a tenth above it."
+    )
     fields = [Field("running", triggers["running"], (why, *([bound.sentence] if bound else [])))]
     if "kvCache" in triggers:
         fields.append(

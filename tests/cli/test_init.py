@@ -192,6 +192,11 @@ def test_more_gpus_of_one_node_come_before_nothing() -> None:
     assert parsed(text)["spec"]["scaling"]["maxReplicas"] == 1
 
 
+def test_that_triggers_fire_above_their_target_is_told() -> None:
+    text = " ".join(run("Qwen/Qwen3-8B", "--gpu", "l4").stdout.replace("#", "").split())
+    assert "the autoscaler adds one a tenth above it" in text
+
+
 def test_a_smaller_share_comes_before_more_gpus() -> None:
     text = run("Qwen/Qwen3-32B", "--gpu", "a100-40").stdout
     gpu = parsed(text)["spec"]["gpu"]
