@@ -74,7 +74,7 @@ class Given:
     """What is known of a start.
 
     Attributes:
-        layers: Layers of the model.
+        layers: Layers of the model, or None where nobody knows it.
         experts: True when the model has experts.
         checkpoint_gib: GiB of the weights' files, or None.
         tensor_parallel: GPUs of a replica.
@@ -89,7 +89,7 @@ class Given:
         volume_mib: MiB/s at which a pod reads from the volume (`weights.bandwidthMiB`), or None.
     """
 
-    layers: int
+    layers: int | None
     experts: bool = False
     checkpoint_gib: float | None = None
     tensor_parallel: int = 1
@@ -213,9 +213,15 @@ _COMPILE_NEWER = 1.2
 with two to four starts at once."""
 
 
+# What nobody knows of a model that nobody knows.
+_LAYERS = "the model's layers"
+
+
 def _compile(given: Given) -> Step:
     if given.compiled or given.eager:
         return Step(Stage.COMPILE, estimates.Estimate(*_WARM_COMPILE, _M, _RUNS))
+    if given.layers is None:
+        return Step(Stage.COMPILE, None, _LAYERS)
     old = (
         _COMPILE_SECONDS
         + _COMPILE_LAYER * given.layers
@@ -230,6 +236,8 @@ def _compile(given: Given) -> Step:
 def _graphs(given: Given) -> Step:
     if given.eager:
         return Step(Stage.GRAPHS, estimates.Estimate(0.0, 1.0, 3.0, _P, "no graphs: warm-up alone"))
+    if given.layers is None:
+        return Step(Stage.GRAPHS, None, _LAYERS)
     numbers = (10.0, 14.0, 31.0) if given.experts else (2.0, 10.0, 27.0)
     return Step(Stage.GRAPHS, estimates.Estimate(*numbers, _M, _RUNS))
 

@@ -154,21 +154,26 @@ def _crossing(targets: Targets, sequences: int, cache_tokens: float, context: in
     return crossing if crossing < context else None
 
 
+def _limit(limit: float) -> str:
+    """Returns above which value a trigger fires, and why that is not its target."""
+    return f"above {limit:.4g}, which is the target and what the autoscaler tolerates"
+
+
 def _running(limit: float, sequences: int, held: float) -> Verdict:
     if limit >= sequences:
         most = plural.of(sequences, "sequence")
-        why = f"a replica never runs more than its {most}, and the trigger fires above {limit:.4g}"
+        why = f"a replica never runs more than its {most}, and the trigger fires {_limit(limit)}"
         return Verdict(Trigger.RUNNING, None, why, never=True)
     if limit >= held:
-        why = f"the KV cache is full with {held:.1f} such requests, and the trigger fires above"
-        return Verdict(Trigger.RUNNING, None, f"{why} {limit:.4g}")
+        why = f"the KV cache is full with {held:.1f} such requests, and the trigger fires"
+        return Verdict(Trigger.RUNNING, None, f"{why} {_limit(limit)}")
     above = plural.of(f"{limit:.4g}", "running request")
     return Verdict(Trigger.RUNNING, limit, f"fires above {above}")
 
 
 def _cache(limit: float, sequences: int, held: float, cache_tokens: float, context: int) -> Verdict:
     if limit >= 1:
-        why = f"no more than all of the KV cache is used, and the trigger fires above {limit:.4g}"
+        why = f"no more than all of the KV cache is used, and the trigger fires {_limit(limit)}"
         return Verdict(Trigger.CACHE, None, why, never=True)
     needed = limit * cache_tokens / sequences
     use = "uses" if sequences == 1 else "use"

@@ -166,6 +166,11 @@ def _gpu(draft: drafts.Draft) -> Iterator[annotated.Field]:
     shared = f"{offer.gpus} GPUs of one node share each layer." if offer.gpus > 1 else ""
     yield Field("count", offer.gpus, (shared,) if shared else ())
     yield Field("class", offer.gpu_class, (_money(draft), *_cheaper(draft)))
+    if offer.share is not None:
+        why = (
+            "A larger share leaves CUDA graphs and what GPUs tell each other too little beside it."
+        )
+        yield Field("memoryUtilization", offer.share, (why,))
 
 
 def _money(draft: drafts.Draft) -> str:
@@ -219,7 +224,10 @@ def _scaling(draft: drafts.Draft) -> Iterator[annotated.Field]:
     yield Field("maxReplicas", scale["maxReplicas"], ("What you can pay for.",))
     triggers = scale["triggers"]
     bound = _binding(draft)
-    why = "A replica is added above this many running requests: 70 % of those that one holds."
+    why = (
+        "A replica is wanted above this many running requests, 70 % of those that one holds; the"
+        " autoscaler adds one a tenth above it."
+    )
     fields = [Field("running", triggers["running"], (why, *([bound.sentence] if bound else [])))]
     if "kvCache" in triggers:
         fields.append(

@@ -69,6 +69,7 @@ class Offer:
         quantization: `fp8` to pack the weights at the start, or None.
         card: One GPU.
         price: Of a replica in an hour, or None.
+        share: Of each GPU's memory, where the one that follows leaves too little beside it.
     """
 
     gpu_class: str
@@ -76,6 +77,7 @@ class Offer:
     quantization: str | None
     card: cards.Card
     price: decimal.Decimal | None
+    share: str | None = None
 
     @property
     def order(self) -> tuple[Any, ...]:
@@ -183,10 +185,10 @@ def draft(wish: Wish, site: settings.Settings) -> Draft:
         # As where a claim names none: the shortest is taken with whatever room it leaves.
         room = 1 if (requests, context) == (1, contexts[-1]) else site.capacity.full_sequences
         for offer in every:
-            sequences = _sequences(model, site, use, offer, (context, room))
-            if sequences is None:
+            sized = _sized(model, site, use, offer, (context, room))
+            if sized is None:
                 continue
-            drafted = _tried(wish, site, use, offer, context, sequences)
+            drafted = _tried(wish, site, use, sized[0], context, sized[1])
             if drafted is not None and drafted.held >= requests:
                 less = _cheaper(model, every, drafted, context)
                 return dataclasses.replace(drafted, cheaper=less)
@@ -220,14 +222,16 @@ def _offers(model: facts.Facts, wish: Wish, site: settings.Settings) -> Iterator
                 yield Offer(name, gpus, quantization, card, None if price is None else price * gpus)
 
 
-def _sequences(
+def _sized(
     model: facts.Facts,
     site: settings.Settings,
     use: uses.Use,
     offer: Offer,
     wanted: tuple[int, int],
-) -> int | None:
-    """Returns how many requests run at once, or None where the context has not enough room.
+) -> tuple[Offer, int] | None:
+    """Returns the offer with its share, and how many requests run at once.
+
+    None where the context has not enough room.
 
     By the rule of a claim that names neither, without a plan, which takes ten times as long.
 
@@ -259,9 +263,17 @@ def _sequences(
         usual = use.workload.held(context)
         sequences = allotments.sequences(usual, lambda tried: trial(shortest, tried))
     answer = trial(context, sequences)
-    if answer is None or answer.verdict is not fit.Verdict.FITS:
+    if answer is None:
         return None
-    return sequences if allotments.roomy(answer, room) else None
+    for way in ways_out.share(model, offer.gpu_class, answer):
+        answer, offer = way.answer, dataclasses.replace(offer, share=str(dict(way.fields)[_SHARE]))
+    if answer.verdict is not fit.Verdict.FITS or not allotments.roomy(answer, room):
+        return None
+    return offer, sequences
+
+
+# What a way out names, below `spec`.
+_SHARE = "gpu.memoryUtilization"
 
 
 def _tried(
@@ -310,9 +322,9 @@ def _cheaper(
     for offer in offers:
         if offer.price is None or chosen.offer.price is None or offer.price >= chosen.offer.price:
             return None
-        sequences = _sequences(model, site, use, offer, (context, 1))
-        if sequences is not None:
-            less = _tried(wish, site, use, offer, context, sequences)
+        sized = _sized(model, site, use, offer, (context, 1))
+        if sized is not None:
+            less = _tried(wish, site, use, sized[0], context, sized[1])
             if less is not None:
                 return less
     return None
@@ -367,7 +379,11 @@ def _planned(
     most = MOST_REPLICAS if cap is None else min(MOST_REPLICAS, cap // offer.gpus)
     spec = {
         "model": model,
-        "gpu": {"count": offer.gpus, "class": offer.gpu_class},
+        "gpu": {
+            "count": offer.gpus,
+            "class": offer.gpu_class,
+            **({} if offer.share is None else {"memoryUtilization": offer.share}),
+        },
         "cache": {"prefixCache": {"enabled": use.workload is not None}},
         "scaling": {"minReplicas": 1, "maxReplicas": most},
     }

@@ -9,7 +9,7 @@ from function.api import base, claim_scaling, settings, settings_engine
 from function.capacity import loads, prices, thresholds
 from function.concerns import capacity
 from function.engines import engine
-from function.engines.vllm import serving
+from function.engines.vllm import forecast, serving
 from function.findings import rules
 from function.planning import forecasts, misfits, plans
 
@@ -84,7 +84,8 @@ CLASS_NOT_PLACED = rules.Rule(
 CONTEXT_CUT = rules.Rule(
     "context-cut",
     _NOTE,
-    "The claim names no context window, and the one that follows is shorter than the model's own.",
+    "The claim names no context window, and the one that follows is shorter than the model's own,"
+    " or than the one that a yarn of `--hf-overrides` makes.",
     "The GPUs' memory does not hold enough sequences of the model's whole context, or nobody knows"
     " the GPU: longer requests are refused.",
     "Name `spec.model.contextWindow` when the model's own is needed, or take more memory.",
@@ -234,11 +235,20 @@ def _context(plan: plans.Plan) -> Iterator[rules.Finding]:
     model = None if outlook is None else outlook.prospect.model
     if capacity.fits(plan).reason == capacity.Fits.TOO_LARGE.reason.name:
         return  # The ways out name a context.
-    if model is not None and planned.context_window < model.context:
+    if model is None:
+        return
+    stretched = forecast.stretched(serving.own(plan.spec))
+    longest = max(model.context, stretched or 0)
+    if planned.context_window < longest:
         measured = outlook is not None and outlook.fit is not None
         follows = "follow from the GPUs' memory" if measured else "are taken for an unknown GPU"
-        words = f"{planned.context_window} tokens {follows}, and {model.name} is made for"
-        words += f" {model.context}: name the field when requests are longer"
+        if planned.context_window == model.context:
+            follows = "follow from the model's own context"
+        made = f"{model.name} is made for {longest}"
+        if longest == stretched:
+            made = f"the yarn of --hf-overrides makes {longest}"
+        words = f"{planned.context_window} tokens {follows}, and {made}"
+        words += ": name the field when requests are longer"
         yield CONTEXT_CUT.broken("spec.model.contextWindow", words)
 
 

@@ -78,7 +78,7 @@ def forecast(
         stored: The directories of weights that lie on the volume already, as the status records
             them.
     """
-    engine = replica.judged(plan.serving.outlook, plan.hardware.split)
+    engine = _judged(plan)
     given: dict[str, loads.Load] = {}
     tokens: dict[str, TokenPrice] = {}
     needs: dict[str, loads.Replicas | None] = {}
@@ -100,6 +100,26 @@ def forecast(
         if not refuses(plan, each) and (one := triggers(plan, each))
     }
     return Forecast(plan, workloads, cost(plan), needs, tokens, given, bound, _start(plan, stored))
+
+
+def _judged(plan: plans.Plan) -> loads.Engine | None:
+    """Returns one replica, or None where it cannot serve or nobody knows its times."""
+    if not _fits(plan) or _untimed_slice(plan):
+        return None
+    return replica.judged(plan.serving.outlook, plan.hardware.split)
+
+
+def _fits(plan: plans.Plan) -> bool:
+    """Whether the model fits, or may: what does not has neither times nor requests at a time."""
+    outlook = plan.serving.outlook
+    answer = None if outlook is None else outlook.fit
+    return answer is None or answer.verdict is not fit.Verdict.TOO_LARGE
+
+
+def _untimed_slice(plan: plans.Plan) -> bool:
+    """Whether its GPU is a part of one (MIG) whose own speed the class does not state."""
+    gpu = plan.hardware.gpu
+    return plan.hardware.sliced and (gpu.bandwidth_gb is None or gpu.tflops16 is None)
 
 
 def _token_price(
@@ -152,12 +172,17 @@ def untimed(plan: plans.Plan, workload: loads.Workload) -> str:
         )
     if outlook is not None and outlook.fit is not None and not split.timed:
         return "nobody measured times of a replica of several stages, copies or pods"
-    if outlook is None or replica.judged(outlook, split) is None:
+    if outlook is None or not _fits(plan) or replica.judged(outlook, split) is None:
         return ""
     if not plan.serving.generates:
         return "not told for a model that generates nothing"
+    at = f"gpu.classes.{plan.hardware.class_name}"
+    if outlook.prospect.card is not None and _untimed_slice(plan):
+        return (
+            f"nobody knows how fast a slice of {outlook.prospect.card.name} is: set"
+            f" {at}.bandwidthGB and {at}.tflops16"
+        )
     if outlook.prospect.card is not None and not outlook.prospect.card.timed:
-        at = f"gpu.classes.{plan.hardware.class_name}"
         return (
             f"nobody knows how fast {outlook.prospect.card.name} is: set {at}.product, or"
             f" {at}.bandwidthGB and {at}.tflops16"
@@ -223,7 +248,7 @@ def triggers(plan: plans.Plan, workload: loads.Workload) -> thresholds.Binding |
         None where nobody knows, or where nothing stays in a KV cache.
     """
     outlook = plan.serving.outlook
-    if not plan.serving.generates:
+    if not plan.serving.generates or not _fits(plan):
         return None
     if outlook is None or outlook.fit is None or outlook.fit.tokens.best <= 0:
         return None
@@ -268,7 +293,7 @@ def _start(plan: plans.Plan, stored: Collection[str]) -> starts.Timeline:
         size = prospects.size_gib(outlook.prospect)
     return starts.timeline(
         starts.Given(
-            layers=0 if model is None else model.layers,
+            layers=None if model is None else model.layers,
             experts=model is not None and model.experts > 0,
             checkpoint_gib=size,
             tensor_parallel=max(plan.hardware.split.copy, 1),

@@ -168,6 +168,19 @@ def test_what_is_short_beside_the_share_names_a_smaller_share(tmp_path: pathlib.
     assert tight(memoryUtilization="0.91") == []
 
 
+def test_a_context_that_a_yarn_makes_and_the_claim_does_not_name(tmp_path: pathlib.Path) -> None:
+    rope = '{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":32768}'
+    arguments = [f'--hf-overrides={{"rope_parameters":{rope}}}']
+    own = scene.of(
+        model={"repository": "Qwen/Qwen3-8B"}, gpu={"class": "h200"}, engineArgs=arguments
+    )
+    settings = {"gpu": {"classes": {"h200": {"product": "NVIDIA-H200"}}}}
+    found = findings(*written(tmp_path, broken_claims.Case("", "", None, "", [own], settings)))
+    (cut,) = (one["message"] for one in found if one["rule"] == "context-cut")
+    assert "40960 tokens follow" in cut
+    assert "the yarn of --hf-overrides makes 131072" in cut
+
+
 _HERE = {"nodeSelector": {"gpu": "l4"}}
 _LARGE = {"product": "NVIDIA-H100-80GB-HBM3"}
 

@@ -191,6 +191,18 @@ def test_more_gpus_of_one_node_come_before_nothing() -> None:
     assert parsed(text)["spec"]["scaling"]["maxReplicas"] == 1
 
 
+def test_that_triggers_fire_above_their_target_is_told() -> None:
+    text = " ".join(run("Qwen/Qwen3-8B", "--gpu", "l4").stdout.replace("#", "").split())
+    assert "the autoscaler adds one a tenth above it" in text
+
+
+def test_a_smaller_share_comes_before_more_gpus() -> None:
+    text = run("Qwen/Qwen3-32B", "--gpu", "a100-40").stdout
+    gpu = parsed(text)["spec"]["gpu"]
+    assert gpu == {"count": 4, "class": "a100-40", "memoryUtilization": "0.9"}
+    assert "CUDA graphs" in text
+
+
 def test_a_replica_has_one_slice_of_a_gpu() -> None:
     """A process sees one, however many its pod has."""
     given = site_of("aws").model_dump(by_alias=True, exclude_unset=True)

@@ -184,6 +184,46 @@ def test_a_card_without_numbers_says_why_no_speed_is_told(repository: Repository
     assert "nobody knows how fast l4 is: set gpu.classes.l4.product" in text
 
 
+@pytest.mark.parametrize(("stated", "timed"), [(False, False), (True, True)])
+def test_a_slice_is_not_as_fast_as_the_whole_card(
+    stated: bool, timed: bool, repository: Repository
+) -> None:
+    part: dict[str, Any] = {"product": "NVIDIA-A100-SXM4-80GB", "memoryGiB": "39.5"}
+    part["resourceName"] = "nvidia.com/mig-3g.40gb"
+    if stated:
+        part |= {"bandwidthGB": "1000", "tflops16": "130"}
+    gpu = {"defaultClass": "part", "classes": {"part": part}}
+    repository.write("site.yaml", environment(SETTINGS | {"gpu": gpu}))
+    repository.write("claims/one.yaml", claim("one"))
+    plan = json.loads(repository.plan("claims", "--output", "json").stdout)
+    assert ("chat" in of(plan, "one")["speed"]) is timed
+    text = repository.plan("claims", "--output", "html").stdout
+    words = "nobody knows how fast a slice of A100-SXM-80GB is: set gpu.classes.part.bandwidthGB"
+    assert (words in text) is not timed
+
+
+def test_what_is_too_large_has_no_speed_whatever_is_missing(repository: Repository) -> None:
+    """The cache of the one lacks room for a sequence, and the weights of the other take all."""
+    for name, model in (
+        ("context", {"contextWindow": 40960, "maxNumSeqs": 8, "quantization": "auto"}),
+        ("weights", LARGE),
+    ):
+        repository.write(f"claims/{name}.yaml", claim(name, model=model))
+    plan = json.loads(repository.plan("claims", "--output", "json").stdout)
+    for name in ("context", "weights"):
+        one = of(plan, name)
+        assert one["fit"]["verdict"] == "too large"
+        assert (one["speed"], one["triggers"]) == ({}, {})
+
+
+def test_a_start_of_what_nobody_knows_compiles_for_an_unknown_time(repository: Repository) -> None:
+    repository.write("claims/own.yaml", claim("own", model={"repository": "org/nobody-knows"}))
+    plan = json.loads(repository.plan("claims", "--output", "json").stdout)
+    steps = {step["stage"]: step for step in of(plan, "own")["start"]}
+    for stage in ("compile", "graphs"):
+        assert (steps[stage]["seconds"], steps[stage]["missing"]) == (None, "the model's layers")
+
+
 def test_nothing_changes(repository: Repository) -> None:
     result = repository.plan("claims", "--against", "HEAD", "--output", "markdown")
     assert (result.exit_code, result.stdout) == (0, "")
