@@ -138,8 +138,16 @@ class Item:
         plan = self.change.plan
         if plan is None or self.forecast is None:
             return False
-        old, new = plan.serving.outlook, self.forecast.plan.serving.outlook
-        return (old and (old.flags, old.fit)) != (new and (new.flags, new.fit))
+        return _told(plan) != _told(self.forecast.plan)
+
+    @property
+    def forgets(self) -> bool:
+        """Whether it was known to fit, or not to, and no more is."""
+        plan = self.change.plan
+        if plan is None or self.forecast is None:
+            return False
+        old = plan.serving.outlook
+        return old is not None and old.fit is not None and self.forecast.fit is None
 
     @property
     def reprices(self) -> bool:
@@ -235,6 +243,18 @@ class Fleet:
     def unschedulable(self) -> bool:
         """Whether there are too few GPUs even at the least replicas."""
         return any(one.lasting for one in self.shortages)
+
+
+def _told(plan: plans.Plan) -> tuple[Any, ...] | None:
+    """Returns what people are told of what a replica holds."""
+    outlook = plan.serving.outlook
+    if outlook is None:
+        return None
+    answer, asked = outlook.fit, (outlook.flags.context, outlook.flags.sequences)
+    if answer is None:
+        return asked
+    full = answer.sequences.low
+    return (*asked, answer.verdict, fit.tenths(full) if math.isfinite(full) else "")
 
 
 def _money(cost: prices.Cost | None) -> tuple[Money, Money, str] | None:

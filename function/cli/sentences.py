@@ -78,8 +78,13 @@ def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
             for item in fleet.moving
             if item.refits and item.verdict.outcome == "unchanged" and item not in (*held, *broken)
         ]
-        if refits:
-            yield f"{_named(refits)} will hold something else by these settings"
+        unknown = [item for item in refits if item.forgets]
+        known = [item for item in refits if item not in unknown]
+        if known:
+            yield f"{_named(known)} will hold something else by these settings"
+        if unknown:
+            verb = "fits" if len(unknown) == 1 else "fit"
+            yield f"by these settings nobody knows whether {_named(unknown)} {verb}"
     if fleet.compared is None or fleet.moving:
         yield from _money(fleet)
 
@@ -321,6 +326,7 @@ def _beside_errors(item: outlooks.Item) -> Iterator[tuple[str, str]]:
         yield "pods", "what runs goes on as it is"
     if item.verdict.outcome in ("changed", "removed", "new") or item.verdict.pods.holds:
         yield from _effects(item.verdict)
+        yield from _gpus_change(item)
     yield from item.flows.words()
     if item.change.outage is not None:
         outage = item.change.outage
@@ -338,6 +344,16 @@ def _beside_errors(item: outlooks.Item) -> Iterator[tuple[str, str]]:
         yield "adapter", f"{adapter}: {judged}" + (f": {words}" if words else "")
     if item.forecast is not None:
         yield from _forecast(item.forecast)
+
+
+def _gpus_change(item: outlooks.Item) -> Iterator[tuple[str, str]]:
+    """Yields the GPUs of a replica, where they become others."""
+    before, forecast = item.change.plan, item.forecast
+    if before is None or forecast is None:
+        return
+    old, new = before.hardware.words, forecast.plan.hardware.words
+    if old != new:
+        yield "GPUs", f"{old} -> {new}"
 
 
 def _effects(verdict: verdicts.Verdict) -> Iterator[tuple[str, str]]:

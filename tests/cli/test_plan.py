@@ -284,6 +284,36 @@ def test_numbers_that_settings_change_are_a_change(repository: Repository) -> No
     assert re.search(r"4096 x 8 \([0-9.]+ full\) -\\> 4096 x 8 \(", result.stdout)
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("product", "L40S", "chat, code will hold something else by these settings"),
+        ("product", "L4-of-tomorrow", "by these settings nobody knows whether chat, code fit"),
+        # A tenth of a sequence is the least that is told.
+        ("memoryGiB", "22.0301", "Nothing changes."),
+    ],
+)
+def test_what_settings_change_of_the_estimate_is_told_as_that(
+    path: str, value: str, words: str, repository: Repository
+) -> None:
+    for name in ("chat", "code"):
+        numbers = {"contextWindow": 4096, "maxNumSeqs": 8}
+        named = claim(name, model=numbers, gpu={"class": "l4", "count": 1})
+        repository.write(f"claims/{name}.yaml", named)
+    repository.commit()
+    repository.write("site.yaml", environment(changed(f"gpu.classes.l4.{path}", value)))
+    result = repository.plan("claims", "--against", "HEAD")
+    assert result.exit_code == (0 if words == "Nothing changes." else 3)
+    assert words in " ".join(result.stdout.split())
+
+
+def test_a_restart_on_other_gpus_names_them_beside_other_fields(repository: Repository) -> None:
+    model = {"contextWindow": 2048}
+    repository.write("claims/chat.yaml", claim("chat", model=model, gpu={"class": "h100"}))
+    text = repository.plan("claims", "--against", "HEAD").stdout
+    assert re.search(r"GPUs +1 x l4 -> 1 x h100", text)
+
+
 def test_what_is_held_back_stands_beside_what_runs(repository: Repository) -> None:
     repository.write("site.yaml", environment(changed("gpu.classes.l4.product", "L40S")))
     text = repository.plan("claims", "--against", "HEAD", "--output", "markdown").stdout
