@@ -170,7 +170,8 @@ class _Cast:
         for pod in self._plane.admin.objects(
             "v1", "Pod", namespace=end["namespace"], labels=labels
         ):
-            if pod["status"].get("phase") == "Running":
+            running = pod["status"].get("phase") == "Running"
+            if running and "deletionTimestamp" not in pod["metadata"]:
                 return api.Ref.of(pod)
         return None
 

@@ -7,7 +7,7 @@ from e2e.machines import machine
 
 IMAGE = "registry.k8s.io/coredns/coredns:v1.14.2"
 _NAME = "coredns"
-_LABELS = {"k8s-app": "kube-dns"}
+LABELS = {"k8s-app": "kube-dns"}
 _NAMESPACE = "kube-system"
 _COREFILE = f""".:53 {{
   errors
@@ -27,7 +27,7 @@ DEPLOYMENT = api.Ref("apps/v1", "Deployment", _NAME, _NAMESPACE)
 
 
 def _metadata(name: str = _NAME) -> api.Object:
-    return {"name": name, "namespace": _NAMESPACE, "labels": _LABELS}
+    return {"name": name, "namespace": _NAMESPACE, "labels": LABELS}
 
 
 def objects(node: str) -> list[api.Object]:
@@ -78,7 +78,7 @@ def objects(node: str) -> list[api.Object]:
             "metadata": _metadata("kube-dns"),
             "spec": {
                 "clusterIP": machine.DNS_ADDRESS,
-                "selector": _LABELS,
+                "selector": LABELS,
                 "ports": ports,
             },
         },
@@ -88,8 +88,8 @@ def objects(node: str) -> list[api.Object]:
             "metadata": _metadata(),
             "spec": {
                 "replicas": 1,
-                "selector": {"matchLabels": _LABELS},
-                "template": {"metadata": {"labels": _LABELS}, "spec": _pod(ports, node)},
+                "selector": {"matchLabels": LABELS},
+                "template": {"metadata": {"labels": LABELS}, "spec": _pod(ports, node)},
             },
         },
     ]

@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Iterator, Sequence
 
-from e2e.controlplane import addresses, api, plane, toolchain
+from e2e.controlplane import addresses, api, plane, polling, toolchain
 from e2e.machines import dns, fabric, images, janitor, machine, space
 
 STAND_INS = "stand-ins"
@@ -111,8 +111,18 @@ class Site:
         self._plane.admin.wait_condition(dns.DEPLOYMENT, "Available", timeout=90)
 
     def _remove(self, items: Sequence[api.Object]) -> None:
+        """Delete the DNS server, and let its kubelet end its pod: the next site looks for its own."""
         for item in items:
             self._plane.admin.delete(api.Ref.of(item))
+        polling.until(
+            lambda: (
+                not self._plane.admin.objects(
+                    "v1", "Pod", namespace=dns.DEPLOYMENT.namespace, labels=dns.LABELS
+                )
+            ),
+            what="the end of the DNS server",
+            timeout=90,
+        )
 
     def _cordon(self, *, cordoned: bool) -> None:
         """Keep new pods from the fake nodes."""
