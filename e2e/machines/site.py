@@ -111,15 +111,12 @@ class Site:
         self._plane.admin.wait_condition(dns.DEPLOYMENT, "Available", timeout=90)
 
     def _remove(self, items: Sequence[api.Object]) -> None:
-        """Delete the DNS server, and let its kubelet end its pod: the next site looks for its own."""
+        """Delete the DNS server and wait for its pod's end: the next site looks for its own."""
         for item in items:
             self._plane.admin.delete(api.Ref.of(item))
+        admin, place = self._plane.admin, dns.DEPLOYMENT.namespace
         polling.until(
-            lambda: (
-                not self._plane.admin.objects(
-                    "v1", "Pod", namespace=dns.DEPLOYMENT.namespace, labels=dns.LABELS
-                )
-            ),
+            lambda: not admin.objects("v1", "Pod", namespace=place, labels=dns.LABELS),
             what="the end of the DNS server",
             timeout=90,
         )
