@@ -141,8 +141,11 @@ class Caller:
                 answer.events.append((time.monotonic() - begun, data))
 
     def models(self) -> set[str]:
-        """The names that the gateway lists."""
-        return {one["id"] for one in self.send("GET", "/v1/models").content["data"]}
+        """The names that the gateway lists; none while it answers 500, as a route comes."""
+        answer = self.send("GET", "/v1/models")
+        if answer.status != http.HTTPStatus.OK:
+            return set()
+        return {one["id"] for one in answer.content["data"]}
 
     def wait(self, model: str) -> None:
         """Wait until a model is answered.
