@@ -6,7 +6,6 @@ older than the rule. A property test generates claims and shows that both spelli
 """
 
 import dataclasses
-import difflib
 import functools
 import hashlib
 import re
@@ -19,7 +18,7 @@ import pydantic
 import pydantic_core
 from pydantic import alias_generators, fields
 
-from function import canonical
+from function import canonical, likeness
 
 
 @dataclasses.dataclass(frozen=True)
@@ -350,9 +349,8 @@ def _none_of(expected: str, value: Any) -> str:
     shown = f"{value!r:.{_LONGEST_VALUE}}"
     if len(choices) == 1:
         return f"{shown} is not {listed}"
-    plain = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(str(value).lower(), plain, n=1) if texts else []
-    hint = f"; the nearest is {plain[near[0]]}" if near else ""
+    near = likeness.nearest(str(value), choices) if texts else []
+    hint = f"; the nearest is {near[0]}" if near else ""
     return f"{shown} is none of {listed}{hint}"
 
 

@@ -13,9 +13,9 @@ from function.planning import hardware, scaling
 def refusals(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
     """Yields what the settings do not have or do not allow, whatever the engine is."""
     spec = resource.spec
-    if spec.gpu is not None and spec.gpu.class_ not in (None, *site.gpu.classes):
-        names = ", ".join(sorted(site.gpu.classes))
-        yield base.Problem("spec.gpu.class", f"no such class in the settings; there are: {names}")
+    name = base.of(spec.gpu, "class_")
+    if name is not None and name not in site.gpu.classes:
+        yield base.Problem("spec.gpu.class", hardware.no_class(name, site))
     version, image = base.of(spec.engine, "version"), base.of(spec.engine, "image")
     # Beside an image the version chooses nothing.
     if version is not None and image is None:

@@ -6,8 +6,9 @@ Bandwidth and arithmetic are the vendor's figures without sparsity. A figure tha
 """
 
 import dataclasses
-import difflib
 import re
+
+from function import likeness
 
 GIB = 1024**3
 
@@ -118,6 +119,6 @@ def nearest(product: str) -> tuple[str, ...]:
     """Returns the names of cards that resemble a product's name, the nearest first."""
     words = re.sub(r"^((nvidia|amd|tesla)[-_ ])+", "", product.strip().lower())
     models = {name.partition("-")[0].lower() for name in _BY_NAME}
-    close = difflib.get_close_matches(words.partition("-")[0], sorted(models), n=2)
+    close = likeness.nearest(words.partition("-")[0], sorted(models), 2)
     names = (name for model in close for name in _BY_NAME if name.lower().startswith(model))
     return tuple(dict.fromkeys(names))[:2]

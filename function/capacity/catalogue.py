@@ -6,7 +6,6 @@ file is read when a model is first asked for, and a line is decoded when its mod
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import functools
 import json
@@ -14,6 +13,7 @@ import pathlib
 import re
 from collections.abc import Iterable, Mapping
 
+from function import likeness
 from function.capacity import facts, forms, traits
 
 _FILE = "catalogue.jsonl"
@@ -52,9 +52,8 @@ def nearest(repository: str, most: int = 3) -> tuple[str, ...]:
     """Returns the names that resemble a repository, or a name without its owner, nearest first."""
     whole = "/" in repository
     named = [name for name in names() if "*" not in name]
-    plain = {(name if whole else name.rpartition("/")[2]).lower(): name for name in named}
-    near = difflib.get_close_matches(repository.lower(), plain, most, _LIKE)
-    return tuple(plain[name] for name in near)
+    plain = {name if whole else name.rpartition("/")[2]: name for name in named}
+    return tuple(plain[name] for name in likeness.nearest(repository, plain, most, _LIKE))
 
 
 def line(model: facts.Facts) -> str:

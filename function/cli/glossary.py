@@ -1,10 +1,10 @@
 """What there is a word for: rules, reasons, alerts, columns, fields of claims and settings."""
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterator
 
+from function import likeness
 from function.api import base, claim, reference, settings, status
 from function.cli import entries, suggestions
 from function.composites import inference_service
@@ -112,10 +112,7 @@ def meanings(word: str) -> Meanings:
 
 def nearest(word: str) -> list[str]:
     """Returns words that resemble one that stands for nothing."""
-    words = dict.fromkeys(_words())
-    by_plain = {name.lower(): name for name in words}
-    near = difflib.get_close_matches(word.lower(), by_plain, n=_NEAR)
-    return [by_plain[name] for name in near]
+    return likeness.nearest(word, _words(), _NEAR)
 
 
 def field(path: str) -> reference.Described | None:
@@ -133,7 +130,11 @@ def ending(word: str) -> list[str]:
 
 def hint(path: str) -> str:
     """Returns where a field of a claim that does not exist belongs, in words."""
-    return suggestions.nearest(path, claim.InferenceService)
+    parent, _, name = path.rpartition(".")
+    owners = ending(parent) if parent else []
+    # Only the end of its path may be written.
+    whole = f"{owners[0]}.{name}" if len(owners) == 1 else path
+    return suggestions.nearest(whole, claim.InferenceService)
 
 
 def _reasons() -> Iterator[Reason]:
@@ -184,5 +185,5 @@ def _words() -> Iterator[str]:
     yield from (one.word for one in entries.every())
     yield from (name for name, *_ in inference_service.COLUMNS)
     for _, model in _MODELS:
-        yield from (at for at, _ in suggestions.fields(model))
-        yield from (name for _, name in suggestions.fields(model))
+        for at, name in suggestions.fields(model):
+            yield from (at, name, ".".join(at.rsplit(".", 2)[-2:]))

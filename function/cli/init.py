@@ -24,6 +24,7 @@ from function.cli import (
     terminal,
     uses,
 )
+from function.planning import hardware
 
 _FILE = click.Path(allow_dash=True)
 
@@ -109,8 +110,8 @@ def init(
     for note in site.notes:
         terminal.complain(note)
     if gpu_class is not None and gpu_class not in site.settings.gpu.classes:
-        classes = ", ".join(sorted(site.settings.gpu.classes))
-        raise click.UsageError(f"--gpu is {gpu_class!r}: the settings have the classes {classes}")
+        words = hardware.no_class(gpu_class, site.settings)
+        raise click.UsageError(f"--gpu is {gpu_class!r}: {words}")
     wish = drafts.Wish(
         repository=model,
         name=name or named(model),

@@ -1,6 +1,5 @@
 """What an author probably meant: the nearest field, a flag's field, an address' repository."""
 
-import difflib
 import inspect
 import re
 import typing
@@ -9,6 +8,7 @@ from typing import Any
 
 import pydantic
 
+from function import likeness
 from function.api import base, schema, settings
 from function.engines.vllm import flags
 
@@ -101,7 +101,7 @@ def nearest(path: str, model: type[base.Model]) -> str:
     sibling = _SAME.get(_plain(name))
     if sibling in here:
         return f"; the nearest is {_join(parent, sibling)}"
-    almost = difflib.get_close_matches(name, here, n=1, cutoff=_ALMOST)
+    almost = likeness.nearest(name, here, least=_ALMOST)
     if almost:
         return f"; the nearest is {_join(parent, almost[0])}"
     places = [at for at, field in everywhere if _plain(field) == _plain(name)]
@@ -110,7 +110,7 @@ def nearest(path: str, model: type[base.Model]) -> str:
         bounds = [at for at, field in everywhere if _plain(field) in _bounds(name)]
         or_bounds = f"; the nearest are {' and '.join(bounds)}" if bounds else ""
         return f"; it belongs to {owners}{or_bounds}"
-    near = difflib.get_close_matches(name, here, n=1, cutoff=_LIKE)
+    near = likeness.nearest(name, here, least=_LIKE)
     if near:
         return f"; the nearest is {_join(parent, near[0])}"
     if _plain(name) in _SAME:
@@ -119,7 +119,7 @@ def nearest(path: str, model: type[base.Model]) -> str:
             return f"; the nearest is {places[0]}"
     names = {_plain(field) for _, field in everywhere}
     # The second place is for pairs: `replicas` resembles both minReplicas and maxReplicas.
-    close = difflib.get_close_matches(_plain(name), names, n=2, cutoff=_LIKE)
+    close = likeness.nearest(_plain(name), names, 2, _LIKE)
     places = [at for at, field in everywhere if _plain(field) in close]
     if 0 < len(places) <= _MOST_PLACES:
         return f"; the nearest {'is' if len(places) == 1 else 'are'} {' and '.join(places)}"

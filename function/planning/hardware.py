@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from function import explanation, plural
+from function import explanation, likeness, plural
 from function.api import base, claim, claim_pod, settings, settings_engine
 from function.capacity import cards, quantity
 from function.planning import misfits, parallelism
@@ -147,6 +147,14 @@ def gpu_class(spec: claim.Spec, site: settings.Settings) -> tuple[str, settings_
     name = base.given(base.of(spec.gpu, "class_"), site.gpu.default_class)
     classes = site.gpu.classes
     return name, classes[name] if name in classes else settings_engine.GpuClass()
+
+
+def no_class(name: str, site: settings.Settings) -> str:
+    """Returns that the settings lack a GPU class, with the one that is probably meant."""
+    classes = sorted(site.gpu.classes)
+    near = likeness.nearest(name, classes)
+    hint = f"; the nearest is {near[0]}" if near else ""
+    return f"no such class in the settings; there are: {', '.join(classes)}{hint}"
 
 
 def hardware(

@@ -124,6 +124,7 @@ def test_an_alert_comes_with_all_its_steps() -> None:
         ("doesnt-fit", "does-not-fit"),
         ("TooLage", "TooLarge"),
         ("spec.model.contextWindw", "spec.model.contextWindow"),
+        ("model.repo", "model.repository"),
     ],
 )
 def test_an_unknown_word_names_the_nearest(word: str, nearest: str) -> None:
@@ -216,6 +217,7 @@ def test_what_is_derived_names_fields_that_exist(tmp_path: pathlib.Path) -> None
     [
         (scene.of(), "spec.modl", 1, "the nearest is spec.model"),
         (scene.of(), "contextWidow", 1, "the nearest is spec.model.contextWindow"),
+        (scene.of(), "model.repo", 1, "the nearest is spec.model.repository"),
         (scene.of(), "target", 1, "these end so: spec.scaling.triggers.running.target, "),
         (
             scene.of(gpu={"class": "h900"}),

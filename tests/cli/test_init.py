@@ -308,7 +308,7 @@ def test_facts_of_a_file_are_stated(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "cloud", "code", "words"),
     [
-        (("Qwen/Qwen3-8B", "--gpu", "l5"), "aws", 2, "the settings have the classes a100-40"),
+        (("Qwen/Qwen3-8B", "--gpu", "l40"), "aws", 2, "; the nearest is l40s"),
         (("Qwen3-8B",), "aws", 2, "must be a repository"),
         (("Qwen/Qwen3-8B",), "", 1, "set gpu.classes.default.product"),
         (("deepseek-ai/DeepSeek-V3",), "closed", 1, "does not fit on any class of the settings"),

@@ -250,6 +250,10 @@ def test_it_is_written_as_pyyaml_writes_it() -> None:
             {"engineArgs": ["--no-enable-prefix-caching"]},
             "use spec.cache.prefixCache.enabled",
         ),
+        (
+            {"model": {"repo": "Qwen/Qwen3-8B"}},
+            "spec.model.repo: unknown field; the nearest is spec.model.repository",
+        ),
         ({"gpu": {"clas": "l4"}}, "spec.gpu.clas: unknown field; the nearest is spec.gpu.class"),
         ({"lora_adapters": []}, "the nearest is spec.loraAdapters"),
         ({"adapters": []}, "spec.adapters: unknown field; the nearest is spec.loraAdapters"),
