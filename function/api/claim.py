@@ -5,6 +5,7 @@ function applies defaults (`function.plan`), so that a choice can be told from a
 Optional therefore means `None`, and absence is asked with `is None`, never by truthiness.
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
@@ -63,21 +64,46 @@ def _adapters_match(spec: "Spec") -> bool:
     return {c.adapter for c in canaries} <= {a.name for a in spec.lora_adapters or []}
 
 
-def _conflict(flag: str, field: str, cel: str, chosen: Any) -> base.Rule:
+# Each flag that an author may set and that a field replaces, with the field below `spec`. Only
+# fields that 0.9.0 did not have: a stored claim of it cannot break the rule that follows, which
+# must sit on `spec`, the nearest common node.
+_REPLACED: Mapping[str, tuple[str, Callable[["Spec"], object]]] = {
+    "kv-cache-dtype": ("model.kvCacheDtype", lambda spec: spec.model.kv_cache_dtype),
+    "reasoning-parser": ("model.reasoningParser", lambda spec: spec.model.reasoning_parser),
+    "chat-template": ("model.chatTemplate", lambda spec: spec.model.chat_template),
+    "dtype": ("model.dtype", lambda spec: spec.model.dtype),
+    "runner": ("model.runner", lambda spec: spec.model.runner),
+    "max-num-queued-reqs": (
+        "model.longestQueueSeconds",
+        lambda spec: spec.model.longest_queue_seconds,
+    ),
+    "shutdown-timeout": ("drainSeconds", lambda spec: spec.drain_seconds),
+}
+
+
+def replaced(spec: "Spec") -> Iterator[tuple[str, str]]:
+    """Yields each flag whose field the author sets, with why the flag cannot be set too."""
+    for flag, (field, value) in _REPLACED.items():
+        if value(spec) is not None:
+            yield flag, _both(flag, field)
+
+
+def _both(flag: str, field: str) -> str:
+    return f"engineArgs sets --{flag} and {field} is set too: keep one"
+
+
+def _conflict(flag: str, field: str, value: Callable[["Spec"], object]) -> base.Rule:
     """A rule that refuses a flag in engineArgs when the field that it replaces is set too.
 
-    Only for fields that 0.9.0 did not have: a stored claim of it cannot break the rule, which
-    must sit on `spec`, the nearest common node.
+    An argument that is short for the flag is the engine's to refuse: no CEL tells what it means.
     """
     return base.Rule(
-        cel=f"!(has(self.engineArgs) && {cel}"
+        cel=f"!(has(self.engineArgs) && has(self.{field})"
         f" && self.engineArgs.exists(a, {flags.normal_cel('a')} == '--{flag}'))",
-        message=f"engineArgs sets --{flag} and {field} is set too: keep one",
+        message=_both(flag, field),
         holds=lambda spec: (
-            not (
-                chosen(spec)
-                and any(flags.normal(argument) == flag for argument in spec.engine_args or [])
-            )
+            value(spec) is None
+            or all(flags.normal(argument) != flag for argument in spec.engine_args or [])
         ),
         at="engineArgs",
     )
@@ -177,42 +203,7 @@ class Spec(base.Model):
             holds=_adapters_match,
             at="gateway.canaries",
         ),
-        _conflict(
-            "kv-cache-dtype",
-            "model.kvCacheDtype",
-            "has(self.model.kvCacheDtype)",
-            lambda s: s.model.kv_cache_dtype is not None,
-        ),
-        _conflict(
-            "reasoning-parser",
-            "model.reasoningParser",
-            "has(self.model.reasoningParser)",
-            lambda s: s.model.reasoning_parser is not None,
-        ),
-        _conflict(
-            "chat-template",
-            "model.chatTemplate",
-            "has(self.model.chatTemplate)",
-            lambda s: s.model.chat_template is not None,
-        ),
-        _conflict(
-            "dtype", "model.dtype", "has(self.model.dtype)", lambda s: s.model.dtype is not None
-        ),
-        _conflict(
-            "runner", "model.runner", "has(self.model.runner)", lambda s: s.model.runner is not None
-        ),
-        _conflict(
-            "max-num-queued-reqs",
-            "model.longestQueueSeconds",
-            "has(self.model.longestQueueSeconds)",
-            lambda s: s.model.longest_queue_seconds is not None,
-        ),
-        _conflict(
-            "shutdown-timeout",
-            "drainSeconds",
-            "has(self.drainSeconds)",
-            lambda s: s.drain_seconds is not None,
-        ),
+        *(_conflict(flag, field, value) for flag, (field, value) in _REPLACED.items()),
     )
 
 

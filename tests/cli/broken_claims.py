@@ -155,7 +155,7 @@ CASES = (
         "class-not-placed",
         "warning",
         "gpu.classes.l4",
-        "nothing places pods on the GPUs of class l4: big has the same",
+        "nothing places pods of big, l4 on their own GPUs: the classes have the same",
         _of(),
         {
             "gpu": {
@@ -200,6 +200,14 @@ CASES = (
     ),
     Case("engine-flag-removed", "error", "spec.engineArgs[0]", "", _arguments("--swap-space=4")),
     Case("engine-flag-ambiguous", "error", "spec.engineArgs[0]", "", _arguments("--allow")),
+    Case(
+        "engine-flag-abbreviated",
+        "note",
+        "spec.engineArgs[0]",
+        "--max-num-batched-token is short for --max-num-batched-tokens in vLLM",
+        _arguments("--max-num-batched-token=8192"),
+        {"permissions": {"unknownArguments": ["llm"]}},
+    ),
     Case("engine-flag-value", "error", "spec.engineArgs[0]", "", _arguments("--seed=x")),
     Case(
         "engine-flag-json", "error", "spec.engineArgs[0]", "", _arguments("--compilation-config=[")

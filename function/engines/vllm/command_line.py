@@ -432,8 +432,14 @@ def _judged(argument: Argument) -> Iterator[Danger]:
     ]
     yield from dangers
     if not dangers and argument.abbreviated:
-        why = "is short for a flag, and for which one each version decides: write it in full"
+        meant = f"--{_full(argument)}" if argument.flag is not None else "a flag"
+        why = f"is short for {meant}, and for which flag each version decides: write it in full"
         yield Danger(argument.index, argument.name, argument.key, flags.Kind.UNKNOWN, why)
+
+
+def _full(argument: Argument) -> str:
+    """Returns the option that one is short for, the shortest of those of its flag."""
+    return min((one for one in flags.OPTIONS if one.startswith(argument.name)), key=len)
 
 
 def _as(argument: Argument, flag: flags.Flag, off: bool) -> Iterator[Danger]:

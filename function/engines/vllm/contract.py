@@ -6,10 +6,10 @@ Between two recorded versions only what both refuse is a finding, and never more
 """
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from function import likeness
 from function.engines.vllm import command_line, group, recordings, versions
 from function.findings import rules
 
@@ -36,6 +36,13 @@ AMBIGUOUS_FLAG = rules.Rule(
     "An engine argument is short for several flags of the claim's version of vLLM.",
     _ENDS,
     "Write the flag in full.",
+)
+ABBREVIATED_FLAG = rules.Rule(
+    "engine-flag-abbreviated",
+    rules.Severity.NOTE,
+    "An engine argument is short for one flag of the claim's version of vLLM.",
+    "vLLM takes it for that flag. In another version it may be short for several, or for none.",
+    "Write the flag in full: the message names it.",
 )
 WRONG_TYPE = rules.Rule(
     "engine-flag-value",
@@ -80,6 +87,7 @@ RULES = (
     UNKNOWN_FLAG,
     REMOVED_FLAG,
     AMBIGUOUS_FLAG,
+    ABBREVIATED_FLAG,
     WRONG_TYPE,
     MALFORMED_JSON,
     UNKNOWN_KEY,
@@ -122,6 +130,8 @@ _PLUGINS = {
     "tool-call-parser": "tool-parser-plugin",
 }
 
+_MILDNESS = tuple(rules.Severity)
+
 Place = Callable[[int], str]
 
 
@@ -151,7 +161,7 @@ def judge(
     return [
         dataclasses.replace(
             finding,
-            severity=rules.Severity.WARNING,
+            severity=max(finding.severity, rules.Severity.WARNING, key=_MILDNESS.index),
             message=f"{finding.message}; {versions.show(version)} is not recorded, so this is what"
             f" {names} say",
         )
@@ -204,9 +214,16 @@ class _Judge:
             spelling = _spelling(self.tokens[argument.index])
             options = self.parser.candidates(spelling)
             if len(options) == 1:
+                if spelling not in self.parser.options:
+                    yield self._abbreviated(argument, spelling)
                 yield from self._value(argument, spelling, options[0], given)
             else:
                 yield self._no_flag(argument, spelling, options)
+
+    def _abbreviated(self, argument: command_line.Argument, spelling: str) -> rules.Finding:
+        full = next(name for name in self.parser.options if name.startswith(spelling))
+        words = f"{spelling} is short for {full} in {self.release}: write it in full"
+        return ABBREVIATED_FLAG.broken(self.place(argument.index), words)
 
     def _no_flag(
         self,
@@ -339,5 +356,5 @@ def _spelling(token: str) -> str:
 
 
 def _nearest(name: str, among: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(among), n=1)
+    near = likeness.nearest(name, sorted(among))
     return f": did you mean {near[0]}?" if near else ""

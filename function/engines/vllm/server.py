@@ -75,6 +75,7 @@ def _told(resource: claim.InferenceService, site: settings.Settings) -> Iterator
     """Yields what the engine must not be told: by its arguments, and by its environment."""
     own, extra = serving.own(resource.spec), resource.spec.pod_template
     yield from own.problems()
+    yield from _twice(resource.spec, own)
     mounts = [str(mount.get("mountPath", "")) for mount in base.of(extra, "volume_mounts") or []]
     for danger in own.dangers(mounts):
         hatch = flags.PERMISSION.get(danger.kind)
@@ -90,6 +91,17 @@ def _told(resource: claim.InferenceService, site: settings.Settings) -> Iterator
             if hatch is not None:
                 path, words = f"spec.podTemplate.env[{index}]", f"{variable.name} {risk.why}"
                 yield from permissions.closed(hatch, path, resource.namespace, site, words)
+
+
+def _twice(spec: claim.Spec, own: command_line.CommandLine) -> Iterator[base.Problem]:
+    """Yields each argument that is short for a flag whose field is set too.
+
+    The claim's own rules have refused such flags in full.
+    """
+    for flag, words in claim.replaced(spec):
+        for use in own.of(flag):
+            if use.abbreviated:
+                yield base.Problem(f"spec.engineArgs[{use.index}]", words)
 
 
 def _template(

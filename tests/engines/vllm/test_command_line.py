@@ -327,6 +327,31 @@ def test_tuning_passes(argument: str) -> None:
     scene.planned(scene.of(engineArgs=[argument]))
 
 
+@pytest.mark.parametrize(
+    ("argument", "changes", "words"),
+    [
+        ("--dtyp=half", {"model": {"dtype": "half"}}, "sets --dtype and model.dtype is set too"),
+        ("--shutdown-time=60", {"drainSeconds": 60}, "sets --shutdown-timeout and drainSeconds"),
+        ("--max-num-s=4", {}, "every spelling"),
+        ("--device-memory-utiliz=0.5", {}, "--gpu-memory-utilization is set by the composition"),
+    ],
+)
+def test_what_is_short_for_a_flag_is_refused_as_that_flag(
+    argument: str, changes: dict[str, typing.Any], words: str
+) -> None:
+    site = scene.site(permissions={"unknownArguments": ["llm"]})
+    problems = scene.unplanned(
+        scene.of(engineArgs=["--seed=1", argument], **changes), site
+    ).problems
+    assert [problem.path for problem in problems] == ["spec.engineArgs[1]"]
+    assert words in problems[0].message
+
+
+def test_what_is_short_for_a_flag_is_named_in_full_where_it_is_refused() -> None:
+    (problem,) = scene.unplanned(scene.of(engineArgs=["--max-num-batched-token=8192"])).problems
+    assert "is short for --max-num-batched-tokens, and for which flag" in problem.message
+
+
 def test_a_flag_of_no_version_and_a_secret_are_told_apart() -> None:
     assert kinds("--swap-space=4") == {("--swap-space", Kind.UNKNOWN)}
     assert kinds("--api-key=x") == {("--api-key", Kind.SECRET)}

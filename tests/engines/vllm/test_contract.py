@@ -24,7 +24,10 @@ def lines(argument: str, version: str) -> list[str]:
         ("0.25.1", "--hf-overrides=some.name", NONE, "", ""),
         ("0.25.1", "--speculative-config.method=ngram", NONE, "", ""),
         ("0.25.1", "--attention-backend=flash_attn", NONE, "", ""),
-        ("0.25.1", "--load-f=dummy", NONE, "", ""),
+        ("0.25.1", "--load-f=dummy", "engine-flag-abbreviated", "note", "for --load-format in"),
+        # Of an exact name it is silent, and of two versions it stays a note.
+        ("0.32.0", "--device-memory-utilization=0.9", NONE, "", ""),
+        ("0.26.0", "--load-f=dummy", "engine-flag-abbreviated", "note", "0.26.0 is not recorded"),
         (
             "0.25.1",
             "--enforce-eagre",
@@ -80,6 +83,22 @@ def test_judge(version: str, argument: str, rule: str, severity: str, words: str
     assert line.startswith(f"{severity}: spec.engineArgs[0]: ")
     assert line.endswith(f"({rule})")
     assert words in line
+
+
+@pytest.mark.parametrize(
+    ("argument", "broken"),
+    [
+        ("--max-num-batched-token=8192", []),
+        ("--max-num-batched-token=many", ["engine-flag-value"]),
+        ("--max-num-batched-token", ["engine-flag-value"]),
+        ("--enforce-eag=true", ["engine-flag-value"]),
+        ("--mm-encoder-tp-mo=none", ["engine-flag-choice"]),
+        ('--compilation-c={"mod":3}', ["engine-flag-key"]),
+    ],
+)
+def test_what_is_short_for_a_flag_is_judged_as_that_flag(argument: str, broken: list[str]) -> None:
+    findings = contract.judge([argument], (0, 25, 1))
+    assert [one.rule.name for one in findings] == ["engine-flag-abbreviated", *broken]
 
 
 def test_a_name_of_a_plugin_is_not_judged() -> None:
