@@ -129,6 +129,10 @@ def _played(
 # --- crossplane-diff
 
 
+class NoDiffError(ValueError):
+    """A file was read, and holds no JSON of crossplane-diff."""
+
+
 def of_crossplane_diff(
     name: str, values: Sequence[Any], site: settings.Settings
 ) -> tuple[documents.Claims, Before]:
@@ -143,13 +147,13 @@ def of_crossplane_diff(
         site: The settings.
 
     Raises:
-        documents.UnreadableError: It is no such JSON.
+        NoDiffError: It is no such JSON.
     """
     report = values[0] if len(values) == 1 else None
     groups = report.get("xrs") if isinstance(report, dict) else None
     if not isinstance(groups, list):
         words = "no JSON of `crossplane-diff xr --output json`: it has no list `xrs`"
-        raise documents.UnreadableError(f"{name}: {words}")
+        raise NoDiffError(f"{name}: {words}")
     given, older, notes = documents.Claims(), list[documents.Source](), list[str]()
     for group in groups:
         who = observed.at(group, "xr")

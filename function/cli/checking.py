@@ -2,17 +2,14 @@
 
 import collections
 import dataclasses
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from function import composition
-from function.api import base, settings
-from function.api import claim as claims
 from function.cli import documents, places, planned, rendering, sites
 from function.concerns.gateway import publishing
 from function.concerns.secrets import fetching
-from function.engines.vllm import contract, contradictions
+from function.engines.vllm import contradictions
 from function.findings import foresight, reachability, refusals, rules, table
 from function.planning import plans
 from function.reach import flows
@@ -90,11 +87,7 @@ def report(fleet: planned.Fleet, inputs: planned.Inputs) -> Report:
             )
             for one in fleet.unusable
         ),
-        *(
-            located
-            for claim in fleet.claims
-            for located in of(claim, fleet.site, reaches.get(id(claim)))
-        ),
+        *(located for claim in fleet.claims for located in of(claim, reaches.get(id(claim)))),
         *_crowded(fleet),
         *_unplaced(fleet, inputs),
     ]
@@ -123,17 +116,14 @@ def reaching(
     return dict(zip(subjects, reaches, strict=True))
 
 
-def of(
-    claim: planned.Planned, site: settings.Settings | None, reach: flows.Reach | None = None
-) -> Iterator[Located]:
+def of(claim: planned.Planned, reach: flows.Reach | None = None) -> Iterator[Located]:
     """Yields what is found of one claim.
 
     Args:
         claim: The claim.
-        site: The settings; None where they cannot be used.
         reach: Who reaches whom, where it has a plan.
     """
-    findings = [*_findings(claim, site), *(() if reach is None else reachability.judge(reach))]
+    findings = [*_findings(claim), *(() if reach is None else reachability.judge(reach))]
     for finding in findings:
         yield _located(claim.source, finding)
 
@@ -143,20 +133,29 @@ def _crowded(fleet: planned.Fleet) -> Iterator[Located]:
     claims = [(claim, claim.plan) for claim in fleet.claims if claim.plan is not None]
     if fleet.site is None:
         return
-    judged = foresight.crowded([plan for _, plan in claims], fleet.site)
+    stored = [claim.stored for claim, _ in claims]
+    judged = foresight.crowded([plan for _, plan in claims], stored, fleet.site)
     for (claim, _), finding in zip(claims, judged, strict=True):
         if finding is not None:
             yield _located(claim.source, finding)
 
 
 def _unplaced(fleet: planned.Fleet, inputs: planned.Inputs) -> Iterator[Located]:
-    """Yields the classes of the settings that nothing tells apart when pods are placed."""
+    """Yields for each file of settings its classes that nothing tells apart for pods."""
     asked = [claim.plan for claim in fleet.claims if claim.plan is not None]
     if fleet.site is None:
         return
-    for finding in foresight.unplaced(asked, fleet.site):
-        place = sites.place(inputs.environments, inputs.input_file, finding.field)
-        yield Located(finding, *place)
+    of_files = collections.defaultdict(list)
+    for name in foresight.unplaced(asked, fleet.site):
+        file, _ = _in_settings(f"gpu.classes.{name}", inputs)
+        of_files[file].append(name)
+    for names in of_files.values():
+        place = _in_settings(f"gpu.classes.{names[0]}", inputs)
+        yield Located(foresight.not_placed(names, fleet.site), *place)
+
+
+def _in_settings(path: str, inputs: planned.Inputs) -> tuple[str, int]:
+    return sites.place(inputs.environments, inputs.input_file, path)
 
 
 def _located(source: documents.Source, finding: rules.Finding) -> Located:
@@ -168,77 +167,16 @@ def _unreadable(error: documents.UnreadableError) -> Located:
     return Located(refusals.FILE_UNREADABLE.broken("", error.words), error.file, error.line)
 
 
-def _findings(claim: planned.Planned, site: settings.Settings | None) -> Iterator[rules.Finding]:
+def _findings(claim: planned.Planned) -> Iterator[rules.Finding]:
     if claim.source.misspelt:
         yield refusals.KIND_MISSPELT.broken("kind", claim.source.misspelt)
     for other in claim.namesakes:
         place = f"{other.file}:{places.line(other.node, 'metadata.name')}"
         words = f"{place} has a claim of this name too: one would replace the other"
         yield refusals.CLAIM_DUPLICATE.broken("metadata.name", words)
-    for problem in claim.broken:
-        yield refusals.CLAIM_INVALID.broken(problem.path, problem.message)
-    arguments = list(_of_arguments(claim, site))
-    # No settings could allow what the engine takes for no flag.
-    no_flags = {
-        one.field
-        for one in arguments
-        if one.rule in contract.NO_FLAG and one.severity is rules.Severity.ERROR
-    }
-    for problem in claim.forbidden:
-        if problem.path not in no_flags:
-            yield refusals.SETTINGS_FORBID.broken(problem.path, problem.message)
-    yield from arguments
+    yield from claim.faults
     if claim.plan is not None and claim.answer is not None:
         yield from _planned(claim.plan, claim.answer, claim.adapters)
-
-
-def _of_arguments(
-    claim: planned.Planned, site: settings.Settings | None
-) -> Iterator[rules.Finding]:
-    """Yields what is wrong with the arguments of a claim that has no plan."""
-    if claim.plan is not None or site is None:
-        return
-    if claim.resource is not None:
-        yield from table.of_arguments(claim.resource.spec, site)
-    elif claim.broken:
-        spec, written = _arguments(claim.source.document)
-        for finding in () if spec is None else table.of_arguments(spec, site):
-            kept = _ARGUMENT.fullmatch(finding.field)
-            field = finding.field if kept is None else f"spec.engineArgs[{written[int(kept[1])]}]"
-            yield dataclasses.replace(finding, field=field)
-
-
-_ARGUMENT = re.compile(r"spec\.engineArgs\[(\d+)\]")
-
-
-def _arguments(document: Mapping[str, Any]) -> tuple[claims.Spec | None, list[int]]:
-    """Returns the engine and its arguments of a claim that does not parse, as far as they do.
-
-    An argument that is refused by itself is left out: beside the spec stands the place of each that
-    is kept.
-    """
-    written = document.get("spec")
-    if not isinstance(written, Mapping):
-        return None, []
-    kept = {field: written[field] for field in ("engine", "engineArgs") if field in written}
-    given = kept.get("engineArgs")
-    arguments = given if isinstance(given, list) else []
-    places = list(range(len(arguments)))
-    asked = {"model": {"repository": "org/model"}, **kept}
-    try:
-        return base.parse(claims.Spec, asked, what="spec"), places
-    except base.InvalidError as error:
-        paths = [_REFUSED.match(problem.path) for problem in error.problems]
-        refused = {int(path[1]) for path in paths if path}
-    places = [place for place in places if place not in refused]
-    asked["engineArgs"] = [arguments[place] for place in places]
-    try:
-        return base.parse(claims.Spec, asked, what="spec"), places
-    except base.InvalidError:
-        return None, []
-
-
-_REFUSED = re.compile(r"engineArgs\[(\d+)\]")
 
 
 def _planned(

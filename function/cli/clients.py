@@ -10,7 +10,7 @@ from typing import Any, Literal
 import click
 
 from function.api import base, gateway
-from function.cli import options, planned, rendering, result, terminal
+from function.cli import options, planned, refused, rendering, result, terminal
 from function.clients import forms, offers
 from function.composites import inference_gateway
 from function.concerns.gateway import envoy_ai_gateway
@@ -105,15 +105,15 @@ def _unusable(fleet: planned.Fleet) -> int | None:
         terminal.complain(str(error))
     for problem in fleet.unusable:
         terminal.complain(f"settings: {problem}")
-    refused = [one for one in fleet.claims if one.refused]
-    for one in refused:
-        for problem in (*one.broken, *one.forbidden):
-            terminal.complain(f"{one.source}: {problem}")
+    unusable = [one for one in fleet.claims if one.refused]
+    for one in unusable:
+        for message in refused.messages(one.faults):
+            terminal.complain(f"{one.source}: {message}")
         if one.source.misspelt:
             terminal.complain(f"{one.source}: {one.source.misspelt}")
     if fleet.unreadable:
         return result.NOT_READ
-    return result.CANNOT_BE_USED if fleet.unusable or refused else None
+    return result.CANNOT_BE_USED if fleet.unusable or unusable else None
 
 
 def _published(fleet: planned.Fleet) -> Iterator[planned.Planned]:

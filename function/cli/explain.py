@@ -13,7 +13,7 @@ import click
 
 from function import explanation
 from function.api import reference, settings
-from function.cli import entries, glossary, origins, planned, result, sarif, terminal
+from function.cli import entries, glossary, origins, planned, refused, result, sarif, terminal
 from function.concerns import reasons
 from function.findings import rules
 
@@ -225,8 +225,8 @@ def _claims(fleet: planned.Fleet, field: str | None, output: Output) -> None:
     if field is not None and glossary.field(field) is None:
         field = _in_full(field)
     for claim in fleet.claims:
-        for problem in (*claim.broken, *claim.forbidden):
-            terminal.complain(f"note: {claim.source}: nothing is derived: {problem}")
+        for message in refused.messages(claim.faults):
+            terminal.complain(f"note: {claim.source}: nothing is derived: {message}")
     explained = [_Explained(claim, field, fleet.site) for claim in fleet.claims]
     if output == "json":
         terminal.write(_json({"claims": [one.document() for one in explained]}))

@@ -19,7 +19,7 @@ def text(fleet: outlooks.Fleet) -> str:
         return ""
     head = [MARKER, f"**{plain(sentences.verdict(fleet))}**", ""]
     shortages = (one.sentence for one in fleet.shortages)
-    head += [f"- {plain(line)}" for line in (*fleet.unreadable, *shortages, *fleet.notes)]
+    head += [f"- {plain(line)}" for line in (*fleet.faults, *shortages, *fleet.notes)]
     rows = [
         _row(sentences.row(item, fleet))
         for item in fleet.items

@@ -157,6 +157,19 @@ class Item:
 
 
 @dataclasses.dataclass(frozen=True)
+class Unusable:
+    """What was read, and cannot be used.
+
+    Attributes:
+        what: What it is, for people.
+        faults: What is wrong with it.
+    """
+
+    what: str
+    faults: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Fleet:
     """All claims.
 
@@ -166,6 +179,7 @@ class Fleet:
         site: The settings.
         notes: What a person should know of the run as a whole.
         unreadable: What could not be read.
+        unusable: What was read, and cannot be used: without it nothing is planned.
         empty: Whether there is no claim, neither here nor in what was compared with.
         answers: The workload for which the table tells how fast a claim answers.
     """
@@ -175,6 +189,7 @@ class Fleet:
     site: settings.Settings
     notes: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    unusable: Unusable | None = None
     empty: bool = False
     answers: str = loads.USUAL
 
@@ -188,6 +203,11 @@ class Fleet:
         """Currency of the settings that held for what was compared with."""
         costs = (bill.cost for bill in self._bills(before=True))
         return next((cost.currency for cost in costs if cost is not None), self.currency)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What could not be read or used, in words."""
+        return (*self.unreadable, *(() if self.unusable is None else self.unusable.faults))
 
     @property
     def errors(self) -> int:
@@ -207,7 +227,7 @@ class Fleet:
         """
         if self.empty:
             return EMPTY
-        if self.errors or self.unreadable or self.unschedulable:
+        if self.errors or self.faults or self.unschedulable:
             return ERROR
         if self.compared is None:
             return NOTHING_CHANGES
@@ -296,9 +316,8 @@ def item(
     stays = plan.misfit is not None and verdict.pods.effect == "stay"
     if before is not None and (stays or verdict.pods.effect == "held"):
         kept = forecasts.Kept(before.hardware.priced_as, before.hardware.gpus)
-    bill = _kept(site, dataclasses.replace(was, asked=forecasts.asked(plan, kept=kept)))
-    if _undelivered(verdict):
-        bill = Bill()
+    asked = forecasts.asked(plan, kept=kept, stored=stored)
+    bill = _kept(site, dataclasses.replace(was, asked=asked))
     downloads = tuple(_downloads(rendered, plan, stored))
     if verdict.doomed and plan.misfit is None:
         return Item(verdict, None, Change(was, None, downloads), bill)
@@ -306,13 +325,6 @@ def item(
     change = Change(was, _outage(verdict, plan, before, forecast.start), downloads, before)
     unread = dict(_unread(plan, known, findings))
     return Item(verdict, forecast, change, bill, unread=unread)
-
-
-def _undelivered(verdict: verdicts.Verdict) -> bool:
-    """Whether a new claim waits for weights that no download can bring."""
-    waits = verdict.outcome == "new" and verdict.pods.effect == "none"
-    reasons = {error.reason for error in verdict.errors}
-    return waits and contradictions.NO_TOKEN.name in reasons
 
 
 def _recorded(rendered: rendering.Rendered) -> checkpoints.Facts:
@@ -328,7 +340,12 @@ def _unread(
     for index, adapter in enumerate(plan.storage.adapters):
         if adapter.name not in known:
             field = f"spec.loraAdapters[{index}]"
-            yield adapter.name, "; ".join(one.message for one in findings if one.field == field)
+            messages = (one.message for one in findings if one.field == field)
+            # It stands before all of them.
+            yield (
+                adapter.name,
+                "; ".join(each.replace(contradictions.UNREAD, "") for each in messages),
+            )
 
 
 def _bill(site: settings.Settings, asked: prices.Claim | None) -> Bill:
@@ -353,9 +370,8 @@ def _errors(
     for finding in (*foresight.judge(plan), *findings):
         if finding.severity is not rules.Severity.ERROR or finding.rule in _MISFITS:
             continue
-        words = f"{finding.field}: {finding.message}" if finding.field else finding.message
-        if words not in in_verdict:
-            yield verdicts.Error(finding.rule.name, words)
+        if finding.sentence not in in_verdict:
+            yield verdicts.Error(finding.rule.name, finding.sentence)
 
 
 # The plan's own misfit says these.
@@ -463,6 +479,7 @@ def document(fleet: Fleet) -> dict[str, Any]:
         "against": fleet.compared,
         "notes": list(fleet.notes),
         "unreadable": list(fleet.unreadable),
+        "unusable": [] if fleet.unusable is None else list(fleet.unusable.faults),
         "shortages": [one.sentence for one in fleet.shortages],
         "currency": fleet.currency,
         "currencyBefore": fleet.currency_before,

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator
 
 from function.api import base, settings
-from function.cli import documents, rendering, snapshot, verdicts
+from function.cli import documents, refused, rendering, snapshot, verdicts
 
 NOTHING = snapshot.Snapshot()
 
@@ -94,7 +94,8 @@ def rendered(
         elif read.plain is not None:
             others.append(read.plain)
         elif read.made is None:
-            messages = tuple(map(str, read.problems))
+            faults = refused.findings(source.document, read.problems, site)
+            messages = refused.messages(faults)
             judged.append(verdicts.refused(source, verdicts.INVALID, messages))
         else:
             used.append(read.made)

@@ -139,8 +139,8 @@ def plan(
     with terminal.progress() as progress:
         progress.say("planning")
         fleet = _fleet(asked)
-    for line in (*fleet.unreadable, *fleet.notes):
-        terminal.complain(line if line in fleet.unreadable else f"note: {line}")
+    for line in (*fleet.faults, *(f"note: {note}" for note in fleet.notes)):
+        terminal.complain(line)
     try:
         text = _text(fleet, output)
     except ImportError:
@@ -197,13 +197,18 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
     except documents.UnreadableError as error:
         return outlooks.Fleet((), None, settings.Settings(), unreadable=(str(error),))
     except base.InvalidError as error:
-        problems = suggestions.hinted(error, settings.Settings, {})
-        words = tuple(f"{error.what}: {one}" for one in problems)
-        return outlooks.Fleet((), None, settings.Settings(), unreadable=words)
+        unusable = _unusable(error, "The settings")
+        return outlooks.Fleet((), None, settings.Settings(), unusable=unusable)
     try:
         given, before, prior = _read(asked, site.settings)
-    except (documents.UnreadableError, base.InvalidError) as error:
+    except documents.UnreadableError as error:
         return outlooks.Fleet((), asked.against, site.settings, unreadable=(str(error),))
+    except against.NoDiffError as error:
+        unusable = outlooks.Unusable("The JSON of --from-crossplane-diff", (str(error),))
+        return outlooks.Fleet((), None, site.settings, unusable=unusable)
+    except base.InvalidError as error:
+        unusable = _unusable(error, f"The settings of {asked.against}")
+        return outlooks.Fleet((), asked.against, site.settings, unusable=unusable)
     unreadable = tuple(map(str, given.unreadable))
     absent_everywhere = not (given.sources or unreadable) and not any(before.cluster.claims())
     if absent_everywhere:
@@ -240,6 +245,11 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
     )
 
 
+def _unusable(error: base.InvalidError, what: str) -> outlooks.Unusable:
+    problems = suggestions.hinted(error, settings.Settings, {})
+    return outlooks.Unusable(what, tuple(f"{error.what}: {one}" for one in problems))
+
+
 def _read(
     asked: Asked, site: settings.Settings
 ) -> tuple[documents.Claims, against.Before, settings.Settings]:
@@ -247,6 +257,7 @@ def _read(
 
     Raises:
         documents.UnreadableError: There is nothing of a name.
+        against.NoDiffError: There is no JSON of crossplane-diff.
         base.InvalidError: The settings of a revision break their schema.
         click.UsageError: Claims of standard input are compared with a revision.
     """

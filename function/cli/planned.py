@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from function import composition
 from function.api import base, claim, settings
-from function.cli import documents, pipeline, rendering, sites, suggestions
+from function.cli import documents, pipeline, refused, rendering, sites, suggestions
 from function.cluster import checkpoints, memory
 from function.composites import inference_service
 from function.engines.vllm import contradictions
-from function.findings import table
+from function.findings import rules, table
 from function.planning import plans
 
 
@@ -47,8 +47,8 @@ class Planned:
         plan: Its plan; None where it is refused, or of another kind.
         answer: What the function answers for it as a new claim; None where it is refused.
         adapters: What the claim's status knows of adapters, by name.
-        broken: What the claim breaks by itself, under any settings.
-        forbidden: What these settings do not allow.
+        stored: Directories of weights that lie on the volume, as the claim's status records them.
+        faults: What is wrong with a claim that is refused.
     """
 
     source: documents.Source
@@ -57,8 +57,8 @@ class Planned:
     plan: plans.Plan | None = None
     answer: composition.Composition | None = None
     adapters: Mapping[str, contradictions.Adapter] = dataclasses.field(default_factory=dict)
-    broken: tuple[base.Problem, ...] = ()
-    forbidden: tuple[base.Problem, ...] = ()
+    stored: frozenset[str] = frozenset()
+    faults: tuple[rules.Finding, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -111,7 +111,8 @@ def _planned(sources: Iterable[documents.Source], site: settings.Settings) -> It
             yield dataclasses.replace(read.made, namesakes=read.namesakes)
         else:
             answer = None if read.plain is None else read.plain.answer
-            yield Planned(read.source, read.namesakes, answer=answer, broken=read.problems)
+            faults = refused.findings(read.source.document, read.problems, site)
+            yield Planned(read.source, read.namesakes, answer=answer, faults=faults)
 
 
 def of(source: documents.Source, site: settings.Settings) -> Planned:
@@ -127,13 +128,13 @@ def of(source: documents.Source, site: settings.Settings) -> Planned:
         plan = plans.make(resource, site, facts)
         answer = inference_service.compose(resource, site, world)
     except base.InvalidError as error:
-        own = set(plans.problems(resource.spec))
-        return Planned(
-            source,
-            resource=resource,
-            broken=tuple(one for one in error.problems if one in own),
-            forbidden=tuple(one for one in error.problems if one not in own),
-        )
+        faults = refused.findings(source.document, error.problems, site)
+        return Planned(source, resource=resource, faults=faults)
     return Planned(
-        source, resource=resource, plan=plan, answer=answer, adapters=table.adapters(plan, facts)
+        source,
+        resource=resource,
+        plan=plan,
+        answer=answer,
+        adapters=table.adapters(plan, facts),
+        stored=frozenset(facts.records),
     )

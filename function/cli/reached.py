@@ -5,7 +5,7 @@ import enum
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from function.cli import checking, planned, result
+from function.cli import checking, planned, refused, result
 from function.findings import reachability, rules
 from function.reach import flows, policies, verdicts
 
@@ -186,8 +186,8 @@ def _refused(fleet: planned.Fleet) -> Iterator[str]:
     for claim in fleet.claims:
         if claim.source.misspelt:
             yield f"{claim.source}: {claim.source.misspelt}"
-        for one in (*claim.broken, *claim.forbidden):
-            yield f"{claim.source}: {one}"
+        for message in refused.messages(claim.faults):
+            yield f"{claim.source}: {message}"
 
 
 def _item(item: Item) -> dict[str, Any]:

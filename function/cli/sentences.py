@@ -41,6 +41,8 @@ def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
     yield from _unfit(unfit)
     if fleet.unreadable:
         yield f"{plural.of(len(fleet.unreadable), 'file')} cannot be read"
+    if fleet.unusable is not None:
+        yield f"{fleet.unusable.what} cannot be used"
     yield from _shortages(fleet)
     if fleet.compared is not None:
         for outcome, words in (("new", "new"), ("removed", "removed")):

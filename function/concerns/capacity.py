@@ -135,7 +135,8 @@ def cost(now: situations.Situation) -> dict[str, Any] | None:
     if not now.withheld:
         priced_as = now.kept_class or plan.hardware.priced_as
         kept = forecasts.Kept(priced_as, now.rollout.running.gpus)
-    hour = forecasts.cost(plan, state.wanted if state else 0, kept)
+    stored = {record["directory"] for record in now.ledger.records}
+    hour = forecasts.cost(plan, state.wanted if state else 0, kept, stored)
     if hour is None:
         return None
     return canonical.prune(

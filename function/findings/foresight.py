@@ -1,7 +1,7 @@
 """Whether a planned claim fits its GPUs, and whether its triggers can fire."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from function import canonical
@@ -141,10 +141,19 @@ def judge(plan: plans.Plan) -> Iterator[rules.Finding]:
     yield from _triggers(plan)
 
 
-def crowded(fleet: Sequence[plans.Plan], site: settings.Settings) -> list[rules.Finding | None]:
-    """Returns for each claim whether all of them ask its node pool for more than it ever has."""
-    asked = [forecasts.asked(plan) for plan in fleet]
-    full = {one.what: one.sentence for one in prices.fleet(asked, site).shortages if one.lasting}
+def crowded(
+    fleet: Sequence[plans.Plan], stored: Sequence[Collection[str]], site: settings.Settings
+) -> list[rules.Finding | None]:
+    """Returns for each claim whether all of them ask its node pool for more than it ever has.
+
+    Args:
+        fleet: The claims.
+        stored: Of each the directories of weights that lie on the volume.
+        site: The settings.
+    """
+    asked = [forecasts.asked(plan, stored=there) for plan, there in zip(fleet, stored, strict=True)]
+    shortages = prices.fleet(asked, site).shortages
+    full = {one.what: one.sentence for one in shortages if one.pool and one.lasting}
     return [
         EXCEEDS_NODE_POOL.broken("spec.gpu" if plan.spec.gpu else "spec", full[one.class_name])
         if one.class_name in full and one.gpus * one.minimum > 0
@@ -153,29 +162,47 @@ def crowded(fleet: Sequence[plans.Plan], site: settings.Settings) -> list[rules.
     ]
 
 
-def unplaced(fleet: Sequence[plans.Plan], site: settings.Settings) -> Iterator[rules.Finding]:
-    """Yields the classes that claims name and nothing tells from others when pods are placed.
+def unplaced(fleet: Sequence[plans.Plan], site: settings.Settings) -> list[str]:
+    """Returns the classes that claims name and nothing tells from others when pods are placed.
 
     A claim may place its pods itself, and what admits a queued claim may.
     """
     named = {plan.hardware.class_name for plan in fleet if not _places(plan)}
+    return [name for name in sorted(named & site.gpu.classes.keys()) if _alike(name, site)]
+
+
+def not_placed(names: Sequence[str], site: settings.Settings) -> rules.Finding:
+    """Returns what is wrong with classes of `unplaced`, in one finding."""
+    groups = dict.fromkeys(tuple(_together(name, site)) for name in names)
+    label = site.gpu.classes[names[0]].product or "that its nodes have"
+    words = (
+        f"nothing places pods of {' or of '.join(map(_listed, groups))} on their own GPUs: the"
+        " classes have the same resource, nodeSelector, tolerations and runtimeClassName; give each"
+        f" the labels of its nodes, such as nvidia.com/gpu.product: {label}"
+    )
+    single = len(names) == 1
+    return CLASS_NOT_PLACED.broken(f"gpu.classes.{names[0]}" if single else "gpu.classes", words)
+
+
+# Classes that a message lists before it only counts.
+_MOST_CLASSES = 8
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_CLASSES
+    return ", ".join(names[:_MOST_CLASSES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _alike(name: str, site: settings.Settings) -> bool:
+    """Tells whether pods of a class are placed as those of a class of other GPUs."""
     classes = site.gpu.classes
-    for name in sorted(named & classes.keys()):
-        own = classes[name]
-        others = [
-            other
-            for other, gpu in sorted(classes.items())
-            if _placement(gpu) == _placement(own) and _bought(gpu) != _bought(own)
-        ]
-        if others:
-            label = own.product or "that its nodes have"
-            words = (
-                f"nothing places pods on the GPUs of class {name}: {', '.join(others)}"
-                f" {'has' if len(others) == 1 else 'have'} the same resource, nodeSelector,"
-                " tolerations and runtimeClassName; give each class the labels of its nodes, such"
-                f" as nvidia.com/gpu.product: {label}"
-            )
-            yield CLASS_NOT_PLACED.broken(f"gpu.classes.{name}", words)
+    return len({_bought(classes[other]) for other in _together(name, site)}) > 1
+
+
+def _together(name: str, site: settings.Settings) -> list[str]:
+    """Returns the classes whose pods are placed as those of a class, itself included."""
+    own = _placement(site.gpu.classes[name])
+    return [other for other, gpu in sorted(site.gpu.classes.items()) if _placement(gpu) == own]
 
 
 def _places(plan: plans.Plan) -> bool:

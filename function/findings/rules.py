@@ -6,6 +6,8 @@ A finding refuses nothing by itself: what is stored stays rendered. `table.py` l
 import dataclasses
 import enum
 
+from function.api import base
+
 
 class Severity(enum.StrEnum):
     """What comes of a finding."""
@@ -68,6 +70,11 @@ class Finding:
     message: str
     severity: Severity
 
+    @property
+    def sentence(self) -> str:
+        """The field with what is wrong, in one line."""
+        return base.printable(f"{self.field}: {self.message}" if self.field else self.message)
+
     def __str__(self) -> str:
         """Returns the line that a person reads."""
-        return f"{self.severity}: {self.field}: {self.message} ({self.rule.name})"
+        return f"{self.severity}: {self.sentence} ({self.rule.name})"

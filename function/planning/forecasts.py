@@ -99,7 +99,8 @@ def forecast(
         for name, each in workloads.items()
         if not refuses(plan, each) and (one := triggers(plan, each))
     }
-    return Forecast(plan, workloads, cost(plan), needs, tokens, given, bound, _start(plan, stored))
+    money, start = cost(plan, stored=stored), _start(plan, stored)
+    return Forecast(plan, workloads, money, needs, tokens, given, bound, start)
 
 
 def _judged(plan: plans.Plan) -> loads.Engine | None:
@@ -199,26 +200,39 @@ def refuses(plan: plans.Plan, workload: loads.Workload) -> bool:
 
 
 def cost(
-    plan: plans.Plan, replicas: int | None = None, kept: Kept | None = None
+    plan: plans.Plan,
+    replicas: int | None = None,
+    kept: Kept | None = None,
+    stored: Collection[str] = (),
 ) -> prices.Cost | None:
     """Returns what a claim's GPUs cost in an hour, or None where the class has no price.
+
+    The arguments are those of `asked`.
+    """
+    claim = asked(plan, replicas, kept, stored)
+    price = prices.tariff(plan.site, claim.class_name)
+    return None if price is None or claim.gpus == 0 else prices.hourly(claim, price)
+
+
+def asked(
+    plan: plans.Plan,
+    replicas: int | None = None,
+    kept: Kept | None = None,
+    stored: Collection[str] = (),
+) -> prices.Claim:
+    """Returns the GPUs that a claim asks for, the one place that says so.
+
+    None when it is suspended, fits nowhere, or waits for weights that no download can bring. Pods
+    that keep their template keep their GPUs.
 
     Args:
         plan: The claim, planned.
         replicas: How many run or start now, or None when nobody looked.
         kept: What goes on running though the plan is another, or None.
+        stored: The directories of weights that lie on the volume, as the status records them.
     """
-    claim = asked(plan, replicas, kept)
-    price = prices.tariff(plan.site, claim.class_name)
-    return None if price is None or claim.gpus == 0 else prices.hourly(claim, price)
-
-
-def asked(plan: plans.Plan, replicas: int | None = None, kept: Kept | None = None) -> prices.Claim:
-    """Returns the GPUs that a claim asks for; none when it is suspended or fits nowhere.
-
-    Pods that keep their template keep their GPUs.
-    """
-    stopped = plan.suspended or (plan.misfit is not None and kept is None)
+    waits = plan.undelivered and plan.storage.recorded(plan.storage.base) not in stored
+    stopped = plan.suspended or ((plan.misfit is not None or waits) and kept is None)
     return prices.Claim(
         plan.identity.name,
         plan.hardware.priced_as if kept is None else kept.class_name,

@@ -111,6 +111,12 @@ class Plan:
         return self.scaling.maximum > 1 or self.replacement.surge > 0
 
     @functools.cached_property
+    def undelivered(self) -> bool:
+        """Whether the hub refuses the download of the model."""
+        outlook = self.serving.outlook
+        return outlook is not None and prospects.withheld(self.spec, outlook.prospect.model)
+
+    @functools.cached_property
     def awaits(self) -> bool:
         """Whether a request may wait for a replica that it wakes."""
         return self.scaling.wakes and not self.suspended

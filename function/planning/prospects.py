@@ -8,7 +8,7 @@ from function import canonical
 from function.api import base, claim, settings, settings_engine
 from function.capacity import cards, catalogue, facts, forms, weights
 from function.cluster import checkpoints
-from function.planning import hardware, parallelism
+from function.planning import hardware, parallelism, storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +92,14 @@ def _unknown_card(class_name: str, gpu: settings_engine.GpuClass, own: str | Non
     near = " or ".join(cards.nearest(gpu.product))
     advice = f"the nearest known: {near}; correct it" if near else "correct it"
     return f"{at}.product {gpu.product} is no GPU that is known: {advice}, or set {at}.memoryGiB"
+
+
+def withheld(spec: claim.Spec, model: facts.Facts | None) -> bool:
+    """Tells whether the hub refuses a download: it asks for a licence, and nobody gives a token."""
+    gated = model is not None and model.gated and storage.preloads(spec)
+    return gated and not (
+        spec.model.token_secret_ref or spec.env_from_secrets or spec.external_secrets
+    )
 
 
 def size_gib(prospect: Prospect) -> float | None:

@@ -215,6 +215,41 @@ def test_classes_that_nothing_tells_apart_when_pods_are_placed(
     assert all(one["file"].endswith("site.yaml") for one in placed)
 
 
+def test_classes_of_one_file_that_nothing_tells_apart_are_one_finding(
+    tmp_path: pathlib.Path,
+) -> None:
+    bare: dict[str, Any] = {"tolerations": [], "runtimeClassName": None, "nodeSelector": None}
+    products = {"l4": "NVIDIA-L4", "again": "NVIDIA-L4", "big": "NVIDIA-H100-80GB-HBM3"}
+    classes = {name: {"product": product, **bare} for name, product in products.items()}
+    claims = [scene.of(name=name, gpu={"class": name}) for name in products]
+    settings = {"gpu": {"classes": classes}}
+    found = findings(*written(tmp_path, broken_claims.Case("", "", None, "", claims, settings)))
+    (one,) = (one for one in found if one["rule"] == "class-not-placed")
+    assert one["field"] == "gpu.classes"
+    assert "nothing places pods of again, big, l4 on their own GPUs" in one["message"]
+
+
+@pytest.mark.parametrize(
+    ("beside", "crowded"),
+    [
+        ({}, True),
+        ({"suspend": True}, False),
+        # Its download fails: no GPU is ever asked for.
+        ({"model": {"repository": broken_claims.LLAMA}}, False),
+        ({"model": {"repository": "Qwen/Qwen2.5-72B-Instruct"}}, False),
+    ],
+)
+def test_a_pool_is_judged_by_the_gpus_that_are_asked_for(
+    tmp_path: pathlib.Path, beside: dict[str, Any], crowded: bool
+) -> None:
+    model = {"repository": broken_claims.QWEN, "contextWindow": 8192}
+    # The name of a claim is none of a class.
+    claims = [scene.of(name="l4", model=model), scene.of(name="b", **{"model": model, **beside})]
+    settings = {"gpu": {"classes": {"l4": {"poolGpus": 1}}}}
+    found = findings(*written(tmp_path, broken_claims.Case("", "", None, "", claims, settings)))
+    assert any(one["rule"] == "exceeds-node-pool" for one in found) is crowded
+
+
 def test_a_fault_is_one_finding(tmp_path: pathlib.Path) -> None:
     """A flag of no version is not forbidden too, and a misspelt parser is of no family."""
     arguments = ["--gpu-memory-utilisation=0.8", "--swap-space=4", "--kv-cache-memory-byte=1"]
@@ -228,7 +263,7 @@ def test_a_fault_is_one_finding(tmp_path: pathlib.Path) -> None:
     assert sorted(every) == [
         ("spec.engineArgs[0]", "engine-flag-unknown"),
         ("spec.engineArgs[1]", "engine-flag-removed"),
-        # A version takes it, as short for another: the settings are what refuses it.
+        # The version takes it, as short for another: the settings are what refuses it.
         ("spec.engineArgs[2]", "settings-forbid"),
         ("spec.model.toolCallParser", "engine-name-unknown"),
     ]
@@ -353,8 +388,9 @@ def test_arguments_of_a_claim_that_does_not_parse_are_judged_too(tmp_path: pathl
     assert {one["rule"] for one in found} == {"claim-invalid", "engine-flag-unknown"}
 
 
-def test_an_unknown_model_names_the_nearest(tmp_path: pathlib.Path) -> None:
-    claimed = scene.of(model={"repository": "Qwen/Qwen3-8b"})
+@pytest.mark.parametrize("written", ["Qwen/Qwen3-8b", "Qwen/Qwen3-8b-Instruct"])
+def test_an_unknown_model_names_the_nearest(tmp_path: pathlib.Path, written: str) -> None:
+    claimed = scene.of(model={"repository": written})
     (one,) = findings(command.write(tmp_path / "claims.yaml", claimed), "-e", command.REFERENCE)
     assert one["rule"] == "model-unknown"
     assert "did you mean Qwen/Qwen3-8B or " in one["message"]

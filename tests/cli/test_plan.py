@@ -158,10 +158,40 @@ def test_an_adapter_is_judged_by_its_name_until_somebody_read_its_files(
         repository.write("claims/chat.yaml", claim("chat", loraAdapters=adapters, drainSeconds=60))
         return repository.plan("claims/chat.yaml", "--against", "observed.yaml")
 
-    assert told in " ".join(plan().stdout.split())
+    text = " ".join(plan().stdout.split())
+    assert (told in text, text.count("nobody read its files")) == (True, 1)
     assert "judged by the name" not in plan(baseModel="Qwen/Qwen3-8B", loraRank=16).stdout
     too_large = plan(loraRank=512)
     assert (too_large.exit_code, "its rank is 512" in too_large.stdout) == (1, True)
+
+
+def test_a_draft_that_no_estimate_counts_is_told_in_the_words_of_check(
+    repository: Repository,
+) -> None:
+    draft = '--speculative-config={"method":"eagle3","model":"org/draft"}'
+    repository.write("claims/chat.yaml", claim("chat", engineArgs=[draft]))
+    words = "the draft takes GPU memory beside the model, which no estimate counts"
+    for output in ("table", "markdown", "html"):
+        text = " ".join(repository.plan("claims", "--output", output).stdout.split())
+        assert text.count(words) == 1
+    found = testing.CliRunner().invoke(main.main, ["check", "claims", "-e", "site.yaml"])
+    assert f"{words}: set spec.gpu.memoryUtilization" in found.stdout
+
+
+def test_a_flag_that_is_none_has_the_words_of_check(repository: Repository) -> None:
+    arguments = ["--enforce-eagre", "--seed=x", "--max-num-batched-token=8192"]
+    repository.write("claims/chat.yaml", claim("chat", engineArgs=arguments))
+    found = testing.CliRunner().invoke(
+        main.main, ["check", "claims", "-e", "site.yaml", "-o", "json"]
+    )
+    of_check = [
+        f"{one['field']}: {one['message']}"
+        for one in json.loads(found.stdout)["findings"]
+        if one["severity"] == "error"
+    ]
+    chat = of(json.loads(repository.plan("claims", "--output", "json").stdout), "chat")
+    assert sorted(error["message"] for error in chat["errors"]) == sorted(of_check)
+    assert any("did you mean --enforce-eager?" in message for message in of_check)
 
 
 def test_what_generates_nothing_has_no_speed_of_answers(repository: Repository) -> None:
@@ -549,7 +579,8 @@ def test_a_download_that_the_hub_refuses_asks_for_no_gpus(repository: Repository
     repository.write("claims/gated.yaml", gated)
     item = of(json.loads(repository.plan("claims", "--output", "json").stdout), "gated")
     assert [error["reason"] for error in item["errors"]] == ["gated-without-token"]
-    assert (item["gpus"]["max"]["after"], item["costPerHour"]["after"]) == (0, None)
+    assert item["gpus"]["max"]["after"] == 0
+    assert item["costPerHour"]["after"] == {"min": "0", "max": "0", "currency": "USD"}
     text = repository.plan("claims", "--output", "markdown").stdout
     assert "gated cannot serve as written" in text
     assert "GPUs that are asked for" not in text
@@ -794,6 +825,21 @@ def test_what_is_no_such_json_is_said(repository: Repository, given: str) -> Non
     result = repository.plan("--from-crossplane-diff", "-", given=given)
     assert result.exit_code == 1
     assert "-: no JSON of `crossplane-diff" in result.stderr
+    assert result.stdout == "The JSON of --from-crossplane-diff cannot be used.\n"
+
+
+def test_settings_that_break_their_schema_are_no_files_that_cannot_be_read(
+    repository: Repository,
+) -> None:
+    repository.write("site.yaml", environment(SETTINGS | {"gpus": 1, "engin": {}}))
+    result = repository.plan("claims", "--output", "json")
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["unreadable"], len(document["unusable"])) == (1, [], 2)
+    for output in ("table", "markdown", "html"):
+        told = repository.plan("claims", "--output", output)
+        assert "The settings cannot be used." in told.stdout
+        assert "cannot be read" not in told.stdout
+        assert "settings: gpus: unknown field" in told.stderr
 
 
 @pytest.mark.parametrize(

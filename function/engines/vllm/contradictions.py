@@ -15,7 +15,7 @@ from function.capacity import catalogue
 from function.capacity import facts as capacity
 from function.engines.vllm import arguments, command_line, forecast, recordings, serving, versions
 from function.findings import rules
-from function.planning import hardware, parallelism, storage
+from function.planning import hardware, parallelism, prospects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,6 +298,8 @@ def _not_pooling(subject: Subject) -> Broken:
         yield NOT_POOLING.broken(field, words, _ERROR if encodes else _WARNING)
 
 
+# Where the name of its repository is all that is known of an adapter.
+UNREAD = " (nobody read its files yet)"
 FOREIGN_ADAPTER = rules.Rule(
     "adapter-of-another-base",
     _WARNING,
@@ -364,7 +366,7 @@ def _foreign_adapter(subject: Subject) -> Broken:
             # A name that nobody knows says nothing.
             if served and adapter.base and not (served in adapter.base or adapter.base in served):
                 words = f"its name says {adapter.base}, and the claim serves {subject.repository}"
-                words += " (nobody read its files yet)"
+                words += UNREAD
                 yield FOREIGN_ADAPTER.broken(field, f"{words}: take an adapter of this model")
         elif adapter.base is not None and not _kin(adapter.base, subject.repository):
             words = f"its base is {adapter.base}, and the claim serves {subject.repository}"
@@ -382,7 +384,7 @@ def _adapter_rank(subject: Subject) -> Broken:
     for field, adapter, named in _adapters(subject):
         if adapter.rank is not None and adapter.rank > most:
             says = "its name says rank" if named else "its rank is"
-            words = f"{says} {adapter.rank}, and at most {most} is set"
+            words = f"{says} {adapter.rank}, and at most {most} is set{UNREAD if named else ''}"
             severity = _WARNING if named else _ERROR
             yield ADAPTER_RANK.broken(field, f"{words}: raise spec.model.maxLoraRank", severity)
 
@@ -398,12 +400,9 @@ NO_TOKEN = rules.Rule(
 
 
 def _no_token(subject: Subject) -> Broken:
-    spec = subject.spec
-    gated = subject.facts is not None and subject.facts.gated and storage.preloads(spec)
-    if not gated or spec.model.token_secret_ref or spec.env_from_secrets or spec.external_secrets:
-        return
-    words = f"{subject.repository} is gated: accept its licence, and name a Secret with a hub token"
-    yield NO_TOKEN.broken("spec.model.tokenSecretRef", words)
+    if prospects.withheld(subject.spec, subject.facts):
+        words = f"{subject.repository} is gated: accept its licence, and name a Secret with a hub"
+        yield NO_TOKEN.broken("spec.model.tokenSecretRef", f"{words} token")
 
 
 OTHER_PARSER = rules.Rule(
@@ -507,20 +506,16 @@ DRAFT_MEMORY = rules.Rule(
 
 
 def _speculative(subject: Subject) -> Broken:
-    keys = subject.own.keys("speculative-config")
-    method = str(keys.get("method") or subject.own.value("spec-method") or "")
-    model = keys.get("model") or subject.own.value("spec-model")
-    field = subject.field("speculative-config", subject.field("spec-method", "spec.engineArgs"))
-    if method.endswith("mtp") and model is None:
-        if subject.facts is not None and subject.facts.draft_parameters == 0:
-            words = f"{method} reads draft layers, and {subject.repository} has none"
-            yield NO_DRAFT.broken(field, f"{words}: take it away, or use the method ngram")
-            return
-    elif model is None or "ngram" in (method, model):
+    if not forecast.drafts(subject.own):
         return
-    if base.of(subject.spec.gpu, "memory_utilization") is None:
-        words = "the draft takes GPU memory beside the model"
-        yield DRAFT_MEMORY.broken(field, f"{words}: set spec.gpu.memoryUtilization, below 0.90")
+    method, model = forecast.drafting(subject.own)
+    field = subject.field("speculative-config", subject.field("spec-method", "spec.engineArgs"))
+    if model is None and subject.facts is not None and subject.facts.draft_parameters == 0:
+        words = f"{method} reads draft layers, and {subject.repository} has none"
+        yield NO_DRAFT.broken(field, f"{words}: take it away, or use the method ngram")
+    elif base.of(subject.spec.gpu, "memory_utilization") is None:
+        words = f"{forecast.UNCOUNTED_DRAFT}: set spec.gpu.memoryUtilization, below 0.90"
+        yield DRAFT_MEMORY.broken(field, words)
 
 
 Judge = Callable[[Subject], Broken]

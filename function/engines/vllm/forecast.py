@@ -119,7 +119,7 @@ def outlook(
         return engine.Outlook(prospect, flags, None, (), prospects.UNKNOWN_MODEL, words)
     if held is None or prospect.card is None:
         return engine.Outlook(prospect, flags, None, (), prospect.reason, prospect.unknown)
-    result = _doubted(answer(held, prospect.card, flags), own)
+    result = _noted(_doubted(answer(held, prospect.card, flags), own), own)
     if result is None:
         words = (
             f"nothing is known of the memory of {held.name} with quantization"
@@ -143,6 +143,33 @@ def _doubted(result: fit.Fit | None, own: command_line.CommandLine) -> fit.Fit |
     note = f"nothing is known of what {' and '.join(names)} changes"
     note = f"{result.note}; {note}" if result.note else note
     return dataclasses.replace(result, verdict=fit.Verdict.TIGHT, note=note)
+
+
+UNCOUNTED_DRAFT = "the draft takes GPU memory beside the model, which no estimate counts"
+
+
+def _noted(result: fit.Fit | None, own: command_line.CommandLine) -> fit.Fit | None:
+    """Returns an answer that says what it does not count."""
+    if result is None or not drafts(own):
+        return result
+    note = f"{result.note}; {UNCOUNTED_DRAFT}" if result.note else UNCOUNTED_DRAFT
+    return dataclasses.replace(result, note=note)
+
+
+def drafts(own: command_line.CommandLine) -> bool:
+    """Tells whether the engine loads a draft: a model of its own, or layers of the checkpoint."""
+    method, model = drafting(own)
+    if model is None:
+        return method.endswith("mtp")
+    return "ngram" not in (method, model)
+
+
+def drafting(own: command_line.CommandLine) -> tuple[str, str | None]:
+    """Returns how tokens are drafted, empty where nobody says, and the draft model, or None."""
+    keys = own.keys("speculative-config")
+    method = keys.get("method") or own.value("spec-method") or ""
+    model = keys.get("model") or own.value("spec-model")
+    return str(method), None if model is None else str(model)
 
 
 def unbounded(spec: claim.Spec) -> bool:

@@ -52,7 +52,7 @@ def errors(claimed: cluster.Object, site: settings.Settings) -> set[str]:
     source = documents.Source("claim.yaml", claimed)
     return {
         one.finding.rule.name
-        for one in checking.of(planned.of(source, site), site)
+        for one in checking.of(planned.of(source, site))
         if one.finding.severity is rules.Severity.ERROR
     }
 
