@@ -181,6 +181,9 @@ def ways(
         fitting.append(Way(change, name, asked, answer, price(name, asked), words, fields))
         return True
 
+    smaller = _smaller_share(now)
+    if smaller is not None:
+        holds(Change.SHARE, gpu_class, smaller, _LEFT)
     for change, asked, sentence in _on_this_card(model, card, arrangement, now, offer):
         if not {change, *_PARTS.get(change, ())} & {way.change for way in fitting}:
             holds(change, gpu_class, asked, sentence)
@@ -216,19 +219,28 @@ def share(model: facts.Facts, gpu_class: str, answer: fit.Fit) -> tuple[Way, ...
         gpu_class: On which class of GPU.
         answer: Why nobody knows.
     """
-    missing = -answer.size(fit.Part.FREE).low
-    if answer.verdict is not fit.Verdict.TIGHT or missing <= 0:
+    asked = _smaller_share(answer)
+    if answer.verdict is not fit.Verdict.TIGHT or asked is None:
         return ()
-    arrangement = answer.arrangement
-    smaller = math.floor((arrangement.utilization - missing / answer.total) * 100) / 100
-    asked = dataclasses.replace(arrangement, utilization=smaller)
-    if smaller <= 0 or (held := fit.fit(model, answer.card, asked)).verdict is not fit.Verdict.FITS:
+    held = fit.fit(model, answer.card, asked)
+    if held.verdict is not fit.Verdict.FITS:
         return ()
     before = (gpu_class, asked.tensor * asked.pipeline)
-    words = "the engine leaves more of each GPU to CUDA graphs and communication"
-    words += _held(held, asked)
+    words = _LEFT + _held(held, asked)
     fields = _fields(Change.SHARE, gpu_class, asked, before)
     return (Way(Change.SHARE, gpu_class, asked, held, None, words, fields),)
+
+
+_LEFT = "the engine leaves more of each GPU to CUDA graphs and communication"
+
+
+def _smaller_share(answer: fit.Fit) -> arrangements.Arrangement | None:
+    """Returns the flags with a share that leaves enough beside it; None where there is enough."""
+    missing, asked = -answer.size(fit.Part.FREE).low, answer.arrangement
+    if missing <= 0:
+        return None
+    share = math.floor((asked.utilization - missing / answer.total) * 100) / 100
+    return dataclasses.replace(asked, utilization=share) if share > 0 else None
 
 
 def _chosen(fitting: Sequence[Way]) -> Sequence[Way]:

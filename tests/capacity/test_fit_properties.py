@@ -142,6 +142,7 @@ def test_fewer_sequences_need_no_more(
     gib: float | None,
     fewer: int,
 ) -> None:
+    # At one share: the one that is derived has a step (`tests/engines/vllm/test_sizing.py`).
     smaller = dataclasses.replace(arrangement, sequences=min(fewer, arrangement.sequences))
     assert_no_worse(answer(model, card, smaller, gib), answer(model, card, arrangement, gib))
 

@@ -1,10 +1,13 @@
 """Context, sequences, parsers and runner follow from model and GPU; an author's are literal."""
 
+import itertools
 from typing import Any
 
 import pytest
 
-from function.capacity import fit
+from function.capacity import arrangements, cards, catalogue, fit, ways_out
+from function.concerns import capacity
+from function.engines.vllm import forecast, sizing
 from function.planning import plans
 from tests.resources import scene
 
@@ -117,3 +120,76 @@ def test_every_derived_value_is_explained() -> None:
     plan = planned({"repository": "Qwen/Qwen3-8B"})
     named = {why.value for why in plan.explanations}
     assert {"max-model-len", "max-num-seqs", "tool-call-parser", "reasoning-parser"} <= named
+
+
+# From the least to the most, on both sides of the step of the derived share.
+COUNTS = (8, 64, 152, 248, 255, 256, 264, 512)
+ORDER = [fit.Verdict.TOO_LARGE, fit.Verdict.TIGHT, fit.Verdict.FITS]
+
+
+def answers(
+    repository: str, product: str, gpus: int, context: int, share: float | None
+) -> dict[int, fit.Fit]:
+    """Returns whether a model fits, by its sequences, at a share or at the one that is derived."""
+    model, card = catalogue.lookup(repository), cards.lookup(product)
+    given = {}
+    for count in COUNTS:
+        flags = arrangements.Arrangement(
+            version="0.25.1",
+            context=context,
+            sequences=count,
+            utilization=share or float(sizing.utilization(count)),
+            tensor=gpus,
+        )
+        answer = forecast.answer(model, card, flags)
+        assert answer is not None
+        given[count] = answer
+    return given
+
+
+@pytest.mark.parametrize("repository", ["Qwen/Qwen3-8B", "Qwen/Qwen3-32B", "openai/gpt-oss-20b"])
+@pytest.mark.parametrize("product", ["L4", "A10G", "A100-SXM-40GB", "L40S", "H100-SXM-80GB"])
+def test_fewer_sequences_need_more_only_where_the_derived_share_steps(
+    repository: str, product: str
+) -> None:
+    """One share never needs more for fewer sequences, and a derived one has one step.
+
+    It is 0.92, and 0.90 from 256 sequences on. Fewer sequences leave less beside the larger share
+    then, and may be in doubt where more fit. The share is an argument of pods that run, so it
+    stays: the answer names the share that surely fits.
+    """
+    model = catalogue.lookup(repository)
+    assert model is not None
+    for gpus, context in itertools.product((1, 2, 4, 8), (4096, 16384)):
+        for share in (0.9, 0.92, None):
+            given = answers(repository, product, gpus, context, share)
+            for fewer, more in itertools.combinations(COUNTS, 2):
+                less, than = given[fewer], given[more]
+                if ORDER.index(less.verdict) >= ORDER.index(than.verdict):
+                    continue
+                assert less.arrangement.utilization > than.arrangement.utilization
+                if than.verdict is fit.Verdict.FITS:
+                    (way,) = ways_out.share(model, "own", less)
+                    assert way.answer.verdict is fit.Verdict.FITS
+                    assert way.arrangement.utilization >= than.arrangement.utilization
+
+
+def test_the_step_of_the_derived_share_is_told_with_its_cure() -> None:
+    classes = {"a100": {"product": "A100-SXM-40GB", "nodeGpus": 8}}
+    verdicts = {}
+    for count in (64, 152, 248, 256):
+        model = {"repository": "Qwen/Qwen3-32B", "contextWindow": 16384, "maxNumSeqs": count}
+        claimed = scene.of(model=model, gpu={"class": "a100", "count": 4})
+        plan = scene.planned(claimed, scene.site(gpu={"classes": classes}))
+        outlook = plan.serving.outlook
+        assert outlook is not None
+        assert outlook.fit is not None
+        verdicts[count] = outlook.fit.verdict
+        cure = "It surely fits with gpu.memoryUtilization: 0.9"
+        assert (cure in capacity.fits(plan).message) is (verdicts[count] is fit.Verdict.TIGHT)
+    assert verdicts == {
+        64: fit.Verdict.FITS,
+        152: fit.Verdict.TIGHT,
+        248: fit.Verdict.TIGHT,
+        256: fit.Verdict.FITS,
+    }
