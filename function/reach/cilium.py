@@ -179,7 +179,10 @@ def _label(labels: Mapping[str, Mapping[str, str]], source: str | None, name: st
     """Returns a label's value by the source that it has to be of; None where it is not there."""
     if source is not None:
         return labels[source].get(name) if source in labels else None
-    return next((one[name] for one in labels.values() if name in one), None)
+    for one in labels.values():
+        if name in one:
+            return one[name]
+    return None
 
 
 class _Entity:

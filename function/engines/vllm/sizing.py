@@ -129,8 +129,11 @@ def _sized(asked: _Asked, why: list[explanation.Explanation]) -> tuple[int, int]
     chosen = asked.spec.model.context_window
     if chosen is None and asked.prospect.model is not None:
         shortest = min(asked.prospect.model.context, allotments.SHORTEST_CONTEXT)
-        sequences = _sequences(asked, shortest, [])
-        return _context(asked, sequences, why), _sequences(asked, shortest, why)
+        of_sequences: list[explanation.Explanation] = []
+        sequences = _sequences(asked, shortest, of_sequences)
+        context = _context(asked, sequences, why)
+        why += of_sequences
+        return context, sequences
     context = _context(asked, MAX_NUM_SEQS, why)
     return context, _sequences(asked, context, why)
 
