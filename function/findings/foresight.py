@@ -185,7 +185,7 @@ def not_placed(names: Sequence[str], site: settings.Settings) -> rules.Finding:
 
 
 # Classes that a message lists before it only counts.
-_MOST_CLASSES = 8
+_MOST_CLASSES = 12
 
 
 def _listed(names: Sequence[str]) -> str:
