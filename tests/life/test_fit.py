@@ -227,6 +227,17 @@ def test_status_says_what_it_holds_and_costs_and_is_quiet_at_rest() -> None:
 
 
 @pytest.mark.parametrize(
+    ("token", "least"), [({}, "0"), ({"tokenSecretRef": {"name": "hub"}}, "0.805")]
+)
+def test_a_download_that_the_hub_refuses_asks_for_no_money(
+    token: dict[str, Any], least: str
+) -> None:
+    model = {"repository": "meta-llama/Llama-3.1-8B-Instruct", "quantization": "fp8", **token}
+    world = cluster.Cluster(scene.of(model=model), scene.site(gpu=CLASSES)).born()
+    assert world.claim["status"]["cost"]["perHourMin"] == least
+
+
+@pytest.mark.parametrize(
     ("learnt", "reason"),
     [
         ({"architecture": "MambaForCausalLM"}, "UnknownModel"),
