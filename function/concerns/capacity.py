@@ -31,7 +31,8 @@ class Fits(reasons.Reasons):
         "Tight",
         None,
         "It may fit or not: the error of the estimate decides. Pods are started.",
-        "Watch the first start. For a margin: one of the ways under TooLarge.",
+        "The smaller `gpu.memoryUtilization` where the message names one. Else watch the first"
+        " start; for a margin: one of the ways under TooLarge.",
     )
     TOO_LARGE = reasons.Reason(
         "TooLarge",
