@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from function.capacity import arena, facts, interval
 
@@ -150,8 +150,9 @@ def per_gpu(model: facts.Facts, load: Load) -> interval.Interval:
     held: list[list[int]] = []
     for limit in limits:
         paddings = _paddings(load, limit) if pads(model) else (_UNPADDED,)
-        least += (_sum(model, load, padding) for padding in paddings)
-        held.append([_loaded(model, load, limit, padding) for padding in paddings])
+        padded = [tuple(_tensors(model, load, padding)) for padding in paddings]
+        least += map(_sum, padded)
+        held.append([_loaded(each, limit) for each in padded])
     most = max(map(max, held))
     workspace = _WORKSPACE if _eight_bits(model, load) and limits[-1] else 0
     doubt = 0 if load.quantization in _MEASURED else _UNMEASURED * most
@@ -164,11 +165,11 @@ def per_gpu(model: facts.Facts, load: Load) -> interval.Interval:
 
 def tensors(model: facts.Facts, load: Load) -> int:
     """Returns the bytes of the tensors alone, without what the allocator and kernels add."""
-    return _sum(model, load, _UNPADDED)
+    return _sum(_tensors(model, load, _UNPADDED))
 
 
-def _sum(model: facts.Facts, load: Load, padding: Padding) -> int:
-    return sum(tensor.size for tensor in _tensors(model, load, padding))
+def _sum(given: Iterable[Tensor]) -> int:
+    return sum(tensor.size for tensor in given)
 
 
 def _paddings(load: Load, limit: int | None) -> tuple[Padding, ...]:
@@ -397,9 +398,9 @@ def _slots(model: facts.Facts, load: Load) -> Iterator[Tensor]:
 # --- what the allocator makes of it
 
 
-def _loaded(model: facts.Facts, load: Load, undivided: int | None, padding: Padding) -> int:
+def _loaded(given: Iterable[Tensor], undivided: int | None) -> int:
     memory = arena.Arena(undivided)
-    for tensor in _tensors(model, load, padding):
+    for tensor in given:
         if not (tensor.before or tensor.scratch):
             memory.take(tensor.size)
             continue
