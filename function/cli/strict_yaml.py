@@ -153,7 +153,9 @@ def _events(documents: list[dict[str, Any]]) -> Iterator[yaml.Event]:
     yield yaml.StreamStartEvent()
     for document in documents:
         yield yaml.DocumentStartEvent(explicit=True)
-        yield from _value(document)
+        events: list[yaml.Event] = []
+        _add(document, events)
+        yield from events
         yield yaml.DocumentEndEvent()
     yield yaml.StreamEndEvent()
 
@@ -164,20 +166,21 @@ _LIST_BEGINS = yaml.SequenceStartEvent(None, None, True, flow_style=False)
 _LIST_ENDS = yaml.SequenceEndEvent()
 
 
-def _value(value: Any) -> Iterator[yaml.Event]:
+def _add(value: Any, events: list[yaml.Event]) -> None:
+    """Adds the events of a value. Generators would hand each event up through all levels."""
     if isinstance(value, dict):
-        yield _BEGINS
+        events.append(_BEGINS)
         for key, part in value.items():
-            yield _scalar(key)
-            yield from _value(part)
-        yield _ENDS
+            events.append(_scalar(key))
+            _add(part, events)
+        events.append(_ENDS)
     elif isinstance(value, list | tuple):
-        yield _LIST_BEGINS
+        events.append(_LIST_BEGINS)
         for part in value:
-            yield from _value(part)
-        yield _LIST_ENDS
+            _add(part, events)
+        events.append(_LIST_ENDS)
     else:
-        yield _scalar(value)
+        events.append(_scalar(value))
 
 
 def line_of(node: yaml.Node) -> int:
