@@ -147,15 +147,12 @@ def _unplaced(fleet: planned.Fleet, inputs: planned.Inputs) -> Iterator[Located]
         return
     of_files = collections.defaultdict(list)
     for name in foresight.unplaced(asked, fleet.site):
-        file, _ = _in_settings(f"gpu.classes.{name}", inputs)
-        of_files[file].append(name)
-    for names in of_files.values():
-        place = _in_settings(f"gpu.classes.{names[0]}", inputs)
-        yield Located(foresight.not_placed(names, fleet.site), *place)
-
-
-def _in_settings(path: str, inputs: planned.Inputs) -> tuple[str, int]:
-    return sites.place(inputs.environments, inputs.input_file, path)
+        path = f"gpu.classes.{name}"
+        file, line = sites.place(inputs.environments, inputs.input_file, path)
+        of_files[file].append((name, line))
+    for file, given in of_files.items():
+        names = [name for name, _ in given]
+        yield Located(foresight.not_placed(names, fleet.site), file, given[0][1])
 
 
 def _located(source: documents.Source, finding: rules.Finding) -> Located:
