@@ -185,13 +185,14 @@ class Monitoring:
             lambda: self._only(namespace, labels), what=f"one pod of {labels}", timeout=60
         )
 
-    def _only(self, namespace: str, labels: dict[str, str]) -> str | None:
+    def _only(self, namespace: str, labels: dict[str, str]) -> str:
+        """The address of the one ready pod, or nothing."""
         addresses = [
             str(pod["status"]["podIP"])
             for pod in self._admin.objects("v1", "Pod", namespace=namespace, labels=labels)
             if api.status_of(pod, "Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
         ]
-        return addresses[0] if len(addresses) == 1 else None
+        return addresses[0] if len(addresses) == 1 else ""
 
 
 def _get(host: str, port: int, path: str) -> str:
