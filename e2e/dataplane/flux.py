@@ -1,14 +1,12 @@
-"""Flux's helm-controller, in a pod on a machine, and a chart to install.
+"""Flux's source-controller and helm-controller, in pods on a machine, and a chart to install.
 
-It runs by the manifest of its release, with an administrator's rights, as Flux has them by default.
-The chart of inference pools is upstream's, of the version that the product names, in the registry
-of the tests. That an OCIRepository was fetched is said by a stand-in for source-controller, which
-has the archive downloaded from that registry.
+They run by the manifests of their releases, with an administrator's rights, as Flux has them by
+default. The chart of inference pools is upstream's, of the version that the product names, in the
+registry of the tests.
 """
 
 from __future__ import annotations
 
-import datetime
 import gzip
 import hashlib
 import io
@@ -25,8 +23,10 @@ from e2e.machines import site
 GROUP = "flux"
 NAMESPACE = "flux-system"
 CHART, CHART_VERSION = "inferencepool", "1.5.0"
-_CONTROLLER = api.Ref("apps/v1", "Deployment", "helm-controller", NAMESPACE)
-_IMAGE = "ghcr.io/fluxcd/helm-controller:v1.6.3"
+_IMAGES = {
+    "source-controller": "ghcr.io/fluxcd/source-controller:v1.9.1",
+    "helm-controller": "ghcr.io/fluxcd/helm-controller:v1.6.3",
+}
 _USER = 65532
 _REPOSITORY = f"charts/{CHART}"
 _CONFIG = "application/vnd.cncf.helm.config.v1+json"
@@ -35,7 +35,7 @@ _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 class Flux:
-    """The controller, and the chart."""
+    """The controllers, and the chart."""
 
     def __init__(
         self, control_plane: plane.ControlPlane, place: site.Site, work: pathlib.Path
@@ -53,33 +53,46 @@ class Flux:
         self._work = work
 
     def start(self) -> None:
-        """Install kinds and controller, and wait for it.
+        """Install kinds and controllers, and wait for them.
 
         Raises:
-            TimeoutError: It was not ready in time.
+            TimeoutError: One was not ready in time.
         """
-        self._site.push(_IMAGE, GROUP, _CONTROLLER.name, user=_USER)
+        for name, image in _IMAGES.items():
+            self._site.push(image, GROUP, name, user=_USER)
         self._install_kinds()
         self._admin.apply_all(_objects())
-        self._admin.wait_condition(_CONTROLLER, "Available", timeout=120)
+        for name in _IMAGES:
+            ref = api.Ref("apps/v1", "Deployment", name, NAMESPACE)
+            self._admin.wait_condition(ref, "Available", timeout=120)
 
     def stop(self) -> None:
-        """Delete the controller, once nobody has releases any more; idempotent."""
+        """Delete the controllers, once nobody has releases any more; idempotent."""
         for item in reversed(_objects()):
             self._admin.delete(api.Ref.of(item))
 
     def publish(self, namespace: str, version: str = CHART_VERSION) -> None:
-        """Push the chart under a version, and let the OCIRepository of the settings have it.
+        """Push the chart under a version, and have the OCIRepository of the settings fetch it.
 
         Args:
             namespace: The claims'.
             version: The chart's, and of its tag without the ``v``.
+
+        Raises:
+            TimeoutError: It was not fetched in time.
         """
-        content = _packed(toolchain.directory(GROUP, "chart"), version)
-        self._push(content, version)
+        self._push(_packed(toolchain.directory(GROUP, "chart"), version), version)
         source = self._source(namespace, version)
         self._admin.apply(source)
-        self._tell(api.Ref.of(source), content, version)
+        self._admin.wait(
+            api.Ref.of(source),
+            lambda item: (
+                api.status_of(item, "Ready") == "True"
+                and item["status"]["artifact"]["revision"].startswith(f"v{version}@")
+            ),
+            what=f"fetched at v{version}",
+            timeout=120,
+        )
 
     def withdraw(self, namespace: str) -> None:
         """Delete the OCIRepository."""
@@ -128,34 +141,6 @@ class Flux:
             },
         }
 
-    def _tell(self, ref: api.Ref, content: bytes, version: str) -> None:
-        """Write what source-controller would say of a source that it fetched."""
-        digest = _digest(content)
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        generation = self._admin.get(ref)["metadata"]["generation"]
-        status = {
-            "observedGeneration": generation,
-            "conditions": [
-                {
-                    "type": "Ready",
-                    "status": "True",
-                    "reason": "Succeeded",
-                    "message": f"stored artifact for v{version}",
-                    "observedGeneration": generation,
-                    "lastTransitionTime": now,
-                }
-            ],
-            "artifact": {
-                "digest": f"sha256:{digest}",
-                "lastUpdateTime": now,
-                "path": f"ocirepository/{ref.namespace}/{ref.name}/{digest}.tar.gz",
-                "revision": f"v{version}@sha256:{digest}",
-                "size": len(content),
-                "url": f"http://{self._host}/v2/{_REPOSITORY}/blobs/sha256:{digest}",
-            },
-        }
-        self._admin.patch(ref, {"status": status}, subresource="status")
-
     def _install_kinds(self) -> None:
         """Create the kinds that are missing; those that the product is tested with are there."""
         crds = [crd for path in toolchain.manifests(GROUP, "crds") for crd in api.load(path)]
@@ -167,16 +152,8 @@ class Flux:
 
 
 def _objects() -> list[api.Object]:
-    """The manifest of the release, to which kustomize would give namespace, account and image."""
+    """Namespace, rights and what the releases deploy."""
     group = "rbac.authorization.k8s.io"
-    (item,) = [item for path in toolchain.manifests(GROUP, "objects") for item in api.load(path)]
-    item["metadata"]["namespace"] = NAMESPACE
-    pod = item["spec"]["template"]["spec"]
-    pod["terminationGracePeriodSeconds"] = 1
-    (container,) = pod["containers"]
-    container["image"] = _IMAGE
-    container["args"].remove("--enable-leader-election")
-    container["readinessProbe"]["periodSeconds"] = 1
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
         {
@@ -186,8 +163,26 @@ def _objects() -> list[api.Object]:
             "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin"},
             "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": NAMESPACE}],
         },
-        item,
+        *(
+            _deployed(item, image)
+            for name, image in _IMAGES.items()
+            for path in toolchain.manifests(GROUP, name)
+            for item in api.load(path)
+        ),
     ]
+
+
+def _deployed(item: api.Object, image: str) -> api.Object:
+    """An object of a release, to which kustomize would give namespace, account and image."""
+    item["metadata"]["namespace"] = NAMESPACE
+    if item["kind"] == "Deployment":
+        pod = item["spec"]["template"]["spec"]
+        pod["terminationGracePeriodSeconds"] = 1
+        (container,) = pod["containers"]
+        container["image"] = image
+        container["args"].remove("--enable-leader-election")
+        container["readinessProbe"]["periodSeconds"] = 1
+    return item
 
 
 def _digest(data: bytes) -> str:
