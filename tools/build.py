@@ -111,6 +111,7 @@ VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
 VM_OPERATOR = "github.com/VictoriaMetrics/operator"
 KUBE_STATE_METRICS = "k8s.io/kube-state-metrics/v2"
 HELM_CONTROLLER = "github.com/fluxcd/helm-controller"
+KUSTOMIZE_CONTROLLER = "github.com/fluxcd/kustomize-controller"
 SOURCE_CONTROLLER = "github.com/fluxcd/source-controller"
 ENVOY_GATEWAY = "github.com/envoyproxy/gateway"
 AI_GATEWAY = "github.com/envoyproxy/ai-gateway"
@@ -398,11 +399,16 @@ GROUPS: Sequence[Group] = (
         name="flux",
         programs=(
             Program(name="helm-controller", package=HELM_CONTROLLER, seconds=180),
+            Program(name="kustomize-controller", package=KUSTOMIZE_CONTROLLER, seconds=60),
             Program(name="source-controller", package=SOURCE_CONTROLLER, seconds=110),
         ),
         manifests=(
             Manifests(HELM_CONTROLLER, "config/crd/bases/*.yaml", "crds"),
             Manifests(HELM_CONTROLLER, "config/manager/deployment.yaml", "helm-controller"),
+            Manifests(KUSTOMIZE_CONTROLLER, "config/crd/bases/*.yaml", "crds"),
+            Manifests(
+                KUSTOMIZE_CONTROLLER, "config/manager/deployment.yaml", "kustomize-controller"
+            ),
             Manifests(SOURCE_CONTROLLER, "config/crd/bases/*.yaml", "crds"),
             Manifests(SOURCE_CONTROLLER, "config/manager/deployment.yaml", "source-controller"),
             Manifests(SOURCE_CONTROLLER, "config/manager/service.yaml", "source-controller"),
