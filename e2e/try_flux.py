@@ -1,8 +1,8 @@
 """Flux installs the picker of a claim, and applies claims from files; `make flux`.
 
-Helm-controller installs upstream's chart with the product's values and patches, and a caller asks
-by way of it. Kustomize-controller applies claims as ``docs/recipes.md`` says. Everything around both
-is as in ``test_data_path.py``.
+Helm-controller installs upstream's chart with the values and patches of the product, and a caller
+asks by way of it. Kustomize-controller applies claims as ``docs/recipes.md`` says. What is around
+both is as in ``test_data_path.py``.
 """
 
 from __future__ import annotations
