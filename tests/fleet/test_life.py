@@ -186,6 +186,28 @@ def test_clients_cannot_say_who_they_are_or_which_model_is_judged() -> None:
     assert policy["apiKeyAuth"]["sanitize"] is True
 
 
+@pytest.mark.parametrize(
+    "header", ["x-inference-service-listing", "x-gateway-destination-endpoint"]
+)
+def test_clients_cannot_go_around_the_picker(header: str) -> None:
+    world = scene.resting(scene.of(callers=[scene.caller("a")]), CODER)
+    headers = world.one("ClientTrafficPolicy")["spec"]["headers"]
+    assert header in headers["earlyRequestHeaders"]["remove"]
+
+
+@pytest.mark.decision(41)
+@pytest.mark.parametrize("kind", ["SecurityPolicy", "ClientTrafficPolicy"])
+def test_a_policy_in_place_of_the_doors_own_is_told(kind: str) -> None:
+    world = scene.resting(scene.of(callers=[scene.caller("a")]), CODER)
+    words = "This policy is being overridden by other policies for these routes: [llm/coder]"
+    ancestor = world.one(kind)["status"]["ancestors"][0]
+    ancestor["conditions"].append(cluster.condition("Overridden", "True", "Overridden", words))
+    world.reconcile()
+    assert world.condition("CallersReady") == ("False", "Overridden")
+    assert world.message("CallersReady") == f"{kind}: {words}"
+    assert words in world.claim["status"]["waitingFor"]
+
+
 # --- where claims are published
 
 
