@@ -247,7 +247,7 @@ def _overridden(now: situations.Situation) -> str | None:
     """Returns what the gateway says of a policy that holds in place of one of the door's own.
 
     One on a route replaces the Gateway's, and one on a listener too. Without the door's
-    ClientTrafficPolicy a client may write the caller's name, which counts where no key is asked for.
+    ClientTrafficPolicy a client may write the caller's name, which counts where no key is asked.
     """
     for suffix in (rows.SECURITY, rows.CLIENTS):
         policy = now.world.get(suffix)
