@@ -263,6 +263,10 @@ def test_claims_behind_a_door_hang_their_routes_and_policies_at_it() -> None:
             {"callers": [{"name": "a", "externalSecret": {"remoteRef": "llm/../x"}}]},
             "no segment '..'",
         ),
+        (
+            {"hostname": "www.priv.cloud.ogenki.io"},
+            "spec.hostname: the settings keep 'www' for the platform (route.reservedHostnames)",
+        ),
     ],
 )
 def test_what_is_refused_keeps_what_runs(spec: cluster.Object, words: str) -> None:
@@ -274,6 +278,22 @@ def test_what_is_refused_keeps_what_runs(spec: cluster.Object, words: str) -> No
     assert words in world.fatal
     assert set(world.objects) == before
     assert world.condition("Valid") == ("False", "Invalid")
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [("llm.example.com", True), ("a.llm.example.com", True), ("shop.example.com", False)],
+)
+def test_the_settings_say_which_hosts_a_door_may_have(host: str, allowed: bool) -> None:
+    """A controller that makes records of listeners would give the name to the author."""
+    hosts = {"llm": ["{namespace}.example.com", "*.llm.example.com"]}
+    settings = {"allowed": {"gatewayHostnames": hosts}}
+    world = scene.world(scene.of(hostname=host), CODER, settings=settings).reconcile()
+    assert (world.fatal is None) is allowed
+    if world.fatal is not None:
+        words = "spec.hostname: the settings do not allow 'shop.example.com' in namespace llm"
+        assert words in world.fatal
+        assert "allowed.gatewayHostnames" in world.fatal
 
 
 def test_settings_that_lose_the_gateway_take_nothing_away() -> None:
