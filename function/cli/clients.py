@@ -82,15 +82,15 @@ def clients(
     if (code := _unusable(fleet)) is not None:
         sys.exit(code)
     doors = _doors(fleet)
-    claims = list(_published(fleet, doors))
-    published = tuple(offers.offers(one.plan for one in claims if one.plan is not None))
+    offering = list(_published(fleet, doors))
+    published = tuple(offers.offers(one.plan for one in offering if one.plan is not None))
     if not published or (
         client in forms.NEEDS_CHAT and not any(offer.kind == "chat" for offer in published)
     ):
         needed = "chat model" if published else "model"
         terminal.complain(f"no claim with gateway.enabled serves a {needed}: nothing for {client}")
         sys.exit(result.CANNOT_BE_USED)
-    address = endpoint or _endpoint(fleet, doors, {one.source.namespace for one in claims})
+    address = endpoint or _endpoint(fleet, doors, {one.source.namespace for one in offering})
     if address is None:
         sys.exit(result.NOT_READ)
     access = offers.Access(address.rstrip("/"), key_variable, published)
