@@ -89,7 +89,8 @@ class CallersReady(reasons.Reasons):
         "Overridden",
         False,
         "On some routes a SecurityPolicy or ClientTrafficPolicy of somebody else holds in place of"
-        " the object's own. Who may call there is what that one says, perhaps everybody.",
+        " the object's own, or over it. Who may call there is what that one says, perhaps"
+        " everybody.",
         "`kubectl -n llm get securitypolicies,clienttrafficpolicies`: delete the other policy, and"
         " let nobody but the platform write such ones.",
         alarm=True,
@@ -246,13 +247,15 @@ def condition(now: situations.Situation, desired: assembly.Desired) -> observed.
 def _overridden(now: situations.Situation) -> str | None:
     """Returns what the gateway says of a policy that holds in place of one of the door's own.
 
-    One on a route replaces the Gateway's, and one on a listener too. Without the door's
-    ClientTrafficPolicy a client may write the caller's name, which counts where no key is asked.
+    One on a route replaces the Gateway's or is merged over it, and one on a listener too. Without
+    the door's ClientTrafficPolicy a client may write the caller's name, which counts where no key
+    is asked for.
     """
     for suffix in (rows.SECURITY, rows.CLIENTS):
         policy = now.world.get(suffix)
         for ancestor in observed.items(policy, "status", "ancestors"):
-            condition = observed.condition(ancestor, "Overridden")
-            if condition is not None and condition.status == "True":
-                return f"{observed.at(policy, 'kind')}: {condition.message or condition.reason}"
+            for kind in ("Overridden", "Merged"):
+                condition = observed.condition(ancestor, kind)
+                if condition is not None and condition.status == "True":
+                    return f"{observed.at(policy, 'kind')}: {condition.message or condition.reason}"
     return None

@@ -196,12 +196,19 @@ def test_clients_cannot_go_around_the_picker(header: str) -> None:
 
 
 @pytest.mark.decision(41)
-@pytest.mark.parametrize("kind", ["SecurityPolicy", "ClientTrafficPolicy"])
-def test_a_policy_in_place_of_the_doors_own_is_told(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "condition"),
+    [
+        ("SecurityPolicy", "Overridden"),
+        ("SecurityPolicy", "Merged"),
+        ("ClientTrafficPolicy", "Overridden"),
+    ],
+)
+def test_a_policy_in_place_of_the_doors_own_is_told(kind: str, condition: str) -> None:
     world = scene.resting(scene.of(callers=[scene.caller("a")]), CODER)
     words = "This policy is being overridden by other policies for these routes: [llm/coder]"
     ancestor = world.one(kind)["status"]["ancestors"][0]
-    ancestor["conditions"].append(cluster.condition("Overridden", "True", "Overridden", words))
+    ancestor["conditions"].append(cluster.condition(condition, "True", condition, words))
     world.reconcile()
     assert world.condition("CallersReady") == ("False", "Overridden")
     assert world.message("CallersReady") == f"{kind}: {words}"
