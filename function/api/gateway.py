@@ -120,7 +120,9 @@ class Spec(base.Model):
         " and limits are its own. Without it the object has a Gateway of its own.",
     )
     hostname: base.DnsSubdomain | None = pydantic.Field(
-        None, description="Host that the Gateway answers for; any when absent."
+        None,
+        description="Host that the Gateway answers for; any when absent. Settings say which"
+        " (gatewayHostnames).",
     )
     tls: Tls | None = pydantic.Field(
         None, description="HTTPS on port 443 alone; HTTP on port 80 when absent."

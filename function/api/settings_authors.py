@@ -144,6 +144,11 @@ class Allowed(base.Model):
         "inference-service.{name}.*",
         *_HUB_TOKENS,
     )
+    gateway_hostnames: settings_forms.Patterns = _patterns(
+        "Hosts of an InferenceGateway's hostname, whole names. A controller that makes DNS records"
+        " of listeners gives the name to whoever wrote it.",
+        "*",
+    )
     hostnames: settings_forms.Patterns = _patterns("Short names of route.hostname.", "*")
     labels: settings_forms.Patterns = _patterns(
         "Keys of podTemplate.labels.", "cost-center", "environment", "owner", "project", "team"

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import click
@@ -12,6 +12,7 @@ import click
 from function.api import base, gateway
 from function.cli import options, planned, refused, rendering, result, terminal
 from function.clients import forms, offers
+from function.cluster import observed
 from function.composites import inference_gateway
 from function.concerns.gateway import envoy_ai_gateway
 
@@ -65,7 +66,8 @@ def clients(
     it: served names, adapters, context, tools, fill-in-the-middle, embeddings.
 
     Exit codes: 0 it was written. 1 a claim or the settings cannot be used, or there is no model for
-    this client. 2 wrong usage, no address, no claim at all, or something could not be read.
+    this client. 2 wrong usage, no address or several, no claim at all, or something could not be
+    read.
     """
     inputs = planned.Inputs(claims, environments, input_file)
     if inputs.repeats_standard_input:
@@ -79,19 +81,17 @@ def clients(
         terminal.complain(f"note: {note}")
     if (code := _unusable(fleet)) is not None:
         sys.exit(code)
-    published = tuple(offers.offers(one.plan for one in _published(fleet) if one.plan is not None))
+    doors = _doors(fleet)
+    offering = list(_published(fleet, doors))
+    published = tuple(offers.offers(one.plan for one in offering if one.plan is not None))
     if not published or (
         client in forms.NEEDS_CHAT and not any(offer.kind == "chat" for offer in published)
     ):
         needed = "chat model" if published else "model"
         terminal.complain(f"no claim with gateway.enabled serves a {needed}: nothing for {client}")
         sys.exit(result.CANNOT_BE_USED)
-    address = endpoint or _endpoint(fleet)
+    address = endpoint or _endpoint(fleet, doors, {one.source.namespace for one in offering})
     if address is None:
-        terminal.complain(
-            "no address: give --endpoint, an InferenceGateway with a hostname, or settings with"
-            " gateway.hostname or privateDomainName"
-        )
         sys.exit(result.NOT_READ)
     access = offers.Access(address.rstrip("/"), key_variable, published)
     form = forms.FORMS[client]
@@ -116,28 +116,73 @@ def _unusable(fleet: planned.Fleet) -> int | None:
     return result.CANNOT_BE_USED if fleet.unusable or unusable else None
 
 
-def _published(fleet: planned.Fleet) -> Iterator[planned.Planned]:
+_Doors = Mapping[str, gateway.InferenceGateway]
+
+
+def _doors(fleet: planned.Fleet) -> _Doors:
+    """Returns the front door of each namespace: of several the one that the settings name."""
+    doors: dict[str, gateway.InferenceGateway] = {}
+    for one in fleet.claims:
+        if fleet.site is None or rendering.other_kind(one.source) is not inference_gateway:
+            continue
+        door = base.parse(gateway.InferenceGateway, one.source.document, what="claim")
+        if fleet.site.front_door_of(one.source.namespace) in (None, door.name):
+            doors.setdefault(one.source.namespace, door)
+    return doors
+
+
+def _published(fleet: planned.Fleet, doors: _Doors) -> Iterator[planned.Planned]:
     for one in fleet.claims:
         if one.plan is None:
             continue
-        if one.plan.ways.gateway:
-            yield one
-        else:
+        door = doors.get(one.source.namespace)
+        if not one.plan.ways.gateway:
             terminal.complain(f"note: {one.source} is left out: it is not on the gateway")
+        elif door is not None and not _selects(door, one):
+            words = f"InferenceGateway {door.name} does not select it"
+            terminal.complain(f"note: {one.source} is left out: {words}")
+        else:
+            yield one
 
 
-def _endpoint(fleet: planned.Fleet) -> str | None:
-    """Returns the address of the front door among the claims, or of the settings' Gateway."""
-    for one in fleet.claims:
-        if rendering.other_kind(one.source) is inference_gateway:
-            door = base.parse(gateway.InferenceGateway, one.source.document, what="claim")
-            if door.spec.hostname is not None:
-                scheme = "http" if door.spec.tls is None else "https"
-                return f"{scheme}://{door.spec.hostname}/v1"
-    if fleet.site is None:
+def _selects(door: gateway.InferenceGateway, one: planned.Planned) -> bool:
+    wanted = {} if door.spec.selector is None else door.spec.selector.match_labels
+    labels = observed.at(one.source.document, "metadata", "labels")
+    return all(observed.at(labels, key) == value for key, value in wanted.items())
+
+
+def _endpoint(fleet: planned.Fleet, doors: _Doors, namespaces: Iterable[str]) -> str | None:
+    """Returns the address of all claims, or None and says why there is none."""
+    addresses = {each: _address(fleet, doors.get(each), each) for each in sorted(namespaces)}
+    (first, *others) = dict.fromkeys(addresses.values())
+    if others:
+        each = ", ".join(f"{name}: {address or 'none'}" for name, address in addresses.items())
+        terminal.complain(
+            f"several addresses: give --endpoint, or claims of one namespace ({each})"
+        )
         return None
-    doors = [fleet.site.front_door_of(one.source.namespace) for one in fleet.claims]
-    return envoy_ai_gateway.shared_endpoint(fleet.site) if not any(doors) else None
+    if first is None:
+        terminal.complain(
+            "no address: give --endpoint, an InferenceGateway with a hostname, or settings with"
+            " gateway.hostname or privateDomainName"
+        )
+    return first
+
+
+def _address(
+    fleet: planned.Fleet, door: gateway.InferenceGateway | None, namespace: str
+) -> str | None:
+    """Returns the address of the front door, or of the settings' Gateway."""
+    named = None if fleet.site is None else fleet.site.front_door_of(namespace)
+    if door is not None and door.spec.hostname is not None:
+        if named is None:
+            words = f"on another Gateway than InferenceGateway {door.name}"
+            terminal.complain(f"note: the settings publish namespace {namespace} {words}")
+        scheme = "http" if door.spec.tls is None else "https"
+        return f"{scheme}://{door.spec.hostname}/v1"
+    if fleet.site is None or named is not None:
+        return None
+    return envoy_ai_gateway.shared_endpoint(fleet.site)
 
 
 def _document(client: str, form: forms.Form, access: offers.Access, text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from function.cli import strict_yaml
 from function.clients import offers
 
 # The name under which editors and agents list the models.
@@ -26,15 +27,8 @@ class Form(NamedTuple):
     write: Callable[[offers.Access], str]
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes what is there twice out in full."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
 def _yaml(document: Any) -> str:
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return str(yaml.dump(document, Dumper=strict_yaml.Dumper, sort_keys=False, width=100))
 
 
 def _json(document: Any) -> str:

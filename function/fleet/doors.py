@@ -74,6 +74,7 @@ def _refusals(
         if grants.matches(grants.filled(pattern, resource), resource.name):
             words = f"the settings keep {pattern!r} for the platform (reservedNames)"
             yield base.Problem("metadata.name", f"{words}: give it another name")
+    yield from _hostname(resource, site)
     for index, caller in enumerate(resource.spec.callers or []):
         key = caller.external_secret
         if key is None:
@@ -88,3 +89,17 @@ def _refusals(
         interval = key.refresh_interval
         if interval is not None and not claim_secrets.REFRESH.holds(interval):
             yield base.Problem(f"{path}.refreshInterval", claim_secrets.REFRESH.message)
+
+
+def _hostname(
+    resource: gateway.InferenceGateway, site: settings.Settings
+) -> Iterator[base.Problem]:
+    host, path = resource.spec.hostname, "spec.hostname"
+    if host is None:
+        return
+    short, _, domain = host.partition(".")
+    if short in site.route.reserved_hostnames and domain == (site.private_domain_name or ""):
+        words = f"the settings keep {short!r} for the platform (route.reservedHostnames)"
+        yield base.Problem(path, words)
+    else:
+        yield from grants.outside("gateway_hostnames", path, host, resource, site)

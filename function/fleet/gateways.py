@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from function import assembly, kinds
 from function.cluster import observed, routes
 from function.concerns import reasons
+from function.concerns.gateway import envoy_ai_gateway
 from function.fleet import doors, keys, rows, situations
 from function.planning import identity
 
@@ -12,6 +13,13 @@ from function.planning import identity
 # gateway's own examples have it.
 BUFFER_MIB = 50
 _GROUP = "gateway.envoyproxy.io"
+# What is the gateway's to say: who calls, which model, and to which pod a picker sends a request.
+_OURS = (
+    keys.CALLER_HEADER,
+    routes.MODEL_HEADER,
+    envoy_ai_gateway.LISTING_HEADER,
+    envoy_ai_gateway.PICKED_HEADER,
+)
 
 
 class GatewayReady(reasons.Reasons):
@@ -141,8 +149,8 @@ def client_policy(door: doors.Door) -> identity.Manifest:
     """Returns what clients may send, and for how long nothing may come.
 
     A prompt is larger than Envoy's 32 KiB, and the first byte of an answer later than its five
-    minutes. What names a caller or a model is the gateway's to say: from a client it is dropped
-    before anything reads it.
+    minutes. What names a caller, a model or a pod is the gateway's to say: from a client it is
+    dropped before anything reads it.
     """
     site = door.site.gateway
     return {
@@ -153,9 +161,7 @@ def client_policy(door: doors.Door) -> identity.Manifest:
             "targetRefs": [target(door)],
             "connection": {"bufferLimit": f"{site.buffer_mi_b or BUFFER_MIB}Mi"},
             "timeout": {"http": {"streamIdleTimeout": f"{site.request_timeout_seconds}s"}},
-            "headers": {
-                "earlyRequestHeaders": {"remove": [keys.CALLER_HEADER, routes.MODEL_HEADER]}
-            },
+            "headers": {"earlyRequestHeaders": {"remove": list(_OURS)}},
         },
     }
 

@@ -85,6 +85,16 @@ class CallersReady(reasons.Reasons):
         " that is there twice.",
         alarm=True,
     )
+    OVERRIDDEN = reasons.Reason(
+        "Overridden",
+        False,
+        "On some routes a SecurityPolicy or ClientTrafficPolicy of somebody else holds in place of"
+        " the object's own, or over it. Who may call there is what that one says, perhaps"
+        " everybody.",
+        "`kubectl -n llm get securitypolicies,clienttrafficpolicies`: delete the other policy, and"
+        " let nobody but the platform write such ones.",
+        alarm=True,
+    )
 
 
 def compose(now: situations.Situation) -> Iterator[assembly.Part]:
@@ -215,6 +225,9 @@ def condition(now: situations.Situation, desired: assembly.Desired) -> observed.
     taken = readiness.NOT_CREATED if policy is None else _TAKEN(policy)
     if policy is not None and not taken.ready and observed.items(policy, "status", "ancestors"):
         return CallersReady.REFUSED.condition(f"SecurityPolicy: {taken.message}")
+    other = _overridden(now)
+    if other is not None:
+        return CallersReady.OVERRIDDEN.condition(other)
     if not door.callers:
         return CallersReady.NO_CALLERS.condition("spec.callers names nobody: all are refused")
     if now.pending and door.site.providers.secrets == "none":
@@ -229,3 +242,20 @@ def condition(now: situations.Situation, desired: assembly.Desired) -> observed.
         words = f"no selected claim serves {', '.join(unknown)}"
         return CallersReady.UNKNOWN_MODEL.condition(words)
     return CallersReady.ENFORCED.condition("every caller's key is in force")
+
+
+def _overridden(now: situations.Situation) -> str | None:
+    """Returns what the gateway says of a policy that holds in place of one of the door's own.
+
+    One on a route replaces the Gateway's or is merged over it, and one on a listener too. Without
+    the door's ClientTrafficPolicy a client may write the caller's name, which counts where no key
+    is asked for.
+    """
+    for suffix in (rows.SECURITY, rows.CLIENTS):
+        policy = now.world.get(suffix)
+        for ancestor in observed.items(policy, "status", "ancestors"):
+            for kind in ("Overridden", "Merged"):
+                condition = observed.condition(ancestor, kind)
+                if condition is not None and condition.status == "True":
+                    return f"{observed.at(policy, 'kind')}: {condition.message or condition.reason}"
+    return None

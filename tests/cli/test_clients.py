@@ -10,7 +10,7 @@ import yaml
 from click import testing
 
 from function.cli import main
-from function.clients import forms
+from function.clients import forms, offers
 from tests import cluster, documents
 from tests.api import invalid_claims
 from tests.cli import command
@@ -131,6 +131,59 @@ def test_the_address_is_the_front_doors_or_given() -> None:
     unknown = run("--for", "curl", "--environment", behind)
     assert (unknown.exit_code, unknown.stdout) == (2, "")
     assert "no address: give --endpoint" in unknown.stderr
+
+
+def of_namespace(document: cluster.Object, namespace: str, **spec: Any) -> cluster.Object:
+    changed = documents.copied(document)
+    changed["metadata"]["namespace"] = namespace
+    changed["spec"] |= spec
+    return changed
+
+
+def test_the_front_door_is_the_one_behind_which_the_claims_are() -> None:
+    door = cluster.load("examples/front-door/callers.yaml")
+    other = of_namespace(door, "llm", hostname="other.example.com")
+    other["metadata"]["name"] = "other"
+    behind = ["--environment", str(cluster.ROOT / "examples/front-door/environmentconfig.yaml")]
+    chat = of_namespace(CLAIMS[0], "llm")
+    for order in ([other, door], [door, other]):
+        named = run("--for", "curl", *behind, claims=[chat, *order])
+        assert named.stdout.startswith(f"curl -fsS {ADDRESS}/models"), named.stderr
+        assert "other.example.com" not in named.stdout
+    elsewhere = run("--for", "curl", claims=[chat, other])
+    assert (
+        "publish namespace llm on another Gateway than InferenceGateway other" in elsewhere.stderr
+    )
+    # A claim of another namespace is on another Gateway: no client has two addresses.
+    far = of_namespace(claim("far"), "payments")
+    third = of_namespace(door, "llm", hostname="third.example.com")
+    alone = run("--for", "curl", *behind, claims=[far, third])
+    assert alone.stdout.startswith(f"curl -fsS {ADDRESS}/models")
+    both = run("--for", "curl", *behind, claims=[chat, far, third])
+    assert (both.exit_code, both.stdout) == (2, "")
+    for words in ("llm: https://third.example.com/v1", f"payments: {ADDRESS}", "--endpoint"):
+        assert words in both.stderr
+    given = run("--for", "curl", "--endpoint", ADDRESS, *behind, claims=[chat, far, third])
+    assert given.exit_code == 0
+
+
+def test_what_the_front_door_does_not_select_is_left_out() -> None:
+    door = of_namespace(cluster.load("examples/front-door/selected.yaml"), "llm", hostname="h.io")
+    coder = of_namespace(claim("coder"), "llm")
+    coder["metadata"]["labels"] = {"purpose": "code"}
+    odd = of_namespace(claim("odd"), "llm")
+    odd["metadata"]["labels"] = "purpose"
+    chosen = run("--for", "curl", claims=[coder, odd, CLAIMS[0], door])
+    assert '"model": "coder"' in chosen.stdout
+    assert '"model": "chat"' not in chosen.stdout
+    assert "(chat) is left out: InferenceGateway llm does not select it" in chosen.stderr
+
+
+@pytest.mark.parametrize("name", ["4e7", "1.5e3", "0o17", "0778", "y", "null"])
+@pytest.mark.parametrize("client", ["continue", "litellm"])
+def test_a_name_stays_a_text_for_every_reader_of_yaml(client: str, name: str) -> None:
+    offer = offers.Offer(name, "chat", "chat", None, tools=False, reasoning=False)
+    assert f": '{name}'\n" in forms.FORMS[client].write(offers.Access(ADDRESS, "KEY", (offer,)))
 
 
 @pytest.mark.parametrize(

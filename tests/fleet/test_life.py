@@ -186,6 +186,35 @@ def test_clients_cannot_say_who_they_are_or_which_model_is_judged() -> None:
     assert policy["apiKeyAuth"]["sanitize"] is True
 
 
+@pytest.mark.parametrize(
+    "header", ["x-inference-service-listing", "x-gateway-destination-endpoint"]
+)
+def test_clients_cannot_go_around_the_picker(header: str) -> None:
+    world = scene.resting(scene.of(callers=[scene.caller("a")]), CODER)
+    headers = world.one("ClientTrafficPolicy")["spec"]["headers"]
+    assert header in headers["earlyRequestHeaders"]["remove"]
+
+
+@pytest.mark.decision(41)
+@pytest.mark.parametrize(
+    ("kind", "condition"),
+    [
+        ("SecurityPolicy", "Overridden"),
+        ("SecurityPolicy", "Merged"),
+        ("ClientTrafficPolicy", "Overridden"),
+    ],
+)
+def test_a_policy_in_place_of_the_doors_own_is_told(kind: str, condition: str) -> None:
+    world = scene.resting(scene.of(callers=[scene.caller("a")]), CODER)
+    words = "This policy is being overridden by other policies for these routes: [llm/coder]"
+    ancestor = world.one(kind)["status"]["ancestors"][0]
+    ancestor["conditions"].append(cluster.condition(condition, "True", condition, words))
+    world.reconcile()
+    assert world.condition("CallersReady") == ("False", "Overridden")
+    assert world.message("CallersReady") == f"{kind}: {words}"
+    assert words in world.claim["status"]["waitingFor"]
+
+
 # --- where claims are published
 
 
@@ -241,6 +270,10 @@ def test_claims_behind_a_door_hang_their_routes_and_policies_at_it() -> None:
             {"callers": [{"name": "a", "externalSecret": {"remoteRef": "llm/../x"}}]},
             "no segment '..'",
         ),
+        (
+            {"hostname": "www.priv.cloud.ogenki.io"},
+            "spec.hostname: the settings keep 'www' for the platform (route.reservedHostnames)",
+        ),
     ],
 )
 def test_what_is_refused_keeps_what_runs(spec: cluster.Object, words: str) -> None:
@@ -252,6 +285,22 @@ def test_what_is_refused_keeps_what_runs(spec: cluster.Object, words: str) -> No
     assert words in world.fatal
     assert set(world.objects) == before
     assert world.condition("Valid") == ("False", "Invalid")
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [("llm.example.com", True), ("a.llm.example.com", True), ("shop.example.com", False)],
+)
+def test_the_settings_say_which_hosts_a_door_may_have(host: str, allowed: bool) -> None:
+    """A controller that makes records of listeners would give the name to the author."""
+    hosts = {"llm": ["{namespace}.example.com", "*.llm.example.com"]}
+    settings = {"allowed": {"gatewayHostnames": hosts}}
+    world = scene.world(scene.of(hostname=host), CODER, settings=settings).reconcile()
+    assert (world.fatal is None) is allowed
+    if world.fatal is not None:
+        words = "spec.hostname: the settings do not allow 'shop.example.com' in namespace llm"
+        assert words in world.fatal
+        assert "allowed.gatewayHostnames" in world.fatal
 
 
 def test_settings_that_lose_the_gateway_take_nothing_away() -> None:

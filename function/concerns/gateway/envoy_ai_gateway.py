@@ -15,6 +15,8 @@ LONGEST_PAUSE = 10
 IDLE_MARGIN = 2
 # A rule that asks for this header has model names to list and takes no request.
 LISTING_HEADER = "x-inference-service-listing"
+# In which a picker names the pod.
+PICKED_HEADER = "x-gateway-destination-endpoint"
 # Seconds until a connection has failed: a second SYN is sent after one. A node that is gone answers
 # none, and Envoy Gateway's ten would keep a request from the next pod.
 CONNECT_SECONDS = 3
