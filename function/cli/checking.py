@@ -12,7 +12,7 @@ from function.api import claim as claims
 from function.cli import documents, places, planned, rendering, sites
 from function.concerns.gateway import publishing
 from function.concerns.secrets import fetching
-from function.engines.vllm import contract, contradictions
+from function.engines import adviser
 from function.findings import foresight, reachability, refusals, rules, table
 from function.planning import plans
 from function.reach import flows
@@ -182,7 +182,7 @@ def _findings(claim: planned.Planned, site: settings.Settings | None) -> Iterato
     no_flags = {
         one.field
         for one in arguments
-        if one.rule in contract.NO_FLAG and one.severity is rules.Severity.ERROR
+        if one.rule in table.NO_FLAG and one.severity is rules.Severity.ERROR
     }
     for problem in claim.forbidden:
         if problem.path not in no_flags:
@@ -244,7 +244,7 @@ _REFUSED = re.compile(r"engineArgs\[(\d+)\]")
 def _planned(
     plan: plans.Plan,
     answer: composition.Composition,
-    adapters: Mapping[str, contradictions.Adapter],
+    adapters: Mapping[str, adviser.Adapter],
 ) -> Iterator[rules.Finding]:
     ahead = list(foresight.judge(plan))
     yield from ahead

@@ -13,22 +13,10 @@ from function import plural
 from function.api import base, claim
 from function.capacity import catalogue
 from function.capacity import facts as capacity
+from function.engines import adviser
 from function.engines.vllm import arguments, command_line, forecast, recordings, serving, versions
 from function.findings import rules
-from function.planning import hardware, parallelism, storage
-
-
-@dataclasses.dataclass(frozen=True)
-class Adapter:
-    """What an adapter's adapter_config.json says.
-
-    Attributes:
-        base: `base_model_name_or_path`, or None where it says none.
-        rank: `r`, or None where it says none.
-    """
-
-    base: str | None = None
-    rank: int | None = None
+from function.planning import hardware, parallelism
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +33,7 @@ class Subject:
     spec: claim.Spec
     version: versions.Version
     facts: capacity.Facts | None = None
-    adapters: Mapping[str, Adapter] = dataclasses.field(default_factory=dict)
+    adapters: Mapping[str, adviser.Adapter] = dataclasses.field(default_factory=dict)
 
     @property
     def own(self) -> command_line.CommandLine:
@@ -317,7 +305,7 @@ ADAPTER_RANK = rules.Rule(
 )
 
 
-def _adapters(subject: Subject) -> Iterator[tuple[str, Adapter, bool]]:
+def _adapters(subject: Subject) -> Iterator[tuple[str, adviser.Adapter, bool]]:
     """Yields each adapter's field, what is known of it, and whether its name alone says that."""
     for index, entry in enumerate(subject.spec.lora_adapters or []):
         field = f"spec.loraAdapters[{index}]"
@@ -325,7 +313,7 @@ def _adapters(subject: Subject) -> Iterator[tuple[str, Adapter, bool]]:
             yield field, subject.adapters[entry.name], False
         elif entry.repository is not None:
             rank = _RANK.search(entry.repository)
-            named = Adapter(_named_base(entry.repository), int(rank[1]) if rank else None)
+            named = adviser.Adapter(_named_base(entry.repository), int(rank[1]) if rank else None)
             yield field, named, True
 
 
@@ -385,25 +373,6 @@ def _adapter_rank(subject: Subject) -> Broken:
             words = f"{says} {adapter.rank}, and at most {most} is set"
             severity = _WARNING if named else _ERROR
             yield ADAPTER_RANK.broken(field, f"{words}: raise spec.model.maxLoraRank", severity)
-
-
-NO_TOKEN = rules.Rule(
-    "gated-without-token",
-    _ERROR,
-    "The model is gated, and the claim gives the download no token.",
-    "The hub answers 401 or 403, the download fails, and no replica starts.",
-    "Accept the licence on the model's page, and name a Secret with a token in"
-    " `spec.model.tokenSecretRef`.",
-)
-
-
-def _no_token(subject: Subject) -> Broken:
-    spec = subject.spec
-    gated = subject.facts is not None and subject.facts.gated and storage.preloads(spec)
-    if not gated or spec.model.token_secret_ref or spec.env_from_secrets or spec.external_secrets:
-        return
-    words = f"{subject.repository} is gated: accept its licence, and name a Secret with a hub token"
-    yield NO_TOKEN.broken("spec.model.tokenSecretRef", words)
 
 
 OTHER_PARSER = rules.Rule(
@@ -534,7 +503,6 @@ TABLE: tuple[tuple[tuple[rules.Rule, ...], Judge], ...] = (
     ((NOT_POOLING,), _not_pooling),
     ((FOREIGN_ADAPTER,), _foreign_adapter),
     ((ADAPTER_RANK,), _adapter_rank),
-    ((NO_TOKEN,), _no_token),
     ((OTHER_PARSER,), _other_parser),
     ((LORA_POOLING,), _lora_pooling),
     ((UNKNOWN_ARCHITECTURE, LORA_UNSUPPORTED), _architecture),
