@@ -12,8 +12,9 @@ import pytest
 import yaml
 from click import testing
 
-from function.cli import main, markdown
+from function.cli import markdown
 from tests import cluster
+from tests.cli import command
 from tests.resources import scene
 
 SETTINGS = {
@@ -76,11 +77,7 @@ class Repository:
         self.git("commit", "-qm", "claims")
 
     def plan(self, *arguments: str, given: str | None = None) -> testing.Result:
-        words = ["plan", "-e", "site.yaml", *arguments]
-        result = testing.CliRunner().invoke(main.main, words, input=given)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise AssertionError("a traceback") from result.exception
-        return result
+        return command.verb("plan", "-e", "site.yaml", *arguments, given=given)
 
     def against(self, *arguments: str) -> Any:
         result = self.plan("claims", "--against", "HEAD", "--output", "json", *arguments)
