@@ -12,7 +12,7 @@ import pytest
 
 from e2e import installation, shipped
 from e2e.controlplane import api, plane
-from tests import strategies
+from tests import mistakes, strategies
 from tests.api import invalid_claims
 
 _CRD = api.Ref(
@@ -94,7 +94,7 @@ def test_a_mistake_is_refused(
     assert entry.words in refused.value.message
 
 
-def _mistakes() -> Iterator[strategies.Broken]:
+def _mistakes() -> Iterator[mistakes.Broken]:
     """Every mistake that a single value can have, in a claim with all fields.
 
     Some fields exclude each other; a second claim has the fields that the first lacks.
@@ -112,8 +112,8 @@ def _mistakes() -> Iterator[strategies.Broken]:
             "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
         },
     )
-    yield from strategies.mistakes(full)
-    for broken in strategies.mistakes(other):
+    yield from mistakes.every(full)
+    for broken in mistakes.every(other):
         section, _, field = broken.path.removeprefix("spec.").partition(".")
         if field and field not in full["spec"][section]:
             yield broken
@@ -138,7 +138,7 @@ def _bounds(schema: api.Object, path: str) -> Iterator[tuple[str, str]]:
 def test_every_bound_is_kept(control_plane: plane.ControlPlane, developers: str) -> None:
     """The server refuses each mistake by its path; each bound of the schema refuses a mistake."""
 
-    def refusal(broken: strategies.Broken) -> str:
+    def refusal(broken: mistakes.Broken) -> str:
         """What the server says to a claim."""
         try:
             _ask(control_plane, developers, broken.claim)
@@ -146,12 +146,12 @@ def test_every_bound_is_kept(control_plane: plane.ControlPlane, developers: str)
             return error.message if error.code in (400, 422) else f"status {error.code}"
         return "accepted"
 
-    mistakes = list(_mistakes())
+    every = list(_mistakes())
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as executor:
-        messages = list(executor.map(refusal, mistakes))
+        messages = list(executor.map(refusal, every))
     wrong = [
         (broken.path, broken.what, message)
-        for broken, message in zip(mistakes, messages, strict=True)
+        for broken, message in zip(every, messages, strict=True)
         if broken.path not in message
     ]
     assert wrong == []
@@ -159,7 +159,7 @@ def test_every_bound_is_kept(control_plane: plane.ControlPlane, developers: str)
     schema = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
     bounds = list(_bounds(schema, "spec"))
     assert len(bounds) > 200
-    paths = [broken.path for broken in mistakes]
+    paths = [broken.path for broken in every]
     unkept = [
         (path, words)
         for path, words in bounds

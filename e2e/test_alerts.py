@@ -111,7 +111,7 @@ def test_it_stays_quiet(name: str, tmp_path: pathlib.Path) -> None:
 
 def test_every_alert_has_both_cases() -> None:
     """Each alert of any claim: one that fires, one that stays quiet, and a line in the runbook."""
-    every = {one["alert"] for plan in rendered.PLANS.values() for one in rendered.rules(plan)}
+    every = {one["alert"] for plan in rendered.plans().values() for one in rendered.rules(plan)}
     assert set(documented()) == every
     every -= {cases.BURNS_FAST, cases.BURNS_SLOWLY, cases.UNMEASURED}
     assert {case.alert for case in cases.FIRING.values()} == every

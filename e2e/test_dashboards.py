@@ -266,7 +266,7 @@ def test_every_panel_that_there_is_was_asked_for(filled: Filled) -> None:
         title for name in CLAIMS for title, _, _ in queries(board(planned(name, "grafana-sidecar")))
     }
     assert {
-        panel.title for held in rendered.PLANS.values() for panel in rendered.panels(held)
+        panel.title for held in rendered.plans().values() for panel in rendered.panels(held)
     } <= drawn
 
 

@@ -21,7 +21,7 @@ from function.api import base
 from function.boundary import additions, pods, secrets, sources
 from function.capacity import quantity
 from function.planning import plans
-from tests import cluster, crds, defects, impolite, lives, schemas, strategies
+from tests import cluster, crds, defects, impolite, lives, mistakes, schemas, strategies
 from tests.api import invalid_claims
 from tests.boundary import attacks
 from tests.fleet import invalid_doors
@@ -344,10 +344,10 @@ def test_a_valid_claim_is_taken(
     assert kubernetes.object(_named(entry.claim)) == []
 
 
-@hypothesis.given(broken=strategies.broken_claims())
+@hypothesis.given(broken=mistakes.broken_claims())
 @hypothesis.settings(max_examples=300, deadline=None, derandomize=True)
 def test_a_generated_mistake_is_refused(
-    broken: strategies.Broken, kubernetes: validator.Validator
+    broken: mistakes.Broken, kubernetes: validator.Validator
 ) -> None:
     """What the function refuses, the API server refuses too."""
     assert kubernetes.object(_named(broken.claim)), broken.what

@@ -30,6 +30,8 @@ MODULES = (
     "function.capacity.reading",
     "function.capacity.speed",
     "function.capacity.towers",
+    # What findings and some verbs ask of an engine, with its judges.
+    "function.engines.vllm.advice",
     # The kind of claim of which a namespace has one, with all that only it imports.
     "function.composites.inference_gateway",
     "function.fleet.boards",

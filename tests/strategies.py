@@ -3,16 +3,11 @@
 The strategies are built from the models, so a new field is drawn as soon as the field exists. A
 string with a pattern comes from a pool for the pattern. An object that passes through to Kubernetes
 comes from a pool for its field. A drawn object is mended to keep the rules between fields.
-`broken_claims` changes exactly one thing in a valid claim and says where.
 """
 
-import dataclasses
 import functools
-import json
 import re
-import types
 import typing
-import zlib
 from collections import abc
 
 from hypothesis import strategies as st
@@ -32,7 +27,7 @@ from function.api import (
     settings_providers,
 )
 from function.api import settings as site
-from function.engines.vllm import command_line, environment, flags, group
+from function.engines.vllm import command_line, dangers, environment, flags, group
 from function.planning import lifetimes, parallelism
 from tests import documents
 
@@ -262,21 +257,6 @@ _FIELDS: dict[tuple[str, str], Strategy] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Broken:
-    """A claim with one mistake.
-
-    Attributes:
-        claim: The claim.
-        path: Where the mistake is, as the function reports it.
-        what: The mistake in words, for the output of a failing test.
-    """
-
-    claim: Json
-    path: str
-    what: str
-
-
 def claims(*, hatches: bool = True) -> st.SearchStrategy[Json]:
     """Returns valid claims.
 
@@ -299,11 +279,6 @@ def doors() -> st.SearchStrategy[Json]:
         }
 
     return _object(gateway.Spec).map(whole)
-
-
-def broken_claims() -> st.SearchStrategy[Broken]:
-    """Returns claims with one mistake in a value, or with one broken rule."""
-    return st.one_of(_mutated(), _rule_broken())
 
 
 def settings() -> st.SearchStrategy[Json]:
@@ -336,30 +311,6 @@ def full_claim() -> Json:
         "metadata": {"name": "qwen", "namespace": "llm"},
         "spec": _full(claim.Spec),
     }
-
-
-def mistakes(valid: Json) -> abc.Iterator[Broken]:
-    """Yields a copy of the claim for every mistake that a single value in it can have."""
-    for place in _places(valid, "spec", "spec", claim.Spec, required=True):
-        for what, path, value in list(_changes(place)):
-            yield Broken(_with(valid, place, value), path, what)
-
-
-def nulled(valid: Json) -> abc.Iterator[tuple[str, Json]]:
-    """Yields for every field and entry that can be left out a copy of the claim with null in it."""
-    for place in _places(valid, "spec", "spec", claim.Spec, required=True):
-        if not place.required:
-            yield place.path, _with(valid, place, None)
-
-
-def _with(valid: Json, place: "_Place", value: typing.Any) -> Json:
-    """Returns a copy of the claim with another value in one place."""
-    before = place.value
-    place.parent[place.key] = value
-    # Claims are JSON, and this copy is several times as fast as copy.deepcopy.
-    changed: Json = json.loads(json.dumps(valid))
-    place.parent[place.key] = before
-    return changed
 
 
 @st.composite
@@ -402,7 +353,7 @@ def _without_hatches(value: Json) -> Json:
         spec["engineArgs"] = [
             argument
             for argument in spec["engineArgs"]
-            if not any(d.kind in flags.PERMISSION for d in command_line.dangers([argument]))
+            if not any(danger.kind in flags.PERMISSION for danger in _dangers(argument))
         ]
     return value
 
@@ -411,6 +362,10 @@ def _without_hatches(value: Json) -> Json:
 
 
 @functools.cache
+def _dangers(argument: str) -> abc.Iterator[dangers.Danger]:
+    return dangers.of(command_line.CommandLine.read([argument]))
+
+
 def _object(model: type[base.Model]) -> st.SearchStrategy[Json]:
     """Returns objects of a model: its required fields, and a draw of the others."""
     every = {n: f for n, f in model.model_fields.items() if n not in ("crossplane", "metadata")}
@@ -418,7 +373,7 @@ def _object(model: type[base.Model]) -> st.SearchStrategy[Json]:
     required = [str(f.alias) for f in every.values() if f.is_required()]
     optional = [alias for alias in values if alias not in required]
     # Objects that hold objects get a half or a quarter of their fields, leaves a half.
-    sparse = any(_is_object(f.annotation) for f in every.values())
+    sparse = any(is_object(f.annotation) for f in every.values())
     return _drawn(model, values, required, optional, sparse)
 
 
@@ -445,7 +400,7 @@ def _drawn(
     return fields
 
 
-def _is_object(annotation: typing.Any) -> bool:
+def is_object(annotation: typing.Any) -> bool:
     annotation, _ = schema.unwrap(annotation)
     return isinstance(annotation, type) and issubclass(annotation, base.Model)
 
@@ -455,7 +410,7 @@ def _field(
 ) -> Strategy:
     if (model.__name__, name) in _FIELDS:
         return _FIELDS[model.__name__, name]
-    if name in ("requests", "limits") and not _is_object(annotation):
+    if name in ("requests", "limits") and not is_object(annotation):
         pools = _SITE_RESOURCES if model.__module__.startswith(site.__name__) else _CLAIM_RESOURCES
         optional = {key: st.sampled_from(pool) for key, pool in pools[name].items()}
         return st.fixed_dictionaries({}, optional=optional)
@@ -470,7 +425,7 @@ def _value(
     """Returns values of a type within its constraints."""
     annotation, metadata = schema.unwrap(annotation, metadata)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if _is_object(annotation):
+    if is_object(annotation):
         return _object(annotation)
     if annotation is bool:
         return st.booleans()
@@ -494,22 +449,22 @@ def _value(
     raise AssertionError(f"no strategy for {annotation!r}")
 
 
-def _pool(limits: schema.Constraints) -> list[str]:
+def fitting(limits: schema.Constraints) -> list[str]:
     """Returns the strings of a pattern that fit, and that keep the rules of the string itself."""
     fit = [s for s in _STRINGS.get(limits.pattern, ()) if len(s) <= (limits.longest or 0)]
     return [s for s in fit if all(rule.holds(s) for rule in limits.rules)]
 
 
 def _string(limits: schema.Constraints) -> Strategy:
-    if pool := _pool(limits):
+    if pool := fitting(limits):
         return st.sampled_from(pool)
     ascii_only = st.characters(codec="ascii")
-    any_fit = st.from_regex(_python(limits.pattern or ""), fullmatch=True, alphabet=ascii_only)
+    any_fit = st.from_regex(python(limits.pattern or ""), fullmatch=True, alphabet=ascii_only)
     longest = limits.longest or 0
     return any_fit.filter(lambda s: len(s) <= longest and all(r.holds(s) for r in limits.rules))
 
 
-def _python(pattern: str) -> re.Pattern[str]:
+def python(pattern: str) -> re.Pattern[str]:
     """Returns a pattern whose `$` is the end of the string, as it is to pydantic and in RE2."""
     return re.compile(pattern.replace("$", r"\Z"))
 
@@ -522,7 +477,7 @@ def _full(
     """Returns the first value of a type; for a model, an object with every field."""
     annotation, metadata = schema.unwrap(annotation, metadata)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if _is_object(annotation):
+    if is_object(annotation):
         return _full_object(annotation)
     if annotation is bool:
         return True
@@ -532,7 +487,7 @@ def _full(
     if annotation is int:
         return limits.minimum
     if annotation is str:
-        return _pool(limits)[0]
+        return fitting(limits)[0]
     if origin is list:
         return [_full(arguments[0], (), raw)]
     if origin is dict and arguments[1] is typing.Any:
@@ -688,7 +643,7 @@ def _mend_spec(spec: Json) -> None:
         spec["engine"] = spec.get("engine", {}) | {"version": "0.33.0"}
     if "engineArgs" in spec:
         taken = {
-            flag for flag, (part, field) in _REPLACED.items() if field in spec.get(part or "", spec)
+            flag for flag, (part, field) in REPLACED.items() if field in spec.get(part or "", spec)
         }
         spec["engineArgs"] = [a for a in spec["engineArgs"] if flags.normal(a) not in taken]
 
@@ -706,7 +661,7 @@ def _distinct(entries: list[Json], key: str) -> list[Json]:
 
 
 # Flags that a field replaces: the object in the spec that has the field, and the field.
-_REPLACED: dict[str, tuple[str | None, str]] = {
+REPLACED: dict[str, tuple[str | None, str]] = {
     "kv-cache-dtype": ("model", "kvCacheDtype"),
     "reasoning-parser": ("model", "reasoningParser"),
     "chat-template": ("model", "chatTemplate"),
@@ -753,412 +708,3 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     gateway.Spec: _mend_door,
     settings_engine.Gpu: _mend_gpu_classes,
 }
-
-
-# One mistake.
-
-
-@dataclasses.dataclass(frozen=True)
-class _Place:
-    """A value in a claim, with its place and its type.
-
-    Attributes:
-        parent: The object or list that holds the value.
-        key: The key or index of the value in the parent.
-        path: The path of the value.
-        required: Whether the value cannot be left out.
-        annotation: The value's type.
-        limits: The value's constraints.
-    """
-
-    parent: typing.Any
-    key: str | int
-    path: str
-    required: bool
-    annotation: typing.Any
-    limits: schema.Constraints
-
-    @property
-    def value(self) -> typing.Any:
-        return self.parent[self.key]
-
-
-@st.composite
-def _mutated(draw: st.DrawFn) -> Broken:
-    drawn = draw(_claims())
-    place = _pick(draw, drawn, list(_places(drawn, "spec", "spec", claim.Spec, required=True)))
-    what, path, value = _pick(draw, drawn, list(_changes(place)))
-    place.parent[place.key] = value
-    return Broken(drawn, path, what)
-
-
-def _pick(draw: st.DrawFn, drawn: Json, options: abc.Sequence[_T]) -> _T:
-    """Returns one of many, which depends on the claim as well.
-
-    What is drawn last is drawn as zero or repeated most of the time, so that by itself it would
-    come to the same few mistakes.
-    """
-    salt = zlib.crc32(json.dumps(drawn).encode())
-    return options[(draw(st.integers(0, 2**16 - 1)) + salt) % len(options)]
-
-
-def _places(
-    parent: typing.Any,
-    key: str | int,
-    path: str,
-    annotation: typing.Any,
-    metadata: abc.Iterable[typing.Any] = (),
-    *,
-    required: bool = False,
-) -> abc.Iterator[_Place]:
-    """Yields a value and all that are in it."""
-    annotation, metadata = schema.unwrap(annotation, metadata)
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    yield _Place(parent, key, path, required, annotation, schema.Constraints.read(metadata))
-    value = parent[key]
-    if _is_object(annotation):
-        fields = {str(f.alias): f for f in annotation.model_fields.values()}
-        for name in value:
-            field = fields[name]
-            given = (field.annotation, field.metadata)
-            needed = field.is_required()
-            yield from _places(value, name, f"{path}.{name}", *given, required=needed)
-    elif origin is list:
-        for index in range(len(value)):
-            yield from _places(value, index, f"{path}[{index}]", arguments[0], required=True)
-    elif origin is dict and arguments[1] is not typing.Any:
-        for name in value:
-            yield from _places(value, name, f"{path}.{name}", arguments[1])
-
-
-def _changes(place: _Place) -> abc.Iterator[tuple[str, str, typing.Any]]:
-    """Yields mistakes for a value: words, the path at which it is reported, and the wrong value."""
-    annotation, limits = place.annotation, place.limits
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if _is_object(annotation):
-        yield from _object_changes(place)
-    elif annotation is bool:
-        yield from _at(place, "not a boolean", "true", 1, [], {})
-    elif annotation is int:
-        yield from _at(place, "not an integer", "1", 1.5, True, [1], {})
-        yield from _at(place, "out of range", *_beyond(limits))
-    elif annotation is str:
-        yield from _at(place, "not a string", 7, 0.5, True, ["x"], {"x": "y"})
-        yield from _at(place, "not such a string", *_misfits(limits))
-    elif origin is typing.Literal:
-        yield from _at(place, "not one of them", f"{arguments[0]}x", "", 7, True, [])
-    elif origin in (typing.Union, types.UnionType):
-        wrong: tuple[typing.Any, ...] = (True, -1, "abc", "", 1.5, [], "1 Gi", 2**31, "9" * 33)
-        yield from _at(place, "not a quantity", *wrong)
-    elif origin is list:
-        yield from _at(place, "not a list", {}, "x", 1, [None])
-        filler = (place.value or [{}])[0]
-        yield from _at(place, "too many items", [filler] * ((limits.longest or 0) + 1))
-    elif arguments[1] is typing.Any:
-        yield from _at(place, "not an object", "x", 1, [], True)
-        if limits.longest is not None:
-            yield "too many keys", place.path, {f"k{n}": 1 for n in range(limits.longest + 1)}
-    else:
-        yield from _map_changes(place)
-
-
-def _at(place: _Place, what: str, *values: typing.Any) -> abc.Iterator[tuple[str, str, typing.Any]]:
-    for value in values:
-        yield f"{what}: {value!r:.60}", place.path, value
-
-
-def _beyond(limits: schema.Constraints) -> abc.Iterator[int]:
-    if limits.minimum is not None:
-        yield limits.minimum - 1
-    if limits.maximum is not None:
-        yield limits.maximum + 1
-
-
-def _misfits(limits: schema.Constraints) -> abc.Iterator[str]:
-    """Yields strings that the length or the pattern refuses."""
-    longest = limits.longest or 0
-    yield "a" * (longest + 1)
-    if limits.shortest:
-        yield ""
-    if limits.pattern is not None:
-        pattern = _python(limits.pattern)
-        fit = next(iter(_pool(limits)), "a")
-        candidates = (f"{fit}\n", f"\n{fit}", f" {fit}", f"{fit} ", f"{fit}é", "-", "a b", "\x00")
-        yield from (s for s in candidates if len(s) <= longest and not pattern.search(s))
-
-
-def _object_changes(place: _Place) -> abc.Iterator[tuple[str, str, typing.Any]]:
-    model, value = place.annotation, place.value
-    yield from _at(place, "not an object", "x", 1, [], True)
-    yield "unknown field", f"{place.path}.unknown", value | {"unknown": 1}
-    # A claim cannot use the Python name of a field.
-    for name, field in model.model_fields.items():
-        alias = str(field.alias)
-        if name != alias:
-            yield "snake case", f"{place.path}.{name}", value | {name: value.get(alias, 1)}
-        if field.is_required():
-            rest = {key: inner for key, inner in value.items() if key != alias}
-            yield "missing", f"{place.path}.{alias}", rest
-            yield "null", f"{place.path}.{alias}", rest | {alias: None}
-
-
-def _map_changes(place: _Place) -> abc.Iterator[tuple[str, str, typing.Any]]:
-    key_type, value_type = typing.get_args(place.annotation)
-    keys = schema.Constraints.read(schema.unwrap(key_type)[1])
-    inner = next(iter(place.value.values()), {} if schema.unwrap(value_type)[0] is not str else "x")
-    raw = typing.get_args(schema.unwrap(value_type)[0])[1:] == (typing.Any,)
-    inner = inner if raw or not isinstance(inner, dict) else "1"
-    yield from _at(place, "not a map", "x", 1, [], True)
-    for key in _misfits(keys):
-        yield f"bad key {key!r:.60}", place.path, place.value | {key: inner}
-    most = (place.limits.longest or 0) + 1
-    yield "too many keys", place.path, {f"k{index}": inner for index in range(most)}
-
-
-@st.composite
-def _rule_broken(draw: st.DrawFn) -> Broken:
-    drawn = draw(_claims())
-    what = _pick(draw, drawn, sorted(_BREAK))
-    path = _BREAK[what](drawn, draw)
-    return Broken(drawn, path, what)
-
-
-_Break: typing.TypeAlias = abc.Callable[[Json, st.DrawFn], str]
-_BREAK: dict[str, _Break] = {}
-
-
-def _breaks(function: _Break) -> _Break:
-    _BREAK[function.__name__.strip("_").replace("_", " ")] = function
-    return function
-
-
-# Spellings of a flag that vLLM's parser accepts, or that a person may try.
-SPELLINGS: tuple[abc.Callable[[str], str], ...] = (
-    lambda flag: f"--{flag}",
-    lambda flag: f"--{flag}=1",
-    lambda flag: f"--{flag.upper()}=x",
-    lambda flag: f"--{flag.replace('-', '_')}=1",
-    lambda flag: f"--{flag}.key=1",
-    lambda flag: f"--{flag[:-1]}",
-    lambda flag: f"--{flag[:2]}=é",
-    lambda flag: f"--no-{flag}",
-    lambda flag: f"--No_{flag}",
-    lambda flag: f"--{flag.replace('enable-', 'disable-')}",
-)
-
-
-@_breaks
-def _managed_flag(claim_: Json, draw: st.DrawFn) -> str:
-    flag = draw(st.sampled_from(flags.MANAGED))
-    spell = draw(st.sampled_from(SPELLINGS))
-    arguments = claim_["spec"].setdefault("engineArgs", [])
-    arguments.append(spell(flag))
-    return f"spec.engineArgs[{len(arguments) - 1}]"
-
-
-@_breaks
-def _flag_and_field(claim_: Json, draw: st.DrawFn) -> str:
-    flag = draw(st.sampled_from(sorted(_REPLACED)))
-    part, field = _REPLACED[flag]
-    samples = {"drainSeconds": 30, "chatTemplate": "/a", "runner": "generate"}
-    samples |= {"longestQueueSeconds": 10}
-    claim_["spec"].get(part or "", claim_["spec"]).setdefault(field, samples.get(field, "auto"))
-    if field in ("chatTemplate", "reasoningParser"):
-        claim_["spec"]["model"].pop("runner", None)
-    argument = draw(st.sampled_from((f"--{flag}=x", f"--{flag.replace('-', '_').upper()}=x")))
-    claim_["spec"].setdefault("engineArgs", []).append(argument)
-    return "spec"
-
-
-@_breaks
-def _objectives_of_nothing(claim_: Json, draw: st.DrawFn) -> str:
-    claim_["spec"]["slo"] = draw(st.sampled_from(({}, {"window": "30d"})))
-    return "spec.slo"
-
-
-@_breaks
-def _least_above_most(claim_: Json, draw: st.DrawFn) -> str:
-    most = draw(st.integers(1, 999))
-    scaling = claim_["spec"].setdefault("scaling", {})
-    scaling |= {"maxReplicas": most, "minReplicas": draw(st.integers(most + 1, 1000))}
-    return "spec.scaling"
-
-
-@_breaks
-def _two_spellings(claim_: Json, draw: st.DrawFn) -> str:
-    old, new, value = draw(
-        st.sampled_from(
-            (
-                ("runningRatioThreshold", "running", "0.7"),
-                ("cacheUtilizationThreshold", "kvCache", "0.6"),
-                ("queueLengthThreshold", "queue", 8),
-            )
-        )
-    )
-    scaling = claim_["spec"].setdefault("scaling", {})
-    scaling[old] = value
-    scaling.setdefault("triggers", {})[new] = {"target": "5"}
-    return "spec.scaling"
-
-
-@_breaks
-def _zero(claim_: Json, draw: st.DrawFn) -> str:
-    path = draw(
-        st.sampled_from(
-            (
-                "scaling.runningRatioThreshold",
-                "scaling.cacheUtilizationThreshold",
-                "scaling.triggers.running.target",
-                "scaling.triggers.kvCache.target",
-                "scaling.triggers.queue.target",
-                "observability.alerts.errorRatio",
-                "observability.alerts.kvCacheUsage",
-                "observability.alerts.timeToFirstTokenSeconds",
-                "observability.alerts.preemptionsPerMinute",
-                "gpu.memoryUtilization",
-            )
-        )
-    )
-    node = claim_["spec"]
-    *parents, last = path.split(".")
-    for parent in parents:
-        node = node.setdefault(parent, {})
-    node[last] = "0.0"
-    return f"spec.{path}"
-
-
-@_breaks
-def _canary_of_nothing(claim_: Json, draw: st.DrawFn) -> str:
-    canaries = [{"adapter": "nobody", "weightPercent": draw(st.integers(1, 99))}]
-    claim_["spec"]["gateway"] = {"enabled": True, "canaries": canaries}
-    return "spec"
-
-
-@_breaks
-def _bad_canaries(claim_: Json, draw: st.DrawFn) -> str:
-    weight = draw(st.integers(50, 99))
-    spec = claim_["spec"]
-    spec["loraAdapters"] = [{"name": name, "repository": "a/b"} for name in ("a", "b")]
-    canaries = [{"adapter": name, "weightPercent": weight} for name in ("a", "b")]
-    spec["gateway"] = draw(
-        st.sampled_from(
-            (
-                {"enabled": True, "canaries": canaries},
-                {"enabled": True, "canaries": [canaries[0] | {"weightPercent": 1}] * 2},
-                {"enabled": False, "canaries": canaries[:1]},
-                {"canaries": canaries[:1]},
-            )
-        )
-    )
-    return "spec.gateway"
-
-
-@_breaks
-def _picker_alone(claim_: Json, draw: st.DrawFn) -> str:
-    gateway: Json = {"endpointPicker": {"enabled": True}}
-    if draw(st.booleans()):
-        gateway["enabled"] = False
-    claim_["spec"]["gateway"] = gateway
-    return "spec.gateway"
-
-
-@_breaks
-def _same_name_twice(claim_: Json, draw: st.DrawFn) -> str:
-    spec = claim_["spec"]
-    field = draw(st.sampled_from(("loraAdapters", "externalSecrets", "podTemplate.env")))
-    entry = {
-        "loraAdapters": {"name": "a", "repository": "a/b"},
-        "externalSecrets": {"name": "a", "remoteRef": "x"},
-        "podTemplate.env": {"name": "a"},
-    }[field]
-    holder = spec.setdefault("podTemplate", {}) if "." in field else spec
-    holder[field.split(".")[-1]] = [entry, dict(entry)]
-    spec.get("gateway", {}).pop("canaries", None)
-    return f"spec.{field}"
-
-
-@_breaks
-def _source_and_path(claim_: Json, draw: st.DrawFn) -> str:
-    claim_["spec"]["model"] = draw(
-        st.sampled_from(
-            (
-                {},
-                {"source": "pvc"},
-                {"source": "pvc", "repository": "a/b"},
-                {"source": "huggingface", "path": "a"},
-                {"repository": "a/b", "path": "a"},
-                {"source": "pvc", "path": "a", "preload": {"enabled": True}},
-                {"repository": "a/b", "runner": "pooling", "toolCallParser": "hermes"},
-                {"repository": "a/b", "runner": "pooling", "reasoningParser": "qwen3"},
-                {"repository": "a/b", "runner": "pooling", "chatTemplate": "/a"},
-            )
-        )
-    )
-    return "spec.model"
-
-
-@_breaks
-def _route_without_a_host(claim_: Json, draw: st.DrawFn) -> str:
-    claim_["spec"]["route"] = {"enabled": True}
-    return "spec.route"
-
-
-@_breaks
-def _image_without_a_version(claim_: Json, draw: st.DrawFn) -> str:
-    image = draw(
-        st.sampled_from(
-            (
-                "vllm/vllm-openai",
-                "vllm:latest",
-                "r:5000/vllm",
-                "v:v1.0",
-                "v:v1.0.0@sha256:" + "a" * 64,
-            )
-        )
-    )
-    claim_["spec"]["engine"] = {"image": image}
-    return "spec.engine"
-
-
-@_breaks
-def _dots_in_a_name(claim_: Json, draw: st.DrawFn) -> str:
-    field, value = draw(
-        st.sampled_from(
-            (
-                ("repository", "a/b..c"),
-                ("repository", "a--b/c"),
-                ("revision", "a..b"),
-            )
-        )
-    )
-    claim_["spec"]["model"][field] = value
-    return f"spec.model.{field}"
-
-
-@_breaks
-def _value_and_source(claim_: Json, draw: st.DrawFn) -> str:
-    variable = {"name": "A", "value": "", "valueFrom": {}}
-    claim_["spec"].setdefault("podTemplate", {})["env"] = [variable]
-    return "spec.podTemplate.env[0]"
-
-
-@_breaks
-def _selecting_label(claim_: Json, draw: st.DrawFn) -> str:
-    key = draw(st.sampled_from(sorted(claim_pod.SELECTING_LABELS)))
-    claim_["spec"].setdefault("podTemplate", {}).setdefault("labels", {})[key] = "x"
-    return "spec.podTemplate"
-
-
-@_breaks
-def _bad_name(claim_: Json, draw: st.DrawFn) -> str:
-    claim_["metadata"]["name"] = draw(
-        st.sampled_from(("0a", "a.b", "A", "a-", "-a", "a_b", "q" * 55, "", "q\n"))
-    )
-    return "metadata.name"
-
-
-@_breaks
-def _long_name_with_a_picker(claim_: Json, draw: st.DrawFn) -> str:
-    claim_["metadata"]["name"] = "q" * claim.LONGEST_NAME
-    claim_["spec"]["gateway"] = {"enabled": True, "endpointPicker": {"enabled": True}}
-    return ""

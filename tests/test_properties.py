@@ -13,7 +13,7 @@ import pytest
 from function.api import base, claim, settings
 from function.planning import identity
 from function.workloads import workloads
-from tests import answers, cluster, defects, impolite, lives, schemas, strategies
+from tests import answers, cluster, defects, effort, impolite, lives, mistakes, schemas, strategies
 
 PROFILES = {name: cluster.environment(name) for name in cluster.PROFILES}
 XRD_SCHEMA = cluster.load("xrd/inferenceservices.cloud.ogenki.io.yaml")["spec"]["versions"][0][
@@ -160,6 +160,7 @@ INVARIANTS = (
 
 
 @pytest.mark.parametrize("profile", cluster.PROFILES)
+@effort.examples(15)
 @hypothesis.given(document=strategies.claims())
 def test_whatever_is_valid_lives_well(document: cluster.Object, profile: str) -> None:
     hypothesis.assume(not defects.met(document))
@@ -169,6 +170,7 @@ def test_whatever_is_valid_lives_well(document: cluster.Object, profile: str) ->
 
 
 @pytest.mark.parametrize("profile", cluster.PROFILES)
+@effort.examples(15)
 @hypothesis.given(document=impolite.claims())
 def test_an_impolite_claim_is_refused_or_lives_well(document: cluster.Object, profile: str) -> None:
     hypothesis.assume(not defects.met(document))
@@ -184,6 +186,7 @@ def test_an_impolite_claim_is_refused_or_lives_well(document: cluster.Object, pr
 
 
 @pytest.mark.parametrize("profile", cluster.PROFILES)
+@effort.examples(15)
 @hypothesis.given(document=impolite.claims())
 def test_without_permission_pods_keep_the_profile_restricted(
     document: cluster.Object, profile: str
@@ -198,8 +201,8 @@ def test_without_permission_pods_keep_the_profile_restricted(
             assert schemas.pod_security(template["spec"]) == []
 
 
-@hypothesis.given(broken=strategies.broken_claims())
-def test_a_broken_claim_changes_nothing(broken: strategies.Broken) -> None:
+@hypothesis.given(broken=mistakes.broken_claims())
+def test_a_broken_claim_changes_nothing(broken: mistakes.Broken) -> None:
     world = cluster.Cluster(cluster.example("smallest"), lives.site("plain"))
     world.converge()
     objects = copy.deepcopy(world.objects)
@@ -214,6 +217,7 @@ def test_a_broken_claim_changes_nothing(broken: strategies.Broken) -> None:
         assert world.condition("Valid") == ("False", "Invalid")
 
 
+@effort.examples(12)
 @hypothesis.given(given=strategies.settings())
 def test_every_site_renders_the_examples(given: cluster.Object) -> None:
     settings.resolve([given])

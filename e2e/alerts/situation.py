@@ -284,7 +284,7 @@ def _recorded(version: str) -> list[tuple[str, dict[str, str], float]]:
     """
     names = {
         selector.name
-        for plan in rendered.PLANS.values()
+        for plan in rendered.plans().values()
         for rule in rendered.rules(plan)
         for selector in promql.selectors(promql.parse(rule["expr"]))
     }

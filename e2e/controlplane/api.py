@@ -291,6 +291,14 @@ class Client:
         for item in items:
             self.apply(item)
 
+    def install_kinds(self, definitions: Iterable[Object]) -> None:
+        """Create the kinds that are missing; those that the product is tested with are there."""
+        missing = [one for one in definitions if self.find(Ref.of(one)) is None]
+        for definition in missing:
+            self.create(definition)
+        for definition in missing:
+            self.wait_condition(Ref.of(definition), "Established")
+
     def replace(self, item: Object, *, subresource: str | None = None) -> Object:
         """Write a whole object; its resourceVersion, when there, must be the current one."""
         return self.request("PUT", self._at(Ref.of(item), subresource), body=item)

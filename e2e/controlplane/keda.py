@@ -44,7 +44,9 @@ class Keda:
             process.ProcessError: A program ended or was not ready in time.
             TimeoutError: The API server does not reach the adapter.
         """
-        self._install_kinds()
+        self._admin.install_kinds(
+            crd for path in toolchain.manifests(GROUP, "crds") for crd in api.load(path)
+        )
         self._admin.apply(_object("v1", "Namespace", NAMESPACE, namespace=None))
         self._admin.apply(_object("v1", "ServiceAccount", SERVICE_ACCOUNT))
         for path in toolchain.manifests(GROUP, "roles"):
@@ -68,15 +70,6 @@ class Keda:
         self._admin.delete(_API)
         for item in (self.adapter, self.operator):
             item.stop()
-
-    def _install_kinds(self) -> None:
-        """Create what the operator watches besides the ScaledObject, which is there already."""
-        crds = [crd for path in toolchain.manifests(GROUP, "crds") for crd in api.load(path)]
-        missing = [crd for crd in crds if self._admin.find(api.Ref.of(crd)) is None]
-        for crd in missing:
-            self._admin.create(crd)
-        for crd in missing:
-            self._admin.wait_condition(api.Ref.of(crd), "Established")
 
     def _certify(self) -> None:
         """Make what KEDA would make itself: one authority, one certificate for both programs."""

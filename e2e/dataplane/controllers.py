@@ -148,7 +148,8 @@ class Controllers:
             self._site.push(image, GROUP, program, entry=f"{_BIN}/{program}", user=_USER)
         for image in (_ENVOY_IMAGE, _USUAL_ENVOY_IMAGE):
             self._site.push_local(image, proxy.program(), entry=f"{_BIN}/envoy", user=_USER)
-        self._install_kinds()
+        crds = [crd for path in toolchain.manifests(GROUP, "crds") for crd in api.load(path)]
+        self._admin.install_kinds(one for one in crds if one["kind"] == "CustomResourceDefinition")
         for name in (SYSTEM, AI_SYSTEM):
             self._admin.apply(_object("v1", "Namespace", name, None))
         self._generate_certificates()
@@ -203,20 +204,6 @@ class Controllers:
         label = {"gateway.envoyproxy.io/owning-gateway-name": GATEWAY.name}
         (service,) = self._admin.objects("v1", "Service", namespace=SYSTEM, labels=label)
         return f"http://{service['metadata']['name']}.{SYSTEM}.svc/v1"
-
-    def _install_kinds(self) -> None:
-        """Create the kinds that are missing; those that the product is tested with are there."""
-        crds = [
-            crd
-            for path in toolchain.manifests(GROUP, "crds")
-            for crd in api.load(path)
-            if crd["kind"] == "CustomResourceDefinition"
-        ]
-        missing = [crd for crd in crds if self._admin.find(api.Ref.of(crd)) is None]
-        for crd in missing:
-            self._admin.create(crd)
-        for crd in missing:
-            self._admin.wait_condition(api.Ref.of(crd), "Established")
 
     def _generate_certificates(self) -> None:
         """Let Envoy Gateway write its Secrets, as the Job of its chart does."""

@@ -89,7 +89,9 @@ class Flux:
         """
         for name, image in _IMAGES.items():
             self._site.push(image, GROUP, name, user=_USER)
-        self._install_kinds()
+        self._admin.install_kinds(
+            crd for path in toolchain.manifests(GROUP, "crds") for crd in api.load(path)
+        )
         self._admin.apply_all(_objects())
         for name in _IMAGES:
             ref = api.Ref("apps/v1", "Deployment", name, NAMESPACE)
@@ -218,15 +220,6 @@ class Flux:
                 "layerSelector": {"mediaType": _CHARTS.content, "operation": "copy"},
             },
         }
-
-    def _install_kinds(self) -> None:
-        """Create the kinds that are missing; those that the product is tested with are there."""
-        crds = [crd for path in toolchain.manifests(GROUP, "crds") for crd in api.load(path)]
-        missing = [crd for crd in crds if self._admin.find(api.Ref.of(crd)) is None]
-        for crd in missing:
-            self._admin.create(crd)
-        for crd in missing:
-            self._admin.wait_condition(api.Ref.of(crd), "Established")
 
 
 def _objects() -> list[api.Object]:

@@ -79,7 +79,9 @@ class Monitoring:
         for program in _PROGRAMS.values():
             name = f"victoriametrics/{program}:{VERSION}"
             self._site.push(name, PROGRAMS_GROUP, program, user=_USER)
-        self._install_kinds()
+        self._admin.install_kinds(
+            crd for path in toolchain.manifests(GROUP, "crds") for crd in api.load(path)
+        )
         self._admin.apply_all(_released())
         self._admin.apply_all(_platform())
         for ref in (_OPERATOR, _SERIES):
@@ -111,15 +113,6 @@ class Monitoring:
         for item in reversed(_released()):
             self._admin.delete(api.Ref.of(item))
         self._admin.delete(api.Ref("v1", "Namespace", NAMESPACE))
-
-    def _install_kinds(self) -> None:
-        """Create the kinds that are missing; those that the product is tested with are there."""
-        crds = [crd for path in toolchain.manifests(GROUP, "crds") for crd in api.load(path)]
-        missing = [crd for crd in crds if self._admin.find(api.Ref.of(crd)) is None]
-        for crd in missing:
-            self._admin.create(crd)
-        for crd in missing:
-            self._admin.wait_condition(api.Ref.of(crd), "Established")
 
     # --- what the programs say
 

@@ -100,15 +100,31 @@ def _external(resource: claim.InferenceService, site: settings.Settings) -> Iter
         elif site.providers.secrets == "none":
             # Nobody fetches it, and pods would get what has that name already.
             yield from _closed(Reference(f"{path}.name", secret.name, None), resource, site)
-        if not claim_secrets.STORE_PATH.holds(secret.remote_ref):
-            yield base.Problem(f"{path}.remoteRef", claim_secrets.STORE_PATH.message)
-        else:
-            yield from grants.outside(
-                "remote_refs", f"{path}.remoteRef", secret.remote_ref, resource, site
-            )
-        interval = secret.refresh_interval
-        if interval is not None and not claim_secrets.REFRESH.holds(interval):
-            yield base.Problem(f"{path}.refreshInterval", claim_secrets.REFRESH.message)
+        yield from fetched(path, secret.remote_ref, secret.refresh_interval, resource, site)
+
+
+def fetched(
+    path: str,
+    remote_ref: str,
+    interval: str | None,
+    resource: grants.Named,
+    site: settings.Settings,
+) -> Iterator[base.Problem]:
+    """Yields what is wrong with where a Secret is fetched from, and how often.
+
+    Args:
+        path: The field that names it.
+        remote_ref: Its place in the store.
+        interval: How often it is fetched again, or None for the usual.
+        resource: The object that asks for it.
+        site: The settings.
+    """
+    if not claim_secrets.STORE_PATH.holds(remote_ref):
+        yield base.Problem(f"{path}.remoteRef", claim_secrets.STORE_PATH.message)
+    else:
+        yield from grants.outside("remote_refs", f"{path}.remoteRef", remote_ref, resource, site)
+    if interval is not None and not claim_secrets.REFRESH.holds(interval):
+        yield base.Problem(f"{path}.refreshInterval", claim_secrets.REFRESH.message)
 
 
 def owners(site: settings.Settings) -> dict[str, str]:

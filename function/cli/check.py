@@ -14,13 +14,12 @@ Output = Literal["text", "github", "sarif", "json"]
 @click.command()
 @options.claims_and_site
 @click.option("--strict", is_flag=True, help="Warnings fail the run as errors do.")
-@click.option(
-    "--output",
-    "-o",
-    type=click.Choice(["text", "github", "sarif", "json"]),
-    default="text",
-    show_default=True,
-    help="text has a line for each finding. github are workflow commands, which GitHub shows"
+@options.output(
+    "text",
+    "github",
+    "sarif",
+    "json",
+    words="text has a line for each finding. github are workflow commands, which GitHub shows"
     " beside the lines of a change; sarif is for code scanning; json for other machines.",
 )
 def check(

@@ -9,7 +9,7 @@ from function import composition
 from function.cli import documents, places, planned, rendering, sites
 from function.concerns.gateway import publishing
 from function.concerns.secrets import fetching
-from function.engines.vllm import contradictions
+from function.engines import adviser
 from function.findings import foresight, reachability, refusals, rules, table
 from function.planning import plans
 from function.reach import flows
@@ -179,7 +179,7 @@ def _findings(claim: planned.Planned) -> Iterator[rules.Finding]:
 def _planned(
     plan: plans.Plan,
     answer: composition.Composition,
-    adapters: Mapping[str, contradictions.Adapter],
+    adapters: Mapping[str, adviser.Adapter],
 ) -> Iterator[rules.Finding]:
     ahead = list(foresight.judge(plan))
     yield from ahead

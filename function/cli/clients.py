@@ -43,13 +43,10 @@ _ADDRESS = re.compile(r"https?://[^\s\"'$`\\{}]+")
     metavar="NAME",
     help="Environment variable, or secret of the client, that holds the key. No key is written.",
 )
-@click.option(
-    "--output",
-    "-o",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="text is the configuration. json has it as a field, beside the models with what they do.",
+@options.output(
+    "text",
+    "json",
+    words="text is the configuration. json has it as a field, beside the models with what they do.",
 )
 def clients(
     claims: tuple[str, ...],

@@ -6,7 +6,7 @@ from typing import Any
 from function import plural
 from function.capacity import allotments, facts, fit, prices, thresholds
 from function.cli import annotated, drafts, uses
-from function.engines.vllm import sizing
+from function.engines import advisers
 from function.planning import forecasts
 
 _GIB = fit.GIB
@@ -32,6 +32,7 @@ def text(draft: drafts.Draft) -> str:
 
 def unknown(wish: drafts.Wish, spec: dict[str, Any], why: str) -> str:
     """Returns a claim of which nothing is known, as text."""
+    advice = advisers.default()
     head = f"{wish.repository}. Whether it fits is not known: {why}."
     model = Field(
         "model",
@@ -40,7 +41,7 @@ def unknown(wish: drafts.Wish, spec: dict[str, Any], why: str) -> str:
             *(Field(name, spec["model"][name]) for name in ("runner",) if name in spec["model"]),
         ),
         (
-            f"{sizing.CONTEXT_WINDOW} tokens of context and {sizing.MAX_NUM_SEQS} requests at once:"
+            f"{advice.CONTEXT_WINDOW} tokens of context and {advice.MAX_REQUESTS} requests at once:"
             " contextWindow and maxNumSeqs say otherwise.",
         ),
     )

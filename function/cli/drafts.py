@@ -9,11 +9,10 @@ from typing import Any
 
 from function import plural
 from function.api import base, claim, settings
-from function.capacity import allotments, arrangements, cards, facts, fit, prices, ways_out
+from function.capacity import allotments, cards, facts, fit, prices, ways_out
 from function.cli import uses
 from function.cluster import checkpoints
-from function.engines import engine
-from function.engines.vllm import forecast, sizing
+from function.engines import adviser, advisers, engine
 from function.planning import hardware, plans, prospects, scaling
 
 # What a draft has at most without a cap of the settings, as a claim that names no number.
@@ -243,19 +242,13 @@ def _sized(
         wanted: The longest request, and how many of it there has to be room for.
     """
     context, room = wanted
+    advice = advisers.default()
 
     def trial(tokens: int, sequences: int) -> fit.Fit | None:
-        flags = arrangements.Arrangement(
-            version=site.engine.version.removeprefix("v"),
-            context=tokens,
-            sequences=sequences,
-            utilization=float(sizing.utilization(sequences)),
-            quantization=offer.quantization,
-            tensor=offer.gpus,
-        )
-        return forecast.answer(model, offer.card, flags)
+        setup = adviser.Setup(tokens, sequences, offer.gpus, offer.quantization)
+        return advice.fits(model, offer.card, setup, site)
 
-    sequences = sizing.MAX_NUM_SEQS
+    sequences = advice.MAX_REQUESTS
     if use.workload is None:
         room = 1
     else:

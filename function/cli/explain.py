@@ -13,14 +13,23 @@ import click
 
 from function import explanation
 from function.api import reference, settings
-from function.cli import entries, glossary, origins, planned, refused, result, sarif, terminal
+from function.cli import (
+    entries,
+    glossary,
+    options,
+    origins,
+    planned,
+    refused,
+    result,
+    sarif,
+    terminal,
+)
 from function.concerns import reasons
 from function.findings import rules
 
 Output = Literal["text", "json"]
 API_VERSION = "inference-service.cloud.ogenki.io/v1alpha1"
 KIND = "Explanation"
-_FILE = click.Path(allow_dash=True)
 _WIDTH = 100
 _UNKNOWN = 1
 # Fields of one name that are worth listing.
@@ -32,29 +41,12 @@ _OPERATIONS = "docs/operations.md"
 @click.command()
 @click.argument("what", metavar="RULE|REASON|FIELD|COLUMN|CLAIM")
 @click.argument("field", required=False)
-@click.option(
-    "--environment",
-    "-e",
-    "environments",
-    multiple=True,
-    metavar="F",
-    type=_FILE,
-    help="EnvironmentConfig with the site's settings, for a claim; repeatable.",
-)
-@click.option(
-    "--input",
-    "input_file",
-    metavar="F",
-    type=_FILE,
-    help="The Composition's input, or a Composition, for a claim.",
-)
-@click.option(
-    "--output",
-    "-o",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="text is for people, json for machines.",
+@options.environments("EnvironmentConfig with the site's settings, for a claim; repeatable.")
+@options.input_file("The Composition's input, or a Composition, for a claim.")
+@options.output(
+    "text",
+    "json",
+    words="text is for people, json for machines.",
 )
 def explain(
     what: str,

@@ -10,7 +10,7 @@ import click
 
 from function.capacity import cards, catalogue, forms, published, reading, traits
 from function.capacity import facts as models
-from function.cli import hub, result, strict_yaml, terminal
+from function.cli import hub, options, result, strict_yaml, terminal
 
 Output = Literal["yaml", "json", "line"]
 
@@ -35,13 +35,11 @@ _UNKNOWN = 1
     help="Ask the Hugging Face hub for a repository that the catalogue has not by its name."
     " HF_ENDPOINT is a mirror to ask in its place, HF_TOKEN a token for gated repositories.",
 )
-@click.option(
-    "--output",
-    "-o",
-    type=click.Choice(["yaml", "json", "line"]),
-    default="yaml",
-    show_default=True,
-    help="line is one line of the catalogue of this project.",
+@options.output(
+    "yaml",
+    "json",
+    "line",
+    words="line is one line of the catalogue of this project.",
 )
 def facts(model: str, name: str | None, ask: bool, output: Output) -> None:
     """Print what a model is made of: layers, sizes, packing, context, parsers.

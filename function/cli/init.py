@@ -15,6 +15,7 @@ from function.cli import (
     drafts,
     edits,
     hub,
+    options,
     rendering,
     result,
     sites,
@@ -26,20 +27,12 @@ from function.cli import (
 )
 from function.planning import hardware
 
-_FILE = click.Path(allow_dash=True)
-
 
 @click.command()
 @click.argument("model", metavar="MODEL")
-@click.option(
-    "--environment",
-    "-e",
-    "environments",
-    multiple=True,
-    metavar="F",
-    type=_FILE,
-    help="EnvironmentConfig with the site's settings: its GPU classes with products and prices;"
-    " repeatable.",
+@options.environments(
+    "EnvironmentConfig with the site's settings: its GPU classes with products and prices;"
+    " repeatable."
 )
 @click.option(
     "--gpu",
@@ -61,7 +54,7 @@ _FILE = click.Path(allow_dash=True)
     "--facts",
     "facts_file",
     metavar="F",
-    type=_FILE,
+    type=options.FILE,
     help="Facts of a model that neither catalogue nor settings have, as `inference-service facts`"
     " prints them; the claim states them.",
 )

@@ -17,6 +17,7 @@ from function.cli import (
     documents,
     edits,
     migration,
+    options,
     result,
     sites,
     strict_yaml,
@@ -28,7 +29,6 @@ from function.cli import (
 Output = Literal["yaml", "json", "summary"]
 
 WOULD_CHANGE = 3
-_FILE = click.Path(allow_dash=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,24 +51,16 @@ class _File:
 
 
 @click.command()
-@click.argument("claims", nargs=-1, required=True, metavar="CLAIM...", type=_FILE)
-@click.option(
-    "--environment",
-    "-e",
-    "environments",
-    multiple=True,
-    metavar="F",
-    type=_FILE,
-    help="EnvironmentConfig with the site's settings, under which each claim has to become the"
-    " same objects; repeatable. Neutral settings without one.",
+@click.argument("claims", nargs=-1, required=True, metavar="CLAIM...", type=options.FILE)
+@options.environments(
+    "EnvironmentConfig with the site's settings, under which each claim has to become the"
+    " same objects; repeatable. Neutral settings without one."
 )
-@click.option(
-    "--output",
-    "-o",
-    type=click.Choice(["yaml", "json", "summary"]),
-    default="yaml",
-    show_default=True,
-    help="yaml is the files as they would be, with their comments. json is the claims as a List."
+@options.output(
+    "yaml",
+    "json",
+    "summary",
+    words="yaml is the files as they would be, with their comments. json is the claims as a List."
     " summary says what is written otherwise.",
 )
 @click.option("--in-place", is_flag=True, help="Rewrite the files, and print the summary.")

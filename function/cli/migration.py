@@ -67,7 +67,7 @@ def migrated(source: documents.Source, site: settings.Settings) -> Migrated:
         return Migrated(now, tuple(changes), refused=tuple(map(str, error.problems)))
     notes = list(_of_core(source.document))
     last = first
-    for step in migration_steps.STEPS:
+    for step in migration_steps.steps(first.plan):
         tried = step(copy.deepcopy(now), first.plan)
         if tried is None:
             continue

@@ -1,41 +1,30 @@
 """The steps from a claim of 0.9.0 to one of today, each by itself."""
 
-import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from function.cli import edits
 from function.concerns.access import callers, cilium
-from function.engines.vllm import command_line
+from function.engines import adviser, advisers
 from function.planning import plans, scaling
 
 Json = dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """A change that may be made.
-
-    Attributes:
-        claim: The claim with it.
-        field: What is written otherwise.
-        words: The same in a sentence.
-    """
-
-    claim: Json
-    field: str
-    words: str
+Step = Callable[[Json, plans.Plan], adviser.Step | None]
 
 
-def _quantization(claim: Json, plan: plans.Plan) -> Step | None:
+def _quantization(claim: Json, plan: plans.Plan) -> adviser.Step | None:
     del plan
     model = claim["spec"]["model"]
     if model.get("quantization") != "fp16":
         return None
     del model["quantization"]
     field = "spec.model.quantization"
-    return Step(claim, field, f"{field}: fp16 is left out: it is the old name of no quantization")
+    return adviser.Step(
+        claim, field, f"{field}: fp16 is left out: it is the old name of no quantization"
+    )
 
 
 # --- thresholds
@@ -43,7 +32,7 @@ def _quantization(claim: Json, plan: plans.Plan) -> Step | None:
 
 def _threshold(
     claim: Json, plan: plans.Plan, *, old: str, new: str, target: Callable[[Any, Json], str | None]
-) -> Step | None:
+) -> adviser.Step | None:
     """Moves a threshold to its trigger."""
     del plan
     scale = claim["spec"].get("scaling") or {}
@@ -58,7 +47,9 @@ def _threshold(
     trigger = triggers[new] = triggers.get(new) or {}
     trigger["target"] = value
     field = f"spec.scaling.{old}"
-    return Step(claim, field, f"{field}: {chosen} is spec.scaling.triggers.{new}.target: {value!r}")
+    return adviser.Step(
+        claim, field, f"{field}: {chosen} is spec.scaling.triggers.{new}.target: {value!r}"
+    )
 
 
 def _running(ratio: Any, model: Json) -> str | None:
@@ -75,75 +66,10 @@ def _same(chosen: Any, model: Json) -> str:
     return str(chosen)
 
 
-# --- arguments
-
-
-def _argument(
-    claim: Json, plan: plans.Plan, *, flag: str, place: Callable[[Json, str], str | None]
-) -> Step | None:
-    """Moves an argument to the field that says the same."""
-    del plan
-    tokens = claim["spec"].get("engineArgs") or []
-    stated = command_line.CommandLine.read(tokens).of(flag)
-    if len(stated) != 1 or stated[0].key is not None or stated[0].value is None:
-        return None
-    written = tokens[stated[0].index]
-    target = place(claim["spec"], stated[0].value)
-    if target is None:
-        return None
-    tokens.pop(stated[0].index)
-    if not tokens:
-        del claim["spec"]["engineArgs"]
-    return Step(claim, f"spec.engineArgs {written}", f"spec.engineArgs {written} is {target}")
-
-
-def _field(spec: Json, value: str, *, path: tuple[str, ...], whole: bool = False) -> str | None:
-    """Puts a value where the claim has nothing yet, and returns that in words."""
-    if whole and not value.isdecimal():
-        return None
-    *parents, name = path
-    held = spec
-    for parent in parents:
-        held = held.setdefault(parent, {})
-    if held.get(name) is not None:
-        return None
-    held[name] = int(value) if whole else value
-    return f"spec.{'.'.join(path)}: {value}"
-
-
-def _gpus(spec: Json, value: str) -> str | None:
-    count = (spec.get("gpu") or {}).get("count", 1)
-    return f"what follows from spec.gpu.count: {count}" if value == str(count) else None
-
-
-def _offload(spec: Json, value: str) -> str | None:
-    if not value.isdecimal() or int(value) < 1:
-        return None
-    cache = spec["cache"] = spec.get("cache") or {}
-    cache["kvOffload"] = {"enabled": True, "sizeGB": int(value)}
-    return f"spec.cache.kvOffload: enabled with sizeGB {value}"
-
-
-def _to(*path: str, whole: bool = False) -> Callable[[Json, str], str | None]:
-    return functools.partial(_field, path=path, whole=whole)
-
-
-_ARGUMENTS: Mapping[str, Callable[[Json, str], str | None]] = {
-    "tensor-parallel-size": _gpus,
-    "kv-cache-dtype": _to("model", "kvCacheDtype"),
-    "kv-offloading-size": _offload,
-    "reasoning-parser": _to("model", "reasoningParser"),
-    "chat-template": _to("model", "chatTemplate"),
-    "dtype": _to("model", "dtype"),
-    "runner": _to("model", "runner"),
-    "shutdown-timeout": _to("drainSeconds", whole=True),
-}
-
-
 # --- callers
 
 
-def _access(claim: Json, plan: plans.Plan) -> Step | None:
+def _access(claim: Json, plan: plans.Plan) -> adviser.Step | None:
     """Turns raw rules that only name peers into callers that every provider of policies has."""
     raw = (claim["spec"].get("networkPolicies") or {}).get("ingress")
     if not raw or plan.site.providers.network_policy != "cilium":
@@ -160,7 +86,7 @@ def _access(claim: Json, plan: plans.Plan) -> Step | None:
         access = claim["spec"]["access"] = claim["spec"].get("access") or {}
         access["from"] = [*(access.get("from") or []), *added]
     field = "spec.networkPolicies.ingress"
-    return Step(claim, field, f"{field} is spec.access.from, beside the settings' callers")
+    return adviser.Step(claim, field, f"{field} is spec.access.from, beside the settings' callers")
 
 
 def _callers_of(rule: Any, plan: plans.Plan) -> list[callers.Peer] | None:
@@ -198,14 +124,28 @@ def _caller(peer: callers.Peer, plan: plans.Plan) -> Json:
     return result
 
 
-STEPS: tuple[Callable[[Json, plans.Plan], Step | None], ...] = (
-    _quantization,
-    functools.partial(_threshold, old="runningRatioThreshold", new="running", target=_running),
-    functools.partial(_threshold, old="cacheUtilizationThreshold", new="kvCache", target=_same),
-    functools.partial(_threshold, old="queueLengthThreshold", new="queue", target=_same),
-    *(functools.partial(_argument, flag=flag, place=place) for flag, place in _ARGUMENTS.items()),
-    _access,
+_THRESHOLDS = (
+    ("runningRatioThreshold", "running", _running),
+    ("cacheUtilizationThreshold", "kvCache", _same),
+    ("queueLengthThreshold", "queue", _same),
 )
+
+
+def steps(plan: plans.Plan) -> Iterator[Step]:
+    """Yields what may change, in the order in which it is tried."""
+    yield _quantization
+    for old, new, target in _THRESHOLDS:
+        yield functools.partial(_threshold, old=old, new=new, target=target)
+    for step in advisers.of(plan.engine).steps():
+        yield functools.partial(_of_engine, step=step)
+    yield _access
+
+
+def _of_engine(
+    claim: Json, plan: plans.Plan, *, step: Callable[[Json], adviser.Step | None]
+) -> adviser.Step | None:
+    del plan
+    return step(claim)
 
 
 # --- comments

@@ -8,7 +8,7 @@ from typing import Any
 from function import explanation
 from function.api import settings
 from function.cli import places, planned, suggestions
-from function.engines.vllm import serving
+from function.engines import advisers
 from function.planning import plans
 
 
@@ -67,17 +67,6 @@ OF_PLAN: Mapping[str, Callable[[plans.Plan], Any]] = {
     "spec.model.revision": lambda plan: plan.storage.base.revision,
     "spec.weightsFileSystem.subPath": lambda plan: plan.storage.sub_path,
 }
-OF_SERVING: Mapping[str, Callable[[serving.Serving], Any]] = {
-    "spec.engine.image": lambda planned: planned.image,
-    "spec.engine.version": lambda planned: planned.release,
-    "spec.gpu.memoryUtilization": lambda planned: planned.utilization,
-    "spec.model.contextWindow": lambda planned: planned.context_window,
-    "spec.model.longestQueueSeconds": lambda planned: planned.max_in_flight,
-    "spec.model.maxNumSeqs": lambda planned: planned.max_num_seqs,
-    "spec.model.reasoningParser": lambda planned: planned.reasoning_parser,
-    "spec.model.runner": lambda planned: planned.runner,
-    "spec.model.toolCallParser": lambda planned: planned.tool_parser,
-}
 # What an absent field takes from the settings.
 SETTINGS: Mapping[str, tuple[str, Callable[[settings.Settings], Any]]] = {
     "spec.engine.image": ("engine.image", lambda site: site.engine.image),
@@ -128,6 +117,4 @@ def _in_force(claim: planned.Planned, path: str) -> Any:
         return None
     if path in OF_PLAN:
         return OF_PLAN[path](claim.plan)
-    if path in OF_SERVING and isinstance(claim.plan.serving, serving.Serving):
-        return OF_SERVING[path](claim.plan.serving)
-    return None
+    return advisers.of(claim.plan.engine).in_force(claim.plan.serving).get(path)

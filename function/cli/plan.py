@@ -14,9 +14,12 @@ from function.cli import (
     documents,
     flow_changes,
     markdown,
+    options,
+    outlook_items,
     outlooks,
     page,
     pipeline,
+    plan_documents,
     result,
     sites,
     snapshot,
@@ -27,7 +30,6 @@ from function.cli import (
     verdicts,
 )
 
-_FILE = click.Path(allow_dash=True)
 Output = Literal["table", "json", "markdown", "html"]
 
 
@@ -54,24 +56,12 @@ class WorkloadType(click.ParamType[tuple[str, loads.Workload]]):
 
 
 @click.command()
-@click.argument("claims", nargs=-1, metavar="CLAIM...", type=_FILE)
-@click.option(
-    "--environment",
-    "-e",
-    "environments",
-    multiple=True,
-    metavar="F",
-    type=_FILE,
-    help="EnvironmentConfig with the site's settings; repeatable. Of a revision that is compared"
-    " with, the same files are read there.",
+@click.argument("claims", nargs=-1, metavar="CLAIM...", type=options.FILE)
+@options.environments(
+    "EnvironmentConfig with the site's settings; repeatable. Of a revision that is compared"
+    " with, the same files are read there."
 )
-@click.option(
-    "--input",
-    "input_file",
-    metavar="F",
-    type=_FILE,
-    help="The Composition's input, or a Composition.",
-)
+@options.input_file()
 @click.option(
     "--against",
     metavar="REV|PATH",
@@ -82,7 +72,7 @@ class WorkloadType(click.ParamType[tuple[str, loads.Workload]]):
     "--from-crossplane-diff",
     "crossplane_diff",
     metavar="F",
-    type=_FILE,
+    type=options.FILE,
     help="JSON of `crossplane-diff xr --output json`; `-` is standard input. The claims and what"
     " they are compared with come from there.",
 )
@@ -102,14 +92,13 @@ class WorkloadType(click.ParamType[tuple[str, loads.Workload]]):
     help="Requests a second in the busiest minutes: the replicas that they need, and what a million"
     " tokens cost then. Without it, tokens cost what a full replica makes of them.",
 )
-@click.option(
-    "--output",
-    "-o",
-    type=click.Choice(["table", "json", "markdown", "html"]),
-    default="table",
-    show_default=True,
-    help="table is for a terminal, markdown for a pull request (empty when nothing changes), html a"
-    " page for a browser, json for machines.",
+@options.output(
+    "table",
+    "json",
+    "markdown",
+    "html",
+    words="table is for a terminal, markdown for a pull request (empty when nothing changes), html"
+    " a page for a browser, json for machines.",
 )
 def plan(
     claims: tuple[str, ...],
@@ -180,7 +169,7 @@ def _text(fleet: outlooks.Fleet, output: Output) -> str:
         ImportError: The output needs rich, and it is not installed.
     """
     if output == "json":
-        return json.dumps(outlooks.document(fleet), indent=2) + "\n"
+        return json.dumps(plan_documents.of(fleet), indent=2) + "\n"
     if output == "markdown":
         return markdown.text(fleet)
     if output == "html":
@@ -220,12 +209,12 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
     if not partial:
         judged += [verdicts.removed(before.cluster, *name) for name in absent]
     by_source = {id(item.source): item for item in rendered}
-    plans = outlooks.planned(before, prior)
+    plans = outlook_items.planned(before, prior)
     moved = flow_changes.of(rendered, plans, site.settings) if compares else {}
 
     def item(verdict: verdicts.Verdict) -> outlooks.Item:
         key, of = (verdict.namespace, verdict.name), by_source.get(id(verdict.source))
-        told = outlooks.item(
+        told = outlook_items.of(
             verdict, of, site.settings, plans.get(key), asked.workloads, asked.rate
         )
         flows = flow_changes.NONE if of is None else moved.get(key, flow_changes.NONE)

@@ -11,7 +11,7 @@ from function.api import base, claim, settings
 from function.cli import documents, pipeline, refused, rendering, sites, suggestions
 from function.cluster import checkpoints, memory
 from function.composites import inference_service
-from function.engines.vllm import contradictions
+from function.engines import adviser
 from function.findings import rules, table
 from function.planning import plans
 
@@ -56,7 +56,7 @@ class Planned:
     resource: claim.InferenceService | None = None
     plan: plans.Plan | None = None
     answer: composition.Composition | None = None
-    adapters: Mapping[str, contradictions.Adapter] = dataclasses.field(default_factory=dict)
+    adapters: Mapping[str, adviser.Adapter] = dataclasses.field(default_factory=dict)
     stored: frozenset[str] = frozenset()
     faults: tuple[rules.Finding, ...] = ()
 

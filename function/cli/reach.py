@@ -49,13 +49,12 @@ _PASSED_OVER = frozenset(
     is_flag=True,
     help="table and html also list each flow that nobody needs and that is denied.",
 )
-@click.option(
-    "--output",
-    "-o",
-    type=click.Choice(["table", "json", "svg", "html"]),
-    default="table",
-    show_default=True,
-    help="table is for a terminal, svg a picture, html a page with pictures and tables, json has"
+@options.output(
+    "table",
+    "json",
+    "svg",
+    "html",
+    words="table is for a terminal, svg a picture, html a page with pictures and tables, json has"
     " every flow for machines.",
 )
 def reach(

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from function.api import base, claim, settings
-from function.engines.vllm import contract
 from function.findings import refusals, rules, table
 from function.planning import plans
 
@@ -42,7 +41,7 @@ def _findings(
     judged = {
         one.field
         for one in arguments
-        if one.rule in contract.NO_FLAG and one.severity is rules.Severity.ERROR
+        if one.rule in table.NO_FLAG and one.severity is rules.Severity.ERROR
     }
     forbidden = [one for one in problems if one not in own and one.path not in judged]
     for problem in forbidden:
@@ -50,7 +49,7 @@ def _findings(
     # A refusal of what is short for a flag names the flag.
     paths = {problem.path for problem in forbidden}
     for one in arguments:
-        if one.rule is not contract.ABBREVIATED_FLAG or one.field not in paths:
+        if one.rule not in table.NAMED or one.field not in paths:
             yield one
 
 

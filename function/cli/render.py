@@ -60,13 +60,13 @@ class Inputs:
     " engine served, so that the gateway's route is. By default a new claim is rendered as its"
     " first reconcile: without them.",
 )
-@click.option(
-    "--output",
-    "-o",
-    type=click.Choice(["yaml", "json", "table", "summary", "verdict-json"]),
-    default="yaml",
-    show_default=True,
-    help="yaml and json are the objects that each claim becomes, after the claim's status. table"
+@options.output(
+    "yaml",
+    "json",
+    "table",
+    "summary",
+    "verdict-json",
+    words="yaml and json are the objects that each claim becomes, after the claim's status. table"
     " shows what each claim asks for, what changes, conditions and derived values; summary has a"
     " line for each claim: what applying it does. verdict-json is the same for machines.",
 )

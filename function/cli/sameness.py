@@ -9,13 +9,9 @@ from function.api import settings
 from function.cli import changes, documents, healthy, rendering
 from function.cluster import checkpoints
 from function.concerns.access import cilium
-from function.engines.vllm import command_line
+from function.engines import advisers, engine
 from function.planning import identity, plans
 from function.workloads import workloads
-
-_CACHE = "VLLM_CACHE_ROOT"
-# What the engine does without the argument too.
-_DEFAULTS = (["tensor-parallel-size", "1"],)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +47,7 @@ def differences(before: Composed, after: Composed) -> list[str]:
     """Returns what two claims become differently, in words."""
     words = []
     for key in sorted({*before.objects, *after.objects}):
-        old, new = (_normal(one.objects.get(key)) for one in (before, after))
+        old, new = (_normal(one.objects.get(key), one.plan.engine) for one in (before, after))
         if old == new:
             continue
         kind = (after.objects.get(key) or before.objects[key])["kind"]
@@ -75,7 +71,7 @@ def _template(manifest: dict[str, Any]) -> Any:
     return None if keeper is None else keeper.template(manifest)
 
 
-def _normal(manifest: dict[str, Any] | None) -> Any:
+def _normal(manifest: dict[str, Any] | None, chosen: engine.Engine) -> Any:
     """Returns an object without our notes in it, its arguments and callers in one order."""
     if manifest is None:
         return None
@@ -90,12 +86,10 @@ def _normal(manifest: dict[str, Any] | None) -> Any:
     keeper = workloads.of(result)
     if keeper is not None:
         template = keeper.template(result)
-        for container in template["spec"]["containers"]:
-            container["args"] = _arguments(container.get("args") or [])
-            for variable in container.get("env") or []:
-                if variable["name"] == _CACHE:
-                    # The directory is named by a hash of image, class and arguments.
-                    variable["value"] = variable["value"].rpartition("/")[0]
+        template["spec"]["containers"] = [
+            advisers.of(chosen).comparable(one) if one["name"] == chosen.CONTAINER else one
+            for one in template["spec"]["containers"]
+        ]
         result = {**keeper.without_templates(result), keeper.TEMPLATE: template}
     if result["kind"] == kinds.CILIUM_POLICY.name:
         rules = result["spec"].get("ingress") or []
@@ -103,13 +97,6 @@ def _normal(manifest: dict[str, Any] | None) -> Any:
         peers = {canonical.dumps(peer) for rule in rules for peer in _peers(rule, own)}
         result["spec"]["ingress"] = sorted(peers)
     return result
-
-
-def _arguments(tokens: list[str]) -> list[list[str]]:
-    """Returns a command line in one order: what belongs to no option, then options by name."""
-    read = command_line.CommandLine.read(tokens)
-    options = sorted([argument.name, *argument.values] for argument in read.arguments)
-    return [list(read.positional), *(one for one in options if one not in _DEFAULTS)]
 
 
 def _peers(rule: Any, namespace: str) -> Iterator[Any]:

@@ -10,7 +10,7 @@ import pydantic
 
 from function import likeness
 from function.api import base, schema, settings
-from function.engines.vllm import flags
+from function.engines import advisers
 
 # From this likeness on, of 1, a field is taken for a misspelt one.
 _LIKE = 0.75
@@ -74,16 +74,10 @@ def _message(problem: base.Problem, model: type[base.Model], document: Any) -> s
     if _REPOSITORY.match(problem.path):
         return _address(problem.path, value(document, problem.path)) or problem.message
     if _ARGUMENT.match(problem.path):
-        return _instead(value(document, problem.path)) or problem.message
+        argument = value(document, problem.path)
+        instead = advisers.default().instead(argument) if isinstance(argument, str) else None
+        return instead or problem.message
     return problem.message
-
-
-def _instead(argument: Any) -> str | None:
-    """Returns where a managed flag is set instead, or None for another flag."""
-    flag = flags.managed(argument) if isinstance(argument, str) else None
-    if flag is None:
-        return None
-    return f"--{flag} is set by the composition in every spelling: {flags.INSTEAD[flag]}"
 
 
 # --- fields

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from function.engines.vllm import serving
 from function.planning import plans
 
 # Tokens of an answer, at most, where a client asks: a quarter of the context, and at most so many.
@@ -69,15 +68,14 @@ class Access:
 def offers(published: Iterable[plans.Plan]) -> Iterator[Offer]:
     """Yields the names of claims: the base model, then its adapters, which do what it does."""
     for plan in published:
-        engine = plan.serving if isinstance(plan.serving, serving.Serving) else None
         for directory in plan.storage.directories:
             yield Offer(
                 directory.name,
                 plan.identity.name,
                 _kind(plan),
-                None if engine is None else engine.context_window,
-                tools=engine is not None and engine.tool_parser is not None,
-                reasoning=engine is not None and engine.reasoning_parser is not None,
+                plan.serving.context_window,
+                tools=plan.serving.calls_tools,
+                reasoning=plan.serving.reasons,
             )
 
 

@@ -49,6 +49,18 @@ class Serving(Protocol):
         """False when the engine embeds, classifies or ranks, and writes no tokens."""
 
     @property
+    def context_window(self) -> int | None:
+        """Longest sequence in tokens, or None where the engine has no such bound."""
+
+    @property
+    def calls_tools(self) -> bool:
+        """Whether calls of tools are told apart from the text of an answer."""
+
+    @property
+    def reasons(self) -> bool:
+        """Whether thoughts are told apart from the text of an answer."""
+
+    @property
     def pinned_gib(self) -> int | None:
         """Host memory in GiB that the engine pins beside what the claim asks for, or None."""
 

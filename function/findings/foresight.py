@@ -8,10 +8,9 @@ from function import canonical
 from function.api import base, claim_scaling, settings, settings_engine
 from function.capacity import loads, prices, thresholds
 from function.concerns import capacity
-from function.engines import engine
-from function.engines.vllm import forecast, serving
+from function.engines import advisers, engine
 from function.findings import rules
-from function.planning import forecasts, misfits, plans
+from function.planning import forecasts, misfits, plans, prospects
 
 _ERROR, _WARNING, _NOTE = rules.Severity
 
@@ -81,6 +80,14 @@ CLASS_NOT_PLACED = rules.Rule(
     " and fit, speed and price are told of GPUs that the pod does not have.",
     "Give each class the labels of its nodes: `gpu.classes.<class>.nodeSelector` in the settings.",
 )
+NO_TOKEN = rules.Rule(
+    "gated-without-token",
+    _ERROR,
+    "The model is gated, and the claim gives the download no token.",
+    "The hub answers 401 or 403, the download fails, and no replica starts.",
+    "Accept the licence on the model's page, and name a Secret with a token in"
+    " `spec.model.tokenSecretRef`.",
+)
 CONTEXT_CUT = rules.Rule(
     "context-cut",
     _NOTE,
@@ -116,6 +123,7 @@ RULES = (
     CLASS_NOT_PLACED,
     MODEL_UNKNOWN,
     GPU_UNKNOWN,
+    NO_TOKEN,
     CONTEXT_CUT,
     PROMPT_EXCEEDS_GATEWAY,
     TRIGGER_NEVER_FIRES,
@@ -136,6 +144,7 @@ def judge(plan: plans.Plan) -> Iterator[rules.Finding]:
     yield from _fits(plan)
     yield from _exceeds(plan)
     yield from _slices(plan)
+    yield from _token(plan)
     yield from _context(plan)
     yield from _body(plan)
     yield from _triggers(plan)
@@ -255,26 +264,36 @@ def _slices(plan: plans.Plan) -> Iterator[rules.Finding]:
         yield SLICES.broken("spec.gpu.count", words)
 
 
+def _token(plan: plans.Plan) -> Iterator[rules.Finding]:
+    spec, outlook = plan.spec, plan.serving.outlook
+    model = None if outlook is None else outlook.prospect.model
+    if not prospects.withheld(spec, model):
+        return
+    name = spec.model.repository or spec.model.path
+    words = f"{name} is gated: accept its licence, and name a Secret with a hub token"
+    yield NO_TOKEN.broken("spec.model.tokenSecretRef", words)
+
+
 def _context(plan: plans.Plan) -> Iterator[rules.Finding]:
-    outlook, planned = plan.serving.outlook, plan.serving
-    if not isinstance(planned, serving.Serving) or plan.spec.model.context_window is not None:
+    outlook, window = plan.serving.outlook, plan.serving.context_window
+    if window is None or plan.spec.model.context_window is not None:
         return
     model = None if outlook is None else outlook.prospect.model
     if capacity.fits(plan).reason == capacity.Fits.TOO_LARGE.reason.name:
         return  # The ways out name a context.
     if model is None:
         return
-    stretched = forecast.stretched(serving.own(plan.spec))
-    longest = max(model.context, stretched or 0)
-    if planned.context_window < longest:
+    stretch = advisers.of(plan.engine).stretched(plan.spec)
+    longest = model.context if stretch is None else max(model.context, stretch.tokens)
+    if window < longest:
         measured = outlook is not None and outlook.fit is not None
         follows = "follow from the GPUs' memory" if measured else "are taken for an unknown GPU"
-        if planned.context_window == model.context:
+        if window == model.context:
             follows = "follow from the model's own context"
         made = f"{model.name} is made for {longest}"
-        if longest == stretched:
-            made = f"the yarn of --hf-overrides makes {longest}"
-        words = f"{planned.context_window} tokens {follows}, and {made}"
+        if stretch is not None and longest == stretch.tokens:
+            made = f"{stretch.words} makes {longest}"
+        words = f"{window} tokens {follows}, and {made}"
         words += ": name the field when requests are longer"
         yield CONTEXT_CUT.broken("spec.model.contextWindow", words)
 
@@ -286,15 +305,15 @@ _ENVOYS_KIB = 32
 
 
 def _body(plan: plans.Plan) -> Iterator[rules.Finding]:
-    planned, buffer = plan.serving, plan.site.gateway.buffer_mi_b
-    if not plan.ways.gateway or not isinstance(planned, serving.Serving):
+    window, buffer = plan.serving.context_window, plan.site.gateway.buffer_mi_b
+    if not plan.ways.gateway or window is None:
         return
     held = _ENVOYS_KIB if buffer is None else buffer * 1024
-    longest = planned.context_window * _TOKEN_BYTES // 1024
+    longest = window * _TOKEN_BYTES // 1024
     if longest <= held:
         return
     words = (
-        f"a prompt of {planned.context_window} tokens takes about {longest} KiB, and the AI gateway"
+        f"a prompt of {window} tokens takes about {longest} KiB, and the AI gateway"
         f" holds {held}: a larger request gets 413; raise connection.bufferLimit of the Gateway's"
         " ClientTrafficPolicy, and the settings' gateway.bufferMiB"
     )

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 from function.api import claim, settings
 from function.cluster import checkpoints
-from function.engines import engines
-from function.engines.vllm import arguments, contract, contradictions, server, serving
+from function.engines import adviser, advisers, engines
 from function.findings import foresight, reachability, refusals, rules
 from function.planning import plans
 
@@ -14,17 +13,20 @@ RULES: Mapping[str, rules.Rule] = {
     for rule in (
         *refusals.RULES,
         *foresight.RULES,
-        *contract.RULES,
-        *contradictions.RULES,
+        *(rule for one in advisers.ADVISERS.values() for rule in one.RULES),
         *reachability.RULES,
     )
 }
+# An argument that an engine takes for no flag, whatever else is said of it.
+NO_FLAG = tuple(rule for one in advisers.ADVISERS.values() for rule in one.NO_FLAG)
+# What a refusal of the same argument says too.
+NAMED = tuple(rule for one in advisers.ADVISERS.values() for rule in one.NAMED)
 
 
 def judge(
-    plan: plans.Plan, adapters: Mapping[str, contradictions.Adapter] | None = None
+    plan: plans.Plan, adapters: Mapping[str, adviser.Adapter] | None = None
 ) -> list[rules.Finding]:
-    """Returns what a planned claim breaks of the engine's rules; nothing without such rules.
+    """Returns what a planned claim breaks of its engine's rules; nothing without such rules.
 
     What becomes of its GPUs is `foresight.judge`.
 
@@ -32,42 +34,22 @@ def judge(
         plan: The claim, planned.
         adapters: What is known of adapters, by the name of their entry in `spec.loraAdapters`.
     """
-    planned, spec = plan.serving, plan.spec
-    if not isinstance(planned, serving.Serving):
-        return []
-    line = arguments.serve(plan, planned)
-    subject = contradictions.Subject(
-        spec, planned.version, planned.outlook.prospect.model, adapters or {}
-    )
-    refused = contract.of_claim(line, len(spec.engine_args or []), planned.version)
-    # A parser that the engine does not have is of no family.
-    misspelt = {one.field for one in refused if one.rule is contract.UNKNOWN_NAME}
-    return [
-        *refused,
-        *(
-            one
-            for one in contradictions.judge(subject)
-            if not (one.rule is contradictions.OTHER_PARSER and one.field in misspelt)
-        ),
-    ]
+    return list(advisers.of(plan.engine).judge(plan, adapters or {}))
 
 
-def adapters(plan: plans.Plan, facts: checkpoints.Facts) -> dict[str, contradictions.Adapter]:
+def adapters(plan: plans.Plan, facts: checkpoints.Facts) -> dict[str, adviser.Adapter]:
     """Returns what was read in the files of the adapters that lie on the volume, by name."""
     known = {}
     for adapter in plan.storage.adapters:
         read = facts.checkpoint(plan.storage.recorded(adapter))
         if read.base is not None or read.rank is not None:
-            known[adapter.name] = contradictions.Adapter(read.base, read.rank)
+            known[adapter.name] = adviser.Adapter(read.base, read.rank)
     return known
 
 
 def of_arguments(spec: claim.Spec, site: settings.Settings) -> list[rules.Finding]:
     """Returns what is wrong with the author's own arguments, for a claim that has no plan."""
-    if engines.chosen(spec) is not engines.ENGINES[server.NAME]:
-        return []
-    _, version = serving.image_of(spec, site)
-    return contract.judge(spec.engine_args or [], version)
+    return list(advisers.of(engines.chosen(spec)).judge_arguments(spec, site))
 
 
 def page() -> str:

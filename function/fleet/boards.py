@@ -60,7 +60,7 @@ def _callers(label: str, own: str) -> Iterator[engine.Panel]:
         "reqps",
         "Requests a second of each caller. One who asks far more than the others: look at what it"
         " may use in spec.callers.",
-        (engine.Query(f"sum by ({label}) (rate({contents.ASKED}_count{own}[5m]))", legend),),
+        (engine.Query(contents.requests(label, own), legend),),
     )
     yield engine.Panel(
         engine.Row.GATEWAY,
@@ -68,13 +68,7 @@ def _callers(label: str, own: str) -> Iterator[engine.Panel]:
         "short",
         "Tokens a second of each caller, prompts and answers together. Who pays for what follows"
         " from it.",
-        (
-            engine.Query(
-                f"sum by ({label}) (rate({contents.USED}{own[:-1]},"
-                f'{contents.TOKEN}=~"input|output"}}[5m]))',
-                legend,
-            ),
-        ),
+        (engine.Query(contents.tokens(label, own), legend),),
     )
 
 

@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Iterator
 
-from function.api import base, claim_secrets, gateway, settings
-from function.boundary import grants
+from function.api import base, gateway, settings
+from function.boundary import grants, secrets
 from function.planning import identity
 
 COMPONENT = "inference-gateway"
@@ -77,18 +77,9 @@ def _refusals(
     yield from _hostname(resource, site)
     for index, caller in enumerate(resource.spec.callers or []):
         key = caller.external_secret
-        if key is None:
-            continue
-        path = f"spec.callers[{index}].externalSecret"
-        if not claim_secrets.STORE_PATH.holds(key.remote_ref):
-            yield base.Problem(f"{path}.remoteRef", claim_secrets.STORE_PATH.message)
-        else:
-            yield from grants.outside(
-                "remote_refs", f"{path}.remoteRef", key.remote_ref, resource, site
-            )
-        interval = key.refresh_interval
-        if interval is not None and not claim_secrets.REFRESH.holds(interval):
-            yield base.Problem(f"{path}.refreshInterval", claim_secrets.REFRESH.message)
+        if key is not None:
+            path = f"spec.callers[{index}].externalSecret"
+            yield from secrets.fetched(path, key.remote_ref, key.refresh_interval, resource, site)
 
 
 def _hostname(

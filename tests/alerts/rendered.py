@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Iterator
@@ -112,25 +113,22 @@ class Expression:
     text: str
 
 
-PLANS = {
-    f"{name}/{site}": planned(subject, config)
-    for name, subject in CLAIMS.items()
-    for site, config in {**ENVIRONMENTS, "neutral": None}.items()
-}
-
-PLANS["native-picker/reference"] = planned(
-    changed(
+@functools.cache
+def plans() -> dict[str, situations.Situation]:
+    """Returns the situation of each claim under each settings, by `CLAIM/SETTINGS`."""
+    made = {
+        f"{name}/{site}": planned(subject, config)
+        for name, subject in CLAIMS.items()
+        for site, config in {**ENVIRONMENTS, "neutral": None}.items()
+    }
+    picker = changed(
         gateway={"enabled": True, "endpointPicker": {"enabled": True}},
         scaling={"minReplicas": 0, "maxReplicas": 2},
-    ),
-    {
-        **ENVIRONMENTS["reference"],
-        "data": settings.merge(
-            ENVIRONMENTS["reference"]["data"],
-            {"inferenceService": {"endpointPicker": {"provider": "native"}}},
-        ),
-    },
-)
+    )
+    native = {"inferenceService": {"endpointPicker": {"provider": "native"}}}
+    site = ENVIRONMENTS["reference"]
+    site = {**site, "data": settings.merge(site["data"], native)}
+    return {**made, "native-picker/reference": planned(picker, site)}
 
 
 def rules(planned_claim: situations.Situation) -> list[Manifest]:
@@ -176,8 +174,17 @@ def panels(planned_claim: situations.Situation) -> list[engine.Panel]:
     )
 
 
-def expressions(planned_claim: situations.Situation) -> Iterator[Expression]:
-    """Yields every query of a claim."""
+def expressions(planned_claim: situations.Situation) -> tuple[Expression, ...]:
+    """Returns every query of a claim; those of `plans` are rendered once for all tests."""
+    return _of_plans().get(id(planned_claim)) or tuple(_expressions(planned_claim))
+
+
+@functools.cache
+def _of_plans() -> dict[int, tuple[Expression, ...]]:
+    return {id(one): tuple(_expressions(one)) for one in plans().values()}
+
+
+def _expressions(planned_claim: situations.Situation) -> Iterator[Expression]:
     for rule in rules(planned_claim):
         yield Expression(rule["alert"], rule["expr"])
     for rule in recorded(planned_claim):

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from function.api import claim
 from function.situation import situations
 from function.workloads import batches
-from tests import lives, strategies
+from tests import cases, lives, strategies
 from tests.alerts import promql, rendered, sources
 
 # Their series name models and routes, and bear the labels that the platform scrapes them with.
 GATEWAYS = ("Envoy", "the AI gateway")
 OF_NOBODY = sources.Series("", "", {}, "")
-every_claim = pytest.mark.parametrize("planned", rendered.PLANS.values(), ids=rendered.PLANS)
+every_claim = cases.together("planned", lambda: rendered.plans().items())
 SCRAPE_INTERVAL = 30
 
 
@@ -215,7 +215,7 @@ def pattern(planned: situations.Situation, label: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
-lengths = pytest.mark.parametrize("length", range(1, claim.LONGEST_NAME + 1))
+lengths = cases.together("length", [(n, n) for n in range(1, claim.LONGEST_NAME + 1)])
 
 # `rand.SafeEncodeString` encodes the decimal digits of a 32-bit hash: ten at most, and nearly
 # always nine or ten.

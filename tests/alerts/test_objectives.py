@@ -193,7 +193,7 @@ def test_objectives_take_the_place_of_thresholds_that_nobody_named() -> None:
 
 
 def test_a_claim_without_objectives_has_one_group() -> None:
-    manifest = rendered.manifest(rendered.PLANS["xplane-qwen-coder/reference"])
+    manifest = rendered.manifest(rendered.plans()["xplane-qwen-coder/reference"])
     assert [group["name"] for group in manifest["spec"]["groups"]] == ["xplane-qwen-coder"]
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from function.api import claim_metrics
 from function.situation import situations
+from tests import cases
 from tests.alerts import promql, rendered
 
-every_claim = pytest.mark.parametrize("planned", rendered.PLANS.values(), ids=rendered.PLANS)
+every_claim = cases.together("planned", lambda: rendered.plans().items())
 
 # Each alert, and the situation in which it fires. A new alert needs its line here.
 SITUATIONS = {
@@ -56,14 +57,14 @@ def names(planned: situations.Situation) -> list[str]:
 
 
 def plan(variant: str, site: str = "reference") -> situations.Situation:
-    return rendered.PLANS[f"{variant}/{site}"]
+    return rendered.plans()[f"{variant}/{site}"]
 
 
 @pytest.mark.pitfall("a failure of all requests shows as none")
 @pytest.mark.pitfall("an alert never fires: nothing is scraped")
 @pytest.mark.decision(21)
 def test_every_alert_has_a_situation_and_every_situation_an_alert() -> None:
-    assert {name for planned in rendered.PLANS.values() for name in names(planned)} == set(
+    assert {name for planned in rendered.plans().values() for name in names(planned)} == set(
         SITUATIONS
     )
 

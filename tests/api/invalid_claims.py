@@ -6,6 +6,8 @@ to a real API server.
 
 import typing
 
+from tests import former_defaults
+
 Json: typing.TypeAlias = dict[str, typing.Any]
 
 
@@ -601,45 +603,11 @@ INVALID: tuple[Invalid, ...] = (
     *_REST,
 )
 
-_PROBE_0_9: Json = {
-    "initialDelaySeconds": 60,
-    "periodSeconds": 30,
-    "timeoutSeconds": 10,
-    "failureThreshold": 3,
-}
-
 # The claim that 0.9.0's schema made of one with little in it: its defaults are stored.
 _STORED_0_9: Json = {
-    "model": {
-        "repository": "Qwen/Qwen3-8B",
-        "revision": "main",
-        "quantization": "fp16",
-        "contextWindow": 4096,
-        "maxNumSeqs": 64,
-        "preload": {"enabled": False},
-        "streaming": {"enabled": False},
-    },
-    "gpu": {"count": 1, "minVRAM": "16Gi"},
-    "routing": {"tier": "medium", "specialty": "general"},
-    "scaling": {
-        "minReplicas": 1,
-        "maxReplicas": 3,
-        "cooldownSeconds": 300,
-        "pollingIntervalSeconds": 15,
-        "runningRatioThreshold": "0.7",
-        "cacheUtilizationThreshold": "0.6",
-        "queueLengthThreshold": 8,
-    },
-    "cache": {
-        "kvOffload": {"enabled": False, "sizeGB": 16},
-        "prefixCache": {"enabled": False},
-    },
+    **former_defaults.STORED,
+    "model": {"repository": "Qwen/Qwen3-8B", **former_defaults.STORED["model"]},
     "gateway": {"enabled": False, "endpointPicker": {"enabled": False}},
-    "route": {"enabled": False},
-    "healthProbes": {
-        "liveness": _PROBE_0_9,
-        "readiness": _PROBE_0_9 | {"initialDelaySeconds": 30, "periodSeconds": 10},
-    },
 }
 
 _CODER: Json = {

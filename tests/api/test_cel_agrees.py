@@ -14,7 +14,7 @@ from function import generate
 from function.api import base, claim, claim_model, claim_scaling, settings
 from function.composites import inference_service
 from function.engines.vllm import flags
-from tests import schemas, strategies
+from tests import cases, mistakes, schemas, strategies
 from tests.api import invalid_claims
 
 Json = strategies.Json
@@ -43,8 +43,8 @@ def test_both_accept_a_valid_claim(value: Json) -> None:
     assert not _by_schema(value)
 
 
-@hypothesis.given(strategies.broken_claims())
-def test_both_refuse_a_mistake(broken: strategies.Broken) -> None:
+@hypothesis.given(mistakes.broken_claims())
+def test_both_refuse_a_mistake(broken: mistakes.Broken) -> None:
     problems = _by_function(broken.claim)
     assert problems, broken.what
     assert all(p.path.startswith(broken.path) for p in problems), (broken.what, problems)
@@ -53,7 +53,7 @@ def test_both_refuse_a_mistake(broken: strategies.Broken) -> None:
 
 @pytest.mark.pitfall("a claim's string runs as a command in the preload Job")
 @pytest.mark.decision(5)
-@pytest.mark.parametrize("invalid", invalid_claims.INVALID, ids=lambda invalid: invalid.name)
+@cases.together("invalid", cases.named(invalid_claims.INVALID))
 def test_both_refuse(invalid: invalid_claims.Invalid) -> None:
     problems = _by_function(invalid.claim)
     assert any(invalid.words in str(p) for p in problems), problems
@@ -61,7 +61,7 @@ def test_both_refuse(invalid: invalid_claims.Invalid) -> None:
     assert any(invalid.words in text for text in refusals), refusals
 
 
-@pytest.mark.parametrize("stored", invalid_claims.STORED, ids=lambda stored: stored.name)
+@cases.together("stored", cases.named(invalid_claims.STORED))
 def test_only_admission_refuses_what_stored_claims_may_say(stored: invalid_claims.Invalid) -> None:
     assert _by_function(stored.claim) == ()
     assert any(stored.words in text for text in _by_schema(stored.claim))
@@ -97,7 +97,7 @@ def test_the_function_names_one_place(value: Json, path: str, words: str) -> Non
     assert words in problem.message
 
 
-@pytest.mark.parametrize("accepted", invalid_claims.ACCEPTED, ids=lambda accepted: accepted.name)
+@cases.together("accepted", cases.named(invalid_claims.ACCEPTED))
 def test_both_accept(accepted: invalid_claims.Accepted) -> None:
     assert not _by_function(accepted.claim)
     assert not _by_schema(accepted.claim)
@@ -119,8 +119,8 @@ def test_every_rule_has_an_entry() -> None:
         # The bounds of a map give the rules of its keys; another test covers those.
         if not rule["message"].startswith("each key")
     }
-    mistakes = (*invalid_claims.INVALID, *invalid_claims.STORED)
-    refused = [text for entry in mistakes for text in _by_schema(entry.claim)]
+    entries = (*invalid_claims.INVALID, *invalid_claims.STORED)
+    refused = [text for entry in entries for text in _by_schema(entry.claim)]
     assert len(messages) > 25
     assert [m for m in messages if not any(m in text for text in refused)] == []
 
@@ -135,19 +135,19 @@ def test_both_refuse_every_mistake_in_a_full_section(section: str) -> None:
     value = invalid_claims.claim(**spec)
     assert not _by_function(value)
     assert not _by_schema(value)
-    mistakes = [b for b in strategies.mistakes(value) if b.path.startswith(f"spec.{section}")]
-    for broken in mistakes:
+    of_section = [b for b in mistakes.every(value) if b.path.startswith(f"spec.{section}")]
+    for broken in of_section:
         problems = _by_function(broken.claim)
         assert problems, broken
         assert all(p.path.startswith(broken.path) for p in problems), (broken, problems)
         assert _by_schema(broken.claim), broken
-    assert len(mistakes) >= 4
+    assert len(of_section) >= 4
 
 
 @pytest.mark.pitfall("denied flags get through by underscore, dotted key, prefix or --config")
 @pytest.mark.parametrize("flag", flags.MANAGED)
 def test_both_refuse_every_spelling_of_a_managed_flag(flag: str) -> None:
-    for spell in strategies.SPELLINGS:
+    for spell in mistakes.SPELLINGS:
         value = invalid_claims.arguments(spell(flag))
         assert _by_function(value), spell(flag)
         assert _by_schema(value), spell(flag)
@@ -168,7 +168,7 @@ def test_both_accept_a_claim_with_every_field() -> None:
 
 def test_both_take_a_null_for_an_omission() -> None:
     accepted = 0
-    for path, value in strategies.nulled(strategies.full_claim()):
+    for path, value in mistakes.nulled(strategies.full_claim()):
         refused = bool(_by_function(value))
         assert refused == bool(_by_schema(value)), path
         accepted += not refused

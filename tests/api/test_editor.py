@@ -11,7 +11,7 @@ import pytest
 
 from function import generate
 from function.api import editor
-from tests import cluster, strategies
+from tests import cases, cluster, strategies
 from tests.api import invalid_claims
 
 SCHEMA = json.loads((generate.ROOT / generate.CLAIM_EDITOR_SCHEMA).read_text())
@@ -28,7 +28,7 @@ def test_examples_are_valid(name: str) -> None:
     assert VALIDATOR.is_valid(cluster.example(name))
 
 
-@pytest.mark.parametrize("accepted", invalid_claims.ACCEPTED, ids=lambda accepted: accepted.name)
+@cases.together("accepted", cases.named(invalid_claims.ACCEPTED))
 def test_what_is_accepted_is_valid(accepted: invalid_claims.Accepted) -> None:
     assert [error.message for error in VALIDATOR.iter_errors(accepted.claim)] == []
 

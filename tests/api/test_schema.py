@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from function import generate
 from function.api import base, claim, claim_scaling, schema, settings, settings_engine, status
 from function.composites import inference_service
+from tests import effort
 
 Node = schema.Node
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
@@ -322,6 +323,7 @@ def _near(pattern: str) -> st.SearchStrategy[str]:
 
 
 @pytest.mark.parametrize("pattern", _patterns())
+@effort.examples(10)
 @hypothesis.given(data=st.data())
 def test_a_pattern_means_the_same_to_both(pattern: str, data: st.DataObject) -> None:
     text = data.draw(_near(pattern))

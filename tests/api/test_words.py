@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from function.api import base, claim
+from tests import cases
 from tests.api import invalid_claims
 
 # Words that pydantic has for what Python's types do not hold.
@@ -55,7 +56,7 @@ def test_a_field_is_refused_in_words(spec: Any, path: str, message: str) -> None
     assert problems(invalid_claims.claim() | {"spec": spec})[path] == message
 
 
-@pytest.mark.parametrize("invalid", invalid_claims.INVALID, ids=lambda invalid: str(invalid.name))
+@cases.together("invalid", cases.named(invalid_claims.INVALID))
 def test_no_refusal_is_pydantics(invalid: invalid_claims.Invalid) -> None:
     try:
         base.parse(claim.InferenceService, invalid.claim, what="claim")

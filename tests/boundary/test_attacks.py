@@ -7,12 +7,10 @@ to the API server's own validation.
 
 import copy
 
-import pytest
-
 from function import generate
 from function.api import claim, settings
 from function.composites import inference_service
-from tests import cluster, schemas
+from tests import cases, cluster, schemas
 from tests.boundary import attacks
 
 CLOSED = cluster.load("examples/settings/closed.yaml")
@@ -29,7 +27,7 @@ def reconciled(attack: attacks.Attack, config: cluster.Object) -> cluster.Cluste
     return cluster.Cluster(attack.claim, config).reconcile()
 
 
-@pytest.mark.parametrize("attack", attacks.ALL, ids=lambda attack: attack.name)
+@cases.together("attack", cases.named(attacks.ALL))
 def test_it_is_refused_with_its_field(attack: attacks.Attack) -> None:
     world = reconciled(attack, CLOSED)
     assert world.fatal is not None
@@ -41,40 +39,22 @@ def test_it_is_refused_with_its_field(attack: attacks.Attack) -> None:
     assert world.objects == {}
 
 
-@pytest.mark.parametrize(
-    "attack", [attack for attack in attacks.ALL if attack.opens], ids=lambda attack: attack.name
-)
+@cases.together("attack", cases.named(one for one in attacks.ALL if one.opens))
 def test_the_setting_that_is_named_opens_it(attack: attacks.Attack) -> None:
     assert reconciled(attack, OPEN).fatal is None
 
 
-@pytest.mark.parametrize(
-    "attack", [attack for attack in attacks.ALL if not attack.opens], ids=lambda attack: attack.name
-)
+@cases.together("attack", cases.named(one for one in attacks.ALL if not one.opens))
 def test_no_setting_opens_what_is_nobodys(attack: attacks.Attack) -> None:
     world = reconciled(attack, OPEN)
     assert world.fatal is not None
     assert attack.field in world.fatal
 
 
-@pytest.mark.parametrize(
-    "attack", [attack for attack in attacks.ALL if attack.admission], ids=lambda attack: attack.name
-)
+@cases.together("attack", cases.named(one for one in attacks.ALL if one.admission))
 def test_the_schema_refuses_what_it_can(attack: attacks.Attack) -> None:
     assert SCHEMA.validate(attack.claim)
 
 
 def test_each_is_another() -> None:
     assert len({attack.name for attack in attacks.ALL}) == len(attacks.ALL)
-
-
-@pytest.mark.parametrize(
-    "attack",
-    [attack for attack in attacks.ALL if attack.admission],
-    ids=lambda attack: attack.name,
-)
-def test_the_schema_refuses_what_admission_is_said_to(attack: attacks.Attack) -> None:
-    installed = schemas.Schema.from_crd(
-        generate.composite_definition(inference_service), claim.VERSION
-    )
-    assert installed.validate(attack.claim)

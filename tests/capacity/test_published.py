@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from function.capacity import facts, published, reading
 from preload import figures
+from tests import effort
 from tests.capacity import configurations
 
 Config = configurations.Config
@@ -110,7 +111,7 @@ _ODD: st.SearchStrategy[Any] = st.sampled_from(
 
 
 @hypothesis.given(st.data())
-@hypothesis.settings(max_examples=300)
+@effort.examples(100, 300)
 def test_figures_that_somebody_made_up_break_nothing(data: st.DataObject) -> None:
     config = json.loads(json.dumps(data.draw(st.sampled_from(list(EVERY.values())))))
     for _ in range(data.draw(st.integers(1, 4))):

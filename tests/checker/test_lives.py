@@ -9,7 +9,7 @@ import pytest
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from tests import cluster
+from tests import cluster, effort
 from tests.checker import changes, laws
 from tests.checker import world as worlds
 
@@ -177,8 +177,7 @@ class Lives(stateful.RuleBasedStateMachine):
 _DEEP = hypothesis.settings().max_examples > 1000
 TestLives = Lives.TestCase
 TestLives.settings = hypothesis.settings(
-    hypothesis.settings(),
-    max_examples=hypothesis.settings().max_examples,
+    effort.examples(15),
     stateful_step_count=60 if _DEEP else 20,
     suppress_health_check=list(hypothesis.HealthCheck),
 )

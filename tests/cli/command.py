@@ -23,12 +23,17 @@ SCRIPT = pathlib.Path(sys.executable).parent / "inference-service"
 
 
 def render(*arguments: str, given: str | None = None) -> testing.Result:
-    """Runs `render` in process; standard error is kept apart.
+    """Runs `render` in process, as `verb` does."""
+    return verb("render", *arguments, given=given)
+
+
+def verb(*arguments: str, given: str | None = None) -> testing.Result:
+    """Runs a verb in process; standard error is kept apart.
 
     Raises:
         AssertionError: It ended with an exception instead of an exit code.
     """
-    result = testing.CliRunner().invoke(main.main, ["render", *arguments], input=given)
+    result = testing.CliRunner().invoke(main.main, arguments, input=given)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise AssertionError("a traceback") from result.exception
     return result

@@ -11,19 +11,16 @@ import yaml
 from click import testing
 
 from function.capacity import catalogue, forms, weights
-from function.cli import checking, main, reports, sarif
-from function.engines.vllm import contradictions
-from function.findings import rules, table
+from function.cli import checking, reports, sarif
+from function.engines import adviser
+from function.findings import foresight, rules, table
 from tests import cluster
 from tests.cli import broken_claims, command
 from tests.resources import scene
 
 
 def run(*arguments: str, given: str | None = None) -> testing.Result:
-    result = testing.CliRunner().invoke(main.main, ["check", *arguments], input=given)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise AssertionError("a traceback") from result.exception
-    return result
+    return command.verb("check", *arguments, given=given)
 
 
 def as_json(*arguments: str, given: str | None = None) -> Any:
@@ -63,11 +60,11 @@ def test_every_rule_has_a_claim_that_breaks_it() -> None:
 @pytest.mark.parametrize(
     ("rule", "adapter"),
     [
-        ("adapter-of-another-base", contradictions.Adapter(base="org/other")),
-        ("adapter-rank", contradictions.Adapter(base=broken_claims.QWEN, rank=128)),
+        ("adapter-of-another-base", adviser.Adapter(base="org/other")),
+        ("adapter-rank", adviser.Adapter(base=broken_claims.QWEN, rank=128)),
     ],
 )
-def test_an_adapter_that_breaks_a_rule(rule: str, adapter: contradictions.Adapter) -> None:
+def test_an_adapter_that_breaks_a_rule(rule: str, adapter: adviser.Adapter) -> None:
     claimed = scene.of(
         model={"repository": broken_claims.QWEN}, loraAdapters=broken_claims.ADAPTERS
     )
@@ -149,6 +146,21 @@ def test_when_a_rule_is_silent(
     found = findings(*written(tmp_path, case))
     assert {one["rule"] for one in found} - {"model-unknown", "fits-tightly"} == rules_broken
     assert {one["severity"] for one in found} <= {"warning", "note"}
+
+
+@pytest.mark.parametrize(
+    ("claimed", "wanted"),
+    [
+        ({}, True),
+        ({"model": {"tokenSecretRef": {"name": "t", "key": "k"}}}, False),
+        ({"envFromSecrets": ["hf-token"]}, False),
+        ({"model": {"preload": {"enabled": False}}}, False),
+    ],
+)
+def test_a_token_is_wanted_where_the_hub_asks_for_it(claimed: cluster.Object, wanted: bool) -> None:
+    model = {"repository": broken_claims.LLAMA} | claimed.pop("model", {})
+    plan = scene.planned(scene.of(model=model, **claimed))
+    assert (foresight.NO_TOKEN in [one.rule for one in foresight.judge(plan)]) == wanted
 
 
 def test_what_is_short_beside_the_share_names_a_smaller_share(tmp_path: pathlib.Path) -> None:

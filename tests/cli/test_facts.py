@@ -15,13 +15,11 @@ from function.capacity import catalogue, forms
 from function.cli import facts, main
 from tests import cluster
 from tests.capacity import configurations
+from tests.cli import command
 
 
 def run(*arguments: str) -> testing.Result:
-    result = testing.CliRunner().invoke(main.main, ["facts", *arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise AssertionError("a traceback") from result.exception
-    return result
+    return command.verb("facts", *arguments)
 
 
 def written(directory: pathlib.Path, **files: Any) -> str:

@@ -14,6 +14,7 @@ from function.cli import drafts, edits, hub, init, main, sites, uses
 from function.cluster import checkpoints
 from function.planning import plans
 from tests import cluster
+from tests.cli import command
 
 CLOSED = str(cluster.ROOT / "examples/settings/closed.yaml")
 CLOUDS = {
@@ -28,10 +29,7 @@ SITES = {"closed": (CLOSED,), **{cloud: (CLOSED, file) for cloud, file in CLOUDS
 
 def run(*arguments: str, cloud: str = "aws") -> testing.Result:
     given = [word for file in SITES[cloud] for word in ("-e", file)] if cloud else []
-    result = testing.CliRunner().invoke(main.main, ["init", *arguments, *given])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise AssertionError("a traceback") from result.exception
-    return result
+    return command.verb("init", *arguments, *given)
 
 
 def site_of(cloud: str) -> settings.Settings:

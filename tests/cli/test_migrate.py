@@ -17,7 +17,6 @@ from function.api import base, settings
 from function.cli import (
     documents,
     edits,
-    main,
     migrate,
     migration,
     rendering,
@@ -25,7 +24,7 @@ from function.cli import (
     sites,
     snapshot,
 )
-from tests import cluster, strategies
+from tests import cluster, former_defaults, strategies
 from tests.cli import command
 
 Json = dict[str, Any]
@@ -42,54 +41,12 @@ def source(claim: Json) -> documents.Source:
 
 
 def run(*arguments: str, given: str | None = None) -> testing.Result:
-    result = testing.CliRunner().invoke(main.main, ["migrate", *arguments], input=given)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise AssertionError("a traceback") from result.exception
-    return result
+    return command.verb("migrate", *arguments, given=given)
 
 
 # --- claims of 0.9.0
 
-# What its schema wrote into a stored claim, wherever the parent was there (docs/migration).
-STORED: Json = {
-    "model": {
-        "revision": "main",
-        "quantization": "fp16",
-        "contextWindow": 4096,
-        "maxNumSeqs": 64,
-        "preload": {"enabled": False},
-        "streaming": {"enabled": False},
-    },
-    "gpu": {"count": 1, "minVRAM": "16Gi"},
-    "routing": {"tier": "medium", "specialty": "general"},
-    "scaling": {
-        "minReplicas": 1,
-        "maxReplicas": 3,
-        "cooldownSeconds": 300,
-        "pollingIntervalSeconds": 15,
-        "runningRatioThreshold": "0.7",
-        "cacheUtilizationThreshold": "0.6",
-        "queueLengthThreshold": 8,
-    },
-    "cache": {"kvOffload": {"enabled": False, "sizeGB": 16}, "prefixCache": {"enabled": False}},
-    "gateway": {"enabled": False},
-    "route": {"enabled": False},
-    "healthProbes": {
-        "liveness": {
-            "initialDelaySeconds": 60,
-            "periodSeconds": 30,
-            "timeoutSeconds": 10,
-            "failureThreshold": 3,
-        },
-        "readiness": {
-            "initialDelaySeconds": 30,
-            "periodSeconds": 10,
-            "timeoutSeconds": 5,
-            "failureThreshold": 3,
-        },
-    },
-}
-# Beside those of STORED, fields that it had no default for.
+# Beside those that are stored, fields that it had no default for.
 _FREE = {
     "engineArgs",
     "envFromSecrets",
@@ -113,7 +70,7 @@ def stored(claim: Json) -> Json:
     kept["metadata"]["finalizers"] = ["composite.apiextensions.crossplane.io"]
     kept["status"] = {"phase": "Serving"}
     kept["spec"]["crossplane"] = {"compositionRef": {"name": "xinferenceservices.cloud.ogenki.io"}}
-    for name, defaults in STORED.items():
+    for name, defaults in former_defaults.STORED.items():
         if name in kept["spec"]:
             kept["spec"][name] = _filled(kept["spec"][name], defaults)
     return kept
@@ -131,7 +88,7 @@ def former(claim: Json) -> Json:
     """Returns what of a claim of today 0.9.0 had too."""
     spec = claim["spec"]
     kept = {name: spec[name] for name in _FREE if name in spec}
-    for name, defaults in STORED.items():
+    for name, defaults in former_defaults.STORED.items():
         if name in spec:
             names = defaults.keys() | _FREE_BELOW.get(name, set())
             kept[name] = {k: v for k, v in spec[name].items() if k in names}

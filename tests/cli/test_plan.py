@@ -12,8 +12,9 @@ import pytest
 import yaml
 from click import testing
 
-from function.cli import main, markdown
+from function.cli import markdown
 from tests import cluster
+from tests.cli import command
 from tests.resources import scene
 
 SETTINGS = {
@@ -76,11 +77,7 @@ class Repository:
         self.git("commit", "-qm", "claims")
 
     def plan(self, *arguments: str, given: str | None = None) -> testing.Result:
-        words = ["plan", "-e", "site.yaml", *arguments]
-        result = testing.CliRunner().invoke(main.main, words, input=given)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise AssertionError("a traceback") from result.exception
-        return result
+        return command.verb("plan", "-e", "site.yaml", *arguments, given=given)
 
     def against(self, *arguments: str) -> Any:
         result = self.plan("claims", "--against", "HEAD", "--output", "json", *arguments)
@@ -174,16 +171,14 @@ def test_a_draft_that_no_estimate_counts_is_told_in_the_words_of_check(
     for output in ("table", "markdown", "html"):
         text = " ".join(repository.plan("claims", "--output", output).stdout.split())
         assert text.count(words) == 1
-    found = testing.CliRunner().invoke(main.main, ["check", "claims", "-e", "site.yaml"])
+    found = command.verb("check", "claims", "-e", "site.yaml")
     assert f"{words}: set spec.gpu.memoryUtilization" in found.stdout
 
 
 def test_a_flag_that_is_none_has_the_words_of_check(repository: Repository) -> None:
     arguments = ["--enforce-eagre", "--seed=x", "--max-num-batched-token=8192"]
     repository.write("claims/chat.yaml", claim("chat", engineArgs=arguments))
-    found = testing.CliRunner().invoke(
-        main.main, ["check", "claims", "-e", "site.yaml", "-o", "json"]
-    )
+    found = command.verb("check", "claims", "-e", "site.yaml", "-o", "json")
     of_check = [
         f"{one['field']}: {one['message']}"
         for one in json.loads(found.stdout)["findings"]

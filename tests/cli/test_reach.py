@@ -10,7 +10,6 @@ import pytest
 import yaml
 from click import testing
 
-from function.cli import main
 from tests.cli import command
 from tests.resources import scene
 
@@ -18,10 +17,7 @@ OPEN = {"ingress": [{"fromEntities": ["world"]}]}
 
 
 def run(*arguments: str) -> testing.Result:
-    result = testing.CliRunner().invoke(main.main, ["reach", *arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise AssertionError("a traceback") from result.exception
-    return result
+    return command.verb("reach", *arguments)
 
 
 @pytest.fixture

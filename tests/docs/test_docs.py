@@ -6,7 +6,7 @@ import json
 import pathlib
 import re
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -26,7 +26,7 @@ from function.fleet import report as fleet
 from function.fleet import rows as doors
 from function.situation import rollouts
 from preload import exits
-from tests import cluster, examples
+from tests import cases, cluster, examples
 from tests.alerts import rendered
 from tests.fleet import scene
 from tests.golden import lives
@@ -43,9 +43,9 @@ PAGES = [
 WRITTEN = [page for page in PAGES if page.parent.name != "reference"]
 
 
-def named(pages: Iterable[pathlib.Path]) -> Any:
-    """Returns the pages as parameters with readable names."""
-    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages]
+def every(*pages: pathlib.Path) -> Callable[[cases.Test], cases.Test]:
+    """Asks a test of all pages."""
+    return cases.together("page", [(page.relative_to(ROOT), page) for page in pages])
 
 
 # --- reading Markdown
@@ -110,7 +110,7 @@ def shell_lines(page: pathlib.Path) -> Iterator[str]:
 # --- links, words
 
 
-@pytest.mark.parametrize("page", named(PAGES))
+@every(*PAGES)
 def test_links_resolve(page: pathlib.Path) -> None:
     # Without code spans, in which patterns look like links.
     for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", prose(page))):
@@ -124,7 +124,7 @@ def test_links_resolve(page: pathlib.Path) -> None:
             assert anchor in anchors(file), f"{target}: no such heading"
 
 
-@pytest.mark.parametrize("page", named(WRITTEN))
+@every(*WRITTEN)
 def test_named_files_exist(page: pathlib.Path) -> None:
     rooms = "compositions|docs|e2e|examples|function|package|preload|requirements|tests|tools|xrd"
     for path in re.findall(rf"`((?:{rooms})/[\w./-]*)`", prose(page)):
@@ -143,9 +143,7 @@ def test_no_heading_twice() -> None:
 UNFIT = re.compile(r"(?<![\w.\]>])/(?:home|root|Users|work|mnt)(?:/|\b)|\b(?:TODO|FIXME|XXX|TBD)\b")
 
 
-@pytest.mark.parametrize(
-    "page", named([*WRITTEN, *ROOT.glob("examples/**/*.yaml"), *ROOT.glob(".github/**/*.yaml")])
-)
+@every(*WRITTEN, *ROOT.glob("examples/**/*.yaml"), *ROOT.glob(".github/**/*.yaml"))
 def test_words(page: pathlib.Path) -> None:
     assert UNFIT.findall(page.read_text()) == []
 
@@ -186,7 +184,7 @@ def test_settings_in_snippets_are_valid() -> None:
         assert world.phase == "Serving", f"{site}: {world.claim['status']}"
 
 
-@pytest.mark.parametrize("page", named(WRITTEN))
+@every(*WRITTEN)
 def test_make_targets_exist(page: pathlib.Path) -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.M))
     used = re.findall(r"`make ([a-z0-9-]+)`", prose(page))
@@ -219,7 +217,7 @@ def test_every_make_target_is_described() -> None:
     assert [target for target in phony[1].split() if f"make {target}" not in text] == []
 
 
-@pytest.mark.parametrize("page", named(WRITTEN))
+@every(*WRITTEN)
 def test_options_exist(page: pathlib.Path) -> None:
     for line in shell_lines(page):
         command, *words = line.split("#")[0].split() or [""]
@@ -231,7 +229,7 @@ def test_options_exist(page: pathlib.Path) -> None:
         assert {word for word in words if word.startswith("-")} <= options, line
 
 
-@pytest.mark.parametrize("page", named(WRITTEN))
+@every(*WRITTEN)
 def test_kubectl_names_claims_in_full(page: pathlib.Path) -> None:
     """KServe has an InferenceService too, so the short name is ambiguous beside KServe."""
     commands = [
@@ -506,7 +504,9 @@ def test_every_exit_code_has_an_entry() -> None:
 
 
 def test_every_alert_has_a_runbook_entry() -> None:
-    names = {alert for now in rendered.PLANS.values() for alert in map(_name, rendered.rules(now))}
+    names = {
+        alert for now in rendered.plans().values() for alert in map(_name, rendered.rules(now))
+    }
     assert len(names) >= 13
     shown = {name for name in headings(OPERATIONS) if name.startswith("InferenceService")}
     assert shown == names

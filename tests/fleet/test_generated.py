@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from function import generate
 from function.api import base, gateway
 from function.composites import inference_gateway
-from tests import cluster, schemas, strategies
+from tests import cluster, effort, schemas, strategies
 from tests.api import invalid_claims
 from tests.fleet import invalid_doors, scene
 
@@ -71,7 +71,7 @@ def _world(document: cluster.Object, members: list[cluster.Object]) -> cluster.C
     return world
 
 
-@hypothesis.settings(max_examples=40)
+@effort.examples(15, 40)
 @hypothesis.given(strategies.doors(), _members())
 def test_every_door_comes_to_rest_and_is_valid_upstream(
     document: cluster.Object, members: list[cluster.Object]
@@ -91,7 +91,7 @@ def test_every_door_comes_to_rest_and_is_valid_upstream(
     assert world.events == []
 
 
-@hypothesis.settings(max_examples=40)
+@effort.examples(15, 40)
 @hypothesis.given(strategies.doors(), _members())
 def test_no_answer_opens_a_door(document: cluster.Object, members: list[cluster.Object]) -> None:
     """In each answer: no Gateway without its policy, no rule without a key, nothing by default."""

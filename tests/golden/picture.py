@@ -1,6 +1,8 @@
 """What an answer says, in a form that a person reads: whole objects, and what changed in them."""
 
 import json
+import os
+import pathlib
 import re
 from collections import Counter
 from typing import Any
@@ -24,6 +26,15 @@ Changes = dict[str, dict[str, Any]]
 WIDTH = 100
 FOUR = "(the four labels)"
 _OURS = "app.kubernetes.io/"
+
+
+def compare(path: pathlib.Path, text: str) -> None:
+    """Holds a text to its golden file, or writes the file where UPDATE_GOLDEN is set."""
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert path.exists(), "no golden file: run `make golden` and review it"
+    assert text == path.read_text(), f"{path} differs: review, then `make golden`"
 
 
 class _Dumper(yaml.SafeDumper):

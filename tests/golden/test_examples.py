@@ -3,7 +3,6 @@
 `make golden` rewrites the files; each is read in a minute. Whole objects are in the lives.
 """
 
-import os
 import pathlib
 import re
 
@@ -104,12 +103,7 @@ def golden(example: examples.Example) -> str:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_what_an_example_changes(name: str) -> None:
     text = golden(EXAMPLES[name])
-    path = HERE / f"{name}.yaml"
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    assert path.exists(), "no golden file: run `make golden` and review it"
-    assert text == path.read_text(), f"{path} differs: review, then `make golden`"
+    picture.compare(HERE / f"{name}.yaml", text)
 
 
 def test_no_golden_file_is_left_over() -> None:

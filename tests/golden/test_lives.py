@@ -5,7 +5,6 @@ annotations. `make golden` rewrites the files.
 """
 
 import copy
-import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -58,12 +57,7 @@ def _event(severity: int, reason: str, message: str) -> str:
 def test_a_whole_life(name: str) -> None:
     life = lives.LIVES[name]
     text = f"# {life.__doc__}\n{picture.dump(list(chapters(life())))}"
-    path = HERE / f"{name}.yaml"
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    assert path.exists(), "no golden file: run `make golden` and review it"
-    assert text == path.read_text(), f"{path} differs: review, then `make golden`"
+    picture.compare(HERE / f"{name}.yaml", text)
 
 
 def test_no_golden_life_is_left_over() -> None:

@@ -70,9 +70,9 @@ def test_a_hub_with_one_connection_serves_all(
 
     monkeypatch.setattr(stage.hub, "fault", fault)
     monkeypatch.setattr(stage.hub, "record", recorded)
-    monkeypatch.setattr(hub, "_LONGEST_WAIT", 0.3)
-    stage.environment["PRELOAD_RETRY_SECONDS"] = "4"
-    stage.hub.pause = 0.2
+    monkeypatch.setattr(hub, "_LONGEST_WAIT", 0.1)
+    stage.environment["PRELOAD_RETRY_SECONDS"] = "1"
+    stage.hub.pause = 0.05
     assert stage.run() == 0
     assert conftest.truth(stage.home) is True
 

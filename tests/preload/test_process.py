@@ -25,7 +25,7 @@ TOTAL = sum(SIZES.values())
 
 # Each course makes 25 kills, with its own random events. The courses run at once. The gate asks for
 # 200 kills.
-KILLS = int(os.environ.get("PRELOAD_KILLS", "24"))
+KILLS = int(os.environ.get("PRELOAD_KILLS", "12"))
 COURSES = max(KILLS // 25, 2)
 # A slow machine takes more steps for a run, and each kill comes sooner: then one is let through.
 MOST_KILLS_ON_END = 10

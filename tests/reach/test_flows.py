@@ -13,7 +13,7 @@ from function.cli import documents, planned
 from function.concerns.gateway import native_picker
 from function.findings import reachability
 from function.reach import flows, places
-from tests import cluster, strategies
+from tests import cluster, effort, strategies
 from tests.resources import scene
 
 FORMS = ("cilium", "kubernetes")
@@ -241,7 +241,7 @@ def test_every_claim_can_be_judged(document: Any, form: str) -> None:
 
 @hypothesis.example(given={"network": {"callers": [{"podLabels": {"team": ""}}], "dns": {}}})
 @hypothesis.given(given=strategies.settings())
-@hypothesis.settings(max_examples=40)
+@effort.examples(15, 40)
 def test_the_smallest_claim_opens_nothing_on_any_site(given: Any) -> None:
     config = {"kind": "EnvironmentConfig", "metadata": {"name": "a"}, "data": {}}
     config["data"] = {"inferenceService": given}

@@ -109,7 +109,13 @@ def planned(
 ) -> plans.Plan:
     """Returns the plan alone, for cases that look at no object."""
     resource = base.parse(claim.InferenceService, claimed or of(), what="claim")
-    return plans.make(resource, settings.assemble({}, {}, [config or site()]), checkpoints.Facts())
+    return plans.make(resource, _settled(documents.form(config or site())), checkpoints.Facts())
+
+
+@functools.lru_cache(maxsize=512)
+def _settled(config: bytes) -> settings.Settings:
+    """Returns the settings of an EnvironmentConfig, read once for all cases that ask for them."""
+    return settings.assemble({}, {}, [documents.plain(config)])
 
 
 def unplanned(claimed: cluster.Object, config: cluster.Object | None = None) -> base.InvalidError:

@@ -8,7 +8,7 @@ import pytest
 from function.concerns.dashboards import grafana
 from function.engines import engine
 from function.situation import situations
-from tests import cluster
+from tests import cases, cluster
 from tests.alerts import rendered
 from tests.resources import scene
 
@@ -139,7 +139,7 @@ def test_a_claim_that_is_refused_keeps_it() -> None:
 
 # --- its panels
 
-every_claim = pytest.mark.parametrize("planned", rendered.PLANS.values(), ids=rendered.PLANS)
+every_claim = cases.together("planned", lambda: rendered.plans().items())
 
 
 @every_claim
@@ -178,7 +178,7 @@ def test_a_dashboard_is_small_and_its_panels_lie_side_by_side(
 def test_two_panels_of_one_title_are_refused() -> None:
     panel = engine.Panel(engine.Row.REQUESTS, "a", "s", "b", (engine.Query("up", "c"),))
     made = grafana.Board(
-        rendered.PLANS["smallest/plain"].plan.identity, "K", "t", "d", "https://example.com"
+        rendered.plans()["smallest/plain"].plan.identity, "K", "t", "d", "https://example.com"
     )
     with pytest.raises(ValueError, match="one title"):
         grafana.text(made, [panel, panel])

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from function.planning import identity
 from function.workloads import pods
-from tests import cluster, schemas
+from tests import cluster, effort, schemas
 from tests.resources import scene
 
 PLAIN = scene.site("plain")
@@ -237,7 +237,7 @@ def test_the_engine_may_exit_before_it_is_killed(name: str, profile: str) -> Non
     assert pre_stop + timeout + 10 <= grace
 
 
-@settings(max_examples=200, deadline=None)
+@effort.examples(50, 200)
 @given(
     drain=st.none() | st.integers(0, 3600),
     notice=st.none() | st.integers(1, 150) | st.integers(1, 3600),

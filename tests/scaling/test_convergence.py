@@ -3,9 +3,10 @@
 import dataclasses
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import effort
 from tests.scaling import rendered, simulation
 
 
@@ -56,7 +57,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(scaling, engine, offered, start)
 
 
-@settings(max_examples=40, deadline=None)
+@effort.examples(15, 40)
 @given(case=cases())
 def test_a_constant_load_has_a_resting_point(case: Case) -> None:
     subject = simulation.World(

@@ -10,10 +10,18 @@ from typing import Any
 from function import explanation
 from function.api import base, claim, claim_metrics, settings
 from function.cluster import checkpoints
-from function.engines import engine
+from function.engines import adviser, advisers, engine
+from function.findings import rules
 from function.planning import identity, prospects, running, scaling
 
 QUEUE = "te_queue_size"
+DEAF = rules.Rule(
+    "echo-takes-no-argument",
+    rules.Severity.WARNING,
+    "A claim of the engine has arguments.",
+    "It hears none.",
+    "Take them away.",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +32,9 @@ class Serving:
     release: str = "1.2.3"
     max_requests: int | None = None
     generates: bool = False
+    context_window: int | None = None
+    calls_tools: bool = False
+    reasons: bool = False
     pinned_gib: int | None = None
     outlook: engine.Outlook | None = None
 
@@ -135,3 +146,17 @@ class Echo:
         own = engine.matchers(who)
         requests = (f"te_request_count{own}", f"te_request_failure{own}")
         return engine.Measures({}, requests, requests[0])
+
+
+class Adviser(advisers.Silent):
+    """What is known of it: that it takes no arguments."""
+
+    RULES = (DEAF,)
+
+    def judge(
+        self, plan: engine.Planned, adapters: Mapping[str, adviser.Adapter]
+    ) -> Iterator[rules.Finding]:
+        """Yields each argument."""
+        del adapters
+        for index, argument in enumerate(plan.spec.engine_args or []):
+            yield DEAF.broken(f"spec.engineArgs[{index}]", f"{argument} is heard by nobody")

@@ -1,6 +1,7 @@
 """A second engine, workload and kind of claim compose without a line of the product changed."""
 
 import json
+import pathlib
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from function import generate
 from function.composites import composite, registry
 from function.concerns import providers
-from function.engines import engine, engines
+from function.engines import advisers, engine, engines
 from function.server import runner, structs
 from function.workloads import workload, workloads
 from tests import cluster, documents
@@ -76,6 +77,31 @@ def test_nothing_of_vllm_is_left_with_another_engine() -> None:
 @pytest.mark.usefixtures("served_by_echo")
 def test_an_engine_refuses_what_it_cannot_do() -> None:
     assert "echo serves no adapters" in scene.refused(scene.of(loraAdapters=scene.ADAPTERS))
+
+
+ARGUMENTS = ["--no-such-flag", "--dtype=half"]
+
+
+@pytest.mark.usefixtures("served_by_echo")
+def test_verbs_know_nothing_of_an_engine_without_an_adviser(tmp_path: pathlib.Path) -> None:
+    file = command.write(tmp_path / "claim.yaml", scene.of(engineArgs=ARGUMENTS))
+    assert "engineArgs" not in command.verb("check", file).stdout
+    migrated = command.verb("migrate", file, "-o", "json").stdout
+    assert json.loads(migrated)["items"][0]["spec"]["engineArgs"] == ARGUMENTS
+    explained = command.verb("explain", file, "spec.model.contextWindow").stdout
+    assert "Value  none" in explained
+
+
+@pytest.mark.usefixtures("served_by_echo")
+def test_an_adviser_judges_the_claims_of_its_engine(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(advisers.ADVISERS, echo.Echo.NAME, echo.Adviser())
+    file = command.write(tmp_path / "claim.yaml", scene.of(engineArgs=ARGUMENTS))
+    answer = json.loads(command.verb("check", file, "-o", "json").stdout)
+    of_arguments = [one for one in answer["findings"] if "engineArgs" in one["field"]]
+    assert {one["rule"] for one in of_arguments} == {echo.DEAF.name}
+    assert len(of_arguments) == len(ARGUMENTS)
 
 
 # --- a workload

@@ -149,7 +149,7 @@ def used(models: Iterable[str]) -> Iterator[engine.Panel]:
         models: The names.
     """
     own = named(models)
-    every = f"sum by ({MODEL}) (rate({ASKED}_count{own}[5m]))"
+    every = requests(MODEL, own)
     failed = f'sum by ({MODEL}) (rate({ASKED}_count{own[:-1]},error_type!=""}}[5m]))'
     legend = f"{{{{{MODEL}}}}}"
     yield engine.Panel(
@@ -185,13 +185,28 @@ def used(models: Iterable[str]) -> Iterator[engine.Panel]:
         "short",
         "Tokens a second by model, those of prompts and those of answers. What is billed follows"
         " from it.",
-        (
-            engine.Query(
-                f'sum by ({MODEL}, {TOKEN}) (rate({USED}{own[:-1]},{TOKEN}=~"input|output"}}[5m]))',
-                f"{legend} {{{{{TOKEN}}}}}",
-            ),
-        ),
+        (engine.Query(tokens(f"{MODEL}, {TOKEN}", own), f"{legend} {{{{{TOKEN}}}}}"),),
     )
+
+
+def requests(labels: str, own: str) -> str:
+    """Returns the requests a second at the gateway, by labels.
+
+    Args:
+        labels: What they are summed by.
+        own: The matchers of the gateway's series.
+    """
+    return f"sum by ({labels}) (rate({ASKED}_count{own}[5m]))"
+
+
+def tokens(labels: str, own: str) -> str:
+    """Returns the tokens a second at the gateway, of prompts and of answers, by labels.
+
+    Args:
+        labels: What they are summed by.
+        own: The matchers of the gateway's series.
+    """
+    return f'sum by ({labels}) (rate({USED}{own[:-1]},{TOKEN}=~"input|output"}}[5m]))'
 
 
 def named(models: Iterable[str]) -> str:

@@ -13,22 +13,10 @@ from function import plural
 from function.api import base, claim
 from function.capacity import catalogue
 from function.capacity import facts as capacity
+from function.engines import adviser
 from function.engines.vllm import arguments, command_line, forecast, recordings, serving, versions
 from function.findings import rules
-from function.planning import hardware, parallelism, prospects
-
-
-@dataclasses.dataclass(frozen=True)
-class Adapter:
-    """What an adapter's adapter_config.json says.
-
-    Attributes:
-        base: `base_model_name_or_path`, or None where it says none.
-        rank: `r`, or None where it says none.
-    """
-
-    base: str | None = None
-    rank: int | None = None
+from function.planning import hardware, parallelism
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +33,7 @@ class Subject:
     spec: claim.Spec
     version: versions.Version
     facts: capacity.Facts | None = None
-    adapters: Mapping[str, Adapter] = dataclasses.field(default_factory=dict)
+    adapters: Mapping[str, adviser.Adapter] = dataclasses.field(default_factory=dict)
 
     @property
     def own(self) -> command_line.CommandLine:
@@ -298,8 +286,6 @@ def _not_pooling(subject: Subject) -> Broken:
         yield NOT_POOLING.broken(field, words, _ERROR if encodes else _WARNING)
 
 
-# Where the name of its repository is all that is known of an adapter.
-UNREAD = " (nobody read its files yet)"
 FOREIGN_ADAPTER = rules.Rule(
     "adapter-of-another-base",
     _WARNING,
@@ -319,7 +305,7 @@ ADAPTER_RANK = rules.Rule(
 )
 
 
-def _adapters(subject: Subject) -> Iterator[tuple[str, Adapter, bool]]:
+def _adapters(subject: Subject) -> Iterator[tuple[str, adviser.Adapter, bool]]:
     """Yields each adapter's field, what is known of it, and whether its name alone says that."""
     for index, entry in enumerate(subject.spec.lora_adapters or []):
         field = f"spec.loraAdapters[{index}]"
@@ -327,7 +313,7 @@ def _adapters(subject: Subject) -> Iterator[tuple[str, Adapter, bool]]:
             yield field, subject.adapters[entry.name], False
         elif entry.repository is not None:
             rank = _RANK.search(entry.repository)
-            named = Adapter(_named_base(entry.repository), int(rank[1]) if rank else None)
+            named = adviser.Adapter(_named_base(entry.repository), int(rank[1]) if rank else None)
             yield field, named, True
 
 
@@ -366,7 +352,7 @@ def _foreign_adapter(subject: Subject) -> Broken:
             # A name that nobody knows says nothing.
             if served and adapter.base and not (served in adapter.base or adapter.base in served):
                 words = f"its name says {adapter.base}, and the claim serves {subject.repository}"
-                words += UNREAD
+                words += adviser.UNREAD
                 yield FOREIGN_ADAPTER.broken(field, f"{words}: take an adapter of this model")
         elif adapter.base is not None and not _kin(adapter.base, subject.repository):
             words = f"its base is {adapter.base}, and the claim serves {subject.repository}"
@@ -384,25 +370,11 @@ def _adapter_rank(subject: Subject) -> Broken:
     for field, adapter, named in _adapters(subject):
         if adapter.rank is not None and adapter.rank > most:
             says = "its name says rank" if named else "its rank is"
-            words = f"{says} {adapter.rank}, and at most {most} is set{UNREAD if named else ''}"
+            words = (
+                f"{says} {adapter.rank}, and at most {most} is set{adviser.UNREAD if named else ''}"
+            )
             severity = _WARNING if named else _ERROR
             yield ADAPTER_RANK.broken(field, f"{words}: raise spec.model.maxLoraRank", severity)
-
-
-NO_TOKEN = rules.Rule(
-    "gated-without-token",
-    _ERROR,
-    "The model is gated, and the claim gives the download no token.",
-    "The hub answers 401 or 403, the download fails, and no replica starts.",
-    "Accept the licence on the model's page, and name a Secret with a token in"
-    " `spec.model.tokenSecretRef`.",
-)
-
-
-def _no_token(subject: Subject) -> Broken:
-    if prospects.withheld(subject.spec, subject.facts):
-        words = f"{subject.repository} is gated: accept its licence, and name a Secret with a hub"
-        yield NO_TOKEN.broken("spec.model.tokenSecretRef", f"{words} token")
 
 
 OTHER_PARSER = rules.Rule(
@@ -529,7 +501,6 @@ TABLE: tuple[tuple[tuple[rules.Rule, ...], Judge], ...] = (
     ((NOT_POOLING,), _not_pooling),
     ((FOREIGN_ADAPTER,), _foreign_adapter),
     ((ADAPTER_RANK,), _adapter_rank),
-    ((NO_TOKEN,), _no_token),
     ((OTHER_PARSER,), _other_parser),
     ((LORA_POOLING,), _lora_pooling),
     ((UNKNOWN_ARCHITECTURE, LORA_UNSUPPORTED), _architecture),

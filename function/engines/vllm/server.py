@@ -13,6 +13,7 @@ from function.engines.vllm import (
     alerting,
     arguments,
     command_line,
+    dangers,
     environment,
     flags,
     group,
@@ -40,8 +41,9 @@ EXIT_SECONDS = 45
 ON_GPUS = True
 GROUP_PORTS: tuple[tuple[int, int], ...] = group.PORTS
 
-# Where the compile cache is mounted.
+# Where the compile cache is mounted, and the variable that names a directory in it.
 CACHE = "/cache"
+CACHE_VARIABLE = "VLLM_CACHE_ROOT"
 
 
 def refusals(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
@@ -57,7 +59,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
             " first that can finish running requests when it stops",
         )
     # A number out of bounds has its own refusal.
-    countable = not any(serving.own(spec).problems())
+    countable = not any(dangers.problems(serving.own(spec)))
     if countable and serving.kv_offload(spec) is not None and version < versions.KV_OFFLOAD:
         yield base.Problem(
             "spec.cache.kvOffload",
@@ -74,10 +76,10 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
 def _told(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
     """Yields what the engine must not be told: by its arguments, and by its environment."""
     own, extra = serving.own(resource.spec), resource.spec.pod_template
-    yield from own.problems()
+    yield from dangers.problems(own)
     yield from _twice(resource.spec, own)
     mounts = [str(mount.get("mountPath", "")) for mount in base.of(extra, "volume_mounts") or []]
-    for danger in own.dangers(mounts):
+    for danger in dangers.of(own, mounts):
         hatch = flags.PERMISSION.get(danger.kind)
         if hatch is not None:
             path, words = f"spec.engineArgs[{danger.index}]", f"{danger.option} {danger.why}"
@@ -124,7 +126,8 @@ def _template(
             f"{path} is neither below /models or /vllm-workspace nor below a mount of"
             " spec.podTemplate.volumeMounts"
         )
-        for danger in command_line.dangers([f"--chat-template={path}"], mounts):
+        line = command_line.CommandLine.read([f"--chat-template={path}"])
+        for danger in dangers.of(line, mounts):
             hatch = flags.PERMISSION[danger.kind]
             yield from permissions.closed(hatch, field, resource.namespace, site, words)
 
@@ -155,16 +158,9 @@ def drain_seconds(spec: claim.Spec) -> int | None:
 # --- the container
 
 
-def _own(planned: engine.Serving) -> serving.Serving:
-    """Returns vLLM's own plan: the seam carries it without a look inside."""
-    if not isinstance(planned, serving.Serving):
-        raise TypeError(f"{type(planned).__name__} is no plan of vLLM")
-    return planned
-
-
 def container(plan: engine.Planned) -> engine.Container:
     """Returns vLLM's part of its container and pod."""
-    planned = _own(plan.serving)
+    planned = serving.of(plan.serving)
     command = arguments.serve(plan, planned)
     stored = plan.storage.preloads
     # Never shared between claims: it is executable code.
@@ -207,7 +203,7 @@ def _environment(site: settings.Settings, cache: str) -> dict[str, str]:
         "HOME": "/tmp",  # noqa: S108 - an emptyDir of this pod alone
         "USER": "vllm",  # getpwuid of an unknown uid fails in torch
         "VLLM_LOGGING_LEVEL": site.engine.log_level,
-        "VLLM_CACHE_ROOT": cache,
+        CACHE_VARIABLE: cache,
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         # The pod reaches DNS only: a look-up at the hub would cost a time-out at each start.

@@ -69,9 +69,26 @@ class Serving:
         return self.max_num_seqs * self.copies
 
     @property
+    def calls_tools(self) -> bool:
+        """Whether a parser finds calls of tools."""
+        return self.tool_parser is not None
+
+    @property
+    def reasons(self) -> bool:
+        """Whether a parser finds the reasoning part."""
+        return self.reasoning_parser is not None
+
+    @property
     def pinned_gib(self) -> int | None:
         """The engine pins the KV blocks that it keeps in host memory."""
         return self.kv_offload_gb
+
+
+def of(planned: engine.Serving) -> Serving:
+    """Returns vLLM's own plan: the seam carries it without a look inside."""
+    if not isinstance(planned, Serving):
+        raise TypeError(f"{type(planned).__name__} is no plan of vLLM")
+    return planned
 
 
 def make(

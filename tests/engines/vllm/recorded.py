@@ -112,3 +112,14 @@ def _nested(pairs: list[tuple[str, str]]) -> str:
 def parser(version: str) -> Parser:
     """Returns the parser of a version."""
     return Parser(version)
+
+
+def flat(
+    content: dict[str, typing.Any], above: str = ""
+) -> typing.Iterator[tuple[str, typing.Any]]:
+    """Yields path and value of each leaf of an object."""
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{above}{key}.")
+        else:
+            yield above + key, value

@@ -7,6 +7,7 @@ import pytest
 
 from function.api import base, claim
 from function.capacity import facts
+from function.engines import adviser
 from function.engines.vllm import contract, contradictions
 from function.findings import table
 from tests import cluster
@@ -32,7 +33,7 @@ QWEN3_8B = facts.Facts(
     reasoning_parser="qwen3",
 )
 AWQ = facts.Quantization("awq", 4, 128)
-ADAPTER = contradictions.Adapter(base="Qwen/Qwen3-8B", rank=128)
+ADAPTER = adviser.Adapter(base="Qwen/Qwen3-8B", rank=128)
 SQL: cluster.Object = {"loraAdapters": [{"name": "sql", "repository": "org/sql"}]}
 
 
@@ -49,7 +50,7 @@ def _yarn(window: int, factor: float, *, dotted: bool = False) -> cluster.Object
 def findings(
     spec: cluster.Object,
     changes: dict[str, Any] | None,
-    adapters: dict[str, contradictions.Adapter] | None = None,
+    adapters: dict[str, adviser.Adapter] | None = None,
 ) -> list[str]:
     """Returns what is found, as people read it; `changes` of the facts, None for no facts."""
     document = scene.of(**{"model": {}, **spec})
@@ -185,10 +186,6 @@ def findings(
             {"runner": facts.Runner.POOLING, "architecture": "XLMRobertaModel"},
             "error: spec.engineArgs[0]: org/model cannot generate: set spec.model.runner to",
         ),
-        ({"model": {"tokenSecretRef": {"name": "t", "key": "k"}}}, {"gated": True}, None),
-        ({"envFromSecrets": ["hf-token"]}, {"gated": True}, None),
-        ({"model": {"preload": {"enabled": False}}}, {"gated": True}, None),
-        ({}, {"gated": True}, "error: spec.model.tokenSecretRef: org/model is gated"),
         ({"model": {"toolCallParser": "hermes", "reasoningParser": "qwen3"}}, {}, None),
         ({"model": {"toolCallParser": "qwen3_xml"}}, {"tool_parser": "qwen3_coder"}, None),
         ({"model": {"toolCallParser": "mistral"}}, {"tool_parser": None}, None),

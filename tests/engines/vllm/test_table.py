@@ -6,7 +6,7 @@ import re
 import pytest
 from pydantic import alias_generators
 
-from function.engines.vllm import command_line, flags
+from function.engines.vllm import dangers, flags
 from tests.engines.vllm import recorded
 
 Kind = flags.Kind
@@ -133,7 +133,7 @@ def test_so_was_a_telling_key() -> None:
         for name, entry in recorded.flags(version).items():
             flag = flags.TABLE[name.removeprefix("--")]
             for key in entry.get("keys", ()):
-                kind = command_line.rule(flag, key).kind
+                kind = dangers.rule(flag, key).kind
                 if kind is Kind.PLAIN and _TELLING.search(key.removeprefix("pass_config.")):
                     telling.add(f"{flag.name}:{key}")
     assert telling == set(_REVIEWED_KEYS.split())
