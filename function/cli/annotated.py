@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from function.cli import strict_yaml
+from function import strict_yaml
 
 _WIDTH = 100
 _STEP = "  "

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from function import canonical
+from function import canonical, strict_yaml
 from function.api import base, claim
-from function.cli import places, strict_yaml, trees
+from function.cli import places, trees
 from function.composites import composite, registry
 
 # Characters of a claim as JSON: what the function takes (`function/server/intake.py`).

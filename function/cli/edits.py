@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from function.cli import annotated, strict_yaml
+from function import strict_yaml
+from function.cli import annotated
 
 Path = tuple[str | int, ...]
 

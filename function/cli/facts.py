@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 import click
 
+from function import strict_yaml
 from function.capacity import cards, catalogue, forms, published, reading, traits
 from function.capacity import facts as models
-from function.cli import hub, options, result, strict_yaml, terminal
+from function.cli import hub, options, result, terminal
 
 Output = Literal["yaml", "json", "line"]
 

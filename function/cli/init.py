@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import click
 
+from function import strict_yaml
 from function.api import base, claim, settings
 from function.capacity import catalogue, forms
 from function.cli import (
@@ -20,7 +21,6 @@ from function.cli import (
     result,
     sites,
     snapshot,
-    strict_yaml,
     suggestions,
     terminal,
     uses,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import click
 
+from function import strict_yaml
 from function.api import base, claim, settings
 from function.cli import (
     documents,
@@ -20,7 +21,6 @@ from function.cli import (
     options,
     result,
     sites,
-    strict_yaml,
     suggestions,
     terminal,
     trees,

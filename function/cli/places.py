@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from function.cli import strict_yaml
+from function import strict_yaml
 
 _INDEX = re.compile(r"\[([^\]]*)\]")
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from function import strict_yaml
 from function.api import base, settings
 from function.capacity import loads
 from function.cli import (
@@ -23,7 +24,6 @@ from function.cli import (
     result,
     sites,
     snapshot,
-    strict_yaml,
     suggestions,
     terminal,
     trees,

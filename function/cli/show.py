@@ -3,7 +3,8 @@
 import json
 from typing import Any, Literal
 
-from function.cli import rendering, result, strict_yaml, terminal, verdicts
+from function import strict_yaml
+from function.cli import rendering, result, terminal, verdicts
 
 Output = Literal["yaml", "json", "table", "summary", "verdict-json"]
 # Those that say themselves what becomes of claims that no file has.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from function.cli import strict_yaml
+from function import strict_yaml
 from function.clients import offers
 
 # The name under which editors and agents list the models.

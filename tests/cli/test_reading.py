@@ -12,8 +12,9 @@ import pytest
 import yaml
 from click import testing
 
+from function import strict_yaml
 from function.api import base, claim, settings
-from function.cli import documents, main, strict_yaml, suggestions, trees
+from function.cli import documents, main, suggestions, trees
 from tests import cluster
 from tests.cli import command
 from tests.resources import scene
