@@ -7,6 +7,8 @@ run on machines of their own; the engine is a stand-in. Every question is put to
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import time
 import typing
@@ -122,7 +124,7 @@ def running(
     """The gateways' controllers, and a namespace made ready for claims."""
     work = tmp_path_factory.mktemp(NAMESPACE)
     with hub.serving() as models, standing_in.absent(*stage.KINDS):
-        prepared = stage.Stage(control_plane, work, NAMESPACE, models)
+        prepared = stage.Stage(control_plane, work, NAMESPACE, models, limits=True)
         with prepared.running():
             installed.configure(prepared.settings())
             yield prepared
@@ -190,6 +192,11 @@ def _kind(running: stage.Stage) -> None:
     admin.wait(api.Ref("rbac.authorization.k8s.io/v1", "ClusterRole", role), bool, what="there")
 
 
+def _limited(name: str, *limits: api.Object) -> api.Object:
+    """A caller for every model, with limits."""
+    return {"name": name, "secretRef": {"name": f"{name}-key"}, "limits": list(limits)}
+
+
 def _callers(*more: str) -> list[api.Object]:
     editor = {
         "name": "editor",
@@ -212,7 +219,10 @@ def _manifest() -> api.Object:
 def _settings(running: stage.Stage) -> api.Object:
     """Those of the stage, with the claims of the namespace behind the door."""
     settings = running.settings()
-    settings["data"]["inferenceService"]["frontDoor"]["namespaces"] = {NAMESPACE: NAME}
+    settings["data"]["inferenceService"]["frontDoor"] |= {
+        "namespaces": {NAMESPACE: NAME},
+        "limiter": "envoy",
+    }
     return settings
 
 
@@ -465,6 +475,171 @@ def test_a_label_of_a_claim_opens_it(door: Door, chat: claims.Claim) -> None:
     chat.manifest["metadata"]["labels"] = {}
     chat.apply()
     door.wait(chat.name, EDITOR, status=403, timeout=MINUTE + GRACE)
+
+
+# --- how much
+
+
+@contextlib.contextmanager
+def _with_limits(door: Door, running: stage.Stage, name: str, *limits: api.Object) -> Iterator[str]:
+    """Another caller with limits, whose key is given, and who has asked for nothing yet."""
+    key = KEY.format(name)
+    _write_key(running, name, key)
+    door.claim.apply(callers=[*_callers(), _limited(name, *limits)])
+    try:
+        door.wait_condition("LimitsReady", "True", "Enforced")
+        # The list of models needs the key, and is no request of a limit.
+        for way in door.ways_in():
+            polling.until(
+                functools.partial(_lists, way, key), what="the caller's key", timeout=MINUTE
+            )
+        yield key
+    finally:
+        door.claim.apply(callers=_callers())
+        door.wait_condition("LimitsReady", "True", "NotRequested")
+
+
+def _lists(way: asking.Caller, key: str) -> bool:
+    return way.send("GET", "/v1/models", headers=_bearer(key)).status == 200
+
+
+def _spend(door: Door, model: str, key: str, **how: typing.Any) -> asking.Answer:
+    """Ask one proxy until it refuses, which it does once a limit is reached.
+
+    Raises:
+        TimeoutError: It refused nothing.
+    """
+    (way, *_) = door.ways_in()
+
+    def refused() -> asking.Answers:
+        answer = way.ask(model, headers=_bearer(key), **how)
+        assert answer.status in (200, 429), answer
+        return [answer] if answer.status == 429 else []
+
+    (last,) = polling.until(refused, what="a limit that is reached", timeout=MINUTE)
+    return last
+
+
+def _assert_told(answer: asking.Answer) -> None:
+    """A refusal in the form of the API, which says when to ask again."""
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.content["error"]["code"] == "rate_limit_exceeded"
+    assert answer.engine == ""
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_caller_passes_until_its_tokens_are_spent(
+    stream: bool, door: Door, coder: claims.Claim, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """On every proxy and for every model, and nobody else is touched."""
+    name = f"tokens-{'stream' if stream else 'whole'}"
+    with _with_limits(door, running, name, {"tokens": 200, "per": "day"}) as key:
+        (way, *_) = door.ways_in()
+        first = way.ask(coder.name, tokens=150, stream=stream, headers=_bearer(key))
+        assert first.status == 200, first
+        assert door.statuses(coder.name, key) == {200}, "150 of 200 are spent"
+        _assert_told(_spend(door, coder.name, key, tokens=60, stream=stream))
+        for model in (coder.name, chat.name, ADAPTER):
+            assert door.statuses(model, key) == {429}, model
+        for other in (CHAT, EDITOR):
+            assert door.statuses(coder.name, other) == {200}
+        assert door.models(key), "the list of models is free"
+
+
+def test_a_limit_of_one_model_leaves_the_others(
+    door: Door, coder: claims.Claim, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """Adapters of the claim have names of their own."""
+    limit = {"tokens": 100, "per": "day", "model": coder.name}
+    with _with_limits(door, running, "one-model", limit) as key:
+        assert door.statuses(chat.name, key, tokens=300) == {200}
+        assert door.statuses(ADAPTER, key, tokens=300) == {200}
+        _spend(door, coder.name, key, tokens=60)
+        assert door.statuses(coder.name, key) == {429}
+        for model in (chat.name, ADAPTER):
+            assert door.statuses(model, key) == {200}, model
+
+
+def test_requests_of_a_minute_come_back_with_the_next(
+    door: Door, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """Each counts one, whatever it costs."""
+    with _with_limits(door, running, "hasty", {"requests": 4, "per": "minute"}) as key:
+        refused = _spend(door, chat.name, key, tokens=50)
+        _assert_told(refused)
+        assert refused.headers["retry-after"] == "60"
+        assert door.statuses(chat.name, CHAT) == {200}
+        door.wait(chat.name, key, timeout=2 * MINUTE)
+
+
+def test_a_limit_that_is_raised_holds_without_a_restart(
+    door: Door, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """And what is spent already counts."""
+    with _with_limits(door, running, "thrifty", {"tokens": 100, "per": "day"}) as key:
+        before = _identities(door)
+        _spend(door, chat.name, key, tokens=60)
+        door.claim.apply(callers=[*_callers(), _limited("thrifty", {"tokens": 1000, "per": "day"})])
+        door.wait(chat.name, key)
+        assert door.statuses(chat.name, key, tokens=450) == {200}
+        door.wait(chat.name, key, status=429)
+        assert _identities(door) == before
+
+
+def test_while_nobody_counts_nothing_is_limited(
+    door: Door, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """Envoy Gateway's own choice: a counter that is down takes no model down."""
+    assert running.redis is not None
+    redis = running.redis.process
+    with _with_limits(door, running, "lucky", {"tokens": 100, "per": "day"}) as key:
+        _spend(door, chat.name, key, tokens=60)
+        redis.stop()
+        try:
+            door.wait(chat.name, key)
+        finally:
+            redis.start()
+        # It has forgotten what it counted.
+        polling.until(
+            lambda: door.statuses(chat.name, key, tokens=60) == {429},
+            what="a limit that holds again",
+            timeout=MINUTE,
+        )
+
+
+def test_a_policy_that_replaces_the_limits_is_told(
+    door: Door, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """One of somebody else on a route, which asks for no merge."""
+    ref = api.Ref(
+        "gateway.envoyproxy.io/v1alpha1",
+        "BackendTrafficPolicy",
+        "of-somebody-else",
+        running.tenant.namespace,
+    )
+    route = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "elsewhere"}
+    parent = {"name": NAME, "namespace": running.tenant.namespace}
+    rule = {"backendRefs": [{"name": chat.name, "port": 8000}]}
+    admin = running.tenant.plane.admin
+    other = api.Ref(
+        "gateway.networking.k8s.io/v1", "HTTPRoute", "elsewhere", running.tenant.namespace
+    )
+    with _with_limits(door, running, "bypassed", {"tokens": 100, "per": "day"}):
+        for ref_, spec in (
+            (other, {"parentRefs": [parent], "hostnames": ["elsewhere.test"], "rules": [rule]}),
+            (ref, {"targetRefs": [route], "retry": {"numRetries": 1}}),
+        ):
+            meta = {"name": ref_.name, "namespace": ref_.namespace}
+            admin.apply(
+                {"apiVersion": ref_.api_version, "kind": ref_.kind, "metadata": meta, "spec": spec}
+            )
+        try:
+            door.wait_condition("LimitsReady", "False", "Overridden", MINUTE + GRACE)
+            assert "elsewhere" in claims.conditions(door.claim.read())["LimitsReady"][2]
+        finally:
+            admin.delete(ref)
+            admin.delete(other)
+        door.wait_condition("LimitsReady", "True", "Enforced", MINUTE + GRACE)
 
 
 # --- its end

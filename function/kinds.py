@@ -254,6 +254,24 @@ SECURITY_POLICY = Kind(
     "no ancestor yet, or one with `Accepted=True`",
 )
 
+# The same kind as a claim's, on a Gateway.
+GATEWAY_TRAFFIC_POLICY = Kind(
+    "gateway.envoyproxy.io",
+    ("v1alpha1",),
+    "BackendTrafficPolicy",
+    "backendtrafficpolicies",
+    readiness.any_ancestor("Accepted"),
+    "no ancestor yet, or one with `Accepted=True`",
+)
+GATEWAY_CONFIG = Kind(
+    "aigateway.envoyproxy.io",
+    _AI_GATEWAY,
+    "GatewayConfig",
+    "gatewayconfigs",
+    readiness.accepted,
+    _AI_ACCEPTED,
+)
+
 ENGINE_READY = "EngineReady"
 WEIGHTS_READY = "WeightsReady"
 SCALER_READY = "ScalerReady"

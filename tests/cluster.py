@@ -622,6 +622,7 @@ _CONTROLLERS: dict[str, Callable[[Object, Cluster], None]] = {
     "Deployment": _deployment,
     "ExternalSecret": _conditions("Ready"),
     "Gateway": _gateway,
+    "GatewayConfig": _conditions("Accepted"),
     "GrafanaDashboard": _conditions("DashboardSynchronized"),
     "HTTPRoute": _parents("parents", "Accepted", "ResolvedRefs"),
     "HelmRelease": _conditions("Ready"),

@@ -455,7 +455,7 @@ def _field(
 ) -> Strategy:
     if (model.__name__, name) in _FIELDS:
         return _FIELDS[model.__name__, name]
-    if name in ("requests", "limits") and not _is_object(annotation):
+    if name in ("requests", "limits") and typing.get_origin(schema.unwrap(annotation)[0]) is dict:
         pools = _SITE_RESOURCES if model.__module__.startswith(site.__name__) else _CLAIM_RESOURCES
         optional = {key: st.sampled_from(pool) for key, pool in pools[name].items()}
         return st.fixed_dictionaries({}, optional=optional)
@@ -718,6 +718,14 @@ _REPLACED: dict[str, tuple[str | None, str]] = {
 }
 
 
+def _mend_limit(limit: Json) -> None:
+    """Counts one thing."""
+    if "tokens" in limit:
+        limit.pop("requests", None)
+    else:
+        limit.setdefault("requests", 1)
+
+
 def _mend_caller(caller: Json) -> None:
     """Leaves a key in one place."""
     if "secretRef" in caller:
@@ -750,6 +758,7 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_pod.PodTemplate: _mend_pod,
     claim.Spec: _mend_spec,
     gateway.Caller: _mend_caller,
+    gateway.Limit: _mend_limit,
     gateway.Spec: _mend_door,
     settings_engine.Gpu: _mend_gpu_classes,
 }

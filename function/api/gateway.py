@@ -16,6 +16,8 @@ KIND = "InferenceGateway"
 PLURAL = "inferencegateways"
 # The Gateway has the name, and Envoy Gateway writes it into labels of its own.
 LONGEST_NAME = 54
+# What Envoy Gateway can write down of one limit.
+MOST_OF_A_LIMIT = 2**32 - 1
 
 
 class Selector(base.Model):
@@ -78,6 +80,33 @@ class Models(base.Model):
     )
 
 
+class Limit(base.Model):
+    """So much in a minute, an hour or a day of UTC."""
+
+    tokens: Annotated[int, base.number(1, MOST_OF_A_LIMIT)] | None = pydantic.Field(
+        None,
+        description="Tokens of prompts and answers together. They are known at the end of an"
+        " answer: the one that passes the limit is whole, and the next request is refused.",
+    )
+    requests: Annotated[int, base.number(1, MOST_OF_A_LIMIT)] | None = pydantic.Field(
+        None, description="Requests, refused ones too."
+    )
+    per: Literal["minute", "hour", "day"]
+    model: claim_model.Word | None = pydantic.Field(
+        None,
+        description="The one name that counts, as clients write it; all models together when"
+        " absent.",
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="has(self.tokens) != has(self.requests)",
+            message="a limit counts one thing: tokens or requests",
+            holds=lambda limit: (limit.tokens is None) != (limit.requests is None),
+        ),
+    )
+
+
 class Caller(base.Model):
     """Somebody who may call."""
 
@@ -88,6 +117,11 @@ class Caller(base.Model):
     external_secret: ExternalKey | None = None
     models: Models | None = pydantic.Field(
         None, description="Every model of the selected claims when absent, and none when empty."
+    )
+    limits: Annotated[list[Limit], base.items(16)] | None = pydantic.Field(
+        None,
+        description="How much the caller may use; all of them hold. No end when absent. The"
+        " settings say that the gateway can count (frontDoor.limiter).",
     )
 
     RULES: ClassVar = (

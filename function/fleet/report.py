@@ -10,12 +10,13 @@ from function.boundary import adoption
 from function.cluster import observed
 from function.concerns import reasons, validity
 from function.concerns.gateway import envoy_ai_gateway
-from function.fleet import gateways, keys, members, models, rows, situations
+from function.fleet import gateways, keys, limits, members, models, rows, situations
 
 # In the order in which the object shows them.
 OWN_CONDITIONS: tuple[type[reasons.Reasons], ...] = (
     gateways.GatewayReady,
     keys.CallersReady,
+    limits.LimitsReady,
     models.ModelsReady,
 )
 CONDITIONS: tuple[type[reasons.Reasons], ...] = (validity.Valid, *OWN_CONDITIONS)
@@ -68,6 +69,7 @@ def _conditions(
         validity.valid(),
         gateways.condition(now, desired),
         keys.condition(now, desired),
+        limits.condition(now, desired),
         models.condition(now),
     )
     longest = validity.LONGEST_MESSAGE
@@ -144,7 +146,8 @@ def _phase(now: situations.Situation, reported: Mapping[str, observed.Condition]
     ready = {kind: condition.status == "True" for kind, condition in reported.items()}
     if now.door.own and now.world.get(rows.GATEWAY) is None:
         return "Pending"
-    if reported[keys.CallersReady.type()].reason == keys.CallersReady.REFUSED.reason.name:
+    refused = (keys.CallersReady.REFUSED, limits.LimitsReady.REFUSED)
+    if any(reported[one.type()].reason == one.reason.name for one in refused):
         return "Degraded"
     if not ready[gateways.GatewayReady.type()]:
         return "Starting"

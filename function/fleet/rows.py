@@ -4,6 +4,7 @@ from function import kinds
 
 GATEWAY_READY = "GatewayReady"
 CALLERS_READY = "CallersReady"
+LIMITS_READY = "LimitsReady"
 
 # The suffixes begin with a word of their own: a claim may have the same name.
 KEY = "door-key-"
@@ -11,6 +12,8 @@ PROXY = "door-proxy"
 CLIENTS = "door-clients"
 SECURITY = "door-security"
 GATEWAY = "door-gateway"
+COSTS = "door-costs"
+LIMITS = "door-limits"
 # Before what the end of a claim's key is.
 DASHBOARD = "door-"
 
@@ -33,12 +36,30 @@ ROWS: tuple[kinds.Row, ...] = (
     kinds.Row(CLIENTS, kinds.CLIENT_POLICY, GATEWAY_READY, None, "N", "no `gateway`", _GATEWAY),
     kinds.Row(SECURITY, kinds.SECURITY_POLICY, CALLERS_READY, None, "N", "no `gateway`", _GATEWAY),
     kinds.Row(
+        COSTS,
+        kinds.GATEWAY_CONFIG,
+        LIMITS_READY,
+        None,
+        "N",
+        "a caller has `limits`; `frontDoor.limiter`",
+        _GATEWAY,
+    ),
+    kinds.Row(
+        LIMITS,
+        kinds.GATEWAY_TRAFFIC_POLICY,
+        LIMITS_READY,
+        None,
+        "N.limits",
+        "the same",
+        _GATEWAY,
+    ),
+    kinds.Row(
         GATEWAY,
         kinds.GATEWAY,
         GATEWAY_READY,
         None,
         "N",
-        "no `gateway`; once the three above are there",
+        "no `gateway`; once `door-proxy`, `door-clients` and `door-security` are there",
         _GATEWAY,
     ),
     kinds.Row(

@@ -43,6 +43,7 @@ def run(*arguments: str, given: str | None = None) -> testing.Result:
                 "SecretsReady/NotProvided: a reason of the condition SecretsReady, False",
                 "GatewayReady/NotProvided: a reason of the condition GatewayReady, False",
                 "CallersReady/NotProvided: a reason of the condition CallersReady, False",
+                "LimitsReady/NotProvided: a reason of the condition LimitsReady, False",
             ],
         ),
         ("spec.model.contextWindow", ["spec.model.contextWindow: a field of the claim"]),

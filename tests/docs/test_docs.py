@@ -399,7 +399,8 @@ def everything() -> Iterator[cluster.Object]:
     several["spec"]["gpu"] = {"count": 1, "parallelism": {"pipeline": 2}}
     native = examples.read(ROOT / "examples/features/native-picker.yaml")
     yield from lived(native.claim, *native.environments)
-    yield from scene.resting(scene.of(callers=[scene.fetched("a")])).objects.values()
+    caller = {**scene.fetched("a"), "limits": [{"requests": 1, "per": "day"}]}
+    yield from scene.resting(scene.of(callers=[caller])).objects.values()
     for monitoring, dashboards in (
         ("victoriametrics", "grafana-sidecar"),
         ("prometheus-operator", "grafana-operator"),
@@ -557,7 +558,7 @@ def numbers() -> list[int]:
 
 
 def test_decisions_are_numbered_without_a_gap() -> None:
-    assert numbers() == list(range(1, 44))
+    assert numbers() == list(range(1, 45))
 
 
 def test_a_later_decision_says_how_far_it_is_followed() -> None:

@@ -53,6 +53,31 @@ INVALID = (
     ),
     invalid_claims.Invalid("a host that is none", scene.of(hostname="h_1"), "spec.hostname"),
     invalid_claims.Invalid(
+        "a limit of nothing",
+        _caller(limits=[{"per": "day"}]),
+        "a limit counts one thing: tokens or requests",
+    ),
+    invalid_claims.Invalid(
+        "a limit of two things",
+        _caller(limits=[{"tokens": 1, "requests": 1, "per": "day"}]),
+        "a limit counts one thing: tokens or requests",
+    ),
+    invalid_claims.Invalid(
+        "a limit that lets nothing through",
+        _caller(limits=[{"tokens": 0, "per": "day"}]),
+        "spec.callers[0].limits[0].tokens",
+    ),
+    invalid_claims.Invalid(
+        "a limit for a time that nobody counts",
+        _caller(limits=[{"tokens": 1, "per": "week"}]),
+        "spec.callers[0].limits[0].per",
+    ),
+    invalid_claims.Invalid(
+        "too many limits",
+        _caller(limits=[{"tokens": number, "per": "day"} for number in range(1, 18)]),
+        "spec.callers[0].limits",
+    ),
+    invalid_claims.Invalid(
         "a model's name that is none",
         _caller(models={"names": ["a/b"]}),
         "spec.callers[0].models.names[0]",
