@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import json
 import time
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ import pytest
 
 from e2e import claims, installation, operators, shipped
 from e2e.controlplane import api, crossplane, plane, polling
-from e2e.dataplane import asking, stage
+from e2e.dataplane import asking, outside, stage
 from e2e.machines import hub
 
 NAMESPACE = "front-door"
@@ -115,7 +116,16 @@ class Door:
 
 
 @pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[outside.Provider]:
+    """Somebody outside who serves models: a stand-in."""
+    made = outside.Provider(tmp_path_factory.mktemp("outside"), NAMESPACE)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
 def running(
+    provider: outside.Provider,
     control_plane: plane.ControlPlane,
     installed: installation.Installation,
     standing_in: operators.Operators,
@@ -124,7 +134,9 @@ def running(
     """The gateways' controllers, and a namespace made ready for claims."""
     work = tmp_path_factory.mktemp(NAMESPACE)
     with hub.serving() as models, standing_in.absent(*stage.KINDS):
-        prepared = stage.Stage(control_plane, work, NAMESPACE, models, limits=True)
+        prepared = stage.Stage(
+            control_plane, work, NAMESPACE, models, limits=True, ports=[provider.port]
+        )
         with prepared.running():
             installed.configure(prepared.settings())
             yield prepared
@@ -516,7 +528,9 @@ def _spend(door: Door, model: str, key: str, **how: typing.Any) -> asking.Answer
         assert answer.status in (200, 429), answer
         return [answer] if answer.status == 429 else []
 
-    (last,) = polling.until(refused, what="a limit that is reached", timeout=MINUTE)
+    # The processor tells tokens once a kubelet has refreshed its configuration.
+    patience = REFRESH_SECONDS + MINUTE + GRACE
+    (last,) = polling.until(refused, what="a limit that is reached", timeout=patience)
     return last
 
 
@@ -640,6 +654,150 @@ def test_a_policy_that_replaces_the_limits_is_told(
             admin.delete(ref)
             admin.delete(other)
         door.wait_condition("LimitsReady", "True", "Enforced", MINUTE + GRACE)
+
+
+# --- models from outside
+
+
+OUTSIDE, MESSAGES = "from-outside", "from-outside-messages"
+IMPOSTOR = "from-an-impostor"
+PROVIDER_KEY = "key-of-the-provider"
+AUTHORITY, STRANGER = "provider-authority", "another-authority"
+
+
+@pytest.fixture(scope="module")
+def external(
+    door: Door, running: stage.Stage, provider: outside.Provider
+) -> Iterator[outside.Provider]:
+    """The stand-in behind the door, by both of its APIs."""
+    namespace = running.tenant.namespace
+    developer, admin = running.tenant.plane.developer, running.tenant.plane.admin
+    named = provider.objects(running.site.outside)
+    admin.apply_all(named)
+    for name, text in ((AUTHORITY, provider.authority), (STRANGER, provider.stranger)):
+        meta = {"name": name, "namespace": namespace}
+        data = {"ca.crt": text}
+        admin.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
+    secret = {"name": "provider-key", "namespace": namespace}
+    developer.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": secret,
+            "stringData": {"apiKey": PROVIDER_KEY},
+        }
+    )
+    door.claim.apply(callers=_callers(), providers=_providers(provider))
+    try:
+        door.wait_condition("ProvidersReady", "True", "Published", MINUTE + GRACE)
+        door.wait(OUTSIDE, CHAT, timeout=REFRESH_SECONDS + MINUTE + GRACE)
+        yield provider
+    finally:
+        for item in named:
+            admin.delete(api.Ref.of(item))
+
+
+def _providers(provider: outside.Provider) -> list[api.Object]:
+    """By OpenAI's API and by Anthropic's, and one whose certificate somebody else signed."""
+    return [
+        {
+            "name": name,
+            "api": spoken,
+            "host": provider.host,
+            "certificateAuthority": {"name": authority},
+            "credentials": {"secretRef": {"name": "provider-key"}},
+            "models": [{"name": model, "upstream": "claude-haiku-4-5"}],
+        }
+        for name, spoken, model, authority in (
+            ("chats", "OpenAI", OUTSIDE, AUTHORITY),
+            ("messages", "Anthropic", MESSAGES, AUTHORITY),
+            ("impostor", "OpenAI", IMPOSTOR, STRANGER),
+        )
+    ]
+
+
+def test_a_provider_answers_by_its_own_key_under_another_name(
+    door: Door, external: outside.Provider
+) -> None:
+    """It learns neither the caller's key nor its name."""
+    for answer in door.ask(OUTSIDE, CHAT):
+        assert answer.status == 200, answer
+        assert answer.content["choices"][0]["message"]["content"] == "from outside"
+    asked = external.asked[-1]
+    assert asked.path == "/v1/chat/completions"
+    assert asked.body["model"] == "claude-haiku-4-5"
+    assert asked.headers["authorization"] == f"Bearer {PROVIDER_KEY}"
+    assert asked.headers["host"] == external.host
+    assert CALLER_HEADER not in asked.headers
+    assert CHAT not in str(asked.headers)
+
+
+def test_a_provider_of_anthropics_api_answers_messages(
+    door: Door, external: outside.Provider
+) -> None:
+    """Chat completions of it are refused: the AI gateway does not translate them."""
+    body = {
+        "model": MESSAGES,
+        "max_tokens": 10,
+        "messages": [{"role": "user", "content": "hello"}],
+    }
+    for way in door.ways_in():
+        headers = {"x-api-key": CHAT, "anthropic-version": "2023-06-01"}
+        answer = way.send("POST", "/anthropic/v1/messages", json.dumps(body), headers)
+        assert answer.status == 200, answer
+        assert answer.content["content"][0]["text"] == "from outside"
+    asked = external.asked[-1]
+    assert (asked.path, asked.body["model"]) == ("/v1/messages", "claude-haiku-4-5")
+    assert asked.headers["x-api-key"] == PROVIDER_KEY
+    assert door.statuses(MESSAGES, CHAT).isdisjoint({200})
+
+
+def test_a_provider_has_the_same_doorkeeper(
+    door: Door, coder: claims.Claim, external: outside.Provider
+) -> None:
+    """Keys, rules and the list of models are those of claims."""
+    count = len(external.asked)
+    assert door.statuses(OUTSIDE, None) == {401}
+    assert door.statuses(OUTSIDE, EDITOR) == {403}
+    assert len(external.asked) == count
+    for listed in door.models(CHAT):
+        assert {coder.name, OUTSIDE, MESSAGES} <= listed
+
+
+def test_limits_hold_for_a_provider(
+    door: Door, chat: claims.Claim, running: stage.Stage, external: outside.Provider
+) -> None:
+    """What it says of tokens is counted."""
+    whole = outside.PROMPT_TOKENS + outside.ANSWER_TOKENS
+    limit = {"tokens": 3 * whole, "per": "day", "model": OUTSIDE}
+    with _with_limits(door, running, "abroad", limit) as key:
+        _assert_told(_spend(door, OUTSIDE, key))
+        assert door.statuses(chat.name, key) == {200}
+
+
+def test_a_provider_with_another_certificate_gets_nothing(
+    door: Door, external: outside.Provider
+) -> None:
+    """Neither a prompt nor the key."""
+    door.wait(IMPOSTOR, CHAT, status=503)
+    count = len(external.asked)
+    assert door.statuses(IMPOSTOR, CHAT) == {503}
+    assert len(external.asked) == count
+
+
+def test_a_provider_that_goes_leaves_nothing(door: Door, external: outside.Provider) -> None:
+    """Its names are nobody's then."""
+    count = len(external.asked)
+    door.claim.apply(providers=[])
+    door.wait_condition("ProvidersReady", "True", "NotRequested")
+    for model in (OUTSIDE, MESSAGES):
+        door.wait(model, CHAT, status=404)
+    polling.until(
+        lambda: not any({OUTSIDE, MESSAGES} & listed for listed in door.models(CHAT)),
+        what="a list without models from outside",
+        timeout=REFRESH_SECONDS + MINUTE + GRACE,
+    )
+    assert len(external.asked) == count
 
 
 # --- its end

@@ -199,6 +199,14 @@ AI_ROUTE = Kind(
     readiness.accepted,
     _AI_ACCEPTED,
 )
+PROVIDER_KEY = Kind(
+    "aigateway.envoyproxy.io",
+    _AI_GATEWAY,
+    "BackendSecurityPolicy",
+    "backendsecuritypolicies",
+    readiness.accepted,
+    _AI_ACCEPTED,
+)
 HELM_RELEASE = Kind(
     "helm.toolkit.fluxcd.io",
     ("v2",),

@@ -616,6 +616,7 @@ _CONTROLLERS: dict[str, Callable[[Object, Cluster], None]] = {
     "AIGatewayRoute": _conditions("Accepted"),
     "AIServiceBackend": _conditions("Accepted"),
     "Backend": _conditions("Accepted"),
+    "BackendSecurityPolicy": _conditions("Accepted"),
     "BackendTrafficPolicy": _parents("ancestors", "Accepted"),
     "CiliumNetworkPolicy": _conditions("Valid"),
     "ClientTrafficPolicy": _parents("ancestors", "Accepted"),

@@ -109,6 +109,7 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     ),
     r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$": ("*", "llm", "apps", "team-a"),
     r"^sha256:[a-f0-9]{64}$": ("sha256:" + "0a" * 32,),
+    r"^/[-._~A-Za-z0-9/]*$": ("/v1", "/", "/v1beta/openai"),
     r"^[A-Z]{3}$": ("USD", "EUR"),
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": ("2026-08-01",),
     r"^[0-9a-fA-F.:]+/[0-9]{1,3}$": ("10.0.0.0/8", "fd00::/8", "192.168.7.1/32"),
@@ -737,8 +738,12 @@ def _mend_caller(caller: Json) -> None:
 def _mend_door(spec: Json) -> None:
     if "callers" in spec:
         spec["callers"] = _distinct(spec["callers"], "name")
+    if "providers" in spec:
+        spec["providers"] = _distinct(spec["providers"], "name")
+        for provider in spec["providers"]:
+            provider["models"] = _distinct(provider["models"], "name")
     if "gateway" in spec:
-        for field in ("hostname", "tls", "callers"):
+        for field in ("hostname", "tls", "callers", "providers"):
             spec.pop(field, None)
 
 

@@ -8,7 +8,7 @@ import http.server
 import json
 import pathlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from e2e import claims, installation, operators, shipped
 from e2e.controlplane import api, keda, metrics, plane, polling
@@ -136,6 +136,7 @@ class Stage:
         models: hub_server.Server,
         *,
         limits: bool = False,
+        ports: Sequence[int] = (),
     ) -> None:
         """Describe it.
 
@@ -145,6 +146,7 @@ class Stage:
             name: The namespace of the claims.
             models: The hub, which serves.
             limits: Whether the gateway has a limiter.
+            ports: More ports of loopback that pods reach.
         """
         self._plane = control_plane
         self.hub = models
@@ -153,8 +155,10 @@ class Stage:
         volume.chmod(0o777)
         self.tenant = claims.Tenant(control_plane, control_plane.namespace(name), volume)
         self.redis = limiter.Redis(work, control_plane.logs) if limits else None
-        ports = [models.server_port, *([] if self.redis is None else [self.redis.port])]
-        self.site = site.Site(control_plane, work / "disks", MACHINES, ports=ports)
+        redis = [] if self.redis is None else [self.redis.port]
+        self.site = site.Site(
+            control_plane, work / "disks", MACHINES, ports=[models.server_port, *redis, *ports]
+        )
         self.controllers = controllers.Controllers(
             control_plane, self.site, MACHINES[0].name, work, self.redis
         )

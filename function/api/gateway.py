@@ -133,6 +133,67 @@ class Caller(base.Model):
     )
 
 
+class ProviderSecret(base.Model):
+    """A Secret of the namespace that holds the key of a provider."""
+
+    name: base.DnsSubdomain = pydantic.Field(
+        description="Name of the Secret, whose key is `apiKey`."
+    )
+
+
+class AuthorityReference(base.Model):
+    """A ConfigMap of the namespace that holds a certificate authority."""
+
+    name: base.DnsSubdomain = pydantic.Field(
+        description="Name of the ConfigMap, whose key is `ca.crt`."
+    )
+
+
+class ProviderModel(base.Model):
+    """A model of a provider."""
+
+    name: claim_model.Word = pydantic.Field(
+        description="What clients write. A claim that serves this name has it."
+    )
+    upstream: Annotated[str, base.text(128, claim_model.REPOSITORY)] | None = pydantic.Field(
+        None, description="What the provider calls it; the same when absent."
+    )
+
+
+class Credentials(base.Model):
+    """The key of a provider."""
+
+    secret_ref: ProviderSecret
+
+
+class Provider(base.Model):
+    """Somebody outside who serves models, by the same address and keys."""
+
+    name: Annotated[str, base.text(32, base.DNS_LABEL, 1)]
+    api: Literal["OpenAI", "Anthropic"] = pydantic.Field(
+        description="What it speaks: OpenAI, asked by /v1/chat/completions and the like, or"
+        " Anthropic, asked by /anthropic/v1/messages alone."
+    )
+    host: base.DnsSubdomain = pydantic.Field(
+        description="Its host, which its certificate must name."
+    )
+    port: Annotated[int, base.number(1, 65535)] | None = pydantic.Field(
+        None, description="443 when absent. Always TLS."
+    )
+    prefix: Annotated[str, base.text(128, r"^/[-._~A-Za-z0-9/]*$")] | None = pydantic.Field(
+        None, description="Path of its API; /v1 when absent."
+    )
+    certificate_authority: AuthorityReference | None = pydantic.Field(
+        None, description="Who signs its certificate; those that the gateway trusts when absent."
+    )
+    credentials: Credentials
+    models: Annotated[
+        list[ProviderModel],
+        base.items(15, 1),  # the AI gateway: rules of one route, at most
+        base.distinct("name", "models of a provider must have distinct names"),
+    ]
+
+
 def _of_its_own(field: str) -> base.Rule:
     return base.Rule(
         cel=f"!has(self.gateway) || !has(self.{field})",
@@ -167,9 +228,17 @@ class Spec(base.Model):
         ]
         | None
     ) = pydantic.Field(None, description="Who may call. Nobody when absent.")
+    providers: (
+        Annotated[
+            list[Provider],
+            base.items(16),
+            base.distinct("name", "providers must have distinct names"),
+        ]
+        | None
+    ) = pydantic.Field(None, description="Models from outside, beside those of the claims.")
     crossplane: claim.SystemFields | None = None
 
-    RULES: ClassVar = tuple(map(_of_its_own, ("hostname", "tls", "callers")))
+    RULES: ClassVar = tuple(map(_of_its_own, ("hostname", "tls", "callers", "providers")))
 
 
 class InferenceGateway(base.Model):

@@ -79,7 +79,8 @@ def clients(
         terminal.complain(f"note: {note}")
     if (code := _unusable(fleet)) is not None:
         sys.exit(code)
-    published = tuple(offers.offers(one.plan for one in _published(fleet) if one.plan is not None))
+    claimed = offers.offers(one.plan for one in _published(fleet) if one.plan is not None)
+    published = offers.with_providers(claimed, (door.spec for door in _doors(fleet)))
     if not published or (
         client in forms.NEEDS_CHAT and not any(offer.kind == "chat" for offer in published)
     ):
@@ -126,14 +127,18 @@ def _published(fleet: planned.Fleet) -> Iterator[planned.Planned]:
             terminal.complain(f"note: {one.source} is left out: it is not on the gateway")
 
 
-def _endpoint(fleet: planned.Fleet) -> str | None:
-    """Returns the address of the front door among the claims, or of the settings' Gateway."""
+def _doors(fleet: planned.Fleet) -> Iterator[gateway.InferenceGateway]:
     for one in fleet.claims:
         if rendering.other_kind(one.source) is inference_gateway:
-            door = base.parse(gateway.InferenceGateway, one.source.document, what="claim")
-            if door.spec.hostname is not None:
-                scheme = "http" if door.spec.tls is None else "https"
-                return f"{scheme}://{door.spec.hostname}/v1"
+            yield base.parse(gateway.InferenceGateway, one.source.document, what="claim")
+
+
+def _endpoint(fleet: planned.Fleet) -> str | None:
+    """Returns the address of the front door among the claims, or of the settings' Gateway."""
+    for door in _doors(fleet):
+        if door.spec.hostname is not None:
+            scheme = "http" if door.spec.tls is None else "https"
+            return f"{scheme}://{door.spec.hostname}/v1"
     if fleet.site is None:
         return None
     doors = [fleet.site.front_door_of(one.source.namespace) for one in fleet.claims]

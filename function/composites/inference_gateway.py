@@ -12,7 +12,17 @@ from function.api import base, gateway, gateway_status, settings
 from function.boundary import adoption
 from function.cluster import observed
 from function.concerns import providers, validity
-from function.fleet import boards, doors, gateways, keys, limits, report, rows, situations
+from function.fleet import (
+    boards,
+    doors,
+    externals,
+    gateways,
+    keys,
+    limits,
+    report,
+    rows,
+    situations,
+)
 
 GROUP = gateway.GROUP
 VERSION = gateway.VERSION
@@ -58,6 +68,7 @@ def compose(
         *keys.compose(now),
         *limits.compose(now),
         *gateways.compose(now),
+        *externals.compose(now),
         *boards.compose(now),
     ]
     desired = assembly.assembled(world, now.door.identity, parts, rows.TABLE)

@@ -40,6 +40,11 @@ class Door:
         return sorted(self.resource.spec.callers or [], key=lambda caller: caller.name)
 
     @property
+    def providers(self) -> list[gateway.Provider]:
+        """The providers, by name."""
+        return sorted(self.resource.spec.providers or [], key=lambda provider: provider.name)
+
+    @property
     def provided(self) -> bool:
         """Whether the settings have an AI gateway."""
         return self.site.providers.gateway != "none"

@@ -30,7 +30,7 @@ class LimitsReady(reasons.Reasons):
     UNKNOWN_MODEL = reasons.Reason(
         "UnknownModel",
         True,
-        "The same, and a limit names a model that no selected claim serves; the message names it.",
+        "The same, and a limit names a model that nobody serves; the message names it.",
         "Correct the name, or wait for the claim.",
     )
     ELSEWHERE = reasons.Reason(
@@ -184,11 +184,11 @@ def _of_the_policy(now: situations.Situation, desired: assembly.Desired) -> obse
     waits = desired.waits(LimitsReady.type())
     if waits is not None or not taken.ready:
         return LimitsReady.WAITING.condition(waits or f"BackendTrafficPolicy: {taken.message}")
-    served = {model.name for model in now.members.models}
+    served = {model.name for model in (*now.members.models, *now.models)}
     named = {limit.model for _, limit in now.door.limits if limit.model is not None}
     unknown = sorted(named - served) if now.members.read else []
     if unknown:
-        return LimitsReady.UNKNOWN_MODEL.condition(f"no selected claim serves {', '.join(unknown)}")
+        return LimitsReady.UNKNOWN_MODEL.condition(f"nobody serves {', '.join(unknown)}")
     return LimitsReady.ENFORCED.condition("the gateway has every limit")
 
 

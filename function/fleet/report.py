@@ -10,13 +10,14 @@ from function.boundary import adoption
 from function.cluster import observed
 from function.concerns import reasons, validity
 from function.concerns.gateway import envoy_ai_gateway
-from function.fleet import gateways, keys, limits, members, models, rows, situations
+from function.fleet import externals, gateways, keys, limits, members, models, rows, situations
 
 # In the order in which the object shows them.
 OWN_CONDITIONS: tuple[type[reasons.Reasons], ...] = (
     gateways.GatewayReady,
     keys.CallersReady,
     limits.LimitsReady,
+    externals.ProvidersReady,
     models.ModelsReady,
 )
 CONDITIONS: tuple[type[reasons.Reasons], ...] = (validity.Valid, *OWN_CONDITIONS)
@@ -70,6 +71,7 @@ def _conditions(
         gateways.condition(now, desired),
         keys.condition(now, desired),
         limits.condition(now, desired),
+        externals.condition(now, desired),
         models.condition(now),
     )
     longest = validity.LONGEST_MESSAGE
@@ -105,7 +107,7 @@ def _status(
     waiting_for: Any,
 ) -> dict[str, Any]:
     reported = {condition.type: condition for condition in conditions}
-    served = now.members.models if now.door.attached else ()
+    served = now.models
     asking = [member for member in now.members.members if member.asks]
     published = [member for member in asking if member.published and now.door.attached]
     if now.door.own:
@@ -123,7 +125,14 @@ def _status(
             "endpoint": endpoint,
             "claims": f"{len(published)}/{len(asking)}",
             "models": [
-                {"name": model.name, "claim": model.claim, "kind": model.kind}
+                canonical.prune(
+                    {
+                        "name": model.name,
+                        "claim": model.claim,
+                        "provider": model.provider,
+                        "kind": model.kind,
+                    }
+                )
                 for model in served[: gateway_status.MOST_MODELS]
             ],
             "modelsSummary": _summary([model.name for model in served]),
@@ -151,7 +160,7 @@ def _phase(now: situations.Situation, reported: Mapping[str, observed.Condition]
         return "Degraded"
     if not ready[gateways.GatewayReady.type()]:
         return "Starting"
-    return "Serving" if ready[models.ModelsReady.type()] else "Empty"
+    return "Serving" if ready[models.ModelsReady.type()] or now.externals else "Empty"
 
 
 def _questions(now: situations.Situation, desired: assembly.Desired) -> composition.Questions:

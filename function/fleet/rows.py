@@ -5,6 +5,7 @@ from function import kinds
 GATEWAY_READY = "GatewayReady"
 CALLERS_READY = "CallersReady"
 LIMITS_READY = "LimitsReady"
+PROVIDERS_READY = "ProvidersReady"
 
 # The suffixes begin with a word of their own: a claim may have the same name.
 KEY = "door-key-"
@@ -14,6 +15,10 @@ SECURITY = "door-security"
 GATEWAY = "door-gateway"
 COSTS = "door-costs"
 LIMITS = "door-limits"
+PROVIDER_BACKEND = "door-provider-backend-"
+PROVIDER_AI_BACKEND = "door-provider-aiservicebackend-"
+PROVIDER_KEY = "door-provider-key-"
+PROVIDER_ROUTE = "door-provider-route-"
 # Before what the end of a claim's key is.
 DASHBOARD = "door-"
 
@@ -60,6 +65,42 @@ ROWS: tuple[kinds.Row, ...] = (
         None,
         "N",
         "no `gateway`; once `door-proxy`, `door-clients` and `door-security` are there",
+        _GATEWAY,
+    ),
+    kinds.Row(
+        f"{PROVIDER_BACKEND}<P>",
+        kinds.BACKEND,
+        PROVIDERS_READY,
+        None,
+        "N.provider-\\<P\\>",
+        "each provider P of `providers`",
+        _GATEWAY,
+    ),
+    kinds.Row(
+        f"{PROVIDER_AI_BACKEND}<P>",
+        kinds.AI_BACKEND,
+        PROVIDERS_READY,
+        None,
+        "N.provider-\\<P\\>",
+        "the same",
+        _GATEWAY,
+    ),
+    kinds.Row(
+        f"{PROVIDER_KEY}<P>",
+        kinds.PROVIDER_KEY,
+        PROVIDERS_READY,
+        None,
+        "N.provider-\\<P\\>",
+        "the same",
+        _GATEWAY,
+    ),
+    kinds.Row(
+        f"{PROVIDER_ROUTE}<P>",
+        kinds.AI_ROUTE,
+        PROVIDERS_READY,
+        None,
+        "N.provider-\\<P\\>",
+        "the same; once the three above are there",
         _GATEWAY,
     ),
     kinds.Row(

@@ -44,6 +44,7 @@ def run(*arguments: str, given: str | None = None) -> testing.Result:
                 "GatewayReady/NotProvided: a reason of the condition GatewayReady, False",
                 "CallersReady/NotProvided: a reason of the condition CallersReady, False",
                 "LimitsReady/NotProvided: a reason of the condition LimitsReady, False",
+                "ProvidersReady/NotProvided: a reason of the condition ProvidersReady, False",
             ],
         ),
         ("spec.model.contextWindow", ["spec.model.contextWindow: a field of the claim"]),

@@ -400,7 +400,9 @@ def everything() -> Iterator[cluster.Object]:
     native = examples.read(ROOT / "examples/features/native-picker.yaml")
     yield from lived(native.claim, *native.environments)
     caller = {**scene.fetched("a"), "limits": [{"requests": 1, "per": "day"}]}
-    yield from scene.resting(scene.of(callers=[caller])).objects.values()
+    provider = scene.provider("a", "m")
+    door = scene.resting(scene.of(callers=[caller], providers=[provider]))
+    yield from door.objects.values()
     for monitoring, dashboards in (
         ("victoriametrics", "grafana-sidecar"),
         ("prometheus-operator", "grafana-operator"),

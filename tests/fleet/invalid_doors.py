@@ -51,6 +51,29 @@ INVALID = (
         scene.of(gateway={"name": "g", "namespace": "n"}, hostname="h.example.com"),
         "gateway excludes hostname",
     ),
+    invalid_claims.Invalid(
+        "a provider twice",
+        scene.of(providers=[scene.provider("a", "m"), scene.provider("a", "n")]),
+        "providers must have distinct names",
+    ),
+    invalid_claims.Invalid(
+        "a provider's model twice",
+        scene.of(providers=[scene.provider("a", "m", "m")]),
+        "models of a provider must have distinct names",
+    ),
+    invalid_claims.Invalid(
+        "a provider without models", scene.of(providers=[scene.provider("a")]), "models"
+    ),
+    invalid_claims.Invalid(
+        "a provider of an API that is not offered",
+        scene.of(providers=[{**scene.provider("a", "m"), "api": "AWSBedrock"}]),
+        "spec.providers[0].api",
+    ),
+    invalid_claims.Invalid(
+        "providers on a Gateway of somebody else",
+        scene.of(gateway={"name": "g", "namespace": "n"}, providers=[scene.provider("a", "m")]),
+        "gateway excludes providers",
+    ),
     invalid_claims.Invalid("a host that is none", scene.of(hostname="h_1"), "spec.hostname"),
     invalid_claims.Invalid(
         "a limit of nothing",
