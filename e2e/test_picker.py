@@ -245,6 +245,30 @@ def test_engines_are_replaced_without_a_lost_request(
     asking.assert_whole(answers)
 
 
+def test_a_claim_that_comes_and_goes_costs_its_neighbours_no_request(
+    caller: asking.Caller, picked: claims.Claim, running: stage.Stage
+) -> None:
+    """A picker changes the gateway's listener, which all claims share."""
+    gateway = {"enabled": True, "endpointPicker": {"enabled": True}}
+    claim = running.claim("newcomer", gateway=gateway, scaling={"minReplicas": 1, "maxReplicas": 1})
+    lists = [caller.send("GET", "/v1/models")]
+
+    def listed() -> bool:
+        lists.append(caller.send("GET", "/v1/models"))
+        return f'"{claim.name}"' in lists[-1].text
+
+    with caller.load(2, picked.name, **asking.STREAM) as answers:
+        claim.apply()
+        polling.until(listed, what="it in the list of models", timeout=120 + GRACE)
+        caller.wait(claim.name)
+        claim.delete()
+        polling.until(lambda: not listed(), what="it gone from the list", timeout=GRACE)
+        before = len(answers)
+        polling.until(lambda: len(answers) > before + 8, what="more", timeout=GRACE)
+    asking.assert_whole(answers)
+    assert {one.status for one in lists} == {200}
+
+
 def test_a_sleeping_claim_behind_a_picker_wakes_on_one_request(
     caller: asking.Caller, running: stage.Stage
 ) -> None:

@@ -1,13 +1,15 @@
-"""From a caller to an engine's pod by way of an endpoint picker that Flux installed; `make flux`.
+"""Flux installs the picker of a claim, and applies claims from files; `make flux`.
 
-Helm-controller installs upstream's chart with the product's values and patches. Everything around
-it is as in ``test_data_path.py``.
+Helm-controller installs upstream's chart with the values and patches of the product, and a caller
+asks by way of it. Kustomize-controller applies claims as ``docs/recipes.md`` says. What is around
+both is as in ``test_data_path.py``.
 """
 
 from __future__ import annotations
 
 import collections
 import contextlib
+import copy
 import http.client
 import itertools
 import json
@@ -203,6 +205,41 @@ def test_a_claim_says_that_the_chart_is_not_there(
     running.flux.publish(NAMESPACE)
     claim.wait_condition("RouteReady", "True", "Published")
     claim.delete()
+
+
+def test_claims_come_and_go_with_their_files(running: Stage) -> None:
+    """Flux is ready when the claim is, says what is wrong with one, and prunes one that is gone."""
+    scaling = {"minReplicas": 1, "maxReplicas": 1}
+    claim = running.path.claim("from-files", scaling=scaling)
+    place = {"name": "beside", "namespace": NAMESPACE}
+    beside: api.Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": place}
+    running.flux.commit({"claim.yaml": [claim.manifest], "beside.yaml": [beside]})
+    polling.until(
+        lambda: running.flux.applied()[0] == "True", what="the files applied", timeout=180 + GRACE
+    )
+    ready = claim.read()
+    assert api.status_of(ready, "Ready") == "True"
+
+    wrong = copy.deepcopy(claim.manifest)
+    wrong["spec"]["engineArgs"] = ["--port=1"]
+    running.flux.commit({"claim.yaml": [wrong], "beside.yaml": [beside]})
+    words = polling.until(
+        lambda: running.flux.applied()[0] == "False" and running.flux.applied()[1],
+        what="words about the mistake",
+        timeout=GRACE,
+    )
+    print(words)
+    assert claim.name in str(words)
+    assert api.status_of(claim.read(), "Ready") == "True"
+    assert len(running.path.engines(claim)) == 1
+
+    running.flux.commit({"beside.yaml": [beside]})
+    polling.until(
+        lambda: running.admin.find(claim.ref) is None and not running.path.engines(claim),
+        what="the end of the claim",
+        timeout=GRACE,
+    )
+    running.flux.forget()
 
 
 def test_a_deleted_claim_leaves_nothing_of_the_chart(running: Stage, picked: claims.Claim) -> None:

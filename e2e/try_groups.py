@@ -1,9 +1,9 @@
-"""Replicas of several pods by the controller of LeaderWorkerSets itself, with its webhooks.
+"""Replicas of several pods, and queues, by the controllers themselves: LeaderWorkerSet's and Kueue.
 
-`make groups` runs it; it is no part of `make e2e`, for whose budget the program is too large. The
+`make groups` runs it; it is no part of `make e2e`, for whose budget its programs are too large. The
 function composes in the cluster of `tests.cluster`. What keeps the pods is applied as core applies
-it, and the function then judges what the API server has of it and of its pods. The scheduler and
-the controllers are the real ones; kwok plays the nodes.
+it, and the function then judges what the API server has of it, of its pods, and of what stands in
+the queue. The scheduler and the controllers are the real ones; kwok plays the nodes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import pytest
 
 from e2e import claims
 from e2e.controlplane import api, groups, nodes, plane, polling
+from function.cluster import queueing
+from function.planning import queues
 from tests import cluster
 from tests.resources import groups as composed
 from tests.resources import scene
@@ -23,6 +25,8 @@ from tests.resources import scene
 NAMESPACE = "llm"
 NODES = tuple(nodes.Node(f"h100-{index}", gpus=8, cpu="256", memory="2Ti") for index in range(4))
 LWS = ("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet")
+KUEUE = "kueue.x-k8s.io/v1beta2"
+PRIORITIES = ("low", "high")
 # Seconds, on a machine that is shared.
 PATIENCE = 120
 
@@ -38,6 +42,25 @@ class Stage:
         """Look at a control plane."""
         self.admin = control_plane.admin
 
+    def quota(self, gpus: int) -> None:
+        """Let the queue's claims have so many GPUs."""
+        flavor = {"name": "h100", "resources": _quotas(gpus)}
+        self.admin.apply(
+            _of_kueue(
+                "ClusterQueue",
+                "gpus",
+                spec={
+                    "namespaceSelector": {},
+                    "resourceGroups": [
+                        {
+                            "coveredResources": ["nvidia.com/gpu", "cpu", "memory"],
+                            "flavors": [flavor],
+                        }
+                    ],
+                },
+            )
+        )
+
     def objects(self, api_version: str, kind: str, **labels: str) -> list[api.Object]:
         """The objects of a kind in the namespace."""
         return self.admin.objects(api_version, kind, namespace=NAMESPACE, labels=labels)
@@ -47,6 +70,15 @@ class Stage:
         return polling.until(
             probe, what=what, timeout=PATIENCE, interval=0.5, ignore=(api.ApiError,)
         )
+
+
+def _of_kueue(kind: str, name: str, **fields: typing.Any) -> api.Object:
+    return {"apiVersion": KUEUE, "kind": kind, "metadata": {"name": name}} | fields
+
+
+def _quotas(gpus: int) -> list[api.Object]:
+    amounts = {"nvidia.com/gpu": str(gpus), "cpu": "10k", "memory": "100Ti"}
+    return [{"name": name, "nominalQuota": amount} for name, amount in amounts.items()]
 
 
 class Subject:
@@ -63,10 +95,12 @@ class Subject:
         config = composed.site("kubernetes", tolerations=[tolerated])
         inner = config["data"]["inferenceService"]
         inner["diagnostics"] = {"pods": True}
-        inner["providers"] |= {"autoscaler": "none"}
+        inner["providers"] |= {"queue": "kueue", "autoscaler": "none"}
         self._stage = stage
         self.world = scene.serving(claimed, config)
-        self._key = next(key for key, item in self.world.owned.items() if item["kind"] == LWS[1])
+        self._key = next(
+            key for key, item in self.world.owned.items() if item["kind"] in (LWS[1], "Deployment")
+        )
         self.name = self.manifest["metadata"]["name"]
         self.apply()
 
@@ -80,8 +114,8 @@ class Subject:
         """Where it is."""
         return api.Ref(self.manifest["apiVersion"], self.manifest["kind"], self.name, NAMESPACE)
 
-    def apply(self) -> None:
-        """Apply it as core does.
+    def apply(self, change: Callable[[api.Object], object] | None = None) -> api.Object:
+        """Apply it as core does, with a change that the function would not make.
 
         Raises:
             api.ApiError: A webhook refused it.
@@ -89,7 +123,16 @@ class Subject:
         for item in self.world.owned.values():
             if item["kind"] in ("Service", "ServiceAccount", "PodDisruptionBudget"):
                 self._stage.admin.apply(_placed(item))
-        self._stage.admin.apply(_placed(self.manifest))
+        manifest = _placed(self.manifest)
+        if change is not None:
+            change(manifest)
+        return self._stage.admin.apply(manifest)
+
+    def refused(self, change: Callable[[api.Object], object]) -> str:
+        """The words of the webhook that refuses a change."""
+        with pytest.raises(api.ApiError) as caught:
+            self.apply(change)
+        return caught.value.message
 
     def edit(self, **spec: typing.Any) -> None:
         """Edit the claim: compose it again, and apply it."""
@@ -112,7 +155,9 @@ class Subject:
         """Let the function see what the API server has."""
         self.world.objects[self._key] = self._stage.admin.get(self.ref)
         self.world.pods = self.pods()
-        self.world.strangers = []
+        # Before Kueue is there its kinds are not.
+        queued = self.world.claim["spec"].get("scheduling") is not None
+        self.world.strangers = self._stage.objects(KUEUE, "Workload") if queued else []
         return self.world.reconcile()
 
     def until(self, kind: str, status: str, reason: str) -> cluster.Cluster:
@@ -152,6 +197,34 @@ def stage(control_plane: plane.ControlPlane) -> Iterator[Stage]:
         controller.stop()
 
 
+@pytest.fixture(scope="module")
+def queue(control_plane: plane.ControlPlane, stage: Stage) -> Iterator[Stage]:
+    """Kueue too, with two queues of 16 GPUs together."""
+    logs, admin = control_plane.logs, stage.admin
+    kueue = groups.Kueue(control_plane.api, logs.parent, logs)
+    try:
+        kueue.start()
+        stage.until(lambda: admin.apply(_of_kueue("ResourceFlavor", "h100", spec={})), "Kueue")
+        for value, name in enumerate(PRIORITIES):
+            admin.apply(_of_kueue("WorkloadPriorityClass", name, value=value))
+        stage.quota(16)
+        for name in ("gpus", "others"):
+            local = _of_kueue("LocalQueue", name, spec={"clusterQueue": "gpus"})
+            local["metadata"]["namespace"] = NAMESPACE
+            admin.apply(local)
+        yield stage
+    finally:
+        kueue.stop()
+
+
+@pytest.fixture
+def scarce(queue: Stage) -> Iterator[Stage]:
+    """Quota for less than one pod."""
+    queue.quota(4)
+    yield queue
+    queue.quota(16)
+
+
 @pytest.fixture
 def born(stage: Stage) -> Iterator[Callable[[cluster.Object], Subject]]:
     """Makes claims, and deletes them at the end."""
@@ -169,9 +242,20 @@ def born(stage: Stage) -> Iterator[Callable[[cluster.Object], Subject]]:
 Born: typing.TypeAlias = Callable[[cluster.Object], Subject]
 
 
-def _group() -> cluster.Object:
-    """A claim of two pods of 8 GPUs a replica."""
-    return composed.of(spec={"scaling": {"minReplicas": 1, "maxReplicas": 1}})
+def _group(**scheduling: str) -> cluster.Object:
+    """A claim of two pods of 8 GPUs a replica, in a queue where it names one."""
+    spec = {"scheduling": scheduling} if scheduling else {}
+    return composed.of(spec={**spec, "scaling": {"minReplicas": 1, "maxReplicas": 1}})
+
+
+def _single(name: str = "single", **scheduling: str) -> cluster.Object:
+    """A claim of one pod of 8 GPUs a replica, in a queue."""
+    gpu = {"class": "h100", "count": 8}
+    scaling = {"minReplicas": 1, "maxReplicas": 1}
+    return scene.of(name=name, gpu=gpu, scheduling={"queue": "gpus", **scheduling}, scaling=scaling)
+
+
+# --- LeaderWorkerSet
 
 
 def test_a_group_starts_and_its_leader_alone_is_asked(stage: Stage, born: Born) -> None:
@@ -261,3 +345,68 @@ def test_a_replica_of_more_pods_is_taken(stage: Stage, born: Born) -> None:
     subject.edit(gpu=composed.of(pipeline=4)["spec"]["gpu"])
     subject.until("Current", "True", "Serving")
     stage.until(lambda: len(subject.pods()) == 4, "a group of four")
+
+
+# --- Kueue
+
+
+@pytest.mark.parametrize("kind", [LWS[1], "Deployment"])
+def test_a_replica_waits_for_quota_and_says_so(scarce: Stage, born: Born, kind: str) -> None:
+    """Kueue's own words reach the claim, and go when there is quota."""
+    subject = born(_group(queue="gpus") if kind == LWS[1] else _single())
+    world = subject.until("EngineReady", "False", "QuotaPending")
+    scarce.until(lambda: "insufficient" in subject.look().message("EngineReady"), "Kueue's words")
+    assert world.phase == "WaitingForQuota"
+    assert "nvidia.com/gpu" in world.message("EngineReady")
+    assert all(queueing.held(pod) for pod in subject.pods())
+    scarce.quota(16)
+    assert subject.until("EngineReady", "True", "Serving").phase == "Serving"
+    assert not any(queueing.held(pod) for pod in subject.pods())
+
+
+@pytest.mark.parametrize("kind", [LWS[1], "Deployment"])
+def test_what_is_refused_here_is_what_kueue_refuses(queue: Stage, born: Born, kind: str) -> None:
+    """As `function/situation/admission.py` says it; the function is not asked."""
+    scheduling = {"queue": "gpus", "priorityClass": "high"}
+    subject = born(_group(**scheduling) if kind == LWS[1] else _single(**scheduling))
+    subject.until("EngineReady", "True", "Serving")
+
+    def moved(name: str | None) -> Callable[[api.Object], object]:
+        return lambda item: _label(item, queues.QUEUE, name)
+
+    def priority(name: str | None) -> Callable[[api.Object], object]:
+        return lambda item: _label(item, queues.PRIORITY, name)
+
+    assert queues.QUEUE in subject.refused(moved("others"))
+    assert queues.QUEUE in subject.refused(moved(None))
+    assert queues.PRIORITY in subject.refused(priority(None))
+    before = subject.uids()
+    subject.apply(priority("low"))
+    assert subject.uids() == before
+    queue.admin.patch(subject.ref, {"spec": {"replicas": 0}})
+    queue.until(lambda: not subject.pods(), "no pod")
+
+    def asleep(item: api.Object) -> None:
+        item["spec"]["replicas"] = 0
+        _label(item, queues.QUEUE, "others")
+
+    queue.until(lambda: subject.apply(asleep), "another queue while nothing runs")
+
+
+def _label(item: api.Object, label: str, value: str | None) -> None:
+    labels = item["metadata"]["labels"]
+    if value is None:
+        del labels[label]
+    else:
+        labels[label] = value
+
+
+def test_a_queue_is_named_by_the_workload_alone(queue: Stage, born: Born) -> None:
+    """Kueue marks the pods itself."""
+    subject = born(_single())
+    subject.until("EngineReady", "True", "Serving")
+    assert queues.QUEUE not in str(subject.manifest["spec"])
+    assert "kueue.x-k8s.io" in str([pod["metadata"] for pod in subject.pods()])
+    (ticket,) = [queueing.ticket(pod) for pod in subject.pods()]
+    (workload,) = queue.objects(KUEUE, "Workload", **ticket.labels)
+    assert api.status_of(workload, "QuotaReserved") == "True"

@@ -157,7 +157,7 @@ def _serving(now: situations.Situation) -> dict[str, Any] | None:
                 "revision": stored.base.revision,
                 "sha": now.ledger.sha(stored.recorded(stored.base)),
                 "engineImage": now.plan.serving.image,
-                "adapters": [adapter.name for adapter in stored.adapters] or None,
+                "adapters": _served(now) or None,
                 "gpuClass": now.plan.hardware.class_name if now.plan.hardware.count else None,
             }
         )
@@ -167,6 +167,11 @@ def _serving(now: situations.Situation) -> dict[str, Any] | None:
     running = now.rollout.running
     adapters = sorted(now.traffic.adapters) or None
     return canonical.prune({"engineImage": running.image or None, "adapters": adapters})
+
+
+def _served(now: situations.Situation) -> list[str]:
+    """Returns the adapters that requests reach, in the claim's order."""
+    return [one.name for one in now.plan.storage.adapters if one.name in now.traffic.adapters]
 
 
 def _phase(now: situations.Situation, reasons: dict[str, observed.Condition]) -> str:

@@ -111,12 +111,14 @@ VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
 VM_OPERATOR = "github.com/VictoriaMetrics/operator"
 KUBE_STATE_METRICS = "k8s.io/kube-state-metrics/v2"
 HELM_CONTROLLER = "github.com/fluxcd/helm-controller"
+KUSTOMIZE_CONTROLLER = "github.com/fluxcd/kustomize-controller"
 SOURCE_CONTROLLER = "github.com/fluxcd/source-controller"
 ENVOY_GATEWAY = "github.com/envoyproxy/gateway"
 AI_GATEWAY = "github.com/envoyproxy/ai-gateway"
 INFERENCE_EXTENSION = "sigs.k8s.io/gateway-api-inference-extension"
 LWS = "sigs.k8s.io/lws"
 RATE_LIMIT = "github.com/envoyproxy/ratelimit"
+KUEUE = "sigs.k8s.io/kueue"
 
 # Package version constraints (`spec.crossplane.version`) are checked against this variable.
 CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.version=v{version}",)
@@ -369,6 +371,15 @@ GROUPS: Sequence[Group] = (
         ),
         on_request=True,
     ),
+    Group(
+        name="kueue",
+        programs=(Program(name="kueue", package=f"{KUEUE}/cmd/kueue", seconds=200),),
+        manifests=(
+            Manifests(KUEUE, "config/components/crd/bases/*.yaml", "crds"),
+            Manifests(KUEUE, "config/components/webhook/manifests.yaml", "webhooks"),
+        ),
+        on_request=True,
+    ),
     # Writes the configuration of vmagent and vmalert (group victoriametrics). Its libraries of
     # Kubernetes are those of envoy-gateway, compiled once for both.
     Group(
@@ -396,15 +407,24 @@ GROUPS: Sequence[Group] = (
             Manifests(KUBE_STATE_METRICS, "examples/standard/deployment.yaml", "objects"),
         ),
     ),
-    # Six minutes of a processor. The chart that it installs is from the picker's module.
+    # Ten minutes of a processor. The chart that it installs is from the picker's module.
     Group(
         name="flux",
-        programs=(Program(name="helm-controller", package=HELM_CONTROLLER, seconds=180),),
+        programs=(
+            Program(name="helm-controller", package=HELM_CONTROLLER, seconds=180),
+            Program(name="kustomize-controller", package=KUSTOMIZE_CONTROLLER, seconds=60),
+            Program(name="source-controller", package=SOURCE_CONTROLLER, seconds=110),
+        ),
         manifests=(
             Manifests(HELM_CONTROLLER, "config/crd/bases/*.yaml", "crds"),
-            Manifests(HELM_CONTROLLER, "config/manager/deployment.yaml", "objects"),
-            # It watches them whether or not anybody has any.
+            Manifests(HELM_CONTROLLER, "config/manager/deployment.yaml", "helm-controller"),
+            Manifests(KUSTOMIZE_CONTROLLER, "config/crd/bases/*.yaml", "crds"),
+            Manifests(
+                KUSTOMIZE_CONTROLLER, "config/manager/deployment.yaml", "kustomize-controller"
+            ),
             Manifests(SOURCE_CONTROLLER, "config/crd/bases/*.yaml", "crds"),
+            Manifests(SOURCE_CONTROLLER, "config/manager/deployment.yaml", "source-controller"),
+            Manifests(SOURCE_CONTROLLER, "config/manager/service.yaml", "source-controller"),
             Manifests(INFERENCE_EXTENSION, f"{CHARTS}/inferencepool/*.yaml", "chart"),
             Manifests(
                 INFERENCE_EXTENSION, f"{CHARTS}/inferencepool/templates/*", "chart/templates"

@@ -15,7 +15,7 @@ import re
 import typing
 import urllib.parse
 
-from e2e.controlplane import api, plane, toolchain
+from e2e.controlplane import api, plane, polling, toolchain
 from e2e.machines import site
 
 GROUP = "vm-operator"
@@ -180,13 +180,19 @@ class Monitoring:
         return self._address(NAMESPACE, labels)
 
     def _address(self, namespace: str, labels: dict[str, str]) -> str:
-        pods = self._admin.objects("v1", "Pod", namespace=namespace, labels=labels)
-        (address,) = [
-            pod["status"]["podIP"]
-            for pod in pods
+        """The address of the one ready pod; while the operator replaces a pod, two are ready."""
+        return polling.until(
+            lambda: self._only(namespace, labels), what=f"one pod of {labels}", timeout=60
+        )
+
+    def _only(self, namespace: str, labels: dict[str, str]) -> str:
+        """The address of the one ready pod, or nothing."""
+        addresses = [
+            str(pod["status"]["podIP"])
+            for pod in self._admin.objects("v1", "Pod", namespace=namespace, labels=labels)
             if api.status_of(pod, "Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
         ]
-        return str(address)
+        return addresses[0] if len(addresses) == 1 else ""
 
 
 def _get(host: str, port: int, path: str) -> str:

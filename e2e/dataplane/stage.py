@@ -276,6 +276,16 @@ class Stage:
         names = ("envoy", "ai-gateway-extproc", "shutdown-manager")
         return {name: containers.memory(proxy, name) for name in names}
 
+    def refusals(self) -> list[str]:
+        """What the proxies' logs say of each request that was answered with an error of theirs."""
+        told = []
+        for proxy in self.controllers.proxies():
+            for line in self.site.machines[MACHINES[0].name].log(proxy, "envoy").splitlines():
+                entry = json.loads(line[line.index("{") :]) if '{":authority"' in line else {}
+                if int(entry.get("response_code") or 0) >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+                    told.append(" ".join(str(entry[name]) for name in _LOGGED))
+        return told
+
     def engines(self, claim: claims.Claim) -> list[api.Object]:
         """The ready pods of a claim that nobody deleted."""
         labels = {_INSTANCE: claim.name, "app.kubernetes.io/component": "inference"}
@@ -296,6 +306,17 @@ class Stage:
     def names(self, claim: claims.Claim) -> set[str]:
         """The names of ``engines``."""
         return {pod["metadata"]["name"] for pod in self.engines(claim)}
+
+
+# Fields of Envoy Gateway's access log.
+_LOGGED = (
+    "start_time",
+    "duration",
+    "response_code",
+    "response_flags",
+    "response_code_details",
+    "upstream_host",
+)
 
 
 @contextlib.contextmanager

@@ -95,4 +95,7 @@ class Fabric:
     def stop(self) -> None:
         """Take it away; idempotent."""
         self._forward.stop()
+        # The kernel takes it away some time after its other end; a next fabric has the same name.
+        if pathlib.Path("/sys/class/net", self._cable).exists():
+            space.run(["ip", "link", "delete", self._cable])
         self._space.process.stop()

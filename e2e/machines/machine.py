@@ -9,6 +9,7 @@ fit; a pod gets what there is.
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
 import os
 import pathlib
@@ -111,6 +112,17 @@ class Running:
     def ref(self) -> api.Ref:
         """Its node."""
         return api.Ref("v1", "Node", self.machine.name)
+
+    def log(self, pod: api.Object, container: str) -> str:
+        """What a container of a pod on this machine wrote, as its kubelet keeps it."""
+        metadata = pod["metadata"]
+        name = "_".join(metadata[part] for part in ("namespace", "name", "uid"))
+        texts = []
+        for path in sorted((self._work / "log" / "pods" / name / container).iterdir()):
+            opened = gzip.open if path.suffix == ".gz" else open
+            with opened(path, "rt") as file:
+                texts.append(file.read())
+        return "".join(texts)
 
     def _mounts(self) -> str:
         """Commands that put files of its own over the machine's."""

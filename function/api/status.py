@@ -56,7 +56,7 @@ class Serving(base.Model):
         None, description="Image of the engine."
     )
     adapters: Annotated[list[Annotated[str, base.text(63)]], base.items(8)] | None = pydantic.Field(
-        None, description="Names of the adapters that were loaded."
+        None, description="Names of the adapters that every pod has, those that end included."
     )
     gpu_class: Annotated[str, base.text(63)] | None = pydantic.Field(
         None, description="GPU class of the settings: status.cost takes its price."

@@ -18,7 +18,7 @@ class Traffic:
     Attributes:
         published: True once the gateway's route is emitted; it is emitted from then on.
         served: True once a replica served; it stays true through an outage.
-        adapters: Adapters that every running pod serves, of those that the claim names.
+        adapters: Adapters that every pod that may be asked serves, of those that the claim names.
         named: Names that the observed AI gateway route names, by kind of backend.
         hosts: Host names that the observed Backend names.
         picker: True while the endpoint picker must exist: wanted, or named by the route.
@@ -73,13 +73,17 @@ def traffic(
 def _adapters(
     plan: plans.Plan, rollout: rollouts.Rollout, remembered: memory.Memory
 ) -> frozenset[str]:
-    """Returns the adapters that every running pod serves, of those that the claim names.
+    """Returns the adapters that every pod that may be asked serves, of those that the claim names.
 
-    Traffic for an adapter that is still downloaded or rolled out would be refused.
+    Traffic for an adapter that is still downloaded or rolled out would be refused. So would traffic
+    to an old pod that ends: a gateway asks it for as long as DNS, which changes within seconds, and
+    the pod, which waits for that, let it.
     """
     wanted = frozenset(adapter.name for adapter in plan.storage.adapters)
     if rollout.hold is not None:
         return wanted & frozenset(rollout.running.adapters)
-    if rollout.state is None or rollout.current or remembered.serving is None:
+    if rollout.state is None or remembered.serving is None:
+        return wanted
+    if rollout.current and rollout.state.ending == 0:
         return wanted
     return wanted & remembered.served_adapters

@@ -129,6 +129,8 @@ def state(resource: observed.Object | None) -> workload.State | None:
         >= observed.number(observed.at(status, "replicas")),
         stuck=stuck,
         ran=progressing is not None and progressing.reason == "NewReplicaSetAvailable",
+        # Kubernetes 1.35 and later (KEP 3973).
+        ending=observed.count(observed.at(status, "terminatingReplicas")),
     )
 
 

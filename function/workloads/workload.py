@@ -22,6 +22,8 @@ class State:
             it; how many exist is another matter.
         stuck: The controller's message when it gave the rollout up, else None.
         ran: True when the rollout was complete once, so that a pod was ready.
+        ending: Pods that were deleted and have not ended: a gateway may still ask them. Zero where
+            nobody counts them.
     """
 
     wanted: int
@@ -29,6 +31,7 @@ class State:
     settled: bool
     stuck: str | None
     ran: bool
+    ending: int = 0
 
     @property
     def serves(self) -> bool:

@@ -50,6 +50,32 @@ def test_no_traffic_is_sent_to_an_adapter_before_it_is_served() -> None:
     assert "third" in str(others)
 
 
+def test_no_traffic_is_sent_to_an_adapter_while_pods_without_it_end() -> None:
+    """A gateway asks them until DNS has forgotten them."""
+    world = given.serving()
+    third = {"name": "third", "repository": "a/b", "revision": "1" * 40}
+    canaries = [{"adapter": "third", "weightPercent": 50}]
+    adapters = [*world.claim["spec"]["loraAdapters"], third]
+    world.edit(loraAdapters=adapters, gateway={"enabled": True, "canaries": canaries})
+    world.reconcile().settle()
+    for _ in range(3):
+        world.reconcile().settle()
+        world.one("Deployment")["status"]["terminatingReplicas"] = 1
+    world.reconcile()
+    assert world.condition("Current") == ("True", "Serving")
+    base, *others = world.one("AIGatewayRoute")["spec"]["rules"]
+    assert base["backendRefs"][-1]["weight"] == 0
+    assert "third" not in str([others, world.claim["status"]["serving"]])
+    del world.one("Deployment")["status"]["terminatingReplicas"]
+    world.reconcile()
+    base, *others = world.one("AIGatewayRoute")["spec"]["rules"]
+    assert base["backendRefs"][-1]["weight"] == 50
+    # A pod that ends later had the adapter.
+    world.one("Deployment")["status"]["terminatingReplicas"] = 1
+    world.reconcile()
+    assert world.one("AIGatewayRoute")["spec"]["rules"][0]["backendRefs"][-1]["weight"] == 50
+
+
 def test_the_route_names_the_pool_only_while_it_is_there() -> None:
     world = given.serving()
     world.edit(gateway={"enabled": True, "endpointPicker": {"enabled": True}})
