@@ -492,14 +492,25 @@ def test_a_label_of_a_claim_opens_it(door: Door, chat: claims.Claim) -> None:
 # --- how much
 
 
+@pytest.fixture(scope="module")
+def counting(door: Door, chat: claims.Claim, running: stage.Stage) -> None:
+    """A caller with a limit that is far, so that the gateway tells tokens from here on.
+
+    Its processor does once a kubelet has refreshed its configuration.
+    """
+    _write_key(running, "standing", KEY.format("standing"))
+    with _with_limits(door, running, "first", {"tokens": 1, "per": "day"}) as key:
+        _spend(door, chat.name, key, tokens=5)
+
+
 @contextlib.contextmanager
 def _with_limits(door: Door, running: stage.Stage, name: str, *limits: api.Object) -> Iterator[str]:
     """Another caller with limits, whose key is given, and who has asked for nothing yet."""
     key = KEY.format(name)
     _write_key(running, name, key)
-    door.claim.apply(callers=[*_callers(), _limited(name, *limits)])
+    door.claim.apply(callers=[*_standing(), _limited(name, *limits)])
     try:
-        door.wait_condition("LimitsReady", "True", "Enforced")
+        door.wait_condition("LimitsReady", "True", "Enforced", MINUTE + GRACE)
         # The list of models needs the key, and is no request of a limit.
         for way in door.ways_in():
             polling.until(
@@ -507,8 +518,11 @@ def _with_limits(door: Door, running: stage.Stage, name: str, *limits: api.Objec
             )
         yield key
     finally:
-        door.claim.apply(callers=_callers())
-        door.wait_condition("LimitsReady", "True", "NotRequested")
+        door.claim.apply(callers=_standing())
+
+
+def _standing() -> list[api.Object]:
+    return [*_callers(), _limited("standing", {"requests": 1_000_000, "per": "day"})]
 
 
 def _lists(way: asking.Caller, key: str) -> bool:
@@ -542,6 +556,7 @@ def _assert_told(answer: asking.Answer) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.usefixtures("counting")
 def test_a_caller_passes_until_its_tokens_are_spent(
     stream: bool, door: Door, coder: claims.Claim, chat: claims.Claim, running: stage.Stage
 ) -> None:
@@ -560,6 +575,7 @@ def test_a_caller_passes_until_its_tokens_are_spent(
         assert door.models(key), "the list of models is free"
 
 
+@pytest.mark.usefixtures("counting")
 def test_a_limit_of_one_model_leaves_the_others(
     door: Door, coder: claims.Claim, chat: claims.Claim, running: stage.Stage
 ) -> None:
@@ -574,6 +590,7 @@ def test_a_limit_of_one_model_leaves_the_others(
             assert door.statuses(model, key) == {200}, model
 
 
+@pytest.mark.usefixtures("counting")
 def test_requests_of_a_minute_come_back_with_the_next(
     door: Door, chat: claims.Claim, running: stage.Stage
 ) -> None:
@@ -586,6 +603,7 @@ def test_requests_of_a_minute_come_back_with_the_next(
         door.wait(chat.name, key, timeout=2 * MINUTE)
 
 
+@pytest.mark.usefixtures("counting")
 def test_a_limit_that_is_raised_holds_without_a_restart(
     door: Door, chat: claims.Claim, running: stage.Stage
 ) -> None:
@@ -593,13 +611,16 @@ def test_a_limit_that_is_raised_holds_without_a_restart(
     with _with_limits(door, running, "thrifty", {"tokens": 100, "per": "day"}) as key:
         before = _identities(door)
         _spend(door, chat.name, key, tokens=60)
-        door.claim.apply(callers=[*_callers(), _limited("thrifty", {"tokens": 1000, "per": "day"})])
+        door.claim.apply(
+            callers=[*_standing(), _limited("thrifty", {"tokens": 1000, "per": "day"})]
+        )
         door.wait(chat.name, key)
         assert door.statuses(chat.name, key, tokens=450) == {200}
         door.wait(chat.name, key, status=429)
         assert _identities(door) == before
 
 
+@pytest.mark.usefixtures("counting")
 def test_while_nobody_counts_nothing_is_limited(
     door: Door, chat: claims.Claim, running: stage.Stage
 ) -> None:
@@ -621,6 +642,7 @@ def test_while_nobody_counts_nothing_is_limited(
         )
 
 
+@pytest.mark.usefixtures("counting")
 def test_a_policy_that_replaces_the_limits_is_told(
     door: Door, chat: claims.Claim, running: stage.Stage
 ) -> None:
@@ -687,7 +709,7 @@ def external(
             "stringData": {"apiKey": PROVIDER_KEY},
         }
     )
-    door.claim.apply(callers=_callers(), providers=_providers(provider))
+    door.claim.apply(providers=_providers(provider))
     try:
         door.wait_condition("ProvidersReady", "True", "Published", MINUTE + GRACE)
         door.wait(OUTSIDE, CHAT, timeout=REFRESH_SECONDS + MINUTE + GRACE)
@@ -764,6 +786,7 @@ def test_a_provider_has_the_same_doorkeeper(
         assert {coder.name, OUTSIDE, MESSAGES} <= listed
 
 
+@pytest.mark.usefixtures("counting")
 def test_limits_hold_for_a_provider(
     door: Door, chat: claims.Claim, running: stage.Stage, external: outside.Provider
 ) -> None:
@@ -798,6 +821,13 @@ def test_a_provider_that_goes_leaves_nothing(door: Door, external: outside.Provi
         timeout=REFRESH_SECONDS + MINUTE + GRACE,
     )
     assert len(external.asked) == count
+
+
+def test_without_limits_nothing_is_counted(door: Door) -> None:
+    """What counted is gone, and who asks is not told how much is left."""
+    door.claim.apply(callers=_callers())
+    door.wait_condition("LimitsReady", "True", "NotRequested")
+    assert {"GatewayConfig", "BackendTrafficPolicy"}.isdisjoint(door.claim.kinds())
 
 
 # --- its end
