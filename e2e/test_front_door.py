@@ -7,7 +7,10 @@ run on machines of their own; the engine is a stand-in. Every question is put to
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
+import json
 import time
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +19,7 @@ import pytest
 
 from e2e import claims, installation, operators, shipped
 from e2e.controlplane import api, crossplane, plane, polling
-from e2e.dataplane import asking, stage
+from e2e.dataplane import asking, outside, stage
 from e2e.machines import hub
 
 NAMESPACE = "front-door"
@@ -113,7 +116,16 @@ class Door:
 
 
 @pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[outside.Provider]:
+    """Somebody outside who serves models: a stand-in."""
+    made = outside.Provider(tmp_path_factory.mktemp("outside"), NAMESPACE)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
 def running(
+    provider: outside.Provider,
     control_plane: plane.ControlPlane,
     installed: installation.Installation,
     standing_in: operators.Operators,
@@ -122,7 +134,9 @@ def running(
     """The gateways' controllers, and a namespace made ready for claims."""
     work = tmp_path_factory.mktemp(NAMESPACE)
     with hub.serving() as models, standing_in.absent(*stage.KINDS):
-        prepared = stage.Stage(control_plane, work, NAMESPACE, models)
+        prepared = stage.Stage(
+            control_plane, work, NAMESPACE, models, limits=True, ports=[provider.port]
+        )
         with prepared.running():
             installed.configure(prepared.settings())
             yield prepared
@@ -190,6 +204,11 @@ def _kind(running: stage.Stage) -> None:
     admin.wait(api.Ref("rbac.authorization.k8s.io/v1", "ClusterRole", role), bool, what="there")
 
 
+def _limited(name: str, *limits: api.Object) -> api.Object:
+    """A caller for every model, with limits."""
+    return {"name": name, "secretRef": {"name": f"{name}-key"}, "limits": list(limits)}
+
+
 def _callers(*more: str) -> list[api.Object]:
     editor = {
         "name": "editor",
@@ -212,7 +231,10 @@ def _manifest() -> api.Object:
 def _settings(running: stage.Stage) -> api.Object:
     """Those of the stage, with the claims of the namespace behind the door."""
     settings = running.settings()
-    settings["data"]["inferenceService"]["frontDoor"]["namespaces"] = {NAMESPACE: NAME}
+    settings["data"]["inferenceService"]["frontDoor"] |= {
+        "namespaces": {NAMESPACE: NAME},
+        "limiter": "envoy",
+    }
     return settings
 
 
@@ -465,6 +487,347 @@ def test_a_label_of_a_claim_opens_it(door: Door, chat: claims.Claim) -> None:
     chat.manifest["metadata"]["labels"] = {}
     chat.apply()
     door.wait(chat.name, EDITOR, status=403, timeout=MINUTE + GRACE)
+
+
+# --- how much
+
+
+@pytest.fixture(scope="module")
+def counting(door: Door, chat: claims.Claim, running: stage.Stage) -> None:
+    """A caller with a limit that is far, so that the gateway tells tokens from here on.
+
+    Its processor does once a kubelet has refreshed its configuration.
+    """
+    _write_key(running, "standing", KEY.format("standing"))
+    with _with_limits(door, running, "first", {"tokens": 1, "per": "day"}) as key:
+        _spend(door, chat.name, key, tokens=5)
+
+
+@contextlib.contextmanager
+def _with_limits(door: Door, running: stage.Stage, name: str, *limits: api.Object) -> Iterator[str]:
+    """Another caller with limits, whose key is given, and who has asked for nothing yet."""
+    key = KEY.format(name)
+    _write_key(running, name, key)
+    door.claim.apply(callers=[*_standing(), _limited(name, *limits)])
+    try:
+        door.wait_condition("LimitsReady", "True", "Enforced", MINUTE + GRACE)
+        # The list of models needs the key, and is no request of a limit.
+        for way in door.ways_in():
+            polling.until(
+                functools.partial(_lists, way, key), what="the caller's key", timeout=MINUTE
+            )
+        yield key
+    finally:
+        door.claim.apply(callers=_standing())
+
+
+def _standing() -> list[api.Object]:
+    return [*_callers(), _limited("standing", {"requests": 1_000_000, "per": "day"})]
+
+
+def _lists(way: asking.Caller, key: str) -> bool:
+    return way.send("GET", "/v1/models", headers=_bearer(key)).status == 200
+
+
+def _spend(door: Door, model: str, key: str, **how: typing.Any) -> asking.Answer:
+    """Ask one proxy until it refuses, which it does once a limit is reached.
+
+    Raises:
+        TimeoutError: It refused nothing.
+    """
+    (way, *_) = door.ways_in()
+
+    def refused() -> asking.Answers:
+        answer = way.ask(model, headers=_bearer(key), **how)
+        assert answer.status in (200, 429), answer
+        return [answer] if answer.status == 429 else []
+
+    # The processor tells tokens once a kubelet has refreshed its configuration.
+    patience = REFRESH_SECONDS + MINUTE + GRACE
+    (last,) = polling.until(refused, what="a limit that is reached", timeout=patience)
+    return last
+
+
+def _assert_told(answer: asking.Answer) -> None:
+    """A refusal in the form of the API, which says when to ask again."""
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.content["error"]["code"] == "rate_limit_exceeded"
+    assert answer.engine == ""
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.usefixtures("counting")
+def test_a_caller_passes_until_its_tokens_are_spent(
+    stream: bool, door: Door, coder: claims.Claim, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """On every proxy and for every model, and nobody else is touched."""
+    name = f"tokens-{'stream' if stream else 'whole'}"
+    with _with_limits(door, running, name, {"tokens": 200, "per": "day"}) as key:
+        (way, *_) = door.ways_in()
+        first = way.ask(coder.name, tokens=150, stream=stream, headers=_bearer(key))
+        assert first.status == 200, first
+        assert door.statuses(coder.name, key) == {200}, "150 of 200 are spent"
+        _assert_told(_spend(door, coder.name, key, tokens=60, stream=stream))
+        for model in (coder.name, chat.name, ADAPTER):
+            assert door.statuses(model, key) == {429}, model
+        for other in (CHAT, EDITOR):
+            assert door.statuses(coder.name, other) == {200}
+        assert door.models(key), "the list of models is free"
+
+
+@pytest.mark.usefixtures("counting")
+def test_a_limit_of_one_model_leaves_the_others(
+    door: Door, coder: claims.Claim, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """Adapters of the claim have names of their own."""
+    limit = {"tokens": 100, "per": "day", "model": coder.name}
+    with _with_limits(door, running, "one-model", limit) as key:
+        assert door.statuses(chat.name, key, tokens=300) == {200}
+        assert door.statuses(ADAPTER, key, tokens=300) == {200}
+        _spend(door, coder.name, key, tokens=60)
+        assert door.statuses(coder.name, key) == {429}
+        for model in (chat.name, ADAPTER):
+            assert door.statuses(model, key) == {200}, model
+
+
+@pytest.mark.usefixtures("counting")
+def test_requests_of_a_minute_come_back_with_the_next(
+    door: Door, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """Each counts one, whatever it costs."""
+    with _with_limits(door, running, "hasty", {"requests": 4, "per": "minute"}) as key:
+        refused = _spend(door, chat.name, key, tokens=50)
+        _assert_told(refused)
+        assert refused.headers["retry-after"] == "60"
+        assert door.statuses(chat.name, CHAT) == {200}
+        door.wait(chat.name, key, timeout=2 * MINUTE)
+
+
+@pytest.mark.usefixtures("counting")
+def test_a_limit_that_is_raised_holds_without_a_restart(
+    door: Door, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """And what is spent already counts."""
+    with _with_limits(door, running, "thrifty", {"tokens": 100, "per": "day"}) as key:
+        before = _identities(door)
+        _spend(door, chat.name, key, tokens=60)
+        door.claim.apply(
+            callers=[*_standing(), _limited("thrifty", {"tokens": 1000, "per": "day"})]
+        )
+        door.wait(chat.name, key)
+        assert door.statuses(chat.name, key, tokens=450) == {200}
+        door.wait(chat.name, key, status=429)
+        assert _identities(door) == before
+
+
+@pytest.mark.usefixtures("counting")
+def test_while_nobody_counts_nothing_is_limited(
+    door: Door, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """Envoy Gateway's own choice: a counter that is down takes no model down."""
+    assert running.redis is not None
+    redis = running.redis.process
+    with _with_limits(door, running, "lucky", {"tokens": 100, "per": "day"}) as key:
+        _spend(door, chat.name, key, tokens=60)
+        redis.stop()
+        try:
+            door.wait(chat.name, key)
+        finally:
+            redis.start()
+        # It has forgotten what it counted.
+        polling.until(
+            lambda: door.statuses(chat.name, key, tokens=60) == {429},
+            what="a limit that holds again",
+            timeout=MINUTE,
+        )
+
+
+@pytest.mark.usefixtures("counting")
+def test_a_policy_that_replaces_the_limits_is_told(
+    door: Door, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """One of somebody else on a route, which asks for no merge."""
+    ref = api.Ref(
+        "gateway.envoyproxy.io/v1alpha1",
+        "BackendTrafficPolicy",
+        "of-somebody-else",
+        running.tenant.namespace,
+    )
+    route = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "elsewhere"}
+    parent = {"name": NAME, "namespace": running.tenant.namespace}
+    rule = {"backendRefs": [{"name": chat.name, "port": 8000}]}
+    admin = running.tenant.plane.admin
+    other = api.Ref(
+        "gateway.networking.k8s.io/v1", "HTTPRoute", "elsewhere", running.tenant.namespace
+    )
+    with _with_limits(door, running, "bypassed", {"tokens": 100, "per": "day"}):
+        for ref_, spec in (
+            (other, {"parentRefs": [parent], "hostnames": ["elsewhere.test"], "rules": [rule]}),
+            (ref, {"targetRefs": [route], "retry": {"numRetries": 1}}),
+        ):
+            meta = {"name": ref_.name, "namespace": ref_.namespace}
+            admin.apply(
+                {"apiVersion": ref_.api_version, "kind": ref_.kind, "metadata": meta, "spec": spec}
+            )
+        try:
+            door.wait_condition("LimitsReady", "False", "Overridden", MINUTE + GRACE)
+            assert "elsewhere" in claims.conditions(door.claim.read())["LimitsReady"][2]
+        finally:
+            admin.delete(ref)
+            admin.delete(other)
+        door.wait_condition("LimitsReady", "True", "Enforced", MINUTE + GRACE)
+
+
+# --- models from outside
+
+
+OUTSIDE, MESSAGES = "from-outside", "from-outside-messages"
+IMPOSTOR = "from-an-impostor"
+PROVIDER_KEY = "key-of-the-provider"
+AUTHORITY, STRANGER = "provider-authority", "another-authority"
+
+
+@pytest.fixture(scope="module")
+def external(
+    door: Door, running: stage.Stage, provider: outside.Provider
+) -> Iterator[outside.Provider]:
+    """The stand-in behind the door, by both of its APIs."""
+    namespace = running.tenant.namespace
+    developer, admin = running.tenant.plane.developer, running.tenant.plane.admin
+    named = provider.objects(running.site.outside)
+    admin.apply_all(named)
+    for name, text in ((AUTHORITY, provider.authority), (STRANGER, provider.stranger)):
+        meta = {"name": name, "namespace": namespace}
+        data = {"ca.crt": text}
+        admin.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
+    secret = {"name": "provider-key", "namespace": namespace}
+    developer.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": secret,
+            "stringData": {"apiKey": PROVIDER_KEY},
+        }
+    )
+    door.claim.apply(providers=_providers(provider))
+    try:
+        door.wait_condition("ProvidersReady", "True", "Published", MINUTE + GRACE)
+        door.wait(OUTSIDE, CHAT, timeout=REFRESH_SECONDS + MINUTE + GRACE)
+        yield provider
+    finally:
+        for item in named:
+            admin.delete(api.Ref.of(item))
+
+
+def _providers(provider: outside.Provider) -> list[api.Object]:
+    """By OpenAI's API and by Anthropic's, and one whose certificate somebody else signed."""
+    return [
+        {
+            "name": name,
+            "api": spoken,
+            "host": provider.host,
+            "certificateAuthority": {"name": authority},
+            "credentials": {"secretRef": {"name": "provider-key"}},
+            "models": [{"name": model, "upstream": "claude-haiku-4-5"}],
+        }
+        for name, spoken, model, authority in (
+            ("chats", "OpenAI", OUTSIDE, AUTHORITY),
+            ("messages", "Anthropic", MESSAGES, AUTHORITY),
+            ("impostor", "OpenAI", IMPOSTOR, STRANGER),
+        )
+    ]
+
+
+def test_a_provider_answers_by_its_own_key_under_another_name(
+    door: Door, external: outside.Provider
+) -> None:
+    """It learns neither the caller's key nor its name."""
+    for answer in door.ask(OUTSIDE, CHAT):
+        assert answer.status == 200, answer
+        assert answer.content["choices"][0]["message"]["content"] == "from outside"
+    asked = external.asked[-1]
+    assert asked.path == "/v1/chat/completions"
+    assert asked.body["model"] == "claude-haiku-4-5"
+    assert asked.headers["authorization"] == f"Bearer {PROVIDER_KEY}"
+    assert asked.headers["host"] == external.host
+    assert CALLER_HEADER not in asked.headers
+    assert CHAT not in str(asked.headers)
+
+
+def test_a_provider_of_anthropics_api_answers_messages(
+    door: Door, external: outside.Provider
+) -> None:
+    """Chat completions of it are refused: the AI gateway does not translate them."""
+    body = {
+        "model": MESSAGES,
+        "max_tokens": 10,
+        "messages": [{"role": "user", "content": "hello"}],
+    }
+    for way in door.ways_in():
+        headers = {"x-api-key": CHAT, "anthropic-version": "2023-06-01"}
+        answer = way.send("POST", "/anthropic/v1/messages", json.dumps(body), headers)
+        assert answer.status == 200, answer
+        assert answer.content["content"][0]["text"] == "from outside"
+    asked = external.asked[-1]
+    assert (asked.path, asked.body["model"]) == ("/v1/messages", "claude-haiku-4-5")
+    assert asked.headers["x-api-key"] == PROVIDER_KEY
+    assert door.statuses(MESSAGES, CHAT).isdisjoint({200})
+
+
+def test_a_provider_has_the_same_doorkeeper(
+    door: Door, coder: claims.Claim, external: outside.Provider
+) -> None:
+    """Keys, rules and the list of models are those of claims."""
+    count = len(external.asked)
+    assert door.statuses(OUTSIDE, None) == {401}
+    assert door.statuses(OUTSIDE, EDITOR) == {403}
+    assert len(external.asked) == count
+    for listed in door.models(CHAT):
+        assert {coder.name, OUTSIDE, MESSAGES} <= listed
+
+
+@pytest.mark.usefixtures("counting")
+def test_limits_hold_for_a_provider(
+    door: Door, chat: claims.Claim, running: stage.Stage, external: outside.Provider
+) -> None:
+    """What it says of tokens is counted."""
+    whole = outside.PROMPT_TOKENS + outside.ANSWER_TOKENS
+    limit = {"tokens": 3 * whole, "per": "day", "model": OUTSIDE}
+    with _with_limits(door, running, "abroad", limit) as key:
+        _assert_told(_spend(door, OUTSIDE, key))
+        assert door.statuses(chat.name, key) == {200}
+
+
+def test_a_provider_with_another_certificate_gets_nothing(
+    door: Door, external: outside.Provider
+) -> None:
+    """Neither a prompt nor the key."""
+    door.wait(IMPOSTOR, CHAT, status=503)
+    count = len(external.asked)
+    assert door.statuses(IMPOSTOR, CHAT) == {503}
+    assert len(external.asked) == count
+
+
+def test_a_provider_that_goes_leaves_nothing(door: Door, external: outside.Provider) -> None:
+    """Its names are nobody's then."""
+    count = len(external.asked)
+    door.claim.apply(providers=[])
+    door.wait_condition("ProvidersReady", "True", "NotRequested")
+    for model in (OUTSIDE, MESSAGES):
+        door.wait(model, CHAT, status=404)
+    polling.until(
+        lambda: not any({OUTSIDE, MESSAGES} & listed for listed in door.models(CHAT)),
+        what="a list without models from outside",
+        timeout=REFRESH_SECONDS + MINUTE + GRACE,
+    )
+    assert len(external.asked) == count
+
+
+def test_without_limits_nothing_is_counted(door: Door) -> None:
+    """What counted is gone, and who asks is not told how much is left."""
+    door.claim.apply(callers=_callers())
+    door.wait_condition("LimitsReady", "True", "NotRequested")
+    assert {"GatewayConfig", "BackendTrafficPolicy"}.isdisjoint(door.claim.kinds())
 
 
 # --- its end

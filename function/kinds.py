@@ -199,6 +199,14 @@ AI_ROUTE = Kind(
     readiness.accepted,
     _AI_ACCEPTED,
 )
+PROVIDER_KEY = Kind(
+    "aigateway.envoyproxy.io",
+    _AI_GATEWAY,
+    "BackendSecurityPolicy",
+    "backendsecuritypolicies",
+    readiness.accepted,
+    _AI_ACCEPTED,
+)
 HELM_RELEASE = Kind(
     "helm.toolkit.fluxcd.io",
     ("v2",),
@@ -252,6 +260,24 @@ SECURITY_POLICY = Kind(
     "securitypolicies",
     readiness.any_ancestor("Accepted"),
     "no ancestor yet, or one with `Accepted=True`",
+)
+
+# The same kind as a claim's, on a Gateway.
+GATEWAY_TRAFFIC_POLICY = Kind(
+    "gateway.envoyproxy.io",
+    ("v1alpha1",),
+    "BackendTrafficPolicy",
+    "backendtrafficpolicies",
+    readiness.any_ancestor("Accepted"),
+    "no ancestor yet, or one with `Accepted=True`",
+)
+GATEWAY_CONFIG = Kind(
+    "aigateway.envoyproxy.io",
+    _AI_GATEWAY,
+    "GatewayConfig",
+    "gatewayconfigs",
+    readiness.accepted,
+    _AI_ACCEPTED,
 )
 
 ENGINE_READY = "EngineReady"

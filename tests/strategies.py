@@ -104,6 +104,7 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     ),
     r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$": ("*", "llm", "apps", "team-a"),
     r"^sha256:[a-f0-9]{64}$": ("sha256:" + "0a" * 32,),
+    r"^/[-._~A-Za-z0-9/]*$": ("/v1", "/", "/v1beta/openai"),
     r"^[A-Z]{3}$": ("USD", "EUR"),
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": ("2026-08-01",),
     r"^[0-9a-fA-F.:]+/[0-9]{1,3}$": ("10.0.0.0/8", "fd00::/8", "192.168.7.1/32"),
@@ -673,6 +674,14 @@ REPLACED: dict[str, tuple[str | None, str]] = {
 }
 
 
+def _mend_limit(limit: Json) -> None:
+    """Counts one thing."""
+    if "tokens" in limit:
+        limit.pop("requests", None)
+    else:
+        limit.setdefault("requests", 1)
+
+
 def _mend_caller(caller: Json) -> None:
     """Leaves a key in one place."""
     if "secretRef" in caller:
@@ -684,8 +693,12 @@ def _mend_caller(caller: Json) -> None:
 def _mend_door(spec: Json) -> None:
     if "callers" in spec:
         spec["callers"] = _distinct(spec["callers"], "name")
+    if "providers" in spec:
+        spec["providers"] = _distinct(spec["providers"], "name")
+        for provider in spec["providers"]:
+            provider["models"] = _distinct(provider["models"], "name")
     if "gateway" in spec:
-        for field in ("hostname", "tls", "callers"):
+        for field in ("hostname", "tls", "callers", "providers"):
             spec.pop(field, None)
 
 
@@ -705,6 +718,7 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_pod.PodTemplate: _mend_pod,
     claim.Spec: _mend_spec,
     gateway.Caller: _mend_caller,
+    gateway.Limit: _mend_limit,
     gateway.Spec: _mend_door,
     settings_engine.Gpu: _mend_gpu_classes,
 }

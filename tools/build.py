@@ -117,6 +117,7 @@ ENVOY_GATEWAY = "github.com/envoyproxy/gateway"
 AI_GATEWAY = "github.com/envoyproxy/ai-gateway"
 INFERENCE_EXTENSION = "sigs.k8s.io/gateway-api-inference-extension"
 LWS = "sigs.k8s.io/lws"
+RATE_LIMIT = "github.com/envoyproxy/ratelimit"
 KUEUE = "sigs.k8s.io/kueue"
 
 # Package version constraints (`spec.crossplane.version`) are checked against this variable.
@@ -343,6 +344,18 @@ GROUPS: Sequence[Group] = (
             Manifests(ENVOY_GATEWAY, f"{GATEWAY_CRDS}/gatewayapi-crds.yaml", "crds"),
             Manifests(ENVOY_GATEWAY, f"{GATEWAY_CRDS}/generated/*.yaml", "crds"),
             Manifests(AI_GATEWAY, "manifests/charts/ai-gateway-crds-helm/templates/*.yaml", "crds"),
+        ),
+    ),
+    # Counts for limits of callers; of the version that Envoy Gateway is made for.
+    Group(
+        name="limiter",
+        programs=(Program(name="ratelimit", package=f"{RATE_LIMIT}/src/service_cmd", seconds=60),),
+        packages=(
+            debian.Package("redis-tools"),  # which holds the server's program
+            debian.Package("redis-server", ("redis-server",)),
+            debian.Package("libjemalloc2"),
+            debian.Package("liblzf1"),
+            debian.Package("libatomic1"),
         ),
     ),
     Group(

@@ -13,6 +13,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from e2e.controlplane import api, certificates, plane, polling, process, toolchain
+from e2e.dataplane import limiter, services
 from e2e.gateway import proxy
 from e2e.machines import site
 
@@ -25,7 +26,7 @@ STATISTICS_PORT = 19001
 CALLER_LABEL = "x-inference-caller:caller"
 # A proxy listens here for port 80 of its Gateway.
 LISTENER_PORT = 10080
-_XDS_PORT, _EXTENSION_PORT, _WEBHOOK_PORT = 18000, 1063, 9443
+_XDS_PORT, _LIMITER_XDS_PORT, _EXTENSION_PORT, _WEBHOOK_PORT = 18000, 18001, 1063, 9443
 _CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 _WEBHOOK = f"envoy-ai-gateway-gateway-pod-mutator.{AI_SYSTEM}"
 # Upstream's images name a number, as Kubernetes wants it for `runAsNonRoot`.
@@ -46,9 +47,19 @@ _PROGRAMS = {
 }
 
 
-def _configuration() -> api.Object:
-    """Envoy Gateway's, as upstream's values for the AI gateway and its inference pools have it."""
+# What Envoy Gateway makes where its configuration has a rate limit service.
+_LIMITER = api.Ref("apps/v1", "Deployment", "envoy-ratelimit", SYSTEM)
+
+
+def _configuration(node: str, redis: str | None) -> api.Object:
+    """Envoy Gateway's, as upstream's values for the AI gateway and its inference pools have it.
+
+    Args:
+        node: Where the rate limit service is to run.
+        redis: Address of the Redis that it counts in; without one there is none.
+    """
     every = {"includeAll": True}
+    pod = {"nodeSelector": {"kubernetes.io/hostname": node}}
     return {
         "apiVersion": "gateway.envoyproxy.io/v1alpha1",
         "kind": "EnvoyGateway",
@@ -60,8 +71,10 @@ def _configuration() -> api.Object:
                 "leaderElection": {"disable": True},
                 "proxyTopologyInjector": {"disabled": True},
                 "shutdownManager": {"image": _GATEWAY_IMAGE},
+                "rateLimitDeployment": {"pod": pod},
             },
         },
+        **({} if redis is None else {"rateLimit": _rate_limit(redis)}),
         "extensionApis": {"enableEnvoyPatchPolicy": True, "enableBackend": True},
         "extensionManager": {
             "hooks": {
@@ -81,6 +94,11 @@ def _configuration() -> api.Object:
             },
         },
     }
+
+
+def _rate_limit(redis: str) -> api.Object:
+    """As docs/front-door.md has it, with a longer wait: this machine is busy."""
+    return {"backend": {"type": "Redis", "redis": {"url": redis}}, "timeout": "2s"}
 
 
 def gateway(node: str) -> list[api.Object]:
@@ -121,7 +139,12 @@ class Controllers:
     """Both controllers, and a Gateway."""
 
     def __init__(
-        self, control_plane: plane.ControlPlane, place: site.Site, node: str, work: pathlib.Path
+        self,
+        control_plane: plane.ControlPlane,
+        place: site.Site,
+        node: str,
+        work: pathlib.Path,
+        redis: limiter.Redis | None = None,
     ) -> None:
         """Describe them; ``start`` installs and runs them.
 
@@ -130,7 +153,10 @@ class Controllers:
             place: The machines, which run.
             node: Where controllers and proxies are to run.
             work: For files.
+            redis: What limits of callers are counted in, whose port the machines reach; without it
+                Envoy Gateway has no rate limit service.
         """
+        self._redis = redis
         self._plane = control_plane
         self._admin = control_plane.admin
         self._site = place
@@ -148,6 +174,9 @@ class Controllers:
             self._site.push(image, GROUP, program, entry=f"{_BIN}/{program}", user=_USER)
         for image in (_ENVOY_IMAGE, _USUAL_ENVOY_IMAGE):
             self._site.push_local(image, proxy.program(), entry=f"{_BIN}/envoy", user=_USER)
+        if self._redis is not None:
+            group, entry = limiter.GROUP, limiter.COMMAND
+            self._site.push(limiter.IMAGE, group, "ratelimit", entry=entry, user=limiter.USER)
         crds = [crd for path in toolchain.manifests(GROUP, "crds") for crd in api.load(path)]
         self._admin.install_kinds(one for one in crds if one["kind"] == "CustomResourceDefinition")
         for name in (SYSTEM, AI_SYSTEM):
@@ -157,6 +186,9 @@ class Controllers:
         self._wait("ai-gateway-controller", AI_SYSTEM)
         self._admin.apply_all(self._envoy_gateway())
         self._wait("envoy-gateway", SYSTEM)
+        if self._redis is not None:
+            self._admin.wait(_LIMITER, bool, what="there")
+            self._admin.wait_condition(_LIMITER, "Available", timeout=120)
         self._admin.apply_all(gateway(self._node))
 
     def stop(self) -> None:
@@ -170,6 +202,7 @@ class Controllers:
         self._admin.delete(api.Ref("admissionregistration.k8s.io/v1", kind, _WEBHOOK))
         for item in (*self._envoy_gateway(), *self._ai_gateway()):
             self._admin.delete(api.Ref.of(item))
+        self._admin.delete(_LIMITER)
 
     def _wait(self, name: str, namespace: str) -> None:
         ref = api.Ref("apps/v1", "Deployment", name, namespace)
@@ -261,6 +294,12 @@ class Controllers:
             *_program(name, AI_SYSTEM, pod, ports, self._node),
         ]
 
+    def _named_redis(self) -> list[api.Object]:
+        if self._redis is None:
+            return []
+        address, target = self._site.outside, self._redis.port
+        return services.outside(limiter.NAME, SYSTEM, limiter.PORT, address, target)
+
     def _envoy_gateway(self) -> list[api.Object]:
         """Envoy Gateway's controller; its certificates are there."""
         name = "envoy-gateway"
@@ -286,10 +325,16 @@ class Controllers:
                 {"name": "certs", "secret": {"secretName": name}},
             ],
         }
+        named = self._named_redis()
+        # An address alone is no URL to Envoy Gateway.
+        redis = f"{limiter.NAME}.{SYSTEM}.svc.cluster.local:{limiter.PORT}" if named else None
+        configuration = json.dumps(_configuration(self._node, redis))
+        ports = {"grpc": _XDS_PORT, "ratelimit": _LIMITER_XDS_PORT}
         return [
+            *named,
             _object("v1", "ConfigMap", name, SYSTEM)
-            | {"data": {"envoy-gateway.yaml": json.dumps(_configuration())}},
-            *_program(name, SYSTEM, pod, {"grpc": _XDS_PORT}, self._node),
+            | {"data": {"envoy-gateway.yaml": configuration}},
+            *_program(name, SYSTEM, pod, ports, self._node),
         ]
 
 

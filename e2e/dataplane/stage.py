@@ -8,11 +8,11 @@ import http.server
 import json
 import pathlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from e2e import claims, installation, operators, shipped
 from e2e.controlplane import api, keda, metrics, plane, polling
-from e2e.dataplane import asking, controllers
+from e2e.dataplane import asking, controllers, limiter
 from e2e.machines import containers, hub, load, machine, site
 from tests.preload import hub_server
 
@@ -125,6 +125,7 @@ class Stage:
         controllers: Envoy Gateway and the AI gateway's controller.
         metrics: Scrapes proxies and engines.
         keda: Wakes and scales claims.
+        redis: What limits of callers are counted in, where the gateway has a limiter.
     """
 
     def __init__(
@@ -133,6 +134,9 @@ class Stage:
         work: pathlib.Path,
         name: str,
         models: hub_server.Server,
+        *,
+        limits: bool = False,
+        ports: Sequence[int] = (),
     ) -> None:
         """Describe it.
 
@@ -141,6 +145,8 @@ class Stage:
             work: For files.
             name: The namespace of the claims.
             models: The hub, which serves.
+            limits: Whether the gateway has a limiter.
+            ports: More ports of loopback that pods reach.
         """
         self._plane = control_plane
         self.hub = models
@@ -148,8 +154,14 @@ class Stage:
         volume.mkdir(mode=0o777)
         volume.chmod(0o777)
         self.tenant = claims.Tenant(control_plane, control_plane.namespace(name), volume)
-        self.site = site.Site(control_plane, work / "disks", MACHINES, ports=[models.server_port])
-        self.controllers = controllers.Controllers(control_plane, self.site, MACHINES[0].name, work)
+        self.redis = limiter.Redis(work, control_plane.logs) if limits else None
+        redis = [] if self.redis is None else [self.redis.port]
+        self.site = site.Site(
+            control_plane, work / "disks", MACHINES, ports=[models.server_port, *redis, *ports]
+        )
+        self.controllers = controllers.Controllers(
+            control_plane, self.site, MACHINES[0].name, work, self.redis
+        )
         models.content = f"http://{self.site.outside}:{models.server_port}"
         self._targets = Targets(control_plane.admin, (name, controllers.SYSTEM))
         self.metrics = metrics.MetricsServer(work, control_plane.logs, self._targets.url)
@@ -167,6 +179,9 @@ class Stage:
             self._plane.admin.apply_all(
                 api.load(shipped.ROOT / "examples/rbac/endpoint-picker.yaml")
             )
+            if self.redis is not None:
+                stack.callback(self.redis.process.stop)
+                self.redis.process.start()
             for start, stop in (
                 (self.metrics.process.start, self.metrics.process.stop),
                 (self.keda.start, self.keda.stop),

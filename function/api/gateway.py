@@ -16,6 +16,8 @@ KIND = "InferenceGateway"
 PLURAL = "inferencegateways"
 # The Gateway has the name, and Envoy Gateway writes it into labels of its own.
 LONGEST_NAME = 54
+# What Envoy Gateway can write down of one limit.
+MOST_OF_A_LIMIT = 2**32 - 1
 
 
 class Selector(base.Model):
@@ -78,6 +80,33 @@ class Models(base.Model):
     )
 
 
+class Limit(base.Model):
+    """So much in a minute, an hour or a day of UTC."""
+
+    tokens: Annotated[int, base.number(1, MOST_OF_A_LIMIT)] | None = pydantic.Field(
+        None,
+        description="Tokens of prompts and answers together. They are known at the end of an"
+        " answer: the one that passes the limit is whole, and the next request is refused.",
+    )
+    requests: Annotated[int, base.number(1, MOST_OF_A_LIMIT)] | None = pydantic.Field(
+        None, description="Requests, refused ones too."
+    )
+    per: Literal["minute", "hour", "day"]
+    model: claim_model.Word | None = pydantic.Field(
+        None,
+        description="The one name that counts, as clients write it; all models together when"
+        " absent.",
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="has(self.tokens) != has(self.requests)",
+            message="a limit counts one thing: tokens or requests",
+            holds=lambda limit: (limit.tokens is None) != (limit.requests is None),
+        ),
+    )
+
+
 class Caller(base.Model):
     """Somebody who may call."""
 
@@ -89,6 +118,11 @@ class Caller(base.Model):
     models: Models | None = pydantic.Field(
         None, description="Every model of the selected claims when absent, and none when empty."
     )
+    limits: Annotated[list[Limit], base.items(16)] | None = pydantic.Field(
+        None,
+        description="How much the caller may use; all of them hold. No end when absent. The"
+        " settings say that the gateway can count (frontDoor.limiter).",
+    )
 
     RULES: ClassVar = (
         base.Rule(
@@ -97,6 +131,67 @@ class Caller(base.Model):
             holds=lambda c: (c.secret_ref is None) != (c.external_secret is None),
         ),
     )
+
+
+class ProviderSecret(base.Model):
+    """A Secret of the namespace that holds the key of a provider."""
+
+    name: base.DnsSubdomain = pydantic.Field(
+        description="Name of the Secret, whose key is `apiKey`."
+    )
+
+
+class AuthorityReference(base.Model):
+    """A ConfigMap of the namespace that holds a certificate authority."""
+
+    name: base.DnsSubdomain = pydantic.Field(
+        description="Name of the ConfigMap, whose key is `ca.crt`."
+    )
+
+
+class ProviderModel(base.Model):
+    """A model of a provider."""
+
+    name: claim_model.Word = pydantic.Field(
+        description="What clients write. A claim that serves this name has it."
+    )
+    upstream: Annotated[str, base.text(128, claim_model.REPOSITORY)] | None = pydantic.Field(
+        None, description="What the provider calls it; the same when absent."
+    )
+
+
+class Credentials(base.Model):
+    """The key of a provider."""
+
+    secret_ref: ProviderSecret
+
+
+class Provider(base.Model):
+    """Somebody outside who serves models, by the same address and keys."""
+
+    name: Annotated[str, base.text(32, base.DNS_LABEL, 1)]
+    api: Literal["OpenAI", "Anthropic"] = pydantic.Field(
+        description="What it speaks: OpenAI, asked by /v1/chat/completions and the like, or"
+        " Anthropic, asked by /anthropic/v1/messages alone."
+    )
+    host: base.DnsSubdomain = pydantic.Field(
+        description="Its host, which its certificate must name."
+    )
+    port: Annotated[int, base.number(1, 65535)] | None = pydantic.Field(
+        None, description="443 when absent. Always TLS."
+    )
+    prefix: Annotated[str, base.text(128, r"^/[-._~A-Za-z0-9/]*$")] | None = pydantic.Field(
+        None, description="Path of its API; /v1 when absent."
+    )
+    certificate_authority: AuthorityReference | None = pydantic.Field(
+        None, description="Who signs its certificate; those that the gateway trusts when absent."
+    )
+    credentials: Credentials
+    models: Annotated[
+        list[ProviderModel],
+        base.items(15, 1),  # the AI gateway: rules of one route, at most
+        base.distinct("name", "models of a provider must have distinct names"),
+    ]
 
 
 def _of_its_own(field: str) -> base.Rule:
@@ -135,9 +230,17 @@ class Spec(base.Model):
         ]
         | None
     ) = pydantic.Field(None, description="Who may call. Nobody when absent.")
+    providers: (
+        Annotated[
+            list[Provider],
+            base.items(16),
+            base.distinct("name", "providers must have distinct names"),
+        ]
+        | None
+    ) = pydantic.Field(None, description="Models from outside, beside those of the claims.")
     crossplane: claim.SystemFields | None = None
 
-    RULES: ClassVar = tuple(map(_of_its_own, ("hostname", "tls", "callers")))
+    RULES: ClassVar = tuple(map(_of_its_own, ("hostname", "tls", "callers", "providers")))
 
 
 class InferenceGateway(base.Model):

@@ -17,11 +17,14 @@ class Model(base.Model):
     name: Annotated[str, base.text(63)] = pydantic.Field(
         description="What clients put into the field model of a request."
     )
-    claim: Annotated[str, base.text(63)] = pydantic.Field(
-        description="The InferenceService that serves it."
+    claim: Annotated[str, base.text(63)] | None = pydantic.Field(
+        None, description="The InferenceService that serves it."
     )
-    kind: Literal["base", "adapter"] = pydantic.Field(
-        description="The base model, or an adapter of it."
+    provider: Annotated[str, base.text(63)] | None = pydantic.Field(
+        None, description="The provider that serves it."
+    )
+    kind: Literal["base", "adapter", "external"] = pydantic.Field(
+        description="The base model, an adapter of it, or a provider's."
     )
 
 

@@ -118,6 +118,13 @@ class FrontDoor(base.Model):
         description="Seconds that streams get to end when a proxy goes. Envoy Gateway's own minute"
         " would cut long answers.",
     )
+    limiter: Literal["envoy", "none"] = pydantic.Field(
+        "none",
+        description="Who counts for limits of callers: `envoy` is Envoy Gateway's rate limit"
+        " service (rateLimit.backend in its own configuration), which must be there before: without"
+        " it the gateway answers requests with 500 as soon as a caller has limits. `none`: limits"
+        " are withheld.",
+    )
 
 
 class EndpointPicker(base.Model):

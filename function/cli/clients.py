@@ -80,14 +80,16 @@ def clients(
         sys.exit(code)
     doors = _doors(fleet)
     offering = list(_published(fleet, doors))
-    published = tuple(offers.offers(one.plan for one in offering if one.plan is not None))
+    claimed = offers.offers(one.plan for one in offering if one.plan is not None)
+    published = offers.with_providers(claimed, (door.spec for door in doors.values()))
     if not published or (
         client in forms.NEEDS_CHAT and not any(offer.kind == "chat" for offer in published)
     ):
         needed = "chat model" if published else "model"
         terminal.complain(f"no claim with gateway.enabled serves a {needed}: nothing for {client}")
         sys.exit(result.CANNOT_BE_USED)
-    address = endpoint or _endpoint(fleet, doors, {one.source.namespace for one in offering})
+    namespaces = {one.source.namespace for one in offering} or set(doors)
+    address = endpoint or _endpoint(fleet, doors, namespaces)
     if address is None:
         sys.exit(result.NOT_READ)
     access = offers.Access(address.rstrip("/"), key_variable, published)

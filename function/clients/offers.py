@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Iterator
 
+from function.api import gateway
 from function.planning import plans
 
 # Tokens of an answer, at most, where a client asks: a quarter of the context, and at most so many.
@@ -16,7 +17,7 @@ class Offer:
 
     Attributes:
         name: What clients put into the field model of a request.
-        claim: The claim that serves it.
+        claim: The claim that serves it; empty of a provider's.
         kind: chat, complete (fill-in-the-middle), embed or guard.
         context: Tokens of prompt and answer together, or None where nobody knows.
         tools: Whether it calls tools.
@@ -63,6 +64,22 @@ class Access:
     def small(self) -> Offer | None:
         """The chat model for small tasks: the last base model, or None."""
         return next((offer for offer in reversed(self.of("chat")) if offer.base), None)
+
+
+def with_providers(claimed: Iterable[Offer], doors: Iterable[gateway.Spec]) -> tuple[Offer, ...]:
+    """Returns the names of claims, then those of providers that no claim has.
+
+    They chat, and what else they can do nobody here knows. Those of a provider without OpenAI's API
+    are left out: no client here speaks another.
+    """
+    named = {offer.name: offer for offer in claimed}
+    for door in doors:
+        for provider in sorted(door.providers or [], key=lambda provider: provider.name):
+            if provider.api == "OpenAI":
+                for model in sorted(provider.models, key=lambda model: model.name):
+                    outside = Offer(model.name, "", "chat", None, tools=False, reasoning=False)
+                    named.setdefault(model.name, outside)
+    return tuple(named.values())
 
 
 def offers(published: Iterable[plans.Plan]) -> Iterator[Offer]:

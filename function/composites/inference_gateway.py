@@ -12,7 +12,17 @@ from function.api import base, gateway, gateway_status, settings
 from function.boundary import adoption
 from function.cluster import observed
 from function.concerns import providers, validity
-from function.fleet import boards, doors, gateways, keys, report, rows, situations
+from function.fleet import (
+    boards,
+    doors,
+    externals,
+    gateways,
+    keys,
+    limits,
+    report,
+    rows,
+    situations,
+)
 
 GROUP = gateway.GROUP
 VERSION = gateway.VERSION
@@ -54,7 +64,13 @@ def compose(
     """
     providers.check_none_is_lost(site, world, rows.TABLE)
     now = situations.situation(doors.make(resource, site), world)
-    parts = [*keys.compose(now), *gateways.compose(now), *boards.compose(now)]
+    parts = [
+        *keys.compose(now),
+        *limits.compose(now),
+        *gateways.compose(now),
+        *externals.compose(now),
+        *boards.compose(now),
+    ]
     desired = assembly.assembled(world, now.door.identity, parts, rows.TABLE)
     adoption.check(world, desired.unobserved)
     return report.finish(now, desired)

@@ -8,6 +8,8 @@ from function.boundary import grants, secrets
 from function.planning import identity
 
 COMPONENT = "inference-gateway"
+# Envoy Gateway: rules of one policy, at most.
+MOST_LIMITS = 256
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,9 +40,34 @@ class Door:
         return sorted(self.resource.spec.callers or [], key=lambda caller: caller.name)
 
     @property
+    def providers(self) -> list[gateway.Provider]:
+        """The providers, by name."""
+        return sorted(self.resource.spec.providers or [], key=lambda provider: provider.name)
+
+    @property
     def provided(self) -> bool:
         """Whether the settings have an AI gateway."""
         return self.site.providers.gateway != "none"
+
+    @property
+    def limits(self) -> list[tuple[str, gateway.Limit]]:
+        """The limits with their callers, in an order that amounts have no part in.
+
+        A limit that is raised keeps its place, and with it what is counted already.
+        """
+        named = [(caller.name, limit) for caller in self.callers for limit in caller.limits or []]
+        return sorted(named, key=lambda one: (one[0], *_place(one[1])))
+
+    @property
+    def limited(self) -> bool:
+        """Whether limits are asked for, on a Gateway of the object's own that can count."""
+        counts = self.own and self.provided and self.site.front_door.limiter != "none"
+        return counts and bool(self.limits)
+
+
+def _place(limit: gateway.Limit) -> tuple[str, bool, str, int]:
+    amount = limit.requests if limit.tokens is None else limit.tokens
+    return limit.model or "", limit.tokens is not None, limit.per, amount or 0
 
 
 def make(resource: gateway.InferenceGateway, site: settings.Settings) -> Door:
@@ -75,6 +102,10 @@ def _refusals(
             words = f"the settings keep {pattern!r} for the platform (reservedNames)"
             yield base.Problem("metadata.name", f"{words}: give it another name")
     yield from _hostname(resource, site)
+    count = sum(len(caller.limits or []) for caller in resource.spec.callers or [])
+    if count > MOST_LIMITS:
+        words = f"{count} limits in all, and the gateway takes at most {MOST_LIMITS}"
+        yield base.Problem("spec.callers", words)
     for index, caller in enumerate(resource.spec.callers or []):
         key = caller.external_secret
         if key is not None:

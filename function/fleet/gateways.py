@@ -13,6 +13,8 @@ from function.planning import identity
 # gateway's own examples have it.
 BUFFER_MIB = 50
 _GROUP = "gateway.envoyproxy.io"
+# By which a Gateway names its GatewayConfig (ai-gateway 1.0.0, ai_gateway_route.go).
+CONFIG_ANNOTATION = "aigateway.envoyproxy.io/gateway-config"
 # What is the gateway's to say: who calls, which model, and to which pod a picker sends a request.
 _OURS = (
     keys.CALLER_HEADER,
@@ -98,7 +100,10 @@ def gateway(door: doors.Door) -> identity.Manifest:
     return {
         "apiVersion": kinds.GATEWAY.api_versions[0],
         "kind": kinds.GATEWAY.name,
-        "metadata": door.identity.metadata(component=doors.COMPONENT),
+        "metadata": door.identity.metadata(
+            component=doors.COMPONENT,
+            annotations={CONFIG_ANNOTATION: name} if door.limited else None,
+        ),
         "spec": {
             "gatewayClassName": door.site.front_door.class_name,
             "infrastructure": {

@@ -22,13 +22,15 @@ class Model:
 
     Attributes:
         name: The name.
-        claim: The claim that serves it.
-        kind: base or adapter.
+        claim: The claim that serves it, or None.
+        kind: base, adapter or external.
+        provider: The provider that serves it, or None.
     """
 
     name: str
-    claim: str
+    claim: str | None
     kind: str
+    provider: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

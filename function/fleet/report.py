@@ -10,12 +10,14 @@ from function.boundary import adoption
 from function.cluster import observed
 from function.concerns import reasons, validity
 from function.concerns.gateway import envoy_ai_gateway
-from function.fleet import gateways, keys, members, models, rows, situations
+from function.fleet import externals, gateways, keys, limits, members, models, rows, situations
 
 # In the order in which the object shows them.
 OWN_CONDITIONS: tuple[type[reasons.Reasons], ...] = (
     gateways.GatewayReady,
     keys.CallersReady,
+    limits.LimitsReady,
+    externals.ProvidersReady,
     models.ModelsReady,
 )
 CONDITIONS: tuple[type[reasons.Reasons], ...] = (validity.Valid, *OWN_CONDITIONS)
@@ -68,6 +70,8 @@ def _conditions(
         validity.valid(),
         gateways.condition(now, desired),
         keys.condition(now, desired),
+        limits.condition(now, desired),
+        externals.condition(now, desired),
         models.condition(now),
     )
     longest = validity.LONGEST_MESSAGE
@@ -103,7 +107,7 @@ def _status(
     waiting_for: Any,
 ) -> dict[str, Any]:
     reported = {condition.type: condition for condition in conditions}
-    served = now.members.models if now.door.attached else ()
+    served = now.models
     asking = [member for member in now.members.members if member.asks]
     published = [member for member in asking if member.published and now.door.attached]
     if now.door.own:
@@ -121,7 +125,14 @@ def _status(
             "endpoint": endpoint,
             "claims": f"{len(published)}/{len(asking)}",
             "models": [
-                {"name": model.name, "claim": model.claim, "kind": model.kind}
+                canonical.prune(
+                    {
+                        "name": model.name,
+                        "claim": model.claim,
+                        "provider": model.provider,
+                        "kind": model.kind,
+                    }
+                )
                 for model in served[: gateway_status.MOST_MODELS]
             ],
             "modelsSummary": _summary([model.name for model in served]),
@@ -144,11 +155,12 @@ def _phase(now: situations.Situation, reported: Mapping[str, observed.Condition]
     ready = {kind: condition.status == "True" for kind, condition in reported.items()}
     if now.door.own and now.world.get(rows.GATEWAY) is None:
         return "Pending"
-    if reported[keys.CallersReady.type()].reason == keys.CallersReady.REFUSED.reason.name:
+    refused = (keys.CallersReady.REFUSED, limits.LimitsReady.REFUSED)
+    if any(reported[one.type()].reason == one.reason.name for one in refused):
         return "Degraded"
     if not ready[gateways.GatewayReady.type()]:
         return "Starting"
-    return "Serving" if ready[models.ModelsReady.type()] else "Empty"
+    return "Serving" if ready[models.ModelsReady.type()] or now.externals else "Empty"
 
 
 def _questions(now: situations.Situation, desired: assembly.Desired) -> composition.Questions:

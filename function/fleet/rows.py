@@ -4,6 +4,8 @@ from function import kinds
 
 GATEWAY_READY = "GatewayReady"
 CALLERS_READY = "CallersReady"
+LIMITS_READY = "LimitsReady"
+PROVIDERS_READY = "ProvidersReady"
 
 # The suffixes begin with a word of their own: a claim may have the same name.
 KEY = "door-key-"
@@ -11,6 +13,12 @@ PROXY = "door-proxy"
 CLIENTS = "door-clients"
 SECURITY = "door-security"
 GATEWAY = "door-gateway"
+COSTS = "door-costs"
+LIMITS = "door-limits"
+PROVIDER_BACKEND = "door-provider-backend-"
+PROVIDER_AI_BACKEND = "door-provider-aiservicebackend-"
+PROVIDER_KEY = "door-provider-key-"
+PROVIDER_ROUTE = "door-provider-route-"
 # Before what the end of a claim's key is.
 DASHBOARD = "door-"
 
@@ -33,12 +41,66 @@ ROWS: tuple[kinds.Row, ...] = (
     kinds.Row(CLIENTS, kinds.CLIENT_POLICY, GATEWAY_READY, None, "N", "no `gateway`", _GATEWAY),
     kinds.Row(SECURITY, kinds.SECURITY_POLICY, CALLERS_READY, None, "N", "no `gateway`", _GATEWAY),
     kinds.Row(
+        COSTS,
+        kinds.GATEWAY_CONFIG,
+        LIMITS_READY,
+        None,
+        "N",
+        "a caller has `limits`; `frontDoor.limiter`",
+        _GATEWAY,
+    ),
+    kinds.Row(
+        LIMITS,
+        kinds.GATEWAY_TRAFFIC_POLICY,
+        LIMITS_READY,
+        None,
+        "N.limits",
+        "the same",
+        _GATEWAY,
+    ),
+    kinds.Row(
         GATEWAY,
         kinds.GATEWAY,
         GATEWAY_READY,
         None,
         "N",
-        "no `gateway`; once the three above are there",
+        "no `gateway`; once `door-proxy`, `door-clients` and `door-security` are there",
+        _GATEWAY,
+    ),
+    kinds.Row(
+        f"{PROVIDER_BACKEND}<P>",
+        kinds.BACKEND,
+        PROVIDERS_READY,
+        None,
+        "N.provider-\\<P\\>",
+        "each provider P of `providers`",
+        _GATEWAY,
+    ),
+    kinds.Row(
+        f"{PROVIDER_AI_BACKEND}<P>",
+        kinds.AI_BACKEND,
+        PROVIDERS_READY,
+        None,
+        "N.provider-\\<P\\>",
+        "the same",
+        _GATEWAY,
+    ),
+    kinds.Row(
+        f"{PROVIDER_KEY}<P>",
+        kinds.PROVIDER_KEY,
+        PROVIDERS_READY,
+        None,
+        "N.provider-\\<P\\>",
+        "the same",
+        _GATEWAY,
+    ),
+    kinds.Row(
+        f"{PROVIDER_ROUTE}<P>",
+        kinds.AI_ROUTE,
+        PROVIDERS_READY,
+        None,
+        "N.provider-\\<P\\>",
+        "the same; once the three above are there",
         _GATEWAY,
     ),
     kinds.Row(

@@ -2,10 +2,14 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from function.api import gateway
 from function.cluster import memory, observed, readiness
 from function.fleet import doors, members, rows
+
+# The names that a Gateway serves, with who serves each.
+Served: TypeAlias = tuple[members.Model, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +53,21 @@ class Situation:
         return tuple(grant for grant in self.grants if grant.caller.name not in self.pending)
 
     @property
+    def externals(self) -> tuple[tuple[gateway.Provider, gateway.ProviderModel], ...]:
+        """The models of providers that are published."""
+        return _externals(self.door, self.members)
+
+    @property
+    def models(self) -> Served:
+        """Every name that is served on the Gateway, by name."""
+        claims = self.members.models if self.door.attached else ()
+        outside = [
+            members.Model(model.name, None, "external", provider.name)
+            for provider, model in self.externals
+        ]
+        return tuple(sorted((*claims, *outside), key=lambda model: model.name))
+
+    @property
     def emits_gateway(self) -> bool:
         """Whether the Gateway is emitted: never before what protects it, and always from then on.
 
@@ -88,6 +107,22 @@ def credentials(resource: observed.Object | None) -> frozenset[str]:
     )
 
 
+def _externals(
+    door: doors.Door, behind: members.Members
+) -> tuple[tuple[gateway.Provider, gateway.ProviderModel], ...]:
+    """Returns providers and their models, of which no claim and no provider before has the name."""
+    if not (door.own and door.provided):
+        return ()
+    taken = {model.name for model in behind.models}
+    chosen = []
+    for provider in door.providers:
+        for model in sorted(provider.models, key=lambda model: model.name):
+            if model.name not in taken:
+                taken.add(model.name)
+                chosen.append((provider, model))
+    return tuple(chosen)
+
+
 def _pending(door: doors.Door, world: observed.Observed) -> Iterator[str]:
     """Yields the callers whose key is not there: a Secret that is missing breaks the whole policy.
 
@@ -104,7 +139,9 @@ def _pending(door: doors.Door, world: observed.Observed) -> Iterator[str]:
 
 
 def _grant(door: doors.Door, caller: gateway.Caller, behind: members.Members) -> Grant:
-    served = frozenset(model.name for model in behind.models)
+    served = frozenset(model.name for model in behind.models) | frozenset(
+        model.name for _, model in _externals(door, behind)
+    )
     asked = caller.models
     if asked is None:
         everything = not (door.resource.spec.selector and door.resource.spec.selector.match_labels)

@@ -114,6 +114,17 @@ def test_json_has_the_same_text(client: str) -> None:
     assert kinds["fim"] == "complete"
 
 
+def test_models_from_outside_are_offered_for_chats() -> None:
+    """Of those that OpenAI's API reaches; a claim has its name."""
+    door = cluster.load("examples/front-door/providers.yaml")
+    door["spec"]["providers"][0]["models"].append({"name": "fim"})
+    document = json.loads(run("--for", "opencode", "-o", "json", claims=[*CLAIMS, door]).stdout)
+    kinds = {model["name"]: model["kind"] for model in document["models"]}
+    assert kinds["claude-haiku"] == "chat"
+    assert kinds["fim"] == "complete"
+    assert "claude-haiku-messages" not in kinds
+
+
 def test_the_address_is_the_front_doors_or_given() -> None:
     door = cluster.load("examples/front-door/callers.yaml")
     door["spec"]["hostname"] = "door.example.com"

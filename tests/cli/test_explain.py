@@ -41,6 +41,8 @@ def run(*arguments: str, given: str | None = None) -> testing.Result:
                 "SecretsReady/NotProvided: a reason of the condition SecretsReady, False",
                 "GatewayReady/NotProvided: a reason of the condition GatewayReady, False",
                 "CallersReady/NotProvided: a reason of the condition CallersReady, False",
+                "LimitsReady/NotProvided: a reason of the condition LimitsReady, False",
+                "ProvidersReady/NotProvided: a reason of the condition ProvidersReady, False",
             ],
         ),
         ("spec.model.contextWindow", ["spec.model.contextWindow: a field of the claim"]),

@@ -397,7 +397,10 @@ def everything() -> Iterator[cluster.Object]:
     several["spec"]["gpu"] = {"count": 1, "parallelism": {"pipeline": 2}}
     native = examples.read(ROOT / "examples/features/native-picker.yaml")
     yield from lived(native.claim, *native.environments)
-    yield from scene.resting(scene.of(callers=[scene.fetched("a")])).objects.values()
+    caller = {**scene.fetched("a"), "limits": [{"requests": 1, "per": "day"}]}
+    provider = scene.provider("a", "m")
+    door = scene.resting(scene.of(callers=[caller], providers=[provider]))
+    yield from door.objects.values()
     for monitoring, dashboards in (
         ("victoriametrics", "grafana-sidecar"),
         ("prometheus-operator", "grafana-operator"),
@@ -557,7 +560,7 @@ def numbers() -> list[int]:
 
 
 def test_decisions_are_numbered_without_a_gap() -> None:
-    assert numbers() == list(range(1, 44))
+    assert numbers() == list(range(1, 45))
 
 
 def test_a_later_decision_says_how_far_it_is_followed() -> None:

@@ -51,7 +51,55 @@ INVALID = (
         scene.of(gateway={"name": "g", "namespace": "n"}, hostname="h.example.com"),
         "gateway excludes hostname",
     ),
+    invalid_claims.Invalid(
+        "a provider twice",
+        scene.of(providers=[scene.provider("a", "m"), scene.provider("a", "n")]),
+        "providers must have distinct names",
+    ),
+    invalid_claims.Invalid(
+        "a provider's model twice",
+        scene.of(providers=[scene.provider("a", "m", "m")]),
+        "models of a provider must have distinct names",
+    ),
+    invalid_claims.Invalid(
+        "a provider without models", scene.of(providers=[scene.provider("a")]), "models"
+    ),
+    invalid_claims.Invalid(
+        "a provider of an API that is not offered",
+        scene.of(providers=[{**scene.provider("a", "m"), "api": "AWSBedrock"}]),
+        "spec.providers[0].api",
+    ),
+    invalid_claims.Invalid(
+        "providers on a Gateway of somebody else",
+        scene.of(gateway={"name": "g", "namespace": "n"}, providers=[scene.provider("a", "m")]),
+        "gateway excludes providers",
+    ),
     invalid_claims.Invalid("a host that is none", scene.of(hostname="h_1"), "spec.hostname"),
+    invalid_claims.Invalid(
+        "a limit of nothing",
+        _caller(limits=[{"per": "day"}]),
+        "a limit counts one thing: tokens or requests",
+    ),
+    invalid_claims.Invalid(
+        "a limit of two things",
+        _caller(limits=[{"tokens": 1, "requests": 1, "per": "day"}]),
+        "a limit counts one thing: tokens or requests",
+    ),
+    invalid_claims.Invalid(
+        "a limit that lets nothing through",
+        _caller(limits=[{"tokens": 0, "per": "day"}]),
+        "spec.callers[0].limits[0].tokens",
+    ),
+    invalid_claims.Invalid(
+        "a limit for a time that nobody counts",
+        _caller(limits=[{"tokens": 1, "per": "week"}]),
+        "spec.callers[0].limits[0].per",
+    ),
+    invalid_claims.Invalid(
+        "too many limits",
+        _caller(limits=[{"tokens": number, "per": "day"} for number in range(1, 18)]),
+        "spec.callers[0].limits",
+    ),
     invalid_claims.Invalid(
         "a model's name that is none",
         _caller(models={"names": ["a/b"]}),

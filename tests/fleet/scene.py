@@ -45,6 +45,18 @@ def fetched(name: str) -> cluster.Object:
     return {"name": name, "externalSecret": {"remoteRef": f"llm/{name}"}}
 
 
+def provider(name: str, *models: str, **more: Any) -> cluster.Object:
+    """Returns a provider of models."""
+    return {
+        "name": name,
+        "api": "OpenAI",
+        "host": "api.example.com",
+        "credentials": {"secretRef": {"name": f"{name}-key"}},
+        "models": [{"name": model} for model in models],
+        **more,
+    }
+
+
 def world(
     document: cluster.Object, *members: cluster.Object, settings: cluster.Object | None = None
 ) -> cluster.Cluster:

@@ -52,6 +52,10 @@ CUSTOM = {
         "aigateway.envoyproxy.io",
         "AIServiceBackend",
     ): "envoy-ai-gateway/aigateway.envoyproxy.io_aiservicebackends.yaml",
+    (
+        "aigateway.envoyproxy.io",
+        "BackendSecurityPolicy",
+    ): "envoy-ai-gateway/aigateway.envoyproxy.io_backendsecuritypolicies.yaml",
     ("gateway.envoyproxy.io", "Backend"): "envoy-gateway/gateway.envoyproxy.io_backends.yaml",
     (
         "gateway.envoyproxy.io",

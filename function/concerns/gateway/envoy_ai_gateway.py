@@ -28,6 +28,10 @@ _FULL = (
     '{"error":{"message":"the queue of this model is full; ask again later",'
     '"type":"rate_limit_error","param":null,"code":"queue_full"}}'
 )
+_OVER_LIMIT = (
+    '{"error":{"message":"a limit of this caller is reached; ask again later",'
+    '"type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}}'
+)
 
 
 @memo.per_plan
@@ -332,6 +336,8 @@ def pool_traffic_policy(plan: plans.Plan) -> identity.Manifest:
 def _policy(plan: plans.Plan, spec: identity.Manifest) -> identity.Manifest:
     """Returns a policy on the HTTPRoute that the AI gateway generates."""
     refusal = _refusal(plan)
+    limited = _limited(plan)
+    answers = [] if refusal is None else [refusal, *(over_limit() if limited else ())]
     return {
         "apiVersion": kinds.TRAFFIC_POLICY.api_versions[0],
         "kind": kinds.TRAFFIC_POLICY.name,
@@ -344,10 +350,46 @@ def _policy(plan: plans.Plan, spec: identity.Manifest) -> identity.Manifest:
                     "name": plan.identity.name,
                 }
             ],
+            # Limits of callers are in a policy on the Gateway, which this one would replace. A list
+            # of both is this one's alone.
+            **({"mergeType": "StrategicMerge"} if limited else {}),
             **spec,
-            **({} if refusal is None else {"responseOverride": [refusal]}),
+            **({"responseOverride": answers} if answers else {}),
         },
     }
+
+
+def _limited(plan: plans.Plan) -> bool:
+    """Tells whether the claim is behind a front door whose callers may have limits."""
+    door = plan.site.front_door_of(plan.identity.namespace)
+    return door is not None and plan.site.front_door.limiter != "none"
+
+
+def over_limit() -> tuple[identity.Manifest, ...]:
+    """Returns what a caller over a limit reads: Envoy's own answer has no words.
+
+    An answer in its place loses the headers of the limiter, of which the one with the seconds until
+    the next minute, hour or day is read before. Clients wait a minute by themselves, and no hour.
+    """
+    status = {"statusCodes": [{"type": "Value", "value": 429}]}
+    soon = {
+        "name": "x-ratelimit-reset",
+        "value": {"type": "RegularExpression", "value": "^([0-9]|[1-5][0-9]|60)$"},
+    }
+    response = {
+        "statusCode": 429,
+        "contentType": "application/json",
+        "body": {"type": "Inline", "inline": _OVER_LIMIT},
+    }
+    wait = {"set": [{"name": "retry-after", "value": "60"}]}
+    return (
+        {
+            "match": {**status, "responseHeaders": [soon]},
+            "source": "Local",
+            "response": {**response, "header": wait},
+        },
+        {"match": status, "source": "Local", "response": response},
+    )
 
 
 def _refusal(plan: plans.Plan) -> identity.Manifest | None:
