@@ -411,7 +411,7 @@ def _field(
 ) -> Strategy:
     if (model.__name__, name) in _FIELDS:
         return _FIELDS[model.__name__, name]
-    if name in ("requests", "limits") and not is_object(annotation):
+    if name in ("requests", "limits") and typing.get_origin(schema.unwrap(annotation)[0]) is dict:
         pools = _SITE_RESOURCES if model.__module__.startswith(site.__name__) else _CLAIM_RESOURCES
         optional = {key: st.sampled_from(pool) for key, pool in pools[name].items()}
         return st.fixed_dictionaries({}, optional=optional)
