@@ -162,6 +162,10 @@ class Allowed(base.Model):
         "topology.kubernetes.io/zone",
     )
     priority_classes: settings_forms.Patterns = _patterns("Names of podTemplate.priorityClassName.")
+    provider_hosts: settings_forms.Patterns = _patterns(
+        "Hosts of an InferenceGateway's providers, whole names: what callers write goes there.",
+        "*",
+    )
     queue_priorities: settings_forms.Patterns = _patterns(
         "WorkloadPriorityClasses of scheduling.priorityClass: one may stop replicas of others."
     )

@@ -102,6 +102,9 @@ def _refusals(
             words = f"the settings keep {pattern!r} for the platform (reservedNames)"
             yield base.Problem("metadata.name", f"{words}: give it another name")
     yield from _hostname(resource, site)
+    for index, provider in enumerate(resource.spec.providers or []):
+        path = f"spec.providers[{index}].host"
+        yield from grants.outside("provider_hosts", path, provider.host, resource, site)
     count = sum(len(caller.limits or []) for caller in resource.spec.callers or [])
     if count > MOST_LIMITS:
         words = f"{count} limits in all, and the gateway takes at most {MOST_LIMITS}"

@@ -303,6 +303,20 @@ def test_the_settings_say_which_hosts_a_door_may_have(host: str, allowed: bool) 
         assert "allowed.gatewayHostnames" in world.fatal
 
 
+def test_the_settings_say_who_may_be_a_provider() -> None:
+    """What callers write leaves the cluster, by the gateway's own way out."""
+    models = [{"name": "outside"}]
+    key = {"secretRef": {"name": "key"}}
+    provider = {"name": "a", "api": "OpenAI", "models": models, "credentials": key}
+    settings = {"allowed": {"providerHosts": {"llm": ["api.example.com"]}}}
+    words = "spec.providers[0].host: the settings do not allow 'api.shop.example' in namespace llm"
+    for host, allowed in (("api.example.com", True), ("api.shop.example", False)):
+        door = scene.of(providers=[{**provider, "host": host}])
+        fatal = scene.world(door, settings=settings).reconcile().fatal or ""
+        assert (fatal == "") is allowed
+        assert (words in fatal) is not allowed
+
+
 def test_settings_that_lose_the_gateway_take_nothing_away() -> None:
     world = scene.resting(scene.of(callers=[scene.caller("a")]), CODER)
     world.environments[0]["data"]["inferenceService"]["providers"]["gateway"] = "none"
