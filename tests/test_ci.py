@@ -57,6 +57,7 @@ def toy(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / "bin").mkdir()
     _program(tmp_path / "bin" / "docker", "")
     (tmp_path / "e2e").mkdir()
+    (tmp_path / "e2e" / "try_load.py").write_text("def test_load():\n    pass\n")
     return tmp_path
 
 
@@ -117,7 +118,8 @@ def test_what_failed_is_tried_once_more_by_its_file(toy: pathlib.Path) -> None:
     assert re.findall(r"^(\d) failed|^(\d) passed", done.stdout, re.MULTILINE) == [
         ("2", ""),
         ("", "4"),
-    ], "both tries are in the log"
+        ("", "1"),
+    ], "both tries are in the log, and the load"
     assert re.search(
         r"pytest e2e/test_flaky\.py e2e/test_slow\.py -n 2 --dist loadfile", done.stdout
     )
