@@ -810,7 +810,6 @@ def test_a_provider_with_another_certificate_gets_nothing(
 
 def test_a_provider_that_goes_leaves_nothing(door: Door, external: outside.Provider) -> None:
     """Its names are nobody's then."""
-    count = len(external.asked)
     door.claim.apply(providers=[])
     door.wait_condition("ProvidersReady", "True", "NotRequested")
     for model in (OUTSIDE, MESSAGES):
@@ -820,6 +819,8 @@ def test_a_provider_that_goes_leaves_nothing(door: Door, external: outside.Provi
         what="a list without models from outside",
         timeout=REFRESH_SECONDS + MINUTE + GRACE,
     )
+    count = len(external.asked)
+    assert door.statuses(OUTSIDE, CHAT) == {404}
     assert len(external.asked) == count
 
 
