@@ -59,10 +59,14 @@ class Door:
         return sorted(named, key=lambda one: (one[0], *_place(one[1])))
 
     @property
+    def counts(self) -> bool:
+        """Whether the Gateway is the object's own, and can count."""
+        return self.own and self.provided and self.site.front_door.limiter != "none"
+
+    @property
     def limited(self) -> bool:
-        """Whether limits are asked for, on a Gateway of the object's own that can count."""
-        counts = self.own and self.provided and self.site.front_door.limiter != "none"
-        return counts and bool(self.limits)
+        """Whether limits are asked for where they can be counted."""
+        return self.counts and bool(self.limits)
 
 
 def _place(limit: gateway.Limit) -> tuple[str, bool, str, int]:

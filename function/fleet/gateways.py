@@ -102,7 +102,7 @@ def gateway(door: doors.Door) -> identity.Manifest:
         "kind": kinds.GATEWAY.name,
         "metadata": door.identity.metadata(
             component=doors.COMPONENT,
-            annotations={CONFIG_ANNOTATION: name} if door.limited else None,
+            annotations={CONFIG_ANNOTATION: name} if door.counts else None,
         ),
         "spec": {
             "gatewayClassName": door.site.front_door.class_name,

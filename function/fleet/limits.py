@@ -88,9 +88,24 @@ class LimitsReady(reasons.Reasons):
 
 def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     """Yields what tells the tokens of an answer, and the limits."""
-    if now.door.limited:
+    if not now.door.limited:
+        return
+    if _asks(now):
         yield assembly.Part(rows.COSTS, costs(now.door))
-        yield assembly.Part(rows.LIMITS, policy(now.door))
+    yield assembly.Part(rows.LIMITS, policy(now.door))
+
+
+def _asks(now: situations.Situation) -> bool:
+    """Tells whether the Gateway names its GatewayConfig by the time that the GatewayConfig comes.
+
+    The AI gateway looks for Gateways when a GatewayConfig comes, and at none whose annotations
+    alone change (its controller.go, GenerationChangedPredicate): tokens would never be told.
+    """
+    made = now.world.get(rows.GATEWAY)
+    if made is None or now.world.get(rows.COSTS) is not None:
+        return True
+    annotations = observed.at(made, "metadata", "annotations")
+    return observed.at(annotations, gateways.CONFIG_ANNOTATION) is not None
 
 
 def costs(door: doors.Door) -> identity.Manifest:
@@ -173,6 +188,10 @@ def condition(now: situations.Situation, desired: assembly.Desired) -> observed.
 
 
 def _of_the_policy(now: situations.Situation, desired: assembly.Desired) -> observed.Condition:
+    if now.world.get(rows.COSTS) is None:
+        return LimitsReady.WAITING.condition(
+            "the GatewayConfig, which tells tokens, is not there yet"
+        )
     made = now.world.get(rows.LIMITS)
     ancestors = observed.items(made, "status", "ancestors")
     taken = readiness.NOT_CREATED if made is None else _TAKEN(made)

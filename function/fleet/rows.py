@@ -46,7 +46,7 @@ ROWS: tuple[kinds.Row, ...] = (
         LIMITS_READY,
         None,
         "N",
-        "a caller has `limits`; `frontDoor.limiter`",
+        "a caller has `limits`; `frontDoor.limiter`; once the Gateway names it",
         _GATEWAY,
     ),
     kinds.Row(
