@@ -116,6 +116,9 @@ def ai_backend(door: doors.Door, provider: api.Provider) -> identity.Manifest:
     spoken: identity.Manifest = {"name": provider.api}
     if provider.prefix is not None:
         spoken["prefix"] = provider.prefix
+    # Who asks is nobody's business outside. Envoy counts tokens at the end of an answer by what the
+    # request's headers are then, so that a name that was taken away would have no limit of tokens.
+    anonymous = {"headerMutation": {"remove": [keys.CALLER_HEADER]}} if not door.limited else {}
     return {
         "apiVersion": door.site.gateway.api_version,
         "kind": kinds.AI_BACKEND.name,
@@ -127,8 +130,7 @@ def ai_backend(door: doors.Door, provider: api.Provider) -> identity.Manifest:
                 "kind": kinds.BACKEND.name,
                 "name": _name(door, provider),
             },
-            # Who asks is nobody's business outside.
-            "headerMutation": {"remove": [keys.CALLER_HEADER]},
+            **anonymous,
         },
     }
 

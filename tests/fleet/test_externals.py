@@ -27,6 +27,14 @@ def published(world: cluster.Cluster) -> dict[str, str]:
     }
 
 
+def test_a_provider_learns_who_asks_where_tokens_are_counted() -> None:
+    """They are at the end of an answer, by the headers that the request has then."""
+    limits = [{"tokens": 1000, "per": "day"}]
+    caller = {**scene.caller("chat"), "limits": limits}
+    world = scene.resting(scene.of(callers=[caller], providers=[scene.provider("anthropic")]))
+    assert "headerMutation" not in world.one("AIServiceBackend")["spec"]
+
+
 def test_a_provider_is_reached_by_tls_with_its_key_under_its_names() -> None:
     models = [{"name": "haiku", "upstream": "claude-haiku-4-5"}, {"name": "opus"}]
     world = resting(scene.provider("anthropic", models=models))
