@@ -31,7 +31,7 @@ def test_a_provider_learns_who_asks_where_tokens_are_counted() -> None:
     """They are at the end of an answer, by the headers that the request has then."""
     limits = [{"tokens": 1000, "per": "day"}]
     caller = {**scene.caller("chat"), "limits": limits}
-    world = scene.resting(scene.of(callers=[caller], providers=[scene.provider("anthropic")]))
+    world = resting(scene.provider("anthropic", "opus"), callers=[caller])
     assert "headerMutation" not in world.one("AIServiceBackend")["spec"]
 
 
