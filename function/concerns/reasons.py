@@ -30,6 +30,22 @@ class Reason:
     alarm: bool = False
 
 
+# Reasons that several conditions have.
+NO_AI_GATEWAY = Reason(
+    "NotProvided",
+    False,
+    "The settings have no AI gateway.",
+    "Set `providers.gateway`.",
+    alarm=True,
+)
+MISSING_KIND = Reason(
+    "KindMissing",
+    False,
+    "A kind is not installed; the message names it.",
+    "Install it ([a kind that is installed later](#a-kind-that-is-installed-later)).",
+    alarm=True,
+)
+
 # As Kubernetes writes it.
 STATUS = {True: "True", False: "False", None: "Unknown"}
 

@@ -41,20 +41,8 @@ class ProvidersReady(reasons.Reasons):
         "Give the model another `name`; `upstream` keeps what the provider calls it.",
         alarm=True,
     )
-    NOT_PROVIDED = reasons.Reason(
-        "NotProvided",
-        False,
-        "The settings have no AI gateway.",
-        "Set `providers.gateway`.",
-        alarm=True,
-    )
-    KIND_MISSING = reasons.Reason(
-        "KindMissing",
-        False,
-        "A kind is not installed; the message names it.",
-        "Install it ([a kind that is installed later](#a-kind-that-is-installed-later)).",
-        alarm=True,
-    )
+    NOT_PROVIDED = reasons.NO_AI_GATEWAY
+    KIND_MISSING = reasons.MISSING_KIND
     UNRESOLVED = reasons.Reason(
         "Unresolved",
         False,

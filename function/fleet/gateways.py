@@ -33,13 +33,7 @@ class GatewayReady(reasons.Reasons):
         True,
         "`spec.gateway` names a Gateway of somebody else, of which nothing is composed or judged.",
     )
-    NOT_PROVIDED = reasons.Reason(
-        "NotProvided",
-        False,
-        "The settings have no AI gateway.",
-        "Set `providers.gateway`.",
-        alarm=True,
-    )
+    NOT_PROVIDED = reasons.NO_AI_GATEWAY
     KIND_MISSING = reasons.Reason(
         "KindMissing",
         False,

@@ -56,13 +56,7 @@ class CallersReady(reasons.Reasons):
         "Set `providers.secrets`, or use `secretRef`.",
         alarm=True,
     )
-    KIND_MISSING = reasons.Reason(
-        "KindMissing",
-        False,
-        "A kind is not installed; the message names it.",
-        "Install it ([a kind that is installed later](#a-kind-that-is-installed-later)).",
-        alarm=True,
-    )
+    KIND_MISSING = reasons.MISSING_KIND
     KEY_PENDING = reasons.Reason(
         "KeyPending",
         False,

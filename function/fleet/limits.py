@@ -46,13 +46,7 @@ class LimitsReady(reasons.Reasons):
         " ([limits](front-door.md#how-much)).",
         alarm=True,
     )
-    NOT_PROVIDED = reasons.Reason(
-        "NotProvided",
-        False,
-        "The settings have no AI gateway.",
-        "Set `providers.gateway`.",
-        alarm=True,
-    )
+    NOT_PROVIDED = reasons.NO_AI_GATEWAY
     KIND_MISSING = reasons.Reason(
         "KindMissing",
         False,
