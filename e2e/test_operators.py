@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import http.client
-import json
 import re
 from collections.abc import Iterator
 
@@ -238,7 +236,7 @@ def test_a_claim_is_scaled_on_what_the_operator_had_scraped(
     """An engine with a queue gets a second one, which is scraped too."""
     claim, other = pair
     (busy,) = running.engines(claim)
-    _steer(busy, {"shownWaiting": 18})
+    stage.steer(busy, {"shownWaiting": 18})
     polling.until(lambda: len(running.engines(claim)) == 2, what="two engines", timeout=120 + GRACE)
     wanted = {f"{pod['status']['podIP']}:8000" for pod in running.engines(claim)}
     polling.until(
@@ -250,13 +248,6 @@ def test_a_claim_is_scaled_on_what_the_operator_had_scraped(
         timeout=REFRESH_SECONDS + GRACE,
     )
     assert len(running.engines(other)) == 1
-
-
-def _steer(pod: api.Object, behaviour: dict[str, float]) -> None:
-    connection = http.client.HTTPConnection(pod["status"]["podIP"], 8000, timeout=30)
-    with contextlib.closing(connection):
-        connection.request("POST", "/stand-in", json.dumps(behaviour))
-        assert connection.getresponse().status == http.HTTPStatus.OK
 
 
 def test_an_alert_fires_and_ends_by_series_of_kube_state_metrics(running: Stage) -> None:

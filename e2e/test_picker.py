@@ -9,7 +9,6 @@ import collections
 import contextlib
 import http.client
 import itertools
-import json
 import signal
 import time
 from collections.abc import Iterator
@@ -148,18 +147,11 @@ def test_a_picker_leaves_an_engine_that_is_busy(
 @contextlib.contextmanager
 def _showing(pod: api.Object, behaviour: dict[str, float]) -> Iterator[None]:
     """Let an engine show other values than its own."""
-    _steer(pod, behaviour)
+    stage.steer(pod, behaviour)
     try:
         yield
     finally:
-        _steer(pod, dict.fromkeys(behaviour, -1))
-
-
-def _steer(pod: api.Object, behaviour: dict[str, float]) -> None:
-    connection = http.client.HTTPConnection(pod["status"]["podIP"], 8000, timeout=30)
-    with contextlib.closing(connection):
-        connection.request("POST", "/stand-in", json.dumps(behaviour))
-        assert connection.getresponse().status == http.HTTPStatus.OK
+        stage.steer(pod, dict.fromkeys(behaviour, -1))
 
 
 def test_a_conversation_stays_with_the_engine_that_has_its_prefix(

@@ -8,11 +8,8 @@ both is as in ``test_data_path.py``.
 from __future__ import annotations
 
 import collections
-import contextlib
 import copy
-import http.client
 import itertools
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -142,20 +139,13 @@ def test_requests_pass_by_way_of_it(
     """It reads the engines' own series: the one with a long queue is asked no more."""
     assert _engines(caller, picked) <= running.path.names(picked)
     busy, idle = running.path.engines(picked)
-    _steer(busy, {"shownWaiting": 18, "shownKV": 0.9})
+    stage.steer(busy, {"shownWaiting": 18, "shownKV": 0.9})
     polling.until(
         lambda: _engines(caller, picked) == {idle["metadata"]["name"]},
         what="picks of the other alone",
         timeout=GRACE,
     )
-    _steer(busy, {"shownWaiting": -1, "shownKV": -1})
-
-
-def _steer(pod: api.Object, behaviour: dict[str, float]) -> None:
-    connection = http.client.HTTPConnection(pod["status"]["podIP"], 8000, timeout=30)
-    with contextlib.closing(connection):
-        connection.request("POST", "/stand-in", json.dumps(behaviour))
-        assert connection.getresponse().status == http.HTTPStatus.OK
+    stage.steer(busy, {"shownWaiting": -1, "shownKV": -1})
 
 
 def test_the_scrape_of_the_picker_is_of_the_chart_s_service(

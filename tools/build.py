@@ -119,6 +119,8 @@ INFERENCE_EXTENSION = "sigs.k8s.io/gateway-api-inference-extension"
 LWS = "sigs.k8s.io/lws"
 RATE_LIMIT = "github.com/envoyproxy/ratelimit"
 KUEUE = "sigs.k8s.io/kueue"
+PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator"
+EXTERNAL_SECRETS = "github.com/external-secrets/external-secrets"
 
 # Package version constraints (`spec.crossplane.version`) are checked against this variable.
 CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.version=v{version}",)
@@ -127,6 +129,7 @@ CROSSPLANE_STAMPS = ("github.com/crossplane/crossplane-runtime/v2/pkg/version.ve
 RBAC_METRICS_OFF = "sigs.k8s.io/controller-runtime/pkg/metrics/server.DefaultBindAddress=0"
 CHART = "cluster/charts/crossplane/templates"
 GATEWAY_CRDS = "charts/gateway-helm/charts/crds/crds"
+OPERATOR_OBJECTS = "example/rbac/prometheus-operator/prometheus-operator"
 CHARTS, EPPLIB = "config/charts", "chart/charts/epplib"
 # Without it the server calls itself v0.0.0-master+$Format:%H$, which clients cannot parse.
 KUBERNETES_STAMPS = (
@@ -406,6 +409,42 @@ GROUPS: Sequence[Group] = (
             Manifests(KUBE_STATE_METRICS, "examples/standard/service*.yaml", "objects"),
             Manifests(KUBE_STATE_METRICS, "examples/standard/deployment.yaml", "objects"),
         ),
+    ),
+    # Writes the configuration of Prometheus, which has the version that the operator is made with.
+    Group(
+        name="prometheus-operator",
+        programs=(
+            Program(name="operator", package=f"{PROMETHEUS_OPERATOR}/cmd/operator", seconds=120),
+            Program(
+                name="config-reloader",
+                package=f"{PROMETHEUS_OPERATOR}/cmd/prometheus-config-reloader",
+                seconds=10,
+            ),
+            Program(
+                name="prometheus",
+                package="github.com/prometheus/prometheus/cmd/prometheus",
+                seconds=200,
+            ),
+        ),
+        manifests=(
+            Manifests(PROMETHEUS_OPERATOR, "example/prometheus-operator-crd/*.yaml", "crds"),
+            *(
+                Manifests(PROMETHEUS_OPERATOR, f"{OPERATOR_OBJECTS}-{name}.yaml", "objects")
+                for name in ("cluster-role*", "deployment", "service-account")
+            ),
+            Manifests(
+                PROMETHEUS_OPERATOR, "example/rbac/prometheus/prometheus-cluster-role.yaml", "roles"
+            ),
+        ),
+        on_request=True,
+    ),
+    # Upstream's reconcilers with upstream's fake provider, and none of the clients of clouds that
+    # upstream's command links.
+    Group(
+        name="external-secrets",
+        programs=(Program(name="external-secrets", package="./external-secrets", seconds=330),),
+        manifests=(Manifests(EXTERNAL_SECRETS, "config/crds/bases/*.io_*.yaml", "crds"),),
+        on_request=True,
     ),
     # Ten minutes of a processor. The chart that it installs is from the picker's module.
     Group(

@@ -30,7 +30,7 @@ _API = "operator.victoriametrics.com/v1beta1"
 _OPERATOR = api.Ref("apps/v1", "Deployment", "operator", "vm")
 _OPERATOR_IMAGE = "victoriametrics/operator:v0.74.1"
 _RELOADER_IMAGE = "victoriametrics/operator:config-reloader-v0.74.1"
-_SERIES = api.Ref("apps/v1", "Deployment", "kube-state-metrics", "kube-system")
+SERIES = api.Ref("apps/v1", "Deployment", "kube-state-metrics", "kube-system")
 _SERIES_IMAGE = "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.18.0"
 # Upstream's images name a number, as Kubernetes wants it for `runAsNonRoot`.
 _USER = 65532
@@ -75,7 +75,7 @@ class Monitoring:
         """
         self._site.push(_OPERATOR_IMAGE, GROUP, "vm-operator", user=_USER)
         self._site.push(_RELOADER_IMAGE, GROUP, "config-reloader", user=_USER)
-        self._site.push(_SERIES_IMAGE, SERIES_GROUP, "kube-state-metrics", user=_USER)
+        push_series(self._site)
         for program in _PROGRAMS.values():
             name = f"victoriametrics/{program}:{VERSION}"
             self._site.push(name, PROGRAMS_GROUP, program, user=_USER)
@@ -84,7 +84,7 @@ class Monitoring:
         )
         self._admin.apply_all(_released())
         self._admin.apply_all(_platform())
-        for ref in (_OPERATOR, _SERIES):
+        for ref in (_OPERATOR, SERIES):
             self._admin.wait_condition(ref, "Available", timeout=120)
         for item in _platform():
             if item["kind"] in _PROGRAMS:
@@ -157,8 +157,8 @@ class Monitoring:
 
     def families(self) -> set[str]:
         """The names of all series that kube-state-metrics knows."""
-        labels = {"app.kubernetes.io/name": _SERIES.name}
-        address = self._address(_SERIES.namespace or "", labels)
+        labels = {"app.kubernetes.io/name": SERIES.name}
+        address = self._address(SERIES.namespace or "", labels)
         text = _get(address, 8080, "/metrics")
         return set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
 
@@ -188,6 +188,19 @@ class Monitoring:
         return addresses[0] if len(addresses) == 1 else ""
 
 
+def push_series(place: site.Site) -> None:
+    """Let machines pull the image of kube-state-metrics."""
+    place.push(_SERIES_IMAGE, SERIES_GROUP, "kube-state-metrics", user=_USER)
+
+
+def series() -> list[api.Object]:
+    """The manifests of kube-state-metrics' release, sooner probed; the Deployment last."""
+    items = [
+        item for path in toolchain.manifests(SERIES_GROUP, "objects") for item in api.load(path)
+    ]
+    return _probed(items)
+
+
 def _get(host: str, port: int, path: str) -> str:
     connection = http.client.HTTPConnection(host, port, timeout=10)
     with contextlib.closing(connection):
@@ -196,24 +209,24 @@ def _get(host: str, port: int, path: str) -> str:
 
 
 def _released() -> list[api.Object]:
-    """The manifests of both releases, with images of these tests, and sooner probed."""
-    items = [
-        item
-        for group in (GROUP, SERIES_GROUP)
-        for path in toolchain.manifests(group, "objects")
-        for item in api.load(path)
-    ]
+    """The manifests of both releases, with images of these tests."""
+    items = [item for path in toolchain.manifests(GROUP, "objects") for item in api.load(path)]
     for item in items:
-        if item["kind"] != "Deployment":
-            continue
-        (container,) = item["spec"]["template"]["spec"]["containers"]
-        container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1}
         if api.Ref.of(item) == _OPERATOR:
+            (container,) = item["spec"]["template"]["spec"]["containers"]
             container["image"] = _OPERATOR_IMAGE
             container["args"].remove("--leader-elect")
             # An eighth of a processor makes it slow where two of them have all the tests.
             del container["resources"]
-    # Namespaces and accounts before who is in them.
+    return [*_probed(items), *series()]
+
+
+def _probed(items: list[api.Object]) -> list[api.Object]:
+    """Manifests whose Deployments are ready sooner, after the namespaces and accounts of them."""
+    for item in items:
+        if item["kind"] == "Deployment":
+            (container,) = item["spec"]["template"]["spec"]["containers"]
+            container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1}
     return sorted(items, key=lambda item: item["kind"] == "Deployment")
 
 
@@ -221,7 +234,7 @@ def _platform() -> list[api.Object]:
     """What a platform asks the operator for."""
     server = f"http://vmsingle-{NAME}.{NAMESPACE}.svc:{_PORTS['VMSingle']}"
     every = f"{SCRAPE_SECONDS}s"
-    series = {"app.kubernetes.io/name": _SERIES.name}
+    series = {"app.kubernetes.io/name": SERIES.name}
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
         # By default a query sees nothing of the last 30 s.
@@ -242,9 +255,9 @@ def _platform() -> list[api.Object]:
         {
             "apiVersion": _API,
             "kind": "VMServiceScrape",
-            "metadata": {"name": _SERIES.name, "namespace": NAMESPACE},
+            "metadata": {"name": SERIES.name, "namespace": NAMESPACE},
             "spec": {
-                "namespaceSelector": {"matchNames": [_SERIES.namespace]},
+                "namespaceSelector": {"matchNames": [SERIES.namespace]},
                 "selector": {"matchLabels": series},
                 # Its series are about pods of other namespaces, and say which.
                 "endpoints": [{"port": "http-metrics", "honorLabels": True, "interval": every}],

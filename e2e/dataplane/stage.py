@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import http
+import http.client
 import http.server
 import json
 import pathlib
@@ -50,6 +52,20 @@ _MODEL = "Qwen/Qwen2.5-7B-Instruct"
 
 def _job(labels: Mapping[str, str]) -> str:
     return labels.get(_INSTANCE) or labels.get(_PICKER) or "proxies"
+
+
+def steer(engine: api.Object, behaviour: Mapping[str, float]) -> None:
+    """Tells an engine's pod how to behave, in the words of the stand-in (`tools/stand-ins`).
+
+    Raises:
+        RuntimeError: It did not take them.
+    """
+    connection = http.client.HTTPConnection(engine["status"]["podIP"], 8000, timeout=30)
+    with contextlib.closing(connection):
+        connection.request("POST", "/stand-in", json.dumps(dict(behaviour)))
+        if (status := connection.getresponse().status) != http.HTTPStatus.OK:
+            message = f"{engine['metadata']['name']} answered {status}"
+            raise RuntimeError(message)
 
 
 def _ready(pod: api.Object) -> bool:

@@ -1,0 +1,276 @@
+"""Claims on a plain cluster, with the Prometheus operator, External Secrets and native policies.
+
+`make plain` runs it; it is no part of `make e2e`, for whose budget its programs are too large. Both
+operators are upstream's, with Prometheus, its reloader and kube-state-metrics in pods of real
+machines, where kube-router enforces the policies. The store behind External Secrets is upstream's
+fake provider, which holds what a test gives it; the engine is a stand-in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+
+from e2e import claims, installation, operators, shipped
+from e2e.controlplane import api, external, keda, plane, polling
+from e2e.dataplane import monitoring, prometheus, stage
+from e2e.machines import hub, machine, site
+from tests.preload import hub_server
+
+NAMESPACE = "llm"
+_MODEL = "Qwen/Qwen2.5-7B-Instruct"
+_PATH, _STORE = "llm/coder", "vault"
+# For a busy machine, on top of what something takes by itself.
+GRACE = 180
+# What Prometheus is told, it knows when its kubelet looks at its pod: here every 10 s.
+REFRESH_SECONDS = 20
+_MACHINES = (
+    machine.Machine("desk"),
+    machine.Machine("card", gpus=8, labels={"nvidia.com/gpu.product": "NVIDIA-L40S"}),
+)
+_CARD = api.Ref("v1", "Node", _MACHINES[1].name)
+_KINDS = ("ExternalSecret", "ScaledObject")
+
+
+@dataclasses.dataclass
+class Stage:
+    """What the tests of this file share.
+
+    Attributes:
+        plane: The control plane.
+        tenant: The namespace of the claims.
+        prometheus: The operator and what it runs.
+        secrets: External Secrets.
+        hub: Where preload Jobs download from.
+    """
+
+    plane: plane.ControlPlane
+    tenant: claims.Tenant
+    prometheus: prometheus.Prometheus
+    secrets: external.ExternalSecrets
+    hub: hub_server.Server
+
+    def claim(self, name: str, **spec: object) -> claims.Claim:
+        """A claim that is scraped often, not yet applied."""
+        given: api.Object = {
+            "model": {
+                "repository": _MODEL,
+                "revision": self.hub.publish(_MODEL, hub.model()),
+                "quantization": "fp8",
+                "contextWindow": 8192,
+                "preload": {"enabled": True},
+            },
+            "observability": {"metrics": {"interval": f"{monitoring.SCRAPE_SECONDS}s"}},
+            "scaling": {"minReplicas": 1, "maxReplicas": 2, "pollingIntervalSeconds": 5},
+            **copy.deepcopy(spec),
+        }
+        return self.tenant.claim(
+            {
+                "apiVersion": shipped.API_VERSION,
+                "kind": shipped.KIND,
+                "metadata": {"name": name},
+                "spec": given,
+            }
+        )
+
+    def engines(self, claim: claims.Claim) -> list[api.Object]:
+        """The ready engines of a claim."""
+        name = {"app.kubernetes.io/name": claim.name, "app.kubernetes.io/component": "inference"}
+        pods = self.plane.admin.objects("v1", "Pod", namespace=NAMESPACE, labels=name)
+        return [pod for pod in pods if api.status_of(pod, "Ready") == "True"]
+
+    def secret(self, name: str) -> api.Object | None:
+        """A Secret of the namespace."""
+        return self.plane.admin.find(api.Ref("v1", "Secret", name, NAMESPACE))
+
+
+@pytest.fixture(scope="module")
+def running(
+    control_plane: plane.ControlPlane,
+    installed: installation.Installation,
+    all_kinds: None,
+    standing_in: operators.Operators,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stage]:
+    """Machines, the operators, KEDA, and a namespace made ready for claims."""
+    del all_kinds
+    work = tmp_path_factory.mktemp("plain")
+    volume = work / "volume"
+    volume.mkdir(mode=0o777)
+    volume.chmod(0o777)
+    tenant = claims.Tenant(control_plane, control_plane.namespace(NAMESPACE), volume)
+    with standing_in.absent(*_KINDS), hub.serving() as models, contextlib.ExitStack() as stack:
+        place = site.Site(
+            control_plane, work / "disks", _MACHINES, ports=[models.server_port], policies=True
+        )
+        watching = prometheus.Prometheus(control_plane, place)
+        secrets = external.ExternalSecrets(control_plane.api, control_plane.logs)
+        scaler = keda.Keda(control_plane.api, work, control_plane.logs)
+        stack.enter_context(place)
+        models.content = f"http://{place.outside}:{models.server_port}"
+        place.push(stage.ENGINE, site.STAND_INS, "engine")
+        for start, stop in (
+            (watching.start, watching.stop),
+            (secrets.start, secrets.stop),
+            (scaler.start, scaler.stop),
+            (tenant.prepare, tenant.clean),
+        ):
+            stack.callback(stop)
+            start()
+        secrets.store(_STORE, {_PATH: {"GREETING": "hello"}})
+        installed.configure(_settings(watching.url, models.content))
+        yield Stage(control_plane, tenant, watching, secrets, models)
+
+
+def _settings(server: str, endpoint: str) -> api.Object:
+    """The plain cluster's, with the metrics server and the hub of these tests."""
+    settings = shipped.one(shipped.environment("plain"))
+    ours = settings["data"]["inferenceService"]
+    ours["scaling"]["serverAddress"] = server
+    ours["hub"] = hub.settings(endpoint)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def coder(running: Stage) -> claims.Claim:
+    """A claim that serves, with a Secret of the store."""
+    claim = running.claim("coder", externalSecrets=[{"name": "coder-store", "remoteRef": _PATH}])
+    claim.apply()
+    claim.wait_phase("Serving", timeout=120 + GRACE)
+    return claim
+
+
+# --- the Prometheus operator
+
+
+def test_a_scrape_finds_the_pods_of_its_claim_and_no_others(
+    running: Stage, coder: claims.Claim
+) -> None:
+    """The ServiceMonitor becomes a job of Prometheus, which the claim's policy lets in."""
+    other = running.claim("coder-2")
+    other.apply()
+    other.wait_phase("Serving", timeout=120 + GRACE)
+    wanted = {
+        (NAMESPACE, claim.name): {
+            f"{pod['status']['podIP']}:8000" for pod in running.engines(claim)
+        }
+        for claim in (coder, other)
+    }
+    assert all(len(addresses) == 1 for addresses in wanted.values())
+
+    def told() -> dict[tuple[str, str], set[str]]:
+        return {
+            of: {target.address for target in targets if target.up}
+            for of, targets in running.prometheus.targets().items()
+            if of[0] == NAMESPACE
+        }
+
+    polling.until(
+        lambda: told() == wanted, what=f"targets {wanted}", timeout=REFRESH_SECONDS + GRACE
+    )
+    other.delete()
+    polling.until(
+        lambda: set(told()) == {(NAMESPACE, coder.name)},
+        what="the end of the other's job",
+        timeout=REFRESH_SECONDS + GRACE,
+    )
+
+
+def test_prometheus_evaluates_every_rule(running: Stage, coder: claims.Claim) -> None:
+    """The operator writes each rule into a file, and Prometheus finds nothing wrong in any."""
+    wanted = {
+        (group["name"], rule.get("alert") or rule["record"])
+        for group in coder.one("PrometheusRule")["spec"]["groups"]
+        for rule in group["rules"]
+    }
+    assert len(wanted) > 10
+
+    def evaluated() -> bool:
+        rules = running.prometheus.rules()
+        return all(rules.get(one) == "ok" for one in wanted)
+
+    polling.until(evaluated, what=f"{wanted} evaluated", timeout=REFRESH_SECONDS + GRACE)
+
+
+def test_a_claim_is_scaled_on_what_prometheus_has(running: Stage, coder: claims.Claim) -> None:
+    """KEDA asks Prometheus for the series that the operator had it scrape."""
+    (busy,) = running.engines(coder)
+    stage.steer(busy, {"shownWaiting": 18})
+    polling.until(lambda: len(running.engines(coder)) == 2, what="two engines", timeout=120 + GRACE)
+
+
+def test_an_alert_fires_and_ends(running: Stage) -> None:
+    """A claim whose pod finds no machine has no ready replica; once it has one, it is quiet.
+
+    The patch shortens ten minutes and changes nothing else of the rule.
+    """
+    name = "InferenceServiceNoReadyReplica"
+    running.plane.admin.patch(_CARD, {"spec": {"unschedulable": True}})
+    claim = running.claim("homeless")
+    claim.apply()
+    polling.until(lambda: "PrometheusRule" in claim.kinds(), what="its rules", timeout=GRACE)
+    groups = copy.deepcopy(claim.one("PrometheusRule")["spec"]["groups"])
+    for rule in groups[0]["rules"]:
+        if rule["alert"] == name:
+            rule["for"] = "10s"
+    claim.apply(patches={"prometheusrule": {"spec": {"groups": groups}}})
+    try:
+        polling.until(
+            lambda: running.prometheus.alerts(claim.name).get(name) == "firing",
+            what=name,
+            timeout=REFRESH_SECONDS + GRACE,
+        )
+    finally:
+        running.plane.admin.patch(_CARD, {"spec": {"unschedulable": None}})
+    claim.wait_phase("Serving", timeout=120 + GRACE)
+    polling.until(
+        lambda: name not in running.prometheus.alerts(claim.name), what="its end", timeout=GRACE
+    )
+    claim.delete()
+
+
+# --- External Secrets
+
+
+def test_a_secret_of_the_store_is_in_the_engine(running: Stage, coder: claims.Claim) -> None:
+    """The ExternalSecret becomes a Secret, which the pods have as variables."""
+    coder.wait_condition("SecretsReady", "True", "Ready")
+    secret = running.secret("coder-store")
+    assert secret is not None
+    assert set(secret["data"]) == {"GREETING"}
+    for pod in running.engines(coder):
+        (engine,) = pod["spec"]["containers"]
+        assert {"secretRef": {"name": "coder-store"}} in engine["envFrom"]
+
+
+def test_a_path_that_the_store_lacks_is_said_and_found_once_it_is_there(running: Stage) -> None:
+    """The condition has the controller's words, and nothing of the claim is lost meanwhile."""
+    path = "llm/late"
+    claim = running.claim("late", externalSecrets=[{"name": "late-store", "remoteRef": path}])
+    claim.apply()
+    told = claim.wait_condition("SecretsReady", "False", "NotReady")
+    words = claims.conditions(told)["SecretsReady"][2]
+    print(words)
+    assert "late-store" in words
+    assert running.secret("late-store") is None
+    running.secrets.store(_STORE, {_PATH: {"GREETING": "hello"}, path: {"TOKEN": "t"}})
+    claim.wait_phase("Serving", timeout=120 + GRACE)
+    claim.wait_condition("SecretsReady", "True", "Ready")
+    assert running.secret("late-store") is not None
+    claim.delete()
+
+
+def test_a_secret_goes_with_its_claim(running: Stage) -> None:
+    """External Secrets owns it, and the ExternalSecret goes with the claim."""
+    claim = running.claim("gone", externalSecrets=[{"name": "gone-store", "remoteRef": _PATH}])
+    claim.apply()
+    claim.wait_condition("SecretsReady", "True", "Ready")
+    assert running.secret("gone-store") is not None
+    claim.delete()
+    polling.until(
+        lambda: running.secret("gone-store") is None, what="the end of the Secret", timeout=GRACE
+    )
