@@ -17,315 +17,15 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import itertools
-import threading
 import time
 import typing
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from e2e import claims, engines, history, installation, operators, shipped
-from e2e.controlplane import api, keda, metrics, nodes, plane, polling
+from e2e import claims, engines, history, installation, loads, operators
+from e2e.controlplane import api, keda, metrics, plane
 from tests.scaling import rendered, simulation
-
-NAMESPACE = "scaling"
-NODES = tuple(
-    nodes.Node(
-        f"l4-scaling-{index}",
-        gpus=16,
-        cpu="512",
-        memory="4Ti",
-        labels={"karpenter.sh/nodepool": "gpu-l4"},
-    )
-    for index in range(4)
-)
-# As `controlplane.cluster.controller_manager` sets it, and as the claims here ask for.
-SYNC, SCRAPE, POLL = 2, 5, 5
-COOLDOWN = 60
-# Grace for a loaded machine, on top of what something takes by itself; and for all the claims to
-# be born at once.
-GRACE = 180
-BIRTH = 240
-SEQUENCES = 32
-# Seconds by which a step may differ from the foretold step, and by which a moment may be read late.
-# A scrape, a poll and a read each have a phase of their own, and the machine is shared.
-TOLERANCE = 45
-SLACK = 10
-# The product's behaviour, faster. The period up is as long as a step may be late on a loaded
-# machine: once it is over, doubling allows the fifth replica where the fourth is due.
-BRISK: api.Object = {
-    "scaleUp": {
-        "stabilizationWindowSeconds": 10,
-        "policies": [
-            {"type": "Percent", "value": 100, "periodSeconds": 60},
-            {"type": "Pods", "value": 1, "periodSeconds": 60},
-        ],
-    },
-    "scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 10}]},
-}
-# Claims whose metrics server dies: requests in flight, and the replicas for them.
-OUTAGE = {
-    "outage-five": (100, 5),
-    "outage-three": (60, 3),
-    "outage-one": (10, 1),
-    "outage-asleep": (0, 0),
-}
-# A KV cache that is full when all sequences run.
-FULL_CACHE = 203_680 // SEQUENCES
-
-
-class Subject:
-    """A claim under a load, with the claim's path."""
-
-    def __init__(
-        self,
-        stage: Stage,
-        name: str,
-        *,
-        brisk: bool = True,
-        engine: simulation.Engine | None = None,
-        spec: api.Object | None = None,
-        **scaling: typing.Any,
-    ) -> None:
-        """Describe it; ``stage.enter`` applies it."""
-        self.name = name
-        self.engine = engine or simulation.Engine(SEQUENCES, cold_start=2)
-        self._born_as: api.Object = {}
-        self.stage = stage
-        asked: api.Object = {
-            "model": {"repository": "Qwen/Qwen3-8B", "maxNumSeqs": SEQUENCES},
-            "observability": {"metrics": {"interval": f"{SCRAPE}s"}},
-            "scaling": {
-                "minReplicas": 1,
-                "maxReplicas": 5,
-                "cooldownSeconds": COOLDOWN,
-                "pollingIntervalSeconds": POLL,
-                **scaling,
-            },
-        }
-        if brisk:
-            behavior = {"horizontalPodAutoscalerConfig": {"behavior": BRISK}}
-            asked["patches"] = {"scaledobject": {"spec": {"advanced": behavior}}}
-        self.claim = stage.tenant.claim(
-            {
-                "apiVersion": shipped.API_VERSION,
-                "kind": shipped.KIND,
-                "metadata": {"name": name},
-                "spec": asked | (spec or {}),
-            }
-        )
-        self._deeds: list[tuple[float, Callable[[simulation.World], object]]] = []
-
-    # --- what is done to it
-
-    def offer(self, requests: int) -> float:
-        """Keep so many requests in flight; return when."""
-        self.stage.engines.offer(self.name, requests)
-        return self._did(lambda world: world.run(0, offered=requests))
-
-    def mute(self, *, muted: bool = True) -> float:
-        """Let its pods not answer scrapes, or answer again; return when."""
-        self.stage.engines.mute(self.name, muted=muted)
-        return self._did(lambda world: setattr(world, "exporters_answer", not muted))
-
-    def change(self, **spec: typing.Any) -> float:
-        """Edit the claim and wait for its ScaledObject to follow; return when."""
-        before = self.scaled_object()
-        self.claim.apply(**spec)
-        self.stage.until(
-            lambda: _asked(self.scaled_object()) != _asked(before),
-            what=f"another ScaledObject of {self.name}",
-            timeout=GRACE,
-        )
-        after = self.scaled_object()
-        return self._did(lambda world: world.apply(after))
-
-    def move(self) -> None:
-        """Let its triggers be read from the server that dies, and else be what they are."""
-        triggers = self.scaled_object()["spec"]["triggers"]
-        for trigger in triggers:
-            trigger["metadata"]["serverAddress"] = self.stage.mortal.url
-        spec = self.claim.manifest["spec"]["patches"]["scaledobject"]["spec"]
-        self.change(patches={"scaledobject": {"spec": spec | {"triggers": triggers}}})
-
-    def _did(self, deed: Callable[[simulation.World], object]) -> float:
-        now = time.monotonic()
-        self._deeds.append((now, deed))
-        return now
-
-    # --- what became of it
-
-    def scaled_object(self) -> api.Object:
-        """Its ScaledObject as it is."""
-        admin = self.stage.tenant.plane.admin
-        return admin.get(
-            api.Ref("keda.sh/v1alpha1", "ScaledObject", self.name, self.stage.tenant.namespace)
-        )
-
-    def changes(self, since: float = 0) -> list[history.Moment]:
-        """Changes of the number of replicas that the Deployment asks for."""
-        return [moment for moment in self.stage.history.replicas(self.name) if moment.at > since]
-
-    @property
-    def path(self) -> list[int]:
-        """The numbers of replicas that were asked for, from the first."""
-        return [moment.value for moment in self.changes()]
-
-    @property
-    def replicas(self) -> int:
-        """How many are asked for."""
-        return self.path[-1]
-
-    def reach(self, replicas: int, *, within: float) -> float:
-        """Wait until so many are asked for; return since when."""
-        try:
-            self.stage.until(
-                lambda: self.changes() and self.replicas == replicas,
-                what=f"{replicas} replicas of {self.name}",
-                timeout=within + GRACE,
-            )
-        except TimeoutError as error:
-            message = f"{error}; it went {self.path}"
-            raise AssertionError(message) from None
-        return self.changes()[-1].at
-
-    def hold(self, replicas: int, seconds: float) -> None:
-        """Let time pass, in which neither Deployment nor autoscaler asks for another number."""
-        since = time.monotonic()
-        assert self.replicas == replicas
-        self.stage.pause(seconds)
-        assert self.changes(since) == [], self.name
-        wanted = [m.value for m in self.stage.history.desired(self.name) if m.at > since]
-        assert set(wanted) <= {replicas}, self.name
-
-    def says(self, phase: str, scaler: str, *, within: float = 0) -> None:
-        """Wait until the claim is in a phase, with a reason of ``ScalerReady``."""
-
-        def fulfilled() -> bool:
-            last = self.stage.history.statuses(self.name)[-1:]
-            return bool(last and (last[0].value[0], last[0].value[2]) == (phase, scaler))
-
-        try:
-            self.stage.until(fulfilled, what=phase, timeout=within + GRACE)
-        except TimeoutError:
-            statuses = [moment.value for moment in self.stage.history.statuses(self.name)]
-            message = f"{self.name} never said {phase}, {scaler}; it said {statuses}"
-            raise AssertionError(message) from None
-
-    def foretold(self) -> list[tuple[float, int]]:
-        """What the arithmetic makes of the same load: seconds since the first deed, and counts.
-
-        It looks as far ahead as a change may be late: one that came may be foretold for later.
-        """
-        first = self._deeds[0][0]
-        world = simulation.World(
-            self._born_as,
-            self.engine,
-            replicas=[m.value for m in self.stage.history.replicas(self.name) if m.at < first][-1],
-            scrape_interval=SCRAPE,
-            sync_period=SYNC,
-        )
-        world.run(COOLDOWN)
-        start = world.clock.now
-        for at, deed in self._deeds:
-            world.run(start + at - first - world.clock.now)
-            deed(world)
-        world.run(start + time.monotonic() - first - world.clock.now + TOLERANCE)
-        return [(at - start, count) for at, count in world.changes(start)]
-
-    def assert_as_foretold(self) -> None:
-        """The Deployment asked for the foretold counts, at the foretold times."""
-        first = self._deeds[0][0]
-        actual = [(moment.at - first, moment.value) for moment in self.changes(first)]
-        now = time.monotonic() - first
-        expected = [
-            change
-            for index, change in enumerate(self.foretold())
-            if index < len(actual) or change[0] <= now
-        ]
-        words = f"{self.name}: {_rounded(actual)}, foretold {_rounded(expected)}"
-        assert [count for _, count in actual] == [count for _, count in expected], words
-        late = [abs(at - then) for (at, _), (then, _) in zip(actual, expected, strict=True)]
-        assert max(late, default=0) <= TOLERANCE, words
-
-    def born(self) -> None:
-        """Keep the ScaledObject with which the story begins."""
-        self._born_as = self.scaled_object()
-
-
-def _asked(scaled_object: api.Object) -> object:
-    return scaled_object["spec"], scaled_object["metadata"].get("annotations")
-
-
-def _rounded(changes: list[tuple[float, int]]) -> list[tuple[int, int]]:
-    return [(round(at), count) for at, count in changes]
-
-
-@dataclasses.dataclass
-class Stage:
-    """What runs beside the control plane for these tests.
-
-    Attributes:
-        mortal: A second metrics server, which dies for some claims while the others' stories go on.
-    """
-
-    tenant: claims.Tenant
-    product: installation.Installation
-    keda: keda.Keda
-    mortal: metrics.MetricsServer
-    metrics: metrics.MetricsServer
-    engines: engines.Engines
-    history: history.History
-    has_wake_query: threading.Event = dataclasses.field(default_factory=threading.Event)
-    over: threading.Event = dataclasses.field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        """Let whoever comes last of the stories of the outage begin it, and end it."""
-        kill, start = self.mortal.process.kill, self.mortal.process.start
-        self.outage = threading.Barrier(len(OUTAGE), action=kill)
-        self.outage_end = threading.Barrier(len(OUTAGE), action=start)
-
-    def call_off(self) -> None:
-        """Let nobody wait for the outage or its end any more."""
-        self.outage.abort()
-        self.outage_end.abort()
-
-    def end(self) -> None:
-        """End the stories that are not over."""
-        self.over.set()
-        self.call_off()
-
-    def settings(self, *, wake: bool) -> api.Object:
-        """The reference platform's, with the metrics server of these tests and no cap on GPUs."""
-        settings = shipped.one(shipped.environment("reference"))
-        ours = settings["data"]["inferenceService"]
-        ours["scaling"]["serverAddress"] = self.metrics.url
-        if not wake:
-            del ours["scaling"]["wake"]
-        del ours["limits"]
-        ours["permissions"] = {"patches": [self.tenant.namespace]}
-        return settings
-
-    def enter(self, *subjects: Subject) -> None:
-        """Apply claims."""
-        for subject in subjects:
-            self.engines.run(subject.name, subject.engine)
-            subject.claim.apply()
-
-    def pause(self, seconds: float) -> None:
-        """Let time pass, unless the stories are over before their end."""
-        if self.over.wait(seconds):
-            message = "the stories were ended"
-            raise RuntimeError(message)
-
-    def until(self, probe: Callable[[], object], *, what: str, timeout: float) -> None:
-        """Wait, unless the stories are over before their end."""
-
-        def ask() -> object:
-            self.pause(0)
-            return probe()
-
-        polling.until(ask, what=what, timeout=timeout, interval=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -334,19 +34,19 @@ def stage(
     installed: installation.Installation,
     standing_in: operators.Operators,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Stage]:
+) -> Iterator[loads.Stage]:
     """KEDA, a metrics server and simulated engines, and a namespace made ready for claims."""
     work = tmp_path_factory.mktemp("scaling")
     admin = control_plane.admin
-    tenant = claims.Tenant(control_plane, control_plane.namespace(NAMESPACE))
-    simulated = engines.Engines(admin, NAMESPACE)
+    tenant = claims.Tenant(control_plane, control_plane.namespace(loads.NAMESPACE))
+    simulated = engines.Engines(admin, loads.NAMESPACE)
     server = metrics.MetricsServer(work, control_plane.logs, simulated.discovery)
     operator = keda.Keda(control_plane.api, work, control_plane.logs)
-    followed = history.History(admin, NAMESPACE)
+    followed = history.History(admin, loads.NAMESPACE)
     mortal = metrics.MetricsServer(
         work, control_plane.logs, simulated.discovery, name="victoria-metrics-mortal"
     )
-    prepared = Stage(tenant, installed, operator, mortal, server, simulated, followed)
+    prepared = loads.Stage(tenant, installed, operator, mortal, server, simulated, followed)
     with standing_in.absent("ScaledObject"):
         try:
             simulated.start()
@@ -355,7 +55,7 @@ def stage(
             mortal.process.start()
             operator.start()
             tenant.prepare()
-            for node in NODES:
+            for node in loads.NODES:
                 control_plane.kubelet.add(node)
             yield prepared
         finally:
@@ -367,61 +67,61 @@ def stage(
             server.process.stop()
             followed.stop()
             simulated.stop()
-            for node in NODES:
+            for node in loads.NODES:
                 control_plane.kubelet.remove(node.name)
 
 
 # --- stories
 
 
-def _there_and_back(subject: Subject, offered: int, up: list[int]) -> None:
+def _there_and_back(subject: loads.Subject, offered: int, up: list[int]) -> None:
     """From one to five, steady there, and back after the cooldown."""
     subject.offer(offered)
     subject.reach(5, within=150)
     assert subject.path == up
     subject.says("Serving", "Ready")
     # Longer than a lower count would need to come through.
-    subject.hold(5, COOLDOWN + 20)
+    subject.hold(5, loads.COOLDOWN + 20)
     ended = subject.offer(0)
-    subject.reach(1, within=COOLDOWN + 60)
+    subject.reach(1, within=loads.COOLDOWN + 60)
     subject.says("Serving", "Ready")
     down = subject.changes(ended)
     assert [moment.value for moment in down] == [4, 3, 2, 1]
-    assert down[0].at - ended >= COOLDOWN - SLACK, "the cooldown holds between N and 1"
+    assert down[0].at - ended >= loads.COOLDOWN - loads.SLACK, "the cooldown holds between N and 1"
     subject.assert_as_foretold()
 
 
-def _running(subject: Subject) -> None:
+def _running(subject: loads.Subject) -> None:
     """The running trigger alone takes each step of the documented path."""
     _there_and_back(subject, 100, [1, 2, 3, 4, 5])
 
 
-def _kv_cache(subject: Subject) -> None:
+def _kv_cache(subject: loads.Subject) -> None:
     """The KV trigger alone: requests fill the cache of every replica."""
     _there_and_back(subject, 86, [1, 2, 4, 5])
 
 
-def _queue(subject: Subject) -> None:
+def _queue(subject: loads.Subject) -> None:
     """The queue trigger alone holds five at a load that leaves eight waiting at each."""
-    _there_and_back(subject, 5 * (SEQUENCES + 8), [1, 2, 4, 5])
+    _there_and_back(subject, 5 * (loads.SEQUENCES + 8), [1, 2, 4, 5])
 
 
-def _all_triggers(subject: Subject) -> None:
+def _all_triggers(subject: loads.Subject) -> None:
     """All three, as the product emits them: the largest answer wins."""
     _there_and_back(subject, 100, [1, 2, 4, 5])
 
 
-def _swing(subject: Subject) -> None:
+def _swing(subject: loads.Subject) -> None:
     """The documented exception: a queue alone cannot hold what it asked for."""
     subject.offer(100)
     subject.reach(4, within=100)
-    subject.reach(2, within=COOLDOWN + 60)
+    subject.reach(2, within=loads.COOLDOWN + 60)
     subject.reach(5, within=60)
     turns = [later - earlier for earlier, later in itertools.pairwise(subject.path)]
     assert any(step < 0 for step in turns)
 
 
-def _policy_up(subject: Subject) -> None:
+def _policy_up(subject: loads.Subject) -> None:
     """As emitted: the second step waits until the first is three minutes old.
 
     Then the fourth replica comes with the window: doubling counts from before the third.
@@ -430,43 +130,43 @@ def _policy_up(subject: Subject) -> None:
     subject.reach(4, within=270)
     first, second, third = subject.changes(offered)
     assert [first.value, second.value] == [2, 3]
-    assert first.at - offered >= 30 - SLACK, "the window"
-    assert second.at - first.at >= 180 - SLACK, "the policy"
-    assert third.at - second.at >= 30 - SLACK
+    assert first.at - offered >= 30 - loads.SLACK, "the window"
+    assert second.at - first.at >= 180 - loads.SLACK, "the policy"
+    assert third.at - second.at >= 30 - loads.SLACK
     subject.assert_as_foretold()
 
 
-def _policy_down(subject: Subject) -> None:
+def _policy_down(subject: loads.Subject) -> None:
     """As emitted: one pod a minute."""
-    subject.hold(4, COOLDOWN + 10)
+    subject.hold(4, loads.COOLDOWN + 10)
     changed = subject.change(scaling=subject.claim.manifest["spec"]["scaling"] | {"minReplicas": 1})
     subject.reach(1, within=180)
-    steps = subject.changes(changed - GRACE)[-3:]
+    steps = subject.changes(changed - loads.GRACE)[-3:]
     assert [moment.value for moment in steps] == [3, 2, 1]
-    assert all(b.at - a.at >= 60 - SLACK for a, b in itertools.pairwise(steps))
+    assert all(b.at - a.at >= 60 - loads.SLACK for a, b in itertools.pairwise(steps))
 
 
-def _longer_cooldown(subject: Subject) -> None:
+def _longer_cooldown(subject: loads.Subject) -> None:
     """Twice the others' cooldown holds for twice as long."""
     subject.offer(40)
     subject.reach(2, within=40)
     # The load lasts until the foretold autoscaler has moved too, whose scrapes have other phases.
-    subject.hold(2, 2 * SLACK)
+    subject.hold(2, 2 * loads.SLACK)
     ended = subject.offer(0)
-    subject.hold(2, 2 * COOLDOWN - 10)
+    subject.hold(2, 2 * loads.COOLDOWN - 10)
     fell = subject.reach(1, within=30)
-    assert fell - ended >= 2 * COOLDOWN - SLACK
+    assert fell - ended >= 2 * loads.COOLDOWN - loads.SLACK
     subject.assert_as_foretold()
 
 
-def _dead_exporters(subject: Subject) -> None:
+def _dead_exporters(subject: loads.Subject) -> None:
     """Pods that serve and cannot be scraped are not an idle claim: the count is held."""
     subject.offer(100)
     subject.reach(5, within=150)
     subject.says("Serving", "Ready")
     subject.mute()
     subject.says("Serving", "FallbackActive")
-    subject.hold(5, COOLDOWN + 20)
+    subject.hold(5, loads.COOLDOWN + 20)
     subject.says("Serving", "FallbackActive")
     subject.mute(muted=False)
     subject.says("Serving", "Ready")
@@ -474,7 +174,7 @@ def _dead_exporters(subject: Subject) -> None:
     subject.assert_as_foretold()
 
 
-def _suspended(subject: Subject) -> None:
+def _suspended(subject: loads.Subject) -> None:
     """Suspended it holds at zero under load; afterwards the minimum comes back, then the load's."""
     subject.offer(40)
     subject.reach(2, within=40)
@@ -486,27 +186,29 @@ def _suspended(subject: Subject) -> None:
     subject.says("Suspended", "Paused")
     restored = subject.change(suspend=False)
     subject.reach(2, within=90)
-    assert [m.value for m in subject.changes(suspended - GRACE)][-3:] == [0, 1, 2]
-    assert subject.changes(restored - SLACK)[0].at - restored <= 5 * POLL + TOLERANCE
+    assert [m.value for m in subject.changes(suspended - loads.GRACE)][-3:] == [0, 1, 2]
+    assert (
+        subject.changes(restored - loads.SLACK)[0].at - restored <= 5 * loads.POLL + loads.TOLERANCE
+    )
     subject.says("Serving", "Ready")
 
 
-def _woken(subject: Subject) -> None:
+def _woken(subject: loads.Subject) -> None:
     """A request at the gateway wakes one replica; when they end, it sleeps again."""
     subject.says("Idle", "Ready")
     subject.hold(0, 20)
     asked = subject.offer(10)
     woke = subject.reach(1, within=30)
-    assert woke - asked <= SCRAPE * 2 + POLL + TOLERANCE
+    assert woke - asked <= loads.SCRAPE * 2 + loads.POLL + loads.TOLERANCE
     subject.says("Serving", "Ready")
     ended = subject.offer(0)
-    slept = subject.reach(0, within=120 + 2 * COOLDOWN)
-    assert slept - ended >= COOLDOWN
+    slept = subject.reach(0, within=120 + 2 * loads.COOLDOWN)
+    assert slept - ended >= loads.COOLDOWN
     subject.says("Idle", "Ready")
     assert subject.path == [0, 1, 0]
 
 
-def _crowd(subject: Subject) -> None:
+def _crowd(subject: loads.Subject) -> None:
     """A crowd at the gateway wakes one; what one replica sees decides on more."""
     subject.offer(60)
     subject.reach(1, within=30)
@@ -516,23 +218,23 @@ def _crowd(subject: Subject) -> None:
     subject.says("Serving", "Ready")
 
 
-def _held(subject: Subject) -> None:
+def _held(subject: loads.Subject) -> None:
     """Zero without a wake query is one, and said; with one the claim falls asleep."""
     assert subject.path == [1]
-    subject.stage.has_wake_query.wait(GRACE)
+    subject.stage.has_wake_query.wait(loads.GRACE)
     subject.claim.reconcile("the settings have a wake query")
-    subject.reach(0, within=3 * COOLDOWN)
+    subject.reach(0, within=3 * loads.COOLDOWN)
     subject.says("Idle", "Ready")
 
 
-def _asleep(subject: Subject) -> None:
+def _asleep(subject: loads.Subject) -> None:
     """Nobody asks: missing series of missing pods wake nobody."""
-    subject.hold(0, 3 * COOLDOWN)
+    subject.hold(0, 3 * loads.COOLDOWN)
     subject.says("Idle", "Ready")
     assert subject.path == [0]
 
 
-def _outage(subject: Subject) -> None:
+def _outage(subject: loads.Subject) -> None:
     """The metrics server dies: counts are held, whatever they are, and a claim asleep wakes.
 
     All of it ends with the outage, and no count changes then.
@@ -544,25 +246,25 @@ def _outage(subject: Subject) -> None:
         raise
 
 
-def _outlive(subject: Subject) -> None:
+def _outlive(subject: loads.Subject) -> None:
     """The outage, as one of its claims sees it."""
-    offered, before = OUTAGE[subject.name]
+    offered, before = loads.OUTAGE[subject.name]
     subject.move()
     subject.offer(offered)
     subject.reach(before, within=150)
     subject.says("Serving" if before else "Idle", "Ready")
-    subject.stage.outage.wait(BIRTH + 2 * GRACE)
+    subject.stage.outage.wait(loads.BIRTH + 2 * loads.GRACE)
     died = time.monotonic()
     if not before:
-        woke = subject.reach(1, within=5 * POLL)
+        woke = subject.reach(1, within=5 * loads.POLL)
         # Five polls fail before the fallback begins.
-        assert woke - died >= 4 * POLL - SLACK
+        assert woke - died >= 4 * loads.POLL - loads.SLACK
     held = max(before, 1)
     subject.says("Serving", "FallbackActive")
     # Longer than a lower count would need to come through.
-    subject.hold(held, COOLDOWN + 20)
+    subject.hold(held, loads.COOLDOWN + 20)
     subject.says("Serving", "FallbackActive")
-    subject.stage.outage_end.wait(2 * GRACE)
+    subject.stage.outage_end.wait(2 * loads.GRACE)
     subject.says("Serving", "Ready")
     assert [moment.value for moment in subject.changes(died)] == ([] if before else [1])
     subject.hold(held, 0)
@@ -570,14 +272,16 @@ def _outlive(subject: Subject) -> None:
 
 _ONE_MINUTE_START = {"startup": {"periodSeconds": 10, "failureThreshold": 6}}
 _GATEWAY: api.Object = {"gateway": {"enabled": True}, "healthProbes": _ONE_MINUTE_START}
-Story: typing.TypeAlias = Callable[[Subject], None]
+Story: typing.TypeAlias = Callable[[loads.Subject], None]
 STORIES: dict[str, tuple[Story, api.Object]] = {
     "running": (_running, {"triggers": rendered.only("running")}),
     "kv-cache": (
         _kv_cache,
         {
             "triggers": rendered.only("kvCache"),
-            "engine": simulation.Engine(SEQUENCES, sequence_tokens=FULL_CACHE, cold_start=2),
+            "engine": simulation.Engine(
+                loads.SEQUENCES, sequence_tokens=loads.FULL_CACHE, cold_start=2
+            ),
         },
     ),
     "queue": (_queue, {"triggers": rendered.only("queue")}),
@@ -585,7 +289,7 @@ STORIES: dict[str, tuple[Story, api.Object]] = {
     "swing": (_swing, {"triggers": rendered.only("queue")}),
     "policy-up": (_policy_up, {"triggers": rendered.only("running"), "brisk": False}),
     "policy-down": (_policy_down, {"brisk": False, "minReplicas": 4}),
-    "longer-cooldown": (_longer_cooldown, {"cooldownSeconds": 2 * COOLDOWN}),
+    "longer-cooldown": (_longer_cooldown, {"cooldownSeconds": 2 * loads.COOLDOWN}),
     "dead-exporters": (_dead_exporters, {"triggers": rendered.only("running")}),
     "suspended": (_suspended, {}),
     "woken": (_woken, {"minReplicas": 0, "spec": _GATEWAY}),
@@ -603,18 +307,18 @@ STORIES: dict[str, tuple[Story, api.Object]] = {
 class Acts:
     """The stories of all claims, as they proceed."""
 
-    subjects: dict[str, Subject]
+    subjects: dict[str, loads.Subject]
     ends: dict[str, concurrent.futures.Future[None]]
 
 
 @pytest.fixture(scope="module")
-def acts(stage: Stage) -> Iterator[Acts]:
+def acts(stage: loads.Stage) -> Iterator[Acts]:
     """Every story, begun as soon as its claim serves, or sleeps.
 
     Claims that may sleep are born under settings with a wake query, but for the one whose story is
     that there is none.
     """
-    subjects = {name: Subject(stage, name, **given) for name, (_, given) in STORIES.items()}
+    subjects = {name: loads.Subject(stage, name, **given) for name, (_, given) in STORIES.items()}
     sleepers = ("woken", "crowd", "asleep", "outage-asleep")
     others = [name for name in STORIES if name not in sleepers]
     with concurrent.futures.ThreadPoolExecutor(len(STORIES)) as executor:
@@ -622,7 +326,7 @@ def acts(stage: Stage) -> Iterator[Acts]:
             stage.product.configure(stage.settings(wake=False))
             stage.enter(*(subjects[name] for name in others))
             ends = {name: executor.submit(_tell, subjects[name]) for name in others}
-            subjects["held"].says("Serving", "NoWakeSignal", within=BIRTH)
+            subjects["held"].says("Serving", "NoWakeSignal", within=loads.BIRTH)
             stage.product.configure(stage.settings(wake=True))
             stage.has_wake_query.set()
             stage.enter(*(subjects[name] for name in sleepers))
@@ -632,13 +336,13 @@ def acts(stage: Stage) -> Iterator[Acts]:
             stage.end()
 
 
-def _tell(subject: Subject) -> None:
+def _tell(subject: loads.Subject) -> None:
     story, given = STORIES[subject.name]
     if subject.name == "held":
-        subject.says("Serving", "NoWakeSignal", within=BIRTH)
+        subject.says("Serving", "NoWakeSignal", within=loads.BIRTH)
     else:
         phase = "Serving" if given.get("minReplicas", 1) else "Idle"
-        subject.says(phase, "Ready", within=BIRTH)
+        subject.says(phase, "Ready", within=loads.BIRTH)
     subject.born()
     story(subject)
 
