@@ -1,8 +1,8 @@
 """A stand-in for operators, where a test is about something else.
 
-Cilium and External Secrets run nowhere here: they need a kernel or an outside service. Envoy
-Gateway, Envoy AI Gateway, KEDA, the VictoriaMetrics operator and Flux run in tests of their own,
-which take their kinds away from the stand-in (``absent``). `Operators` does no more than write the
+Cilium runs nowhere here: it needs a kernel of its own. Envoy Gateway, Envoy AI Gateway, KEDA, Flux,
+External Secrets and both operators of metrics run in tests of their own, which take their kinds
+away from the stand-in (``absent``). `Operators` does no more than write the
 status with which each of them says that it took an object. Everything else is the real program.
 """
 

@@ -233,6 +233,21 @@ def test_an_alert_fires_and_ends(running: Stage) -> None:
     claim.delete()
 
 
+def test_a_rule_that_the_operator_refuses_is_told_by_the_claim(
+    running: Stage, coder: claims.Claim
+) -> None:
+    """The claim has the operator's words, and serves on."""
+    groups = copy.deepcopy(coder.one("PrometheusRule")["spec"]["groups"])
+    groups[0]["rules"][0]["expr"] = "sum(up{"
+    coder.apply(patches={"prometheusrule": {"spec": {"groups": groups}}})
+    told = coder.wait_condition("ObservabilityReady", "False", "NotReady")
+    words = claims.conditions(told)["ObservabilityReady"][2]
+    print(words)
+    assert "sum(up{" in words
+    coder.apply(patches={})
+    coder.wait_condition("ObservabilityReady", "True", "Ready")
+
+
 # --- External Secrets
 
 

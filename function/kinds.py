@@ -138,8 +138,14 @@ VM_RULE = Kind(
     readiness.update_status,
     "`status.updateStatus` is `operational`",
 )
-SERVICE_MONITOR = Kind("monitoring.coreos.com", ("v1",), "ServiceMonitor", "servicemonitors")
-PROMETHEUS_RULE = Kind("monitoring.coreos.com", ("v1",), "PrometheusRule", "prometheusrules")
+# What the Prometheus operator says on its objects where `StatusForConfigurationResources` is on.
+_BOUND = "no `status.bindings` has `Accepted=False` (most operators report nothing)"
+SERVICE_MONITOR = Kind(
+    "monitoring.coreos.com", ("v1",), "ServiceMonitor", "servicemonitors", readiness.bound, _BOUND
+)
+PROMETHEUS_RULE = Kind(
+    "monitoring.coreos.com", ("v1",), "PrometheusRule", "prometheusrules", readiness.bound, _BOUND
+)
 CONFIG_MAP = _built_in("", "v1", "ConfigMap", "configmaps")
 GRAFANA_DASHBOARD = Kind(
     "grafana.integreatly.org",

@@ -136,3 +136,14 @@ def update_status(resource: observed.Object) -> Readiness:
     if state == "failed":
         return Readiness(False, "Failed", str(observed.at(resource, "status", "reason") or ""))
     return Readiness(False, "NotSelected", "no VMAgent or VMAlert selects it")
+
+
+def bound(resource: observed.Object) -> Readiness:
+    """Prometheus operator: it is silent unless its gate for this is open, so only a no counts."""
+    for binding in observed.items(resource, "status", "bindings"):
+        verdict = observed.condition(binding, "Accepted")
+        if verdict is not None and verdict.status == "False":
+            who = f"{observed.at(binding, 'namespace')}/{observed.at(binding, 'name')}"
+            words = f"Prometheus {who}: {verdict.message}"
+            return Readiness(False, verdict.reason or "NotAccepted", words)
+    return READY

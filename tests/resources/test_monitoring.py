@@ -172,3 +172,34 @@ def test_without_a_provider_nothing_is_scraped() -> None:
     world = scene.serving(scene.of(**PICKED), config)
     assert not [k for k in world.kinds_there() if "Scrape" in k or "Rule" in k or "Monitor" in k]
     assert world.condition("ObservabilityReady") == ("True", "NotManaged")
+
+
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PrometheusRule"])
+def test_a_prometheus_that_refuses_an_object_is_said(kind: str) -> None:
+    """The operator says so on the object where its gate for that is open, and is silent elsewhere.
+
+    Of several that select the object one that refuses it counts.
+    """
+    world = scene.serving(config=scene.site("plain"))
+    assert world.condition("ObservabilityReady") == ("True", "Ready")
+    world.one(kind)["status"] = {"bindings": [_binding("a", "True"), _binding("b", "False")]}
+    world.reconcile()
+    assert world.condition("ObservabilityReady") == ("False", "NotReady")
+    assert 'Prometheus monitoring/b: could not parse "sum(": unclosed' in world.message(
+        "ObservabilityReady"
+    )
+    world.one(kind)["status"] = {"bindings": [_binding("a", "True"), _binding("b", "True")]}
+    world.reconcile()
+    assert world.condition("ObservabilityReady") == ("True", "Ready")
+
+
+def _binding(name: str, accepted: str) -> dict[str, Any]:
+    refusal = {"reason": "InvalidConfiguration", "message": 'could not parse "sum(": unclosed'}
+    condition = {"type": "Accepted", "status": accepted, "observedGeneration": 1}
+    return {
+        "group": "monitoring.coreos.com",
+        "resource": "prometheuses",
+        "name": name,
+        "namespace": "monitoring",
+        "conditions": [condition | (refusal if accepted == "False" else {})],
+    }
