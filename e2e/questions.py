@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import types
 import typing
@@ -33,6 +34,8 @@ class Program:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # The heap of an answer is small, and is looked through hundreds of times a second.
+            env=os.environ | {"GOGC": "1000"},
         )
         return self
 

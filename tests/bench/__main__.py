@@ -28,6 +28,9 @@ MOST_CPU = 3.0
 MOST_RSS_MIB = 96.0
 MOST_GROWTH_MIB = 1.0
 MOST_COLD_START = 1.5
+MOST_DOOR_P50 = 20.0
+
+DOOR_CLAIMS, DOOR_CALLS = 50, 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +87,7 @@ def main() -> int:
             fleet = requests.fleet(options.claims, name)
             verdicts += _latency(name, fleet, echo, function, options)
         verdicts.append(_fleet_memory(function, options.claims))
+        verdicts += _doors(function)
         verdicts += _memory(echo, function, options.soak)
     print(f"\n  {'':<30} {'median':>10}   {'rounds':<14} {'quietest':>8} {'target':>8} {'met':>4}")
     for verdict in verdicts:
@@ -150,6 +154,22 @@ def _latency(
     for field, most in (("p50", MOST_P50), ("cpu", MOST_CPU)):
         theirs, ours = ([getattr(r, field) for r in rounds[n]] for n in ("echo", "function"))
         yield _ratio(f"{name}: {field} / echo", theirs, ours, most)
+
+
+def _doors(function: Target) -> Iterator[Verdict]:
+    """A front door over many claims, by itself: nothing else answers such a request."""
+    asked = requests.doors(DOOR_CALLS, DOOR_CLAIMS)
+    answers = [function.call(req) for req in asked]
+    fatal = [r for answer in answers for r in answer.results if r.severity == fnv1.SEVERITY_FATAL]
+    assert not fatal, fatal
+    before = function.rss()
+    taken = _round(function, asked)
+    size = asked[0].ByteSize() / 1024
+    print(f"\nA front door over {DOOR_CLAIMS} claims ({size:.0f} KiB in), milliseconds a call")
+    print(f"  function   p50 {taken.p50:6.3f}   p99 {taken.p99:6.3f}   server CPU {taken.cpu:6.3f}")
+    yield Verdict(f"door of {DOOR_CLAIMS} claims: p50", taken.p50, MOST_DOOR_P50, "ms")
+    growth = function.rss() - before
+    yield Verdict(f"growth over {DOOR_CALLS} calls", growth, MOST_GROWTH_MIB, "MiB")
 
 
 def _round(target: Target, fleet: list[fnv1.RunFunctionRequest]) -> Round:

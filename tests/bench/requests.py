@@ -6,13 +6,16 @@ what makes a function slow that decodes them all.
 """
 
 import copy
+import functools
 import json
 import uuid
 from typing import Any
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
+from function.server import structs
 from tests import cluster
+from tests.fleet import scene
 
 CLAIM = "xplane-qwen-coder"
 PROFILE = "reference"
@@ -86,6 +89,41 @@ def fleet(count: int, of: str) -> list[fnv1.RunFunctionRequest]:
         claim["spec"]["model"]["maxNumSeqs"] = 16 + number % 64
         claims.append(claim)
     return [ask(claim) for claim in claims]
+
+
+def doors(count: int, claims: int) -> list[fnv1.RunFunctionRequest]:
+    """Returns requests of one front door at rest over so many claims, one of which changes."""
+    members = [_member(number) for number in range(claims)]
+    callers = [scene.caller("all"), scene.caller("some", names=[members[0]["metadata"]["name"]])]
+    settled = scene.world(scene.of(callers=callers), *members)
+    settled.kinds = {}
+    settled.converge()
+    for key, item in settled.objects.items():
+        settled.objects[key] = live(item, settled.owned[key], settled.claim)
+    asked = []
+    for number in range(count):
+        members[number % claims]["metadata"]["resourceVersion"] = str(number)
+        members[number % claims]["status"]["replicas"] = number
+        asked.append(tagged(settled.request()))
+    return asked
+
+
+def _member(number: int) -> cluster.Object:
+    """Returns a claim that serves, whole as core reads it."""
+    claim = copy.deepcopy(_serving(cluster.EXAMPLES[number % len(cluster.EXAMPLES)]))
+    claim["metadata"]["name"] += f"-{number}"
+    for model in claim["status"]["servedModels"]:
+        model["name"] += f"-{number}"
+    return claim
+
+
+@functools.cache
+def _serving(name: str) -> cluster.Object:
+    """Returns an example that serves behind the gateway."""
+    claim = cluster.example(name)
+    claim["spec"]["gateway"] = {"enabled": True} | claim["spec"].get("gateway", {})
+    settled: cluster.Object = structs.plain(steady(claim).observed.composite.resource)
+    return settled
 
 
 def tagged(req: fnv1.RunFunctionRequest) -> fnv1.RunFunctionRequest:

@@ -32,3 +32,16 @@ def test_first_is_a_first_reconcile() -> None:
     answer = runner.run(req, cluster.Quiet())
     assert not any(result.severity == fnv1.SEVERITY_FATAL for result in answer.results)
     assert any("cilium-netpol-download" in key for key in answer.desired.resources)
+
+
+def test_a_door_is_at_rest_over_its_claims() -> None:
+    first, second = requests.doors(2, 5)
+    log = cluster.Quiet()
+    answers = [runner.run(req, log) for req in (first, second)]
+    assert not log.errors
+    assert first != second
+    assert not answers[0].results
+    assert answers[0].desired == answers[1].desired
+    status = structs.plain(answers[0].desired.composite.resource)["status"]
+    assert status["claims"] == "5/5"
+    assert all(item.ready == fnv1.READY_TRUE for item in answers[0].desired.resources.values())
