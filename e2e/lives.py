@@ -11,6 +11,7 @@ import collections
 import concurrent.futures
 import dataclasses
 import hashlib
+import http
 import subprocess
 import time
 import typing
@@ -278,6 +279,17 @@ class Place:
             and write.resource == resource
             and write.user == crossplane.USER
             and write.changed is not False
+        ]
+
+    def started(self, since: int = 0) -> list[str]:
+        """Names of the Jobs that Crossplane made. It may delete one long after that is over."""
+        return [
+            write.name
+            for write in self.plane.api.audit.writes(since)
+            if write.namespace == self.namespace
+            and write.resource == "jobs"
+            and write.user == crossplane.USER
+            and write.code == http.HTTPStatus.CREATED
         ]
 
     def versions(self, claim: claims.Claim) -> list[api.Object]:
