@@ -152,6 +152,20 @@ def test_packages_agree() -> None:
     assert values["function"]["packages"] == [f"{path}/function-inference-service:{version}"]
 
 
+def test_flux_proposes_releases_where_the_configuration_is() -> None:
+    """The mark names the policy, the policy the repository, and that one has the package's path."""
+    (repository,), (policy,) = objects("ImageRepository"), objects("ImagePolicy")
+    (update,) = objects("ImageUpdateAutomation")
+    platform, _ = objects("Kustomization")
+    (package,) = {item["spec"]["package"] for item in objects("Configuration")}
+    where, name = (policy["metadata"][key] for key in ("namespace", "name"))
+    assert f'{package} # {{"$imagepolicy": "{where}:{name}"}}' in PAGE.read_text()
+    assert policy["spec"]["imageRepositoryRef"]["name"] == repository["metadata"]["name"]
+    assert package.startswith(f"{repository['spec']['image']}:")
+    assert update["spec"]["update"]["path"] == platform["spec"]["path"]
+    assert update["spec"]["sourceRef"] == platform["spec"]["sourceRef"]
+
+
 def test_flux_waits_for_what_there_is() -> None:
     platform, claims = objects("Kustomization")
     names = {item["metadata"]["name"] for item in objects("Configuration")}
