@@ -7,22 +7,19 @@ kube-state-metrics; KEDA scales on what came that way. Gateways have stand-ins h
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import dataclasses
 import re
+import typing
 from collections.abc import Iterator
 
 import pytest
 
 from e2e import claims, installation, operators, shipped
-from e2e.controlplane import api, keda, plane, polling
-from e2e.dataplane import monitoring, stage
-from e2e.machines import hub, machine, site
-from tests.preload import hub_server
+from e2e.controlplane import api, plane, polling
+from e2e.dataplane import monitored, monitoring, stage
+from e2e.machines import hub, machine
 
 NAMESPACE = "monitored"
-_MODEL = "Qwen/Qwen2.5-7B-Instruct"
 # For a busy machine, on top of what something takes by itself.
 GRACE = 120
 # What the programs are told, they know when their kubelet looks at their pod: here every 10 s.
@@ -35,58 +32,7 @@ _CARD = api.Ref("v1", "Node", _MACHINES[1].name)
 _KINDS = ("ScaledObject", "VMRule", "VMServiceScrape")
 
 
-@dataclasses.dataclass
-class Stage:
-    """What the tests of this file share.
-
-    Attributes:
-        plane: The control plane.
-        tenant: The namespace of the claims.
-        monitoring: The operator and what it runs.
-        hub: Where preload Jobs download from.
-    """
-
-    plane: plane.ControlPlane
-    tenant: claims.Tenant
-    monitoring: monitoring.Monitoring
-    hub: hub_server.Server
-
-    def claim(self, name: str, **spec: object) -> claims.Claim:
-        """A claim that is scraped often, not yet applied."""
-        given: api.Object = {
-            "model": {
-                "repository": _MODEL,
-                "revision": self.hub.publish(_MODEL, hub.model()),
-                "quantization": "fp8",
-                "contextWindow": 8192,
-                "preload": {"enabled": True},
-            },
-            "observability": {"metrics": {"interval": f"{monitoring.SCRAPE_SECONDS}s"}},
-            "scaling": {"minReplicas": 1, "maxReplicas": 2, "pollingIntervalSeconds": 5},
-            **copy.deepcopy(spec),
-        }
-        return self.tenant.claim(
-            {
-                "apiVersion": shipped.API_VERSION,
-                "kind": shipped.KIND,
-                "metadata": {"name": name},
-                "spec": given,
-            }
-        )
-
-    def pods(self, labels: dict[str, str]) -> list[api.Object]:
-        """The ready pods with these labels."""
-        pods = self.plane.admin.objects("v1", "Pod", namespace=self.tenant.namespace, labels=labels)
-        return [pod for pod in pods if api.status_of(pod, "Ready") == "True"]
-
-    def engines(self, claim: claims.Claim) -> list[api.Object]:
-        """The ready engines of a claim."""
-        name = {"app.kubernetes.io/name": claim.name, "app.kubernetes.io/component": "inference"}
-        return self.pods(name)
-
-    def rule(self, claim: claims.Claim) -> api.Object:
-        """The claim's alerts, as the API server has them."""
-        return claim.one("VMRule")
+Stage: typing.TypeAlias = monitored.Stage[monitoring.Monitoring]
 
 
 @pytest.fixture(scope="module")
@@ -98,30 +44,17 @@ def running(
 ) -> Iterator[Stage]:
     """Machines, the operators, KEDA, and a namespace made ready for claims."""
     work = tmp_path_factory.mktemp(NAMESPACE)
-    volume = work / "volume"
-    volume.mkdir(mode=0o777)
-    volume.chmod(0o777)
-    tenant = claims.Tenant(control_plane, control_plane.namespace(NAMESPACE), volume)
-    with standing_in.absent(*_KINDS), hub.serving() as models, contextlib.ExitStack() as stack:
-        ports = [models.server_port]
-        place = site.Site(control_plane, work / "disks", _MACHINES, ports=ports)
-        watching = monitoring.Monitoring(control_plane, place)
-        scaler = keda.Keda(control_plane.api, work, control_plane.logs)
-        stack.enter_context(place)
-        models.content = f"http://{place.outside}:{models.server_port}"
-        place.push(stage.ENGINE, site.STAND_INS, "engine")
-        place.push(stage.PICKER, "picker", "epp")
-        roles = shipped.ROOT / "examples/rbac/endpoint-picker.yaml"
+    roles = shipped.ROOT / "examples/rbac/endpoint-picker.yaml"
+    with (
+        standing_in.absent(*_KINDS),
+        monitored.standing(
+            control_plane, work, NAMESPACE, _MACHINES, monitoring.Monitoring
+        ) as ready,
+    ):
+        ready.site.push(stage.PICKER, "picker", "epp")
         control_plane.admin.apply_all(api.load(roles))
-        for start, stop in (
-            (watching.start, watching.stop),
-            (scaler.start, scaler.stop),
-            (tenant.prepare, tenant.clean),
-        ):
-            stack.callback(stop)
-            start()
-        installed.configure(_settings(watching.url, models.content))
-        yield Stage(control_plane, tenant, watching, models)
+        installed.configure(_settings(ready.watching.url, ready.hub.content))
+        yield ready
 
 
 def _settings(server: str, endpoint: str) -> api.Object:
@@ -140,7 +73,10 @@ def _settings(server: str, endpoint: str) -> api.Object:
 def pair(running: Stage) -> tuple[claims.Claim, claims.Claim]:
     """Two claims behind pickers, one with the other's name at the beginning of its own."""
     gateway = {"enabled": True, "endpointPicker": {"enabled": True}}
-    made = running.claim("coder", gateway=gateway), running.claim("coder-2", gateway=gateway)
+    made = (
+        running.claim("coder", gateway=gateway),
+        running.claim("coder-2", gateway=gateway),
+    )
     for claim in made:
         claim.apply()
     for claim in made:
@@ -168,7 +104,7 @@ def test_each_scrape_of_a_claim_finds_its_pods_and_no_others(
     def told() -> dict[tuple[str, str], set[str]]:
         return {
             of: {target.address for target in targets if target.up}
-            for of, targets in running.monitoring.targets().items()
+            for of, targets in running.watching.targets().items()
             if of[0] == NAMESPACE
         }
 
@@ -182,14 +118,14 @@ def test_the_operator_takes_every_rule(
 ) -> None:
     """It parses each expression, and vmalert evaluates each."""
     for claim in pair:
-        assert running.rule(claim)["status"]["updateStatus"] == "operational"
+        assert claim.one("VMRule")["status"]["updateStatus"] == "operational"
         wanted = {
             (group["name"], rule["alert"])
-            for group in running.rule(claim)["spec"]["groups"]
+            for group in claim.one("VMRule")["spec"]["groups"]
             for rule in group["rules"]
         }
         polling.until(
-            lambda wanted=wanted: wanted <= running.monitoring.rules(),  # type: ignore[misc]
+            lambda wanted=wanted: wanted <= running.watching.rules(),  # type: ignore[misc]
             what=f"{wanted}",
             timeout=REFRESH_SECONDS + GRACE,
         )
@@ -202,7 +138,7 @@ def test_series_of_objects_that_rules_name_are_those_of_kube_state_metrics(
     named = {
         name
         for claim in pair
-        for group in running.rule(claim)["spec"]["groups"]
+        for group in claim.one("VMRule")["spec"]["groups"]
         for rule in group["rules"]
         for name in re.findall(r"\bkube_\w+", rule["expr"])
     }
@@ -211,7 +147,7 @@ def test_series_of_objects_that_rules_name_are_those_of_kube_state_metrics(
     job = api.Ref("batch/v1", "Job", "asleep", NAMESPACE)
     running.plane.admin.create(_job(job))
     polling.until(
-        lambda: named <= running.monitoring.families(),
+        lambda: named <= running.watching.families(),
         what=f"{named} in its exposition",
         timeout=GRACE,
     )
@@ -241,7 +177,7 @@ def test_a_claim_is_scaled_on_what_the_operator_had_scraped(
     wanted = {f"{pod['status']['podIP']}:8000" for pod in running.engines(claim)}
     polling.until(
         lambda: (
-            {one.address for one in running.monitoring.targets()[NAMESPACE, claim.name] if one.up}
+            {one.address for one in running.watching.targets()[NAMESPACE, claim.name] if one.up}
             == wanted
         ),
         what=f"targets {wanted}",
@@ -260,13 +196,13 @@ def test_an_alert_fires_and_ends_by_series_of_kube_state_metrics(running: Stage)
     claim = running.claim("homeless")
     claim.apply()
     polling.until(lambda: "VMRule" in claim.kinds(), what="its rules", timeout=GRACE)
-    groups = copy.deepcopy(running.rule(claim)["spec"]["groups"])
+    groups = copy.deepcopy(claim.one("VMRule")["spec"]["groups"])
     for rule in groups[0]["rules"]:
         rule["for"] = "10s" if rule["alert"] == name else rule["for"]
     claim.apply(patches={"vmrule": {"spec": {"groups": groups}}})
     try:
         polling.until(
-            lambda: running.monitoring.alerts(claim.name).get(name) == "firing",
+            lambda: running.watching.alerts(claim.name).get(name) == "firing",
             what=f"{name}",
             timeout=REFRESH_SECONDS + GRACE,
         )
@@ -274,7 +210,7 @@ def test_an_alert_fires_and_ends_by_series_of_kube_state_metrics(running: Stage)
         running.plane.admin.patch(_CARD, {"spec": {"unschedulable": None}})
     claim.wait_phase("Serving", timeout=120 + GRACE)
     polling.until(
-        lambda: name not in running.monitoring.alerts(claim.name), what="its end", timeout=GRACE
+        lambda: name not in running.watching.alerts(claim.name), what="its end", timeout=GRACE
     )
     claim.delete()
 
@@ -284,8 +220,8 @@ def test_a_rule_that_the_operator_refuses_is_told_by_the_claim(
 ) -> None:
     """The claim has the operator's words; rules of other claims stay."""
     broken, other = pair
-    before = running.monitoring.rules()
-    groups = copy.deepcopy(running.rule(broken)["spec"]["groups"])
+    before = running.watching.rules()
+    groups = copy.deepcopy(broken.one("VMRule")["spec"]["groups"])
     groups[0]["rules"][0]["expr"] = "sum(up{"
     broken.apply(patches={"vmrule": {"spec": {"groups": groups}}})
     told = broken.wait_condition("ObservabilityReady", "False", "NotReady")
@@ -293,12 +229,12 @@ def test_a_rule_that_the_operator_refuses_is_told_by_the_claim(
     print(words)
     assert "sum(up{" in words
     polling.until(
-        lambda: all(group != broken.name for group, _ in running.monitoring.rules()),
+        lambda: all(group != broken.name for group, _ in running.watching.rules()),
         what="the end of its group",
         timeout=REFRESH_SECONDS + GRACE,
     )
     kept = {one for one in before if one[0] == other.name}
     assert kept
-    assert kept <= running.monitoring.rules()
+    assert kept <= running.watching.rules()
     broken.apply(patches={})
     broken.wait_condition("ObservabilityReady", "True", "Ready")

@@ -8,21 +8,18 @@ fake provider, which holds what a test gives it; the engine is a stand-in.
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import dataclasses
+import typing
 from collections.abc import Iterator
 
 import pytest
 
 from e2e import claims, installation, operators, shipped
-from e2e.controlplane import api, external, keda, plane, polling
-from e2e.dataplane import monitoring, prometheus, stage
-from e2e.machines import hub, machine, site
-from tests.preload import hub_server
+from e2e.controlplane import api, external, plane, polling
+from e2e.dataplane import monitored, prometheus, stage
+from e2e.machines import hub, machine
 
 NAMESPACE = "llm"
-_MODEL = "Qwen/Qwen2.5-7B-Instruct"
 _PATH, _STORE = "llm/coder", "vault"
 # For a busy machine, on top of what something takes by itself.
 GRACE = 180
@@ -36,56 +33,7 @@ _CARD = api.Ref("v1", "Node", _MACHINES[1].name)
 _KINDS = ("ExternalSecret", "ScaledObject")
 
 
-@dataclasses.dataclass
-class Stage:
-    """What the tests of this file share.
-
-    Attributes:
-        plane: The control plane.
-        tenant: The namespace of the claims.
-        prometheus: The operator and what it runs.
-        secrets: External Secrets.
-        hub: Where preload Jobs download from.
-    """
-
-    plane: plane.ControlPlane
-    tenant: claims.Tenant
-    prometheus: prometheus.Prometheus
-    secrets: external.ExternalSecrets
-    hub: hub_server.Server
-
-    def claim(self, name: str, **spec: object) -> claims.Claim:
-        """A claim that is scraped often, not yet applied."""
-        given: api.Object = {
-            "model": {
-                "repository": _MODEL,
-                "revision": self.hub.publish(_MODEL, hub.model()),
-                "quantization": "fp8",
-                "contextWindow": 8192,
-                "preload": {"enabled": True},
-            },
-            "observability": {"metrics": {"interval": f"{monitoring.SCRAPE_SECONDS}s"}},
-            "scaling": {"minReplicas": 1, "maxReplicas": 2, "pollingIntervalSeconds": 5},
-            **copy.deepcopy(spec),
-        }
-        return self.tenant.claim(
-            {
-                "apiVersion": shipped.API_VERSION,
-                "kind": shipped.KIND,
-                "metadata": {"name": name},
-                "spec": given,
-            }
-        )
-
-    def engines(self, claim: claims.Claim) -> list[api.Object]:
-        """The ready engines of a claim."""
-        name = {"app.kubernetes.io/name": claim.name, "app.kubernetes.io/component": "inference"}
-        pods = self.plane.admin.objects("v1", "Pod", namespace=NAMESPACE, labels=name)
-        return [pod for pod in pods if api.status_of(pod, "Ready") == "True"]
-
-    def secret(self, name: str) -> api.Object | None:
-        """A Secret of the namespace."""
-        return self.plane.admin.find(api.Ref("v1", "Secret", name, NAMESPACE))
+Stage: typing.TypeAlias = monitored.Stage[prometheus.Prometheus]
 
 
 @pytest.fixture(scope="module")
@@ -96,34 +44,32 @@ def running(
     standing_in: operators.Operators,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stage]:
-    """Machines, the operators, KEDA, and a namespace made ready for claims."""
+    """Machines, the Prometheus operator, KEDA, and a namespace made ready for claims."""
     del all_kinds
     work = tmp_path_factory.mktemp("plain")
-    volume = work / "volume"
-    volume.mkdir(mode=0o777)
-    volume.chmod(0o777)
-    tenant = claims.Tenant(control_plane, control_plane.namespace(NAMESPACE), volume)
-    with standing_in.absent(*_KINDS), hub.serving() as models, contextlib.ExitStack() as stack:
-        place = site.Site(
-            control_plane, work / "disks", _MACHINES, ports=[models.server_port], policies=True
-        )
-        watching = prometheus.Prometheus(control_plane, place)
-        secrets = external.ExternalSecrets(control_plane.api, control_plane.logs)
-        scaler = keda.Keda(control_plane.api, work, control_plane.logs)
-        stack.enter_context(place)
-        models.content = f"http://{place.outside}:{models.server_port}"
-        place.push(stage.ENGINE, site.STAND_INS, "engine")
-        for start, stop in (
-            (watching.start, watching.stop),
-            (secrets.start, secrets.stop),
-            (scaler.start, scaler.stop),
-            (tenant.prepare, tenant.clean),
-        ):
-            stack.callback(stop)
-            start()
-        secrets.store(_STORE, {_PATH: {"GREETING": "hello"}})
-        installed.configure(_settings(watching.url, models.content))
-        yield Stage(control_plane, tenant, watching, secrets, models)
+    with (
+        standing_in.absent(*_KINDS),
+        monitored.standing(
+            control_plane, work, NAMESPACE, _MACHINES, prometheus.Prometheus, policies=True
+        ) as ready,
+    ):
+        installed.configure(_settings(ready.watching.url, ready.hub.content))
+        yield ready
+
+
+@pytest.fixture(scope="module")
+def secrets(running: Stage) -> Iterator[external.ExternalSecrets]:
+    """External Secrets, and the store that the settings name."""
+    store = external.ExternalSecrets(running.plane.api, running.plane.logs)
+    store.start()
+    store.store(_STORE, {_PATH: {"GREETING": "hello"}})
+    yield store
+    store.stop()
+
+
+def _secret(running: Stage, name: str) -> api.Object | None:
+    """A Secret of the namespace."""
+    return running.plane.admin.find(api.Ref("v1", "Secret", name, NAMESPACE))
 
 
 def _settings(server: str, endpoint: str) -> api.Object:
@@ -136,8 +82,9 @@ def _settings(server: str, endpoint: str) -> api.Object:
 
 
 @pytest.fixture(scope="module")
-def coder(running: Stage) -> claims.Claim:
+def coder(running: Stage, secrets: external.ExternalSecrets) -> claims.Claim:
     """A claim that serves, with a Secret of the store."""
+    del secrets
     claim = running.claim("coder", externalSecrets=[{"name": "coder-store", "remoteRef": _PATH}])
     claim.apply()
     claim.wait_phase("Serving", timeout=120 + GRACE)
@@ -165,7 +112,7 @@ def test_a_scrape_finds_the_pods_of_its_claim_and_no_others(
     def told() -> dict[tuple[str, str], set[str]]:
         return {
             of: {target.address for target in targets if target.up}
-            for of, targets in running.prometheus.targets().items()
+            for of, targets in running.watching.targets().items()
             if of[0] == NAMESPACE
         }
 
@@ -190,7 +137,7 @@ def test_prometheus_evaluates_every_rule(running: Stage, coder: claims.Claim) ->
     assert len(wanted) > 10
 
     def evaluated() -> bool:
-        rules = running.prometheus.rules()
+        rules = running.watching.rules()
         return all(rules.get(one) == "ok" for one in wanted)
 
     polling.until(evaluated, what=f"{wanted} evaluated", timeout=REFRESH_SECONDS + GRACE)
@@ -220,7 +167,7 @@ def test_an_alert_fires_and_ends(running: Stage) -> None:
     claim.apply(patches={"prometheusrule": {"spec": {"groups": groups}}})
     try:
         polling.until(
-            lambda: running.prometheus.alerts(claim.name).get(name) == "firing",
+            lambda: running.watching.alerts(claim.name).get(name) == "firing",
             what=name,
             timeout=REFRESH_SECONDS + GRACE,
         )
@@ -228,7 +175,7 @@ def test_an_alert_fires_and_ends(running: Stage) -> None:
         running.plane.admin.patch(_CARD, {"spec": {"unschedulable": None}})
     claim.wait_phase("Serving", timeout=120 + GRACE)
     polling.until(
-        lambda: name not in running.prometheus.alerts(claim.name), what="its end", timeout=GRACE
+        lambda: name not in running.watching.alerts(claim.name), what="its end", timeout=GRACE
     )
     claim.delete()
 
@@ -254,7 +201,7 @@ def test_a_rule_that_the_operator_refuses_is_told_by_the_claim(
 def test_a_secret_of_the_store_is_in_the_engine(running: Stage, coder: claims.Claim) -> None:
     """The ExternalSecret becomes a Secret, which the pods have as variables."""
     coder.wait_condition("SecretsReady", "True", "Ready")
-    secret = running.secret("coder-store")
+    secret = _secret(running, "coder-store")
     assert secret is not None
     assert set(secret["data"]) == {"GREETING"}
     for pod in running.engines(coder):
@@ -262,7 +209,9 @@ def test_a_secret_of_the_store_is_in_the_engine(running: Stage, coder: claims.Cl
         assert {"secretRef": {"name": "coder-store"}} in engine["envFrom"]
 
 
-def test_a_path_that_the_store_lacks_is_said_and_found_once_it_is_there(running: Stage) -> None:
+def test_a_path_that_the_store_lacks_is_said_and_found_once_it_is_there(
+    running: Stage, secrets: external.ExternalSecrets
+) -> None:
     """The condition has the controller's words, and nothing of the claim is lost meanwhile."""
     path = "llm/late"
     claim = running.claim("late", externalSecrets=[{"name": "late-store", "remoteRef": path}])
@@ -271,21 +220,22 @@ def test_a_path_that_the_store_lacks_is_said_and_found_once_it_is_there(running:
     words = claims.conditions(told)["SecretsReady"][2]
     print(words)
     assert "late-store" in words
-    assert running.secret("late-store") is None
-    running.secrets.store(_STORE, {_PATH: {"GREETING": "hello"}, path: {"TOKEN": "t"}})
+    assert _secret(running, "late-store") is None
+    secrets.store(_STORE, {_PATH: {"GREETING": "hello"}, path: {"TOKEN": "t"}})
     claim.wait_phase("Serving", timeout=120 + GRACE)
     claim.wait_condition("SecretsReady", "True", "Ready")
-    assert running.secret("late-store") is not None
+    assert _secret(running, "late-store") is not None
     claim.delete()
 
 
-def test_a_secret_goes_with_its_claim(running: Stage) -> None:
+def test_a_secret_goes_with_its_claim(running: Stage, secrets: external.ExternalSecrets) -> None:
     """External Secrets owns it, and the ExternalSecret goes with the claim."""
+    del secrets
     claim = running.claim("gone", externalSecrets=[{"name": "gone-store", "remoteRef": _PATH}])
     claim.apply()
     claim.wait_condition("SecretsReady", "True", "Ready")
-    assert running.secret("gone-store") is not None
+    assert _secret(running, "gone-store") is not None
     claim.delete()
     polling.until(
-        lambda: running.secret("gone-store") is None, what="the end of the Secret", timeout=GRACE
+        lambda: _secret(running, "gone-store") is None, what="the end of the Secret", timeout=GRACE
     )
