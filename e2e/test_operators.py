@@ -7,7 +7,6 @@ kube-state-metrics; KEDA scales on what came that way. Gateways have stand-ins h
 
 from __future__ import annotations
 
-import copy
 import re
 import typing
 from collections.abc import Iterator
@@ -20,10 +19,7 @@ from e2e.dataplane import monitored, monitoring, stage
 from e2e.machines import hub, machine
 
 NAMESPACE = "monitored"
-# For a busy machine, on top of what something takes by itself.
-GRACE = 120
-# What the programs are told, they know when their kubelet looks at their pod: here every 10 s.
-REFRESH_SECONDS = 20
+GRACE = monitored.GRACE
 _MACHINES = (
     machine.Machine("desk"),
     machine.Machine("card", gpus=8, labels={"karpenter.sh/nodepool": "gpu-l4"}),
@@ -88,7 +84,7 @@ def test_each_scrape_of_a_claim_finds_its_pods_and_no_others(
     running: Stage, pair: tuple[claims.Claim, claims.Claim]
 ) -> None:
     """The scrape objects become jobs of vmagent, whose targets are up."""
-    wanted: dict[tuple[str, str], set[str]] = {}
+    wanted: dict[str, set[str]] = {}
     for claim in pair:
         engine = {"app.kubernetes.io/name": claim.name, "app.kubernetes.io/component": "inference"}
         picker = {"inferencepool": f"{claim.name}-epp"}
@@ -99,18 +95,8 @@ def test_each_scrape_of_a_claim_finds_its_pods_and_no_others(
             labels, port = (picker, 9090) if name.endswith(".picker") else (engine, 8000)
             pods = running.pods(labels)
             assert len(pods) == 1
-            wanted[NAMESPACE, name] = {f"{pod['status']['podIP']}:{port}" for pod in pods}
-
-    def told() -> dict[tuple[str, str], set[str]]:
-        return {
-            of: {target.address for target in targets if target.up}
-            for of, targets in running.watching.targets().items()
-            if of[0] == NAMESPACE
-        }
-
-    polling.until(
-        lambda: told() == wanted, what=f"targets {wanted}", timeout=REFRESH_SECONDS + GRACE
-    )
+            wanted[name] = {f"{pod['status']['podIP']}:{port}" for pod in pods}
+    running.wait_targets(wanted)
 
 
 def test_the_operator_takes_every_rule(
@@ -127,7 +113,7 @@ def test_the_operator_takes_every_rule(
         polling.until(
             lambda wanted=wanted: wanted <= running.watching.rules(),  # type: ignore[misc]
             what=f"{wanted}",
-            timeout=REFRESH_SECONDS + GRACE,
+            timeout=monitored.REFRESH_SECONDS + GRACE,
         )
 
 
@@ -171,9 +157,7 @@ def test_a_claim_is_scaled_on_what_the_operator_had_scraped(
 ) -> None:
     """An engine with a queue gets a second one, which is scraped too."""
     claim, other = pair
-    (busy,) = running.engines(claim)
-    stage.steer(busy, {"shownWaiting": 18})
-    polling.until(lambda: len(running.engines(claim)) == 2, what="two engines", timeout=120 + GRACE)
+    running.wait_scaled(claim)
     wanted = {f"{pod['status']['podIP']}:8000" for pod in running.engines(claim)}
     polling.until(
         lambda: (
@@ -181,38 +165,14 @@ def test_a_claim_is_scaled_on_what_the_operator_had_scraped(
             == wanted
         ),
         what=f"targets {wanted}",
-        timeout=REFRESH_SECONDS + GRACE,
+        timeout=monitored.REFRESH_SECONDS + GRACE,
     )
     assert len(running.engines(other)) == 1
 
 
 def test_an_alert_fires_and_ends_by_series_of_kube_state_metrics(running: Stage) -> None:
-    """A claim whose pod finds no machine has no ready replica; once it has one, it is quiet.
-
-    The patch shortens ten minutes and changes nothing else of the rule.
-    """
-    name = "InferenceServiceNoReadyReplica"
-    running.plane.admin.patch(_CARD, {"spec": {"unschedulable": True}})
-    claim = running.claim("homeless")
-    claim.apply()
-    polling.until(lambda: "VMRule" in claim.kinds(), what="its rules", timeout=GRACE)
-    groups = copy.deepcopy(claim.one("VMRule")["spec"]["groups"])
-    for rule in groups[0]["rules"]:
-        rule["for"] = "10s" if rule["alert"] == name else rule["for"]
-    claim.apply(patches={"vmrule": {"spec": {"groups": groups}}})
-    try:
-        polling.until(
-            lambda: running.watching.alerts(claim.name).get(name) == "firing",
-            what=f"{name}",
-            timeout=REFRESH_SECONDS + GRACE,
-        )
-    finally:
-        running.plane.admin.patch(_CARD, {"spec": {"unschedulable": None}})
-    claim.wait_phase("Serving", timeout=120 + GRACE)
-    polling.until(
-        lambda: name not in running.watching.alerts(claim.name), what="its end", timeout=GRACE
-    )
-    claim.delete()
+    """A claim whose pod finds no machine has no ready replica; once it has one, it is quiet."""
+    running.alarm(_CARD)
 
 
 def test_a_rule_that_the_operator_refuses_is_told_by_the_claim(
@@ -221,20 +181,12 @@ def test_a_rule_that_the_operator_refuses_is_told_by_the_claim(
     """The claim has the operator's words; rules of other claims stay."""
     broken, other = pair
     before = running.watching.rules()
-    groups = copy.deepcopy(broken.one("VMRule")["spec"]["groups"])
-    groups[0]["rules"][0]["expr"] = "sum(up{"
-    broken.apply(patches={"vmrule": {"spec": {"groups": groups}}})
-    told = broken.wait_condition("ObservabilityReady", "False", "NotReady")
-    words = claims.conditions(told)["ObservabilityReady"][2]
-    print(words)
-    assert "sum(up{" in words
-    polling.until(
-        lambda: all(group != broken.name for group, _ in running.watching.rules()),
-        what="the end of its group",
-        timeout=REFRESH_SECONDS + GRACE,
-    )
-    kept = {one for one in before if one[0] == other.name}
-    assert kept
-    assert kept <= running.watching.rules()
-    broken.apply(patches={})
-    broken.wait_condition("ObservabilityReady", "True", "Ready")
+    with running.refuse(broken):
+        polling.until(
+            lambda: all(group != broken.name for group, _ in running.watching.rules()),
+            what="the end of its group",
+            timeout=monitored.REFRESH_SECONDS + GRACE,
+        )
+        kept = {one for one in before if one[0] == other.name}
+        assert kept
+        assert kept <= running.watching.rules()

@@ -8,7 +8,6 @@ fake provider, which holds what a test gives it; the engine is a stand-in.
 
 from __future__ import annotations
 
-import copy
 import typing
 from collections.abc import Iterator
 
@@ -16,15 +15,12 @@ import pytest
 
 from e2e import claims, installation, operators, shipped
 from e2e.controlplane import api, external, plane, polling
-from e2e.dataplane import monitored, prometheus, stage
+from e2e.dataplane import monitored, prometheus
 from e2e.machines import hub, machine
 
 NAMESPACE = "llm"
 _PATH, _STORE = "llm/coder", "vault"
-# For a busy machine, on top of what something takes by itself.
-GRACE = 180
-# What Prometheus is told, it knows when its kubelet looks at its pod: here every 10 s.
-REFRESH_SECONDS = 20
+GRACE = monitored.GRACE
 _MACHINES = (
     machine.Machine("desk"),
     machine.Machine("card", gpus=8, labels={"nvidia.com/gpu.product": "NVIDIA-L40S"}),
@@ -102,29 +98,13 @@ def test_a_scrape_finds_the_pods_of_its_claim_and_no_others(
     other.apply()
     other.wait_phase("Serving", timeout=120 + GRACE)
     wanted = {
-        (NAMESPACE, claim.name): {
-            f"{pod['status']['podIP']}:8000" for pod in running.engines(claim)
-        }
+        claim.name: {f"{pod['status']['podIP']}:8000" for pod in running.engines(claim)}
         for claim in (coder, other)
     }
     assert all(len(addresses) == 1 for addresses in wanted.values())
-
-    def told() -> dict[tuple[str, str], set[str]]:
-        return {
-            of: {target.address for target in targets if target.up}
-            for of, targets in running.watching.targets().items()
-            if of[0] == NAMESPACE
-        }
-
-    polling.until(
-        lambda: told() == wanted, what=f"targets {wanted}", timeout=REFRESH_SECONDS + GRACE
-    )
+    running.wait_targets(wanted)
     other.delete()
-    polling.until(
-        lambda: set(told()) == {(NAMESPACE, coder.name)},
-        what="the end of the other's job",
-        timeout=REFRESH_SECONDS + GRACE,
-    )
+    running.wait_targets({coder.name: wanted[coder.name]})
 
 
 def test_prometheus_evaluates_every_rule(running: Stage, coder: claims.Claim) -> None:
@@ -140,59 +120,25 @@ def test_prometheus_evaluates_every_rule(running: Stage, coder: claims.Claim) ->
         rules = running.watching.rules()
         return all(rules.get(one) == "ok" for one in wanted)
 
-    polling.until(evaluated, what=f"{wanted} evaluated", timeout=REFRESH_SECONDS + GRACE)
+    polling.until(evaluated, what=f"{wanted} evaluated", timeout=monitored.REFRESH_SECONDS + GRACE)
 
 
 def test_a_claim_is_scaled_on_what_prometheus_has(running: Stage, coder: claims.Claim) -> None:
     """KEDA asks Prometheus for the series that the operator had it scrape."""
-    (busy,) = running.engines(coder)
-    stage.steer(busy, {"shownWaiting": 18})
-    polling.until(lambda: len(running.engines(coder)) == 2, what="two engines", timeout=120 + GRACE)
+    running.wait_scaled(coder)
 
 
 def test_an_alert_fires_and_ends(running: Stage) -> None:
-    """A claim whose pod finds no machine has no ready replica; once it has one, it is quiet.
-
-    The patch shortens ten minutes and changes nothing else of the rule.
-    """
-    name = "InferenceServiceNoReadyReplica"
-    running.plane.admin.patch(_CARD, {"spec": {"unschedulable": True}})
-    claim = running.claim("homeless")
-    claim.apply()
-    polling.until(lambda: "PrometheusRule" in claim.kinds(), what="its rules", timeout=GRACE)
-    groups = copy.deepcopy(claim.one("PrometheusRule")["spec"]["groups"])
-    for rule in groups[0]["rules"]:
-        if rule["alert"] == name:
-            rule["for"] = "10s"
-    claim.apply(patches={"prometheusrule": {"spec": {"groups": groups}}})
-    try:
-        polling.until(
-            lambda: running.watching.alerts(claim.name).get(name) == "firing",
-            what=name,
-            timeout=REFRESH_SECONDS + GRACE,
-        )
-    finally:
-        running.plane.admin.patch(_CARD, {"spec": {"unschedulable": None}})
-    claim.wait_phase("Serving", timeout=120 + GRACE)
-    polling.until(
-        lambda: name not in running.watching.alerts(claim.name), what="its end", timeout=GRACE
-    )
-    claim.delete()
+    """A claim whose pod finds no machine has no ready replica; once it has one, it is quiet."""
+    running.alarm(_CARD)
 
 
 def test_a_rule_that_the_operator_refuses_is_told_by_the_claim(
     running: Stage, coder: claims.Claim
 ) -> None:
     """The claim has the operator's words, and serves on."""
-    groups = copy.deepcopy(coder.one("PrometheusRule")["spec"]["groups"])
-    groups[0]["rules"][0]["expr"] = "sum(up{"
-    coder.apply(patches={"prometheusrule": {"spec": {"groups": groups}}})
-    told = coder.wait_condition("ObservabilityReady", "False", "NotReady")
-    words = claims.conditions(told)["ObservabilityReady"][2]
-    print(words)
-    assert "sum(up{" in words
-    coder.apply(patches={})
-    coder.wait_condition("ObservabilityReady", "True", "Ready")
+    with running.refuse(coder):
+        assert api.status_of(coder.read(), "Current") == "True"
 
 
 # --- External Secrets

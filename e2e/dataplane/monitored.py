@@ -6,19 +6,37 @@ import contextlib
 import copy
 import pathlib
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from e2e import claims, shipped
-from e2e.controlplane import api, keda, plane
+from e2e.controlplane import api, keda, plane, polling
 from e2e.dataplane import monitoring, stage
 from e2e.machines import hub, machine, site
 from tests.preload import hub_server
 
 MODEL = "Qwen/Qwen2.5-7B-Instruct"
+# For a busy machine, on top of what something takes by itself.
+GRACE = 180
+# What the programs are told, they know when their kubelet looks at their pod: here every 10 s.
+REFRESH_SECONDS = 20
+# Of a claim that has no ready replica for ten minutes.
+_ALERT = "InferenceServiceNoReadyReplica"
 
 
 class Watching(typing.Protocol):
-    """An operator of metrics, with what it runs."""
+    """An operator of metrics, with what it runs.
+
+    Attributes:
+        RULES: The kind of its rules.
+    """
+
+    RULES: typing.ClassVar[str]
+
+    def targets(self) -> Mapping[tuple[str, str], Collection[monitoring.Target]]:
+        """What is scraped, by namespace and name of the scrape object."""
+
+    def alerts(self, model: str) -> Mapping[str, str]:
+        """State of each alert of a claim that is not quiet, by name."""
 
     def start(self) -> None:
         """Start it."""
@@ -89,6 +107,83 @@ class Stage(typing.Generic[_Watching]):
         """The ready engines of a claim."""
         name = {"app.kubernetes.io/name": claim.name, "app.kubernetes.io/component": "inference"}
         return self.pods(name)
+
+    # --- what operators of both kinds must do
+
+    def wait_targets(self, wanted: Mapping[str, set[str]]) -> None:
+        """Wait until the namespace's scrape objects have these targets that are up, and no others.
+
+        Args:
+            wanted: Addresses and ports by the name of the scrape object.
+        """
+
+        def told() -> dict[str, set[str]]:
+            return {
+                name: {target.address for target in targets if target.up}
+                for (namespace, name), targets in self.watching.targets().items()
+                if namespace == self.tenant.namespace
+            }
+
+        polling.until(
+            lambda: told() == wanted, what=f"targets {wanted}", timeout=REFRESH_SECONDS + GRACE
+        )
+
+    def wait_scaled(self, claim: claims.Claim) -> None:
+        """Give a claim's only engine a queue, and wait for a second engine."""
+        (busy,) = self.engines(claim)
+        stage.steer(busy, {"shownWaiting": 18})
+        polling.until(
+            lambda: len(self.engines(claim)) == 2, what="two engines", timeout=120 + GRACE
+        )
+
+    def alarm(self, card: api.Ref) -> None:
+        """Let an alert of a claim begin and end: its pod finds no machine, and then it does.
+
+        A patch shortens ten minutes and changes nothing else of the rule.
+
+        Args:
+            card: The only node with GPUs.
+        """
+        self.plane.admin.patch(card, {"spec": {"unschedulable": True}})
+        claim = self.claim("homeless")
+        claim.apply()
+        kind = self.watching.RULES
+        polling.until(lambda: kind in claim.kinds(), what="its rules", timeout=GRACE)
+        groups = copy.deepcopy(claim.one(kind)["spec"]["groups"])
+        for rule in groups[0]["rules"]:
+            rule["for"] = "10s" if rule["alert"] == _ALERT else rule["for"]
+        claim.apply(patches={kind.lower(): {"spec": {"groups": groups}}})
+        try:
+            polling.until(
+                lambda: self.watching.alerts(claim.name).get(_ALERT) == "firing",
+                what=_ALERT,
+                timeout=REFRESH_SECONDS + GRACE,
+            )
+        finally:
+            self.plane.admin.patch(card, {"spec": {"unschedulable": None}})
+        claim.wait_phase("Serving", timeout=120 + GRACE)
+        polling.until(
+            lambda: _ALERT not in self.watching.alerts(claim.name), what="its end", timeout=GRACE
+        )
+        claim.delete()
+
+    def refuse(self, claim: claims.Claim) -> contextlib.ExitStack:
+        """Give a claim a rule that nobody can read, and wait for its operator's words.
+
+        Returns:
+            What takes the rule back, at its exit.
+        """
+        kind = self.watching.RULES
+        groups = copy.deepcopy(claim.one(kind)["spec"]["groups"])
+        groups[0]["rules"][0]["expr"] = "sum(up{"
+        claim.apply(patches={kind.lower(): {"spec": {"groups": groups}}})
+        told = claim.wait_condition("ObservabilityReady", "False", "NotReady")
+        words = claims.conditions(told)["ObservabilityReady"][2]
+        assert "sum(up{" in words, words
+        end = contextlib.ExitStack()
+        end.callback(claim.wait_condition, "ObservabilityReady", "True", "Ready")
+        end.callback(claim.apply, patches={})
+        return end
 
 
 @contextlib.contextmanager

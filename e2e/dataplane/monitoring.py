@@ -57,6 +57,8 @@ class Target:
 class Monitoring:
     """The operator, what it runs for the platform, and kube-state-metrics."""
 
+    RULES: typing.ClassVar[str] = "VMRule"
+
     def __init__(self, control_plane: plane.ControlPlane, place: site.Site) -> None:
         """Describe it.
 

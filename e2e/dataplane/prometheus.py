@@ -38,6 +38,8 @@ _USER = 65534
 class Prometheus:
     """The operator, its Prometheus, and kube-state-metrics."""
 
+    RULES: typing.ClassVar[str] = "PrometheusRule"
+
     def __init__(self, control_plane: plane.ControlPlane, place: site.Site) -> None:
         """Describe it.
 
