@@ -20,7 +20,7 @@ from e2e.alerts import situation
 from e2e.controlplane import api, metrics
 from function.api import settings
 from function.concerns.dashboards import drawing
-from function.concerns.observability import objectives
+from function.concerns.observability import objectives, spending
 from function.concerns.scaling import keda
 from function.engines.vllm import metrics as series
 from function.situation import situations
@@ -33,10 +33,11 @@ STEP, STEPS = 30, 30
 PRICE = "2.5"
 CALLER_LABEL = "inference_caller"
 REPLICAS = 2
+TOKENS_A_SECOND = 100
 SLO = rendered.VARIANTS["promised"]["spec"]["slo"]
 PICKED = {"enabled": True, "endpointPicker": {"enabled": True}}
 CLAIMS: Mapping[str, api.Object] = {
-    "everything": rendered.changed(slo=SLO, gateway=PICKED),
+    "everything": rendered.changed(slo=SLO, gateway=PICKED, cost={"team": "search"}),
     "asleep": rendered.changed(
         gateway=PICKED, slo=SLO, scaling={"minReplicas": 0, "maxReplicas": REPLICAS}
     ),
@@ -161,6 +162,11 @@ def other_lines(held: situations.Situation, now: int) -> Iterator[str]:
         yield from _lines(objectives.BUDGET_LEFT, labels, _still(now, 0.75))
         window = {**labels, "window": objectives.FAST[0].window(plan.objectives.days)}
         yield from _lines(objectives.BURN_RATE, window, _still(now, 0.5))
+    yield from _lines(spending.PER_HOUR, promised, _still(now, float(PRICE) * REPLICAS))
+    yield from _lines(spending.TOKENS, promised, _still(now, TOKENS_A_SECOND))
+    for window_of_cost in spending.WINDOWS:
+        labels = {**promised, "window": window_of_cost}
+        yield from _lines(spending.PER_MILLION, labels, _still(now, 13.9))
 
 
 def gateway_lines(models: list[str], now: int) -> Iterator[str]:
@@ -286,6 +292,21 @@ def test_values_are_those_of_the_claim(filled: Filled) -> None:
     assert [round(value, 1) for _, value in filled.ask(picks)] == [1.0]
     (start,) = by_title["Start of replicas"]
     assert {value for _, value in filled.ask(start)} == {100.0}
+
+
+def test_what_a_claim_costs_is_recorded_from_real_series(filled: Filled) -> None:
+    """An hour of two replicas, the tokens of all engines, and a million of 360,000 an hour."""
+    held = planned("everything", "grafana-sidecar")
+    values = {}
+    for rule in rendered.recorded(held):
+        if rule["record"].startswith("inference_service:slo"):
+            continue
+        ((_, value),) = filled.ask(rule["expr"])
+        values[rule["record"]] = value
+    hour = float(PRICE) * REPLICAS
+    assert values[spending.PER_HOUR] == hour
+    assert values[spending.TOKENS] > 0
+    assert values[spending.PER_MILLION] == pytest.approx(hour / (TOKENS_A_SECOND * 0.0036), 1e-3)
 
 
 # --- front doors

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from function.api import (
     base,
     claim,
+    claim_cost,
     claim_metrics,
     claim_model,
     claim_pod,
@@ -44,6 +45,7 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     base.DNS_LABEL: ("a", "gpu-l4", "h200-141", "0", "llm", "a" * 63, "x--y"),
     base.DNS_SUBDOMAIN: ("hf-token", "a", "models.example.com", "0.0", "b" * 253),
     base.LABEL_VALUE: ("", "true", "ai-platform", "Team_A.1", "v" * 63),
+    claim_cost.PAYER: ("search", "cc-4711", "Team_A.1", "p" * 63),
     base.LABEL_KEY: ("team", "example.com/cost-center", "A_b.c", "a/" + "k" * 63, "n" * 63),
     base.EXTENDED_RESOURCE: ("nvidia.com/gpu", "amd.com/gpu", "nvidia.com/mig-1g.10gb"),
     base.QUANTITY: ("1", "16Gi", "500m", "1.5", "24Gi", "0"),
@@ -563,6 +565,18 @@ def _mend_objectives(slo: Json) -> None:
         slo["availability"] = {"percent": "99.9"}
 
 
+def _mend_cost(cost: Json) -> None:
+    if not cost:
+        cost["team"] = "search"
+
+
+def _mend_payers(keys: Json) -> None:
+    for field in [field for field in keys if keys[field] in ("team", "project", "cost-center")]:
+        del keys[field]
+    for field in [field for field in keys if list(keys.values()).count(keys[field]) > 1]:
+        keys[field] = f"{field.lower()}.example.com/payer"
+
+
 def _mend_scheduling(scheduling: Json) -> None:
     if "queue" not in scheduling:
         scheduling.pop("priorityClass", None)
@@ -707,6 +721,7 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_scaling.Triggers: _mend_triggers,
     claim_scaling.Scaling: _mend_scaling,
     claim_metrics.Objectives: _mend_objectives,
+    claim_cost.Cost: _mend_cost,
     claim_traffic.Gateway: _mend_gateway,
     claim_traffic.Scorers: _mend_scorers,
     claim_traffic.EndpointPicker: _mend_picker,
@@ -721,4 +736,5 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     gateway.Limit: _mend_limit,
     gateway.Spec: _mend_door,
     settings_engine.Gpu: _mend_gpu_classes,
+    settings_engine.PayerLabels: _mend_payers,
 }

@@ -7,6 +7,7 @@ from function import assembly
 from function.api import gateway
 from function.capacity import prices
 from function.concerns.dashboards import contents, drawing, grafana
+from function.concerns.observability import spending
 from function.engines import engine
 from function.fleet import doors, members, rows, situations
 from function.planning import hardware
@@ -111,6 +112,18 @@ def _replicas(door: doors.Door, claims: list[members.Member]) -> Iterator[engine
             "What the GPUs of the replicas that answer the scrape of their metrics cost an hour, at"
             " the settings' prices. A claim without requests: scaling.minReplicas 0.",
             tuple(_times(namespace, {f"{hour:f}": names for hour, names in priced.items()})),
+        )
+    known = {name for names in priced.values() for name in names}
+    paid = sorted(member.name for member in claims if member.pays and member.name in known)
+    if paid and door.site.providers.monitoring != "none":
+        own = f'{{namespace="{namespace}",model=~"{"|".join(paid)}"}}'
+        yield engine.Panel(
+            engine.Row.PROMISES,
+            "Cost an hour by team",
+            f"currency:{door.site.pricing.currency} ",
+            "What the wanted replicas of the claims cost an hour, by the team of spec.cost. Claims"
+            " that name no team are not in it.",
+            (engine.Query(f"sum by (team) ({spending.PER_HOUR}{own})", "{{team}}"),),
         )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from prometheus_client import parser
 
-from function.concerns.observability import objectives
+from function.concerns.observability import objectives, spending
 
 HERE = pathlib.Path(__file__).parent / "expositions"
 VERSIONS = ("0.25.1", "0.32")
@@ -147,6 +147,9 @@ _RECORDED = {
     objectives.BUDGET: ("objective",),
     objectives.BURN_RATE: ("objective", "window"),
     objectives.BUDGET_LEFT: ("objective",),
+    spending.PER_HOUR: ("team", "project", "cost_center", "currency"),
+    spending.TOKENS: ("team", "project", "cost_center"),
+    spending.PER_MILLION: ("team", "project", "cost_center", "currency", "window"),
 }
 
 
