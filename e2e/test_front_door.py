@@ -590,6 +590,55 @@ def test_a_limit_of_one_model_leaves_the_others(
             assert door.statuses(model, key) == {200}, model
 
 
+@pytest.fixture
+def priced(door: Door, coder: claims.Claim, chat: claims.Claim) -> Iterator[None]:
+    """Prices of three names: an answer of 1,000 tokens costs a tenth, a fiftieth and nothing."""
+    prices = [
+        {"model": coder.name, "input": "0", "output": "100"},
+        {"model": chat.name, "input": "0", "output": "20"},
+        {"model": ADAPTER, "input": "0"},
+    ]
+    door.claim.apply(prices=prices)
+    yield
+    # Prices go after the callers who have budgets.
+    door.claim.apply(callers=_standing())
+    door.claim.apply(prices=None)
+
+
+@pytest.mark.usefixtures("counting", "priced")
+def test_a_caller_passes_until_its_budget_is_spent(
+    door: Door, coder: claims.Claim, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """By the price of each model, on every proxy; who has no budget is not touched."""
+    key = KEY.format("frugal")
+    _write_key(running, "frugal", key)
+    frugal = {"name": "frugal", "secretRef": {"name": "frugal-key"}}
+    budget = {"amount": "0.5", "per": "month"}
+    door.claim.apply(callers=[*_standing(), {**frugal, "budget": budget}])
+    door.wait_condition("LimitsReady", "True", "Unpriced", MINUTE + GRACE)
+    for way in door.ways_in():
+        polling.until(functools.partial(_lists, way, key), what="the key", timeout=MINUTE)
+    _assert_told(_spend(door, coder.name, key, tokens=1000))
+    for model in (coder.name, chat.name, ADAPTER):
+        assert door.statuses(model, key) == {429}, model
+    for other in (CHAT, EDITOR):
+        assert door.statuses(coder.name, other) == {200}
+    assert door.models(key), "the list of models is free"
+    # A budget that is raised: what is spent counts, and each model has its own price.
+    budget = {"amount": "1000", "per": "month"}
+    door.claim.apply(callers=[*_standing(), {**frugal, "budget": budget}])
+    door.wait(chat.name, key)
+    left = []
+    for model, tokens in ((chat.name, 1000), (coder.name, 1000), (ADAPTER, 1000), (chat.name, 1)):
+        (way, *_) = door.ways_in()
+        answer = way.ask(model, headers=_bearer(key), tokens=tokens)
+        assert answer.status == 200, answer
+        left.append(int(answer.headers["x-ratelimit-remaining"]))
+        time.sleep(1)  # What an answer costs is told behind its end.
+    # Each answer tells what was left before it: prices in millionths.
+    assert [before - after for before, after in itertools.pairwise(left)] == [20_000, 100_000, 0]
+
+
 @pytest.mark.usefixtures("counting")
 def test_requests_of_a_minute_come_back_with_the_next(
     door: Door, chat: claims.Claim, running: stage.Stage

@@ -711,9 +711,13 @@ def _mend_door(spec: Json) -> None:
         spec["providers"] = _distinct(spec["providers"], "name")
         for provider in spec["providers"]:
             provider["models"] = _distinct(provider["models"], "name")
+    if "prices" in spec:
+        spec["prices"] = _distinct(spec["prices"], "model")
     if "gateway" in spec:
-        for field in ("hostname", "tls", "callers", "providers"):
+        for field in ("hostname", "tls", "callers", "providers", "prices"):
             spec.pop(field, None)
+    if any("budget" in caller for caller in spec.get("callers", [])):
+        spec.setdefault("prices", [{"model": "coder", "input": "0.5"}])
 
 
 _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {

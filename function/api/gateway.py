@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 
-from function.api import base, claim, claim_model, claim_secrets
+from function.api import base, claim, claim_model, claim_secrets, gateway_money
 
 GROUP = claim.GROUP
 VERSION = claim.VERSION
@@ -122,6 +122,9 @@ class Caller(base.Model):
         None,
         description="How much the caller may use; all of them hold. No end when absent. The"
         " settings say that the gateway can count (frontDoor.limiter).",
+    )
+    budget: gateway_money.Budget | None = pydantic.Field(
+        None, description="How much money the caller may use, beside `limits`; no end when absent."
     )
 
     RULES: ClassVar = (
@@ -238,9 +241,30 @@ class Spec(base.Model):
         ]
         | None
     ) = pydantic.Field(None, description="Models from outside, beside those of the claims.")
+    prices: (
+        Annotated[
+            list[gateway_money.Price],
+            base.items(64),
+            base.distinct("model", "a model has one price"),
+        ]
+        | None
+    ) = pydantic.Field(
+        None,
+        description="What models cost callers: for budgets, and recorded by caller and model.",
+    )
     crossplane: claim.SystemFields | None = None
 
-    RULES: ClassVar = tuple(map(_of_its_own, ("hostname", "tls", "callers", "providers")))
+    RULES: ClassVar = (
+        *map(_of_its_own, ("hostname", "tls", "callers", "providers", "prices")),
+        base.Rule(
+            cel="!has(self.callers) || has(self.prices) || self.callers.all(c, !has(c.budget))",
+            message="a budget counts by prices: name what models cost",
+            holds=lambda spec: (
+                spec.prices is not None or all(c.budget is None for c in spec.callers or [])
+            ),
+            at="prices",
+        ),
+    )
 
 
 class InferenceGateway(base.Model):

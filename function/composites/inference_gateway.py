@@ -22,6 +22,7 @@ from function.fleet import (
     report,
     rows,
     situations,
+    spending,
 )
 
 GROUP = gateway.GROUP
@@ -69,6 +70,7 @@ def compose(
         *limits.compose(now),
         *gateways.compose(now),
         *externals.compose(now),
+        *spending.compose(now),
         *boards.compose(now),
     ]
     desired = assembly.assembled(world, now.door.identity, parts, rows.TABLE)

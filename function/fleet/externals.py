@@ -71,12 +71,13 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
             yield assembly.Part(suffixes[0], route(door, provider, models))
 
 
-def _name(door: doors.Door, provider: api.Provider) -> str:
+def object_name(door: doors.Door, provider: api.Provider) -> str:
+    """Returns the name of the objects of a provider."""
     return door.identity.part(f"provider-{provider.name}")
 
 
 def _metadata(door: doors.Door, provider: api.Provider) -> identity.Manifest:
-    return door.identity.metadata(_name(door, provider), component=doors.COMPONENT)
+    return door.identity.metadata(object_name(door, provider), component=doors.COMPONENT)
 
 
 def backend(door: doors.Door, provider: api.Provider) -> identity.Manifest:
@@ -116,7 +117,7 @@ def ai_backend(door: doors.Door, provider: api.Provider) -> identity.Manifest:
             "backendRef": {
                 "group": "gateway.envoyproxy.io",
                 "kind": kinds.BACKEND.name,
-                "name": _name(door, provider),
+                "name": object_name(door, provider),
             },
             **anonymous,
         },
@@ -130,7 +131,7 @@ def key(door: doors.Door, provider: api.Provider) -> identity.Manifest:
     target = {
         "group": _AI_GROUP,
         "kind": kinds.AI_BACKEND.name,
-        "name": _name(door, provider),
+        "name": object_name(door, provider),
     }
     return {
         "apiVersion": door.site.gateway.api_version,
@@ -163,7 +164,7 @@ def route(
 
 
 def _rule(door: doors.Door, provider: api.Provider, model: api.ProviderModel) -> identity.Manifest:
-    target: identity.Manifest = {"name": _name(door, provider), "weight": 100}
+    target: identity.Manifest = {"name": object_name(door, provider), "weight": 100}
     if model.upstream is not None:
         target["modelNameOverride"] = model.upstream
     named = {"type": "Exact", "name": routes.MODEL_HEADER, "value": model.name}

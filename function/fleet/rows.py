@@ -20,11 +20,13 @@ PROVIDER_AI_BACKEND = "door-provider-aiservicebackend-"
 PROVIDER_KEY = "door-provider-key-"
 PROVIDER_ROUTE = "door-provider-route-"
 # Before what the end of a claim's key is.
-DASHBOARD = "door-"
+DASHBOARD = RULES = "door-"
 
 _GATEWAY = ("gateway", "envoy-ai-gateway")
 _SIDECAR = ("dashboards", "grafana-sidecar")
 _GRAFANA = ("dashboards", "grafana-operator")
+_VICTORIA = ("monitoring", "victoriametrics")
+_PROMETHEUS = ("monitoring", "prometheus-operator")
 _SECRETS = ("secrets", "external-secrets")
 
 ROWS: tuple[kinds.Row, ...] = (
@@ -46,7 +48,7 @@ ROWS: tuple[kinds.Row, ...] = (
         LIMITS_READY,
         None,
         "N",
-        "a caller has `limits`; `frontDoor.limiter`; once the Gateway names it",
+        "a caller has `limits` or a `budget`; `frontDoor.limiter`; once the Gateway names it",
         _GATEWAY,
     ),
     kinds.Row(
@@ -102,6 +104,24 @@ ROWS: tuple[kinds.Row, ...] = (
         "N.provider-\\<P\\>",
         "the same; once the three above are there",
         _GATEWAY,
+    ),
+    kinds.Row(
+        f"{RULES}vmrule",
+        kinds.VM_RULE,
+        "",
+        None,
+        "N.costs",
+        "`prices`; `providers.monitoring: victoriametrics`",
+        _VICTORIA,
+    ),
+    kinds.Row(
+        f"{RULES}prometheusrule",
+        kinds.PROMETHEUS_RULE,
+        "",
+        None,
+        "N.costs",
+        "`prices`; `providers.monitoring: prometheus-operator`",
+        _PROMETHEUS,
     ),
     kinds.Row(
         f"{DASHBOARD}{kinds.SIDECAR_DASHBOARD}",

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from prometheus_client import parser
 
 from function.concerns.observability import objectives, spending
+from function.fleet import spending as spent
 
 HERE = pathlib.Path(__file__).parent / "expositions"
 VERSIONS = ("0.25.1", "0.32")
@@ -150,6 +151,8 @@ _RECORDED = {
     spending.PER_HOUR: ("team", "project", "cost_center", "currency"),
     spending.TOKENS: ("team", "project", "cost_center"),
     spending.PER_MILLION: ("team", "project", "cost_center", "currency", "window"),
+    spent.PER_HOUR: ("gateway", "caller", "type", "currency"),
+    spent.SUM: ("gateway", "caller", "currency", "window"),
 }
 
 

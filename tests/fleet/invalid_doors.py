@@ -10,7 +10,48 @@ def _caller(**fields: Any) -> dict[str, Any]:
     return scene.of(callers=[{"name": "a", "secretRef": {"name": "k"}, **fields}])
 
 
+def _paying(**fields: Any) -> dict[str, Any]:
+    door = _caller(**fields)
+    door["spec"]["prices"] = [{"model": "m", "input": "1"}]
+    return door
+
+
 INVALID = (
+    invalid_claims.Invalid(
+        "a budget without prices",
+        _caller(budget={"amount": "1", "per": "day"}),
+        "a budget counts by prices",
+    ),
+    invalid_claims.Invalid(
+        "a budget of nothing",
+        _paying(budget={"amount": "0", "per": "day"}),
+        "a budget is above 0 and at most 4294",
+    ),
+    invalid_claims.Invalid(
+        "a budget that no counter holds",
+        _paying(budget={"amount": "4294.1", "per": "month"}),
+        "a budget is above 0 and at most 4294",
+    ),
+    invalid_claims.Invalid(
+        "a budget of a year",
+        _paying(budget={"amount": "1", "per": "year"}),
+        "spec.callers[0].budget.per",
+    ),
+    invalid_claims.Invalid(
+        "two prices of a model",
+        scene.of(prices=[{"model": "m", "input": "1"}, {"model": "m", "input": "2"}]),
+        "a model has one price",
+    ),
+    invalid_claims.Invalid(
+        "a price below nothing",
+        scene.of(prices=[{"model": "m", "input": "-1"}]),
+        "spec.prices[0].input",
+    ),
+    invalid_claims.Invalid(
+        "prices on a Gateway of somebody else",
+        scene.of(gateway={"name": "g", "namespace": "n"}, prices=[{"model": "m", "input": "1"}]),
+        "gateway excludes prices",
+    ),
     invalid_claims.Invalid(
         "a caller without a key",
         scene.of(callers=[{"name": "a"}]),
