@@ -22,6 +22,7 @@ from function.api import (
     claim_scaling,
     claim_traffic,
     gateway,
+    gateway_tokens,
     schema,
     settings_engine,
     settings_forms,
@@ -45,6 +46,9 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     base.DNS_LABEL: ("a", "gpu-l4", "h200-141", "0", "llm", "a" * 63, "x--y"),
     base.DNS_SUBDOMAIN: ("hf-token", "a", "models.example.com", "0.0", "b" * 253),
     base.LABEL_VALUE: ("", "true", "ai-platform", "Team_A.1", "v" * 63),
+    gateway_tokens.ISSUER: ("https://sso.example.com", "http://a", "https://sso/realms/llm"),
+    gateway_tokens.JWKS: ("https://sso.example.com/keys", "https://a:8443/"),
+    gateway_tokens.CLAIM: ("sub", "azp", "realm_access.roles"),
     claim_cost.PAYER: ("search", "cc-4711", "Team_A.1", "p" * 63),
     base.LABEL_KEY: ("team", "example.com/cost-center", "A_b.c", "a/" + "k" * 63, "n" * 63),
     base.EXTENDED_RESOURCE: ("nvidia.com/gpu", "amd.com/gpu", "nvidia.com/mig-1g.10gb"),
@@ -700,8 +704,31 @@ def _mend_caller(caller: Json) -> None:
     """Leaves a key in one place."""
     if "secretRef" in caller:
         caller.pop("externalSecret", None)
-    elif "externalSecret" not in caller:
+        caller.pop("jwt", None)
+    elif "externalSecret" in caller:
+        caller.pop("jwt", None)
+    elif "jwt" not in caller:
         caller["secretRef"] = {"name": "key"}
+
+
+_ISSUER: Json = {
+    "name": "sso",
+    "issuer": "https://sso.example.com",
+    "audiences": ["llm"],
+    "jwksURI": "https://sso.example.com/keys",
+}
+
+
+def _mend_token(token: Json) -> None:
+    if "claims" in token:
+        token["claims"] = _distinct(token["claims"], "name")
+
+
+def _mend_issuer(issuer: Json) -> None:
+    if "jwksURI" in issuer:
+        issuer.pop("jwksConfigMap", None)
+    elif "jwksConfigMap" not in issuer:
+        issuer["jwksURI"] = _ISSUER["jwksURI"]
 
 
 def _mend_door(spec: Json) -> None:
@@ -714,8 +741,16 @@ def _mend_door(spec: Json) -> None:
     if "prices" in spec:
         spec["prices"] = _distinct(spec["prices"], "model")
     if "gateway" in spec:
-        for field in ("hostname", "tls", "callers", "providers", "prices"):
+        for field in ("hostname", "tls", "callers", "issuers", "providers", "prices"):
             spec.pop(field, None)
+    if "issuers" in spec:
+        spec["issuers"] = _distinct(_distinct(spec["issuers"], "name"), "issuer")
+    if any("jwt" in caller for caller in spec.get("callers", [])):
+        known = spec.get("issuers") or [_ISSUER]
+        spec["issuers"] = known
+        for caller in spec["callers"]:
+            if "jwt" in caller:
+                caller["jwt"]["issuer"] = known[0]["name"]
     if any("budget" in caller for caller in spec.get("callers", [])):
         spec.setdefault("prices", [{"model": "coder", "input": "0.5"}])
 
@@ -738,6 +773,8 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim.Spec: _mend_spec,
     gateway.Caller: _mend_caller,
     gateway.Limit: _mend_limit,
+    gateway_tokens.Issuer: _mend_issuer,
+    gateway_tokens.Token: _mend_token,
     gateway.Spec: _mend_door,
     settings_engine.Gpu: _mend_gpu_classes,
     settings_engine.PayerLabels: _mend_payers,

@@ -23,6 +23,7 @@ from function.fleet import (
     rows,
     situations,
     spending,
+    tokens,
 )
 
 GROUP = gateway.GROUP
@@ -67,6 +68,7 @@ def compose(
     now = situations.situation(doors.make(resource, site), world)
     parts = [
         *keys.compose(now),
+        *tokens.compose(now),
         *limits.compose(now),
         *gateways.compose(now),
         *externals.compose(now),

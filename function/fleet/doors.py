@@ -2,12 +2,16 @@
 
 import dataclasses
 from collections.abc import Iterator
+from urllib import parse
 
-from function.api import base, gateway, gateway_money, settings
+from function.api import base, gateway, gateway_money, gateway_tokens, settings
 from function.boundary import grants, secrets
 from function.planning import identity
 
 COMPONENT = "inference-gateway"
+# The listener of tokens, and its port with and without TLS.
+TOKENS = "tokens"
+_TOKENS_PORT, _TOKENS_TLS_PORT = 8080, 8443
 # Envoy Gateway: rules of one policy, at most.
 MOST_LIMITS = 256
 
@@ -43,6 +47,18 @@ class Door:
     def providers(self) -> list[gateway.Provider]:
         """The providers, by name."""
         return sorted(self.resource.spec.providers or [], key=lambda provider: provider.name)
+
+    @property
+    def issuers(self) -> list[gateway_tokens.Issuer]:
+        """Whose tokens count, by name."""
+        return sorted(self.resource.spec.issuers or [], key=lambda issuer: issuer.name)
+
+    @property
+    def token_port(self) -> int | None:
+        """The port on which tokens are asked for, or None."""
+        if not self.issuers:
+            return None
+        return _TOKENS_PORT if self.resource.spec.tls is None else _TOKENS_TLS_PORT
 
     @property
     def provided(self) -> bool:
@@ -119,6 +135,11 @@ def _refusals(
     for index, provider in enumerate(resource.spec.providers or []):
         path = f"spec.providers[{index}].host"
         yield from grants.outside("provider_hosts", path, provider.host, resource, site)
+    for index, issuer in enumerate(resource.spec.issuers or []):
+        if issuer.jwks_uri is not None:
+            path = f"spec.issuers[{index}].jwksURI"
+            host = parse.urlsplit(issuer.jwks_uri).hostname or ""
+            yield from grants.outside("token_hosts", path, host, resource, site)
     asked = resource.spec.callers or []
     count = sum(len(one.limits or []) + (one.budget is not None) for one in asked)
     if count > MOST_LIMITS:

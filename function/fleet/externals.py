@@ -16,6 +16,8 @@ from function.planning import identity
 # What comes before the route, by the ends of their keys.
 _FIRST = (rows.PROVIDER_BACKEND, rows.PROVIDER_AI_BACKEND, rows.PROVIDER_KEY)
 _KEYS = {"OpenAI": ("APIKey", "apiKey"), "Anthropic": ("AnthropicAPIKey", "anthropicAPIKey")}
+# Where a caller may have its token, and where this API has no key of the provider.
+_UNUSED = {"OpenAI": "x-api-key", "Anthropic": "authorization"}
 _AI_GROUP = "aigateway.envoyproxy.io"
 _PORT = 443
 
@@ -107,7 +109,11 @@ def ai_backend(door: doors.Door, provider: api.Provider) -> identity.Manifest:
         spoken["prefix"] = provider.prefix
     # Who asks is nobody's business outside. Envoy counts tokens at the end of an answer by what the
     # request's headers are then, so that a name that was taken away would have no limit of tokens.
-    anonymous = {"headerMutation": {"remove": [keys.CALLER_HEADER]}} if not door.limited else {}
+    removed = [] if door.limited else [keys.CALLER_HEADER]
+    if door.issuers:
+        # A key is taken away where it is judged, and a token goes on to whoever answers.
+        removed.append(_UNUSED[provider.api])
+    mutated = {"headerMutation": {"remove": removed}} if removed else {}
     return {
         "apiVersion": door.site.gateway.api_version,
         "kind": kinds.AI_BACKEND.name,
@@ -119,7 +125,7 @@ def ai_backend(door: doors.Door, provider: api.Provider) -> identity.Manifest:
                 "kind": kinds.BACKEND.name,
                 "name": object_name(door, provider),
             },
-            **anonymous,
+            **mutated,
         },
     }
 

@@ -113,7 +113,10 @@ def _status(
     published = [member for member in asking if member.published and now.door.attached]
     if now.door.own:
         endpoint = gateways.endpoint(now)
+        port = now.door.token_port
+        tokens = None if port is None else gateways.endpoint(now, port)
     else:
+        tokens = None
         shared = now.door.attached and now.door.site.front_door_of(now.door.identity.namespace)
         endpoint = envoy_ai_gateway.shared_endpoint(now.door.site) if shared is None else None
     return canonical.prune(
@@ -124,6 +127,7 @@ def _status(
             "phase": _phase(now, reported),
             "waitingFor": waiting_for(reported),
             "endpoint": endpoint,
+            "tokenEndpoint": tokens,
             "claims": f"{len(published)}/{len(asking)}",
             "models": [
                 canonical.prune(

@@ -12,6 +12,7 @@ KEY = "door-key-"
 PROXY = "door-proxy"
 CLIENTS = "door-clients"
 SECURITY = "door-security"
+TOKENS = "door-tokens"
 GATEWAY = "door-gateway"
 COSTS = "door-costs"
 LIMITS = "door-limits"
@@ -42,6 +43,9 @@ ROWS: tuple[kinds.Row, ...] = (
     kinds.Row(PROXY, kinds.PROXY, GATEWAY_READY, None, "N", "no `gateway`", _GATEWAY),
     kinds.Row(CLIENTS, kinds.CLIENT_POLICY, GATEWAY_READY, None, "N", "no `gateway`", _GATEWAY),
     kinds.Row(SECURITY, kinds.SECURITY_POLICY, CALLERS_READY, None, "N", "no `gateway`", _GATEWAY),
+    kinds.Row(
+        TOKENS, kinds.SECURITY_POLICY, CALLERS_READY, None, "N.tokens", "`issuers`", _GATEWAY
+    ),
     kinds.Row(
         COSTS,
         kinds.GATEWAY_CONFIG,
