@@ -15,6 +15,12 @@ JWKS = base.form(
 # A claim of a token, or one inside of another behind a dot.
 CLAIM = base.form(r"^[A-Za-z_][-A-Za-z0-9_]*(\.[A-Za-z_][-A-Za-z0-9_]*)*$", "the name of a claim")
 SUBJECT = "sub"
+_PORT, _TLS_PORT = 8080, 8443
+
+
+def port(*, tls: bool) -> int:
+    """Returns the port on which a front door asks for tokens."""
+    return _TLS_PORT if tls else _PORT
 
 
 class KeysReference(base.Model):

@@ -9,9 +9,8 @@ from function.boundary import grants, secrets
 from function.planning import identity
 
 COMPONENT = "inference-gateway"
-# The listener of tokens, and its port with and without TLS.
+# The listener of tokens.
 TOKENS = "tokens"
-_TOKENS_PORT, _TOKENS_TLS_PORT = 8080, 8443
 # Envoy Gateway: rules of one policy, at most.
 MOST_LIMITS = 256
 
@@ -58,7 +57,7 @@ class Door:
         """The port on which tokens are asked for, or None."""
         if not self.issuers:
             return None
-        return _TOKENS_PORT if self.resource.spec.tls is None else _TOKENS_TLS_PORT
+        return gateway_tokens.port(tls=self.resource.spec.tls is not None)
 
     @property
     def provided(self) -> bool:
