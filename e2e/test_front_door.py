@@ -793,6 +793,8 @@ def test_a_token_opens_its_own_port_for_the_caller_that_it_names(
     for how in ({"Authorization": f"Bearer {token}"}, {"x-api-key": token}):
         for answer in _by_token(door, coder.name, None, headers={**how, CALLER_HEADER: "chat"}):
             assert (answer.status, answer.headers["x-caller"]) == (200, "agent"), answer
+            passed = answer.headers["x-header-names"].lower().split(",")
+            assert not {"authorization", "x-api-key"} & set(passed), passed
     refused = _by_token(door, chat.name, token)
     assert {one.status for one in refused} == {403}, refused
     assert door.statuses(coder.name, token) == {401}, "the port of keys"

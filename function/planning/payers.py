@@ -1,6 +1,6 @@
 """Who pays for a claim: labels of its objects and pods, and of the series of its cost."""
 
-from function.api import claim, settings
+from function.api import claim, claim_cost, settings
 
 # By the field of `spec.cost`: the label of a series.
 SERIES = {"team": "team", "project": "project", "cost_center": "cost_center"}
@@ -10,6 +10,13 @@ def labels(spec: claim.Spec, site: settings.Settings) -> dict[str, str]:
     """Returns the labels of objects and pods; none for a claim that names no payer."""
     keys = site.pricing.labels
     return {getattr(keys, field): value for field, value in _named(spec).items()}
+
+
+def keys(spec: claim.Spec, site: settings.Settings) -> dict[str, str]:
+    """Returns the keys of the labels by the fields of `cost` that name somebody."""
+    fields = claim_cost.Cost.model_fields
+    named = _named(spec)
+    return {str(fields[field].alias): getattr(site.pricing.labels, field) for field in named}
 
 
 def series(spec: claim.Spec) -> dict[str, str]:

@@ -9,7 +9,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from function.fleet import spending
-from tests import cluster, effort, strategies
+from tests import cluster, documents, effort, strategies
 from tests.alerts import promql, sources
 from tests.fleet import scene
 
@@ -196,6 +196,10 @@ def test_nobody_without_a_name_is_in_what_is_recorded(
     document: cluster.Object, labelled: bool
 ) -> None:
     """Each series of the gateway is matched by the callers' names, or summed over all of them."""
+    document = documents.copied(document)
+    if "gateway" not in document["spec"]:
+        document["spec"].setdefault("prices", PRICES)
+        document["spec"].setdefault("callers", [scene.caller("chat")])
     world = scene.world(document, CODER, settings=LABELLED if labelled else UNLABELLED)
     world.environments[0]["data"]["inferenceService"]["allowed"]["remoteRefs"] = {"*": ["**"]}
     world.converge()

@@ -6,6 +6,7 @@ import pytest
 
 from tests import cluster
 from tests.fleet import scene
+from tests.resources import scene as resources
 
 CODER = scene.member("coder")
 SSO: Any = {
@@ -151,3 +152,14 @@ def test_a_provider_gets_no_token_of_a_caller() -> None:
         "llm-door-provider-aiservicebackend-a": {"x-inference-caller", "x-api-key"},
         "llm-door-provider-aiservicebackend-b": {"x-inference-caller", "authorization"},
     }
+
+
+def test_engines_behind_a_front_door_get_no_token() -> None:
+    """Envoy Gateway passes tokens on, and whoever owns the engine would have them."""
+    behind = cluster.load("examples/front-door/environmentconfig.yaml")
+    claim = resources.of(gateway={"enabled": True})
+    for environments, removed in (((), None), ((behind,), ["authorization", "x-api-key"])):
+        world = cluster.Cluster(claim, cluster.environment("reference"), *environments)
+        world.converge()
+        spec = world.one("AIServiceBackend")["spec"]
+        assert spec.get("headerMutation", {}).get("remove") == removed

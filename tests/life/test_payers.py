@@ -52,6 +52,7 @@ def test_pods_get_the_labels_with_their_next_template() -> None:
     world.edit(cost=None)
     world.converge()
     assert world.template == before
+    assert world.condition("Current") == ("True", "Serving")
     world.edit(drainSeconds=70)
     world.converge()
     assert labels(world.template) == {}
