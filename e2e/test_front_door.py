@@ -827,6 +827,9 @@ def test_a_token_that_is_not_the_callers_opens_nothing(
     assert not wrong
     named = ("of nobody that is a caller", "of a caller with a key", "without the group")
     assert [statuses[words] for words in named] == [{403}] * 3
+    for pod in door.proxies():
+        way = asking.Caller(pod["status"]["podIP"], TOKEN_PORT)
+        assert way.send("GET", "/v1/models").status == 401, "the list of models"
     member = issuer.token("member", groups=["guests", "developers"])
     answers = _by_token(door, coder.name, member)
     assert {one.headers["x-caller"] for one in answers} == {"member"}

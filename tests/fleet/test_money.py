@@ -6,6 +6,7 @@ from typing import Any
 
 import cel
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 
 from function.fleet import spending
@@ -83,6 +84,7 @@ def test_a_provider_that_names_a_model_as_a_claim_does_has_its_own_price() -> No
 # --- what is counted
 
 
+@pytest.mark.decision(46)
 def test_a_budget_is_a_limit_of_money() -> None:
     world = resting(callers=[budgeted("chat", "12.5")])
     (rule,) = world.one("BackendTrafficPolicy")["spec"]["rateLimit"]["global"]["rules"]

@@ -37,6 +37,7 @@ def listeners(world: cluster.Cluster) -> dict[str, int]:
     return {one["name"]: one["port"] for one in world.one("Gateway")["spec"]["listeners"]}
 
 
+@pytest.mark.decision(45)
 def test_tokens_have_a_port_of_their_own() -> None:
     """One policy with both would ask for a key and for a token."""
     world = resting(scene.caller("nightly"), tokened("chat"))

@@ -3,6 +3,8 @@
 import copy
 from typing import Any
 
+import pytest
+
 from tests import cluster
 from tests.life import given
 
@@ -31,6 +33,7 @@ def test_a_new_claim_has_its_labels_on_every_object_and_pod() -> None:
         assert labels(item) == wanted, key
 
 
+@pytest.mark.decision(47)
 def test_who_pays_starts_no_pod_again() -> None:
     world = given.serving()
     before = copy.deepcopy(world.template)
