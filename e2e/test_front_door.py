@@ -733,8 +733,9 @@ TOKEN_PORT = 8080
 
 
 @pytest.fixture(scope="module")
-def issuer(door: Door, running: stage.Stage) -> Iterator[issuing.Issuer]:
+def issuer(door: Door, running: stage.Stage, counting: None) -> Iterator[issuing.Issuer]:
     """An identity provider whose keys lie in the namespace, and callers with its tokens."""
+    del counting  # who has limits stays among the callers
     made = issuing.Issuer("https://sso.example.com/ai", "llm")
     running.tenant.plane.admin.apply(
         {
@@ -754,15 +755,14 @@ def issuer(door: Door, running: stage.Stage) -> Iterator[issuing.Issuer]:
     door.claim.apply(issuers=[sso], callers=_with_tokens())
     door.wait_condition("CallersReady", "True", "Enforced", MINUTE + GRACE)
     yield made
-    door.claim.apply(callers=_callers())
-    door.claim.apply(issuers=[])
+    door.claim.apply(callers=_standing(), issuers=[])
 
 
 def _with_tokens(**agent: typing.Any) -> list[api.Object]:
     groups = {"name": "groups", "values": ["developers"], "type": "StringArray"}
     member = {"name": "member", "jwt": {"issuer": "sso", "claims": [groups]}}
     return [
-        *_callers(),
+        *_standing(),
         {"name": "agent", "jwt": {"issuer": "sso"}, "models": {"matchLabels": CODE}, **agent},
         member,
     ]
@@ -835,7 +835,6 @@ def test_a_token_that_is_not_the_callers_opens_nothing(
     assert {one.headers["x-caller"] for one in answers} == {"member"}
 
 
-@pytest.mark.usefixtures("counting")
 def test_a_caller_with_a_token_has_limits(
     door: Door, issuer: issuing.Issuer, coder: claims.Claim
 ) -> None:
