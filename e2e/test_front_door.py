@@ -733,7 +733,7 @@ TOKEN_PORT = 8080
 
 
 @pytest.fixture(scope="module")
-def issuer(door: Door, running: stage.Stage, counting: None) -> Iterator[issuing.Issuer]:
+def issuer(door: Door, running: stage.Stage, counting: None) -> issuing.Issuer:
     """An identity provider whose keys lie in the namespace, and callers with its tokens."""
     del counting  # who has limits stays among the callers
     made = issuing.Issuer("https://sso.example.com/ai", "llm")
@@ -754,8 +754,7 @@ def issuer(door: Door, running: stage.Stage, counting: None) -> Iterator[issuing
     }
     door.claim.apply(issuers=[sso], callers=_with_tokens())
     door.wait_condition("CallersReady", "True", "Enforced", MINUTE + GRACE)
-    yield made
-    door.claim.apply(callers=_standing(), issuers=[])
+    return made
 
 
 def _with_tokens(**agent: typing.Any) -> list[api.Object]:
@@ -998,7 +997,7 @@ def test_a_provider_that_goes_leaves_nothing(door: Door, external: outside.Provi
 
 def test_without_limits_nothing_is_counted(door: Door) -> None:
     """What counted is gone, and who asks is not told how much is left."""
-    door.claim.apply(callers=_callers())
+    door.claim.apply(callers=_callers(), issuers=[])
     door.wait_condition("LimitsReady", "True", "NotRequested")
     assert {"GatewayConfig", "BackendTrafficPolicy"}.isdisjoint(door.claim.kinds())
 
