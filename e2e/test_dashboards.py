@@ -20,9 +20,10 @@ from e2e.alerts import situation
 from e2e.controlplane import api, metrics
 from function.api import settings
 from function.concerns.dashboards import drawing
-from function.concerns.observability import objectives
+from function.concerns.observability import objectives, spending
 from function.concerns.scaling import keda
 from function.engines.vllm import metrics as series
+from function.fleet import spending as spent
 from function.situation import situations
 from function.workloads import batches
 from tests import newborn
@@ -33,10 +34,13 @@ STEP, STEPS = 30, 30
 PRICE = "2.5"
 CALLER_LABEL = "inference_caller"
 REPLICAS = 2
+TOKENS_A_SECOND = 100
+# What the gateway has counted in a quarter of an hour, by kind: prompts include what a cache had.
+TOKENS = {"input": 9000, "cached_input": 1800, "output": 900}
 SLO = rendered.VARIANTS["promised"]["spec"]["slo"]
 PICKED = {"enabled": True, "endpointPicker": {"enabled": True}}
 CLAIMS: Mapping[str, api.Object] = {
-    "everything": rendered.changed(slo=SLO, gateway=PICKED),
+    "everything": rendered.changed(slo=SLO, gateway=PICKED, cost={"team": "search"}),
     "asleep": rendered.changed(
         gateway=PICKED, slo=SLO, scaling={"minReplicas": 0, "maxReplicas": REPLICAS}
     ),
@@ -161,6 +165,11 @@ def other_lines(held: situations.Situation, now: int) -> Iterator[str]:
         yield from _lines(objectives.BUDGET_LEFT, labels, _still(now, 0.75))
         window = {**labels, "window": objectives.FAST[0].window(plan.objectives.days)}
         yield from _lines(objectives.BURN_RATE, window, _still(now, 0.5))
+    yield from _lines(spending.PER_HOUR, promised, _still(now, float(PRICE) * REPLICAS))
+    yield from _lines(spending.TOKENS, promised, _still(now, TOKENS_A_SECOND))
+    for window_of_cost in spending.WINDOWS:
+        labels = {**promised, "window": window_of_cost}
+        yield from _lines(spending.PER_MILLION, labels, _still(now, 13.9))
 
 
 def gateway_lines(models: list[str], now: int) -> Iterator[str]:
@@ -176,9 +185,9 @@ def gateway_lines(models: list[str], now: int) -> Iterator[str]:
         yield from _lines(f"{name}_count", asked, _growing(now, 300))
         for bound in ("1.0", "+Inf"):
             yield from _lines(f"{name}_bucket", {**asked, "le": bound}, _growing(now, 300))
-        for kind in ("input", "output"):
+        for kind, tokens in TOKENS.items():
             used = {**asked, "gen_ai_token_type": kind}
-            yield from _lines("gen_ai_client_token_usage_sum", used, _growing(now, 9000))
+            yield from _lines("gen_ai_client_token_usage_sum", used, _growing(now, tokens))
 
 
 class Filled:
@@ -288,6 +297,21 @@ def test_values_are_those_of_the_claim(filled: Filled) -> None:
     assert {value for _, value in filled.ask(start)} == {100.0}
 
 
+def test_what_a_claim_costs_is_recorded_from_real_series(filled: Filled) -> None:
+    """An hour of two replicas, the tokens of all engines, and a million of 360,000 an hour."""
+    held = planned("everything", "grafana-sidecar")
+    values = {}
+    for rule in rendered.recorded(held):
+        if rule["record"].startswith("inference_service:slo"):
+            continue
+        ((_, value),) = filled.ask(rule["expr"])
+        values[rule["record"]] = value
+    hour = float(PRICE) * REPLICAS
+    assert values[spending.PER_HOUR] == hour
+    assert values[spending.TOKENS] > 0
+    assert values[spending.PER_MILLION] == pytest.approx(hour / (TOKENS_A_SECOND * 0.0036), 1e-3)
+
+
 # --- front doors
 
 
@@ -301,9 +325,13 @@ def test_no_panel_of_a_front_door_is_empty(filled: Filled) -> None:
         "dashboards": {"callerLabel": CALLER_LABEL},
         "gpu": {"classes": {"l40s": {"pricePerHour": PRICE}}},
     }
-    world = fleet.world(fleet.of(callers=[fleet.caller("chat")]), *members, settings=inner)
+    members[0]["spec"]["cost"] = {"team": "search"}
+    prices = [{"model": "coder", "input": "1", "cachedInput": "0.5", "output": "10"}]
+    door = fleet.of(callers=[fleet.caller("chat")], prices=prices)
+    world = fleet.world(door, *members, settings=inner)
     world.converge()
     now = int(time.time()) - 2
+    filled.add(_recorded(now))
     scraped = [{"namespace": "llm", "job": name, "pod": "a"} for name in ("coder", "large")]
     filled.add(line for labels in scraped for line in _lines("up", labels, _still(now, 1)))
     filled.add(gateway_lines(["coder", "sql", "large"], now))
@@ -315,7 +343,35 @@ def test_no_panel_of_a_front_door_is_empty(filled: Filled) -> None:
         for labels, value in answer:
             assert set(labels) == set(_named(legend)), f"{title}: {labels}"
             values.setdefault(title, []).append(value)
-    assert len(values) == 9
+    assert len(values) == 12
+    assert values["Cost an hour by team"] == [5]
+    assert values["Spent in 30 days by caller"] == [7]
+    _assert_spent(filled, world.one("VMRule")["spec"]["groups"][0]["rules"])
     assert sorted(values["GPUs by model"]) == [2, 16]
     assert sorted(values["Cost an hour by model"]) == [5, 40]
     assert len(values["Requests at the gateway"]) == 3
+
+
+def _recorded(now: int) -> Iterator[str]:
+    """What the rules of the claims and of the door record."""
+    here = {"namespace": "llm"}
+    cost = {**here, "model": "coder", "team": "search"}
+    yield from _lines(spending.PER_HOUR, cost, _still(now, 5))
+    whose = {**here, "gateway": "llm", "caller": "chat", "model": "coder"}
+    yield from _lines(spent.PER_HOUR, {**whose, "type": "input"}, _still(now, 1))
+    yield from _lines(spent.SUM, {**whose, "window": "30d"}, _still(now, 7))
+
+
+def _assert_spent(filled: Filled, rules: list[api.Object]) -> None:
+    """What the rules make of the series of the gateway: money an hour, by caller."""
+    seconds = STEP * STEPS
+    expected = {
+        "input": (TOKENS["input"] - TOKENS["cached_input"]) * 1,
+        "cached_input": TOKENS["cached_input"] * 0.5,
+        "output": TOKENS["output"] * 10,
+    }
+    for rule in rules:
+        ((labels, value),) = filled.ask(rule["expr"])
+        assert labels == {"caller": "chat"}
+        an_hour = expected[rule["labels"]["type"]] / 1e6 / seconds * 3600
+        assert value == pytest.approx(an_hour, rel=0.01), rule

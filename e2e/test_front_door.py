@@ -19,7 +19,7 @@ import pytest
 
 from e2e import claims, installation, operators, shipped
 from e2e.controlplane import api, crossplane, plane, polling
-from e2e.dataplane import asking, outside, stage
+from e2e.dataplane import asking, issuing, outside, stage
 from e2e.machines import hub
 
 NAMESPACE = "front-door"
@@ -590,6 +590,55 @@ def test_a_limit_of_one_model_leaves_the_others(
             assert door.statuses(model, key) == {200}, model
 
 
+@pytest.fixture
+def priced(door: Door, coder: claims.Claim, chat: claims.Claim) -> Iterator[None]:
+    """Prices of three names: an answer of 1,000 tokens costs a tenth, a fiftieth and nothing."""
+    prices = [
+        {"model": coder.name, "input": "0", "output": "100"},
+        {"model": chat.name, "input": "0", "output": "20"},
+        {"model": ADAPTER, "input": "0"},
+    ]
+    door.claim.apply(prices=prices)
+    yield
+    # Prices go after the callers who have budgets.
+    door.claim.apply(callers=_standing())
+    door.claim.apply(prices=[])
+
+
+@pytest.mark.usefixtures("counting", "priced")
+def test_a_caller_passes_until_its_budget_is_spent(
+    door: Door, coder: claims.Claim, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """By the price of each model, on every proxy; who has no budget is not touched."""
+    key = KEY.format("frugal")
+    _write_key(running, "frugal", key)
+    frugal = {"name": "frugal", "secretRef": {"name": "frugal-key"}}
+    budget = {"amount": "0.5", "per": "month"}
+    door.claim.apply(callers=[*_standing(), {**frugal, "budget": budget}])
+    door.wait_condition("LimitsReady", "True", "Unpriced", MINUTE + GRACE)
+    for way in door.ways_in():
+        polling.until(functools.partial(_lists, way, key), what="the key", timeout=MINUTE)
+    _assert_told(_spend(door, coder.name, key, tokens=1000))
+    for model in (coder.name, chat.name, ADAPTER):
+        assert door.statuses(model, key) == {429}, model
+    for other in (CHAT, EDITOR):
+        assert door.statuses(coder.name, other) == {200}
+    assert door.models(key), "the list of models is free"
+    # A budget that is raised: what is spent counts, and each model has its own price.
+    budget = {"amount": "1000", "per": "month"}
+    door.claim.apply(callers=[*_standing(), {**frugal, "budget": budget}])
+    door.wait(chat.name, key)
+    left = []
+    for model, tokens in ((chat.name, 1000), (coder.name, 1000), (ADAPTER, 1000), (chat.name, 1)):
+        (way, *_) = door.ways_in()
+        answer = way.ask(model, headers=_bearer(key), tokens=tokens)
+        assert answer.status == 200, answer
+        left.append(int(answer.headers["x-ratelimit-remaining"]))
+        time.sleep(1)  # What an answer costs is told behind its end.
+    # Each answer tells what was left before it: prices in millionths.
+    assert [before - after for before, after in itertools.pairwise(left)] == [20_000, 100_000, 0]
+
+
 @pytest.mark.usefixtures("counting")
 def test_requests_of_a_minute_come_back_with_the_next(
     door: Door, chat: claims.Claim, running: stage.Stage
@@ -676,6 +725,128 @@ def test_a_policy_that_replaces_the_limits_is_told(
             admin.delete(ref)
             admin.delete(other)
         door.wait_condition("LimitsReady", "True", "Enforced", MINUTE + GRACE)
+
+
+# --- callers with tokens
+
+TOKEN_PORT = 8080
+
+
+@pytest.fixture(scope="module")
+def issuer(door: Door, running: stage.Stage, counting: None) -> issuing.Issuer:
+    """An identity provider whose keys lie in the namespace, and callers with its tokens."""
+    del counting  # who has limits stays among the callers
+    made = issuing.Issuer("https://sso.example.com/ai", "llm")
+    running.tenant.plane.admin.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "sso-keys", "namespace": running.tenant.namespace},
+            "data": {"jwks": made.keys},
+        }
+    )
+    sso = {
+        "name": "sso",
+        "issuer": made.address,
+        "audiences": [made.audience],
+        "jwksConfigMap": {"name": "sso-keys"},
+        "callerClaim": "azp",
+    }
+    door.claim.apply(issuers=[sso], callers=_with_tokens())
+    door.wait_condition("CallersReady", "True", "Enforced", MINUTE + GRACE)
+    return made
+
+
+def _with_tokens(**agent: typing.Any) -> list[api.Object]:
+    groups = {"name": "groups", "values": ["developers"], "type": "StringArray"}
+    member = {"name": "member", "jwt": {"issuer": "sso", "claims": [groups]}}
+    return [
+        *_standing(),
+        {"name": "agent", "jwt": {"issuer": "sso"}, "models": {"matchLabels": CODE}, **agent},
+        member,
+    ]
+
+
+def _by_token(door: Door, model: str, token: str | None, **how: typing.Any) -> asking.Answers:
+    """What each proxy answers on the port of tokens."""
+    given: Mapping[str, str] = how.pop("headers", {})
+    headers = {**(_bearer(token) if token is not None else {}), **given}
+    ways = [asking.Caller(pod["status"]["podIP"], TOKEN_PORT) for pod in door.proxies()]
+    return [way.ask(model, headers=headers, **how) for way in ways]
+
+
+def _wait_token(door: Door, model: str, token: str, status: int) -> None:
+    polling.until(
+        lambda: {one.status for one in _by_token(door, model, token)} == {status},
+        what=f"{status} for a token",
+        timeout=MINUTE + GRACE,
+    )
+
+
+def test_a_token_opens_its_own_port_for_the_caller_that_it_names(
+    door: Door, issuer: issuing.Issuer, coder: claims.Claim, chat: claims.Claim
+) -> None:
+    """By its rules, with its name; keys open the other port, as before."""
+    token = issuer.token("agent")
+    _wait_token(door, coder.name, token, 200)
+    for how in ({"Authorization": f"Bearer {token}"}, {"x-api-key": token}):
+        for answer in _by_token(door, coder.name, None, headers={**how, CALLER_HEADER: "chat"}):
+            assert (answer.status, answer.headers["x-caller"]) == (200, "agent"), answer
+            passed = answer.headers["x-header-names"].lower().split(",")
+            assert not {"authorization", "x-api-key"} & set(passed), passed
+    refused = _by_token(door, chat.name, token)
+    assert {one.status for one in refused} == {403}, refused
+    assert door.statuses(coder.name, token) == {401}, "the port of keys"
+    assert {one.status for one in _by_token(door, coder.name, CHAT)} == {401}
+    assert door.statuses(coder.name, CHAT) == {200}
+
+
+def test_a_token_that_is_not_the_callers_opens_nothing(
+    door: Door, issuer: issuing.Issuer, coder: claims.Claim
+) -> None:
+    """Neither of another issuer, audience or time, nor with another name, nor without a claim."""
+    _wait_token(door, coder.name, issuer.token("agent"), 200)
+    stranger = issuing.Issuer(issuer.address, issuer.audience)
+    statuses = {
+        words: {one.status for one in _by_token(door, coder.name, token)}
+        for words, token in {
+            "no token": None,
+            "no token at all": "nonsense",
+            "signed by somebody else": stranger.token("agent"),
+            "for somebody else": issuer.token("agent", aud="others"),
+            "of another issuer": issuer.token("agent", iss="https://other.example.com"),
+            "of yesterday": issuer.token("agent", life=-3600),
+            "of nobody that is a caller": issuer.token("nobody"),
+            "of a caller with a key": issuer.token("chat"),
+            "without the group": issuer.token("member"),
+            "of another group": issuer.token("member", groups=["guests"]),
+        }.items()
+    }
+    wrong = {words: got for words, got in statuses.items() if got not in ({401}, {403})}
+    assert not wrong
+    named = ("of nobody that is a caller", "of a caller with a key", "without the group")
+    assert [statuses[words] for words in named] == [{403}] * 3
+    for pod in door.proxies():
+        way = asking.Caller(pod["status"]["podIP"], TOKEN_PORT)
+        assert way.send("GET", "/v1/models").status == 401, "the list of models"
+    member = issuer.token("member", groups=["guests", "developers"])
+    answers = _by_token(door, coder.name, member)
+    assert {one.headers["x-caller"] for one in answers} == {"member"}
+
+
+def test_a_caller_with_a_token_has_limits(
+    door: Door, issuer: issuing.Issuer, coder: claims.Claim
+) -> None:
+    """As one with a key has them."""
+    limited = _with_tokens(limits=[{"requests": 3, "per": "day"}])
+    door.claim.apply(callers=limited)
+    door.wait_condition("LimitsReady", "True", "Enforced", MINUTE + GRACE)
+    token = issuer.token("agent")
+    _wait_token(door, coder.name, token, 429)
+    (answer, *_) = _by_token(door, coder.name, token)
+    _assert_told(answer)
+    assert door.statuses(coder.name, CHAT) == {200}
+    door.claim.apply(callers=_with_tokens())
 
 
 # --- models from outside
@@ -826,7 +997,7 @@ def test_a_provider_that_goes_leaves_nothing(door: Door, external: outside.Provi
 
 def test_without_limits_nothing_is_counted(door: Door) -> None:
     """What counted is gone, and who asks is not told how much is left."""
-    door.claim.apply(callers=_callers())
+    door.claim.apply(callers=_callers(), issuers=[])
     door.wait_condition("LimitsReady", "True", "NotRequested")
     assert {"GatewayConfig", "BackendTrafficPolicy"}.isdisjoint(door.claim.kinds())
 

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from function.api import (
     base,
     claim,
+    claim_cost,
     claim_metrics,
     claim_model,
     claim_pod,
     claim_scaling,
     claim_traffic,
     gateway,
+    gateway_tokens,
     schema,
     settings_engine,
     settings_forms,
@@ -44,6 +46,10 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     base.DNS_LABEL: ("a", "gpu-l4", "h200-141", "0", "llm", "a" * 63, "x--y"),
     base.DNS_SUBDOMAIN: ("hf-token", "a", "models.example.com", "0.0", "b" * 253),
     base.LABEL_VALUE: ("", "true", "ai-platform", "Team_A.1", "v" * 63),
+    gateway_tokens.ISSUER: ("https://sso.example.com", "http://a", "https://sso/realms/llm"),
+    gateway_tokens.JWKS: ("https://sso.example.com/keys", "https://a:8443/"),
+    gateway_tokens.CLAIM: ("sub", "azp", "realm_access.roles"),
+    claim_cost.PAYER: ("search", "cc-4711", "Team_A.1", "p" * 63),
     base.LABEL_KEY: ("team", "example.com/cost-center", "A_b.c", "a/" + "k" * 63, "n" * 63),
     base.EXTENDED_RESOURCE: ("nvidia.com/gpu", "amd.com/gpu", "nvidia.com/mig-1g.10gb"),
     base.QUANTITY: ("1", "16Gi", "500m", "1.5", "24Gi", "0"),
@@ -563,6 +569,18 @@ def _mend_objectives(slo: Json) -> None:
         slo["availability"] = {"percent": "99.9"}
 
 
+def _mend_cost(cost: Json) -> None:
+    if not cost:
+        cost["team"] = "search"
+
+
+def _mend_payers(keys: Json) -> None:
+    for field in [field for field in keys if keys[field] in ("team", "project", "cost-center")]:
+        del keys[field]
+    for field in [field for field in keys if list(keys.values()).count(keys[field]) > 1]:
+        keys[field] = f"{field.lower()}.example.com/payer"
+
+
 def _mend_scheduling(scheduling: Json) -> None:
     if "queue" not in scheduling:
         scheduling.pop("priorityClass", None)
@@ -686,8 +704,31 @@ def _mend_caller(caller: Json) -> None:
     """Leaves a key in one place."""
     if "secretRef" in caller:
         caller.pop("externalSecret", None)
-    elif "externalSecret" not in caller:
+        caller.pop("jwt", None)
+    elif "externalSecret" in caller:
+        caller.pop("jwt", None)
+    elif "jwt" not in caller:
         caller["secretRef"] = {"name": "key"}
+
+
+_ISSUER: Json = {
+    "name": "sso",
+    "issuer": "https://sso.example.com",
+    "audiences": ["llm"],
+    "jwksURI": "https://sso.example.com/keys",
+}
+
+
+def _mend_token(token: Json) -> None:
+    if "claims" in token:
+        token["claims"] = _distinct(token["claims"], "name")
+
+
+def _mend_issuer(issuer: Json) -> None:
+    if "jwksURI" in issuer:
+        issuer.pop("jwksConfigMap", None)
+    elif "jwksConfigMap" not in issuer:
+        issuer["jwksURI"] = _ISSUER["jwksURI"]
 
 
 def _mend_door(spec: Json) -> None:
@@ -697,9 +738,21 @@ def _mend_door(spec: Json) -> None:
         spec["providers"] = _distinct(spec["providers"], "name")
         for provider in spec["providers"]:
             provider["models"] = _distinct(provider["models"], "name")
+    if "prices" in spec:
+        spec["prices"] = _distinct(spec["prices"], "model")
     if "gateway" in spec:
-        for field in ("hostname", "tls", "callers", "providers"):
+        for field in ("hostname", "tls", "callers", "issuers", "providers", "prices"):
             spec.pop(field, None)
+    if "issuers" in spec:
+        spec["issuers"] = _distinct(_distinct(spec["issuers"], "name"), "issuer")
+    if any("jwt" in caller for caller in spec.get("callers", [])):
+        known = spec.get("issuers") or [_ISSUER]
+        spec["issuers"] = known
+        for caller in spec["callers"]:
+            if "jwt" in caller:
+                caller["jwt"]["issuer"] = known[0]["name"]
+    if any("budget" in caller for caller in spec.get("callers", [])):
+        spec.setdefault("prices", [{"model": "coder", "input": "0.5"}])
 
 
 _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
@@ -707,6 +760,7 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_scaling.Triggers: _mend_triggers,
     claim_scaling.Scaling: _mend_scaling,
     claim_metrics.Objectives: _mend_objectives,
+    claim_cost.Cost: _mend_cost,
     claim_traffic.Gateway: _mend_gateway,
     claim_traffic.Scorers: _mend_scorers,
     claim_traffic.EndpointPicker: _mend_picker,
@@ -719,6 +773,9 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim.Spec: _mend_spec,
     gateway.Caller: _mend_caller,
     gateway.Limit: _mend_limit,
+    gateway_tokens.Issuer: _mend_issuer,
+    gateway_tokens.Token: _mend_token,
     gateway.Spec: _mend_door,
     settings_engine.Gpu: _mend_gpu_classes,
+    settings_engine.PayerLabels: _mend_payers,
 }

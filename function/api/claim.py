@@ -12,6 +12,7 @@ import pydantic
 
 from function.api import (
     base,
+    claim_cost,
     claim_metrics,
     claim_model,
     claim_pod,
@@ -173,6 +174,7 @@ class Spec(base.Model):
     access: claim_traffic.Access | None = None
     observability: claim_metrics.Observability | None = None
     slo: claim_metrics.Objectives | None = None
+    cost: claim_cost.Cost | None = None
     pod_template: claim_pod.PodTemplate | None = None
     patches: (
         Annotated[

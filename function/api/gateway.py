@@ -8,7 +8,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 
-from function.api import base, claim, claim_model, claim_secrets
+from function.api import (
+    base,
+    claim,
+    claim_model,
+    claim_secrets,
+    gateway_money,
+    gateway_tokens,
+)
 
 GROUP = claim.GROUP
 VERSION = claim.VERSION
@@ -115,6 +122,7 @@ class Caller(base.Model):
     )
     secret_ref: SecretReference | None = None
     external_secret: ExternalKey | None = None
+    jwt: gateway_tokens.Token | None = None
     models: Models | None = pydantic.Field(
         None, description="Every model of the selected claims when absent, and none when empty."
     )
@@ -123,12 +131,16 @@ class Caller(base.Model):
         description="How much the caller may use; all of them hold. No end when absent. The"
         " settings say that the gateway can count (frontDoor.limiter).",
     )
+    budget: gateway_money.Budget | None = pydantic.Field(
+        None, description="How much money the caller may use, beside `limits`; no end when absent."
+    )
 
     RULES: ClassVar = (
         base.Rule(
-            cel="has(self.secretRef) != has(self.externalSecret)",
-            message="a caller's key is in one place: secretRef or externalSecret",
-            holds=lambda c: (c.secret_ref is None) != (c.external_secret is None),
+            cel="(has(self.secretRef) ? 1 : 0) + (has(self.externalSecret) ? 1 : 0)"
+            " + (has(self.jwt) ? 1 : 0) == 1",
+            message="a caller has one of secretRef, externalSecret and jwt",
+            holds=lambda c: (c.secret_ref, c.external_secret, c.jwt).count(None) == 2,
         ),
     )
 
@@ -203,6 +215,11 @@ def _of_its_own(field: str) -> base.Rule:
     )
 
 
+def _issuers_there(spec: "Spec") -> bool:
+    named = {issuer.name for issuer in spec.issuers or []}
+    return all(c.jwt is None or c.jwt.issuer in named for c in spec.callers or [])
+
+
 class Spec(base.Model):
     """What the author asks for."""
 
@@ -230,6 +247,19 @@ class Spec(base.Model):
         ]
         | None
     ) = pydantic.Field(None, description="Who may call. Nobody when absent.")
+    issuers: (
+        Annotated[
+            list[gateway_tokens.Issuer],
+            base.items(16),
+            base.distinct("name", "issuers must have distinct names"),
+            base.distinct("issuer", "issuers must be distinct"),
+        ]
+        | None
+    ) = pydantic.Field(
+        None,
+        description="Whose tokens callers may have (`callers[].jwt`). Tokens are asked for on a"
+        " port of their own: 8080, or 8443 with `tls`.",
+    )
     providers: (
         Annotated[
             list[Provider],
@@ -238,9 +268,37 @@ class Spec(base.Model):
         ]
         | None
     ) = pydantic.Field(None, description="Models from outside, beside those of the claims.")
+    prices: (
+        Annotated[
+            list[gateway_money.Price],
+            base.items(64),
+            base.distinct("model", "a model has one price"),
+        ]
+        | None
+    ) = pydantic.Field(
+        None,
+        description="What models cost callers: for budgets, and recorded by caller and model.",
+    )
     crossplane: claim.SystemFields | None = None
 
-    RULES: ClassVar = tuple(map(_of_its_own, ("hostname", "tls", "callers", "providers")))
+    RULES: ClassVar = (
+        *map(_of_its_own, ("hostname", "tls", "callers", "issuers", "providers", "prices")),
+        base.Rule(
+            cel="!has(self.callers) || self.callers.all(c, !has(c.jwt)"
+            " || (has(self.issuers) && self.issuers.exists(i, i.name == c.jwt.issuer)))",
+            message="callers[].jwt.issuer must name one of issuers",
+            holds=_issuers_there,
+            at="callers",
+        ),
+        base.Rule(
+            cel="!has(self.callers) || has(self.prices) || self.callers.all(c, !has(c.budget))",
+            message="a budget counts by prices: name what models cost",
+            holds=lambda spec: (
+                spec.prices is not None or all(c.budget is None for c in spec.callers or [])
+            ),
+            at="prices",
+        ),
+    )
 
 
 class InferenceGateway(base.Model):

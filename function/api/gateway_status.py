@@ -41,6 +41,9 @@ class Status(base.Model):
     endpoint: Annotated[str, base.text(512)] | None = pydantic.Field(
         None, description="Address of the OpenAI API."
     )
+    token_endpoint: Annotated[str, base.text(512)] | None = pydantic.Field(
+        None, description="The same for callers with tokens."
+    )
     claims: Annotated[str, base.text(16)] | None = pydantic.Field(
         None, description="Published and selected InferenceServices, for example 3/4."
     )

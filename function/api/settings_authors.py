@@ -172,6 +172,10 @@ class Allowed(base.Model):
     remote_refs: settings_forms.Patterns = _patterns(
         "Paths of the store in externalSecrets[].remoteRef.", "{namespace}/**"
     )
+    token_hosts: settings_forms.Patterns = _patterns(
+        "Hosts from which the gateway's proxies fetch the keys of an InferenceGateway's issuers.",
+        "*",
+    )
     resources: settings_forms.Patterns = _patterns(
         "Extended resources in resources and gpu.resourceName."
     )

@@ -135,8 +135,25 @@ class Capacity(base.Model):
     )
 
 
+class PayerLabels(base.Model):
+    """Keys of the labels that say who pays for a claim."""
+
+    team: base.LabelKey = pydantic.Field("team", description="Of `cost.team`.")
+    project: base.LabelKey = pydantic.Field("project", description="Of `cost.project`.")
+    cost_center: base.LabelKey = pydantic.Field("cost-center", description="Of `cost.costCenter`.")
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="self.team != self.project && self.project != self.costCenter"
+            " && self.team != self.costCenter",
+            message="labels of payers must have distinct keys",
+            holds=lambda keys: len({keys.team, keys.project, keys.cost_center}) == 3,
+        ),
+    )
+
+
 class Pricing(base.Model):
-    """What prices mean."""
+    """What prices mean, and how payers are named."""
 
     currency: Annotated[str, base.text(3, r"^[A-Z]{3}$")] = pydantic.Field(
         "USD", description="ISO 4217 code of the currency."
@@ -144,6 +161,7 @@ class Pricing(base.Model):
     date: Annotated[str, base.text(10, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | None = pydantic.Field(
         None, description="Day on which the prices were taken."
     )
+    labels: PayerLabels = pydantic.Field(default_factory=PayerLabels)
 
 
 class Gpu(base.Model):

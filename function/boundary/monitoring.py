@@ -8,7 +8,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from function import duration
-from function.api import alerting, base, claim, claim_metrics, kubernetes, settings
+from function.api import (
+    alerting,
+    base,
+    claim,
+    claim_cost,
+    claim_metrics,
+    kubernetes,
+    settings,
+)
 from function.boundary import permissions
 
 # Milliseconds between two evaluations: more often is a load on everybody and tells no more than
@@ -68,9 +76,14 @@ def _group(
     for key in alerting.own(group, alerting.OWN_GROUP):
         words = "a group of alerts has name, interval and rules"
         yield from _closed(f"{path}.{key}", words, resource, site)
-    taken = f"{resource.name}{claim_metrics.GROUP_SUFFIX}"
-    if resource.spec.slo is not None and group["name"] == taken:
-        yield base.Problem(f"{path}.name", f"spec.slo becomes the group {taken}: name it otherwise")
+    for field, made, suffix in (
+        ("slo", resource.spec.slo, claim_metrics.GROUP_SUFFIX),
+        ("cost", resource.spec.cost, claim_cost.GROUP_SUFFIX),
+    ):
+        taken = f"{resource.name}{suffix}"
+        if made is not None and group["name"] == taken:
+            words = f"spec.{field} becomes the group {taken}: name it otherwise"
+            yield base.Problem(f"{path}.name", words)
     if "interval" in group:
         written = alerting.milliseconds(group["interval"])
         yield from _between(f"{path}.interval", written, *_EVALUATION)

@@ -11,7 +11,7 @@ from typing import Any
 from function.api import base, claim, claim_pod, containers, kubernetes, settings, volumes
 from function.boundary import amounts, grants, permissions, sources
 from function.cluster import observed
-from function.planning import hardware, identity
+from function.planning import hardware, identity, payers
 
 # Taints that Kubernetes tolerates for every pod, for five minutes; an author may say how long.
 _NODE_TAINTS = frozenset(("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"))
@@ -51,6 +51,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
         # Names are looked for in fields that have their types.
         return
     yield from _labels(extra, resource, site)
+    yield from _payers(resource, site)
     yield from _annotations(extra, resource, site)
     yield from _priority(extra, resource, site)
     yield from _tolerations(extra, resource, site)
@@ -146,13 +147,35 @@ def _misshapen(spec: claim.Spec, extra: claim_pod.PodTemplate) -> Iterator[base.
 def _labels(
     extra: claim_pod.PodTemplate, resource: claim.InferenceService, site: settings.Settings
 ) -> Iterator[base.Problem]:
-    selected = _SELECTED | _peers(site)
     for key in sorted(extra.labels or {}):
-        path = f"spec.podTemplate.labels.{key}"
-        if key in selected or key.partition("/")[0] in _SELECTED_DOMAINS:
-            yield base.Problem(path, "policies and Services select pods by this label")
-        else:
-            yield from grants.outside("labels", path, key, resource, site)
+        yield from _label(f"spec.podTemplate.labels.{key}", key, resource, site)
+
+
+def _payers(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
+    """Yields each payer whose label no author may write.
+
+    A key that the settings name for payers is theirs to write; of the usual ones nobody has said
+    so.
+    """
+    named = {getattr(site.pricing.labels, name) for name in site.pricing.labels.model_fields_set}
+    for field, key in payers.keys(resource.spec, site).items():
+        problems = _label(f"spec.cost.{field}", key, resource, site, granted=key in named)
+        yield from problems
+
+
+def _label(
+    path: str,
+    key: str,
+    resource: claim.InferenceService,
+    site: settings.Settings,
+    *,
+    granted: bool = False,
+) -> Iterator[base.Problem]:
+    selected = _SELECTED | _peers(site)
+    if key in selected or key.partition("/")[0] in _SELECTED_DOMAINS:
+        yield base.Problem(path, "policies and Services select pods by this label")
+    elif not granted:
+        yield from grants.outside("labels", path, key, resource, site)
 
 
 def _peers(site: settings.Settings) -> set[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from function import canonical
 from function.api import base, settings
-from function.cli import documents, healthy, rendering, snapshot, trees
+from function.cli import documents, door_changes, healthy, rendering, snapshot, trees
 from function.cluster import observed
 
 
@@ -26,6 +26,7 @@ class Before:
         unreadable: What could not be read.
         wider: Whether it may hold more than the files that are compared with it: a cluster and a
             directory do; a revision was asked for the same files.
+        doors: What front doors asked for.
     """
 
     cluster: snapshot.Snapshot
@@ -33,6 +34,7 @@ class Before:
     notes: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     wider: bool = False
+    doors: door_changes.Specs = dataclasses.field(default_factory=dict)
 
 
 NOTHING = Before(snapshot.Snapshot(), "nothing")
@@ -81,10 +83,15 @@ def read(
     """
     objects = observed_objects(name)
     if objects is not None:
-        return Before(snapshot.Snapshot(objects), f"the objects of {name}", wider=True)
+        there = [documents.Source(name, item) for item in objects if "kind" in item]
+        doors = door_changes.specs(there, [])
+        whole = snapshot.Snapshot(objects)
+        return Before(whole, f"the objects of {name}", wider=True, doors=doors)
     here = tree(name)
     older = documents.claims((name,) if here is trees.DISK else claims, here)
-    notes: list[str] = []
+    notes, refused = list[str](), list[str]()
+    doors = door_changes.specs(older.sources, refused)
+    notes += [f"{one}: refused as it is at {name}, so it is compared as new" for one in refused]
     played = [item for source in older.sources for item in _played(source, before, name, notes)]
     return Before(
         snapshot.Snapshot(played),
@@ -92,6 +99,7 @@ def read(
         tuple(notes),
         tuple(map(str, older.unreadable)),
         os.path.isdir(name),
+        doors,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import click
 
-from function.api import base, gateway
+from function.api import base, gateway, gateway_tokens
 from function.cli import options, planned, refused, rendering, result, terminal
 from function.clients import forms, offers
 from function.cluster import observed
@@ -43,6 +43,12 @@ _ADDRESS = re.compile(r"https?://[^\s\"'$`\\{}]+")
     metavar="NAME",
     help="Environment variable, or secret of the client, that holds the key. No key is written.",
 )
+@click.option(
+    "--caller",
+    metavar="NAME",
+    help="A caller of the InferenceGateway among the claims: only what this one may use is in it,"
+    " and the address is that of its key or token.",
+)
 @options.output(
     "text",
     "json",
@@ -55,6 +61,7 @@ def clients(
     client: str,
     endpoint: str | None,
     key_variable: str,
+    caller: str | None,
     output: Literal["text", "json"],
 ) -> None:
     """Write the configuration of a program that calls the models of claims.
@@ -81,7 +88,10 @@ def clients(
     doors = _doors(fleet)
     offering = list(_published(fleet, doors))
     claimed = offers.offers(one.plan for one in offering if one.plan is not None)
-    published = offers.with_providers(claimed, (door.spec for door in doors.values()))
+    who = _Caller(None, None) if caller is None else _caller(caller, doors)
+    reached = [door.spec for where, door in doors.items() if who.namespace in (None, where)]
+    published = offers.with_providers(claimed, reached)
+    published = tuple(one for one in published if who.may_use(one, offering))
     if not published or (
         client in forms.NEEDS_CHAT and not any(offer.kind == "chat" for offer in published)
     ):
@@ -89,7 +99,7 @@ def clients(
         terminal.complain(f"no claim with gateway.enabled serves a {needed}: nothing for {client}")
         sys.exit(result.CANNOT_BE_USED)
     namespaces = {one.source.namespace for one in offering} or set(doors)
-    address = endpoint or _endpoint(fleet, doors, namespaces)
+    address = endpoint or _endpoint(fleet, doors, namespaces, who)
     if address is None:
         sys.exit(result.NOT_READ)
     access = offers.Access(address.rstrip("/"), key_variable, published)
@@ -150,9 +160,63 @@ def _selects(door: gateway.InferenceGateway, one: planned.Planned) -> bool:
     return all(observed.at(labels, key) == value for key, value in wanted.items())
 
 
-def _endpoint(fleet: planned.Fleet, doors: _Doors, namespaces: Iterable[str]) -> str | None:
+@dataclasses.dataclass(frozen=True)
+class _Caller:
+    """Whose configuration is written.
+
+    Attributes:
+        asked: The caller, or None for anybody.
+        namespace: Of the front door that names the caller.
+    """
+
+    asked: gateway.Caller | None
+    namespace: str | None
+
+    def may_use(self, offer: offers.Offer, offering: Iterable[planned.Planned]) -> bool:
+        """Tells whether the caller may use a name, as the rules of the front door have it."""
+        if self.asked is None:
+            return True
+        here = {one.source.name: one for one in offering if one.source.namespace == self.namespace}
+        if offer.claim and offer.claim not in here:
+            return False
+        models = self.asked.models
+        if models is None or offer.name in models.names:
+            return True
+        if not models.match_labels or not offer.claim:
+            return False
+        labels = observed.at(here[offer.claim].source.document, "metadata", "labels")
+        return all(observed.at(labels, key) == text for key, text in models.match_labels.items())
+
+
+def _caller(name: str, doors: _Doors) -> _Caller:
+    """Returns a caller of the front doors.
+
+    Raises:
+        click.UsageError: None has it, or several have.
+    """
+    named = [
+        _Caller(one, namespace)
+        for namespace, door in sorted(doors.items())
+        for one in door.spec.callers or []
+        if one.name == name
+    ]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        where = ", ".join(str(one.namespace) for one in named)
+        raise click.UsageError(f"--caller {name}: in several namespaces ({where}): give one")
+    known = sorted({one.name for door in doors.values() for one in door.spec.callers or []})
+    there = f"there are: {', '.join(known)}" if known else "no InferenceGateway names one"
+    raise click.UsageError(f"--caller {name}: no such caller; {there}")
+
+
+def _endpoint(
+    fleet: planned.Fleet, doors: _Doors, namespaces: Iterable[str], who: _Caller
+) -> str | None:
     """Returns the address of all claims, or None and says why there is none."""
-    addresses = {each: _address(fleet, doors.get(each), each) for each in sorted(namespaces)}
+    if who.namespace is not None:
+        namespaces = [who.namespace]
+    addresses = {each: _address(fleet, doors.get(each), each, who) for each in sorted(namespaces)}
     (first, *others) = dict.fromkeys(addresses.values())
     if others:
         each = ", ".join(f"{name}: {address or 'none'}" for name, address in addresses.items())
@@ -169,7 +233,7 @@ def _endpoint(fleet: planned.Fleet, doors: _Doors, namespaces: Iterable[str]) ->
 
 
 def _address(
-    fleet: planned.Fleet, door: gateway.InferenceGateway | None, namespace: str
+    fleet: planned.Fleet, door: gateway.InferenceGateway | None, namespace: str, who: _Caller
 ) -> str | None:
     """Returns the address of the front door, or of the settings' Gateway."""
     named = None if fleet.site is None else fleet.site.front_door_of(namespace)
@@ -178,7 +242,9 @@ def _address(
             words = f"on another Gateway than InferenceGateway {door.name}"
             terminal.complain(f"note: the settings publish namespace {namespace} {words}")
         scheme = "http" if door.spec.tls is None else "https"
-        return f"{scheme}://{door.spec.hostname}/v1"
+        by_token = who.asked is not None and who.asked.jwt is not None
+        port = f":{gateway_tokens.port(tls=door.spec.tls is not None)}" if by_token else ""
+        return f"{scheme}://{door.spec.hostname}{port}/v1"
     if fleet.site is None or named is not None:
         return None
     return envoy_ai_gateway.shared_endpoint(fleet.site)

@@ -19,7 +19,10 @@ def text(fleet: outlooks.Fleet) -> str:
         return ""
     head = [MARKER, f"**{plain(sentences.verdict(fleet))}**", ""]
     shortages = (one.sentence for one in fleet.shortages)
-    head += [f"- {plain(line)}" for line in (*fleet.faults, *shortages, *fleet.notes)]
+    head += [
+        f"- {plain(line)}"
+        for line in (*fleet.faults, *shortages, *sentences.doors(fleet), *fleet.notes)
+    ]
     rows = [
         _row(sentences.row(item, fleet))
         for item in fleet.items

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from function.api import settings
 from function.capacity import estimates, fit, loads, prices, starts
-from function.cli import flow_changes, verdicts
+from function.cli import door_changes, flow_changes, verdicts
 from function.planning import forecasts, plans
 
 NOTHING_CHANGES = 0
@@ -178,6 +178,7 @@ class Fleet:
         unusable: What was read, and cannot be used: without it nothing is planned.
         empty: Whether there is no claim, neither here nor in what was compared with.
         answers: The workload for which the table tells how fast a claim answers.
+        doors: The front doors.
     """
 
     items: tuple[Item, ...]
@@ -188,6 +189,7 @@ class Fleet:
     unusable: Unusable | None = None
     empty: bool = False
     answers: str = loads.USUAL
+    doors: tuple[door_changes.Door, ...] = ()
 
     @property
     def currency(self) -> str:
@@ -227,7 +229,8 @@ class Fleet:
             return ERROR
         if self.compared is None:
             return NOTHING_CHANGES
-        return CHANGES if self.moving else NOTHING_CHANGES
+        moving = self.moving or any(door.changes for door in self.doors)
+        return CHANGES if moving else NOTHING_CHANGES
 
     def month(self, end: Literal["minimum", "maximum"], *, before: bool = False) -> Money:
         """Returns the money for a month at one end of the replicas, of claims with a price."""

@@ -84,7 +84,7 @@ def _page(fleet: outlooks.Fleet) -> Iterator[str]:
     yield f"<h1>Plan of {plural.of(len(fleet.items), 'claim')}{against}</h1>"
     yield f'<p class="verdict {state}">{_safe(verdict)}</p>'
     shortages = (one.sentence for one in fleet.shortages)
-    lines = (*fleet.faults, *shortages, *fleet.notes)
+    lines = (*fleet.faults, *shortages, *sentences.doors(fleet), *fleet.notes)
     if lines:
         yield "<ul>" + "".join(f"<li>{_safe(line)}</li>" for line in lines) + "</ul>"
     yield '<div class="wide"><table><thead><tr>'

@@ -13,6 +13,7 @@ from function.capacity import loads
 from function.cli import (
     against,
     documents,
+    door_changes,
     flow_changes,
     markdown,
     options,
@@ -223,6 +224,8 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
     items = tuple(map(item, judged))
     notes = (*site.notes, *given.notes, *before.notes)
     notes = (*notes, *pipeline.beside(absent)) if partial else notes
+    now = door_changes.specs(given.sources, [])
+    doors = door_changes.of(now, before.doors if compares else None, whole=not partial)
     return outlooks.Fleet(
         items,
         before.words if compares else None,
@@ -231,6 +234,7 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
         (*unreadable, *before.unreadable),
         empty=absent_everywhere,
         answers=next(iter(asked.workloads)),
+        doors=doors,
     )
 
 

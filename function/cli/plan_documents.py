@@ -33,6 +33,7 @@ def of(fleet: outlooks.Fleet) -> dict[str, Any]:
             "max": _step(fleet.gpus(before=True)[1], fleet.gpus()[1]),
         },
         "claims": [_document(item) for item in fleet.items],
+        "frontDoors": [dataclasses.asdict(door) for door in fleet.doors],
     }
 
 

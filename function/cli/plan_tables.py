@@ -18,6 +18,8 @@ def of(fleet: outlooks.Fleet) -> str:
         out.print(sentences.verdict(fleet), style="bold", soft_wrap=True)
         for line in fleet.shortages:
             out.print(f"- {line.sentence}", soft_wrap=True)
+        for words in sentences.doors(fleet):
+            out.print(f"- {words}", soft_wrap=True, markup=False)
         if fleet.items:
             out.print(_rows(fleet))
         for item in fleet.items:

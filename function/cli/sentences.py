@@ -19,8 +19,15 @@ def verdict(fleet: outlooks.Fleet) -> str:
     if parts:
         return "; ".join(parts) + "."
     if fleet.compared is None:
-        return plural.of(len(fleet.items), "claim") + " can be used."
+        counted = [plural.of(len(fleet.items), "claim")] if fleet.items or not fleet.doors else []
+        counted += [plural.of(len(fleet.doors), "front door")] if fleet.doors else []
+        return " and ".join(counted) + " can be used."
     return f"{_named([*fleet.moving])} changed." if fleet.moving else "Nothing changes."
+
+
+def doors(fleet: outlooks.Fleet) -> list[str]:
+    """Returns what is told of front doors: of all, or of those that change."""
+    return [one.words for one in fleet.doors if fleet.compared is None or one.changes]
 
 
 def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
@@ -58,6 +65,12 @@ def _parts(fleet: outlooks.Fleet) -> Iterator[str]:
         ):
             if items:
                 yield name.format(_named(items))
+        moved = [f"{one.namespace}/{one.name}" for one in fleet.doors if one.changes]
+        if moved:
+            more = f" and {len(moved) - _MOST_NAMES} more" * (len(moved) > _MOST_NAMES)
+            named = ", ".join(moved[:_MOST_NAMES])
+            noun = "front door" if len(moved) == 1 else "front doors"
+            yield f"{noun} {named}{more} changed for callers"
         held = [item for item in fleet.items if item.verdict.pods.holds and item not in broken]
         if held:
             yield f"pods of {_named(held)} keep their template: the change is held back"

@@ -22,6 +22,8 @@ from function.fleet import (
     report,
     rows,
     situations,
+    spending,
+    tokens,
 )
 
 GROUP = gateway.GROUP
@@ -66,9 +68,11 @@ def compose(
     now = situations.situation(doors.make(resource, site), world)
     parts = [
         *keys.compose(now),
+        *tokens.compose(now),
         *limits.compose(now),
         *gateways.compose(now),
         *externals.compose(now),
+        *spending.compose(now),
         *boards.compose(now),
     ]
     desired = assembly.assembled(world, now.door.identity, parts, rows.TABLE)

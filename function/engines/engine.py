@@ -283,11 +283,13 @@ class Measures:
         times: By objective, `ttft` and `itl`; an objective that is missing cannot be judged.
         requests: Selects the counter of answered requests, and that of those answered with 5xx.
         finished: Selects a counter that grows with each request and exists before the first.
+        tokens: Each selects a counter of tokens, first of those that every model has.
     """
 
     times: Mapping[str, Histogram]
     requests: tuple[str, str]
     finished: str
+    tokens: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

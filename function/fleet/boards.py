@@ -7,8 +7,9 @@ from function import assembly
 from function.api import gateway
 from function.capacity import prices
 from function.concerns.dashboards import contents, drawing, grafana
+from function.concerns.observability import spending as costs
 from function.engines import engine
-from function.fleet import doors, members, rows, situations
+from function.fleet import doors, members, rows, situations, spending
 from function.planning import hardware
 
 PART = "door-dashboard"
@@ -48,6 +49,8 @@ def panels(door: doors.Door, asking: Iterable[members.Member]) -> Iterator[engin
     label = door.site.dashboards.caller_label
     if door.own and door.callers and label is not None:
         yield from _callers(label, contents.named(models))
+    if spending.records(door):
+        yield from _spent(door)
     yield from _replicas(door, claims)
 
 
@@ -69,6 +72,32 @@ def _callers(label: str, own: str) -> Iterator[engine.Panel]:
         "Tokens a second of each caller, prompts and answers together. Who pays for what follows"
         " from it.",
         (engine.Query(contents.tokens(label, own), legend),),
+    )
+
+
+def _spent(door: doors.Door) -> Iterator[engine.Panel]:
+    by = "caller" if spending.by_caller(door) else "model"
+    unit = f"currency:{door.site.pricing.currency} "
+    yield engine.Panel(
+        engine.Row.PROMISES,
+        f"Spent an hour by {by}",
+        unit,
+        "What the tokens of the last five minutes come to in an hour, at the prices of"
+        " spec.prices. Models without a price are not in it.",
+        (
+            engine.Query(
+                f"sum by ({by}) ({spending.PER_HOUR}{spending.own(door)})", f"{{{{{by}}}}}"
+            ),
+        ),
+    )
+    month = spending.own(door, window=spending.WINDOWS[-1])
+    yield engine.Panel(
+        engine.Row.PROMISES,
+        f"Spent in 30 days by {by}",
+        unit,
+        "What the tokens of the last 30 days came to. One who spends too much: a budget in"
+        " spec.callers.",
+        (engine.Query(f"sum by ({by}) ({spending.SUM}{month})", f"{{{{{by}}}}}"),),
     )
 
 
@@ -111,6 +140,18 @@ def _replicas(door: doors.Door, claims: list[members.Member]) -> Iterator[engine
             "What the GPUs of the replicas that answer the scrape of their metrics cost an hour, at"
             " the settings' prices. A claim without requests: scaling.minReplicas 0.",
             tuple(_times(namespace, {f"{hour:f}": names for hour, names in priced.items()})),
+        )
+    known = {name for names in priced.values() for name in names}
+    paid = sorted(member.name for member in claims if member.pays and member.name in known)
+    if paid and door.site.providers.monitoring != "none":
+        own = f'{{namespace="{namespace}",model=~"{"|".join(paid)}"}}'
+        yield engine.Panel(
+            engine.Row.PROMISES,
+            "Cost an hour by team",
+            f"currency:{door.site.pricing.currency} ",
+            "What the wanted replicas of the claims cost an hour, by the team of spec.cost. Claims"
+            " that name no team are not in it.",
+            (engine.Query(f"sum by (team) ({costs.PER_HOUR}{own})", "{{team}}"),),
         )
 
 

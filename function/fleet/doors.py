@@ -2,12 +2,15 @@
 
 import dataclasses
 from collections.abc import Iterator
+from urllib import parse
 
-from function.api import base, gateway, settings
+from function.api import base, gateway, gateway_money, gateway_tokens, settings
 from function.boundary import grants, secrets
 from function.planning import identity
 
 COMPONENT = "inference-gateway"
+# The listener of tokens.
+TOKENS = "tokens"
 # Envoy Gateway: rules of one policy, at most.
 MOST_LIMITS = 256
 
@@ -45,6 +48,18 @@ class Door:
         return sorted(self.resource.spec.providers or [], key=lambda provider: provider.name)
 
     @property
+    def issuers(self) -> list[gateway_tokens.Issuer]:
+        """Whose tokens count, by name."""
+        return sorted(self.resource.spec.issuers or [], key=lambda issuer: issuer.name)
+
+    @property
+    def token_port(self) -> int | None:
+        """The port on which tokens are asked for, or None."""
+        if not self.issuers:
+            return None
+        return gateway_tokens.port(tls=self.resource.spec.tls is not None)
+
+    @property
     def provided(self) -> bool:
         """Whether the settings have an AI gateway."""
         return self.site.providers.gateway != "none"
@@ -59,14 +74,24 @@ class Door:
         return sorted(named, key=lambda one: (one[0], *_place(one[1])))
 
     @property
+    def prices(self) -> list[gateway_money.Price]:
+        """What models cost, by model."""
+        return sorted(self.resource.spec.prices or [], key=lambda price: price.model)
+
+    @property
+    def budgets(self) -> list[tuple[str, gateway_money.Budget]]:
+        """The budgets with their callers, by caller."""
+        return [(one.name, one.budget) for one in self.callers if one.budget is not None]
+
+    @property
     def counts(self) -> bool:
         """Whether the Gateway is the object's own, and can count."""
         return self.own and self.provided and self.site.front_door.limiter != "none"
 
     @property
     def limited(self) -> bool:
-        """Whether limits are asked for where they can be counted."""
-        return self.counts and bool(self.limits)
+        """Whether limits or budgets are asked for where they can be counted."""
+        return self.counts and bool(self.limits or self.budgets)
 
 
 def _place(limit: gateway.Limit) -> tuple[str, bool, str, int]:
@@ -109,7 +134,13 @@ def _refusals(
     for index, provider in enumerate(resource.spec.providers or []):
         path = f"spec.providers[{index}].host"
         yield from grants.outside("provider_hosts", path, provider.host, resource, site)
-    count = sum(len(caller.limits or []) for caller in resource.spec.callers or [])
+    for index, issuer in enumerate(resource.spec.issuers or []):
+        if issuer.jwks_uri is not None:
+            path = f"spec.issuers[{index}].jwksURI"
+            host = parse.urlsplit(issuer.jwks_uri).hostname or ""
+            yield from grants.outside("token_hosts", path, host, resource, site)
+    asked = resource.spec.callers or []
+    count = sum(len(one.limits or []) + (one.budget is not None) for one in asked)
     if count > MOST_LIMITS:
         words = f"{count} limits in all, and the gateway takes at most {MOST_LIMITS}"
         yield base.Problem("spec.callers", words)

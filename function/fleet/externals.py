@@ -16,6 +16,8 @@ from function.planning import identity
 # What comes before the route, by the ends of their keys.
 _FIRST = (rows.PROVIDER_BACKEND, rows.PROVIDER_AI_BACKEND, rows.PROVIDER_KEY)
 _KEYS = {"OpenAI": ("APIKey", "apiKey"), "Anthropic": ("AnthropicAPIKey", "anthropicAPIKey")}
+# Where a caller may have its token, and where this API has no key of the provider.
+_UNUSED = {"OpenAI": "x-api-key", "Anthropic": "authorization"}
 _AI_GROUP = "aigateway.envoyproxy.io"
 _PORT = 443
 
@@ -71,12 +73,13 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
             yield assembly.Part(suffixes[0], route(door, provider, models))
 
 
-def _name(door: doors.Door, provider: api.Provider) -> str:
+def object_name(door: doors.Door, provider: api.Provider) -> str:
+    """Returns the name of the objects of a provider."""
     return door.identity.part(f"provider-{provider.name}")
 
 
 def _metadata(door: doors.Door, provider: api.Provider) -> identity.Manifest:
-    return door.identity.metadata(_name(door, provider), component=doors.COMPONENT)
+    return door.identity.metadata(object_name(door, provider), component=doors.COMPONENT)
 
 
 def backend(door: doors.Door, provider: api.Provider) -> identity.Manifest:
@@ -106,7 +109,11 @@ def ai_backend(door: doors.Door, provider: api.Provider) -> identity.Manifest:
         spoken["prefix"] = provider.prefix
     # Who asks is nobody's business outside. Envoy counts tokens at the end of an answer by what the
     # request's headers are then, so that a name that was taken away would have no limit of tokens.
-    anonymous = {"headerMutation": {"remove": [keys.CALLER_HEADER]}} if not door.limited else {}
+    removed = [] if door.limited else [keys.CALLER_HEADER]
+    if door.issuers:
+        # A key is taken away where it is judged, and a token goes on to whoever answers.
+        removed.append(_UNUSED[provider.api])
+    mutated = {"headerMutation": {"remove": removed}} if removed else {}
     return {
         "apiVersion": door.site.gateway.api_version,
         "kind": kinds.AI_BACKEND.name,
@@ -116,9 +123,9 @@ def ai_backend(door: doors.Door, provider: api.Provider) -> identity.Manifest:
             "backendRef": {
                 "group": "gateway.envoyproxy.io",
                 "kind": kinds.BACKEND.name,
-                "name": _name(door, provider),
+                "name": object_name(door, provider),
             },
-            **anonymous,
+            **mutated,
         },
     }
 
@@ -130,7 +137,7 @@ def key(door: doors.Door, provider: api.Provider) -> identity.Manifest:
     target = {
         "group": _AI_GROUP,
         "kind": kinds.AI_BACKEND.name,
-        "name": _name(door, provider),
+        "name": object_name(door, provider),
     }
     return {
         "apiVersion": door.site.gateway.api_version,
@@ -163,7 +170,7 @@ def route(
 
 
 def _rule(door: doors.Door, provider: api.Provider, model: api.ProviderModel) -> identity.Manifest:
-    target: identity.Manifest = {"name": _name(door, provider), "weight": 100}
+    target: identity.Manifest = {"name": object_name(door, provider), "weight": 100}
     if model.upstream is not None:
         target["modelNameOverride"] = model.upstream
     named = {"type": "Exact", "name": routes.MODEL_HEADER, "value": model.name}

@@ -75,22 +75,11 @@ def target(door: doors.Door) -> identity.Manifest:
 
 
 def gateway(door: doors.Door) -> identity.Manifest:
-    """Returns the Gateway: one listener, for routes of the namespace alone."""
+    """Returns the Gateway: for routes of the namespace alone, with a listener more for tokens."""
     spec, name = door.resource.spec, door.identity.name
-    listener: identity.Manifest = {
-        "name": "https" if spec.tls else "http",
-        "protocol": "HTTPS" if spec.tls else "HTTP",
-        "port": 443 if spec.tls else 80,
-        "allowedRoutes": {
-            "namespaces": {"from": "Same"},
-            "kinds": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}],
-        },
-    }
-    if spec.hostname is not None:
-        listener["hostname"] = spec.hostname
-    if spec.tls is not None:
-        certificate = {"group": "", "kind": "Secret", "name": spec.tls.secret_name}
-        listener["tls"] = {"mode": "Terminate", "certificateRefs": [certificate]}
+    listeners = [_listener(door, "https", 443) if spec.tls else _listener(door, "http", 80)]
+    if door.token_port is not None:
+        listeners.append(_listener(door, doors.TOKENS, door.token_port))
     return {
         "apiVersion": kinds.GATEWAY.api_versions[0],
         "kind": kinds.GATEWAY.name,
@@ -103,9 +92,28 @@ def gateway(door: doors.Door) -> identity.Manifest:
             "infrastructure": {
                 "parametersRef": {"group": _GROUP, "kind": kinds.PROXY.name, "name": name}
             },
-            "listeners": [listener],
+            "listeners": listeners,
         },
     }
+
+
+def _listener(door: doors.Door, name: str, port: int) -> identity.Manifest:
+    spec = door.resource.spec
+    listener: identity.Manifest = {
+        "name": name,
+        "protocol": "HTTPS" if spec.tls else "HTTP",
+        "port": port,
+        "allowedRoutes": {
+            "namespaces": {"from": "Same"},
+            "kinds": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}],
+        },
+    }
+    if spec.hostname is not None:
+        listener["hostname"] = spec.hostname
+    if spec.tls is not None:
+        certificate = {"group": "", "kind": "Secret", "name": spec.tls.secret_name}
+        listener["tls"] = {"mode": "Terminate", "certificateRefs": [certificate]}
+    return listener
 
 
 def proxy(door: doors.Door) -> identity.Manifest:
@@ -182,8 +190,13 @@ def condition(now: situations.Situation, desired: assembly.Desired) -> observed.
     return GatewayReady.PROGRAMMED.condition("the Gateway is programmed")
 
 
-def endpoint(now: situations.Situation) -> str | None:
-    """Returns the address of the Gateway's OpenAI API, or None while it has none."""
+def endpoint(now: situations.Situation, port: int | None = None) -> str | None:
+    """Returns the address of the Gateway's OpenAI API, or None while it has none.
+
+    Args:
+        now: What holds now.
+        port: That of another listener than the one of keys.
+    """
     spec = now.door.resource.spec
     host = spec.hostname
     if host is None:
@@ -193,7 +206,8 @@ def endpoint(now: situations.Situation) -> str | None:
     if host is None or len(host) > _LONGEST_HOST:
         return None
     host = f"[{host}]" if ":" in host else host
-    return f"{'https' if spec.tls else 'http'}://{host}/v1"
+    place = host if port is None else f"{host}:{port}"
+    return f"{'https' if spec.tls else 'http'}://{place}/v1"
 
 
 _LONGEST_HOST = 253

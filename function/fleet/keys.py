@@ -157,8 +157,9 @@ def security_policy(now: situations.Situation) -> identity.Manifest:
     before the rules are judged: without that question anybody could read it.
     """
     door = now.door
-    secrets = dict.fromkeys(_secret(door, grant.caller) for grant in now.in_force)
-    rules = [rule for grant in now.in_force for rule in _rules(grant)]
+    keyed = [grant for grant in now.in_force if grant.caller.jwt is None]
+    secrets = dict.fromkeys(_secret(door, grant.caller) for grant in keyed)
+    rules = [rule for grant in keyed for rule in rules_of(grant)]
     spec: identity.Manifest = {
         "targetRefs": [
             {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": door.identity.name}
@@ -186,21 +187,32 @@ def _secret(door: doors.Door, caller: api.Caller) -> str:
     return situations.secret_name(door, caller.name)
 
 
-def _rules(grant: situations.Grant) -> Iterator[identity.Manifest]:
+def rules_of(
+    grant: situations.Grant, token: identity.Manifest | None = None
+) -> Iterator[identity.Manifest]:
+    """Yields the rules of a caller.
+
+    Args:
+        grant: What the caller may use.
+        token: What the caller's token must be, of one with a token.
+    """
     name = grant.caller.name
     caller = {"name": CALLER_HEADER, "values": [name]}
     if grant.models is None:
-        yield _rule(f"caller-{name}", [caller])
+        yield _rule(f"caller-{name}", [caller], token)
         return
     for start in range(0, len(grant.models), _MOST_VALUES):
         chosen = list(grant.models[start : start + _MOST_VALUES])
         part = f"-{start // _MOST_VALUES + 1}" if start else ""
         model = {"name": routes.MODEL_HEADER, "values": chosen}
-        yield _rule(f"caller-{name}{part}", [caller, model])
+        yield _rule(f"caller-{name}{part}", [caller, model], token)
 
 
-def _rule(name: str, headers: list[identity.Manifest]) -> identity.Manifest:
-    return {"name": name, "action": "Allow", "principal": {"headers": headers}}
+def _rule(
+    name: str, headers: list[identity.Manifest], token: identity.Manifest | None
+) -> identity.Manifest:
+    principal = {"headers": headers, **({} if token is None else {"jwt": token})}
+    return {"name": name, "action": "Allow", "principal": principal}
 
 
 _TAKEN = readiness.per_parent("ancestors", "Accepted")
@@ -215,10 +227,13 @@ def condition(now: situations.Situation, desired: assembly.Desired) -> observed.
     if absent is not None:
         provider = "secrets" if absent.endswith(kinds.EXTERNAL_SECRET.name) else "gateway"
         return CallersReady.KIND_MISSING.condition(reasons.missing(absent, provider))
-    policy = now.world.get(rows.SECURITY)
-    taken = readiness.NOT_CREATED if policy is None else _TAKEN(policy)
-    if policy is not None and not taken.ready and observed.items(policy, "status", "ancestors"):
-        return CallersReady.REFUSED.condition(f"SecurityPolicy: {taken.message}")
+    policies = [rows.SECURITY, *([rows.TOKENS] if door.issuers else [])]
+    taken = readiness.READY
+    for policy in map(now.world.get, policies):
+        one = readiness.NOT_CREATED if policy is None else _TAKEN(policy)
+        if policy is not None and not one.ready and observed.items(policy, "status", "ancestors"):
+            return CallersReady.REFUSED.condition(f"SecurityPolicy: {one.message}")
+        taken = taken if one.ready else one
     other = _overridden(now)
     if other is not None:
         return CallersReady.OVERRIDDEN.condition(other)
@@ -245,11 +260,17 @@ def _overridden(now: situations.Situation) -> str | None:
     the door's ClientTrafficPolicy a client may write the caller's name, which counts where no key
     is asked for.
     """
-    for suffix in (rows.SECURITY, rows.CLIENTS):
+    listener = f"{now.door.identity.namespace}/{now.door.identity.name}/{doors.TOKENS}"
+    ours = f" for these gateway listeners: [{listener}]"
+    for suffix in (rows.SECURITY, rows.TOKENS, rows.CLIENTS):
         policy = now.world.get(suffix)
         for ancestor in observed.items(policy, "status", "ancestors"):
             for kind in ("Overridden", "Merged"):
                 condition = observed.condition(ancestor, kind)
-                if condition is not None and condition.status == "True":
+                if condition is None or condition.status != "True":
+                    continue
+                # The policy of tokens holds on their listener in place of the one of keys.
+                expected = now.door.issuers and suffix == rows.SECURITY
+                if not (expected and condition.message.endswith(ours)):
                     return f"{observed.at(policy, 'kind')}: {condition.message or condition.reason}"
     return None

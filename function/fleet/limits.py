@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 from function import assembly, kinds
 from function.api import gateway as api
+from function.api import gateway_money
 from function.cluster import observed, readiness, routes
 from function.concerns import reasons
 from function.concerns.gateway import envoy_ai_gateway
-from function.fleet import doors, gateways, keys, rows, situations
+from function.fleet import budgets, doors, gateways, keys, rows, situations
 from function.planning import identity
 
 # Where the AI gateway leaves what a request came to, and under which key.
@@ -25,13 +26,20 @@ _TOKENS = "inference_gateway_tokens"
 class LimitsReady(reasons.Reasons):
     """Reasons of LimitsReady."""
 
-    NOT_REQUESTED = reasons.Reason("NotRequested", True, "No caller has `limits`.")
+    NOT_REQUESTED = reasons.Reason("NotRequested", True, "No caller has `limits` or a `budget`.")
     ENFORCED = reasons.Reason("Enforced", True, "The gateway has every limit.")
     UNKNOWN_MODEL = reasons.Reason(
         "UnknownModel",
         True,
         "The same, and a limit names a model that nobody serves; the message names it.",
         "Correct the name, or wait for the claim.",
+    )
+    UNPRICED = reasons.Reason(
+        "Unpriced",
+        True,
+        "The same, and a caller with a `budget` may use a model without a price, which costs the"
+        " budget nothing; the message names both.",
+        "Name the model in `spec.prices`.",
     )
     ELSEWHERE = reasons.Reason(
         "Elsewhere",
@@ -108,7 +116,12 @@ def costs(door: doors.Door) -> identity.Manifest:
         "apiVersion": door.site.gateway.api_version,
         "kind": kinds.GATEWAY_CONFIG.name,
         "metadata": door.identity.metadata(component=doors.COMPONENT),
-        "spec": {"globalLLMRequestCosts": [{"metadataKey": _TOKENS, "type": "TotalToken"}]},
+        "spec": {
+            "globalLLMRequestCosts": [
+                {"metadataKey": _TOKENS, "type": "TotalToken"},
+                *([budgets.cost(door)] if door.budgets else []),
+            ]
+        },
     }
 
 
@@ -121,7 +134,15 @@ def policy(door: doors.Door) -> identity.Manifest:
         "metadata": door.identity.metadata(name, component=doors.COMPONENT),
         "spec": {
             "targetRefs": [gateways.target(door)],
-            "rateLimit": {"global": {"rules": [_rule(*limit) for limit in door.limits]}},
+            "rateLimit": {
+                "global": {
+                    # A budget that comes moves no limit from its place.
+                    "rules": [
+                        *(_rule(*limit) for limit in door.limits),
+                        *(_budget(*budget) for budget in door.budgets),
+                    ]
+                }
+            },
             "responseOverride": list(envoy_ai_gateway.over_limit()),
         },
     }
@@ -149,14 +170,28 @@ def _rule(caller: str, limit: api.Limit) -> identity.Manifest:
         "shared": True,
     }
     if limit.tokens is not None:
-        rule["cost"] = {
-            "request": {"from": "Number", "number": 0},
-            "response": {
-                "from": "Metadata",
-                "metadata": {"namespace": _NAMESPACE, "key": _TOKENS},
-            },
-        }
+        rule["cost"] = _told(_TOKENS)
     return rule
+
+
+def _budget(caller: str, budget: gateway_money.Budget) -> identity.Manifest:
+    """Returns one budget: a limit of what answers cost, matched as no other limit is."""
+    named = _named(keys.CALLER_HEADER, caller)
+    distinct = {"name": named["name"], "type": "Distinct"}
+    return {
+        "clientSelectors": [{"headers": [distinct, named, distinct]}],
+        "limit": {"requests": budgets.millionths(budget), "unit": budget.per.capitalize()},
+        "shared": True,
+        "cost": _told(budgets.MONEY),
+    }
+
+
+def _told(key: str) -> identity.Manifest:
+    """Returns that nothing counts before the answer, and then what the AI gateway tells of it."""
+    return {
+        "request": {"from": "Number", "number": 0},
+        "response": {"from": "Metadata", "metadata": {"namespace": _NAMESPACE, "key": key}},
+    }
 
 
 def _named(header: str, value: str) -> identity.Manifest:
@@ -168,7 +203,7 @@ def condition(now: situations.Situation, desired: assembly.Desired) -> observed.
     door = now.door
     if not door.own:
         return LimitsReady.ELSEWHERE.condition("the Gateway has limits of its own, or none")
-    if not door.limits:
+    if not (door.limits or door.budgets):
         return LimitsReady.NOT_REQUESTED.condition("no caller has limits")
     if not door.provided:
         return LimitsReady.NOT_PROVIDED.condition("the settings have no provider of gateway")
@@ -202,6 +237,9 @@ def _of_the_policy(now: situations.Situation, desired: assembly.Desired) -> obse
     unknown = sorted(named - served) if now.members.read else []
     if unknown:
         return LimitsReady.UNKNOWN_MODEL.condition(f"nobody serves {', '.join(unknown)}")
+    free = budgets.unpriced(now)
+    if free:
+        return LimitsReady.UNPRICED.condition(f"no price: {', '.join(free)}")
     return LimitsReady.ENFORCED.condition("the gateway has every limit")
 
 

@@ -44,6 +44,7 @@ class Member:
         published: Whether its route is.
         models: The names that it serves, of a published one.
         gpu: The GPUs of a replica, in the words of its status, or None.
+        pays: Whether it names a team that pays.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Member:
     published: bool
     models: tuple[Model, ...]
     gpu: str | None = None
+    pays: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +120,7 @@ def _member(item: observed.Object) -> Member:
         published,
         tuple(_models(name, observed.items(item, "status", "servedModels"))) if published else (),
         gpu if isinstance(gpu, str) else None,
+        observed.at(item, "spec", "cost", "team") is not None,
     )
 
 

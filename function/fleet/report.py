@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from function import assembly, canonical, composition, transitions
+from function import assembly, canonical, composition, kinds, transitions
 from function.api import gateway_status
 from function.boundary import adoption
 from function.cluster import observed
@@ -94,10 +94,11 @@ def _waiting_for(desired: assembly.Desired, conditions: Mapping[str, observed.Co
     untrue = transitions.first_untrue(conditions, _WAITING_ORDER)
     if untrue is not None:
         return untrue.message or untrue.reason
-    # No condition speaks for the dashboard.
+    # No condition speaks for the dashboard and for what is recorded.
     absent = desired.lacking("")
     if absent is not None:
-        return reasons.missing(absent, "dashboards")
+        rules = absent.endswith((kinds.VM_RULE.name, kinds.PROMETHEUS_RULE.name))
+        return reasons.missing(absent, "monitoring" if rules else "dashboards")
     return (desired.first_wait() or "")[: validity.LONGEST_MESSAGE]
 
 
@@ -112,7 +113,10 @@ def _status(
     published = [member for member in asking if member.published and now.door.attached]
     if now.door.own:
         endpoint = gateways.endpoint(now)
+        port = now.door.token_port
+        tokens = None if port is None else gateways.endpoint(now, port)
     else:
+        tokens = None
         shared = now.door.attached and now.door.site.front_door_of(now.door.identity.namespace)
         endpoint = envoy_ai_gateway.shared_endpoint(now.door.site) if shared is None else None
     return canonical.prune(
@@ -123,6 +127,7 @@ def _status(
             "phase": _phase(now, reported),
             "waitingFor": waiting_for(reported),
             "endpoint": endpoint,
+            "tokenEndpoint": tokens,
             "claims": f"{len(published)}/{len(asking)}",
             "models": [
                 canonical.prune(

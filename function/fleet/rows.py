@@ -12,6 +12,7 @@ KEY = "door-key-"
 PROXY = "door-proxy"
 CLIENTS = "door-clients"
 SECURITY = "door-security"
+TOKENS = "door-tokens"
 GATEWAY = "door-gateway"
 COSTS = "door-costs"
 LIMITS = "door-limits"
@@ -20,11 +21,13 @@ PROVIDER_AI_BACKEND = "door-provider-aiservicebackend-"
 PROVIDER_KEY = "door-provider-key-"
 PROVIDER_ROUTE = "door-provider-route-"
 # Before what the end of a claim's key is.
-DASHBOARD = "door-"
+DASHBOARD = RULES = "door-"
 
 _GATEWAY = ("gateway", "envoy-ai-gateway")
 _SIDECAR = ("dashboards", "grafana-sidecar")
 _GRAFANA = ("dashboards", "grafana-operator")
+_VICTORIA = ("monitoring", "victoriametrics")
+_PROMETHEUS = ("monitoring", "prometheus-operator")
 _SECRETS = ("secrets", "external-secrets")
 
 ROWS: tuple[kinds.Row, ...] = (
@@ -41,12 +44,15 @@ ROWS: tuple[kinds.Row, ...] = (
     kinds.Row(CLIENTS, kinds.CLIENT_POLICY, GATEWAY_READY, None, "N", "no `gateway`", _GATEWAY),
     kinds.Row(SECURITY, kinds.SECURITY_POLICY, CALLERS_READY, None, "N", "no `gateway`", _GATEWAY),
     kinds.Row(
+        TOKENS, kinds.SECURITY_POLICY, CALLERS_READY, None, "N.tokens", "`issuers`", _GATEWAY
+    ),
+    kinds.Row(
         COSTS,
         kinds.GATEWAY_CONFIG,
         LIMITS_READY,
         None,
         "N",
-        "a caller has `limits`; `frontDoor.limiter`; once the Gateway names it",
+        "a caller has `limits` or a `budget`; `frontDoor.limiter`; once the Gateway names it",
         _GATEWAY,
     ),
     kinds.Row(
@@ -102,6 +108,24 @@ ROWS: tuple[kinds.Row, ...] = (
         "N.provider-\\<P\\>",
         "the same; once the three above are there",
         _GATEWAY,
+    ),
+    kinds.Row(
+        f"{RULES}vmrule",
+        kinds.VM_RULE,
+        "",
+        None,
+        "N.costs",
+        "`prices`; `providers.monitoring: victoriametrics`",
+        _VICTORIA,
+    ),
+    kinds.Row(
+        f"{RULES}prometheusrule",
+        kinds.PROMETHEUS_RULE,
+        "",
+        None,
+        "N.costs",
+        "`prices`; `providers.monitoring: prometheus-operator`",
+        _PROMETHEUS,
     ),
     kinds.Row(
         f"{DASHBOARD}{kinds.SIDECAR_DASHBOARD}",

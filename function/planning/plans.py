@@ -33,6 +33,7 @@ from function.planning import (
     misfits,
     objectives,
     parallelism,
+    payers,
     pickers,
     prospects,
     replica,
@@ -179,7 +180,9 @@ def _make(
     """Returns a new plan."""
     spec = resource.spec
     chosen = engines.chosen(spec)
-    who = identity.Identity(resource.name, resource.namespace, site.labels)
+    who = identity.Identity(
+        resource.name, resource.namespace, {**site.labels, **payers.labels(spec, site)}
+    )
     measures = chosen.measures(who, spec)
     refused = [
         *names.refusals(resource, site),
@@ -254,6 +257,7 @@ def _make(
             adapters=tuple(adapter.name for adapter in stored.adapters),
             secrets=_secrets(spec),
             pods=hard.split.pods,
+            payers=tuple(sorted(payers.labels(spec, site))),
         ),
         explanations=tuple(why),
     )

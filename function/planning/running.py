@@ -49,6 +49,7 @@ class Running(pydantic.BaseModel):
         drain: How a replica ends.
         gpus: GPUs of one replica.
         pods: Pods of one replica.
+        payers: Keys of the labels of the pods that say who pays.
         adapters: Names of the adapters that are loaded, in order.
         secrets: Secrets without which a pod cannot start, in order.
     """
@@ -66,14 +67,17 @@ class Running(pydantic.BaseModel):
     adapters: tuple[_Text, ...]
     secrets: tuple[_Text, ...]
     pods: Annotated[_Count, pydantic.Field(ge=1)] = 1
+    payers: tuple[_Text, ...] = ()
 
     def dumps(self) -> str:
         """Returns the facts as canonical JSON.
 
-        One pod is left out: the texts of releases that knew no other stay as they are.
+        One pod is left out, and no payer: the texts of releases that knew no other stay as they
+        are.
         """
+        usual = {"pods": self.pods == 1, "payers": not self.payers}
         return canonical.dumps(
-            self.model_dump(mode="json", exclude={"pods"} if self.pods == 1 else None)
+            self.model_dump(mode="json", exclude={name for name in usual if usual[name]})
         )
 
 

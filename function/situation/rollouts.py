@@ -328,12 +328,28 @@ def _choose(
     if carried is None and (stopped or not guarded):
         return dataclasses.replace(kept, emitted=False)
     changed = tuple(canonical.differences(last.template, wanted))
+    if changed and _as_labelled(wanted, last, fresh.facts) == last.template:
+        # Who pays is no reason to start pods again: they get its labels with their next template.
+        facts = fresh.facts.model_copy(update={"payers": last.facts.payers})
+        return dataclasses.replace(kept, claim_hash=now, facts=facts)
     # A template without a hash is 0.9.0's, which served: the claim of today counts as its origin.
     platforms = last.claim_hash is None or (last.claim_hash == now and served)
     hold = _hold(plan, wanted, changed, verified, platforms) if changed else None
     if hold is None:
         return dataclasses.replace(fresh, restarts=changed)
     return dataclasses.replace(kept, hold=hold)
+
+
+def _as_labelled(
+    wanted: identity.Manifest, last: "_Last", facts: running.Running
+) -> identity.Manifest:
+    """Returns a template with the labels of payers that the last one has."""
+    before = observed.at(last.template, "metadata", "labels") or {}
+    keys = {*facts.payers, *last.facts.payers}
+    written = observed.at(wanted, "metadata", "labels") or {}
+    labels = {key: value for key, value in written.items() if key not in keys}
+    labels |= {key: before[key] for key in keys if key in before}
+    return {**wanted, "metadata": {**wanted["metadata"], "labels": labels}}
 
 
 def _hold(
@@ -404,7 +420,7 @@ def _last(
     if remembered is not None:
         mark = observed.at(remembered.annotations, identity.CLAIM_ANNOTATION)
         facts = running.loads(observed.at(remembered.annotations, identity.FACTS_ANNOTATION))
-        facts = facts or _read(plan, remembered.template)
+        facts = facts or _unpaid(_read(plan, remembered.template))
         if (facts.pods > 1) is not plan.hardware.split.spans:
             # It is another workload's: `succession` says when one may take the other's place.
             return None
@@ -416,7 +432,7 @@ def _last(
     if keeper is None:
         return None
     template = canonical.plain(plan.workload.template(keeper))
-    return _Last(template, None, _read(plan, template))
+    return _Last(template, None, _unpaid(_read(plan, template)))
 
 
 def _facts(plan: plans.Plan, wanted: identity.Manifest) -> running.Running:
@@ -428,6 +444,11 @@ def _facts(plan: plans.Plan, wanted: identity.Manifest) -> running.Running:
 
 def _read(plan: plans.Plan, template: identity.Manifest) -> running.Running:
     return pods.running_of(template, plan.engine, plan.running)
+
+
+def _unpaid(facts: running.Running) -> running.Running:
+    """Returns facts that no template was written with: which labels say who pays is not known."""
+    return facts.model_copy(update={"payers": ()})
 
 
 def _carried(plan: plans.Plan, keeper: observed.Object | None, fresh: _Choice) -> str | None:

@@ -7,7 +7,7 @@ from function.api import claim, claim_pod, settings
 from function.capacity import quantity
 from function.cluster import observed
 from function.engines import engine
-from function.planning import identity, lifetimes, parallelism, plans, running, storage
+from function.planning import identity, lifetimes, parallelism, payers, plans, running, storage
 
 PROBES: dict[str, dict[str, int]] = {
     "startupProbe": {"periodSeconds": 10, "timeoutSeconds": 5},
@@ -32,7 +32,12 @@ def template(plan: plans.Plan) -> identity.Manifest:
     return {
         "metadata": canonical.prune(
             {
-                "labels": {**(extra.labels or {}), **plan.identity.labels(), **group},
+                "labels": {
+                    **(extra.labels or {}),
+                    **payers.labels(plan.spec, plan.site),
+                    **plan.identity.labels(),
+                    **group,
+                },
                 "annotations": annotations or None,
             }
         ),

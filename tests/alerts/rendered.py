@@ -89,6 +89,7 @@ VARIANTS = {
         scaling={"minReplicas": 1, "maxReplicas": 2},
         slo={"availability": {"percent": "99.5"}},
     ),
+    "paid": changed(cost={"team": "search", "project": "answers"}),
     "idle": changed(scaling={"minReplicas": 0, "maxReplicas": 2}),
     "suspended": changed(suspend=True),
     "volume": changed(

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 
 from prometheus_client import parser
 
-from function.concerns.observability import objectives
+from function.concerns.observability import objectives, spending
+from function.fleet import spending as spent
 
 HERE = pathlib.Path(__file__).parent / "expositions"
 VERSIONS = ("0.25.1", "0.32")
@@ -147,6 +148,11 @@ _RECORDED = {
     objectives.BUDGET: ("objective",),
     objectives.BURN_RATE: ("objective", "window"),
     objectives.BUDGET_LEFT: ("objective",),
+    spending.PER_HOUR: ("team", "project", "cost_center", "currency"),
+    spending.TOKENS: ("team", "project", "cost_center"),
+    spending.PER_MILLION: ("team", "project", "cost_center", "currency", "window"),
+    spent.PER_HOUR: ("gateway", "caller", "type", "currency"),
+    spent.SUM: ("gateway", "caller", "currency", "window"),
 }
 
 

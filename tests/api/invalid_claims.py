@@ -489,6 +489,13 @@ _POD = (
     ),
 )
 
+_COST = (
+    Invalid("nobody pays", claim(cost={}), "name at least one of team, project and costCenter"),
+    Invalid("payer without a name", claim(cost={"team": ""}), "spec.cost.team"),
+    Invalid("payer of 64 letters", claim(cost={"project": "p" * 64}), "spec.cost.project"),
+    Invalid("payer with a space", claim(cost={"costCenter": "a b"}), "spec.cost.costCenter"),
+)
+
 _SLO = (
     Invalid("no objective", claim(slo={}), "name at least one of ttft, itl and availability"),
     Invalid(
@@ -598,6 +605,7 @@ INVALID: tuple[Invalid, ...] = (
     *_MODEL,
     *_SCALING,
     *_SLO,
+    *_COST,
     *_GATEWAY,
     *_POD,
     *_REST,

@@ -187,6 +187,46 @@ def test_what_the_front_door_does_not_select_is_left_out() -> None:
     assert "(chat) is left out: InferenceGateway llm does not select it" in chosen.stderr
 
 
+def named(*arguments: str, claims: list[cluster.Object]) -> set[str]:
+    result = run("--for", "curl", "--output", "json", *arguments, claims=claims)
+    assert result.exit_code == 0, result.stderr
+    return {model["name"] for model in json.loads(result.stdout)["models"]}
+
+
+def test_a_caller_gets_what_it_may_use() -> None:
+    door = of_namespace(cluster.load("examples/front-door/callers.yaml"), "llm", hostname="h.io")
+    door["spec"]["providers"] = cluster.load("examples/front-door/providers.yaml")["spec"][
+        "providers"
+    ]
+    door["spec"]["callers"] = [
+        {"name": "every", "secretRef": {"name": "k"}},
+        {"name": "two", "secretRef": {"name": "k"}, "models": {"names": ["sql-dpo", "embed"]}},
+        {"name": "code", "secretRef": {"name": "k"}, "models": {"matchLabels": {"p": "code"}}},
+        {"name": "none", "secretRef": {"name": "k"}, "models": {}},
+    ]
+    coder = of_namespace(claim("coder"), "llm")
+    coder["metadata"]["labels"] = {"p": "code"}
+    far = of_namespace(claim("far"), "payments")
+    here = [*(of_namespace(one, "llm") for one in (CLAIMS[0], CLAIMS[3])), coder, far, door]
+    everything = {"chat", "sql-dpo", "embed", "coder", "claude-haiku"}
+    assert named("--caller", "every", claims=here) == everything
+    assert named("--caller", "two", claims=here) == {"sql-dpo", "embed"}
+    assert named("--caller", "code", claims=here) == {"coder"}
+    nothing = run("--for", "curl", "--caller", "none", claims=here)
+    assert (nothing.exit_code, nothing.stdout) == (1, "")
+    unknown = run("--for", "curl", "--caller", "nobody", claims=here)
+    assert unknown.exit_code == 2
+    assert "no such caller; there are: code, every, none, two" in unknown.stderr
+
+
+def test_a_caller_with_a_token_has_the_port_of_tokens() -> None:
+    door = of_namespace(cluster.load("examples/front-door/tokens.yaml"), "llm", hostname="h.io")
+    claims = [of_namespace(CLAIMS[0], "llm"), door]
+    for caller, address in (("nightly", "http://h.io/v1"), ("chat", "http://h.io:8080/v1")):
+        result = run("--for", "curl", "--caller", caller, claims=claims)
+        assert f"curl -fsS {address}/models" in result.stdout, result.stderr
+
+
 @pytest.mark.parametrize("name", ["4e7", "1.5e3", "0o17", "0778", "y", "null"])
 @pytest.mark.parametrize("client", ["continue", "litellm"])
 def test_a_name_stays_a_text_for_every_reader_of_yaml(client: str, name: str) -> None:

@@ -10,16 +10,105 @@ def _caller(**fields: Any) -> dict[str, Any]:
     return scene.of(callers=[{"name": "a", "secretRef": {"name": "k"}, **fields}])
 
 
+def _paying(**fields: Any) -> dict[str, Any]:
+    door = _caller(**fields)
+    door["spec"]["prices"] = [{"model": "m", "input": "1"}]
+    return door
+
+
+_ISSUER: Any = {
+    "name": "sso",
+    "issuer": "https://sso.example.com",
+    "audiences": ["llm"],
+    "jwksURI": "https://sso.example.com/keys",
+}
+
+
+def _issuer(**fields: Any) -> dict[str, Any]:
+    return scene.of(issuers=[{**_ISSUER, **fields}])
+
+
 INVALID = (
+    invalid_claims.Invalid(
+        "a token of nobody",
+        scene.of(callers=[{"name": "a", "jwt": {"issuer": "sso"}}]),
+        "callers[].jwt.issuer must name one of issuers",
+    ),
+    invalid_claims.Invalid(
+        "a token and a key",
+        scene.of(callers=[{**scene.caller("a"), "jwt": {"issuer": "sso"}}], issuers=[_ISSUER]),
+        "a caller has one of secretRef, externalSecret and jwt",
+    ),
+    invalid_claims.Invalid(
+        "keys of an issuer in two places",
+        _issuer(jwksConfigMap={"name": "keys"}),
+        "an issuer's keys are in one place",
+    ),
+    invalid_claims.Invalid(
+        "keys by an address that anybody may change",
+        _issuer(jwksURI="http://sso.example.com/keys"),
+        "spec.issuers[0].jwksURI",
+    ),
+    invalid_claims.Invalid(
+        "tokens for anybody", _issuer(audiences=[]), "spec.issuers[0].audiences"
+    ),
+    invalid_claims.Invalid(
+        "an issuer that is no address", _issuer(issuer="sso"), "spec.issuers[0].issuer"
+    ),
+    invalid_claims.Invalid(
+        "an issuer twice",
+        scene.of(issuers=[_ISSUER, {**_ISSUER, "name": "other"}]),
+        "issuers must be distinct",
+    ),
+    invalid_claims.Invalid(
+        "issuers on a Gateway of somebody else",
+        scene.of(gateway={"name": "g", "namespace": "n"}, issuers=[_ISSUER]),
+        "gateway excludes issuers",
+    ),
+    invalid_claims.Invalid(
+        "a budget without prices",
+        _caller(budget={"amount": "1", "per": "day"}),
+        "a budget counts by prices",
+    ),
+    invalid_claims.Invalid(
+        "a budget of nothing",
+        _paying(budget={"amount": "0", "per": "day"}),
+        "a budget is above 0 and at most 4294",
+    ),
+    invalid_claims.Invalid(
+        "a budget that no counter holds",
+        _paying(budget={"amount": "4294.1", "per": "month"}),
+        "a budget is above 0 and at most 4294",
+    ),
+    invalid_claims.Invalid(
+        "a budget of a year",
+        _paying(budget={"amount": "1", "per": "year"}),
+        "spec.callers[0].budget.per",
+    ),
+    invalid_claims.Invalid(
+        "two prices of a model",
+        scene.of(prices=[{"model": "m", "input": "1"}, {"model": "m", "input": "2"}]),
+        "a model has one price",
+    ),
+    invalid_claims.Invalid(
+        "a price below nothing",
+        scene.of(prices=[{"model": "m", "input": "-1"}]),
+        "spec.prices[0].input",
+    ),
+    invalid_claims.Invalid(
+        "prices on a Gateway of somebody else",
+        scene.of(gateway={"name": "g", "namespace": "n"}, prices=[{"model": "m", "input": "1"}]),
+        "gateway excludes prices",
+    ),
     invalid_claims.Invalid(
         "a caller without a key",
         scene.of(callers=[{"name": "a"}]),
-        "a caller's key is in one place: secretRef or externalSecret",
+        "a caller has one of secretRef, externalSecret and jwt",
     ),
     invalid_claims.Invalid(
         "a caller with two keys",
         _caller(externalSecret={"remoteRef": "llm/a"}),
-        "a caller's key is in one place: secretRef or externalSecret",
+        "a caller has one of secretRef, externalSecret and jwt",
     ),
     invalid_claims.Invalid(
         "a caller twice",

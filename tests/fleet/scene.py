@@ -80,7 +80,9 @@ def resting(document: cluster.Object, *members: cluster.Object) -> cluster.Clust
 def rules(made: cluster.Cluster) -> dict[str, list[str] | None]:
     """Returns the models that each caller's rules allow; None for every model."""
     allowed: dict[str, list[str] | None] = {}
-    for rule in made.one("SecurityPolicy")["spec"]["authorization"].get("rules", []):
+    for rule in made.one("SecurityPolicy", "door-security")["spec"]["authorization"].get(
+        "rules", []
+    ):
         (name,), *models = [header["values"] for header in rule["principal"]["headers"]]
         allowed[name] = models[0] if models else None
     return allowed

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from function.planning import hardware
-from tests import cluster
+from tests import cluster, documents
 from tests.alerts import promql, sources
 from tests.fleet import scene
 
-SIDECAR: Any = {"providers": {"dashboards": "grafana-sidecar"}}
+SIDECAR: Any = {"providers": {"dashboards": "grafana-sidecar"}, "dashboards": {}}
 
 
 def served(name: str, gpu: str, **more: Any) -> cluster.Object:
@@ -101,6 +101,29 @@ def test_every_query_reads_series_that_exist() -> None:
             assert not list(promql.mismatches(tree, promql.in_every_version))
             for selector in promql.selectors(tree):
                 assert set(selector.matchers) <= known[selector.name].labels
+
+
+def test_what_is_spent_is_drawn_by_caller_where_models_have_prices() -> None:
+    settings = {**SIDECAR, "dashboards": {"callerLabel": "inference_caller"}}
+    prices = [{"model": "coder", "input": "1"}]
+    drawn = queries(rested(*MEMBERS, settings=settings, callers=CALLERS, prices=prices))
+    for title in ("Spent an hour by caller", "Spent in 30 days by caller"):
+        (query,) = drawn[title]
+        assert query.startswith("sum by (caller) (inference_gateway:cost:")
+        (selector,) = promql.selectors(promql.parse(query))
+        assert set(selector.matchers) <= sources.others()[selector.name].labels
+    assert "Spent an hour by model" in queries(rested(*MEMBERS, callers=CALLERS, prices=prices))
+
+
+def test_what_claims_cost_is_drawn_by_the_team_that_pays() -> None:
+    settings = {**SIDECAR, "gpu": {"classes": {"l40s": {"pricePerHour": "1.25"}}}}
+    paid = documents.copied(MEMBERS[0])
+    paid["spec"]["cost"] = {"team": "search"}
+    drawn = queries(rested(paid, MEMBERS[1], settings=settings, callers=CALLERS))
+    assert drawn["Cost an hour by team"] == [
+        'sum by (team) (inference_service:cost:per_hour{namespace="llm",model=~"coder"})'
+    ]
+    assert "Cost an hour by team" not in queries(rested(*MEMBERS, settings=settings))
 
 
 def test_a_missing_kind_is_what_it_waits_for() -> None:

@@ -96,7 +96,7 @@ def test_every_door_comes_to_rest_and_is_valid_upstream(
 def test_no_answer_opens_a_door(document: cluster.Object, members: list[cluster.Object]) -> None:
     """In each answer: no Gateway without its policy, no rule without a key, nothing by default."""
     world = _world(document, members)
-    keys = {caller["name"] for caller in document["spec"].get("callers") or []}
+    keys = {c["name"] for c in document["spec"].get("callers") or [] if "jwt" not in c}
     served = {
         model["name"]
         for member in members
@@ -108,13 +108,35 @@ def test_no_answer_opens_a_door(document: cluster.Object, members: list[cluster.
         if "SecurityPolicy" not in world.kinds_there():
             assert "Gateway" not in world.kinds_there()
             continue
-        policy = world.one("SecurityPolicy")["spec"]
+        policy = world.one("SecurityPolicy", "door-security")["spec"]
         assert policy["authorization"]["defaultAction"] == "Deny"
         if not policy["apiKeyAuth"]["credentialRefs"]:
             assert "rules" not in policy["authorization"]
+        _assert_tokens(world, document)
         for caller, models in scene.rules(world).items():
             assert caller in keys
             assert models is None or set(models) <= served
         for rule in policy["authorization"].get("rules", []):
             assert rule["action"] == "Allow"
             assert rule["principal"]["headers"][0]["name"] == "x-inference-caller"
+
+
+def _assert_tokens(world: cluster.Cluster, document: cluster.Object) -> None:
+    """Each rule of a caller with a token asks for a token of its issuer with its name."""
+    callers = document["spec"].get("callers") or []
+    asked = {caller["name"]: caller["jwt"] for caller in callers if "jwt" in caller}
+    issuers = {issuer["name"]: issuer for issuer in document["spec"].get("issuers") or []}
+    made = [item for key, item in world.objects.items() if key.endswith("-door-tokens")]
+    if not issuers:
+        assert not made
+        return
+    (policy,) = made
+    assert policy["spec"]["authorization"]["defaultAction"] == "Deny"
+    assert "optional" not in policy["spec"]["jwt"]
+    for rule in policy["spec"]["authorization"].get("rules", []):
+        (name,) = rule["principal"]["headers"][0]["values"]
+        token = rule["principal"]["jwt"]
+        assert token["provider"] == asked[name]["issuer"]
+        claim = issuers[token["provider"]].get("callerClaim", "sub")
+        first = {"name": claim, "valueType": "String", "values": [name]}
+        assert token["claims"][0] == first

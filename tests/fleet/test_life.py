@@ -260,7 +260,7 @@ def test_claims_behind_a_door_hang_their_routes_and_policies_at_it() -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ({"callers": [{"name": "a"}]}, "a caller's key is in one place"),
+        ({"callers": [{"name": "a"}]}, "a caller has one of"),
         ({"callers": [scene.caller("a"), scene.caller("a")]}, "callers must have distinct names"),
         (
             {"callers": [{"name": "a", "externalSecret": {"remoteRef": "other/key"}}]},

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from function import plural
 from function.api import claim_metrics
 from function.capacity import prices
-from function.concerns.observability import alerts, objectives
+from function.concerns.observability import alerts, objectives, spending
 from function.concerns.scaling import keda
 from function.engines import engine
 from function.planning import plans, running
@@ -249,12 +249,9 @@ def _promises(plan: plans.Plan, now: running.Running) -> Iterator[engine.Panel]:
 
 
 def _cost(plan: plans.Plan, now: running.Running, class_name: str) -> Iterator[engine.Panel]:
-    price = prices.tariff(plan.site, class_name)
-    if price is None or now.gpus == 0:
+    price, hour = prices.tariff(plan.site, class_name), spending.hour(plan, now, class_name)
+    if price is None or hour is None:
         return
-    series = plan.workload.SERIES
-    own = series.matchers(plan.identity, plan.workload.name(plan.identity))
-    hour = f"{(price.gpu_hour * now.gpus).normalize():f}"
     dated = "" if price.date is None else f" of {price.date}"
     yield engine.Panel(
         engine.Row.PROMISES,
@@ -263,5 +260,17 @@ def _cost(plan: plans.Plan, now: running.Running, class_name: str) -> Iterator[e
         f"What the wanted replicas cost an hour, of {plural.of(now.gpus, 'GPU')} of class"
         f" {class_name} each, at the settings' prices{dated}. scaling.minReplicas 0 gives them back"
         " while nobody asks.",
-        (engine.Query(f"max({series.wanted}{own}) * {hour}", price.currency),),
+        (engine.Query(hour, price.currency),),
+    )
+    if not spending.records(plan, now, class_name):
+        return
+    each = f"max by (window) ({spending.PER_MILLION}{spending.own(plan)})"
+    yield engine.Panel(
+        engine.Row.PROMISES,
+        "Cost of a million tokens",
+        f"currency:{price.currency} ",
+        "What a million tokens of prompts and answers cost, over the last hour and the last day."
+        " Far above the price of a provider: replicas wait for requests; lower"
+        " scaling.minReplicas, or share the model.",
+        (engine.Query(each, "{{window}}"),),
     )

@@ -74,8 +74,19 @@ def ai_service_backend(
                 "kind": "Backend",
                 "name": backend or f"{plan.identity.name}-direct",
             },
+            **_without_credentials(plan),
         },
     }
+
+
+def _without_credentials(plan: plans.Plan) -> identity.Manifest:
+    """Returns that engines behind a front door get no token of a caller.
+
+    Envoy Gateway takes a key away where it is judged, and passes a token on.
+    """
+    if plan.site.front_door_of(plan.identity.namespace) is None:
+        return {}
+    return {"headerMutation": {"remove": ["authorization", "x-api-key"]}}
 
 
 def fallback_name(plan: plans.Plan, claim: str) -> str:

@@ -7,7 +7,12 @@ from function import assembly, canonical, duration, kinds, memo
 from function.api import claim_metrics
 from function.cluster import observed
 from function.concerns import providers, reasons
-from function.concerns.observability import alerts, prometheus_operator, victoriametrics
+from function.concerns.observability import (
+    alerts,
+    prometheus_operator,
+    spending,
+    victoriametrics,
+)
 from function.engines import engine
 from function.planning import identity, pickers, plans, running
 from function.situation import renames, situations
@@ -90,7 +95,8 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     if provider is None:
         return
     yield assembly.Part(provider.SCRAPE, _scrape(plan))
-    rules = _rules(plan, now.rollout.running, picker=now.traffic.picker)
+    class_name = now.kept_class or plan.hardware.priced_as
+    rules = _rules(plan, now.rollout.running, class_name, picker=now.traffic.picker)
     yield assembly.Part(provider.RULES, rules)
     if now.traffic.picker:
         scrape = _picker_scrape(plan, plan.identity.part("picker"))
@@ -146,10 +152,13 @@ def _endpoint(plan: plans.Plan) -> identity.Manifest:
 
 
 @memo.per_plan
-def _rules(plan: plans.Plan, now: running.Running, *, picker: bool) -> identity.Manifest:
-    """Returns the object that carries the alerts."""
+def _rules(
+    plan: plans.Plan, now: running.Running, class_name: str, *, picker: bool
+) -> identity.Manifest:
+    """Returns the object that carries the alerts, and what is recorded."""
     provider: Provider = PROVIDERS[plan.site.providers.monitoring]
-    return provider.rules(_metadata(plan), _groups(plan, now, picker))
+    groups = [*_groups(plan, now, picker), *spending.groups(plan, now, class_name)]
+    return provider.rules(_metadata(plan), groups)
 
 
 def _groups(plan: plans.Plan, now: running.Running, picker: bool) -> list[Any]:

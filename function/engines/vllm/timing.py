@@ -44,6 +44,7 @@ def measures(who: identity.Identity, spec: claim.Spec) -> engine.Measures:
             f'{metrics.HTTP_REQUESTS}{every},status="5xx"}}',
         ),
         finished=f"{metrics.FINISHED}{own}",
+        tokens=(f"{metrics.PROMPT_TOKENS}{own}", f"{metrics.GENERATED_TOKENS}{own}"),
     )
 
 

@@ -1,0 +1,85 @@
+"""What an answer costs, as the AI gateway works it out, and budgets as limits of that.
+
+The AI gateway evaluates one expression for each answer, with the model that answered and with its
+tokens (ai-gateway 1.0.0, llmcostcel). Tokens of prompts include those that a cache had. Whole
+numbers alone are counted: millionths of the currency, rounded up.
+"""
+
+import decimal
+from collections.abc import Iterator
+
+from function.api import gateway_money
+from function.fleet import doors, externals, situations
+from function.planning import identity
+
+# Under which key the AI gateway leaves what an answer costs.
+MONEY = "inference_gateway_money"
+# A price has four digits behind its point, and a whole number none.
+_DIGITS = 10**4
+
+
+def cost(door: doors.Door) -> identity.Manifest:
+    """Returns what the AI gateway tells of each answer: its cost in millionths."""
+    return {"metadataKey": MONEY, "type": "CEL", "cel": expression(door)}
+
+
+def millionths(budget: gateway_money.Budget) -> int:
+    """Returns a budget as the limiter counts it."""
+    return int(decimal.Decimal(budget.amount) * gateway_money.MILLIONTHS)
+
+
+def expression(door: doors.Door) -> str:
+    """Returns the cost of an answer in CEL; nothing for a model without a price.
+
+    A provider's model comes under the provider's own name, which may be that of a claim: whose
+    answer it is, is asked first.
+    """
+    text = "0u"
+    for price in reversed(door.prices):
+        text = f'model == "{price.model}" ? {_money(price)} : {text}'
+    for match, price in reversed(list(_renamed(door))):
+        text = f"{match} ? {_money(price)} : {text}"
+    return text
+
+
+def _renamed(door: doors.Door) -> Iterator[tuple[str, gateway_money.Price]]:
+    """Yields how the AI gateway names models of providers that have another name there."""
+    known = {price.model: price for price in door.prices}
+    for provider in door.providers:
+        whose = f"{door.identity.namespace}/{externals.object_name(door, provider)}/"
+        for model in sorted(provider.models, key=lambda one: one.name):
+            if model.upstream not in (None, model.name) and model.name in known:
+                match = f'backend.startsWith("{whose}") && model == "{model.upstream}"'
+                yield match, known[model.name]
+
+
+def _money(price: gateway_money.Price) -> str:
+    """Returns what tokens cost in millionths, rounded up."""
+    whole = "input_tokens"
+    terms = []
+    if price.cached_input is not None:
+        # A cache that claims more than there was would end the answer in an error.
+        had = "(cached_input_tokens < input_tokens ? cached_input_tokens : input_tokens)"
+        whole = f"(input_tokens - {had})"
+        terms.append(f"{had} * {_parts(price.cached_input)}u")
+    terms.append(f"{whole} * {_parts(price.input)}u")
+    if price.output is not None:
+        terms.append(f"output_tokens * {_parts(price.output)}u")
+    return f"({' + '.join(terms)} + {_DIGITS - 1}u) / {_DIGITS}u"
+
+
+def _parts(price: str) -> int:
+    return int(decimal.Decimal(price) * _DIGITS)
+
+
+def unpriced(now: situations.Situation) -> list[str]:
+    """Returns the models without a price that callers with a budget may use, with the callers."""
+    known = {price.model for price in now.door.prices}
+    served = tuple(model.name for model in now.models)
+    named = []
+    for grant in now.grants:
+        if grant.caller.budget is None:
+            continue
+        used = served if grant.models is None else grant.models
+        named += [f"{name} ({grant.caller.name})" for name in used if name not in known]
+    return named

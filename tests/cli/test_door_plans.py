@@ -1,0 +1,85 @@
+"""`plan` of front doors: what an edit changes for callers."""
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import cluster, documents
+from tests.cli import command
+
+SITE = ("--environment", command.REFERENCE)
+
+
+def edited(**spec: Any) -> cluster.Object:
+    door = documents.copied(cluster.load("examples/front-door/limits.yaml"))
+    door["spec"] |= spec
+    return door
+
+
+def callers(*names: str, **more: Any) -> list[cluster.Object]:
+    return [{"name": name, "secretRef": {"name": f"{name}-key"}, **more} for name in names]
+
+
+def plan(
+    path: pathlib.Path, now: cluster.Object, before: cluster.Object | None, *more: str
+) -> tuple[int, str]:
+    """Returns exit code and output of a door beside what it was."""
+    for name, door in (("now", now), ("before", before)):
+        (path / name).mkdir()
+        if door is not None:
+            (path / name / "door.yaml").write_text(yaml.safe_dump(door))
+    arguments = ["plan", str(path / "now"), *SITE, "--against", str(path / "before"), *more]
+    result = command.verb(*arguments, given="")
+    return result.exit_code, result.stdout
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "words"),
+    [
+        (edited(callers=callers("a", "b")), edited(callers=callers("a")), "caller b is new"),
+        (edited(callers=callers("a")), edited(callers=callers("a", "b")), "caller b goes"),
+        (
+            edited(callers=callers("a", models={"names": ["x"]})),
+            edited(callers=callers("a")),
+            "caller a: models",
+        ),
+        (edited(hostname="a.io"), edited(), "hostname changes"),
+        (edited(), None, "llm/llm new: 2 callers"),
+    ],
+)
+def test_what_an_edit_of_a_door_does(
+    now: cluster.Object, before: cluster.Object | None, words: str, tmp_path: pathlib.Path
+) -> None:
+    code, text = plan(tmp_path, now, before, "--output", "markdown")
+    assert code == 3
+    assert "changed for callers" in text
+    assert words in text
+
+
+def test_a_door_that_stays_changes_nothing(tmp_path: pathlib.Path) -> None:
+    turned = edited()
+    turned["spec"]["callers"].reverse()
+    assert plan(tmp_path, edited(), turned, "--output", "markdown") == (0, "")
+
+
+def test_a_door_that_goes_is_told(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "before").mkdir()
+    (tmp_path / "now").mkdir()
+    claim = (cluster.ROOT / "examples/claims/smallest.yaml").read_text()
+    for name in ("before", "now"):
+        (tmp_path / name / "claim.yaml").write_text(claim)
+    (tmp_path / "before" / "door.yaml").write_text(yaml.safe_dump(edited()))
+    arguments = ["plan", str(tmp_path / "now"), *SITE, "--against", str(tmp_path / "before")]
+    result = command.verb(*arguments, "--output", "json", given="")
+    (door,) = json.loads(result.stdout)["frontDoors"]
+    assert (door["outcome"], result.exit_code) == ("removed", 3)
+
+
+def test_a_door_alone_is_counted_as_what_it_is() -> None:
+    path = str(cluster.ROOT / "examples/front-door/limits.yaml")
+    result = command.verb("plan", path, *SITE, given="")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("1 front door can be used.")
