@@ -49,6 +49,7 @@ class Running(pydantic.BaseModel):
         drain: How a replica ends.
         gpus: GPUs of one replica.
         pods: Pods of one replica.
+        store: Address in an object store that a starting pod reads its weights from, or empty.
         adapters: Names of the adapters that are loaded, in order.
         secrets: Secrets without which a pod cannot start, in order.
     """
@@ -66,15 +67,16 @@ class Running(pydantic.BaseModel):
     adapters: tuple[_Text, ...]
     secrets: tuple[_Text, ...]
     pods: Annotated[_Count, pydantic.Field(ge=1)] = 1
+    store: _Text = ""
 
     def dumps(self) -> str:
         """Returns the facts as canonical JSON.
 
-        One pod is left out: the texts of releases that knew no other stay as they are.
+        One pod and no store are left out: texts of releases that knew no other stay as they are.
         """
-        return canonical.dumps(
-            self.model_dump(mode="json", exclude={"pods"} if self.pods == 1 else None)
-        )
+        usual = {"pods": 1, "store": ""}
+        left_out = {field for field, value in usual.items() if getattr(self, field) == value}
+        return canonical.dumps(self.model_dump(mode="json", exclude=left_out))
 
 
 def loads(text: Any) -> Running | None:
