@@ -102,7 +102,7 @@ def _status(
 
 def _weights(now: situations.Situation) -> dict[str, Any] | None:
     records = now.supply.records
-    if not now.plan.storage.preloads and not records:
+    if not (now.plan.storage.preloads or records or now.supply.removing):
         return None
     return canonical.prune(
         {
@@ -151,10 +151,11 @@ def _serving(now: situations.Situation) -> dict[str, Any] | None:
         return None if before is None else dict(before)
     if now.rollout.current:
         stored = now.plan.storage
+        repository, revision = stored.base.served
         return canonical.prune(
             {
-                "repository": stored.base.repository,
-                "revision": stored.base.revision,
+                "repository": repository,
+                "revision": revision,
                 "sha": now.ledger.sha(stored.recorded(stored.base)),
                 "engineImage": now.plan.serving.image,
                 "adapters": _served(now) or None,

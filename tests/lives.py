@@ -27,6 +27,8 @@ def site(profile: str, *, closed: bool = False) -> cluster.Object:
     inner["allowed"] = SECRETS if closed else ALLOWED
     inner["limits"] = {"maxGPUs": None}
     inner["providers"] = {**inner["providers"], "queue": "kueue"}
+    inner["weights"] = {**inner.get("weights", {}), "imageVolumes": True}
+    inner["objectStore"] = _OPEN_SITE["objectStore"]
     return config
 
 

@@ -71,6 +71,12 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
         "r" * 64,
     ),
     claim_model.RELATIVE_PATH: ("models/qwen", "a", "teams/a/Qwen_3-8B.v1", "p" * 255),
+    claim_model.PINNED_IMAGE: (
+        "registry.example.com/models/qwen3-8b@sha256:" + "0a" * 32,
+        "ghcr.io/org/model:v1@sha256:" + "b" * 64,
+        "localhost:5000/m@sha256:" + "c" * 64,
+    ),
+    claim_model.S3_URI: ("s3://models/qwen3-8b", "s3://a.b-c/teams/a/Qwen_3-8B.v1", "s3://abc"),
     claim_model.ABSOLUTE_PATH: ("/templates/chat.jinja", "/a", "/opt/x_y/z-1.jinja"),
     claim_model.WORD: ("hermes", "qwen3_coder", "sql-dpo", "Llama3.1", "w" * 63),
     claim_pod.IMAGE: (
@@ -521,13 +527,27 @@ def _full_object(model: type[base.Model]) -> Json:
 
 
 def _mend_model(model: Json) -> None:
-    if model.get("source") == "pvc":
-        model.setdefault("path", "models/qwen")
-        if model.get("preload", {}).get("enabled"):
-            del model["preload"]["enabled"]
-    else:
-        model.pop("path", None)
-        model.setdefault("repository", "Qwen/Qwen3-8B")
+    source = model.get("source", "huggingface")
+    for field, sources in (
+        ("path", ("pvc", "oci")),
+        ("image", ("oci",)),
+        ("uri", ("s3",)),
+        ("credentialsSecretRef", ("s3",)),
+        ("revision", ("huggingface", "pvc")),
+    ):
+        if source not in sources:
+            model.pop(field, None)
+    needs = {
+        "huggingface": ("repository", "Qwen/Qwen3-8B"),
+        "pvc": ("path", "models/qwen"),
+        "oci": ("image", _STRINGS[claim_model.PINNED_IMAGE][0]),
+        "s3": ("uri", _STRINGS[claim_model.S3_URI][0]),
+    }
+    model.setdefault(*needs[source])
+    if source == "pvc" and model.get("preload", {}).get("enabled"):
+        del model["preload"]["enabled"]
+    if source == "s3" and model.get("streaming", {}).get("enabled") is False:
+        del model["streaming"]["enabled"]
     if model.get("runner") == "pooling":
         for field in ("toolCallParser", "reasoningParser", "chatTemplate"):
             model.pop(field, None)

@@ -1,8 +1,10 @@
 """Which model a claim serves: the weights, their adapters, and how the engine reads them."""
 
+from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
+from pydantic import alias_generators
 
 from function.api import base
 
@@ -22,6 +24,16 @@ RELATIVE_PATH = base.form(
 ABSOLUTE_PATH = base.form(
     r"^(/[A-Za-z0-9._-]+)+$",
     "an absolute path of letters, digits, '.', '_' and '-', such as /models/chat.jinja",
+)
+PINNED_IMAGE = base.form(
+    r"^[a-z0-9][A-Za-z0-9._:/-]*@sha256:[a-f0-9]{64}$",
+    "an image by digest, such as registry.example.com/qwen3-8b@sha256: and 64 digits: a tag alone"
+    " may be moved to other weights",
+)
+# Names of buckets: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+S3_URI = base.form(
+    r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_][A-Za-z0-9._-]*)*$",
+    "a bucket and the directory in it, such as s3://models/qwen3-8b, without a slash at its end",
 )
 WORD = base.form(
     r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
@@ -67,7 +79,8 @@ class Preload(base.Model):
     enabled: bool | None = pydantic.Field(
         None,
         description="Download the weights with a Job before the engine starts. Absent means true"
-        " for source huggingface. False means that they already lie at 0.9.0's paths:"
+        " for what comes from the hub: the model of source huggingface, and adapters, though not"
+        " those of source pvc. False means that they already lie at 0.9.0's paths:"
         " /models/<revision> and /models/loras/<adapter>, inside weightsFileSystem.subPath.",
     )
     generation: Annotated[int, base.number(0)] | None = pydantic.Field(
@@ -79,7 +92,9 @@ class Streaming(base.Model):
     """Loading with the Run:ai model streamer."""
 
     enabled: bool | None = pydantic.Field(
-        None, description="Read the safetensors files concurrently (--load-format runai_streamer)."
+        None,
+        description="Read the safetensors files concurrently (--load-format runai_streamer). Source"
+        " s3 always does.",
     )
     concurrency: Annotated[int, base.number(1, 64)] | None = pydantic.Field(
         None, description="Concurrent readers."
@@ -100,6 +115,15 @@ class SecretKey(base.Model):
     )
 
 
+class StoreCredentials(base.Model):
+    """A Secret with keys of the object store, in the claim's namespace."""
+
+    name: base.DnsSubdomain = pydantic.Field(
+        description="Name of the Secret. Its keys AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and,"
+        " where it has one, AWS_SESSION_TOKEN become variables of the engine."
+    )
+
+
 Quantization = Literal[
     "auto", "fp16", "fp8", "awq", "gptq", "bitsandbytes", "compressed-tensors", "modelopt", "mxfp4"
 ]
@@ -107,23 +131,55 @@ Quantization = Literal[
 LoraRank = Literal[8, 16, 32, 64, 128, 256, 320, 512]
 
 
+def _required(source: str, field: str) -> Callable[["ModelSpec"], bool]:
+    """Returns the predicate that a source has the field that says where its weights are."""
+    return lambda model: model.source != source or getattr(model, field) is not None
+
+
+def _only(sources: tuple[str, ...], field: str) -> Callable[["ModelSpec"], bool]:
+    """Returns the predicate that a field is there for these sources alone."""
+    return lambda model: getattr(model, field) is None or model.source in sources
+
+
 class ModelSpec(base.Model):
     """Which model, and how the engine reads it."""
 
-    source: Literal["huggingface", "pvc"] | None = pydantic.Field(
+    source: Literal["huggingface", "pvc", "oci", "s3"] | None = pydantic.Field(
         None,
-        description="Where the weights come from: the Hugging Face hub (default), or a directory"
-        " that is already on the weights volume (model.path).",
+        description="Where the weights come from: the Hugging Face hub (default), a directory that"
+        " is already on the weights volume (model.path), an image that nodes pull and pods mount"
+        " (oci, model.image), or a bucket that the engine reads at its start (s3, model.uri)."
+        " Adapters come from the hub.",
     )
     repository: Repository | None = pydantic.Field(
-        None, description="Hugging Face repository, for example Qwen/Qwen3-8B."
+        None,
+        description="Hugging Face repository, for example Qwen/Qwen3-8B. For sources other than the"
+        " hub: which model the files are of, where fit and defaults follow from its name; nothing"
+        " is downloaded.",
     )
     revision: Revision | None = pydantic.Field(
         None,
         description="Commit SHA, tag or branch; main when absent. Pin a SHA: a branch moves.",
     )
     path: Annotated[str, base.text(255, RELATIVE_PATH)] | None = pydantic.Field(
-        None, description="Directory of the weights in the volume's subPath, for source pvc."
+        None,
+        description="Directory of the weights: for source pvc in the volume's subPath, for oci in"
+        " the image, where it is models when absent.",
+    )
+    image: Annotated[str, base.text(512, PINNED_IMAGE)] | None = pydantic.Field(
+        None,
+        description="Image that holds the weights, by digest, for source oci. The settings say"
+        " which images (allowed.modelImages).",
+    )
+    uri: Annotated[str, base.text(512, S3_URI)] | None = pydantic.Field(
+        None,
+        description="Directory of the weights in a bucket, for source s3. The settings say which"
+        " (allowed.modelUris), and where the store is (objectStore).",
+    )
+    credentials_secret_ref: StoreCredentials | None = pydantic.Field(
+        None,
+        description="Keys of the object store, for source s3. When absent the pods' identity"
+        " counts, which the settings' objectStore.serviceAccountAnnotations may give.",
     )
     quantization: Quantization | None = pydantic.Field(
         None,
@@ -172,8 +228,9 @@ class ModelSpec(base.Model):
     )
     chat_template: Annotated[str, base.text(255, ABSOLUTE_PATH), TEMPLATE] | None = pydantic.Field(
         None,
-        description="Path of a chat template in the container: below /models, the image's own"
-        " below /vllm-workspace, or in a volume that podTemplate mounts.",
+        description="Path of a chat template in the container: below /models, of source oci"
+        " below /image, the engine's own below /vllm-workspace, or in a volume that podTemplate"
+        " mounts.",
     )
     max_lora_rank: LoraRank | None = pydantic.Field(
         None, description="Largest rank of the adapters; 64 when absent."
@@ -200,18 +257,63 @@ class ModelSpec(base.Model):
     )
     streaming: Streaming | None = None
 
+    @property
+    def place(self) -> str:
+        """Where the weights lie, of a source other than the hub; empty of the hub."""
+        return self.image or self.uri or self.path or ""
+
+    @property
+    def naming(self) -> str:
+        """The field that says which model it is, as far as the claim says so."""
+        if self.repository is not None:
+            return "repository"
+        return next((f for f in ("image", "uri", "path") if getattr(self, f)), "repository")
+
     RULES: ClassVar = (
         base.Rule(
-            cel="has(self.source) && self.source == 'pvc' ? has(self.path) : has(self.repository)",
-            message="repository is required (for source pvc: path)",
-            holds=lambda m: (m.path if m.source == "pvc" else m.repository) is not None,
+            cel="has(self.source) && self.source != 'huggingface' || has(self.repository)",
+            message="repository is required (for source pvc: path, for oci: image, for s3: uri)",
+            holds=lambda m: m.source not in (None, "huggingface") or m.repository is not None,
             at="repository",
         ),
+        *(
+            base.Rule(
+                cel=f"!(has(self.source) && self.source == '{source}') || has(self.{field})",
+                message=f"{field} is required for source {source}",
+                holds=_required(source, field),
+                at=field,
+            )
+            for source, field in (("pvc", "path"), ("oci", "image"), ("s3", "uri"))
+        ),
+        *(
+            base.Rule(
+                cel=f"!has(self.{alias_generators.to_camel(field)})"
+                f" || (has(self.source) && self.source in {list(sources)})",
+                message=f"{alias_generators.to_camel(field)} is for source {' and '.join(sources)}",
+                holds=_only(sources, field),
+                at=alias_generators.to_camel(field),
+            )
+            for field, sources in (
+                ("path", ("pvc", "oci")),
+                ("image", ("oci",)),
+                ("uri", ("s3",)),
+                ("credentials_secret_ref", ("s3",)),
+            )
+        ),
         base.Rule(
-            cel="!has(self.path) || (has(self.source) && self.source == 'pvc')",
-            message="path is for source pvc",
-            holds=lambda m: m.path is None or m.source == "pvc",
-            at="path",
+            cel="!(has(self.revision) && has(self.source) && self.source in ['oci', 's3'])",
+            message="revision is of the hub: an image has its digest, and a bucket has none",
+            holds=lambda m: m.revision is None or m.source not in ("oci", "s3"),
+            at="revision",
+        ),
+        base.Rule(
+            cel="!(has(self.source) && self.source == 's3' && has(self.streaming)"
+            " && has(self.streaming.enabled) && !self.streaming.enabled)",
+            message="source s3 is streamed: streaming.enabled cannot be false",
+            holds=lambda m: (
+                not (m.source == "s3" and m.streaming is not None and m.streaming.enabled is False)
+            ),
+            at="streaming.enabled",
         ),
         base.Rule(
             cel="!(has(self.source) && self.source == 'pvc' && has(self.preload)"

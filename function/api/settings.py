@@ -80,6 +80,9 @@ class Settings(base.Model):
     weights: settings_weights.Weights = pydantic.Field(default_factory=settings_weights.Weights)
     preload: settings_weights.Preload = pydantic.Field(default_factory=settings_weights.Preload)
     hub: settings_weights.Hub = pydantic.Field(default_factory=settings_weights.Hub)
+    object_store: settings_weights.ObjectStore = pydantic.Field(
+        default_factory=settings_weights.ObjectStore
+    )
     network: settings_traffic.Network = pydantic.Field(default_factory=settings_traffic.Network)
     scaling: settings_metrics.Scaling = pydantic.Field(default_factory=settings_metrics.Scaling)
     monitoring: settings_metrics.Monitoring = pydantic.Field(

@@ -153,6 +153,12 @@ class Allowed(base.Model):
     labels: settings_forms.Patterns = _patterns(
         "Keys of podTemplate.labels.", "cost-center", "environment", "owner", "project", "team"
     )
+    model_images: settings_forms.Patterns = _patterns(
+        "Images of model.image, without the digest: nodes pull them with the site's pull secrets."
+    )
+    model_uris: settings_forms.Patterns = _patterns(
+        "Directories of model.uri, whole: pods read them with the identity that they have."
+    )
     node_labels: settings_forms.Patterns = _patterns(
         "Labels of nodes in podTemplate.nodeSelector and node affinity; a node's name counts as"
         " kubernetes.io/hostname.",

@@ -4,7 +4,9 @@ from typing import Annotated
 
 import pydantic
 
-from function.api import base, claim_pod, settings_forms
+from function.api import base, claim_model, claim_pod, settings_forms, settings_traffic
+
+Cidr = Annotated[str, base.text(49, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
 
 
 class Weights(base.Model):
@@ -26,6 +28,23 @@ class Weights(base.Model):
         None,
         alias="bandwidthMiB",
         description="MiB/s at which one pod reads from the volume: start budgets follow from it.",
+    )
+    image_volumes: bool = pydantic.Field(
+        False,
+        description="Whether pods can mount images (model.source oci): Kubernetes 1.35, or 1.33"
+        " with the feature gate ImageVolume on API server and nodes, and a runtime that has"
+        " them. A cluster that cannot starts such pods without their weights.",
+    )
+    image_pull_mi_b: Annotated[int, base.number(1, 1_000_000)] | None = pydantic.Field(
+        None,
+        alias="imagePullMiB",
+        description="MiB/s at which a node pulls and unpacks an image of weights: the start budget"
+        " of source oci has it.",
+    )
+    image_bandwidth_mi_b: Annotated[int, base.number(1, 1_000_000)] | None = pydantic.Field(
+        None,
+        alias="imageBandwidthMiB",
+        description="MiB/s at which a pod reads a mounted image from its node's disk.",
     )
 
 
@@ -70,6 +89,49 @@ class Preload(base.Model):
     )
 
 
+class ObjectStore(base.Model):
+    """The object store of model.source s3, and how serving pods reach it."""
+
+    endpoint: settings_forms.Url | None = pydantic.Field(
+        None, description="Address of an S3-compatible store; AWS S3 of bucketRegion when absent."
+    )
+    bucket_region: Annotated[str, base.text(63, claim_model.WORD)] | None = pydantic.Field(
+        None, description="Region of the buckets; the settings' region when absent."
+    )
+    path_style: bool = pydantic.Field(
+        False,
+        description="The store has buckets in the path of an address and not in the host's name.",
+    )
+    bandwidth_mi_b: Annotated[int, base.number(1, 1_000_000)] | None = pydantic.Field(
+        None,
+        alias="bandwidthMiB",
+        description="MiB/s at which one pod reads from the store: start budgets follow from it.",
+    )
+    service_account_annotations: base.Annotations = pydantic.Field(
+        default_factory=dict,
+        description="Annotations of the ServiceAccount of claims with source s3, as a pod identity"
+        " webhook reads them; {name} and {namespace} are the claim's. Kept off other claims.",
+    )
+    pods: settings_traffic.Peer | None = pydantic.Field(
+        None, description="Pods of a store in the cluster; the port is the endpoint's."
+    )
+    egress_cidrs: Annotated[list[Cidr], base.items(32)] = pydantic.Field(
+        default_factory=base.no_items,
+        description="Networks of the store. NetworkPolicy knows no names: without networks it lets"
+        " pods with source s3 reach every public address on the store's port.",
+    )
+    egress_hosts: Annotated[list[settings_forms.HostPattern], base.items(32)] = pydantic.Field(
+        default_factory=base.no_items,
+        description="Hosts that such pods reach on 443 beside the store's own, for example the"
+        " region's STS (Cilium).",
+    )
+    egress_host_ports: Annotated[list[settings_forms.Port], base.items(8)] = pydantic.Field(
+        default_factory=base.no_items,
+        description="Ports of the node that such pods reach, for example 80 for the EKS Pod"
+        " Identity agent (Cilium).",
+    )
+
+
 class Hub(base.Model):
     """How the Hugging Face hub is reached."""
 
@@ -88,9 +150,7 @@ class Hub(base.Model):
     egress_port: settings_forms.Port = pydantic.Field(
         443, description="Port of the hub, the mirror or the proxy."
     )
-    egress_cidrs: Annotated[
-        list[Annotated[str, base.text(49, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]], base.items(32)
-    ] = pydantic.Field(
+    egress_cidrs: Annotated[list[Cidr], base.items(32)] = pydantic.Field(
         default_factory=base.no_items,
         description="Networks of a mirror, of where it keeps its content, or of a proxy in a"
         " private range: `world` leaves them out, and the Job follows the hub's redirects to public"

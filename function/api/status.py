@@ -43,11 +43,13 @@ class ServedModel(base.Model):
 class Serving(base.Model):
     """What the running pods were started with."""
 
-    repository: Annotated[str, base.text(255)] | None = pydantic.Field(
-        None, description="Hugging Face repository."
+    repository: Annotated[str, base.text(512)] | None = pydantic.Field(
+        None,
+        description="Hugging Face repository; of sources oci and s3 the image, without its digest,"
+        " and the address in the bucket.",
     )
-    revision: Annotated[str, base.text(64)] | None = pydantic.Field(
-        None, description="Revision as the claim named it."
+    revision: Annotated[str, base.text(71)] | None = pydantic.Field(
+        None, description="Revision as the claim named it; of an image, its digest."
     )
     sha: Annotated[str, base.text(64)] | None = pydantic.Field(
         None, description="Commit that the revision was when it was downloaded."

@@ -26,7 +26,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     if spec.model.source == "pvc":
         place = f"{sub_path}/{spec.model.path}"
         yield from grants.outside("weights", "spec.model.path", place, resource, site)
-    else:
+    elif storage.from_hub(spec.model):
         place = f"{sub_path}/{base.given(spec.model.revision, 'main')}"
         yield from grants.outside("weights", "spec.model.revision", place, resource, site)
     for index, adapter in enumerate(spec.lora_adapters or []):

@@ -54,6 +54,10 @@ def _named(resource: claim.InferenceService, site: settings.Settings) -> Iterato
             words = "no key of a Secret is . or begins with .."
             yield base.Problem("spec.model.tokenSecretRef.key", words)
         references.append(Reference("spec.model.tokenSecretRef.name", token.name, None))
+    credentials = spec.model.credentials_secret_ref
+    if credentials is not None:
+        path = "spec.model.credentialsSecretRef.name"
+        references.append(Reference(path, credentials.name, None))
     extra = spec.pod_template or claim_pod.PodTemplate()
     for index, variable in enumerate(extra.env or []):
         path = f"spec.podTemplate.env[{index}].valueFrom"

@@ -19,6 +19,8 @@ class Stage(enum.StrEnum):
     """The cluster adds a node."""
     IMAGE = "image"
     """The node pulls and unpacks the engine's image."""
+    PULL = "pull"
+    """The node pulls and unpacks the image of the weights."""
     DOWNLOAD = "download"
     """The Job fetches the weights from the hub."""
     VERIFY = "verify"
@@ -26,7 +28,7 @@ class Stage(enum.StrEnum):
     PROCESS = "process"
     """Python imports the engine; CUDA, the GPUs of a replica and the API server come up."""
     LOAD = "load"
-    """The engine reads the weights from the volume."""
+    """The engine reads the weights from where they lie."""
     COMPILE = "compile"
     """The engine compiles the model and measures its memory."""
     GRAPHS = "graphs"
@@ -86,7 +88,10 @@ class Given:
         node_seconds: Least, likely and most seconds in which the cluster adds a node, or None.
         pull_mib: MiB/s at which a node pulls and unpacks images, or None.
         hub_mib: MiB/s at which the Job downloads, or None.
-        volume_mib: MiB/s at which a pod reads from the volume (`weights.bandwidthMiB`), or None.
+        volume_mib: MiB/s at which a pod reads the weights from where they lie, or None.
+        volume_setting: The setting that says so.
+        weights_pull: True when the weights are an image that the node has to pull.
+        weights_pull_mib: MiB/s at which it does (`weights.imagePullMiB`), or None.
     """
 
     layers: int | None
@@ -102,6 +107,9 @@ class Given:
     pull_mib: float | None = None
     hub_mib: float | None = None
     volume_mib: float | None = None
+    volume_setting: str = "weights.bandwidthMiB"
+    weights_pull: bool = False
+    weights_pull_mib: float | None = None
 
 
 def timeline(given: Given) -> Timeline:
@@ -110,7 +118,7 @@ def timeline(given: Given) -> Timeline:
     Raises:
         ValueError: A rate is not above zero.
     """
-    for field in ("pull_mib", "hub_mib", "volume_mib"):
+    for field in ("pull_mib", "hub_mib", "volume_mib", "weights_pull_mib"):
         rate = getattr(given, field)
         if rate is not None and rate <= 0:
             raise ValueError(f"{field}: {rate} MiB/s must be above 0, or None where unknown")
@@ -119,6 +127,8 @@ def timeline(given: Given) -> Timeline:
         steps.append(_node(given))
     if not given.image_ready:
         steps.append(_image(given))
+    if given.weights_pull:
+        steps.append(_pull(given))
     if not given.downloaded:
         steps += [_download(given), _verify(given)]
     return Timeline((*steps, _process(given), _load(given), _compile(given), _graphs(given)))
@@ -146,6 +156,16 @@ def _image(given: Given) -> Step:
         return Step(Stage.IMAGE, None, "the rate at which nodes pull and unpack images")
     source = "an image of 9 to 12 GB, as users report it, at the rate that was given"
     return Step(Stage.IMAGE, _quotient(_IMAGE_MIB, (given.pull_mib,) * 3, _P, source))
+
+
+def _pull(given: Given) -> Step:
+    if given.checkpoint_gib is None:
+        return Step(Stage.PULL, None, "the size of the weights")
+    if given.weights_pull_mib is None:
+        return Step(Stage.PULL, None, "weights.imagePullMiB in the settings")
+    source = "the size by weights.imagePullMiB of the settings"
+    rates = (given.weights_pull_mib,) * 3
+    return Step(Stage.PULL, _quotient(_same(given.checkpoint_gib), rates, _P, source))
 
 
 def _download(given: Given) -> Step:
@@ -187,7 +207,7 @@ def _load(given: Given) -> Step:
     if given.checkpoint_gib is None:
         return Step(Stage.LOAD, None, "the size of the weights")
     if given.volume_mib is None:
-        return Step(Stage.LOAD, None, "weights.bandwidthMiB in the settings")
+        return Step(Stage.LOAD, None, f"{given.volume_setting} in the settings")
     best = given.checkpoint_gib * 1024 / given.volume_mib
     return Step(
         Stage.LOAD,
@@ -197,7 +217,7 @@ def _load(given: Given) -> Step:
             best + 1.6,
             best * (1 + _LOAD_BAND) + 3,
             _P,
-            "the size by weights.bandwidthMiB of the settings",
+            f"the size by {given.volume_setting} of the settings",
         ),
     )
 

@@ -64,7 +64,9 @@ OF_PLAN: Mapping[str, Callable[[plans.Plan], Any]] = {
     ),
     "spec.suspend": lambda plan: plan.suspended,
     "spec.model.retention": lambda plan: plan.storage.retention,
-    "spec.model.revision": lambda plan: plan.storage.base.revision,
+    "spec.model.revision": lambda plan: (
+        plan.storage.base.revision if plan.storage.base.on_volume else None
+    ),
     "spec.weightsFileSystem.subPath": lambda plan: plan.storage.sub_path,
 }
 # What an absent field takes from the settings.

@@ -10,7 +10,7 @@ from function.cli import against, outlooks, rendering, verdicts
 from function.cluster import checkpoints
 from function.engines import adviser
 from function.findings import foresight, rules, table
-from function.planning import forecasts, misfits, plans, prospects
+from function.planning import forecasts, misfits, plans, prospects, storage
 
 
 def of(
@@ -51,10 +51,12 @@ def of(
     asked = forecasts.asked(plan, kept=kept, stored=stored)
     bill = _kept(site, dataclasses.replace(was, asked=asked))
     downloads = tuple(_downloads(rendered, plan, stored))
+    fetches = tuple(_fetches(plan, before))
     if verdict.doomed and plan.misfit is None:
-        return outlooks.Item(verdict, None, outlooks.Change(was, None, downloads), bill)
+        return outlooks.Item(verdict, None, outlooks.Change(was, None, downloads, fetches), bill)
     forecast = forecasts.forecast(plan, workloads, rate, stored)
-    change = outlooks.Change(was, _outage(verdict, plan, before, forecast.start), downloads, before)
+    outage = _outage(verdict, plan, before, forecast.start)
+    change = outlooks.Change(was, outage, downloads, fetches, before)
     unread = dict(_unread(plan, known, findings))
     return outlooks.Item(verdict, forecast, change, bill, unread=unread)
 
@@ -109,9 +111,9 @@ _MISFITS = (foresight.DOES_NOT_FIT, foresight.EXCEEDS_GPU_CLASS)
 
 # What a replica waits for on a node that has the image, with weights on the volume.
 _AGAIN = (starts.Stage.PROCESS, starts.Stage.LOAD, starts.Stage.COMPILE, starts.Stage.GRAPHS)
-# What comes first where the node of the pod that ended will not do; the image alone where it is
+# What comes first where the node of the pod that ended will not do; an image alone where it is
 # another one.
-_ELSEWHERE = (starts.Stage.NODE, starts.Stage.IMAGE)
+_ELSEWHERE = (starts.Stage.NODE, starts.Stage.IMAGE, starts.Stage.PULL)
 # Fields of a pod template that say on which nodes pods may run.
 _PLACES = ("spec.affinity", "spec.nodeName", "spec.nodeSelector")
 
@@ -131,13 +133,23 @@ def _outage(
     stages: tuple[starts.Stage, ...] = _AGAIN
     if _moves(verdict, plan, before):
         stages = (*_ELSEWHERE, *_AGAIN)
-    elif any(name.endswith(".image") for name in verdict.pods.names):
-        stages = (starts.Stage.IMAGE, *_AGAIN)
+    else:
+        stages = (*_images(verdict, plan, before), *_AGAIN)
     steps = [step for step in start.steps if step.stage in stages]
     return outlooks.Outage(
         estimates.total([step.seconds for step in steps if step.seconds is not None]),
         tuple(step.stage for step in steps if step.seconds is None),
     )
+
+
+def _images(
+    verdict: verdicts.Verdict, plan: plans.Plan, before: plans.Plan | None
+) -> Iterator[starts.Stage]:
+    """Yields the pulls that new pods wait for on the node of the pods that ended."""
+    if any(name.endswith(".image") for name in verdict.pods.names):
+        yield starts.Stage.IMAGE
+    if before is None or before.storage.base.place != plan.storage.base.place:
+        yield starts.Stage.PULL
 
 
 def _least(plan: plans.Plan, before: plans.Plan | None) -> int:
@@ -173,14 +185,30 @@ def _downloads(
     objects = rendered.likely.resources.values()
     if too_large and not any(one.manifest["kind"] == kinds.JOB.name for one in objects):
         return
-    outlook = plan.serving.outlook
-    for directory in plan.storage.directories:
+    for directory in plan.storage.downloaded:
         if plan.storage.recorded(directory) in there:
             continue
-        size = None
-        if directory.kind == "base" and outlook is not None:
-            size = plan.spec.model.size_gi_b or prospects.size_gib(outlook.prospect)
+        size = _size(plan) if directory.kind == "base" else None
         yield outlooks.Download(f"{directory.repository}@{directory.revision}", size)
+
+
+def _fetches(plan: plans.Plan, before: plans.Plan | None) -> Iterator[outlooks.Fetch]:
+    """Yields what nodes or pods fetch that they did not before; nothing where none is to start."""
+    base = plan.storage.base
+    if base.on_volume or plan.misfit is not None:
+        return
+    if before is not None and before.storage.base.place == base.place:
+        return
+    image = base.origin is storage.Origin.IMAGE
+    yield outlooks.Fetch("pull" if image else "read", base.place, _size(plan))
+
+
+def _size(plan: plans.Plan) -> float | None:
+    """Returns GiB of the base model's files, or None where nobody knows."""
+    outlook = plan.serving.outlook
+    if outlook is None:
+        return None
+    return plan.spec.model.size_gi_b or prospects.size_gib(outlook.prospect)
 
 
 def planned(before: against.Before, site: settings.Settings) -> dict[tuple[str, str], plans.Plan]:

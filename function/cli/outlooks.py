@@ -34,6 +34,28 @@ class Download:
 
 
 @dataclasses.dataclass(frozen=True)
+class Fetch:
+    """Weights that no Job downloads, and that come all the same.
+
+    Attributes:
+        how: pull, by each node that a replica comes to; or read, by each replica at each start.
+        name: The image, or the address in an object store.
+        gib: GiB of its files, or None where nobody knows.
+    """
+
+    how: Literal["pull", "read"]
+    name: str
+    gib: float | None
+
+    @property
+    def words(self) -> str:
+        """What is fetched, and by whom."""
+        amount = "" if self.gib is None else f", {self.gib:.1f} GiB"
+        by = "each node" if self.how == "pull" else "each replica at each start"
+        return f"{self.name}{amount}, by {by}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Outage:
     """The time in which no replica answers.
 
@@ -84,13 +106,15 @@ class Change:
     Attributes:
         bill: Its GPUs before.
         outage: The time without any replica, or None when requests go on, or none are served.
-        downloads: Weights that have to come.
+        downloads: Weights that have to come onto the volume.
+        fetches: Weights that have to come to nodes or pods.
         plan: The claim as it was, planned; None where it was not, or nothing is foretold.
     """
 
     bill: Bill
     outage: Outage | None = None
     downloads: tuple[Download, ...] = ()
+    fetches: tuple[Fetch, ...] = ()
     plan: plans.Plan | None = None
 
 

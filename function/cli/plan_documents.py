@@ -54,6 +54,7 @@ def _document(item: outlooks.Item) -> dict[str, Any]:
         "outageSeconds": None if change.outage is None else _estimate(change.outage.seconds),
         "outageMissing": [] if change.outage is None else list(map(str, change.outage.missing)),
         "downloads": [dataclasses.asdict(one) for one in change.downloads],
+        "fetches": [dataclasses.asdict(one) for one in change.fetches],
         "adaptersUnread": list(item.unread),
         "flows": {
             "appear": [_flow(one) for one in item.flows.appear],

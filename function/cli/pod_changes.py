@@ -8,7 +8,7 @@ from function import canonical, composition, plural
 from function.api import claim
 from function.cli import changes, rendering
 from function.cluster import observed
-from function.concerns import workload
+from function.concerns import weights, workload
 from function.planning import identity
 from function.situation import rollouts
 from function.workloads import workload as keepers
@@ -166,6 +166,10 @@ def _of_new(item: rendering.Rendered) -> Pods:
     keeper = _composed(answer)
     if keeper is not None:
         return Pods("start", f"start with the {keeper.workload.KIND}")
+    # Of a bucket, pods wait for the identity by which they may read it.
+    waits = next(c for c in answer.conditions if c.type == weights.WeightsReady.type())
+    if waits.reason == weights.WeightsReady.IDENTITY_PENDING.reason.name:
+        return Pods("none", "none start before they may read the weights")
     return Pods("none", "none start before the weights are verified")
 
 

@@ -354,6 +354,8 @@ def _beside_errors(item: outlooks.Item) -> Iterator[tuple[str, str]]:
     for download in item.change.downloads:
         amount = "" if download.gib is None else f", {download.gib:.1f} GiB"
         yield "download", f"{download.name}{amount}"
+    for fetch in item.change.fetches:
+        yield fetch.how, fetch.words
     for adapter, words in item.unread.items():
         judged = "judged by the name of its repository alone, as nobody read its files"
         yield "adapter", f"{adapter}: {judged}" + (f": {words}" if words else "")

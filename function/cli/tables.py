@@ -219,10 +219,11 @@ def _tables(out: console.Console, outcome: result.Result) -> None:
 def _overview(item: rendering.Rendered) -> Iterator[tuple[str, str]]:
     """Yields what a person looks for first, as the claim asks for it."""
     answer, model = item.answer, item.resource.spec.model
-    if model.repository is not None:
-        yield "model", f"{model.repository}@{model.revision or 'main'}"
+    at = " on the weights volume" if model.source == "pvc" else ""
+    if model.source in ("oci", "s3") or model.repository is None:
+        yield "model", f"{model.place}{at}"
     else:
-        yield "model", f"{model.path} on the weights volume"
+        yield "model", f"{model.repository}@{model.revision or 'main'}"
     adapters = [adapter.name for adapter in item.resource.spec.lora_adapters or []]
     if adapters:
         yield "adapters", ", ".join(adapters)

@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from function import assembly, memo
 from function.cluster import observed
 from function.engines import engine
-from function.planning import identity
+from function.planning import identity, plans, stores
 from function.situation import situations
 
 
 def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     """Yields the pods' ServiceAccount and the Service under the claim's name."""
     who, port = now.plan.identity, now.plan.engine.PORT
-    yield assembly.Part("serviceaccount", service_account(who))
+    # Pods that run read from the store again at their next start, whatever the claim wants by then.
+    reads = now.plan.running.store or now.rollout.running.store
+    yield assembly.Part("serviceaccount", service_account(now.plan, reads=bool(reads)))
     yield assembly.Part("service", service(who, port))
 
 
@@ -25,12 +27,18 @@ def conditions(
 
 
 @memo.per_plan
-def service_account(who: identity.Identity) -> identity.Manifest:
-    """Returns the pods' ServiceAccount; its token is never mounted."""
+def service_account(plan: plans.Plan, *, reads: bool) -> identity.Manifest:
+    """Returns the pods' ServiceAccount; its token is never mounted.
+
+    Args:
+        plan: The plan.
+        reads: Whether pods read from the object store, with the identity that the site gives them.
+    """
+    identified = stores.identity(plan.site, plan.resource) if reads else {}
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": who.metadata(),
+        "metadata": plan.identity.metadata(annotations=identified or None),
         "automountServiceAccountToken": False,
     }
 

@@ -7,6 +7,7 @@ from function.cluster import jobs, observed, readiness
 from function.concerns import reasons
 from function.planning import storage
 from function.situation import situations, supplies
+from function.workloads import pods
 
 
 class WeightsReady(reasons.Reasons):
@@ -30,6 +31,37 @@ class WeightsReady(reasons.Reasons):
         True,
         "No Job: the message says where the weights must lie.",
         "Put them there before the engine starts.",
+    )
+    IN_IMAGE = reasons.Reason(
+        "InImage",
+        True,
+        "No Job for the model (`model.source: oci`): nodes pull the image that the message names;"
+        " adapters, where there are any, are verified.",
+    )
+    IN_OBJECT_STORE = reasons.Reason(
+        "InObjectStore",
+        True,
+        "No Job for the model (`model.source: s3`): each replica reads it from the bucket at its"
+        " start; adapters, where there are any, are verified.",
+    )
+    IMAGE_VOLUMES_MISSING = reasons.Reason(
+        "ImageVolumesMissing",
+        False,
+        "The cluster dropped the image of weights from the pods: it cannot mount images, though the"
+        " settings say so (`weights.imageVolumes`). Pods of `model.source: oci` start without"
+        " weights and end.",
+        "Kubernetes 1.35, or 1.33 with the feature gate ImageVolume on API server and nodes. Until"
+        " then: `weights.imageVolumes: false`, and another `model.source`.",
+        alarm=True,
+    )
+    IDENTITY_PENDING = reasons.Reason(
+        "IdentityPending",
+        False,
+        "The ServiceAccount of the pods does not bear the settings'"
+        " `objectStore.serviceAccountAnnotations` yet: a pod that is made before never gets the"
+        " identity.",
+        "If it stays: `kubectl -n llm get serviceaccount N -o yaml`, and who else writes its"
+        " annotations.",
     )
     QUEUED = reasons.Reason(
         "Queued",
@@ -166,6 +198,17 @@ def failed(now: situations.Situation) -> bool:
 
 def _condition(now: situations.Situation) -> observed.Condition:
     stored, verified = now.plan.storage, now.ledger.verified
+    if _dropped(now):
+        return WeightsReady.IMAGE_VOLUMES_MISSING.condition(
+            "the cluster dropped the image of weights from the pods: it cannot mount images, which"
+            " weights.imageVolumes of the settings says it can"
+        )
+    if now.ledger.unread is not None:
+        return WeightsReady.IDENTITY_PENDING.condition(
+            f"pods could not read {stored.base.place}: {now.ledger.unread}"
+        )
+    if not stored.preloads and not stored.base.on_volume:
+        return _elsewhere(stored)
     if not stored.preloads:
         paths = ", ".join(directory.path for directory in stored.directories)
         return WeightsReady.NOT_MANAGED.condition(
@@ -186,9 +229,40 @@ def _condition(now: situations.Situation) -> observed.Condition:
             "the weights are verified; those that are no longer wanted are not removed:"
             f" {removal.failure.message}; raise spec.model.preload.generation to try again"
         )
+    if verified and not stored.base.on_volume:
+        return _elsewhere(stored)
     if verified:
         return WeightsReady.VERIFIED.condition("the weights are verified")
     return _on_its_way(now, jobs.Job() if download is None else download.observed)
+
+
+def _elsewhere(stored: storage.Storage) -> observed.Condition:
+    """Returns the condition of weights that no Job brings."""
+    place = stored.base.place
+    adapters = "; the adapters are verified" if stored.preloads else ""
+    if stored.adapters and not stored.preloads:
+        paths = ", ".join(adapter.path for adapter in stored.adapters)
+        adapters = f"; adapters must lie at {paths} of volume {stored.volume}"
+    if stored.base.origin is storage.Origin.IMAGE:
+        return WeightsReady.IN_IMAGE.condition(f"nodes pull the weights as {place}{adapters}")
+    words = f"each replica reads the weights from {place} at its start{adapters}"
+    return WeightsReady.IN_OBJECT_STORE.condition(words)
+
+
+def _dropped(now: situations.Situation) -> bool:
+    """Tells whether the API server took the image of weights out of the pods.
+
+    One without the feature does so in silence, and leaves the annotations as they were emitted.
+    """
+    keeper = now.world.get(now.plan.workload.SUFFIX)
+    if keeper is None or not now.rollout.applied or not _has_image(now.rollout.template):
+        return False
+    return not _has_image(now.plan.workload.template(keeper))
+
+
+def _has_image(template: observed.Object | None) -> bool:
+    volumes = observed.items(observed.at(template, "spec"), "volumes")
+    return any(observed.at(volume, "name") == pods.IMAGE_VOLUME for volume in volumes)
 
 
 def _on_its_way(now: situations.Situation, job: jobs.Job) -> observed.Condition:
@@ -218,4 +292,4 @@ def _again(job: jobs.Job, limit: int) -> str:
 
 
 def _repositories(stored: storage.Storage) -> str:
-    return ", ".join(f"{d.repository}@{d.revision}" for d in stored.directories)
+    return ", ".join(f"{d.repository}@{d.revision}" for d in stored.downloaded)

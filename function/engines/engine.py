@@ -133,6 +133,7 @@ class Container:
     Attributes:
         arguments: After the image's own entry point.
         environment: Variables by name.
+        sources: Variables whose value the kubelet takes from elsewhere, by name.
         mounts: Of the container, beside that of the weights.
         volumes: Of the pod, beside that of the weights.
     """
@@ -141,6 +142,7 @@ class Container:
     environment: Mapping[str, str]
     mounts: list[identity.Manifest]
     volumes: list[identity.Manifest]
+    sources: Mapping[str, identity.Manifest] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -238,14 +238,11 @@ def _fits(plan: plans.Plan) -> Iterator[rules.Finding]:
         return
     field = "spec.model" if plan.spec.gpu is None else "spec.gpu"
     if rule is MODEL_UNKNOWN:
-        field = "spec.model.path" if plan.spec.model.repository is None else _REPOSITORY
+        field = f"spec.model.{plan.spec.model.naming}"
     if rule is GPU_UNKNOWN:
         field = "spec.gpu.class"
     overruled = rule is DOES_NOT_FIT and plan.misfit is None
     yield rule.broken(field, condition.message, _WARNING if overruled else None)
-
-
-_REPOSITORY = "spec.model.repository"
 
 
 def _exceeds(plan: plans.Plan) -> Iterator[rules.Finding]:
@@ -269,7 +266,7 @@ def _token(plan: plans.Plan) -> Iterator[rules.Finding]:
     model = None if outlook is None else outlook.prospect.model
     if not prospects.withheld(spec, model):
         return
-    name = spec.model.repository or spec.model.path
+    name = spec.model.repository
     words = f"{name} is gated: accept its licence, and name a Secret with a hub token"
     yield NO_TOKEN.broken("spec.model.tokenSecretRef", words)
 

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Collection, Mapping
 
 from function.capacity import arrangements, estimates, fit, loads, prices, starts, thresholds
-from function.planning import plans, prospects, replica
+from function.planning import plans, prospects, replica, storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -305,6 +305,8 @@ def _start(plan: plans.Plan, stored: Collection[str]) -> starts.Timeline:
     size: float | None = plan.spec.model.size_gi_b
     if size is None and outlook is not None:
         size = prospects.size_gib(outlook.prospect)
+    rate, setting = storage.read_rate(plan.spec, plan.site)
+    origin = plan.storage.base.origin
     return starts.timeline(
         starts.Given(
             layers=None if model is None else model.layers,
@@ -312,8 +314,11 @@ def _start(plan: plans.Plan, stored: Collection[str]) -> starts.Timeline:
             checkpoint_gib=size,
             tensor_parallel=max(plan.hardware.split.copy, 1),
             eager=outlook is not None and outlook.flags.eager,
-            downloaded=not plan.storage.preloads or _base(plan) in stored,
-            volume_mib=plan.site.weights.bandwidth_mi_b,
+            downloaded=origin is not storage.Origin.HUB or _base(plan) in stored,
+            weights_pull=origin is storage.Origin.IMAGE,
+            weights_pull_mib=plan.site.weights.image_pull_mi_b,
+            volume_mib=rate,
+            volume_setting=setting,
         )
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from function import explanation
 from function.api import base, claim, settings
-from function.planning import running
+from function.planning import running, storage
 
 # Seconds of drain when the author names none.
 DRAIN = 120
@@ -119,7 +119,7 @@ def start(
     if threshold is not None:
         return Start(int(threshold), delay + period * int(threshold))
     size = base.given(spec.model.size_gi_b, size_gib)
-    bandwidth = site.weights.bandwidth_mi_b
+    bandwidth, _ = storage.read_rate(spec, site)
     if size is None or bandwidth is None:
         seconds = float(LONGEST_START)
         inputs = f"size={base.given(size, 'unknown')}, bandwidth={base.given(bandwidth, 'unknown')}"
@@ -133,6 +133,13 @@ def start(
     if spans:
         seconds += NODE_AND_IMAGE
         rule += f"; {NODE_AND_IMAGE} s more for the nodes and images of the replica's other pods"
+    if spec.model.source == "oci":
+        pull, inputs = _pull(size, site.weights.image_pull_mi_b, inputs)
+        seconds += pull
+        rule += (
+            "; for the node's pull of the weights' image 2 x size / imagePullMiB more, and"
+            f" {NODE_AND_IMAGE} s where one of them is unknown"
+        )
     periods = math.ceil(seconds / period)
     why.append(
         explanation.Explanation(
@@ -144,3 +151,15 @@ def start(
         )
     )
     return Start(periods, delay + periods * period)
+
+
+def _pull(size: float | None, rate: int | None, inputs: str) -> tuple[float, str]:
+    """Returns seconds for the pull of an image of weights, and the inputs of the whole budget.
+
+    Containers start after the pull. The budget has it all the same: alerts, deadlines and the
+    autoscaler's first cooldown count from when a pod is placed.
+    """
+    inputs += f", imagePullMiB={base.given(rate, 'unknown')}"
+    if size is None or rate is None:
+        return NODE_AND_IMAGE, inputs
+    return 2 * size * 1024 / rate, inputs

@@ -17,6 +17,7 @@ from function.boundary import (
     monitoring,
     names,
     network,
+    origins,
     patches,
     permissions,
     places,
@@ -189,6 +190,7 @@ def _make(
         *permissions.refusals(resource, site),
         *secrets.refusals(resource, site),
         *places.refusals(resource, site),
+        *origins.refusals(resource, site),
         *network.refusals(resource, site),
         *monitoring.refusals(resource, site),
         *pods.refusals(resource, site),
@@ -256,6 +258,7 @@ def _make(
             gpus=hard.gpus,
             adapters=tuple(adapter.name for adapter in stored.adapters),
             secrets=_secrets(spec),
+            store=base.given(spec.model.uri, ""),
             pods=hard.split.pods,
             payers=tuple(sorted(payers.labels(spec, site))),
         ),
@@ -298,4 +301,6 @@ def _secrets(spec: claim.Spec) -> tuple[str, ...]:
     ]
     volumes = [observed.at(volume, "secret", "secretName") for volume in extra.volumes or []]
     single = [name for name in (*variables, *volumes) if isinstance(name, str)]
-    return tuple(dict.fromkeys([*whole_secrets(spec), *single]))
+    credentials = spec.model.credentials_secret_ref
+    store = [] if credentials is None else [credentials.name]
+    return tuple(dict.fromkeys([*whole_secrets(spec), *single, *store]))

@@ -96,7 +96,8 @@ def _unknown_card(class_name: str, gpu: settings_engine.GpuClass, own: str | Non
 
 def withheld(spec: claim.Spec, model: facts.Facts | None) -> bool:
     """Tells whether the hub refuses a download: it asks for a licence, and nobody gives a token."""
-    gated = model is not None and model.gated and storage.preloads(spec)
+    downloads = storage.preloads(spec) and storage.from_hub(spec.model)
+    gated = model is not None and model.gated and downloads
     return gated and not (
         spec.model.token_secret_ref or spec.env_from_secrets or spec.external_secrets
     )
@@ -128,7 +129,8 @@ def problems(spec: claim.Spec) -> list[base.Problem]:
 
 
 def _name(spec: claim.Spec) -> str:
-    return spec.model.repository or f"{spec.model.path} on the volume"
+    at = " on the volume" if spec.model.source == "pvc" else ""
+    return spec.model.repository or f"{spec.model.place}{at}"
 
 
 def _stated(spec: claim.Spec, site: settings.Settings) -> facts.Facts | None:

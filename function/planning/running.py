@@ -50,6 +50,7 @@ class Running(pydantic.BaseModel):
         gpus: GPUs of one replica.
         pods: Pods of one replica.
         payers: Keys of the labels of the pods that say who pays.
+        store: Address in an object store that a starting pod reads its weights from, or empty.
         adapters: Names of the adapters that are loaded, in order.
         secrets: Secrets without which a pod cannot start, in order.
     """
@@ -68,17 +69,17 @@ class Running(pydantic.BaseModel):
     secrets: tuple[_Text, ...]
     pods: Annotated[_Count, pydantic.Field(ge=1)] = 1
     payers: tuple[_Text, ...] = ()
+    store: _Text = ""
 
     def dumps(self) -> str:
         """Returns the facts as canonical JSON.
 
-        One pod is left out, and no payer: the texts of releases that knew no other stay as they
-        are.
+        One pod, no payer and no store are left out: texts of releases that knew no other stay as
+        they are.
         """
-        usual = {"pods": self.pods == 1, "payers": not self.payers}
-        return canonical.dumps(
-            self.model_dump(mode="json", exclude={name for name in usual if usual[name]})
-        )
+        usual = {"pods": 1, "payers": (), "store": ""}
+        left_out = {field for field, value in usual.items() if getattr(self, field) == value}
+        return canonical.dumps(self.model_dump(mode="json", exclude=left_out))
 
 
 def loads(text: Any) -> Running | None:

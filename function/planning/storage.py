@@ -1,14 +1,32 @@
-"""Where the claim's weights lie on the shared volume, and who puts them there."""
+"""Where the claim's weights lie, and who puts them there: volume, image or object store."""
 
 import dataclasses
+import enum
 import functools
 from collections.abc import Iterator
 
 from function import canonical
-from function.api import base, claim, settings
+from function.api import base, claim, claim_model, settings
 
 # Where the volume's sub-path is mounted, in the engine's pods and in the Jobs'.
 MODELS = "/models"
+# Where an image of weights is mounted: beside the volume, which adapters may lie on.
+IMAGE = "/image"
+# Directory of the weights in such an image, as KServe's modelcars have it.
+IMAGE_DIRECTORY = "models"
+
+
+class Origin(enum.Enum):
+    """Who brings the files of a directory."""
+
+    HUB = "hub"
+    """A Job downloads them onto the volume."""
+    VOLUME = "volume"
+    """They lie on the volume already."""
+    IMAGE = "image"
+    """Nodes pull them as an image, and pods mount it."""
+    STORE = "store"
+    """The engine reads them from an object store at each start."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,11 +36,12 @@ class Directory:
     Attributes:
         name: Served name; the claim's for the base model.
         kind: base or adapter.
-        repository: Hugging Face repository, or None for files that are there already.
-        revision: Commit, tag or branch, as the claim names it.
-        place: Relative to the claim's sub-path, without the volume.
+        repository: Hugging Face repository, or None where the claim names none.
+        revision: Commit, tag or branch, as the claim names it; of an image, its digest.
+        place: On the volume relative to the claim's sub-path; else the image or the address.
         path: Where the engine finds the files.
         legacy: Where 0.9.0 kept the same weights, relative to the sub-path.
+        origin: Who brings the files.
     """
 
     name: str
@@ -32,6 +51,21 @@ class Directory:
     place: str
     path: str
     legacy: str | None
+    origin: Origin = Origin.HUB
+
+    @property
+    def on_volume(self) -> bool:
+        """Whether the files lie on the weights volume."""
+        return self.origin in (Origin.HUB, Origin.VOLUME)
+
+    @property
+    def served(self) -> tuple[str | None, str | None]:
+        """What serves, and which state of it: repository and revision, or where else it lies."""
+        if self.origin is Origin.IMAGE:
+            return self.place.partition("@")[0], self.revision
+        if self.origin is Origin.STORE:
+            return self.place, None
+        return self.repository, self.revision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +76,7 @@ class Storage:
         claim_name: The PersistentVolumeClaim.
         sub_path: The claim's sub-path of the volume.
         directories: The base model's, then each adapter's in the author's order.
-        preloads: True when a Job downloads the weights.
+        preloads: True when a Job downloads weights, be it an adapter's alone.
         retention: Retain, or Delete where weights that are not wanted any more are removed.
         generation: Which try of the download the author asks for.
         former_cache: True when the engine's own caches lie where they lay until 1.1.
@@ -63,13 +97,23 @@ class Storage:
 
     @functools.cached_property
     def deletes(self) -> bool:
-        """Whether weights that the claim wants no more are removed."""
-        return self.preloads and self.retention == "Delete"
+        """Whether weights that the claim wants no more are removed.
+
+        A claim that left the hub for an image or a store still has what it downloaded before.
+        """
+        return self.retention == "Delete" and (self.preloads or not self.base.on_volume)
+
+    @property
+    def mounts(self) -> bool:
+        """Whether pods mount the volume."""
+        return any(directory.on_volume for directory in self.directories)
 
     @functools.cached_property
     def key(self) -> str:
         """Identity of what is wanted: where, and which directories."""
-        return canonical.digest([self.volume, sorted(d.place for d in self.directories)])
+        places = sorted(d.place for d in self.directories if d.on_volume)
+        elsewhere = [] if self.base.on_volume else [self.base.path, self.base.place]
+        return canonical.digest([self.volume, places, *elsewhere])
 
     @property
     def base(self) -> Directory:
@@ -83,12 +127,20 @@ class Storage:
 
     @functools.cached_property
     def wanted(self) -> tuple[str, ...]:
-        """The directories that the claim wants, as the status records them, in order."""
-        return tuple(sorted(map(self.recorded, self.directories)))
+        """The directories that the claim wants on the volume, as the status records them."""
+        return tuple(sorted(self.recorded(d) for d in self.directories if d.on_volume))
+
+    @functools.cached_property
+    def downloaded(self) -> tuple[Directory, ...]:
+        """What the Job downloads."""
+        return tuple(d for d in self.directories if d.origin is Origin.HUB)
 
     def recorded(self, directory: Directory) -> str:
-        """Returns a directory as the status records it: <volume claim>/<sub-path>/<place>."""
-        return f"{self.volume}/{directory.place}"
+        """Returns a directory as the status records it: <volume claim>/<sub-path>/<place>.
+
+        What lies elsewhere is recorded nowhere: the answer is the name of no directory.
+        """
+        return f"{self.volume}/{directory.place}" if directory.on_volume else directory.place
 
 
 def storage(resource: claim.InferenceService, site: settings.Settings) -> Storage:
@@ -105,13 +157,28 @@ def storage(resource: claim.InferenceService, site: settings.Settings) -> Storag
 
 
 def preloads(spec: claim.Spec) -> bool:
-    """Tells whether a Job downloads the weights; absent means yes for the hub.
+    """Tells whether a Job downloads weights, be it an adapter's alone; absent means yes.
 
-    A serving pod is offline, so without the Job nothing that is not there already could start.
+    A serving pod reaches no hub, so without the Job nothing from there could start.
     """
-    if spec.model.source == "pvc":
+    model = spec.model
+    if model.source == "pvc" or not (from_hub(model) or spec.lora_adapters):
         return False
-    return spec.model.preload is None or spec.model.preload.enabled is not False
+    return model.preload is None or model.preload.enabled is not False
+
+
+def from_hub(model: claim_model.ModelSpec) -> bool:
+    """Tells whether the base model comes from the hub."""
+    return model.source in (None, "huggingface")
+
+
+def read_rate(spec: claim.Spec, site: settings.Settings) -> tuple[int | None, str]:
+    """Returns MiB/s at which a pod reads its weights, or None, and the setting that says so."""
+    if spec.model.source == "oci":
+        return site.weights.image_bandwidth_mi_b, "weights.imageBandwidthMiB"
+    if spec.model.source == "s3":
+        return site.object_store.bandwidth_mi_b, "objectStore.bandwidthMiB"
+    return site.weights.bandwidth_mi_b, "weights.bandwidthMiB"
 
 
 def _directories(resource: claim.InferenceService) -> Iterator[Directory]:
@@ -128,13 +195,28 @@ def _directories(resource: claim.InferenceService) -> Iterator[Directory]:
         ("adapter", a.name, a.repository, base.given(a.revision, "main"), f"loras/{a.name}")
         for a in spec.lora_adapters or []
     ]
+    if not from_hub(model):
+        yield _elsewhere(resource.name, model, revision)
+        items = items[1:]
     for kind, name, repository, at, legacy in items:
-        if kind == "base" and model.source == "pvc":
-            place, old_place = str(model.path), None
-        elif not loaded:
-            place, old_place = legacy, None
-        else:
+        if loaded:
             place = f"{kind}-{canonical.digest([repository, at], 16)}"
-            old_place = legacy
-        path = f"{MODELS}/{place}" + ("/weights" if loaded else "")
-        yield Directory(name, kind, repository, at, place, path, old_place)
+            path = f"{MODELS}/{place}/weights"
+            yield Directory(name, kind, repository, at, place, path, legacy)
+        else:
+            path = f"{MODELS}/{legacy}"
+            yield Directory(name, kind, repository, at, legacy, path, None, Origin.VOLUME)
+
+
+def _elsewhere(name: str, model: claim_model.ModelSpec, revision: str) -> Directory:
+    """Returns the base model's directory of a source other than the hub."""
+    repository = model.repository
+    if model.image is not None:
+        path = f"{IMAGE}/{base.given(model.path, IMAGE_DIRECTORY)}"
+        digest = model.image.partition("@")[2]
+        return Directory(name, "base", repository, digest, model.image, path, None, Origin.IMAGE)
+    if model.uri is not None:
+        return Directory(name, "base", repository, None, model.uri, model.uri, None, Origin.STORE)
+    place = str(model.path)
+    path = f"{MODELS}/{place}"
+    return Directory(name, "base", repository, revision, place, path, None, Origin.VOLUME)

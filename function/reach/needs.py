@@ -165,9 +165,32 @@ def _own(plan: plans.Plan) -> Iterator[Need]:
         yield from _dns(plan, serving)
     if plan.hardware.split.spans:
         yield from _group(plan)
+    yield from _store(plan, serving)
     if plan.storage.preloads:
         yield from _dns(plan, places.download(plan))
         yield from _downloads(plan)
+
+
+def _store(plan: plans.Plan, pods: endpoints.Endpoint) -> Iterator[Need]:
+    """Yields where the engine reads weights at each start, of source s3."""
+    store = callers.store(plan, "")
+    if store is None:
+        return
+    field, remedy = "spec.model.uri", "set objectStore.pods or objectStore.egressCidrs"
+    raw = plan.spec.network_policies
+    if raw is not None and raw.egress is not None:
+        remedy = "let it out by spec.networkPolicies.egress"
+    for target in places.object_store(plan, store):
+        yield Need(policies.Hop(pods, target, store.port), "weights, at each start", field, remedy)
+    for index, pattern in enumerate(store.hosts):
+        flow = policies.Hop(pods, places.host(pattern), 443)
+        words = "a host that reading needs"
+        yield Need(flow, words, f"objectStore.egressHosts[{index}]", remedy)
+    for index, port in enumerate(store.node_ports):
+        flow = policies.Hop(pods, places.NODE, port)
+        words = "an agent on the node is reached under providers.networkPolicy: cilium alone"
+        where = f"objectStore.egressHostPorts[{index}]"
+        yield Need(flow, "an agent on the node", where, words)
 
 
 def _group(plan: plans.Plan) -> Iterator[Need]:
@@ -178,6 +201,7 @@ def _group(plan: plans.Plan) -> Iterator[Need]:
         for hop in (policies.Hop(followers, leader, first), policies.Hop(leader, followers, first)):
             yield Need(hop, "one replica's pods", "spec.gpu.parallelism", remedy)
     yield from _dns(plan, followers)
+    yield from _store(plan, followers)
 
 
 def _dns(plan: plans.Plan, pods: endpoints.Endpoint) -> Iterator[Need]:

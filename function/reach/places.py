@@ -2,13 +2,14 @@
 
 import ipaddress
 import re
+from collections.abc import Iterator
 
 from function import memo
 from function.api import settings_traffic
 from function.cluster import jobs
 from function.concerns.access import callers
 from function.engines import engine
-from function.planning import identity, plans
+from function.planning import identity, plans, stores
 from function.reach import endpoints
 
 HUB = "huggingface.co"
@@ -119,6 +120,17 @@ def outside(plan: plans.Plan, url: str) -> endpoints.Endpoint:
         first = ipaddress.ip_network(networks[0], strict=False)[0] if networks else PUBLIC
         address = str(first)
     return endpoints.Endpoint(endpoints.Kind.OUTSIDE, host, address=address, hosts=(host,))
+
+
+def object_store(plan: plans.Plan, store: stores.Store) -> Iterator[endpoints.Endpoint]:
+    """Yields the ends of the object store, under each name that a client asks for."""
+    if store.pods is not None:
+        yield peer(plan, store.pods, "object store")
+        return
+    network = store.networks[0] if store.networks else None
+    address = PUBLIC if network is None else str(ipaddress.ip_network(network, strict=False)[0])
+    for name in store.names or (store.host,):
+        yield endpoints.Endpoint(endpoints.Kind.OUTSIDE, name, address=address, hosts=(name,))
 
 
 def _native(plan: plans.Plan) -> bool:

@@ -6,11 +6,11 @@ observed waits; what runs is never withheld.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from function import kinds
 from function.cluster import observed, readiness
-from function.planning import plans
+from function.planning import plans, stores
 
 # End of the key of the serving pods' policy, by provider.
 SUFFIXES = {"cilium": "cilium-netpol", "kubernetes": "networkpolicy"}
@@ -26,11 +26,28 @@ class Guards:
         provider: Who protects the pods; with `none`, or another, nothing is waited for.
         world: What the cluster reports.
         spans: Whether a replica has several pods, with a policy between them.
+        annotations: What its ServiceAccount must bear before a pod reads from the object store.
     """
 
     provider: str
     world: observed.Observed
     spans: bool
+    annotations: Mapping[str, str]
+
+    @functools.cached_property
+    def identity(self) -> str | None:
+        """What pods that read from the object store wait for.
+
+        A webhook gives a pod its identity when the pod is made: one that is made before its
+        ServiceAccount says which never has it.
+        """
+        account = self.world.get("serviceaccount")
+        lacks = [
+            key
+            for key, value in sorted(self.annotations.items())
+            if observed.at(account, "metadata", "annotations", key) != value
+        ]
+        return f"its ServiceAccount has no {', '.join(lacks)} yet" if lacks else None
 
     @functools.cached_property
     def serving(self) -> str | None:
@@ -95,7 +112,9 @@ def former(provider: str, part: str) -> tuple[str, str]:
 def guards(plan: plans.Plan, world: observed.Observed) -> Guards:
     """Returns what new pods wait for; nothing where the settings leave policies to others."""
     spans = plan.hardware.split.spans
-    return Guards(plan.site.providers.network_policy, world, spans=spans)
+    reads = plan.running.store != ""
+    annotations = stores.identity(plan.site, plan.resource) if reads else {}
+    return Guards(plan.site.providers.network_policy, world, spans, annotations)
 
 
 def lack(world: observed.Observed, suffix: str) -> str | None:

@@ -23,15 +23,17 @@ class Ledger:
         records: What is verified, in order, to be written to the status.
         generation: model.preload.generation of the last finished Job, or None.
         verified: True when every wanted directory is verified, or when the claim has no Job that
-            verifies.
+            verifies; and when pods could read what lies elsewhere.
         shown: True when the observed status already shows what is wanted as verified, for the
             generation that is wanted.
+        unread: Why pods could not read what lies elsewhere, or None.
     """
 
     records: tuple[Mapping[str, Any], ...]
     generation: int | None
     verified: bool
     shown: bool
+    unread: str | None = None
 
     def sha(self, directory: str) -> str | None:
         """Returns the commit that a directory holds, or None where nobody knows."""
@@ -46,6 +48,7 @@ def ledger(
     facts: checkpoints.Facts,
     remembered: memory.Memory,
     world: observed.Observed,
+    unread: str | None = None,
 ) -> Ledger:
     """Returns which weights lie verified on the volume.
 
@@ -54,10 +57,12 @@ def ledger(
         facts: What is known of them.
         remembered: What the claim's status remembers.
         world: What the cluster reports.
+        unread: Why pods could not read what lies elsewhere, or None.
     """
     if not stored.preloads:
         records = {name: dict(record) for name, record in remembered.records.items()}
-        return Ledger(_kept(records, stored.wanted), remembered.generation, True, True)
+        kept = _kept(records, stored.wanted)
+        return Ledger(kept, remembered.generation, unread is None, True, unread)
     records = {name: dict(record) for name, record in facts.records.items()}
     for directory in stored.directories:
         name = stored.recorded(directory)
@@ -68,9 +73,10 @@ def ledger(
     return Ledger(
         records=_kept(records, stored.wanted),
         generation=finished[-1].generation if finished else remembered.generation,
-        verified=all(name in records for name in stored.wanted),
+        verified=unread is None and all(name in records for name in stored.wanted),
         shown=all(name in remembered.records for name in stored.wanted)
         and remembered.generation == stored.generation,
+        unread=unread,
     )
 
 

@@ -15,8 +15,8 @@ class Situation:
         plan: What is wanted.
         world: What the cluster reports.
         memory: What the claim's status remembers.
-        ledger: Which weights are verified.
         guards: What new pods wait for.
+        ledger: Which weights are verified.
         rollout: Which template runs.
         supply: The Jobs on the weights volume.
         traffic: What may be asked of the claim.
@@ -27,8 +27,8 @@ class Situation:
     plan: plans.Plan
     world: observed.Observed
     memory: memory.Memory
-    ledger: ledgers.Ledger
     guards: guards.Guards
+    ledger: ledgers.Ledger
     rollout: rollouts.Rollout
     supply: supplies.Supply
     traffic: traffic.Traffic
@@ -65,8 +65,8 @@ def situation(
     Raises:
         base.InvalidError: What the author adds or patches must not be composed.
     """
-    ledger = ledgers.ledger(plan.storage, facts, remembered, world)
     guard = guards.guards(plan, world)
+    ledger = ledgers.ledger(plan.storage, facts, remembered, world, guard.identity)
     rollout = rollouts.rollout(plan, ledger, guard, remembered, world)
     return Situation(
         plan=plan,

@@ -312,7 +312,7 @@ def program_plan(plan: plans.Plan) -> identity.Manifest:
                     "legacyDirectory": wanted.legacy,
                 }
             )
-            for wanted in plan.storage.directories
+            for wanted in plan.storage.downloaded
         ],
     }
 

@@ -58,13 +58,40 @@ def template(plan: plans.Plan) -> identity.Manifest:
                 "securityContext": security_context(plan.site),
                 "containers": [_container(plan, served, extra)],
                 "volumes": [
-                    volume(plan.storage),
+                    *_weights(plan.storage),
                     *served.volumes,
                     *(extra.volumes or []),
                 ],
             }
         ),
     }
+
+
+# Name of the volume that is an image of weights.
+IMAGE_VOLUME = "model-image"
+
+
+def _weights(stored: storage.Storage) -> list[identity.Manifest]:
+    """Returns the volumes that the engine reads weights from."""
+    volumes: list[identity.Manifest] = [volume(stored)] if stored.mounts else []
+    if stored.base.origin is storage.Origin.IMAGE:
+        image: identity.Manifest = {"reference": stored.base.place, "pullPolicy": "IfNotPresent"}
+        volumes.append({"name": IMAGE_VOLUME, "image": image})
+    return volumes
+
+
+def _mounts(stored: storage.Storage) -> list[identity.Manifest]:
+    """Returns the mounts of those volumes."""
+    on_volume: identity.Manifest = {
+        "name": "models",
+        "mountPath": storage.MODELS,
+        "subPath": stored.sub_path,
+        "readOnly": True,
+    }
+    mounts: list[identity.Manifest] = [on_volume] if stored.mounts else []
+    if stored.base.origin is storage.Origin.IMAGE:
+        mounts.append({"name": IMAGE_VOLUME, "mountPath": storage.IMAGE, "readOnly": True})
+    return mounts
 
 
 def volume(stored: storage.Storage) -> identity.Manifest:
@@ -140,12 +167,7 @@ def _container(
             "terminationMessagePolicy": "FallbackToLogsOnError",
             **_probes(plan),
             "volumeMounts": [
-                {
-                    "name": "models",
-                    "mountPath": storage.MODELS,
-                    "subPath": plan.storage.sub_path,
-                    "readOnly": True,
-                },
+                *_mounts(plan.storage),
                 *served.mounts,
                 *(extra.volume_mounts or []),
             ],
@@ -160,11 +182,11 @@ def _environment(
     listens = plan.hardware.split.listens and parallelism.OWN_ADDRESS not in own
     address = {"fieldRef": {"fieldPath": "status.podIP"}}
     group = [{"name": parallelism.OWN_ADDRESS, "valueFrom": address}] if listens else []
-    ours = [
-        {"name": name, "value": value}
-        for name, value in served.environment.items()
-        if name not in own
-    ]
+    told: dict[str, identity.Manifest] = {
+        **{name: {"value": value} for name, value in served.environment.items()},
+        **{name: {"valueFrom": source} for name, source in served.sources.items()},
+    }
+    ours = [{"name": name, **value} for name, value in told.items() if name not in own]
     theirs = [
         canonical.prune(
             {"name": variable.name, "value": variable.value, "valueFrom": variable.value_from}

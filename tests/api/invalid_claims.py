@@ -158,11 +158,39 @@ _FLAGS_AND_FIELDS = tuple(
     )
 )
 
+_IMAGE = {"source": "oci", "image": "registry.example.com/m@sha256:" + "0a" * 32}
+_BUCKET = {"source": "s3", "uri": "s3://models/qwen"}
+
 _MODEL = (
     Invalid("no model", {**claim(), "spec": {}}, "spec.model"),
     Invalid("no repository", claim(model={}), "repository is required"),
-    Invalid("volume without a path", claim(model={"source": "pvc"}), "(for source pvc: path)"),
-    Invalid("path without a volume", model(path="a"), "path is for source pvc"),
+    Invalid("volume without a path", claim(model={"source": "pvc"}), "path is required for source"),
+    Invalid("path without a volume", model(path="a"), "path is for source pvc and oci"),
+    Invalid("path in a bucket", claim(model={**_BUCKET, "path": "a"}), "path is for source pvc"),
+    Invalid("no image", model(source="oci"), "image is required for source oci"),
+    Invalid("image of the hub", model(image=_IMAGE["image"]), "image is for source oci"),
+    Invalid("image by a tag", claim(model=_IMAGE | {"image": "org/m:v1"}), "spec.model.image"),
+    Invalid("short digest", claim(model=_IMAGE | {"image": "m@sha256:0a"}), "spec.model.image"),
+    Invalid("no bucket", model(source="s3"), "uri is required for source s3"),
+    Invalid("bucket of the hub", model(uri="s3://models/a"), "uri is for source s3"),
+    Invalid("another store", claim(model=_BUCKET | {"uri": "gs://models/a"}), "spec.model.uri"),
+    Invalid("upwards", claim(model=_BUCKET | {"uri": "s3://models/../a"}), "spec.model.uri"),
+    Invalid("slash at the end", claim(model=_BUCKET | {"uri": "s3://models/"}), "spec.model.uri"),
+    Invalid(
+        "keys of no store",
+        model(credentialsSecretRef={"name": "keys"}),
+        "credentialsSecretRef is for source s3",
+    ),
+    Invalid(
+        "revision of an image",
+        claim(model={**_IMAGE, "revision": "main"}),
+        "revision is of the hub",
+    ),
+    Invalid(
+        "bucket that is not streamed",
+        claim(model={**_BUCKET, "streaming": {"enabled": False}}),
+        "source s3 is streamed",
+    ),
     Invalid(
         "volume with a download",
         claim(model={"source": "pvc", "path": "a", "preload": {"enabled": True}}),
@@ -175,7 +203,7 @@ _MODEL = (
     ),
     Invalid("no wait at all", model(longestQueueSeconds=0), "spec.model.longestQueueSeconds"),
     Invalid("a wait of days", model(longestQueueSeconds=3601), "spec.model.longestQueueSeconds"),
-    Invalid("unknown source", model(source="s3"), "spec.model.source"),
+    Invalid("unknown source", model(source="gcs"), "spec.model.source"),
     Invalid("unknown quantization", model(quantization="int3"), "spec.model.quantization"),
     Invalid("unknown type", model(dtype="float8"), "spec.model.dtype"),
     Invalid("unknown type of the cache", model(kvCacheDtype="int8"), "spec.model.kvCacheDtype"),

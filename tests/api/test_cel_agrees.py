@@ -156,7 +156,8 @@ def test_both_refuse_every_spelling_of_a_managed_flag(flag: str) -> None:
 def test_both_accept_a_claim_with_every_field() -> None:
     full = strategies.full_claim()
     # Those that exclude one that is there.
-    apart = {"path", "runningRatioThreshold", "cacheUtilizationThreshold", "queueLengthThreshold"}
+    apart = {"path", "image", "uri", "credentialsSecretRef"}
+    apart |= {"runningRatioThreshold", "cacheUtilizationThreshold", "queueLengthThreshold"}
     fields = {str(f.alias) for f in claim.Spec.model_fields.values()} - {"crossplane"}
     assert set(full["spec"]) == fields
     for section, model in (("model", claim_model.ModelSpec), ("scaling", claim_scaling.Scaling)):

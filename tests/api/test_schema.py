@@ -132,6 +132,7 @@ def test_what_is_required() -> None:
     assert required == {
         "": ["spec"],
         ".spec": ["model"],
+        ".spec.model.credentialsSecretRef": ["name"],
         ".spec.model.tokenSecretRef": ["name"],
         ".spec.loraAdapters[]": ["name", "repository"],
         ".spec.gateway.canaries[]": ["adapter", "weightPercent"],

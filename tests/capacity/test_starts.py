@@ -73,7 +73,23 @@ def test_own_starts_lie_in_the_interval(
             assert seconds.low <= measured <= seconds.high
 
 
-def test_a_first_start_has_all_steps_in_order() -> None:
+def test_an_image_of_weights_is_pulled_in_place_of_a_download() -> None:
+    given = dataclasses.replace(
+        WARM, checkpoint_gib=10, weights_pull=True, weights_pull_mib=100, volume_setting="a.b"
+    )
+    stages = [step.stage for step in starts.timeline(given).steps]
+    assert stages[0] is STAGES.PULL
+    assert not {STAGES.DOWNLOAD, STAGES.VERIFY} & set(stages)
+    assert stage(given, STAGES.PULL).best == pytest.approx(102.4)
+    slow = dataclasses.replace(given, weights_pull_mib=None, volume_mib=None)
+    missing = {step.stage: step.missing for step in starts.timeline(slow).unknown}
+    assert missing == {
+        STAGES.PULL: "weights.imagePullMiB in the settings",
+        STAGES.LOAD: "a.b in the settings",
+    }
+
+
+def test_a_first_start_of_the_hub_has_all_steps_in_order() -> None:
     cold = starts.Given(
         layers=36,
         checkpoint_gib=15.3,
@@ -83,7 +99,7 @@ def test_a_first_start_has_all_steps_in_order() -> None:
         volume_mib=500,
     )
     made = starts.timeline(cold)
-    assert [step.stage for step in made.steps] == list(STAGES)
+    assert [step.stage for step in made.steps] == [s for s in STAGES if s is not STAGES.PULL]
     assert made.unknown == ()
     assert stage(cold, STAGES.NODE).best == 90
     assert stage(cold, STAGES.IMAGE).best == pytest.approx(105)

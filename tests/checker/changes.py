@@ -30,6 +30,17 @@ def _model(**fields: Any) -> Change:
     return change
 
 
+def _from(**source: Any) -> Change:
+    """Moves the weights to another source; the model stays."""
+
+    def change(world: World) -> None:
+        moves = ("source", "image", "uri", "revision")
+        model = {k: v for k, v in world.claim["spec"]["model"].items() if k not in moves}
+        world.edit(model={**copy.deepcopy(model), **source})
+
+    return change
+
+
 def _spec(**fields: Any) -> Change:
     def change(world: World) -> None:
         world.edit(**copy.deepcopy(fields))
@@ -81,6 +92,9 @@ EDITS: dict[str, Change] = {
     "revision 1": _model(revision=_REVISIONS[1]),
     "revision 2": _model(revision=_REVISIONS[2]),
     "another repository": _model(repository="Qwen/Qwen3-8B", revision=_REVISIONS[2]),
+    "from the hub": _from(revision=_REVISIONS[0]),
+    "from an image": _from(source="oci", image="registry.example.com/m@sha256:" + "0a" * 32),
+    "from a bucket": _from(source="s3", uri="s3://models/llm/m"),
     "quantization auto": _model(quantization="auto"),
     "quantization fp8": _model(quantization="fp8"),
     "more sequences": _model(maxNumSeqs=64),
@@ -386,5 +400,9 @@ STORIES: dict[str, tuple[str, ...]] = {
     "old weights are let go and wanted again": (
         *("resume", "delete old weights", "revision 1", "rest", "revision 0", "progress"),
         *("progress", "reconcile", "revision 1", "reconcile"),
+    ),
+    "weights move to an image, are let go and come back": (
+        *("resume", "delete old weights", "from an image", "progress", "rest"),
+        *("from the hub", "progress", "reconcile", "from a bucket", "rest", "from the hub", "rest"),
     ),
 }

@@ -445,8 +445,10 @@ class JudgedWorld:
         objects = self.world.objects
         # A failed Job stays until its author asks for another try.
         wanted |= {key for key in objects if oracle.says(objects[key], "Failed")}
-        # The picker's policy stays: its pods end later than what they are of.
-        stays = tuple(guards.picker_suffix(provider) for provider in guards.SUFFIXES)
+        # Policies of pods that end later than what they are of stay: the picker's, and the Jobs' of
+        # a claim that downloads no more.
+        parts = (guards.picker_suffix, guards.download_suffix, guards.removal_suffix)
+        stays = tuple(suffix(provider) for suffix in parts for provider in guards.SUFFIXES)
         wanted |= {key for key in objects if key.endswith(stays)}
         self.must(set(objects) == wanted, "no trace is left", set(objects) ^ wanted)
         if set(objects) == set(oracle.kept(step.exchange.claim, step.environments)):

@@ -29,6 +29,11 @@ _FATES = st.builds(
 def _start(kind: str) -> worlds.World:
     """Returns a world in which a life begins."""
     claim, environment = cluster.example(NAME), cluster.environment("reference")
+    site = environment["data"]["inferenceService"]
+    site.setdefault("weights", {})["imageVolumes"] = True
+    site.setdefault("allowed", {}).update(
+        {"modelImages": {"*": ["**"]}, "modelUris": {"*": ["**"]}}
+    )
     if kind == "taken over":
         world = worlds.World.of(cluster.taken_over(claim, environment))
         world.volume.clear()

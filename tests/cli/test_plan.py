@@ -386,6 +386,31 @@ def test_another_model_is_downloaded_first(repository: Repository) -> None:
     assert download["gib"] == pytest.approx(7.5, abs=0.1)
 
 
+def test_weights_of_an_image_and_a_bucket_are_fetched_in_place_of_a_download(
+    repository: Repository,
+) -> None:
+    everywhere = {field: {"*": ["**"]} for field in ("modelImages", "modelUris")}
+    opened = {"bandwidthMiB": 500, "imageVolumes": True}
+    site = SETTINGS | {"allowed": everywhere, "weights": opened, "region": "r"}
+    repository.write("site.yaml", environment(site))
+    image = "registry.example.com/m@sha256:" + "0a" * 32
+    repository.write("claims/chat.yaml", claim("chat", model={"source": "oci", "image": image}))
+    repository.write("claims/code.yaml", claim("code", model={"source": "s3", "uri": "s3://a-b/c"}))
+    plan = repository.against()
+    chat, code = of(plan, "chat"), of(plan, "code")
+    assert (chat["downloads"], code["downloads"]) == ([], [])
+    assert (chat["pods"]["effect"], code["pods"]["effect"]) == ("restart", "restart")
+    (pulled,), (read,) = chat["fetches"], code["fetches"]
+    assert (pulled["how"], pulled["name"]) == ("pull", image)
+    assert (read["how"], read["name"]) == ("read", "s3://a-b/c")
+    assert pulled["gib"] == read["gib"] == pytest.approx(15.3, abs=0.1)
+    assert "pull" in {step["stage"] for step in chat["start"]}
+    assert "pull" in chat["outageMissing"]
+    words = repository.plan("claims", "--against", "HEAD").stdout
+    assert "by each node" in words
+    assert "by each replica at each start" in words
+
+
 def test_replicas_cost_money(repository: Repository) -> None:
     repository.write("claims/chat.yaml", claim("chat", scaling={"maxReplicas": 6}))
     plan = repository.against()

@@ -47,9 +47,10 @@ def words(reach: flows.Reach, *, rule: str = "") -> list[tuple[str, str, str]]:
 @functools.cache
 def _judged(form: str) -> dict[tuple[Any, ...], bool | None]:
     """Returns what becomes of each flow of all examples at once."""
-    site = settings.assemble(
-        {}, {}, [scene.site(providers={"networkPolicy": form, "queue": "kueue"})]
-    )
+    # A NetworkPolicy knows no names: without networks it opens every public address.
+    store = {"egressCidrs": ["192.0.2.0/24"]}
+    config = scene.site(providers={"networkPolicy": form, "queue": "kueue"}, objectStore=store)
+    site = settings.assemble({}, {}, [config])
     sources = documents.claims(str(cluster.ROOT / name) for name in EXAMPLES).sources
     subjects = _subjects(planned.of(source, site) for source in sources)
     return {
@@ -86,6 +87,34 @@ def test_what_examples_need_passes_and_nothing_else(form: str) -> None:
     if form == "kubernetes":
         expected |= {(key[0], key[5]) for key in _judged(form) if key[5] == "an agent on the node"}
     assert wrong == expected
+
+
+def test_a_store_without_networks_is_open_to_more_than_names_where_policies_know_none() -> None:
+    bucket = cluster.load("examples/features/weights-in-bucket.yaml")
+    preload: Any = {"egressHostPorts": []}
+    assert words(reached(bucket, preload=preload)) == []
+    native = reached(bucket, preload=preload, providers={"networkPolicy": "kubernetes"})
+    ((severity, _, message),) = words(native)
+    assert severity == "warning"
+    assert "can reach any public address on 443, which nobody asks for" in message
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_store_in_the_cluster_is_reached_and_nothing_beside_it(form: str) -> None:
+    bucket = cluster.load("examples/features/weights-in-bucket.yaml")
+    store = {
+        "endpoint": "http://minio.minio.svc:9000",
+        "pods": {"namespace": "minio", "podLabels": {"app": "minio"}},
+    }
+    reach = reached(
+        bucket,
+        preload={"egressHostPorts": []},
+        providers={"networkPolicy": form},
+        objectStore=store,
+    )
+    assert words(reach) == []
+    (flow,) = [one for one in reach.flows if one.need and one.need.field == "spec.model.uri"]
+    assert (flow.hop.destination.name, flow.hop.port) == ("object store", 9000)
 
 
 @pytest.mark.parametrize("form", FORMS)

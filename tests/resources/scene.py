@@ -53,6 +53,7 @@ def site(profile: str = "reference", **changes: Any) -> cluster.Object:
     inner = config["data"]["inferenceService"]
     inner["allowed"] = ALLOWED
     inner["permissions"] = RAW | inner.get("permissions", {})
+    inner["weights"] = {"imageVolumes": True} | inner.get("weights", {})
     config["data"]["inferenceService"] = settings.merge(config["data"]["inferenceService"], changes)
     return config
 

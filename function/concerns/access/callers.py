@@ -3,7 +3,7 @@
 import dataclasses
 
 from function.api import settings_forms
-from function.planning import plans
+from function.planning import plans, stores
 
 # The label of the endpoint picker's pods, which its chart sets.
 PICKER_LABEL = "inferencepool"
@@ -80,6 +80,11 @@ def picker_callers(plan: plans.Plan) -> list[Peer]:
         for p in plan.site.network.scrapers
     ]
     return [dataclasses.replace(gateway_proxies(plan), port=PICKER_EXT_PROC), *scrapers]
+
+
+def store(plan: plans.Plan, running: str) -> stores.Store | None:
+    """Returns the object store that pods reach: those that the claim wants and those that run."""
+    return stores.store(plan.site, (plan.running.store, running))
 
 
 def hub_ports(plan: plans.Plan) -> list[int]:

@@ -4,19 +4,20 @@ An empty rule list is no default deny, and an empty `ingress` beside egress rule
 open: deny-all is one empty rule (run on Cilium 1.20's own engine).
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from function import memo
 from function.cluster import jobs
 from function.concerns.access import callers
-from function.planning import identity, plans
+from function.planning import identity, plans, stores
 
 NAMESPACE_LABEL = "k8s:io.kubernetes.pod.namespace"
 DENY_ALL: list[identity.Manifest] = [{}]
 
 
 @memo.per_plan
-def serving(plan: plans.Plan, *, picker: bool) -> identity.Manifest:
+def serving(plan: plans.Plan, *, picker: bool, store: str) -> identity.Manifest:
     """Returns the serving pods' CiliumNetworkPolicy."""
     raw = plan.spec.network_policies
     replaced_in = raw.ingress if raw is not None else None
@@ -27,7 +28,11 @@ def serving(plan: plans.Plan, *, picker: bool) -> identity.Manifest:
         else [*replaced_in, *map(_ingress, callers.claimed(plan))]
     )
     ingress += [_ingress(peer) for peer in callers.platform(plan, picker=picker)]
-    egress: list[Any] = [_dns(plan)] if replaced_out is None else list(replaced_out)
+    egress: list[Any] = (
+        [_dns(plan), *_store(plan, callers.store(plan, store))]
+        if replaced_out is None
+        else list(replaced_out)
+    )
     return _policy(
         plan, plan.identity.name, plan.identity.labels(), ingress or DENY_ALL, egress or DENY_ALL
     )
@@ -41,8 +46,7 @@ def download(plan: plans.Plan, name: str) -> identity.Manifest:
         host.replace("{region}", plan.site.region or "") for host in plan.site.preload.egress_hosts
     ]
     if hosts:
-        names = [{"matchPattern": h} if "*" in h else {"matchName": h} for h in hosts]
-        egress.append({"toFQDNs": names, "toPorts": _ports(443)})
+        egress.append({"toFQDNs": _names(hosts), "toPorts": _ports(443)})
     # The hub's content hosts rotate: an allow-list of them rots.
     egress.append({"toEntities": ["world"], "toPorts": _ports(443, *callers.hub_ports(plan))})
     if plan.site.hub.egress_cidrs:
@@ -122,13 +126,37 @@ def _dns(plan: plans.Plan) -> identity.Manifest:
     }
 
 
+def _store(plan: plans.Plan, store: stores.Store | None) -> Iterator[identity.Manifest]:
+    """Yields the rules that let pods read from the object store."""
+    if store is None:
+        return
+    own = _ports(store.port)
+    if store.pods is not None:
+        peer = callers.peer(plan, store.pods.namespace, store.pods.pod_labels, store.port)
+        labels = {NAMESPACE_LABEL: peer.namespace, **dict(peer.labels)}
+        yield {"toEndpoints": [{"matchLabels": labels}], "toPorts": own}
+    elif store.names:
+        yield {"toFQDNs": [{"matchName": name} for name in store.names], "toPorts": own}
+    if store.networks:
+        yield {"toCIDR": list(store.networks), "toPorts": own}
+    if store.hosts:
+        yield {"toFQDNs": _names(store.hosts), "toPorts": _ports(443)}
+    if store.node_ports:
+        # A link-local agent is the node itself: neither a CIDR nor `world` matches it.
+        yield {"toEntities": ["host"], "toPorts": _ports(*store.node_ports)}
+
+
+def _names(hosts: Iterable[str]) -> list[identity.Manifest]:
+    return [{"matchPattern": h} if "*" in h else {"matchName": h} for h in hosts]
+
+
 def _ports(*ports: int) -> list[identity.Manifest]:
     unique = sorted(set(ports))
     return [{"ports": [{"port": str(port), "protocol": "TCP"} for port in unique]}]
 
 
 @memo.per_plan
-def group(plan: plans.Plan, name: str) -> identity.Manifest:
+def group(plan: plans.Plan, name: str, *, store: str) -> identity.Manifest:
     """Returns the CiliumNetworkPolicy between the pods of one claim's groups.
 
     It adds to the one of the pods that serve, and is the only one of the others. A selector has no
@@ -149,7 +177,9 @@ def group(plan: plans.Plan, name: str) -> identity.Manifest:
         }
     ]
     ingress = [{"fromEndpoints": peers, "toPorts": ports}]
-    egress = [{"toEndpoints": peers, "toPorts": ports}, _dns(plan)]
+    # Each pod of a replica reads its part of the weights.
+    reads = _store(plan, callers.store(plan, store))
+    egress = [{"toEndpoints": peers, "toPorts": ports}, _dns(plan), *reads]
     return _policy(plan, name, member, ingress, egress)
 
 

@@ -4,12 +4,13 @@ The raw rules of a claim's `networkPolicies` are Cilium's and are left out here.
 the default peers holds here too: an empty list lets no caller in.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from function import memo
 from function.cluster import jobs
 from function.concerns.access import callers
-from function.planning import identity, plans
+from function.planning import identity, plans, stores
 
 # What "the world" is here: everything but private and link-local ranges, and the two reserved ones
 # that clusters take for pods as well, so that the Job reaches neither pods nor the node's metadata
@@ -24,17 +25,21 @@ PRIVATE_IPV4 = [
     "240.0.0.0/4",
 ]
 PRIVATE_IPV6 = ["fc00::/7", "fe80::/10"]
+_WORLD: list[identity.Manifest] = [
+    {"ipBlock": {"cidr": "0.0.0.0/0", "except": PRIVATE_IPV4}},
+    {"ipBlock": {"cidr": "::/0", "except": PRIVATE_IPV6}},
+]
 
 
 @memo.per_plan
-def serving(plan: plans.Plan, *, picker: bool) -> identity.Manifest:
+def serving(plan: plans.Plan, *, picker: bool, store: str) -> identity.Manifest:
     """Returns the serving pods' NetworkPolicy."""
     raw = plan.spec.network_policies
     replaced_in = raw is not None and raw.ingress is not None
     replaced_out = raw is not None and raw.egress is not None
     peers = callers.claimed(plan) if replaced_in else callers.callers(plan)
     peers += callers.platform(plan, picker=picker)
-    egress = [] if replaced_out else [_dns(plan)]
+    egress = [] if replaced_out else [_dns(plan), *_store(plan, callers.store(plan, store))]
     ingress = [_ingress(peer) for peer in peers]
     return _policy(plan, plan.identity.name, plan.identity.labels(), ingress, egress)
 
@@ -43,11 +48,7 @@ def serving(plan: plans.Plan, *, picker: bool) -> identity.Manifest:
 def download(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns the NetworkPolicy of pods that download: it accepts nothing."""
     ports = [{"port": port, "protocol": "TCP"} for port in sorted({443, *callers.hub_ports(plan)})]
-    blocks = [
-        {"ipBlock": {"cidr": "0.0.0.0/0", "except": PRIVATE_IPV4}},
-        {"ipBlock": {"cidr": "::/0", "except": PRIVATE_IPV6}},
-        *({"ipBlock": {"cidr": cidr}} for cidr in plan.site.hub.egress_cidrs),
-    ]
+    blocks = [*_WORLD, *({"ipBlock": {"cidr": cidr}} for cidr in plan.site.hub.egress_cidrs)]
     egress = [_dns(plan), {"to": blocks, "ports": ports}]
     return _policy(plan, name, plan.identity.labels(jobs.COMPONENT), [], egress)
 
@@ -106,8 +107,26 @@ def _dns(plan: plans.Plan) -> identity.Manifest:
     }
 
 
+def _store(plan: plans.Plan, store: stores.Store | None) -> Iterator[identity.Manifest]:
+    """Yields the rule that lets pods read from the object store.
+
+    Without networks in the settings that is every public address: this kind knows no names.
+    """
+    if store is None:
+        return
+    peers: list[identity.Manifest] = [{"ipBlock": {"cidr": cidr}} for cidr in store.networks]
+    if store.pods is not None:
+        pods = callers.peer(plan, store.pods.namespace, store.pods.pod_labels, store.port)
+        peers.append(_selector(pods))
+    ports = sorted({store.port, 443} if store.hosts else {store.port})
+    yield {
+        "to": peers or _WORLD,
+        "ports": [{"port": port, "protocol": "TCP"} for port in ports],
+    }
+
+
 @memo.per_plan
-def group(plan: plans.Plan, name: str) -> identity.Manifest:
+def group(plan: plans.Plan, name: str, *, store: str) -> identity.Manifest:
     """Returns the NetworkPolicy between the pods of one claim's groups.
 
     It adds to the one of the pods that serve, and is the only one of the others. A selector has no
@@ -120,7 +139,9 @@ def group(plan: plans.Plan, name: str) -> identity.Manifest:
         for first, last in plan.engine.GROUP_PORTS
     ]
     ingress = [{"from": peers, "ports": ports}]
-    return _policy(plan, name, member, ingress, [{"to": peers, "ports": ports}, _dns(plan)])
+    # Each pod of a replica reads its part of the weights.
+    reads = _store(plan, callers.store(plan, store))
+    return _policy(plan, name, member, ingress, [{"to": peers, "ports": ports}, _dns(plan), *reads])
 
 
 @memo.per_plan

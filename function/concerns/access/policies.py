@@ -15,8 +15,14 @@ from function.situation import guards, renames, situations
 class Provider(Protocol):
     """A spelling of the policies."""
 
-    def serving(self, plan: plans.Plan, *, picker: bool) -> identity.Manifest:
-        """Returns the serving pods' policy."""
+    def serving(self, plan: plans.Plan, *, picker: bool, store: str) -> identity.Manifest:
+        """Returns the serving pods' policy.
+
+        Args:
+            plan: The plan.
+            picker: Whether an endpoint picker asks the pods.
+            store: What pods that run read from the object store when they start again, or empty.
+        """
 
     def download(self, plan: plans.Plan, name: str) -> identity.Manifest:
         """Returns the policy of pods that download: it accepts nothing."""
@@ -24,8 +30,8 @@ class Provider(Protocol):
     def removal(self, plan: plans.Plan, name: str) -> identity.Manifest:
         """Returns the policy of pods that remove weights: no caller, and nothing to reach."""
 
-    def group(self, plan: plans.Plan, name: str) -> identity.Manifest:
-        """Returns the policy between the pods of one replica."""
+    def group(self, plan: plans.Plan, name: str, *, store: str) -> identity.Manifest:
+        """Returns the policy between the pods of one replica; the store is that of `serving`."""
 
     def picker(self, plan: plans.Plan, name: str) -> identity.Manifest:
         """Returns the endpoint picker's policy."""
@@ -70,11 +76,12 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     provider: Provider | None = PROVIDERS.get(name)
     if provider is None:
         return
-    serving = provider.serving(plan, picker=now.traffic.picker)
+    read = now.rollout.running.store
+    serving = provider.serving(plan, picker=now.traffic.picker, store=read)
     yield assembly.Part(guards.serving_suffix(name), serving)
     suffix = guards.group_suffix(name)
     if plan.hardware.split.spans or now.world.get(suffix) is not None:
-        yield assembly.Part(suffix, provider.group(plan, _part(now, "group")))
+        yield assembly.Part(suffix, provider.group(plan, _part(now, "group"), store=read))
     parts = (
         (plan.storage.preloads, guards.download_suffix(name), "download", provider.download),
         (plan.storage.deletes, guards.removal_suffix(name), "removal", provider.removal),
@@ -102,10 +109,20 @@ def _of_the_last_provider(now: situations.Situation) -> Iterator[assembly.Part]:
         if name == chosen:
             continue
         pairs = (
-            (guards.serving_suffix, functools.partial(last.serving, picker=now.traffic.picker)),
+            (
+                guards.serving_suffix,
+                functools.partial(
+                    last.serving, picker=now.traffic.picker, store=now.rollout.running.store
+                ),
+            ),
             (guards.download_suffix, functools.partial(last.download, name=_part(now, "download"))),
             (guards.removal_suffix, functools.partial(last.removal, name=_part(now, "removal"))),
-            (guards.group_suffix, functools.partial(last.group, name=_part(now, "group"))),
+            (
+                guards.group_suffix,
+                functools.partial(
+                    last.group, name=_part(now, "group"), store=now.rollout.running.store
+                ),
+            ),
             (guards.picker_suffix, functools.partial(last.picker, name=_part(now, "picker"))),
         )
         for suffix, build in pairs:

@@ -7,7 +7,7 @@ claim's string is never read as a flag. The model is positional: `--model` is to
 
 from collections.abc import Iterator
 
-from function.api import claim, claim_model
+from function.api import base, claim, claim_model
 from function.engines import engine
 from function.engines.vllm import command_line, group, serving
 from function.planning import storage
@@ -92,9 +92,10 @@ def _adapters(model: claim_model.ModelSpec, stored: storage.Storage) -> Iterator
 
 
 def _loading(model: claim_model.ModelSpec) -> Iterator[list[str]]:
-    streaming = model.streaming
-    if streaming is None or streaming.enabled is not True:
+    # Of an s3:// address no other loader reads.
+    if model.source != "s3" and base.of(model.streaming, "enabled") is not True:
         return
     yield ["--load-format=runai_streamer"]
-    if streaming.concurrency is not None:
-        yield [f'--model-loader-extra-config={{"concurrency":{streaming.concurrency}}}']
+    concurrency = base.of(model.streaming, "concurrency")
+    if concurrency is not None:
+        yield [f'--model-loader-extra-config={{"concurrency":{concurrency}}}']

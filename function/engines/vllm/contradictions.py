@@ -42,8 +42,8 @@ class Subject:
 
     @property
     def repository(self) -> str:
-        """The model's repository, or the directory that it lies in."""
-        return self.spec.model.repository or self.spec.model.path or ""
+        """The model's repository, or where its weights lie."""
+        return self.spec.model.repository or self.spec.model.place
 
     @property
     def pools(self) -> bool:
@@ -259,7 +259,7 @@ def _gguf(subject: Subject) -> Broken:
     packed = subject.facts.quantization if subject.facts is not None else None
     sure = packed is not None and packed.method == "gguf"
     if (named or sure) and subject.version >= _GGUF_LEFT:
-        where = "spec.model.repository" if subject.spec.model.repository else "spec.model.path"
+        where = f"spec.model.{subject.spec.model.naming}"
         words = f"{subject.repository} is GGUF, which vLLM {versions.show(subject.version)} lacks"
         yield GGUF.broken(where, f"{words}: take the repository with safetensors")
 

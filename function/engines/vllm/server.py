@@ -20,10 +20,11 @@ from function.engines.vllm import (
     metrics,
     panelling,
     serving,
+    streaming,
     timing,
     versions,
 )
-from function.planning import identity, running, scaling
+from function.planning import identity, running, scaling, storage
 
 NAME = "vllm"
 CONTAINER = "vllm"
@@ -65,6 +66,12 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
             "spec.cache.kvOffload",
             f"vLLM {versions.show(version)} is older than {versions.show(versions.KV_OFFLOAD)}",
         )
+    if spec.model.source == "s3" and version < versions.OBJECT_STORE:
+        yield base.Problem(
+            "spec.model.source",
+            f"s3 is known to work from vLLM {versions.show(versions.OBJECT_STORE)} on, and this is"
+            f" {versions.show(version)}: name a newer spec.engine.version, or another source",
+        )
     if spec.model.longest_queue_seconds is not None and version < versions.QUEUE:
         yield base.Problem(
             "spec.model.longestQueueSeconds",
@@ -79,6 +86,8 @@ def _told(resource: claim.InferenceService, site: settings.Settings) -> Iterator
     yield from dangers.problems(own)
     yield from _twice(resource.spec, own)
     mounts = [str(mount.get("mountPath", "")) for mount in base.of(extra, "volume_mounts") or []]
+    if resource.spec.model.source == "oci":
+        mounts.append(storage.IMAGE)
     for danger in dangers.of(own, mounts):
         hatch = flags.PERMISSION.get(danger.kind)
         if hatch is not None:
@@ -180,7 +189,9 @@ def container(plan: engine.Planned) -> engine.Container:
     key = canonical.digest([planned.image, plan.hardware.class_name, command], 16)
     return engine.Container(
         arguments=command,
-        environment=_environment(plan.site, f"{CACHE}/{key}" if stored else CACHE),
+        environment=_environment(plan.site, f"{CACHE}/{key}" if stored else CACHE)
+        | streaming.environment(plan.spec, plan.site),
+        sources=streaming.credentials(plan.spec),
         mounts=[
             cache,
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
@@ -245,6 +256,7 @@ def read(container: Mapping[str, Any], wanted: running.Running) -> running.Runni
             "max_requests": base.given(seats, wanted.max_requests),
             "pods": group.pods(command),
             "generates": command.value("runner") != "pooling",
+            "store": tokens[0] if tokens and tokens[0].startswith("s3://") else "",
             "drain": wanted.drain.model_copy(update={"shutdown": shutdown}),
             "adapters": tuple(
                 module.partition("=")[0] for module in command.values("lora-modules")

@@ -11,6 +11,10 @@ KV_OFFLOAD: Version = (0, 22, 0)
 # `--max-num-queued-reqs`: the first judged version that has it.
 QUEUE: Version = (0, 32, 0)
 
+# An s3:// address together with HF_HUB_OFFLINE, which every pod has: read in 0.25.1's arg_utils.py,
+# and in no older version.
+OBJECT_STORE: Version = (0, 25, 1)
+
 _TAG = re.compile(r":v?([0-9]+)[.]([0-9]+)[.]([0-9]+)[^@/]*(@sha256:[a-f0-9]{64})?\Z")
 _VERSION = re.compile(r"v?([0-9]+)[.]([0-9]+)[.]([0-9]+)")
 
