@@ -7,8 +7,9 @@ field is optional: without callers the door is closed.
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
+from pydantic import alias_generators
 
-from function.api import base, claim, claim_model, claim_secrets
+from function.api import base, claim, claim_model, claim_secrets, gateway_router
 
 GROUP = claim.GROUP
 VERSION = claim.VERSION
@@ -141,14 +142,6 @@ class ProviderSecret(base.Model):
     )
 
 
-class AuthorityReference(base.Model):
-    """A ConfigMap of the namespace that holds a certificate authority."""
-
-    name: base.DnsSubdomain = pydantic.Field(
-        description="Name of the ConfigMap, whose key is `ca.crt`."
-    )
-
-
 class ProviderModel(base.Model):
     """A model of a provider."""
 
@@ -183,7 +176,7 @@ class Provider(base.Model):
     prefix: Annotated[str, base.text(128, r"^/[-._~A-Za-z0-9/]*$")] | None = pydantic.Field(
         None, description="Path of its API; /v1 when absent."
     )
-    certificate_authority: AuthorityReference | None = pydantic.Field(
+    certificate_authority: gateway_router.AuthorityReference | None = pydantic.Field(
         None, description="Who signs its certificate; those that the gateway trusts when absent."
     )
     credentials: Credentials
@@ -195,11 +188,12 @@ class Provider(base.Model):
 
 
 def _of_its_own(field: str) -> base.Rule:
+    alias = alias_generators.to_camel(field)
     return base.Rule(
-        cel=f"!has(self.gateway) || !has(self.{field})",
-        message=f"gateway excludes {field}: that is the business of the Gateway that it names",
+        cel=f"!has(self.gateway) || !has(self.{alias})",
+        message=f"gateway excludes {alias}: that is the business of the Gateway that it names",
         holds=lambda spec: spec.gateway is None or getattr(spec, field) is None,
-        at=field,
+        at=alias,
     )
 
 
@@ -238,9 +232,14 @@ class Spec(base.Model):
         ]
         | None
     ) = pydantic.Field(None, description="Models from outside, beside those of the claims.")
+    semantic_router: gateway_router.SemanticRouter | None = pydantic.Field(
+        None, description="Names behind which a router picks the model by what a prompt is about."
+    )
     crossplane: claim.SystemFields | None = None
 
-    RULES: ClassVar = tuple(map(_of_its_own, ("hostname", "tls", "callers", "providers")))
+    RULES: ClassVar = tuple(
+        map(_of_its_own, ("hostname", "tls", "callers", "providers", "semantic_router"))
+    )
 
 
 class InferenceGateway(base.Model):

@@ -20,6 +20,7 @@ from function.fleet import (
     keys,
     limits,
     report,
+    routers,
     rows,
     situations,
 )
@@ -69,6 +70,7 @@ def compose(
         *limits.compose(now),
         *gateways.compose(now),
         *externals.compose(now),
+        *routers.compose(now),
         *boards.compose(now),
     ]
     desired = assembly.assembled(world, now.door.identity, parts, rows.TABLE)
