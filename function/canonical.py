@@ -55,7 +55,12 @@ def whole(text: Any) -> int | None:
 
 def digest(value: Any, length: int = 10) -> str:
     """Returns the first characters of the SHA-256, in hex, of the value's canonical JSON."""
-    return hashlib.sha256(dumps(value).encode()).hexdigest()[:length]
+    return text_digest(dumps(value), length)
+
+
+def text_digest(text: str, length: int) -> str:
+    """Returns the first characters of the SHA-256, in hex, of a text as it stands."""
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
 def plain(value: Any) -> Any:

@@ -97,6 +97,8 @@ PICKER_DEPLOYMENT = Kind(
     "the endpoint picker's: `Available=True`",
     optional=False,
 )
+# A semantic router's, of a front door.
+ROUTER_PODS = dataclasses.replace(PICKER_DEPLOYMENT, ready_when="`Available=True`")
 JOB = Kind(
     "batch",
     ("v1",),

@@ -22,6 +22,7 @@ from function.api import (
     claim_scaling,
     claim_traffic,
     gateway,
+    gateway_router,
     gateway_tokens,
     schema,
     settings_engine,
@@ -30,6 +31,7 @@ from function.api import (
 )
 from function.api import settings as site
 from function.engines.vllm import command_line, dangers, environment, flags, group
+from function.fleet import meaning
 from function.planning import lifetimes, parallelism
 from tests import documents
 
@@ -118,6 +120,7 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     r"^sha256:[a-f0-9]{64}$": ("sha256:" + "0a" * 32,),
     r"^/[-._~A-Za-z0-9/]*$": ("/v1", "/", "/v1beta/openai"),
     r"^[A-Z]{3}$": ("USD", "EUR"),
+    gateway_router.PHRASE: ("urgent", "stack trace", "naïve ✓", "x" * 64),
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": ("2026-08-01",),
     r"^[0-9a-fA-F.:]+/[0-9]{1,3}$": ("10.0.0.0/8", "fd00::/8", "192.168.7.1/32"),
 }
@@ -260,6 +263,8 @@ _FIELDS: dict[tuple[str, str], Strategy] = {
         )
     },
     ("Canary", "weight_percent"): st.integers(1, 24),
+    # Names of the claims that `tests/fleet` draws, and one that nobody has.
+    ("Target", "model"): st.sampled_from(["m0", "m1", "gone"]),
     **{
         ("GpuClass", field): st.sampled_from([22, "79.2"])
         for field in ("memory_gi_b", "bandwidth_gb", "tflops16", "tflops8")
@@ -292,6 +297,11 @@ def doors() -> st.SearchStrategy[Json]:
         }
 
     return _object(gateway.Spec).map(whole)
+
+
+def routers() -> st.SearchStrategy[Json]:
+    """Returns semantic routers whose decisions prompts can reach."""
+    return _object(gateway_router.SemanticRouter)
 
 
 def settings() -> st.SearchStrategy[Json]:
@@ -751,6 +761,41 @@ def _mend_issuer(issuer: Json) -> None:
         issuer["jwksURI"] = _ISSUER["jwksURI"]
 
 
+def _mend_target(target: Json) -> None:
+    """Names who answers in one way."""
+    if "model" in target:
+        for field in ("tier", "specialty", "matchLabels"):
+            target.pop(field, None)
+    elif not target:
+        target["model"] = "m0"
+
+
+def _mend_when(when: Json) -> None:
+    """Asks for something."""
+    if not when:
+        when["keywords"] = ["urgent"]
+
+
+def _mend_tokens(tokens: Json) -> None:
+    least, most = tokens.setdefault("atLeast", 1), tokens.get("atMost")
+    if most is not None and least > most:
+        tokens["atLeast"], tokens["atMost"] = most, least
+
+
+def _mend_virtual(model: Json) -> None:
+    """Leaves the decisions that prompts can reach."""
+    decisions = _distinct(model.get("decisions", []), "name")
+    read = [gateway_router.Decision.model_validate(decision) for decision in decisions]
+    lost = {place for place, _ in meaning.unreachable(read)}
+    model["decisions"] = [one for place, one in enumerate(decisions) if place not in lost]
+
+
+def _mend_router(router: Json) -> None:
+    router["models"] = _distinct(router["models"], "name")
+    if not router.get("configurationOnly"):
+        router.setdefault("secretRef", {"name": "router-key"})
+
+
 def _mend_door(spec: Json) -> None:
     if "callers" in spec:
         spec["callers"] = _distinct(spec["callers"], "name")
@@ -761,7 +806,10 @@ def _mend_door(spec: Json) -> None:
     if "prices" in spec:
         spec["prices"] = _distinct(spec["prices"], "model")
     if "gateway" in spec:
-        for field in ("hostname", "tls", "callers", "issuers", "providers", "prices"):
+        for field in (
+            *("hostname", "tls", "callers", "issuers"),
+            *("providers", "prices", "semanticRouter"),
+        ):
             spec.pop(field, None)
     if "issuers" in spec:
         spec["issuers"] = _distinct(_distinct(spec["issuers"], "name"), "issuer")
@@ -796,6 +844,11 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     gateway_tokens.Issuer: _mend_issuer,
     gateway_tokens.Token: _mend_token,
     gateway.Spec: _mend_door,
+    gateway_router.Target: _mend_target,
+    gateway_router.Tokens: _mend_tokens,
+    gateway_router.When: _mend_when,
+    gateway_router.VirtualModel: _mend_virtual,
+    gateway_router.SemanticRouter: _mend_router,
     settings_engine.Gpu: _mend_gpu_classes,
     settings_engine.PayerLabels: _mend_payers,
 }

@@ -7,6 +7,7 @@ field is optional: without callers the door is closed.
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
+from pydantic import alias_generators
 
 from function.api import (
     base,
@@ -14,6 +15,7 @@ from function.api import (
     claim_model,
     claim_secrets,
     gateway_money,
+    gateway_router,
     gateway_tokens,
 )
 
@@ -153,14 +155,6 @@ class ProviderSecret(base.Model):
     )
 
 
-class AuthorityReference(base.Model):
-    """A ConfigMap of the namespace that holds a certificate authority."""
-
-    name: base.DnsSubdomain = pydantic.Field(
-        description="Name of the ConfigMap, whose key is `ca.crt`."
-    )
-
-
 class ProviderModel(base.Model):
     """A model of a provider."""
 
@@ -195,7 +189,7 @@ class Provider(base.Model):
     prefix: Annotated[str, base.text(128, r"^/[-._~A-Za-z0-9/]*$")] | None = pydantic.Field(
         None, description="Path of its API; /v1 when absent."
     )
-    certificate_authority: AuthorityReference | None = pydantic.Field(
+    certificate_authority: gateway_router.AuthorityReference | None = pydantic.Field(
         None, description="Who signs its certificate; those that the gateway trusts when absent."
     )
     credentials: Credentials
@@ -207,11 +201,12 @@ class Provider(base.Model):
 
 
 def _of_its_own(field: str) -> base.Rule:
+    alias = alias_generators.to_camel(field)
     return base.Rule(
-        cel=f"!has(self.gateway) || !has(self.{field})",
-        message=f"gateway excludes {field}: that is the business of the Gateway that it names",
+        cel=f"!has(self.gateway) || !has(self.{alias})",
+        message=f"gateway excludes {alias}: that is the business of the Gateway that it names",
         holds=lambda spec: spec.gateway is None or getattr(spec, field) is None,
-        at=field,
+        at=alias,
     )
 
 
@@ -279,10 +274,16 @@ class Spec(base.Model):
         None,
         description="What models cost callers: for budgets, and recorded by caller and model.",
     )
+    semantic_router: gateway_router.SemanticRouter | None = pydantic.Field(
+        None, description="Names behind which a router picks the model by what a prompt is about."
+    )
     crossplane: claim.SystemFields | None = None
 
     RULES: ClassVar = (
-        *map(_of_its_own, ("hostname", "tls", "callers", "issuers", "providers", "prices")),
+        *map(
+            _of_its_own,
+            ("hostname", "tls", "callers", "issuers", "providers", "prices", "semantic_router"),
+        ),
         base.Rule(
             cel="!has(self.callers) || self.callers.all(c, !has(c.jwt)"
             " || (has(self.issuers) && self.issuers.exists(i, i.name == c.jwt.issuer)))",

@@ -23,8 +23,9 @@ class Model(base.Model):
     provider: Annotated[str, base.text(63)] | None = pydantic.Field(
         None, description="The provider that serves it."
     )
-    kind: Literal["base", "adapter", "external"] = pydantic.Field(
-        description="The base model, an adapter of it, or a provider's."
+    kind: Literal["base", "adapter", "external", "virtual"] = pydantic.Field(
+        description="The base model, an adapter of it, a provider's, or a name behind which the"
+        " semantic router picks."
     )
 
 

@@ -88,6 +88,27 @@ class Gateway(base.Model):
     )
 
 
+class SemanticRouter(base.Model):
+    """The pods that route by meaning for InferenceGateways, each a router and its proxy."""
+
+    image: settings_forms.Image | None = pydantic.Field(
+        None,
+        description="vLLM Semantic Router 0.4, its image `extproc`; pin it by digest. Without it"
+        " `semanticRouter` of an InferenceGateway is withheld.",
+    )
+    proxy_image: settings_forms.Image | None = pydantic.Field(
+        None, description="Envoy, which hands prompts to the router; the same."
+    )
+    replicas: Annotated[int, base.number(1, 16)] = pydantic.Field(
+        2, description="Pods of one front door; of two or more one goes at a time."
+    )
+    requests: claim_pod.Resources = settings_forms.quantities(cpu="1", memory="3Gi")
+    limits: claim_pod.Resources = settings_forms.quantities(memory="7Gi")
+    timeout_seconds: Annotated[int, base.number(1, 300)] = pydantic.Field(
+        10, description="How long the router may think about a prompt; then the caller gets 504."
+    )
+
+
 class FrontDoor(base.Model):
     """The Gateways that InferenceGateways have, and which namespaces have one."""
 
@@ -125,6 +146,7 @@ class FrontDoor(base.Model):
         " it the gateway answers requests with 500 as soon as a caller has limits. `none`: limits"
         " are withheld.",
     )
+    semantic_router: SemanticRouter = pydantic.Field(default_factory=SemanticRouter)
 
 
 class EndpointPicker(base.Model):

@@ -97,6 +97,8 @@ def _well(
         "parents": owners,
         "ancestors": owners,
         "updateStatus": "operational",
+        "observedGeneration": 1,
+        **dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), 1),
     }
     return {**manifest, "status": status}
 

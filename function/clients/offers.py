@@ -67,7 +67,7 @@ class Access:
 
 
 def with_providers(claimed: Iterable[Offer], doors: Iterable[gateway.Spec]) -> tuple[Offer, ...]:
-    """Returns the names of claims, then those of providers that no claim has.
+    """Returns the names of claims, then those of providers and routers that no claim has.
 
     They chat, and what else they can do nobody here knows. Those of a provider without OpenAI's API
     are left out: no client here speaks another.
@@ -79,6 +79,11 @@ def with_providers(claimed: Iterable[Offer], doors: Iterable[gateway.Spec]) -> t
                 for model in sorted(provider.models, key=lambda model: model.name):
                     outside = Offer(model.name, "", "chat", None, tools=False, reasoning=False)
                     named.setdefault(model.name, outside)
+        router = door.semantic_router
+        if router is not None and not router.configuration_only:
+            for virtual in sorted(router.models, key=lambda virtual: virtual.name):
+                picked = Offer(virtual.name, "", "chat", None, tools=False, reasoning=False)
+                named.setdefault(virtual.name, picked)
     return tuple(named.values())
 
 

@@ -20,6 +20,7 @@ from function.fleet import (
     keys,
     limits,
     report,
+    routers,
     rows,
     situations,
     spending,
@@ -73,6 +74,7 @@ def compose(
         *gateways.compose(now),
         *externals.compose(now),
         *spending.compose(now),
+        *routers.compose(now),
         *boards.compose(now),
     ]
     desired = assembly.assembled(world, now.door.identity, parts, rows.TABLE)

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Iterator
 from urllib import parse
 
-from function.api import base, gateway, gateway_money, gateway_tokens, settings
+from function.api import base, gateway, gateway_money, gateway_router, gateway_tokens, settings
 from function.boundary import grants, secrets
+from function.fleet import meaning
 from function.planning import identity
 
 COMPONENT = "inference-gateway"
@@ -63,6 +64,34 @@ class Door:
     def provided(self) -> bool:
         """Whether the settings have an AI gateway."""
         return self.site.providers.gateway != "none"
+
+    @property
+    def router(self) -> gateway_router.SemanticRouter | None:
+        """The semantic router, where the object has a Gateway of its own."""
+        return self.resource.spec.semantic_router if self.own and self.provided else None
+
+    @property
+    def deploys_router(self) -> bool:
+        """Whether the router's pods are the object's, and the settings have their images."""
+        images = self.site.front_door.semantic_router
+        return bool(
+            self.router
+            and not self.router.configuration_only
+            and images.image is not None
+            and images.proxy_image is not None
+        )
+
+    @property
+    def router_secret(self) -> str | None:
+        """The Secret with the router's key, or None without one."""
+        reference = None if self.router is None else self.router.secret_ref
+        return None if reference is None else reference.name
+
+    @property
+    def router_caller(self) -> gateway.Caller:
+        """The router as a caller of the models."""
+        reference = gateway.SecretReference(name=self.router_secret or "")
+        return gateway.Caller(name=gateway_router.CALLER, secret_ref=reference)
 
     @property
     def limits(self) -> list[tuple[str, gateway.Limit]]:
@@ -144,11 +173,27 @@ def _refusals(
     if count > MOST_LIMITS:
         words = f"{count} limits in all, and the gateway takes at most {MOST_LIMITS}"
         yield base.Problem("spec.callers", words)
+    yield from _undecided(resource)
     for index, caller in enumerate(resource.spec.callers or []):
         key = caller.external_secret
         if key is not None:
             path = f"spec.callers[{index}].externalSecret"
             yield from secrets.fetched(path, key.remote_ref, key.refresh_interval, resource, site)
+
+
+def _undecided(resource: gateway.InferenceGateway) -> Iterator[base.Problem]:
+    """Yields what is wrong with the semantic router: who else has its name, what never happens."""
+    router = resource.spec.semantic_router
+    if router is None:
+        return
+    for index, caller in enumerate(resource.spec.callers or []):
+        if caller.name == gateway_router.CALLER and not router.configuration_only:
+            words = f"{caller.name!r} is the semantic router: give the caller another name"
+            yield base.Problem(f"spec.callers[{index}].name", words)
+    for index, model in enumerate(router.models):
+        for place, why in meaning.unreachable(model.decisions):
+            path = f"spec.semanticRouter.models[{index}].decisions[{place}]"
+            yield base.Problem(path, f"{why}: put it before, or take it out")
 
 
 def _hostname(

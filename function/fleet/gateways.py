@@ -159,18 +159,24 @@ def client_policy(door: doors.Door) -> identity.Manifest:
     minutes. What names a caller, a model or a pod is the gateway's to say: from a client it is
     dropped before anything reads it.
     """
-    site = door.site.gateway
     return {
         "apiVersion": kinds.CLIENT_POLICY.api_versions[0],
         "kind": kinds.CLIENT_POLICY.name,
         "metadata": door.identity.metadata(component=doors.COMPONENT),
         "spec": {
             "targetRefs": [target(door)],
-            "connection": {"bufferLimit": f"{site.buffer_mi_b or BUFFER_MIB}Mi"},
-            "timeout": {"http": {"streamIdleTimeout": f"{site.request_timeout_seconds}s"}},
+            "connection": {"bufferLimit": f"{buffer_mib(door)}Mi"},
+            "timeout": {
+                "http": {"streamIdleTimeout": f"{door.site.gateway.request_timeout_seconds}s"}
+            },
             "headers": {"earlyRequestHeaders": {"remove": list(_OURS)}},
         },
     }
+
+
+def buffer_mib(door: doors.Door) -> int:
+    """Returns the MiB of a request that are held while its model is read."""
+    return door.site.gateway.buffer_mi_b or BUFFER_MIB
 
 
 def condition(now: situations.Situation, desired: assembly.Desired) -> observed.Condition:

@@ -6,6 +6,7 @@ status that it had, and takes nothing with it.
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from function import composition
 from function.api import claim, gateway
@@ -23,7 +24,7 @@ class Model:
     Attributes:
         name: The name.
         claim: The claim that serves it, or None.
-        kind: base, adapter or external.
+        kind: base, adapter, external or virtual.
         provider: The provider that serves it, or None.
     """
 
@@ -45,6 +46,7 @@ class Member:
         models: The names that it serves, of a published one.
         gpu: The GPUs of a replica, in the words of its status, or None.
         pays: Whether it names a team that pays.
+        routing: What a router may know of it: tier and specialty.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Member:
     models: tuple[Model, ...]
     gpu: str | None = None
     pays: bool = False
+    routing: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,16 +115,22 @@ def _member(item: observed.Object) -> Member:
     latched = observed.at(item, "status", "latches", traffic.ROUTE_PUBLISHED) is True
     going = observed.at(item, "metadata", "deletionTimestamp") is not None
     gpu = observed.at(item, "status", "gpu")
+    routing = observed.at(item, "spec", "routing")
     published = asks and latched and not going
     return Member(
         name,
-        {str(key): str(labels[key]) for key in labels} if isinstance(labels, Mapping) else {},
+        _texts(labels),
         asks,
         published,
         tuple(_models(name, observed.items(item, "status", "servedModels"))) if published else (),
         gpu if isinstance(gpu, str) else None,
         observed.at(item, "spec", "cost", "team") is not None,
+        _texts(routing),
     )
+
+
+def _texts(value: Any) -> dict[str, str]:
+    return {str(key): str(value[key]) for key in value} if isinstance(value, Mapping) else {}
 
 
 def _models(of: str, served: Sequence[observed.Object]) -> Iterable[Model]:

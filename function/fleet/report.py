@@ -10,7 +10,17 @@ from function.boundary import adoption
 from function.cluster import observed
 from function.concerns import reasons, validity
 from function.concerns.gateway import envoy_ai_gateway
-from function.fleet import externals, gateways, keys, limits, members, models, rows, situations
+from function.fleet import (
+    externals,
+    gateways,
+    keys,
+    limits,
+    members,
+    models,
+    routers,
+    rows,
+    situations,
+)
 
 # In the order in which the object shows them.
 OWN_CONDITIONS: tuple[type[reasons.Reasons], ...] = (
@@ -18,6 +28,7 @@ OWN_CONDITIONS: tuple[type[reasons.Reasons], ...] = (
     keys.CallersReady,
     limits.LimitsReady,
     externals.ProvidersReady,
+    routers.SemanticRouterReady,
     models.ModelsReady,
 )
 CONDITIONS: tuple[type[reasons.Reasons], ...] = (validity.Valid, *OWN_CONDITIONS)
@@ -72,6 +83,7 @@ def _conditions(
         keys.condition(now, desired),
         limits.condition(now, desired),
         externals.condition(now, desired),
+        routers.condition(now, desired),
         models.condition(now),
     )
     longest = validity.LONGEST_MESSAGE
@@ -141,7 +153,7 @@ def _status(
                 for model in served[: gateway_status.MOST_MODELS]
             ],
             "modelsSummary": _summary([model.name for model in served]),
-            "callers": len(now.in_force) if now.door.own else None,
+            "callers": len(now.callers_in_force) if now.door.own else None,
         }
     )
 

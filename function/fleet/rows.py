@@ -6,6 +6,7 @@ GATEWAY_READY = "GatewayReady"
 CALLERS_READY = "CallersReady"
 LIMITS_READY = "LimitsReady"
 PROVIDERS_READY = "ProvidersReady"
+SEMANTIC_ROUTER_READY = "SemanticRouterReady"
 
 # The suffixes begin with a word of their own: a claim may have the same name.
 KEY = "door-key-"
@@ -20,6 +21,15 @@ PROVIDER_BACKEND = "door-provider-backend-"
 PROVIDER_AI_BACKEND = "door-provider-aiservicebackend-"
 PROVIDER_KEY = "door-provider-key-"
 PROVIDER_ROUTE = "door-provider-route-"
+# The same of a claim's key follows: that of its policy, of its scrape.
+ROUTER = "door-router-"
+ROUTER_CONFIG = "door-router-configmap"
+ROUTER_PODS = "door-router-deployment"
+ROUTER_BUDGET = "door-router-pdb"
+ROUTER_SERVICE = "door-router-service"
+ROUTER_BACKEND = "door-router-backend"
+ROUTER_AI_BACKEND = "door-router-aiservicebackend"
+ROUTER_ROUTE = "door-router-route"
 # Before what the end of a claim's key is.
 DASHBOARD = RULES = "door-"
 
@@ -29,6 +39,24 @@ _GRAFANA = ("dashboards", "grafana-operator")
 _VICTORIA = ("monitoring", "victoriametrics")
 _PROMETHEUS = ("monitoring", "prometheus-operator")
 _SECRETS = ("secrets", "external-secrets")
+_CILIUM = ("network_policy", "cilium")
+_NATIVE = ("network_policy", "kubernetes")
+_VICTORIA = ("monitoring", "victoriametrics")
+_PROMETHEUS = ("monitoring", "prometheus-operator")
+
+_ROUTER = "N.semantic-router"
+_ROUTER_NAME = "N-router-\\<hash\\>"
+
+
+def _router(
+    suffix: str,
+    kind: kinds.Kind,
+    when: str = "the same",
+    name: str = _ROUTER,
+    provider: tuple[str, str] = _GATEWAY,
+) -> kinds.Row:
+    return kinds.Row(suffix, kind, SEMANTIC_ROUTER_READY, None, name, when, provider)
+
 
 ROWS: tuple[kinds.Row, ...] = (
     kinds.Row(
@@ -108,6 +136,36 @@ ROWS: tuple[kinds.Row, ...] = (
         "N.provider-\\<P\\>",
         "the same; once the three above are there",
         _GATEWAY,
+    ),
+    _router(
+        ROUTER_CONFIG,
+        kinds.CONFIG_MAP,
+        "`semanticRouter`; somebody serves the `default` of one of its names",
+    ),
+    _router(
+        f"{ROUTER}cilium-netpol",
+        kinds.CILIUM_POLICY,
+        "the same; `frontDoor.semanticRouter` has images, and not `configurationOnly`",
+        provider=_CILIUM,
+    ),
+    _router(f"{ROUTER}networkpolicy", kinds.NETWORK_POLICY, provider=_NATIVE),
+    _router(ROUTER_SERVICE, kinds.SERVICE, name=_ROUTER_NAME),
+    _router(f"{ROUTER}vmservicescrape", kinds.VM_SCRAPE, provider=_VICTORIA),
+    _router(f"{ROUTER}servicemonitor", kinds.SERVICE_MONITOR, provider=_PROMETHEUS),
+    _router(ROUTER_BACKEND, kinds.BACKEND),
+    _router(ROUTER_AI_BACKEND, kinds.AI_BACKEND),
+    _router(ROUTER_BUDGET, kinds.BUDGET, "the same; `frontDoor.semanticRouter.replicas` above 1"),
+    _router(
+        ROUTER_PODS,
+        kinds.ROUTER_PODS,
+        "as `door-router-service`; once their policy is there and valid",
+        _ROUTER_NAME,
+    ),
+    _router(
+        ROUTER_ROUTE,
+        kinds.AI_ROUTE,
+        "the same; once `door-router-aiservicebackend` is there, and `door-security` names the"
+        " router's key",
     ),
     kinds.Row(
         f"{RULES}vmrule",

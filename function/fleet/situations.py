@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 from function.api import gateway
 from function.cluster import memory, observed, readiness
-from function.fleet import doors, members, rows
+from function.fleet import doors, meaning, members, rows
+from function.workloads import deployment
 
 # The names that a Gateway serves, with who serves each.
 Served: TypeAlias = tuple[members.Model, ...]
@@ -36,6 +37,7 @@ class Situation:
         members: The claims behind the door.
         grants: What each caller may use, by the caller's name.
         pending: Callers whose key is not there yet, by name.
+        virtuals: The names behind which the semantic router picks.
         remembered: What the status remembers.
         world: What the cluster reports.
     """
@@ -44,6 +46,7 @@ class Situation:
     members: members.Members
     grants: tuple[Grant, ...]
     pending: frozenset[str]
+    virtuals: tuple[meaning.Virtual, ...]
     remembered: memory.Memory
     world: observed.Observed
 
@@ -51,6 +54,12 @@ class Situation:
     def in_force(self) -> tuple[Grant, ...]:
         """What callers may use whose keys are there."""
         return tuple(grant for grant in self.grants if grant.caller.name not in self.pending)
+
+    @property
+    def callers_in_force(self) -> tuple[Grant, ...]:
+        """The same, of the author's callers alone: the semantic router is none of them."""
+        named = {caller.name for caller in self.door.callers}
+        return tuple(grant for grant in self.in_force if grant.caller.name in named)
 
     @property
     def externals(self) -> tuple[tuple[gateway.Provider, gateway.ProviderModel], ...]:
@@ -65,7 +74,44 @@ class Situation:
             members.Model(model.name, None, "external", provider.name)
             for provider, model in self.externals
         ]
-        return tuple(sorted((*claims, *outside), key=lambda model: model.name))
+        picked = [
+            members.Model(virtual.name, None, "virtual")
+            for virtual in (self.routed if self.emits_router_route else ())
+        ]
+        return tuple(sorted((*claims, *outside, *picked), key=lambda model: model.name))
+
+    @property
+    def routed(self) -> tuple[meaning.Virtual, ...]:
+        """The virtual names that can be published."""
+        return tuple(virtual for virtual in self.virtuals if virtual.served)
+
+    @property
+    def router_called(self) -> bool:
+        """Whether the router's key is asked for.
+
+        A Secret that is missing breaks the policy of all keys. The router's pods start with theirs
+        alone: they are ready once before the policy names it.
+        """
+        if not (self.door.deploys_router and self.routed):
+            return False
+        secret = self.door.router_secret
+        if secret in credentials(self.world.get(rows.SECURITY)):
+            return True
+        pods = self.world.get(rows.ROUTER_PODS)
+        state = deployment.state(pods)
+        started = state is not None and state.serves and state.settled
+        return started and secret in _given_secrets(pods)
+
+    @property
+    def emits_router_route(self) -> bool:
+        """Whether the virtual names are in a route: once the router answers and may call."""
+        if not (self.door.deploys_router and self.routed):
+            return False
+        if self.world.get(rows.ROUTER_ROUTE) is not None:
+            return True
+        known = self.door.router_secret in credentials(self.world.get(rows.SECURITY))
+        backends = (rows.ROUTER_BACKEND, rows.ROUTER_AI_BACKEND)
+        return known and None not in map(self.world.get, backends)
 
     @property
     def emits_gateway(self) -> bool:
@@ -84,14 +130,40 @@ class Situation:
 def situation(door: doors.Door, world: observed.Observed) -> Situation:
     """Returns what holds now."""
     behind = members.members(door.resource, world)
-    return Situation(
+    virtuals = _virtuals(door, behind)
+    now = Situation(
         door,
         behind,
-        tuple(_grant(door, caller, behind) for caller in door.callers),
+        tuple(_grant(door, caller, behind, virtuals) for caller in door.callers),
         frozenset(_pending(door, world)),
+        virtuals,
         memory.memory(world),
         world,
     )
+    if not now.router_called:
+        return now
+    # What it may use follows from what it decides: never a virtual name, which would go round.
+    models = sorted(frozenset().union(*(virtual.targets for virtual in now.routed)))
+    router = Grant(door.router_caller, tuple(models), ())
+    return dataclasses.replace(now, grants=(*now.grants, router))
+
+
+def _given_secrets(pods: observed.Object | None) -> frozenset[str]:
+    """Returns the Secrets that variables of a Deployment's pods come from."""
+    return frozenset(
+        str(observed.at(variable, "valueFrom", "secretKeyRef", "name"))
+        for container in observed.items(pods, "spec", "template", "spec", "containers")
+        for variable in observed.items(container, "env")
+    )
+
+
+def _virtuals(door: doors.Door, behind: members.Members) -> tuple[meaning.Virtual, ...]:
+    if not (door.own and door.provided):
+        return ()
+    claims = behind if door.attached else members.Members(behind.read, ())
+    # The router asks as OpenAI's clients do.
+    outside = [model.name for owner, model in _externals(door, behind) if owner.api == "OpenAI"]
+    return meaning.virtuals(door.resource.spec.semantic_router, claims, outside)
 
 
 def secret_name(door: doors.Door, caller: str) -> str:
@@ -138,10 +210,17 @@ def _pending(door: doors.Door, world: observed.Observed) -> Iterator[str]:
             yield caller.name
 
 
-def _grant(door: doors.Door, caller: gateway.Caller, behind: members.Members) -> Grant:
+def _grant(
+    door: doors.Door,
+    caller: gateway.Caller,
+    behind: members.Members,
+    virtuals: tuple[meaning.Virtual, ...],
+) -> Grant:
     served = frozenset(model.name for model in behind.models) | frozenset(
         model.name for _, model in _externals(door, behind)
     )
+    if door.deploys_router:
+        served |= {virtual.name for virtual in virtuals if virtual.served}
     asked = caller.models
     if asked is None:
         everything = not (door.resource.spec.selector and door.resource.spec.selector.match_labels)

@@ -21,6 +21,8 @@ FOLLOWER = "inference-worker"
 
 # The component that the objects of a claim's endpoint picker are of.
 PICKER = "endpoint-picker"
+# The same of a front door's semantic router.
+ROUTER = "semantic-router"
 
 Manifest = dict[str, Any]
 
@@ -59,6 +61,14 @@ class Identity:
         Such names hold no dot. No claim has this name: `borrowed` tells it.
         """
         return f"{self.name}-group-{_mark(self.name)}"
+
+    @property
+    def router_name(self) -> str:
+        """The name of a front door's semantic router and of its Service.
+
+        Such names hold no dot. No claim has this name: `borrowed` tells it.
+        """
+        return shortened(self.name, f"router-{_mark(self.name)}")
 
     def part(self, name: str) -> str:
         """Returns the name of an object beside those that are named as the claim.
@@ -106,7 +116,7 @@ def _mark(name: str) -> str:
     return canonical.digest(name, 8)
 
 
-_POD_SERVICE = re.compile(r"(.+)-(?:pods|group)-([0-9a-f]{8})")
+_POD_SERVICE = re.compile(r"(.+)-(?:pods|group|router)-([0-9a-f]{8})")
 
 
 def borrowed(name: str) -> str | None:

@@ -34,9 +34,11 @@ def name(who: identity.Identity) -> str:
 
 
 def holds(item: observed.Object) -> bool:
-    """Tells whether an object is the Deployment of a claim's engines; its picker has one too."""
+    """Tells whether an object is the Deployment of engines; pickers and routers have some too."""
     component = observed.at(item, "metadata", "labels", "app.kubernetes.io/component")
-    return bool(observed.at(item, "kind") == KIND and component != identity.PICKER)
+    return bool(
+        observed.at(item, "kind") == KIND and component not in (identity.PICKER, identity.ROUTER)
+    )
 
 
 def manifest(

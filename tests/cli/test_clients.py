@@ -125,6 +125,18 @@ def test_models_from_outside_are_offered_for_chats() -> None:
     assert "claude-haiku-messages" not in kinds
 
 
+def test_names_behind_which_a_router_picks_are_offered_for_chats() -> None:
+    door = cluster.load("examples/front-door/semantic-router.yaml")
+
+    def offered() -> set[str]:
+        document = json.loads(run("--for", "aider", "-o", "json", claims=[*CLAIMS, door]).stdout)
+        return {model["name"] for model in document["models"] if model["kind"] == "chat"}
+
+    assert "mom" in offered()
+    door["spec"]["semanticRouter"]["configurationOnly"] = True
+    assert "mom" not in offered()
+
+
 def test_the_address_is_the_front_doors_or_given() -> None:
     door = cluster.load("examples/front-door/callers.yaml")
     door["spec"]["hostname"] = "door.example.com"

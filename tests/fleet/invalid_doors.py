@@ -28,6 +28,15 @@ def _issuer(**fields: Any) -> dict[str, Any]:
     return scene.of(issuers=[{**_ISSUER, **fields}])
 
 
+def _router(**model: Any) -> dict[str, Any]:
+    virtual = {"name": "mom", "default": {"model": "small"}, **model}
+    return scene.of(semanticRouter={"secretRef": {"name": "k"}, "models": [virtual]})
+
+
+def _decision(**when: Any) -> dict[str, Any]:
+    return _router(decisions=[{"name": "d", "when": when, "to": {"model": "small"}}])
+
+
 INVALID = (
     invalid_claims.Invalid(
         "a token of nobody",
@@ -162,6 +171,71 @@ INVALID = (
         "providers on a Gateway of somebody else",
         scene.of(gateway={"name": "g", "namespace": "n"}, providers=[scene.provider("a", "m")]),
         "gateway excludes providers",
+    ),
+    invalid_claims.Invalid(
+        "a router on a Gateway of somebody else",
+        scene.of(gateway={"name": "g", "namespace": "n"}, **_router()["spec"]),
+        "gateway excludes semanticRouter",
+    ),
+    invalid_claims.Invalid(
+        "a router without a key",
+        scene.of(semanticRouter={"models": [{"name": "mom", "default": {"model": "small"}}]}),
+        "a router needs a key: secretRef, or configurationOnly",
+    ),
+    invalid_claims.Invalid(
+        "a router without a name",
+        scene.of(semanticRouter={"secretRef": {"name": "k"}, "models": []}),
+        "spec.semanticRouter.models",
+    ),
+    invalid_claims.Invalid(
+        "a virtual name twice",
+        scene.of(
+            semanticRouter={
+                "secretRef": {"name": "k"},
+                "models": [{"name": "mom", "default": {"model": "small"}}] * 2,
+            }
+        ),
+        "virtual models must have distinct names",
+    ),
+    invalid_claims.Invalid(
+        "a decision twice",
+        _router(
+            decisions=[{"name": "d", "when": {"keywords": ["x"]}, "to": {"model": "small"}}] * 2
+        ),
+        "decisions of a model must have distinct names",
+    ),
+    invalid_claims.Invalid(
+        "nobody who answers", _router(default={}), "who answers is named in one way"
+    ),
+    invalid_claims.Invalid(
+        "two who answer",
+        _router(default={"model": "small", "tier": "small"}),
+        "who answers is named in one way",
+    ),
+    invalid_claims.Invalid(
+        "a decision for every prompt",
+        _decision(),
+        "a decision asks for something: keywords, domains or tokens",
+    ),
+    invalid_claims.Invalid(
+        "a subject that the router does not know",
+        _decision(domains=["cooking"]),
+        "spec.semanticRouter.models[0].decisions[0].when.domains[0]",
+    ),
+    invalid_claims.Invalid(
+        "a keyword of blanks",
+        _decision(keywords=[" "]),
+        "spec.semanticRouter.models[0].decisions[0].when.keywords[0]",
+    ),
+    invalid_claims.Invalid(
+        "a band of lengths without an end",
+        _decision(tokens={}),
+        "a band of tokens has an end: atLeast, atMost or both",
+    ),
+    invalid_claims.Invalid(
+        "a band of lengths that is empty",
+        _decision(tokens={"atLeast": 2, "atMost": 1}),
+        "atLeast is not above atMost",
     ),
     invalid_claims.Invalid("a host that is none", scene.of(hostname="h_1"), "spec.hostname"),
     invalid_claims.Invalid(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from function import generate
-from function.api import base, gateway
+from function.api import base, gateway, gateway_router
 from function.composites import inference_gateway
 from tests import cluster, effort, schemas, strategies
 from tests.api import invalid_claims
@@ -103,6 +103,8 @@ def test_no_answer_opens_a_door(document: cluster.Object, members: list[cluster.
         if "latches" in member["status"]
         for model in member["status"]["servedModels"]
     }
+    router = document["spec"].get("semanticRouter") or {"models": []}
+    virtual = {model["name"] for model in router["models"]}
     for _ in range(4):
         world.settle().reconcile()
         if "SecurityPolicy" not in world.kinds_there():
@@ -114,8 +116,12 @@ def test_no_answer_opens_a_door(document: cluster.Object, members: list[cluster.
             assert "rules" not in policy["authorization"]
         _assert_tokens(world, document)
         for caller, models in scene.rules(world).items():
+            if caller == gateway_router.CALLER:
+                assert models is not None
+                assert set(models) <= served
+                continue
             assert caller in keys
-            assert models is None or set(models) <= served
+            assert models is None or set(models) <= served | virtual
         for rule in policy["authorization"].get("rules", []):
             assert rule["action"] == "Allow"
             assert rule["principal"]["headers"][0]["name"] == "x-inference-caller"

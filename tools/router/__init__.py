@@ -1,0 +1,1 @@
+"""vLLM Semantic Router's own judge of configurations, on this machine."""
