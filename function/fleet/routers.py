@@ -149,6 +149,8 @@ def backend(door: doors.Door) -> identity.Manifest:
 
 def ai_backend(door: doors.Door) -> identity.Manifest:
     """Returns what the router speaks."""
+    # A key is taken away where it is judged, and a token goes on to whoever answers.
+    tokens = {"headerMutation": {"remove": ["authorization", "x-api-key"]}}
     return {
         "apiVersion": door.site.gateway.api_version,
         "kind": kinds.AI_BACKEND.name,
@@ -160,6 +162,7 @@ def ai_backend(door: doors.Door) -> identity.Manifest:
                 "kind": kinds.BACKEND.name,
                 "name": door.identity.part(identity.ROUTER),
             },
+            **(tokens if door.issuers else {}),
         },
     }
 

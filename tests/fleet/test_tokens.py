@@ -155,6 +155,15 @@ def test_a_provider_gets_no_token_of_a_caller() -> None:
     }
 
 
+def test_the_semantic_router_gets_no_token_of_a_caller() -> None:
+    """It asks with a key of its own, and a token beside that would be asked for too."""
+    model = {"name": "mom", "default": {"model": "coder"}}
+    asked = {"secretRef": {"name": "router-key"}, "models": [model]}
+    world = resting(tokened("chat"), semanticRouter=asked)
+    removed = world.one("AIServiceBackend")["spec"]["headerMutation"]["remove"]
+    assert removed == ["authorization", "x-api-key"]
+
+
 def test_engines_behind_a_front_door_get_no_token() -> None:
     """Envoy Gateway passes tokens on, and whoever owns the engine would have them."""
     behind = cluster.load("examples/front-door/environmentconfig.yaml")
