@@ -1,5 +1,6 @@
 """The engine that claims get, the GPUs that it runs on, and what is reckoned of them."""
 
+import itertools
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
@@ -135,6 +136,13 @@ class Capacity(base.Model):
     )
 
 
+# Keys of payers' labels, each or its default: a schema of settings fills in no default.
+_PAYER_KEYS = tuple(
+    f"(has(self.{field}) ? self.{field} : '{default}')"
+    for field, default in (("team", "team"), ("project", "project"), ("costCenter", "cost-center"))
+)
+
+
 class PayerLabels(base.Model):
     """Keys of the labels that say who pays for a claim."""
 
@@ -144,8 +152,7 @@ class PayerLabels(base.Model):
 
     RULES: ClassVar = (
         base.Rule(
-            cel="self.team != self.project && self.project != self.costCenter"
-            " && self.team != self.costCenter",
+            cel=" && ".join(f"{a} != {b}" for a, b in itertools.combinations(_PAYER_KEYS, 2)),
             message="labels of payers must have distinct keys",
             holds=lambda keys: len({keys.team, keys.project, keys.cost_center}) == 3,
         ),
