@@ -141,6 +141,7 @@ VM_RULE = Kind(
 SERVICE_MONITOR = Kind("monitoring.coreos.com", ("v1",), "ServiceMonitor", "servicemonitors")
 PROMETHEUS_RULE = Kind("monitoring.coreos.com", ("v1",), "PrometheusRule", "prometheusrules")
 CONFIG_MAP = _built_in("", "v1", "ConfigMap", "configmaps")
+CRON_JOB = _built_in("batch", "v1", "CronJob", "cronjobs")
 GRAFANA_DASHBOARD = Kind(
     "grafana.integreatly.org",
     ("v1beta1",),

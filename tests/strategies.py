@@ -700,6 +700,11 @@ def _mend_door(spec: Json) -> None:
     if "gateway" in spec:
         for field in ("hostname", "tls", "callers", "providers"):
             spec.pop(field, None)
+    callers = spec.get("callers")
+    if callers and "evals" in spec:
+        spec["evals"]["caller"] = callers[0]["name"]
+    else:
+        spec.pop("evals", None)
 
 
 _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 
-from function.api import base, claim, claim_model, claim_secrets
+from function.api import base, claim, claim_model, claim_secrets, gateway_evals
 
 GROUP = claim.GROUP
 VERSION = claim.VERSION
@@ -238,9 +238,24 @@ class Spec(base.Model):
         ]
         | None
     ) = pydantic.Field(None, description="Models from outside, beside those of the claims.")
+    evals: gateway_evals.Evals | None = pydantic.Field(
+        None, description="Asks each model by a schedule whether it still answers as it should."
+    )
     crossplane: claim.SystemFields | None = None
 
-    RULES: ClassVar = tuple(map(_of_its_own, ("hostname", "tls", "callers", "providers")))
+    RULES: ClassVar = (
+        *map(_of_its_own, ("hostname", "tls", "callers", "providers", "evals")),
+        base.Rule(
+            cel="!has(self.evals) || (has(self.callers)"
+            " && self.callers.exists(c, c.name == self.evals.caller))",
+            message="evals.caller must be one of callers",
+            holds=lambda spec: (
+                spec.evals is None
+                or any(caller.name == spec.evals.caller for caller in spec.callers or [])
+            ),
+            at="evals.caller",
+        ),
+    )
 
 
 class InferenceGateway(base.Model):

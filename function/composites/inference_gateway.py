@@ -23,6 +23,7 @@ from function.fleet import (
     rows,
     situations,
 )
+from function.fleet.evals import evals
 
 GROUP = gateway.GROUP
 VERSION = gateway.VERSION
@@ -70,6 +71,7 @@ def compose(
         *gateways.compose(now),
         *externals.compose(now),
         *boards.compose(now),
+        *evals.compose(now),
     ]
     desired = assembly.assembled(world, now.door.identity, parts, rows.TABLE)
     adoption.check(world, desired.unobserved)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from function.api import base, gateway, settings
-from function.boundary import grants, secrets
+from function.boundary import grants, permissions, secrets
 from function.planning import identity
 
 COMPONENT = "inference-gateway"
@@ -109,6 +109,10 @@ def _refusals(
     for index, provider in enumerate(resource.spec.providers or []):
         path = f"spec.providers[{index}].host"
         yield from grants.outside("provider_hosts", path, provider.host, resource, site)
+    evals = resource.spec.evals
+    if evals is not None and evals.cases is not None:
+        path = "spec.evals.cases"
+        yield from permissions.closed("eval_cases", path, resource.namespace, site)
     count = sum(len(caller.limits or []) for caller in resource.spec.callers or [])
     if count > MOST_LIMITS:
         words = f"{count} limits in all, and the gateway takes at most {MOST_LIMITS}"

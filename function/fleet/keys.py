@@ -157,7 +157,7 @@ def security_policy(now: situations.Situation) -> identity.Manifest:
     before the rules are judged: without that question anybody could read it.
     """
     door = now.door
-    secrets = dict.fromkeys(_secret(door, grant.caller) for grant in now.in_force)
+    secrets = dict.fromkeys(situations.key_secret(door, grant.caller) for grant in now.in_force)
     rules = [rule for grant in now.in_force for rule in _rules(grant)]
     spec: identity.Manifest = {
         "targetRefs": [
@@ -178,12 +178,6 @@ def security_policy(now: situations.Situation) -> identity.Manifest:
         "metadata": door.identity.metadata(component=doors.COMPONENT),
         "spec": spec,
     }
-
-
-def _secret(door: doors.Door, caller: api.Caller) -> str:
-    if caller.secret_ref is not None:
-        return caller.secret_ref.name
-    return situations.secret_name(door, caller.name)
 
 
 def _rules(grant: situations.Grant) -> Iterator[identity.Manifest]:

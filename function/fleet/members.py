@@ -5,10 +5,11 @@ status that it had, and takes nothing with it.
 """
 
 import dataclasses
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 
 from function import composition
-from function.api import claim, gateway
+from function.api import claim, gateway, status
 from function.cluster import observed
 from function.situation import traffic
 
@@ -44,6 +45,7 @@ class Member:
         published: Whether its route is.
         models: The names that it serves, of a published one.
         gpu: The GPUs of a replica, in the words of its status, or None.
+        offers: What its models can be asked for, in the words of its status.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Member:
     published: bool
     models: tuple[Model, ...]
     gpu: str | None = None
+    offers: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +121,7 @@ def _member(item: observed.Object) -> Member:
         published,
         tuple(_models(name, observed.items(item, "status", "servedModels"))) if published else (),
         gpu if isinstance(gpu, str) else None,
+        frozenset(word for word in observed.items(item, "status", "offers") if word in _OFFERS),
     )
 
 
@@ -129,4 +133,5 @@ def _models(of: str, served: Sequence[observed.Object]) -> Iterable[Model]:
 
 
 _KINDS = ("adapter", "base")
+_OFFERS = frozenset(typing.get_args(status.Offer))
 _LONGEST = 63

@@ -11,6 +11,7 @@ from function.cluster import observed
 from function.concerns import reasons, validity
 from function.concerns.gateway import envoy_ai_gateway
 from function.fleet import externals, gateways, keys, limits, members, models, rows, situations
+from function.fleet.evals import evals
 
 # In the order in which the object shows them.
 OWN_CONDITIONS: tuple[type[reasons.Reasons], ...] = (
@@ -19,6 +20,7 @@ OWN_CONDITIONS: tuple[type[reasons.Reasons], ...] = (
     limits.LimitsReady,
     externals.ProvidersReady,
     models.ModelsReady,
+    evals.EvalsReady,
 )
 CONDITIONS: tuple[type[reasons.Reasons], ...] = (validity.Valid, *OWN_CONDITIONS)
 CONDITION_TYPES = tuple(condition.type() for condition in CONDITIONS)
@@ -73,6 +75,7 @@ def _conditions(
         limits.condition(now, desired),
         externals.condition(now, desired),
         models.condition(now),
+        evals.condition(now, desired),
     )
     longest = validity.LONGEST_MESSAGE
     return tuple(dataclasses.replace(one, message=one.message[:longest]) for one in made)

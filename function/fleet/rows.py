@@ -6,6 +6,7 @@ GATEWAY_READY = "GatewayReady"
 CALLERS_READY = "CallersReady"
 LIMITS_READY = "LimitsReady"
 PROVIDERS_READY = "ProvidersReady"
+EVALS_READY = "EvalsReady"
 
 # The suffixes begin with a word of their own: a claim may have the same name.
 KEY = "door-key-"
@@ -19,6 +20,13 @@ PROVIDER_BACKEND = "door-provider-backend-"
 PROVIDER_AI_BACKEND = "door-provider-aiservicebackend-"
 PROVIDER_KEY = "door-provider-key-"
 PROVIDER_ROUTE = "door-provider-route-"
+EVALUATED = "door-evaluated-"
+EVALUATION = "door-evaluation-"
+EVAL_POLICIES = {"cilium": "door-evals-cilium-netpol", "kubernetes": "door-evals-networkpolicy"}
+EVAL_RULES = {
+    "victoriametrics": "door-evals-vmrule",
+    "prometheus-operator": "door-evals-prometheusrule",
+}
 # Before what the end of a claim's key is.
 DASHBOARD = "door-"
 
@@ -102,6 +110,58 @@ ROWS: tuple[kinds.Row, ...] = (
         "N.provider-\\<P\\>",
         "the same; once the three above are there",
         _GATEWAY,
+    ),
+    kinds.Row(
+        EVAL_POLICIES["cilium"],
+        kinds.CILIUM_POLICY,
+        EVALS_READY,
+        None,
+        "N.evals",
+        "`evals`, and a model to evaluate; `providers.networkPolicy`",
+        ("network_policy", "cilium"),
+    ),
+    kinds.Row(
+        EVAL_POLICIES["kubernetes"],
+        kinds.NETWORK_POLICY,
+        EVALS_READY,
+        None,
+        "N.evals",
+        "the same",
+        ("network_policy", "kubernetes"),
+    ),
+    kinds.Row(
+        f"{EVALUATED}<M>",
+        kinds.CONFIG_MAP,
+        EVALS_READY,
+        None,
+        "N.eval-\\<M\\>",
+        "each model M to evaluate; once policy and Gateway's address are there",
+    ),
+    kinds.Row(
+        f"{EVALUATION}<M>",
+        kinds.CRON_JOB,
+        EVALS_READY,
+        None,
+        "N-eval-\\<M\\>-\\<hash\\>",
+        "the same",
+    ),
+    kinds.Row(
+        EVAL_RULES["victoriametrics"],
+        kinds.VM_RULE,
+        EVALS_READY,
+        None,
+        "N.evals",
+        "the same; `providers.monitoring`",
+        ("monitoring", "victoriametrics"),
+    ),
+    kinds.Row(
+        EVAL_RULES["prometheus-operator"],
+        kinds.PROMETHEUS_RULE,
+        EVALS_READY,
+        None,
+        "N.evals",
+        "the same; `providers.monitoring`",
+        ("monitoring", "prometheus-operator"),
     ),
     kinds.Row(
         f"{DASHBOARD}{kinds.SIDECAR_DASHBOARD}",
