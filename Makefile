@@ -13,7 +13,7 @@ E2E ?= e2e
 E2E_REPORT := build/e2e.xml
 REFERENCE := examples/reference/environmentconfig.yaml
 
-.PHONY: render cli test suite lint types golden mutations hostile generate bench bench-weights engine-contract pictures crds tools envoy e2e load groups flux package publish version lock clean
+.PHONY: render cli test suite lint types golden mutations hostile generate evals bench bench-weights engine-contract pictures crds tools envoy e2e load groups flux package publish version lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "installing into $(VENV), about a minute"
@@ -93,6 +93,9 @@ load: $(VENV)/.installed tools $(VENV)/.envoy ## Ten minutes at 200 requests a s
 groups: $(VENV)/.installed tools ## Replicas of several pods, and queues, on the controller of LeaderWorkerSets and Kueue
 	$(PYTHON) tools/build.py --group lws --group kueue
 	$(BIN)/pytest e2e/try_groups.py
+
+evals: $(VENV)/.installed tools ## Evaluations by Promptfoo itself, which npm installs
+	$(BIN)/pytest e2e/try_evals.py
 
 flux: $(VENV)/.installed tools $(VENV)/.envoy ## The endpoint picker as Flux installs it, on its own controller
 	$(PYTHON) tools/build.py --group flux
