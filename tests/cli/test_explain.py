@@ -43,6 +43,7 @@ def run(*arguments: str, given: str | None = None) -> testing.Result:
                 "CallersReady/NotProvided: a reason of the condition CallersReady, False",
                 "LimitsReady/NotProvided: a reason of the condition LimitsReady, False",
                 "ProvidersReady/NotProvided: a reason of the condition ProvidersReady, False",
+                "EvalsReady/NotProvided: a reason of the condition EvalsReady, False",
             ],
         ),
         ("spec.model.contextWindow", ["spec.model.contextWindow: a field of the claim"]),
