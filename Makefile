@@ -13,7 +13,7 @@ E2E ?= e2e
 E2E_REPORT := build/e2e.xml
 REFERENCE := examples/reference/environmentconfig.yaml
 
-.PHONY: render cli test suite lint types golden mutations hostile generate bench bench-weights engine-contract pictures crds tools envoy e2e load groups plain flux package publish version lock clean
+.PHONY: render cli test suite lint types golden mutations hostile generate evals bench bench-weights engine-contract pictures crds tools envoy e2e load groups plain flux package publish version lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "installing into $(VENV), about a minute"
@@ -97,6 +97,9 @@ groups: $(VENV)/.installed tools ## Replicas of several pods, and queues, on the
 plain: $(VENV)/.installed tools ## Claims on a plain cluster, with the Prometheus operator and External Secrets
 	$(PYTHON) tools/build.py --group prometheus-operator --group external-secrets
 	$(BIN)/pytest e2e/try_plain.py
+
+evals: $(VENV)/.installed tools ## Evaluations by Promptfoo itself, which npm installs
+	$(BIN)/pytest e2e/try_evals.py
 
 flux: $(VENV)/.installed tools $(VENV)/.envoy ## The endpoint picker as Flux installs it, on its own controller
 	$(PYTHON) tools/build.py --group flux

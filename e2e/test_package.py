@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import preload
-from e2e import containers, shipped
+from e2e import containers, shipped, test_evals
 from e2e.controlplane import api, process, registry
 from preload import exits
 from tools import image, package
@@ -234,7 +234,8 @@ def test_an_image_holds_programs_of_its_architecture_alone(
     assert machines == {_MACHINES[architecture]}
     programs = {path.name for path in names if str(path.parent) == "usr/bin"}
     interpreter = {"python3", "python3.13"}
-    assert programs == interpreter | {target}
+    own = {"function": {"function"}, "preload": {"preload", "export-evals"}}
+    assert programs == interpreter | own[target]
 
 
 def test_the_preload_image_runs_its_program(
@@ -254,6 +255,22 @@ def test_the_preload_image_runs_its_program(
         )
         assert done.returncode == code, done.stdout + done.stderr
         assert json.loads(done.stdout)["reason"] == code.reason
+
+
+def test_the_preload_image_runs_the_program_beside_promptfoo(
+    loopback: registry.Registry, tmp_path: pathlib.Path
+) -> None:
+    """By the command that an evaluation's pod has."""
+    (container,) = test_evals.pod("steady")["containers"]
+    reference = _pushed_image(loopback, "preload", image.native())
+    unpacked = containers.Container(loopback, reference, tmp_path / "root")
+    unpacked.image = dataclasses.replace(unpacked.image, command=container["command"])
+    given = {one["name"]: one["value"] for one in container["env"]}
+    done = subprocess.run(
+        unpacked.command(given), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stderr == "/results/results.json: No such file or directory\n"
 
 
 def test_sizes(

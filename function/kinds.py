@@ -149,6 +149,7 @@ PROMETHEUS_RULE = Kind(
     "monitoring.coreos.com", ("v1",), "PrometheusRule", "prometheusrules", readiness.bound, _BOUND
 )
 CONFIG_MAP = _built_in("", "v1", "ConfigMap", "configmaps")
+CRON_JOB = _built_in("batch", "v1", "CronJob", "cronjobs")
 GRAFANA_DASHBOARD = Kind(
     "grafana.integreatly.org",
     ("v1beta1",),

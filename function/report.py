@@ -5,6 +5,7 @@ from typing import Any
 
 from function import assembly, canonical, composition, transitions
 from function.boundary import adoption
+from function.clients import offers
 from function.cluster import jobs, observed, pods, queueing
 from function.concerns import capacity, concerns, validity, weights, workload
 from function.concerns.access import policies
@@ -87,6 +88,7 @@ def _status(
             else None,
             "servedModels": served,
             "servedModelsSummary": ",".join(model["name"] for model in served),
+            "offers": offers.words(plan) if plan.ways.gateway else None,
             "serving": _serving(now),
             "weights": _weights(now),
             "latches": canonical.prune(

@@ -821,6 +821,11 @@ def _mend_door(spec: Json) -> None:
                 caller["jwt"]["issuer"] = known[0]["name"]
     if any("budget" in caller for caller in spec.get("callers", [])):
         spec.setdefault("prices", [{"model": "coder", "input": "0.5"}])
+    keyed = [one for one in spec.get("callers", []) if "jwt" not in one]
+    if keyed and "evals" in spec:
+        spec["evals"]["caller"] = keyed[0]["name"]
+    else:
+        spec.pop("evals", None)
 
 
 _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {

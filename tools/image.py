@@ -38,6 +38,8 @@ from tools import build as tools
 ROOT = tools.HERE.parent
 DOCKERFILE = ROOT / "Dockerfile"
 TARGETS = ("function", "preload")
+# What of the tree each of them has.
+_ROOMS = {"function": ("function",), "preload": ("preload", "exporter")}
 ARCHITECTURES = ("amd64", "arm64")
 # The SOURCE_DATE_EPOCH of the Dockerfile: 2026-01-01T00:00:00Z.
 EPOCH = "1767225600"
@@ -150,7 +152,8 @@ def cached(target: str, architecture: str | None = None) -> pathlib.Path:
     place = tools.cache().with_name("images")
     sources = [DOCKERFILE, ROOT / ".dockerignore"]
     sources += sorted((ROOT / "requirements").glob("*.txt"))
-    sources += sorted((ROOT / target).rglob("*.py"))
+    for room in _ROOMS[target]:
+        sources += sorted((ROOT / room).rglob("*.py"))
     digest = hashlib.sha256()
     for path in sources:
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")

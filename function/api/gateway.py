@@ -14,6 +14,7 @@ from function.api import (
     claim,
     claim_model,
     claim_secrets,
+    gateway_evals,
     gateway_money,
     gateway_router,
     gateway_tokens,
@@ -277,13 +278,14 @@ class Spec(base.Model):
     semantic_router: gateway_router.SemanticRouter | None = pydantic.Field(
         None, description="Names behind which a router picks the model by what a prompt is about."
     )
+    evals: gateway_evals.Evals | None = pydantic.Field(
+        None, description="Asks each model by a schedule whether it still answers as it should."
+    )
     crossplane: claim.SystemFields | None = None
 
     RULES: ClassVar = (
-        *map(
-            _of_its_own,
-            ("hostname", "tls", "callers", "issuers", "providers", "prices", "semantic_router"),
-        ),
+        *map(_of_its_own, ("hostname", "tls", "callers", "issuers", "providers", "prices")),
+        *map(_of_its_own, ("semantic_router", "evals")),
         base.Rule(
             cel="!has(self.callers) || self.callers.all(c, !has(c.jwt)"
             " || (has(self.issuers) && self.issuers.exists(i, i.name == c.jwt.issuer)))",
@@ -298,6 +300,16 @@ class Spec(base.Model):
                 spec.prices is not None or all(c.budget is None for c in spec.callers or [])
             ),
             at="prices",
+        ),
+        base.Rule(
+            cel="!has(self.evals) || (has(self.callers)"
+            " && self.callers.exists(c, c.name == self.evals.caller && !has(c.jwt)))",
+            message="evals.caller must be one of callers, with a key",
+            holds=lambda spec: (
+                spec.evals is None
+                or any(c.name == spec.evals.caller and c.jwt is None for c in spec.callers or [])
+            ),
+            at="evals.caller",
         ),
     )
 

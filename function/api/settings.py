@@ -120,7 +120,9 @@ class Settings(base.Model):
         description="Secrets of the registries, in the claim's namespace.",
     )
     image_registry: Annotated[str, base.text(255, claim_pod.IMAGE)] | None = pydantic.Field(
-        None, description="Mirror that is put before the engine's and the preload image's name."
+        None,
+        description="Mirror that is put before the names of the images of engine, preload program"
+        " and Promptfoo.",
     )
     private_domain_name: base.DnsSubdomain | None = pydantic.Field(
         None, description="Domain of routes; also read from privateDomainName at the top level."

@@ -83,6 +83,11 @@ class Permissions(base.Model):
         default_factory=base.no_items,
         description="Who may tolerate every taint: a toleration without a key.",
     )
+    eval_cases: settings_forms.Namespaces = pydantic.Field(
+        default_factory=base.no_items,
+        description="Whose InferenceGateways may have evaluations of their own (evals.cases). They"
+        " can be code, which runs in pods that have a caller's key and reach the metrics store.",
+    )
     namespace_affinity: settings_forms.Namespaces = pydantic.Field(
         default_factory=base.no_items,
         description="Whose pod affinity may select pods of other namespaces.",

@@ -109,6 +109,40 @@ class SemanticRouter(base.Model):
     )
 
 
+class Evals(base.Model):
+    """What runs the evaluations of InferenceGateways."""
+
+    image: settings_forms.Image | None = pydantic.Field(
+        None,
+        description="Promptfoo's image, from where the site keeps it; best by digest. Evaluations"
+        " are withheld without one.",
+    )
+    push_url: settings_forms.Url | None = pydantic.Field(
+        None,
+        alias="pushURL",
+        description="Where results are written in Prometheus' text form: VictoriaMetrics'"
+        " /api/v1/import/prometheus, or a Pushgateway, which is an address with /metrics/job/ in"
+        " it. Evaluations are withheld without it.",
+    )
+    store: Peer | None = pydantic.Field(
+        None,
+        description="The pods behind pushURL, for the network policy, and the port that they"
+        " listen on; pushURL's when absent.",
+    )
+    egress_cidrs: Annotated[
+        list[Annotated[str, base.text(49, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]], base.items(32)
+    ] = pydantic.Field(
+        default_factory=base.no_items,
+        description="Networks that the pods reach beside the proxies and the store, on the ports of"
+        " both: a load balancer before the proxies, a store outside of the cluster.",
+    )
+    active_deadline_seconds: Annotated[int, base.number(300, 86400)] = pydantic.Field(
+        3600, description="Seconds after which the evaluation of one model is stopped."
+    )
+    requests: claim_pod.Resources = settings_forms.quantities(cpu="200m", memory="512Mi")
+    limits: claim_pod.Resources = settings_forms.quantities(memory="1Gi")
+
+
 class FrontDoor(base.Model):
     """The Gateways that InferenceGateways have, and which namespaces have one."""
 
@@ -147,6 +181,7 @@ class FrontDoor(base.Model):
         " are withheld.",
     )
     semantic_router: SemanticRouter = pydantic.Field(default_factory=SemanticRouter)
+    evals: Evals = pydantic.Field(default_factory=Evals)
 
 
 class EndpointPicker(base.Model):

@@ -40,6 +40,9 @@ class ServedModel(base.Model):
     )
 
 
+Offer = Literal["chat", "complete", "embed", "guard", "reasoning", "tools"]
+
+
 class Serving(base.Model):
     """What the running pods were started with."""
 
@@ -209,6 +212,9 @@ class Status(base.Model):
     served_models: Annotated[list[ServedModel], base.items(9)] | None = None
     served_models_summary: Annotated[str, base.text(1024)] | None = pydantic.Field(
         None, description="Names of the served models, comma-separated."
+    )
+    offers: Annotated[list[Offer], base.items(6)] | None = pydantic.Field(
+        None, description="What the served models can be asked for, adapters too."
     )
     serving: Serving | None = None
     weights: Weights | None = None

@@ -101,6 +101,12 @@ def offers(published: Iterable[plans.Plan]) -> Iterator[Offer]:
             )
 
 
+def words(plan: plans.Plan) -> list[str]:
+    """Returns what the names of a claim can be asked for, as its status has it."""
+    also = {"reasoning": plan.serving.reasons, "tools": plan.serving.calls_tools}
+    return [_kind(plan), *(word for word, can in also.items() if can)]
+
+
 def _kind(plan: plans.Plan) -> str:
     if not plan.serving.generates:
         return "embed"

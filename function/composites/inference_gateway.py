@@ -26,6 +26,7 @@ from function.fleet import (
     spending,
     tokens,
 )
+from function.fleet.evals import evals
 
 GROUP = gateway.GROUP
 VERSION = gateway.VERSION
@@ -76,6 +77,7 @@ def compose(
         *spending.compose(now),
         *routers.compose(now),
         *boards.compose(now),
+        *evals.compose(now),
     ]
     desired = assembly.assembled(world, now.door.identity, parts, rows.TABLE)
     adoption.check(world, desired.unobserved)

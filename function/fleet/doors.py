@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from urllib import parse
 
 from function.api import base, gateway, gateway_money, gateway_router, gateway_tokens, settings
-from function.boundary import grants, secrets
+from function.boundary import grants, permissions, secrets
 from function.fleet import meaning
 from function.planning import identity
 
@@ -168,6 +168,10 @@ def _refusals(
             path = f"spec.issuers[{index}].jwksURI"
             host = parse.urlsplit(issuer.jwks_uri).hostname or ""
             yield from grants.outside("token_hosts", path, host, resource, site)
+    evals = resource.spec.evals
+    if evals is not None and evals.cases is not None:
+        path = "spec.evals.cases"
+        yield from permissions.closed("eval_cases", path, resource.namespace, site)
     asked = resource.spec.callers or []
     count = sum(len(one.limits or []) + (one.budget is not None) for one in asked)
     if count > MOST_LIMITS:

@@ -158,7 +158,7 @@ def security_policy(now: situations.Situation) -> identity.Manifest:
     """
     door = now.door
     keyed = [grant for grant in now.in_force if grant.caller.jwt is None]
-    secrets = dict.fromkeys(_secret(door, grant.caller) for grant in keyed)
+    secrets = dict.fromkeys(situations.key_secret(door, grant.caller) for grant in keyed)
     rules = [rule for grant in keyed for rule in rules_of(grant)]
     spec: identity.Manifest = {
         "targetRefs": [
@@ -179,12 +179,6 @@ def security_policy(now: situations.Situation) -> identity.Manifest:
         "metadata": door.identity.metadata(component=doors.COMPONENT),
         "spec": spec,
     }
-
-
-def _secret(door: doors.Door, caller: api.Caller) -> str:
-    if caller.secret_ref is not None:
-        return caller.secret_ref.name
-    return situations.secret_name(door, caller.name)
 
 
 def rules_of(

@@ -5,11 +5,12 @@ status that it had, and takes nothing with it.
 """
 
 import dataclasses
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from function import composition
-from function.api import claim, gateway
+from function.api import claim, gateway, status
 from function.cluster import observed
 from function.situation import traffic
 
@@ -47,6 +48,7 @@ class Member:
         gpu: The GPUs of a replica, in the words of its status, or None.
         pays: Whether it names a team that pays.
         routing: What a router may know of it: tier and specialty.
+        offers: What its models can be asked for, in the words of its status.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Member:
     gpu: str | None = None
     pays: bool = False
     routing: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    offers: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +129,7 @@ def _member(item: observed.Object) -> Member:
         gpu if isinstance(gpu, str) else None,
         observed.at(item, "spec", "cost", "team") is not None,
         _texts(routing),
+        frozenset(word for word in observed.items(item, "status", "offers") if word in _OFFERS),
     )
 
 
@@ -141,4 +145,5 @@ def _models(of: str, served: Sequence[observed.Object]) -> Iterable[Model]:
 
 
 _KINDS = ("adapter", "base")
+_OFFERS = frozenset(typing.get_args(status.Offer))
 _LONGEST = 63

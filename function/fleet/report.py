@@ -21,6 +21,7 @@ from function.fleet import (
     rows,
     situations,
 )
+from function.fleet.evals import evals
 
 # In the order in which the object shows them.
 OWN_CONDITIONS: tuple[type[reasons.Reasons], ...] = (
@@ -30,6 +31,7 @@ OWN_CONDITIONS: tuple[type[reasons.Reasons], ...] = (
     externals.ProvidersReady,
     routers.SemanticRouterReady,
     models.ModelsReady,
+    evals.EvalsReady,
 )
 CONDITIONS: tuple[type[reasons.Reasons], ...] = (validity.Valid, *OWN_CONDITIONS)
 CONDITION_TYPES = tuple(condition.type() for condition in CONDITIONS)
@@ -85,6 +87,7 @@ def _conditions(
         externals.condition(now, desired),
         routers.condition(now, desired),
         models.condition(now),
+        evals.condition(now, desired),
     )
     longest = validity.LONGEST_MESSAGE
     return tuple(dataclasses.replace(one, message=one.message[:longest]) for one in made)

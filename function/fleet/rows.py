@@ -7,6 +7,7 @@ CALLERS_READY = "CallersReady"
 LIMITS_READY = "LimitsReady"
 PROVIDERS_READY = "ProvidersReady"
 SEMANTIC_ROUTER_READY = "SemanticRouterReady"
+EVALS_READY = "EvalsReady"
 
 # The suffixes begin with a word of their own: a claim may have the same name.
 KEY = "door-key-"
@@ -30,6 +31,13 @@ ROUTER_SERVICE = "door-router-service"
 ROUTER_BACKEND = "door-router-backend"
 ROUTER_AI_BACKEND = "door-router-aiservicebackend"
 ROUTER_ROUTE = "door-router-route"
+EVALUATED = "door-evaluated-"
+EVALUATION = "door-evaluation-"
+EVAL_POLICIES = {"cilium": "door-evals-cilium-netpol", "kubernetes": "door-evals-networkpolicy"}
+EVAL_RULES = {
+    "victoriametrics": "door-evals-vmrule",
+    "prometheus-operator": "door-evals-prometheusrule",
+}
 # Before what the end of a claim's key is.
 DASHBOARD = RULES = "door-"
 
@@ -184,6 +192,58 @@ ROWS: tuple[kinds.Row, ...] = (
         "N.costs",
         "`prices`; `providers.monitoring: prometheus-operator`",
         _PROMETHEUS,
+    ),
+    kinds.Row(
+        EVAL_POLICIES["cilium"],
+        kinds.CILIUM_POLICY,
+        EVALS_READY,
+        None,
+        "N.evals",
+        "`evals`, and a model to evaluate; `providers.networkPolicy`",
+        ("network_policy", "cilium"),
+    ),
+    kinds.Row(
+        EVAL_POLICIES["kubernetes"],
+        kinds.NETWORK_POLICY,
+        EVALS_READY,
+        None,
+        "N.evals",
+        "the same",
+        ("network_policy", "kubernetes"),
+    ),
+    kinds.Row(
+        f"{EVALUATED}<M>",
+        kinds.CONFIG_MAP,
+        EVALS_READY,
+        None,
+        "N.eval-\\<M\\>",
+        "each model M to evaluate; once policy and Gateway's address are there",
+    ),
+    kinds.Row(
+        f"{EVALUATION}<M>",
+        kinds.CRON_JOB,
+        EVALS_READY,
+        None,
+        "N-eval-\\<M\\>-\\<hash\\>",
+        "the same",
+    ),
+    kinds.Row(
+        EVAL_RULES["victoriametrics"],
+        kinds.VM_RULE,
+        EVALS_READY,
+        None,
+        "N.evals",
+        "the same; `providers.monitoring`",
+        ("monitoring", "victoriametrics"),
+    ),
+    kinds.Row(
+        EVAL_RULES["prometheus-operator"],
+        kinds.PROMETHEUS_RULE,
+        EVALS_READY,
+        None,
+        "N.evals",
+        "the same; `providers.monitoring`",
+        ("monitoring", "prometheus-operator"),
     ),
     kinds.Row(
         f"{DASHBOARD}{kinds.SIDECAR_DASHBOARD}",

@@ -166,6 +166,13 @@ def _virtuals(door: doors.Door, behind: members.Members) -> tuple[meaning.Virtua
     return meaning.virtuals(door.resource.spec.semantic_router, claims, outside)
 
 
+def key_secret(door: doors.Door, caller: gateway.Caller) -> str:
+    """Returns the Secret that holds a caller's key, under the caller's name."""
+    if caller.secret_ref is not None:
+        return caller.secret_ref.name
+    return secret_name(door, caller.name)
+
+
 def secret_name(door: doors.Door, caller: str) -> str:
     """Returns the name of the Secret that is fetched for a caller; no claim has such a name."""
     return door.identity.part(f"caller-{caller}")

@@ -150,7 +150,7 @@ def _called(node: Any, labels_of: Callable[[str], Labels]) -> Labels | None:
         return frozenset()
     if node.func.name == "histogram_quantile":
         return (labels(node.args[1], labels_of) or frozenset()) - {"le"}
-    if node.func.name in ("rate", "increase", "max_over_time", "sum_over_time"):
+    if node.func.name in ("rate", "increase") or node.func.name.endswith("_over_time"):
         return labels(node.args[0], labels_of)
     raise ValueError(f"not read: {node.func.name}")
 

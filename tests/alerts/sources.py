@@ -89,6 +89,7 @@ _KUBE_STATE_METRICS = {
     "kube_pod_status_ready_time": ("namespace", "pod", "uid"),
     "kube_pod_deletion_timestamp": ("namespace", "pod", "uid"),
     "kube_pod_status_ready": ("namespace", "pod", "uid", "condition"),
+    "kube_cronjob_created": ("namespace", "cronjob"),
     "kube_job_failed": ("namespace", "job_name", "condition"),
     "kube_job_status_start_time": ("namespace", "job_name"),
     "kube_job_status_active": ("namespace", "job_name"),
@@ -156,6 +157,14 @@ _RECORDED = {
 }
 
 
+# What the program beside Promptfoo writes of a front door's models (exporter/program.py).
+_EVALUATED = ("namespace", "gateway", "cronjob", "claim", "model")
+_EVALS = {
+    "inference_gateway_eval_pass_ratio": _EVALUATED,
+    "inference_gateway_eval_timestamp_seconds": _EVALUATED,
+}
+
+
 @functools.cache
 def others() -> Mapping[str, Series]:
     """Returns the series that the engine does not expose, by name."""
@@ -184,6 +193,9 @@ def others() -> Mapping[str, Series]:
     for name, labels in _RECORDED.items():
         recorded = dict.fromkeys(("namespace", "model", *labels), frozenset[str]())
         by_name[name] = Series(name, GAUGE, recorded, "the claim's own rules")
+    for name, labels in _EVALS.items():
+        pushed = dict.fromkeys(labels, frozenset[str]())
+        by_name[name] = Series(name, GAUGE, pushed, "evaluations")
     scraped = dict.fromkeys(SCRAPE_LABELS, frozenset[str]())
     by_name["up"] = Series("up", GAUGE, scraped, "the scrape itself")
     return by_name

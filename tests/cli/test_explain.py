@@ -45,6 +45,7 @@ def run(*arguments: str, given: str | None = None) -> testing.Result:
                 "ProvidersReady/NotProvided: a reason of the condition ProvidersReady, False",
                 "SemanticRouterReady/NotProvided: a reason of the condition SemanticRouterReady,"
                 " False",
+                "EvalsReady/NotProvided: a reason of the condition EvalsReady, False",
             ],
         ),
         ("spec.model.contextWindow", ["spec.model.contextWindow: a field of the claim"]),

@@ -399,7 +399,9 @@ def everything() -> Iterator[cluster.Object]:
     yield from lived(native.claim, *native.environments)
     caller = {**scene.fetched("a"), "limits": [{"requests": 1, "per": "day"}]}
     provider = scene.provider("a", "m")
-    door = scene.resting(scene.of(callers=[caller], providers=[provider]))
+    evals = {"caller": "a"}
+    wished = scene.of(callers=[caller], providers=[provider], evals=evals)
+    door = scene.resting(wished, scene.member("coder"))
     yield from door.objects.values()
     for monitoring, dashboards in (
         ("victoriametrics", "grafana-sidecar"),
@@ -511,8 +513,11 @@ def test_every_alert_has_a_runbook_entry() -> None:
         alert for now in rendered.plans().values() for alert in map(_name, rendered.rules(now))
     }
     assert len(names) >= 13
-    shown = {name for name in headings(OPERATIONS) if name.startswith("InferenceService")}
-    assert shown == names
+    door = scene.of(callers=[scene.caller("a")], evals={"caller": "a"})
+    (group,) = scene.resting(door, scene.member("coder")).one("VMRule")["spec"]["groups"]
+    names |= set(map(_name, group["rules"]))
+    prefixes = ("InferenceService", "InferenceGateway")
+    assert {name for name in headings(OPERATIONS) if name.startswith(prefixes)} == names
 
 
 def _name(rule: cluster.Object) -> str:
@@ -528,7 +533,7 @@ def test_runbook_links_of_rendered_alerts_resolve() -> None:
         if item["kind"] in ("PrometheusRule", "VMRule")
         for group in item["spec"]["groups"]
         for rule in group["rules"]
-        if rule.get("alert", "").startswith("InferenceService")
+        if rule.get("alert", "").startswith(("InferenceService", "InferenceGateway"))
     }
     assert len(links) >= 13
     for link in links:

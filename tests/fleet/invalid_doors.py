@@ -37,6 +37,10 @@ def _decision(**when: Any) -> dict[str, Any]:
     return _router(decisions=[{"name": "d", "when": when, "to": {"model": "small"}}])
 
 
+def _evals(**fields: Any) -> dict[str, Any]:
+    return scene.of(callers=[scene.caller("a")], evals={"caller": "a", **fields})
+
+
 INVALID = (
     invalid_claims.Invalid(
         "a token of nobody",
@@ -262,6 +266,49 @@ INVALID = (
         "too many limits",
         _caller(limits=[{"tokens": number, "per": "day"} for number in range(1, 18)]),
         "spec.callers[0].limits",
+    ),
+    invalid_claims.Invalid(
+        "evaluations with nobody's key",
+        scene.of(evals={"caller": "a"}),
+        "evals.caller must be one of callers",
+    ),
+    invalid_claims.Invalid(
+        "evaluations by a caller with a token, which nobody renews",
+        scene.of(
+            callers=[{"name": "a", "jwt": {"issuer": "sso"}}],
+            issuers=[_ISSUER],
+            evals={"caller": "a"},
+        ),
+        "evals.caller must be one of callers, with a key",
+    ),
+    invalid_claims.Invalid(
+        "evaluations with the key of somebody else",
+        _evals(caller="b"),
+        "evals.caller must be one of callers",
+    ),
+    invalid_claims.Invalid(
+        "evaluations on a Gateway of somebody else",
+        scene.of(gateway={"name": "g", "namespace": "n"}, evals={"caller": "a"}),
+        "gateway excludes evals",
+    ),
+    invalid_claims.Invalid(
+        "an hour that no day has", _evals(schedule="0 24 * * *"), "spec.evals.schedule"
+    ),
+    invalid_claims.Invalid(
+        "a schedule with the name of a day", _evals(schedule="0 2 * * mon"), "spec.evals.schedule"
+    ),
+    invalid_claims.Invalid(
+        "a time zone that is none", _evals(timeZone="Europe/Paris Z"), "spec.evals.timeZone"
+    ),
+    invalid_claims.Invalid(
+        "a file of cases that is code",
+        _evals(cases={"configMapRef": {"name": "c", "key": "tests.js"}}),
+        "spec.evals.cases.configMapRef.key",
+    ),
+    invalid_claims.Invalid(
+        "a threshold above all cases",
+        _evals(thresholds={"passPercent": 101}),
+        "spec.evals.thresholds.passPercent",
     ),
     invalid_claims.Invalid(
         "a model's name that is none",

@@ -8,7 +8,11 @@ SITE = cluster.load("examples/front-door/environmentconfig.yaml")
 
 
 def member(
-    name: str, *adapters: str, published: bool = True, labels: dict[str, str] | None = None
+    name: str,
+    *adapters: str,
+    published: bool = True,
+    labels: dict[str, str] | None = None,
+    offers: tuple[str, ...] = ("chat", "tools"),
 ) -> cluster.Object:
     """Returns a claim as core reads it."""
     served = [{"name": name, "kind": "base"}, *({"name": a, "kind": "adapter"} for a in adapters)]
@@ -19,6 +23,7 @@ def member(
         "spec": {"model": {"repository": "org/model"}, "gateway": {"enabled": True}},
         "status": {
             "servedModels": served,
+            "offers": list(offers),
             **({"latches": {"routePublished": True}} if published else {}),
         },
     }

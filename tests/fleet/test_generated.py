@@ -94,7 +94,10 @@ def test_every_door_comes_to_rest_and_is_valid_upstream(
 @effort.examples(15, 40)
 @hypothesis.given(strategies.doors(), _members())
 def test_no_answer_opens_a_door(document: cluster.Object, members: list[cluster.Object]) -> None:
-    """In each answer: no Gateway without its policy, no rule without a key, nothing by default."""
+    """In each answer: no Gateway without its policy, no rule without a key, nothing by default.
+
+    And no evaluation before the policy of its pods.
+    """
     world = _world(document, members)
     keys = {c["name"] for c in document["spec"].get("callers") or [] if "jwt" not in c}
     served = {
@@ -105,8 +108,15 @@ def test_no_answer_opens_a_door(document: cluster.Object, members: list[cluster.
     }
     router = document["spec"].get("semanticRouter") or {"models": []}
     virtual = {model["name"] for model in router["models"]}
+    served |= {
+        model["name"]
+        for provider in document["spec"].get("providers") or []
+        for model in provider["models"]
+    }
     for _ in range(4):
+        guarded = "CiliumNetworkPolicy" in world.kinds_there()
         world.settle().reconcile()
+        assert guarded or "CronJob" not in world.kinds_there()
         if "SecurityPolicy" not in world.kinds_there():
             assert "Gateway" not in world.kinds_there()
             continue

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from function import canonical
+from function.fleet.evals import questions
 from function.planning import identity
 from function.workloads import batches, workloads
 from tests import cluster
@@ -103,6 +104,9 @@ def objects(world: cluster.Cluster) -> dict[str, cluster.Object]:
     for key, item in answer.items():
         end = HASH.search(key)
         assert end is None or item["metadata"]["name"].endswith(end[0])
+        data = item.get("data", {})
+        if questions.CONFIGURATION in data:
+            data[questions.CONFIGURATION] = {"(json)": json.loads(data[questions.CONFIGURATION])}
     return {HASH.sub("-<hash>", key): _with_labels(item, name) for key, item in answer.items()}
 
 

@@ -70,7 +70,8 @@ def left(name: str, profile: str) -> cluster.Cluster:
             del annotations[identity.FACTS_ANNOTATION]
     conditions = world.claim["status"]["conditions"]
     conditions[:] = [c for c in conditions if c["type"] not in ("SecretsReady", "Fits")]
-    world.claim["status"].pop("cost", None)
+    for field in ("cost", "offers"):
+        world.claim["status"].pop(field, None)
     world.claim["status"]["serving"].pop("gpuClass", None)
     for kept in (world.objects, world.owned):
         former = {_former(name, key): _named_as_before(name, item) for key, item in kept.items()}

@@ -34,6 +34,7 @@ SEAMS = {
     ),
     "function.engines.advisers": ("function/cli/", "function/findings/"),
     "preload": ("preload/",),
+    "exporter": ("exporter/",),
     "function": ("function/",),
 }
 
@@ -51,7 +52,7 @@ def imported(path: pathlib.Path) -> set[str]:
 
 FILES = {
     path.relative_to(ROOT).as_posix(): imported(path)
-    for room in ("function", "preload")
+    for room in ("function", "preload", "exporter")
     for path in sorted((ROOT / room).rglob("*.py"))
 }
 

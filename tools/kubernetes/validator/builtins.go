@@ -21,6 +21,7 @@ import (
 	"k8s.io/kubernetes/pkg/registry/apps/deployment"
 	"k8s.io/kubernetes/pkg/registry/apps/statefulset"
 	"k8s.io/kubernetes/pkg/registry/autoscaling/horizontalpodautoscaler"
+	"k8s.io/kubernetes/pkg/registry/batch/cronjob"
 	"k8s.io/kubernetes/pkg/registry/batch/job"
 	"k8s.io/kubernetes/pkg/registry/core/configmap"
 	"k8s.io/kubernetes/pkg/registry/core/persistentvolumeclaim"
@@ -59,6 +60,7 @@ var builtins = map[schema.GroupVersionKind]builtin{
 	kind("apps/v1", "Deployment"):                     {"deployments", deployment.Strategy},
 	kind("apps/v1", "StatefulSet"):                    {"statefulsets", statefulset.Strategy},
 	kind("autoscaling/v2", "HorizontalPodAutoscaler"): {"horizontalpodautoscalers", horizontalpodautoscaler.Strategy},
+	kind("batch/v1", "CronJob"):                       {"cronjobs", cronjob.Strategy},
 	kind("batch/v1", "Job"):                           {"jobs", job.Strategy},
 	kind("networking.k8s.io/v1", "NetworkPolicy"):     {"networkpolicies", networkpolicy.Strategy},
 	kind("policy/v1", "PodDisruptionBudget"):          {"poddisruptionbudgets", poddisruptionbudget.Strategy},

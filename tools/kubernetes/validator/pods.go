@@ -50,6 +50,8 @@ func podOf(workload runtime.Object) error {
 		template = &typed.Spec.Template
 	case *apps.StatefulSet:
 		template = &typed.Spec.Template
+	case *batch.CronJob:
+		template = &typed.Spec.JobTemplate.Spec.Template
 	case *batch.Job:
 		template = &typed.Spec.Template
 	default:

@@ -1,0 +1,1 @@
+"""The program that writes the results of evaluations as metrics."""
