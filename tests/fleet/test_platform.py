@@ -69,7 +69,9 @@ def test_a_fifth_model_is_one_file_and_goes_without_a_trace() -> None:
     assert world.phase == "Serving"
     before = {key: world.desired(key) for key in world.objects}
     status = documents.copied(world.claim["status"])
-    assert set(names) < set(status["modelsSummary"].split(","))
+    assert {one["type"] for one in status["conditions"] if one["status"] != "True"} == set()
+    listed = {*names, "coder-sql", "coder-secure", "claude-haiku", "mom"}
+    assert set(status["modelsSummary"].split(",")) == listed
 
     world.strangers = [*world.strangers, _serving("coder", "writer")]
     world.converge()
