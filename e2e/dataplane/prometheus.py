@@ -24,10 +24,14 @@ LABELS = {"release": "kube-prometheus-stack"}
 _API = "monitoring.coreos.com/v1"
 _VERSION, _PROMETHEUS_VERSION = "v0.93.0", "v3.13.1"
 _OPERATOR = api.Ref("apps/v1", "Deployment", GROUP, "default")
+# Programs by image, and where the image has them: the operator names the reloader's path.
 _IMAGES = {
-    f"quay.io/prometheus-operator/prometheus-operator:{_VERSION}": "operator",
-    f"quay.io/prometheus-operator/prometheus-config-reloader:{_VERSION}": "config-reloader",
-    f"quay.io/prometheus/prometheus:{_PROMETHEUS_VERSION}": "prometheus",
+    f"quay.io/prometheus-operator/prometheus-operator:{_VERSION}": ("operator", "/bin/operator"),
+    f"quay.io/prometheus-operator/prometheus-config-reloader:{_VERSION}": (
+        "config-reloader",
+        "/bin/prometheus-config-reloader",
+    ),
+    f"quay.io/prometheus/prometheus:{_PROMETHEUS_VERSION}": ("prometheus", "/bin/prometheus"),
 }
 _NAME = "main"
 _POD = {"app.kubernetes.io/name": "prometheus", "app.kubernetes.io/instance": _NAME}
@@ -56,8 +60,7 @@ class Prometheus:
         Raises:
             TimeoutError: It was not ready in time.
         """
-        for image, program in _IMAGES.items():
-            entry = f"/bin/{program}"
+        for image, (program, entry) in _IMAGES.items():
             self._site.push(image, GROUP, program, entry=entry, user=_USER)
         monitoring.push_series(self._site)
         self._admin.install_kinds(
@@ -142,7 +145,11 @@ def _released() -> list[api.Object]:
         if api.Ref.of(item) == _OPERATOR:
             (container,) = item["spec"]["template"]["spec"]["containers"]
             # What the operator takes or refuses, it says on the objects.
-            container["args"].append("--feature-gates=StatusForConfigurationResources=true")
+            container["args"] += [
+                "--feature-gates=StatusForConfigurationResources=true",
+                # A hundredth of a processor, the reloader's, takes minutes to start a program.
+                *(f"--config-reloader-cpu-{bound}=0" for bound in ("limit", "request")),
+            ]
             # A fifth of a processor makes it slow where two of them have all the tests.
             del container["resources"]
     return sorted(items, key=lambda item: item["kind"] == "Deployment") + monitoring.series()
