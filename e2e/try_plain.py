@@ -81,7 +81,9 @@ def _settings(server: str, endpoint: str) -> api.Object:
 def coder(running: Stage, secrets: external.ExternalSecrets) -> claims.Claim:
     """A claim that serves, with a Secret of the store."""
     del secrets
-    claim = running.claim("coder", externalSecrets=[{"name": "coder-store", "remoteRef": _PATH}])
+    claim = running.claim(
+        "coder", externalSecrets=[{"name": "inference-service.coder.store", "remoteRef": _PATH}]
+    )
     claim.apply()
     claim.wait_phase("Serving", timeout=120 + GRACE)
     return claim
@@ -147,12 +149,12 @@ def test_a_rule_that_the_operator_refuses_is_told_by_the_claim(
 def test_a_secret_of_the_store_is_in_the_engine(running: Stage, coder: claims.Claim) -> None:
     """The ExternalSecret becomes a Secret, which the pods have as variables."""
     coder.wait_condition("SecretsReady", "True", "Ready")
-    secret = _secret(running, "coder-store")
+    secret = _secret(running, "inference-service.coder.store")
     assert secret is not None
     assert set(secret["data"]) == {"GREETING"}
     for pod in running.engines(coder):
         (engine,) = pod["spec"]["containers"]
-        assert {"secretRef": {"name": "coder-store"}} in engine["envFrom"]
+        assert {"secretRef": {"name": "inference-service.coder.store"}} in engine["envFrom"]
 
 
 def test_a_path_that_the_store_lacks_is_said_and_found_once_it_is_there(
@@ -160,28 +162,34 @@ def test_a_path_that_the_store_lacks_is_said_and_found_once_it_is_there(
 ) -> None:
     """The condition has the controller's words, and nothing of the claim is lost meanwhile."""
     path = "llm/late"
-    claim = running.claim("late", externalSecrets=[{"name": "late-store", "remoteRef": path}])
+    claim = running.claim(
+        "late", externalSecrets=[{"name": "inference-service.late.store", "remoteRef": path}]
+    )
     claim.apply()
     told = claim.wait_condition("SecretsReady", "False", "NotReady")
     words = claims.conditions(told)["SecretsReady"][2]
     print(words)
-    assert "late-store" in words
-    assert _secret(running, "late-store") is None
+    assert "inference-service.late.store" in words
+    assert _secret(running, "inference-service.late.store") is None
     secrets.store(_STORE, {_PATH: {"GREETING": "hello"}, path: {"TOKEN": "t"}})
     claim.wait_phase("Serving", timeout=120 + GRACE)
     claim.wait_condition("SecretsReady", "True", "Ready")
-    assert _secret(running, "late-store") is not None
+    assert _secret(running, "inference-service.late.store") is not None
     claim.delete()
 
 
 def test_a_secret_goes_with_its_claim(running: Stage, secrets: external.ExternalSecrets) -> None:
     """External Secrets owns it, and the ExternalSecret goes with the claim."""
     del secrets
-    claim = running.claim("gone", externalSecrets=[{"name": "gone-store", "remoteRef": _PATH}])
+    claim = running.claim(
+        "gone", externalSecrets=[{"name": "inference-service.gone.store", "remoteRef": _PATH}]
+    )
     claim.apply()
     claim.wait_condition("SecretsReady", "True", "Ready")
-    assert _secret(running, "gone-store") is not None
+    assert _secret(running, "inference-service.gone.store") is not None
     claim.delete()
     polling.until(
-        lambda: _secret(running, "gone-store") is None, what="the end of the Secret", timeout=GRACE
+        lambda: _secret(running, "inference-service.gone.store") is None,
+        what="the end of the Secret",
+        timeout=GRACE,
     )
