@@ -97,10 +97,31 @@ def test_a_mistake_is_refused(
 def _mistakes() -> Iterator[mistakes.Broken]:
     """Every mistake that a single value can have, in a claim with all fields.
 
-    Some fields exclude each other; a second claim has the fields that the first lacks.
+    Some fields exclude each other; other claims have the fields that the first lacks.
     """
     full = strategies.full_claim()
-    other = invalid_claims.claim(
+    image = f"registry.example.com/qwen3-8b@sha256:{'0' * 64}"
+    bucket = {"uri": "s3://models/qwen3-8b", "credentialsSecretRef": {"name": "store"}}
+    others = (
+        _from_a_volume(),
+        invalid_claims.claim(model={"source": "oci", "image": image}),
+        invalid_claims.claim(model={"source": "s3", **bucket}),
+    )
+    yield from mistakes.every(full)
+    told: set[str] = set()
+    for other in others:
+        places = set()
+        for broken in mistakes.every(other):
+            section, _, field = broken.path.removeprefix("spec.").partition(".")
+            if field and field not in full["spec"][section] and broken.path not in told:
+                places.add(broken.path)
+                yield broken
+        told |= places
+
+
+def _from_a_volume() -> api.Object:
+    """A claim whose weights lie on the volume, with thresholds and a fallback."""
+    return invalid_claims.claim(
         model={"repository": "Qwen/Qwen3-8B", "source": "pvc", "path": "qwen"},
         scaling={
             "runningRatioThreshold": "0.7",
@@ -112,11 +133,6 @@ def _mistakes() -> Iterator[mistakes.Broken]:
             "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
         },
     )
-    yield from mistakes.every(full)
-    for broken in mistakes.every(other):
-        section, _, field = broken.path.removeprefix("spec.").partition(".")
-        if field and field not in full["spec"][section]:
-            yield broken
 
 
 def _bounds(schema: api.Object, path: str) -> Iterator[tuple[str, str]]:

@@ -181,7 +181,7 @@ def test_a_rule_that_the_operator_refuses_is_told_by_the_claim(
     """The claim has the operator's words; rules of other claims stay."""
     broken, other = pair
     before = running.watching.rules()
-    with running.refuse(broken):
+    with running.refuse(broken, "sum(up{"):
         polling.until(
             lambda: all(group != broken.name for group, _ in running.watching.rules()),
             what="the end of its group",

@@ -139,7 +139,7 @@ def test_a_rule_that_the_operator_refuses_is_told_by_the_claim(
     running: Stage, coder: claims.Claim
 ) -> None:
     """The claim has the operator's words, and serves on."""
-    with running.refuse(coder):
+    with running.refuse(coder, "Prometheus monitoring/main: invalid rule"):
         assert api.status_of(coder.read(), "Current") == "True"
 
 

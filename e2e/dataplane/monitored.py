@@ -169,8 +169,12 @@ class Stage(typing.Generic[_Watching]):
         )
         claim.delete()
 
-    def refuse(self, claim: claims.Claim) -> contextlib.ExitStack:
-        """Give a claim a rule that nobody can read, and wait for its operator's words.
+    def refuse(self, claim: claims.Claim, words: str) -> contextlib.ExitStack:
+        """Give a claim the rule `sum(up{`, which nobody can read, and wait until the claim says so.
+
+        Args:
+            claim: The claim.
+            words: The operator's.
 
         Returns:
             What takes the rule back, at its exit.
@@ -180,8 +184,8 @@ class Stage(typing.Generic[_Watching]):
         groups[0]["rules"][0]["expr"] = "sum(up{"
         claim.apply(patches={kind.lower(): {"spec": {"groups": groups}}})
         told = claim.wait_condition("ObservabilityReady", "False", "NotReady")
-        words = claims.conditions(told)["ObservabilityReady"][2]
-        assert "sum(up{" in words, words
+        message = claims.conditions(told)["ObservabilityReady"][2]
+        assert words in message, message
         end = contextlib.ExitStack()
         end.callback(claim.wait_condition, "ObservabilityReady", "True", "Ready")
         end.callback(claim.apply, patches={})
