@@ -155,8 +155,8 @@ class Process:
             command: Program and arguments.
             logs: Directory of the log.
             ready: Whether it serves; without it, running is enough.
-            environment: All of its environment beside PATH and GOGC. The caller's is not inherited:
-                a KUBECONFIG or proxy of the user's shell must not decide what is tested.
+            environment: All of its environment beside PATH. The caller's is not inherited: a
+                KUBECONFIG or proxy of the user's shell must not decide what is tested.
             directory: Its working directory, and HOME unless that is given; ``logs`` by default.
             grace: Seconds that it has to end when asked.
         """
@@ -166,13 +166,7 @@ class Process:
         self._ready = ready
         self._directory = directory or logs
         self._grace = grace
-        home = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(self._directory),
-            # Most are Go programs. There is memory for twice their heaps, and no processor for
-            # looking through them so often.
-            "GOGC": "200",
-        }
+        home = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._directory)}
         self._environment = home | dict(environment or {})
         self._child: subprocess.Popen[bytes] | None = None
 
