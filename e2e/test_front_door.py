@@ -884,6 +884,13 @@ def external(
     try:
         door.wait_condition("ProvidersReady", "True", "Published", MINUTE + GRACE)
         door.wait(OUTSIDE, CHAT, timeout=REFRESH_SECONDS + MINUTE + GRACE)
+        # The other route may come to the processor a minute after the first.
+        polling.until(
+            lambda: all(MESSAGES in listed for listed in door.models(CHAT)),
+            what=f"{MESSAGES} in every list",
+            timeout=REFRESH_SECONDS + MINUTE + GRACE,
+            interval=1,
+        )
         yield provider
     finally:
         for item in named:
