@@ -515,8 +515,13 @@ def test_the_last_route_of_a_gateway_leaves_it_with_500(
     for item in running.tenant.claims():
         running.tenant.plane.developer.delete(api.Ref.of(item))
     polling.until(lambda: not running.tenant.claims(), what="no claim", timeout=60 + GRACE)
-    polling.until(
-        lambda: caller.ask("xplane-qwen-coder", timeout=10).status == 500,
-        what="the last route to go",
-        timeout=GRACE,
-    )
+    answers: list[asking.Answer] = []
+
+    def gone() -> bool:
+        answers.append(caller.ask("xplane-qwen-coder", timeout=10))
+        return answers[-1].status == 500
+
+    try:
+        polling.until(gone, what="the last route to go", timeout=REFRESH_SECONDS + GRACE)
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}: {answers[-1]}") from None
