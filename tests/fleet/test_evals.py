@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from function.planning import identity
 from tests import cluster, documents, schemas
 from tests.alerts import promql, sources
 from tests.fleet import scene
@@ -132,6 +133,16 @@ def test_a_claim_that_comes_or_goes_takes_its_own_job_alone() -> None:
     world.converge()
     assert not {CRON_JOB, POLICY, "VMRule"} & world.kinds_there()
     assert world.condition("EvalsReady") == ("False", "NoModels")
+
+
+def test_adapters_whose_names_look_alike_are_two_models() -> None:
+    """Authors of claims choose these names: a key that two had would end the whole front door."""
+    alike = identity.object_name("Foo_x")
+    world = scene.resting(door(), scene.member("a", "Foo_x"), scene.member("b", alike))
+    assert set(jobs(world)) == {"a", "Foo_x", "b", alike}
+    names = [item["metadata"]["name"] for item in jobs(world).values()]
+    assert len({*names}) == 4
+    assert not any("." in name for name in names)
 
 
 def test_the_policy_comes_first_and_a_job_without_it_starts_no_pod() -> None:
