@@ -188,10 +188,11 @@ def test_a_name_without_its_default_is_not_published() -> None:
     assert world.condition("SemanticRouterReady") == ("True", "Routing")
 
 
-@pytest.mark.parametrize("taken", ["claim", "provider"])
+@pytest.mark.parametrize("taken", ["claim", "OpenAI", "Anthropic"])
 def test_a_name_that_somebody_serves_is_theirs(taken: str) -> None:
     members = (SMALL, scene.member("mom")) if taken == "claim" else (SMALL,)
-    spec = {"providers": [scene.provider("p", "mom")]} if taken == "provider" else {}
+    provider = scene.provider("p", "mom", api=taken)
+    spec = {} if taken == "claim" else {"providers": [provider]}
     world = resting(router(), *members, **spec)
     assert world.condition("SemanticRouterReady") == ("False", "NameTaken")
     assert "Deployment" not in world.kinds_there()
