@@ -188,6 +188,17 @@ def test_a_name_without_its_default_is_not_published() -> None:
     assert world.condition("SemanticRouterReady") == ("True", "Routing")
 
 
+def test_the_pods_are_never_without_a_policy_while_its_provider_changes() -> None:
+    """Whoever reaches them uses the models with the router's key."""
+    world = resting(router())
+    given = world.environments[-1]["data"]["inferenceService"]
+    given["providers"] = {"networkPolicy": "kubernetes", "withdrawn": ["cilium"]}
+    world.reconcile()
+    assert {"CiliumNetworkPolicy", "NetworkPolicy"} <= world.kinds_there()
+    world.converge()
+    assert "CiliumNetworkPolicy" not in world.kinds_there()
+
+
 @pytest.mark.parametrize("taken", ["claim", "OpenAI", "Anthropic"])
 def test_a_name_that_somebody_serves_is_theirs(taken: str) -> None:
     members = (SMALL, scene.member("mom")) if taken == "claim" else (SMALL,)
