@@ -168,10 +168,7 @@ def _refusals(
             path = f"spec.issuers[{index}].jwksURI"
             host = parse.urlsplit(issuer.jwks_uri).hostname or ""
             yield from grants.outside("token_hosts", path, host, resource, site)
-    evals = resource.spec.evals
-    if evals is not None and evals.cases is not None:
-        path = "spec.evals.cases"
-        yield from permissions.closed("eval_cases", path, resource.namespace, site)
+    yield from _cases(resource, site)
     asked = resource.spec.callers or []
     count = sum(len(one.limits or []) + (one.budget is not None) for one in asked)
     if count > MOST_LIMITS:
@@ -183,6 +180,24 @@ def _refusals(
         if key is not None:
             path = f"spec.callers[{index}].externalSecret"
             yield from secrets.fetched(path, key.remote_ref, key.refresh_interval, resource, site)
+
+
+def _cases(resource: gateway.InferenceGateway, site: settings.Settings) -> Iterator[base.Problem]:
+    """Yields why the author may have no cases of evaluations.
+
+    They can be code, which reads the caller's key: of any Secret of the namespace that is named.
+    """
+    evals = resource.spec.evals
+    if evals is None or evals.cases is None:
+        return
+    yield from permissions.closed("eval_cases", "spec.evals.cases", resource.namespace, site)
+    for index, caller in enumerate(resource.spec.callers or []):
+        if caller.name == evals.caller and caller.secret_ref is not None:
+            path = f"spec.callers[{index}].secretRef.name"
+            words = "cases of evaluations can be code, which reads this Secret"
+            yield from grants.outside(
+                "secrets", path, caller.secret_ref.name, resource, site, words
+            )
 
 
 def _undecided(resource: gateway.InferenceGateway) -> Iterator[base.Problem]:

@@ -237,6 +237,18 @@ def test_the_settings_say_who_may_have_cases_of_their_own() -> None:
     assert "permissions.evalCases" in world.fatal
 
 
+def test_cases_read_no_secret_that_the_settings_do_not_grant() -> None:
+    """They can be code: its author would read each key of the namespace that can name a caller."""
+    other = {"secretRef": {"name": "database"}}
+    world = scene.world(door(**other), CODER).reconcile()
+    assert world.fatal is None
+    own = {**ASKED, "cases": {"configMapRef": {"name": "ours"}}}
+    world = scene.world(door(own, **other), CODER).reconcile()
+    assert world.fatal is not None
+    assert "spec.callers[1].secretRef.name: " in world.fatal
+    assert "allowed.secrets" in world.fatal
+
+
 def expressions(world: cluster.Cluster, kind: str) -> dict[str, str]:
     (group,) = world.one(kind)["spec"]["groups"]
     return {rule["alert"]: rule["expr"] for rule in group["rules"]}
