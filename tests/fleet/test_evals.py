@@ -249,6 +249,14 @@ def test_cases_read_no_secret_that_the_settings_do_not_grant() -> None:
     assert "allowed.secrets" in world.fatal
 
 
+def test_a_range_that_ends_before_it_begins_is_refused() -> None:
+    """The API server would refuse the CronJob."""
+    world = scene.world(door({**ASKED, "schedule": "0 2 1-7,9 * 5-1"}), CODER).reconcile()
+    assert "spec.evals.schedule: 5-1 ends before it begins" in str(world.fatal)
+    world = scene.world(door({**ASKED, "schedule": "0-30/5 9-10 1-7,9 * 1-5"}), CODER).reconcile()
+    assert world.fatal is None
+
+
 def expressions(world: cluster.Cluster, kind: str) -> dict[str, str]:
     (group,) = world.one(kind)["spec"]["groups"]
     return {rule["alert"]: rule["expr"] for rule in group["rules"]}
