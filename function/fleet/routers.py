@@ -235,7 +235,8 @@ def condition(now: situations.Situation, desired: assembly.Desired) -> observed.
         )
     if now.routed:
         waits = desired.waits(SemanticRouterReady.type())
-        published = bool(asked.configuration_only) or now.emits_router_route
+        # A key that changes is known once pods have it; until then the names are refused.
+        published = bool(asked.configuration_only) or (now.emits_router_route and now.router_called)
         if waits is not None and now.world.get(rows.ROUTER_ROUTE) is not None:
             return SemanticRouterReady.UNRESOLVED.condition(waits)
         if waits is not None or not published:

@@ -199,6 +199,18 @@ def test_the_pods_are_never_without_a_policy_while_its_provider_changes() -> Non
     assert "CiliumNetworkPolicy" not in world.kinds_there()
 
 
+def test_a_key_that_changes_is_said_until_pods_have_it() -> None:
+    """Pods of before serve on, with a key that the Gateway does not know any more."""
+    world = resting(router())
+    world.edit(semanticRouter=router(secretRef={"name": "another"}))
+    for _ in range(2):
+        world.reconcile()
+    assert world.condition("SemanticRouterReady") == ("False", "Waiting")
+    assert "does not know the router's key" in world.message("SemanticRouterReady")
+    world.converge()
+    assert world.condition("SemanticRouterReady") == ("True", "Routing")
+
+
 @pytest.mark.parametrize("taken", ["claim", "OpenAI", "Anthropic"])
 def test_a_name_that_somebody_serves_is_theirs(taken: str) -> None:
     members = (SMALL, scene.member("mom")) if taken == "claim" else (SMALL,)
