@@ -25,14 +25,18 @@ ABSOLUTE_PATH = base.form(
     r"^(/[A-Za-z0-9._-]+)+$",
     "an absolute path of letters, digits, '.', '_' and '-', such as /models/chat.jinja",
 )
+# As container runtimes read names of images: pods of another would never start, and those that run
+# would have made room for them (distribution/reference, regexp.go).
+_HOST = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:[0-9]{1,5})?"
+_PART = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 PINNED_IMAGE = base.form(
-    r"^[a-z0-9][A-Za-z0-9._:/-]*@sha256:[a-f0-9]{64}$",
-    "an image by digest, such as registry.example.com/qwen3-8b@sha256: and 64 digits: a tag alone"
-    " may be moved to other weights",
+    rf"^({_HOST}/)?{_PART}(/{_PART})*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?@sha256:[a-f0-9]{{64}}$",
+    "an image by digest and in small letters, such as registry.example.com/qwen3-8b@sha256: and 64"
+    " digits: a tag alone may be moved to other weights",
 )
 # Names of buckets: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 S3_URI = base.form(
-    r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_][A-Za-z0-9._-]*)*$",
+    r"^s3://[a-z0-9](\.?[a-z0-9-]){1,61}\.?[a-z0-9](/[A-Za-z0-9_][A-Za-z0-9._-]*)*$",
     "a bucket and the directory in it, such as s3://models/qwen3-8b, without a slash at its end",
 )
 WORD = base.form(

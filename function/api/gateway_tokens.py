@@ -65,6 +65,11 @@ class Issuer(base.Model):
     )
 
 
+def named_by(issuer: Issuer) -> str:
+    """Returns the claim of an issuer's tokens whose value is a caller's name."""
+    return issuer.caller_claim or SUBJECT
+
+
 class Claim(base.Model):
     """What a token must say beside the caller's name."""
 

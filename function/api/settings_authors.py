@@ -192,7 +192,8 @@ class Allowed(base.Model):
     )
     secrets: settings_forms.Patterns = _patterns(
         "Secrets that exist, for envFromSecrets, tokenSecretRef, valueFrom, volumes and patches,"
-        " beside what the claim's own externalSecrets fetches. Authors choose their claims' names:"
+        " beside what the claim's own externalSecrets fetches; and for the caller of an"
+        " InferenceGateway's evals with cases. Authors choose their claims' names:"
         " {name}-* gives db-password to a claim named db, and {name}.* gives Helm's Secrets to one"
         " named sh. Begin with a text that nobody else's names begin with.",
         *_HUB_TOKENS,

@@ -155,10 +155,13 @@ def _payers(resource: claim.InferenceService, site: settings.Settings) -> Iterat
     """Yields each payer whose label no author may write.
 
     A key that the settings name for payers is theirs to write; of the usual ones nobody has said
-    so.
+    so, and one may be the site's own.
     """
     named = {getattr(site.pricing.labels, name) for name in site.pricing.labels.model_fields_set}
     for field, key in payers.keys(resource.spec, site).items():
+        if key in site.labels and key not in named:
+            words = f"the settings' labels have {key!r}: name another key in pricing.labels"
+            yield base.Problem(f"spec.cost.{field}", words)
         problems = _label(f"spec.cost.{field}", key, resource, site, granted=key in named)
         yield from problems
 

@@ -1,6 +1,7 @@
 """What is wanted of a front door: values that follow from the object and the settings alone."""
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from urllib import parse
 
@@ -14,6 +15,7 @@ COMPONENT = "inference-gateway"
 TOKENS = "tokens"
 # Envoy Gateway: rules of one policy, at most.
 MOST_LIMITS = 256
+_RANGE = re.compile(r"([0-9]+)-([0-9]+)")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -166,12 +168,14 @@ def _refusals(
     for index, issuer in enumerate(resource.spec.issuers or []):
         if issuer.jwks_uri is not None:
             path = f"spec.issuers[{index}].jwksURI"
-            host = parse.urlsplit(issuer.jwks_uri).hostname or ""
-            yield from grants.outside("token_hosts", path, host, resource, site)
-    evals = resource.spec.evals
-    if evals is not None and evals.cases is not None:
-        path = "spec.evals.cases"
-        yield from permissions.closed("eval_cases", path, resource.namespace, site)
+            where = parse.urlsplit(issuer.jwks_uri)
+            yield from grants.outside("token_hosts", path, where.hostname or "", resource, site)
+            _, _, number = where.netloc.partition(":")
+            if number and not 0 < int(number) < 2**16:
+                yield base.Problem(path, f"{number} is no port")
+    yield from _schedule(resource)
+    yield from _cases(resource, site)
+    yield from _contradicted(resource)
     asked = resource.spec.callers or []
     count = sum(len(one.limits or []) + (one.budget is not None) for one in asked)
     if count > MOST_LIMITS:
@@ -183,6 +187,46 @@ def _refusals(
         if key is not None:
             path = f"spec.callers[{index}].externalSecret"
             yield from secrets.fetched(path, key.remote_ref, key.refresh_interval, resource, site)
+
+
+def _contradicted(resource: gateway.InferenceGateway) -> Iterator[base.Problem]:
+    """Yields what a token must say of a claim that has the caller's name: nobody could call."""
+    named = {one.name: gateway_tokens.named_by(one) for one in resource.spec.issuers or []}
+    for index, caller in enumerate(resource.spec.callers or []):
+        if caller.jwt is None:
+            continue
+        name = named[caller.jwt.issuer]
+        for place, asked in enumerate(caller.jwt.claims or []):
+            if asked.name == name:
+                path = f"spec.callers[{index}].jwt.claims[{place}].name"
+                words = f"{name!r} has the caller's name, which is asked for already"
+                yield base.Problem(path, words)
+
+
+def _schedule(resource: gateway.InferenceGateway) -> Iterator[base.Problem]:
+    """Yields each range of the schedule for which the API server would refuse a CronJob."""
+    schedule = base.of(resource.spec.evals, "schedule") or ""
+    for first, last in _RANGE.findall(schedule):
+        if int(last) < int(first):
+            yield base.Problem("spec.evals.schedule", f"{first}-{last} ends before it begins")
+
+
+def _cases(resource: gateway.InferenceGateway, site: settings.Settings) -> Iterator[base.Problem]:
+    """Yields why the author may have no cases of evaluations.
+
+    They can be code, which reads the caller's key: of any Secret of the namespace that is named.
+    """
+    evals = resource.spec.evals
+    if evals is None or evals.cases is None:
+        return
+    yield from permissions.closed("eval_cases", "spec.evals.cases", resource.namespace, site)
+    for index, caller in enumerate(resource.spec.callers or []):
+        if caller.name == evals.caller and caller.secret_ref is not None:
+            path = f"spec.callers[{index}].secretRef.name"
+            words = "cases of evaluations can be code, which reads this Secret"
+            yield from grants.outside(
+                "secrets", path, caller.secret_ref.name, resource, site, words
+            )
 
 
 def _undecided(resource: gateway.InferenceGateway) -> Iterator[base.Problem]:

@@ -60,7 +60,10 @@ class Virtual:
 
 
 def virtuals(
-    router: api.SemanticRouter | None, behind: members.Members, outside: Iterable[str]
+    router: api.SemanticRouter | None,
+    behind: members.Members,
+    outside: Iterable[str],
+    foreign: Iterable[str],
 ) -> tuple[Virtual, ...]:
     """Returns the names of a router, by name.
 
@@ -68,10 +71,12 @@ def virtuals(
         router: What the author asks for.
         behind: The claims whose models may answer.
         outside: Names of models from outside that may answer too.
+        foreign: Names of models from outside that the router cannot ask.
     """
     if router is None:
         return ()
     served = {model.name for model in behind.models} | set(outside)
+    taken = served | set(foreign)
 
     def who(target: api.Target) -> str | None:
         return _who(target, behind, served)
@@ -79,7 +84,7 @@ def virtuals(
     return tuple(
         Virtual(
             model.name,
-            model.name in served,
+            model.name in taken,
             who(model.default),
             tuple(Choice(decision, who(decision.to)) for decision in model.decisions),
         )

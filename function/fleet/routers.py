@@ -106,13 +106,13 @@ def _pods(now: situations.Situation) -> Iterator[assembly.Part]:
     door = now.door
     chosen = door.site.providers.network_policy
     form = router_peers.PROVIDERS.get(chosen)
-    protected = True
+    protected = form is None or _protects(now, chosen)
     if form is not None:
-        suffix = rows.ROUTER + guards.SUFFIXES[chosen]
-        policy = now.world.get(suffix)
-        check = rows.TABLE.row(suffix).kind.ready
-        protected = policy is not None and (check is None or check(policy).ready)
-        yield assembly.Part(suffix, form(door, hub=_fetches(now)))
+        yield assembly.Part(_policy(chosen), form(door, hub=_fetches(now)))
+    for last, former in router_peers.PROVIDERS.items():
+        # Core deletes before it applies: the pods would be open in between, and have a key.
+        if last != chosen and not protected and now.world.get(_policy(last)) is not None:
+            yield assembly.Part(_policy(last), former(door, hub=_fetches(now)))
     if protected or now.world.get(rows.ROUTER_PODS) is not None:
         yield assembly.Part(rows.ROUTER_PODS, router_pods.deployment(door))
     if door.site.front_door.semantic_router.replicas > 1:
@@ -121,6 +121,18 @@ def _pods(now: situations.Situation) -> Iterator[assembly.Part]:
     watched: watching.Provider | None = watching.PROVIDERS.get(door.site.providers.monitoring)
     if watched is not None:
         yield assembly.Part(rows.ROUTER + watched.SCRAPE, router_pods.scrape(door, watched))
+
+
+def _policy(provider: str) -> str:
+    """Returns the end of the key of the pods' policy."""
+    return rows.ROUTER + guards.SUFFIXES[provider]
+
+
+def _protects(now: situations.Situation, provider: str) -> bool:
+    """Tells whether the pods' policy is there and valid."""
+    policy = now.world.get(_policy(provider))
+    check = rows.TABLE.row(_policy(provider)).kind.ready
+    return policy is not None and (check is None or check(policy).ready)
 
 
 def _fetches(now: situations.Situation) -> bool:
@@ -223,7 +235,8 @@ def condition(now: situations.Situation, desired: assembly.Desired) -> observed.
         )
     if now.routed:
         waits = desired.waits(SemanticRouterReady.type())
-        published = bool(asked.configuration_only) or now.emits_router_route
+        # A key that changes is known once pods have it; until then the names are refused.
+        published = bool(asked.configuration_only) or (now.emits_router_route and now.router_called)
         if waits is not None and now.world.get(rows.ROUTER_ROUTE) is not None:
             return SemanticRouterReady.UNRESOLVED.condition(waits)
         if waits is not None or not published:

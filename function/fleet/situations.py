@@ -162,8 +162,11 @@ def _virtuals(door: doors.Door, behind: members.Members) -> tuple[meaning.Virtua
         return ()
     claims = behind if door.attached else members.Members(behind.read, ())
     # The router asks as OpenAI's clients do.
-    outside = [model.name for owner, model in _externals(door, behind) if owner.api == "OpenAI"]
-    return meaning.virtuals(door.resource.spec.semantic_router, claims, outside)
+    outside: list[str] = []
+    foreign: list[str] = []
+    for owner, model in _externals(door, behind):
+        (outside if owner.api == "OpenAI" else foreign).append(model.name)
+    return meaning.virtuals(door.resource.spec.semantic_router, claims, outside, foreign)
 
 
 def key_secret(door: doors.Door, caller: gateway.Caller) -> str:

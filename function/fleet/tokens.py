@@ -67,12 +67,10 @@ def _provider(issuer: gateway_tokens.Issuer) -> identity.Manifest:
                 {"name": "x-api-key"},
             ]
         },
-        "claimToHeaders": [{"header": keys.CALLER_HEADER, "claim": _named_by(issuer)}],
+        "claimToHeaders": [
+            {"header": keys.CALLER_HEADER, "claim": gateway_tokens.named_by(issuer)}
+        ],
     }
-
-
-def _named_by(issuer: gateway_tokens.Issuer) -> str:
-    return issuer.caller_claim or gateway_tokens.SUBJECT
 
 
 def _token(door: doors.Door, caller: str, asked: gateway_tokens.Token) -> identity.Manifest:
@@ -81,7 +79,7 @@ def _token(door: doors.Door, caller: str, asked: gateway_tokens.Token) -> identi
     By the header alone each issuer could name the callers of all others.
     """
     issuer = next(one for one in door.issuers if one.name == asked.issuer)
-    claims = [{"name": _named_by(issuer), "valueType": "String", "values": [caller]}]
+    claims = [{"name": gateway_tokens.named_by(issuer), "valueType": "String", "values": [caller]}]
     for claim in asked.claims or []:
         kind = claim.type or "String"
         claims.append({"name": claim.name, "valueType": kind, "values": list(claim.values)})

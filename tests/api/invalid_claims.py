@@ -171,9 +171,18 @@ _MODEL = (
     Invalid("image of the hub", model(image=_IMAGE["image"]), "image is for source oci"),
     Invalid("image by a tag", claim(model=_IMAGE | {"image": "org/m:v1"}), "spec.model.image"),
     Invalid("short digest", claim(model=_IMAGE | {"image": "m@sha256:0a"}), "spec.model.image"),
+    *(
+        Invalid(
+            f"an image that no runtime reads: {name}",
+            claim(model=_IMAGE | {"image": f"{name}@sha256:{'0a' * 32}"}),
+            "spec.model.image",
+        )
+        for name in ("ghcr.io/org/Qwen3-8B", "ghcr.io//m", "ghcr.io/../m", "m:v1:v2", "m-")
+    ),
     Invalid("no bucket", model(source="s3"), "uri is required for source s3"),
     Invalid("bucket of the hub", model(uri="s3://models/a"), "uri is for source s3"),
     Invalid("another store", claim(model=_BUCKET | {"uri": "gs://models/a"}), "spec.model.uri"),
+    Invalid("bucket that is none", claim(model=_BUCKET | {"uri": "s3://a..b"}), "spec.model.uri"),
     Invalid("upwards", claim(model=_BUCKET | {"uri": "s3://models/../a"}), "spec.model.uri"),
     Invalid("slash at the end", claim(model=_BUCKET | {"uri": "s3://models/"}), "spec.model.uri"),
     Invalid(

@@ -25,3 +25,13 @@ def test_a_key_by_which_policies_select_is_refused() -> None:
     callers = [{"podLabels": {"team": "search"}}]
     words = scene.refused(scene.of(**PAID), scene.site(network={"callers": callers}))
     assert "spec.cost.team: policies and Services select" in words
+
+
+def test_a_label_that_the_site_has_on_every_object_is_refused() -> None:
+    """By such labels the platform selects objects: a payer would take its place."""
+    site: Any = {"labels": {"team": "platform"}}
+    assert "spec.cost.team: the settings' labels" in scene.refused(
+        scene.of(**PAID), scene.site(**site)
+    )
+    named = scene.site(**site, pricing={"labels": {"team": "team"}})
+    assert scene.planned(scene.of(**PAID), named).identity.common["team"] == "search"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from function.planning import identity
 from tests import cluster, documents, schemas
 from tests.alerts import promql, sources
 from tests.fleet import scene
@@ -134,6 +135,16 @@ def test_a_claim_that_comes_or_goes_takes_its_own_job_alone() -> None:
     assert world.condition("EvalsReady") == ("False", "NoModels")
 
 
+def test_adapters_whose_names_look_alike_are_two_models() -> None:
+    """Authors of claims choose these names: a key that two had would end the whole front door."""
+    alike = identity.object_name("Foo_x")
+    world = scene.resting(door(), scene.member("a", "Foo_x"), scene.member("b", alike))
+    assert set(jobs(world)) == {"a", "Foo_x", "b", alike}
+    names = [item["metadata"]["name"] for item in jobs(world).values()]
+    assert len({*names}) == 4
+    assert not any("." in name for name in names)
+
+
 def test_the_policy_comes_first_and_a_job_without_it_starts_no_pod() -> None:
     world = scene.world(door(), CODER)
     while "Gateway" not in world.kinds_there():
@@ -224,6 +235,26 @@ def test_the_settings_say_who_may_have_cases_of_their_own() -> None:
     assert world.fatal is not None
     assert "spec.evals.cases: the settings do not allow this in namespace llm" in world.fatal
     assert "permissions.evalCases" in world.fatal
+
+
+def test_cases_read_no_secret_that_the_settings_do_not_grant() -> None:
+    """They can be code: its author would read each key of the namespace that can name a caller."""
+    other = {"secretRef": {"name": "database"}}
+    world = scene.world(door(**other), CODER).reconcile()
+    assert world.fatal is None
+    own = {**ASKED, "cases": {"configMapRef": {"name": "ours"}}}
+    world = scene.world(door(own, **other), CODER).reconcile()
+    assert world.fatal is not None
+    assert "spec.callers[1].secretRef.name: " in world.fatal
+    assert "allowed.secrets" in world.fatal
+
+
+def test_a_range_that_ends_before_it_begins_is_refused() -> None:
+    """The API server would refuse the CronJob."""
+    world = scene.world(door({**ASKED, "schedule": "0 2 1-7,9 * 5-1"}), CODER).reconcile()
+    assert "spec.evals.schedule: 5-1 ends before it begins" in str(world.fatal)
+    world = scene.world(door({**ASKED, "schedule": "0-30/5 9-10 1-7,9 * 1-5"}), CODER).reconcile()
+    assert world.fatal is None
 
 
 def expressions(world: cluster.Cluster, kind: str) -> dict[str, str]:

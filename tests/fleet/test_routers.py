@@ -188,10 +188,34 @@ def test_a_name_without_its_default_is_not_published() -> None:
     assert world.condition("SemanticRouterReady") == ("True", "Routing")
 
 
-@pytest.mark.parametrize("taken", ["claim", "provider"])
+def test_the_pods_are_never_without_a_policy_while_its_provider_changes() -> None:
+    """Whoever reaches them uses the models with the router's key."""
+    world = resting(router())
+    given = world.environments[-1]["data"]["inferenceService"]
+    given["providers"] = {"networkPolicy": "kubernetes", "withdrawn": ["cilium"]}
+    world.reconcile()
+    assert {"CiliumNetworkPolicy", "NetworkPolicy"} <= world.kinds_there()
+    world.converge()
+    assert "CiliumNetworkPolicy" not in world.kinds_there()
+
+
+def test_a_key_that_changes_is_said_until_pods_have_it() -> None:
+    """Pods of before serve on, with a key that the Gateway does not know any more."""
+    world = resting(router())
+    world.edit(semanticRouter=router(secretRef={"name": "another"}))
+    for _ in range(2):
+        world.reconcile()
+    assert world.condition("SemanticRouterReady") == ("False", "Waiting")
+    assert "does not know the router's key" in world.message("SemanticRouterReady")
+    world.converge()
+    assert world.condition("SemanticRouterReady") == ("True", "Routing")
+
+
+@pytest.mark.parametrize("taken", ["claim", "OpenAI", "Anthropic"])
 def test_a_name_that_somebody_serves_is_theirs(taken: str) -> None:
     members = (SMALL, scene.member("mom")) if taken == "claim" else (SMALL,)
-    spec = {"providers": [scene.provider("p", "mom")]} if taken == "provider" else {}
+    provider = scene.provider("p", "mom", api=taken)
+    spec = {} if taken == "claim" else {"providers": [provider]}
     world = resting(router(), *members, **spec)
     assert world.condition("SemanticRouterReady") == ("False", "NameTaken")
     assert "Deployment" not in world.kinds_there()

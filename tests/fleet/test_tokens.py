@@ -109,6 +109,25 @@ def test_hosts_of_keys_are_those_that_the_settings_allow() -> None:
     assert "spec.issuers[0].jwksURI" in str(world.fatal)
 
 
+def refused(*callers: cluster.Object, **issuer: Any) -> str:
+    """Returns the words with which a front door is refused."""
+    world = scene.world(scene.of(issuers=[SSO | issuer], callers=list(callers)), CODER)
+    return str(world.reconcile().fatal)
+
+
+def test_a_port_that_is_none_is_refused() -> None:
+    """The gateway would take the whole policy for invalid, and refuse every token."""
+    assert "spec.issuers[0].jwksURI: 65536 is no port" in refused(
+        tokened("chat"), jwksURI="https://sso.example.com:65536/keys"
+    )
+
+
+def test_a_token_that_nobody_could_have_is_refused() -> None:
+    caller = tokened("chat")
+    caller["jwt"] = {**caller["jwt"], "claims": [{"name": "azp", "values": ["another"]}]}
+    assert "spec.callers[0].jwt.claims[0].name: 'azp' has the caller's name" in refused(caller)
+
+
 OWN = "these gateway listeners: [llm/llm/tokens]"
 
 

@@ -98,6 +98,7 @@ V1ALPHA1 = {"apiVersion": "aigateway.envoyproxy.io/v1alpha1"}
         ({}, "0s", "1800s", None),
         ({"requestTimeoutSeconds": 60}, "0s", "60s", None),
         ({"longestStreamSeconds": 7200}, "0s", "1800s", "7200s"),
+        ({"longestStreamSeconds": 100_000}, "0s", "1800s", "27h46m40s"),
         # As before, and for gateways that have no such field.
         ({"longestStreamSeconds": 1800}, "1800s", None, None),
         ({"longestStreamSeconds": 60}, "60s", None, None),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from function import kinds, memo
+from function import duration, kinds, memo
 from function.api import settings
 from function.cluster import routes
 from function.planning import identity, plans
@@ -427,13 +427,19 @@ def _refusal(plan: plans.Plan) -> identity.Manifest | None:
     }
 
 
+_MOST_OF_A_UNIT = 10**5
+
+
 def _timeouts(plan: plans.Plan) -> identity.Manifest:
     site = plan.site.gateway
     http = {"connectionIdleTimeout": f"{max(plan.engine.IDLE_SECONDS - IDLE_MARGIN, 1)}s"}
     if lasts(plan):
         http["streamIdleTimeout"] = f"{site.request_timeout_seconds}s"
         if site.longest_stream_seconds is not None:
-            http["maxStreamDuration"] = f"{site.longest_stream_seconds}s"
+            longest = f"{site.longest_stream_seconds}s"
+            # Gateway API takes five digits of a unit.
+            fits = site.longest_stream_seconds < _MOST_OF_A_UNIT
+            http["maxStreamDuration"] = longest if fits else duration.normal(longest)
     return http
 
 

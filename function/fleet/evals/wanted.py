@@ -20,6 +20,8 @@ MISSING_DAYS = 2
 # Kubernetes: a CronJob's Jobs have eleven characters more, and their names are labels.
 _LONGEST_NAME = 52
 _MARK = 8
+# Digits of a hash that nobody meets by trying.
+_OWN = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,14 +112,24 @@ def _target(
     now: situations.Situation, model: members.Model, offers: dict[str, frozenset[str]]
 ) -> Target:
     claim = str(model.claim)
-    part = identity.object_name(model.name)
+    part = _part(model.name)
     return Target(model.name, claim, offers[claim], part, _name(now.door.identity, part))
+
+
+def _part(model: str) -> str:
+    """Returns a model's name as a part of keys, which no other model has.
+
+    Authors of claims choose the names of adapters, and two that met would end the whole front door:
+    what is added to one has a dot, and no name that stays as it is has one.
+    """
+    plain = identity.object_name(model)
+    return plain if plain == model else f"{plain}.{canonical.digest(model, _OWN)}"
 
 
 def _name(who: identity.Identity, part: str) -> str:
     """Returns the name of a CronJob: a label of DNS, and of this door and model alone."""
     mark = canonical.digest([who.name, part], _MARK)
-    words = f"{who.name}-eval-{part}"[: _LONGEST_NAME - _MARK - 1].rstrip("-")
+    words = f"{who.name}-eval-{part.replace('.', '-')}"[: _LONGEST_NAME - _MARK - 1].rstrip("-")
     return f"{words}-{mark}"
 
 
