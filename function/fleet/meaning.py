@@ -76,7 +76,7 @@ def virtuals(
     if router is None:
         return ()
     served = {model.name for model in behind.models} | set(outside)
-    taken = served | set(foreign)
+    taken = served | set(foreign) | behind.beside
 
     def who(target: api.Target) -> str | None:
         return _who(target, behind, served)

@@ -69,10 +69,12 @@ class Members:
     Attributes:
         read: Whether core has read any yet; without it nothing is known of them.
         members: The claims, by name.
+        beside: Names that claims serve that are not selected: their routes are on the same Gateway.
     """
 
     read: bool
     members: tuple[Member, ...]
+    beside: frozenset[str] = frozenset()
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -105,10 +107,14 @@ def members(resource: gateway.InferenceGateway, world: observed.Observed) -> Mem
     """Returns the claims that the object selects."""
     given = world.required.get(REQUIREMENT)
     wanted = {} if resource.spec.selector is None else resource.spec.selector.match_labels
-    chosen = [
-        member for member in map(_member, given or ()) if wanted.items() <= member.labels.items()
-    ]
-    return Members(given is not None, tuple(sorted(chosen, key=lambda member: member.name)))
+    chosen, others = [], []
+    for member in map(_member, given or ()):
+        (chosen if wanted.items() <= member.labels.items() else others).append(member)
+    return Members(
+        given is not None,
+        tuple(sorted(chosen, key=lambda member: member.name)),
+        frozenset(model.name for member in others for model in member.models),
+    )
 
 
 def _member(item: observed.Object) -> Member:

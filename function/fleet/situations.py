@@ -195,7 +195,7 @@ def _externals(
     """Returns providers and their models, of which no claim and no provider before has the name."""
     if not (door.own and door.provided):
         return ()
-    taken = {model.name for model in behind.models}
+    taken = {model.name for model in behind.models} | behind.beside
     chosen = []
     for provider in door.providers:
         for model in sorted(provider.models, key=lambda model: model.name):

@@ -221,6 +221,20 @@ def test_a_name_that_somebody_serves_is_theirs(taken: str) -> None:
     assert "Deployment" not in world.kinds_there()
 
 
+def test_a_name_of_a_claim_beside_the_selected_ones_is_its_own() -> None:
+    """The routes of all claims are on the same Gateway."""
+    labelled = scene.member("small", labels={"purpose": "code"})
+    selector = {"matchLabels": {"purpose": "code"}}
+    providers = [scene.provider("p", "mom", "m")]
+    world = resting(router(), labelled, scene.member("mom"), selector=selector)
+    assert world.condition("SemanticRouterReady") == ("False", "NameTaken")
+    world = scene.resting(
+        scene.of(providers=providers, selector=selector), labelled, scene.member("mom")
+    )
+    assert world.condition("ProvidersReady") == ("False", "NameTaken")
+    assert {one["name"] for one in world.claim["status"]["models"]} == {"small", "m"}
+
+
 def test_a_provider_without_openais_api_answers_no_decision() -> None:
     asked = router(decision("hard", "opus", **CODE))
     providers = [scene.provider("p", "opus", api="Anthropic")]
