@@ -107,7 +107,8 @@ def members(resource: gateway.InferenceGateway, world: observed.Observed) -> Mem
     """Returns the claims that the object selects."""
     given = world.required.get(REQUIREMENT)
     wanted = {} if resource.spec.selector is None else resource.spec.selector.match_labels
-    chosen, others = [], []
+    chosen: list[Member] = []
+    others: list[Member] = []
     for member in map(_member, given or ()):
         (chosen if wanted.items() <= member.labels.items() else others).append(member)
     return Members(
