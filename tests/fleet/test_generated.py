@@ -66,8 +66,9 @@ def test_both_refuse(invalid: invalid_claims.Invalid) -> None:
 def _world(document: cluster.Object, members: list[cluster.Object]) -> cluster.Cluster:
     """Returns a cluster whose settings permit what the document names."""
     world = scene.world(document, *members)
-    site = world.environments[0]["data"]["inferenceService"]
-    site["allowed"]["remoteRefs"] = {"*": ["**"]}
+    for environment in world.environments:
+        allowed = environment["data"]["inferenceService"].setdefault("allowed", {})
+        allowed |= {"remoteRefs": {"*": ["**"]}, "secrets": {"*": ["**"]}}
     return world
 
 
