@@ -757,6 +757,8 @@ def _mend_token(token: Json) -> None:
 def _mend_issuer(issuer: Json) -> None:
     if "jwksURI" in issuer:
         issuer.pop("jwksConfigMap", None)
+        if re.search(r":\d{5}", issuer["jwksURI"]):
+            issuer["jwksURI"] = _ISSUER["jwksURI"]
     elif "jwksConfigMap" not in issuer:
         issuer["jwksURI"] = _ISSUER["jwksURI"]
 
@@ -818,12 +820,18 @@ def _mend_door(spec: Json) -> None:
         spec["issuers"] = known
         for caller in spec["callers"]:
             if "jwt" in caller:
-                caller["jwt"]["issuer"] = known[0]["name"]
+                token, named = caller["jwt"], known[0].get("callerClaim", "sub")
+                token["issuer"] = known[0]["name"]
+                claims = [one for one in token.pop("claims", []) if one["name"] != named]
+                token |= {"claims": claims} if claims else {}
     if any("budget" in caller for caller in spec.get("callers", [])):
         spec.setdefault("prices", [{"model": "coder", "input": "0.5"}])
     keyed = [one for one in spec.get("callers", []) if "jwt" not in one]
     if keyed and "evals" in spec:
         spec["evals"]["caller"] = keyed[0]["name"]
+        ranges = re.findall(r"(\d+)-(\d+)", spec["evals"].get("schedule", ""))
+        if any(int(first) > int(last) for first, last in ranges):
+            spec["evals"]["schedule"] = "0 2 * * *"
     else:
         spec.pop("evals", None)
 
