@@ -166,10 +166,14 @@ def test_a_path_that_the_store_lacks_is_said_and_found_once_it_is_there(
         "late", externalSecrets=[{"name": "inference-service.late.store", "remoteRef": path}]
     )
     claim.apply()
-    told = claim.wait_condition("SecretsReady", "False", "NotReady")
-    words = claims.conditions(told)["SecretsReady"][2]
-    print(words)
-    assert "inference-service.late.store" in words
+    claim.wait(
+        lambda item: (
+            "could not get secret data" in claims.conditions(item).get("SecretsReady", ("",) * 3)[2]
+        ),
+        what="with the controller's words about the Secret",
+        timeout=GRACE,
+    )
+    claim.wait_condition("SecretsReady", "False", "NotReady")
     assert _secret(running, "inference-service.late.store") is None
     secrets.store(_STORE, {_PATH: {"GREETING": "hello"}, path: {"TOKEN": "t"}})
     claim.wait_phase("Serving", timeout=120 + GRACE)
