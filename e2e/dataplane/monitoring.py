@@ -123,6 +123,17 @@ class Monitoring:
         """The metrics server, as settings name it; by its pod's address, as KEDA is in no pod."""
         return f"http://{self._pod('VMSingle')}:{_PORTS['VMSingle']}"
 
+    @property
+    def push_url(self) -> str:
+        """Where pods push series in Prometheus' text form."""
+        return f"{_server()}/api/v1/import/prometheus"
+
+    @property
+    def store(self) -> api.Object:
+        """The pods of the metrics server, as a peer of the settings."""
+        labels = {"app.kubernetes.io/name": "vmsingle"}
+        return {"namespace": NAMESPACE, "podLabels": labels}
+
     def query(self, text: str) -> list[float]:
         """The values of an instant query."""
         answer = self._ask("VMSingle", f"/api/v1/query?{urllib.parse.urlencode({'query': text})}")
@@ -232,9 +243,13 @@ def _probed(items: list[api.Object]) -> list[api.Object]:
     return sorted(items, key=lambda item: item["kind"] == "Deployment")
 
 
+def _server() -> str:
+    return f"http://vmsingle-{NAME}.{NAMESPACE}.svc:{_PORTS['VMSingle']}"
+
+
 def _platform() -> list[api.Object]:
     """What a platform asks the operator for."""
-    server = f"http://vmsingle-{NAME}.{NAMESPACE}.svc:{_PORTS['VMSingle']}"
+    server = _server()
     every = f"{SCRAPE_SECONDS}s"
     series = {"app.kubernetes.io/name": SERIES.name}
     return [

@@ -10,6 +10,7 @@ import pathlib
 import re
 import subprocess
 import tarfile
+import types
 from collections.abc import Mapping, Sequence
 
 from e2e.controlplane import registry
@@ -24,6 +25,7 @@ def push(
     entry: str = "/program",
     user: int = 0,
     files: Sequence[pathlib.Path] = (),
+    trees: Mapping[str, pathlib.Path] = types.MappingProxyType({}),
 ) -> None:
     """Push an image of one program.
 
@@ -36,6 +38,7 @@ def push(
         entry: Where the program is in the image; commands are looked for in its directory.
         user: Who runs it where the pod does not say so.
         files: More files, which are in the image where they are here.
+        trees: More directories, by where they are in the image.
     """
     layer = work / "layer.tar"
     content: Mapping[str, pathlib.Path] = {entry: program} | {str(path): path for path in files}
@@ -45,6 +48,8 @@ def push(
         archive.addfile(scratch)
         for place, path in content.items():
             _add(archive, place, path.resolve())
+        for place, path in trees.items():
+            archive.add(path, arcname=place.lstrip("/"))
     repository, _, tag = _path(name).rpartition(":")
     reference = loopback.reference(repository, tag)
     loopback.crane("append", "--oci-empty-base", "--new_layer", layer, "--new_tag", reference)

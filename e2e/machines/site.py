@@ -8,7 +8,7 @@ import subprocess
 import sys
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from e2e.controlplane import addresses, api, plane, polling, toolchain
 from e2e.machines import dns, fabric, images, janitor, machine, space
@@ -214,6 +214,26 @@ class Site:
         files = images.libraries(path)
         place = self._plane.registry
         images.push(place, name, path, self._work, entry=entry, user=user, files=files)
+
+    def push_script(
+        self,
+        name: str,
+        script: pathlib.Path,
+        interpreter: pathlib.Path,
+        trees: Mapping[str, pathlib.Path],
+    ) -> None:
+        """The same for a script, with the libraries of its interpreter and what it reads.
+
+        Args:
+            name: The name that pods have.
+            script: It is in `/app`, where commands are looked for.
+            interpreter: The program that its first line names, which is in one of the trees.
+            trees: Directories by where they are in the image.
+        """
+        entry = f"/app/{script.name}"
+        files = images.libraries(interpreter)
+        place = self._plane.registry
+        images.push(place, name, script, self._work, entry=entry, files=files, trees=trees)
 
     def logs(self, namespace: str, pod: str, *arguments: str) -> str:
         """What a pod's container printed, by way of the API server and the kubelet.
