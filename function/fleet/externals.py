@@ -10,6 +10,7 @@ from function import assembly, kinds
 from function.api import gateway as api
 from function.cluster import observed, routes
 from function.concerns import reasons
+from function.concerns.gateway import credentials
 from function.fleet import doors, keys, rows, situations
 from function.planning import identity
 
@@ -17,7 +18,7 @@ from function.planning import identity
 _FIRST = (rows.PROVIDER_BACKEND, rows.PROVIDER_AI_BACKEND, rows.PROVIDER_KEY)
 _KEYS = {"OpenAI": ("APIKey", "apiKey"), "Anthropic": ("AnthropicAPIKey", "anthropicAPIKey")}
 # Where a caller may have its token, and where this API has no key of the provider.
-_UNUSED = {"OpenAI": "x-api-key", "Anthropic": "authorization"}
+_UNUSED = {"OpenAI": credentials.API_KEY, "Anthropic": credentials.AUTHORIZATION.lower()}
 _AI_GROUP = "aigateway.envoyproxy.io"
 _PORT = 443
 

@@ -12,13 +12,12 @@ from function import assembly, canonical, duration, kinds
 from function.api import gateway as api
 from function.cluster import observed, readiness, routes
 from function.concerns import reasons
+from function.concerns.gateway import credentials
 from function.fleet import doors, rows, situations
 from function.planning import identity
 
 # The header in which engines and metrics get the caller's name.
 CALLER_HEADER = "x-inference-caller"
-# Where clients put the key: as OpenAI's do with `Bearer` before it, and as Anthropic's do.
-KEY_HEADERS = ("Authorization", "x-api-key")
 # Envoy Gateway: values of one header in a rule, at most.
 _MOST_VALUES = 256
 
@@ -166,7 +165,7 @@ def security_policy(now: situations.Situation) -> identity.Manifest:
         ],
         "apiKeyAuth": {
             "credentialRefs": [{"group": "", "kind": "Secret", "name": name} for name in secrets],
-            "extractFrom": [{"headers": list(KEY_HEADERS)}],
+            "extractFrom": [{"headers": list(credentials.HEADERS)}],
             "forwardClientIDHeader": CALLER_HEADER,
             # Engines need no key, and their logs and pods should have none.
             "sanitize": True,

@@ -90,13 +90,7 @@ def _pod(door: doors.Door) -> identity.Manifest:
             "enableServiceLinks": False,
             "imagePullSecrets": pods.image_pull_secrets(door.site),
             "terminationGracePeriodSeconds": _DRAIN + 10,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": _USER,
-                "runAsGroup": _USER,
-                "fsGroup": _USER,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": pods.unprivileged(_USER),
             "topologySpreadConstraints": [
                 {
                     "maxSkew": 1,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from function import assembly, kinds
 from function.cluster import observed, routes
 from function.concerns import reasons
+from function.concerns.gateway import credentials
 from function.concerns.observability import watching
 from function.fleet import doors, router_config, router_peers, router_pods, rows, situations
 from function.planning import identity
@@ -161,8 +162,6 @@ def backend(door: doors.Door) -> identity.Manifest:
 
 def ai_backend(door: doors.Door) -> identity.Manifest:
     """Returns what the router speaks."""
-    # A key is taken away where it is judged, and a token goes on to whoever answers.
-    tokens = {"headerMutation": {"remove": ["authorization", "x-api-key"]}}
     return {
         "apiVersion": door.site.gateway.api_version,
         "kind": kinds.AI_BACKEND.name,
@@ -174,7 +173,7 @@ def ai_backend(door: doors.Door) -> identity.Manifest:
                 "kind": kinds.BACKEND.name,
                 "name": door.identity.part(identity.ROUTER),
             },
-            **(tokens if door.issuers else {}),
+            **(credentials.removed() if door.issuers else {}),
         },
     }
 

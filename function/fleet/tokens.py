@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from function import assembly, kinds
 from function.api import gateway_tokens
+from function.concerns.gateway import credentials
 from function.fleet import doors, keys, rows, situations
 from function.planning import identity
 
@@ -63,8 +64,8 @@ def _provider(issuer: gateway_tokens.Issuer) -> identity.Manifest:
         # Not from the address, where logs would have it.
         "extractFrom": {
             "headers": [
-                {"name": "Authorization", "valuePrefix": "Bearer "},
-                {"name": "x-api-key"},
+                {"name": credentials.AUTHORIZATION, "valuePrefix": "Bearer "},
+                {"name": credentials.API_KEY},
             ]
         },
         "claimToHeaders": [

@@ -125,6 +125,17 @@ def security_context(site: settings.Settings) -> identity.Manifest:
     )
 
 
+def unprivileged(user: int) -> identity.Manifest:
+    """Returns the security context of a pod that runs as a user, who owns its volumes."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "fsGroup": user,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
 CONTAINER_SECURITY: identity.Manifest = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from function import duration, kinds, memo
 from function.api import settings
 from function.cluster import routes
+from function.concerns.gateway import credentials
 from function.planning import identity, plans
 from function.situation import rivals
 
@@ -80,13 +81,9 @@ def ai_service_backend(
 
 
 def _without_credentials(plan: plans.Plan) -> identity.Manifest:
-    """Returns that engines behind a front door get no token of a caller.
-
-    Envoy Gateway takes a key away where it is judged, and passes a token on.
-    """
-    if plan.site.front_door_of(plan.identity.namespace) is None:
-        return {}
-    return {"headerMutation": {"remove": ["authorization", "x-api-key"]}}
+    """Returns that engines behind a front door get no token of a caller."""
+    behind = plan.site.front_door_of(plan.identity.namespace) is not None
+    return credentials.removed() if behind else {}
 
 
 def fallback_name(plan: plans.Plan, claim: str) -> str:
