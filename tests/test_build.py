@@ -98,3 +98,13 @@ def test_a_base_that_is_made_here_goes_without_the_snapshot(
 
     monkeypatch.setattr(image, "_succeeds", succeeds)
     assert image._base() == (() if pullable else (f"BASE={image._MADE}", "SNAPSHOT="))
+
+
+def test_of_the_images_those_that_were_used_last_stay(tmp_path: pathlib.Path) -> None:
+    names = [f"{number:02}.tar" for number in range(20)]
+    for age, name in enumerate(names):
+        path = tmp_path / name
+        path.touch()
+        os.utime(path, (1_000_000 - age, 1_000_000 - age))
+    image.prune(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == names[:12]

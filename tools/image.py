@@ -27,7 +27,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 
 # Also run as a file: `python tools/image.py` has tools/, not the repository, on its path.
@@ -48,8 +47,8 @@ _MADE = "localhost/inference-service-base:13-slim"
 _DEBIAN = "trixie"
 _CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _PIP = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS")
-# Tarballs of other commits stay this long: several checkouts may share the cache.
-_KEPT_SECONDS = 7 * 86400
+# Of tarballs of 90 MB each, for several checkouts that share the cache; the last used stay.
+_MOST_KEPT = 12
 # Neither a user namespace nor a kernel file system of its own is taken for granted.
 _BUILDAH = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs"}
 
@@ -159,9 +158,7 @@ def cached(target: str, architecture: str | None = None) -> pathlib.Path:
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
     tarball = place / f"{architecture}-{target}-{digest.hexdigest()[:12]}.tar"
     if not tarball.exists():
-        for old in place.glob("*.tar"):
-            if time.time() - old.stat().st_mtime > _KEPT_SECONDS:
-                old.unlink(missing_ok=True)
+        prune(place)
         place.mkdir(parents=True, exist_ok=True)
         with tarball.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -169,7 +166,18 @@ def cached(target: str, architecture: str | None = None) -> pathlib.Path:
                 unfinished = tarball.with_suffix(f".{os.getpid()}")
                 build(target, unfinished, architecture=architecture)
                 unfinished.rename(tarball)
+    os.utime(tarball)
     return tarball
+
+
+def prune(place: pathlib.Path) -> None:
+    """Delete the tarballs of a directory but those that were used last."""
+    used = {}
+    for path in place.glob("*.tar"):
+        with contextlib.suppress(FileNotFoundError):  # another process prunes too
+            used[path] = path.stat().st_mtime
+    for path in sorted(used, key=used.__getitem__)[:-_MOST_KEPT]:
+        path.unlink(missing_ok=True)
 
 
 def _docker() -> bool:
