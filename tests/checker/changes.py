@@ -387,6 +387,11 @@ STORIES: dict[str, tuple[str, ...]] = {
         *("resume", "rest", "another repository", "reconcile", "the memory is lost"),
         *("the Deployment is deleted", "deletions end", "reconcile", "reconcile"),
     ),
+    "a swap to a model that no GPU holds loses its Deployment and all memory": (
+        *("resume", "rest", "another repository", "quantization auto", "reconcile"),
+        *("the memory is lost", "the Deployment is deleted", "deletions end", "reconcile"),
+        *("reconcile", "quantization fp8", "reconcile"),
+    ),
     "a birth on small nodes": ("resume", "small nodes", "born again", "rest", "large nodes"),
     "a budget that is deleted, and made by somebody else": (
         *("resume", "rest", "the budget is deleted", "strangers take the free names", "reconcile"),

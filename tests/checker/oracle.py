@@ -24,7 +24,7 @@ class Asked:
     Attributes:
         valid: False when the claim or the settings cannot be used.
         template: The pod template; None when the claim is not valid.
-        fits: False when a replica would fit no node of its class.
+        fits: False when a replica would fit no node of its class, or its model not the GPUs.
         directories: Directories of weights that must be verified; none without preload.
         job: Key of the preload Job, or None without preload.
         sleeps: True when zero replicas is the minimum, and something wakes them.
@@ -92,22 +92,27 @@ def _asked(text: str) -> Asked:
     if fresh.fatal is not None:
         return Asked(valid=False)
     fresh.reconcile()  # the policies are there now
-    jobs = [key for key, item in fresh.objects.items() if item["kind"] == "Job"]
-    made = frozenset[str]().union(*(worlds.makes(fresh.objects[key]) for key in jobs))
+    jobs = _jobs(fresh)  # none for a model that no GPU holds
     fresh.settle("Deployment", "ScaledObject").reconcile()
     fits = "Deployment" in fresh.kinds_there()
     if not fits:
         _enlarge_nodes(fresh)
         fresh.reconcile()
+        fresh.settle("Deployment", "ScaledObject").reconcile()
+    made = frozenset[str]().union(*map(worlds.makes, jobs.values()))
     scalers = [item for item in fresh.objects.values() if item["kind"] == "ScaledObject"]
     return Asked(
         valid=True,
         template=fresh.template,
         directories=made,
-        job=jobs[0] if jobs else None,
+        job=next(iter(jobs), None),
         fits=fits,
         sleeps=any(item["spec"]["minReplicaCount"] == 0 for item in scalers),
     )
+
+
+def _jobs(fresh: cluster.Cluster) -> dict[str, Object]:
+    return {key: item for key, item in fresh.objects.items() if item["kind"] == "Job"}
 
 
 def _born(text: str) -> cluster.Cluster:
@@ -122,7 +127,10 @@ def _born(text: str) -> cluster.Cluster:
 
 
 def _enlarge_nodes(fresh: cluster.Cluster) -> None:
-    for node in fresh.environments[0]["data"]["inferenceService"]["gpu"]["classes"].values():
+    """Lets every replica fit its node and its GPUs."""
+    site = fresh.environments[0]["data"]["inferenceService"]
+    site.setdefault("capacity", {})["fit"] = "Ignore"
+    for node in site["gpu"]["classes"].values():
         node.pop("nodeMemory", None)
 
 
