@@ -26,6 +26,8 @@ _NAME = "xplane-pods"
 _TOKEN_SECRET = "hf-token"  # noqa: S105 - the name of an object
 _REPOSITORY = "Qwen/Qwen2.5-Coder-7B-Instruct"
 _LARGE = "Qwen/Qwen2.5-7B-Instruct"
+# An image of weights, as KServe's modelcars are.
+_WEIGHTS = "registry.example.com/models/qwen"
 # Seconds between two pieces of 64 KiB: half a MiB a second and connection.
 _PAUSE = 0.125
 _ENGINE = "vllm/vllm-openai:v0.25.1"
@@ -112,6 +114,8 @@ def _settings(endpoint: str) -> api.Object:
     values = settings["data"]["inferenceService"]
     values["providers"]["autoscaler"] = "none"
     values["hub"] = hub.settings(endpoint)
+    values["weights"]["imageVolumes"] = True
+    values["allowed"] = {"modelImages": {_NAMESPACE: [_WEIGHTS]}}
     return settings
 
 
@@ -301,6 +305,29 @@ def test_a_download_whose_pod_is_deleted_goes_on_where_it_was(served: Stage) -> 
 def _part(index: int) -> bytes:
     """Content of a file that no other file has."""
     return bytes([index + 1]) * 8_000_000
+
+
+def test_weights_in_an_image_are_mounted(served: Stage, tmp_path: pathlib.Path) -> None:
+    """The node pulls the image by its digest, the pod reads it, and no Job downloads anything."""
+    for path, content in hub.model().items():
+        (tmp_path / path).write_bytes(content)
+    digest = served.site.push_files(f"{_WEIGHTS}:v1", {"/models": tmp_path})
+    model = {
+        "repository": _REPOSITORY,
+        "source": "oci",
+        "image": f"{_WEIGHTS}@{digest}",
+        "quantization": "fp8",
+        "contextWindow": 32768,
+    }
+    claim = served.tenant.claim(_claim("", name="in-an-image", replicas=1))
+    claim.apply(model=model)
+    claim.wait_phase("Serving", timeout=240)
+    assert "Job" not in claim.kinds()
+    (pod,) = served.pods(name=claim.name)
+    assert "serving in-an-image" in served.site.logs(_NAMESPACE, pod["metadata"]["name"])
+    (volume,) = [one for one in pod["spec"]["volumes"] if "image" in one]
+    assert volume["image"]["reference"] == model["image"]
+    claim.delete()
 
 
 def test_pods_are_ready_where_gpus_are(served: Stage) -> None:

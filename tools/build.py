@@ -105,6 +105,7 @@ KUBERNETES = "k8s.io/kubernetes"
 KWOK = "sigs.k8s.io/kwok"
 KEDA = "github.com/kedacore/keda/v2"
 CNI = "github.com/containernetworking/plugins"
+CONTAINERD = "github.com/containerd/containerd/v2"
 COREDNS = "github.com/coredns/coredns"
 KUBE_ROUTER = "github.com/cloudnativelabs/kube-router/v2"
 VICTORIAMETRICS = "github.com/VictoriaMetrics/VictoriaMetrics"
@@ -276,10 +277,27 @@ GROUPS: Sequence[Group] = (
             Program(name="host-local", package=f"{CNI}/plugins/ipam/host-local", seconds=1),
         ),
         packages=(
-            debian.Package("containerd", ("containerd", "containerd-shim-runc-v2", "ctr")),
             debian.Package("runc", ("runc",)),
             debian.Package("nftables", ("nft",)),
             debian.Package("libnftables1"),  # nft's, of the same version
+        ),
+    ),
+    # Debian's has no image volumes. No module beside it: its dependencies are not the CNI's.
+    Group(
+        name="containerd",
+        programs=(
+            Program(
+                name="containerd",
+                package=f"{CONTAINERD}/cmd/containerd",
+                seconds=100,
+                stamps=(f"{CONTAINERD}/version.Version=v{{version}}",),
+                stamp_module=CONTAINERD,
+            ),
+            Program(
+                name="containerd-shim-runc-v2",
+                package=f"{CONTAINERD}/cmd/containerd-shim-runc-v2",
+                seconds=5,
+            ),
         ),
     ),
     # Enforces NetworkPolicies. Its rules are written by programs that need a C compiler.

@@ -59,6 +59,34 @@ def push(
     layer.unlink()
 
 
+def push_files(
+    loopback: registry.Registry, name: str, trees: Mapping[str, pathlib.Path], work: pathlib.Path
+) -> str:
+    """Push an image of directories alone, without a program; returns its digest.
+
+    Args:
+        loopback: The registry.
+        name: The name by which pods know it.
+        trees: The directories, by where they are in the image.
+        work: For a file.
+    """
+    layer = work / "layer.tar"
+    with tarfile.open(layer, "w") as archive:
+        for place, path in trees.items():
+            archive.add(path, arcname=place.lstrip("/"), filter=_readable)
+    repository, _, tag = _path(name).rpartition(":")
+    reference = loopback.reference(repository, tag)
+    loopback.crane("append", "--oci-empty-base", "--new_layer", layer, "--new_tag", reference)
+    layer.unlink()
+    return loopback.crane("digest", reference).strip()
+
+
+def _readable(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """For every user, as no pod owns an image."""
+    member.mode = 0o755 if member.isdir() else 0o644
+    return member
+
+
 def _add(archive: tarfile.TarFile, place: str, path: pathlib.Path) -> None:
     member = archive.gettarinfo(str(path), arcname=place.lstrip("/"))
     member.uid = member.gid = 0

@@ -19,6 +19,7 @@ from e2e.controlplane import api, cluster, process, toolchain
 from e2e.machines import policies, space
 
 GROUP = "node"
+RUNTIME_GROUP = "containerd"
 GPU = "nvidia.com/gpu"
 # Real machines have it, beside kwok's.
 REAL = "inference-service.test/machine"
@@ -158,13 +159,14 @@ class Running:
         Raises:
             process.ProcessError: containerd did not start.
         """
-        bin_ = toolchain.program(GROUP, "containerd").parent
+        bin_ = toolchain.program(GROUP, "runc").parent
+        runtime = toolchain.program(RUNTIME_GROUP, "containerd")
         socket = self._work / "run" / "containerd" / "containerd.sock"
         self.containerd = self.space.program(
             f"{self.machine.name}-containerd",
-            [bin_ / "containerd", "--config", self._containerd(bin_)],
+            [runtime, "--config", self._containerd(bin_)],
             ready=socket.exists,
-            path=str(bin_),
+            path=f"{runtime.parent}:{bin_}",
         )
         self.containerd.start()
         self.kubelet = self.space.program(

@@ -195,7 +195,14 @@ class Site:
                 one.process.launch()
 
     def push(
-        self, name: str, group: str, program: str, *, entry: str = "/program", user: int = 0
+        self,
+        name: str,
+        group: str,
+        program: str,
+        *,
+        entry: str = "/program",
+        user: int = 0,
+        trees: Mapping[str, pathlib.Path] = types.MappingProxyType({}),
     ) -> None:
         """Let machines pull an image of one program under a name, whatever registry it names.
 
@@ -205,9 +212,11 @@ class Site:
             program: A program of it.
             entry: Where the program is in the image.
             user: Who runs it where the pod does not say so.
+            trees: Directories by where they are in the image.
         """
         path = toolchain.program(group, program)
-        images.push(self._plane.registry, name, path, self._work, entry=entry, user=user)
+        place = self._plane.registry
+        images.push(place, name, path, self._work, entry=entry, user=user, trees=trees)
 
     def push_local(self, name: str, path: pathlib.Path, *, entry: str, user: int) -> None:
         """The same for a program of this machine, with the shared libraries that it needs."""
@@ -219,21 +228,30 @@ class Site:
         self,
         name: str,
         script: pathlib.Path,
-        interpreter: pathlib.Path,
+        linked: Sequence[pathlib.Path],
         trees: Mapping[str, pathlib.Path],
     ) -> None:
-        """The same for a script, with the libraries of its interpreter and what it reads.
+        """The same for a script, with what it reads and the libraries that this needs.
 
         Args:
             name: The name that pods have.
             script: It is in `/app`, where commands are looked for.
-            interpreter: The program that its first line names, which is in one of the trees.
+            linked: The program that its first line names, and modules of it; all are in the trees.
             trees: Directories by where they are in the image.
         """
         entry = f"/app/{script.name}"
-        files = images.libraries(interpreter)
+        files = sorted({one for path in linked for one in images.libraries(path)})
         place = self._plane.registry
         images.push(place, name, script, self._work, entry=entry, files=files, trees=trees)
+
+    def push_files(self, name: str, trees: Mapping[str, pathlib.Path]) -> str:
+        """Let machines pull an image of directories alone; returns its digest.
+
+        Args:
+            name: The name that pods have, with a tag.
+            trees: The directories by where they are in the image.
+        """
+        return images.push_files(self._plane.registry, name, trees, self._work)
 
     def logs(self, namespace: str, pod: str, *arguments: str) -> str:
         """What a pod's container printed, by way of the API server and the kubelet.
