@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -51,12 +52,44 @@ type metrics struct {
 	between    *histogram
 	whole      *histogram
 	queueTimes *histogram
+	answers    map[string]int // by the labels of their series
 }
 
 func newMetrics() *metrics {
 	return &metrics{
 		first: newHistogram(firstBounds), between: newHistogram(betweenBounds),
 		whole: newHistogram(wholeBounds), queueTimes: newHistogram(wholeBounds),
+		answers: map[string]int{},
+	}
+}
+
+// noted is a writer that knows which status it wrote.
+type noted struct {
+	http.ResponseWriter
+	status int
+}
+
+func (n *noted) WriteHeader(status int) {
+	n.status = status
+	n.ResponseWriter.WriteHeader(status)
+}
+
+func (n *noted) Flush() {
+	if flusher, flushes := n.ResponseWriter.(http.Flusher); flushes {
+		flusher.Flush()
+	}
+}
+
+// counting counts what a handler answers, by the class of its status.
+func (m *metrics) counting(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		writer := &noted{w, http.StatusOK}
+		defer func() {
+			m.lock.Lock()
+			defer m.lock.Unlock()
+			m.answers[fmt.Sprintf(`handler=%q,method=%q,status="%dxx"`, r.URL.Path, r.Method, writer.status/100)]++
+		}()
+		next(writer, r)
 	}
 }
 
@@ -90,6 +123,13 @@ func (e *engine) exposition(w http.ResponseWriter, _ *http.Request) {
 	sample("counter", "generation_tokens_total", labels, float64(m.generated))
 	sample("counter", "num_preemptions_total", labels, 0)
 	sample("counter", "request_success_total", labels+`,finished_reason="stop"`, float64(m.success))
+	// Nothing of a prompt is remembered.
+	sample("counter", "prefix_cache_queries_total", labels, float64(m.prompt))
+	sample("counter", "prefix_cache_hits_total", labels, 0)
+	text.WriteString("# TYPE http_requests_total counter\n")
+	for _, labels := range slices.Sorted(maps.Keys(m.answers)) {
+		fmt.Fprintf(&text, "http_requests_total{%s} %s\n", labels, number(float64(m.answers[labels])))
+	}
 	m.lock.Unlock()
 	m.first.write(&text, "time_to_first_token_seconds", labels)
 	m.between.write(&text, "inter_token_latency_seconds", labels)

@@ -58,9 +58,9 @@ func (e *engine) routes() http.Handler {
 		answer(w, http.StatusOK, map[string]any{"version": e.behaviour.Load().Version})
 	})
 	mux.HandleFunc("GET /metrics", e.exposition)
-	mux.HandleFunc("GET /v1/models", e.list)
-	mux.HandleFunc("POST /v1/chat/completions", e.complete)
-	mux.HandleFunc("POST /v1/completions", e.complete)
+	mux.HandleFunc("GET /v1/models", e.metrics.counting(e.list))
+	mux.HandleFunc("POST /v1/chat/completions", e.metrics.counting(e.complete))
+	mux.HandleFunc("POST /v1/completions", e.metrics.counting(e.complete))
 	mux.HandleFunc("GET /stand-in", e.steer)
 	mux.HandleFunc("POST /stand-in", e.steer)
 	return mux
