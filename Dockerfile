@@ -116,14 +116,17 @@ COPY requirements/preload.txt /requirements.txt
 RUN install-wheels --requirement=/requirements.txt && rm -rf /rootfs/app/bin
 COPY preload /rootfs/app/preload
 COPY exporter /rootfs/app/exporter
+COPY judge /rootfs/app/judge
 # Isolated: no variable and no working directory, which may be a volume, adds to what is imported, and
 # what is beside the program comes after the standard library.
 RUN printf '%s\n' '#!/usr/bin/python3 -IBu' 'import sys' 'sys.path.append("/app")' \
         'from preload.__main__ import main' 'sys.exit(main())' > /rootfs/usr/bin/preload \
  && printf '%s\n' '#!/usr/bin/python3 -IBu' 'import sys' 'sys.path.append("/app")' \
         'from exporter.program import main' 'sys.exit(main())' > /rootfs/usr/bin/export-evals \
- && chmod 0755 /rootfs/usr/bin/preload /rootfs/usr/bin/export-evals \
- && finish 'preload.program, exporter.program, ssl'
+ && printf '%s\n' '#!/usr/bin/python3 -IBu' 'import sys' 'sys.path.append("/app")' \
+        'from judge.program import main' 'sys.exit(main())' > /rootfs/usr/bin/judge-canary \
+ && chmod 0755 /rootfs/usr/bin/preload /rootfs/usr/bin/export-evals /rootfs/usr/bin/judge-canary \
+ && finish 'preload.program, exporter.program, judge.program, ssl'
 
 FROM scratch AS preload
 LABEL org.opencontainers.image.title="preload" \

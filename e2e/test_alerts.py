@@ -23,7 +23,7 @@ from function.situation import situations as held
 from tests.alerts import rendered, sources
 
 NEIGHBOUR = "other"
-NO_PICKER = (cases.PICKER, cases.BLIND)
+NO_GATEWAY = (cases.PICKER, cases.BLIND, cases.CANARY)
 
 
 @functools.cache
@@ -72,11 +72,11 @@ def firing() -> Iterator[tuple[str, str]]:
     """Every case on the reference platform, and one of each alert on a plain cluster.
 
     The rules of a plain cluster differ by a label: see ``tests.alerts.test_rules``. Without an AI
-    gateway no picker exists whose alert could fire.
+    gateway there is neither a picker nor a canary whose alert could fire.
     """
     yield from (("reference", name) for name in cases.FIRING)
     first = {case.alert: name for name, case in reversed(cases.FIRING.items())}
-    yield from (("plain", name) for alert, name in first.items() if alert not in NO_PICKER)
+    yield from (("plain", name) for alert, name in first.items() if alert not in NO_GATEWAY)
 
 
 @pytest.mark.parametrize(("site", "name"), list(firing()))

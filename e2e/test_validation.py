@@ -21,7 +21,7 @@ from function.api import base
 from function.boundary import additions, pods, secrets, sources
 from function.capacity import quantity
 from function.planning import plans
-from tests import cluster, crds, defects, impolite, lives, mistakes, schemas, strategies
+from tests import cluster, crds, defects, examples, impolite, lives, mistakes, schemas, strategies
 from tests.api import invalid_claims
 from tests.boundary import attacks
 from tests.fleet import invalid_doors
@@ -228,6 +228,24 @@ def test_pods_keep_the_profile_restricted(
     life = lives.Life(cluster.Cluster(cluster.example(name), cluster.environment(profile)))
     life.converge()
     templates = [pods for item in life.emitted for pods in cluster.templates(item.object)]
+    assert len(templates) >= 2
+    assert [kubernetes.pod_security(template) for template in templates] == [[]] * len(templates)
+
+
+def test_gates_are_taken_and_what_judges_keeps_the_profile_restricted(
+    kubernetes: validator.Validator,
+) -> None:
+    """The Job of each step, and each weight of the route."""
+    example = examples.read(cluster.ROOT / "examples/features/gate.yaml")
+    life = lives.Life(cluster.Cluster(example.claim, *example.environments))
+    life.converge()
+    assert _refusals(kubernetes, life) == []
+    templates = [
+        template
+        for item in life.emitted
+        for template in cluster.templates(item.object)
+        if template["metadata"]["labels"]["app.kubernetes.io/component"] == "gate"
+    ]
     assert len(templates) >= 2
     assert [kubernetes.pod_security(template) for template in templates] == [[]] * len(templates)
 

@@ -91,6 +91,7 @@ def _status(
             "offers": offers.words(plan) if plan.ways.gateway else None,
             "serving": _serving(now),
             "weights": _weights(now),
+            "canaries": [gate.record for gate in now.gates.canaries] or None,
             "latches": canonical.prune(
                 {
                     traffic.ROUTE_PUBLISHED: now.traffic.published or None,
@@ -128,12 +129,14 @@ def _served_models(now: situations.Situation) -> list[dict[str, Any]]:
     plan = now.plan
     adapters = now.traffic.adapters - now.traffic.names.refused
     shares = dict(envoy_ai_gateway.canaries(plan)) if plan.ways.gateway else {}
+    shares |= dict(now.gates.weights)
     return [
         canonical.prune(
             {
                 "name": directory.name,
                 "kind": directory.kind,
-                "canaryWeightPercent": shares.get(directory.name)
+                # None while a gate gives it nothing.
+                "canaryWeightPercent": shares.get(directory.name) or None
                 if directory.kind == "adapter"
                 else None,
             }

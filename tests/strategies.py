@@ -263,6 +263,7 @@ _FIELDS: dict[tuple[str, str], Strategy] = {
         )
     },
     ("Canary", "weight_percent"): st.integers(1, 24),
+    ("Gate", "steps"): st.lists(st.integers(1, 23), min_size=1, max_size=_MOST),
     # Names of the claims that `tests/fleet` draws, and one that nobody has.
     ("Target", "model"): st.sampled_from(["m0", "m1", "gone"]),
     **{
@@ -620,6 +621,8 @@ def _mend_gateway(route: Json) -> None:
     if route.get("endpointPicker", {}).get("enabled"):
         route["enabled"] = True
         route.pop("fallback", None)
+        for canary in route.get("canaries", []):
+            canary.pop("gate", None)
     if route.get("canaries") or route.get("fallback"):
         route["enabled"] = True
     if route.get("canaries"):
@@ -630,6 +633,15 @@ def _mend_scorers(scorers: Json) -> None:
     counted = [scorers.get(score, 1) for score in ("prefix", "queue", "kvCache")]
     if not any((*counted, scorers.get("adapters"))):
         scorers["queue"] = 1
+
+
+def _mend_canary(canary: Json) -> None:
+    gate = canary.get("gate", {})
+    if "steps" in gate:
+        below = [step for step in gate["steps"] if step < canary["weightPercent"]]
+        gate["steps"] = below
+        if not below:
+            del gate["steps"]
 
 
 def _mend_picker(picker: Json) -> None:
@@ -842,6 +854,7 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_scaling.Scaling: _mend_scaling,
     claim_metrics.Objectives: _mend_objectives,
     claim_cost.Cost: _mend_cost,
+    claim_traffic.Canary: _mend_canary,
     claim_traffic.Gateway: _mend_gateway,
     claim_traffic.Scorers: _mend_scorers,
     claim_traffic.EndpointPicker: _mend_picker,

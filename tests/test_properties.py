@@ -80,7 +80,8 @@ def selectors_match_the_right_pods_only(life: Life) -> None:
         if selector is None:
             continue
         part = item["metadata"]["name"].rpartition(".")[2]
-        wanted = {{"download": "preload", "removal": "cleanup"}.get(part, "inference")}
+        components = {"download": "preload", "removal": "cleanup", "gate": "gate"}
+        wanted = {components.get(part, "inference")}
         if identity.GROUP_LABEL in selector:
             wanted = {"inference", identity.FOLLOWER}
         if item["kind"] == "Job":

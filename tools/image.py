@@ -38,7 +38,7 @@ ROOT = tools.HERE.parent
 DOCKERFILE = ROOT / "Dockerfile"
 TARGETS = ("function", "preload")
 # What of the tree each of them has.
-_ROOMS = {"function": ("function",), "preload": ("preload", "exporter")}
+_ROOMS = {"function": ("function",), "preload": ("preload", "exporter", "judge")}
 ARCHITECTURES = ("amd64", "arm64")
 # The SOURCE_DATE_EPOCH of the Dockerfile: 2026-01-01T00:00:00Z.
 EPOCH = "1767225600"

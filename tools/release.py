@@ -23,7 +23,7 @@ from tools import build, package
 
 CHANGELOG = package.ROOT / "CHANGELOG.md"
 # What the preload image is made from and does; a new base alone is no reason for a new version.
-_PRELOAD_SOURCES = ("preload", "exporter", "requirements/preload.txt")
+_PRELOAD_SOURCES = ("preload", "exporter", "judge", "requirements/preload.txt")
 # Names of what is released, as in the outputs of the workflow's steps.
 _NAMES = {
     package.FUNCTION: "function",

@@ -68,6 +68,7 @@ UNBALANCED = f"{PREFIX}ReplicasUnbalanced"
 PREEMPTIONS = f"{PREFIX}Preemptions"
 STALLED = f"{PREFIX}EngineStalled"
 WEIGHTS = f"{PREFIX}WeightsNotReady"
+CANARY = f"{PREFIX}CanaryRolledBack"
 PICKER = f"{PREFIX}EndpointPickerMissing"
 BLIND = f"{PREFIX}EndpointPickerBlind"
 # Of objectives: ``e2e.test_objectives`` has their cases, which last for hours.
@@ -268,6 +269,16 @@ def job(begun: float, *, failed: float = NEVER, done: float = NEVER, gone: float
     return change
 
 
+def judged(failed: float, gone: float = NEVER) -> Change:
+    """A Job that judges a canary ends without success."""
+
+    def change(one: Situation) -> None:
+        begun = START - 10
+        one.jobs.append(Job(begun, failed=failed, gone=gone, digest="deadbeef01", component="gate"))
+
+    return change
+
+
 def long_job(done: float = NEVER) -> Change:
     """A Job reaches half of its deadline at the start of the fault."""
 
@@ -351,6 +362,7 @@ FIRING = {
         WEIGHTS, job(5, failed=START, gone=START + 15), until=START + 15
     ),
     "a download takes very long": Firing(WEIGHTS, long_job(), since=START + 1),
+    "a canary breaks": Firing(CANARY, judged(START), variant="gated"),
     "the picker is not scraped": Firing(PICKER, picker(), variant="picker"),
     "the picker reads no engine": Firing(BLIND, blind(), variant="picker"),
     "the picker was never scraped": Firing(PICKER, picker(listed=False), since=0, variant="picker"),
@@ -369,6 +381,9 @@ QUIET = {
     "unequal for 15 minutes": Quiet(one_of_two(START + 15, running=29), (UNBALANCED,)),
     "no token for ten minutes": Quiet(one_of_two(START + 9.5, tokens=0), (STALLED,)),
     "a failed download for five minutes": Quiet(job(5, failed=START, gone=START + 5), (WEIGHTS,)),
+    "a canary that cannot be judged": Quiet(
+        judged(START, gone=START + 1), (CANARY,), variant="gated"
+    ),
     "a long download that ends": Quiet(long_job(START + 6), (WEIGHTS,)),
     "the picker away for ten minutes": Quiet(picker(START + 10), (PICKER,), variant="picker"),
     "the picker blind for five minutes": Quiet(blind(START + 5), (BLIND,), variant="picker"),

@@ -115,6 +115,7 @@ class Job:
         done: When it succeeded.
         gone: When it no longer exists.
         digest: The end of its name.
+        component: What it is for.
     """
 
     started: float
@@ -122,6 +123,7 @@ class Job:
     done: float = math.inf
     gone: float = math.inf
     digest: str = "0f3a9b2c7d"
+    component: str = "preload"
 
 
 @dataclasses.dataclass
@@ -337,11 +339,9 @@ def _observed(situation: Situation, observer: str) -> Iterator[_Line]:
     yield from _of_deployment(situation, place)
     for pod in situation.pods:
         yield from _of_pod(pod, place | {"pod": pod.name, "uid": f"uid-of-{pod.name}"})
-    prefix = batches.name(situation.plan.plan.identity, "0" * batches.HASH_LENGTH)[
-        : -batches.HASH_LENGTH
-    ]
     for job in situation.jobs:
-        yield from _of_job(job, place | {"job_name": f"{prefix}{job.digest}"})
+        name = batches.name(situation.plan.plan.identity, job.digest, job.component)
+        yield from _of_job(job, place | {"job_name": name})
 
 
 def _of_deployment(situation: Situation, place: _Labels) -> Iterator[_Line]:

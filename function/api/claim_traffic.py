@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 import pydantic
 
-from function.api import base, claim_model
+from function.api import base, claim_gate, claim_model
 
 
 class Canary(base.Model):
@@ -13,6 +13,21 @@ class Canary(base.Model):
     adapter: claim_model.Word = pydantic.Field(description="Name of an entry of loraAdapters.")
     weight_percent: Annotated[int, base.number(1, 99)] = pydantic.Field(
         description="Percent of the base model's requests that the adapter answers."
+    )
+    gate: claim_gate.Gate | None = pydantic.Field(
+        None,
+        description="The weight rises by steps while error rate and evaluations hold, and goes back"
+        " when they do not. The whole weight at once when absent.",
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="!has(self.gate) || !has(self.gate.steps)"
+            " || self.gate.steps.all(s, s < self.weightPercent)",
+            message="steps lie below weightPercent, which is the last step",
+            holds=lambda c: all(s < c.weight_percent for s in base.of(c.gate, "steps") or []),
+            at="gate.steps",
+        ),
     )
 
 
@@ -148,6 +163,15 @@ class Gateway(base.Model):
             cel="!has(self.canaries) || self.canaries.map(c, c.weightPercent).sum() <= 99",
             message="canary weights must sum to at most 99: the base model keeps traffic",
             holds=lambda g: g.canaries is None or sum(c.weight_percent for c in g.canaries) <= 99,
+            at="canaries",
+        ),
+        base.Rule(
+            cel="!has(self.canaries) || !has(self.endpointPicker)"
+            " || !has(self.endpointPicker.enabled) || !self.endpointPicker.enabled"
+            " || self.canaries.all(c, !has(c.gate))",
+            message="endpointPicker excludes gates: behind it the gateway does not count which"
+            " model answered",
+            holds=lambda g: not g.picks or all(c.gate is None for c in g.canaries or []),
             at="canaries",
         ),
         base.Rule(

@@ -6,7 +6,8 @@ defaults are neutral: nothing names a cloud, a region or a platform's own object
 
 The parts are in files beside this one: `settings_providers`, `settings_engine` (GPUs, prices and
 capacity too), `settings_weights` (the Job and the hub too), `settings_traffic` (callers, gateways,
-routes), `settings_metrics` (autoscaler, alerts) and `settings_authors` (permissions, names, caps).
+routes), `settings_gate` (what judges canaries), `settings_metrics` (autoscaler, alerts) and
+`settings_authors` (permissions, names, caps).
 """
 
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from function.api import (
     settings_authors,
     settings_engine,
     settings_forms,
+    settings_gate,
     settings_metrics,
     settings_providers,
     settings_traffic,
@@ -94,6 +96,9 @@ class Settings(base.Model):
     gateway: settings_traffic.Gateway = pydantic.Field(default_factory=settings_traffic.Gateway)
     front_door: settings_traffic.FrontDoor = pydantic.Field(
         default_factory=settings_traffic.FrontDoor
+    )
+    canary_gates: settings_gate.CanaryGates = pydantic.Field(
+        default_factory=settings_gate.CanaryGates
     )
     endpoint_picker: settings_traffic.EndpointPicker = pydantic.Field(
         default_factory=settings_traffic.EndpointPicker

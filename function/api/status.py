@@ -133,6 +133,47 @@ class Weights(base.Model):
     )
 
 
+_TIME = base.form(
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$",
+    "a time such as 2026-01-31T12:00:00Z",
+)
+
+
+class Canary(base.Model):
+    """How far a canary with a gate is."""
+
+    adapter: Annotated[str, base.text(63)] = pydantic.Field(description="Name of the adapter.")
+    weight_percent: Annotated[int, base.number(0, 99)] | None = pydantic.Field(
+        None, description="Percent of the base model's requests that the adapter is to answer now."
+    )
+    held_percent: Annotated[int, base.number(0, 99)] | None = pydantic.Field(
+        None, description="The highest step that held."
+    )
+    verdict: Literal["Rising", "Waiting", "Held", "RolledBack", "Stuck"] | None = pydantic.Field(
+        None,
+        description="Rising: a step is judged. Waiting: it cannot be judged yet. Held: every step"
+        " held. RolledBack: a step broke. Stuck: nothing judges the step.",
+    )
+    reason: Annotated[str, base.text(63)] | None = pydantic.Field(
+        None, description="Why, in one word."
+    )
+    tries: Annotated[int, base.number(0, 2**31 - 1)] | None = pydantic.Field(
+        None, description="Jobs that ended without a verdict on this step."
+    )
+    since: Annotated[str, base.text(20, _TIME)] | None = pydantic.Field(
+        None, description="Since when requests count for this step, where a Job ended before."
+    )
+    began: Annotated[str, base.text(20, _TIME)] | None = pydantic.Field(
+        None, description="When the first step began: older evaluations do not count."
+    )
+    mark: Annotated[str, base.text(16)] | None = pydantic.Field(
+        None, description="Which adapter and try this is about."
+    )
+    asked: Annotated[str, base.text(16)] | None = pydantic.Field(
+        None, description="Which text of the canary this is about."
+    )
+
+
 class Capacity(base.Model):
     """What a replica of what the claim asks for holds, by the estimate's pessimistic end."""
 
@@ -218,4 +259,5 @@ class Status(base.Model):
     )
     serving: Serving | None = None
     weights: Weights | None = None
+    canaries: Annotated[list[Canary], base.items(4)] | None = None
     latches: Latches | None = None

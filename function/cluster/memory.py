@@ -24,6 +24,7 @@ class Memory:
         latches: Names of what happened once and must not be forgotten.
         waiting_for: What the claim waited for, in words, or None.
         observed_generation: Generation of the claim that the status is about, or None.
+        canaries: How far canaries with a gate are, by adapter.
     """
 
     records: Mapping[str, Mapping[str, Any]]
@@ -34,6 +35,7 @@ class Memory:
     latches: frozenset[str]
     waiting_for: Any
     observed_generation: Any
+    canaries: Mapping[str, status.Canary] = dataclasses.field(default_factory=dict)
 
     @property
     def served_adapters(self) -> frozenset[str]:
@@ -47,7 +49,7 @@ class Memory:
 
 
 # The fields of a status that are read here.
-FIELDS = ("latches", "observedGeneration", "serving", "waitingFor", "weights")
+FIELDS = ("canaries", "latches", "observedGeneration", "serving", "waitingFor", "weights")
 
 
 def memory(world: observed.Observed) -> Memory:
@@ -79,7 +81,23 @@ def _memory(written: observed.Object) -> Memory:
         ),
         waiting_for=_typed(observed.at(written, "waitingFor"), str),
         observed_generation=_typed(observed.at(written, "observedGeneration"), int),
+        canaries={
+            canary.adapter: canary
+            for item in observed.items(written, "canaries")
+            if (canary := _canary(item)) is not None
+        },
     )
+
+
+def _canary(item: Any) -> status.Canary | None:
+    """Returns how far a canary is, or None where somebody wrote what we did not.
+
+    Whole or not at all: a field without the others could stand for a step that never held.
+    """
+    try:
+        return status.Canary.model_validate(canonical.plain(item))
+    except pydantic.ValidationError:
+        return None
 
 
 def _typed(value: Any, kind: type) -> Any:

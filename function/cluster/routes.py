@@ -28,6 +28,18 @@ def models(resource: observed.Object | None) -> frozenset[str]:
     )
 
 
+def weights(resource: observed.Object | None) -> dict[str, int]:
+    """Returns the weight of each backend of an observed AI gateway route that has its own model."""
+    return {
+        str(observed.at(backend, "modelNameOverride")): observed.number(
+            observed.at(backend, "weight"), -1
+        )
+        for rule in observed.items(resource, "spec", "rules")
+        for backend in observed.items(rule, "backendRefs")
+        if observed.at(backend, "modelNameOverride") is not None
+    }
+
+
 def hosts(resource: observed.Object | None) -> frozenset[str]:
     """Returns the host names that an observed Backend names."""
     return frozenset(

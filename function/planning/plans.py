@@ -28,6 +28,7 @@ from function.capacity import fit
 from function.cluster import checkpoints, observed
 from function.engines import engine, engines
 from function.planning import (
+    gates,
     hardware,
     identity,
     lifetimes,
@@ -75,6 +76,7 @@ class Plan:
         scaling: How many replicas, and when.
         ways: By which ways requests reach the claim.
         picker: How the endpoint picker picks.
+        gates: By which steps the weights of canaries rise.
         objectives: What users are promised.
         misfit: Why no replica could serve on its class, or None.
         suspended: True when the GPUs are to be given back.
@@ -96,6 +98,7 @@ class Plan:
     scaling: scaling.Scaling
     ways: ways.Ways
     picker: pickers.Picker
+    gates: tuple[gates.Schedule, ...]
     objectives: objectives.Objectives
     misfit: misfits.Misfit | None
     suspended: bool
@@ -244,6 +247,7 @@ def _make(
         replacement=scaling.replacement(scaled.maximum, hard.class_name, hard.gpu, why),
         ways=reached,
         picker=picks,
+        gates=gates.schedules(spec, stored, reached, why),
         objectives=promised,
         misfit=hard.misfit or _too_large(spec, site, serving.outlook),
         suspended=spec.suspend is True,

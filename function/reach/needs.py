@@ -37,7 +37,13 @@ class Need:
 def of(plan: plans.Plan) -> tuple[Need, ...]:
     """Returns the needed flows of a claim, each once."""
     unique: dict[tuple[Any, ...], Need] = {}
-    for need in (*_requests(plan), *_metrics(plan), *_picker(plan), *_own(plan)):
+    for need in (
+        *_requests(plan),
+        *_metrics(plan),
+        *_picker(plan),
+        *_gates(plan),
+        *_own(plan),
+    ):
         flow = need.flow
         key = (flow.source, flow.destination, flow.protocol, flow.port)
         unique.setdefault(key, need)
@@ -151,6 +157,25 @@ def _picker(plan: plans.Plan) -> Iterator[Need]:
     )
     for source, destination, port, why in flows:
         yield Need(policies.Hop(source, destination, port), why, field, remedy)
+    yield from _dns(plan, pods)
+
+
+# --- the gates of canaries
+
+
+def _gates(plan: plans.Plan) -> Iterator[Need]:
+    """Yields what the pods that judge canaries ask: the metrics store, and names."""
+    if not plan.gates:
+        return
+    pods, store = places.gate(plan), callers.metrics(plan)
+    why, remedy = "what judges a canary", "set canaryGates.store or egressCidrs in the settings"
+    if plan.site.canary_gates.store is not None and store.pods is not None:
+        target = places.peer(plan, plan.site.canary_gates.store, "metrics store")
+        flow = policies.Hop(pods, target, store.pods.port)
+        yield Need(flow, why, "canaryGates.store", remedy)
+    for index, network in enumerate(store.networks):
+        flow = policies.Hop(pods, places.metrics(network), store.port)
+        yield Need(flow, why, f"canaryGates.egressCidrs[{index}]", remedy)
     yield from _dns(plan, pods)
 
 

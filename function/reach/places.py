@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from function import memo
 from function.api import settings_traffic
-from function.cluster import jobs
+from function.cluster import gating, jobs
 from function.concerns.access import callers
 from function.engines import engine
 from function.planning import identity, plans, stores
@@ -61,6 +61,13 @@ def removal(plan: plans.Plan) -> endpoints.Endpoint:
 
 
 @memo.per_plan
+def gate(plan: plans.Plan) -> endpoints.Endpoint:
+    """Returns the pods that judge canaries."""
+    who = plan.identity
+    return endpoints.pod(f"{who.name}: gate", who.namespace, who.labels(gating.COMPONENT))
+
+
+@memo.per_plan
 def picker(plan: plans.Plan) -> endpoints.Endpoint:
     """Returns the endpoint picker's pods."""
     who = plan.identity
@@ -76,6 +83,7 @@ def own(plan: plans.Plan) -> tuple[endpoints.Endpoint, ...]:
     pods += [download(plan)] if plan.storage.preloads else []
     pods += [removal(plan)] if plan.storage.deletes else []
     pods += [picker(plan)] if plan.ways.picker else []
+    pods += [gate(plan)] if plan.gates else []
     return tuple(pods)
 
 
@@ -131,6 +139,14 @@ def object_store(plan: plans.Plan, store: stores.Store) -> Iterator[endpoints.En
     address = PUBLIC if network is None else str(ipaddress.ip_network(network, strict=False)[0])
     for name in store.names or (store.host,):
         yield endpoints.Endpoint(endpoints.Kind.OUTSIDE, name, address=address, hosts=(name,))
+
+
+def metrics(network: str) -> endpoints.Endpoint:
+    """Returns a metrics store in a network outside of the cluster."""
+    address = str(ipaddress.ip_network(network, strict=False)[0])
+    return endpoints.Endpoint(
+        endpoints.Kind.OUTSIDE, f"metrics store in {network}", address=address
+    )
 
 
 def _native(plan: plans.Plan) -> bool:

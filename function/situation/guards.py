@@ -66,6 +66,11 @@ class Guards:
         return self._lack(removal_suffix)
 
     @functools.cached_property
+    def gate(self) -> str | None:
+        """What a new Job that judges a canary waits for."""
+        return self._lack(gate_suffix)
+
+    @functools.cached_property
     def picker(self) -> str | None:
         """What a new endpoint picker waits for."""
         return self._lack(picker_suffix)
@@ -92,6 +97,11 @@ def removal_suffix(provider: str) -> str:
 def group_suffix(provider: str) -> str:
     """Returns the end of the key of the policy between the pods of one replica."""
     return f"{SUFFIXES[provider]}-group"
+
+
+def gate_suffix(provider: str) -> str:
+    """Returns the end of the key of the policy of the pods that judge canaries."""
+    return f"{SUFFIXES[provider]}-gate"
 
 
 def picker_suffix(provider: str) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 
 from function.cluster import checkpoints, memory, observed, pods
 from function.planning import plans
-from function.situation import counts, guards, ledgers, rollouts, supplies, traffic
+from function.situation import counts, gates, guards, ledgers, rollouts, supplies, traffic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Situation:
         rollout: Which template runs.
         supply: The Jobs on the weights volume.
         traffic: What may be asked of the claim.
+        gates: Which weights canaries with a gate have, and what judges them.
         count: Who owns the replica count.
         trouble: Why a pod does not serve, where pods were read; else None.
     """
@@ -32,6 +33,7 @@ class Situation:
     rollout: rollouts.Rollout
     supply: supplies.Supply
     traffic: traffic.Traffic
+    gates: gates.Gates
     count: counts.Count
     trouble: pods.Trouble | None
 
@@ -68,6 +70,7 @@ def situation(
     guard = guards.guards(plan, world)
     ledger = ledgers.ledger(plan.storage, facts, remembered, world, guard.identity)
     rollout = rollouts.rollout(plan, ledger, guard, remembered, world)
+    reached = traffic.traffic(plan, rollout, guard, remembered, world)
     return Situation(
         plan=plan,
         world=world,
@@ -76,7 +79,8 @@ def situation(
         guards=guard,
         rollout=rollout,
         supply=supplies.supply(plan, ledger, guard, rollout, remembered, world),
-        traffic=traffic.traffic(plan, rollout, guard, remembered, world),
+        traffic=reached,
+        gates=gates.canaries(plan, rollout, reached, guard, remembered, world),
         count=counts.count(plan, rollout, remembered, world),
         trouble=pods.trouble(world),
     )

@@ -50,6 +50,14 @@ VARIANTS = {
         loraAdapters=[],
         gateway={"enabled": True},
     ),
+    "gated": changed(
+        gateway={
+            "enabled": True,
+            "canaries": [
+                {"adapter": "xplane-qwen-coder-sql-dpo", "weightPercent": 10, "gate": {}},
+            ],
+        }
+    ),
     "picker": changed(gateway={"enabled": True, "endpointPicker": {"enabled": True}}),
     "thresholds": changed(
         observability={

@@ -27,6 +27,7 @@ SITUATIONS = {
     "InferenceServicePreemptions": "sequences grow until the cache has to drop some",
     "InferenceServiceEngineStalled": "the GPU hangs: requests run, no token comes",
     "InferenceServiceWeightsNotReady": "the hub answers 403, or a download takes hours",
+    "InferenceServiceCanaryRolledBack": "a step of a canary breaks",
     "InferenceServiceEndpointPickerMissing": "the picker was evicted and cannot be scheduled",
     "InferenceServiceEndpointPickerBlind": "a policy cut the picker off from the pods' metrics",
     "InferenceServiceBudgetBurnsFast": "three in four first tokens come late, for an hour",
@@ -47,6 +48,7 @@ ALWAYS = set(SITUATIONS) - {
     *OF_OBJECTIVES,
     "InferenceServiceEngineStalled",
     "InferenceServiceWeightsNotReady",
+    "InferenceServiceCanaryRolledBack",
     "InferenceServiceEndpointPickerMissing",
     "InferenceServiceEndpointPickerBlind",
 }
@@ -76,6 +78,8 @@ def test_which_alerts_a_claim_has(planned: situations.Situation) -> None:
         wanted.add("InferenceServiceEngineStalled")
     if planned.plan.storage.preloads:
         wanted.add("InferenceServiceWeightsNotReady")
+    if planned.plan.gates:
+        wanted.add("InferenceServiceCanaryRolledBack")
     if planned.traffic.picker:
         wanted.add("InferenceServiceEndpointPickerMissing")
         wanted.add("InferenceServiceEndpointPickerBlind")
@@ -90,6 +94,8 @@ def test_claims_differ_in_them() -> None:
     """Some claims of the test above meet each of its conditions, and others do not."""
     assert not plan("pooling").plan.running.generates
     assert not plan("volume").plan.storage.preloads
+    assert plan("gated").plan.gates
+    assert not plan("gated", "plain").plan.gates, "no AI gateway"
     assert plan("picker").traffic.picker
     assert not plan("picker", "plain").traffic.picker
 

@@ -80,6 +80,11 @@ def canaries(*given: Json, **gateway: typing.Any) -> Json:
     return claim(loraAdapters=adapters, gateway=enabled | gateway)
 
 
+def gated(**gate: typing.Any) -> Json:
+    """Returns a claim with a canary of a tenth that has a gate."""
+    return canaries({**_canary("a", 10), "gate": gate})
+
+
 def _canary(adapter: str, weight: int) -> Json:
     return {"adapter": adapter, "weightPercent": weight}
 
@@ -374,6 +379,22 @@ _GATEWAY = (
         "nine priorities",
         picker(priorities=[_priority(f"p{value}", value) for value in range(9)]),
         "endpointPicker.priorities",
+    ),
+    Invalid("a step above the weight", gated(steps=[5, 11]), "steps lie below weightPercent"),
+    Invalid("a step of the weight", gated(steps=[10]), "steps lie below weightPercent"),
+    Invalid("no step", gated(steps=[]), "gate.steps"),
+    Invalid("a step of nothing", gated(steps=[0]), "gate.steps[0]"),
+    Invalid("nine steps", gated(steps=list(range(1, 10))), "gate.steps"),
+    Invalid("a step of no time", gated(minutes=0), "gate.minutes"),
+    Invalid("a step of two days", gated(minutes=2880), "gate.minutes"),
+    Invalid("more errors than requests", gated(maxErrorPercent=101), "gate.maxErrorPercent"),
+    Invalid("a judgement of nothing", gated(minRequests=0), "gate.minRequests"),
+    Invalid("cases that may all fail", gated(evals={"passPercent": 0}), "evals.passPercent"),
+    Invalid("a try before the first", gated(generation=-1), "gate.generation"),
+    Invalid(
+        "a gate behind a picker",
+        canaries({**_canary("a", 10), "gate": {}}, endpointPicker={"enabled": True}),
+        "endpointPicker excludes gates",
     ),
     Invalid("weight of 100", canaries(_canary("a", 100)), "canaries[0].weightPercent"),
     Invalid("weight of zero", canaries(_canary("a", 0)), "canaries[0].weightPercent"),
@@ -789,6 +810,19 @@ ACCEPTED: tuple[Accepted, ...] = (
     Accepted("route", claim(route={"enabled": True, "hostname": "llm"})),
     Accepted("host of a route that is off", claim(route={"enabled": False, "hostname": "llm"})),
     Accepted("gateway with nothing in it", claim(gateway={"enabled": True, "canaries": []})),
+    Accepted("the smallest gate", gated()),
+    Accepted("a gate of one percent", canaries({**_canary("a", 1), "gate": {}})),
+    Accepted(
+        "a whole gate",
+        gated(
+            steps=[9, 1, 1],
+            minutes=1440,
+            maxErrorPercent=0,
+            minRequests=1_000_000,
+            evals={},
+            generation=3,
+        ),
+    ),
     Accepted("canaries up to 99", canaries(_canary("a", 49), _canary("b", 50))),
     Accepted("a replica of 16 pods", shared(tensor=64, pipeline=2)),
     Accepted("copies within a pod", shared(tensor=4, data=2, expert=True)),

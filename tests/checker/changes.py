@@ -58,11 +58,51 @@ def _gateway(**fields: Any) -> Change:
 def _adapters(*indices: int, canary: int | None = None) -> Change:
     def change(world: World) -> None:
         chosen = [copy.deepcopy(_ADAPTERS[index]) for index in indices]
-        weights = [{"adapter": _ADAPTERS[canary]["name"], "weightPercent": 20}] if canary else []
+        weights: list[Object] = []
+        if canary:
+            weights.append({"adapter": _ADAPTERS[canary]["name"], "weightPercent": 20})
         gateway = {**world.claim["spec"].get("gateway", {}), "canaries": weights}
         world.edit(loraAdapters=chosen, gateway=gateway)
 
     return change
+
+
+def _gated(weight: int = 20, **gate: Any) -> Change:
+    """Gives a share to the last adapter, by steps."""
+
+    def change(world: World) -> None:
+        adapters = world.claim["spec"].get("loraAdapters", [])
+        canaries = [
+            {"adapter": one["name"], "weightPercent": weight, "gate": {"steps": [5], **gate}}
+            for one in adapters[-1:]
+        ]
+        _gateway(enabled=True, endpointPicker={"enabled": False}, canaries=canaries)(world)
+
+    return change
+
+
+def _another_try(world: World) -> None:
+    canaries = copy.deepcopy(world.claim["spec"].get("gateway", {}).get("canaries", []))
+    for canary in canaries:
+        if "gate" in canary:
+            canary["gate"]["generation"] = canary["gate"].get("generation", 0) + 1
+    if canaries:
+        _gateway(canaries=canaries)(world)
+
+
+def _ungated(world: World) -> None:
+    """A gate excludes a picker: whoever asks for one takes the gates away."""
+    canaries = copy.deepcopy(world.claim["spec"].get("gateway", {}).get("canaries", []))
+    for canary in canaries:
+        canary.pop("gate", None)
+    _gateway(enabled=True, endpointPicker={"enabled": True}, canaries=canaries)(world)
+
+
+def _other_content(world: World) -> None:
+    adapters = copy.deepcopy(world.claim["spec"].get("loraAdapters", []))
+    for adapter in adapters[-1:]:
+        adapter["revision"] = "f" * 40 if adapter.get("revision") != "f" * 40 else "e" * 40
+    world.edit(loraAdapters=adapters)
 
 
 def _scaling(low: int, high: int) -> Change:
@@ -91,7 +131,9 @@ EDITS: dict[str, Change] = {
     "revision 0": _model(revision=_REVISIONS[0]),
     "revision 1": _model(revision=_REVISIONS[1]),
     "revision 2": _model(revision=_REVISIONS[2]),
-    "another repository": _model(repository="Qwen/Qwen3-8B", revision=_REVISIONS[2]),
+    # One that fits a GPU in 16 bit too: the oracle knows of replicas that no node holds, and of no
+    # model that is too large.
+    "another repository": _model(repository="Qwen/Qwen3-4B", revision=_REVISIONS[2]),
     "from the hub": _from(revision=_REVISIONS[0]),
     "from an image": _from(source="oci", image="registry.example.com/m@sha256:" + "0a" * 32),
     "from a bucket": _from(source="s3", uri="s3://models/llm/m"),
@@ -120,7 +162,11 @@ EDITS: dict[str, Change] = {
     "less memory": _spec(cache={"kvOffload": {"enabled": False}}),
     "gateway off": _gateway(enabled=False, endpointPicker={"enabled": False}),
     "gateway on": _gateway(enabled=True, endpointPicker={"enabled": False}),
-    "gateway with picker": _gateway(enabled=True, endpointPicker={"enabled": True}),
+    "gateway with picker": _ungated,
+    "a gate of 20": _gated(),
+    "a gate of 40": _gated(40, steps=[10]),
+    "another try of the gate": _another_try,
+    "another adapter of the name": _other_content,
     "plain route": _spec(route={"enabled": True, "hostname": "coder"}),
     "no plain route": _spec(route={"enabled": False}),
     "a secret": _spec(externalSecrets=[{"name": "hf-token-a", "remoteRef": "llm/b"}]),
@@ -194,6 +240,8 @@ SETTINGS: dict[str, Change] = {
     "small nodes": _site("gpu.classes.l4.nodeMemory", "20Gi"),
     "large nodes": _site("gpu.classes.l4.nodeMemory", "240Gi"),
     "no wake query": _site("scaling.wake", None),
+    "no way to the metrics": _site("canaryGates", {}),
+    "a way to the metrics": _site("canaryGates", worlds.METRICS),
     "read pods": _site("diagnostics.pods", True),
     "read no pods": _site("diagnostics.pods", False),
     "another label": _site("labels", {"example.com/team": "a"}),
@@ -249,6 +297,11 @@ def _forgotten(world: World) -> None:
     world.forgot = True
 
 
+def _forgotten_canaries(world: World) -> None:
+    """Somebody writes over the part of the status that remembers which steps held."""
+    world.claim.get("status", {}).pop("canaries", None)
+
+
 def _strangers_come(world: World) -> None:
     """Somebody makes objects of the names that the claim has not taken yet."""
     taken = {(item["kind"], item["metadata"]["name"]) for item in world.objects.values()}
@@ -295,6 +348,12 @@ EVENTS: dict[str, Change] = {
     "the Job runs": _job("runs"),
     "the Job succeeds": _job("succeeds"),
     **{f"the Job fails with {code}": _job(str(code)) for code in (1, 2, 10, 11, 12, 13, 14, 15)},
+    "a canary is judged": lambda world: world.judge("runs"),
+    "a canary's step holds": lambda world: world.judge("holds"),
+    "a canary's step breaks": lambda world: world.judge("20"),
+    "a canary cannot be judged": lambda world: world.judge("30"),
+    "what judges canaries crashes": lambda world: world.judge("crashes"),
+    "the memory of canaries is lost": _forgotten_canaries,
     "the Deployment's controller acts": World.control,
     "a pod becomes ready": World.run_pods,
     "a pod crashes": lambda world: world.run_pods(bad=worlds.CRASHING),
@@ -350,6 +409,19 @@ STORIES: dict[str, tuple[str, ...]] = {
     ),
     "a canary is withdrawn": (
         *("gateway on", "adapters 0 and 1, canary 1", "rest", "no adapter", "reconcile"),
+    ),
+    "a canary rises and breaks": (
+        *("keda", "a gateway", "resume", "scale 1 to 3", "adapters 0 and 1, canary 1"),
+        *("a way to the metrics", "rest", "a gate of 20", "reconcile", "other controllers report"),
+        *("reconcile", "reconcile", "a canary's step holds", "reconcile", "reconcile"),
+        *("other controllers report", "reconcile", "a canary's step breaks", "reconcile", "rest"),
+        *("another try of the gate", "reconcile", "reconcile", "a canary's step holds", "lag"),
+        *("the memory of canaries is lost", "reconcile", "rest", "a gate of 40", "reconcile"),
+    ),
+    "a canary changes behind its gate": (
+        *("keda", "a gateway", "resume", "scale 1 to 3", "adapters 1 and 2, canary 2"),
+        *("a way to the metrics", "a gate of 20", "rest", "another adapter of the name"),
+        *("reconcile", "progress", "reconcile", "no way to the metrics", "rest"),
     ),
     "an old token": (
         *("on claim change", "engine 0.25.1", "rest", "accept nothing", "engine 0.32.0"),

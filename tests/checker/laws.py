@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
@@ -41,7 +42,7 @@ _CONDITIONS = (
 )
 _NEVER_WITHDRAWN = ("deployment", "pdb", "service", "serviceaccount")
 # Rounds of the world and core in which everything must come to rest.
-MOST_ROUNDS = 12
+MOST_ROUNDS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +77,7 @@ class JudgedWorld:
         origin: The parts of the claim that shape pods, as they were when the running template was
             rendered.
         tokens: The printed token that accepts each template.
+        judged: The adapter, and the whole canary, that each Job of a gate judges, by its key.
     """
 
     def __init__(self, world: worlds.World) -> None:
@@ -83,6 +85,7 @@ class JudgedWorld:
         self.origin: str | None = of_pods(world.claim)
         self.tokens: dict[str, str] = {}
         self.broken = False
+        self.judged: dict[str, tuple[str, str]] = {}
 
     def must(self, holds: bool, law: str, *facts: Any) -> None:
         """Raises unless a law holds."""
@@ -139,6 +142,7 @@ class JudgedWorld:
         self._leaves_the_count_alone(step)
         self._removes_what_nobody_counts_on(step)
         self._remembers(step)
+        self._raises_what_held(step)
         self._dates_itself(step)
         self._never_lies(step)
 
@@ -208,6 +212,8 @@ class JudgedWorld:
             removes = item["kind"] == "Job" and worlds.removes(item)
             downloads = item["kind"] == "Job" and not removes
             part = f"{name}.download" if downloads else f"{name}.removal" if removes else name
+            if item["kind"] == "Job" and worlds.judges(item):
+                part = f"{name}.gate"
             self.must(part in names, "no pod before its policy", key)
 
     def _withdraws_nothing(self, step: Step) -> None:
@@ -340,6 +346,50 @@ class JudgedWorld:
             self.must(latches.get("scaledByAutoscaler") is True, "the autoscaler keeps the count")
         base.parse(status.Status, new, what="status")
 
+    def _raises_what_held(self, step: Step) -> None:
+        """A canary with a gate has no more weight than what held, and one step more.
+
+        What a Job judges is the adapter, and the try, that the claim named when the Job was made.
+        A canary that broke has no weight until its author writes another one.
+        """
+        claim, desired = step.exchange.claim, step.exchange.desired
+        for key, item in desired.items():
+            if item["kind"] == "Job" and worlds.judges(item) and key not in self.judged:
+                adapter = worlds.judged(item)
+                self.judged[key] = (_content(claim, adapter), _text(claim, adapter))
+        held: dict[str, int] = {}
+        for job in self.world.held:
+            key = job["metadata"]["annotations"][cluster.KEY]
+            content, _ = self.judged[key]
+            held[content] = max(held.get(content, 0), worlds.percent(job))
+        weights = _weights(desired)
+        for canary in _gated(claim):
+            name, goal = canary["adapter"], canary["weightPercent"]
+            weight, proved = weights.get(name, 0), held.get(_content(claim, name), 0)
+            steps = [*canary["gate"]["steps"], goal]
+            most = min((one for one in steps if one > proved), default=goal)
+            self.must(weight <= most, "no weight above what held", name, weight, proved)
+            broken = any(
+                oracle.says(item, "Failed") and "exit code 20" in str(item["status"])
+                for key, item in step.exchange.objects.items()
+                if self.judged.get(key, ("", ""))[1] == _text(claim, name)
+            )
+            self.must(not broken or weight == 0, "what broke has no weight", name, weight)
+        self._forgets_no_step(step)
+
+    def _forgets_no_step(self, step: Step) -> None:
+        """What the status says of a canary stays until the canary is another one."""
+        before = {one["adapter"]: one for one in _records(step.exchange.claim)}
+        for record in _records({"status": step.status}):
+            old = before.get(record["adapter"])
+            if old is None or old["mark"] != record["mark"]:
+                continue
+            if old["verdict"] != "RolledBack":
+                kept = record["heldPercent"] >= old["heldPercent"]
+                self.must(kept, "a step that held is remembered", old, record)
+            elif old["asked"] == record["asked"]:
+                self.must(record["verdict"] == "RolledBack", "what broke stays back", old, record)
+
     def _dates_itself(self, step: Step) -> None:
         """Current is never True beside the observedGeneration of an edit that does not serve.
 
@@ -447,7 +497,12 @@ class JudgedWorld:
         wanted |= {key for key in objects if oracle.says(objects[key], "Failed")}
         # Policies of pods that end later than what they are of stay: the picker's, and the Jobs' of
         # a claim that downloads no more.
-        parts = (guards.picker_suffix, guards.download_suffix, guards.removal_suffix)
+        parts = (
+            guards.picker_suffix,
+            guards.download_suffix,
+            guards.removal_suffix,
+            guards.gate_suffix,
+        )
         stays = tuple(suffix(provider) for suffix in parts for provider in guards.SUFFIXES)
         wanted |= {key for key in objects if key.endswith(stays)}
         self.must(set(objects) == wanted, "no trace is left", set(objects) ^ wanted)
@@ -476,6 +531,43 @@ def _bytes(response: fnv1.RunFunctionResponse) -> bytes:
     plain.CopyFrom(response)
     plain.ClearField("meta")
     return plain.SerializeToString(deterministic=True)
+
+
+def _gated(claim: Object) -> list[Object]:
+    """Returns the canaries with a gate."""
+    canaries = claim["spec"].get("gateway", {}).get("canaries") or []
+    return [canary for canary in canaries if "gate" in canary]
+
+
+def _records(claim: Object) -> list[Object]:
+    records = claim.get("status", {}).get("canaries", [])
+    assert isinstance(records, list)
+    return records
+
+
+def _content(claim: Object, adapter: str) -> str:
+    """Returns what a canary is: the adapter's content, and which try the author asks for."""
+    adapters = [one for one in claim["spec"].get("loraAdapters", []) if one["name"] == adapter]
+    tries = [one["gate"].get("generation", 0) for one in _gated(claim) if one["adapter"] == adapter]
+    loaded = claim["spec"]["model"].get("preload", {}).get("enabled", True)
+    return json.dumps([adapters, tries, loaded], sort_keys=True)
+
+
+def _text(claim: Object, adapter: str) -> str:
+    """Returns all that the author wrote of a canary."""
+    written = [one for one in _gated(claim) if one["adapter"] == adapter]
+    return _content(claim, adapter) + json.dumps(written, sort_keys=True)
+
+
+def _weights(desired: Mapping[str, Object]) -> dict[str, int]:
+    """Returns the weight of each adapter in the desired route."""
+    return {
+        backend["modelNameOverride"]: backend["weight"]
+        for item in desired.values()
+        if item["kind"] == "AIGatewayRoute"
+        for backend in item["spec"]["rules"][0]["backendRefs"]
+        if "modelNameOverride" in backend
+    }
 
 
 def _policy(item: Object) -> bool:

@@ -31,6 +31,7 @@ def _start(kind: str) -> worlds.World:
     claim, environment = cluster.example(NAME), cluster.environment("reference")
     site = environment["data"]["inferenceService"]
     site.setdefault("weights", {})["imageVolumes"] = True
+    site["canaryGates"] = worlds.METRICS
     site.setdefault("allowed", {}).update(
         {"modelImages": {"*": ["**"]}, "modelUris": {"*": ["**"]}}
     )

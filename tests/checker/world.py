@@ -20,6 +20,9 @@ Object = dict[str, Any]
 # Directories that a preload Job makes. The function verifies no other path.
 _PRELOADED = re.compile(r"/models/((?:base|adapter)-[0-9a-f]{16})/weights")
 
+# Settings by which canaries are judged.
+METRICS: Object = {"store": {"namespace": "observability", "podLabels": {"app": "metrics"}}}
+
 PENDING = "pending"
 READY = "ready"
 CRASHING = "crashing"
@@ -47,6 +50,7 @@ class World(cluster.Cluster):
         answers: How core answers about kinds: `unasked`, `all` are there, only the kinds of every
             cluster are (`plain`), or `empty`.
         forgot: True while nothing in the cluster remembers the last template.
+        held: Jobs of canaries' gates whose step held.
     """
 
     def __init__(self, claim: Object, *environments: Object) -> None:
@@ -55,6 +59,7 @@ class World(cluster.Cluster):
         self.volume: set[str] = set()
         self.answers = "unasked"
         self.forgot = False
+        self.held: list[Object] = []
 
     @classmethod
     def of(cls, other: cluster.Cluster) -> "World":
@@ -89,7 +94,7 @@ class World(cluster.Cluster):
     @property
     def jobs(self) -> list[Object]:
         """The preload Jobs that have not ended, including those whose deletion waits."""
-        return [job for job in self.of_kind("Job") if not ended(job)]
+        return [job for job in self.of_kind("Job") if not ended(job) and not judges(job)]
 
     @property
     def ready_pods(self) -> list[Pod]:
@@ -191,7 +196,7 @@ class World(cluster.Cluster):
         """Lets somebody delete the claim, wait until all is gone, and make it again."""
         self.catch_up()
         self.objects, self.owned, self.refs = {}, {}, None
-        self.fleet = []
+        self.fleet, self.held = [], []
         self.claim.pop("status", None)
         self.claim["metadata"] |= {"generation": 1, "annotations": {}}
 
@@ -212,6 +217,27 @@ class World(cluster.Cluster):
                 if outcome == "1":
                     failed |= {"reason": "BackoffLimitExceeded", "message": "too often"}
                 job["status"] = {"failed": 1, "conditions": [failed]}
+
+    def judge(self, outcome: str) -> None:
+        """Moves each Job that judges a canary to a running pod, or to an end.
+
+        Args:
+            outcome: `runs`, `holds`, `crashes`, or an exit code of the program.
+        """
+        for job in self.of_kind("Job"):
+            if not judges(job) or ended(job):
+                continue
+            began = {"startTime": "2026-01-31T12:00:00Z"}
+            if outcome == "runs":
+                job["status"] = {**began, "active": 1, "ready": 1}
+            elif outcome == "holds":
+                done = cluster.condition("Complete", reason="CompletionsReached")
+                job["status"] = {**began, "succeeded": 1, "conditions": [done]}
+                self.held.append(documents.copied(job))
+            else:
+                crashes = cluster.condition("Failed", reason="BackoffLimitExceeded")
+                failed = crashes if outcome == "crashes" else cluster.failed(job, int(outcome))
+                job["status"] = {**began, "failed": 1, "conditions": [failed]}
 
     def _remove(self, directories: set[str]) -> None:
         """Removes weights; no pod and no template of a possible pod may need them."""
@@ -265,6 +291,7 @@ class World(cluster.Cluster):
         """Lets everything in the world go one good step on."""
         self.finish_deletions()
         self.run_job("succeeds")
+        self.judge("holds")
         self.others()
         count = self.deployment["spec"]["replicas"] if self.deployment is not None else 0
         self.autoscale(count)
@@ -307,6 +334,23 @@ def _shown(index: int, pod: Pod) -> Object:
 def ended(job: Object) -> bool:
     """Tells whether a Job has come to an end."""
     return bool(job.get("status", {}).get("conditions"))
+
+
+def judges(job: Object) -> bool:
+    """Tells whether a Job judges a canary."""
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    return bool(labels["app.kubernetes.io/component"] == "gate")
+
+
+def judged(job: Object) -> str:
+    """Returns the adapter that a Job judges."""
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    return str(json.loads(container["env"][0]["value"])["canary"])
+
+
+def percent(job: Object) -> int:
+    """Returns the step that a Job judges."""
+    return int(job["metadata"]["annotations"]["inference-service.cloud.ogenki.io/gate-percent"])
 
 
 def needs(template: Object) -> set[str]:

@@ -13,6 +13,7 @@ from function.cli import documents, planned
 from function.concerns.gateway import native_picker
 from function.findings import reachability
 from function.reach import flows, places
+from function.workloads import analyses
 from tests import cluster, effort, strategies
 from tests.resources import scene
 
@@ -166,6 +167,31 @@ def test_a_picker_asks_the_leaders_of_groups_alone(form: str) -> None:
         if {flow.hop.source, flow.hop.destination} == {picker, followers}
     ]
     assert not [flow for flow in between if flow.need is not None or flow.verdict.passes]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("outside", [False, True])
+def test_what_judges_canaries_reaches_the_metrics_and_names_alone(form: str, outside: bool) -> None:
+    given: dict[str, object] = {"queryURL": "http://metrics.example.com:8428"}
+    if outside:
+        given["egressCidrs"] = ["192.0.2.0/24"]
+    else:
+        given["store"] = {"namespace": "monitoring", "podLabels": {"app": "metrics"}, "port": 9090}
+    reach = reached(
+        cluster.load("examples/features/gate.yaml"),
+        canaryGates=given,
+        providers={"networkPolicy": form},
+        preload={"egressHostPorts": []},
+    )
+    assert words(reach) == []
+    pods = places.gate(reach.plan)
+    own = [flow for flow in reach.flows if pods in (flow.hop.source, flow.hop.destination)]
+    passed = {(flow.hop.destination.name, flow.hop.port) for flow in own if flow.verdict.passes}
+    store = ("metrics store in 192.0.2.0/24", 8428) if outside else ("metrics store", 9090)
+    assert passed == {store, ("cluster DNS", 53)}
+    template = analyses.job(reach.plan, analyses.Step(reach.plan.gates[0], 5, 0, None, None))
+    labels = template["spec"]["template"]["metadata"]["labels"]
+    assert dict(pods.labels).items() <= labels.items()
 
 
 # --- findings

@@ -35,6 +35,7 @@ SEAMS = {
     "function.engines.advisers": ("function/cli/", "function/findings/"),
     "preload": ("preload/",),
     "exporter": ("exporter/",),
+    "judge": ("judge/",),
     "function": ("function/",),
 }
 
@@ -52,7 +53,7 @@ def imported(path: pathlib.Path) -> set[str]:
 
 FILES = {
     path.relative_to(ROOT).as_posix(): imported(path)
-    for room in ("function", "preload", "exporter")
+    for room in ("function", "preload", "exporter", "judge")
     for path in sorted((ROOT / room).rglob("*.py"))
 }
 

@@ -4,6 +4,7 @@ import dataclasses
 
 from function.api import settings_forms
 from function.planning import plans, stores
+from function.workloads import analyses
 
 # The label of the endpoint picker's pods, which its chart sets.
 PICKER_LABEL = "inferencepool"
@@ -21,6 +22,21 @@ class Peer:
 
     namespace: str
     labels: tuple[tuple[str, str], ...]
+    port: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Metrics:
+    """Where metrics are asked for.
+
+    Attributes:
+        pods: Pods of the store, or None.
+        networks: Networks of a store elsewhere.
+        port: Its port there.
+    """
+
+    pods: Peer | None
+    networks: tuple[str, ...]
     port: int
 
 
@@ -85,6 +101,18 @@ def picker_callers(plan: plans.Plan) -> list[Peer]:
 def store(plan: plans.Plan, running: str) -> stores.Store | None:
     """Returns the object store that pods reach: those that the claim wants and those that run."""
     return stores.store(plan.site, (plan.running.store, running))
+
+
+def metrics(plan: plans.Plan) -> Metrics:
+    """Returns where the pods that judge canaries ask for metrics."""
+    site = plan.site.canary_gates
+    port = settings_forms.port(analyses.query_url(plan))
+    pods = site.store
+    return Metrics(
+        None if pods is None else peer(plan, pods.namespace, pods.pod_labels, pods.port or port),
+        tuple(site.egress_cidrs),
+        port,
+    )
 
 
 def hub_ports(plan: plans.Plan) -> list[int]:

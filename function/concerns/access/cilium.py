@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from function import memo
-from function.cluster import jobs
+from function.cluster import gating, jobs
 from function.concerns.access import callers
 from function.planning import identity, plans, stores
 
@@ -79,6 +79,20 @@ def removal(plan: plans.Plan, name: str) -> identity.Manifest:
         DENY_ALL,
         DENY_ALL,
     )
+
+
+@memo.per_plan
+def gate(plan: plans.Plan, name: str) -> identity.Manifest:
+    """Returns the CiliumNetworkPolicy of pods that judge canaries: DNS and the metrics store."""
+    store = callers.metrics(plan)
+    egress: list[Any] = [_dns(plan)]
+    if store.pods is not None:
+        labels = {NAMESPACE_LABEL: store.pods.namespace, **dict(store.pods.labels)}
+        ports = _ports(store.pods.port)
+        egress.append({"toEndpoints": [{"matchLabels": labels}], "toPorts": ports})
+    if store.networks:
+        egress.append({"toCIDR": list(store.networks), "toPorts": _ports(store.port)})
+    return _policy(plan, name, plan.identity.labels(gating.COMPONENT), DENY_ALL, egress)
 
 
 def _policy(

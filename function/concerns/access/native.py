@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from function import memo
-from function.cluster import jobs
+from function.cluster import gating, jobs
 from function.concerns.access import callers
 from function.planning import identity, plans, stores
 
@@ -57,6 +57,20 @@ def download(plan: plans.Plan, name: str) -> identity.Manifest:
 def removal(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns the clean-up pods' NetworkPolicy: no caller, and nothing to reach."""
     return _policy(plan, name, plan.identity.labels(jobs.CLEANUP), [], [])
+
+
+@memo.per_plan
+def gate(plan: plans.Plan, name: str) -> identity.Manifest:
+    """Returns the NetworkPolicy of pods that judge canaries: DNS and the metrics store alone."""
+    store = callers.metrics(plan)
+    egress: list[Any] = [_dns(plan)]
+    if store.pods is not None:
+        ports = [{"port": store.pods.port, "protocol": "TCP"}]
+        egress.append({"to": [_selector(store.pods)], "ports": ports})
+    if store.networks:
+        blocks = [{"ipBlock": {"cidr": cidr}} for cidr in store.networks]
+        egress.append({"to": blocks, "ports": [{"port": store.port, "protocol": "TCP"}]})
+    return _policy(plan, name, plan.identity.labels(gating.COMPONENT), [], egress)
 
 
 def _policy(

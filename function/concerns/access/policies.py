@@ -30,6 +30,9 @@ class Provider(Protocol):
     def removal(self, plan: plans.Plan, name: str) -> identity.Manifest:
         """Returns the policy of pods that remove weights: no caller, and nothing to reach."""
 
+    def gate(self, plan: plans.Plan, name: str) -> identity.Manifest:
+        """Returns the policy of pods that judge canaries: nobody calls them."""
+
     def group(self, plan: plans.Plan, name: str, *, store: str) -> identity.Manifest:
         """Returns the policy between the pods of one replica; the store is that of `serving`."""
 
@@ -82,6 +85,10 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     suffix = guards.group_suffix(name)
     if plan.hardware.split.spans or now.world.get(suffix) is not None:
         yield assembly.Part(suffix, provider.group(plan, _part(now, "group"), store=read))
+    suffix = guards.gate_suffix(name)
+    # Once there, it stays: pods that end outlive the Job that they are of.
+    if plan.gates or now.world.get(suffix) is not None:
+        yield assembly.Part(suffix, provider.gate(plan, _part(now, "gate")))
     parts = (
         (plan.storage.preloads, guards.download_suffix(name), "download", provider.download),
         (plan.storage.deletes, guards.removal_suffix(name), "removal", provider.removal),
@@ -117,6 +124,7 @@ def _of_the_last_provider(now: situations.Situation) -> Iterator[assembly.Part]:
             ),
             (guards.download_suffix, functools.partial(last.download, name=_part(now, "download"))),
             (guards.removal_suffix, functools.partial(last.removal, name=_part(now, "removal"))),
+            (guards.gate_suffix, functools.partial(last.gate, name=_part(now, "gate"))),
             (
                 guards.group_suffix,
                 functools.partial(

@@ -1,6 +1,6 @@
 """Envoy AI Gateway's view of the model: backends, the route by model name, how traffic spreads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from function import duration, kinds, memo
 from function.api import settings
@@ -128,6 +128,7 @@ def ai_gateway_route(
     refused: frozenset[str] = frozenset(),
     mark: str | None = None,
     fallback: str | None = None,
+    gated: tuple[tuple[str, int], ...] = (),
 ) -> identity.Manifest:
     """Returns the AIGatewayRoute: the base model with its canaries, and a rule for each adapter.
 
@@ -144,6 +145,7 @@ def ai_gateway_route(
         refused: Model names that another route has.
         mark: What the route remembers of its model names, or None.
         fallback: The claim that answers for the base model when no pod of this one does, or None.
+        gated: Weights that canaries with a gate have now.
     """
     parent = plan.site.parent_of(plan.identity.namespace)
     return {
@@ -162,7 +164,9 @@ def ai_gateway_route(
                     "namespace": parent.namespace,
                 }
             ],
-            "rules": list(_rules(plan, adapters - refused, former, there, pool, fallback)),
+            "rules": list(
+                _rules(plan, adapters - refused, former, there, pool, fallback, dict(gated))
+            ),
         },
     }
 
@@ -174,6 +178,7 @@ def _rules(
     there: frozenset[str],
     pool: bool,
     fallback: str | None,
+    gated: Mapping[str, int],
 ) -> Iterator[identity.Manifest]:
     # The default of a minute would cut long streams.
     timeouts = {"request": "0s" if lasts(plan) else f"{_whole_seconds(plan)}s"}
@@ -185,7 +190,7 @@ def _rules(
     beside = [] if fallback is None else [_fallback(plan, fallback)]
     yield {
         "matches": [_match(plan.identity.name)],
-        "backendRefs": _base_backends(plan, adapters, former, there) + beside,
+        "backendRefs": _base_backends(plan, adapters, former, there, gated) + beside,
         "timeouts": timeouts,
     }
     for name in served:
@@ -226,7 +231,11 @@ def _pool_rules(
 
 
 def _base_backends(
-    plan: plans.Plan, adapters: frozenset[str], former: frozenset[str], there: frozenset[str]
+    plan: plans.Plan,
+    adapters: frozenset[str],
+    former: frozenset[str],
+    there: frozenset[str],
+    gated: Mapping[str, int],
 ) -> list[identity.Manifest]:
     """Returns the base model and its canaries, with their weights.
 
@@ -235,7 +244,7 @@ def _base_backends(
     serve its adapter still come, and weighs nothing.
     """
     shifted = [
-        (name, weight if name in adapters else 0)
+        (name, gated.get(name, weight) if name in adapters else 0)
         for name, weight in canaries(plan)
         if name in adapters | there
     ]

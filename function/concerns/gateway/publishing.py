@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from function import assembly, memo
 from function.cluster import observed
 from function.concerns import addresses, providers, reasons
-from function.concerns.gateway import envoy_ai_gateway, fallback, native_picker, picker
+from function.concerns.gateway import envoy_ai_gateway, fallback, gates, native_picker, picker
 from function.engines import engine
 from function.planning import identity
 from function.planning import pickers as planned
@@ -82,6 +82,56 @@ class RouteReady(reasons.Reasons):
         " ten minutes.",
         alarm=True,
     )
+    CANARY_RISING = reasons.Reason(
+        "CanaryRising",
+        True,
+        "The claim is published, and the weight of a canary with `gate` rises by steps; the message"
+        " says which step is judged.",
+    )
+    CANARY_WAITS = reasons.Reason(
+        "CanaryWaits",
+        True,
+        "The claim is published, and a step of a canary cannot be judged yet; the message says why."
+        " Its weight stays until it can.",
+        "Too few requests: wait, or lower `gate.minRequests`. No evaluation: see the front door's"
+        " `EvalsReady`. A base model that fails as often: look at its own alerts.",
+    )
+    CANARY_ROLLED_BACK = reasons.Reason(
+        "CanaryRolledBack",
+        False,
+        "The claim is published, and a step of a canary broke: its weight is 0. The adapter is"
+        " still served under its own name.",
+        "The log of the failed Job has the figures"
+        " ([InferenceServiceCanaryRolledBack](#inferenceservicecanaryrolledback)). Then change"
+        " the adapter, its weight or its gate, or raise `gate.generation` for another try.",
+        alarm=True,
+    )
+    CANARY_BLIND = reasons.Reason(
+        "CanaryBlind",
+        False,
+        "The claim is published, and the metrics store does not answer the Job that judges a"
+        " canary. The weight stays.",
+        "`canaryGates.queryURL` (or `scaling.serverAddress`), `canaryGates.store` and the store"
+        " itself.",
+        alarm=True,
+    )
+    CANARY_STUCK = reasons.Reason(
+        "CanaryStuck",
+        False,
+        "The claim is published, and the Job that judges a canary failed by itself. The weight goes"
+        " back to the last step that held.",
+        "`kubectl -n llm describe job -l app.kubernetes.io/instance=N`, and its log; an older"
+        " preload image has no such program. Then raise `gate.generation`.",
+        alarm=True,
+    )
+    GATES_WITHHELD = reasons.Reason(
+        "GatesWithheld",
+        False,
+        "The claim is published, and the settings let nothing judge its canaries. Each keeps the"
+        " last step that held; a new one has no weight.",
+        "Set `canaryGates.store` or `canaryGates.egressCidrs` in the settings.",
+        alarm=True,
+    )
     UNRESOLVED = reasons.Reason(
         "Unresolved",
         False,
@@ -101,6 +151,7 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         yield from _backends_by_model(now)
         yield from fallback.compose(now)
         yield from _route(now)
+        yield from gates.compose(now)
     yield from _picker(now)
 
 
@@ -232,6 +283,7 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
         refused=names.refused,
         mark=names.mark,
         fallback=traffic.fallback.claim if traffic.fallback.named else None,
+        gated=now.gates.weights,
     )
     yield assembly.Part("gateway-airoute", route)
     policy = (
@@ -278,6 +330,10 @@ def _condition(now: situations.Situation, desired: assembly.Desired) -> observed
     trouble = now.traffic.fallback.trouble
     if trouble is not None:
         return RouteReady.FALLBACK_ABSENT.condition(f"spec.gateway.fallback.claim: {trouble}")
+    gate = gates.verdict(now)
+    if gate is not None:
+        name, words = gate
+        return RouteReady.named(name).condition(words)
     picking = now.traffic.picking
     if plan.ways.picker and not picking.pooled and picking.waits is not None:
         return RouteReady.PUBLISHED.condition(

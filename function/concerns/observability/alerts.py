@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from function.api import claim_metrics
+from function.cluster import gating
+from function.cluster import jobs as preloads
 from function.concerns.observability import objectives
 from function.engines import engine
 from function.planning import identity, plans, running
@@ -93,6 +95,8 @@ def _default(plan: plans.Plan, now: running.Running, picker: bool) -> Iterator[e
     yield from plan.engine.alerts(plan.identity, thresholds, plan.scaling, now)
     if plan.storage.preloads:
         yield _weights(plan)
+    if plan.gates:
+        yield _canaries(plan)
     if picker:
         yield _picker(plan)
         yield _blind_picker(plan)
@@ -142,9 +146,10 @@ def pods(plan: plans.Plan) -> str:
     return f'{{namespace="{plan.identity.namespace}",pod=~"{names}"}}'
 
 
-def jobs(plan: plans.Plan) -> str:
-    """Returns the matchers of series of kube-state-metrics about the claim's preload Jobs."""
-    prefix = batches.name(plan.identity, "0" * batches.HASH_LENGTH)[: -batches.HASH_LENGTH]
+def jobs(plan: plans.Plan, component: str = preloads.COMPONENT) -> str:
+    """Returns the matchers of series of kube-state-metrics about Jobs: those that preload."""
+    mark = "0" * batches.HASH_LENGTH
+    prefix = batches.name(plan.identity, mark, component)[: -batches.HASH_LENGTH]
     names = f"{prefix}[0-9a-f]{{{batches.HASH_LENGTH}}}"
     return f'{{namespace="{plan.identity.namespace}",job_name=~"{names}"}}'
 
@@ -166,6 +171,20 @@ def _weights(plan: plans.Plan) -> engine.Alert:
         "warning",
         f"The weights of {plan.identity.name} are not ready",
         "The preload Job failed or takes very long; the claim's WeightsReady condition says why.",
+    )
+
+
+def _canaries(plan: plans.Plan) -> engine.Alert:
+    failed = jobs(plan, gating.COMPONENT)[:-1] + ',condition="true"}'
+    return engine.Alert(
+        "InferenceServiceCanaryRolledBack",
+        # A Job that could not tell is followed by another one within moments.
+        f"max(kube_job_failed{failed}) > 0",
+        "5m",
+        "warning",
+        f"A canary of {plan.identity.name} is taken back",
+        "A step of its gate broke, or the Job that judges it failed; the claim's RouteReady"
+        " condition says which.",
     )
 
 

@@ -1,0 +1,32 @@
+"""What judges the steps of a canary's gate, and where it reads the series of the gateway."""
+
+from typing import Annotated
+
+import pydantic
+
+from function.api import base, claim_pod, settings_forms, settings_traffic
+
+
+class CanaryGates(base.Model):
+    """The pods that judge canaries (gateway.canaries[].gate)."""
+
+    query_url: settings_forms.Url | None = pydantic.Field(
+        None,
+        alias="queryURL",
+        description="Prometheus-compatible query endpoint that has the series of the AI gateway and"
+        " of evaluations; scaling.serverAddress when absent.",
+    )
+    store: settings_traffic.Peer | None = pydantic.Field(
+        None,
+        description="The pods behind queryURL, for the network policy, and the port that they"
+        " listen on; queryURL's when absent. Where there are policies, gates are withheld without"
+        " it or egressCidrs.",
+    )
+    egress_cidrs: Annotated[
+        list[Annotated[str, base.text(49, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]], base.items(32)
+    ] = pydantic.Field(
+        default_factory=base.no_items,
+        description="Networks of a store outside of the cluster, on queryURL's port.",
+    )
+    requests: claim_pod.Resources = settings_forms.quantities(cpu="10m", memory="32Mi")
+    limits: claim_pod.Resources = settings_forms.quantities(memory="128Mi")

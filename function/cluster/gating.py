@@ -1,0 +1,110 @@
+"""The Jobs that judge canaries, as their controller reports them."""
+
+import dataclasses
+import enum
+import re
+
+from function import canonical
+from function.cluster import jobs, observed
+from function.planning import identity
+
+COMPONENT = "gate"
+# End of the key of such a Job, before its hash.
+SUFFIX = f"{COMPONENT}-job-"
+# What a Job judges: which text of a canary, which step of it, and which try it is.
+ASKED_ANNOTATION = f"{identity.DOMAIN}/gate"
+PERCENT_ANNOTATION = f"{identity.DOMAIN}/gate-percent"
+TRY_ANNOTATION = f"{identity.DOMAIN}/gate-try"
+
+
+class Ending(enum.Enum):
+    """How a Job ended, or that it has not.
+
+    Attributes:
+        reason: In one word, for the status.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    NONE = ""
+    HELD = "Held"
+    ERRORS = "ErrorRate"
+    EVALS = "EvalsFailed"
+    FEW = "TooFewRequests"
+    STORE = "StoreUnreachable"
+    UNEVALUATED = "NotEvaluated"
+    BASE = "BaseFails"
+    LATE = "NotRun"
+    FAILED = "JobFailed"
+
+
+# judge/exits.py. A test compares the two.
+CODES = {
+    20: Ending.ERRORS,
+    21: Ending.EVALS,
+    30: Ending.FEW,
+    31: Ending.STORE,
+    32: Ending.UNEVALUATED,
+    33: Ending.BASE,
+}
+BROKEN = frozenset((Ending.ERRORS, Ending.EVALS))
+# After these the step is judged by another Job.
+UNDECIDED = frozenset((Ending.FEW, Ending.STORE, Ending.UNEVALUATED, Ending.BASE, Ending.LATE))
+
+_EXIT_CODE = re.compile(r"failed with exit code ([0-9]+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """An observed Job.
+
+    Attributes:
+        stage: How far it is.
+        ending: How it ended.
+        asked: Which text of a canary it judges.
+        percent: Which step.
+        tries: How many Jobs judged that step before it.
+        started: When it began, as the API server writes times, or None.
+    """
+
+    stage: jobs.Stage
+    ending: Ending
+    asked: str
+    percent: int
+    tries: int
+    started: str | None
+
+
+def judgements(world: observed.Observed) -> list[Judgement]:
+    """Returns the observed Jobs, by key."""
+    return [_judgement(resource) for _, resource in world.starting(SUFFIX)]
+
+
+def _judgement(resource: observed.Object) -> Judgement:
+    job = jobs.job(resource)
+    annotations = observed.at(resource, "metadata", "annotations")
+    started = observed.at(resource, "status", "startTime")
+    return Judgement(
+        stage=job.stage,
+        ending=_ending(job),
+        asked=str(observed.at(annotations, ASKED_ANNOTATION) or ""),
+        percent=canonical.whole(observed.at(annotations, PERCENT_ANNOTATION)) or 0,
+        tries=canonical.whole(observed.at(annotations, TRY_ANNOTATION)) or 0,
+        started=started if isinstance(started, str) and _TIME.fullmatch(started) else None,
+    )
+
+
+# RFC 3339 in seconds, as the API server writes metav1.Time.
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
+def _ending(job: jobs.Job) -> Ending:
+    if job.stage is jobs.Stage.COMPLETE:
+        return Ending.HELD
+    if job.stage is not jobs.Stage.FAILED:
+        return Ending.NONE
+    match = _EXIT_CODE.search(job.message)
+    if job.reason == "PodFailurePolicy" and match is not None:
+        return CODES.get(int(match[1]), Ending.FAILED)
+    return Ending.LATE if job.reason == "DeadlineExceeded" else Ending.FAILED

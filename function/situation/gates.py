@@ -1,0 +1,335 @@
+"""Which weight a canary with a gate has now, and which Job judges it.
+
+A step is a weight and a Job that judges it. The weight rises when the Job of the step before has
+held, and only then; the claim's status remembers the highest step that held. A Job that broke takes
+the weight to 0 until the author changes the canary. A Job that could not tell is followed by
+another one, which counts requests since the first began; the weight stays.
+
+A finished Job stays until the status shows its verdict. One that took a canary back stays after
+that, for its log and the alert on it. Nothing is judged while pods change or sleep: the Job goes,
+and the step begins again.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from function import canonical
+from function.api import status
+from function.cluster import gating, jobs, memory, observed, routes
+from function.planning import gates, identity, plans
+from function.situation import guards, rollouts, traffic
+from function.workloads import analyses
+
+RISING, WAITING, HELD = "Rising", "Waiting", "Held"
+ROLLED_BACK, STUCK = "RolledBack", "Stuck"
+
+
+@dataclasses.dataclass(frozen=True)
+class Gate:
+    """A canary with a gate.
+
+    Attributes:
+        schedule: Its steps, and what each must show.
+        weight: Percent of the base model's requests that it is to answer now.
+        verdict: How far it is, as the status says it.
+        reason: Why, in one word; empty where there is nothing to say.
+        suffix: End of the key of the Job that is desired, or empty.
+        job: The Job that is desired, or None.
+        observed: The observed Job of that key, or None.
+        record: What the status remembers.
+    """
+
+    schedule: gates.Schedule
+    weight: int
+    verdict: str
+    reason: str
+    suffix: str
+    job: identity.Manifest | None
+    observed: observed.Object | None
+    record: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Gates:
+    """The canaries with a gate.
+
+    Attributes:
+        canaries: They, by adapter.
+        lack: Why the settings let nothing judge them, in words, or None.
+        waits: Why a new Job does not start, in words, or None.
+    """
+
+    canaries: tuple[Gate, ...] = ()
+    lack: str | None = None
+    waits: str | None = None
+
+    @property
+    def weights(self) -> tuple[tuple[str, int], ...]:
+        """Adapter and weight of each."""
+        return tuple((one.schedule.adapter, one.weight) for one in self.canaries)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Memory:
+    """What is remembered of one canary, before or after this answer.
+
+    Attributes:
+        held: The highest step that held.
+        verdict: How far it is.
+        reason: Why.
+        tries: Jobs that ended without a verdict on the step.
+        since: Since when requests count for the step, or None.
+        began: When the first step began, or None.
+    """
+
+    held: int = 0
+    verdict: str = RISING
+    reason: str = ""
+    tries: int = 0
+    since: str | None = None
+    began: str | None = None
+
+    def document(self, schedule: gates.Schedule, weight: int) -> dict[str, Any]:
+        """Returns the same as the status has it."""
+        return canonical.prune(
+            {
+                "adapter": schedule.adapter,
+                "weightPercent": weight,
+                "heldPercent": self.held,
+                "verdict": self.verdict,
+                "reason": self.reason or None,
+                "tries": self.tries or None,
+                "since": self.since,
+                "began": self.began,
+                "mark": schedule.mark,
+                "asked": schedule.asked,
+            }
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Clock:
+    """Whether steps can be judged now.
+
+    Attributes:
+        starts: A new Job may start, as far as the pods are concerned.
+        runs: A Job that began may go on.
+        shown: Weight of each canary in the observed route.
+    """
+
+    starts: bool
+    runs: bool
+    shown: Mapping[str, int]
+
+
+_STOPPED = _Clock(False, False, {})
+
+
+def lack(plan: plans.Plan) -> str | None:
+    """Returns why the settings let nothing judge a canary, in words, or None."""
+    site = plan.site.canary_gates
+    if plan.site.providers.network_policy == "none" or site.store or site.egress_cidrs:
+        return None
+    return "the settings name no canaryGates.store and no egressCidrs: nothing reaches the metrics"
+
+
+def canaries(
+    plan: plans.Plan,
+    rollout: rollouts.Rollout,
+    now: traffic.Traffic,
+    guard: guards.Guards,
+    remembered: memory.Memory,
+    world: observed.Observed,
+) -> Gates:
+    """Returns the canaries with a gate."""
+    if not plan.gates:
+        return Gates()
+    lacks = lack(plan)
+    judgements = gating.judgements(world)
+    state = rollout.state
+    awake = state is not None and state.wanted > 0 and not plan.suspended
+    kept = rollout.hold is None and rollout.applied
+    clock = _Clock(
+        starts=awake and rollout.current and rollout.serves and now.published,
+        runs=awake and kept,
+        shown=routes.weights(world.get("gateway-airoute")),
+    )
+    served = now.adapters - now.names.refused
+    waits = guard.gate
+    return Gates(
+        tuple(
+            _gate(
+                plan,
+                schedule,
+                clock if schedule.adapter in served else _STOPPED,
+                remembered.canaries.get(schedule.adapter),
+                judgements,
+                world,
+                lacks=lacks is not None,
+                guarded=waits is None,
+            )
+            for schedule in plan.gates
+        ),
+        lacks,
+        waits,
+    )
+
+
+def _gate(
+    plan: plans.Plan,
+    schedule: gates.Schedule,
+    clock: _Clock,
+    record: status.Canary | None,
+    judgements: list[gating.Judgement],
+    world: observed.Observed,
+    *,
+    lacks: bool,
+    guarded: bool,
+) -> Gate:
+    before = _before(schedule, record)
+    after = _after(schedule, before, judgements)
+    manifest, suffix = None, ""
+    step = schedule.after(before.held)
+    if step is not None:
+        manifest = analyses.job(
+            plan, analyses.Step(schedule, step, before.tries, before.since, before.began)
+        )
+        suffix = analyses.suffix(manifest)
+    resource = world.get(suffix) if suffix else None
+    wanted = manifest is not None and _wanted(
+        before,
+        after,
+        clock,
+        there=resource is not None,
+        may_start=guarded and not lacks and clock.shown.get(schedule.adapter) == step,
+        unlocked=not lacks,
+    )
+    weight = _weight(schedule, after, lacks=lacks)
+    return Gate(
+        schedule=schedule,
+        weight=weight,
+        verdict=after.verdict,
+        reason=after.reason,
+        suffix=suffix if wanted else "",
+        job=manifest if wanted else None,
+        observed=resource,
+        record=after.document(schedule, weight),
+    )
+
+
+def _before(schedule: gates.Schedule, record: status.Canary | None) -> _Memory:
+    """Returns what earlier answers wrote of this canary, as far as it is still about it.
+
+    Another adapter, or another try, begins at the first step. Another text of the same canary goes
+    on from the step that held, unless it was taken back.
+    """
+    if record is None or record.mark != schedule.mark:
+        return _Memory()
+    held = record.held_percent or 0
+    if record.asked != schedule.asked:
+        taken_back = record.verdict == ROLLED_BACK
+        return _Memory() if taken_back else _settled(schedule, _Memory(held, began=record.began))
+    return _settled(
+        schedule,
+        _Memory(
+            held=held,
+            verdict=record.verdict or RISING,
+            reason=record.reason or "",
+            tries=record.tries or 0,
+            since=record.since,
+            began=record.began,
+        ),
+    )
+
+
+def _settled(schedule: gates.Schedule, given: _Memory) -> _Memory:
+    """Returns the same with the verdict that its steps have: held once none is left."""
+    if given.verdict == ROLLED_BACK:
+        return given
+    if schedule.after(given.held) is None:
+        return _Memory(given.held, HELD, began=given.began)
+    return given if given.verdict != HELD else dataclasses.replace(given, verdict=RISING)
+
+
+def _after(
+    schedule: gates.Schedule, before: _Memory, judgements: list[gating.Judgement]
+) -> _Memory:
+    """Returns what is known with the Jobs that ended.
+
+    A Job counts for what it was made for, whatever its own hash: another image in the settings
+    takes no verdict away.
+    """
+    if before.verdict in (HELD, ROLLED_BACK):
+        return before
+    own = [one for one in judgements if one.asked == schedule.asked]
+    broken = next((one for one in own if one.ending in gating.BROKEN), None)
+    if broken is not None:
+        return dataclasses.replace(before, verdict=ROLLED_BACK, reason=broken.ending.reason)
+    step = schedule.after(before.held)
+    ended = [
+        one
+        for one in own
+        if one.percent == step
+        and one.tries == before.tries
+        and one.ending is not gating.Ending.NONE
+    ]
+    if not ended or step is None:
+        return before
+    one = ended[0]
+    began = before.began or one.started
+    if any(other.ending is gating.Ending.HELD for other in ended):
+        return _settled(schedule, _Memory(step, began=began))
+    if one.ending in gating.UNDECIDED:
+        return dataclasses.replace(
+            before,
+            verdict=WAITING,
+            reason=one.ending.reason,
+            tries=before.tries + 1,
+            since=before.since or one.started,
+            began=began,
+        )
+    return dataclasses.replace(before, verdict=STUCK, reason=one.ending.reason)
+
+
+def _wanted(
+    before: _Memory,
+    after: _Memory,
+    clock: _Clock,
+    *,
+    there: bool,
+    may_start: bool,
+    unlocked: bool,
+) -> bool:
+    """Tells whether the Job of the step that the status shows is desired.
+
+    Args:
+        before: What the status shows.
+        after: What is known with the Jobs that ended.
+        clock: Whether steps can be judged now.
+        there: Whether the Job is observed.
+        may_start: Whether a new Job may start, as far as policies and route are concerned.
+        unlocked: Whether the settings let something judge.
+    """
+    if after.verdict in (ROLLED_BACK, STUCK) or after != before:
+        return there  # Its verdict is not in the status yet, or somebody wants to read its log.
+    if not there:
+        return may_start and clock.starts
+    return unlocked and clock.runs
+
+
+def _weight(schedule: gates.Schedule, known: _Memory, *, lacks: bool) -> int:
+    """Returns the weight: a step that nothing judges has none of it."""
+    step = schedule.after(known.held)
+    if known.verdict == ROLLED_BACK:
+        return 0
+    if step is None:
+        return schedule.goal
+    if lacks or known.verdict == STUCK:
+        return min(known.held, schedule.goal)
+    return step
+
+
+def stage(gate: Gate) -> jobs.Stage:
+    """Returns how far the Job of a canary is."""
+    return jobs.job(gate.observed).stage

@@ -1,0 +1,142 @@
+"""The Job that judges one step of a canary's gate: it asks the metrics store, and reaches no model.
+
+Its program is `judge/` in the preload image, which every site has. How it ends is all that anybody
+learns of it: `podFailurePolicy` turns each exit code into a condition of the Job that names it.
+"""
+
+import dataclasses
+
+from function import canonical
+from function.cluster import gating
+from function.engines import engine
+from function.planning import gates, identity, plans
+from function.workloads import batches, pods
+
+# Nobody's: the program needs no user of its own.
+_USER = 65532
+# Seconds beside the step's: node, image and the last answers of the store.
+_SPARE = 900
+# A pod that is killed tells nothing of the step.
+_RETRIES = 3
+# Its plan is of no use: a defect. A test compares it with judge/exits.py.
+_UNUSABLE = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What one Job judges.
+
+    Attributes:
+        schedule: The gate.
+        percent: The step.
+        tries: Jobs that judged it before without a verdict.
+        since: Since when requests count, or None: since the Job began.
+        began: Since when evaluations count, or None: since the Job began.
+    """
+
+    schedule: gates.Schedule
+    percent: int
+    tries: int
+    since: str | None
+    began: str | None
+
+
+def query_url(plan: plans.Plan) -> str:
+    """Returns the address that is asked."""
+    return plan.site.canary_gates.query_url or plan.site.scaling.server_address
+
+
+def job(plan: plans.Plan, step: Step) -> identity.Manifest:
+    """Returns the Job, named by the hash of all that it judges."""
+    schedule = step.schedule
+    annotations = {
+        gating.ASKED_ANNOTATION: schedule.asked,
+        gating.PERCENT_ANNOTATION: str(step.percent),
+        gating.TRY_ANNOTATION: str(step.tries),
+    }
+    spec = _spec(plan, step)
+    mark = canonical.digest([spec, annotations], batches.HASH_LENGTH)
+    name = batches.name(plan.identity, mark, gating.COMPONENT)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": plan.identity.metadata(
+            name, component=gating.COMPONENT, annotations=annotations
+        ),
+        "spec": spec,
+    }
+
+
+def suffix(manifest: identity.Manifest) -> str:
+    """Returns the end of the Job's key."""
+    return batches.suffix(manifest, gating.COMPONENT)
+
+
+def _spec(plan: plans.Plan, step: Step) -> identity.Manifest:
+    return {
+        # No TTL: a Job that is deleted while it is desired would be made again, and judge again.
+        "backoffLimit": _RETRIES,
+        "activeDeadlineSeconds": step.schedule.minutes * 60 + _SPARE,
+        "podFailurePolicy": {"rules": _failure_rules()},
+        "template": {
+            "metadata": {"labels": plan.identity.labels(gating.COMPONENT)},
+            "spec": canonical.prune(
+                {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "imagePullSecrets": pods.image_pull_secrets(plan.site),
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "runAsUser": _USER,
+                        "runAsGroup": _USER,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "containers": [_container(plan, step)],
+                }
+            ),
+        },
+    }
+
+
+def _failure_rules() -> list[identity.Manifest]:
+    rules: list[identity.Manifest] = [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    ]
+    for code in sorted((_UNUSABLE, *gating.CODES)):
+        codes = {"containerName": gating.COMPONENT, "operator": "In", "values": [code]}
+        rules.append({"action": "FailJob", "onExitCodes": codes})
+    return rules
+
+
+def _container(plan: plans.Plan, step: Step) -> identity.Manifest:
+    site = plan.site.canary_gates
+    return {
+        "name": gating.COMPONENT,
+        "image": engine.mirrored(plan.site.preload.image, plan.site),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/usr/bin/judge-canary"],
+        "env": [{"name": "JUDGE_PLAN", "value": canonical.dumps(program_plan(plan, step))}],
+        "resources": {"requests": dict(site.requests), "limits": dict(site.limits)},
+        "securityContext": pods.CONTAINER_SECURITY,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def program_plan(plan: plans.Plan, step: Step) -> identity.Manifest:
+    """Returns the program's input."""
+    schedule = step.schedule
+    return canonical.prune(
+        {
+            "url": query_url(plan),
+            "namespace": plan.identity.namespace,
+            "base": plan.identity.name,
+            "canary": schedule.adapter,
+            "seconds": schedule.minutes * 60,
+            "maxErrorPercent": schedule.max_error_percent,
+            "minRequests": schedule.min_requests,
+            "passPercent": schedule.pass_percent,
+            "since": step.since,
+            "began": step.began,
+        }
+    )

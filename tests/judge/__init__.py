@@ -1,0 +1,1 @@
+"""The program that judges a step of a canary."""
