@@ -28,6 +28,7 @@ _NOT_PODS = (
     "scaling",
     "suspend",
 )
+_NOT_PODS_OF_MODEL = ("preload", "retention", "tokenSecretRef")
 _CONDITIONS = (
     "Valid",
     "Current",
@@ -521,7 +522,7 @@ def _ready(step: Step) -> bool:
 def of_pods(claim: Object) -> str:
     """Returns the part of the claim that shapes pods, as text."""
     spec = {key: value for key, value in claim["spec"].items() if key not in _NOT_PODS}
-    model = {k: v for k, v in spec["model"].items() if k not in ("preload", "tokenSecretRef")}
+    model = {k: v for k, v in spec["model"].items() if k not in _NOT_PODS_OF_MODEL}
     model["preload"] = spec["model"].get("preload", {}).get("enabled", True)
     return json.dumps({**spec, "model": model}, sort_keys=True)
 
