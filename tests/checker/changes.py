@@ -133,7 +133,7 @@ EDITS: dict[str, Change] = {
     "revision 2": _model(revision=_REVISIONS[2]),
     # One that fits a GPU in 16 bit too: the oracle knows of replicas that no node holds, and of no
     # model that is too large.
-    "another repository": _model(repository="Qwen/Qwen3-4B", revision=_REVISIONS[2]),
+    "another repository": _model(repository="Qwen/Qwen3-8B", revision=_REVISIONS[2]),
     "from the hub": _from(revision=_REVISIONS[0]),
     "from an image": _from(source="oci", image="registry.example.com/m@sha256:" + "0a" * 32),
     "from a bucket": _from(source="s3", uri="s3://models/llm/m"),
