@@ -69,6 +69,7 @@ engine-contract: $(VENV)/.installed ## Generated claims, judged by our tables an
 
 pictures: $(VENV)/.installed ## Draw the pages of docs/images in Chromium
 	$(BIN)/python -m tools.pictures
+	$(BIN)/python -m e2e.draw_dashboards
 
 crds: $(VENV)/.installed ## Fetch the upstream schemas by pinned version and hash
 	$(BIN)/python -m tests.crds

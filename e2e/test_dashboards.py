@@ -26,7 +26,7 @@ from function.engines.vllm import metrics as series
 from function.fleet import spending as spent
 from function.situation import situations
 from function.workloads import batches
-from tests import newborn
+from tests import cluster, newborn
 from tests.alerts import rendered, sources
 from tests.fleet import scene as fleet
 
@@ -315,8 +315,8 @@ def test_what_a_claim_costs_is_recorded_from_real_series(filled: Filled) -> None
 # --- front doors
 
 
-def test_no_panel_of_a_front_door_is_empty(filled: Filled) -> None:
-    """Two claims with other GPUs, prices, and callers by the label that the gateway adds."""
+def front_door_world() -> cluster.Cluster:
+    """A front door with a dashboard, prices and a caller, and two claims with other GPUs."""
     members = [fleet.member("coder", "sql"), fleet.member("large")]
     for member, gpu in zip(members, ("2 x l40s", "2 pods of 8 x l40s"), strict=True):
         member["status"]["gpu"] = gpu
@@ -330,11 +330,22 @@ def test_no_panel_of_a_front_door_is_empty(filled: Filled) -> None:
     door = fleet.of(callers=[fleet.caller("chat")], prices=prices)
     world = fleet.world(door, *members, settings=inner)
     world.converge()
+    return world
+
+
+def front_door_lines(now: int) -> Iterator[str]:
+    """What rules record, what is scraped and what the gateway has of the claims behind it."""
+    yield from _recorded(now)
+    for name in ("coder", "large"):
+        yield from _lines("up", {"namespace": "llm", "job": name, "pod": "a"}, _still(now, 1))
+    yield from gateway_lines(["coder", "sql", "large"], now)
+
+
+def test_no_panel_of_a_front_door_is_empty(filled: Filled) -> None:
+    """Two claims with other GPUs, prices, and callers by the label that the gateway adds."""
     now = int(time.time()) - 2
-    filled.add(_recorded(now))
-    scraped = [{"namespace": "llm", "job": name, "pod": "a"} for name in ("coder", "large")]
-    filled.add(line for labels in scraped for line in _lines("up", labels, _still(now, 1)))
-    filled.add(gateway_lines(["coder", "sql", "large"], now))
+    world = front_door_world()
+    filled.add(front_door_lines(now))
     (text,) = world.one("ConfigMap")["data"].values()
     values: dict[str, list[float]] = {}
     for title, query, legend in queries(json.loads(text)):

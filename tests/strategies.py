@@ -266,6 +266,8 @@ _FIELDS: dict[tuple[str, str], Strategy] = {
     ("Gate", "steps"): st.lists(st.integers(1, 23), min_size=1, max_size=_MOST),
     # Names of the claims that `tests/fleet` draws, and one that nobody has.
     ("Target", "model"): st.sampled_from(["m0", "m1", "gone"]),
+    ("Alias", "name"): st.sampled_from(["best", "m1", "all-proxy-models", "1e3"]),
+    ("Alias", "model"): st.sampled_from(["m0", "m1", "gone"]),
     **{
         ("GpuClass", field): st.sampled_from([22, "79.2"])
         for field in ("memory_gi_b", "bandwidth_gb", "tflops16", "tflops8")
@@ -822,7 +824,7 @@ def _mend_door(spec: Json) -> None:
     if "gateway" in spec:
         for field in (
             *("hostname", "tls", "callers", "issuers"),
-            *("providers", "prices", "semanticRouter"),
+            *("providers", "prices", "semanticRouter", "edge"),
         ):
             spec.pop(field, None)
     if "issuers" in spec:
@@ -846,6 +848,27 @@ def _mend_door(spec: Json) -> None:
             spec["evals"]["schedule"] = "0 2 * * *"
     else:
         spec.pop("evals", None)
+    if keyed and "edge" in spec:
+        _mend_edge(spec, keyed[0]["name"])
+    else:
+        spec.pop("edge", None)
+
+
+def _mend_edge(spec: Json, caller: str) -> None:
+    """Has the proxy call as a caller with a key, and each other caller in one team at most."""
+    litellm = spec["edge"]["litellm"]
+    litellm["caller"] = caller
+    if not litellm.get("configurationOnly"):
+        litellm.setdefault("secretRef", {"name": "litellm"})
+    if "aliases" in litellm:
+        litellm["aliases"] = _distinct(litellm["aliases"], "name")
+    others = [one["name"] for one in spec["callers"] if one["name"] != caller]
+    teams = _distinct(litellm.pop("teams", []), "name")
+    placed = [{**team, "callers": [other]} for team, other in zip(teams, others, strict=False)]
+    if placed:
+        litellm["teams"] = placed
+    if any("budget" in team for team in placed):
+        spec.setdefault("prices", [{"model": "coder", "input": "0.5"}])
 
 
 _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {

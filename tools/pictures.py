@@ -62,9 +62,18 @@ def _before(directory: pathlib.Path) -> pathlib.Path:
     return older
 
 
-def _picture(
-    browser: str, page: pathlib.Path, name: str, size: tuple[int, int], dark: bool
+def picture(
+    browser: str, page: pathlib.Path, name: str, size: tuple[int, int], *, dark: bool
 ) -> None:
+    """Takes a picture of a page.
+
+    Args:
+        browser: Chromium.
+        page: The page.
+        name: Of the file in docs/images.
+        size: Width and height of the window in CSS pixels.
+        dark: Whether the browser is dark.
+    """
     width, height = size
     subprocess.run(
         [
@@ -99,7 +108,7 @@ def main() -> None:
         options = ("-e", ENVIRONMENT, "--against", _before(directory), "-o", "html")
         page.write_text(_command("plan", CLAIMS, *options).replace(f"{directory}/", ""))
         for name, size, dark in _PICTURES:
-            _picture(browser, page, name, size, dark)
+            picture(browser, page, name, size, dark=dark)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from function.api import (
     claim,
     claim_model,
     claim_secrets,
+    gateway_edge,
     gateway_evals,
     gateway_money,
     gateway_router,
@@ -281,11 +282,15 @@ class Spec(base.Model):
     evals: gateway_evals.Evals | None = pydantic.Field(
         None, description="Asks each model by a schedule whether it still answers as it should."
     )
+    edge: gateway_edge.Edge | None = pydantic.Field(
+        None,
+        description="Another way in, with keys, teams and budgets of its own, before the Gateway.",
+    )
     crossplane: claim.SystemFields | None = None
 
     RULES: ClassVar = (
         *map(_of_its_own, ("hostname", "tls", "callers", "issuers", "providers", "prices")),
-        *map(_of_its_own, ("semantic_router", "evals")),
+        *map(_of_its_own, ("semantic_router", "evals", "edge")),
         base.Rule(
             cel="!has(self.callers) || self.callers.all(c, !has(c.jwt)"
             " || (has(self.issuers) && self.issuers.exists(i, i.name == c.jwt.issuer)))",
@@ -310,6 +315,29 @@ class Spec(base.Model):
                 or any(c.name == spec.evals.caller and c.jwt is None for c in spec.callers or [])
             ),
             at="evals.caller",
+        ),
+        base.Rule(
+            cel="!has(self.edge) || (has(self.callers)"
+            " && self.callers.exists(c, c.name == self.edge.litellm.caller && !has(c.jwt)))",
+            message="edge.litellm.caller must be one of callers, with a key",
+            holds=lambda spec: (
+                spec.edge is None
+                or any(
+                    c.name == spec.edge.litellm.caller and c.jwt is None for c in spec.callers or []
+                )
+            ),
+            at="edge.litellm.caller",
+        ),
+        base.Rule(
+            cel="!has(self.edge) || has(self.prices) || !has(self.edge.litellm.teams)"
+            " || self.edge.litellm.teams.all(t, !has(t.budget))",
+            message="a team's budget counts by prices: name what models cost",
+            holds=lambda spec: (
+                spec.edge is None
+                or spec.prices is not None
+                or all(team.budget is None for team in spec.edge.litellm.teams)
+            ),
+            at="prices",
         ),
     )
 

@@ -45,6 +45,9 @@ class Status(base.Model):
     token_endpoint: Annotated[str, base.text(512)] | None = pydantic.Field(
         None, description="The same for callers with tokens."
     )
+    edge_endpoint: Annotated[str, base.text(512)] | None = pydantic.Field(
+        None, description="Address of the proxy of `edge` within the cluster."
+    )
     claims: Annotated[str, base.text(16)] | None = pydantic.Field(
         None, description="Published and selected InferenceServices, for example 3/4."
     )

@@ -143,6 +143,35 @@ class Evals(base.Model):
     limits: claim_pod.Resources = settings_forms.quantities(memory="1Gi")
 
 
+class LiteLLM(base.Model):
+    """The pods of LiteLLM's proxy before InferenceGateways."""
+
+    image: settings_forms.Image | None = pydantic.Field(
+        None,
+        description="LiteLLM's image that needs no root, litellm-non_root, 1.108 or newer; pin it"
+        " by digest. Without it `edge.litellm` of an InferenceGateway is withheld.",
+    )
+    replicas: Annotated[int, base.number(1, 16)] = pydantic.Field(
+        2, description="Pods of one front door; of two or more one goes at a time."
+    )
+    requests: claim_pod.Resources = settings_forms.quantities(cpu="500m", memory="1Gi")
+    limits: claim_pod.Resources = settings_forms.quantities(memory="4Gi")
+    callers: Annotated[list[Peer], base.items(32)] = pydantic.Field(
+        default_factory=base.no_items,
+        description="Who reaches the proxy beside the pods of its own namespace: an ingress.",
+    )
+    database: Peer | None = pydantic.Field(
+        None, description="Pods of its PostgreSQL, for the network policy; port 5432 when absent."
+    )
+    egress_cidrs: Annotated[
+        list[Annotated[str, base.text(49, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]], base.items(32)
+    ] = pydantic.Field(
+        default_factory=base.no_items,
+        description="Networks that the pods reach beside: a PostgreSQL outside of the cluster, on"
+        " the port of `database`, or a load balancer before the Gateway.",
+    )
+
+
 class FrontDoor(base.Model):
     """The Gateways that InferenceGateways have, and which namespaces have one."""
 
@@ -182,6 +211,7 @@ class FrontDoor(base.Model):
     )
     semantic_router: SemanticRouter = pydantic.Field(default_factory=SemanticRouter)
     evals: Evals = pydantic.Field(default_factory=Evals)
+    litellm: LiteLLM = pydantic.Field(default_factory=LiteLLM)
 
 
 class EndpointPicker(base.Model):

@@ -26,6 +26,7 @@ from function.fleet import (
     spending,
     tokens,
 )
+from function.fleet.edge import edges
 from function.fleet.evals import evals
 
 GROUP = gateway.GROUP
@@ -44,6 +45,7 @@ COLUMNS: tuple[tuple[str, str, str, int], ...] = (
     ("CALLERS", "integer", ".status.callers", 0),
     ("WAITING FOR", "string", ".status.waitingFor", 0),
     ("ENDPOINT", "string", ".status.endpoint", 0),
+    ("EDGE", "string", ".status.edgeEndpoint", 1),
     ("MODELS", "string", ".status.modelsSummary", 1),
 )
 
@@ -78,6 +80,7 @@ def compose(
         *routers.compose(now),
         *boards.compose(now),
         *evals.compose(now),
+        *edges.compose(now),
     ]
     desired = assembly.assembled(world, now.door.identity, parts, rows.TABLE)
     adoption.check(world, desired.unobserved)

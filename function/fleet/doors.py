@@ -8,6 +8,7 @@ from urllib import parse
 from function.api import base, gateway, gateway_money, gateway_router, gateway_tokens, settings
 from function.boundary import grants, permissions, secrets
 from function.fleet import meaning
+from function.fleet.edge import teams
 from function.planning import identity
 
 COMPONENT = "inference-gateway"
@@ -182,6 +183,7 @@ def _refusals(
         words = f"{count} limits in all, and the gateway takes at most {MOST_LIMITS}"
         yield base.Problem("spec.callers", words)
     yield from _undecided(resource)
+    yield from teams.refusals(resource)
     for index, caller in enumerate(resource.spec.callers or []):
         key = caller.external_secret
         if key is not None:

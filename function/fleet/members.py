@@ -49,6 +49,7 @@ class Member:
         pays: Whether it names a team that pays.
         routing: What a router may know of it: tier and specialty.
         offers: What its models can be asked for, in the words of its status.
+        context: Tokens of prompt and answer together, where the claim states them.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Member:
     pays: bool = False
     routing: Mapping[str, str] = dataclasses.field(default_factory=dict)
     offers: frozenset[str] = frozenset()
+    context: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +139,7 @@ def _member(item: observed.Object) -> Member:
         observed.at(item, "spec", "cost", "team") is not None,
         _texts(routing),
         frozenset(word for word in observed.items(item, "status", "offers") if word in _OFFERS),
+        observed.count(observed.at(item, "spec", "model", "contextWindow")) or None,
     )
 
 

@@ -21,6 +21,7 @@ from function.fleet import (
     rows,
     situations,
 )
+from function.fleet.edge import edges
 from function.fleet.evals import evals
 
 # In the order in which the object shows them.
@@ -32,6 +33,7 @@ OWN_CONDITIONS: tuple[type[reasons.Reasons], ...] = (
     routers.SemanticRouterReady,
     models.ModelsReady,
     evals.EvalsReady,
+    edges.EdgeReady,
 )
 CONDITIONS: tuple[type[reasons.Reasons], ...] = (validity.Valid, *OWN_CONDITIONS)
 CONDITION_TYPES = tuple(condition.type() for condition in CONDITIONS)
@@ -88,6 +90,7 @@ def _conditions(
         routers.condition(now, desired),
         models.condition(now),
         evals.condition(now, desired),
+        edges.condition(now, desired),
     )
     longest = validity.LONGEST_MESSAGE
     return tuple(dataclasses.replace(one, message=one.message[:longest]) for one in made)
@@ -143,6 +146,7 @@ def _status(
             "waitingFor": waiting_for(reported),
             "endpoint": endpoint,
             "tokenEndpoint": tokens,
+            "edgeEndpoint": edges.endpoint(now),
             "claims": f"{len(published)}/{len(asking)}",
             "models": [
                 canonical.prune(

@@ -8,6 +8,7 @@ LIMITS_READY = "LimitsReady"
 PROVIDERS_READY = "ProvidersReady"
 SEMANTIC_ROUTER_READY = "SemanticRouterReady"
 EVALS_READY = "EvalsReady"
+EDGE_READY = "EdgeReady"
 
 # The suffixes begin with a word of their own: a claim may have the same name.
 KEY = "door-key-"
@@ -31,6 +32,12 @@ ROUTER_SERVICE = "door-router-service"
 ROUTER_BACKEND = "door-router-backend"
 ROUTER_AI_BACKEND = "door-router-aiservicebackend"
 ROUTER_ROUTE = "door-router-route"
+# The same.
+EDGE = "door-edge-"
+EDGE_CONFIG = "door-edge-configmap"
+EDGE_PODS = "door-edge-deployment"
+EDGE_BUDGET = "door-edge-pdb"
+EDGE_SERVICE = "door-edge-service"
 EVALUATED = "door-evaluated-"
 EVALUATION = "door-evaluation-"
 EVAL_POLICIES = {"cilium": "door-evals-cilium-netpol", "kubernetes": "door-evals-networkpolicy"}
@@ -64,6 +71,16 @@ def _router(
     provider: tuple[str, str] = _GATEWAY,
 ) -> kinds.Row:
     return kinds.Row(suffix, kind, SEMANTIC_ROUTER_READY, None, name, when, provider)
+
+
+def _edge(
+    suffix: str,
+    kind: kinds.Kind,
+    when: str = "the same",
+    name: str = "N.edge",
+    provider: tuple[str, str] | None = None,
+) -> kinds.Row:
+    return kinds.Row(suffix, kind, EDGE_READY, None, name, when, provider)
 
 
 ROWS: tuple[kinds.Row, ...] = (
@@ -244,6 +261,24 @@ ROWS: tuple[kinds.Row, ...] = (
         "N.evals",
         "the same; `providers.monitoring`",
         ("monitoring", "prometheus-operator"),
+    ),
+    _edge(EDGE_CONFIG, kinds.CONFIG_MAP, "`edge`; its caller may use a model"),
+    _edge(
+        f"{EDGE}cilium-netpol",
+        kinds.CILIUM_POLICY,
+        "the same; `frontDoor.litellm.image`, and not `configurationOnly`",
+        provider=_CILIUM,
+    ),
+    _edge(f"{EDGE}networkpolicy", kinds.NETWORK_POLICY, provider=_NATIVE),
+    _edge(EDGE_SERVICE, kinds.SERVICE, name="N-edge-\\<hash\\>"),
+    _edge(f"{EDGE}vmservicescrape", kinds.VM_SCRAPE, provider=_VICTORIA),
+    _edge(f"{EDGE}servicemonitor", kinds.SERVICE_MONITOR, provider=_PROMETHEUS),
+    _edge(EDGE_BUDGET, kinds.BUDGET, "the same; `frontDoor.litellm.replicas` above 1"),
+    _edge(
+        EDGE_PODS,
+        kinds.ROUTER_PODS,
+        "as `door-edge-service`; once the Gateway is there, and their policy is there and valid",
+        "N-edge-\\<hash\\>",
     ),
     kinds.Row(
         f"{DASHBOARD}{kinds.SIDECAR_DASHBOARD}",

@@ -23,6 +23,8 @@ FOLLOWER = "inference-worker"
 PICKER = "endpoint-picker"
 # The same of a front door's semantic router.
 ROUTER = "semantic-router"
+# The same of the proxy before a front door.
+EDGE = "edge"
 
 Manifest = dict[str, Any]
 
@@ -70,6 +72,14 @@ class Identity:
         """
         return shortened(self.name, f"router-{_mark(self.name)}")
 
+    @property
+    def edge_name(self) -> str:
+        """The name of the proxy before a front door and of its Service.
+
+        Such names hold no dot. No claim has this name: `borrowed` tells it.
+        """
+        return shortened(self.name, f"edge-{_mark(self.name)}")
+
     def part(self, name: str) -> str:
         """Returns the name of an object beside those that are named as the claim.
 
@@ -116,7 +126,7 @@ def _mark(name: str) -> str:
     return canonical.digest(name, 8)
 
 
-_POD_SERVICE = re.compile(r"(.+)-(?:pods|group|router)-([0-9a-f]{8})")
+_POD_SERVICE = re.compile(r"(.+)-(?:pods|group|router|edge)-([0-9a-f]{8})")
 
 
 def borrowed(name: str) -> str | None:

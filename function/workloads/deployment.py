@@ -28,6 +28,10 @@ SERIES = workload.Series(
 )
 
 
+# What Deployments run that are not a claim's engines.
+_OTHERS = (identity.PICKER, identity.ROUTER, identity.EDGE)
+
+
 def name(who: identity.Identity) -> str:
     """Returns the name of the claim's Deployment."""
     return who.name
@@ -36,9 +40,7 @@ def name(who: identity.Identity) -> str:
 def holds(item: observed.Object) -> bool:
     """Tells whether an object is the Deployment of engines; pickers and routers have some too."""
     component = observed.at(item, "metadata", "labels", "app.kubernetes.io/component")
-    return bool(
-        observed.at(item, "kind") == KIND and component not in (identity.PICKER, identity.ROUTER)
-    )
+    return bool(observed.at(item, "kind") == KIND and component not in _OTHERS)
 
 
 def manifest(

@@ -46,6 +46,7 @@ def run(*arguments: str, given: str | None = None) -> testing.Result:
                 "SemanticRouterReady/NotProvided: a reason of the condition SemanticRouterReady,"
                 " False",
                 "EvalsReady/NotProvided: a reason of the condition EvalsReady, False",
+                "EdgeReady/NotProvided: a reason of the condition EdgeReady, False",
             ],
         ),
         ("spec.model.contextWindow", ["spec.model.contextWindow: a field of the claim"]),

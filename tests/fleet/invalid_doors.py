@@ -41,7 +41,69 @@ def _evals(**fields: Any) -> dict[str, Any]:
     return scene.of(callers=[scene.caller("a")], evals={"caller": "a", **fields})
 
 
+def _edge(**fields: Any) -> dict[str, Any]:
+    litellm = {"caller": "a", "secretRef": {"name": "s"}, **fields}
+    return scene.of(callers=[scene.caller("a"), scene.caller("b")], edge={"litellm": litellm})
+
+
 INVALID = (
+    invalid_claims.Invalid(
+        "an edge without a proxy", scene.of(callers=[scene.caller("a")], edge={}), "spec.edge"
+    ),
+    invalid_claims.Invalid(
+        "an edge that calls as nobody",
+        _edge(caller="gone"),
+        "edge.litellm.caller must be one of callers, with a key",
+    ),
+    invalid_claims.Invalid(
+        "an edge with a token",
+        scene.of(
+            callers=[{"name": "a", "jwt": {"issuer": "sso"}}],
+            issuers=[_ISSUER],
+            edge={"litellm": {"caller": "a", "configurationOnly": True}},
+        ),
+        "edge.litellm.caller must be one of callers, with a key",
+    ),
+    invalid_claims.Invalid(
+        "an edge before a Gateway of somebody else",
+        scene.of(
+            gateway={"name": "g", "namespace": "n"},
+            edge={"litellm": {"caller": "a", "configurationOnly": True}},
+        ),
+        "gateway excludes edge",
+    ),
+    invalid_claims.Invalid(
+        "a proxy without a database",
+        scene.of(callers=[scene.caller("a")], edge={"litellm": {"caller": "a"}}),
+        "a proxy needs its own key and a database",
+    ),
+    invalid_claims.Invalid(
+        "an alias of two models",
+        _edge(aliases=[{"name": "x", "model": "m"}, {"name": "x", "model": "n"}]),
+        "aliases must have distinct names",
+    ),
+    invalid_claims.Invalid(
+        "an alias that is a path",
+        _edge(aliases=[{"name": "openai/*", "model": "m"}]),
+        "spec.edge.litellm.aliases[0].name",
+    ),
+    invalid_claims.Invalid(
+        "two teams of one name",
+        _edge(teams=[{"name": "t", "callers": ["b"]}, {"name": "t", "callers": ["b"]}]),
+        "teams must have distinct names",
+    ),
+    invalid_claims.Invalid(
+        "a team of nobody",
+        _edge(teams=[{"name": "t", "callers": []}]),
+        "spec.edge.litellm.teams[0].callers",
+    ),
+    invalid_claims.Invalid(
+        "a team's budget without prices",
+        _edge(
+            teams=[{"name": "t", "callers": ["b"], "budget": {"amount": "1", "per": "day"}}],
+        ),
+        "a team's budget counts by prices: name what models cost",
+    ),
     invalid_claims.Invalid(
         "a token of nobody",
         scene.of(callers=[{"name": "a", "jwt": {"issuer": "sso"}}]),

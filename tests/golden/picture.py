@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from function import canonical
+from function.fleet.edge import litellm
 from function.fleet.evals import questions
 from function.planning import identity
 from function.workloads import batches, workloads
@@ -107,6 +108,8 @@ def objects(world: cluster.Cluster) -> dict[str, cluster.Object]:
         data = item.get("data", {})
         if questions.CONFIGURATION in data:
             data[questions.CONFIGURATION] = {"(json)": json.loads(data[questions.CONFIGURATION])}
+        if litellm.MANAGEMENT in data:
+            item["data"] = {file: {"(json)": json.loads(text)} for file, text in data.items()}
     return {HASH.sub("-<hash>", key): _with_labels(item, name) for key, item in answer.items()}
 
 
