@@ -31,6 +31,7 @@ MODULES = (
     "function.capacity.speed",
     "function.capacity.towers",
     # What findings and some verbs ask of an engine, with its judges.
+    "function.engines.tei.advice",
     "function.engines.vllm.advice",
     "function.findings.table",
     # The kind of claim of which a namespace has one, with all that only it imports.

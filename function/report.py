@@ -202,7 +202,8 @@ def _phase(now: situations.Situation, reasons: dict[str, observed.Condition]) ->
         return "Pending"
     if state.wanted == 0 and plan.scaling.minimum == 0:
         return "Idle"
-    waits = {"QuotaPending": "WaitingForQuota", "Unschedulable": "WaitingForGPU"}
+    unplaced = "WaitingForGPU" if plan.hardware.count > 0 else "Pending"
+    waits = {"QuotaPending": "WaitingForQuota", "Unschedulable": unplaced}
     if now.trouble is not None and now.trouble.reason in waits:
         return waits[now.trouble.reason]
     broken = ("ImagePullFailed", "CrashLooping")

@@ -16,6 +16,7 @@ from function.api import (
     base,
     claim,
     claim_cost,
+    claim_engines,
     claim_metrics,
     claim_model,
     claim_pod,
@@ -117,6 +118,8 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
         "http://vm:8428",
     ),
     r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$": ("*", "llm", "apps", "team-a"),
+    # The pattern of hosts has room for {region}, which settings without one refuse.
+    r"^[A-Za-z0-9*{][A-Za-z0-9*.{}-]*$": ("models.example.com", "*.s3.amazonaws.com", "*"),
     r"^sha256:[a-f0-9]{64}$": ("sha256:" + "0a" * 32,),
     r"^/[-._~A-Za-z0-9/]*$": ("/v1", "/", "/v1beta/openai"),
     r"^[A-Z]{3}$": ("USD", "EUR"),
@@ -208,6 +211,7 @@ _RAW: dict[tuple[str, str], tuple[Json, ...]] = {
     ),
     ("PodTemplate", "tolerations"): _TOLERATIONS,
     ("GpuClass", "tolerations"): _TOLERATIONS,
+    ("Cpu", "tolerations"): _TOLERATIONS,
     ("Preload", "tolerations"): _TOLERATIONS,
     ("PodTemplate", "affinity"): (
         {
@@ -369,6 +373,8 @@ def _without_hatches(value: Json) -> Json:
     spec.get("engine", {}).pop("image", None)
     for field in ("volumes", "volumeMounts"):
         spec.get("podTemplate", {}).pop(field, None)
+    if spec.get("engine", {}).get("kind") == "tei":
+        return value
     if "env" in spec.get("podTemplate", {}):
         spec["podTemplate"]["env"] = [
             variable
@@ -392,10 +398,19 @@ def _dangers(argument: str) -> abc.Iterator[dangers.Danger]:
     return dangers.of(command_line.CommandLine.read([argument]))
 
 
+class _Values(dict[str, Strategy]):
+    """Values of fields, which hypothesis shall not write out whole in its messages."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} fields>"
+
+
 def _object(model: type[base.Model]) -> st.SearchStrategy[Json]:
     """Returns objects of a model: its required fields, and a draw of the others."""
     every = {n: f for n, f in model.model_fields.items() if n not in ("crossplane", "metadata")}
-    values = {str(f.alias): _field(model, n, f.annotation, f.metadata) for n, f in every.items()}
+    values = _Values(
+        {str(f.alias): _field(model, n, f.annotation, f.metadata) for n, f in every.items()}
+    )
     required = [str(f.alias) for f in every.values() if f.is_required()]
     optional = [alias for alias in values if alias not in required]
     # Objects that hold objects get a half or a quarter of their fields, leaves a half.
@@ -702,6 +717,8 @@ def _mend_spec(spec: Json) -> None:
         ]
     if "deployment" in spec.get("patches", {}):
         spec.get("gpu", {}).pop("parallelism", None)
+    if spec.get("engine", {}).get("kind") == "tei":
+        _mend_tei(spec)
     if "longestQueueSeconds" in spec["model"]:
         spec["engine"] = spec.get("engine", {}) | {"version": "0.33.0"}
     if "engineArgs" in spec:
@@ -709,6 +726,47 @@ def _mend_spec(spec: Json) -> None:
             flag for flag, (part, field) in REPLACED.items() if field in spec.get(part or "", spec)
         }
         spec["engineArgs"] = [a for a in spec["engineArgs"] if flags.normal(a) not in taken]
+
+
+_TEI_ARGUMENTS = (
+    "--max-client-batch-size=64",
+    "--pooling=mean",
+    "--auto-truncate",
+    "--max-concurrent-requests=1024",
+)
+_TEI_VARIABLES = ("RAYON_NUM_THREADS", "LOG_LEVEL", "TASK")
+
+
+def _mend_tei(spec: Json) -> None:
+    """Leaves what text-embeddings-inference has."""
+    for path in claim_engines.ABSENT:
+        *parents, name = path.split(".")
+        functools.reduce(lambda node, part: node.get(part, {}), parents, spec).pop(name, None)
+    spec.get("gateway", {}).pop("canaries", None)
+    engine, model, gpu = spec["engine"], spec["model"], spec.get("gpu", {})
+    if engine.keys() & {"image", "version"}:
+        engine["version"] = "1.9.3"
+    if model.get("source") == "s3":
+        for field in ("source", "uri", "credentialsSecretRef"):
+            model.pop(field, None)
+    model.setdefault("repository", "BAAI/bge-m3")
+    if model.get("runner") == "generate":
+        del model["runner"]
+    if model.get("dtype") == "bfloat16":
+        del model["dtype"]
+    gpu.pop("resourceName", None)
+    if "count" in gpu:
+        gpu["count"] = 1
+    triggers = spec.get("scaling", {}).get("triggers", {})
+    if triggers.get("queue", {}).get("enabled") is False:
+        del triggers["queue"]["enabled"]
+    if "slo" in spec:
+        spec["slo"].setdefault("availability", {"percent": "99.9"})
+    arguments = range(len(spec.get("engineArgs", ())))
+    if "engineArgs" in spec:
+        spec["engineArgs"] = [_TEI_ARGUMENTS[index] for index in arguments]
+    for index, variable in enumerate(spec.get("podTemplate", {}).get("env", ())):
+        variable["name"] = _TEI_VARIABLES[index]
 
 
 def _mend_gpu_classes(gpu: Json) -> None:

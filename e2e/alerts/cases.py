@@ -67,6 +67,7 @@ SEQUENCES = f"{PREFIX}RaiseMaxNumSeqs"
 UNBALANCED = f"{PREFIX}ReplicasUnbalanced"
 PREEMPTIONS = f"{PREFIX}Preemptions"
 STALLED = f"{PREFIX}EngineStalled"
+REFUSED = f"{PREFIX}RequestsRefused"
 WEIGHTS = f"{PREFIX}WeightsNotReady"
 CANARY = f"{PREFIX}CanaryRolledBack"
 PICKER = f"{PREFIX}EndpointPickerMissing"
@@ -353,6 +354,20 @@ FIRING = {
         PREEMPTIONS, both(load(preemptions=13), restarted_at_once), since=START + 6
     ),
     # The window of five minutes must be empty of tokens.
+    "texts are refused": Firing(
+        REFUSED, load(overloaded=0.1), since=START + 1, variant="tei-on-a-gpu"
+    ),
+    "most texts cannot be computed": Firing(
+        ERRORS, load(failing=0.6), since=START + 1, variant="tei-on-a-gpu"
+    ),
+    "texts queue": Firing(QUEUE, load(waiting=120), since=START + 2, variant="tei-on-a-gpu"),
+    "no batch is taken": Firing(
+        STALLED,
+        one_of_two(tokens=0, waiting=4),
+        since=START + 5,
+        pod=1,
+        variant="tei-on-a-gpu",
+    ),
     "an engine freezes": Firing(STALLED, one_of_two(tokens=0), since=START + 5, pod=1),
     "a download fails": Firing(WEIGHTS, job(START - 5, failed=START)),
     "a download fails, seen twice": Firing(
@@ -379,6 +394,10 @@ QUIET = {
     "a full cache for 15 minutes": Quiet(load(START + 15, cache=0.96), (CACHE,)),
     "a wait for 15 minutes": Quiet(load(START + 15, waiting=1), (SEQUENCES,)),
     "unequal for 15 minutes": Quiet(one_of_two(START + 15, running=29), (UNBALANCED,)),
+    "a few texts are refused": Quiet(
+        load(START + 0.5, overloaded=0.07), (REFUSED,), variant="tei-on-a-gpu"
+    ),
+    "texts are computed": Quiet(lambda one: None, (REFUSED, STALLED), variant="tei-on-a-gpu"),
     "no token for ten minutes": Quiet(one_of_two(START + 9.5, tokens=0), (STALLED,)),
     "a failed download for five minutes": Quiet(job(5, failed=START, gone=START + 5), (WEIGHTS,)),
     "a canary that cannot be judged": Quiet(

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client import parser
 
 from function.engines import engine as engines
+from function.engines.tei import metrics as tei
 from function.engines.vllm import metrics
 from function.situation import situations
 from function.workloads import batches
@@ -46,6 +47,7 @@ class Load:
         failing: Share of the requests that are answered with 5xx.
         refused: Share of the requests that are answered with 4xx.
         preemptions: Preempted requests a minute.
+        overloaded: Share of the texts that a full text-embeddings-inference refuses.
     """
 
     running: float = 0
@@ -57,6 +59,7 @@ class Load:
     failing: float = 0
     refused: float = 0
     preemptions: float = 0
+    overloaded: float = 0
 
 
 IDLE = Load()
@@ -255,6 +258,7 @@ _GAUGES: Mapping[str, Callable[[Load], float]] = {
     metrics.RUNNING: lambda load: load.running,
     metrics.WAITING: lambda load: load.waiting,
     metrics.KV_CACHE_USAGE: lambda load: load.cache,
+    tei.WAITING: lambda load: load.waiting,
 }
 
 
@@ -274,7 +278,23 @@ def _growth(name: str, labels: _Labels, load: Load) -> float:
             return 0
         shares = {"5xx": load.failing, "4xx": load.refused}
         return load.requests * shares.get(labels["status"], 1 - sum(shares.values()))
+    if name == tei.FAILURES:
+        shares = {tei.INFERENCE: load.failing, tei.OVERLOADED: load.overloaded}
+        return load.requests * shares.get(labels["err"], 0)
+    if name == tei.REQUESTS:
+        return load.requests if labels["method"] == "single" else 0
+    if name == f"{tei.BATCH}_count":
+        return load.requests if load.tokens else 0
     return {metrics.PREEMPTIONS: load.preemptions, metrics.GENERATED_TOKENS: load.tokens}[name]
+
+
+# What the rules of text-embeddings-inference read, as the hand-written exposition has it.
+_OF_TEI: list[tuple[str, dict[str, str], float]] = [
+    (tei.WAITING, {}, 0),
+    (f"{tei.BATCH}_count", {}, 0),
+    *((tei.REQUESTS, {"method": method}, 0) for method in ("single", "batch")),
+    *((tei.FAILURES, {"err": err}, 0) for err in (tei.INFERENCE, tei.OVERLOADED, "validation")),
+]
 
 
 @functools.cache
@@ -307,7 +327,8 @@ def _recorded(version: str) -> list[tuple[str, dict[str, str], float]]:
 
 def _engine(situation: Situation, engine: Engine, version: str) -> Iterator[_Line]:
     added = _scraped(situation, situation.plan.plan.identity.name, engine.pod)
-    for name, recorded, value in _recorded(version):
+    of_tei = situation.plan.plan.engine.NAME == "tei"
+    for name, recorded, value in _OF_TEI if of_tei else _recorded(version):
         labels = recorded | added
         if "model_name" in recorded:
             labels["model_name"] = situation.plan.plan.identity.name

@@ -13,6 +13,7 @@ import pydantic
 from function.api import (
     base,
     claim_cost,
+    claim_engines,
     claim_metrics,
     claim_model,
     claim_pod,
@@ -134,9 +135,9 @@ class Spec(base.Model):
     engine: claim_pod.Engine | None = None
     engine_args: Annotated[list[EngineArgument], base.items(16)] | None = pydantic.Field(
         None,
-        description="Flags of vllm serve, each one token: --flag or --flag=value. They come last."
-        " Managed flags are refused in every spelling; another flag that the composition emits"
-        " is replaced by yours.",
+        description="Flags of the engine (vllm serve, or text-embeddings-router), each one token:"
+        " --flag or --flag=value. They come last. Managed flags are refused in every spelling;"
+        " another flag that the composition emits is replaced by yours.",
     )
     routing: Routing | None = None
     scaling: claim_scaling.Scaling | None = None
@@ -206,7 +207,20 @@ class Spec(base.Model):
             at="gateway.canaries",
         ),
         *(_conflict(flag, field, value) for flag, (field, value) in _REPLACED.items()),
+        *claim_engines.rules(),
     )
+
+    @property
+    def engine_kind(self) -> str:
+        """Which engine serves."""
+        return str(base.given(base.of(self.engine, "kind"), "vllm"))
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one pod: none for an engine that needs none, where the claim names none."""
+        if self.gpu is None:
+            return 0 if self.engine_kind in claim_pod.WITHOUT_GPUS else 1
+        return self.gpu.count
 
 
 class Metadata(base.Model):

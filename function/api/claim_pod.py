@@ -173,11 +173,21 @@ class Scheduling(base.Model):
     )
 
 
-class Engine(base.Model):
-    """Overrides of the settings' engine."""
+# Engines that need no GPU: a claim of theirs that names none has none.
+WITHOUT_GPUS = frozenset(("tei",))
 
+
+class Engine(base.Model):
+    """The engine, and overrides of the settings about it."""
+
+    kind: Literal["vllm", "tei"] | None = pydantic.Field(
+        None,
+        description="vllm (default), or tei: text-embeddings-inference for embeddings, rerankers"
+        " and classifiers. tei runs on the CPU where the claim has no gpu, and on one GPU where it"
+        " has. It stays once pods run: another engine is another claim.",
+    )
     version: Annotated[str, base.text(32, ENGINE_VERSION)] | None = pydantic.Field(
-        None, description="vLLM version, for example 0.25.1."
+        None, description="Version of the engine, for example 0.25.1 of vLLM or 1.9.3 of tei."
     )
     image: Annotated[str, base.text(255, IMAGE)] | None = pydantic.Field(
         None, description="Image of the engine; settings say who may choose one."

@@ -77,6 +77,7 @@ class Settings(base.Model):
     )
     engine: settings_engine.Engine = pydantic.Field(default_factory=settings_engine.Engine)
     gpu: settings_engine.Gpu = pydantic.Field(default_factory=settings_engine.Gpu)
+    cpu: settings_engine.Cpu = pydantic.Field(default_factory=settings_engine.Cpu)
     pricing: settings_engine.Pricing = pydantic.Field(default_factory=settings_engine.Pricing)
     capacity: settings_engine.Capacity = pydantic.Field(default_factory=settings_engine.Capacity)
     weights: settings_weights.Weights = pydantic.Field(default_factory=settings_weights.Weights)

@@ -7,6 +7,29 @@ import pydantic
 
 from function.api import base, claim_pod, settings_forms
 
+Version = Annotated[str, base.text(32, claim_pod.ENGINE_VERSION)]
+Digest = Annotated[str, base.text(71, r"^sha256:[a-f0-9]{64}$")]
+# Beginnings of tags of text-embeddings-inference, which has an image for each kind of hardware.
+TeiVariant = Annotated[str, base.text(16, r"^[a-z0-9]+$")]
+
+
+class Tei(base.Model):
+    """text-embeddings-inference, for claims of `engine.kind: tei`."""
+
+    image: settings_forms.Image = pydantic.Field(
+        "ghcr.io/huggingface/text-embeddings-inference",
+        description="Image of the engine, without its tag: version, and before it what it is built"
+        " for, by the GPU of the claim's class.",
+    )
+    version: Version = pydantic.Field("1.9.3", description="Version of the engine.")
+    digests: Annotated[dict[TeiVariant, Digest], base.items(16), base.NULLS_ABSENT] = (
+        pydantic.Field(
+            default_factory=dict,
+            description="Digests of its images, by what stands before the version in the tag (cpu,"
+            " turing, 86, 89, hopper, 100, 120, cuda; ampere for the one with nothing there).",
+        )
+    )
+
 
 class Engine(base.Model):
     """The engine that claims get when they name none."""
@@ -14,15 +37,16 @@ class Engine(base.Model):
     image: settings_forms.Image = pydantic.Field(
         "vllm/vllm-openai", description="Image of the engine, without its tag."
     )
-    version: Annotated[str, base.text(32, claim_pod.ENGINE_VERSION)] = pydantic.Field(
+    version: Version = pydantic.Field(
         "0.25.1", description="vLLM version; also the image's tag, with v before it."
     )
-    digest: Annotated[str, base.text(71, r"^sha256:[a-f0-9]{64}$")] | None = pydantic.Field(
+    digest: Digest | None = pydantic.Field(
         None, description="Digest of the image; the tag is then only for people."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = pydantic.Field(
-        "INFO", description="Level of vLLM's log."
+        "INFO", description="Level of the engine's log."
     )
+    tei: Tei = pydantic.Field(default_factory=Tei)
 
 
 # A number of a GPU: a whole one, or a decimal fraction as text.
@@ -104,6 +128,47 @@ class GpuClass(base.Model):
     price_per_hour: Annotated[str, base.text(16, base.DECIMAL)] | None = pydantic.Field(
         None, description="Price of one GPU of this class in an hour, in pricing.currency."
     )
+
+
+class Cpu(base.Model):
+    """Nodes of replicas that have no GPU."""
+
+    node_cpu: base.Quantity | None = pydantic.Field(
+        None, description="CPU that pods of one such node can request in all."
+    )
+    node_memory: base.Quantity | None = pydantic.Field(
+        None, description="Memory that pods of one such node can request in all."
+    )
+    node_selector: base.Labels = pydantic.Field(
+        default_factory=lambda: {"kubernetes.io/arch": "amd64"},
+        description="Labels of the nodes; amd64 when absent, which the engine's image is built"
+        " for.",
+    )
+    tolerations: base.RawList = pydantic.Field(
+        default_factory=base.no_items, description="Tolerations for the taints of the nodes."
+    )
+    pod_annotations: base.Annotations = pydantic.Field(
+        default_factory=dict, description="Annotations of the pods."
+    )
+    spare: bool = pydantic.Field(
+        True, description="Room for a rollout: the new pod starts before the old one ends."
+    )
+    interruption_notice_seconds: Annotated[int, base.number(1, 3600)] | None = pydantic.Field(
+        None, description="Notice before a node is reclaimed; draining fits into it."
+    )
+
+    @property
+    def nodes(self) -> GpuClass:
+        """The same as a class of nodes."""
+        return GpuClass(
+            node_cpu=self.node_cpu,
+            node_memory=self.node_memory,
+            node_selector=self.node_selector,
+            tolerations=self.tolerations,
+            pod_annotations=self.pod_annotations,
+            spare=self.spare,
+            interruption_notice_seconds=self.interruption_notice_seconds,
+        )
 
 
 class Capacity(base.Model):

@@ -20,14 +20,15 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     # Beside an image the version chooses nothing.
     if version is not None and image is None:
         number = version.removeprefix("v")
-        if number != site.engine.version.removeprefix("v"):
+        own = site.engine.tei.version if spec.engine_kind == "tei" else site.engine.version
+        if number != own.removeprefix("v"):
             yield from grants.outside(
                 "engine_versions",
                 "spec.engine.version",
                 number,
                 resource,
                 site,
-                f"the settings' own version, {site.engine.version}, is always allowed",
+                f"the settings' own version, {own}, is always allowed",
             )
     yield from _scheduling(resource, site)
     extra = spec.pod_template or claim_pod.PodTemplate()

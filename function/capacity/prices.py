@@ -198,7 +198,7 @@ def fleet(claims: Sequence[Claim], site: settings.Settings) -> Fleet:
             shortages.append(_above_limit(claim, asked, limit))
         price = tariff(site, claim.class_name)
         if price is None:
-            unpriced.append(claim.name)
+            unpriced += [claim.name] if claim.gpus else []
             continue
         cost = hourly(claim, price)
         minimum += cost.minimum

@@ -92,6 +92,9 @@ class Given:
         volume_setting: The setting that says so.
         weights_pull: True when the weights are an image that the node has to pull.
         weights_pull_mib: MiB/s at which it does (`weights.imagePullMiB`), or None.
+        timed: False for an engine whose starts nobody timed: it reads its weights, and what else it
+            does nobody knows.
+        on_gpus: False for a node without GPUs.
     """
 
     layers: int | None
@@ -110,6 +113,8 @@ class Given:
     volume_setting: str = "weights.bandwidthMiB"
     weights_pull: bool = False
     weights_pull_mib: float | None = None
+    timed: bool = True
+    on_gpus: bool = True
 
 
 def timeline(given: Given) -> Timeline:
@@ -131,6 +136,9 @@ def timeline(given: Given) -> Timeline:
         steps.append(_pull(given))
     if not given.downloaded:
         steps += [_download(given), _verify(given)]
+    if not given.timed:
+        untimed = Step(Stage.PROCESS, None, "a start of this engine that somebody timed")
+        return Timeline((*steps, untimed, _load(given)))
     return Timeline((*steps, _process(given), _load(given), _compile(given), _graphs(given)))
 
 
@@ -146,7 +154,8 @@ _RUNS = "56 starts of vLLM 0.19 on H100 and own starts of 0.25.1 on H100 and H20
 
 def _node(given: Given) -> Step:
     if given.node_seconds is None:
-        return Step(Stage.NODE, None, "how long the cluster takes to add a node with GPUs")
+        gpus = " with GPUs" if given.on_gpus else ""
+        return Step(Stage.NODE, None, f"how long the cluster takes to add a node{gpus}")
     low, best, high = given.node_seconds
     return Step(Stage.NODE, estimates.Estimate(low, best, high, _P, "as given"))
 

@@ -15,6 +15,7 @@ from function.cli import (
     drafted,
     drafts,
     edits,
+    encoders,
     hub,
     options,
     rendering,
@@ -48,6 +49,12 @@ from function.planning import hardware
     help="What it serves: context, sequences, prefix cache and triggers follow. By default chat, or"
     " embeddings for a model that makes vectors.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["vllm", "tei"]),
+    default="vllm",
+    help="tei is text-embeddings-inference, for embeddings: on CPUs, or on a GPU of --gpu.",
+)
 @click.option("--name", metavar="NAME", help="The claim's name; from the model's by default.")
 @click.option("--namespace", "-n", metavar="NS", help="The claim's namespace.")
 @click.option(
@@ -75,6 +82,7 @@ def init(
     environments: tuple[str, ...],
     gpu_class: str | None,
     use: str | None,
+    engine: str,
     name: str | None,
     namespace: str | None,
     facts_file: str | None,
@@ -105,6 +113,8 @@ def init(
     if gpu_class is not None and gpu_class not in site.settings.gpu.classes:
         words = hardware.no_class(gpu_class, site.settings)
         raise click.UsageError(f"--gpu is {gpu_class!r}: {words}")
+    if engine == "tei" and use not in (None, "embeddings"):
+        raise click.UsageError(f"--engine tei makes vectors: --for {use} needs vllm")
     wish = drafts.Wish(
         repository=model,
         name=name or named(model),
@@ -115,7 +125,11 @@ def init(
         form=form,
     )
     try:
-        written = text(wish, site.settings, allow_unknown=allow_unknown)
+        if engine == "tei":
+            written = encoders.text(wish, site.settings)
+            _render(written, site.settings)
+        else:
+            written = text(wish, site.settings, allow_unknown=allow_unknown)
     except (drafts.UnknownError, drafts.NothingFitsError) as error:
         terminal.complain(str(error))
         sys.exit(result.CANNOT_BE_USED)

@@ -50,8 +50,10 @@ class Origin:
 
 OF_PLAN: Mapping[str, Callable[[plans.Plan], Any]] = {
     "spec.gpu.count": lambda plan: plan.hardware.count,
-    "spec.gpu.class": lambda plan: plan.hardware.class_name,
-    "spec.gpu.resourceName": lambda plan: plan.hardware.resource_name,
+    "spec.gpu.class": lambda plan: plan.hardware.class_name if plan.hardware.count else None,
+    "spec.gpu.resourceName": lambda plan: (
+        plan.hardware.resource_name if plan.hardware.count else None
+    ),
     "spec.drainSeconds": lambda plan: plan.drain.shutdown,
     "spec.scaling.minReplicas": lambda plan: plan.scaling.minimum,
     "spec.scaling.maxReplicas": lambda plan: plan.scaling.maximum,
@@ -82,6 +84,26 @@ SETTINGS: Mapping[str, tuple[str, Callable[[settings.Settings], Any]]] = {
 }
 
 
+# The same of a claim of text-embeddings-inference.
+SETTINGS_OF_TEI: Mapping[str, tuple[str, Callable[[settings.Settings], Any]]] = {
+    **SETTINGS,
+    "spec.engine.image": ("engine.tei.image", lambda site: site.engine.tei.image),
+    "spec.engine.version": ("engine.tei.version", lambda site: site.engine.tei.version),
+}
+
+
+def _settings(
+    claim: planned.Planned,
+) -> Mapping[str, tuple[str, Callable[[settings.Settings], Any]]]:
+    """Returns what absent fields of a claim take from the settings."""
+    if claim.plan is None or claim.plan.spec.engine_kind != "tei":
+        return SETTINGS
+    if claim.plan.hardware.count > 0:
+        return SETTINGS_OF_TEI
+    # Without a GPU no class of the settings counts.
+    return {path: one for path, one in SETTINGS_OF_TEI.items() if not path.startswith("spec.gpu")}
+
+
 def of(claim: planned.Planned, path: str, site: settings.Settings) -> Origin:
     """Returns where the value of a field comes from.
 
@@ -97,8 +119,9 @@ def of(claim: planned.Planned, path: str, site: settings.Settings) -> Origin:
     if written is not None:
         line = places.line(node, path)
         return Origin(path, Source.AUTHOR, written, file, line, derived=derived)
-    if path in SETTINGS:
-        setting, take = SETTINGS[path]
+    from_settings = _settings(claim)
+    if path in from_settings:
+        setting, take = from_settings[path]
         value = take(site) if value is None else value
         return Origin(path, Source.SETTINGS, value, file, setting=setting, derived=derived)
     source = Source.DERIVED if derived else Source.DEFAULT

@@ -205,10 +205,7 @@ def _fetches(plan: plans.Plan, before: plans.Plan | None) -> Iterator[outlooks.F
 
 def _size(plan: plans.Plan) -> float | None:
     """Returns GiB of the base model's files, or None where nobody knows."""
-    outlook = plan.serving.outlook
-    if outlook is None:
-        return None
-    return plan.spec.model.size_gi_b or prospects.size_gib(outlook.prospect)
+    return plan.spec.model.size_gi_b or prospects.size_gib(plan.prospect)
 
 
 def planned(before: against.Before, site: settings.Settings) -> dict[tuple[str, str], plans.Plan]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from function.api import settings
 from function.capacity import estimates, fit, loads, prices, starts
 from function.cli import door_changes, flow_changes, verdicts
+from function.concerns import capacity
 from function.planning import forecasts, plans
 
 NOTHING_CHANGES = 0
@@ -307,4 +308,6 @@ def _money(cost: prices.Cost | None) -> tuple[Money, Money, str] | None:
 def words_of_unknown(forecast: forecasts.Forecast) -> str:
     """Returns why nobody knows whether a claim fits."""
     outlook = forecast.plan.serving.outlook
-    return "the engine takes no memory of a GPU" if outlook is None else outlook.unknown
+    if outlook is None:
+        return capacity.fits(forecast.plan).message
+    return outlook.unknown

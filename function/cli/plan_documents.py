@@ -7,6 +7,7 @@ from typing import Any
 
 from function.capacity import estimates, fit, interval, loads, prices, thresholds
 from function.cli import outlooks, verdicts
+from function.concerns import capacity
 from function.findings import rules
 from function.planning import forecasts
 
@@ -103,7 +104,7 @@ def _estimate(estimate: estimates.Estimate | None) -> dict[str, Any] | None:
 def _fit(forecast: forecasts.Forecast) -> dict[str, Any]:
     outlook = forecast.plan.serving.outlook
     if outlook is None or outlook.fit is None:
-        reason = "NoGpu" if outlook is None else outlook.reason
+        reason = capacity.fits(forecast.plan).reason if outlook is None else outlook.reason
         return {
             "verdict": "unknown",
             "reason": reason,

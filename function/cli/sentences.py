@@ -228,6 +228,8 @@ def fits(item: outlooks.Item) -> str:
     if item.forecast is None:
         return _nothing(item)
     answer = item.forecast.fit
+    if answer is None and item.forecast.plan.hardware.count == 0:
+        return "no GPU"
     if answer is None:
         return "unknown"
     if answer.verdict is fit.Verdict.TOO_LARGE:
@@ -310,6 +312,10 @@ def _cost(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
 
     if item.bill.asked is None and item.change.bill.asked is None:
         return _nothing(item)
+    if item.forecast is not None and not (
+        item.forecast.plan.hardware.count or item.change.bill.gpus[1]
+    ):
+        return "no GPU"
     new, old = shown(item.bill), shown(item.change.bill)
     if fleet.currency_before != fleet.currency:
         old += f" {fleet.currency_before}"

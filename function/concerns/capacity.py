@@ -27,6 +27,12 @@ class Fits(reasons.Reasons):
         True,
         "The engine takes no memory of a GPU.",
     )
+    NOT_MEASURED = reasons.Reason(
+        "NotMeasured",
+        None,
+        "Nobody measured what the engine takes of a GPU. Pods are started.",
+        "Watch the first start.",
+    )
     TIGHT = reasons.Reason(
         "Tight",
         None,
@@ -78,6 +84,10 @@ def conditions(
 def fits(plan: plans.Plan) -> observed.Condition:
     """Returns Fits, of what a plan asks for: with the arithmetic, and with the ways out."""
     outlook = plan.serving.outlook
+    if outlook is None and plan.hardware.count > 0:
+        return Fits.NOT_MEASURED.condition(
+            f"nobody measured what {plan.engine.NAME} takes of a GPU"
+        )
     if outlook is None:
         return Fits.NO_GPU.condition("the engine takes no memory of a GPU")
     answer = outlook.fit

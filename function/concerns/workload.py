@@ -308,9 +308,8 @@ def _engine(now: situations.Situation) -> observed.Condition:
             return EngineReady.POLICY_PENDING.condition(
                 f"no pod starts before its network policy protects it: {now.guards.serving}"
             )
-        return EngineReady.WEIGHTS_PENDING.condition(
-            "no GPU is asked for before the weights are there"
-        )
+        what = "GPU is asked for" if plan.hardware.count > 0 else "pod starts"
+        return EngineReady.WEIGHTS_PENDING.condition(f"no {what} before the weights are there")
     if state is None:
         return EngineReady.CREATING.condition(f"the {plan.workload.KIND} is being created")
     if state.wanted == 0:
@@ -325,9 +324,8 @@ def _engine(now: situations.Situation) -> observed.Condition:
         )
     queue = queues.labels(plan.spec).get(queues.QUEUE)
     first = "node" if queue is None else f"quota of the queue {queue}, node"
-    words = f"a replica is starting: {first}, image, weights, compilation"
+    last = "warm-up" if plan.serving.outlook is None else "compilation"
+    words = f"a replica is starting: {first}, image, weights, {last}"
     if state.ran:
-        words = (
-            f"a replica is starting, or starts again: {first}, image, weights, compilation, a crash"
-        )
+        words = f"a replica is starting, or starts again: {first}, image, weights, {last}, a crash"
     return EngineReady.STARTING.condition(words)

@@ -5,6 +5,8 @@ from typing import Any
 
 from function.capacity import allotments
 from function.engines import adviser, engine, engines
+from function.engines.tei import advice as tei_advice
+from function.engines.tei import router
 from function.engines.vllm import advice, server
 from function.findings import rules
 
@@ -46,7 +48,7 @@ class Silent:
 
 
 SILENT: adviser.Adviser = Silent()
-ADVISERS: dict[str, adviser.Adviser] = {server.NAME: advice}
+ADVISERS: dict[str, adviser.Adviser] = {server.NAME: advice, router.NAME: tei_advice}
 
 
 def of(chosen: engine.Engine) -> adviser.Adviser:

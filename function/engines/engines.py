@@ -2,17 +2,17 @@
 
 from function.api import claim
 from function.engines import engine
+from function.engines.tei import router
 from function.engines.vllm import server
 
-ENGINES: dict[str, engine.Engine] = {server.NAME: server}
+ENGINES: dict[str, engine.Engine] = {server.NAME: server, router.NAME: router}
 
 DEFAULT = server.NAME
 
 
 def chosen(spec: claim.Spec) -> engine.Engine:
     """Returns the engine that serves a claim."""
-    del spec  # one engine so far: a claim has no word for it
-    return ENGINES[DEFAULT]
+    return ENGINES[spec.engine_kind]
 
 
 def of(name: str) -> engine.Engine:

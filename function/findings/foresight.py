@@ -47,6 +47,14 @@ GPU_UNKNOWN = rules.Rule(
     "Nobody can tell whether the model fits before a GPU is rented.",
     "Set `gpu.classes.<class>.product` or `memoryGiB` in the settings.",
 )
+ENGINE_UNMEASURED = rules.Rule(
+    "engine-unmeasured",
+    _NOTE,
+    "Nobody measured what the claim's engine takes of a GPU's memory.",
+    "Nobody can tell whether the model fits before a GPU is rented.",
+    "Watch the first start. A model whose weights in 16 bits take half of the GPU's memory is a"
+    " cautious choice.",
+)
 EXCEEDS_GPU_CLASS = rules.Rule(
     "exceeds-gpu-class",
     _ERROR,
@@ -123,6 +131,7 @@ RULES = (
     CLASS_NOT_PLACED,
     MODEL_UNKNOWN,
     GPU_UNKNOWN,
+    ENGINE_UNMEASURED,
     NO_TOKEN,
     CONTEXT_CUT,
     PROMPT_EXCEEDS_GATEWAY,
@@ -134,6 +143,7 @@ _OF_FITS = {
     capacity.Fits.TIGHT.reason.name: FITS_TIGHTLY,
     capacity.Fits.UNKNOWN_MODEL.reason.name: MODEL_UNKNOWN,
     capacity.Fits.UNKNOWN_CARD.reason.name: GPU_UNKNOWN,
+    capacity.Fits.NOT_MEASURED.reason.name: ENGINE_UNMEASURED,
 }
 # A replica whose cache holds so many tokens never waits for it.
 _ENDLESS = 1e12
@@ -262,9 +272,8 @@ def _slices(plan: plans.Plan) -> Iterator[rules.Finding]:
 
 
 def _token(plan: plans.Plan) -> Iterator[rules.Finding]:
-    spec, outlook = plan.spec, plan.serving.outlook
-    model = None if outlook is None else outlook.prospect.model
-    if not prospects.withheld(spec, model):
+    spec = plan.spec
+    if not prospects.withheld(spec, plan.prospect.model):
         return
     name = spec.model.repository
     words = f"{name} is gated: accept its licence, and name a Secret with a hub token"
@@ -282,7 +291,7 @@ def _context(plan: plans.Plan) -> Iterator[rules.Finding]:
         return
     stretch = advisers.of(plan.engine).stretched(plan.spec)
     longest = model.context if stretch is None else max(model.context, stretch.tokens)
-    if window < longest:
+    if window < longest and outlook is not None:
         measured = outlook is not None and outlook.fit is not None
         follows = "follow from the GPUs' memory" if measured else "are taken for an unknown GPU"
         if window == model.context:

@@ -300,11 +300,10 @@ def binding(
 def _start(plan: plans.Plan, stored: Collection[str]) -> starts.Timeline:
     if plan.misfit is not None:
         return starts.Timeline(())
-    outlook = plan.serving.outlook
-    model = None if outlook is None else outlook.prospect.model
+    outlook, model = plan.serving.outlook, plan.prospect.model
     size: float | None = plan.spec.model.size_gi_b
-    if size is None and outlook is not None:
-        size = prospects.size_gib(outlook.prospect)
+    if size is None:
+        size = prospects.size_gib(plan.prospect)
     rate, setting = storage.read_rate(plan.spec, plan.site)
     origin = plan.storage.base.origin
     return starts.timeline(
@@ -319,6 +318,8 @@ def _start(plan: plans.Plan, stored: Collection[str]) -> starts.Timeline:
             weights_pull_mib=plan.site.weights.image_pull_mi_b,
             volume_mib=rate,
             volume_setting=setting,
+            timed=outlook is not None,
+            on_gpus=plan.hardware.count > 0,
         )
     )
 

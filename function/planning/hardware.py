@@ -15,6 +15,14 @@ Amounts = dict[str, int | str]
 REQUESTS: dict[str, int] = {"cpu": 2, "memory": 16}
 LIMITS: dict[str, int] = {"cpu": 8, "memory": 32}
 
+# The same of a replica without a GPU, whose models are small and whose CPU does all the work.
+CPU_REQUESTS: dict[str, int] = {"cpu": 4, "memory": 4}
+CPU_LIMITS: dict[str, int] = {"cpu": 8, "memory": 8}
+
+# In the place of a class' name, for replicas without a GPU.
+CPU = "cpu"
+NO_GPU = "none"
+
 # Domains of the extended resources that GPUs have: whole ones, and parts of one (MIG).
 GPU_DOMAINS = frozenset(("amd.com", "gpu.intel.com", "nvidia.com"))
 # The same with accelerators that vLLM does not run on from here, and that cost as much.
@@ -26,8 +34,8 @@ class Hardware:
     """What one replica runs on.
 
     Attributes:
-        class_name: Name of the GPU class in the settings.
-        gpu: The class.
+        class_name: Name of the GPU class in the settings; `CPU` without a GPU.
+        gpu: The class; without a GPU the settings' `cpu` in the form of one.
         count: GPUs of a pod; zero for an engine that needs none.
         split: How the GPUs of a replica share the model, and its pods.
         resource_name: The extended resource of the GPUs.
@@ -86,17 +94,21 @@ def sliced(gpu: settings_engine.GpuClass, resource_name: str) -> bool:
 
 def gpu_count(spec: claim.Spec) -> int:
     """Returns the GPUs of one pod."""
-    return spec.gpu.count if spec.gpu is not None else 1
+    return spec.gpus
 
 
 def words(gpus: int, class_name: str, pods: int = 1) -> str:
     """Returns the GPUs of a replica as people read them: `1 x l4`, or `2 pods of 8 x h100`.
+
+    `none` for a replica that has none.
 
     Args:
         gpus: GPUs of all pods of the replica.
         class_name: Their class.
         pods: Pods of the replica.
     """
+    if gpus == 0:
+        return NO_GPU
     of_a_pod = f"{gpus // pods} x {class_name}"
     return f"{pods} pods of {of_a_pod}" if pods > 1 else of_a_pod
 
@@ -143,7 +155,12 @@ def gpus_of_a_replica(spec: claim.Spec) -> int:
 
 
 def gpu_class(spec: claim.Spec, site: settings.Settings) -> tuple[str, settings_engine.GpuClass]:
-    """Returns the claim's GPU class and its name; the settings' default when it names none."""
+    """Returns the claim's GPU class and its name; the settings' default when it names none.
+
+    Without a GPU it is that of the nodes of the settings' `cpu`.
+    """
+    if gpu_count(spec) == 0:
+        return CPU, site.cpu.nodes
     name = base.given(base.of(spec.gpu, "class_"), site.gpu.default_class)
     classes = site.gpu.classes
     return name, classes[name] if name in classes else settings_engine.GpuClass()
@@ -189,13 +206,22 @@ def hardware(
     )
 
 
+def _nodes(name: str, count: int) -> tuple[str, str]:
+    """Returns the nodes of a class in words, and where the settings say what they have."""
+    if count == 0 and name == CPU:
+        return "without a GPU", CPU
+    return f"of class {name}", f"gpu.classes.{name}"
+
+
 def _resources(
     spec: claim.Spec, count: int, pinned_gib: int | None, why: list[explanation.Explanation]
 ) -> tuple[Amounts, Amounts]:
     """Returns requests and limits without the GPUs, merged key by key over the defaults."""
     own = spec.resources or claim_pod.ResourceRequirements()
-    requests = _defaults(REQUESTS, max(count, 1)) | dict(own.requests or {})
-    limits = _defaults(LIMITS, max(count, 1)) | dict(own.limits or {})
+    usual = (REQUESTS, LIMITS) if spec.gpus else (CPU_REQUESTS, CPU_LIMITS)
+    requests, limits = (_defaults(amounts, max(count, 1)) for amounts in usual)
+    requests |= dict(own.requests or {})
+    limits |= dict(own.limits or {})
     if pinned_gib is not None:
         for kind, amounts in (("request", requests), ("limit", limits)):
             before = amounts["memory"]
@@ -270,15 +296,17 @@ def _misfit(
             f"a replica has {plural.of(count, 'GPU')}, a node of class {name} has {gpu.node_gpus}:"
             f" lower spec.gpu.count, or correct the setting gpu.classes.{name}.nodeGpus",
         )
+    which, at = _nodes(name, count)
     for key, most, field in (
         ("memory", gpu.node_memory, "nodeMemory"),
         ("cpu", gpu.node_cpu, "nodeCpu"),
     ):
         wanted = requests[key]
         if most is not None and quantity.parse(wanted) > quantity.parse(most):
+            lowered = _LOWERED[key] if count else f"spec.resources.requests.{key}"
             return misfits.Misfit(
                 misfits.EXCEEDS_CLASS,
-                f"a replica requests {wanted} of {key}, a node of class {name} offers {most}: lower"
-                f" {_LOWERED[key]}, or correct the setting gpu.classes.{name}.{field}",
+                f"a replica requests {wanted} of {key}, a node {which} offers {most}: lower"
+                f" {lowered}, or correct the setting {at}.{field}",
             )
     return None

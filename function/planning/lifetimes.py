@@ -65,7 +65,7 @@ def drain(
     why.append(
         explanation.Explanation(
             "drain",
-            f"preStop {pre_stop} s, shutdown-timeout {shutdown} s, grace period {grace} s",
+            f"preStop {pre_stop} s, drain {shutdown} s, grace period {grace} s",
             f"grace = preStop + drain + {exit_seconds} s, capped by the class's interruption"
             " notice",
             f"drainSeconds={base.given(asked, f'{DRAIN} (default)')},"

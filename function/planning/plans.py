@@ -69,6 +69,7 @@ class Plan:
         engine: Which engine serves.
         workload: Which kind of object keeps the pods.
         storage: Where the weights lie.
+        prospect: What is known of the model and of its GPUs.
         hardware: What one replica runs on.
         start: How long a replica may take to start.
         drain: How a replica ends.
@@ -91,6 +92,7 @@ class Plan:
     engine: engine.Engine
     workload: workload.Workload
     storage: storage.Storage
+    prospect: prospects.Prospect
     hardware: hardware.Hardware
     start: lifetimes.Start
     drain: running.Drain
@@ -118,8 +120,7 @@ class Plan:
     @functools.cached_property
     def undelivered(self) -> bool:
         """Whether the hub refuses the download of the model."""
-        outlook = self.serving.outlook
-        return outlook is not None and prospects.withheld(self.spec, outlook.prospect.model)
+        return prospects.withheld(self.spec, self.prospect.model)
 
     @functools.cached_property
     def awaits(self) -> bool:
@@ -240,11 +241,12 @@ def _make(
         workload=workloads.chosen(spec),
         serving=serving,
         storage=stored,
+        prospect=prospect,
         hardware=hard,
         start=start,
         drain=drain,
         scaling=scaled,
-        replacement=scaling.replacement(scaled.maximum, hard.class_name, hard.gpu, why),
+        replacement=scaling.replacement(scaled.maximum, hard, why),
         ways=reached,
         picker=picks,
         gates=gates.schedules(spec, stored, reached, why),

@@ -3,7 +3,7 @@
 import dataclasses
 
 from function import explanation, plural
-from function.api import base, claim, claim_scaling, settings, settings_engine
+from function.api import base, claim, claim_scaling, settings
 from function.planning import hardware, ways
 
 MIN_REPLICAS = 1
@@ -105,7 +105,9 @@ def bounds(spec: claim.Spec, site: settings.Settings) -> tuple[int, int]:
     if maximum is None:
         count = hardware.gpus_of_a_replica(spec)
         cap = site.limits.max_gpus
-        room = MAX_REPLICAS if cap is None else max(1, min(MAX_REPLICAS, cap // count))
+        room = MAX_REPLICAS
+        if cap is not None and count > 0:
+            room = max(1, min(MAX_REPLICAS, cap // count))
         maximum = max(room, minimum)
     return minimum, int(maximum)
 
@@ -211,22 +213,32 @@ def _never_fires(kv_usage: str) -> explanation.Explanation:
 
 
 def replacement(
-    maximum: int, name: str, gpu: settings_engine.GpuClass, why: list[explanation.Explanation]
+    maximum: int, hard: hardware.Hardware, why: list[explanation.Explanation]
 ) -> Replacement:
-    """Returns how pods are replaced: a surge pod needs a GPU that nothing else holds."""
-    if gpu.spare:
-        words = "a new pod starts first, on the spare GPUs of the class"
+    """Returns how pods are replaced: a surge pod needs a GPU that nothing else holds.
+
+    Args:
+        maximum: Replicas at most.
+        hard: What a replica runs on.
+        why: An explanation is added here.
+    """
+    spare, room, at = "on the spare GPUs of the class", "the class has no spare GPU", ""
+    if hard.class_name == hardware.CPU and hard.gpus == 0:
+        spare, room, at = "in the room that the nodes have", "its nodes have no room", "cpu"
+    if hard.gpu.spare:
+        words = f"a new pod starts first, {spare}"
         result = Replacement(1, 0, False, words)
     elif maximum > 1:
-        words = "one pod at a time goes before its successor starts: the class has no spare GPU"
+        words = f"one pod at a time goes before its successor starts: {room}"
         result = Replacement(0, 1, False, words)
     else:
         words = (
-            "the pod goes before its successor starts, with a gap: the class has no spare GPU, and"
-            " there is one replica at most"
+            f"the pod goes before its successor starts, with a gap: {room}, and there is one"
+            " replica at most"
         )
         result = Replacement(0, 1, True, words)
-    inputs = f"scaling.maxReplicas={maximum}, settings gpu.classes.{name}.spare={gpu.spare}"
+    at = at or f"gpu.classes.{hard.class_name}"
+    inputs = f"scaling.maxReplicas={maximum}, settings {at}.spare={hard.gpu.spare}"
     kind = "Recreate" if result.recreate else "RollingUpdate"
     why.append(explanation.Explanation("replacement of pods", kind, words, inputs))
     return result

@@ -17,6 +17,7 @@ from function import canonical, memo
 from function.api import base
 from function.boundary import additions, patches, templates
 from function.cluster import memory, observed
+from function.engines import engines
 from function.planning import identity, misfits, plans, running
 from function.situation import guards, ledgers
 from function.workloads import pods, workload
@@ -418,6 +419,7 @@ def _last(
     """
     remembered = templates.remembered((keeper, budget), plan.identity.labels())
     if remembered is not None:
+        _same_engine(plan, remembered.template)
         mark = observed.at(remembered.annotations, identity.CLAIM_ANNOTATION)
         facts = running.loads(observed.at(remembered.annotations, identity.FACTS_ANNOTATION))
         facts = facts or _unpaid(_read(plan, remembered.template))
@@ -432,7 +434,24 @@ def _last(
     if keeper is None:
         return None
     template = canonical.plain(plan.workload.template(keeper))
+    _same_engine(plan, template)
     return _Last(template, None, _unpaid(_read(plan, template)))
+
+
+def _same_engine(plan: plans.Plan, template: observed.Object) -> None:
+    """Looks that pods which run have the claim's engine: all that surrounds them follows it.
+
+    Raises:
+        base.InvalidError: They have another.
+    """
+    for other in engines.ENGINES.values():
+        if other.NAME == plan.engine.NAME or not pods.engine_container(template, other.CONTAINER):
+            continue
+        words = (
+            f"the claim's pods are of {other.NAME}, and no claim changes from one engine to"
+            f" another: set {other.NAME}, or make another claim for {plan.engine.NAME}"
+        )
+        raise base.InvalidError("claim", [base.Problem("spec.engine.kind", words)])
 
 
 def _facts(plan: plans.Plan, wanted: identity.Manifest) -> running.Running:

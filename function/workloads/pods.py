@@ -296,4 +296,6 @@ def running_of(
         }
     )
     told = serves.read(container, told)
-    return told.model_copy(update={"gpus": gpus * told.pods or wanted.gpus})
+    # Without a GPU in its limits a template says nothing, unless its engine needs none.
+    otherwise = 0 if told.engine in claim_pod.WITHOUT_GPUS else wanted.gpus
+    return told.model_copy(update={"gpus": gpus * told.pods or otherwise})

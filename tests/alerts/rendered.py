@@ -44,7 +44,23 @@ def changed(name: str | None = None, **spec: Any) -> Manifest:
     return result
 
 
+def embedding(**spec: Any) -> Manifest:
+    """Returns a claim of text-embeddings-inference."""
+    claimed = changed("embeddings")
+    model = {"repository": "BAAI/bge-base-en-v1.5"}
+    claimed["spec"] = {"engine": {"kind": "tei"}, "model": model, **spec}
+    return claimed
+
+
 VARIANTS = {
+    "tei": embedding(gateway={"enabled": True}, slo={"availability": {"percent": "99.5"}}),
+    "tei-on-a-gpu": embedding(
+        gpu={"count": 1},
+        model={"repository": "BAAI/bge-reranker-v2-m3", "maxNumSeqs": 64},
+        scaling={"minReplicas": 0, "maxReplicas": 2},
+        observability={"alerts": {"errorRatio": "0.01", "queueLength": 50}},
+        cost={"team": "search"},
+    ),
     "pooling": changed(
         model={"repository": "Qwen/Qwen3-Embedding-0.6B", "runner": "pooling"},
         loraAdapters=[],

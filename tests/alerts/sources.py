@@ -52,19 +52,25 @@ class Series:
 
 @functools.cache
 def engine(version: str) -> Mapping[str, Series]:
-    """Returns the series of a recorded exposition, by name."""
-    text = (HERE / f"vllm-{version}.txt").read_text(encoding="utf-8")
+    """Returns the series of vLLM by a recorded exposition, by name."""
+    return _exposed(f"vllm-{version}", f"vLLM {version}")
+
+
+def _exposed(file: str, source: str) -> dict[str, Series]:
+    text = (HERE / f"{file}.txt").read_text(encoding="utf-8")
     by_name: dict[str, Series] = {}
     for family in parser.text_string_to_metric_families(text):
         for sample in family.samples:
-            before = by_name.get(sample.name)
+            # The parser writes the `_total` of a counter that has none in the text.
+            name = sample.name if sample.name in text else sample.name.removesuffix("_total")
+            before = by_name.get(name)
             values = {
                 label: frozenset((value,)) | (before.values[label] if before else frozenset())
                 for label, value in sample.labels.items()
             }
             added = dict.fromkeys(SCRAPE_LABELS, frozenset[str]())
-            kind = _kind(family.type, sample.name)
-            by_name[sample.name] = Series(sample.name, kind, {**added, **values}, f"vLLM {version}")
+            kind = _kind(family.type, name)
+            by_name[name] = Series(name, kind, {**added, **values}, source)
     return by_name
 
 
@@ -167,8 +173,8 @@ _EVALS = {
 
 @functools.cache
 def others() -> Mapping[str, Series]:
-    """Returns the series that the engine does not expose, by name."""
-    by_name = {
+    """Returns the series that vLLM does not expose, by name."""
+    by_name = _exposed("tei-1.9.3", "text-embeddings-inference") | {
         name: Series(
             name,
             GAUGE,

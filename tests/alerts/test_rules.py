@@ -20,6 +20,7 @@ SITUATIONS = {
     "InferenceServiceColdStartOverBudget": "a node was found, the weights read too slowly",
     "InferenceServiceErrorRatioHigh": "one answer in ten is a 500",
     "InferenceServiceTimeToFirstTokenHigh": "callers wait half a minute for the first token",
+    "InferenceServiceRequestsRefused": "a batch job sends more texts than replicas hold",
     "InferenceServiceQueueSustained": "at maxReplicas, and more callers than they hold",
     "InferenceServiceKVCacheSaturated": "few callers with very long conversations",
     "InferenceServiceRaiseMaxNumSeqs": "requests wait while the cache is four fifths empty",
@@ -44,7 +45,16 @@ THRESHOLDS_OF_OBJECTIVES = {
     "ttft": "InferenceServiceTimeToFirstTokenHigh",
     "availability": "InferenceServiceErrorRatioHigh",
 }
+# Of text-embeddings-inference in the place of vLLM's own.
+OF_TEI = {"InferenceServiceRequestsRefused", "InferenceServiceEngineStalled"}
+OF_TOKENS_AND_CACHE = {
+    "InferenceServiceTimeToFirstTokenHigh",
+    "InferenceServiceKVCacheSaturated",
+    "InferenceServiceRaiseMaxNumSeqs",
+    "InferenceServicePreemptions",
+}
 ALWAYS = set(SITUATIONS) - {
+    "InferenceServiceRequestsRefused",
     *OF_OBJECTIVES,
     "InferenceServiceEngineStalled",
     "InferenceServiceWeightsNotReady",
@@ -74,6 +84,8 @@ def test_every_alert_has_a_situation_and_every_situation_an_alert() -> None:
 @every_claim
 def test_which_alerts_a_claim_has(planned: situations.Situation) -> None:
     wanted = set(ALWAYS)
+    if planned.plan.engine.NAME == "tei":
+        wanted = (wanted - OF_TOKENS_AND_CACHE) | OF_TEI
     if planned.plan.running.generates:
         wanted.add("InferenceServiceEngineStalled")
     if planned.plan.storage.preloads:

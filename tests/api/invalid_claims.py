@@ -656,6 +656,58 @@ _REST = (
     Invalid("patch in a list", claim(patches={"deployment": []}), "spec.patches"),
 )
 
+
+def tei(path: str, value: typing.Any) -> Json:
+    """Returns a claim of text-embeddings-inference with one field below spec."""
+    document = claim(engine={"kind": "tei"})
+    *parents, name = path.split(".")
+    node = document["spec"]
+    for parent in parents:
+        node = node.setdefault(parent, {})
+    node[name] = value
+    return document
+
+
+# What text-embeddings-inference has no use for, each with a value that is good for vLLM.
+_OF_VLLM: Json = {
+    "loraAdapters": [{"name": "sql", "repository": "org/sql"}],
+    "cache": {"prefixCache": {"enabled": False}},
+    "model.quantization": "fp8",
+    "model.kvCacheDtype": "fp8",
+    "model.contextWindow": 4096,
+    "model.longestQueueSeconds": 10,
+    "model.toolCallParser": "hermes",
+    "model.reasoningParser": "qwen3",
+    "model.chatTemplate": "/models/chat.jinja",
+    "model.maxLoraRank": 64,
+    "model.streaming": {"enabled": True},
+    "model.runner": "generate",
+    "model.dtype": "bfloat16",
+    "gpu.count": 2,
+    "gpu.parallelism": {"data": 2},
+    "gpu.memoryUtilization": "0.9",
+    "scaling.cacheUtilizationThreshold": "0.6",
+    "scaling.triggers.kvCache": {"enabled": False},
+    "slo.ttft": {"percentile": "95", "seconds": "2"},
+    "slo.itl": {"percentile": "95", "seconds": "0.1"},
+    "observability.alerts.kvCacheUsage": "0.9",
+    "observability.alerts.preemptionsPerMinute": "6",
+    "observability.alerts.timeToFirstTokenSeconds": "10",
+}
+_TEI: tuple[Invalid, ...] = (
+    *(
+        Invalid(f"tei with {path}", tei(path, value), f"{path}: tei ")
+        for path, value in _OF_VLLM.items()
+    ),
+    Invalid(
+        "tei with a bucket",
+        claim(engine={"kind": "tei"}, model={"source": "s3", "uri": "s3://models/bge"}),
+        "model.source: tei ",
+    ),
+    Invalid("tei with a picker", tei("gateway", _PICKER), "gateway.endpointPicker: tei "),
+    Invalid("an engine that nobody has", claim(engine={"kind": "ollama"}), "spec.engine.kind"),
+)
+
 INVALID: tuple[Invalid, ...] = (
     Invalid("a name of Kubernetes'", claim("default"), "the claim's name is Kubernetes' own"),
     *_FLAGS,
@@ -666,6 +718,7 @@ INVALID: tuple[Invalid, ...] = (
     *_COST,
     *_GATEWAY,
     *_POD,
+    *_TEI,
     *_REST,
 )
 
@@ -743,6 +796,8 @@ ACCEPTED: tuple[Accepted, ...] = (
     Accepted("0.9.0's stored defaults", {**claim(), "spec": _STORED_0_9}),
     Accepted("reference claim with adapters", {**claim("xplane-qwen-coder"), "spec": _CODER}),
     Accepted("reference claim with resources", {**claim("xplane-llamaguard3-1b"), "spec": _GUARD}),
+    Accepted("tei", claim(engine={"kind": "tei"})),
+    Accepted("tei on a GPU", claim(engine={"kind": "tei", "version": "1.9.3"}, gpu={"count": 1})),
     Accepted("no maxReplicas", claim(scaling={"minReplicas": 1})),
     Accepted("least above the default most", claim(scaling={"minReplicas": 10})),
     Accepted("zero replicas", claim(scaling={"minReplicas": 0, "maxReplicas": 1})),

@@ -39,6 +39,10 @@ def _arguments(*arguments: str) -> list[Any]:
     return _of(engineArgs=list(arguments))
 
 
+def _tei(*arguments: str, repository: str = "BAAI/bge-m3", **spec: Any) -> list[Any]:
+    return _of(repository, engine={"kind": "tei"}, engineArgs=list(arguments), **spec)
+
+
 SMALLEST: Any = cluster.example("smallest")
 ADAPTERS: list[Any] = [{"name": "sql", "repository": "org/sql"}]
 
@@ -370,5 +374,48 @@ CASES = (
                 ]
             }
         ),
+    ),
+    Case(
+        "engine-unmeasured",
+        "note",
+        "spec.gpu",
+        "nobody measured what tei takes of a GPU",
+        _tei(gpu={"class": "l4"}),
+    ),
+    Case(
+        "tei-flag-unknown",
+        "error",
+        "spec.engineArgs[0]",
+        "did you mean --max-batch-tokens?",
+        _tei("--max-batch-token=8192"),
+    ),
+    Case("tei-flag-value", "error", "spec.engineArgs[0]", "takes cls,", _tei("--pooling=max")),
+    Case(
+        "tei-flag-repeated",
+        "error",
+        "spec.engineArgs[1]",
+        "stands in spec.engineArgs[0] too",
+        _tei("--pooling=cls", "--pooling=mean"),
+    ),
+    Case(
+        "tei-model-not-served",
+        "error",
+        "spec.model.repository",
+        "does not compute: name spec.gpu",
+        _tei(repository="intfloat/e5-mistral-7b-instruct"),
+    ),
+    Case(
+        "tei-model-generates",
+        "warning",
+        "spec.model.repository",
+        "is made to generate text",
+        _tei(repository=QWEN),
+    ),
+    Case(
+        "tei-texts-cut",
+        "error",
+        "spec.engineArgs",
+        "the engine ends; set --max-batch-tokens=8192",
+        _tei("--auto-truncate=false", "--max-batch-tokens=512"),
     ),
 )

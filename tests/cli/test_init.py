@@ -330,3 +330,38 @@ def test_the_page_shows_what_is_written() -> None:
     assert run("Qwen/Qwen3-8B").stdout in section
     options = [option for one in init.init.params for option in one.opts if option[0] == "-"]
     assert [option for option in options if f"`{option}" not in section] == []
+
+
+# --- another engine
+
+
+def test_an_embedding_model_on_cpus() -> None:
+    result = run("BAAI/bge-base-en-v1.5", "--engine", "tei", "--for", "embeddings")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("# BAAI/bge-base-en-v1.5 by text-embeddings-inference on CPUs.")
+    written = parsed(result.stdout)["spec"]
+    assert written["engine"] == {"kind": "tei"}
+    assert "gpu" not in written
+    plan = planned(result.stdout, site_of("aws"))
+    assert (plan.hardware.gpus, plan.misfit) == (0, None)
+
+
+def test_an_embedding_model_on_a_gpu_of_a_class() -> None:
+    result = run("BAAI/bge-m3", "--engine", "tei", "--gpu", "l40s")
+    assert parsed(result.stdout)["spec"]["gpu"] == {"class": "l40s"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("Qwen/Qwen3-8B",), 1, "Qwen/Qwen3-8B is made to generate text"),
+        (("intfloat/e5-mistral-7b-instruct",), 1, "does not compute: name spec.gpu"),
+        (("BAAI/bge-m3", "--for", "chat"), 2, "--for chat needs vllm"),
+    ],
+)
+def test_what_the_other_engine_does_not_serve(
+    arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    result = run(*arguments, "--engine", "tei")
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert words in result.stderr

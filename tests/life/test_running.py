@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from function.engines import engines
 from function.planning import identity
 from function.workloads import pods, workloads
 from tests import cluster, examples
@@ -186,8 +187,8 @@ def test_a_template_tells_of_itself_what_is_remembered_beside_it(example: exampl
     world = cluster.Cluster(example.claim, *example.environments)
     world.converge()
     foreign = scene.planned(scene.of(model=POOLING, gpu={"count": 3})).running
-    told = pods.running_of(world.template, scene.planned().engine, foreign)
     kept = remembered(world)
+    told = pods.running_of(world.template, engines.ENGINES[kept["engine"]], foreign)
     kept.pop("payers", None)
     assert json.loads(told.dumps()) == kept
 

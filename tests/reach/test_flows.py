@@ -84,7 +84,8 @@ def test_what_examples_need_passes_and_nothing_else(form: str) -> None:
         if passes is not (key[5] is not None)
     }
     # The reference platform's route has a Gateway whose proxies no setting names.
-    expected: set[tuple[str, str | None]] = {("route", "requests by the route")}
+    routed = ("route", "reranker")
+    expected: set[tuple[str, str | None]] = {(name, "requests by the route") for name in routed}
     if form == "kubernetes":
         expected |= {(key[0], key[5]) for key in _judged(form) if key[5] == "an agent on the node"}
     assert wrong == expected

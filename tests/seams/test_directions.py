@@ -17,6 +17,11 @@ SEAMS = {
         "function/api/claim.py",
         "function/api/reference.py",
     ),
+    "function.engines.tei": (
+        "function/engines/tei/",
+        "function/engines/engines.py",
+        "function/engines/advisers.py",
+    ),
     # Protobuf stays at the door.
     "crossplane": ("function/server/", "function/main.py"),
     "grpc": ("function/server/",),
@@ -29,6 +34,7 @@ SEAMS = {
         "function/cli/",
         "function/engines/adviser.py",
         "function/engines/advisers.py",
+        "function/engines/tei/",
         "function/engines/vllm/",
         "function/generate.py",
     ),

@@ -1,0 +1,170 @@
+"""text-embeddings-inference as an `Adviser`: what it refuses of a claim, and what goes unsaid."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from function import canonical, likeness
+from function.api import claim, settings
+from function.capacity import allotments, facts
+from function.engines import adviser, engine
+from function.engines.tei import command_line, flags, models, serving, versions
+from function.findings import rules
+
+_ENDS = "The program ends before it loads anything, and its pod restarts for ever."
+FLAG_UNKNOWN = rules.Rule(
+    "tei-flag-unknown",
+    rules.Severity.ERROR,
+    "An engine argument is no flag of text-embeddings-inference.",
+    _ENDS,
+    "Correct the flag: the message names the nearest one. The program knows no abbreviation, no"
+    " other case and no underscore.",
+)
+FLAG_VALUE = rules.Rule(
+    "tei-flag-value",
+    rules.Severity.ERROR,
+    "An engine argument has a value that its flag of text-embeddings-inference cannot read.",
+    _ENDS,
+    "Give the flag a value of its type: the message says which.",
+)
+FLAG_REPEATED = rules.Rule(
+    "tei-flag-repeated",
+    rules.Severity.ERROR,
+    "A flag of text-embeddings-inference stands twice, or two that exclude each other do.",
+    _ENDS,
+    "Keep one.",
+)
+MODEL_NOT_SERVED = rules.Rule(
+    "tei-model-not-served",
+    rules.Severity.ERROR,
+    "text-embeddings-inference does not compute the model's architecture, or not without a GPU.",
+    "The program ends once it has read the model's configuration. Where the claim does not get the"
+    " model from the hub, ONNX files of it may be there, and the finding is a warning.",
+    "Name `spec.gpu`, or serve the model by `engine.kind: vllm`.",
+)
+MODEL_GENERATES = rules.Rule(
+    "tei-model-generates",
+    rules.Severity.WARNING,
+    "The model is made to generate text, and text-embeddings-inference makes vectors.",
+    "The program ends where the model says no pooling, or makes vectors that mean little.",
+    "Name a model that is made for embeddings, or `--pooling` where its makers say which.",
+)
+TEXTS_CUT = rules.Rule(
+    "tei-texts-cut",
+    rules.Severity.ERROR,
+    "A batch of text-embeddings-inference has room for fewer tokens than the model's longest text.",
+    "Longer texts are cut without a word, which is worth a note. With `--auto-truncate=false` the"
+    " program ends instead, which is an error.",
+    "Set `--max-batch-tokens` to the model's context in `spec.engineArgs`.",
+)
+RULES: tuple[rules.Rule, ...] = (
+    FLAG_UNKNOWN,
+    FLAG_VALUE,
+    FLAG_REPEATED,
+    MODEL_NOT_SERVED,
+    MODEL_GENERATES,
+    TEXTS_CUT,
+)
+NO_FLAG: tuple[rules.Rule, ...] = (FLAG_UNKNOWN,)
+NAMED: tuple[rules.Rule, ...] = ()
+CONTEXT_WINDOW: int = allotments.SHORTEST_CONTEXT
+MAX_REQUESTS: int = allotments.LEAST_SEQUENCES
+
+
+def judge(plan: engine.Planned, adapters: Mapping[str, adviser.Adapter]) -> Iterator[rules.Finding]:
+    """Yields what a planned claim breaks of the program, and what contradicts its model."""
+    del adapters
+    yield from judge_arguments(plan.spec, plan.site)
+    yield from _model(plan)
+
+
+def judge_arguments(spec: claim.Spec, site: settings.Settings) -> Iterator[rules.Finding]:
+    """Yields what the program refuses of the author's own arguments."""
+    version = versions.show(serving.version_of(spec, site))
+    first: dict[str, int] = {}
+    for argument in serving.own(spec).arguments:
+        path, flag = f"spec.engineArgs[{argument.index}]", argument.flag
+        if flag is None:
+            near = likeness.nearest(argument.name, flags.TABLE)
+            hint = f": did you mean --{near[0]}?" if near else ""
+            words = f"--{argument.name} is no flag of text-embeddings-inference {version}{hint}"
+            yield FLAG_UNKNOWN.broken(path, words)
+            continue
+        wrong = flags.wrong(flag, argument.value)
+        if wrong is not None:
+            yield FLAG_VALUE.broken(path, f"--{flag.name} {wrong}")
+        if flag.name in first and not flag.repeats:
+            words = f"--{flag.name} stands in spec.engineArgs[{first[flag.name]}] too: keep one"
+            yield FLAG_REPEATED.broken(path, words)
+        first.setdefault(flag.name, argument.index)
+    both = ("default-prompt", "default-prompt-name")
+    if all(name in first for name in both):
+        words = f"--{both[0]} and --{both[1]} exclude each other: keep one"
+        yield FLAG_REPEATED.broken(f"spec.engineArgs[{max(first[name] for name in both)}]", words)
+
+
+def _model(plan: engine.Planned) -> Iterator[rules.Finding]:
+    spec, planned = plan.spec, serving.of(plan.serving)
+    model = planned.model
+    if model is None:
+        return
+    field = f"spec.model.{spec.model.naming}"
+    served = models.on_cpu(model.architecture)
+    if served is None or (planned.threads and not served):
+        where = "without a GPU " if served is not None else ""
+        way = "name spec.gpu" if served is not None else "take engine.kind vllm"
+        words = f"{model.name} is a {model.architecture}, which tei {where}does not compute: {way}"
+        own = spec.model.source not in (None, "huggingface")
+        yield MODEL_NOT_SERVED.broken(field, words, rules.Severity.WARNING if own else None)
+    elif model.runner is not facts.Runner.POOLING and not serving.own(spec).sets("pooling"):
+        words = f"{model.name} is made to generate text, and tei makes vectors of texts"
+        yield MODEL_GENERATES.broken(field, words)
+    if planned.context_window is not None and planned.context_window < model.context:
+        ends = serving.own(spec).value("auto-truncate") == "false"
+        becomes = "the engine ends" if ends else "longer texts are cut without a word"
+        words = (
+            f"a batch has {planned.context_window} tokens, and texts of {model.name} have up to"
+            f" {model.context}: {becomes}; set --max-batch-tokens={model.context}"
+        )
+        yield TEXTS_CUT.broken("spec.engineArgs", words, None if ends else rules.Severity.NOTE)
+
+
+def stretched(spec: claim.Spec) -> None:
+    """Returns that no argument makes a context window."""
+    del spec
+
+
+def fits(*_: Any, **__: Any) -> None:
+    """Returns that nobody knows whether a model fits."""
+
+
+def instead(argument: str) -> str | None:
+    """Returns what sets a managed flag, or None for another one."""
+    flag = command_line.CommandLine.read([argument]).arguments[0].flag
+    if flag is None or flag.kind is not flags.Kind.MANAGED:
+        return None
+    return f"--{flag.name} is set by the composition: {flag.why}"
+
+
+def in_force(planned: engine.Serving) -> dict[str, Any]:
+    """Returns the values of the fields about which the engine's plan decides."""
+    own = serving.of(planned)
+    return {
+        "spec.engine.image": own.image,
+        "spec.engine.kind": "tei",
+        "spec.engine.version": own.release,
+        "spec.model.dtype": own.dtype,
+        "spec.model.maxNumSeqs": own.max_requests,
+        "spec.model.runner": "pooling",
+    }
+
+
+def comparable(container: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a container with its arguments in one order."""
+    result: dict[str, Any] = canonical.plain(container)
+    result["args"] = sorted(str(token) for token in container.get("args") or [])
+    return result
+
+
+def steps() -> Iterable[Any]:
+    """Returns nothing: no claim of 0.9.0 has this engine."""
+    return ()
