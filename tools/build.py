@@ -339,6 +339,7 @@ GROUPS: Sequence[Group] = (
         programs=(
             Program(name="pause", package="./pause", seconds=2),
             Program(name="engine", package="./engine", seconds=8),
+            Program(name="embedder", package="./embedder", seconds=2),
             Program(name="caller", package="./caller", seconds=2),
         ),
     ),

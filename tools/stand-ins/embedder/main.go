@@ -1,0 +1,139 @@
+// A stand-in for text-embeddings-inference in the containers of tests: it has no model.
+//
+// It takes the command line that the product renders, looks for the directory of the weights, and
+// answers OpenAI's embeddings with three numbers. Its series have the names of TEI 1.9.3 and are
+// those that the product reads.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A bound above every time of this program, in seconds.
+const bound = 10
+
+type engine struct {
+	lock     sync.Mutex
+	model    string
+	host     string
+	requests int
+	texts    int
+	words    int
+	seconds  float64
+}
+
+// flags reads --name=value; others are passed over.
+func flags(words []string) map[string]string {
+	values := map[string]string{}
+	for _, word := range words {
+		if name, value, given := strings.Cut(strings.TrimPrefix(word, "--"), "="); given {
+			values[name] = value
+		}
+	}
+	return values
+}
+
+func (e *engine) embed(w http.ResponseWriter, r *http.Request) {
+	begun := time.Now()
+	var asked struct {
+		Input any    `json:"input"`
+		Model string `json:"model"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	}
+	var texts []string
+	switch input := asked.Input.(type) {
+	case string:
+		texts = []string{input}
+	case []any:
+		for _, one := range input {
+			texts = append(texts, fmt.Sprint(one))
+		}
+	}
+	words := 0
+	data := []map[string]any{}
+	for index, text := range texts {
+		words += len(strings.Fields(text)) + 2
+		vector := []float64{0.1, 0.2, 0.3}
+		data = append(data, map[string]any{"object": "embedding", "index": index, "embedding": vector})
+	}
+	e.lock.Lock()
+	e.requests++
+	e.texts += len(texts)
+	e.words += words
+	e.seconds += time.Since(begun).Seconds()
+	e.lock.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Engine", e.host)
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"object": "list", "data": data, "model": e.model,
+		"usage": map[string]int{"prompt_tokens": words, "total_tokens": words},
+	})
+}
+
+// exposition is empty before the first request, as TEI's is.
+func (e *engine) exposition(w http.ResponseWriter, _ *http.Request) {
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+	if e.requests == 0 {
+		return
+	}
+	for name, value := range map[string]int{"te_embed_count": e.texts, "te_embed_success": e.texts} {
+		fmt.Fprintf(w, "# TYPE %s counter\n%s %d\n", name, name, value)
+	}
+	for _, name := range []string{"te_request_count", "te_request_success"} {
+		fmt.Fprintf(w, "# TYPE %s counter\n%s{method=\"single\"} %d\n", name, name, e.requests)
+	}
+	fmt.Fprint(w, "# TYPE te_queue_size gauge\nte_queue_size 0\n")
+	for name, sum := range map[string]float64{
+		"te_request_duration":           e.seconds,
+		"te_request_queue_duration":     0,
+		"te_request_inference_duration": e.seconds,
+		"te_embed_inference_duration":   e.seconds,
+		"te_request_input_length":       float64(e.words),
+		"te_batch_next_size":            float64(e.texts),
+		"te_batch_next_tokens":          float64(e.words),
+	} {
+		fmt.Fprintf(w, "# TYPE %s histogram\n", name)
+		fmt.Fprintf(w, "%s_bucket{le=\"%d\"} %d\n%s_bucket{le=\"+Inf\"} %d\n", name, bound, e.texts, name, e.texts)
+		fmt.Fprintf(w, "%s_sum %g\n%s_count %d\n", name, sum, name, e.texts)
+	}
+}
+
+func main() {
+	given := flags(os.Args[1:])
+	if _, err := os.Stat(given["model-id"]); err != nil {
+		log.Fatal(err)
+	}
+	host, _ := os.Hostname()
+	e := &engine{model: given["served-model-name"], host: host}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /metrics", e.exposition)
+	mux.HandleFunc("POST /v1/embeddings", e.embed)
+	serving := &http.Server{Addr: given["hostname"] + ":" + given["port"], Handler: mux}
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		<-ended
+		_ = serving.Shutdown(context.Background())
+	}()
+	log.Printf("serving %s", e.model)
+	if err := serving.ListenAndServe(); err != http.ErrServerClosed {
+		log.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond) // Shutdown may still write
+}
