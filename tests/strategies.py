@@ -364,6 +364,8 @@ def _without_hatches(value: Json) -> Json:
     spec.pop("patches", None)
     spec.pop("securityContext", None)
     spec.get("engine", {}).pop("image", None)
+    if "provider" in spec.get("gateway", {}).get("fallback", {}):
+        del spec["gateway"]["fallback"]
     for field in ("volumes", "volumeMounts"):
         spec.get("podTemplate", {}).pop(field, None)
     if "env" in spec.get("podTemplate", {}):
@@ -626,6 +628,15 @@ def _mend_gateway(route: Json) -> None:
         route["canaries"] = _distinct(route["canaries"], "adapter")
 
 
+def _mend_fallback(fallback: Json) -> None:
+    if "provider" in fallback and "claim" not in fallback:
+        fallback.setdefault("model", "claude-haiku")
+    else:
+        fallback.setdefault("claim", "other")
+        for field in ("provider", "model"):
+            fallback.pop(field, None)
+
+
 def _mend_scorers(scorers: Json) -> None:
     counted = [scorers.get(score, 1) for score in ("prefix", "queue", "kvCache")]
     if not any((*counted, scorers.get("adapters"))):
@@ -843,6 +854,7 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_metrics.Objectives: _mend_objectives,
     claim_cost.Cost: _mend_cost,
     claim_traffic.Gateway: _mend_gateway,
+    claim_traffic.Fallback: _mend_fallback,
     claim_traffic.Scorers: _mend_scorers,
     claim_traffic.EndpointPicker: _mend_picker,
     claim_traffic.Route: _mend_route,

@@ -143,6 +143,10 @@ class Allowed(base.Model):
         " is older lacks fixes of the engine.",
         "*",
     )
+    fallback_providers: settings_forms.Patterns = _patterns(
+        "Providers of an InferenceGateway in gateway.fallback.provider: what a claim's callers"
+        " write goes there, for the money of whoever pays the provider."
+    )
     fetched_secrets: settings_forms.Patterns = _patterns(
         "Names of externalSecrets that the claim does not have yet: of Secrets that External"
         " Secrets makes, or takes over where one of that name is there.",

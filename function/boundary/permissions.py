@@ -30,6 +30,10 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
                 f"the settings' own version, {site.engine.version}, is always allowed",
             )
     yield from _scheduling(resource, site)
+    abroad = base.of(base.of(spec.gateway, "fallback"), "provider")
+    if abroad is not None:
+        path = "spec.gateway.fallback.provider"
+        yield from grants.outside("fallback_providers", path, abroad, resource, site)
     extra = spec.pod_template or claim_pod.PodTemplate()
     hatches = (
         ("patches", "spec.patches", spec.patches),

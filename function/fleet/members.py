@@ -49,6 +49,7 @@ class Member:
         pays: Whether it names a team that pays.
         routing: What a router may know of it: tier and specialty.
         offers: What its models can be asked for, in the words of its status.
+        fallback: The provider that answers while no pod of it does, and the name of its model.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Member:
     pays: bool = False
     routing: Mapping[str, str] = dataclasses.field(default_factory=dict)
     offers: frozenset[str] = frozenset()
+    fallback: tuple[str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +139,14 @@ def _member(item: observed.Object) -> Member:
         observed.at(item, "spec", "cost", "team") is not None,
         _texts(routing),
         frozenset(word for word in observed.items(item, "status", "offers") if word in _OFFERS),
+        _fallback(item),
     )
+
+
+def _fallback(item: observed.Object) -> tuple[str, str] | None:
+    fields = (observed.at(item, "spec", "gateway", "fallback", name) for name in _OUTSIDE)
+    provider, model = fields
+    return (provider, model) if isinstance(provider, str) and isinstance(model, str) else None
 
 
 def _texts(value: Any) -> dict[str, str]:
@@ -152,5 +161,6 @@ def _models(of: str, served: Sequence[observed.Object]) -> Iterable[Model]:
 
 
 _KINDS = ("adapter", "base")
+_OUTSIDE = ("provider", "model")
 _OFFERS = frozenset(typing.get_args(status.Offer))
 _LONGEST = 63

@@ -77,6 +77,10 @@ class Identity:
         """
         return f"{self.name}.{name}"
 
+    def outside(self, provider: str) -> str:
+        """Returns the name of the objects by which a claim reaches a provider."""
+        return self.part(f"outside-{provider}")
+
     def labels(self, component: str = "inference") -> dict[str, str]:
         """Returns the four labels that select pods.
 

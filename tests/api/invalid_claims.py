@@ -336,9 +336,34 @@ _GATEWAY = (
         "endpointPicker excludes fallback",
     ),
     Invalid(
-        "a fallback without a claim",
+        "a fallback of nobody",
         claim(gateway={"enabled": True, "fallback": {}}),
-        "gateway.fallback.claim",
+        "a fallback is one of claim and provider",
+    ),
+    Invalid(
+        "a fallback of two",
+        claim(
+            gateway={
+                "enabled": True,
+                "fallback": {"claim": "other", "provider": "anthropic", "model": "haiku"},
+            }
+        ),
+        "a fallback is one of claim and provider",
+    ),
+    Invalid(
+        "a provider without a model",
+        claim(gateway={"enabled": True, "fallback": {"provider": "anthropic"}}),
+        "model names one of the provider's models",
+    ),
+    Invalid(
+        "a model of a claim",
+        claim(gateway={"enabled": True, "fallback": {"claim": "other", "model": "haiku"}}),
+        "model names one of the provider's models",
+    ),
+    Invalid(
+        "a provider of no such name",
+        claim(gateway={"enabled": True, "fallback": {"provider": "A", "model": "haiku"}}),
+        "gateway.fallback.provider",
     ),
     Invalid(
         "a fallback of no such name",
