@@ -239,6 +239,7 @@ def _settings(running: stage.Stage) -> api.Object:
         "namespaces": {NAMESPACE: NAME},
         "limiter": "envoy",
     }
+    ours["permissions"]["hotAdapters"] = [NAMESPACE]
     ours.setdefault("allowed", {})["fallbackProviders"] = {NAMESPACE: ["chats"]}
     return settings
 
@@ -492,6 +493,45 @@ def test_a_label_of_a_claim_opens_it(door: Door, chat: claims.Claim) -> None:
     chat.manifest["metadata"]["labels"] = {}
     chat.apply()
     door.wait(chat.name, EDITOR, status=403, timeout=MINUTE + GRACE)
+
+
+def test_adapters_come_and_go_in_a_pod_that_runs(door: Door, running: stage.Stage) -> None:
+    """Their Job verifies them, a kubelet brings the list, and no pod starts again."""
+    scaling = {"minReplicas": 1, "maxReplicas": 1}
+    claim = running.claim("hot", engine={"version": "0.32.0"}, scaling=scaling)
+    sql, law = ({**running.adapter(claim, f"hot-{n}"), "hot": True} for n in ("sql", "law"))
+    claim.apply(loraAdapters=[sql])
+    claim.wait_phase("Serving", timeout=120 + GRACE)
+    door.wait("hot-sql", CHAT, timeout=MINUTE + REFRESH_SECONDS + GRACE)
+    before = _engines(running, claim)
+    claim.apply(loraAdapters=[sql, law])
+    door.wait("hot-law", CHAT, timeout=MINUTE + REFRESH_SECONDS + GRACE)
+    assert door.statuses("hot-sql", CHAT) == {200}
+    claim.apply(loraAdapters=[law])
+    door.wait("hot-sql", CHAT, status=404, timeout=MINUTE + GRACE)
+    (engine,) = running.engines(claim)
+    pod = asking.Caller(engine["status"]["podIP"], 8000)
+
+    def listed() -> list[str]:
+        return [one["id"] for one in pod.send("GET", "/v1/models").content["data"]]
+
+    polling.until(
+        lambda: listed() == [claim.name, "hot-law"],
+        what="a pod without the adapter",
+        timeout=MINUTE + GRACE,
+    )
+    loads = json.dumps({"lora_name": "any", "lora_path": "/models"})
+    assert pod.send("POST", "/v1/load_lora_adapter", loads).status == 404
+    assert _engines(running, claim) == before
+    claim.delete()
+
+
+def _engines(running: stage.Stage, claim: claims.Claim) -> set[tuple[str, int]]:
+    """The engines' pods, and how often their containers started again."""
+    return {
+        (pod["metadata"]["uid"], sum(c["restartCount"] for c in pod["status"]["containerStatuses"]))
+        for pod in running.engines(claim)
+    }
 
 
 # --- how much

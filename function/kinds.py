@@ -300,6 +300,7 @@ SECRETS_READY = "SecretsReady"
 # Ends of keys. A GrafanaDashboard's selector is immutable: it is part of its key.
 SIDECAR_DASHBOARD = "dashboard"
 OPERATOR_DASHBOARD = "grafanadashboard-"
+ADAPTERS = "adapters"
 # By the provider that answers while no pod of the claim does.
 OUTSIDE_BACKEND = "outside-backend-"
 OUTSIDE_AI_BACKEND = "outside-aiservicebackend-"
@@ -440,6 +441,14 @@ ROWS: tuple[Row, ...] = (
         "N",
         _MONITORING,
         _PROMETHEUS,
+    ),
+    Row(
+        ADAPTERS,
+        CONFIG_MAP,
+        WEIGHTS_READY,
+        None,
+        "N.adapters",
+        "`loraAdapters[].hot`",
     ),
     Row(
         SIDECAR_DASHBOARD,

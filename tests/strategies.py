@@ -364,6 +364,8 @@ def _without_hatches(value: Json) -> Json:
     spec.pop("patches", None)
     spec.pop("securityContext", None)
     spec.get("engine", {}).pop("image", None)
+    for adapter in _hot(spec):
+        del adapter["hot"]
     if "provider" in spec.get("gateway", {}).get("fallback", {}):
         del spec["gateway"]["fallback"]
     for field in ("volumes", "volumeMounts"):
@@ -699,13 +701,29 @@ def _mend_spec(spec: Json) -> None:
         ]
     if "deployment" in spec.get("patches", {}):
         spec.get("gpu", {}).pop("parallelism", None)
-    if "longestQueueSeconds" in spec["model"]:
+    _mend_hot(spec)
+    if "longestQueueSeconds" in spec["model"] or _hot(spec):
         spec["engine"] = spec.get("engine", {}) | {"version": "0.33.0"}
     if "engineArgs" in spec:
         taken = {
             flag for flag, (part, field) in REPLACED.items() if field in spec.get(part or "", spec)
         }
         spec["engineArgs"] = [a for a in spec["engineArgs"] if flags.normal(a) not in taken]
+
+
+def _hot(spec: Json) -> list[Json]:
+    return [adapter for adapter in spec.get("loraAdapters", []) if adapter.get("hot")]
+
+
+def _mend_hot(spec: Json) -> None:
+    model = spec["model"]
+    verified = model.get("source") != "pvc" and model.get("preload", {}).get("enabled") is not False
+    if not verified or "parallelism" in spec.get("gpu", {}) or "image" in spec.get("engine", {}):
+        for adapter in _hot(spec):
+            del adapter["hot"]
+    elif _hot(spec):
+        spec.pop("engineArgs", None)
+        spec.get("podTemplate", {}).pop("env", None)
 
 
 def _mend_gpu_classes(gpu: Json) -> None:

@@ -56,6 +56,11 @@ class Permissions(base.Model):
         description="Who may set variables in podTemplate.env that name files or hosts, or that"
         " nobody has judged; not those that run code.",
     )
+    hot_adapters: settings_forms.Namespaces = pydantic.Field(
+        default_factory=base.no_items,
+        description="Whose claims may load adapters into pods that run (loraAdapters[].hot). A"
+        " program of ours runs inside of their engines then.",
+    )
     host_access: settings_forms.Namespaces = pydantic.Field(
         default_factory=base.no_items,
         description="Pod settings weaker than Pod Security restricted.",

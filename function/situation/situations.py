@@ -76,7 +76,7 @@ def situation(
         guards=guard,
         rollout=rollout,
         supply=supplies.supply(plan, ledger, guard, rollout, remembered, world),
-        traffic=traffic.traffic(plan, rollout, guard, remembered, world),
+        traffic=traffic.traffic(plan, rollout, ledger, guard, remembered, world),
         count=counts.count(plan, rollout, remembered, world),
         trouble=pods.trouble(world),
     )

@@ -370,6 +370,22 @@ _GATEWAY = (
         claim(gateway={"enabled": True, "fallback": {"claim": "Other"}}),
         "gateway.fallback.claim",
     ),
+    Invalid(
+        "a hot adapter without a Job",
+        claim(
+            model={"repository": "org/m", "preload": {"enabled": False}},
+            loraAdapters=[{"name": "sql", "repository": "org/sql", "hot": True}],
+        ),
+        "hot adapters are those that a Job verifies",
+    ),
+    Invalid(
+        "a hot adapter on a volume",
+        claim(
+            model={"source": "pvc", "path": "m"},
+            loraAdapters=[{"name": "sql", "repository": "org/sql", "hot": True}],
+        ),
+        "hot adapters are those that a Job verifies",
+    ),
     Invalid("three pickers", picker(replicas=3), "endpointPicker.replicas"),
     Invalid("no picker at all", picker(replicas=0), "endpointPicker.replicas"),
     Invalid(
