@@ -66,6 +66,7 @@ bench-weights: $(VENV)/.installed ## The preload program beside the hub's client
 
 engine-contract: $(VENV)/.installed ## Generated claims, judged by our tables and by vLLM's own parsers
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.engines.vllm.against 1000 0.25.1 0.32.0
+	$(BIN)/python -m tools.engine.adapters 0.25.1 0.32.0 0.33.0
 
 pictures: $(VENV)/.installed ## Draw the pages of docs/images in Chromium
 	$(BIN)/python -m tools.pictures

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import itertools
 import json
+import signal
 import time
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ import pytest
 from e2e import claims, installation, operators, shipped
 from e2e.controlplane import api, crossplane, plane, polling
 from e2e.dataplane import asking, issuing, outside, stage
-from e2e.machines import hub
+from e2e.machines import containers, hub
 
 NAMESPACE = "front-door"
 NAME = "llm"
@@ -30,6 +31,8 @@ GRACE = 60
 MINUTE = 60
 # A kubelet writes a pod's Secrets when it looks at the pod: here every 10 s, and some jitter.
 REFRESH_SECONDS = 20
+# The engine's container.
+ENGINE = "vllm"
 MEGABYTE = 1_000_000
 KEY = "key-of-{}-0123456789abcdef"
 ADAPTER = "xplane-qwen-coder-securecode"
@@ -231,10 +234,13 @@ def _manifest() -> api.Object:
 def _settings(running: stage.Stage) -> api.Object:
     """Those of the stage, with the claims of the namespace behind the door."""
     settings = running.settings()
-    settings["data"]["inferenceService"]["frontDoor"] |= {
+    ours = settings["data"]["inferenceService"]
+    ours["frontDoor"] |= {
         "namespaces": {NAMESPACE: NAME},
         "limiter": "envoy",
     }
+    ours["permissions"]["hotAdapters"] = [NAMESPACE]
+    ours.setdefault("allowed", {})["fallbackProviders"] = {NAMESPACE: ["chats"]}
     return settings
 
 
@@ -487,6 +493,45 @@ def test_a_label_of_a_claim_opens_it(door: Door, chat: claims.Claim) -> None:
     chat.manifest["metadata"]["labels"] = {}
     chat.apply()
     door.wait(chat.name, EDITOR, status=403, timeout=MINUTE + GRACE)
+
+
+def test_adapters_come_and_go_in_a_pod_that_runs(door: Door, running: stage.Stage) -> None:
+    """Their Job verifies them, a kubelet brings the list, and no pod starts again."""
+    scaling = {"minReplicas": 1, "maxReplicas": 1}
+    claim = running.claim("hot", engine={"version": "0.32.0"}, scaling=scaling)
+    sql, law = ({**running.adapter(claim, f"hot-{n}"), "hot": True} for n in ("sql", "law"))
+    claim.apply(loraAdapters=[sql])
+    claim.wait_phase("Serving", timeout=120 + GRACE)
+    door.wait("hot-sql", CHAT, timeout=MINUTE + REFRESH_SECONDS + GRACE)
+    before = _engines(running, claim)
+    claim.apply(loraAdapters=[sql, law])
+    door.wait("hot-law", CHAT, timeout=MINUTE + REFRESH_SECONDS + GRACE)
+    assert door.statuses("hot-sql", CHAT) == {200}
+    claim.apply(loraAdapters=[law])
+    door.wait("hot-sql", CHAT, status=404, timeout=MINUTE + GRACE)
+    (engine,) = running.engines(claim)
+    pod = asking.Caller(engine["status"]["podIP"], 8000)
+
+    def listed() -> list[str]:
+        return [one["id"] for one in pod.send("GET", "/v1/models").content["data"]]
+
+    polling.until(
+        lambda: listed() == [claim.name, "hot-law"],
+        what="a pod without the adapter",
+        timeout=MINUTE + GRACE,
+    )
+    loads = json.dumps({"lora_name": "any", "lora_path": "/models"})
+    assert pod.send("POST", "/v1/load_lora_adapter", loads).status == 404
+    assert _engines(running, claim) == before
+    claim.delete()
+
+
+def _engines(running: stage.Stage, claim: claims.Claim) -> set[tuple[str, int]]:
+    """The engines' pods, and how often their containers started again."""
+    return {
+        (pod["metadata"]["uid"], sum(c["restartCount"] for c in pod["status"]["containerStatuses"]))
+        for pod in running.engines(claim)
+    }
 
 
 # --- how much
@@ -984,6 +1029,96 @@ def test_a_provider_with_another_certificate_gets_nothing(
     count = len(external.asked)
     assert door.statuses(IMPOSTOR, CHAT) == {503}
     assert len(external.asked) == count
+
+
+# --- a provider in a claim's place
+
+
+def _backed(running: stage.Stage, name: str, **spec: typing.Any) -> claims.Claim:
+    """A claim for which a provider answers, as the route and the processor have it."""
+    gateway = {"enabled": True, "fallback": {"provider": "chats", "model": OUTSIDE}}
+    claim = running.claim(name, gateway=gateway, **spec).apply()
+    claim.wait_condition("RouteReady", "True", "Published")
+    polling.until(
+        lambda: any("priority" in one for one in _backends(claim)),
+        what="a route that names the provider",
+        timeout=GRACE,
+    )
+    return claim
+
+
+def _backends(claim: claims.Claim) -> list[api.Object]:
+    return [
+        backend
+        for rule in claim.one("AIGatewayRoute")["spec"]["rules"]
+        for backend in rule["backendRefs"]
+    ]
+
+
+def _outside(answer: asking.Answer) -> bool:
+    return "from outside" in answer.text
+
+
+def test_a_provider_answers_while_a_claim_has_no_pod(
+    door: Door, external: outside.Provider, running: stage.Stage
+) -> None:
+    """Under the claim's name, by the provider's key and model; and the pod once it is back."""
+    claim = _backed(running, "backed", scaling={"minReplicas": 1, "maxReplicas": 1})
+    claim.wait_phase("Serving", timeout=120 + GRACE)
+    door.wait(claim.name, CHAT, timeout=REFRESH_SECONDS + MINUTE + GRACE)
+    time.sleep(REFRESH_SECONDS)  # The processor knows the provider then.
+    count = len(external.asked)
+    assert not any(map(_outside, door.ask(claim.name, CHAT)))
+    time.sleep(10)
+    assert len(external.asked) == count, "nothing leaves the cluster, no check of health either"
+    (victim,) = running.engines(claim)
+    containers.send(victim, ENGINE, signal.SIGKILL)
+    answers: list[asking.Answer] = []
+
+    def back() -> bool:
+        answers.extend(asked := door.ask(claim.name, CHAT))
+        return any(map(_outside, answers)) and not any(map(_outside, asked))
+
+    polling.until(back, what="the provider's answers, and then the pod's", timeout=120 + GRACE)
+    assert {one.status for one in answers} == {200}, [*map(str, answers)]
+    asked = external.asked[-1]
+    assert (asked.path, asked.body["model"]) == ("/v1/chat/completions", "claude-haiku-4-5")
+    assert asked.headers["authorization"] == f"Bearer {PROVIDER_KEY}"
+    assert CHAT not in str(asked.headers)
+    # Rules of callers are the claim's.
+    assert door.statuses(claim.name, EDITOR) == {403}
+    claim.delete()
+
+
+def test_a_provider_answers_while_a_claim_wakes(
+    door: Door, external: outside.Provider, running: stage.Stage
+) -> None:
+    """Its requests are counted on the claim's route, so they wake it.
+
+    A proxy's series begin with its first request, of which a rate sees nothing: the second wakes.
+    """
+    scaling = {"minReplicas": 0, "maxReplicas": 1, "cooldownSeconds": 600}
+    claim = _backed(running, "dozing", scaling={**scaling, "pollingIntervalSeconds": 5})
+    claim.wait_phase("Idle", timeout=60 + GRACE)
+    polling.until(
+        lambda: all(claim.name in listed for listed in door.models(CHAT)),
+        what="the claim in every list",
+        timeout=REFRESH_SECONDS + MINUTE + GRACE,
+    )
+    time.sleep(REFRESH_SECONDS)
+    count = len(external.asked)
+    answers = [*door.ask(claim.name, CHAT)]
+    assert {one.status for one in answers} == {200}, [*map(str, answers)]
+    assert all(map(_outside, answers)), [*map(str, answers)]
+    assert len(external.asked) == count + len(answers)
+
+    def awake() -> bool:
+        answers.extend(asked := door.ask(claim.name, CHAT))
+        return not any(map(_outside, asked))
+
+    polling.until(awake, what="the answers of its pod", timeout=240 + GRACE, interval=3)
+    assert {one.status for one in answers} == {200}, [*map(str, answers)]
+    claim.delete()
 
 
 def test_a_provider_that_goes_leaves_nothing(door: Door, external: outside.Provider) -> None:

@@ -25,7 +25,7 @@ from tests import cluster, crds, defects, examples, impolite, lives, mistakes, s
 from tests.api import invalid_claims
 from tests.boundary import attacks
 from tests.fleet import invalid_doors
-from tests.golden import test_front_doors
+from tests.golden import test_examples, test_front_doors
 from tests.resources import groups
 from tests.schemas import composite, samples, upstream
 
@@ -78,6 +78,21 @@ def test_every_object_of_every_example_is_taken(
         kinds = {item.object["kind"] for item in life.emitted}
         assert {"Deployment", "Service", "ServiceAccount"} <= kinds
         assert _refusals(kubernetes, life) == []
+
+
+@pytest.mark.parametrize("name", ["hot-adapter", "provider-fallback"])
+def test_every_object_of_a_feature_is_taken(name: str, kubernetes: validator.Validator) -> None:
+    """Of features whose objects no other example has, beside a front door; and their pods."""
+    example = test_examples.EXAMPLES[name]
+    world = cluster.Cluster(example.claim, *example.environments)
+    world.strangers = [cluster.load(test_examples.DOOR)]
+    life = lives.Life(world).reconcile()
+    life.converge()
+    assert _refusals(kubernetes, life) == []
+    templates = [pods for item in life.emitted for pods in cluster.templates(item.object)]
+    assert [kubernetes.pod_security(template) for template in templates] == [[]] * len(templates)
+    kinds = {item.object["kind"] for item in life.emitted}
+    assert {"hot-adapter": "ConfigMap", "provider-fallback": "BackendSecurityPolicy"}[name] in kinds
 
 
 @pytest.mark.parametrize("name", test_front_doors.EXAMPLES)

@@ -3,7 +3,8 @@
 `make platform` runs it; it is no part of `make e2e`, for whose budget its programs are too large.
 Envoy Gateway, the AI gateway, Envoy, KEDA, the VictoriaMetrics operator with what it runs,
 kube-state-metrics, External Secrets, Redis, the rate limit service and Promptfoo are the released
-programs. vLLM, text-embeddings-inference, the provider and the judge of vLLM Semantic Router are stand-ins.
+programs. vLLM, text-embeddings-inference, the provider and the judge of vLLM Semantic Router are
+stand-ins.
 
 Three things of the folder are others here: the door has neither the name nor the certificate of a
 public zone, the provider is at another address, and results go to this run's metrics server.

@@ -300,6 +300,11 @@ SECRETS_READY = "SecretsReady"
 # Ends of keys. A GrafanaDashboard's selector is immutable: it is part of its key.
 SIDECAR_DASHBOARD = "dashboard"
 OPERATOR_DASHBOARD = "grafanadashboard-"
+ADAPTERS = "adapters"
+# By the provider that answers while no pod of the claim does.
+OUTSIDE_BACKEND = "outside-backend-"
+OUTSIDE_AI_BACKEND = "outside-aiservicebackend-"
+OUTSIDE_KEY = "outside-key-"
 
 _POLICIES = "by `providers.networkPolicy`"
 _MONITORING = "by `providers.monitoring`"
@@ -456,6 +461,14 @@ ROWS: tuple[Row, ...] = (
         _PROMETHEUS,
     ),
     Row(
+        ADAPTERS,
+        CONFIG_MAP,
+        WEIGHTS_READY,
+        None,
+        "N.adapters",
+        "`loraAdapters[].hot`",
+    ),
+    Row(
         SIDECAR_DASHBOARD,
         CONFIG_MAP,
         OBSERVABILITY_READY,
@@ -537,6 +550,33 @@ ROWS: tuple[Row, ...] = (
         None,
         "N.fallback-\\<F\\>",
         "`gateway.fallback`, by its claim F",
+        _GATEWAY,
+    ),
+    Row(
+        f"{OUTSIDE_BACKEND}<P>",
+        BACKEND,
+        ROUTE_READY,
+        None,
+        "N.outside-\\<P\\>",
+        "`gateway.fallback`, by its provider P",
+        _GATEWAY,
+    ),
+    Row(
+        f"{OUTSIDE_AI_BACKEND}<P>",
+        AI_BACKEND,
+        ROUTE_READY,
+        None,
+        "N.outside-\\<P\\>",
+        "the same",
+        _GATEWAY,
+    ),
+    Row(
+        f"{OUTSIDE_KEY}<P>",
+        PROVIDER_KEY,
+        ROUTE_READY,
+        None,
+        "N.outside-\\<P\\>",
+        "the same",
         _GATEWAY,
     ),
     Row(

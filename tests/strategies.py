@@ -371,6 +371,10 @@ def _without_hatches(value: Json) -> Json:
     spec.pop("patches", None)
     spec.pop("securityContext", None)
     spec.get("engine", {}).pop("image", None)
+    for adapter in _hot(spec):
+        del adapter["hot"]
+    if "provider" in spec.get("gateway", {}).get("fallback", {}):
+        del spec["gateway"]["fallback"]
     for field in ("volumes", "volumeMounts"):
         spec.get("podTemplate", {}).pop(field, None)
     if spec.get("engine", {}).get("kind") == "tei":
@@ -646,6 +650,15 @@ def _mend_gateway(route: Json) -> None:
         route["canaries"] = _distinct(route["canaries"], "adapter")
 
 
+def _mend_fallback(fallback: Json) -> None:
+    if "provider" in fallback and "claim" not in fallback:
+        fallback.setdefault("model", "claude-haiku")
+    else:
+        fallback.setdefault("claim", "other")
+        for field in ("provider", "model"):
+            fallback.pop(field, None)
+
+
 def _mend_scorers(scorers: Json) -> None:
     counted = [scorers.get(score, 1) for score in ("prefix", "queue", "kvCache")]
     if not any((*counted, scorers.get("adapters"))):
@@ -719,7 +732,8 @@ def _mend_spec(spec: Json) -> None:
         spec.get("gpu", {}).pop("parallelism", None)
     if spec.get("engine", {}).get("kind") == "tei":
         _mend_tei(spec)
-    if "longestQueueSeconds" in spec["model"]:
+    _mend_hot(spec)
+    if "longestQueueSeconds" in spec["model"] or _hot(spec):
         spec["engine"] = spec.get("engine", {}) | {"version": "0.33.0"}
     if "engineArgs" in spec:
         taken = {
@@ -767,6 +781,21 @@ def _mend_tei(spec: Json) -> None:
         spec["engineArgs"] = [_TEI_ARGUMENTS[index] for index in arguments]
     for index, variable in enumerate(spec.get("podTemplate", {}).get("env", ())):
         variable["name"] = _TEI_VARIABLES[index]
+
+
+def _hot(spec: Json) -> list[Json]:
+    return [adapter for adapter in spec.get("loraAdapters", []) if adapter.get("hot")]
+
+
+def _mend_hot(spec: Json) -> None:
+    model = spec["model"]
+    verified = model.get("source") != "pvc" and model.get("preload", {}).get("enabled") is not False
+    if not verified or "parallelism" in spec.get("gpu", {}) or "image" in spec.get("engine", {}):
+        for adapter in _hot(spec):
+            del adapter["hot"]
+    elif _hot(spec):
+        spec.pop("engineArgs", None)
+        spec.get("podTemplate", {}).pop("env", None)
 
 
 def _mend_gpu_classes(gpu: Json) -> None:
@@ -937,6 +966,7 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim_cost.Cost: _mend_cost,
     claim_traffic.Canary: _mend_canary,
     claim_traffic.Gateway: _mend_gateway,
+    claim_traffic.Fallback: _mend_fallback,
     claim_traffic.Scorers: _mend_scorers,
     claim_traffic.EndpointPicker: _mend_picker,
     claim_traffic.Route: _mend_route,

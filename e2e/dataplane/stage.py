@@ -19,6 +19,7 @@ from e2e.machines import containers, hub, load, machine, site
 from tests.preload import hub_server
 
 ENGINE = "vllm/vllm-openai:v0.25.1"
+NEWER_ENGINE = "vllm/vllm-openai:v0.32.0"
 PICKER = "registry.k8s.io/gateway-api-inference-extension/epp:v1.5.0"
 # The DNS server, the controllers, the proxies and preload Jobs are on the first.
 _L4 = {"karpenter.sh/nodepool": "gpu-l4"}
@@ -189,7 +190,8 @@ class Stage:
         with contextlib.ExitStack() as stack:
             stack.callback(self._targets.stop)
             stack.enter_context(self.site)
-            self.site.push(ENGINE, site.STAND_INS, "engine")
+            for image in (ENGINE, NEWER_ENGINE):
+                self.site.push(image, site.STAND_INS, "engine")
             self.site.push(load.IMAGE, site.STAND_INS, "caller")
             self.site.push(PICKER, "picker", "epp")
             self._plane.admin.apply_all(

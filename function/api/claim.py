@@ -61,6 +61,11 @@ class SystemFields(base.Model):
     model_config = pydantic.ConfigDict(extra="allow")
 
 
+def _hot_verified(spec: "Spec") -> bool:
+    verified = spec.model.source != "pvc" and base.of(spec.model.preload, "enabled") is not False
+    return verified or not any(adapter.hot for adapter in spec.lora_adapters or [])
+
+
 def _adapters_match(spec: "Spec") -> bool:
     canaries = (spec.gateway.canaries if spec.gateway is not None else None) or []
     return {c.adapter for c in canaries} <= {a.name for a in spec.lora_adapters or []}
@@ -205,6 +210,16 @@ class Spec(base.Model):
             message="every gateway.canaries[].adapter must name an entry of loraAdapters",
             holds=_adapters_match,
             at="gateway.canaries",
+        ),
+        base.Rule(
+            cel="!has(self.loraAdapters) || !self.loraAdapters.exists(a, has(a.hot) && a.hot)"
+            " || ((!has(self.model.source) || self.model.source != 'pvc')"
+            " && (!has(self.model.preload) || !has(self.model.preload.enabled)"
+            " || self.model.preload.enabled))",
+            message="hot adapters are those that a Job verifies: model.source pvc and"
+            " model.preload.enabled false have none",
+            holds=_hot_verified,
+            at="loraAdapters",
         ),
         *(_conflict(flag, field, value) for flag, (field, value) in _REPLACED.items()),
         *claim_engines.rules(),

@@ -353,6 +353,11 @@ class LoraAdapter(base.Model):
     revision: Revision | None = pydantic.Field(
         None, description="Commit SHA, tag or branch; main when absent."
     )
+    hot: bool | None = pydantic.Field(
+        None,
+        description="Load it into pods that run, once it is verified, and unload it when it is"
+        " taken out: no pod starts again. Settings say who may (permissions.hotAdapters).",
+    )
 
 
 class WeightsFileSystem(base.Model):

@@ -124,11 +124,33 @@ class EndpointPicker(base.Model):
 class Fallback(base.Model):
     """Who answers while no pod of the claim does."""
 
-    claim: base.DnsLabel = pydantic.Field(
+    claim: base.DnsLabel | None = pydantic.Field(
+        None,
         description="Another claim of the namespace, on the same gateway. It gets the base model's"
         " requests under its own model name, while no pod of this claim is healthy and while this"
         " one wakes, and a share of them while fewer than 72 percent are healthy. Not those for"
-        " adapters."
+        " adapters.",
+    )
+    provider: Annotated[str, base.text(32, base.DNS_LABEL, 1)] | None = pydantic.Field(
+        None,
+        description="A provider of the namespace's InferenceGateway that speaks OpenAI's API, in"
+        " place of a claim: prompts leave the cluster. Settings say which (fallbackProviders).",
+    )
+    model: claim_model.Word | None = pydantic.Field(
+        None, description="The model that answers: the name of one of the provider's models."
+    )
+
+    RULES: ClassVar = (
+        base.Rule(
+            cel="has(self.claim) != has(self.provider)",
+            message="a fallback is one of claim and provider",
+            holds=lambda f: (f.claim is None) != (f.provider is None),
+        ),
+        base.Rule(
+            cel="has(self.provider) == has(self.model)",
+            message="model names one of the provider's models: both are given, or neither",
+            holds=lambda f: (f.provider is None) == (f.model is None),
+        ),
     )
 
 

@@ -341,6 +341,11 @@ class Spec(base.Model):
         ),
     )
 
+    @property
+    def limits_callers(self) -> bool:
+        """Whether a caller has a limit or a budget."""
+        return any(one.limits or one.budget for one in self.callers or [])
+
 
 class InferenceGateway(base.Model):
     """A front door."""

@@ -56,6 +56,11 @@ class Permissions(base.Model):
         description="Who may set variables in podTemplate.env that name files or hosts, or that"
         " nobody has judged; not those that run code.",
     )
+    hot_adapters: settings_forms.Namespaces = pydantic.Field(
+        default_factory=base.no_items,
+        description="Whose claims may load adapters into pods that run (loraAdapters[].hot). A"
+        " program of ours runs inside of their engines then.",
+    )
     host_access: settings_forms.Namespaces = pydantic.Field(
         default_factory=base.no_items,
         description="Pod settings weaker than Pod Security restricted.",
@@ -142,6 +147,10 @@ class Allowed(base.Model):
         "Values of engine.version without a v before them, beside the settings' own. A version that"
         " is older lacks fixes of the engine.",
         "*",
+    )
+    fallback_providers: settings_forms.Patterns = _patterns(
+        "Providers of an InferenceGateway in gateway.fallback.provider: what a claim's callers"
+        " write goes there, for the money of whoever pays the provider."
     )
     fetched_secrets: settings_forms.Patterns = _patterns(
         "Names of externalSecrets that the claim does not have yet: of Secrets that External"

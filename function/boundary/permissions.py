@@ -31,6 +31,14 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
                 f"the settings' own version, {own}, is always allowed",
             )
     yield from _scheduling(resource, site)
+    for index, adapter in enumerate(spec.lora_adapters or []):
+        if adapter.hot is True:
+            path = f"spec.loraAdapters[{index}].hot"
+            yield from closed("hot_adapters", path, resource.namespace, site)
+    abroad = base.of(base.of(spec.gateway, "fallback"), "provider")
+    if abroad is not None:
+        path = "spec.gateway.fallback.provider"
+        yield from grants.outside("fallback_providers", path, abroad, resource, site)
     extra = spec.pod_template or claim_pod.PodTemplate()
     hatches = (
         ("patches", "spec.patches", spec.patches),

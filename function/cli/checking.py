@@ -174,6 +174,9 @@ def _findings(claim: planned.Planned) -> Iterator[rules.Finding]:
     yield from claim.faults
     if claim.plan is not None and claim.answer is not None:
         yield from _planned(claim.plan, claim.answer, claim.adapters)
+    if claim.unanswered:
+        field, _, words = claim.unanswered.partition(": ")
+        yield refusals.FALLBACK_SILENT.broken(field, words)
 
 
 def _planned(

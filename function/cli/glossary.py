@@ -131,7 +131,13 @@ def ending(word: str) -> list[str]:
 def hint(path: str) -> str:
     """Returns where a field of a claim that does not exist belongs, in words."""
     parent, _, name = path.rpartition(".")
-    owners = ending(parent) if parent else []
+    every = [at for at, _ in suggestions.fields(claim.InferenceService)]
+    # A field that holds no others has none: a fallback's model is a word.
+    owners = [
+        owner
+        for owner in (ending(parent) if parent else [])
+        if any(at.startswith((f"{owner}.", f"{owner}[")) for at in every)
+    ]
     # Only the end of its path may be written.
     whole = f"{owners[0]}.{name}" if len(owners) == 1 else path
     return suggestions.nearest(whole, claim.InferenceService)

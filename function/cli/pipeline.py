@@ -85,7 +85,7 @@ def rendered(
 
     def render(source: documents.Source) -> rendering.Rendered:
         say(f"rendering {next(numbers)} of {len(given.sources)}")
-        return rendering.render(source, site, cluster, assumed)
+        return rendering.render(source, site, cluster, assumed, given.sources)
 
     for read in each(given.sources, site, render, cluster):
         source = read.source

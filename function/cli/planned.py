@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from function import composition
 from function.api import base, claim, settings
-from function.cli import documents, pipeline, refused, rendering, sites, suggestions
+from function.cli import documents, neighbours, pipeline, refused, rendering, sites, suggestions
 from function.cluster import checkpoints, memory
 from function.composites import inference_service
 from function.engines import adviser
 from function.findings import rules, table
 from function.planning import plans
+from function.situation import fallbacks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Planned:
         answer: What the function answers for it as a new claim; None where it is refused.
         adapters: What the claim's status knows of adapters, by name.
         stored: Directories of weights that lie on the volume, as the claim's status records them.
+        unanswered: Why nobody answers in the claim's place, where it asks for a fallback.
         faults: What is wrong with a claim that is refused.
     """
 
@@ -58,6 +60,7 @@ class Planned:
     answer: composition.Composition | None = None
     adapters: Mapping[str, adviser.Adapter] = dataclasses.field(default_factory=dict)
     stored: frozenset[str] = frozenset()
+    unanswered: str = ""
     faults: tuple[rules.Finding, ...] = ()
 
     @property
@@ -106,7 +109,8 @@ def read(inputs: Inputs) -> Fleet:
 
 
 def _planned(sources: Iterable[documents.Source], site: settings.Settings) -> Iterator[Planned]:
-    for read in pipeline.each(sources, site, lambda source: of(source, site)):
+    given = list(sources)
+    for read in pipeline.each(given, site, lambda source: of(source, site, given)):
         if read.made is not None:
             yield dataclasses.replace(read.made, namesakes=read.namesakes)
         else:
@@ -115,8 +119,15 @@ def _planned(sources: Iterable[documents.Source], site: settings.Settings) -> It
             yield Planned(read.source, read.namesakes, answer=answer, faults=faults)
 
 
-def of(source: documents.Source, site: settings.Settings) -> Planned:
+def of(
+    source: documents.Source, site: settings.Settings, beside: Iterable[documents.Source] = ()
+) -> Planned:
     """Returns one claim with its plan, or why these settings refuse it.
+
+    Args:
+        source: The claim.
+        site: The settings.
+        beside: What else was read.
 
     Raises:
         base.InvalidError: It breaks its schema or its rules.
@@ -127,6 +138,7 @@ def of(source: documents.Source, site: settings.Settings) -> Planned:
         facts = checkpoints.recorded(memory.memory(world), world)
         plan = plans.make(resource, site, facts)
         answer = inference_service.compose(resource, site, world)
+        told = neighbours.told(world, answer, source, beside, pipeline.NOTHING)
     except base.InvalidError as error:
         faults = refused.findings(source.document, error.problems, site)
         return Planned(source, resource=resource, faults=faults)
@@ -137,4 +149,5 @@ def of(source: documents.Source, site: settings.Settings) -> Planned:
         answer=answer,
         adapters=table.adapters(plan, facts),
         stored=frozenset(facts.records),
+        unanswered=fallbacks.fallback(plan, told).trouble or "",
     )

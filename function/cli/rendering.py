@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from function import composition, kinds
 from function.api import base, claim, settings
-from function.cli import documents, healthy, snapshot, suggestions
+from function.cli import documents, healthy, neighbours, snapshot, suggestions
 from function.cluster import checkpoints, observed, pods
 from function.composites import composite, inference_service, registry
 from function.fleet import members
@@ -139,6 +139,7 @@ def render(
     site: settings.Settings,
     cluster: snapshot.Snapshot,
     assumed: Assumption | None = None,
+    beside: Iterable[documents.Source] = (),
 ) -> Rendered:
     """Returns what the claim becomes.
 
@@ -147,6 +148,7 @@ def render(
         site: The settings.
         cluster: What was observed.
         assumed: What the claim's status is taken to say beyond what it says.
+        beside: What else was read.
 
     Raises:
         base.InvalidError: The claim cannot be used.
@@ -157,6 +159,7 @@ def render(
     unasked = _observed(resource, document, alive, cluster)
     answer = inference_service.compose(resource, site, unasked)
     given = _answered(answer, unasked, cluster)
+    given = neighbours.told(given, answer, source, beside, cluster)
     if assumed is not None:
         given = _assuming(given, _assumption(_plan(resource, site), assumed))
     if given is not unasked:

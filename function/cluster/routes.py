@@ -4,6 +4,8 @@ from function.cluster import observed
 
 # The header in which the AI gateway puts the model name of a request.
 MODEL_HEADER = "x-ai-eg-model"
+# In which the gateway tells who asks.
+CALLER_HEADER = "x-inference-caller"
 
 
 def backends(resource: observed.Object | None) -> dict[str, frozenset[str]]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from function import assembly
 from function.cluster import observed
-from function.concerns import addresses, capacity, reasons, validity, weights, workload
+from function.concerns import addresses, capacity, hot, reasons, validity, weights, workload
 from function.concerns.access import policies
 from function.concerns.dashboards import drawing
 from function.concerns.gateway import publishing
@@ -33,6 +33,7 @@ CONCERNS: tuple[Concern, ...] = (
     addresses,
     policies,
     weights,
+    hot,
     workload,
     autoscaling,
     watching,

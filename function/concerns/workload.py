@@ -41,6 +41,12 @@ class Current(reasons.Reasons):
         "Pods keep their template, all of it, until the new weights are verified.",
         "See [WeightsReady](#weightsready). Reverting the claim rolls nothing.",
     )
+    ADAPTERS_PENDING = reasons.Reason(
+        "AdaptersPending",
+        False,
+        "A hot adapter is not verified yet. Pods that run load it then, and none starts again.",
+        "See [WeightsReady](#weightsready).",
+    )
     PLATFORM_CHANGE_PENDING = reasons.Reason(
         "PlatformChangePending",
         False,
@@ -286,6 +292,11 @@ def _current(now: situations.Situation) -> observed.Condition:
     if not rollout.applied or not state.settled:
         words = now.plan.replacement.words
         return Current.ROLLING_OUT.condition(f"pods are moving to what the claim says: {words}")
+    stored = now.plan.storage
+    pending = set(stored.hot) - set(now.ledger.ready(stored, stored.hot))
+    if pending:
+        names = ", ".join(sorted(one.name for one in pending))
+        return Current.ADAPTERS_PENDING.condition(f"pods load once they are verified: {names}")
     if state.wanted == 0 and now.plan.scaling.minimum == 0:
         return Current.IDLE.condition("no replica runs; the next one starts as the claim says")
     if not state.serves:

@@ -136,6 +136,7 @@ class Container:
         sources: Variables whose value the kubelet takes from elsewhere, by name.
         mounts: Of the container, beside that of the weights.
         volumes: Of the pod, beside that of the weights.
+        annotations: Of the pod.
     """
 
     arguments: list[str]
@@ -143,6 +144,7 @@ class Container:
     mounts: list[identity.Manifest]
     volumes: list[identity.Manifest]
     sources: Mapping[str, identity.Manifest] = dataclasses.field(default_factory=dict)
+    annotations: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,6 +61,14 @@ NOT_PROVIDED = rules.Rule(
     "The rest of the claim is rendered without it.",
     "Take the field away, or ask the platform for the provider.",
 )
+FALLBACK_SILENT = rules.Rule(
+    "fallback-silent",
+    _WARNING,
+    "A claim or a provider of `gateway.fallback` cannot answer, as the files and the settings have"
+    " it. One that no file has is not judged.",
+    "The claim is rendered without it (`RouteReady=False/FallbackAbsent`).",
+    "Mend what the message names, name another one, or take the field away.",
+)
 REPOSITORY_ADDRESS = rules.Rule(
     "repository-is-address",
     _WARNING,
@@ -77,5 +85,6 @@ RULES = (
     SETTINGS_FORBID,
     OTHERWISE_THAN_WRITTEN,
     NOT_PROVIDED,
+    FALLBACK_SILENT,
     REPOSITORY_ADDRESS,
 )

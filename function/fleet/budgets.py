@@ -9,7 +9,7 @@ import decimal
 from collections.abc import Iterator
 
 from function.api import gateway_money
-from function.fleet import doors, externals, situations
+from function.fleet import doors, externals, members, situations
 from function.planning import identity
 
 # Under which key the AI gateway leaves what an answer costs.
@@ -18,9 +18,9 @@ MONEY = "inference_gateway_money"
 _DIGITS = 10**4
 
 
-def cost(door: doors.Door) -> identity.Manifest:
+def cost(door: doors.Door, behind: members.Members) -> identity.Manifest:
     """Returns what the AI gateway tells of each answer: its cost in millionths."""
-    return {"metadataKey": MONEY, "type": "CEL", "cel": expression(door)}
+    return {"metadataKey": MONEY, "type": "CEL", "cel": expression(door, behind)}
 
 
 def millionths(budget: gateway_money.Budget) -> int:
@@ -28,7 +28,7 @@ def millionths(budget: gateway_money.Budget) -> int:
     return int(decimal.Decimal(budget.amount) * gateway_money.MILLIONTHS)
 
 
-def expression(door: doors.Door) -> str:
+def expression(door: doors.Door, behind: members.Members) -> str:
     """Returns the cost of an answer in CEL; nothing for a model without a price.
 
     A provider's model comes under the provider's own name, which may be that of a claim: whose
@@ -37,20 +37,38 @@ def expression(door: doors.Door) -> str:
     text = "0u"
     for price in reversed(door.prices):
         text = f'model == "{price.model}" ? {_money(price)} : {text}'
-    for match, price in reversed(list(_renamed(door))):
+    for match, price in reversed(list(_renamed(door, behind))):
         text = f"{match} ? {_money(price)} : {text}"
     return text
 
 
-def _renamed(door: doors.Door) -> Iterator[tuple[str, gateway_money.Price]]:
-    """Yields how the AI gateway names models of providers that have another name there."""
+def _renamed(
+    door: doors.Door, behind: members.Members
+) -> Iterator[tuple[str, gateway_money.Price]]:
+    """Yields how the AI gateway names models of providers that have another name there.
+
+    A provider answers by its own route, and for claims whose fallback it is.
+    """
     known = {price.model: price for price in door.prices}
     for provider in door.providers:
-        whose = f"{door.identity.namespace}/{externals.object_name(door, provider)}/"
         for model in sorted(provider.models, key=lambda one: one.name):
-            if model.upstream not in (None, model.name) and model.name in known:
+            if model.upstream in (None, model.name) or model.name not in known:
+                continue
+            for name in _backends(door, behind, provider.name, model.name):
+                whose = f"{door.identity.namespace}/{name}/"
                 match = f'backend.startsWith("{whose}") && model == "{model.upstream}"'
                 yield match, known[model.name]
+
+
+def _backends(
+    door: doors.Door, behind: members.Members, provider: str, model: str
+) -> Iterator[str]:
+    """Yields the AIServiceBackends by which a provider's model is reached."""
+    yield externals.object_name(door, provider)
+    for member in behind.members:
+        if member.fallback == (provider, model):
+            who = identity.Identity(member.name, door.identity.namespace, {})
+            yield who.outside(provider)
 
 
 def _money(price: gateway_money.Price) -> str:

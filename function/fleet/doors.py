@@ -123,7 +123,7 @@ class Door:
     @property
     def limited(self) -> bool:
         """Whether limits or budgets are asked for where they can be counted."""
-        return self.counts and bool(self.limits or self.budgets)
+        return self.counts and self.resource.spec.limits_callers
 
 
 def _place(limit: gateway.Limit) -> tuple[str, bool, str, int]:

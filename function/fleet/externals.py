@@ -10,17 +10,12 @@ from function import assembly, kinds
 from function.api import gateway as api
 from function.cluster import observed, routes
 from function.concerns import reasons
-from function.concerns.gateway import credentials
-from function.fleet import doors, keys, rows, situations
+from function.concerns.gateway import outsiders
+from function.fleet import doors, rows, situations
 from function.planning import identity
 
 # What comes before the route, by the ends of their keys.
 _FIRST = (rows.PROVIDER_BACKEND, rows.PROVIDER_AI_BACKEND, rows.PROVIDER_KEY)
-_KEYS = {"OpenAI": ("APIKey", "apiKey"), "Anthropic": ("AnthropicAPIKey", "anthropicAPIKey")}
-# Where a caller may have its token, and where this API has no key of the provider.
-_UNUSED = {"OpenAI": credentials.API_KEY, "Anthropic": credentials.AUTHORIZATION.lower()}
-_AI_GROUP = "aigateway.envoyproxy.io"
-_PORT = 443
 
 
 class ProvidersReady(reasons.Reasons):
@@ -62,9 +57,15 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         return
     for provider in door.providers:
         name = provider.name
-        yield assembly.Part(f"{rows.PROVIDER_BACKEND}{name}", backend(door, provider))
-        yield assembly.Part(f"{rows.PROVIDER_AI_BACKEND}{name}", ai_backend(door, provider))
-        yield assembly.Part(f"{rows.PROVIDER_KEY}{name}", key(door, provider))
+        metadata, version = _metadata(door, provider), door.site.gateway.api_version
+        spoken = outsiders.ai_backend(
+            metadata, provider, version, counted=door.limited, tokens=bool(door.issuers)
+        )
+        yield assembly.Part(f"{rows.PROVIDER_BACKEND}{name}", outsiders.backend(metadata, provider))
+        yield assembly.Part(f"{rows.PROVIDER_AI_BACKEND}{name}", spoken)
+        yield assembly.Part(
+            f"{rows.PROVIDER_KEY}{name}", outsiders.key(metadata, provider, version)
+        )
         models = [model for owner, model in now.externals if owner.name == name]
         suffixes = (f"{rows.PROVIDER_ROUTE}{name}", *(f"{first}{name}" for first in _FIRST))
         there = now.world.get(suffixes[0]) is not None or all(
@@ -74,78 +75,13 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
             yield assembly.Part(suffixes[0], route(door, provider, models))
 
 
-def object_name(door: doors.Door, provider: api.Provider) -> str:
+def object_name(door: doors.Door, provider: str) -> str:
     """Returns the name of the objects of a provider."""
-    return door.identity.part(f"provider-{provider.name}")
+    return door.identity.part(f"provider-{provider}")
 
 
 def _metadata(door: doors.Door, provider: api.Provider) -> identity.Manifest:
-    return door.identity.metadata(object_name(door, provider), component=doors.COMPONENT)
-
-
-def backend(door: doors.Door, provider: api.Provider) -> identity.Manifest:
-    """Returns where the provider is, and how it shows that it is no other."""
-    authority = provider.certificate_authority
-    trust: identity.Manifest = {"wellKnownCACertificates": "System"}
-    if authority is not None:
-        reference = {"group": "", "kind": "ConfigMap", "name": authority.name}
-        trust = {"caCertificateRefs": [reference]}
-    address = {"hostname": provider.host, "port": provider.port or _PORT}
-    return {
-        "apiVersion": kinds.BACKEND.api_versions[0],
-        "kind": kinds.BACKEND.name,
-        "metadata": _metadata(door, provider),
-        "spec": {
-            "endpoints": [{"fqdn": address}],
-            # With a name of its own Envoy Gateway has the certificate compared with it.
-            "tls": {"sni": provider.host, **trust},
-        },
-    }
-
-
-def ai_backend(door: doors.Door, provider: api.Provider) -> identity.Manifest:
-    """Returns what the provider speaks."""
-    spoken: identity.Manifest = {"name": provider.api}
-    if provider.prefix is not None:
-        spoken["prefix"] = provider.prefix
-    # Who asks is nobody's business outside. Envoy counts tokens at the end of an answer by what the
-    # request's headers are then, so that a name that was taken away would have no limit of tokens.
-    removed = [] if door.limited else [keys.CALLER_HEADER]
-    if door.issuers:
-        # A key is taken away where it is judged, and a token goes on to whoever answers.
-        removed.append(_UNUSED[provider.api])
-    mutated = {"headerMutation": {"remove": removed}} if removed else {}
-    return {
-        "apiVersion": door.site.gateway.api_version,
-        "kind": kinds.AI_BACKEND.name,
-        "metadata": _metadata(door, provider),
-        "spec": {
-            "schema": spoken,
-            "backendRef": {
-                "group": "gateway.envoyproxy.io",
-                "kind": kinds.BACKEND.name,
-                "name": object_name(door, provider),
-            },
-            **mutated,
-        },
-    }
-
-
-def key(door: doors.Door, provider: api.Provider) -> identity.Manifest:
-    """Returns the provider's key, which callers never have."""
-    kind, field = _KEYS[provider.api]
-    secret = {"name": provider.credentials.secret_ref.name, "namespace": door.identity.namespace}
-    target = {
-        "group": _AI_GROUP,
-        "kind": kinds.AI_BACKEND.name,
-        "name": object_name(door, provider),
-    }
-    return {
-        "apiVersion": door.site.gateway.api_version,
-        "kind": kinds.PROVIDER_KEY.name,
-        "metadata": _metadata(door, provider),
-        "spec": {"targetRefs": [target], "type": kind, field: {"secretRef": secret}},
-    }
+    return door.identity.metadata(object_name(door, provider.name), component=doors.COMPONENT)
 
 
 def route(
@@ -171,7 +107,7 @@ def route(
 
 
 def _rule(door: doors.Door, provider: api.Provider, model: api.ProviderModel) -> identity.Manifest:
-    target: identity.Manifest = {"name": object_name(door, provider), "weight": 100}
+    target: identity.Manifest = {"name": object_name(door, provider.name), "weight": 100}
     if model.upstream is not None:
         target["modelNameOverride"] = model.upstream
     named = {"type": "Exact", "name": routes.MODEL_HEADER, "value": model.name}

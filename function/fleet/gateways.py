@@ -6,7 +6,7 @@ from function import assembly, kinds
 from function.cluster import observed, routes
 from function.concerns import reasons
 from function.concerns.gateway import envoy_ai_gateway
-from function.fleet import doors, keys, rows, situations
+from function.fleet import doors, rows, situations
 from function.planning import identity
 
 # MiB of a request that is held while its model is read, where the settings say nothing: the AI
@@ -17,7 +17,7 @@ _GROUP = "gateway.envoyproxy.io"
 CONFIG_ANNOTATION = "aigateway.envoyproxy.io/gateway-config"
 # What is the gateway's to say: who calls, which model, and to which pod a picker sends a request.
 _OURS = (
-    keys.CALLER_HEADER,
+    routes.CALLER_HEADER,
     routes.MODEL_HEADER,
     envoy_ai_gateway.LISTING_HEADER,
     envoy_ai_gateway.PICKED_HEADER,

@@ -16,8 +16,6 @@ from function.concerns.gateway import credentials
 from function.fleet import doors, rows, situations
 from function.planning import identity
 
-# The header in which engines and metrics get the caller's name.
-CALLER_HEADER = "x-inference-caller"
 # Envoy Gateway: values of one header in a rule, at most.
 _MOST_VALUES = 256
 
@@ -166,7 +164,7 @@ def security_policy(now: situations.Situation) -> identity.Manifest:
         "apiKeyAuth": {
             "credentialRefs": [{"group": "", "kind": "Secret", "name": name} for name in secrets],
             "extractFrom": [{"headers": list(credentials.HEADERS)}],
-            "forwardClientIDHeader": CALLER_HEADER,
+            "forwardClientIDHeader": routes.CALLER_HEADER,
             # Engines need no key, and their logs and pods should have none.
             "sanitize": True,
         },
@@ -190,7 +188,7 @@ def rules_of(
         token: What the caller's token must be, of one with a token.
     """
     name = grant.caller.name
-    caller = {"name": CALLER_HEADER, "values": [name]}
+    caller = {"name": routes.CALLER_HEADER, "values": [name]}
     if grant.models is None:
         yield _rule(f"caller-{name}", [caller], token)
         return

@@ -15,7 +15,7 @@ from function.api import gateway_money
 from function.cluster import observed, readiness, routes
 from function.concerns import reasons
 from function.concerns.gateway import envoy_ai_gateway
-from function.fleet import budgets, doors, gateways, keys, rows, situations
+from function.fleet import budgets, doors, gateways, members, rows, situations
 from function.planning import identity
 
 # Where the AI gateway leaves what a request came to, and under which key.
@@ -93,7 +93,7 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     if not now.door.limited:
         return
     if _asks(now):
-        yield assembly.Part(rows.COSTS, costs(now.door))
+        yield assembly.Part(rows.COSTS, costs(now.door, now.members))
     yield assembly.Part(rows.LIMITS, policy(now.door))
 
 
@@ -110,7 +110,7 @@ def _asks(now: situations.Situation) -> bool:
     return observed.at(annotations, gateways.CONFIG_ANNOTATION) is not None
 
 
-def costs(door: doors.Door) -> identity.Manifest:
+def costs(door: doors.Door, behind: members.Members) -> identity.Manifest:
     """Returns what the AI gateway tells of each answer on the Gateway."""
     return {
         "apiVersion": door.site.gateway.api_version,
@@ -119,7 +119,7 @@ def costs(door: doors.Door) -> identity.Manifest:
         "spec": {
             "globalLLMRequestCosts": [
                 {"metadataKey": _TOKENS, "type": "TotalToken"},
-                *([budgets.cost(door)] if door.budgets else []),
+                *([budgets.cost(door, behind)] if door.budgets else []),
             ]
         },
     }
@@ -156,7 +156,7 @@ def _rule(caller: str, limit: api.Limit) -> identity.Manifest:
     go. So names are matched in both ways, and those of tokens in the other order: a count starts
     anew then, and is never taken for one of another caller, another model or the other thing.
     """
-    headers = [_named(keys.CALLER_HEADER, caller)]
+    headers = [_named(routes.CALLER_HEADER, caller)]
     if limit.model is not None:
         headers.append(_named(routes.MODEL_HEADER, limit.model))
     distinct = [{"name": header["name"], "type": "Distinct"} for header in headers]
@@ -176,7 +176,7 @@ def _rule(caller: str, limit: api.Limit) -> identity.Manifest:
 
 def _budget(caller: str, budget: gateway_money.Budget) -> identity.Manifest:
     """Returns one budget: a limit of what answers cost, matched as no other limit is."""
-    named = _named(keys.CALLER_HEADER, caller)
+    named = _named(routes.CALLER_HEADER, caller)
     distinct = {"name": named["name"], "type": "Distinct"}
     return {
         "clientSelectors": [{"headers": [distinct, named, distinct]}],

@@ -50,6 +50,7 @@ class Member:
         routing: What a router may know of it: tier and specialty.
         offers: What its models can be asked for, in the words of its status.
         context: Tokens of prompt and answer together, where the claim states them.
+        fallback: The provider that answers while no pod of it does, and the name of its model.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Member:
     routing: Mapping[str, str] = dataclasses.field(default_factory=dict)
     offers: frozenset[str] = frozenset()
     context: int | None = None
+    fallback: tuple[str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +142,14 @@ def _member(item: observed.Object) -> Member:
         _texts(routing),
         frozenset(word for word in observed.items(item, "status", "offers") if word in _OFFERS),
         observed.count(observed.at(item, "spec", "model", "contextWindow")) or None,
+        _fallback(item),
     )
+
+
+def _fallback(item: observed.Object) -> tuple[str, str] | None:
+    fields = (observed.at(item, "spec", "gateway", "fallback", name) for name in _OUTSIDE)
+    provider, model = fields
+    return (provider, model) if isinstance(provider, str) and isinstance(model, str) else None
 
 
 def _texts(value: Any) -> dict[str, str]:
@@ -155,5 +164,6 @@ def _models(of: str, served: Sequence[observed.Object]) -> Iterable[Model]:
 
 
 _KINDS = ("adapter", "base")
+_OUTSIDE = ("provider", "model")
 _OFFERS = frozenset(typing.get_args(status.Offer))
 _LONGEST = 63

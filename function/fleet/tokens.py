@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from function import assembly, kinds
 from function.api import gateway_tokens
+from function.cluster import routes
 from function.concerns.gateway import credentials
 from function.fleet import doors, keys, rows, situations
 from function.planning import identity
@@ -69,7 +70,7 @@ def _provider(issuer: gateway_tokens.Issuer) -> identity.Manifest:
             ]
         },
         "claimToHeaders": [
-            {"header": keys.CALLER_HEADER, "claim": gateway_tokens.named_by(issuer)}
+            {"header": routes.CALLER_HEADER, "claim": gateway_tokens.named_by(issuer)}
         ],
     }
 

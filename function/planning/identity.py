@@ -87,6 +87,15 @@ class Identity:
         """
         return f"{self.name}.{name}"
 
+    @property
+    def adapters_name(self) -> str:
+        """Name of the list of adapters that pods follow while they run."""
+        return self.part("adapters")
+
+    def outside(self, provider: str) -> str:
+        """Returns the name of the objects by which a claim reaches a provider."""
+        return self.part(f"outside-{provider}")
+
     def labels(self, component: str = "inference") -> dict[str, str]:
         """Returns the four labels that select pods.
 

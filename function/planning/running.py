@@ -52,6 +52,7 @@ class Running(pydantic.BaseModel):
         payers: Keys of the labels of the pods that say who pays.
         store: Address in an object store that a starting pod reads its weights from, or empty.
         adapters: Names of the adapters that are loaded, in order.
+        hot: Whether they load adapters while they run.
         secrets: Secrets without which a pod cannot start, in order.
     """
 
@@ -70,14 +71,15 @@ class Running(pydantic.BaseModel):
     pods: Annotated[_Count, pydantic.Field(ge=1)] = 1
     payers: tuple[_Text, ...] = ()
     store: _Text = ""
+    hot: bool = False
 
     def dumps(self) -> str:
         """Returns the facts as canonical JSON.
 
-        One pod, no payer and no store are left out: texts of releases that knew no other stay as
-        they are.
+        One pod, no payer, no store and no hot adapters are left out: texts of releases that knew no
+        other stay as they are.
         """
-        usual = {"pods": 1, "payers": (), "store": ""}
+        usual = {"pods": 1, "payers": (), "store": "", "hot": False}
         left_out = {field for field, value in usual.items() if getattr(self, field) == value}
         return canonical.dumps(self.model_dump(mode="json", exclude=left_out))
 

@@ -10,6 +10,8 @@ from function.api import base, claim, claim_model, settings
 
 # Where the volume's sub-path is mounted, in the engine's pods and in the Jobs'.
 MODELS = "/models"
+# The list of adapters that pods follow while they run: a key of its ConfigMap, and a file.
+ADAPTERS = "adapters.json"
 # Where an image of weights is mounted: beside the volume, which adapters may lie on.
 IMAGE = "/image"
 # Directory of the weights in such an image, as KServe's modelcars have it.
@@ -42,6 +44,7 @@ class Directory:
         path: Where the engine finds the files.
         legacy: Where 0.9.0 kept the same weights, relative to the sub-path.
         origin: Who brings the files.
+        hot: Whether pods that run load it, once it is verified.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Directory:
     path: str
     legacy: str | None
     origin: Origin = Origin.HUB
+    hot: bool = False
 
     @property
     def on_volume(self) -> bool:
@@ -126,6 +130,16 @@ class Storage:
         return tuple(d for d in self.directories if d.kind == "adapter")
 
     @functools.cached_property
+    def hot(self) -> tuple[Directory, ...]:
+        """The adapters that pods load while they run."""
+        return tuple(d for d in self.adapters if d.hot)
+
+    @functools.cached_property
+    def static(self) -> tuple[Directory, ...]:
+        """The adapters that pods start with."""
+        return tuple(d for d in self.adapters if not d.hot)
+
+    @functools.cached_property
     def wanted(self) -> tuple[str, ...]:
         """The directories that the claim wants on the volume, as the status records them."""
         return tuple(sorted(self.recorded(d) for d in self.directories if d.on_volume))
@@ -190,6 +204,7 @@ def _directories(resource: claim.InferenceService) -> Iterator[Directory]:
     spec = resource.spec
     model = spec.model
     loaded = preloads(spec)
+    hot = {adapter.name for adapter in spec.lora_adapters or [] if adapter.hot is True}
     revision = base.given(model.revision, "main")
     items = [("base", resource.name, model.repository, revision, revision)] + [
         ("adapter", a.name, a.repository, base.given(a.revision, "main"), f"loras/{a.name}")
@@ -202,7 +217,8 @@ def _directories(resource: claim.InferenceService) -> Iterator[Directory]:
         if loaded:
             place = f"{kind}-{canonical.digest([repository, at], 16)}"
             path = f"{MODELS}/{place}/weights"
-            yield Directory(name, kind, repository, at, place, path, legacy)
+            loads = kind == "adapter" and name in hot
+            yield Directory(name, kind, repository, at, place, path, legacy, hot=loads)
         else:
             path = f"{MODELS}/{legacy}"
             yield Directory(name, kind, repository, at, legacy, path, None, Origin.VOLUME)

@@ -16,6 +16,7 @@ class Ways:
         picker: An endpoint picker behind that route.
         route: A plain HTTP route.
         fallback: The claim that answers on the AI gateway while no pod of this one does, or None.
+        provider: The provider that answers then in place of a claim, with its model, or None.
         left_out: Which raw rules of the claim the settings' provider cannot read, in words.
         queue: Whether the endpoint picker itself counts the requests that wait for a pod.
     """
@@ -24,6 +25,7 @@ class Ways:
     picker: bool
     route: bool
     fallback: str | None = None
+    provider: claim_traffic.Fallback | None = None
     left_out: str = ""
     queue: bool = False
 
@@ -43,12 +45,14 @@ def ways(spec: claim.Spec, site: settings.Settings, why: list[explanation.Explan
     left_out = tuple(_left_out(spec, site))
     why.extend(left_out)
     gateway = _on(spec.gateway) and site.providers.gateway != "none"
+    asked = base.of(spec.gateway, "fallback") if gateway else None
     picks = spec.gateway is not None and spec.gateway.picks
     return Ways(
         gateway=gateway,
         picker=picks and site.providers.gateway != "none",
         route=_on(spec.route) and site.providers.route != "none",
-        fallback=base.of(base.of(spec.gateway, "fallback"), "claim") if gateway else None,
+        fallback=base.of(asked, "claim"),
+        provider=asked if base.of(asked, "provider") is not None else None,
         left_out="; ".join(one.rule for one in left_out),
         # The queue is read where the picker is scraped.
         queue=picks

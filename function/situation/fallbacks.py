@@ -1,4 +1,4 @@
-"""Another claim that answers while no pod of this one does, and why it may not.
+"""Who answers while no pod of the claim does: another claim, or a provider; and why not.
 
 The gateway reaches the other claim's Service by a Backend of this claim's own, so that nobody else
 can take away what the route names. A request does not pass the other claim's route: two claims may
@@ -9,15 +9,17 @@ leave out one whose policies would not let the gateway in.
 import dataclasses
 from collections.abc import Mapping
 
-from function import composition
+from function import composition, kinds
 from function.api import claim
 from function.cluster import observed
 from function.planning import plans
+from function.situation import outsiders
 
 REQUIREMENT = "fallback"
 BACKEND = "fallback-backend-"
 AI_BACKEND = "fallback-aiservicebackend-"
 _API_VERSION = f"{claim.GROUP}/{claim.VERSION}"
+_FIELD = "spec.gateway.fallback"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,13 +27,15 @@ class Fallback:
     """The fallback of a claim.
 
     Attributes:
-        claim: Its name, or None where the claim asks for none.
-        trouble: Why it does not answer, in words, or None.
+        claim: The other claim's name, or None where it asks for none.
+        outside: The provider that answers, where one is asked for and can.
+        trouble: Why nobody answers, with the field, or None.
         named: Whether the route names it.
         questions: What must be read to know it, by the name under which it comes back.
     """
 
     claim: str | None = None
+    outside: outsiders.Outsider | None = None
     trouble: str | None = None
     named: bool = False
     questions: Mapping[str, composition.Selector] = dataclasses.field(default_factory=dict)
@@ -41,20 +45,54 @@ def fallback(plan: plans.Plan, world: observed.Observed) -> Fallback:
     """Returns the fallback of a claim.
 
     Where core reads nothing for functions the other claim is taken to be there: without pods that
-    answer, the route is as it would be without a fallback.
+    answer, the route is as it would be without a fallback. Of a provider nothing is known then.
     """
+    if plan.ways.provider is not None:
+        return _provider(plan, world)
     name = plan.ways.fallback
     if name is None:
         return Fallback()
-    questions = {}
-    if world.can_read:
-        questions[REQUIREMENT] = composition.Selector(_API_VERSION, claim.KIND, name=name)
+    selector = composition.Selector(_API_VERSION, claim.KIND, name=name)
     trouble = None
     if REQUIREMENT in world.required:
-        trouble = _trouble(name, next(iter(world.required[REQUIREMENT]), None))
-    # Objects are applied in any order, and a route that names a missing one fails whole.
-    there = all(world.get(kind + name) is not None for kind in (BACKEND, AI_BACKEND))
-    return Fallback(name, trouble, trouble is None and there, questions)
+        words = _trouble(name, next(iter(world.required[REQUIREMENT]), None))
+        trouble = None if words is None else f"{_FIELD}.claim: {words}"
+    return Fallback(
+        name,
+        trouble=trouble,
+        named=trouble is None and _there(world, name, BACKEND, AI_BACKEND),
+        questions=_asked(world, selector),
+    )
+
+
+def _provider(plan: plans.Plan, world: observed.Observed) -> Fallback:
+    """Returns a provider of the namespace's front door as the fallback."""
+    selector, words = outsiders.question(plan), outsiders.undoored(plan)
+    if selector is None:
+        return Fallback(trouble=f"{_FIELD}.provider: {words}")
+    questions = _asked(world, selector)
+    if REQUIREMENT not in world.required:
+        return Fallback(questions=questions)
+    answers = outsiders.outsider(plan, next(iter(world.required[REQUIREMENT]), None))
+    if isinstance(answers, str):
+        return Fallback(trouble=f"{_FIELD}.provider: {answers}", questions=questions)
+    suffixes = (kinds.OUTSIDE_BACKEND, kinds.OUTSIDE_AI_BACKEND, kinds.OUTSIDE_KEY)
+    named = _there(world, answers.provider.name, *suffixes)
+    return Fallback(outside=answers, named=named, questions=questions)
+
+
+def _asked(
+    world: observed.Observed, selector: composition.Selector
+) -> dict[str, composition.Selector]:
+    return {REQUIREMENT: selector} if world.can_read else {}
+
+
+def _there(world: observed.Observed, name: str, *suffixes: str) -> bool:
+    """Tells whether all that the route would name is there.
+
+    Objects are applied in any order, and a route that names a missing one fails whole.
+    """
+    return all(world.get(suffix + name) is not None for suffix in suffixes)
 
 
 def _trouble(name: str, other: observed.Object | None) -> str | None:

@@ -35,6 +35,13 @@ class Ledger:
     shown: bool
     unread: str | None = None
 
+    def ready(
+        self, stored: storage.Storage, chosen: tuple[storage.Directory, ...]
+    ) -> tuple[storage.Directory, ...]:
+        """Returns those of some directories that are verified."""
+        there = {record["directory"] for record in self.records}
+        return tuple(one for one in chosen if stored.recorded(one) in there)
+
     def sha(self, directory: str) -> str | None:
         """Returns the commit that a directory holds, or None where nobody knows."""
         for record in self.records:

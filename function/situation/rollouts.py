@@ -127,6 +127,10 @@ def claim_hash(plan: plans.Plan) -> str:
     model.pop("retention", None)
     model["preload"] = plan.storage.preloads
     part["model"] = model
+    if plan.storage.hot:
+        # Which of them there are restarts nothing; whether there are any does.
+        static = [one for one in part["loraAdapters"] if one.get("hot") is not True]
+        part["loraAdapters"] = [*static, "hot"]
     patch = written.get("patches", {}).get(plan.workload.SUFFIX)
     if patch is not None:
         part["patch"] = patch

@@ -70,7 +70,7 @@ def situation(
     guard = guards.guards(plan, world)
     ledger = ledgers.ledger(plan.storage, facts, remembered, world, guard.identity)
     rollout = rollouts.rollout(plan, ledger, guard, remembered, world)
-    reached = traffic.traffic(plan, rollout, guard, remembered, world)
+    reached = traffic.traffic(plan, rollout, ledger, guard, remembered, world)
     return Situation(
         plan=plan,
         world=world,

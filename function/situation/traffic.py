@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from function.cluster import memory, observed, routes
 from function.planning import plans
-from function.situation import fallbacks, guards, pickers, rivals, rollouts
+from function.situation import fallbacks, guards, ledgers, pickers, rivals, rollouts
 
 # Latch: the workload was there once, and the gateway's route stays.
 ROUTE_PUBLISHED = "routePublished"
@@ -41,6 +41,7 @@ class Traffic:
 def traffic(
     plan: plans.Plan,
     rollout: rollouts.Rollout,
+    ledger: ledgers.Ledger,
     guard: guards.Guards,
     remembered: memory.Memory,
     world: observed.Observed,
@@ -60,7 +61,7 @@ def traffic(
     return Traffic(
         published=published and not names.withholds,
         served=rollout.serves or remembered.serving is not None or rollout.state is None,
-        adapters=_adapters(plan, rollout, remembered),
+        adapters=_adapters(plan, rollout, ledger, remembered),
         named=named,
         hosts=routes.hosts(world.get("gateway-backend")),
         picker=plan.ways.picker or pools,
@@ -71,17 +72,23 @@ def traffic(
 
 
 def _adapters(
-    plan: plans.Plan, rollout: rollouts.Rollout, remembered: memory.Memory
+    plan: plans.Plan,
+    rollout: rollouts.Rollout,
+    ledger: ledgers.Ledger,
+    remembered: memory.Memory,
 ) -> frozenset[str]:
     """Returns the adapters that every pod that may be asked serves, of those that the claim names.
 
     Traffic for an adapter that is still downloaded or rolled out would be refused. So would traffic
     to an old pod that ends: a gateway asks it for as long as DNS, which changes within seconds, and
-    the pod, which waits for that, let it.
+    the pod, which waits for that, let it. Hot adapters are served by pods that load any, once they
+    are verified.
     """
-    wanted = frozenset(adapter.name for adapter in plan.storage.adapters)
+    ready = frozenset(one.name for one in ledger.ready(plan.storage, plan.storage.hot))
+    wanted = frozenset(adapter.name for adapter in plan.storage.static) | ready
     if rollout.hold is not None:
-        return wanted & frozenset(rollout.running.adapters)
+        loaded = ready if rollout.running.hot else frozenset()
+        return wanted & (frozenset(rollout.running.adapters) | loaded)
     if rollout.state is None or remembered.serving is None:
         return wanted
     if rollout.current and rollout.state.ending == 0:

@@ -27,7 +27,11 @@ def template(plan: plans.Plan) -> identity.Manifest:
     extra = plan.spec.pod_template or claim_pod.PodTemplate()
     gpu = plan.hardware.gpu
     served = plan.engine.container(plan)
-    annotations = {**gpu.pod_annotations, **(extra.annotations or {})}
+    annotations = {
+        **gpu.pod_annotations,
+        **(extra.annotations or {}),
+        **served.annotations,
+    }
     group = {identity.GROUP_LABEL: plan.identity.name} if plan.hardware.split.spans else {}
     return {
         "metadata": canonical.prune(

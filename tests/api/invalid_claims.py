@@ -341,14 +341,55 @@ _GATEWAY = (
         "endpointPicker excludes fallback",
     ),
     Invalid(
-        "a fallback without a claim",
+        "a fallback of nobody",
         claim(gateway={"enabled": True, "fallback": {}}),
-        "gateway.fallback.claim",
+        "a fallback is one of claim and provider",
+    ),
+    Invalid(
+        "a fallback of two",
+        claim(
+            gateway={
+                "enabled": True,
+                "fallback": {"claim": "other", "provider": "anthropic", "model": "haiku"},
+            }
+        ),
+        "a fallback is one of claim and provider",
+    ),
+    Invalid(
+        "a provider without a model",
+        claim(gateway={"enabled": True, "fallback": {"provider": "anthropic"}}),
+        "model names one of the provider's models",
+    ),
+    Invalid(
+        "a model of a claim",
+        claim(gateway={"enabled": True, "fallback": {"claim": "other", "model": "haiku"}}),
+        "model names one of the provider's models",
+    ),
+    Invalid(
+        "a provider of no such name",
+        claim(gateway={"enabled": True, "fallback": {"provider": "A", "model": "haiku"}}),
+        "gateway.fallback.provider",
     ),
     Invalid(
         "a fallback of no such name",
         claim(gateway={"enabled": True, "fallback": {"claim": "Other"}}),
         "gateway.fallback.claim",
+    ),
+    Invalid(
+        "a hot adapter without a Job",
+        claim(
+            model={"repository": "org/m", "preload": {"enabled": False}},
+            loraAdapters=[{"name": "sql", "repository": "org/sql", "hot": True}],
+        ),
+        "hot adapters are those that a Job verifies",
+    ),
+    Invalid(
+        "a hot adapter on a volume",
+        claim(
+            model={"source": "pvc", "path": "m"},
+            loraAdapters=[{"name": "sql", "repository": "org/sql", "hot": True}],
+        ),
+        "hot adapters are those that a Job verifies",
     ),
     Invalid("three pickers", picker(replicas=3), "endpointPicker.replicas"),
     Invalid("no picker at all", picker(replicas=0), "endpointPicker.replicas"),

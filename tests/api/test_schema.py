@@ -137,7 +137,6 @@ def test_what_is_required() -> None:
         ".spec.loraAdapters[]": ["name", "repository"],
         ".spec.gateway.canaries[]": ["adapter", "weightPercent"],
         ".spec.gateway.endpointPicker.priorities[]": ["name", "value"],
-        ".spec.gateway.fallback": ["claim"],
         ".spec.externalSecrets[]": ["name", "remoteRef"],
         ".spec.slo.ttft": ["percentile", "seconds"],
         ".spec.slo.itl": ["percentile", "seconds"],

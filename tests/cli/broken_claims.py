@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from tests import cluster
+from tests.fleet import scene as doors
 from tests.resources import scene
 
 QWEN = "Qwen/Qwen3-8B"
@@ -99,6 +100,23 @@ CASES = (
         "no provider",
         _of(gateway={"enabled": True}),
         {"providers": {"gateway": "none"}},
+    ),
+    Case(
+        "fallback-silent",
+        "warning",
+        "spec.gateway.fallback.provider",
+        "has no such provider: name one of anthropic",
+        [
+            scene.of(
+                model={"repository": QWEN},
+                gateway={"enabled": True, "fallback": {"provider": "other", "model": "haiku"}},
+            ),
+            doors.of(providers=[doors.provider("anthropic", "haiku")]),
+        ],
+        {
+            "frontDoor": {"namespaces": {"llm": "llm"}},
+            "allowed": {"fallbackProviders": {"llm": ["*"]}},
+        },
     ),
     Case(
         "repository-is-address",

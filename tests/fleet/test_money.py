@@ -81,6 +81,16 @@ def test_a_provider_that_names_a_model_as_a_claim_does_has_its_own_price() -> No
     assert cost(world, "coder", "llm/coder/route/coder/rule/0/ref/0", input_tokens=1000) == 500
 
 
+def test_what_a_provider_answers_in_a_claims_place_has_the_providers_price() -> None:
+    member = scene.member("backed")
+    member["spec"]["gateway"]["fallback"] = {"provider": "anthropic", "model": "claude"}
+    door = scene.of(prices=PRICES, callers=[budgeted("chat")], providers=[OUTSIDE])
+    world = scene.resting(door, CODER, member)
+    whose = "llm/backed.outside-anthropic/route/backed/rule/0/ref/1"
+    assert cost(world, "coder", whose, input_tokens=1000) == 3000
+    assert cost(world, "coder", "llm/backed/route/backed/rule/0/ref/0", input_tokens=1000) == 500
+
+
 # --- what is counted
 
 

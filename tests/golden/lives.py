@@ -77,9 +77,20 @@ LIVES: dict[str, Callable[[], Iterator[Stage]]] = {
 }
 
 
-def at_work(claim: cluster.Object, environments: list[cluster.Object]) -> Iterator[cluster.Cluster]:
-    """Yields the world after each look at a new claim for which all goes well, until it rests."""
+def at_work(
+    claim: cluster.Object,
+    environments: list[cluster.Object],
+    beside: list[cluster.Object] | None = None,
+) -> Iterator[cluster.Cluster]:
+    """Yields the world after each look at a new claim for which all goes well, until it rests.
+
+    Args:
+        claim: The claim.
+        environments: The settings.
+        beside: What else is in the namespace; None where core reads nothing for functions.
+    """
     world = cluster.Cluster(claim, *environments)
+    world.strangers = beside
     for _ in range(12):
         yield world.settle().reconcile()
         assert world.fatal is None

@@ -20,6 +20,8 @@ from tests import cluster
 NAMES = ("name", "alert")
 # A Job's key and its name end in a hash of all that it says.
 HASH = re.compile(rf"-[0-9a-f]{{{batches.HASH_LENGTH}}}$")
+# What runs inside of the engine has tests of its own.
+PROGRAM = f"{identity.DOMAIN}/adapters-program"
 TEMPLATE = "(as the {} has it)"
 
 Changes = dict[str, dict[str, Any]]
@@ -101,6 +103,9 @@ def objects(world: cluster.Cluster) -> dict[str, cluster.Object]:
                 annotations[identity.TEMPLATE_ANNOTATION] = mark
             if item is not engine and annotations.get(identity.CLAIM_ANNOTATION) == claim:
                 annotations[identity.CLAIM_ANNOTATION] = mark
+        pods = engine["spec"].get("template", {}).get("metadata", {}).get("annotations", {})
+        if PROGRAM in pods:
+            pods[PROGRAM] = "(the program)"
     name = world.claim["metadata"]["name"]
     for key, item in answer.items():
         end = HASH.search(key)

@@ -13,6 +13,7 @@ from tests.cli import command
 from tests.golden import lives, picture
 
 HERE = pathlib.Path(__file__).parent / "examples"
+DOOR = "examples/front-door/providers.yaml"
 REFERENCE = "examples/reference/environmentconfig.yaml"
 EXAMPLES = {example.name: example for example in examples.every()}
 # The same object for another operator.
@@ -26,7 +27,9 @@ def whole_life(claim: cluster.Object, environments: list[cluster.Object]) -> clu
     """
     prefix = f"{claim['metadata']['name']}-"
     emitted: dict[str, cluster.Object] = {}
-    for world in lives.at_work(claim, environments):
+    fallback = claim["spec"].get("gateway", {}).get("fallback", {})
+    beside = [cluster.load(DOOR)] if "provider" in fallback else None
+    for world in lives.at_work(claim, environments, beside):
         for key, item in picture.objects(world).items():
             # What a Job says is compared, not the hash of it.
             item["metadata"]["name"] = picture.HASH.sub("-<hash>", item["metadata"]["name"])

@@ -127,7 +127,7 @@ def ai_gateway_route(
     pool: bool,
     refused: frozenset[str] = frozenset(),
     mark: str | None = None,
-    fallback: str | None = None,
+    fallback: tuple[str, str] | None = None,
     gated: tuple[tuple[str, int], ...] = (),
 ) -> identity.Manifest:
     """Returns the AIGatewayRoute: the base model with its canaries, and a rule for each adapter.
@@ -144,7 +144,8 @@ def ai_gateway_route(
         pool: Whether the InferencePool is there to be named.
         refused: Model names that another route has.
         mark: What the route remembers of its model names, or None.
-        fallback: The claim that answers for the base model when no pod of this one does, or None.
+        fallback: The backend that answers for the base model when no pod of the claim does, and
+            what it calls the model; or None.
         gated: Weights that canaries with a gate have now.
     """
     parent = plan.site.parent_of(plan.identity.namespace)
@@ -177,7 +178,7 @@ def _rules(
     former: frozenset[str],
     there: frozenset[str],
     pool: bool,
-    fallback: str | None,
+    fallback: tuple[str, str] | None,
     gated: Mapping[str, int],
 ) -> Iterator[identity.Manifest]:
     # The default of a minute would cut long streams.
@@ -187,7 +188,7 @@ def _rules(
     if pool:
         yield from _pool_rules(plan, [plan.identity.name, *served], timeouts)
         return
-    beside = [] if fallback is None else [_fallback(plan, fallback)]
+    beside = [] if fallback is None else [_fallback(*fallback)]
     yield {
         "matches": [_match(plan.identity.name)],
         "backendRefs": _base_backends(plan, adapters, former, there, gated) + beside,
@@ -259,15 +260,15 @@ def _base_backends(
     ]
 
 
-def _fallback(plan: plans.Plan, claim: str) -> identity.Manifest:
+def _fallback(name: str, model: str) -> identity.Manifest:
     """Returns the backend of the lowest priority: Envoy uses it when no other is healthy.
 
     It takes a share already when less than 1/1.4 of the others are (Envoy's overprovisioning
     factor, which Envoy Gateway does not set).
     """
     return {
-        "name": fallback_name(plan, claim),
-        "modelNameOverride": claim,
+        "name": name,
+        "modelNameOverride": model,
         "priority": 1,
         "weight": 1,
     }
@@ -302,7 +303,9 @@ def _whole_seconds(plan: plans.Plan) -> int:
 
 
 @memo.per_plan
-def traffic_policy(plan: plans.Plan, *, fallback: bool = False) -> identity.Manifest:
+def traffic_policy(
+    plan: plans.Plan, *, fallback: bool = False, outside: bool = False
+) -> identity.Manifest:
     """Returns the BackendTrafficPolicy of a route to the pods themselves.
 
     Requests differ by orders of magnitude in length: least-request spreads them, round-robin
@@ -311,6 +314,11 @@ def traffic_policy(plan: plans.Plan, *, fallback: bool = False) -> identity.Mani
     tried again until the gateway's request timeout ends it, so it waits for the replica that it
     wakes; not while the claim is suspended, when nothing wakes it. Where another claim answers
     then, two tries are for pods of this one, and the third goes there.
+
+    Args:
+        plan: The plan.
+        fallback: Whether the route has a fallback.
+        outside: Whether it is a provider, which knows nothing of an engine's health.
     """
     retry: identity.Manifest = {
         "numRetries": 2,
@@ -333,7 +341,7 @@ def traffic_policy(plan: plans.Plan, *, fallback: bool = False) -> identity.Mani
             "loadBalancer": {"type": "LeastRequest"},
             "dns": {"dnsRefreshRate": "5s", "respectDnsTtl": False},
             "timeout": timeouts,
-            "healthCheck": _health(plan),
+            "healthCheck": _health(plan, outside=outside),
             "retry": retry,
         },
     )
@@ -449,13 +457,17 @@ def _timeouts(plan: plans.Plan) -> identity.Manifest:
     return http
 
 
-def _health(plan: plans.Plan) -> identity.Manifest:
+def _health(plan: plans.Plan, *, outside: bool) -> identity.Manifest:
     """Returns by what a pod that died or hangs is left before DNS drops it.
 
     Three connections that fail one after the other put a pod aside, and so do two checks. An answer
     does not: an engine whose queue is full answers 503 and is well. Half of the pods are used
     whatever their health (Envoy's panic threshold), so an only pod is never put aside. Nothing that
     began is ended or repeated.
+
+    A check is of all that a rule may ask (Envoy Gateway 1.9 has no other for one backend). So
+    beside a provider there is none: it would be asked all day for a path that it does not have, and
+    count as dead.
     """
     passive = {
         "splitExternalLocalOriginErrors": True,
@@ -465,8 +477,10 @@ def _health(plan: plans.Plan) -> identity.Manifest:
         "baseEjectionTime": "15s",
         "maxEjectionPercent": 50,
     }
-    if plan.scaling.wakes and plan.site.scaling.wake and "service" in plan.site.scaling.wake.counts:
-        return {"passive": passive}  # A check asks for the Service too, and would wake the claim.
+    wake = plan.site.scaling.wake
+    # A check asks for the Service too, and would wake a claim whose wake signal counts that.
+    if outside or (plan.scaling.wakes and wake and "service" in wake.counts):
+        return {"passive": passive}
     active = {
         "type": "HTTP",
         "http": {"path": plan.engine.HEALTH_PATH},

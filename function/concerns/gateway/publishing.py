@@ -5,7 +5,14 @@ from collections.abc import Iterator
 from function import assembly, memo
 from function.cluster import observed
 from function.concerns import addresses, providers, reasons
-from function.concerns.gateway import envoy_ai_gateway, fallback, gates, native_picker, picker
+from function.concerns.gateway import (
+    envoy_ai_gateway,
+    fallback,
+    gates,
+    native_picker,
+    outsiders,
+    picker,
+)
 from function.engines import engine
 from function.planning import identity
 from function.planning import pickers as planned
@@ -76,10 +83,11 @@ class RouteReady(reasons.Reasons):
         "FallbackAbsent",
         False,
         "The claim is published, and the claim of `gateway.fallback` is not there, not on the"
-        " gateway, suspended, or has nothing composed yet; the message says which. The route does"
-        " without it.",
-        "Mend the other claim, name another one, or take the field away. The route follows within"
-        " ten minutes.",
+        " gateway, suspended, or has nothing composed yet; or its provider is none of the"
+        " InferenceGateway, or cannot answer chat completions. The message says which. The route"
+        " does without it.",
+        "Mend the other claim or the InferenceGateway, name another one, or take the field away."
+        " The route follows within ten minutes.",
         alarm=True,
     )
     CANARY_RISING = reasons.Reason(
@@ -150,6 +158,7 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         yield from _backend(now)
         yield from _backends_by_model(now)
         yield from fallback.compose(now)
+        yield from outsiders.compose(now)
         yield from _route(now)
         yield from gates.compose(now)
     yield from _picker(now)
@@ -282,16 +291,31 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
         pool=traffic.picking.pooled,
         refused=names.refused,
         mark=names.mark,
-        fallback=traffic.fallback.claim if traffic.fallback.named else None,
+        fallback=_named(now),
         gated=now.gates.weights,
     )
     yield assembly.Part("gateway-airoute", route)
     policy = (
         envoy_ai_gateway.pool_traffic_policy(plan)
         if traffic.picking.pooled
-        else envoy_ai_gateway.traffic_policy(plan, fallback=traffic.fallback.named)
+        else envoy_ai_gateway.traffic_policy(
+            plan,
+            fallback=traffic.fallback.named,
+            outside=traffic.fallback.named and traffic.fallback.outside is not None,
+        )
     )
     yield assembly.Part("backendtrafficpolicy", policy)
+
+
+def _named(now: situations.Situation) -> tuple[str, str] | None:
+    """Returns the backend of the fallback and its name for the model, where the route names it."""
+    chosen, who = now.traffic.fallback, now.plan.identity
+    if not chosen.named:
+        return None
+    if chosen.outside is not None:
+        return who.outside(chosen.outside.provider.name), chosen.outside.model
+    assert chosen.claim is not None
+    return envoy_ai_gateway.fallback_name(now.plan, chosen.claim), chosen.claim
 
 
 def conditions(
@@ -329,7 +353,7 @@ def _condition(now: situations.Situation, desired: assembly.Desired) -> observed
         return RouteReady.NOT_SERVING.condition(words)
     trouble = now.traffic.fallback.trouble
     if trouble is not None:
-        return RouteReady.FALLBACK_ABSENT.condition(f"spec.gateway.fallback.claim: {trouble}")
+        return RouteReady.FALLBACK_ABSENT.condition(trouble)
     gate = gates.verdict(now)
     if gate is not None:
         name, words = gate

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from function.api import base, claim, claim_model
 from function.engines import engine
-from function.engines.vllm import command_line, group, serving
+from function.engines.vllm import command_line, forecast, group, hot, serving
 from function.planning import storage
 
 LORA_RANK = 64
@@ -52,7 +52,7 @@ def _ours(plan: engine.Planned, planned: serving.Serving) -> Iterator[list[str]]
         yield [f"--quantization={planned.quantization}"]
     yield from _caches(plan.spec, planned)
     yield from _parsers(model, planned)
-    yield from _adapters(model, plan.storage)
+    yield from _adapters(plan.spec, plan.storage)
     yield from _loading(model)
     yield [f"--shutdown-timeout={plan.drain.shutdown}"]
 
@@ -79,16 +79,18 @@ def _parsers(model: claim_model.ModelSpec, planned: serving.Serving) -> Iterator
         yield [f"--chat-template={model.chat_template}"]
 
 
-def _adapters(model: claim_model.ModelSpec, stored: storage.Storage) -> Iterator[list[str]]:
-    adapters = stored.adapters
-    if not adapters:
+def _adapters(spec: claim.Spec, stored: storage.Storage) -> Iterator[list[str]]:
+    if not stored.adapters:
         return
-    rank = model.max_lora_rank
+    rank = spec.model.max_lora_rank
     yield ["--enable-lora"]
-    yield [f"--max-loras={len(adapters)}"]
+    yield [f"--max-loras={forecast.slots(spec)}"]
     yield [f"--max-lora-rank={LORA_RANK if rank is None else rank}"]
     # One flag with many values: a repeated flag would keep the last only.
-    yield ["--lora-modules", *(f"{adapter.name}={adapter.path}" for adapter in adapters)]
+    if stored.static:
+        yield ["--lora-modules", *(f"{one.name}={one.path}" for one in stored.static)]
+    if stored.hot:
+        yield [hot.MIDDLEWARE]
 
 
 def _loading(model: claim_model.ModelSpec) -> Iterator[list[str]]:

@@ -13,6 +13,9 @@ from function.planning import hardware, parallelism, prospects, scaling
 
 # vLLM's own rank of adapters' slots when a claim names none is that of `arguments.py`.
 LORA_RANK = 64
+# Hot adapters that are computed side by side, whatever their number is now: a number that followed
+# them would start pods anew. More of them take turns.
+HOT_SLOTS = 4
 
 # Bytes of a weight that is not packed, by the claim's dtype; `auto` is the model's own.
 _BYTES = {"half": 2, "float16": 2, "bfloat16": 2, "float": 4, "float32": 4}
@@ -54,6 +57,13 @@ class Asked:
     quantization: str | None
 
 
+def slots(spec: claim.Spec) -> int:
+    """Returns how many adapters a batch may ask for."""
+    adapters = spec.lora_adapters or []
+    static = sum(adapter.hot is not True for adapter in adapters)
+    return static + (HOT_SLOTS if static < len(adapters) else 0)
+
+
 def arrangement(
     spec: claim.Spec, own: command_line.CommandLine, gpus: int, asked: Asked
 ) -> arrangements.Arrangement:
@@ -66,7 +76,6 @@ def arrangement(
         asked: The rest.
     """
     pipeline = base.given(own.whole("pipeline-parallel-size"), parallelism.split(spec).pipeline)
-    adapters = len(spec.lora_adapters or [])
     return arrangements.Arrangement(
         version=versions.show(asked.version),
         context=asked.context,
@@ -77,7 +86,7 @@ def arrangement(
         cache_dtype=own.value("kv-cache-dtype") or base.given(spec.model.kv_cache_dtype, "auto"),
         tensor=base.given(own.whole("tensor-parallel-size"), max(gpus // pipeline, 1)),
         pipeline=pipeline,
-        adapter_slots=adapters,
+        adapter_slots=slots(spec),
         adapter_rank=base.given(spec.model.max_lora_rank, LORA_RANK),
         eager=own.switched("enforce-eager") is True,
         block=base.given(own.whole("block-size"), 16),

@@ -21,7 +21,7 @@ def panels(
     yield from _requests(who, thresholds, targets, now)
     yield from _latency(who, thresholds, now)
     yield from _tokens(who, thresholds, targets, now)
-    if now.adapters:
+    if now.adapters or now.hot:
         yield _adapters(who)
 
 

@@ -17,6 +17,7 @@ from function.engines.vllm import (
     environment,
     flags,
     group,
+    hot,
     metrics,
     panelling,
     serving,
@@ -78,6 +79,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
             f"vLLM {versions.show(version)} is older than {versions.show(versions.QUEUE)},"
             " the first that bounds its queue: name a newer spec.engine.version, or leave it out",
         )
+    yield from hot.refusals(spec, version)
 
 
 def _told(resource: claim.InferenceService, site: settings.Settings) -> Iterator[base.Problem]:
@@ -171,7 +173,7 @@ def container(plan: engine.Planned) -> engine.Container:
     """Returns vLLM's part of its container and pod."""
     planned = serving.of(plan.serving)
     command = arguments.serve(plan, planned)
-    stored = plan.storage.preloads
+    stored, loads = plan.storage.preloads, bool(plan.storage.hot)
     # Never shared between claims: it is executable code.
     who = plan.identity
     home = cache_directory(who.namespace, who.name, former=plan.storage.former_cache)
@@ -190,12 +192,15 @@ def container(plan: engine.Planned) -> engine.Container:
     return engine.Container(
         arguments=command,
         environment=_environment(plan.site, f"{CACHE}/{key}" if stored else CACHE)
-        | streaming.environment(plan.spec, plan.site),
+        | streaming.environment(plan.spec, plan.site)
+        | (hot.environment() if loads else {}),
+        annotations=hot.annotations() if loads else {},
         sources=streaming.credentials(plan.spec),
         mounts=[
             cache,
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
+            *([hot.mount()] if loads else []),
         ],
         volumes=[
             *own,
@@ -205,6 +210,7 @@ def container(plan: engine.Planned) -> engine.Container:
                 "name": "shm",
                 "emptyDir": {"medium": "Memory", "sizeLimit": f"{2 * plan.hardware.count}Gi"},
             },
+            *([hot.volume(plan.identity)] if loads else []),
         ],
     )
 
@@ -261,6 +267,7 @@ def read(container: Mapping[str, Any], wanted: running.Running) -> running.Runni
             "adapters": tuple(
                 module.partition("=")[0] for module in command.values("lora-modules")
             ),
+            "hot": hot.MIDDLEWARE in tokens,
         }
     )
 

@@ -10,6 +10,8 @@ MINIMUM: Version = (0, 18, 0)
 KV_OFFLOAD: Version = (0, 22, 0)
 # `--max-num-queued-reqs`: the first judged version that has it.
 QUEUE: Version = (0, 32, 0)
+# The first judged version whose prefix cache goes by an adapter's path as well as by its name.
+HOT_ADAPTERS: Version = (0, 32, 0)
 
 # An s3:// address together with HF_HUB_OFFLINE, which every pod has: read in 0.25.1's arg_utils.py,
 # and in no older version.

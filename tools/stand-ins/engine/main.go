@@ -37,6 +37,7 @@ type Arguments struct {
 	MaxNumSeqs      int
 	MaxLoras        int
 	ShutdownTimeout time.Duration
+	Follows         *Follower // hot adapters; nil without
 }
 
 // parse reads a command line of vLLM's; flags that make no difference here are passed over.
@@ -88,6 +89,7 @@ func parse(words []string) (Arguments, error) {
 	if len(arguments.Names) == 0 {
 		arguments.Names = []string{arguments.Model}
 	}
+	arguments.Follows = follower(values["middleware"])
 	for _, module := range values["lora-modules"] {
 		name, path, found := strings.Cut(module, "=")
 		if !found {

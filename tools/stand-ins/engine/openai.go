@@ -44,7 +44,8 @@ func newEngine(arguments Arguments, behaviour Behaviour) *engine {
 func (e *engine) inFlight() int64 { return e.running.Load() + e.waiting.Load() }
 func (e *engine) refuses() bool   { return e.behaviour.Load().refuses() }
 func (e *engine) models() []string {
-	return append(slices.Clone(e.arguments.Names), e.arguments.Adapters...)
+	hot, _ := e.arguments.Follows.loaded()
+	return append(append(slices.Clone(e.arguments.Names), e.arguments.Adapters...), hot...)
 }
 
 func (e *engine) routes() http.Handler {
@@ -89,13 +90,15 @@ func (e *engine) steer(w http.ResponseWriter, r *http.Request) {
 
 func (e *engine) list(w http.ResponseWriter, _ *http.Request) {
 	items := []map[string]any{}
+	_, hot := e.arguments.Follows.loaded()
+	paths := append(slices.Clone(e.arguments.Paths), hot...)
 	for index, name := range e.models() {
 		item := map[string]any{
 			"id": name, "object": "model", "created": time.Now().Unix(), "owned_by": "vllm",
 			"root": e.arguments.Model, "parent": nil, "max_model_len": e.arguments.MaxModelLen,
 		}
-		if adapter := index - len(e.arguments.Names); adapter >= 0 {
-			item["root"], item["parent"] = e.arguments.Paths[adapter], e.arguments.Names[0]
+		if adapter := index - len(e.arguments.Names); adapter >= 0 && adapter < len(paths) {
+			item["root"], item["parent"] = paths[adapter], e.arguments.Names[0]
 		}
 		items = append(items, item)
 	}

@@ -1,0 +1,1 @@
+"""What runs inside of the engine's process: programs of the standard library alone."""
