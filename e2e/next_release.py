@@ -19,8 +19,8 @@ _CHANGES = {
     "__init__.py": (f'__version__ = "{function.__version__}"', f'__version__ = "{VERSION}"'),
     # The default of every pod whose claim sets no limit; nothing else caps the limit.
     "planning/hardware.py": (
-        'LIMITS: dict[str, int] = {"cpu": 8,',
-        f'LIMITS: dict[str, int] = {{"cpu": {CPU_LIMIT},',
+        '\nLIMITS: dict[str, int] = {"cpu": 8,',
+        f'\nLIMITS: dict[str, int] = {{"cpu": {CPU_LIMIT},',
     ),
 }
 

@@ -358,7 +358,7 @@ def test_a_pod_that_dies_is_left_at_once(
     victim, other = running.engines(coder)
     containers.send(victim, ENGINE, signal.SIGKILL)
     answers = caller.ask_often(60, coder.name)
-    assert {one.status for one in answers} == {200}, collections.Counter(map(str, answers))
+    assert [str(one) for one in answers if one.status != 200] == [], running.refusals()
     assert other["metadata"]["name"] in {one.engine for one in answers}
     # Its kubelet starts it again, in the same pod.
     polling.until(
