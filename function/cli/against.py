@@ -11,8 +11,18 @@ from typing import Any
 
 from function import canonical
 from function.api import base, settings
-from function.cli import documents, door_changes, healthy, rendering, snapshot, trees
+from function.cli import (
+    documents,
+    door_changes,
+    healthy,
+    neighbours,
+    pipeline,
+    rendering,
+    snapshot,
+    trees,
+)
 from function.cluster import observed
+from function.composites import inference_service
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +102,11 @@ def read(
     notes, refused = list[str](), list[str]()
     doors = door_changes.specs(older.sources, refused)
     notes += [f"{one}: refused as it is at {name}, so it is compared as new" for one in refused]
-    played = [item for source in older.sources for item in _played(source, before, name, notes)]
+    played = [
+        item
+        for source in older.sources
+        for item in _played(source, older.sources, before, name, notes)
+    ]
     return Before(
         snapshot.Snapshot(played),
         name,
@@ -104,7 +118,11 @@ def read(
 
 
 def _played(
-    source: documents.Source, site: settings.Settings, name: str, notes: list[str]
+    source: documents.Source,
+    beside: Sequence[documents.Source],
+    site: settings.Settings,
+    name: str,
+    notes: list[str],
 ) -> Iterator[dict[str, Any]]:
     """Yields an older claim, and what it became, all of it there and well."""
     try:
@@ -112,6 +130,8 @@ def _played(
             return
         resource = rendering.parse(source.document)
         given = rendering.served(source, resource, site)
+        answer = inference_service.compose(resource, site, given)
+        given = neighbours.told(given, answer, source, beside, pipeline.NOTHING)
         world, answer = healthy.settled(resource, site, given)
     except base.InvalidError:
         notes.append(f"{source}: refused as it is at {name}, so it is compared as a new claim")

@@ -83,3 +83,21 @@ def test_a_door_alone_is_counted_as_what_it_is() -> None:
     result = command.verb("plan", path, *SITE, given="")
     assert result.exit_code == 0
     assert result.stdout.startswith("1 front door can be used.")
+
+
+def test_a_provider_that_answers_no_more_in_a_claims_place_is_told(tmp_path: pathlib.Path) -> None:
+    """The door is in both directories: of an older claim it says who answered."""
+    door = cluster.load("examples/front-door/providers.yaml")
+    claim = cluster.load("examples/features/provider-fallback.yaml")
+    alone = documents.copied(claim)
+    del alone["spec"]["gateway"]["fallback"]
+    for name, one in (("now", alone), ("before", claim)):
+        (tmp_path / name).mkdir()
+        text = yaml.safe_dump_all([door, one])
+        (tmp_path / name / "all.yaml").write_text(text)
+    result = command.verb(
+        *("plan", str(tmp_path / "now"), "--against", str(tmp_path / "before"), *SITE),
+        *("--environment", "examples/front-door/environmentconfig.yaml"),
+    )
+    assert result.exit_code == 3, result.stdout
+    assert "fallback" in result.stdout

@@ -12,7 +12,7 @@ _SERVED: tuple[tuple[str, bool], ...] = (
     ("camembert", True),
     ("debertav2", True),
     ("distilbert", True),
-    ("gemma3", True),
+    ("gemma3text", True),
     ("gte", True),
     ("jinabert", True),
     ("llama", False),

@@ -63,6 +63,8 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
             f" {versions.show(versions.MINIMUM)}, the first that serves a model under the claim's"
             " name",
         )
+    if prospects.problems(spec):
+        return  # They are told by themselves, and nothing is known of such a model.
     prospect = prospects.prospect(spec, site, checkpoints.UNREAD)
     _, gpu = hardware.gpu_class(spec, site)
     resource_name = base.given(base.of(spec.gpu, "resource_name"), gpu.resource_name)

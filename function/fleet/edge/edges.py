@@ -1,7 +1,7 @@
 """The proxy before a front door as objects, and what the front door says of it.
 
-The policy of its pods comes before them. Pods that are there stay, whatever goes: without a model
-they list none.
+The policy of its pods comes before them. Pods that are there stay while the settings have the image
+and the way to the database: without a model they list none.
 """
 
 from collections.abc import Iterator

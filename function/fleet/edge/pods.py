@@ -79,13 +79,7 @@ def _pod(door: doors.Door, given: wanted.Edge) -> identity.Manifest:
             "enableServiceLinks": False,
             "imagePullSecrets": pods.image_pull_secrets(door.site),
             "terminationGracePeriodSeconds": door.site.front_door.drain_seconds + _LEAVES,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": _USER,
-                "runAsGroup": _USER,
-                "fsGroup": _USER,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": pods.unprivileged(_USER),
             "topologySpreadConstraints": [
                 {
                     "maxSkew": 1,

@@ -224,6 +224,10 @@ def test_an_old_version_is_refused() -> None:
     assert "is older than 1.9.0" in scene.refused(tei(engine={"version": "1.8.3"}))
 
 
+def test_facts_that_cannot_be_read_are_refused_by_their_field() -> None:
+    assert "spec.model.facts: x is no field" in scene.refused(tei(BGE | {"facts": {"x": 1}}))
+
+
 # --- where it is reached
 
 

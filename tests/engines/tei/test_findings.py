@@ -81,6 +81,7 @@ def test_texts_that_are_cut(tmp_path: pathlib.Path) -> None:
         ("BertModel", True),
         ("XLMRobertaForSequenceClassification", True),
         ("NewModel", True),
+        ("Gemma3TextModel", True),
         ("Qwen3ForCausalLM", True),
         ("MistralModel", False),
         ("Qwen2ForCausalLM", False),
