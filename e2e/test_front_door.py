@@ -683,9 +683,12 @@ def test_a_caller_passes_until_its_budget_is_spent(
 
     # Each answer tells what was left before it: prices in millionths. Another one counts once the
     # processor has the route again.
+    def costs(model: str, cost: int) -> bool:
+        return left(model, 1000) - left(ADAPTER, 1) == cost
+
     for model, cost in ((chat.name, 20_000), (coder.name, 100_000), (ADAPTER, 0)):
         polling.until(
-            lambda model=model, cost=cost: left(model, 1000) - left(ADAPTER, 1) == cost,
+            functools.partial(costs, model, cost),
             what=f"{cost} for {model}",
             timeout=MINUTE + GRACE,
         )

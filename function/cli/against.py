@@ -201,7 +201,9 @@ def of_crossplane_diff(
                 f"{label}: the claim itself does not change, so its form is not in this JSON:"
                 f" {_counted(group)}"
             )
-    played = [item for source in older for item in _played(source, site, "the cluster", notes)]
+    played = [
+        item for source in older for item in _played(source, older, site, "the cluster", notes)
+    ]
     return given, Before(snapshot.Snapshot(played), "the cluster (crossplane-diff)", tuple(notes))
 
 
