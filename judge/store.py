@@ -2,9 +2,10 @@
 
 The AI gateway's processor (1.0, internal/metrics) counts requests by the model that the client
 named and by the model that was asked in its place; what failed has `error_type`. A counter is read
-in three ways, because none is right alone. `increase` of Prometheus does not count what a series
-begins with, so the one error of a new series would be lost; the difference to the value of before
-is negative after a proxy was started again. The larger one of both counts.
+in two ways, because neither is right alone. The difference to the value of before is too small
+after a proxy was started again. `increase` of Prometheus guesses what lies beyond its samples, so
+that one error is 1.2 of them, and does not count what a series begins with: it counts for a series
+that began anew.
 """
 
 import dataclasses
@@ -71,6 +72,7 @@ class Store:
         window = f"[{max(now - since, 1)}s]"
         grown = self._ask(f"increase({series}{window})", now)
         last = self._ask(f"last_over_time({series}{window})", now)
+        again = self._ask(f"resets({series}{window})", now)
         first = self._ask(series, since)
         totals = {canary: [0.0, 0.0], base: [0.0, 0.0]}
         for labels in grown.keys() | last.keys():
@@ -78,7 +80,7 @@ class Store:
             if model not in totals:
                 continue
             apart = last[labels] - first.get(labels, 0.0) if labels in last else 0.0
-            count = max(grown.get(labels, 0.0), apart, 0.0)
+            count = max(grown.get(labels, 0.0), 0.0) if again.get(labels) else max(apart, 0.0)
             totals[model][0] += count
             if dict(labels).get(_ERROR):
                 totals[model][1] += count

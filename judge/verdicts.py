@@ -6,7 +6,12 @@ from judge import exits, plan, store
 def allowed(given: plan.Plan, base: store.Count) -> float:
     """Returns the most share of errors with which a canary is not worse than its base model."""
     own = base.errors / base.requests if base.requests else 0.0
-    return own + given.max_error_percent / 100
+    return _exact(own + given.max_error_percent / 100)
+
+
+def _exact(value: float) -> float:
+    """Returns a value without what binary fractions add: 0.29 times 100 is 29."""
+    return round(value, 9)
 
 
 def decided(
@@ -29,7 +34,8 @@ def decided(
         evaluation: The last evaluation that counts, or None.
         over: Whether the step's time is over.
     """
-    if canary.errors > allowed(given, base) * max(canary.requests, given.min_requests):
+    most = allowed(given, base) * max(canary.requests, given.min_requests)
+    if canary.errors > _exact(most):
         return exits.Exit.ERROR_RATE
     if given.pass_percent is not None and evaluation is not None and _fails(given, evaluation):
         return exits.Exit.EVALS_FAILED
@@ -42,7 +48,7 @@ def lacks(
     """Returns why a step that does not break cannot hold, or None when it can."""
     if canary.requests < given.min_requests:
         return exits.Exit.TOO_FEW_REQUESTS
-    if canary.errors > canary.requests * given.max_error_percent / 100:
+    if canary.errors > _exact(canary.requests * given.max_error_percent / 100):
         return exits.Exit.BASE_FAILS
     if given.pass_percent is not None and evaluation is None:
         return exits.Exit.NOT_EVALUATED
@@ -50,4 +56,4 @@ def lacks(
 
 
 def _fails(given: plan.Plan, evaluation: store.Evaluation) -> bool:
-    return given.pass_percent is not None and evaluation.ratio * 100 < given.pass_percent
+    return given.pass_percent is not None and _exact(evaluation.ratio * 100) < given.pass_percent

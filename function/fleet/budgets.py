@@ -50,25 +50,17 @@ def _renamed(
     A provider answers by its own route, and for claims whose fallback it is.
     """
     known = {price.model: price for price in door.prices}
+    here = door.identity.namespace
     for provider in door.providers:
         for model in sorted(provider.models, key=lambda one: one.name):
             if model.upstream in (None, model.name) or model.name not in known:
                 continue
-            for name in _backends(door, behind, provider.name, model.name):
-                whose = f"{door.identity.namespace}/{name}/"
-                match = f'backend.startsWith("{whose}") && model == "{model.upstream}"'
-                yield match, known[model.name]
-
-
-def _backends(
-    door: doors.Door, behind: members.Members, provider: str, model: str
-) -> Iterator[str]:
-    """Yields the AIServiceBackends by which a provider's model is reached."""
-    yield externals.object_name(door, provider)
-    for member in behind.members:
-        if member.fallback == (provider, model):
-            who = identity.Identity(member.name, door.identity.namespace, {})
-            yield who.outside(provider)
+            whose = f'backend.startsWith("{here}/{externals.object_name(door, provider.name)}/")'
+            if any(one.fallback == (provider.name, model.name) for one in behind.members):
+                # However many claims: a parser of CEL takes 250 nested choices.
+                of_claims = f'backend.contains(".outside-{provider.name}/")'
+                whose = f'({whose} || backend.startsWith("{here}/") && {of_claims})'
+            yield f'{whose} && model == "{model.upstream}"', known[model.name]
 
 
 def _money(price: gateway_money.Price) -> str:

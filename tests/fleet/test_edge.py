@@ -350,6 +350,16 @@ def test_more_names_than_a_config_map_holds_are_told() -> None:
     assert world.message("EdgeReady") == "names that are left out: m1024, m1025"
 
 
+def test_groups_of_callers_take_room_too() -> None:
+    """Each name has a group for each of its callers, whose names may be long."""
+    callers = [scene.caller(f"c{number:062}") for number in range(60)]
+    crowd = [scene.member(f"m{number:04}") for number in range(300)]
+    world = scene.resting(door(*callers), *crowd)
+    assert 100 < len(models(world)) < 300
+    assert len(files(world)["config.yaml"]) + len(files(world)["management.json"]) < 2**20
+    assert world.message("EdgeReady").startswith("names that are left out: m")
+
+
 @effort.examples(15, 40)
 @hypothesis.given(strategies.doors())
 def test_every_proxy_has_names_that_are_served_and_opens_no_more(document: cluster.Object) -> None:

@@ -91,6 +91,18 @@ def test_what_a_provider_answers_in_a_claims_place_has_the_providers_price() -> 
     assert cost(world, "coder", "llm/backed/route/backed/rule/0/ref/0", input_tokens=1000) == 500
 
 
+def test_the_expression_nests_no_deeper_for_claims_that_name_a_provider() -> None:
+    """The AI gateway reads 250 nested choices, and any author of claims may name a provider."""
+    depths = []
+    for count in (1, 40):
+        members = [scene.member(f"m{number}") for number in range(count)]
+        for one in members:
+            one["spec"]["gateway"]["fallback"] = {"provider": "anthropic", "model": "claude"}
+        door = scene.of(prices=PRICES, callers=[budgeted("chat")], providers=[OUTSIDE])
+        depths.append(expression(scene.resting(door, CODER, *members)).count("?"))
+    assert depths[0] == depths[1]
+
+
 # --- what is counted
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from function.cluster import routes
 from tests import cluster, schemas
 from tests.fleet import scene as doors
 from tests.resources import scene
@@ -191,3 +192,13 @@ def test_where_core_reads_nothing_the_route_does_without() -> None:
     world = scene.serving(CLAIMED, scene.site(frontDoor=FRONT_DOOR))
     assert backends(world) == [{"name": "model", "weight": 100}]
     assert world.condition("RouteReady") == ("True", "Published")
+
+
+def test_a_fallback_is_no_canary_whatever_it_calls_the_model() -> None:
+    """The gate of an adapter of that name would wait for ever."""
+    backends = [
+        {"name": "a", "weight": 95},
+        {"name": "b", "weight": 5, "modelNameOverride": "sql"},
+        {"name": "c", "weight": 1, "modelNameOverride": "sql", "priority": 1},
+    ]
+    assert routes.weights({"spec": {"rules": [{"backendRefs": backends}]}}) == {"sql": 5}

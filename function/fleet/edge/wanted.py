@@ -5,6 +5,8 @@ that comes or goes changes them as it changes the caller's rules.
 """
 
 import dataclasses
+import itertools
+from collections.abc import Iterable
 
 from function.api import gateway, gateway_edge, gateway_money
 from function.fleet import doors, members, router_config, situations
@@ -13,6 +15,8 @@ from function.fleet import doors, members, router_config, situations
 RESERVED = frozenset(("all-proxy-models", "all-team-models", "no-default-models"))
 # A ConfigMap has 1 MiB, and a name takes about 600 bytes of it.
 MOST_NAMES = 1024
+# The same with its groups: a name that many callers may use has one for each.
+_MOST_BYTES, _OF_A_NAME, _OF_A_GROUP = 850_000, 700, 13
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +83,7 @@ def edge(now: situations.Situation) -> Edge | None:
     shown = [model for model in usable if model.name not in taken]
     prices = {price.model: price for price in door.prices}
     claims = {member.name: member for member in now.members.members}
-    names = tuple(
+    names = _fitting(
         _name(model, claims.get(model.claim or ""), prices.get(model.name), grants)
         for model in shown[:MOST_NAMES]
     )
@@ -95,6 +99,15 @@ def edge(now: situations.Situation) -> Edge | None:
         tuple(others),
         address(door),
     )
+
+
+def _fitting(names: Iterable[Name]) -> tuple[Name, ...]:
+    """Returns the first names, as many as a ConfigMap has room for."""
+    every = tuple(names)
+    sizes = itertools.accumulate(
+        _OF_A_NAME + sum(_OF_A_GROUP + len(group) for group in name.groups) for name in every
+    )
+    return tuple(n for n, size in zip(every, sizes, strict=True) if size <= _MOST_BYTES)
 
 
 def _usable(grant: situations.Grant) -> frozenset[str] | None:
