@@ -171,8 +171,8 @@ def _serving(now: situations.Situation) -> dict[str, Any] | None:
         return dict(before)
     if before is not None:
         # Pods whose template is held load hot adapters all the same.
-        adapters = dict.fromkeys([*(before.get("adapters") or []), *_served(now)])
-        return canonical.prune({**before, "adapters": list(adapters) or None})
+        served = dict.fromkeys([*(before.get("adapters") or []), *_served(now)])
+        return canonical.prune({**before, "adapters": list(served) or None})
     # Taken over from 0.9.0: its pods tell their image and arguments, and no repository.
     running = now.rollout.running
     adapters = sorted(now.traffic.adapters) or None

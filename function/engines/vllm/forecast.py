@@ -72,8 +72,8 @@ def explained_slots(spec: claim.Spec) -> Iterator[explanation.Explanation]:
         yield explanation.Explanation(
             "max-loras",
             str(slots(spec)),
-            f"the adapters that pods start with, and {HOT_SLOTS} for hot ones whatever their number:"
-            " one that followed them would start pods anew, and more of them take turns",
+            f"the adapters that pods start with, and {HOT_SLOTS} for hot ones whatever their"
+            " number: one that followed them would start pods anew, and more of them take turns",
             f"{plural.of(static, 'adapter')} without hot, {loaded} with it",
             field="spec.loraAdapters",
         )
