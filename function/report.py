@@ -167,8 +167,12 @@ def _serving(now: situations.Situation) -> dict[str, Any] | None:
                 "gpuClass": now.plan.hardware.class_name if now.plan.hardware.count else None,
             }
         )
-    if before is not None:
+    if before is not None and now.rollout.hold is None:
         return dict(before)
+    if before is not None:
+        # Pods whose template is held load hot adapters all the same.
+        served = dict.fromkeys([*(before.get("adapters") or []), *_served(now)])
+        return canonical.prune({**before, "adapters": list(served) or None})
     # Taken over from 0.9.0: its pods tell their image and arguments, and no repository.
     running = now.rollout.running
     adapters = sorted(now.traffic.adapters) or None

@@ -794,6 +794,10 @@ def _mend_hot(spec: Json) -> None:
         for adapter in _hot(spec):
             del adapter["hot"]
     elif _hot(spec):
+        shared = {one["adapter"] for one in spec.get("gateway", {}).get("canaries", [])}
+        for adapter in _hot(spec):
+            if adapter["name"] in shared:
+                del adapter["hot"]
         spec.pop("engineArgs", None)
         spec.get("podTemplate", {}).pop("env", None)
 

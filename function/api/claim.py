@@ -66,6 +66,12 @@ def _hot_verified(spec: "Spec") -> bool:
     return verified or not any(adapter.hot for adapter in spec.lora_adapters or [])
 
 
+def _canaries_start(spec: "Spec") -> bool:
+    canaries = (spec.gateway.canaries if spec.gateway is not None else None) or []
+    hot = {adapter.name for adapter in spec.lora_adapters or [] if adapter.hot}
+    return hot.isdisjoint(canary.adapter for canary in canaries)
+
+
 def _adapters_match(spec: "Spec") -> bool:
     canaries = (spec.gateway.canaries if spec.gateway is not None else None) or []
     return {c.adapter for c in canaries} <= {a.name for a in spec.lora_adapters or []}
@@ -220,6 +226,16 @@ class Spec(base.Model):
             " model.preload.enabled false have none",
             holds=_hot_verified,
             at="loraAdapters",
+        ),
+        # The gateway may ask a pod for it before the pod has loaded it: a canary answers callers
+        # of the base model, who would get 404.
+        base.Rule(
+            cel="!has(self.loraAdapters) || !has(self.gateway) || !has(self.gateway.canaries)"
+            " || self.gateway.canaries.all(c, self.loraAdapters.all(a, a.name != c.adapter"
+            " || !has(a.hot) || !a.hot))",
+            message="the adapter of a canary cannot be hot: leave out loraAdapters[].hot of it",
+            holds=_canaries_start,
+            at="gateway.canaries",
         ),
         *(_conflict(flag, field, value) for flag, (field, value) in _REPLACED.items()),
         *claim_engines.rules(),

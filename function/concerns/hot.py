@@ -9,21 +9,23 @@ from function.situation import situations
 
 
 def compose(now: situations.Situation) -> Iterator[assembly.Part]:
-    """Yields the list of the adapters that are verified.
+    """Yields the list of the adapters that pods may load.
 
-    A pod without it loads none, so it is there for as long as pods may look for it.
+    A pod without it loads none, so it is there for as long as pods may look for it. One that is hot
+    no more stays in it until every pod was started with it.
     """
-    stored = now.plan.storage
-    if not (stored.hot or now.rollout.running.hot):
+    stored, listed = now.plan.storage, now.ledger.listed
+    former = () if now.rollout.current else stored.static
+    left = {one.name: listed[one.name] for one in former if one.name in listed}
+    if not (stored.hot or left or now.rollout.running.hot):
         return
-    ready = now.ledger.ready(stored, stored.hot)
     yield assembly.Part(
         kinds.ADAPTERS,
         {
             "apiVersion": "v1",
             "kind": kinds.CONFIG_MAP.name,
             "metadata": now.plan.identity.metadata(now.plan.identity.adapters_name),
-            "data": {storage.ADAPTERS: canonical.dumps({one.name: one.path for one in ready})},
+            "data": {storage.ADAPTERS: canonical.dumps({**left, **now.ledger.hot})},
         },
     )
 

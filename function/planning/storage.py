@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 import functools
+import re
 from collections.abc import Iterator
 
 from function import canonical
@@ -12,6 +13,8 @@ from function.api import base, claim, claim_model, settings
 MODELS = "/models"
 # The list of adapters that pods follow while they run: a key of its ConfigMap, and a file.
 ADAPTERS = "adapters.json"
+# Directory of an adapter that a Job verifies, as pods that run take it.
+_VERIFIED = re.compile(r"adapter-[0-9a-f]{16}")
 # Where an image of weights is mounted: beside the volume, which adapters may lie on.
 IMAGE = "/image"
 # Directory of the weights in such an image, as KServe's modelcars have it.
@@ -157,6 +160,20 @@ class Storage:
         return f"{self.volume}/{directory.place}" if directory.on_volume else directory.place
 
 
+def weights_path(place: str) -> str:
+    """Returns where the engine finds the weights of a directory that a Job makes."""
+    return f"{MODELS}/{place}/weights"
+
+
+def loadable(recorded: str) -> str | None:
+    """Returns where pods that run find a recorded directory, or None: it is no adapter's.
+
+    Pods whose template is held have the volume that it names, and the place is the same there.
+    """
+    place = recorded.rpartition("/")[2]
+    return weights_path(place) if _VERIFIED.fullmatch(place) else None
+
+
 def storage(resource: claim.InferenceService, site: settings.Settings) -> Storage:
     """Returns where the claim's weights lie."""
     spec = resource.spec
@@ -216,7 +233,7 @@ def _directories(resource: claim.InferenceService) -> Iterator[Directory]:
     for kind, name, repository, at, legacy in items:
         if loaded:
             place = f"{kind}-{canonical.digest([repository, at], 16)}"
-            path = f"{MODELS}/{place}/weights"
+            path = weights_path(place)
             loads = kind == "adapter" and name in hot
             yield Directory(name, kind, repository, at, place, path, legacy, hot=loads)
         else:

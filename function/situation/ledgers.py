@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from function import canonical
+from function import canonical, kinds
 from function.cluster import checkpoints, jobs, memory, observed
 from function.planning import storage
 
@@ -27,6 +27,10 @@ class Ledger:
         shown: True when the observed status already shows what is wanted as verified, for the
             generation that is wanted.
         unread: Why pods could not read what lies elsewhere, or None.
+        listed: Where the observed list has adapters for pods that run, by name: verified ones.
+        hot: Where the next list has the hot adapters of the claim. One of which another revision is
+            not verified yet is where it was.
+        loaded: Directories that pods may have loaded while they ran, and may read again.
     """
 
     records: tuple[Mapping[str, Any], ...]
@@ -34,6 +38,9 @@ class Ledger:
     verified: bool
     shown: bool
     unread: str | None = None
+    listed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    hot: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    loaded: frozenset[str] = frozenset()
 
     def ready(
         self, stored: storage.Storage, chosen: tuple[storage.Directory, ...]
@@ -76,20 +83,44 @@ def ledger(
         if name in records:
             origin = {"repository": directory.repository, "revision": directory.revision}
             records[name] |= canonical.prune(origin)
+    paths = {name: path for name in records if (path := storage.loadable(name)) is not None}
+    verified = set(paths.values())
+    listed = {name: path for name, path in _listed(world).items() if path in verified}
+    ready = {one.name: one.path for one in stored.hot if stored.recorded(one) in records}
+    hot = {one.name: listed[one.name] for one in stored.hot if one.name in listed} | ready
+    used = {*listed.values(), *hot.values()}
+    loaded = frozenset(name for name, path in paths.items() if path in used)
     finished = [job for job in jobs.preloads(world) if job.stage is jobs.Stage.COMPLETE]
     return Ledger(
-        records=_kept(records, stored.wanted),
+        records=_kept(records, (*stored.wanted, *loaded)),
         generation=finished[-1].generation if finished else remembered.generation,
         verified=unread is None and all(name in records for name in stored.wanted),
         shown=all(name in remembered.records for name in stored.wanted)
         and remembered.generation == stored.generation,
         unread=unread,
+        listed=listed,
+        hot=hot,
+        loaded=loaded,
     )
+
+
+def _listed(world: observed.Observed) -> dict[str, str]:
+    """Returns the path of each adapter in the observed list of hot ones, by name.
+
+    Somebody else may have written it: what is in it proves nothing.
+    """
+    text = observed.at(world.get(kinds.ADAPTERS), "data", storage.ADAPTERS)
+    try:
+        listed = canonical.loads(text) if isinstance(text, str) else {}
+    except ValueError:
+        return {}
+    entries = listed.items() if isinstance(listed, dict) else ()
+    return {name: path for name, path in entries if isinstance(path, str)}
 
 
 def _kept(
     records: Mapping[str, Mapping[str, Any]], wanted: tuple[str, ...]
 ) -> tuple[Mapping[str, Any], ...]:
-    """Returns the records in order; past the limit, what is wanted is kept."""
+    """Returns the records in order; past the limit, what is wanted or loaded is kept."""
     order = sorted(records, key=lambda directory: (directory not in wanted, directory))
     return tuple(records[directory] for directory in sorted(order[:MOST_RECORDS]))

@@ -43,6 +43,15 @@ class Situation:
         return self.rollout.template is None
 
     @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the adapters that the pods that run serve: those they started with come first.
+
+        Of hot ones those that are in the list.
+        """
+        started, hot = self.rollout.running.adapters, self.ledger.hot
+        return tuple(dict.fromkeys([*started, *(hot if self.rollout.running.hot else ())]))
+
+    @property
     def kept_class(self) -> str | None:
         """GPU class of pods that keep their template; None where they follow the claim's.
 

@@ -64,7 +64,8 @@ def supply(
     A directory that the claim no longer wants goes in two steps. First, when every pod runs what
     the claim says, its record moves from `verified` to `removing`. Then, when the status shows
     that, a Job removes the directory. So a claim that wants the directory again does not rely on
-    files that are being removed: it waits for another download.
+    files that are being removed: it waits for another download. What pods load while they run stays
+    as long as the list that they follow has it, and until a reconcile after that.
 
     Raises:
         base.InvalidError: The author's patch of the Job touches what no patch may touch.
@@ -87,7 +88,7 @@ def supply(
         str(record["directory"])
         for record in weights.records
         if proven
-        and record["directory"] not in stored.wanted
+        and record["directory"] not in {*stored.wanted, *weights.loaded}
         and str(record["directory"]).startswith(mine)
     }
     removing = sorted({*listed, *dropped})[: ledgers.MOST_RECORDS]

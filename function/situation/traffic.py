@@ -82,13 +82,14 @@ def _adapters(
     Traffic for an adapter that is still downloaded or rolled out would be refused. So would traffic
     to an old pod that ends: a gateway asks it for as long as DNS, which changes within seconds, and
     the pod, which waits for that, let it. Hot adapters are served by pods that load any, once they
-    are verified.
+    are in the list.
     """
-    ready = frozenset(one.name for one in ledger.ready(plan.storage, plan.storage.hot))
-    wanted = frozenset(adapter.name for adapter in plan.storage.static) | ready
+    hot = frozenset(ledger.hot)
+    wanted = frozenset(adapter.name for adapter in plan.storage.static) | hot
     if rollout.hold is not None:
-        loaded = ready if rollout.running.hot else frozenset()
-        return wanted & (frozenset(rollout.running.adapters) | loaded)
+        loaded = hot if rollout.running.hot else frozenset()
+        named = frozenset(adapter.name for adapter in plan.storage.adapters)
+        return named & (frozenset(rollout.running.adapters) | loaded)
     if rollout.state is None or remembered.serving is None:
         return wanted
     if rollout.current and rollout.state.ending == 0:

@@ -194,6 +194,7 @@ def panels(planned_claim: situations.Situation) -> list[engine.Panel]:
             plan,
             planned_claim.rollout.running,
             planned_claim.kept_class or plan.hardware.priced_as,
+            planned_claim.adapters,
             picker=planned_claim.traffic.picker,
         )
     )

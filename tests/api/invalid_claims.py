@@ -384,6 +384,23 @@ _GATEWAY = (
         "hot adapters are those that a Job verifies",
     ),
     Invalid(
+        "a hot adapter as a canary",
+        claim(
+            loraAdapters=[
+                {"name": "law", "repository": "org/law"},
+                {"name": "sql", "repository": "org/sql", "hot": True},
+            ],
+            gateway={
+                "enabled": True,
+                "canaries": [
+                    {"adapter": "law", "weightPercent": 10},
+                    {"adapter": "sql", "weightPercent": 10},
+                ],
+            },
+        ),
+        "the adapter of a canary cannot be hot: leave out loraAdapters[].hot of it",
+    ),
+    Invalid(
         "a hot adapter on a volume",
         claim(
             model={"source": "pvc", "path": "m"},

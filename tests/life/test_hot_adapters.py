@@ -12,6 +12,7 @@ from tests.resources import scene
 SQL: Any = {"name": "sql", "repository": "org/sql", "hot": True}
 LAW: Any = {"name": "law", "repository": "org/law", "hot": True}
 OLD: Any = {"name": "old", "repository": "org/old"}
+DASHBOARDS = {"dashboards": "grafana-sidecar"}
 
 
 def of(*adapters: cluster.Object, **spec: Any) -> cluster.Object:
@@ -33,6 +34,18 @@ def listed(world: cluster.Cluster) -> dict[str, str]:
     read = json.loads(text)
     assert isinstance(read, dict)
     return read
+
+
+def directory(world: cluster.Cluster, name: str) -> str:
+    """Returns the directory of a listed adapter, as the status records it."""
+    place = listed(world)[name].removeprefix("/models/").removesuffix("/weights")
+    (recorded,) = (one for one in directories(world, "verified") if one.endswith(f"/{place}"))
+    return recorded
+
+
+def directories(world: cluster.Cluster, field: str) -> list[str]:
+    written = world.claim["status"]["weights"].get(field, [])
+    return [one if isinstance(one, str) else one["directory"] for one in written]
 
 
 def named(world: cluster.Cluster) -> list[str]:
@@ -103,9 +116,107 @@ def test_another_revision_starts_no_pod() -> None:
     """The engine's cache goes by the path as well as by the name."""
     world = serving({**SQL, "revision": "1" * 40})
     before, path = cluster.templates(world.one("Deployment")), listed(world)["sql"]
-    world.edit(loraAdapters=[{**SQL, "revision": "2" * 40}]).converge()
+    world.edit(loraAdapters=[{**SQL, "revision": "2" * 40}]).reconcile()
+    assert listed(world) == {"sql": path}, "the old one serves until the new one is verified"
+    assert named(world) == ["model", "sql"]
+    assert matched(world) == {"model", "sql"}
+    assert world.condition("Current") == ("False", "AdaptersPending")
+    world.converge()
     assert cluster.templates(world.one("Deployment")) == before
+    assert set(listed(world)) == {"sql"}
     assert listed(world)["sql"] != path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no list",
+        "[]",
+        '{"sql": 1}',
+        '{"sql": "/models/adapter-0123456789abcdef/weights"}',
+        '{"sql": "/models/../adapter/weights", "other": "/tmp"}',
+    ],
+)
+def test_a_list_that_somebody_wrote_over_proves_nothing(text: str) -> None:
+    world = serving({**SQL, "revision": "1" * 40})
+    world.one("ConfigMap", "adapters")["data"]["adapters.json"] = text
+    world.edit(loraAdapters=[{**SQL, "revision": "2" * 40}]).reconcile()
+    assert listed(world) == {}
+    assert named(world) == ["model"]
+    world.converge()
+    assert set(listed(world)) == {"sql"}
+
+
+def test_one_that_is_hot_no_more_is_served_while_pods_roll() -> None:
+    cold = {"name": "sql", "repository": "org/sql"}
+    world = serving(SQL)
+    path = listed(world)["sql"]
+    world.edit(loraAdapters=[cold]).reconcile()
+    assert world.condition("Current") == ("False", "RollingOut")
+    world.reconcile()
+    assert listed(world) == {"sql": path}, "old pods have it from the list"
+    assert matched(world) == {"model", "sql"}
+    world.converge()
+    assert "ConfigMap" not in world.kinds_there()
+    assert matched(world) == {"model", "sql"}
+
+
+def test_one_that_becomes_hot_is_served_by_pods_that_started_with_it() -> None:
+    world = serving({**OLD, "revision": "1" * 40}, SQL)
+    world.edit(loraAdapters=[{**OLD, "revision": "2" * 40, "hot": True}, SQL]).reconcile()
+    assert world.condition("Current") == ("False", "WeightsPending")
+    assert matched(world) == {"model", "old", "sql"}
+
+
+def test_one_that_came_in_a_hold_stays_when_the_hold_ends() -> None:
+    world = serving(SQL)
+    site = world.environments[0]["data"]["inferenceService"]
+    site["engine"] = {"logLevel": "DEBUG"}
+    world.converge()
+    world.edit(loraAdapters=[SQL, LAW]).converge()
+    assert matched(world) == {"model", "sql", "law"}
+    site["rollout"] = {"platformChanges": "Immediate"}
+    world.reconcile()
+    assert world.condition("Current") == ("False", "RollingOut")
+    assert matched(world) == {"model", "sql", "law"}
+
+
+def test_files_stay_while_the_list_has_them() -> None:
+    """An engine reads an adapter that it put out of its cache again."""
+    old = {**SQL, "revision": "1" * 40}
+    model = {"repository": "org/model", "retention": "Delete"}
+    world = serving(old, LAW, model=model)
+    mine = directory(world, "sql")
+    world.edit(loraAdapters=[{**SQL, "revision": "2" * 40}, LAW]).reconcile().reconcile()
+    assert mine in directories(world, "verified"), "the new one is not there"
+    world.settle("Deployment").reconcile()
+    assert directory(world, "sql") != mine
+    assert mine in directories(world, "verified"), "the list has it until now"
+    world.reconcile()
+    assert directories(world, "removing") == [mine]
+    gone = directory(world, "law")
+    world.converge()
+    world.edit(loraAdapters=[{**SQL, "revision": "2" * 40}]).reconcile()
+    assert gone in directories(world, "verified"), "the list has it until now"
+    world.reconcile()
+    assert directories(world, "removing") == [gone]
+
+
+def test_dashboards_have_them() -> None:
+    """Those that are served, beside those that pods started with."""
+    world = scene.serving(of(OLD, SQL), site(providers=DASHBOARDS))
+    world.edit(loraAdapters=[OLD, SQL, LAW]).reconcile()
+    text = str(world.one("ConfigMap", "dashboard")["data"])
+    assert "model|old|sql" in text
+    assert "law" not in text, "it is downloaded first"
+
+
+def test_the_slots_are_explained() -> None:
+    plan = scene.planned(of(OLD, SQL, LAW), site())
+    (why,) = (one for one in plan.explanations if one.value == "max-loras")
+    assert (why.result, why.inputs) == ("5", "1 adapter without hot, 2 with it")
+    assert why.field == "spec.loraAdapters"
+    assert "max-loras" not in {one.value for one in scene.planned(of(OLD), site()).explanations}
 
 
 def test_a_platforms_change_that_waits_keeps_no_adapter_back() -> None:

@@ -23,7 +23,12 @@ TOKEN = "gen_ai_token_type"  # noqa: S105
 
 
 def panels(
-    plan: plans.Plan, now: running.Running, class_name: str, *, picker: bool
+    plan: plans.Plan,
+    now: running.Running,
+    class_name: str,
+    adapters: tuple[str, ...],
+    *,
+    picker: bool,
 ) -> Iterator[engine.Panel]:
     """Yields the panels of a claim.
 
@@ -31,6 +36,7 @@ def panels(
         plan: The plan.
         now: What the pods that run are.
         class_name: GPU class that the pods that run are priced as.
+        adapters: Names of the adapters that they serve.
         picker: Whether an endpoint picker answers for every request.
     """
     observability = plan.spec.observability or claim_metrics.Observability()
@@ -40,7 +46,7 @@ def panels(
     if picker:
         yield from _picker(plan)
     if plan.ways.gateway:
-        yield from used([plan.identity.name, *now.adapters])
+        yield from used([plan.identity.name, *adapters])
     yield from _promises(plan, now)
     yield from _cost(plan, now, class_name)
 

@@ -51,13 +51,20 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     if provider is None:
         return
     class_name = now.kept_class or plan.hardware.priced_as
-    made = _dashboard(plan, now.rollout.running, class_name, picker=now.traffic.picker)
+    made = _dashboard(
+        plan, now.rollout.running, class_name, now.adapters, picker=now.traffic.picker
+    )
     yield assembly.Part(provider.suffix(plan.site), made)
 
 
 @memo.per_plan
 def _dashboard(
-    plan: plans.Plan, now: running.Running, class_name: str, *, picker: bool
+    plan: plans.Plan,
+    now: running.Running,
+    class_name: str,
+    adapters: tuple[str, ...],
+    *,
+    picker: bool,
 ) -> identity.Manifest:
     provider: Provider = PROVIDERS[plan.site.providers.dashboards]
     who = plan.identity
@@ -69,7 +76,7 @@ def _dashboard(
         plan.site.monitoring.runbook_base,
         watching.named(plan, now, picker=picker),
     )
-    drawn = grafana.text(board, contents.panels(plan, now, class_name, picker=picker))
+    drawn = grafana.text(board, contents.panels(plan, now, class_name, adapters, picker=picker))
     return provider.dashboard(who, plan.site, PART, "inference", drawn)
 
 

@@ -3,8 +3,10 @@
 import dataclasses
 import decimal
 import functools
+from collections.abc import Iterator
 from typing import Any
 
+from function import explanation, plural
 from function.api import base, claim, claim_pod, settings
 from function.capacity import arrangements, cards, facts, fit, ways_out
 from function.engines import engine
@@ -59,9 +61,29 @@ class Asked:
 
 def slots(spec: claim.Spec) -> int:
     """Returns how many adapters a batch may ask for."""
+    static, loaded = _adapters(spec)
+    return static + (HOT_SLOTS if loaded else 0)
+
+
+def explained_slots(spec: claim.Spec) -> Iterator[explanation.Explanation]:
+    """Yields why a batch may ask for so many adapters, where that is not their number."""
+    static, loaded = _adapters(spec)
+    if loaded:
+        yield explanation.Explanation(
+            "max-loras",
+            str(slots(spec)),
+            f"the adapters that pods start with, and {HOT_SLOTS} for hot ones whatever their"
+            " number: one that followed them would start pods anew, and more of them take turns",
+            f"{plural.of(static, 'adapter')} without hot, {loaded} with it",
+            field="spec.loraAdapters",
+        )
+
+
+def _adapters(spec: claim.Spec) -> tuple[int, int]:
+    """Returns how many adapters pods start with, and how many they load while they run."""
     adapters = spec.lora_adapters or []
-    static = sum(adapter.hot is not True for adapter in adapters)
-    return static + (HOT_SLOTS if static < len(adapters) else 0)
+    loaded = sum(adapter.hot is True for adapter in adapters)
+    return len(adapters) - loaded, loaded
 
 
 def arrangement(

@@ -104,6 +104,7 @@ def make(
     quantization = spec.model.quantization if online else None
     chosen = sizing.sizes(spec, site, prospect, own(spec), version, quantization, why)
     runner, generates = _runner(spec, prospect, why)
+    why.extend(forecast.explained_slots(spec))
     return Serving(
         image=image,
         version=version,

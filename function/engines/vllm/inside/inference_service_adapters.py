@@ -43,7 +43,7 @@ class Adapters:
         self._served: Message = {}
         self._loaded: dict[str, str] = {}
         self._refused: dict[tuple[str, str], float] = {}
-        self._said = ""
+        self._told_last = ""
         self._keeper: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
 
@@ -69,7 +69,7 @@ class Adapters:
             try:
                 await self._follow(_listed())
             except Exception as error:  # The engine serves on, whatever it is.
-                self._say(f"adapters cannot be followed: {error!r}")
+                self._tell(f"adapters cannot be followed: {error!r}")
             self._tried.set()
             await asyncio.sleep(self._seconds)
 
@@ -88,12 +88,12 @@ class Adapters:
             else:
                 # Each try reads all of its files.
                 self._refused[name, path] = now + _AGAIN * self._seconds
-                self._say(f"adapter {name} cannot be loaded: {status} {words}")
+                self._tell(f"adapter {name} cannot be loaded: {status} {words}")
 
-    def _say(self, words: str) -> None:
-        """Says something that was not said last."""
-        if words != self._said:
-            self._said = words
+    def _tell(self, words: str) -> None:
+        """Tells something that was not told last."""
+        if words != self._told_last:
+            self._told_last = words
             print(f"inference-service: {words}", file=sys.stderr, flush=True)
 
     async def _ask(self, path: str, body: dict[str, str]) -> tuple[int, str]:
