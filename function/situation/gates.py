@@ -6,8 +6,8 @@ the weight to 0 until the author changes the canary. A Job that could not tell i
 another one, which counts requests since the first began; the weight stays.
 
 A finished Job stays until the status shows its verdict. One that took a canary back stays after
-that, for its log and the alert on it, whatever the settings make of a new one. Nothing is judged while pods change or sleep: the Job goes,
-and the step begins again.
+that, for its log and the alert on it, whatever the settings make of a new one. Nothing is judged
+while pods change or sleep: the Job goes, and the step begins again.
 """
 
 import dataclasses
