@@ -16,8 +16,8 @@ GATE_UNJUDGED = rules.Rule(
     "A canary has a `gate`, and the settings let nothing judge it; or its `gate.evals` wait for"
     " evaluations that no InferenceGateway makes, as the files have it.",
     "In the first case it has no share (`RouteReady=False/GatesWithheld`). In the second it stays"
-    " at its first step (`CanaryWaits`). Where no file has an InferenceGateway of the namespace, the"
-    " finding is a note.",
+    " at its first step (`CanaryWaits`). Where no file has an InferenceGateway of the namespace, it"
+    " is a note.",
     "Set the settings' `canaryGates`, or the `evals` of the InferenceGateway; or take `gate` or"
     " `gate.evals` away.",
 )
