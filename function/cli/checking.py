@@ -7,10 +7,11 @@ from typing import Any
 
 from function import composition
 from function.cli import documents, places, planned, rendering, sites
+from function.cluster import observed
 from function.concerns.gateway import publishing
 from function.concerns.secrets import fetching
 from function.engines import adviser
-from function.findings import foresight, reachability, refusals, rules, table
+from function.findings import canaries, foresight, reachability, refusals, rules, table
 from function.planning import plans
 from function.reach import flows
 
@@ -174,9 +175,15 @@ def _findings(claim: planned.Planned) -> Iterator[rules.Finding]:
     yield from claim.faults
     if claim.plan is not None and claim.answer is not None:
         yield from _planned(claim.plan, claim.answer, claim.adapters)
+        yield from canaries.judge(claim.plan, _labels(claim.source), claim.doors)
     if claim.unanswered:
         field, _, words = claim.unanswered.partition(": ")
         yield refusals.FALLBACK_SILENT.broken(field, words)
+
+
+def _labels(source: documents.Source) -> dict[str, str]:
+    labels = observed.at(source.document, "metadata", "labels")
+    return dict(labels) if isinstance(labels, dict) else {}
 
 
 def _planned(

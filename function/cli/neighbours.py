@@ -1,11 +1,11 @@
 """What a claim reads of other objects of its namespace, where they stand in files beside it."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from function import composition
-from function.api import claim
+from function.api import base, claim, gateway
 from function.cli import documents, snapshot
 from function.cluster import observed
 from function.situation import fallbacks
@@ -46,6 +46,29 @@ def told(
     if not named and not cluster.looked_at(asked.kind, source.namespace):
         return given
     return dataclasses.replace(given, required={**given.required, fallbacks.REQUIREMENT: named[:1]})
+
+
+def doors(
+    source: documents.Source, beside: Iterable[documents.Source]
+) -> tuple[gateway.InferenceGateway, ...]:
+    """Returns the InferenceGateways of a claim's namespace that can be read.
+
+    Args:
+        source: The claim.
+        beside: What else was read.
+    """
+    return tuple(_doors(source, beside))
+
+
+def _doors(
+    source: documents.Source, beside: Iterable[documents.Source]
+) -> Iterator[gateway.InferenceGateway]:
+    for one in beside:
+        if one.namespace == source.namespace and one.document["kind"] == gateway.KIND:
+            try:
+                yield base.parse(gateway.InferenceGateway, one.document, what=gateway.KIND)
+            except base.InvalidError:
+                continue
 
 
 def _composed(document: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
 from function import composition
-from function.api import base, claim, settings
+from function.api import base, claim, gateway, settings
 from function.cli import documents, neighbours, pipeline, refused, rendering, sites, suggestions
 from function.cluster import checkpoints, memory
 from function.composites import inference_service
@@ -50,6 +50,7 @@ class Planned:
         adapters: What the claim's status knows of adapters, by name.
         stored: Directories of weights that lie on the volume, as the claim's status records them.
         unanswered: Why nobody answers in the claim's place, where it asks for a fallback.
+        doors: The InferenceGateways of its namespace that were read beside it.
         faults: What is wrong with a claim that is refused.
     """
 
@@ -61,6 +62,7 @@ class Planned:
     adapters: Mapping[str, adviser.Adapter] = dataclasses.field(default_factory=dict)
     stored: frozenset[str] = frozenset()
     unanswered: str = ""
+    doors: tuple[gateway.InferenceGateway, ...] = ()
     faults: tuple[rules.Finding, ...] = ()
 
     @property
@@ -150,4 +152,5 @@ def of(
         adapters=table.adapters(plan, facts),
         stored=frozenset(facts.records),
         unanswered=fallbacks.fallback(plan, told).trouble or "",
+        doors=neighbours.doors(source, beside) if plan.gates else (),
     )

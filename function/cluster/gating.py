@@ -60,7 +60,7 @@ class Judgement:
     """An observed Job.
 
     Attributes:
-        stage: How far it is.
+        suffix: End of its key.
         ending: How it ended.
         asked: Which text of a canary it judges.
         percent: Which step.
@@ -68,7 +68,7 @@ class Judgement:
         started: When it began, as the API server writes times, or None.
     """
 
-    stage: jobs.Stage
+    suffix: str
     ending: Ending
     asked: str
     percent: int
@@ -78,15 +78,15 @@ class Judgement:
 
 def judgements(world: observed.Observed) -> list[Judgement]:
     """Returns the observed Jobs, by key."""
-    return [_judgement(resource) for _, resource in world.starting(SUFFIX)]
+    return [_judgement(suffix, resource) for suffix, resource in world.starting(SUFFIX)]
 
 
-def _judgement(resource: observed.Object) -> Judgement:
+def _judgement(suffix: str, resource: observed.Object) -> Judgement:
     job = jobs.job(resource)
     annotations = observed.at(resource, "metadata", "annotations")
     started = observed.at(resource, "status", "startTime")
     return Judgement(
-        stage=job.stage,
+        suffix=suffix,
         ending=_ending(job),
         asked=str(observed.at(annotations, ASKED_ANNOTATION) or ""),
         percent=canonical.whole(observed.at(annotations, PERCENT_ANNOTATION)) or 0,

@@ -16,6 +16,15 @@ REMOVES_ANNOTATION = f"{identity.DOMAIN}/removes"
 # Where the Job makes the engine's own caches; none on a Job of before 1.1.
 CACHE_ANNOTATION = f"{identity.DOMAIN}/cache"
 GENERATION_ANNOTATION = f"{identity.DOMAIN}/preload-generation"
+# What the API server writes on the template of each new Job; its selector goes by them.
+SERVER_LABELS = frozenset(
+    (
+        "batch.kubernetes.io/controller-uid",
+        "batch.kubernetes.io/job-name",
+        "controller-uid",
+        "job-name",
+    )
+)
 
 
 class Stage(enum.Enum):

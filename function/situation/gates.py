@@ -6,8 +6,8 @@ the weight to 0 until the author changes the canary. A Job that could not tell i
 another one, which counts requests since the first began; the weight stays.
 
 A finished Job stays until the status shows its verdict. One that took a canary back stays after
-that, for its log and the alert on it. Nothing is judged while pods change or sleep: the Job goes,
-and the step begins again.
+that, for its log and the alert on it, whatever the settings make of a new one. Nothing is judged
+while pods change or sleep: the Job goes, and the step begins again.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ class Gate:
         reason: Why, in one word; empty where there is nothing to say.
         suffix: End of the key of the Job that is desired, or empty.
         job: The Job that is desired, or None.
-        observed: The observed Job of that key, or None.
+        observed: The observed Job of that key, or None where there is none.
         record: What the status remembers.
     """
 
@@ -188,32 +188,34 @@ def _gate(
     guarded: bool,
 ) -> Gate:
     before = _before(schedule, record)
-    after = _after(schedule, before, judgements)
+    own = [one for one in judgements if one.asked == schedule.asked]
+    after, judgement = _after(schedule, before, own)
+    step = schedule.after(after.held)
     manifest, suffix = None, ""
-    step = schedule.after(before.held)
-    if step is not None:
+    if after.verdict in (ROLLED_BACK, STUCK) or after != before:
+        # Its verdict is not in the status yet, or somebody wants to read its log.
+        resource = None if judgement is None else world.get(judgement.suffix)
+        if judgement is not None and resource is not None:
+            manifest, suffix = analyses.kept(plan, judgement, resource), judgement.suffix
+    elif step is not None:
         manifest = analyses.job(
-            plan, analyses.Step(schedule, step, before.tries, before.since, before.began)
+            plan, analyses.Step(schedule, step, after.tries, after.since, after.began)
         )
         suffix = analyses.suffix(manifest)
-    resource = world.get(suffix) if suffix else None
-    wanted = manifest is not None and _wanted(
-        before,
-        after,
-        clock,
-        there=resource is not None,
-        may_start=guarded and not lacks and clock.shown.get(schedule.adapter) == step,
-        unlocked=not lacks,
-    )
-    weight = _weight(schedule, after, lacks=lacks)
+        may_start = guarded and not lacks and clock.shown.get(schedule.adapter) == step
+        there = world.get(suffix) is not None
+        if not _wanted(clock, there=there, may_start=may_start, unlocked=not lacks):
+            manifest, suffix = None, ""
+    watched = guarded or any(one.percent == step for one in own)
+    weight = _weight(schedule, after, judged=watched and not lacks)
     return Gate(
         schedule=schedule,
         weight=weight,
         verdict=after.verdict,
         reason=after.reason,
-        suffix=suffix if wanted else "",
-        job=manifest if wanted else None,
-        observed=resource,
+        suffix=suffix,
+        job=manifest,
+        observed=world.get(suffix) if suffix else None,
         record=after.document(schedule, weight),
     )
 
@@ -253,19 +255,26 @@ def _settled(schedule: gates.Schedule, given: _Memory) -> _Memory:
 
 
 def _after(
-    schedule: gates.Schedule, before: _Memory, judgements: list[gating.Judgement]
-) -> _Memory:
-    """Returns what is known with the Jobs that ended.
+    schedule: gates.Schedule, before: _Memory, own: list[gating.Judgement]
+) -> tuple[_Memory, gating.Judgement | None]:
+    """Returns what is known with the Jobs that ended, and the one that says it.
 
     A Job counts for what it was made for, whatever its own hash: another image in the settings
     takes no verdict away.
+
+    Args:
+        schedule: The gate.
+        before: What the status shows.
+        own: The Jobs that judge this text of the canary.
     """
-    if before.verdict in (HELD, ROLLED_BACK):
-        return before
-    own = [one for one in judgements if one.asked == schedule.asked]
+    if before.verdict == HELD:
+        return before, None
     broken = next((one for one in own if one.ending in gating.BROKEN), None)
+    if before.verdict == ROLLED_BACK:
+        return before, broken
     if broken is not None:
-        return dataclasses.replace(before, verdict=ROLLED_BACK, reason=broken.ending.reason)
+        after = dataclasses.replace(before, verdict=ROLLED_BACK, reason=broken.ending.reason)
+        return after, broken
     step = schedule.after(before.held)
     ended = [
         one
@@ -275,13 +284,13 @@ def _after(
         and one.ending is not gating.Ending.NONE
     ]
     if not ended or step is None:
-        return before
-    one = ended[0]
+        return before, None
+    one = next((other for other in ended if other.ending is gating.Ending.HELD), ended[0])
     began = before.began or one.started
-    if any(other.ending is gating.Ending.HELD for other in ended):
-        return _settled(schedule, _Memory(step, began=began))
+    if one.ending is gating.Ending.HELD:
+        return _settled(schedule, _Memory(step, began=began)), one
     if one.ending in gating.UNDECIDED:
-        return dataclasses.replace(
+        after = dataclasses.replace(
             before,
             verdict=WAITING,
             reason=one.ending.reason,
@@ -289,43 +298,38 @@ def _after(
             since=before.since or one.started,
             began=began,
         )
-    return dataclasses.replace(before, verdict=STUCK, reason=one.ending.reason)
+        return after, one
+    return dataclasses.replace(before, verdict=STUCK, reason=one.ending.reason), one
 
 
-def _wanted(
-    before: _Memory,
-    after: _Memory,
-    clock: _Clock,
-    *,
-    there: bool,
-    may_start: bool,
-    unlocked: bool,
-) -> bool:
+def _wanted(clock: _Clock, *, there: bool, may_start: bool, unlocked: bool) -> bool:
     """Tells whether the Job of the step that the status shows is desired.
 
     Args:
-        before: What the status shows.
-        after: What is known with the Jobs that ended.
         clock: Whether steps can be judged now.
         there: Whether the Job is observed.
         may_start: Whether a new Job may start, as far as policies and route are concerned.
         unlocked: Whether the settings let something judge.
     """
-    if after.verdict in (ROLLED_BACK, STUCK) or after != before:
-        return there  # Its verdict is not in the status yet, or somebody wants to read its log.
     if not there:
         return may_start and clock.starts
     return unlocked and clock.runs
 
 
-def _weight(schedule: gates.Schedule, known: _Memory, *, lacks: bool) -> int:
-    """Returns the weight: a step that nothing judges has none of it."""
+def _weight(schedule: gates.Schedule, known: _Memory, *, judged: bool) -> int:
+    """Returns the weight.
+
+    Args:
+        schedule: The gate.
+        known: What is known with the Jobs that ended.
+        judged: Whether something judges the step that follows, or may begin to.
+    """
     step = schedule.after(known.held)
     if known.verdict == ROLLED_BACK:
         return 0
     if step is None:
         return schedule.goal
-    if lacks or known.verdict == STUCK:
+    if not judged or known.verdict == STUCK:
         return min(known.held, schedule.goal)
     return step
 

@@ -7,7 +7,7 @@ learns of it: `podFailurePolicy` turns each exit code into a condition of the Jo
 import dataclasses
 
 from function import canonical
-from function.cluster import gating
+from function.cluster import gating, jobs, observed
 from function.engines import engine
 from function.planning import gates, identity, plans
 from function.workloads import batches, pods
@@ -48,15 +48,41 @@ def query_url(plan: plans.Plan) -> str:
 
 def job(plan: plans.Plan, step: Step) -> identity.Manifest:
     """Returns the Job, named by the hash of all that it judges."""
-    schedule = step.schedule
-    annotations = {
-        gating.ASKED_ANNOTATION: schedule.asked,
-        gating.PERCENT_ANNOTATION: str(step.percent),
-        gating.TRY_ANNOTATION: str(step.tries),
-    }
+    annotations = _annotations(step.schedule.asked, step.percent, step.tries)
     spec = _spec(plan, step)
     mark = canonical.digest([spec, annotations], batches.HASH_LENGTH)
-    name = batches.name(plan.identity, mark, gating.COMPONENT)
+    return _manifest(plan, batches.name(plan.identity, mark, gating.COMPONENT), annotations, spec)
+
+
+def kept(
+    plan: plans.Plan, judgement: gating.Judgement, resource: observed.Object
+) -> identity.Manifest:
+    """Returns an observed Job as it is, whatever the settings make of a new one.
+
+    Its selector, and the labels that it goes by, stay the API server's. Applied, they would be
+    ours, and a Job of that key without them would be refused.
+    """
+    spec = canonical.plain(observed.at(resource, "spec"))
+    spec.pop("selector", None)
+    labels = observed.at(spec, "template", "metadata", "labels") or {}
+    spec["template"]["metadata"]["labels"] = {
+        key: value for key, value in labels.items() if key not in jobs.SERVER_LABELS
+    }
+    annotations = _annotations(judgement.asked, judgement.percent, judgement.tries)
+    return _manifest(plan, str(observed.at(resource, "metadata", "name")), annotations, spec)
+
+
+def _annotations(asked: str, percent: int, tries: int) -> dict[str, str]:
+    return {
+        gating.ASKED_ANNOTATION: asked,
+        gating.PERCENT_ANNOTATION: str(percent),
+        gating.TRY_ANNOTATION: str(tries),
+    }
+
+
+def _manifest(
+    plan: plans.Plan, name: str, annotations: dict[str, str], spec: identity.Manifest
+) -> identity.Manifest:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -86,12 +112,7 @@ def _spec(plan: plans.Plan, step: Step) -> identity.Manifest:
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
                     "imagePullSecrets": pods.image_pull_secrets(plan.site),
-                    "securityContext": {
-                        "runAsNonRoot": True,
-                        "runAsUser": _USER,
-                        "runAsGroup": _USER,
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
+                    "securityContext": pods.unprivileged(_USER),
                     "containers": [_container(plan, step)],
                 }
             ),

@@ -119,6 +119,19 @@ CASES = (
         },
     ),
     Case(
+        "gate-unjudged",
+        "warning",
+        "spec.gateway.canaries[0].gate",
+        "canary sql gets no share: the settings name no canaryGates.store",
+        _of(
+            loraAdapters=ADAPTERS,
+            gateway={
+                "enabled": True,
+                "canaries": [{"adapter": "sql", "weightPercent": 20, "gate": {}}],
+            },
+        ),
+    ),
+    Case(
         "repository-is-address",
         "warning",
         "spec.model.repository",

@@ -16,6 +16,7 @@ from function.engines import adviser
 from function.findings import foresight, rules, table
 from tests import cluster
 from tests.cli import broken_claims, command
+from tests.fleet import scene as doors
 from tests.resources import scene
 
 
@@ -70,6 +71,55 @@ def test_an_adapter_that_breaks_a_rule(rule: str, adapter: adviser.Adapter) -> N
     )
     found = table.judge(scene.planned(claimed), {"sql": adapter})
     assert [one.rule.name for one in found] == [rule]
+
+
+_NIGHTLY = {"callers": [doors.caller("nightly")]}
+_METRICS = {"podLabels": {"app": "metrics"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "severity", "words"),
+    [
+        (None, "note", "no file has an InferenceGateway that evaluates sql"),
+        ({}, "warning", "InferenceGateway llm does not evaluate sql"),
+        (_NIGHTLY | {"evals": {"caller": "nightly"}}, None, ""),
+        (_NIGHTLY | {"evals": {"caller": "nightly", "models": {"names": ["sql"]}}}, None, ""),
+        (
+            _NIGHTLY | {"evals": {"caller": "nightly", "models": {"names": ["other"]}}},
+            "warning",
+            "does not evaluate sql",
+        ),
+        (
+            {"selector": {"matchLabels": {"a": "b"}}} | _NIGHTLY | {"evals": {"caller": "nightly"}},
+            "warning",
+            "does not evaluate sql",
+        ),
+        (
+            {"callers": [doors.caller("nightly", names=["other"])], "evals": {"caller": "nightly"}},
+            "warning",
+            "does not evaluate sql",
+        ),
+    ],
+)
+def test_a_canary_that_waits_for_evaluations_of_nobody(
+    tmp_path: pathlib.Path, spec: dict[str, Any] | None, severity: str | None, words: str
+) -> None:
+    gate = {"adapter": "sql", "weightPercent": 20, "gate": {"evals": {}}}
+    claim = scene.of(
+        loraAdapters=broken_claims.ADAPTERS, gateway={"enabled": True, "canaries": [gate]}
+    )
+    site = {
+        "canaryGates": {"store": _METRICS},
+        "frontDoor": {
+            "evals": {"image": "promptfoo", "pushURL": "http://x.y.svc:80", "store": _METRICS}
+        },
+    }
+    beside = [] if spec is None else [doors.of(**spec)]
+    case = broken_claims.Case("gate-unjudged", "", "", "", [claim, *beside], site)
+    told = [one for one in findings(*written(tmp_path, case)) if one["rule"] == case.rule]
+    assert [one["severity"] for one in told] == ([] if severity is None else [severity])
+    assert all(words in one["message"] for one in told)
+    assert all(one["field"] == "spec.gateway.canaries[0].gate.evals" for one in told)
 
 
 def test_an_adapter_on_the_volume_is_judged_by_its_own_files(tmp_path: pathlib.Path) -> None:

@@ -121,7 +121,7 @@ def test_a_canary_without_a_gate_has_its_weight_at_once() -> None:
 
 def test_nothing_is_judged_before_the_route_has_the_weight() -> None:
     world = copy.deepcopy(_ungated())
-    world.edit(gateway=gateway()).reconcile()
+    world.edit(gateway=gateway()).reconcile().settle("Job").reconcile()
     assert weight(world) == 5
     assert jobs(world) == []
     key = f"{scene.NAME}-gateway-airoute"
@@ -146,10 +146,21 @@ def test_nothing_is_judged_before_the_pods_have_their_policy() -> None:
     held(job(world))
     for _ in range(3):
         world.reconcile()
-    assert (weight(world), jobs(world)) == (20, [])
+    assert (weight(world), jobs(world)) == (5, []), "nothing judges the next step"
     assert "waits for its network policy" in world.message("RouteReady")
-    world.settle().reconcile()
-    assert percent(job(world)) == 20
+    rested(world.settle())
+    assert (weight(world), percent(job(world))) == (20, 20)
+
+
+def test_without_its_policy_a_canary_has_no_share() -> None:
+    world = copy.deepcopy(_ungated())
+    world.edit(gateway=gateway())
+    for _ in range(3):
+        world.reconcile().settle("Job", "CiliumNetworkPolicy")
+        world.objects.pop(f"{scene.NAME}-cilium-netpol-gate", None)
+        assert (weight(world), jobs(world)) == (0, [])
+    rested(world)
+    assert (weight(world), percent(job(world))) == (5, 5)
 
 
 def test_a_finished_job_stays_until_the_status_shows_its_verdict() -> None:
@@ -225,12 +236,48 @@ def test_a_step_that_breaks_takes_all_weight_until_the_canary_is_changed(
     assert job(world), "its log tells why"
     assert "sql" in world.claim["status"]["servedModelsSummary"], "served by its own name"
     assert "canaryWeightPercent" not in world.claim["status"]["servedModels"][1]
-    # Neither the loss of the Job nor other settings are another try.
-    settings = world.environments[0]["data"]["inferenceService"]
-    settings["preload"] = {**settings.get("preload", {}), "image": "example.com/preload:v9"}
+    # Neither other settings nor the loss of the Job are another try.
+    other_image(world)
+    rested(world)
+    assert weight(world) == 0
+    world.delete(next(key for key in world.objects if f"-{gating.SUFFIX}" in key))
     rested(world)
     assert jobs(world) == []
     assert (weight(world), record(world)["verdict"]) == (0, "RolledBack")
+
+
+def other_image(world: cluster.Cluster) -> None:
+    """A new release, or a mirror: every new Job has another spec."""
+    settings = world.environments[0]["data"]["inferenceService"]
+    settings["preload"] = {**settings.get("preload", {}), "image": "example.com/preload:v9"}
+
+
+def served(item: cluster.Object) -> None:
+    """Writes into a Job what the API server does."""
+    mark = {"batch.kubernetes.io/controller-uid": "7", "controller-uid": "7", "job-name": "x"}
+    item["spec"] |= {"selector": {"matchLabels": dict(mark)}, "completions": 1, "suspend": False}
+    item["spec"]["template"]["metadata"]["labels"] |= mark
+
+
+@pytest.mark.parametrize("end", [lambda item: ended(item, exits.Exit.ERROR_RATE), crashed, held])
+def test_a_job_whose_verdict_counts_stays_as_it_is_whatever_the_settings_say(end: Any) -> None:
+    """Its log and its alert go with it."""
+    world = stepped()
+    served(job(world))
+    end(job(world))
+    before = copy.deepcopy(job(world))
+    other_image(world)
+    for _ in range(3):
+        world.reconcile()
+        assert job(world) == before
+        if end is held:
+            break
+    spec = world.desired(job(world)["metadata"]["annotations"][cluster.KEY])["spec"]
+    assert "selector" not in spec, "it stays the API server's"
+    assert "controller-uid" not in spec["template"]["metadata"]["labels"]
+    world.edit(gateway=gateway(canary(generation=1)))
+    rested(world)
+    assert job(world)["metadata"]["name"] != before["metadata"]["name"]
 
 
 @pytest.mark.parametrize(
@@ -340,6 +387,18 @@ def test_a_job_that_fails_by_itself_takes_the_weight_back_to_what_held() -> None
     world.edit(gateway=gateway(canary(generation=1)))
     rested(world)
     assert (weight(world), percent(job(world))) == (5, 5)
+
+
+def test_a_missing_fallback_does_not_hide_that_a_canary_was_taken_back() -> None:
+    world = copy.deepcopy(_ungated())
+    world.strangers = []
+    world.edit(gateway={**gateway(), "fallback": {"claim": "other"}})
+    rested(world)
+    assert world.condition("RouteReady") == ("False", "FallbackAbsent")
+    ended(job(world), exits.Exit.ERROR_RATE)
+    rested(world)
+    assert world.condition("RouteReady") == ("False", "CanaryRolledBack")
+    assert "other" in world.message("RouteReady")
 
 
 def test_without_a_way_to_the_metrics_nothing_gets_weight() -> None:

@@ -351,13 +351,12 @@ def _condition(now: situations.Situation, desired: assembly.Desired) -> observed
     if plan.ways.gateway and not now.traffic.served and not plan.scaling.wakes:
         words = "the route is accepted, and no replica has served yet"
         return RouteReady.NOT_SERVING.condition(words)
-    trouble = now.traffic.fallback.trouble
-    if trouble is not None:
+    trouble, gate = now.traffic.fallback.trouble, gates.verdict(now)
+    member = None if gate is None else RouteReady.named(gate[0])
+    if trouble is not None and (member is None or not member.reason.alarm):
         return RouteReady.FALLBACK_ABSENT.condition(trouble)
-    gate = gates.verdict(now)
-    if gate is not None:
-        name, words = gate
-        return RouteReady.named(name).condition(words)
+    if gate is not None and member is not None:
+        return member.condition(gate[1] if trouble is None else f"{gate[1]}; {trouble}")
     picking = now.traffic.picking
     if plan.ways.picker and not picking.pooled and picking.waits is not None:
         return RouteReady.PUBLISHED.condition(

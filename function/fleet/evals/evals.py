@@ -6,6 +6,7 @@ The policies of the pods come before the CronJobs, and a CronJob whose policy go
 from collections.abc import Iterator
 
 from function import assembly
+from function.api import settings
 from function.cluster import observed, readiness
 from function.concerns import reasons
 from function.fleet import rows, situations
@@ -84,7 +85,7 @@ class EvalsReady(reasons.Reasons):
 def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     """Yields policy, alerts, and the CronJob of each model with what it asks."""
     given = wanted.evaluations(now)
-    if given is None or _lacks(now) is not None or not given.targets:
+    if given is None or lacks(now.door.site) is not None or not given.targets:
         return
     site = now.door.site
     policy = policies.PROVIDERS.get(site.providers.network_policy)
@@ -118,9 +119,8 @@ def _asking(now: situations.Situation, given: wanted.Evaluations) -> Iterator[wa
             yield target
 
 
-def _lacks(now: situations.Situation) -> observed.Condition | None:
+def lacks(site: settings.Settings) -> observed.Condition | None:
     """Returns what the settings lack, or None."""
-    site = now.door.site
     evals = site.front_door.evals
     if evals.image is None:
         return EvalsReady.NO_IMAGE.condition("the settings name no frontDoor.evals.image")
@@ -163,9 +163,9 @@ def condition(now: situations.Situation, desired: assembly.Desired) -> observed.
     given = wanted.evaluations(now)
     if given is None:
         return EvalsReady.NOT_PROVIDED.condition("the settings have no provider of gateway")
-    lacks = _lacks(now)
-    if lacks is not None:
-        return lacks
+    lack = lacks(now.door.site)
+    if lack is not None:
+        return lack
     absent = desired.lacking(EvalsReady.type())
     if absent is not None:
         provider = "networkPolicy" if absent.endswith("Policy") else "monitoring"
