@@ -234,7 +234,7 @@ def test_an_image_holds_programs_of_its_architecture_alone(
     assert machines == {_MACHINES[architecture]}
     programs = {path.name for path in names if str(path.parent) == "usr/bin"}
     interpreter = {"python3", "python3.13"}
-    own = {"function": {"function"}, "preload": {"preload", "export-evals"}}
+    own = {"function": {"function"}, "preload": {"preload", "export-evals", "judge-canary"}}
     assert programs == interpreter | own[target]
 
 

@@ -182,7 +182,7 @@ def test_crossplane_is_up(control_plane: plane.ControlPlane) -> None:
 def test_crossplane_has_the_rights_of_its_chart(control_plane: plane.ControlPlane) -> None:
     """It may write Deployments; for kinds that the chart leaves out somebody must bring a role."""
     assert control_plane.crossplane.may("create", "apps", "deployments", "default")
-    assert not control_plane.crossplane.may("create", "batch", "cronjobs", "default")
+    assert not control_plane.crossplane.may("create", "apps", "daemonsets", "default")
 
 
 def test_crossplane_resolves_what_it_is_told(control_plane: plane.ControlPlane) -> None:

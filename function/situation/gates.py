@@ -21,6 +21,8 @@ from function.planning import gates, identity, plans
 from function.situation import guards, rollouts, traffic
 from function.workloads import analyses
 
+# The largest number that a status holds.
+_MOST_TRIES = 2**31 - 1
 RISING, WAITING, HELD = "Rising", "Waiting", "Held"
 ROLLED_BACK, STUCK = "RolledBack", "Stuck"
 
@@ -294,7 +296,7 @@ def _after(
             before,
             verdict=WAITING,
             reason=one.ending.reason,
-            tries=before.tries + 1,
+            tries=min(before.tries + 1, _MOST_TRIES),
             since=before.since or one.started,
             began=began,
         )
