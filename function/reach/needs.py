@@ -125,9 +125,9 @@ def _raw(plan: plans.Plan, rules: Sequence[Mapping[str, Any]]) -> Iterator[Need]
 
 def _metrics(plan: plans.Plan) -> Iterator[Need]:
     """Yields who reads the engine's metrics."""
-    if plan.site.providers.monitoring == "none":
-        return
     pods, given = places.serving(plan), plan.site.network.scrapers
+    if plan.site.providers.monitoring == "none" and not given:
+        return  # Whom the settings name scrapes by an object of the platform's own.
     scrapers = [
         (places.peer(plan, one), one.port, f"network.scrapers[{index}]")
         for index, one in enumerate(given)

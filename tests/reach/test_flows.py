@@ -298,6 +298,7 @@ def test_every_claim_can_be_judged(document: Any, form: str) -> None:
 
 
 @hypothesis.example(given={"network": {"callers": [{"podLabels": {"team": ""}}], "dns": {}}})
+@hypothesis.example(given={"providers": {"monitoring": "none"}, "network": {"scrapers": [{}]}})
 @hypothesis.given(given=strategies.settings())
 @effort.examples(15, 40)
 def test_the_smallest_claim_opens_nothing_on_any_site(given: Any) -> None:
