@@ -106,6 +106,10 @@ def _mistakes() -> Iterator[mistakes.Broken]:
         _from_a_volume(),
         invalid_claims.claim(model={"source": "oci", "image": image}),
         invalid_claims.claim(model={"source": "s3", **bucket}),
+        _gated(),
+        invalid_claims.claim(
+            gateway={"enabled": True, "fallback": {"provider": "anthropic", "model": "haiku"}}
+        ),
     )
     yield from mistakes.every(full)
     told: set[str] = set()
@@ -117,6 +121,25 @@ def _mistakes() -> Iterator[mistakes.Broken]:
                 places.add(broken.path)
                 yield broken
         told |= places
+
+
+def _gated() -> api.Object:
+    """A claim with a gate, which an endpoint picker excludes."""
+    gate = {
+        "steps": [5],
+        "minutes": 1,
+        "maxErrorPercent": 1,
+        "minRequests": 1,
+        "evals": {"passPercent": 90},
+        "generation": 0,
+    }
+    return invalid_claims.claim(
+        loraAdapters=[{"name": "sql", "repository": "example/sql"}],
+        gateway={
+            "enabled": True,
+            "canaries": [{"adapter": "sql", "weightPercent": 40, "gate": gate}],
+        },
+    )
 
 
 def _from_a_volume() -> api.Object:
