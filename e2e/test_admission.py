@@ -117,7 +117,7 @@ def _mistakes() -> Iterator[mistakes.Broken]:
         places = set()
         for broken in mistakes.every(other):
             section, _, field = broken.path.removeprefix("spec.").partition(".")
-            if field and field not in full["spec"][section] and broken.path not in told:
+            if field and field not in full["spec"].get(section, field) and broken.path not in told:
                 places.add(broken.path)
                 yield broken
         told |= places
