@@ -23,6 +23,7 @@ from function.concerns.dashboards import drawing
 from function.concerns.observability import objectives, spending
 from function.concerns.scaling import keda
 from function.engines.vllm import metrics as series
+from function.engines.vllm import server
 from function.fleet import spending as spent
 from function.situation import situations
 from function.workloads import batches
@@ -47,6 +48,8 @@ CLAIMS: Mapping[str, api.Object] = {
     "pooling": rendered.VARIANTS["pooling"],
     "several-pods": rendered.VARIANTS["several-pods"],
     "smallest": rendered.CLAIMS["smallest"],
+    "tei": rendered.VARIANTS["tei"],
+    "tei-on-a-gpu": rendered.VARIANTS["tei-on-a-gpu"],
 }
 Values = Mapping[int, float]
 
@@ -108,8 +111,10 @@ def _growing(now: int, value: float) -> Values:
 
 def engine_lines(held: situations.Situation, version: str, now: int) -> Iterator[str]:
     """The recorded exposition of an engine, of two replicas."""
-    who, known = held.plan.identity, sources.engine(version)
-    text = (sources.HERE / f"vllm-{version}.txt").read_text(encoding="utf-8")
+    who, own = held.plan.identity, held.plan.engine is server
+    file = f"vllm-{version}" if own else "tei-1.9.3"
+    known = sources.exposed(file, file)
+    text = (sources.HERE / f"{file}.txt").read_text(encoding="utf-8")
     for replica in range(REPLICAS):
         scraped = {
             "namespace": who.namespace,
@@ -125,11 +130,13 @@ def engine_lines(held: situations.Situation, version: str, now: int) -> Iterator
                     labels["model_name"] = who.name
                 if sample.name == series.ADAPTERS:
                     labels["running_lora_adapters"] = "sql"
-                gauge = known[sample.name].kind == sources.GAUGE
+                # The parser writes the `_total` of a counter that has none in the text.
+                name = sample.name if sample.name in known else sample.name.removesuffix("_total")
+                gauge = known[name].kind == sources.GAUGE
                 value = now if sample.name == series.ADAPTERS else sample.value
                 made = _still(now, value) if gauge else _growing(now, value)
-                yield from _lines(sample.name, labels, made)
-                if family.type == "histogram" and sample.name.endswith("_count"):
+                yield from _lines(name, labels, made)
+                if own and family.type == "histogram" and sample.name.endswith("_count"):
                     # The recorded files keep one bound of each histogram.
                     every = sample.name.removesuffix("_count") + "_bucket"
                     yield from _lines(every, {**labels, "le": "+Inf"}, made)
@@ -234,17 +241,17 @@ def filled(
     """A server with all claims, served by one version of the engine."""
     work: pathlib.Path = tmp_path_factory.mktemp(f"metrics-{request.param}")
     # Nothing is scraped: nobody listens there.
-    server = metrics.MetricsServer(work, work, "http://127.0.0.1:1/targets")
-    server.process.start()
+    running = metrics.MetricsServer(work, work, "http://127.0.0.1:1/targets")
+    running.process.start()
     try:
-        result, now = Filled(server), int(time.time()) - 2
+        result, now = Filled(running), int(time.time()) - 2
         for name in CLAIMS:
             held = planned(name, "grafana-sidecar")
             result.add(engine_lines(held, request.param, now))
             result.add(other_lines(held, now))
         yield result
     finally:
-        server.process.stop()
+        running.process.stop()
 
 
 # --- claims
@@ -255,11 +262,11 @@ def filled(
 def test_no_panel_of_a_claim_is_empty(filled: Filled, name: str, provider: str) -> None:
     """Each query gives a series, with the labels that its legend has."""
     asked = list(queries(board(planned(name, provider))))
-    assert len(asked) >= 20
+    assert len(asked) >= 15
     for title, query, legend in asked:
         answer = filled.ask(query)
         assert answer, f"{title}: {query}"
-        assert len(answer) <= 6, f"{title} draws {len(answer)} lines"
+        assert len(answer) <= 7, f"{title} draws {len(answer)} lines"
         for labels, _ in answer:
             assert set(labels) == set(_named(legend)), f"{title}: {labels}"
 

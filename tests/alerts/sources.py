@@ -53,10 +53,11 @@ class Series:
 @functools.cache
 def engine(version: str) -> Mapping[str, Series]:
     """Returns the series of vLLM by a recorded exposition, by name."""
-    return _exposed(f"vllm-{version}", f"vLLM {version}")
+    return exposed(f"vllm-{version}", f"vLLM {version}")
 
 
-def _exposed(file: str, source: str) -> dict[str, Series]:
+def exposed(file: str, source: str) -> dict[str, Series]:
+    """Returns the series of a file of `expositions`, by name."""
     text = (HERE / f"{file}.txt").read_text(encoding="utf-8")
     by_name: dict[str, Series] = {}
     for family in parser.text_string_to_metric_families(text):
@@ -174,7 +175,7 @@ _EVALS = {
 @functools.cache
 def others() -> Mapping[str, Series]:
     """Returns the series that vLLM does not expose, by name."""
-    by_name = _exposed("tei-1.9.3", "text-embeddings-inference") | {
+    by_name = exposed("tei-1.9.3", "text-embeddings-inference") | {
         name: Series(
             name,
             GAUGE,
