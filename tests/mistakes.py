@@ -156,6 +156,8 @@ def _changes(place: _Place) -> abc.Iterator[tuple[str, str, typing.Any]]:
         yield from _at(place, "not a list", {}, "x", 1, [None])
         filler = (place.value or [{}])[0]
         yield from _at(place, "too many items", [filler] * ((limits.longest or 0) + 1))
+        if limits.shortest:
+            yield from _at(place, "too few items", [])
     elif arguments[1] is typing.Any:
         yield from _at(place, "not an object", "x", 1, [], True)
         if limits.longest is not None:
