@@ -11,7 +11,6 @@ import contextlib
 import functools
 import itertools
 import json
-import signal
 import time
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -1082,7 +1081,7 @@ def test_a_provider_answers_while_a_claim_has_no_pod(
     time.sleep(10)
     assert len(external.asked) == count, "nothing leaves the cluster, no check of health either"
     (victim,) = running.engines(claim)
-    containers.send(victim, ENGINE, signal.SIGKILL)
+    containers.kill(victim, ENGINE)
     answers: list[asking.Answer] = []
 
     def back() -> bool:

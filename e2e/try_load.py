@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
 import time
 import typing
 from collections.abc import Collection
@@ -51,7 +50,7 @@ def test_a_steady_load_loses_what_a_killed_pod_had_and_nothing_else(
             _move(running, claim, SECONDS)
             calm = caller.outcome()
             (victim, _) = running.engines(claim)
-            containers.send(victim, ENGINE, signal.SIGKILL)
+            containers.kill(victim, ENGINE)
             time.sleep(10)
             memory = running.memory()
             outcome = caller.end()

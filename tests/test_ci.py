@@ -137,6 +137,20 @@ def test_the_second_flake_of_a_test_fails_the_gate(toy: pathlib.Path) -> None:
     assert [test for test in flaky.recorded(record) if "slow" in test], "the first of another"
 
 
+def test_a_law_that_a_made_up_request_breaks_fails_the_gate(toy: pathlib.Path) -> None:
+    """They run beside the suite, whose words come first."""
+    _suite(toy, good=1)
+    makefile = toy / "Makefile"
+    makefile.write_text(makefile.read_text().replace("test hostile", "test"))
+    with makefile.open("a") as file:
+        file.write("hostile:\n\t@echo a law is broken; exit 1\n")
+    done = _run(toy)
+    assert done.returncode != 0
+    assert _tries(toy) == {"test_good": 1}
+    assert re.search(r"2 passed.*--- judged\n.*a law is broken", done.stdout, re.DOTALL)
+    assert "--- load" not in done.stdout
+
+
 def test_a_record_holds_nothing_else(tmp_path: pathlib.Path) -> None:
     (tmp_path / "flaky").write_text("e2e/test_flaky.py::test_second\n")
     with pytest.raises(ValueError, match="not `DATE TEST # CAUSE`"):

@@ -6,9 +6,13 @@ import contextlib
 import os
 import pathlib
 import re
+import select
 import signal
 
 from e2e.controlplane import api
+
+# The kernel ends a process at once; a busy machine takes its time.
+_END_SECONDS = 30
 
 
 def process_of(pod: api.Object, container: str) -> int:
@@ -49,6 +53,26 @@ def send(pod: api.Object, container: str, number: signal.Signals) -> None:
         LookupError: The container does not run.
     """
     os.kill(process_of(pod, container), number)
+
+
+def kill(pod: api.Object, container: str) -> None:
+    """Kill the first process of a container, and wait for its end: its connections are closed then.
+
+    A request on a connection that is open yet is lost with the process, and no fault of a gateway.
+
+    Raises:
+        LookupError: The container does not run.
+        TimeoutError: The process did not end.
+    """
+    process = process_of(pod, container)
+    descriptor = os.pidfd_open(process)
+    try:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        if not select.select([descriptor], [], [], _END_SECONDS)[0]:
+            message = f"process {process} of {pod['metadata']['name']} did not end"
+            raise TimeoutError(message)
+    finally:
+        os.close(descriptor)
 
 
 def memory(pod: api.Object, container: str) -> int:
