@@ -169,7 +169,7 @@ class Process:
         home = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self._directory),
-            # Programs in Go collect their garbage less often: two processors are scarcer than memory.
+            # Programs in Go collect garbage less often: processors are scarcer than memory.
             "GOGC": "400",
         }
         self._environment = home | dict(environment or {})

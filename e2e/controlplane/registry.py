@@ -15,12 +15,16 @@ class Registry:
 
     References are ``127.0.0.1:<port>/<repository>``: Crossplane wants a dot in the host, and pulls
     from a loopback address over plain HTTP.
+
+    Attributes:
+        images: What each image was made of, by reference, for who would make it again.
     """
 
     def __init__(self, work: pathlib.Path, logs: pathlib.Path) -> None:
         """Describe it; ``process.start`` runs it."""
         (self.port,) = process.free_ports(1)
         self.host = f"127.0.0.1:{self.port}"
+        self.images: dict[str, object] = {}
         storage = work / "registry"
         storage.mkdir(parents=True)  # without it each push fails with status 500
         self.process = process.Process(

@@ -208,12 +208,15 @@ class Controllers:
         ref = api.Ref("apps/v1", "Deployment", name, namespace)
         self._admin.wait_condition(ref, "Available", timeout=120)
 
-    def proxies(self, of: api.Ref = GATEWAY, *, everybody: bool = False) -> list[api.Object]:
+    def proxies(
+        self, of: api.Ref = GATEWAY, *, everybody: bool = False, processor: bool = True
+    ) -> list[api.Object]:
         """The pods of a Gateway that are ready with the AI gateway's processor in them.
 
         Args:
             of: The Gateway.
-            everybody: Those that are not, too.
+            everybody: All, those that are not ready or end too.
+            processor: False for those that are ready without it.
         """
         owner = "gateway.envoyproxy.io/owning-gateway"
         labels = {f"{owner}-name": of.name, f"{owner}-namespace": of.namespace or ""}
@@ -225,7 +228,8 @@ class Controllers:
             or (
                 api.status_of(pod, "Ready") == "True"
                 and "deletionTimestamp" not in pod["metadata"]
-                and any(
+                and processor
+                == any(
                     container["name"] == "ai-gateway-extproc"
                     for container in pod["spec"].get("initContainers", [])
                 )

@@ -15,6 +15,10 @@ from collections.abc import Mapping, Sequence
 
 from e2e.controlplane import registry
 
+# A registry on loopback has time for a few bytes more. crane compresses twice what is not yet so:
+# for the digest, and again for the upload.
+_LEVEL = 1
+
 
 def push(
     loopback: registry.Registry,
@@ -27,7 +31,7 @@ def push(
     files: Sequence[pathlib.Path] = (),
     trees: Mapping[str, pathlib.Path] = types.MappingProxyType({}),
 ) -> None:
-    """Push an image of one program.
+    """Push an image of one program, unless the registry has it of an earlier file of tests.
 
     Args:
         loopback: The registry.
@@ -40,9 +44,14 @@ def push(
         files: More files, which are in the image where they are here.
         trees: More directories, by where they are in the image.
     """
-    layer = work / "layer.tar"
+    repository, _, tag = _path(name).rpartition(":")
+    reference = loopback.reference(repository, tag)
+    made_of = (program, entry, user, tuple(files), tuple(trees.items()))
+    if loopback.images.get(reference) == made_of:
+        return
+    layer = work / "layer.tar.gz"
     content: Mapping[str, pathlib.Path] = {entry: program} | {str(path): path for path in files}
-    with tarfile.open(layer, "w") as archive:
+    with tarfile.open(layer, "w:gz", compresslevel=_LEVEL) as archive:
         scratch = tarfile.TarInfo("tmp")
         scratch.type, scratch.mode = tarfile.DIRTYPE, 0o1777
         archive.addfile(scratch)
@@ -50,13 +59,12 @@ def push(
             _add(archive, place, path.resolve())
         for place, path in trees.items():
             archive.add(path, arcname=place.lstrip("/"))
-    repository, _, tag = _path(name).rpartition(":")
-    reference = loopback.reference(repository, tag)
     loopback.crane("append", "--oci-empty-base", "--new_layer", layer, "--new_tag", reference)
     search = f"--env=PATH={pathlib.PurePath(entry).parent}"
     how = ("--entrypoint", entry, "--user", str(user), search)
     loopback.crane("mutate", reference, *how, "--tag", reference)
     layer.unlink()
+    loopback.images[reference] = made_of
 
 
 def push_files(
@@ -70,8 +78,8 @@ def push_files(
         trees: The directories, by where they are in the image.
         work: For a file.
     """
-    layer = work / "layer.tar"
-    with tarfile.open(layer, "w") as archive:
+    layer = work / "layer.tar.gz"
+    with tarfile.open(layer, "w:gz", compresslevel=_LEVEL) as archive:
         for place, path in trees.items():
             archive.add(path, arcname=place.lstrip("/"), filter=_readable)
     repository, _, tag = _path(name).rpartition(":")
