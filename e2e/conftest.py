@@ -10,6 +10,8 @@ import typing
 from collections.abc import Iterator, Sequence
 
 import pytest
+from xdist import remote
+from xdist.scheduler import loadfile
 
 from e2e import claims, commands, function, guide, installation, operators, shipped
 from e2e.controlplane import api, crossplane, plane
@@ -22,15 +24,23 @@ _LOGS = pytest.StashKey[set[str]]()
 # Blocks of the guides that were run, and whether all files of this directory were.
 _BLOCKS = pytest.StashKey[set[str]]()
 _WHOLE = pytest.StashKey[bool]()
+_ROOT = pathlib.Path(__file__).parent
 # Files that go first: the one that needs a cluster without some kinds, then the longest. Those that
 # fill the machine do not come beside those that tell by the second what KEDA or Envoy does.
-_FIRST = (
+FIRST = (
     "test_absent_kinds.py",
     "test_data_path.py",
     "test_takeover.py",
     "test_lifecycle.py",
     "test_faults.py",
-    "test_front_door.py",
+    # In this order: the last ones take away what the others use.
+    "front_door/test_callers.py",
+    "front_door/test_changes.py",
+    "front_door/test_limits.py",
+    "front_door/test_tokens.py",
+    "front_door/test_providers.py",
+    "front_door/test_fallback.py",
+    "front_door/test_end.py",
     "test_pods.py",
     "test_life.py",
     "test_packets.py",
@@ -46,7 +56,33 @@ _FIRST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Bring the files into an order in which two workers end at about the same time."""
-    items.sort(key=lambda item: _FIRST.index(item.path.name) if item.path.name in _FIRST else 99)
+    places = {_ROOT / name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def unit(nodeid: str) -> str:
+    """What one worker runs whole: the file of a test, or its folder beneath this one.
+
+    The files of a folder share what is dear to set up.
+    """
+    file = pathlib.PurePath(nodeid.partition("::")[0])
+    return str(file if file.parent.name == _ROOT.name else file.parent)
+
+
+class _Scheduling(loadfile.LoadFileScheduling):
+    """Gives a worker a unit at a time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """The unit of a test."""
+        return unit(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: remote.Producer
+) -> loadfile.LoadFileScheduling | None:
+    """Take the place of ``--dist loadfile``."""
+    return _Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,7 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note whether this run is of the whole suite."""
-    files = set(pathlib.Path(__file__).parent.glob("test_*.py"))
+    files = set(_ROOT.rglob("test_*.py"))
     config = session.config
     chosen = any(config.getoption(name, default=None) for name in ("keyword", "lf", "collectonly"))
     config.stash[_WHOLE] = not chosen and files <= {item.path for item in session.items}

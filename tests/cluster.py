@@ -141,6 +141,8 @@ class Cluster:
         self.ready: dict[str, bool] = {}
         self.fatal: str | None = None
         self.response = fnv1.RunFunctionResponse()
+        # The last request that was answered while core read what it asks for, with the answer.
+        self._answered = b"", self.response
 
     def __deepcopy__(self, memo: Object) -> "Cluster":
         twin = copy.copy(self)
@@ -197,6 +199,7 @@ class Cluster:
             fatal = any(r.severity == fnv1.SEVERITY_FATAL for r in rsp.results)
             asked = {k: s for k, s in rsp.requirements.resources.items() if k != "pods"}
             if fatal or (asked == selectors and set(rsp.requirements.schemas) == asked_kinds):
+                self._answered = req.SerializeToString(deterministic=True), rsp
                 return req
             selectors, asked_kinds = asked, set(rsp.requirements.schemas)
             req.required_schemas.clear()
@@ -257,7 +260,11 @@ class Cluster:
 
     def reconcile(self, fate: Fate = CALM) -> "Cluster":
         """Runs the function once and writes its answer, as far as fate allows."""
-        rsp = runner.answer(self.request().SerializeToString(), self.log)
+        data = self.request().SerializeToString(deterministic=True)
+        # Core's last call had this request, and the function is pure.
+        asked, rsp = self._answered
+        if asked != data:
+            rsp = runner.answer(data, self.log)
         assert not self.log.errors, self.log.errors
         self.response = rsp
         self.writes = []

@@ -409,6 +409,7 @@ class _Values(dict[str, Strategy]):
         return f"<{len(self)} fields>"
 
 
+@functools.cache
 def _object(model: type[base.Model]) -> st.SearchStrategy[Json]:
     """Returns objects of a model: its required fields, and a draw of the others."""
     every = {n: f for n, f in model.model_fields.items() if n not in ("crossplane", "metadata")}

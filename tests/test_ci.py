@@ -10,6 +10,7 @@ import textwrap
 
 import pytest
 
+from e2e import conftest
 from tools import failed, flaky
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -196,3 +197,15 @@ def test_the_commands_want_their_reports(capsys: pytest.CaptureFixture[str]) -> 
     for command in (failed.main, flaky.main):
         assert command([]) == 1
         assert "usage" in capsys.readouterr().err
+
+
+def test_files_that_share_what_is_dear_follow_one_another_on_one_worker() -> None:
+    assert conftest.unit("e2e/test_life.py::test_names[a/b::c]") == "e2e/test_life.py"
+    suite = _ROOT / "e2e"
+    shared = sorted(path.relative_to(suite) for path in suite.glob("*/test_*.py"))
+    assert len(shared) > 1
+    for folder in {path.parent for path in shared}:
+        names = [str(path) for path in shared if path.parent == folder]
+        assert {conftest.unit(f"e2e/{name}::test") for name in names} == {f"e2e/{folder}"}
+        places = sorted(map(conftest.FIRST.index, names))
+        assert places == list(range(places[0], places[0] + len(names))), folder

@@ -1,15 +1,13 @@
 """The pods of a semantic router: the router, and the proxy that sends on what it judged."""
 
-from typing import Any
-
 from function import canonical, kinds
 from function.api import gateway_router
-from function.concerns.observability import watching
 from function.engines import engine
-from function.fleet import doors, router_config, situations
+from function.fleet import doors, own_pods, router_config, rows, situations
 from function.planning import identity
 from function.workloads import pods
 
+PODS = own_pods.OwnPods(identity.ROUTER, identity.ROUTER, rows.ROUTER)
 # The name that metrics have as a port of the Service, and of the container.
 METRICS_PORT = "metrics"
 _PROXY_HASH = f"{identity.DOMAIN}/proxy-configuration"
@@ -24,18 +22,6 @@ _DRAIN = 120
 _STARTS = 120
 
 
-def labels(door: doors.Door) -> dict[str, str]:
-    """Returns the labels of the pods."""
-    return door.identity.labels(identity.ROUTER)
-
-
-def metadata(door: doors.Door, name: str | None = None) -> identity.Manifest:
-    """Returns the metadata of an object of the router."""
-    return door.identity.metadata(
-        name or door.identity.part(identity.ROUTER), component=identity.ROUTER
-    )
-
-
 def configuration(now: situations.Situation) -> identity.Manifest:
     """Returns the ConfigMap. The router reads it anew when it changes; nothing restarts."""
     data = {"config.yaml": canonical.dumps(router_config.judge(now)) + "\n"}
@@ -44,65 +30,34 @@ def configuration(now: situations.Situation) -> identity.Manifest:
     return {
         "apiVersion": kinds.CONFIG_MAP.api_versions[0],
         "kind": kinds.CONFIG_MAP.name,
-        "metadata": metadata(now.door),
+        "metadata": PODS.metadata(now.door),
         "data": data,
     }
 
 
 def deployment(door: doors.Door) -> identity.Manifest:
     """Returns the Deployment; another configuration of the proxy is another pod."""
-    site = door.site.front_door.semantic_router
-    return {
-        "apiVersion": kinds.ROUTER_PODS.api_versions[0],
-        "kind": kinds.ROUTER_PODS.name,
-        "metadata": metadata(door, door.identity.router_name),
-        "spec": {
-            "replicas": site.replicas,
-            "selector": {"matchLabels": labels(door)},
-            "strategy": {
-                "type": "RollingUpdate",
-                "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
-            },
-            "template": {
-                "metadata": {
-                    "labels": labels(door),
-                    "annotations": {_PROXY_HASH: canonical.digest(router_config.proxy(door))},
-                },
-                "spec": _pod(door),
-            },
-        },
-    }
+    return PODS.deployment(
+        door,
+        door.identity.router_name,
+        door.site.front_door.semantic_router.replicas,
+        {_PROXY_HASH: canonical.digest(router_config.proxy(door))},
+        _pod(door),
+    )
 
 
 def _pod(door: doors.Door) -> identity.Manifest:
     router = door.router
     authority = None if router is None else router.certificate_authority
-    volumes: list[Any] = [
+    volumes: list[identity.Manifest] = [
         {"name": "configuration", "configMap": {"name": door.identity.part(identity.ROUTER)}},
         {"name": "models", "emptyDir": {}},
         {"name": "scratch", "emptyDir": {}},
     ]
     if authority is not None:
         volumes.append({"name": "authority", "configMap": {"name": authority.name}})
-    return canonical.prune(
-        {
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "imagePullSecrets": pods.image_pull_secrets(door.site),
-            "terminationGracePeriodSeconds": _DRAIN + 10,
-            "securityContext": pods.unprivileged(_USER),
-            "topologySpreadConstraints": [
-                {
-                    "maxSkew": 1,
-                    "topologyKey": "kubernetes.io/hostname",
-                    "whenUnsatisfiable": "ScheduleAnyway",
-                    "labelSelector": {"matchLabels": labels(door)},
-                }
-            ],
-            "containers": [_router(door), _proxy(door, own_authority=authority is not None)],
-            "volumes": volumes,
-        }
-    )
+    containers = [_router(door), _proxy(door, own_authority=authority is not None)]
+    return PODS.pod(door, _USER, _DRAIN + 10, containers, volumes)
 
 
 def _router(door: doors.Door) -> identity.Manifest:
@@ -130,7 +85,7 @@ def _router(door: doors.Door) -> identity.Manifest:
         ],
         "resources": {"requests": dict(site.requests), "limits": dict(site.limits)},
         "securityContext": pods.CONTAINER_SECURITY,
-        "lifecycle": _lifecycle(),
+        "lifecycle": own_pods.lifecycle(_DRAIN),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "startupProbe": {**probe, "periodSeconds": 10, "failureThreshold": _STARTS},
         "readinessProbe": {**probe, "periodSeconds": 5},
@@ -174,7 +129,7 @@ def _proxy(door: doors.Door, *, own_authority: bool) -> identity.Manifest:
             "limits": {"memory": "1Gi"},
         },
         "securityContext": pods.CONTAINER_SECURITY,
-        "lifecycle": _lifecycle(),
+        "lifecycle": own_pods.lifecycle(_DRAIN),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "readinessProbe": {
             "httpGet": {"path": router_config.READY_PATH, "port": router_config.PROMPTS},
@@ -188,53 +143,7 @@ def _mounted(name: str, path: str) -> identity.Manifest:
     return {"name": name, "mountPath": path, "readOnly": True}
 
 
-def _lifecycle() -> identity.Manifest:
-    return {"preStop": {"sleep": {"seconds": _DRAIN}}}
-
-
-def budget(door: doors.Door) -> identity.Manifest:
-    """Returns the PodDisruptionBudget."""
-    return {
-        "apiVersion": kinds.BUDGET.api_versions[0],
-        "kind": kinds.BUDGET.name,
-        "metadata": metadata(door),
-        "spec": {
-            "maxUnavailable": 1,
-            "unhealthyPodEvictionPolicy": "AlwaysAllow",
-            "selector": {"matchLabels": labels(door)},
-        },
-    }
-
-
 def service(door: doors.Door) -> identity.Manifest:
     """Returns the Service, to which the Gateway sends what asks for a virtual name."""
     ports = {"http": router_config.PROMPTS, METRICS_PORT: router_config.METRICS}
-    return {
-        "apiVersion": "v1",
-        "kind": kinds.SERVICE.name,
-        "metadata": metadata(door, door.identity.router_name),
-        "spec": {
-            "type": "ClusterIP",
-            "selector": labels(door),
-            "ports": [
-                {"name": name, "port": port, "targetPort": port, "protocol": "TCP"}
-                for name, port in ports.items()
-            ],
-        },
-    }
-
-
-def scrape(door: doors.Door, provider: watching.Provider) -> identity.Manifest:
-    """Returns the scrape of the router's own metrics."""
-    described = door.identity.metadata(
-        door.identity.part(identity.ROUTER),
-        component=identity.ROUTER,
-        extra=door.site.monitoring.labels,
-    )
-    endpoint = {
-        "port": METRICS_PORT,
-        "path": "/metrics",
-        "interval": watching.INTERVAL,
-        "scrapeTimeout": watching.TIMEOUT,
-    }
-    return provider.scrape(described, labels(door), endpoint)
+    return PODS.service(door, door.identity.router_name, ports)

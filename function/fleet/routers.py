@@ -12,9 +12,16 @@ from function.cluster import observed, routes
 from function.concerns import reasons
 from function.concerns.gateway import credentials
 from function.concerns.observability import watching
-from function.fleet import doors, router_config, router_peers, router_pods, rows, situations
+from function.fleet import (
+    doors,
+    policies,
+    router_config,
+    router_peers,
+    router_pods,
+    rows,
+    situations,
+)
 from function.planning import identity
-from function.situation import guards
 
 
 class SemanticRouterReady(reasons.Reasons):
@@ -104,45 +111,17 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
 
 
 def _pods(now: situations.Situation) -> Iterator[assembly.Part]:
-    door = now.door
-    chosen = door.site.providers.network_policy
-    form = router_peers.PROVIDERS.get(chosen)
-    protected = form is None or _protects(now, chosen)
-    if form is not None:
-        yield assembly.Part(_policy(chosen), form(door, hub=_fetches(now)))
-    for last, former in router_peers.PROVIDERS.items():
-        # Core deletes before it applies: the pods would be open in between, and have a key.
-        if last != chosen and not protected and now.world.get(_policy(last)) is not None:
-            yield assembly.Part(_policy(last), former(door, hub=_fetches(now)))
-    if protected or now.world.get(rows.ROUTER_PODS) is not None:
+    door, own = now.door, router_pods.PODS
+    yield from policies.parts(now, own, router_peers.reach)
+    if policies.unguarded(now, own) is None or now.world.get(rows.ROUTER_PODS) is not None:
         yield assembly.Part(rows.ROUTER_PODS, router_pods.deployment(door))
     if door.site.front_door.semantic_router.replicas > 1:
-        yield assembly.Part(rows.ROUTER_BUDGET, router_pods.budget(door))
+        yield assembly.Part(rows.ROUTER_BUDGET, own.budget(door))
     yield assembly.Part(rows.ROUTER_SERVICE, router_pods.service(door))
     watched: watching.Provider | None = watching.PROVIDERS.get(door.site.providers.monitoring)
     if watched is not None:
-        yield assembly.Part(rows.ROUTER + watched.SCRAPE, router_pods.scrape(door, watched))
-
-
-def _policy(provider: str) -> str:
-    """Returns the end of the key of the pods' policy."""
-    return rows.ROUTER + guards.SUFFIXES[provider]
-
-
-def _protects(now: situations.Situation, provider: str) -> bool:
-    """Tells whether the pods' policy is there and valid."""
-    policy = now.world.get(_policy(provider))
-    check = rows.TABLE.row(_policy(provider)).kind.ready
-    return policy is not None and (check is None or check(policy).ready)
-
-
-def _fetches(now: situations.Situation) -> bool:
-    """Tells whether the router fetches models of its own: those that tell subjects."""
-    return any(
-        decision.when.domains is not None
-        for virtual in now.routed
-        for decision, _ in virtual.decided
-    )
+        scrape = own.scrape(door, watched, router_pods.METRICS_PORT)
+        yield assembly.Part(rows.ROUTER + watched.SCRAPE, scrape)
 
 
 def backend(door: doors.Door) -> identity.Manifest:
@@ -155,7 +134,7 @@ def backend(door: doors.Door) -> identity.Manifest:
     return {
         "apiVersion": kinds.BACKEND.api_versions[0],
         "kind": kinds.BACKEND.name,
-        "metadata": router_pods.metadata(door),
+        "metadata": router_pods.PODS.metadata(door),
         "spec": {"endpoints": [{"fqdn": address}]},
     }
 
@@ -165,7 +144,7 @@ def ai_backend(door: doors.Door) -> identity.Manifest:
     return {
         "apiVersion": door.site.gateway.api_version,
         "kind": kinds.AI_BACKEND.name,
-        "metadata": router_pods.metadata(door),
+        "metadata": router_pods.PODS.metadata(door),
         "spec": {
             "schema": {"name": "OpenAI"},
             "backendRef": {
@@ -184,7 +163,7 @@ def route(now: situations.Situation) -> identity.Manifest:
     return {
         "apiVersion": door.site.gateway.api_version,
         "kind": kinds.AI_ROUTE.name,
-        "metadata": router_pods.metadata(door),
+        "metadata": router_pods.PODS.metadata(door),
         "spec": {
             "parentRefs": [
                 {

@@ -40,7 +40,7 @@ EDGE_BUDGET = "door-edge-pdb"
 EDGE_SERVICE = "door-edge-service"
 EVALUATED = "door-evaluated-"
 EVALUATION = "door-evaluation-"
-EVAL_POLICIES = {"cilium": "door-evals-cilium-netpol", "kubernetes": "door-evals-networkpolicy"}
+EVALS = "door-evals-"
 EVAL_RULES = {
     "victoriametrics": "door-evals-vmrule",
     "prometheus-operator": "door-evals-prometheusrule",
@@ -211,7 +211,7 @@ ROWS: tuple[kinds.Row, ...] = (
         _PROMETHEUS,
     ),
     kinds.Row(
-        EVAL_POLICIES["cilium"],
+        f"{EVALS}cilium-netpol",
         kinds.CILIUM_POLICY,
         EVALS_READY,
         None,
@@ -220,7 +220,7 @@ ROWS: tuple[kinds.Row, ...] = (
         ("network_policy", "cilium"),
     ),
     kinds.Row(
-        EVAL_POLICIES["kubernetes"],
+        f"{EVALS}networkpolicy",
         kinds.NETWORK_POLICY,
         EVALS_READY,
         None,

@@ -5,7 +5,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-import yaml
 
 from function.api import base, settings
 from function.composites import inference_gateway
@@ -36,7 +35,7 @@ def files(world: cluster.Cluster) -> dict[str, str]:
 
 def read(world: cluster.Cluster) -> Any:
     """Returns what the proxy reads, as it does: YAML 1.1."""
-    return yaml.safe_load(files(world)["config.yaml"])
+    return documents.parse(files(world)["config.yaml"])
 
 
 def models(world: cluster.Cluster) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Who imports whom: a seam is one only while nobody reaches past it."""
 
 import ast
+import functools
 import pathlib
 
-import pytest
+from tests import cases
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -57,18 +58,21 @@ def imported(path: pathlib.Path) -> set[str]:
     return names
 
 
-FILES = {
-    path.relative_to(ROOT).as_posix(): imported(path)
-    for room in ("function", "preload", "exporter", "judge")
-    for path in sorted((ROOT / room).rglob("*.py"))
-}
+@functools.cache
+def files() -> dict[str, set[str]]:
+    """Returns for each file what it imports."""
+    return {
+        path.relative_to(ROOT).as_posix(): imported(path)
+        for room in ("function", "preload", "exporter", "judge")
+        for path in sorted((ROOT / room).rglob("*.py"))
+    }
 
 
-@pytest.mark.parametrize("room", SEAMS)
+@cases.together("room", [(room, room) for room in SEAMS])
 def test_nobody_reaches_past_a_seam(room: str) -> None:
     users = [
         file
-        for file, names in FILES.items()
+        for file, names in files().items()
         if any(name == room or name.startswith(f"{room}.") for name in names)
     ]
     assert [file for file in users if not file.startswith(SEAMS[room])] == []

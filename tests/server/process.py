@@ -3,7 +3,9 @@
 # grpc has no annotations.
 # mypy: allow-untyped-calls
 
+import atexit
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -12,9 +14,11 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import typing
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -38,7 +42,7 @@ class Running:
         http_port: Where the probes listen.
     """
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: "Started") -> None:
         self.process = process
         self._lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -124,9 +128,82 @@ def failure(error: Any) -> tuple[Any, str]:
     return error.code(), error.details() or ""
 
 
+class _Launcher:
+    """The process that forks servers."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.server.launcher"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._lock = threading.Lock()
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self, **request: Any) -> Any:
+        """Returns the answer to a request."""
+        with self._lock:
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            return json.loads(self._process.stdout.readline())
+
+
+_launcher = functools.cache(_Launcher)
+
+
+class Forked:
+    """A server that was forked, with what `subprocess.Popen` has."""
+
+    def __init__(self, module: str, options: Sequence[str], environment: Mapping[str, str]) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            output = os.path.join(directory, "output")
+            os.mkfifo(output)
+            self.pid: int = _launcher().ask(
+                module=module, options=options, environment=dict(environment), output=output
+            )
+            self.stdout: typing.TextIO | None = open(output, encoding="utf-8")  # noqa: SIM115
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Returns the exit code, or None while it runs."""
+        if self.returncode is None:
+            self.returncode = _launcher().ask(poll=self.pid)
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        """Waits for its end, and returns the exit code."""
+        deadline = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            time.sleep(0.005)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self.send_signal(signal.SIGKILL)
+
+
+Started = subprocess.Popen[str] | Forked
+
+
 def start(
     *options: str, module: str = "function", command: Sequence[str] = (), **environment: str
-) -> subprocess.Popen[str]:
+) -> Started:
     """Starts a module as a server on free ports; its two streams come out as one.
 
     Args:
@@ -135,11 +212,14 @@ def start(
         command: What runs the server, given as its arguments; nothing for the server itself.
         environment: Variables beside those of this process.
     """
-    server = (sys.executable, "-m", module, "--address", FREE, "--http-address", FREE)
+    addresses = ("--address", FREE, "--http-address", FREE)
+    variables = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
+    if not command:
+        return Forked(module, (*addresses, *options), variables)
     return subprocess.Popen(
-        (*command, *server, *options),
+        (*command, sys.executable, "-m", module, *addresses, *options),
         cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+        env=variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -23,19 +23,17 @@ def serving(plan: plans.Plan, *, picker: bool, store: str) -> identity.Manifest:
     replaced_in = raw.ingress if raw is not None else None
     replaced_out = raw.egress if raw is not None else None
     ingress: list[Any] = (
-        [_ingress(peer) for peer in callers.callers(plan)]
+        [let_in(peer) for peer in callers.callers(plan)]
         if replaced_in is None
-        else [*replaced_in, *map(_ingress, callers.claimed(plan))]
+        else [*replaced_in, *map(let_in, callers.claimed(plan))]
     )
-    ingress += [_ingress(peer) for peer in callers.platform(plan, picker=picker)]
+    ingress += [let_in(peer) for peer in callers.platform(plan, picker=picker)]
     egress: list[Any] = (
         [_dns(plan), *_store(plan, callers.store(plan, store))]
         if replaced_out is None
         else list(replaced_out)
     )
-    return _policy(
-        plan, plan.identity.name, plan.identity.labels(), ingress or DENY_ALL, egress or DENY_ALL
-    )
+    return _policy(plan, plan.identity.name, plan.identity.labels(), ingress, egress)
 
 
 @memo.per_plan
@@ -50,35 +48,18 @@ def download(plan: plans.Plan, name: str) -> identity.Manifest:
     # The hub's content hosts rotate: an allow-list of them rots.
     egress.append({"toEntities": ["world"], "toPorts": _ports(443, *callers.hub_ports(plan))})
     if plan.site.hub.egress_cidrs:
-        egress.append(
-            {
-                "toCIDR": list(plan.site.hub.egress_cidrs),
-                "toPorts": _ports(*callers.hub_ports(plan)),
-            }
-        )
+        egress.append(to_networks(plan.site.hub.egress_cidrs, callers.hub_ports(plan)))
     if plan.site.preload.egress_host_ports:
         # A link-local agent is the node itself: neither a CIDR nor `world` matches it.
         ports = _ports(*plan.site.preload.egress_host_ports)
         egress.append({"toEntities": ["host"], "toPorts": ports})
-    return _policy(
-        plan,
-        name,
-        plan.identity.labels(jobs.COMPONENT),
-        DENY_ALL,
-        egress,
-    )
+    return _policy(plan, name, plan.identity.labels(jobs.COMPONENT), [], egress)
 
 
 @memo.per_plan
 def removal(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns the clean-up pods' CiliumNetworkPolicy: no caller, and nothing to reach."""
-    return _policy(
-        plan,
-        name,
-        plan.identity.labels(jobs.CLEANUP),
-        DENY_ALL,
-        DENY_ALL,
-    )
+    return _policy(plan, name, plan.identity.labels(jobs.CLEANUP), [], [])
 
 
 @memo.per_plan
@@ -87,12 +68,10 @@ def gate(plan: plans.Plan, name: str) -> identity.Manifest:
     store = callers.metrics(plan)
     egress: list[Any] = [_dns(plan)]
     if store.pods is not None:
-        labels = {NAMESPACE_LABEL: store.pods.namespace, **dict(store.pods.labels)}
-        ports = _ports(store.pods.port)
-        egress.append({"toEndpoints": [{"matchLabels": labels}], "toPorts": ports})
+        egress.append(to_pods(store.pods))
     if store.networks:
-        egress.append({"toCIDR": list(store.networks), "toPorts": _ports(store.port)})
-    return _policy(plan, name, plan.identity.labels(gating.COMPONENT), DENY_ALL, egress)
+        egress.append(to_networks(store.networks, (store.port,)))
+    return _policy(plan, name, plan.identity.labels(gating.COMPONENT), [], egress)
 
 
 def _policy(
@@ -102,42 +81,77 @@ def _policy(
     ingress: list[Any],
     egress: list[Any],
 ) -> identity.Manifest:
+    return policy(plan.identity.metadata(name), selector, ingress, egress)
+
+
+def policy(
+    metadata: identity.Manifest,
+    selector: dict[str, str],
+    ingress: list[Any],
+    egress: list[Any],
+) -> identity.Manifest:
+    """Returns the policy of pods; what has no rule is not let through."""
     return {
         "apiVersion": "cilium.io/v2",
         "kind": "CiliumNetworkPolicy",
-        "metadata": plan.identity.metadata(name),
+        "metadata": metadata,
         "spec": {
             "endpointSelector": {"matchLabels": selector},
-            "ingress": ingress,
-            "egress": egress,
+            "ingress": ingress or DENY_ALL,
+            "egress": egress or DENY_ALL,
         },
     }
 
 
-def _ingress(peer: callers.Peer) -> identity.Manifest:
+def _endpoints(peer: callers.Peer) -> list[identity.Manifest]:
     # Without the namespace label a selector matches the policy's own namespace only.
-    return {
-        "fromEndpoints": [{"matchLabels": {NAMESPACE_LABEL: peer.namespace, **dict(peer.labels)}}],
-        "toPorts": _ports(peer.port),
-    }
+    return [{"matchLabels": {NAMESPACE_LABEL: peer.namespace, **dict(peer.labels)}}]
 
 
-def _dns(plan: plans.Plan) -> identity.Manifest:
-    dns = plan.site.network.dns
-    peer = callers.peer(plan, dns.namespace, dns.pod_labels, dns.port)
+def _ports(*ports: int) -> list[identity.Manifest]:
+    unique = sorted(set(ports))
+    return [{"ports": [{"port": str(port), "protocol": "TCP"} for port in unique]}]
+
+
+def let_in(peer: callers.Peer) -> identity.Manifest:
+    """Returns the rule by which pods are called."""
+    return {"fromEndpoints": _endpoints(peer), "toPorts": _ports(peer.port)}
+
+
+def to_pods(peer: callers.Peer) -> identity.Manifest:
+    """Returns the rule by which pods call others."""
+    return {"toEndpoints": _endpoints(peer), "toPorts": _ports(peer.port)}
+
+
+def to_names(peer: callers.Peer) -> identity.Manifest:
+    """Returns the rule by which pods ask those that answer names."""
+    protocols = ("UDP", "TCP")
     return {
-        "toEndpoints": [{"matchLabels": {NAMESPACE_LABEL: peer.namespace, **dict(peer.labels)}}],
+        "toEndpoints": _endpoints(peer),
         "toPorts": [
             {
-                "ports": [
-                    {"port": str(dns.port or 53), "protocol": "UDP"},
-                    {"port": str(dns.port or 53), "protocol": "TCP"},
-                ],
+                "ports": [{"port": str(peer.port), "protocol": one} for one in protocols],
                 # Without an L7 rule no FQDN policy ever learns an address.
                 "rules": {"dns": [{"matchPattern": "*"}]},
             }
         ],
     }
+
+
+def to_networks(networks: Iterable[str], ports: Iterable[int]) -> identity.Manifest:
+    """Returns the rule by which pods call networks."""
+    return {"toCIDR": list(networks), "toPorts": _ports(*ports)}
+
+
+def to_world(networks: Iterable[str], ports: Iterable[int]) -> list[identity.Manifest]:
+    """Returns the rules by which pods call every address outside, and networks beside."""
+    world: list[identity.Manifest] = [{"toEntities": ["world"], "toPorts": _ports(*ports)}]
+    return [*world, *([to_networks(networks, ports)] if networks else [])]
+
+
+def _dns(plan: plans.Plan) -> identity.Manifest:
+    dns = plan.site.network.dns
+    return to_names(callers.peer(plan, dns.namespace, dns.pod_labels, dns.port or 53))
 
 
 def _store(plan: plans.Plan, store: stores.Store | None) -> Iterator[identity.Manifest]:
@@ -146,13 +160,11 @@ def _store(plan: plans.Plan, store: stores.Store | None) -> Iterator[identity.Ma
         return
     own = _ports(store.port)
     if store.pods is not None:
-        peer = callers.peer(plan, store.pods.namespace, store.pods.pod_labels, store.port)
-        labels = {NAMESPACE_LABEL: peer.namespace, **dict(peer.labels)}
-        yield {"toEndpoints": [{"matchLabels": labels}], "toPorts": own}
+        yield to_pods(callers.peer(plan, store.pods.namespace, store.pods.pod_labels, store.port))
     elif store.names:
         yield {"toFQDNs": [{"matchName": name} for name in store.names], "toPorts": own}
     if store.networks:
-        yield {"toCIDR": list(store.networks), "toPorts": own}
+        yield to_networks(store.networks, (store.port,))
     if store.hosts:
         yield {"toFQDNs": _names(store.hosts), "toPorts": _ports(443)}
     if store.node_ports:
@@ -162,11 +174,6 @@ def _store(plan: plans.Plan, store: stores.Store | None) -> Iterator[identity.Ma
 
 def _names(hosts: Iterable[str]) -> list[identity.Manifest]:
     return [{"matchPattern": h} if "*" in h else {"matchName": h} for h in hosts]
-
-
-def _ports(*ports: int) -> list[identity.Manifest]:
-    unique = sorted(set(ports))
-    return [{"ports": [{"port": str(port), "protocol": "TCP"} for port in unique]}]
 
 
 @memo.per_plan
@@ -201,20 +208,10 @@ def group(plan: plans.Plan, name: str, *, store: str) -> identity.Manifest:
 def picker(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns the endpoint picker's CiliumNetworkPolicy."""
     egress: list[Any] = [
-        {
-            "toEndpoints": [
-                {
-                    "matchLabels": {
-                        NAMESPACE_LABEL: plan.identity.namespace,
-                        **plan.identity.labels(),
-                    }
-                }
-            ],
-            "toPorts": _ports(plan.engine.PORT),
-        },
+        to_pods(callers.peer(plan, None, plan.identity.labels(), None)),
         {"toEntities": ["kube-apiserver"], "toPorts": _ports(*callers.API_SERVER)},
         _dns(plan),
     ]
-    ingress = [_ingress(peer) for peer in callers.picker_callers(plan)]
+    ingress = [let_in(peer) for peer in callers.picker_callers(plan)]
     selector = {callers.PICKER_LABEL: plan.identity.picker_name}
     return _policy(plan, name, selector, ingress, egress)

@@ -4,7 +4,7 @@ The raw rules of a claim's `networkPolicies` are Cilium's and are left out here.
 the default peers holds here too: an empty list lets no caller in.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from function import memo
@@ -40,16 +40,15 @@ def serving(plan: plans.Plan, *, picker: bool, store: str) -> identity.Manifest:
     peers = callers.claimed(plan) if replaced_in else callers.callers(plan)
     peers += callers.platform(plan, picker=picker)
     egress = [] if replaced_out else [_dns(plan), *_store(plan, callers.store(plan, store))]
-    ingress = [_ingress(peer) for peer in peers]
+    ingress = [let_in(peer) for peer in peers]
     return _policy(plan, plan.identity.name, plan.identity.labels(), ingress, egress)
 
 
 @memo.per_plan
 def download(plan: plans.Plan, name: str) -> identity.Manifest:
     """Returns the NetworkPolicy of pods that download: it accepts nothing."""
-    ports = [{"port": port, "protocol": "TCP"} for port in sorted({443, *callers.hub_ports(plan)})]
-    blocks = [*_WORLD, *({"ipBlock": {"cidr": cidr}} for cidr in plan.site.hub.egress_cidrs)]
-    egress = [_dns(plan), {"to": blocks, "ports": ports}]
+    outside = to_world(plan.site.hub.egress_cidrs, (443, *callers.hub_ports(plan)))
+    egress = [_dns(plan), *outside]
     return _policy(plan, name, plan.identity.labels(jobs.COMPONENT), [], egress)
 
 
@@ -65,11 +64,9 @@ def gate(plan: plans.Plan, name: str) -> identity.Manifest:
     store = callers.metrics(plan)
     egress: list[Any] = [_dns(plan)]
     if store.pods is not None:
-        ports = [{"port": store.pods.port, "protocol": "TCP"}]
-        egress.append({"to": [_selector(store.pods)], "ports": ports})
+        egress.append(to_pods(store.pods))
     if store.networks:
-        blocks = [{"ipBlock": {"cidr": cidr}} for cidr in store.networks]
-        egress.append({"to": blocks, "ports": [{"port": store.port, "protocol": "TCP"}]})
+        egress.append(to_networks(store.networks, (store.port,)))
     return _policy(plan, name, plan.identity.labels(gating.COMPONENT), [], egress)
 
 
@@ -80,6 +77,16 @@ def _policy(
     ingress: list[Any],
     egress: list[Any],
 ) -> identity.Manifest:
+    return policy(plan.identity.metadata(name), selector, ingress, egress)
+
+
+def policy(
+    metadata: identity.Manifest,
+    selector: dict[str, str],
+    ingress: list[Any],
+    egress: list[Any],
+) -> identity.Manifest:
+    """Returns the policy of pods; what has no rule is not let through."""
     # The API server does not store an empty list: applied again and again, it would be a change
     # each time. Of a policy type without rules nothing is let through.
     rules = {"ingress": ingress, "egress": egress}
@@ -91,7 +98,7 @@ def _policy(
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": plan.identity.metadata(name),
+        "metadata": metadata,
         "spec": spec,
     }
 
@@ -105,20 +112,45 @@ def _selector(peer: callers.Peer) -> identity.Manifest:
     return selector
 
 
-def _ingress(peer: callers.Peer) -> identity.Manifest:
+def _ports(numbers: Iterable[int]) -> list[identity.Manifest]:
+    return [{"port": port, "protocol": "TCP"} for port in sorted(set(numbers))]
+
+
+def _blocks(networks: Iterable[str]) -> list[identity.Manifest]:
+    return [{"ipBlock": {"cidr": network}} for network in networks]
+
+
+def let_in(peer: callers.Peer) -> identity.Manifest:
+    """Returns the rule by which pods are called."""
+    return {"from": [_selector(peer)], "ports": _ports([peer.port])}
+
+
+def to_pods(peer: callers.Peer) -> identity.Manifest:
+    """Returns the rule by which pods call others."""
+    return {"to": [_selector(peer)], "ports": _ports([peer.port])}
+
+
+def to_names(peer: callers.Peer) -> identity.Manifest:
+    """Returns the rule by which pods ask those that answer names."""
     return {
-        "from": [_selector(peer)],
-        "ports": [{"port": peer.port, "protocol": "TCP"}],
+        "to": [_selector(peer)],
+        "ports": [{"port": peer.port, "protocol": protocol} for protocol in ("UDP", "TCP")],
     }
+
+
+def to_networks(networks: Iterable[str], ports: Iterable[int]) -> identity.Manifest:
+    """Returns the rule by which pods call networks."""
+    return {"to": _blocks(networks), "ports": _ports(ports)}
+
+
+def to_world(networks: Iterable[str], ports: Iterable[int]) -> list[identity.Manifest]:
+    """Returns the rule by which pods call every public address, and networks beside."""
+    return [{"to": [*_WORLD, *_blocks(networks)], "ports": _ports(ports)}]
 
 
 def _dns(plan: plans.Plan) -> identity.Manifest:
     dns = plan.site.network.dns
-    port = dns.port or 53
-    return {
-        "to": [_selector(callers.peer(plan, dns.namespace, dns.pod_labels, port))],
-        "ports": [{"port": port, "protocol": "UDP"}, {"port": port, "protocol": "TCP"}],
-    }
+    return to_names(callers.peer(plan, dns.namespace, dns.pod_labels, dns.port or 53))
 
 
 def _store(plan: plans.Plan, store: stores.Store | None) -> Iterator[identity.Manifest]:
@@ -128,15 +160,12 @@ def _store(plan: plans.Plan, store: stores.Store | None) -> Iterator[identity.Ma
     """
     if store is None:
         return
-    peers: list[identity.Manifest] = [{"ipBlock": {"cidr": cidr}} for cidr in store.networks]
+    peers = _blocks(store.networks)
     if store.pods is not None:
         pods = callers.peer(plan, store.pods.namespace, store.pods.pod_labels, store.port)
         peers.append(_selector(pods))
-    ports = sorted({store.port, 443} if store.hosts else {store.port})
-    yield {
-        "to": peers or _WORLD,
-        "ports": [{"port": port, "protocol": "TCP"} for port in ports],
-    }
+    ports = (store.port, 443) if store.hosts else (store.port,)
+    yield {"to": peers or _WORLD, "ports": _ports(ports)}
 
 
 @memo.per_plan
@@ -166,10 +195,10 @@ def picker(plan: plans.Plan, name: str) -> identity.Manifest:
     """
     serving = callers.peer(plan, None, plan.identity.labels(), None)
     egress: list[Any] = [
-        {"to": [_selector(serving)], "ports": [{"port": plan.engine.PORT, "protocol": "TCP"}]},
-        {"ports": [{"port": port, "protocol": "TCP"} for port in callers.API_SERVER]},
+        to_pods(serving),
+        {"ports": _ports(callers.API_SERVER)},
         _dns(plan),
     ]
-    ingress = [_ingress(peer) for peer in callers.picker_callers(plan)]
+    ingress = [let_in(peer) for peer in callers.picker_callers(plan)]
     selector = {callers.PICKER_LABEL: plan.identity.picker_name}
     return _policy(plan, name, selector, ingress, egress)

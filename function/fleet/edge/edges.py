@@ -8,12 +8,11 @@ from collections.abc import Iterator
 
 from function import assembly, kinds
 from function.api import gateway_edge
-from function.cluster import observed, readiness
+from function.cluster import observed
 from function.concerns import reasons
 from function.concerns.observability import watching
-from function.fleet import rows, situations
+from function.fleet import policies, rows, situations
 from function.fleet.edge import litellm, peers, pods, wanted
-from function.situation import guards
 
 # What each kind of proxy reads and runs as.
 PROXIES = {"litellm": litellm}
@@ -105,44 +104,16 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     yield assembly.Part(rows.EDGE_CONFIG, pods.configuration(door, files))
     if given.spec.configuration_only:
         return
-    yield from _policies(now)
+    yield from policies.parts(now, pods.PODS, peers.reach)
     if there or _waits(now, given) is None:
         yield assembly.Part(rows.EDGE_PODS, pods.deployment(door, given, files))
     if door.site.front_door.litellm.replicas > 1:
-        yield assembly.Part(rows.EDGE_BUDGET, pods.budget(door))
+        yield assembly.Part(rows.EDGE_BUDGET, pods.PODS.budget(door))
     yield assembly.Part(rows.EDGE_SERVICE, pods.service(door))
     watched: watching.Provider | None = watching.PROVIDERS.get(door.site.providers.monitoring)
     if watched is not None:
-        yield assembly.Part(rows.EDGE + watched.SCRAPE, pods.scrape(door, watched))
-
-
-def _policies(now: situations.Situation) -> Iterator[assembly.Part]:
-    chosen = now.door.site.providers.network_policy
-    form = peers.PROVIDERS.get(chosen)
-    if form is not None:
-        yield assembly.Part(_policy(chosen), form(now.door))
-    for last, former in peers.PROVIDERS.items():
-        # Core deletes before it applies: the pods would be open in between, and have keys.
-        unguarded = last != chosen and form is not None and _unguarded(now) is not None
-        if unguarded and now.world.get(_policy(last)) is not None:
-            yield assembly.Part(_policy(last), former(now.door))
-
-
-def _policy(provider: str) -> str:
-    """Returns the end of the key of the pods' policy."""
-    return rows.EDGE + guards.SUFFIXES[provider]
-
-
-def _unguarded(now: situations.Situation) -> str | None:
-    """Returns why the pods' policy does not protect yet, or None when it does."""
-    chosen = now.door.site.providers.network_policy
-    if chosen not in peers.PROVIDERS:
-        return None
-    kind, policy = rows.TABLE.row(_policy(chosen)).kind, now.world.get(_policy(chosen))
-    if policy is None:
-        return f"the {kind.name} of the pods is not there yet"
-    verdict = (kind.ready or readiness.there)(policy)
-    return None if verdict.ready else f"{kind.name}: {verdict.message}"
+        scrape = pods.PODS.scrape(door, watched, litellm.METRICS_PORT)
+        yield assembly.Part(rows.EDGE + watched.SCRAPE, scrape)
 
 
 def _lacks(now: situations.Situation, given: wanted.Edge) -> observed.Condition | None:
@@ -170,7 +141,7 @@ def _waits(now: situations.Situation, given: wanted.Edge) -> observed.Condition 
         return EdgeReady.KEY_PENDING.condition(words)
     if now.world.get(rows.GATEWAY) is None:
         return EdgeReady.WITHHELD.condition("the Gateway is not there yet")
-    unguarded = _unguarded(now)
+    unguarded = policies.unguarded(now, pods.PODS)
     return None if unguarded is None else EdgeReady.WITHHELD.condition(unguarded)
 
 
@@ -197,7 +168,7 @@ def condition(now: situations.Situation, desired: assembly.Desired) -> observed.
     if left_out:
         return EdgeReady.PARTLY.condition(left_out)
     if given.spec.configuration_only:
-        name = pods.metadata(now.door)["name"]
+        name = pods.PODS.metadata(now.door)["name"]
         return EdgeReady.WRITTEN.condition(f"ConfigMap {name} has the configuration")
     return EdgeReady.SERVING.condition("the proxy's pods are ready")
 

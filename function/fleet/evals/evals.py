@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from function import assembly
 from function.api import settings
-from function.cluster import observed, readiness
+from function.cluster import observed
 from function.concerns import reasons
-from function.fleet import rows, situations
-from function.fleet.evals import alerts, pods, policies, wanted
+from function.fleet import policies, rows, situations
+from function.fleet.evals import alerts, peers, pods, wanted
 
 # So many names are in a message.
 _MOST_NAMED = 8
@@ -88,13 +88,11 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     if given is None or lacks(now.door.site) is not None or not given.targets:
         return
     site = now.door.site
-    policy = policies.PROVIDERS.get(site.providers.network_policy)
-    if policy is not None:
-        yield assembly.Part(rows.EVAL_POLICIES[site.providers.network_policy], policy(now.door))
+    yield from policies.parts(now, peers.PODS, peers.reach)
     asking = list(_asking(now, given))
     if not asking:
         return
-    unguarded = _unguarded(now) is not None
+    unguarded = policies.unguarded(now, peers.PODS) is not None
     for target in asking:
         configuration = pods.configuration(now.door, given, target)
         yield assembly.Part(f"{rows.EVALUATED}{target.part}", configuration)
@@ -140,20 +138,8 @@ def _waits(now: situations.Situation, given: wanted.Evaluations) -> observed.Con
         return EvalsReady.KEY_PENDING.condition(words)
     if given.address is None:
         return EvalsReady.WITHHELD.condition("the Gateway has no address yet")
-    unguarded = _unguarded(now)
+    unguarded = policies.unguarded(now, peers.PODS)
     return None if unguarded is None else EvalsReady.WITHHELD.condition(unguarded)
-
-
-def _unguarded(now: situations.Situation) -> str | None:
-    """Returns why the pods' policy does not protect yet, or None when it does."""
-    suffix = rows.EVAL_POLICIES.get(now.door.site.providers.network_policy)
-    if suffix is None:
-        return None
-    kind, policy = rows.TABLE.row(suffix).kind, now.world.get(suffix)
-    if policy is None:
-        return f"the {kind.name} of the pods is not there yet"
-    verdict = (kind.ready or readiness.there)(policy)
-    return None if verdict.ready else f"{kind.name}: {verdict.message}"
 
 
 def condition(now: situations.Situation, desired: assembly.Desired) -> observed.Condition:
