@@ -14,7 +14,7 @@ from function.api import gateway as api
 from function.api import gateway_money
 from function.cluster import observed, readiness, routes
 from function.concerns import reasons
-from function.concerns.gateway import envoy_ai_gateway
+from function.concerns.gateway import traffic_policies
 from function.fleet import budgets, doors, gateways, members, rows, situations
 from function.planning import identity
 
@@ -143,7 +143,7 @@ def policy(door: doors.Door) -> identity.Manifest:
                     ]
                 }
             },
-            "responseOverride": list(envoy_ai_gateway.over_limit()),
+            "responseOverride": list(traffic_policies.over_limit()),
         },
     }
 
