@@ -30,26 +30,26 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         f"The models behind InferenceGateway {who.name} of namespace {who.namespace}.",
         door.site.monitoring.runbook_base,
     )
-    text = grafana.text(board, panels(door, asking))
+    text = grafana.text(board, panels(now, asking))
     made = provider.dashboard(who, door.site, PART, doors.COMPONENT, text)
     yield assembly.Part(f"{rows.DASHBOARD}{provider.suffix(door.site)}", made)
 
 
-def panels(door: doors.Door, asking: Iterable[members.Member]) -> Iterator[engine.Panel]:
+def panels(now: situations.Situation, asking: Iterable[members.Member]) -> Iterator[engine.Panel]:
     """Yields the panels of some claims.
 
     Args:
-        door: The front door.
+        now: What holds of the front door.
         asking: The claims that ask to be published, by name.
     """
-    claims = list(asking)
+    door, claims = now.door, list(asking)
     models = {member.name for member in claims}
     models |= {model.name for member in claims for model in member.models}
     yield from contents.used(models)
     label = door.site.dashboards.caller_label
     if door.own and door.callers and label is not None:
         yield from _callers(label, contents.named(models))
-    if spending.records(door):
+    if spending.records(now):
         yield from _spent(door)
     yield from _replicas(door, claims)
 

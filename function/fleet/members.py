@@ -51,6 +51,8 @@ class Member:
         offers: What its models can be asked for, in the words of its status.
         context: Tokens of prompt and answer together, where the claim states them.
         fallback: The provider that answers while no pod of it does, and the name of its model.
+        tokens: What a million tokens cost by load, in the words of its status.
+        currency: In which currency, or None.
     """
 
     name: str
@@ -64,6 +66,8 @@ class Member:
     offers: frozenset[str] = frozenset()
     context: int | None = None
     fallback: tuple[str, str] | None = None
+    tokens: Sequence[observed.Object] = ()
+    currency: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,12 +141,14 @@ def _member(item: observed.Object) -> Member:
         asks,
         published,
         tuple(_models(name, observed.items(item, "status", "servedModels"))) if published else (),
-        gpu if isinstance(gpu, str) else None,
+        _text(gpu),
         observed.at(item, "spec", "cost", "team") is not None,
         _texts(routing),
         frozenset(word for word in observed.items(item, "status", "offers") if word in _OFFERS),
         observed.count(observed.at(item, "spec", "model", "contextWindow")) or None,
         _fallback(item),
+        observed.items(item, "status", "cost", "perMillionTokens"),
+        _text(observed.at(item, "status", "cost", "currency")),
     )
 
 
@@ -150,6 +156,10 @@ def _fallback(item: observed.Object) -> tuple[str, str] | None:
     fields = (observed.at(item, "spec", "gateway", "fallback", name) for name in _OUTSIDE)
     provider, model = fields
     return (provider, model) if isinstance(provider, str) and isinstance(model, str) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _texts(value: Any) -> dict[str, str]:
