@@ -50,7 +50,7 @@ def panels(now: situations.Situation, asking: Iterable[members.Member]) -> Itera
     if door.own and door.callers and label is not None:
         yield from _callers(label, contents.named(models))
     if spending.records(now):
-        yield from _spent(door)
+        yield from _spent(now)
     yield from _replicas(door, claims)
 
 
@@ -75,7 +75,9 @@ def _callers(label: str, own: str) -> Iterator[engine.Panel]:
     )
 
 
-def _spent(door: doors.Door) -> Iterator[engine.Panel]:
+def _spent(now: situations.Situation) -> Iterator[engine.Panel]:
+    door = now.door
+    where = "spec.prices and status.prices" if now.prices.derived else "spec.prices"
     by = "caller" if spending.by_caller(door) else "model"
     unit = f"currency:{door.site.pricing.currency} "
     yield engine.Panel(
@@ -83,7 +85,7 @@ def _spent(door: doors.Door) -> Iterator[engine.Panel]:
         f"Spent an hour by {by}",
         unit,
         "What the tokens of the last five minutes come to in an hour, at the prices of"
-        " spec.prices. Models without a price are not in it.",
+        f" {where}. Models without a price are not in it.",
         (
             engine.Query(
                 f"sum by ({by}) ({spending.PER_HOUR}{spending.own(door)})", f"{{{{{by}}}}}"

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias, get_args
 
-from function.api import gateway_money, gateway_status, settings
+from function.api import gateway, gateway_money, gateway_status, settings
 from function.capacity import loads
 from function.cluster import observed
 from function.fleet import doors, members
@@ -132,25 +132,22 @@ def prices(
     )
     if not asks(door):
         return Prices(stated)
-    pricing = door.resource.spec.pricing
-    default = None if pricing is None else pricing.from_cost
-    rows = {one.model: one.from_cost for one in door.prices if one.from_cost is not None}
-    taken = {price.model for price in stated}
+    spec, taken = door.resource.spec, {price.model for price in stated}
     serving = {model.name: model.claim for model in behind.models}
-    names = set(rows)
-    if default is not None:
+    names = {one.model for one in door.prices} - taken
+    if spec.pricing is not None:
         names |= (serving.keys() | others.keys()) - taken
         names |= set() if behind.read else pins.keys() - taken
     claims = {member.name: member for member in behind.members}
     derived, unknown = list[Derived](), dict[str, str]()
     # One that is kept is never pushed out by one that comes.
     for name in sorted(names, key=lambda name: (name not in pins, name)):
-        wish = _merged(rows.get(name), default)
+        asks_for = wish(spec, name) or gateway_money.FromCost()
         claim = claims.get(serving.get(name) or "")
         told = {} if claim is None else costs(claim, door.site)
-        now, asked = derive(name, told, wish, door.site), _asked(wish, door.site)
-        made = _derived(pins.get(name), asked, now, _margin(wish, door.site))
-        why = None if now else _unknown(name, wish, claim, behind, others)
+        now, asked = derive(name, told, asks_for, door.site), _asked(asks_for, door.site)
+        made = _derived(pins.get(name), asked, now, _margin(asks_for, door.site))
+        why = None if now else _unknown(name, asks_for, claim, behind, others)
         if made is not None and len(derived) == gateway_status.MOST_PRICES:
             made, why = None, f"{gateway_status.MOST_PRICES} prices follow from costs at most"
         if made is not None:
@@ -162,7 +159,7 @@ def prices(
         stated,
         tuple(sorted(derived, key=lambda one: one.price.model)),
         dict(sorted(unknown.items())),
-        closes=default is not None,
+        closes=spec.pricing is not None,
     )
 
 
@@ -199,22 +196,28 @@ def _unknown(
     if not behind.read:
         return None
     if claim is not None:
-        return f"claim {claim.name} tells no cost of load {_load(wish)}"
+        return f"claim {claim.name} tells no cost of load {load(wish)}"
     if name in behind.beside:
         return "a claim that is not selected"
     return others.get(name)
 
 
-def _merged(
-    row: gateway_money.FromCost | None, default: gateway_money.FromCost | None
-) -> gateway_money.FromCost:
-    """Returns how a price follows: as its row says, and else as the object does."""
-    if row is None or default is None:
-        return row or default or gateway_money.FromCost()
-    return default.model_copy(update=row.model_dump(exclude_none=True))
+def wish(spec: gateway.Spec, model: str) -> gateway_money.FromCost | None:
+    """Returns how a model's price follows, or None for one that is stated or has none.
+
+    As its row says, and else as the object does.
+    """
+    row = next((one for one in spec.prices or [] if one.model == model), None)
+    default = None if spec.pricing is None else spec.pricing.from_cost
+    if row is None:
+        return default
+    if row.from_cost is None or default is None:
+        return row.from_cost
+    return default.model_copy(update=row.from_cost.model_dump(exclude_none=True))
 
 
-def _load(wish: gateway_money.FromCost) -> str:
+def load(wish: gateway_money.FromCost) -> str:
+    """Returns the load by whose costs a price follows."""
     return wish.load or loads.USUAL
 
 
@@ -231,7 +234,7 @@ def _asked(wish: gateway_money.FromCost, site: settings.Settings) -> str:
     margin = "settings" if wish.margin_percent is None else f"{wish.margin_percent}%"
     used = 100 if wish.utilization_percent is None else wish.utilization_percent
     return (
-        f"load {_load(wish)}, {used}% used, margin {margin}, generation {wish.generation or 0},"
+        f"load {load(wish)}, {used}% used, margin {margin}, generation {wish.generation or 0},"
         f" in {site.pricing.currency}"
     )
 
@@ -268,7 +271,7 @@ def derive(
         wish: How it follows.
         site: The settings.
     """
-    told = costs.get(_load(wish))
+    told = costs.get(load(wish))
     if told is None:
         return None
     used = 100 if wish.utilization_percent is None else wish.utilization_percent
