@@ -351,6 +351,11 @@ class Spec(base.Model):
         return self.prices is not None or self.pricing is not None
 
     @property
+    def follows_costs(self) -> bool:
+        """Whether a price is to follow from costs."""
+        return self.pricing is not None or any(one.from_cost for one in self.prices or [])
+
+    @property
     def limits_callers(self) -> bool:
         """Whether a caller has a limit or a budget."""
         return any(one.limits or one.budget for one in self.callers or [])

@@ -29,7 +29,7 @@ def of(
         site: The settings.
     """
     specs = {where: gateway.Spec.model_validate(dict(asked)) for where, asked in doors.items()}
-    asking = {where: spec for where, spec in specs.items() if _asks(spec)}
+    asking = {where: spec for where, spec in specs.items() if spec.follows_costs}
     if not asking:
         return {}
     planned = [
@@ -50,10 +50,6 @@ def of(
     }
 
 
-def _asks(spec: gateway.Spec) -> bool:
-    return spec.pricing is not None or any(one.from_cost for one in spec.prices or [])
-
-
 def _selects(spec: gateway.Spec, source: documents.Source) -> bool:
     labels = observed.at(source.document, "metadata", "labels") or {}
     return spec.selector is None or spec.selector.match_labels.items() <= labels.items()
@@ -67,6 +63,6 @@ def _prices(spec: gateway.Spec, plan: plans.Plan) -> Iterator[tuple[str, str]]:
     for name in (plan.identity.name, *(adapter.name for adapter in plan.storage.adapters)):
         wish = pricing.wish(spec, name)
         if wish is not None:
-            price = pricing.derive(name, costs, wish, plan.site)
+            price = pricing.derive(name, costs.get(pricing.load(wish)), wish, plan.site)
             currency = plan.site.pricing.currency
             yield name, _UNKNOWN if price is None else f"{price.words} {currency}"

@@ -5,6 +5,7 @@ status that it had, and takes nothing with it.
 """
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -51,8 +52,7 @@ class Member:
         offers: What its models can be asked for, in the words of its status.
         context: Tokens of prompt and answer together, where the claim states them.
         fallback: The provider that answers while no pod of it does, and the name of its model.
-        tokens: What a million tokens cost by load, in the words of its status.
-        currency: In which currency, or None.
+        cost: What its status tells of costs; None where no price follows from them.
     """
 
     name: str
@@ -66,8 +66,7 @@ class Member:
     offers: frozenset[str] = frozenset()
     context: int | None = None
     fallback: tuple[str, str] | None = None
-    tokens: Sequence[observed.Object] = ()
-    currency: str | None = None
+    cost: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +83,7 @@ class Members:
     members: tuple[Member, ...]
     beside: frozenset[str] = frozenset()
 
-    @property
+    @functools.cached_property
     def models(self) -> tuple[Model, ...]:
         """Every name that is served, by name; of two claims that serve one the first."""
         named: dict[str, Model] = {}
@@ -117,7 +116,8 @@ def members(resource: gateway.InferenceGateway, world: observed.Observed) -> Mem
     wanted = {} if resource.spec.selector is None else resource.spec.selector.match_labels
     chosen: list[Member] = []
     others: list[Member] = []
-    for member in map(_member, given or ()):
+    costs = resource.spec.follows_costs
+    for member in (_member(item, costs) for item in given or ()):
         (chosen if wanted.items() <= member.labels.items() else others).append(member)
     return Members(
         given is not None,
@@ -126,7 +126,7 @@ def members(resource: gateway.InferenceGateway, world: observed.Observed) -> Mem
     )
 
 
-def _member(item: observed.Object) -> Member:
+def _member(item: observed.Object, costs: bool) -> Member:
     name = str(observed.at(item, "metadata", "name"))
     labels = observed.at(item, "metadata", "labels")
     asks = observed.at(item, "spec", "gateway", "enabled") is True
@@ -141,14 +141,13 @@ def _member(item: observed.Object) -> Member:
         asks,
         published,
         tuple(_models(name, observed.items(item, "status", "servedModels"))) if published else (),
-        _text(gpu),
+        gpu if isinstance(gpu, str) else None,
         observed.at(item, "spec", "cost", "team") is not None,
         _texts(routing),
         frozenset(word for word in observed.items(item, "status", "offers") if word in _OFFERS),
         observed.count(observed.at(item, "spec", "model", "contextWindow")) or None,
         _fallback(item),
-        observed.items(item, "status", "cost", "perMillionTokens"),
-        _text(observed.at(item, "status", "cost", "currency")),
+        observed.at(item, "status", "cost") if costs else None,
     )
 
 
@@ -156,10 +155,6 @@ def _fallback(item: observed.Object) -> tuple[str, str] | None:
     fields = (observed.at(item, "spec", "gateway", "fallback", name) for name in _OUTSIDE)
     provider, model = fields
     return (provider, model) if isinstance(provider, str) and isinstance(model, str) else None
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _texts(value: Any) -> dict[str, str]:

@@ -102,8 +102,7 @@ class Prices:
 
 def asks(door: doors.Door) -> bool:
     """Tells whether a price is to follow from costs."""
-    priced = door.resource.spec.pricing is not None
-    return door.own and (priced or any(price.from_cost is not None for price in door.prices))
+    return door.own and door.resource.spec.follows_costs
 
 
 def budgeted(door: doors.Door) -> frozenset[str]:
@@ -140,11 +139,17 @@ def prices(
         names |= set() if behind.read else pins.keys() - taken
     claims = {member.name: member for member in behind.members}
     derived, unknown = list[Derived](), dict[str, str]()
+    read: dict[tuple[str, str], tuple[str, str] | None] = {}
     # One that is kept is never pushed out by one that comes.
     for name in sorted(names, key=lambda name: (name not in pins, name)):
         asks_for = wish(spec, name) or gateway_money.FromCost()
         claim = claims.get(serving.get(name) or "")
-        told = {} if claim is None else costs(claim, door.site)
+        told = None
+        if claim is not None:
+            key = (claim.name, load(asks_for))
+            if key not in read:  # adapters cost what their claim costs
+                read[key] = cost(claim, key[1], door.site)
+            told = read[key]
         now, asked = derive(name, told, asks_for, door.site), _asked(asks_for, door.site)
         made = _derived(pins.get(name), asked, now, _margin(asks_for, door.site))
         why = None if now else _unknown(name, asks_for, claim, behind, others)
@@ -239,18 +244,18 @@ def _asked(wish: gateway_money.FromCost, site: settings.Settings) -> str:
     )
 
 
-def costs(claim: members.Member, site: settings.Settings) -> Mapping[str, tuple[str, str]]:
-    """Returns what a million tokens of a claim cost, prompts and answers, by load.
+def cost(claim: members.Member, load: str, site: settings.Settings) -> tuple[str, str] | None:
+    """Returns what a million tokens of a claim cost, prompts and answers; None where nobody knows.
 
-    Nothing while the claim tells it in another currency than that of the settings.
+    Nobody does while the claim tells it in another currency than that of the settings.
     """
-    if claim.currency != site.pricing.currency:
-        return {}
-    told = {
-        observed.at(one, "load"): (observed.at(one, "input"), observed.at(one, "output"))
-        for one in claim.tokens
-    }
-    return {load: pair for load, pair in told.items() if all(map(_is_cost, pair))}
+    if observed.at(claim.cost, "currency") != site.pricing.currency:
+        return None
+    for one in observed.items(claim.cost, "perMillionTokens"):
+        if observed.at(one, "load") == load:
+            prompts, answers = observed.at(one, "input"), observed.at(one, "output")
+            return (prompts, answers) if _is_cost(prompts) and _is_cost(answers) else None
+    return None
 
 
 def _is_cost(value: Any) -> bool:
@@ -259,7 +264,7 @@ def _is_cost(value: Any) -> bool:
 
 def derive(
     model: str,
-    costs: Mapping[str, tuple[str, str]],
+    told: tuple[str, str] | None,
     wish: gateway_money.FromCost,
     site: settings.Settings,
 ) -> Price | None:
@@ -267,11 +272,10 @@ def derive(
 
     Args:
         model: The name.
-        costs: What a million tokens cost, prompts and answers, by load.
+        told: What a million tokens cost, prompts and answers, or None where nobody knows.
         wish: How it follows.
         site: The settings.
     """
-    told = costs.get(load(wish))
     if told is None:
         return None
     used = 100 if wish.utilization_percent is None else wish.utilization_percent

@@ -136,11 +136,15 @@ def situation(door: doors.Door, world: observed.Observed) -> Situation:
     others = {model.name: f"of provider {owner.name}" for owner, model in _externals(door, behind)}
     others |= {one.name: "picked by the semantic router" for one in virtuals if one.served}
     remembered = memory.memory(world)
+    paying = pricing.budgeted(door)
     prices = pricing.prices(door, behind, others, remembered.prices)
     now = Situation(
         door,
         behind,
-        tuple(_grant(door, caller, behind, virtuals, prices) for caller in door.callers),
+        tuple(
+            _grant(door, caller, behind, virtuals, prices, counts=caller.name in paying)
+            for caller in door.callers
+        ),
         frozenset(_pending(door, world)),
         virtuals,
         prices,
@@ -233,6 +237,8 @@ def _grant(
     behind: members.Members,
     virtuals: tuple[meaning.Virtual, ...],
     prices: pricing.Prices,
+    *,
+    counts: bool,
 ) -> Grant:
     """Returns what a caller may use.
 
@@ -245,7 +251,6 @@ def _grant(
     if door.deploys_router:
         served |= {virtual.name for virtual in virtuals if virtual.served}
     asked = caller.models
-    counts = caller.name in pricing.budgeted(door)
     free = prices.free if counts else frozenset[str]()
     if asked is None:
         everything = not (door.resource.spec.selector and door.resource.spec.selector.match_labels)

@@ -7,7 +7,7 @@ told to (`dashboards.callerLabel`). Callers are matched by name: nobody without 
 import decimal
 from collections.abc import Iterator
 
-from function import assembly
+from function import assembly, canonical, memo
 from function.concerns.dashboards import contents
 from function.concerns.observability import watching
 from function.fleet import doors, pricing, rows, situations
@@ -24,6 +24,11 @@ _EVERY = 60
 _SUMS_EVERY = 300
 # Tokens a second to millions an hour.
 _MILLIONS_AN_HOUR = decimal.Decimal("0.0036")
+
+
+# A front door of many models has many rules, which change when a price does.
+_MADE: memo.Bounded[memo.Manifest] = memo.Bounded(8 * 2**20)
+_BYTES = 6000
 
 
 def records(now: situations.Situation) -> bool:
@@ -44,7 +49,15 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         component=doors.COMPONENT,
         extra=door.site.monitoring.labels,
     )
-    yield assembly.Part(f"{rows.RULES}{provider.RULES}", provider.rules(metadata, groups(now)))
+    callers = tuple(caller.name for caller in door.callers)
+    chosen = door.site.providers.monitoring, door.site.dashboards.caller_label
+    key = (chosen, canonical.dumps(metadata), door.site.pricing.currency, callers)
+    made = _MADE.get(
+        (key, now.prices.every),
+        _BYTES * (1 + len(now.prices.every)),
+        lambda: memo.Manifest(provider.rules(metadata, groups(now))),
+    )
+    yield assembly.Part(f"{rows.RULES}{provider.RULES}", made)
 
 
 def groups(now: situations.Situation) -> list[identity.Manifest]:
