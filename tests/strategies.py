@@ -23,6 +23,7 @@ from function.api import (
     claim_scaling,
     claim_traffic,
     gateway,
+    gateway_money,
     gateway_router,
     gateway_tokens,
     schema,
@@ -266,6 +267,8 @@ _FIELDS: dict[tuple[str, str], Strategy] = {
             ("PodTemplate", "topology_spread_constraints"),
         )
     },
+    # Models that tell what they cost, one that does not, and one that nobody has.
+    ("Price", "model"): st.sampled_from(["m0", "m1", "m49", "gone"]),
     ("Canary", "weight_percent"): st.integers(1, 24),
     ("Gate", "steps"): st.lists(st.integers(1, 23), min_size=1, max_size=_MOST),
     # Names of the claims that `tests/fleet` draws, and one that nobody has.
@@ -916,7 +919,7 @@ def _mend_door(spec: Json) -> None:
     if "gateway" in spec:
         for field in (
             *("hostname", "tls", "callers", "issuers"),
-            *("providers", "prices", "semanticRouter", "edge"),
+            *("providers", "prices", "pricing", "semanticRouter", "edge"),
         ):
             spec.pop(field, None)
     if "issuers" in spec:
@@ -931,7 +934,7 @@ def _mend_door(spec: Json) -> None:
                 claims = [one for one in token.pop("claims", []) if one["name"] != named]
                 token |= {"claims": claims} if claims else {}
     if any("budget" in caller for caller in spec.get("callers", [])):
-        spec.setdefault("prices", [{"model": "coder", "input": "0.5"}])
+        _mend_budget(spec)
     keyed = [one for one in spec.get("callers", []) if "jwt" not in one]
     if keyed and "evals" in spec:
         spec["evals"]["caller"] = keyed[0]["name"]
@@ -944,6 +947,19 @@ def _mend_door(spec: Json) -> None:
         _mend_edge(spec, keyed[0]["name"])
     else:
         spec.pop("edge", None)
+
+
+def _mend_budget(spec: Json) -> None:
+    if "pricing" not in spec:
+        spec.setdefault("prices", [{"model": "coder", "input": "0.5"}])
+
+
+def _mend_price(price: Json) -> None:
+    if "fromCost" in price:
+        for field in ("input", "cachedInput", "output"):
+            price.pop(field, None)
+    else:
+        price.setdefault("input", "0.5")
 
 
 def _mend_edge(spec: Json, caller: str) -> None:
@@ -960,7 +976,7 @@ def _mend_edge(spec: Json, caller: str) -> None:
     if placed:
         litellm["teams"] = placed
     if any("budget" in team for team in placed):
-        spec.setdefault("prices", [{"model": "coder", "input": "0.5"}])
+        _mend_budget(spec)
 
 
 _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
@@ -983,6 +999,7 @@ _MEND: dict[type[base.Model], abc.Callable[[Json], None]] = {
     claim.Spec: _mend_spec,
     gateway.Caller: _mend_caller,
     gateway.Limit: _mend_limit,
+    gateway_money.Price: _mend_price,
     gateway_tokens.Issuer: _mend_issuer,
     gateway_tokens.Token: _mend_token,
     gateway.Spec: _mend_door,

@@ -276,6 +276,11 @@ class Spec(base.Model):
         None,
         description="What models cost callers: for budgets, and recorded by caller and model.",
     )
+    pricing: gateway_money.Pricing | None = pydantic.Field(
+        None,
+        description="Prices of the models that `prices` does not name. Callers with a budget may"
+        " use no model without a price then.",
+    )
     semantic_router: gateway_router.SemanticRouter | None = pydantic.Field(
         None, description="Names behind which a router picks the model by what a prompt is about."
     )
@@ -290,7 +295,7 @@ class Spec(base.Model):
 
     RULES: ClassVar = (
         *map(_of_its_own, ("hostname", "tls", "callers", "issuers", "providers", "prices")),
-        *map(_of_its_own, ("semantic_router", "evals", "edge")),
+        *map(_of_its_own, ("semantic_router", "evals", "edge", "pricing")),
         base.Rule(
             cel="!has(self.callers) || self.callers.all(c, !has(c.jwt)"
             " || (has(self.issuers) && self.issuers.exists(i, i.name == c.jwt.issuer)))",
@@ -299,11 +304,10 @@ class Spec(base.Model):
             at="callers",
         ),
         base.Rule(
-            cel="!has(self.callers) || has(self.prices) || self.callers.all(c, !has(c.budget))",
+            cel="!has(self.callers) || has(self.prices) || has(self.pricing)"
+            " || self.callers.all(c, !has(c.budget))",
             message="a budget counts by prices: name what models cost",
-            holds=lambda spec: (
-                spec.prices is not None or all(c.budget is None for c in spec.callers or [])
-            ),
+            holds=lambda spec: spec.has_prices or all(c.budget is None for c in spec.callers or []),
             at="prices",
         ),
         base.Rule(
@@ -329,17 +333,27 @@ class Spec(base.Model):
             at="edge.litellm.caller",
         ),
         base.Rule(
-            cel="!has(self.edge) || has(self.prices) || !has(self.edge.litellm.teams)"
-            " || self.edge.litellm.teams.all(t, !has(t.budget))",
+            cel="!has(self.edge) || has(self.prices) || has(self.pricing)"
+            " || !has(self.edge.litellm.teams) || self.edge.litellm.teams.all(t, !has(t.budget))",
             message="a team's budget counts by prices: name what models cost",
             holds=lambda spec: (
                 spec.edge is None
-                or spec.prices is not None
+                or spec.has_prices
                 or all(team.budget is None for team in spec.edge.litellm.teams)
             ),
             at="prices",
         ),
     )
+
+    @property
+    def has_prices(self) -> bool:
+        """Whether prices are stated, or said to follow from costs."""
+        return self.prices is not None or self.pricing is not None
+
+    @property
+    def follows_costs(self) -> bool:
+        """Whether a price is to follow from costs."""
+        return self.pricing is not None or any(one.from_cost for one in self.prices or [])
 
     @property
     def limits_callers(self) -> bool:

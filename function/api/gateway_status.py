@@ -9,6 +9,8 @@ from function.api import base
 Phase = Literal["Pending", "Starting", "Empty", "Serving", "Degraded"]
 # So many names are listed, in the list and in its summary.
 MOST_MODELS = 256
+# So many prices follow from costs.
+MOST_PRICES = 256
 
 
 class Model(base.Model):
@@ -26,6 +28,20 @@ class Model(base.Model):
     kind: Literal["base", "adapter", "external", "virtual"] = pydantic.Field(
         description="The base model, an adapter of it, a provider's, or a name behind which the"
         " semantic router picks."
+    )
+
+
+class Price(base.Model):
+    """A price that followed from costs, and stays until its object asks for another."""
+
+    model: Annotated[str, base.text(63)] = pydantic.Field(description="The name of the model.")
+    input: base.Decimal = pydantic.Field(description="A million tokens of prompts.")
+    output: base.Decimal = pydantic.Field(description="A million tokens of answers.")
+    asked: Annotated[str, base.text(128)] = pydantic.Field(
+        description="By which words of the object it followed."
+    )
+    margin_percent: Annotated[int, base.number(0, 1000)] = pydantic.Field(
+        description="The margin that is in it."
     )
 
 
@@ -57,4 +73,7 @@ class Status(base.Model):
     )
     callers: Annotated[int, base.number(0, 64)] | None = pydantic.Field(
         None, description="Callers whose keys are in force."
+    )
+    prices: Annotated[list[Price], base.items(MOST_PRICES)] | None = pydantic.Field(
+        None, description="Prices that followed from costs."
     )

@@ -224,6 +224,15 @@ class PayerLabels(base.Model):
     )
 
 
+class FromCost(base.Model):
+    """Prices of an InferenceGateway that follow from what GPUs cost."""
+
+    allowed: bool = pydantic.Field(True, description="Whether any may.")
+    margin_percent: Annotated[int, base.number(0, 1000)] = pydantic.Field(
+        0, description="What comes on top of the costs where an author states no margin."
+    )
+
+
 class Pricing(base.Model):
     """What prices mean, and how payers are named."""
 
@@ -234,6 +243,7 @@ class Pricing(base.Model):
         None, description="Day on which the prices were taken."
     )
     labels: PayerLabels = pydantic.Field(default_factory=PayerLabels)
+    from_cost: FromCost = pydantic.Field(default_factory=FromCost)
 
 
 class Gpu(base.Model):

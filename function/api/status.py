@@ -194,6 +194,14 @@ class Capacity(base.Model):
     )
 
 
+class TokenCost(base.Model):
+    """What a million tokens cost where a replica is full of requests of one load."""
+
+    load: Annotated[str, base.text(32)] = pydantic.Field(description="The load, by its name.")
+    input: Annotated[str, base.text(32)] = pydantic.Field(description="A million of prompts.")
+    output: Annotated[str, base.text(32)] = pydantic.Field(description="A million of answers.")
+
+
 class Cost(base.Model):
     """What the claim's GPUs cost, at the settings' prices."""
 
@@ -211,6 +219,12 @@ class Cost(base.Model):
     )
     price_date: Annotated[str, base.text(10)] | None = pydantic.Field(
         None, description="Day on which the price was taken."
+    )
+    per_million_tokens: Annotated[list[TokenCost], base.items(8)] | None = pydantic.Field(
+        None,
+        description="What tokens cost where a replica of what the claim asks for is full, by load:"
+        " prices of an InferenceGateway may follow from it. Of claims with `gateway` whose times"
+        " are known.",
     )
 
 

@@ -129,6 +129,8 @@ class Load:
         between_tokens: Milliseconds between two tokens of an answer, on average.
         first_token: Milliseconds until the first token of a request that need not wait for a place.
         request: Seconds of a whole request.
+        prompt: Milliseconds that a replica spends on one prompt.
+        answer: Milliseconds that it spends on one answer, of steps that it shares with the others.
     """
 
     concurrency: float
@@ -138,6 +140,8 @@ class Load:
     between_tokens: estimates.Estimate
     first_token: estimates.Estimate
     request: estimates.Estimate
+    prompt: estimates.Estimate
+    answer: estimates.Estimate
 
 
 def load(engine: Engine, workload: Workload, concurrency: float) -> Load | None:
@@ -177,6 +181,9 @@ def load(engine: Engine, workload: Workload, concurrency: float) -> Load | None:
         between_tokens=_named(answering.scaled(1 / workload.output), whole.source),
         first_token=_named(estimates.total([waiting, decoding.scaled(parts + 1)]), whole.source),
         request=seconds,
+        # Of a cache that holds less than one request the replica is one request's alone.
+        prompt=reading.scaled(max(1.0, 1 / concurrency)),
+        answer=own.scaled(1 / concurrency),
     )
 
 

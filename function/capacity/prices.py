@@ -14,6 +14,7 @@ MONTH_HOURS = 730
 """Hours of an average month, as cloud providers count."""
 _MILLION = 1_000_000
 _SECONDS = 3600
+_MILLISECONDS = 3_600_000
 _CENT = decimal.Decimal("0.01")
 
 Money = decimal.Decimal
@@ -127,6 +128,22 @@ def per_million_tokens(hour: Money, tokens_per_second: float) -> Money:
     if tokens_per_second <= 0:
         raise ValueError(f"tokens_per_second: {tokens_per_second} must be above 0")
     return hour * _MILLION / (decimal.Decimal(str(tokens_per_second)) * _SECONDS)
+
+
+def of_time(hour: Money, milliseconds: float, tokens: int) -> Money:
+    """Returns the money for a million tokens of a kind, by the time that they take of a replica.
+
+    Args:
+        hour: What the replica costs in an hour.
+        milliseconds: Of the replica, for tokens of this kind alone.
+        tokens: How many there are.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if tokens < 1:
+        raise ValueError(f"tokens: {tokens} must be 1 or more")
+    return hour * decimal.Decimal(str(milliseconds)) * _MILLION / (_MILLISECONDS * tokens)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from function.cluster import observed
 from function.concerns.gateway import publishing
 from function.concerns.secrets import fetching
 from function.engines import adviser
-from function.findings import canaries, foresight, reachability, refusals, rules, table
+from function.findings import canaries, costs, foresight, reachability, refusals, rules, table
 from function.planning import plans
 from function.reach import flows
 
@@ -176,6 +176,7 @@ def _findings(claim: planned.Planned) -> Iterator[rules.Finding]:
     if claim.plan is not None and claim.answer is not None:
         yield from _planned(claim.plan, claim.answer, claim.adapters)
         yield from canaries.judge(claim.plan, _labels(claim.source), claim.doors)
+        yield from costs.judge(claim.plan, _labels(claim.source), claim.doors)
     if claim.unanswered:
         field, _, words = claim.unanswered.partition(": ")
         yield refusals.FALLBACK_SILENT.broken(field, words)

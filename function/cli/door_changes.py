@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from function import plural
 from function.api import base, gateway
-from function.cli import documents, rendering, snapshot
+from function.cli import documents, door_prices, rendering, snapshot
 from function.composites import inference_gateway
 
 Specs = Mapping[snapshot.Name, Mapping[str, Any]]
+_NOTHING: door_prices.Followed = {}
 
 # Lists of a door whose entries have names, with what one is called.
 _NAMED = {
@@ -71,17 +72,32 @@ def specs(given: Iterable[documents.Source], refused: list[str]) -> dict[snapsho
     return asked
 
 
-def of(now: Specs, before: Specs | None, *, whole: bool) -> tuple[Door, ...]:
+def of(
+    now: Specs,
+    before: Specs | None,
+    *,
+    whole: bool,
+    follows: door_prices.Followed = _NOTHING,
+    followed: door_prices.Followed = _NOTHING,
+) -> tuple[Door, ...]:
     """Returns each door, by namespace and name.
 
     Args:
         now: What doors ask for.
         before: What they asked for, or None where nothing is compared.
         whole: Whether a door that is no more among the files is removed.
+        follows: The prices that follow from costs.
+        followed: Those that followed before.
     """
     if before is None:
-        return tuple(Door(*name, "given", tuple(_counted(now[name]))) for name in sorted(now))
-    told = [_compared(name, now[name], before.get(name)) for name in now]
+        return tuple(
+            Door(*name, "given", (*_counted(now[name]), *_first(follows.get(name, {}))))
+            for name in sorted(now)
+        )
+    told = [
+        _compared(name, now[name], before.get(name), follows.get(name, {}), followed.get(name, {}))
+        for name in now
+    ]
     if whole:
         told += [Door(*name, "removed", (_GONE,)) for name in before if name not in now]
     return tuple(sorted(told, key=lambda door: (door.namespace, door.name)))
@@ -90,10 +106,17 @@ def of(now: Specs, before: Specs | None, *, whole: bool) -> tuple[Door, ...]:
 _GONE = "its Gateway goes, and nobody is answered at its address"
 
 
-def _compared(name: snapshot.Name, now: Mapping[str, Any], old: Mapping[str, Any] | None) -> Door:
+def _compared(
+    name: snapshot.Name,
+    now: Mapping[str, Any],
+    old: Mapping[str, Any] | None,
+    follows: Mapping[str, str],
+    followed: Mapping[str, str],
+) -> Door:
     if old is None:
-        return Door(*name, "new", tuple(_counted(now)))
-    lines = tuple(_lines(now, old))
+        return Door(*name, "new", (*_counted(now), *_first(follows)))
+    asked = any(now.get(field) != old.get(field) for field in ("pricing", "prices"))
+    lines = (*_lines(now, old), *_moved(follows, followed, asked))
     return Door(*name, "changed" if lines else "unchanged", lines)
 
 
@@ -105,6 +128,26 @@ def _counted(spec: Mapping[str, Any]) -> Iterator[str]:
         entries = spec.get(field) or []
         if entries:
             yield plural.of(len(entries), field.removesuffix("s"))
+
+
+def _first(follows: Mapping[str, str]) -> Iterator[str]:
+    """Yields the prices that follow from costs."""
+    for model, words in sorted(follows.items()):
+        yield f"price of {model} from its cost: {words}"
+
+
+def _moved(follows: Mapping[str, str], followed: Mapping[str, str], asked: bool) -> Iterator[str]:
+    """Yields what costs change.
+
+    A door keeps the price that followed first, until its own words ask for another.
+    """
+    yield from _first({name: follows[name] for name in follows.keys() - followed.keys()})
+    for model in sorted(follows.keys() & followed.keys()):
+        if follows[model] == followed[model]:
+            continue
+        words = f"price of {model} from its cost: {follows[model]}, was {followed[model]}"
+        kept = "; the door keeps its price until fromCost.generation is higher"
+        yield words if asked else words + kept
 
 
 def _lines(now: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import click
@@ -14,6 +15,7 @@ from function.cli import (
     against,
     documents,
     door_changes,
+    door_prices,
     flow_changes,
     markdown,
     options,
@@ -225,7 +227,13 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
     notes = (*site.notes, *given.notes, *before.notes)
     notes = (*notes, *pipeline.beside(absent)) if partial else notes
     now = door_changes.specs(given.sources, [])
-    doors = door_changes.of(now, before.doors if compares else None, whole=not partial)
+    doors = door_changes.of(
+        now,
+        before.doors if compares else None,
+        whole=not partial,
+        follows=door_prices.of(now, given.sources, site.settings),
+        followed=door_prices.of(before.doors, _older(before), prior),
+    )
     return outlooks.Fleet(
         items,
         before.words if compares else None,
@@ -236,6 +244,14 @@ def _fleet(asked: Asked) -> outlooks.Fleet:
         answers=next(iter(asked.workloads)),
         doors=doors,
     )
+
+
+def _older(before: against.Before) -> Iterator[documents.Source]:
+    """Yields the claims that are compared with."""
+    for name in before.cluster.claims():
+        document = before.cluster.claim(*name)
+        if document is not None:
+            yield documents.Source(before.words, document)
 
 
 def _unusable(error: base.InvalidError, what: str) -> outlooks.Unusable:

@@ -163,6 +163,10 @@ def _token_price(tokens: forecasts.TokenPrice) -> dict[str, Any]:
         **{end: None if money is None else f"{money:.6f}" for end, money in ends.items()},
         "currency": tokens.currency,
         "requestsPerSecond": tokens.rate,
+        "full": {
+            "input": f"{tokens.apart.prompts:.6f}",
+            "output": f"{tokens.apart.answers:.6f}",
+        },
     }
 
 

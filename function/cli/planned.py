@@ -152,5 +152,5 @@ def of(
         adapters=table.adapters(plan, facts),
         stored=frozenset(facts.records),
         unanswered=fallbacks.fallback(plan, told).trouble or "",
-        doors=neighbours.doors(source, beside) if plan.gates else (),
+        doors=neighbours.doors(source, beside) if plan.gates or plan.ways.gateway else (),
     )

@@ -442,7 +442,14 @@ def _at_rate(forecast: forecasts.Forecast, name: str) -> Iterator[tuple[str, str
         high = "?" if tokens.high is None else prices.text(tokens.high, tokens.currency)
         ends = f"{low} to {high}"
         at = "full replicas" if tokens.rate is None else f"{tokens.rate:g} requests a second"
-        yield f"tokens, {name}", f"{best} a million of prompts and answers ({ends}), at {at}"
+        apart = tokens.apart
+        prompts = prices.text(apart.prompts, tokens.currency)
+        answers = prices.text(apart.answers, tokens.currency)
+        yield (
+            f"tokens, {name}",
+            f"{best} a million of prompts and answers ({ends}), at {at};"
+            f" {prompts} of prompts and {answers} of answers where replicas are full",
+        )
 
 
 def _hour(price: float, forecast: forecasts.Forecast) -> str:

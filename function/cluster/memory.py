@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 
 from function import canonical, memo
-from function.api import base, status
+from function.api import base, gateway_status, status
 from function.cluster import observed
+
+_Model = TypeVar("_Model", bound=base.Model)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Memory:
         waiting_for: What the claim waited for, in words, or None.
         observed_generation: Generation of the claim that the status is about, or None.
         canaries: How far canaries with a gate are, by adapter.
+        prices: Prices of a front door that followed from costs, by model.
     """
 
     records: Mapping[str, Mapping[str, Any]]
@@ -36,6 +39,7 @@ class Memory:
     waiting_for: Any
     observed_generation: Any
     canaries: Mapping[str, status.Canary] = dataclasses.field(default_factory=dict)
+    prices: Mapping[str, gateway_status.Price] = dataclasses.field(default_factory=dict)
 
     @property
     def served_adapters(self) -> frozenset[str]:
@@ -49,7 +53,10 @@ class Memory:
 
 
 # The fields of a status that are read here.
-FIELDS = ("canaries", "latches", "observedGeneration", "serving", "waitingFor", "weights")
+FIELDS = (
+    *("canaries", "latches", "observedGeneration", "prices", "serving"),
+    *("waitingFor", "weights"),
+)
 
 
 def memory(world: observed.Observed) -> Memory:
@@ -84,18 +91,24 @@ def _memory(written: observed.Object) -> Memory:
         canaries={
             canary.adapter: canary
             for item in observed.items(written, "canaries")
-            if (canary := _canary(item)) is not None
+            if (canary := _whole(status.Canary, item)) is not None
+        },
+        prices={
+            price.model: price
+            for item in observed.items(written, "prices")
+            if (price := _whole(gateway_status.Price, item)) is not None
         },
     )
 
 
-def _canary(item: Any) -> status.Canary | None:
-    """Returns how far a canary is, or None where somebody wrote what we did not.
+def _whole(model: type[_Model], item: Any) -> _Model | None:
+    """Returns an entry of the status, or None where somebody wrote what we did not.
 
-    Whole or not at all: a field without the others could stand for a step that never held.
+    Whole or not at all: a step of a canary without the others could stand for one that never held,
+    and half a price is none.
     """
     try:
-        return status.Canary.model_validate(canonical.plain(item))
+        return model.model_validate(canonical.plain(item))
     except pydantic.ValidationError:
         return None
 

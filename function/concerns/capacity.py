@@ -157,8 +157,26 @@ def cost(now: situations.Situation) -> dict[str, Any] | None:
             "perHourMax": _money(hour.maximum),
             "perHourNow": None if hour.now is None else _money(hour.now),
             "priceDate": hour.date,
+            "perMillionTokens": tokens(plan) if plan.ways.gateway else None,
         }
     )
+
+
+@memo.per_plan
+def tokens(plan: plans.Plan) -> list[dict[str, str]] | None:
+    """Returns what a million tokens cost by load, or None where nobody knows."""
+    return [
+        {
+            "load": name,
+            "input": _money(_THREE_DIGITS.create_decimal(apart.prompts)),
+            "output": _money(_THREE_DIGITS.create_decimal(apart.answers)),
+        }
+        for name, apart in forecasts.tokens_apart(plan).items()
+    ] or None
+
+
+# More would claim to know more, and change with each constant of the estimate.
+_THREE_DIGITS = decimal.Context(prec=3)
 
 
 def _money(amount: decimal.Decimal) -> str:

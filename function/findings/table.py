@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from function.api import claim, settings
 from function.cluster import checkpoints
 from function.engines import adviser, advisers, engines
-from function.findings import canaries, foresight, reachability, refusals, rules
+from function.findings import canaries, costs, foresight, reachability, refusals, rules
 from function.planning import plans
 
 RULES: Mapping[str, rules.Rule] = {
@@ -16,6 +16,7 @@ RULES: Mapping[str, rules.Rule] = {
         *(rule for one in advisers.ADVISERS.values() for rule in one.RULES),
         *reachability.RULES,
         *canaries.RULES,
+        *costs.RULES,
     )
 }
 # An argument that an engine takes for no flag, whatever else is said of it.

@@ -30,27 +30,27 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         f"The models behind InferenceGateway {who.name} of namespace {who.namespace}.",
         door.site.monitoring.runbook_base,
     )
-    text = grafana.text(board, panels(door, asking))
+    text = grafana.text(board, panels(now, asking))
     made = provider.dashboard(who, door.site, PART, doors.COMPONENT, text)
     yield assembly.Part(f"{rows.DASHBOARD}{provider.suffix(door.site)}", made)
 
 
-def panels(door: doors.Door, asking: Iterable[members.Member]) -> Iterator[engine.Panel]:
+def panels(now: situations.Situation, asking: Iterable[members.Member]) -> Iterator[engine.Panel]:
     """Yields the panels of some claims.
 
     Args:
-        door: The front door.
+        now: What holds of the front door.
         asking: The claims that ask to be published, by name.
     """
-    claims = list(asking)
+    door, claims = now.door, list(asking)
     models = {member.name for member in claims}
     models |= {model.name for member in claims for model in member.models}
     yield from contents.used(models)
     label = door.site.dashboards.caller_label
     if door.own and door.callers and label is not None:
         yield from _callers(label, contents.named(models))
-    if spending.records(door):
-        yield from _spent(door)
+    if spending.records(now):
+        yield from _spent(now)
     yield from _replicas(door, claims)
 
 
@@ -75,7 +75,9 @@ def _callers(label: str, own: str) -> Iterator[engine.Panel]:
     )
 
 
-def _spent(door: doors.Door) -> Iterator[engine.Panel]:
+def _spent(now: situations.Situation) -> Iterator[engine.Panel]:
+    door = now.door
+    where = "spec.prices and status.prices" if now.prices.derived else "spec.prices"
     by = "caller" if spending.by_caller(door) else "model"
     unit = f"currency:{door.site.pricing.currency} "
     yield engine.Panel(
@@ -83,7 +85,7 @@ def _spent(door: doors.Door) -> Iterator[engine.Panel]:
         f"Spent an hour by {by}",
         unit,
         "What the tokens of the last five minutes come to in an hour, at the prices of"
-        " spec.prices. Models without a price are not in it.",
+        f" {where}. Models without a price are not in it.",
         (
             engine.Query(
                 f"sum by ({by}) ({spending.PER_HOUR}{spending.own(door)})", f"{{{{{by}}}}}"

@@ -6,10 +6,10 @@ numbers alone are counted: millionths of the currency, rounded up.
 """
 
 import decimal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from function.api import gateway_money
-from function.fleet import doors, externals, members, situations
+from function.fleet import externals, pricing, situations
 from function.planning import identity
 
 # Under which key the AI gateway leaves what an answer costs.
@@ -18,9 +18,9 @@ MONEY = "inference_gateway_money"
 _DIGITS = 10**4
 
 
-def cost(door: doors.Door, behind: members.Members) -> identity.Manifest:
+def cost(now: situations.Situation) -> identity.Manifest:
     """Returns what the AI gateway tells of each answer: its cost in millionths."""
-    return {"metadataKey": MONEY, "type": "CEL", "cel": expression(door, behind)}
+    return {"metadataKey": MONEY, "type": "CEL", "cel": expression(now)}
 
 
 def millionths(budget: gateway_money.Budget) -> int:
@@ -28,28 +28,39 @@ def millionths(budget: gateway_money.Budget) -> int:
     return int(decimal.Decimal(budget.amount) * gateway_money.MILLIONTHS)
 
 
-def expression(door: doors.Door, behind: members.Members) -> str:
+def expression(now: situations.Situation) -> str:
     """Returns the cost of an answer in CEL; nothing for a model without a price.
 
     A provider's model comes under the provider's own name, which may be that of a claim: whose
     answer it is, is asked first.
     """
-    text = "0u"
-    for price in reversed(door.prices):
+    text = _halved([one.price for one in now.prices.derived])
+    for price in reversed(now.prices.stated):
         text = f'model == "{price.model}" ? {_money(price)} : {text}'
-    for match, price in reversed(list(_renamed(door, behind))):
+    for match, price in reversed(list(_renamed(now))):
         text = f"{match} ? {_money(price)} : {text}"
     return text
 
 
-def _renamed(
-    door: doors.Door, behind: members.Members
-) -> Iterator[tuple[str, gateway_money.Price]]:
+def _halved(prices: Sequence[pricing.Price]) -> str:
+    """Returns what an answer costs by prices in the order of their models.
+
+    Each choice halves them: a parser of CEL takes 250 nested choices, and claims may be more.
+    """
+    if len(prices) > 1:
+        middle = len(prices) // 2
+        less, more = _halved(prices[:middle]), _halved(prices[middle:])
+        return f'model < "{prices[middle].model}" ? ({less}) : ({more})'
+    return "".join(f'model == "{one.model}" ? {_money(one)} : ' for one in prices) + "0u"
+
+
+def _renamed(now: situations.Situation) -> Iterator[tuple[str, pricing.Price]]:
     """Yields how the AI gateway names models of providers that have another name there.
 
     A provider answers by its own route, and for claims whose fallback it is.
     """
-    known = {price.model: price for price in door.prices}
+    door, behind = now.door, now.members
+    known = {price.model: price for price in now.prices.every}
     here = door.identity.namespace
     for provider in door.providers:
         for model in sorted(provider.models, key=lambda one: one.name):
@@ -63,7 +74,7 @@ def _renamed(
             yield f'{whose} && model == "{model.upstream}"', known[model.name]
 
 
-def _money(price: gateway_money.Price) -> str:
+def _money(price: pricing.Price) -> str:
     """Returns what tokens cost in millionths, rounded up."""
     whole = "input_tokens"
     terms = []
@@ -84,7 +95,7 @@ def _parts(price: str) -> int:
 
 def unpriced(now: situations.Situation) -> list[str]:
     """Returns the models without a price that callers with a budget may use, with the callers."""
-    known = {price.model for price in now.door.prices}
+    known = {price.model for price in now.prices.every}
     served = tuple(model.name for model in now.models)
     named = []
     for grant in now.grants:

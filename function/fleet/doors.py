@@ -163,6 +163,7 @@ def _refusals(
             words = f"the settings keep {pattern!r} for the platform (reservedNames)"
             yield base.Problem("metadata.name", f"{words}: give it another name")
     yield from _hostname(resource, site)
+    yield from _from_cost(resource, site)
     for index, provider in enumerate(resource.spec.providers or []):
         path = f"spec.providers[{index}].host"
         yield from grants.outside("provider_hosts", path, provider.host, resource, site)
@@ -229,6 +230,21 @@ def _cases(resource: gateway.InferenceGateway, site: settings.Settings) -> Itera
             yield from grants.outside(
                 "secrets", path, caller.secret_ref.name, resource, site, words
             )
+
+
+def _from_cost(
+    resource: gateway.InferenceGateway, site: settings.Settings
+) -> Iterator[base.Problem]:
+    """Yields the prices that may not follow from costs."""
+    if site.pricing.from_cost.allowed:
+        return
+    words = "the settings let no price follow from costs (pricing.fromCost.allowed)"
+    if resource.spec.pricing is not None:
+        yield base.Problem("spec.pricing.fromCost", f"{words}: state prices in spec.prices")
+    for index, price in enumerate(resource.spec.prices or []):
+        if price.from_cost is not None:
+            path = f"spec.prices[{index}].fromCost"
+            yield base.Problem(path, f"{words}: state input and output")
 
 
 def _undecided(resource: gateway.InferenceGateway) -> Iterator[base.Problem]:

@@ -14,8 +14,8 @@ from function.api import gateway as api
 from function.api import gateway_money
 from function.cluster import observed, readiness, routes
 from function.concerns import reasons
-from function.concerns.gateway import envoy_ai_gateway
-from function.fleet import budgets, doors, gateways, members, rows, situations
+from function.concerns.gateway import traffic_policies
+from function.fleet import budgets, doors, gateways, rows, situations
 from function.planning import identity
 
 # Where the AI gateway leaves what a request came to, and under which key.
@@ -93,7 +93,7 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     if not now.door.limited:
         return
     if _asks(now):
-        yield assembly.Part(rows.COSTS, costs(now.door, now.members))
+        yield assembly.Part(rows.COSTS, costs(now))
     yield assembly.Part(rows.LIMITS, policy(now.door))
 
 
@@ -110,8 +110,9 @@ def _asks(now: situations.Situation) -> bool:
     return observed.at(annotations, gateways.CONFIG_ANNOTATION) is not None
 
 
-def costs(door: doors.Door, behind: members.Members) -> identity.Manifest:
+def costs(now: situations.Situation) -> identity.Manifest:
     """Returns what the AI gateway tells of each answer on the Gateway."""
+    door = now.door
     return {
         "apiVersion": door.site.gateway.api_version,
         "kind": kinds.GATEWAY_CONFIG.name,
@@ -119,7 +120,7 @@ def costs(door: doors.Door, behind: members.Members) -> identity.Manifest:
         "spec": {
             "globalLLMRequestCosts": [
                 {"metadataKey": _TOKENS, "type": "TotalToken"},
-                *([budgets.cost(door, behind)] if door.budgets else []),
+                *([budgets.cost(now)] if door.budgets else []),
             ]
         },
     }
@@ -143,7 +144,7 @@ def policy(door: doors.Door) -> identity.Manifest:
                     ]
                 }
             },
-            "responseOverride": list(envoy_ai_gateway.over_limit()),
+            "responseOverride": list(traffic_policies.over_limit()),
         },
     }
 

@@ -5,6 +5,7 @@ status that it had, and takes nothing with it.
 """
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -51,6 +52,7 @@ class Member:
         offers: What its models can be asked for, in the words of its status.
         context: Tokens of prompt and answer together, where the claim states them.
         fallback: The provider that answers while no pod of it does, and the name of its model.
+        cost: What its status tells of costs; None where no price follows from them.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Member:
     offers: frozenset[str] = frozenset()
     context: int | None = None
     fallback: tuple[str, str] | None = None
+    cost: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Members:
     members: tuple[Member, ...]
     beside: frozenset[str] = frozenset()
 
-    @property
+    @functools.cached_property
     def models(self) -> tuple[Model, ...]:
         """Every name that is served, by name; of two claims that serve one the first."""
         named: dict[str, Model] = {}
@@ -113,7 +116,8 @@ def members(resource: gateway.InferenceGateway, world: observed.Observed) -> Mem
     wanted = {} if resource.spec.selector is None else resource.spec.selector.match_labels
     chosen: list[Member] = []
     others: list[Member] = []
-    for member in map(_member, given or ()):
+    costs = resource.spec.follows_costs
+    for member in (_member(item, costs) for item in given or ()):
         (chosen if wanted.items() <= member.labels.items() else others).append(member)
     return Members(
         given is not None,
@@ -122,7 +126,7 @@ def members(resource: gateway.InferenceGateway, world: observed.Observed) -> Mem
     )
 
 
-def _member(item: observed.Object) -> Member:
+def _member(item: observed.Object, costs: bool) -> Member:
     name = str(observed.at(item, "metadata", "name"))
     labels = observed.at(item, "metadata", "labels")
     asks = observed.at(item, "spec", "gateway", "enabled") is True
@@ -143,6 +147,7 @@ def _member(item: observed.Object) -> Member:
         frozenset(word for word in observed.items(item, "status", "offers") if word in _OFFERS),
         observed.count(observed.at(item, "spec", "model", "contextWindow")) or None,
         _fallback(item),
+        observed.at(item, "status", "cost") if costs else None,
     )
 
 

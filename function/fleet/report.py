@@ -17,6 +17,8 @@ from function.fleet import (
     limits,
     members,
     models,
+    priced,
+    pricing,
     routers,
     rows,
     situations,
@@ -29,6 +31,7 @@ OWN_CONDITIONS: tuple[type[reasons.Reasons], ...] = (
     gateways.GatewayReady,
     keys.CallersReady,
     limits.LimitsReady,
+    priced.PricesReady,
     externals.ProvidersReady,
     routers.SemanticRouterReady,
     models.ModelsReady,
@@ -59,6 +62,8 @@ def finish(now: situations.Situation, desired: assembly.Desired) -> composition.
     usable = known is not None and known.status == "True"
     if usable and transitions.repeats(now.world, now.remembered, conditions, waiting_for):
         events = ()
+    # A price that the status keeps already was told with the answer that wrote it there.
+    events = (*events, *priced.events(now))
     withheld = now.door.own and not now.emits_gateway
     return composition.Composition(
         resources=desired.resources,
@@ -68,7 +73,7 @@ def finish(now: situations.Situation, desired: assembly.Desired) -> composition.
         complete=not desired.missing and not withheld,
         ttl=TTL,
         questions=_questions(now, desired),
-        explanations=(),
+        explanations=tuple(priced.explanations(now)),
         held=(),
         restarts=(),
         wanted={},
@@ -86,6 +91,7 @@ def _conditions(
         gateways.condition(now, desired),
         keys.condition(now, desired),
         limits.condition(now, desired),
+        priced.condition(now),
         externals.condition(now, desired),
         routers.condition(now, desired),
         models.condition(now),
@@ -161,6 +167,7 @@ def _status(
             ],
             "modelsSummary": _summary([model.name for model in served]),
             "callers": len(now.callers_in_force) if now.door.own else None,
+            "prices": pricing.remembered(now.prices),
         }
     )
 

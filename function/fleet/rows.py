@@ -198,7 +198,7 @@ ROWS: tuple[kinds.Row, ...] = (
         "",
         None,
         "N.costs",
-        "`prices`; `providers.monitoring: victoriametrics`",
+        "a price, stated or from costs; `providers.monitoring: victoriametrics`",
         _VICTORIA,
     ),
     kinds.Row(
@@ -207,7 +207,7 @@ ROWS: tuple[kinds.Row, ...] = (
         "",
         None,
         "N.costs",
-        "`prices`; `providers.monitoring: prometheus-operator`",
+        "the same; `providers.monitoring: prometheus-operator`",
         _PROMETHEUS,
     ),
     kinds.Row(

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from function.api import gateway
 from function.cluster import memory, observed, readiness
-from function.fleet import doors, meaning, members, rows
+from function.fleet import doors, meaning, members, pricing, rows
 from function.workloads import deployment
 
 # The names that a Gateway serves, with who serves each.
@@ -38,6 +38,7 @@ class Situation:
         grants: What each caller may use, by the caller's name.
         pending: Callers whose key is not there yet, by name.
         virtuals: The names behind which the semantic router picks.
+        prices: What models cost.
         remembered: What the status remembers.
         world: What the cluster reports.
     """
@@ -47,6 +48,7 @@ class Situation:
     grants: tuple[Grant, ...]
     pending: frozenset[str]
     virtuals: tuple[meaning.Virtual, ...]
+    prices: pricing.Prices
     remembered: memory.Memory
     world: observed.Observed
 
@@ -131,13 +133,22 @@ def situation(door: doors.Door, world: observed.Observed) -> Situation:
     """Returns what holds now."""
     behind = members.members(door.resource, world)
     virtuals = _virtuals(door, behind)
+    others = {model.name: f"of provider {owner.name}" for owner, model in _externals(door, behind)}
+    others |= {one.name: "picked by the semantic router" for one in virtuals if one.served}
+    remembered = memory.memory(world)
+    paying = pricing.budgeted(door)
+    prices = pricing.prices(door, behind, others, remembered.prices)
     now = Situation(
         door,
         behind,
-        tuple(_grant(door, caller, behind, virtuals) for caller in door.callers),
+        tuple(
+            _grant(door, caller, behind, virtuals, prices, counts=caller.name in paying)
+            for caller in door.callers
+        ),
         frozenset(_pending(door, world)),
         virtuals,
-        memory.memory(world),
+        prices,
+        remembered,
         world,
     )
     if not now.router_called:
@@ -225,17 +236,28 @@ def _grant(
     caller: gateway.Caller,
     behind: members.Members,
     virtuals: tuple[meaning.Virtual, ...],
+    prices: pricing.Prices,
+    *,
+    counts: bool,
 ) -> Grant:
+    """Returns what a caller may use.
+
+    Whose money counts may use no model whose price is to follow from costs that nobody knows: it
+    would cost nothing.
+    """
     served = frozenset(model.name for model in behind.models) | frozenset(
         model.name for _, model in _externals(door, behind)
     )
     if door.deploys_router:
         served |= {virtual.name for virtual in virtuals if virtual.served}
     asked = caller.models
+    free = prices.free if counts else frozenset[str]()
     if asked is None:
         everything = not (door.resource.spec.selector and door.resource.spec.selector.match_labels)
-        return Grant(caller, None if everything else tuple(sorted(served)), ())
+        everything = everything and not (free or (counts and prices.closes))
+        return Grant(caller, None if everything else tuple(sorted(served - free)), ())
     named = frozenset(asked.names)
     labelled = behind.labelled(asked.match_labels) if asked.match_labels else frozenset()
     unknown = named - served if behind.read else frozenset()
-    return Grant(caller, tuple(sorted((named & served) | labelled)), tuple(sorted(unknown)))
+    allowed = ((named & served) | labelled) - free
+    return Grant(caller, tuple(sorted(allowed)), tuple(sorted(unknown)))

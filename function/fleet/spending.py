@@ -7,11 +7,10 @@ told to (`dashboards.callerLabel`). Callers are matched by name: nobody without 
 import decimal
 from collections.abc import Iterator
 
-from function import assembly
-from function.api import gateway_money
+from function import assembly, canonical, memo
 from function.concerns.dashboards import contents
 from function.concerns.observability import watching
-from function.fleet import doors, rows, situations
+from function.fleet import doors, pricing, rows, situations
 from function.planning import identity
 
 # What is recorded; docs/front-door.md has the table.
@@ -27,16 +26,22 @@ _SUMS_EVERY = 300
 _MILLIONS_AN_HOUR = decimal.Decimal("0.0036")
 
 
-def records(door: doors.Door) -> bool:
+# A front door of many models has many rules, which change when a price does.
+_MADE: memo.Bounded[memo.Manifest] = memo.Bounded(8 * 2**20)
+_BYTES = 6000
+
+
+def records(now: situations.Situation) -> bool:
     """Tells whether anything is recorded."""
+    door = now.door
     monitored = door.site.providers.monitoring != "none"
-    return door.own and door.provided and monitored and bool(door.prices)
+    return door.own and door.provided and monitored and bool(now.prices.every)
 
 
 def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     """Yields the rules."""
     door = now.door
-    if not records(door):
+    if not records(now):
         return
     provider: watching.Provider = watching.PROVIDERS[door.site.providers.monitoring]
     metadata = door.identity.metadata(
@@ -44,13 +49,22 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         component=doors.COMPONENT,
         extra=door.site.monitoring.labels,
     )
-    yield assembly.Part(f"{rows.RULES}{provider.RULES}", provider.rules(metadata, groups(door)))
+    callers = tuple(caller.name for caller in door.callers)
+    chosen = door.site.providers.monitoring, door.site.dashboards.caller_label
+    key = (chosen, canonical.dumps(metadata), door.site.pricing.currency, callers)
+    made = _MADE.get(
+        (key, now.prices.every),
+        _BYTES * (1 + len(now.prices.every)),
+        lambda: memo.Manifest(provider.rules(metadata, groups(now))),
+    )
+    yield assembly.Part(f"{rows.RULES}{provider.RULES}", made)
 
 
-def groups(door: doors.Door) -> list[identity.Manifest]:
+def groups(now: situations.Situation) -> list[identity.Manifest]:
     """Returns the groups of recorded series."""
+    door = now.door
     name = f"{door.identity.namespace}-{door.identity.name}-costs"
-    rates = [rule for price in door.prices for rule in _rates(door, price)]
+    rates = [rule for price in now.prices.every for rule in _rates(door, price)]
     sums = [_sum(door, window) for window in WINDOWS]
     return [
         {"name": name, "interval": f"{_EVERY}s", "rules": rates},
@@ -69,7 +83,7 @@ def by_caller(door: doors.Door) -> bool:
     return door.site.dashboards.caller_label is not None and bool(door.callers)
 
 
-def _rates(door: doors.Door, price: gateway_money.Price) -> Iterator[identity.Manifest]:
+def _rates(door: doors.Door, price: pricing.Price) -> Iterator[identity.Manifest]:
     """Yields the money an hour of a model: of prompts, of what a cache had, and of answers."""
     prompts, had = _tokens(door, price, "input"), _tokens(door, price, "cached_input")
     if price.cached_input is not None:
@@ -82,7 +96,7 @@ def _rates(door: doors.Door, price: gateway_money.Price) -> Iterator[identity.Ma
         yield _rate(door, price, "output", answers, price.output)
 
 
-def _tokens(door: doors.Door, price: gateway_money.Price, kind: str) -> str:
+def _tokens(door: doors.Door, price: pricing.Price, kind: str) -> str:
     """Returns the tokens a second of a model and of one kind, by caller."""
     matchers = contents.named([price.model])[:-1] + f',{contents.TOKEN}="{kind}"'
     label = door.site.dashboards.caller_label
@@ -96,7 +110,7 @@ def _tokens(door: doors.Door, price: gateway_money.Price, kind: str) -> str:
 
 
 def _rate(
-    door: doors.Door, price: gateway_money.Price, kind: str, tokens: str, money: str
+    door: doors.Door, price: pricing.Price, kind: str, tokens: str, money: str
 ) -> identity.Manifest:
     each = (decimal.Decimal(money) * _MILLIONS_AN_HOUR).normalize()
     labels = {**_whose(door), "model": price.model, "type": kind}

@@ -1,11 +1,13 @@
 """What a planned claim will do: how fast it answers, what it costs, which trigger fires, its start.
 
-`compose` needs none of this. The command line asks for it, of claims that nobody has applied.
+The command line asks for it, of claims that nobody has applied. `compose` needs what tokens cost
+alone: prices of a front door may follow from that.
 """
 
 import dataclasses
 from collections.abc import Collection, Mapping
 
+from function import memo
 from function.capacity import arrangements, estimates, fit, loads, prices, starts, thresholds
 from function.planning import plans, prospects, replica, storage
 
@@ -20,6 +22,7 @@ class TokenPrice:
         high: Where it is as slow as is believable; None when no number of replicas is enough.
         currency: ISO 4217 code.
         rate: Requests a second, or None for a full replica.
+        apart: The same for prompts and for answers, of a full replica, most likely.
     """
 
     low: prices.Money
@@ -27,6 +30,20 @@ class TokenPrice:
     high: prices.Money | None
     currency: str
     rate: float | None
+    apart: "Apart"
+
+
+@dataclasses.dataclass(frozen=True)
+class Apart:
+    """What a million tokens cost where a replica is full, by what they take of its time.
+
+    Attributes:
+        prompts: Of prompts, which are read.
+        answers: Of answers, which are made a token a step.
+    """
+
+    prompts: prices.Money
+    answers: prices.Money
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,12 +152,13 @@ def _token_price(
     if price is None or (rate is not None and needed is None):
         return None
     hour = price.gpu_hour * plan.hardware.gpus
+    apart = _apart(hour, workload, full)
     if rate is None or needed is None:
         slow, best, fast = (
             prices.per_million_tokens(hour, tokens)
             for tokens in (full.tokens.low, full.tokens.best, full.tokens.high)
         )
-        return TokenPrice(fast, best, slow, price.currency, None)
+        return TokenPrice(fast, best, slow, price.currency, None, apart)
     tokens = rate * (workload.prompt + workload.output)
     return TokenPrice(
         prices.per_million_tokens(hour * needed.low, tokens),
@@ -148,7 +166,35 @@ def _token_price(
         None if needed.high is None else prices.per_million_tokens(hour * needed.high, tokens),
         price.currency,
         rate,
+        apart,
     )
+
+
+def _apart(hour: prices.Money, workload: loads.Workload, full: loads.Load) -> Apart:
+    return Apart(
+        prices.of_time(hour, full.prompt.best, workload.prompt),
+        prices.of_time(hour, full.answer.best, workload.output),
+    )
+
+
+@memo.per_plan
+def tokens_apart(plan: plans.Plan) -> Mapping[str, Apart]:
+    """Returns what prompts and answers cost where a replica is full, by the name of the workload.
+
+    Empty where the class has no price or nobody knows times, and without workloads whose requests
+    are longer than the context.
+    """
+    price = prices.tariff(plan.site, plan.hardware.priced_as)
+    engine = _judged(plan) if plan.serving.generates and price is not None else None
+    if engine is None or price is None or plan.hardware.gpus == 0:
+        return {}
+    hour = price.gpu_hour * plan.hardware.gpus
+    given = {name: _full(engine, each, plan) for name, each in loads.WORKLOADS.items()}
+    return {
+        name: _apart(hour, loads.WORKLOADS[name], full)
+        for name, full in given.items()
+        if full is not None
+    }
 
 
 @dataclasses.dataclass(frozen=True)

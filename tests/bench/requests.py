@@ -91,11 +91,21 @@ def fleet(count: int, of: str) -> list[fnv1.RunFunctionRequest]:
     return [ask(claim) for claim in claims]
 
 
-def doors(count: int, claims: int) -> list[fnv1.RunFunctionRequest]:
-    """Returns requests of one front door at rest over so many claims, one of which changes."""
+def doors(count: int, claims: int, *, priced: bool = False) -> list[fnv1.RunFunctionRequest]:
+    """Returns requests of one front door at rest over so many claims, one of which changes.
+
+    Args:
+        count: How many requests.
+        claims: How many claims.
+        priced: Whether each model's price follows from its cost, and a caller has a budget.
+    """
     members = [_member(number) for number in range(claims)]
     callers = [scene.caller("all"), scene.caller("some", names=[members[0]["metadata"]["name"]])]
-    settled = scene.world(scene.of(callers=callers), *members)
+    spec: dict[str, Any] = {"callers": callers}
+    if priced:
+        callers[0]["budget"] = {"amount": "100", "per": "day"}
+        spec["pricing"] = {"fromCost": {"utilizationPercent": 60}}
+    settled = scene.world(scene.of(**spec), *members)
     settled.kinds = {}
     settled.converge()
     for key, item in settled.objects.items():

@@ -36,6 +36,14 @@ def test_one_request_takes_its_prompt_and_its_steps() -> None:
     assert alone.tokens.best == pytest.approx(612 * alone.requests.best)
 
 
+@hypothesis.given(strategies.sampled_from(sorted(loads.WORKLOADS)), strategies.floats(0.1, 500))
+def test_prompts_and_answers_are_all_of_a_replicas_time(name: str, concurrency: float) -> None:
+    """So what they cost apart is what they cost together."""
+    load = given(loads.load(engine(), loads.WORKLOADS[name], concurrency))
+    each = (load.prompt.best + load.answer.best) / 1e3
+    assert each == pytest.approx(1 / load.requests.best)
+
+
 def test_a_measured_server_lies_in_the_interval() -> None:
     # Qwen2.5-Coder-7B fp8 with two adapters on an H200, S=32, T=2048, prompts of 1024 and answers
     # of 256 tokens, 64 clients: 30 to 32 running, 8.35 ms between tokens on average.

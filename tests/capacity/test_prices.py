@@ -45,6 +45,13 @@ def test_an_hour_and_a_month_of_a_claim() -> None:
     assert (cost.currency, cost.date) == ("EUR", "2026-08-20")
 
 
+def test_tokens_cost_the_time_that_they_take_of_a_replica() -> None:
+    # 1,000 tokens in 36 s are a million in ten hours.
+    assert prices.of_time(D("1.5"), 36_000, 1000) == 15
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        prices.of_time(D(1), 1, 0)
+
+
 def test_nobody_looked_and_zero_replicas_are_different() -> None:
     price = prices.Tariff(D(1), "EUR", None)
     assert prices.hourly(prices.Claim("c", "l4", 1, 0, 1), price).now is None

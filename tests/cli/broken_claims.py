@@ -132,6 +132,17 @@ CASES = (
         ),
     ),
     Case(
+        "cost-unknown",
+        "warning",
+        "spec.gateway",
+        "lets the price of model follow from costs of load rag, and nobody knows them: such"
+        " requests are refused",
+        [
+            scene.of(model={"repository": QWEN, "contextWindow": 8192}, gateway={"enabled": True}),
+            doors.of(pricing={"fromCost": {"load": "rag"}}),
+        ],
+    ),
+    Case(
         "repository-is-address",
         "warning",
         "spec.model.repository",

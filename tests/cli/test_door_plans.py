@@ -85,6 +85,31 @@ def test_a_door_alone_is_counted_as_what_it_is() -> None:
     assert result.stdout.startswith("1 front door can be used.")
 
 
+def test_what_a_claims_edit_does_to_prices_that_follow_from_its_cost(
+    tmp_path: pathlib.Path,
+) -> None:
+    door = cluster.load("examples/front-door/prices-from-costs.yaml")
+    claim = cluster.load("examples/claims/xplane-qwen-coder.yaml")
+    larger = documents.copied(claim)
+    larger["spec"]["model"]["maxNumSeqs"] = 4
+    for name, one in (("now", larger), ("before", claim)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "all.yaml").write_text(yaml.safe_dump_all([door, one]))
+    given = ("plan", str(tmp_path / "now"), *SITE)
+    told = command.verb(*given).stdout
+    assert "price of xplane-qwen-coder from its cost: " in told
+    result = command.verb(*given, "--against", str(tmp_path / "before"), "--output", "json")
+    (told_of,) = json.loads(result.stdout)["frontDoors"]
+    (line,) = [line for line in told_of["lines"] if line.startswith("price of xplane-qwen-coder ")]
+    assert line.endswith("; the door keeps its price until fromCost.generation is higher")
+    door["spec"]["pricing"]["fromCost"]["generation"] = 1
+    (tmp_path / "now" / "all.yaml").write_text(yaml.safe_dump_all([door, larger]))
+    result = command.verb(*given, "--against", str(tmp_path / "before"), "--output", "json")
+    (told_of,) = json.loads(result.stdout)["frontDoors"]
+    assert "pricing changes" in told_of["lines"]
+    assert not any("keeps" in line for line in told_of["lines"])
+
+
 def test_a_provider_that_answers_no_more_in_a_claims_place_is_told(tmp_path: pathlib.Path) -> None:
     """The door is in both directories: of an older claim it says who answered."""
     door = cluster.load("examples/front-door/providers.yaml")

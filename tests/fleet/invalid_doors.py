@@ -176,6 +176,47 @@ INVALID = (
         "gateway excludes prices",
     ),
     invalid_claims.Invalid(
+        "a price of nothing",
+        scene.of(prices=[{"model": "m"}]),
+        "a price is stated or follows from costs: input or fromCost",
+    ),
+    invalid_claims.Invalid(
+        "a price in two ways",
+        scene.of(prices=[{"model": "m", "input": "1", "fromCost": {}}]),
+        "a price is stated or follows from costs: input or fromCost",
+    ),
+    invalid_claims.Invalid(
+        "a price that follows by half",
+        scene.of(prices=[{"model": "m", "output": "1", "fromCost": {}}]),
+        "fromCost excludes cachedInput and output",
+    ),
+    invalid_claims.Invalid("prices from nowhere", scene.of(pricing={}), "spec.pricing"),
+    invalid_claims.Invalid(
+        "a load that nobody knows",
+        scene.of(pricing={"fromCost": {"load": "poems"}}),
+        "spec.pricing.fromCost.load",
+    ),
+    invalid_claims.Invalid(
+        "replicas that are used more than whole",
+        scene.of(pricing={"fromCost": {"utilizationPercent": 101}}),
+        "spec.pricing.fromCost.utilizationPercent",
+    ),
+    invalid_claims.Invalid(
+        "replicas that nobody uses",
+        scene.of(prices=[{"model": "m", "fromCost": {"utilizationPercent": 0}}]),
+        "spec.prices[0].fromCost.utilizationPercent",
+    ),
+    invalid_claims.Invalid(
+        "a margin below nothing",
+        scene.of(pricing={"fromCost": {"marginPercent": -1}}),
+        "spec.pricing.fromCost.marginPercent",
+    ),
+    invalid_claims.Invalid(
+        "prices from costs on a Gateway of somebody else",
+        scene.of(gateway={"name": "g", "namespace": "n"}, pricing={"fromCost": {}}),
+        "gateway excludes pricing",
+    ),
+    invalid_claims.Invalid(
         "a caller without a key",
         scene.of(callers=[{"name": "a"}]),
         "a caller has one of secretRef, externalSecret and jwt",

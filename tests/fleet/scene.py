@@ -13,8 +13,9 @@ def member(
     published: bool = True,
     labels: dict[str, str] | None = None,
     offers: tuple[str, ...] = ("chat", "tools"),
+    costs: tuple[str, str] | None = None,
 ) -> cluster.Object:
-    """Returns a claim as core reads it."""
+    """Returns a claim as core reads it, with what its tokens cost: prompts and answers."""
     served = [{"name": name, "kind": "base"}, *({"name": a, "kind": "adapter"} for a in adapters)]
     return {
         "apiVersion": "cloud.ogenki.io/v1alpha1",
@@ -25,7 +26,20 @@ def member(
             "servedModels": served,
             "offers": list(offers),
             **({"latches": {"routePublished": True}} if published else {}),
+            **({} if costs is None else {"cost": cost(*costs)}),
         },
+    }
+
+
+def cost(prompts: str, answers: str) -> cluster.Object:
+    """Returns the cost in a claim's status: of long requests, answers are twice as dear."""
+    dear = f"{2 * float(answers):g}"
+    loads = {"chat": answers, "agent": dear, "rag": dear}
+    return {
+        "currency": "USD",
+        "perMillionTokens": [
+            {"load": load, "input": prompts, "output": output} for load, output in loads.items()
+        ],
     }
 
 

@@ -20,8 +20,8 @@ EXAMPLES = {
     for example in [examples.read(path)]
 }
 MEMBERS = (
-    scene.member("xplane-qwen-coder", "sql", labels={"purpose": "code"}),
-    scene.member("xplane-qwen3-8b"),
+    scene.member("xplane-qwen-coder", "sql", labels={"purpose": "code"}, costs=("0.0308", "0.32")),
+    scene.member("xplane-qwen3-8b", costs=("0.0335", "0.41")),
     scene.member("xplane-llamaguard3-1b", published=False),
 )
 

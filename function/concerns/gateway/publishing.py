@@ -12,6 +12,7 @@ from function.concerns.gateway import (
     native_picker,
     outsiders,
     picker,
+    traffic_policies,
 )
 from function.engines import engine
 from function.planning import identity
@@ -296,9 +297,9 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
     )
     yield assembly.Part("gateway-airoute", route)
     policy = (
-        envoy_ai_gateway.pool_traffic_policy(plan)
+        traffic_policies.pool_traffic_policy(plan)
         if traffic.picking.pooled
-        else envoy_ai_gateway.traffic_policy(
+        else traffic_policies.traffic_policy(
             plan,
             fallback=traffic.fallback.named,
             outside=traffic.fallback.named and traffic.fallback.outside is not None,

@@ -13,7 +13,7 @@ from function import canonical
 from function.api import gateway, gateway_money
 from function.concerns.observability import watching
 from function.engines import engine
-from function.fleet import doors, situations
+from function.fleet import doors, pricing, situations
 from function.fleet.edge import wanted
 from function.planning import identity
 from function.workloads import pods
@@ -120,7 +120,7 @@ def _model(door: doors.Door, given: wanted.Edge, name: wanted.Name) -> identity.
     }
 
 
-def _prices(price: gateway_money.Price | None) -> dict[str, str]:
+def _prices(price: pricing.Price | None) -> dict[str, str]:
     """Returns what one token costs.
 
     LiteLLM knows prices of public names: a model of ours that is named as one would cost that.

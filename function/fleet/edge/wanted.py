@@ -8,8 +8,8 @@ import dataclasses
 import itertools
 from collections.abc import Iterable
 
-from function.api import gateway, gateway_edge, gateway_money
-from function.fleet import doors, members, router_config, situations
+from function.api import gateway, gateway_edge
+from function.fleet import doors, members, pricing, router_config, situations
 
 # Names that LiteLLM takes for all models or for none, wherever it finds one (1.108.7, _types.py).
 RESERVED = frozenset(("all-proxy-models", "all-team-models", "no-default-models"))
@@ -34,7 +34,7 @@ class Name:
     name: str
     offers: frozenset[str]
     context: int | None
-    price: gateway_money.Price | None
+    price: pricing.Price | None
     groups: tuple[str, ...]
 
 
@@ -81,7 +81,7 @@ def edge(now: situations.Situation) -> Edge | None:
     usable = [one for one in served if allowed is None or one.name in allowed]
     taken = RESERVED | {alias.name for alias in spec.aliases}
     shown = [model for model in usable if model.name not in taken]
-    prices = {price.model: price for price in door.prices}
+    prices = {price.model: price for price in now.prices.every}
     claims = {member.name: member for member in now.members.members}
     names = _fitting(
         _name(model, claims.get(model.claim or ""), prices.get(model.name), grants)
@@ -118,7 +118,7 @@ def _usable(grant: situations.Grant) -> frozenset[str] | None:
 def _name(
     model: members.Model,
     claim: members.Member | None,
-    price: gateway_money.Price | None,
+    price: pricing.Price | None,
     grants: dict[str, frozenset[str] | None],
 ) -> Name:
     return Name(

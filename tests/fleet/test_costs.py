@@ -1,0 +1,318 @@
+"""Prices that follow from what claims cost: what follows, what stays, and what nobody knows."""
+
+import decimal
+import re
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from function.api import gateway_status
+from tests import cluster, documents, effort, strategies
+from tests.fleet import scene
+from tests.fleet.test_money import budgeted, cost, expression, rules
+
+CODER = scene.member("coder", "sql", costs=("0.0312", "0.27"))
+CHAT = scene.member("chat-8b", costs=("0.01", "0.1"))
+VECTORS = scene.member("vectors", offers=("embed",))
+FROM_COST: Any = {"fromCost": {}}
+
+
+def resting(*members: cluster.Object, settings: Any = None, **spec: Any) -> cluster.Cluster:
+    door = scene.of(**{"pricing": FROM_COST, "callers": [budgeted("paid")], **spec})
+    given = map(documents.copied, members or (CODER, CHAT))
+    world = scene.world(door, *given, settings=settings)
+    world.converge()
+    assert world.fatal is None, world.fatal
+    return world
+
+
+def priced(world: cluster.Cluster) -> dict[str, tuple[str, str]]:
+    kept = world.claim["status"].get("prices") or []
+    return {one["model"]: (one["input"], one["output"]) for one in kept}
+
+
+def changed(member: cluster.Object, prompts: str, answers: str) -> cluster.Object:
+    other = documents.copied(member)
+    other["status"]["cost"] = scene.cost(prompts, answers)
+    return other
+
+
+def events(world: cluster.Cluster) -> list[str]:
+    return [message for message in map(str, world.events) if "PricesFollowed" in message]
+
+
+# --- what follows
+
+
+def test_a_price_follows_from_the_cost_of_its_claim_rounded_up_to_two_digits() -> None:
+    world = resting()
+    expected = ("0.032", "0.27")
+    assert priced(world) == {"chat-8b": ("0.01", "0.1"), "coder": expected, "sql": expected}
+    assert world.condition("PricesReady") == ("True", "Derived")
+    assert world.condition("LimitsReady") == ("True", "Enforced")
+
+
+def test_idle_time_and_a_margin_come_on_top() -> None:
+    asked = {"load": "rag", "utilizationPercent": 50, "marginPercent": 20}
+    world = resting(pricing={"fromCost": asked})
+    assert priced(world)["chat-8b"] == ("0.024", "0.48")
+
+
+def test_the_settings_may_say_the_margin() -> None:
+    priced_with: Any = {"pricing": {"currency": "USD", "fromCost": {"marginPercent": 50}}}
+    assert priced(resting(settings=priced_with))["chat-8b"] == ("0.015", "0.15")
+    own = resting(settings=priced_with, pricing={"fromCost": {"marginPercent": 0}})
+    assert priced(own)["chat-8b"] == ("0.01", "0.1")
+
+
+def test_a_row_wins_and_a_row_from_costs_says_what_differs() -> None:
+    world = resting(
+        pricing={"fromCost": {"marginPercent": 100}},
+        prices=[
+            {"model": "coder", "input": "5", "output": "9"},
+            {"model": "sql", "fromCost": {"load": "rag"}},
+        ],
+    )
+    assert priced(world) == {"chat-8b": ("0.02", "0.2"), "sql": ("0.063", "1.1")}
+    assert cost(world, "coder", input_tokens=10**6) == 5_000_000
+    assert cost(world, "sql", output_tokens=10**6) == 1_100_000
+
+
+def test_a_row_alone_makes_one_price() -> None:
+    world = resting(pricing=None, prices=[{"model": "coder", "fromCost": {}}])
+    assert priced(world) == {"coder": ("0.032", "0.27")}
+    assert world.condition("LimitsReady") == ("True", "Unpriced"), "as with rows that are stated"
+    assert scene.rules(world) == {"paid": None}
+
+
+def test_everybody_counts_by_the_same_prices() -> None:
+    world = resting(
+        edge={"litellm": {"caller": "edge", "configurationOnly": True}},
+        callers=[scene.caller("edge"), budgeted("paid")],
+        settings={"dashboards": {"callerLabel": "inference_caller"}},
+    )
+    assert cost(world, "chat-8b", input_tokens=10**6, output_tokens=10**6) == 110_000
+    assert cost(world, "sql", output_tokens=1000) == 270
+    assert cost(world, "gone", output_tokens=1000) == 0
+    (answers,) = (
+        rule["expr"]
+        for rule in rules(world)
+        if rule["labels"].get("type") == "output" and rule["labels"]["model"] == "chat-8b"
+    )
+    assert answers.endswith(" * 0.00036")
+    text = world.one("ConfigMap", "door-edge-configmap")["data"]["config.yaml"]
+    (model,) = re.findall(r"\{[^{}]*openai/chat-8b[^{}]*\}", text)
+    assert '"input_cost_per_token":0.00000001,' in model
+    assert '"output_cost_per_token":0.0000001' in model
+
+
+def test_the_expression_nests_little_however_many_claims_there_are() -> None:
+    members = [scene.member(f"m{n:03}", costs=("0.1", f"0.{n:03}1")) for n in range(300)]
+    world = resting(*members)
+    assert len(priced(world)) == gateway_status.MOST_PRICES
+    depth = most = 0
+    for letter in expression(world):
+        depth += (letter == "(") - (letter == ")")
+        most = max(most, depth)
+    assert most < 20
+    assert cost(world, "m000", output_tokens=10**6) == 100
+    assert cost(world, "m255", output_tokens=10**6) == 260_000
+    assert world.condition("PricesReady") == ("False", "CostUnknown")
+
+
+# --- what stays
+
+
+def test_a_price_stays_whatever_its_claim_costs_since() -> None:
+    world = resting()
+    before = priced(world)
+    rules_before = documents.copied(world.one("VMRule")["spec"])
+    world.strangers = [changed(CODER, "0.9", "3"), CHAT]
+    world.reconcile()
+    assert world.writes == ["conditions"]
+    assert world.condition("PricesReady") == ("True", "CostsMoved")
+    assert "coder 0.032/0.27, now 0.9/3" in world.message("PricesReady")
+    assert (priced(world), world.one("VMRule")["spec"]) == (before, rules_before)
+    assert world.reconcile().writes == []
+
+
+def test_a_higher_generation_takes_the_costs_of_now_and_says_so_once() -> None:
+    world = resting()
+    world.strangers = [changed(CODER, "0.9", "3"), CHAT]
+    world.converge()
+    world.edit(pricing={"fromCost": {"generation": 1}}).reconcile()
+    assert priced(world)["coder"] == ("0.9", "3")
+    (event,) = events(world)
+    assert "coder 0.9/3 (was 0.032/0.27)" in event
+    assert "chat-8b" not in event, "its price is what it was"
+    assert cost(world, "coder", output_tokens=10**6) == 3_000_000
+    world.converge()
+    assert world.reconcile().writes == []
+    assert events(world) == []
+
+
+def test_first_prices_are_told_once() -> None:
+    door = scene.of(pricing=FROM_COST, callers=[scene.caller("a")])
+    world = scene.world(door, CODER).settle().reconcile()
+    assert "coder 0.032/0.27, sql 0.032/0.27" in events(world)[0]
+    world.settle().reconcile()
+    assert events(world) == []
+
+
+def test_another_margin_of_the_settings_changes_no_price() -> None:
+    world = resting()
+    before = priced(world)
+    pricing = world.environments[0]["data"]["inferenceService"]["pricing"]
+    pricing["fromCost"] = {"marginPercent": 100}
+    world.converge()
+    assert priced(world) == before
+    assert world.condition("PricesReady") == ("True", "CostsMoved")
+
+
+def test_a_cost_that_nobody_knows_any_more_takes_no_price_away() -> None:
+    world = resting()
+    before = priced(world)
+    silent = documents.copied(CODER)
+    del silent["status"]["cost"]
+    world.strangers = [silent, CHAT]
+    world.converge()
+    assert priced(world) == before
+    assert world.condition("PricesReady") == ("True", "Derived")
+    world.edit(pricing={"fromCost": {"generation": 1}}).converge()
+    assert priced(world) == before
+    assert world.condition("PricesReady") == ("False", "CostUnknown")
+    assert scene.rules(world) == {"paid": ["chat-8b", "coder", "sql"]}
+
+
+def test_another_currency_makes_prices_anew() -> None:
+    world = resting()
+    world.environments[0]["data"]["inferenceService"]["pricing"]["currency"] = "EUR"
+    world.converge()
+    assert priced(world) == {}, "a claim still tells what it costs in USD"
+    assert scene.rules(world) == {}
+    for member in world.strangers or []:
+        member["status"]["cost"]["currency"] = "EUR"
+    world.converge()
+    assert priced(world)["coder"] == ("0.032", "0.27")
+
+
+@pytest.mark.parametrize("written", ["x", [3], [{"model": "coder", "input": "free"}], [{}]])
+def test_what_somebody_else_writes_into_the_status_is_no_price(written: Any) -> None:
+    world = resting()
+    world.claim["status"]["prices"] = written
+    world.converge()
+    assert priced(world)["coder"] == ("0.032", "0.27")
+
+
+def test_who_is_kept_is_not_pushed_out_by_who_comes() -> None:
+    members = [scene.member(f"m{n:03}", costs=("0.1", "0.2")) for n in range(256)]
+    world = resting(*members)
+    before = priced(world)
+    world.strangers = [*members, scene.member("a", costs=("0.1", "0.2"))]
+    world.converge()
+    assert priced(world) == before
+    assert "a (256 prices" in world.message("PricesReady")
+
+
+# --- what nobody knows
+
+
+def test_a_model_of_unknown_cost_is_named_and_costs_no_budget_nothing() -> None:
+    free = scene.caller("free")
+    world = resting(CODER, VECTORS, callers=[budgeted("paid"), free])
+    assert world.condition("PricesReady") == ("False", "CostUnknown")
+    assert "vectors (claim vectors tells no cost of load chat)" in world.message("PricesReady")
+    assert scene.rules(world) == {"paid": ["coder", "sql"], "free": None}
+    assert world.phase == "Serving"
+    prices = [{"model": "vectors", "input": "0.01"}]
+    world.edit(prices=prices).converge()
+    assert world.condition("PricesReady") == ("True", "Derived")
+    assert scene.rules(world) == {"paid": ["coder", "sql", "vectors"], "free": None}
+
+
+def test_a_row_whose_cost_nobody_knows_is_withheld_and_no_other() -> None:
+    prices = [{"model": "vectors", "fromCost": {}}]
+    world = resting(CODER, VECTORS, pricing=None, prices=prices)
+    assert scene.rules(world) == {"paid": ["coder", "sql"]}
+    named = resting(
+        CODER, VECTORS, pricing=None, prices=prices, callers=[budgeted("a", names=["vectors"])]
+    )
+    assert scene.rules(named) == {}
+
+
+def test_a_model_of_a_provider_has_a_stated_price_or_none() -> None:
+    outside: Any = scene.provider("anthropic", "claude")
+    world = resting(CODER, providers=[outside])
+    assert "claude (of provider anthropic)" in world.message("PricesReady")
+    assert scene.rules(world) == {"paid": ["coder", "sql"]}
+
+
+def test_the_budget_of_a_team_counts_too() -> None:
+    litellm = {
+        "caller": "edge",
+        "configurationOnly": True,
+        "teams": [{"name": "t", "callers": ["a"], "budget": {"amount": "1", "per": "day"}}],
+    }
+    callers = [scene.caller("edge"), scene.caller("a"), scene.caller("b")]
+    world = resting(CODER, VECTORS, callers=callers, edge={"litellm": litellm})
+    assert scene.rules(world) == {"a": ["coder", "sql"], "b": None, "edge": None}
+
+
+def test_a_claim_that_comes_is_priced_before_a_budget_may_use_it() -> None:
+    world = resting(CHAT)
+    world.strangers = [CHAT, CODER]
+    world.reconcile()
+    assert scene.rules(world) == {"paid": ["chat-8b", "coder", "sql"]}
+    assert cost(world, "coder", output_tokens=10**6) == 270_000
+
+
+def test_settings_may_forbid_it() -> None:
+    closed: Any = {"pricing": {"fromCost": {"allowed": False}}}
+    for spec in ({"pricing": FROM_COST}, {"prices": [{"model": "m", "fromCost": {}}]}):
+        world = scene.world(scene.of(**spec), CODER, settings=closed).reconcile()
+        assert "fromCost: the settings let no price follow from costs" in (world.fatal or "")
+
+
+@effort.examples(15, 40)
+@hypothesis.given(
+    strategies.doors(),
+    st.lists(
+        st.sampled_from([None, ("0", "0"), ("0.0312", "0.27"), ("99999999", "1")]), max_size=9
+    ),
+)
+def test_no_budget_counts_by_nothing_and_prices_stay(
+    document: cluster.Object, costs: list[tuple[str, str] | None]
+) -> None:
+    """Of every door whose prices follow from costs, whatever claims tell."""
+    document = documents.copied(document)
+    spec = document["spec"]
+    if "gateway" in spec:
+        return
+    spec.setdefault("pricing", FROM_COST)
+    spec["callers"] = [*(spec.get("callers") or [])[:2], budgeted("payer")]
+    members = [scene.member(f"m{n}", costs=pair) for n, pair in enumerate(costs)]
+    world = scene.world(document, *members)
+    for environment in world.environments:
+        allowed = environment["data"]["inferenceService"].setdefault("allowed", {})
+        allowed |= {"remoteRefs": {"*": ["**"]}, "secrets": {"*": ["**"]}}
+    world.converge()
+    known = priced(world)
+    stated = {one["model"] for one in spec.get("prices") or [] if "input" in one}
+    for text in (text for both in known.values() for text in both):
+        assert re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,4})?", text)
+        assert len(text.replace(".", "").strip("0")) <= 2
+    for n, pair in enumerate(costs):
+        if pair is not None and f"m{n}" in known:
+            prompts, answers = map(decimal.Decimal, known[f"m{n}"])
+            assert prompts >= decimal.Decimal(pair[0])
+            assert answers >= decimal.Decimal(pair[1])
+    for caller, models in scene.rules(world).items():
+        if caller == "payer":
+            assert models is not None
+            assert set(models) <= known.keys() | stated
+    world.strangers = [changed(member, "7", "8") for member in members]
+    world.reconcile()
+    after = priced(world)
+    assert known.items() <= after.items()
