@@ -118,14 +118,14 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
         "http://vm:8428",
     ),
     r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$": ("*", "llm", "apps", "team-a"),
-    # The pattern of hosts has room for {region}, which settings without one refuse.
-    r"^[A-Za-z0-9*{][A-Za-z0-9*.{}-]*$": ("models.example.com", "*.s3.amazonaws.com", "*"),
+    # Without {region}, which settings without one refuse.
+    settings_forms.HOST_PATTERN: ("models.example.com", "*.s3.amazonaws.com", "*"),
     r"^sha256:[a-f0-9]{64}$": ("sha256:" + "0a" * 32,),
     r"^/[-._~A-Za-z0-9/]*$": ("/v1", "/", "/v1beta/openai"),
     r"^[A-Z]{3}$": ("USD", "EUR"),
     gateway_router.PHRASE: ("urgent", "stack trace", "naïve ✓", "x" * 64),
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": ("2026-08-01",),
-    r"^[0-9a-fA-F.:]+/[0-9]{1,3}$": ("10.0.0.0/8", "fd00::/8", "192.168.7.1/32"),
+    base.CIDR: ("10.0.0.0/8", "fd00::/8", "192.168.7.1/32"),
 }
 
 _TOLERATIONS: tuple[Json, ...] = (

@@ -11,7 +11,16 @@ from typing import Any
 import pydantic
 from pydantic import fields
 
-from function.api import base, claim, gateway, gateway_status, schema, settings, status
+from function.api import (
+    base,
+    claim,
+    gateway,
+    gateway_status,
+    schema,
+    settings,
+    settings_forms,
+    status,
+)
 from function.engines.vllm import flags
 
 _GENERATED = "<!-- Generated from function/api by `make generate`; edits here are lost. -->"
@@ -60,6 +69,8 @@ _WORDS = {
     base.QUANTITY: "Kubernetes quantity",
     base.DURATION: "duration such as `1h30m`",
     base.DECIMAL: "decimal number such as `0.7`",
+    base.CIDR: "network such as `10.0.0.0/8` or `2001:db8::/32`",
+    settings_forms.HOST_PATTERN: "host such as `*.example.com` or `sts.{region}.amazonaws.com`",
 }
 
 

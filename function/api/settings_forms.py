@@ -19,7 +19,14 @@ Url = Annotated[
     base.OneMessage("must be an address such as http://proxy:3128, its port at most 65535"),
 ]
 _ADDRESS = re.compile(URL)
-HostPattern = Annotated[str, base.text(255, r"^[A-Za-z0-9*{][A-Za-z0-9*.{}-]*$")]
+# What Cilium takes as matchName and matchPattern, with the site's region to be filled in.
+_LABEL = r"([A-Za-z0-9*]|\{region\})([A-Za-z0-9*-]|\{region\})*"
+HOST_PATTERN = base.form(
+    rf"^{_LABEL}(\.{_LABEL})*\.?$",
+    "a host such as sts.{region}.amazonaws.com or *.example.com: letters, digits, '-' and '*' with"
+    " dots between them, and no braces but {region}",
+)
+HostPattern = Annotated[str, base.text(255, HOST_PATTERN)]
 NAMESPACE = r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$"
 Namespace = Annotated[str, base.text(63, NAMESPACE)]
 Namespaces = Annotated[list[Namespace], base.items(64)]
