@@ -106,6 +106,19 @@ def test_a_key_from_the_store_is_waited_for() -> None:
     assert "llm.caller-nightly" in str(promptfoo["env"])
 
 
+def test_pods_that_ask_are_never_without_a_policy() -> None:
+    """Core deletes before it applies: the new policy protects before the old one goes."""
+    world = scene.resting(door(), CODER)
+    given = world.environments[1]["data"]["inferenceService"]
+    given["providers"] = {"networkPolicy": "kubernetes", "withdrawn": ["cilium"]}
+    world.reconcile()
+    assert {"CiliumNetworkPolicy", "NetworkPolicy"} <= world.kinds_there()
+    assert jobs(world)["coder"]["spec"].get("suspend") is True, "no new pod meanwhile"
+    world.converge()
+    assert "CiliumNetworkPolicy" not in world.kinds_there()
+    assert "suspend" not in jobs(world)["coder"]["spec"]
+
+
 def test_models_are_selected_and_the_callers_own_rules_hold() -> None:
     other = scene.member("other")
     evals = {**ASKED, "models": {"names": ["other", "nobody"], "matchLabels": {"purpose": "code"}}}

@@ -88,9 +88,7 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     if given is None or lacks(now.door.site) is not None or not given.targets:
         return
     site = now.door.site
-    policy = policies.PROVIDERS.get(site.providers.network_policy)
-    if policy is not None:
-        yield assembly.Part(rows.EVAL_POLICIES[site.providers.network_policy], policy(now.door))
+    yield from _policies(now)
     asking = list(_asking(now, given))
     if not asking:
         return
@@ -105,6 +103,20 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     if site.providers.monitoring in alerts.PROVIDERS:
         rules = alerts.rules(now.door, given)
         yield assembly.Part(rows.EVAL_RULES[site.providers.monitoring], rules)
+
+
+def _policies(now: situations.Situation) -> Iterator[assembly.Part]:
+    chosen = now.door.site.providers.network_policy
+    policy = policies.PROVIDERS.get(chosen)
+    if policy is None:
+        return
+    yield assembly.Part(rows.EVAL_POLICIES[chosen], policy(now.door))
+    if _unguarded(now) is None:
+        return
+    for last, former in policies.PROVIDERS.items():
+        # Core deletes before it applies: pods that ask would be open in between, and have a key.
+        if last != chosen and now.world.get(rows.EVAL_POLICIES[last]) is not None:
+            yield assembly.Part(rows.EVAL_POLICIES[last], former(now.door))
 
 
 def _asking(now: situations.Situation, given: wanted.Evaluations) -> Iterator[wanted.Target]:
