@@ -90,10 +90,9 @@ class Door:
         reference = None if self.router is None else self.router.secret_ref
         return None if reference is None else reference.name
 
-    @property
-    def router_caller(self) -> gateway.Caller:
-        """The router as a caller of the models."""
-        reference = gateway.SecretReference(name=self.router_secret or "")
+    def router_caller(self, secret: str) -> gateway.Caller:
+        """Returns the router as a caller of the models, with its key in a Secret."""
+        reference = gateway.SecretReference(name=secret)
         return gateway.Caller(name=gateway_router.CALLER, secret_ref=reference)
 
     @property

@@ -59,9 +59,11 @@ def deployment(door: doors.Door) -> identity.Manifest:
         "spec": {
             "replicas": site.replicas,
             "selector": {"matchLabels": labels(door)},
+            # All at once: of two keys the Gateway knows one, and while pods have either, those of
+            # the other are refused.
             "strategy": {
                 "type": "RollingUpdate",
-                "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+                "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0},
             },
             "template": {
                 "metadata": {
