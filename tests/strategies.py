@@ -50,7 +50,7 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     base.DNS_SUBDOMAIN: ("hf-token", "a", "models.example.com", "0.0", "b" * 253),
     base.LABEL_VALUE: ("", "true", "ai-platform", "Team_A.1", "v" * 63),
     gateway_tokens.ISSUER: ("https://sso.example.com", "http://a", "https://sso/realms/llm"),
-    gateway_tokens.JWKS: ("https://sso.example.com/keys", "https://a:8443/"),
+    gateway_tokens.JWKS: ("https://sso.example.com/keys", "https://login.example.com:8443/"),
     gateway_tokens.CLAIM: ("sub", "azp", "realm_access.roles"),
     claim_cost.PAYER: ("search", "cc-4711", "Team_A.1", "p" * 63),
     base.LABEL_KEY: ("team", "example.com/cost-center", "A_b.c", "a/" + "k" * 63, "n" * 63),
@@ -296,6 +296,9 @@ def doors() -> st.SearchStrategy[Json]:
     """Returns valid front doors, and some whose callers the settings have to permit."""
 
     def whole(spec: Json) -> Json:
+        for provider in spec.get("providers", []):
+            # Settings name what may lie inside of the cluster.
+            provider["host"] = f"{provider['host'][:100]}.api.example.com"
         return {
             "apiVersion": f"{gateway.GROUP}/{gateway.VERSION}",
             "kind": gateway.KIND,

@@ -464,6 +464,8 @@ QUANTITY = form(
 DURATION = form(
     r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$", "a duration, for example 30s, 5m or 1h30m"
 )
+# Of TCP.
+PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 # Both families as Go's net.ParseCIDR reads them, but for zeros in front and for an address of IPv6
 # that ends like one of IPv4.
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"

@@ -10,10 +10,7 @@ from function.api import base, claim_pod
 Image = Annotated[str, base.text(255, claim_pod.IMAGE)]
 Port = Annotated[int, base.number(1, 65535)]
 # Printable ASCII: `\s` would mean Unicode's blanks to pydantic and ASCII's to the API server.
-_PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-URL = (
-    r"^https?://([!-.0-~]*@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:" + _PORT + r")?([/?#][!-~]*)?$"
-)
+URL = rf"^https?://([!-.0-~]*@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:{base.PORT})?([/?#][!-~]*)?$"
 Url = Annotated[
     Annotated[str, base.text(512, URL)],
     base.OneMessage("must be an address such as http://proxy:3128, its port at most 65535"),
