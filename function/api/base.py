@@ -305,6 +305,8 @@ _WORDS = {
     "too_long": "must have at most {max_length} entries",
     "too_short": "must have at least {min_length} entries",
 }
+# More are not listed to an author: the nearest is.
+_MOST_CHOICES = 64
 # Of a value that is none of a field's, an author reads so many characters.
 _LONGEST_VALUE = 40
 
@@ -349,6 +351,8 @@ def _none_of(expected: str, value: Any) -> str:
     shown = f"{value!r:.{_LONGEST_VALUE}}"
     if len(choices) == 1:
         return f"{shown} is not {listed}"
+    if len(choices) > _MOST_CHOICES:
+        listed = f"{len(choices)} names"
     near = likeness.nearest(str(value), choices) if texts else []
     hint = f"; the nearest is {near[0]}" if near else ""
     return f"{shown} is none of {listed}{hint}"

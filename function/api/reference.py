@@ -74,6 +74,10 @@ _WORDS = {
 }
 
 
+# More are not listed.
+_MOST_CHOICES = 64
+
+
 @dataclasses.dataclass(frozen=True)
 class _Section:
     """An object, and every path at which it stands."""
@@ -284,7 +288,11 @@ def _limits(node: schema.Node) -> str:
     """Returns the bounds of a value, and those of its items, in words."""
     bounds = []
     if "enum" in node:
-        bounds.append("one of " + ", ".join(f"`{value}`" for value in node["enum"]))
+        shown = [f"`{value}`" for value in node["enum"]]
+        if len(shown) > _MOST_CHOICES:
+            bounds.append(f"one of {len(shown)}, from {shown[0]} to {shown[-1]}")
+        else:
+            bounds.append("one of " + ", ".join(shown))
     if "minimum" in node or "maximum" in node:
         bounds.append(_range(node.get("minimum"), node.get("maximum")))
     if "pattern" in node:

@@ -68,6 +68,13 @@ def test_a_model_is_asked_what_its_claim_offers(
     assert world.condition("EvalsReady") == ("True", "Scheduled")
 
 
+def test_a_zone_that_nobody_knows_comes_with_the_nearest() -> None:
+    """kube-state-metrics ends at a CronJob whose zone it does not know, for everybody."""
+    world = scene.world(door({**ASKED, "timeZone": "Europe/Pari"})).reconcile()
+    words = "spec.evals.timeZone: 'Europe/Pari' is none of 418 names; the nearest is Europe/Paris"
+    assert words in str(world.fatal)
+
+
 def test_one_that_thinks_has_room_to() -> None:
     world = scene.resting(door(), scene.member("m", offers=("chat", "reasoning")))
     assert configuration(world, "m")["providers"][0]["config"]["max_tokens"] == 2048
