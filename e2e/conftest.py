@@ -31,6 +31,7 @@ _FIRST = (
     "test_lifecycle.py",
     "test_faults.py",
     "test_front_door.py",
+    "test_issuers.py",
     "test_pods.py",
     "test_life.py",
     "test_packets.py",
