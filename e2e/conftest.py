@@ -41,6 +41,7 @@ FIRST = (
     "front_door/test_providers.py",
     "front_door/test_fallback.py",
     "front_door/test_end.py",
+    "test_issuers.py",
     "test_pods.py",
     "test_life.py",
     "test_packets.py",

@@ -51,7 +51,7 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
     base.DNS_SUBDOMAIN: ("hf-token", "a", "models.example.com", "0.0", "b" * 253),
     base.LABEL_VALUE: ("", "true", "ai-platform", "Team_A.1", "v" * 63),
     gateway_tokens.ISSUER: ("https://sso.example.com", "http://a", "https://sso/realms/llm"),
-    gateway_tokens.JWKS: ("https://sso.example.com/keys", "https://a:8443/"),
+    gateway_tokens.JWKS: ("https://sso.example.com/keys", "https://login.example.com:8443/"),
     gateway_tokens.CLAIM: ("sub", "azp", "realm_access.roles"),
     claim_cost.PAYER: ("search", "cc-4711", "Team_A.1", "p" * 63),
     base.LABEL_KEY: ("team", "example.com/cost-center", "A_b.c", "a/" + "k" * 63, "n" * 63),
@@ -119,14 +119,14 @@ _STRINGS: dict[str | None, tuple[str, ...]] = {
         "http://vm:8428",
     ),
     r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$": ("*", "llm", "apps", "team-a"),
-    # The pattern of hosts has room for {region}, which settings without one refuse.
-    r"^[A-Za-z0-9*{][A-Za-z0-9*.{}-]*$": ("models.example.com", "*.s3.amazonaws.com", "*"),
+    # Without {region}, which settings without one refuse.
+    settings_forms.HOST_PATTERN: ("models.example.com", "*.s3.amazonaws.com", "*"),
     r"^sha256:[a-f0-9]{64}$": ("sha256:" + "0a" * 32,),
     r"^/[-._~A-Za-z0-9/]*$": ("/v1", "/", "/v1beta/openai"),
     r"^[A-Z]{3}$": ("USD", "EUR"),
     gateway_router.PHRASE: ("urgent", "stack trace", "naïve ✓", "x" * 64),
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": ("2026-08-01",),
-    r"^[0-9a-fA-F.:]+/[0-9]{1,3}$": ("10.0.0.0/8", "fd00::/8", "192.168.7.1/32"),
+    base.CIDR: ("10.0.0.0/8", "fd00::/8", "192.168.7.1/32"),
 }
 
 _TOLERATIONS: tuple[Json, ...] = (
@@ -299,6 +299,9 @@ def doors() -> st.SearchStrategy[Json]:
     """Returns valid front doors, and some whose callers the settings have to permit."""
 
     def whole(spec: Json) -> Json:
+        for provider in spec.get("providers", []):
+            # Settings name what may lie inside of the cluster.
+            provider["host"] = f"{provider['host'][:100]}.api.example.com"
         return {
             "apiVersion": f"{gateway.GROUP}/{gateway.VERSION}",
             "kind": gateway.KIND,

@@ -145,6 +145,7 @@ class Controllers:
         node: str,
         work: pathlib.Path,
         redis: limiter.Redis | None = None,
+        trusted: pathlib.Path | None = None,
     ) -> None:
         """Describe them; ``start`` installs and runs them.
 
@@ -155,8 +156,10 @@ class Controllers:
             work: For files.
             redis: What limits of callers are counted in, whose port the machines reach; without it
                 Envoy Gateway has no rate limit service.
+            trusted: Directory with `ca-certificates.crt`: whom the proxies trust; nobody without.
         """
         self._redis = redis
+        self._authorities = {} if trusted is None else {"/etc/ssl/certs": trusted}
         self._plane = control_plane
         self._admin = control_plane.admin
         self._site = place
@@ -173,7 +176,13 @@ class Controllers:
             # Pods call the program that is controller and shutdown manager by its name.
             self._site.push(image, GROUP, program, entry=f"{_BIN}/{program}", user=_USER)
         for image in (_ENVOY_IMAGE, _USUAL_ENVOY_IMAGE):
-            self._site.push_local(image, proxy.program(), entry=f"{_BIN}/envoy", user=_USER)
+            self._site.push_local(
+                image,
+                proxy.program(),
+                entry=f"{_BIN}/envoy",
+                user=_USER,
+                trees=self._authorities,
+            )
         if self._redis is not None:
             group, entry = limiter.GROUP, limiter.COMMAND
             self._site.push(limiter.IMAGE, group, "ratelimit", entry=entry, user=limiter.USER)

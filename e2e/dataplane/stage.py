@@ -154,6 +154,7 @@ class Stage:
         *,
         limits: bool = False,
         ports: Sequence[int] = (),
+        trusted: pathlib.Path | None = None,
     ) -> None:
         """Describe it.
 
@@ -164,6 +165,7 @@ class Stage:
             models: The hub, which serves.
             limits: Whether the gateway has a limiter.
             ports: More ports of loopback that pods reach.
+            trusted: Directory with `ca-certificates.crt`: whom the gateway's proxies trust.
         """
         self._plane = control_plane
         self.hub = models
@@ -177,7 +179,7 @@ class Stage:
             control_plane, work / "disks", MACHINES, ports=[models.server_port, *redis, *ports]
         )
         self.controllers = controllers.Controllers(
-            control_plane, self.site, MACHINES[0].name, work, self.redis
+            control_plane, self.site, MACHINES[0].name, work, self.redis, trusted
         )
         models.content = f"http://{self.site.outside}:{models.server_port}"
         self._targets = Targets(control_plane.admin, (name, controllers.SYSTEM))

@@ -151,7 +151,10 @@ def settings(running: stage.Stage) -> api.Object:
         "limiter": "envoy",
     }
     ours["permissions"]["hotAdapters"] = [NAMESPACE]
-    ours.setdefault("allowed", {})["fallbackProviders"] = {NAMESPACE: ["chats"]}
+    allowed = ours.setdefault("allowed", {})
+    allowed["fallbackProviders"] = {NAMESPACE: ["chats"]}
+    # The stand-in for a provider is a pod.
+    allowed["providerHosts"] = {NAMESPACE: [f"*.{NAMESPACE}.svc.cluster.local"]}
     return settings
 
 

@@ -218,11 +218,19 @@ class Site:
         place = self._plane.registry
         images.push(place, name, path, self._work, entry=entry, user=user, trees=trees)
 
-    def push_local(self, name: str, path: pathlib.Path, *, entry: str, user: int) -> None:
+    def push_local(
+        self,
+        name: str,
+        path: pathlib.Path,
+        *,
+        entry: str,
+        user: int,
+        trees: Mapping[str, pathlib.Path] = types.MappingProxyType({}),
+    ) -> None:
         """The same for a program of this machine, with the shared libraries that it needs."""
         files = images.libraries(path)
         place = self._plane.registry
-        images.push(place, name, path, self._work, entry=entry, user=user, files=files)
+        images.push(place, name, path, self._work, entry=entry, user=user, files=files, trees=trees)
 
     def push_script(
         self,

@@ -305,6 +305,8 @@ _WORDS = {
     "too_long": "must have at most {max_length} entries",
     "too_short": "must have at least {min_length} entries",
 }
+# More are not listed to an author: the nearest is.
+_MOST_CHOICES = 64
 # Of a value that is none of a field's, an author reads so many characters.
 _LONGEST_VALUE = 40
 
@@ -349,6 +351,8 @@ def _none_of(expected: str, value: Any) -> str:
     shown = f"{value!r:.{_LONGEST_VALUE}}"
     if len(choices) == 1:
         return f"{shown} is not {listed}"
+    if len(choices) > _MOST_CHOICES:
+        listed = f"{len(choices)} names"
     near = likeness.nearest(str(value), choices) if texts else []
     hint = f"; the nearest is {near[0]}" if near else ""
     return f"{shown} is none of {listed}{hint}"
@@ -464,11 +468,32 @@ QUANTITY = form(
 DURATION = form(
     r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$", "a duration, for example 30s, 5m or 1h30m"
 )
+# Of TCP.
+PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+# Both families as Go's net.ParseCIDR reads them, but for zeros in front and for an address of IPv6
+# that ends like one of IPv4.
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_GROUP = "[0-9a-fA-F]{1,4}"
+_IPV6 = "|".join(
+    (
+        f"({_GROUP}:){{7}}{_GROUP}",
+        f"({_GROUP}:){{1,7}}:",
+        *(f"({_GROUP}:){{1,{7 - after}}}(:{_GROUP}){{1,{after}}}" for after in range(1, 7)),
+        f":(:{_GROUP}){{1,7}}",
+        "::",
+    )
+)
+CIDR = form(
+    rf"^({_OCTET}(\.{_OCTET}){{3}}/(3[0-2]|[12]?[0-9])"
+    rf"|({_IPV6})/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))$",
+    "a network, for example 10.0.0.0/8 or 2001:db8::/32: at most /32 of IPv4 and /128 of IPv6",
+)
 DECIMAL = form(
     r"^[0-9]{1,6}(\.[0-9]{1,4})?$",
     "a number in quotes, of at most six digits and four behind a point",
 )
 
+Cidr = Annotated[str, text(49, CIDR)]
 DnsLabel = Annotated[str, text(63, DNS_LABEL)]
 DnsSubdomain = Annotated[str, text(253, DNS_SUBDOMAIN)]
 Duration = Annotated[str, text(32, DURATION)]

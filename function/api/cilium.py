@@ -5,7 +5,6 @@ which `PolicyReady` shows. An unknown key or a wrong type is what the API server
 applies the object. `tests/schemas/test_typed.py` compares these models with the upstream schema.
 """
 
-import ipaddress
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
@@ -22,16 +21,6 @@ _PORT = (
     r"^((6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{1,4})"
     r"|([a-zA-Z0-9]-?)*[a-zA-Z](-?[a-zA-Z0-9])*)$"
 )
-
-
-def _network(text: str) -> str:
-    ipaddress.ip_network(text, strict=False)
-    return text
-
-
-_Cidr = Annotated[
-    str, base.text(49, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"), pydantic.AfterValidator(_network)
-]
 
 
 def _one_of(*fields: str) -> base.Rule:
@@ -64,10 +53,10 @@ class Selector(base.Model):
 class CidrRule(base.Model):
     """Networks without parts of them."""
 
-    cidr: _Cidr | None = None
+    cidr: base.Cidr | None = None
     cidr_group_ref: base.DnsSubdomain | None = None
     cidr_group_selector: Selector | None = None
-    except_: Annotated[list[_Cidr], _Many] | None = pydantic.Field(None, alias="except")
+    except_: Annotated[list[base.Cidr], _Many] | None = pydantic.Field(None, alias="except")
 
     RULES: ClassVar = (_one_of("cidr", "cidrGroupRef", "cidrGroupSelector"),)
 
@@ -241,7 +230,7 @@ class IngressRule(base.Model):
     """Who may connect."""
 
     authentication: Authentication | None = None
-    from_cidr: Annotated[list[_Cidr], _Many] | None = pydantic.Field(None, alias="fromCIDR")
+    from_cidr: Annotated[list[base.Cidr], _Many] | None = pydantic.Field(None, alias="fromCIDR")
     from_cidr_set: Annotated[list[CidrRule], _Many] | None = pydantic.Field(
         None, alias="fromCIDRSet"
     )
@@ -258,7 +247,7 @@ class EgressRule(base.Model):
     """What may be connected to."""
 
     authentication: Authentication | None = None
-    to_cidr: Annotated[list[_Cidr], _Many] | None = pydantic.Field(None, alias="toCIDR")
+    to_cidr: Annotated[list[base.Cidr], _Many] | None = pydantic.Field(None, alias="toCIDR")
     to_cidr_set: Annotated[list[CidrRule], _Many] | None = pydantic.Field(None, alias="toCIDRSet")
     to_endpoints: _Selectors | None = None
     to_entities: Annotated[list[_Entity], _Many] | None = None

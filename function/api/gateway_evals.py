@@ -4,7 +4,7 @@ from typing import Annotated
 
 import pydantic
 
-from function.api import base, claim_model
+from function.api import base, claim_model, zones
 
 
 def _field(number: str) -> str:
@@ -28,10 +28,6 @@ _SCHEDULE = base.form(
     )
     + "$",
     "minute, hour, day of the month, month and day of the week, such as 0 2 * * * or 30 1 * * 1-5",
-)
-_TIME_ZONE = base.form(
-    r"^[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*){0,2}$",
-    "the name of a time zone, such as Europe/Paris or UTC",
 )
 
 
@@ -101,8 +97,10 @@ class Evals(base.Model):
     schedule: Annotated[str, base.text(100, _SCHEDULE)] | None = pydantic.Field(
         None, description="As a CronJob's; 0 2 * * * when absent."
     )
-    time_zone: Annotated[str, base.text(63, _TIME_ZONE)] | None = pydantic.Field(
-        None, description="Time zone of the schedule; the cluster's own when absent, mostly UTC."
+    time_zone: zones.Zone | None = pydantic.Field(
+        None,
+        description="Time zone of the schedule, such as Europe/Paris or UTC; the cluster's own when"
+        " absent, mostly UTC.",
     )
     models: Selection | None = pydantic.Field(
         None,

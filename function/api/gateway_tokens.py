@@ -8,9 +8,10 @@ from function.api import base
 
 # The gateway reads an issuer with a colon as an address.
 ISSUER = base.form(r"^https?://[!-~]+$", "an address, as the tokens have it in iss")
+_PART = "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?"
 JWKS = base.form(
-    r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[-._~%/A-Za-z0-9]*$",
-    "an address with https, for example https://sso.example.com/keys",
+    rf"^https://{_PART}(\.{_PART})*(:{base.PORT})?/[-._~%/A-Za-z0-9]*$",
+    "an address with https, for example https://sso.example.com/keys, its port at most 65535",
 )
 # A claim of a token, or one inside of another behind a dot.
 CLAIM = base.form(r"^[A-Za-z_][-A-Za-z0-9_]*(\.[A-Za-z_][-A-Za-z0-9_]*)*$", "the name of a claim")

@@ -11,7 +11,16 @@ from typing import Any
 import pydantic
 from pydantic import fields
 
-from function.api import base, claim, gateway, gateway_status, schema, settings, status
+from function.api import (
+    base,
+    claim,
+    gateway,
+    gateway_status,
+    schema,
+    settings,
+    settings_forms,
+    status,
+)
 from function.engines.vllm import flags
 
 _GENERATED = "<!-- Generated from function/api by `make generate`; edits here are lost. -->"
@@ -60,7 +69,13 @@ _WORDS = {
     base.QUANTITY: "Kubernetes quantity",
     base.DURATION: "duration such as `1h30m`",
     base.DECIMAL: "decimal number such as `0.7`",
+    base.CIDR: "network such as `10.0.0.0/8` or `2001:db8::/32`",
+    settings_forms.HOST_PATTERN: "host such as `*.example.com` or `sts.{region}.amazonaws.com`",
 }
+
+
+# More are not listed.
+_MOST_CHOICES = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,7 +288,11 @@ def _limits(node: schema.Node) -> str:
     """Returns the bounds of a value, and those of its items, in words."""
     bounds = []
     if "enum" in node:
-        bounds.append("one of " + ", ".join(f"`{value}`" for value in node["enum"]))
+        shown = [f"`{value}`" for value in node["enum"]]
+        if len(shown) > _MOST_CHOICES:
+            bounds.append(f"one of {len(shown)}, from {shown[0]} to {shown[-1]}")
+        else:
+            bounds.append("one of " + ", ".join(shown))
     if "minimum" in node or "maximum" in node:
         bounds.append(_range(node.get("minimum"), node.get("maximum")))
     if "pattern" in node:

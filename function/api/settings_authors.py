@@ -183,7 +183,9 @@ class Allowed(base.Model):
     )
     priority_classes: settings_forms.Patterns = _patterns("Names of podTemplate.priorityClassName.")
     provider_hosts: settings_forms.Patterns = _patterns(
-        "Hosts of an InferenceGateway's providers, whole names: what callers write goes there.",
+        "Hosts of an InferenceGateway's providers, whole names: what callers write goes there. `*`"
+        " is every host of the world: an address, a name of fewer than three parts, and one that"
+        " may lie in the cluster (.svc, .internal) need a pattern with some of their text.",
         "*",
     )
     queue_priorities: settings_forms.Patterns = _patterns(
@@ -193,7 +195,8 @@ class Allowed(base.Model):
         "Paths of the store in externalSecrets[].remoteRef.", "{namespace}/**"
     )
     token_hosts: settings_forms.Patterns = _patterns(
-        "Hosts from which the gateway's proxies fetch the keys of an InferenceGateway's issuers.",
+        "Hosts from which the gateway's proxies fetch the keys of an InferenceGateway's issuers."
+        " `*` is what it is to providerHosts.",
         "*",
     )
     resources: settings_forms.Patterns = _patterns(

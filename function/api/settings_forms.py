@@ -10,16 +10,20 @@ from function.api import base, claim_pod
 Image = Annotated[str, base.text(255, claim_pod.IMAGE)]
 Port = Annotated[int, base.number(1, 65535)]
 # Printable ASCII: `\s` would mean Unicode's blanks to pydantic and ASCII's to the API server.
-_PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-URL = (
-    r"^https?://([!-.0-~]*@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:" + _PORT + r")?([/?#][!-~]*)?$"
-)
+URL = rf"^https?://([!-.0-~]*@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:{base.PORT})?([/?#][!-~]*)?$"
 Url = Annotated[
     Annotated[str, base.text(512, URL)],
     base.OneMessage("must be an address such as http://proxy:3128, its port at most 65535"),
 ]
 _ADDRESS = re.compile(URL)
-HostPattern = Annotated[str, base.text(255, r"^[A-Za-z0-9*{][A-Za-z0-9*.{}-]*$")]
+# What Cilium takes as matchName and matchPattern, with the site's region to be filled in.
+_LABEL = r"([A-Za-z0-9*]|\{region\})([A-Za-z0-9*-]|\{region\})*"
+HOST_PATTERN = base.form(
+    rf"^{_LABEL}(\.{_LABEL})*\.?$",
+    "a host such as sts.{region}.amazonaws.com or *.example.com: letters, digits, '-' and '*' with"
+    " dots between them, and no braces but {region}",
+)
+HostPattern = Annotated[str, base.text(255, HOST_PATTERN)]
 NAMESPACE = r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$"
 Namespace = Annotated[str, base.text(63, NAMESPACE)]
 Namespaces = Annotated[list[Namespace], base.items(64)]

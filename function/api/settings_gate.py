@@ -22,9 +22,7 @@ class CanaryGates(base.Model):
         " listen on; queryURL's when absent. Where there are policies, gates are withheld without"
         " it or egressCidrs.",
     )
-    egress_cidrs: Annotated[
-        list[Annotated[str, base.text(49, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]], base.items(32)
-    ] = pydantic.Field(
+    egress_cidrs: Annotated[list[base.Cidr], base.items(32)] = pydantic.Field(
         default_factory=base.no_items,
         description="Networks of a store outside of the cluster, on queryURL's port.",
     )

@@ -129,9 +129,7 @@ class Evals(base.Model):
         description="The pods behind pushURL, for the network policy, and the port that they"
         " listen on; pushURL's when absent.",
     )
-    egress_cidrs: Annotated[
-        list[Annotated[str, base.text(49, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]], base.items(32)
-    ] = pydantic.Field(
+    egress_cidrs: Annotated[list[base.Cidr], base.items(32)] = pydantic.Field(
         default_factory=base.no_items,
         description="Networks that the pods reach beside the proxies and the store, on the ports of"
         " both: a load balancer before the proxies, a store outside of the cluster.",
@@ -163,9 +161,7 @@ class LiteLLM(base.Model):
     database: Peer | None = pydantic.Field(
         None, description="Pods of its PostgreSQL, for the network policy; port 5432 when absent."
     )
-    egress_cidrs: Annotated[
-        list[Annotated[str, base.text(49, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]], base.items(32)
-    ] = pydantic.Field(
+    egress_cidrs: Annotated[list[base.Cidr], base.items(32)] = pydantic.Field(
         default_factory=base.no_items,
         description="Networks that the pods reach beside: a PostgreSQL outside of the cluster, on"
         " the port of `database`, or a load balancer before the Gateway.",

@@ -6,8 +6,6 @@ import pydantic
 
 from function.api import base, claim_model, claim_pod, settings_forms, settings_traffic
 
-Cidr = Annotated[str, base.text(49, r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
-
 
 class Weights(base.Model):
     """The shared volume and who may read it."""
@@ -80,7 +78,8 @@ class Preload(base.Model):
     )
     egress_hosts: Annotated[list[settings_forms.HostPattern], base.items(32)] = pydantic.Field(
         default_factory=base.no_items,
-        description="Hosts that the Job reaches on 443 by name, beside the hub (Cilium).",
+        description="Hosts that the Job reaches on 443 by name, beside the hub (Cilium). `*` stands"
+        " for any text of a name, {region} for the site's region.",
     )
     egress_host_ports: Annotated[list[settings_forms.Port], base.items(8)] = pydantic.Field(
         default_factory=base.no_items,
@@ -115,7 +114,7 @@ class ObjectStore(base.Model):
     pods: settings_traffic.Peer | None = pydantic.Field(
         None, description="Pods of a store in the cluster; the port is the endpoint's."
     )
-    egress_cidrs: Annotated[list[Cidr], base.items(32)] = pydantic.Field(
+    egress_cidrs: Annotated[list[base.Cidr], base.items(32)] = pydantic.Field(
         default_factory=base.no_items,
         description="Networks of the store. NetworkPolicy knows no names: without networks it lets"
         " pods with source s3 reach every public address on the store's port.",
@@ -150,7 +149,7 @@ class Hub(base.Model):
     egress_port: settings_forms.Port = pydantic.Field(
         443, description="Port of the hub, the mirror or the proxy."
     )
-    egress_cidrs: Annotated[list[Cidr], base.items(32)] = pydantic.Field(
+    egress_cidrs: Annotated[list[base.Cidr], base.items(32)] = pydantic.Field(
         default_factory=base.no_items,
         description="Networks of a mirror, of where it keeps its content, or of a proxy in a"
         " private range: `world` leaves them out, and the Job follows the hub's redirects to public"

@@ -110,3 +110,8 @@ def caps(spec: claim.Spec, site: settings.Settings) -> Iterator[base.Problem]:
             )
     if any("{region}" in host for host in site.preload.egress_hosts) and site.region is None:
         yield base.Problem("settings preload.egressHosts", "{region} needs the setting region")
+    store = site.object_store
+    unnamed = (store.bucket_region or site.region) is None
+    if spec.model.source == "s3" and unnamed and any("{region}" in h for h in store.egress_hosts):
+        words = "{region} needs the setting region or objectStore.bucketRegion"
+        yield base.Problem("settings objectStore.egressHosts", words)

@@ -1,5 +1,7 @@
 """What observed routes and backends name: what is named cannot be taken away."""
 
+from typing import NamedTuple
+
 from function.cluster import observed
 
 # The header in which the AI gateway puts the model name of a request.
@@ -28,6 +30,34 @@ def models(resource: observed.Object | None) -> frozenset[str]:
         if observed.at(header, "name") == MODEL_HEADER
         and observed.at(header, "type") != "RegularExpression"
     )
+
+
+class Places(NamedTuple):
+    """Models in the order of a route.
+
+    Attributes:
+        canaries: Those that have a share of the base model.
+        names: Those that have a rule.
+    """
+
+    canaries: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+def places(resource: observed.Object | None) -> Places:
+    """Returns the models that an observed AI gateway route has, in its order.
+
+    The AI gateway's processor knows a backend by the places of rule and backend in the route, and
+    answers 500 for a place that it has not read yet (internalapi.PerRouteRuleRefBackendName, 1.0).
+    """
+    names = [
+        str(observed.at(header, "value"))
+        for rule in observed.items(resource, "spec", "rules")
+        for match in observed.items(rule, "matches")
+        for header in observed.items(match, "headers")
+        if observed.at(header, "name") == MODEL_HEADER
+    ]
+    return Places(tuple(weights(resource)), tuple(names))
 
 
 def weights(resource: observed.Object | None) -> dict[str, int]:

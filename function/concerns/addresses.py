@@ -6,15 +6,13 @@ from function import assembly, memo
 from function.cluster import observed
 from function.engines import engine
 from function.planning import identity, plans, stores
-from function.situation import situations
+from function.situation import reading, situations
 
 
 def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     """Yields the pods' ServiceAccount and the Service under the claim's name."""
     who, port = now.plan.identity, now.plan.engine.PORT
-    # Pods that run read from the store again at their next start, whatever the claim wants by then.
-    reads = now.plan.running.store or now.rollout.running.store
-    yield assembly.Part("serviceaccount", service_account(now.plan, reads=bool(reads)))
+    yield assembly.Part("serviceaccount", service_account(now.plan, read=now.reads))
     yield assembly.Part("service", service(who, port))
 
 
@@ -27,18 +25,18 @@ def conditions(
 
 
 @memo.per_plan
-def service_account(plan: plans.Plan, *, reads: bool) -> identity.Manifest:
+def service_account(plan: plans.Plan, *, read: tuple[str, ...]) -> identity.Manifest:
     """Returns the pods' ServiceAccount; its token is never mounted.
 
     Args:
         plan: The plan.
-        reads: Whether pods read from the object store, with the identity that the site gives them.
+        read: What pods read from the object store, with the identity that the site gives them.
     """
-    identified = stores.identity(plan.site, plan.resource) if reads else {}
+    identified = stores.identity(plan.site, plan.resource) if read else {}
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": plan.identity.metadata(annotations=identified or None),
+        "metadata": plan.identity.metadata(annotations=(identified | reading.noted(read)) or None),
         "automountServiceAccountToken": False,
     }
 

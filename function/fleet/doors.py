@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib import parse
 
 from function.api import base, gateway, gateway_money, gateway_router, gateway_tokens, settings
-from function.boundary import grants, permissions, secrets
+from function.boundary import grants, hosts, permissions, secrets
 from function.fleet import meaning
 from function.fleet.edge import teams
 from function.planning import identity
@@ -90,10 +90,9 @@ class Door:
         reference = None if self.router is None else self.router.secret_ref
         return None if reference is None else reference.name
 
-    @property
-    def router_caller(self) -> gateway.Caller:
-        """The router as a caller of the models."""
-        reference = gateway.SecretReference(name=self.router_secret or "")
+    def router_caller(self, secret: str) -> gateway.Caller:
+        """Returns the router as a caller of the models, with its key in a Secret."""
+        reference = gateway.SecretReference(name=secret)
         return gateway.Caller(name=gateway_router.CALLER, secret_ref=reference)
 
     @property
@@ -166,15 +165,12 @@ def _refusals(
     yield from _from_cost(resource, site)
     for index, provider in enumerate(resource.spec.providers or []):
         path = f"spec.providers[{index}].host"
-        yield from grants.outside("provider_hosts", path, provider.host, resource, site)
+        yield from hosts.outside("provider_hosts", path, provider.host, resource, site)
     for index, issuer in enumerate(resource.spec.issuers or []):
         if issuer.jwks_uri is not None:
             path = f"spec.issuers[{index}].jwksURI"
-            where = parse.urlsplit(issuer.jwks_uri)
-            yield from grants.outside("token_hosts", path, where.hostname or "", resource, site)
-            _, _, number = where.netloc.partition(":")
-            if number and not 0 < int(number) < 2**16:
-                yield base.Problem(path, f"{number} is no port")
+            host = parse.urlsplit(issuer.jwks_uri).hostname or ""
+            yield from hosts.outside("token_hosts", path, host, resource, site)
     yield from _schedule(resource)
     yield from _cases(resource, site)
     yield from _contradicted(resource)

@@ -157,6 +157,7 @@ def security_policy(now: situations.Situation) -> identity.Manifest:
     keyed = [grant for grant in now.in_force if grant.caller.jwt is None]
     secrets = dict.fromkeys(situations.key_secret(door, grant.caller) for grant in keyed)
     rules = [rule for grant in keyed for rule in rules_of(grant)]
+    secret = now.router_key
     spec: identity.Manifest = {
         "targetRefs": [
             {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": door.identity.name}
@@ -173,7 +174,10 @@ def security_policy(now: situations.Situation) -> identity.Manifest:
     return {
         "apiVersion": kinds.SECURITY_POLICY.api_versions[0],
         "kind": kinds.SECURITY_POLICY.name,
-        "metadata": door.identity.metadata(component=doors.COMPONENT),
+        "metadata": door.identity.metadata(
+            component=doors.COMPONENT,
+            annotations=None if secret is None else {situations.ROUTER_SECRET: secret},
+        ),
         "spec": spec,
     }
 
@@ -222,8 +226,9 @@ def condition(now: situations.Situation, desired: assembly.Desired) -> observed.
     taken = readiness.READY
     for policy in map(now.world.get, policies):
         one = readiness.NOT_CREATED if policy is None else _TAKEN(policy)
-        if policy is not None and not one.ready and observed.items(policy, "status", "ancestors"):
-            return CallersReady.REFUSED.condition(f"SecurityPolicy: {one.message}")
+        refusal = situations.refused(policy)
+        if refusal is not None:
+            return CallersReady.REFUSED.condition(f"SecurityPolicy: {refusal}")
         taken = taken if one.ready else one
     other = _overridden(now)
     if other is not None:

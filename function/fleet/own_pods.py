@@ -46,6 +46,8 @@ class OwnPods:
         replicas: int,
         annotations: Mapping[str, str],
         spec: identity.Manifest,
+        *,
+        surge: int | str = 1,
     ) -> identity.Manifest:
         """Returns the Deployment.
 
@@ -55,6 +57,7 @@ class OwnPods:
             replicas: How many pods.
             annotations: Those of the pods.
             spec: What `pod` returns.
+            surge: How many more pods there are while they are replaced.
         """
         return {
             "apiVersion": kinds.ROUTER_PODS.api_versions[0],
@@ -65,7 +68,7 @@ class OwnPods:
                 "selector": {"matchLabels": self.labels(door)},
                 "strategy": {
                     "type": "RollingUpdate",
-                    "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+                    "rollingUpdate": {"maxSurge": surge, "maxUnavailable": 0},
                 },
                 "template": {
                     "metadata": {

@@ -43,6 +43,9 @@ def deployment(door: doors.Door) -> identity.Manifest:
         door.site.front_door.semantic_router.replicas,
         {_PROXY_HASH: canonical.digest(router_config.proxy(door))},
         _pod(door),
+        # All at once: of two keys the Gateway knows one, and while pods have either, those of the
+        # other are refused.
+        surge="100%",
     )
 
 

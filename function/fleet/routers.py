@@ -213,8 +213,9 @@ def condition(now: situations.Situation, desired: assembly.Desired) -> observed.
         )
     if now.routed:
         waits = desired.waits(SemanticRouterReady.type())
-        # A key that changes is known once pods have it; until then the names are refused.
-        published = bool(asked.configuration_only) or (now.emits_router_route and now.router_called)
+        # A key that changes is known once all pods have it; those that have it already are refused.
+        known = now.router_key == door.router_secret
+        published = bool(asked.configuration_only) or (now.emits_router_route and known)
         if waits is not None and now.world.get(rows.ROUTER_ROUTE) is not None:
             return SemanticRouterReady.UNRESOLVED.condition(waits)
         if waits is not None or not published:

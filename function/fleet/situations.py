@@ -7,7 +7,11 @@ from typing import TypeAlias
 from function.api import gateway
 from function.cluster import memory, observed, readiness
 from function.fleet import doors, meaning, members, pricing, rows
+from function.planning import identity
 from function.workloads import deployment
+
+# On the policy of keys: the Secret of the router's key.
+ROUTER_SECRET = f"{identity.DOMAIN}/router-secret"
 
 # The names that a Gateway serves, with who serves each.
 Served: TypeAlias = tuple[members.Model, ...]
@@ -88,21 +92,25 @@ class Situation:
         return tuple(virtual for virtual in self.virtuals if virtual.served)
 
     @property
-    def router_called(self) -> bool:
-        """Whether the router's key is asked for.
+    def router_key(self) -> str | None:
+        """The Secret of which the Gateway takes the router's key, or None.
 
         A Secret that is missing breaks the policy of all keys. The router's pods start with theirs
-        alone: they are ready once before the policy names it.
+        alone: they are ready once before the policy names it. Until then the policy keeps the one
+        of before, which pods of before have, unless the gateway refuses it so.
         """
         if not (self.door.deploys_router and self.routed):
-            return False
-        secret = self.door.router_secret
-        if secret in credentials(self.world.get(rows.SECURITY)):
-            return True
+            return None
+        secret, policy = self.door.router_secret, self.world.get(rows.SECURITY)
+        held = observed.at(policy, "metadata", "annotations", ROUTER_SECRET)
+        if held == secret or (held is None and secret in credentials(policy)):
+            return secret
         pods = self.world.get(rows.ROUTER_PODS)
         state = deployment.state(pods)
         started = state is not None and state.serves and state.settled
-        return started and secret in _given_secrets(pods)
+        if started and secret in _given_secrets(pods):
+            return secret
+        return held if isinstance(held, str) and not refused(policy) else None
 
     @property
     def emits_router_route(self) -> bool:
@@ -151,12 +159,24 @@ def situation(door: doors.Door, world: observed.Observed) -> Situation:
         remembered,
         world,
     )
-    if not now.router_called:
+    secret = now.router_key
+    if secret is None:
         return now
     # What it may use follows from what it decides: never a virtual name, which would go round.
     models = sorted(frozenset().union(*(virtual.targets for virtual in now.routed)))
-    router = Grant(door.router_caller, tuple(models), ())
+    router = Grant(door.router_caller(secret), tuple(models), ())
     return dataclasses.replace(now, grants=(*now.grants, router))
+
+
+_TAKEN = readiness.per_parent("ancestors", "Accepted")
+
+
+def refused(policy: observed.Object | None) -> str | None:
+    """Returns why the gateway refuses a policy, or None where it does not, or has not said yet."""
+    if policy is None or not observed.items(policy, "status", "ancestors"):
+        return None
+    verdict = _TAKEN(policy)
+    return None if verdict.ready else verdict.message
 
 
 def _given_secrets(pods: observed.Object | None) -> frozenset[str]:

@@ -198,7 +198,7 @@ def _own(plan: plans.Plan) -> Iterator[Need]:
 
 def _store(plan: plans.Plan, pods: endpoints.Endpoint) -> Iterator[Need]:
     """Yields where the engine reads weights at each start, of source s3."""
-    store = callers.store(plan, "")
+    store = callers.store(plan, (plan.running.store,))
     if store is None:
         return
     field, remedy = "spec.model.uri", "set objectStore.pods or objectStore.egressCidrs"

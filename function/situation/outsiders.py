@@ -9,7 +9,7 @@ import dataclasses
 
 from function import canonical, composition
 from function.api import base, gateway
-from function.boundary import grants
+from function.boundary import hosts
 from function.cluster import observed
 from function.planning import plans
 
@@ -79,7 +79,7 @@ def outsider(plan: plans.Plan, document: observed.Object | None) -> Outsider | s
             " no chat completions: name one with api: OpenAI"
         )
     # The door is refused for it too, and keeps what it has; what it says now counts for nothing.
-    if any(grants.outside("provider_hosts", "", provider.host, door, plan.site)):
+    if any(hosts.outside("provider_hosts", "", provider.host, door, plan.site)):
         return f"the settings do not allow the host {provider.host} (allowed.providerHosts)"
     models = {model.name: model for model in provider.models}
     model = models.get(base.of(asked, "model"))

@@ -4,7 +4,16 @@ import dataclasses
 
 from function.cluster import checkpoints, memory, observed, pods
 from function.planning import plans
-from function.situation import counts, gates, guards, ledgers, rollouts, supplies, traffic
+from function.situation import (
+    counts,
+    gates,
+    guards,
+    ledgers,
+    reading,
+    rollouts,
+    supplies,
+    traffic,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +27,7 @@ class Situation:
         guards: What new pods wait for.
         ledger: Which weights are verified.
         rollout: Which template runs.
+        reads: Addresses in an object store that pods read when they start, in order.
         supply: The Jobs on the weights volume.
         traffic: What may be asked of the claim.
         gates: Which weights canaries with a gate have, and what judges them.
@@ -31,6 +41,7 @@ class Situation:
     guards: guards.Guards
     ledger: ledgers.Ledger
     rollout: rollouts.Rollout
+    reads: tuple[str, ...]
     supply: supplies.Supply
     traffic: traffic.Traffic
     gates: gates.Gates
@@ -87,6 +98,7 @@ def situation(
         ledger=ledger,
         guards=guard,
         rollout=rollout,
+        reads=reading.addresses(plan, rollout, world),
         supply=supplies.supply(plan, ledger, guard, rollout, remembered, world),
         traffic=reached,
         gates=gates.canaries(plan, rollout, reached, guard, remembered, world),

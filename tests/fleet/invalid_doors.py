@@ -401,7 +401,10 @@ INVALID = (
         "a schedule with the name of a day", _evals(schedule="0 2 * * mon"), "spec.evals.schedule"
     ),
     invalid_claims.Invalid(
-        "a time zone that is none", _evals(timeZone="Europe/Paris Z"), "spec.evals.timeZone"
+        "a time zone that is none", _evals(timeZone="Europe/Pari"), "spec.evals.timeZone"
+    ),
+    invalid_claims.Invalid(
+        "a former name of a time zone", _evals(timeZone="US/Pacific"), "spec.evals.timeZone"
     ),
     invalid_claims.Invalid(
         "a file of cases that is code",

@@ -68,6 +68,13 @@ def test_a_model_is_asked_what_its_claim_offers(
     assert world.condition("EvalsReady") == ("True", "Scheduled")
 
 
+def test_a_zone_that_nobody_knows_comes_with_the_nearest() -> None:
+    """kube-state-metrics ends at a CronJob whose zone it does not know, for everybody."""
+    world = scene.world(door({**ASKED, "timeZone": "Europe/Pari"})).reconcile()
+    words = "spec.evals.timeZone: 'Europe/Pari' is none of 418 names; the nearest is Europe/Paris"
+    assert words in str(world.fatal)
+
+
 def test_one_that_thinks_has_room_to() -> None:
     world = scene.resting(door(), scene.member("m", offers=("chat", "reasoning")))
     assert configuration(world, "m")["providers"][0]["config"]["max_tokens"] == 2048
@@ -104,6 +111,19 @@ def test_a_key_from_the_store_is_waited_for() -> None:
         "initContainers"
     ]
     assert "llm.caller-nightly" in str(promptfoo["env"])
+
+
+def test_pods_that_ask_are_never_without_a_policy() -> None:
+    """Core deletes before it applies: the new policy protects before the old one goes."""
+    world = scene.resting(door(), CODER)
+    given = world.environments[1]["data"]["inferenceService"]
+    given["providers"] = {"networkPolicy": "kubernetes", "withdrawn": ["cilium"]}
+    world.reconcile()
+    assert {"CiliumNetworkPolicy", "NetworkPolicy"} <= world.kinds_there()
+    assert jobs(world)["coder"]["spec"].get("suspend") is True, "no new pod meanwhile"
+    world.converge()
+    assert "CiliumNetworkPolicy" not in world.kinds_there()
+    assert "suspend" not in jobs(world)["coder"]["spec"]
 
 
 def test_models_are_selected_and_the_callers_own_rules_hold() -> None:

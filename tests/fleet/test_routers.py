@@ -130,18 +130,37 @@ def test_a_router_whose_pods_do_not_start_closes_nothing() -> None:
     assert world.claim["status"]["modelsSummary"] == "small"
 
 
+def references(world: cluster.Cluster) -> list[str]:
+    """Returns the Secrets that the policy of keys names."""
+    policy = world.one("SecurityPolicy")["spec"]["apiKeyAuth"]
+    return [reference["name"] for reference in policy["credentialRefs"]]
+
+
 def test_another_key_is_asked_for_once_pods_have_started_with_it() -> None:
+    """Until then pods of before answer, with the key of before."""
     world = resting(router())
-    world.edit(semanticRouter={**router(), "secretRef": {"name": "other"}}).reconcile()
-
-    def references() -> list[str]:
-        policy = world.one("SecurityPolicy")["spec"]["apiKeyAuth"]
-        return [reference["name"] for reference in policy["credentialRefs"]]
-
-    world.reconcile()
-    assert "other" not in references()
+    for _ in range(3):
+        world.edit(semanticRouter={**router(), "secretRef": {"name": "other"}}).reconcile()
+        world.settle("Deployment")
+        assert references(world) == ["router-key"]
+        assert scene.rules(world)["semantic-router"] == ["small"]
+        assert ROUTE in world.kinds_there()
+    assert world.condition("SemanticRouterReady")[0] == "False"
     world.converge()
-    assert references() == ["other"]
+    assert references(world) == ["other"]
+    assert world.condition("SemanticRouterReady") == ("True", "Routing")
+
+
+def test_a_key_of_before_that_is_gone_closes_nothing() -> None:
+    """A policy that names it refuses every caller."""
+    world = resting(router(), callers=[scene.caller("chat")])
+    world.edit(semanticRouter={**router(), "secretRef": {"name": "other"}}).reconcile()
+    gone = cluster.condition("Accepted", "False", "Invalid", "secret llm/router-key not found")
+    world.one("SecurityPolicy")["status"]["ancestors"][0]["conditions"] = [gone]
+    world.reconcile()
+    assert references(world) == ["chat-key"]
+    world.converge()
+    assert references(world) == ["chat-key", "other"]
 
 
 def test_a_router_that_is_down_takes_its_names_alone() -> None:

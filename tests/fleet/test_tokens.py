@@ -109,6 +109,47 @@ def test_hosts_of_keys_are_those_that_the_settings_allow() -> None:
     assert "spec.issuers[0].jwksURI" in str(world.fatal)
 
 
+INSIDE = (
+    "kubernetes.default.svc",
+    "Kubernetes.Default.Svc",
+    "kubernetes.default",
+    "localhost",
+    "metadata.google.internal",
+    "a.b.svc.cluster.local",
+    "10-0-0-1.llm.pod",
+    "10.0.0.1",
+    "169.254.169.254",
+    "127.1",
+    "2130706433",
+    "0x7f000001",
+    "0x7f.0.0.0x1",
+)
+
+
+@pytest.mark.parametrize("host", INSIDE)
+@pytest.mark.parametrize("everywhere", ["*", "**"])
+def test_every_host_is_none_inside_of_the_cluster(host: str, everywhere: str) -> None:
+    """The proxies reach what authors do not."""
+
+    def fatal(*patterns: str) -> str:
+        given = {"*": list(patterns)}
+        provider = scene.provider("p", "m", host=host.lower())
+        issuer = SSO | {"jwksURI": f"https://{host}/keys"}
+        door = scene.of(issuers=[issuer], providers=[provider], callers=[tokened("chat")])
+        settings = {"allowed": {"tokenHosts": given, "providerHosts": given}}
+        return scene.world(door, CODER, settings=settings).reconcile().fatal or ""
+
+    words = fatal(everywhere)
+    assert "spec.issuers[0].jwksURI: " in words
+    assert "spec.providers[0].host: " in words
+    assert "the settings do not name it" in words
+    assert fatal(everywhere, host.lower()) == ""
+
+
+def test_every_host_is_each_of_the_world() -> None:
+    assert refused(tokened("chat"), jwksURI="https://login.example.com:8443/keys") == "None"
+
+
 def refused(*callers: cluster.Object, **issuer: Any) -> str:
     """Returns the words with which a front door is refused."""
     world = scene.world(scene.of(issuers=[SSO | issuer], callers=list(callers)), CODER)
@@ -117,9 +158,9 @@ def refused(*callers: cluster.Object, **issuer: Any) -> str:
 
 def test_a_port_that_is_none_is_refused() -> None:
     """The gateway would take the whole policy for invalid, and refuse every token."""
-    assert "spec.issuers[0].jwksURI: 65536 is no port" in refused(
-        tokened("chat"), jwksURI="https://sso.example.com:65536/keys"
-    )
+    words = "spec.issuers[0].jwksURI: must be an address with https"
+    for wrong in ("sso.example.com:65536", "sso.example.com:0", "sso..com", "sso.example.com."):
+        assert words in refused(tokened("chat"), jwksURI=f"https://{wrong}/keys")
 
 
 def test_a_token_that_nobody_could_have_is_refused() -> None:

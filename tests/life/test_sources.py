@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from function.situation import reading
 from tests import cluster
 
 IMAGE = {
@@ -41,6 +42,17 @@ def back(world: cluster.Cluster) -> cluster.Cluster:
     for field in ("source", "image", "uri"):
         model.pop(field, None)
     return world.edit(model=model)
+
+
+def annotations(world: cluster.Cluster) -> cluster.Object:
+    """Returns those of the pods' ServiceAccount."""
+    return dict(world.one("ServiceAccount")["metadata"].get("annotations", {}))
+
+
+def reached(world: cluster.Cluster) -> set[str]:
+    """Returns the hosts that the pods reach."""
+    rules = world.objects["smallest-cilium-netpol"]["spec"]["egress"]
+    return {name["matchName"] for rule in rules for name in rule.get("toFQDNs", [])}
 
 
 def directories(world: cluster.Cluster, field: str = "verified") -> list[object]:
@@ -113,18 +125,41 @@ def test_pods_that_read_a_bucket_keep_their_way_to_it_while_the_hub_is_downloade
     back(world).reconcile()
     assert world.template == before
     assert world.condition("Current") == ("False", "WeightsPending")
-    assert ROLE in world.one("ServiceAccount")["metadata"]["annotations"]
-    names = [
-        name
-        for rule in world.objects["smallest-cilium-netpol"]["spec"]["egress"]
-        for name in rule.get("toFQDNs", [])
-    ]
-    assert {"matchName": "models.s3.eu-west-3.amazonaws.com"} in names
+    assert ROLE in annotations(world)
+    assert "models.s3.eu-west-3.amazonaws.com" in reached(world)
     world.converge()
-    assert ROLE not in world.one("ServiceAccount")["metadata"].get("annotations", {})
-    assert not any(
-        "toFQDNs" in rule for rule in world.objects["smallest-cilium-netpol"]["spec"]["egress"]
-    )
+    assert not {ROLE, reading.ANNOTATION} & annotations(world).keys()
+    assert reached(world) == set()
+
+
+@pytest.mark.parametrize("source", [{}, {**BUCKET, "uri": "s3://others/coder"}])
+def test_pods_that_read_a_bucket_keep_their_way_to_it_until_none_is_left(
+    source: cluster.Object,
+) -> None:
+    """A container of theirs that ends starts again, and reads the bucket again."""
+    world = serving()
+    world.environments[1]["data"]["inferenceService"]["allowed"]["modelUris"] = {"*": ["**"]}
+    moved(world, BUCKET)
+    world.converge()
+    before = copy.deepcopy(world.template)
+    (moved(world, source) if source else back(world)).reconcile()
+    for _ in range(3):
+        world.settle("Deployment")
+        world.reconcile()
+        assert "models.s3.eu-west-3.amazonaws.com" in reached(world)
+        assert ROLE in annotations(world)
+    assert world.template != before, "pods roll"
+    world.converge()
+    assert "models.s3.eu-west-3.amazonaws.com" not in reached(world)
+    assert ("others.s3.eu-west-3.amazonaws.com" in reached(world)) is bool(source)
+
+
+def test_what_somebody_writes_of_buckets_opens_nothing_at_rest() -> None:
+    world = serving()
+    world.one("ServiceAccount")["metadata"]["annotations"][reading.ANNOTATION] = "s3://theirs/coder"
+    world.reconcile()
+    assert ROLE not in annotations(world)
+    assert reached(world) == set()
 
 
 def test_a_new_claim_of_a_bucket_has_its_identity_before_its_first_pod() -> None:

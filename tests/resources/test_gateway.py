@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from function import duration
-from tests import cluster, schemas
+from tests import cluster, documents, schemas
 from tests.resources import scene
 
 CANARIES: Any = {
@@ -49,7 +49,7 @@ def model_of(rule: Any) -> str:
 def test_the_base_rule_shares_out_a_hundred() -> None:
     base = rules(scene.serving(CANARIED))[0]
     assert model_of(base) == "model"
-    # Rules are sorted by the adapter's name: the order in the claim means nothing.
+    # New ones are sorted by the adapter's name: the order in the claim means nothing.
     assert base["backendRefs"] == [
         {"name": "model", "weight": 65},
         {"name": "model.canary-law", "modelNameOverride": "law", "weight": 25},
@@ -467,6 +467,29 @@ def test_a_canary_that_leaves_is_kept_until_the_observed_route_forgets_it() -> N
     assert before <= backends(world)
     world.settle().converge()
     assert backends(world) == {"model", "model.canary-sql"}
+
+
+def test_what_comes_moves_nothing_that_is_there() -> None:
+    """The AI gateway's processor knows a backend by its place in the route.
+
+    For up to a minute it answers 500 for a place that it has not read yet.
+    """
+    world = scene.serving(
+        scene.of(
+            gateway={"enabled": True, "canaries": CANARIES["canaries"][:1]},
+            loraAdapters=scene.ADAPTERS,
+        )
+    )
+    before = documents.copied(rules(world))
+    adapters = [{"name": "abc", "repository": "org/abc"}, *scene.ADAPTERS[::-1]]
+    world.edit(gateway=CANARIES, loraAdapters=adapters).converge()
+    there = len(before[0]["backendRefs"])
+    assert there == 2
+    assert rules(world)[0]["backendRefs"][1:] == [
+        *before[0]["backendRefs"][1:],
+        {"name": "model.canary-law", "modelNameOverride": "law", "weight": 25},
+    ]
+    assert [*map(model_of, rules(world))] == [*map(model_of, before), "abc"]
 
 
 def test_the_served_models_say_the_share() -> None:

@@ -117,6 +117,16 @@ def test_cilium_lets_pods_reach_the_store_by_name() -> None:
     assert agent["toEntities"] == ["host"]
 
 
+def test_a_host_by_region_needs_one() -> None:
+    """Without one its name has two dots in a row, and Cilium refuses the whole policy."""
+    store = STORE | {"egressHosts": ["sts.{region}.example.com"]}
+    config = scene.site(objectStore=store, preload={"egressHosts": []})
+    config["data"].pop("region", None)
+    words = scene.refused(scene.of(model=IN_BUCKET), config)
+    assert "settings objectStore.egressHosts: {region} needs the setting region" in words
+    assert scene.planned(scene.of(), config), "nothing else reads from the store"
+
+
 @pytest.mark.parametrize(
     ("given", "to"),
     [

@@ -98,9 +98,9 @@ def picker_callers(plan: plans.Plan) -> list[Peer]:
     return [dataclasses.replace(gateway_proxies(plan), port=PICKER_EXT_PROC), *scrapers]
 
 
-def store(plan: plans.Plan, running: str) -> stores.Store | None:
-    """Returns the object store that pods reach: those that the claim wants and those that run."""
-    return stores.store(plan.site, (plan.running.store, running))
+def store(plan: plans.Plan, read: tuple[str, ...]) -> stores.Store | None:
+    """Returns the object store that pods reach, by the addresses that they read."""
+    return stores.store(plan.site, read)
 
 
 def metrics(plan: plans.Plan) -> Metrics:

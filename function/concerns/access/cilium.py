@@ -17,7 +17,7 @@ DENY_ALL: list[identity.Manifest] = [{}]
 
 
 @memo.per_plan
-def serving(plan: plans.Plan, *, picker: bool, store: str) -> identity.Manifest:
+def serving(plan: plans.Plan, *, picker: bool, read: tuple[str, ...]) -> identity.Manifest:
     """Returns the serving pods' CiliumNetworkPolicy."""
     raw = plan.spec.network_policies
     replaced_in = raw.ingress if raw is not None else None
@@ -29,7 +29,7 @@ def serving(plan: plans.Plan, *, picker: bool, store: str) -> identity.Manifest:
     )
     ingress += [let_in(peer) for peer in callers.platform(plan, picker=picker)]
     egress: list[Any] = (
-        [_dns(plan), *_store(plan, callers.store(plan, store))]
+        [_dns(plan), *_store(plan, callers.store(plan, read))]
         if replaced_out is None
         else list(replaced_out)
     )
@@ -177,7 +177,7 @@ def _names(hosts: Iterable[str]) -> list[identity.Manifest]:
 
 
 @memo.per_plan
-def group(plan: plans.Plan, name: str, *, store: str) -> identity.Manifest:
+def group(plan: plans.Plan, name: str, *, read: tuple[str, ...]) -> identity.Manifest:
     """Returns the CiliumNetworkPolicy between the pods of one claim's groups.
 
     It adds to the one of the pods that serve, and is the only one of the others. A selector has no
@@ -199,7 +199,7 @@ def group(plan: plans.Plan, name: str, *, store: str) -> identity.Manifest:
     ]
     ingress = [{"fromEndpoints": peers, "toPorts": ports}]
     # Each pod of a replica reads its part of the weights.
-    reads = _store(plan, callers.store(plan, store))
+    reads = _store(plan, callers.store(plan, read))
     egress = [{"toEndpoints": peers, "toPorts": ports}, _dns(plan), *reads]
     return _policy(plan, name, member, ingress, egress)
 

@@ -32,14 +32,14 @@ _WORLD: list[identity.Manifest] = [
 
 
 @memo.per_plan
-def serving(plan: plans.Plan, *, picker: bool, store: str) -> identity.Manifest:
+def serving(plan: plans.Plan, *, picker: bool, read: tuple[str, ...]) -> identity.Manifest:
     """Returns the serving pods' NetworkPolicy."""
     raw = plan.spec.network_policies
     replaced_in = raw is not None and raw.ingress is not None
     replaced_out = raw is not None and raw.egress is not None
     peers = callers.claimed(plan) if replaced_in else callers.callers(plan)
     peers += callers.platform(plan, picker=picker)
-    egress = [] if replaced_out else [_dns(plan), *_store(plan, callers.store(plan, store))]
+    egress = [] if replaced_out else [_dns(plan), *_store(plan, callers.store(plan, read))]
     ingress = [let_in(peer) for peer in peers]
     return _policy(plan, plan.identity.name, plan.identity.labels(), ingress, egress)
 
@@ -169,7 +169,7 @@ def _store(plan: plans.Plan, store: stores.Store | None) -> Iterator[identity.Ma
 
 
 @memo.per_plan
-def group(plan: plans.Plan, name: str, *, store: str) -> identity.Manifest:
+def group(plan: plans.Plan, name: str, *, read: tuple[str, ...]) -> identity.Manifest:
     """Returns the NetworkPolicy between the pods of one claim's groups.
 
     It adds to the one of the pods that serve, and is the only one of the others. A selector has no
@@ -183,7 +183,7 @@ def group(plan: plans.Plan, name: str, *, store: str) -> identity.Manifest:
     ]
     ingress = [{"from": peers, "ports": ports}]
     # Each pod of a replica reads its part of the weights.
-    reads = _store(plan, callers.store(plan, store))
+    reads = _store(plan, callers.store(plan, read))
     return _policy(plan, name, member, ingress, [{"to": peers, "ports": ports}, _dns(plan), *reads])
 
 

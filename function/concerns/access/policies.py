@@ -15,13 +15,15 @@ from function.situation import guards, renames, situations
 class Provider(Protocol):
     """A spelling of the policies."""
 
-    def serving(self, plan: plans.Plan, *, picker: bool, store: str) -> identity.Manifest:
+    def serving(
+        self, plan: plans.Plan, *, picker: bool, read: tuple[str, ...]
+    ) -> identity.Manifest:
         """Returns the serving pods' policy.
 
         Args:
             plan: The plan.
             picker: Whether an endpoint picker asks the pods.
-            store: What pods that run read from the object store when they start again, or empty.
+            read: What pods read from the object store when they start.
         """
 
     def download(self, plan: plans.Plan, name: str) -> identity.Manifest:
@@ -33,8 +35,8 @@ class Provider(Protocol):
     def gate(self, plan: plans.Plan, name: str) -> identity.Manifest:
         """Returns the policy of pods that judge canaries: nobody calls them."""
 
-    def group(self, plan: plans.Plan, name: str, *, store: str) -> identity.Manifest:
-        """Returns the policy between the pods of one replica; the store is that of `serving`."""
+    def group(self, plan: plans.Plan, name: str, *, read: tuple[str, ...]) -> identity.Manifest:
+        """Returns the policy between the pods of one replica; what is read is that of `serving`."""
 
     def picker(self, plan: plans.Plan, name: str) -> identity.Manifest:
         """Returns the endpoint picker's policy."""
@@ -79,12 +81,11 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     provider: Provider | None = PROVIDERS.get(name)
     if provider is None:
         return
-    read = now.rollout.running.store
-    serving = provider.serving(plan, picker=now.traffic.picker, store=read)
+    serving = provider.serving(plan, picker=now.traffic.picker, read=now.reads)
     yield assembly.Part(guards.serving_suffix(name), serving)
     suffix = guards.group_suffix(name)
     if plan.hardware.split.spans or now.world.get(suffix) is not None:
-        yield assembly.Part(suffix, provider.group(plan, _part(now, "group"), store=read))
+        yield assembly.Part(suffix, provider.group(plan, _part(now, "group"), read=now.reads))
     suffix = guards.gate_suffix(name)
     # Once there, it stays: pods that end outlive the Job that they are of.
     if plan.gates or now.world.get(suffix) is not None:
@@ -118,18 +119,14 @@ def _of_the_last_provider(now: situations.Situation) -> Iterator[assembly.Part]:
         pairs = (
             (
                 guards.serving_suffix,
-                functools.partial(
-                    last.serving, picker=now.traffic.picker, store=now.rollout.running.store
-                ),
+                functools.partial(last.serving, picker=now.traffic.picker, read=now.reads),
             ),
             (guards.download_suffix, functools.partial(last.download, name=_part(now, "download"))),
             (guards.removal_suffix, functools.partial(last.removal, name=_part(now, "removal"))),
             (guards.gate_suffix, functools.partial(last.gate, name=_part(now, "gate"))),
             (
                 guards.group_suffix,
-                functools.partial(
-                    last.group, name=_part(now, "group"), store=now.rollout.running.store
-                ),
+                functools.partial(last.group, name=_part(now, "group"), read=now.reads),
             ),
             (guards.picker_suffix, functools.partial(last.picker, name=_part(now, "picker"))),
         )

@@ -109,6 +109,7 @@ def ai_gateway_route(
     mark: str | None = None,
     fallback: tuple[str, str] | None = None,
     gated: tuple[tuple[str, int], ...] = (),
+    places: routes.Places = routes.Places(),  # noqa: B008 (it holds nothing)
 ) -> identity.Manifest:
     """Returns the AIGatewayRoute: the base model with its canaries, and a rule for each adapter.
 
@@ -127,6 +128,8 @@ def ai_gateway_route(
         fallback: The backend that answers for the base model when no pod of the claim does, and
             what it calls the model; or None.
         gated: Weights that canaries with a gate have now.
+        places: Models that the observed route has, in its order: they keep it, and new ones follow,
+            because the gateway's processor knows a backend by its place.
     """
     parent = plan.site.parent_of(plan.identity.namespace)
     return {
@@ -146,7 +149,7 @@ def ai_gateway_route(
                 }
             ],
             "rules": list(
-                _rules(plan, adapters - refused, former, there, pool, fallback, dict(gated))
+                _rules(plan, adapters - refused, former, there, pool, fallback, dict(gated), places)
             ),
         },
     }
@@ -160,10 +163,12 @@ def _rules(
     pool: bool,
     fallback: tuple[str, str] | None,
     gated: Mapping[str, int],
+    places: routes.Places,
 ) -> Iterator[identity.Manifest]:
     # The default of a minute would cut long streams.
     timeouts = {"request": "0s" if lasts(plan) else f"{_whole_seconds(plan)}s"}
     served = [adapter.name for adapter in plan.storage.adapters if adapter.name in adapters]
+    served.sort(key=lambda name: _place(name, places.names))
     base = {"name": plan.identity.name, "weight": 100}
     if pool:
         yield from _pool_rules(plan, [plan.identity.name, *served], timeouts)
@@ -171,7 +176,7 @@ def _rules(
     beside = [] if fallback is None else [_fallback(*fallback)]
     yield {
         "matches": [_match(plan.identity.name)],
-        "backendRefs": _base_backends(plan, adapters, former, there, gated) + beside,
+        "backendRefs": _base_backends(plan, adapters, former, there, gated, places) + beside,
         "timeouts": timeouts,
     }
     for name in served:
@@ -217,6 +222,7 @@ def _base_backends(
     former: frozenset[str],
     there: frozenset[str],
     gated: Mapping[str, int],
+    places: routes.Places,
 ) -> list[identity.Manifest]:
     """Returns the base model and its canaries, with their weights.
 
@@ -229,6 +235,7 @@ def _base_backends(
         for name, weight in canaries(plan)
         if name in adapters | there
     ]
+    shifted.sort(key=lambda one: _place(one[0], places.canaries))
     base = {"name": plan.identity.name, "weight": 100 - sum(weight for _, weight in shifted)}
     return [base] + [
         {
@@ -238,6 +245,11 @@ def _base_backends(
         }
         for adapter, weight in shifted
     ]
+
+
+def _place(name: str, places: Sequence[str]) -> int:
+    """Returns the place of a model in the observed route; behind all others where it has none."""
+    return places.index(name) if name in places else len(places)
 
 
 def _fallback(name: str, model: str) -> identity.Manifest:

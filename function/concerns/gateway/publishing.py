@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from function import assembly, memo
-from function.cluster import observed
+from function.cluster import observed, routes
 from function.concerns import addresses, providers, reasons
 from function.concerns.gateway import (
     envoy_ai_gateway,
@@ -294,6 +294,7 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
         mark=names.mark,
         fallback=_named(now),
         gated=now.gates.weights,
+        places=routes.places(now.world.get("gateway-airoute")),
     )
     yield assembly.Part("gateway-airoute", route)
     policy = (
