@@ -253,6 +253,11 @@ class Spec(base.Model):
             return 0 if self.engine_kind in claim_pod.WITHOUT_GPUS else 1
         return self.gpu.count
 
+    @property
+    def without_gpu(self) -> bool:
+        """Whether no GPU is asked for: the CPU computes."""
+        return self.gpus == 0
+
 
 class Metadata(base.Model):
     """The parts of the claim's metadata that rendering depends on."""

@@ -68,7 +68,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     prospect = prospects.prospect(spec, site, checkpoints.UNREAD)
     _, gpu = hardware.gpu_class(spec, site)
     resource_name = base.given(base.of(spec.gpu, "resource_name"), gpu.resource_name)
-    if spec.gpus > 0 and not resource_name.startswith("nvidia.com/"):
+    if not spec.without_gpu and not resource_name.startswith("nvidia.com/"):
         yield base.Problem(
             "spec.gpu",
             f"text-embeddings-inference has images for NVIDIA's GPUs, and none for {resource_name}:"

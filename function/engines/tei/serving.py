@@ -80,7 +80,7 @@ def make(
         batch_tokens=tokens,
         context_window=_context(spec, prospect, tokens),
         dtype=_DTYPES.get(spec.model.dtype or ""),
-        threads=spec.gpus == 0,
+        threads=spec.without_gpu,
         model=prospect.model,
     )
 
@@ -105,7 +105,7 @@ def image_of(
     image, version = base.of(spec.engine, "image"), version_of(spec, site)
     if image is None:
         number = base.given(base.of(spec.engine, "version"), site.engine.tei.version)
-        chosen = images.variant(spec.gpus, prospect.card)
+        chosen = images.CPU if spec.without_gpu else images.of_card(prospect.card)
         image = images.image(site, number.removeprefix("v"), chosen)
     return engine.mirrored(image, site), version
 
@@ -117,7 +117,7 @@ def _batch_tokens(
 
     Fewer than a text may have would cut the text. So nothing is set for a model that nobody knows.
     """
-    if spec.gpus > 0 or prospect.model is None or own(spec).sets("max-batch-tokens"):
+    if not spec.without_gpu or prospect.model is None or own(spec).sets("max-batch-tokens"):
         return None
     result = max(CPU_BATCH_TOKENS, prospect.model.context)
     why.append(
