@@ -12,7 +12,7 @@ import pydantic
 from pydantic import fields
 
 from function.api import base, claim, gateway, gateway_status, schema, settings, status
-from function.engines.vllm import flags
+from function.engines.vllm import managed
 
 _GENERATED = "<!-- Generated from function/api by `make generate`; edits here are lost. -->"
 
@@ -364,7 +364,7 @@ def _managed_flags() -> str:
         _row(["Flag", "Instead"]),
         _row(["---", "---"]),
     ]
-    lines += [_row([f"`--{flag}`", flags.INSTEAD[flag]]) for flag in flags.MANAGED]
+    lines += [_row([f"`--{flag}`", managed.INSTEAD[flag]]) for flag in managed.FLAGS]
     return "\n".join(lines)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from function import canonical, likeness
 from function.api import claim, settings
 from function.capacity import allotments, facts
-from function.engines import adviser, engine
-from function.engines.tei import command_line, flags, models, serving, versions
+from function.engines import adviser, engine, judgements, semver
+from function.engines.tei import command_line, flags, models, serving
 from function.findings import rules
 
 _ENDS = "The program ends before it loads anything, and its pod restarts for ever."
@@ -79,13 +79,12 @@ def judge(plan: engine.Planned, adapters: Mapping[str, adviser.Adapter]) -> Iter
 
 def judge_arguments(spec: claim.Spec, site: settings.Settings) -> Iterator[rules.Finding]:
     """Yields what the program refuses of the author's own arguments."""
-    version = versions.show(serving.version_of(spec, site))
+    version = semver.show(serving.version_of(spec, site))
     first: dict[str, int] = {}
     for argument in serving.own(spec).arguments:
         path, flag = f"spec.engineArgs[{argument.index}]", argument.flag
         if flag is None:
-            near = likeness.nearest(argument.name, flags.TABLE)
-            hint = f": did you mean --{near[0]}?" if near else ""
+            hint = likeness.hint(argument.name, flags.TABLE, "--")
             words = f"--{argument.name} is no flag of text-embeddings-inference {version}{hint}"
             yield FLAG_UNKNOWN.broken(path, words)
             continue
@@ -140,7 +139,7 @@ def fits(*_: Any, **__: Any) -> None:
 def instead(argument: str) -> str | None:
     """Returns what sets a managed flag, or None for another one."""
     flag = command_line.CommandLine.read([argument]).arguments[0].flag
-    if flag is None or flag.kind is not flags.Kind.MANAGED:
+    if flag is None or flag.kind is not judgements.Kind.MANAGED:
         return None
     return f"--{flag.name} is set by the composition: {flag.why}"
 

@@ -15,12 +15,11 @@ from function.api import base, claim, claim_metrics, settings
 from function.boundary import permissions
 from function.capacity import quantity
 from function.cluster import checkpoints
-from function.engines import engine
+from function.engines import engine, judgements, semver, variables
 from function.engines.tei import (
     alerting,
     command_line,
     environment,
-    flags,
     metrics,
     panelling,
     serving,
@@ -59,8 +58,8 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     if version < versions.MINIMUM:
         yield base.Problem(
             "spec.engine.version",
-            f"text-embeddings-inference {versions.show(version)} is older than"
-            f" {versions.show(versions.MINIMUM)}, the first that serves a model under the claim's"
+            f"text-embeddings-inference {semver.show(version)} is older than"
+            f" {semver.show(versions.MINIMUM)}, the first that serves a model under the claim's"
             " name",
         )
     if prospects.problems(spec):
@@ -104,24 +103,17 @@ def _told(resource: claim.InferenceService, site: settings.Settings) -> Iterator
     """Yields what the engine must not be told: by its arguments, and by its environment."""
     for argument in serving.own(resource.spec).arguments:
         path, flag = f"spec.engineArgs[{argument.index}]", argument.flag
-        kind = flags.Kind.UNKNOWN if flag is None else flag.kind
-        if flag is not None and kind is flags.Kind.MANAGED:
+        kind = judgements.Kind.UNKNOWN if flag is None else flag.kind
+        if flag is not None and kind is judgements.Kind.MANAGED:
             yield base.Problem(path, f"--{flag.name} is set by the composition: {flag.why}")
             continue
         harmless = flag is not None and flag.plain is not None and flag.plain(argument.value or "")
-        if kind in flags.PERMISSION and not harmless:
+        if kind in judgements.OF_ARGUMENTS and not harmless:
             why = "is no flag of text-embeddings-inference" if flag is None else flag.why
             words = f"--{argument.name} {why}"
-            hatch = flags.PERMISSION[kind]
+            hatch = judgements.OF_ARGUMENTS[kind]
             yield from permissions.closed(hatch, path, resource.namespace, site, words)
-    variables = base.of(resource.spec.pod_template, "env") or []
-    yield from environment.problems(variables)
-    for index, variable in enumerate(variables):
-        danger = environment.of(variable)
-        if danger is not None and danger.kind in environment.PERMISSION:
-            path, words = f"spec.podTemplate.env[{index}]", f"{variable.name} {danger.why}"
-            hatch = environment.PERMISSION[danger.kind]
-            yield from permissions.closed(hatch, path, resource.namespace, site, words)
+    yield from variables.refusals(resource, site, environment.danger, environment.prints)
 
 
 def plan(
@@ -214,7 +206,7 @@ def read(container: Mapping[str, Any], wanted: running.Running) -> running.Runni
         update={
             "engine": NAME,
             "image": image,
-            "version": "" if version is None else versions.show(version),
+            "version": "" if version is None else semver.show(version),
             "max_requests": line.whole("max-batch-requests"),
             "pods": 1,
             "drain": wanted.drain.model_copy(update={"shutdown": shutdown}),

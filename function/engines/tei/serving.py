@@ -5,7 +5,7 @@ import dataclasses
 from function import explanation
 from function.api import base, claim, settings
 from function.capacity import facts
-from function.engines import engine
+from function.engines import engine, semver
 from function.engines.tei import command_line, images, models, versions
 from function.planning import prospects
 
@@ -39,7 +39,7 @@ class Serving:
     """
 
     image: str
-    version: versions.Version
+    version: semver.Version
     max_requests: int | None
     batch_tokens: int | None
     context_window: int | None
@@ -54,7 +54,7 @@ class Serving:
     @property
     def release(self) -> str:
         """The version, as the engine writes it."""
-        return versions.show(self.version)
+        return semver.show(self.version)
 
 
 def of(planned: engine.Serving) -> Serving:
@@ -90,17 +90,17 @@ def own(spec: claim.Spec) -> command_line.CommandLine:
     return command_line.CommandLine.read(spec.engine_args or [])
 
 
-def version_of(spec: claim.Spec, site: settings.Settings) -> versions.Version:
+def version_of(spec: claim.Spec, site: settings.Settings) -> semver.Version:
     """Returns the version of the engine: the claim's, its image's, or the settings'."""
     image, version = base.of(spec.engine, "image"), base.of(spec.engine, "version")
     if image is not None and version is None:
         return versions.of_image(image) or (0, 0, 0)
-    return versions.parse(base.given(version, site.engine.tei.version))
+    return semver.parse(base.given(version, site.engine.tei.version))
 
 
 def image_of(
     spec: claim.Spec, site: settings.Settings, prospect: prospects.Prospect
-) -> tuple[str, versions.Version]:
+) -> tuple[str, semver.Version]:
     """Returns the image, mirror included, and the version of the engine."""
     image, version = base.of(spec.engine, "image"), version_of(spec, site)
     if image is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from function.engines import judgements
 from function.engines.tei import flags, models
 from tests import cases
 from tests.cli import command
@@ -97,9 +98,9 @@ def test_architectures(architecture: str, served: bool | None) -> None:
 @cases.together("flag", lambda: flags.TABLE.items())
 def test_each_flag_is_judged(flag: flags.Flag) -> None:
     """A flag that can do something says what; one that cannot needs no word."""
-    assert bool(flag.why) is (flag.kind is not flags.Kind.PLAIN)
-    assert (flag.kind in flags.PERMISSION) is (
-        flag.kind not in (flags.Kind.PLAIN, flags.Kind.MANAGED)
+    assert bool(flag.why) is (flag.kind is not judgements.Kind.PLAIN)
+    assert (flag.kind in judgements.OF_ARGUMENTS) is (
+        flag.kind not in (judgements.Kind.PLAIN, judgements.Kind.MANAGED)
     )
 
 
