@@ -14,7 +14,7 @@ from function import explanation
 from function.api import base, claim, claim_metrics, settings
 from function.boundary import permissions
 from function.capacity import quantity
-from function.cluster import checkpoints
+from function.cluster import checkpoints, observed
 from function.engines import engine, judgements, semver, variables
 from function.engines.tei import (
     alerting,
@@ -159,8 +159,8 @@ def _arguments(plan: engine.Planned, planned: serving.Serving) -> list[str]:
         "hostname": "0.0.0.0",  # noqa: S104 - what the program listens on by itself
         "port": str(PORT),
         "dtype": planned.dtype,
-        "max-batch-requests": None if planned.max_requests is None else str(planned.max_requests),
-        "max-batch-tokens": None if planned.batch_tokens is None else str(planned.batch_tokens),
+        "max-batch-requests": planned.batch_requests,
+        "max-batch-tokens": planned.batch_tokens,
     }
     told = [f"--{name}={value}" for name, value in ours.items() if value is not None]
     return [*told, "--json-output", *(plan.spec.engine_args or [])]
@@ -201,13 +201,16 @@ def read(container: Mapping[str, Any], wanted: running.Running) -> running.Runni
     image = str(container.get("image") or "")
     version = versions.of_image(image)
     line = command_line.CommandLine.read([str(token) for token in container.get("args") or []])
+    texts = line.whole("max-batch-requests")
+    limits = observed.at(container, "resources", "limits") or {}
+    on_cpu = not any(map(hardware.accelerator, limits))
     shutdown = max(0, wanted.drain.grace - wanted.drain.pre_stop - EXIT_SECONDS)
     return wanted.model_copy(
         update={
             "engine": NAME,
             "image": image,
             "version": "" if version is None else semver.show(version),
-            "max_requests": line.whole("max-batch-requests"),
+            "max_requests": serving.batch_on_cpu(texts) if on_cpu else texts,
             "pods": 1,
             "drain": wanted.drain.model_copy(update={"shutdown": shutdown}),
             "generates": False,
