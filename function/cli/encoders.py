@@ -53,8 +53,8 @@ _UNKNOWN = (
 
 def _fields(wish: drafts.Wish, known: facts.Facts | None = None) -> Iterator[annotated.Field]:
     yield Field("engine", {"kind": "tei"})
-    why = () if known is not None else (_UNKNOWN,)
-    model: list[annotated.Field] = [Field("repository", wish.repository, why)]
+    unknown = (_UNKNOWN,) if known is None else ()
+    model: list[annotated.Field] = [Field("repository", wish.repository, unknown)]
     pin = "A branch moves: pin the commit that you tested (--hub writes today's)."
     model.append(Field("revision", wish.revision, (pin,) if wish.revision == "main" else ()))
     if wish.form is not None:
