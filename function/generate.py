@@ -17,6 +17,7 @@ from function.api import editor, reference, schema, settings
 from function.cli import entries
 from function.composites import composite, registry
 from function.concerns import concerns, reasons
+from function.engines.tei import models
 from function.findings import table
 from function.fleet import report as fleet
 from function.fleet import rows as doors
@@ -35,6 +36,7 @@ ENTRIES = pathlib.Path("function/cli/entries.json")
 FINDINGS = pathlib.Path("docs/findings.md")
 LIFE = pathlib.Path("docs/life-of-a-claim.md")
 FRONT_DOOR = pathlib.Path("docs/front-door.md")
+ENGINES = pathlib.Path("docs/engines.md")
 
 _WORDS = "Generated from function/api by `make generate`; edits here are lost."
 _NOTICE = f"# {_WORDS}\n"
@@ -155,6 +157,12 @@ def tables() -> dict[pathlib.Path, dict[str, str]]:
         },
         LIFE: {"kinds": _kinds(kinds.rows()), "readiness": _readiness(kinds.rows())},
         FRONT_DOOR: {"kinds": _kinds(doors.ROWS), "readiness": _readiness(doors.ROWS)},
+        ENGINES: {
+            "families": _table(
+                ("Family", "On CPUs", "On GPUs", "Computed in", "Ranks and classifies"),
+                list(models.table()),
+            )
+        },
     }
 
 

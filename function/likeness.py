@@ -27,6 +27,18 @@ def nearest(word: str, among: Iterable[str], most: int = 1, least: float = LEAST
     return [name for _, name in best]
 
 
+def hint(word: str, among: Iterable[str], before: str = "") -> str:
+    """Returns the end of a sentence that asks for the nearest name; empty where none is near.
+
+    Args:
+        word: What was written.
+        among: The names that there are.
+        before: What stands before a name.
+    """
+    near = nearest(word, sorted(among))
+    return f": did you mean {before}{near[0]}?" if near else ""
+
+
 def _scored(word: str, among: Iterable[str], least: float) -> Iterator[tuple[float, str]]:
     """Yields the names that are like the word, with how much."""
     matcher = difflib.SequenceMatcher[str]()

@@ -155,7 +155,7 @@ def _serving(now: situations.Situation) -> dict[str, Any] | None:
     if now.withheld or not now.rollout.serves:
         return None if before is None else dict(before)
     if now.rollout.current:
-        stored = now.plan.storage
+        stored, hard = now.plan.storage, now.plan.hardware
         repository, revision = stored.base.served
         return canonical.prune(
             {
@@ -164,7 +164,7 @@ def _serving(now: situations.Situation) -> dict[str, Any] | None:
                 "sha": now.ledger.sha(stored.recorded(stored.base)),
                 "engineImage": now.plan.serving.image,
                 "adapters": _served(now) or None,
-                "gpuClass": now.plan.hardware.class_name if now.plan.hardware.count else None,
+                "gpuClass": None if hard.without_gpu else hard.class_name,
             }
         )
     if before is not None and now.rollout.hold is None:
@@ -206,7 +206,7 @@ def _phase(now: situations.Situation, reasons: dict[str, observed.Condition]) ->
         return "Pending"
     if state.wanted == 0 and plan.scaling.minimum == 0:
         return "Idle"
-    unplaced = "WaitingForGPU" if plan.hardware.count > 0 else "Pending"
+    unplaced = "Pending" if plan.hardware.without_gpu else "WaitingForGPU"
     waits = {"QuotaPending": "WaitingForQuota", "Unschedulable": unplaced}
     if now.trouble is not None and now.trouble.reason in waits:
         return waits[now.trouble.reason]

@@ -10,7 +10,7 @@ from collections import abc
 from hypothesis import strategies as st
 
 from function.api import claim, claim_pod, schema
-from function.engines.vllm import flags
+from function.engines.vllm import managed
 from tests import strategies
 
 _T = typing.TypeVar("_T")
@@ -253,7 +253,7 @@ SPELLINGS: tuple[abc.Callable[[str], str], ...] = (
 
 @_breaks
 def _managed_flag(claim_: strategies.Json, draw: st.DrawFn) -> str:
-    flag = draw(st.sampled_from(flags.MANAGED))
+    flag = draw(st.sampled_from(managed.FLAGS))
     spell = draw(st.sampled_from(SPELLINGS))
     arguments = claim_["spec"].setdefault("engineArgs", [])
     arguments.append(spell(flag))

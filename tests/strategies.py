@@ -32,7 +32,8 @@ from function.api import (
     settings_providers,
 )
 from function.api import settings as site
-from function.engines.vllm import command_line, dangers, environment, flags, group
+from function.engines import judgements
+from function.engines.vllm import command_line, dangers, environment, group, managed
 from function.fleet import meaning
 from function.planning import lifetimes, parallelism
 from tests import documents
@@ -389,13 +390,13 @@ def _without_hatches(value: Json) -> Json:
         spec["podTemplate"]["env"] = [
             variable
             for variable in spec["podTemplate"]["env"]
-            if not any(environment.dangers(claim_pod.EnvVar.model_validate(variable)))
+            if environment.danger(claim_pod.EnvVar.model_validate(variable)) is None
         ]
     if "engineArgs" in spec:
         spec["engineArgs"] = [
             argument
             for argument in spec["engineArgs"]
-            if not any(danger.kind in flags.PERMISSION for danger in _dangers(argument))
+            if not any(danger.kind in judgements.OF_ARGUMENTS for danger in _dangers(argument))
         ]
     return value
 
@@ -746,7 +747,7 @@ def _mend_spec(spec: Json) -> None:
         taken = {
             flag for flag, (part, field) in REPLACED.items() if field in spec.get(part or "", spec)
         }
-        spec["engineArgs"] = [a for a in spec["engineArgs"] if flags.normal(a) not in taken]
+        spec["engineArgs"] = [a for a in spec["engineArgs"] if managed.normal(a) not in taken]
 
 
 _TEI_ARGUMENTS = (

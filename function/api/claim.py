@@ -21,7 +21,7 @@ from function.api import (
     claim_secrets,
     claim_traffic,
 )
-from function.engines.vllm import flags
+from function.engines.vllm import managed
 
 GROUP = "cloud.ogenki.io"
 VERSION = "v1alpha1"
@@ -112,11 +112,11 @@ def _conflict(flag: str, field: str, value: Callable[["Spec"], object]) -> base.
     """
     return base.Rule(
         cel=f"!(has(self.engineArgs) && has(self.{field})"
-        f" && self.engineArgs.exists(a, {flags.normal_cel('a')} == '--{flag}'))",
+        f" && self.engineArgs.exists(a, {managed.normal_cel('a')} == '--{flag}'))",
         message=_both(flag, field),
         holds=lambda spec: (
             value(spec) is None
-            or all(flags.normal(argument) != flag for argument in spec.engine_args or [])
+            or all(managed.normal(argument) != flag for argument in spec.engine_args or [])
         ),
         at="engineArgs",
     )
@@ -126,10 +126,10 @@ EngineArgument = Annotated[
     str,
     base.text(256, ENGINE_ARGUMENT),
     base.Rule(
-        cel=flags.managed_cel(),
+        cel=managed.cel(),
         message="this flag is set by the composition in every spelling; managed flags are "
-        + ", ".join(f"--{flag}" for flag in flags.MANAGED),
-        holds=lambda argument: flags.managed(argument) is None,
+        + ", ".join(f"--{flag}" for flag in managed.FLAGS),
+        holds=lambda argument: managed.of(argument) is None,
     ),
     claim_pod.NO_REFERENCE,
 ]
@@ -252,6 +252,11 @@ class Spec(base.Model):
         if self.gpu is None:
             return 0 if self.engine_kind in claim_pod.WITHOUT_GPUS else 1
         return self.gpu.count
+
+    @property
+    def without_gpu(self) -> bool:
+        """Whether no GPU is asked for: the CPU computes."""
+        return self.gpus == 0
 
 
 class Metadata(base.Model):

@@ -21,7 +21,7 @@ from function.api import (
     settings_forms,
     status,
 )
-from function.engines.vllm import flags
+from function.engines.vllm import managed
 
 _GENERATED = "<!-- Generated from function/api by `make generate`; edits here are lost. -->"
 
@@ -383,7 +383,7 @@ def _managed_flags() -> str:
         _row(["Flag", "Instead"]),
         _row(["---", "---"]),
     ]
-    lines += [_row([f"`--{flag}`", flags.INSTEAD[flag]]) for flag in flags.MANAGED]
+    lines += [_row([f"`--{flag}`", managed.INSTEAD[flag]]) for flag in managed.FLAGS]
     return "\n".join(lines)
 
 

@@ -63,6 +63,11 @@ class Claim:
     maximum: int
     now: int | None = None
 
+    @property
+    def without_gpu(self) -> bool:
+        """Whether its replicas have no GPU, and no price."""
+        return self.gpus == 0
+
     def __post_init__(self) -> None:
         """Raises ValueError for counts that no claim has."""
         if self.gpus < 0 or self.minimum < 0 or (self.now is not None and self.now < 0):
@@ -215,7 +220,7 @@ def fleet(claims: Sequence[Claim], site: settings.Settings) -> Fleet:
             shortages.append(_above_limit(claim, asked, limit))
         price = tariff(site, claim.class_name)
         if price is None:
-            unpriced += [claim.name] if claim.gpus else []
+            unpriced += [] if claim.without_gpu else [claim.name]
             continue
         cost = hourly(claim, price)
         minimum += cost.minimum

@@ -38,20 +38,29 @@ def text(wish: drafts.Wish, site: settings.Settings) -> str:
             Field("apiVersion", whole["apiVersion"], (head,)),
             Field("kind", whole["kind"]),
             Field("metadata", whole["metadata"]),
-            Field("spec", tuple(_fields(wish, gated=model is not None and model.gated))),
+            Field("spec", tuple(_fields(wish, model))),
         )
     )
 
 
-def _fields(wish: drafts.Wish, *, gated: bool = False) -> Iterator[annotated.Field]:
+# Of a model of which nobody knows the architecture.
+_UNKNOWN = (
+    "Nothing is known of this model, and tei ends with one that it does not compute:"
+    " docs/engines.md lists the families. `inference-service facts` asks the hub, and --facts takes"
+    " the answer."
+)
+
+
+def _fields(wish: drafts.Wish, known: facts.Facts | None = None) -> Iterator[annotated.Field]:
     yield Field("engine", {"kind": "tei"})
-    model: list[annotated.Field] = [Field("repository", wish.repository)]
+    unknown = (_UNKNOWN,) if known is None else ()
+    model: list[annotated.Field] = [Field("repository", wish.repository, unknown)]
     pin = "A branch moves: pin the commit that you tested (--hub writes today's)."
     model.append(Field("revision", wish.revision, (pin,) if wish.revision == "main" else ()))
     if wish.form is not None:
         why = "The catalogue does not have this model: defaults follow from this."
         model.append(Field("facts", wish.form, (why,)))
-    if gated:
+    if known is not None and known.gated:
         why = "The hub asks for a licence to be accepted: accept it, and make this Secret."
         model.append(Field("tokenSecretRef", drafts.TOKEN_SECRET, (why,)))
     yield Field("model", tuple(model))

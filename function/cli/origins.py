@@ -50,9 +50,9 @@ class Origin:
 
 OF_PLAN: Mapping[str, Callable[[plans.Plan], Any]] = {
     "spec.gpu.count": lambda plan: plan.hardware.count,
-    "spec.gpu.class": lambda plan: plan.hardware.class_name if plan.hardware.count else None,
+    "spec.gpu.class": lambda plan: None if plan.hardware.without_gpu else plan.hardware.class_name,
     "spec.gpu.resourceName": lambda plan: (
-        plan.hardware.resource_name if plan.hardware.count else None
+        None if plan.hardware.without_gpu else plan.hardware.resource_name
     ),
     "spec.drainSeconds": lambda plan: plan.drain.shutdown,
     "spec.scaling.minReplicas": lambda plan: plan.scaling.minimum,
@@ -98,7 +98,7 @@ def _settings(
     """Returns what absent fields of a claim take from the settings."""
     if claim.plan is None or claim.plan.spec.engine_kind != "tei":
         return SETTINGS
-    if claim.plan.hardware.count > 0:
+    if not claim.plan.hardware.without_gpu:
         return SETTINGS_OF_TEI
     # Without a GPU no class of the settings counts.
     return {path: one for path, one in SETTINGS_OF_TEI.items() if not path.startswith("spec.gpu")}

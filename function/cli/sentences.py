@@ -228,7 +228,7 @@ def fits(item: outlooks.Item) -> str:
     if item.forecast is None:
         return _nothing(item)
     answer = item.forecast.fit
-    if answer is None and item.forecast.plan.hardware.count == 0:
+    if answer is None and item.forecast.plan.hardware.without_gpu:
         return "no GPU"
     if answer is None:
         return "unknown"
@@ -312,9 +312,8 @@ def _cost(item: outlooks.Item, fleet: outlooks.Fleet) -> str:
 
     if item.bill.asked is None and item.change.bill.asked is None:
         return _nothing(item)
-    if item.forecast is not None and not (
-        item.forecast.plan.hardware.count or item.change.bill.gpus[1]
-    ):
+    forecast = item.forecast
+    if forecast and forecast.plan.hardware.without_gpu and not item.change.bill.gpus[1]:
         return "no GPU"
     new, old = shown(item.bill), shown(item.change.bill)
     if fleet.currency_before != fleet.currency:

@@ -84,7 +84,7 @@ def conditions(
 def fits(plan: plans.Plan) -> observed.Condition:
     """Returns Fits, of what a plan asks for: with the arithmetic, and with the ways out."""
     outlook = plan.serving.outlook
-    if outlook is None and plan.hardware.count > 0:
+    if outlook is None and not plan.hardware.without_gpu:
         return Fits.NOT_MEASURED.condition(
             f"nobody measured what {plan.engine.NAME} takes of a GPU"
         )

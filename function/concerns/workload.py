@@ -319,7 +319,7 @@ def _engine(now: situations.Situation) -> observed.Condition:
             return EngineReady.POLICY_PENDING.condition(
                 f"no pod starts before its network policy protects it: {now.guards.serving}"
             )
-        what = "GPU is asked for" if plan.hardware.count > 0 else "pod starts"
+        what = "pod starts" if plan.hardware.without_gpu else "GPU is asked for"
         return EngineReady.WEIGHTS_PENDING.condition(f"no {what} before the weights are there")
     if state is None:
         return EngineReady.CREATING.condition(f"the {plan.workload.KIND} is being created")

@@ -117,7 +117,7 @@ def _replicas(door: doors.Door, claims: list[members.Member]) -> Iterator[engine
     priced: dict[decimal.Decimal, list[str]] = {}
     for member in claims:
         cards = hardware.counted(member.gpu)
-        if cards is None or cards.gpus == 0:
+        if cards is None:
             continue
         counted.setdefault(cards.gpus, []).append(member.name)
         price = prices.tariff(door.site, cards.class_name)

@@ -223,7 +223,7 @@ def untimed(plan: plans.Plan, workload: loads.Workload) -> str:
         return ""
     if not plan.serving.generates:
         return "not told for a model that generates nothing"
-    at = f"gpu.classes.{plan.hardware.class_name}"
+    at = plan.hardware.setting
     if outlook.prospect.card is not None and _untimed_slice(plan):
         return (
             f"nobody knows how fast a slice of {outlook.prospect.card.name} is: set"
@@ -257,7 +257,7 @@ def cost(
     """
     claim = asked(plan, replicas, kept, stored)
     price = prices.tariff(plan.site, claim.class_name)
-    return None if price is None or claim.gpus == 0 else prices.hourly(claim, price)
+    return None if price is None or claim.without_gpu else prices.hourly(claim, price)
 
 
 def asked(
@@ -365,7 +365,7 @@ def _start(plan: plans.Plan, stored: Collection[str]) -> starts.Timeline:
             volume_mib=rate,
             volume_setting=setting,
             timed=outlook is not None,
-            on_gpus=plan.hardware.count > 0,
+            on_gpus=not plan.hardware.without_gpu,
         )
     )
 

@@ -41,7 +41,6 @@ class Hardware:
         resource_name: The extended resource of the GPUs.
         requests: Requests without the GPUs.
         limits: Limits without the GPUs.
-        misfit: Why a replica fits on no node of its class, or None.
     """
 
     class_name: str
@@ -51,12 +50,26 @@ class Hardware:
     resource_name: str
     requests: Amounts
     limits: Amounts
-    misfit: misfits.Misfit | None
+
+    @property
+    def without_gpu(self) -> bool:
+        """Whether a replica has no GPU: the CPU computes."""
+        return self.count == 0
+
+    @property
+    def misfit(self) -> misfits.Misfit | None:
+        """Why a replica fits on no node of its class, or None."""
+        return _misfit(self)
 
     @property
     def gpus(self) -> int:
         """GPUs of one replica, all of its pods together."""
         return self.count * self.split.pods
+
+    @property
+    def setting(self) -> str:
+        """Where the settings say what its nodes have."""
+        return CPU if self.without_gpu else f"gpu.classes.{self.class_name}"
 
     @property
     def words(self) -> str:
@@ -77,7 +90,7 @@ class Hardware:
     @property
     def resources(self) -> dict[str, Amounts]:
         """The container's resources, the GPUs included."""
-        gpus: Amounts = {self.resource_name: self.count} if self.count > 0 else {}
+        gpus: Amounts = {} if self.without_gpu else {self.resource_name: self.count}
         return {"requests": {**self.requests, **gpus}, "limits": {**self.limits, **gpus}}
 
 
@@ -132,7 +145,8 @@ _WORDS = re.compile(r"(?:(\d{1,4}) pods of )?(\d{1,4}) x (\S{1,253})")
 def counted(text: str | None) -> Cards | None:
     """Returns the GPUs that `words` wrote, or None where the text is anything else."""
     match = _WORDS.fullmatch(text or "")
-    return None if match is None else Cards(int(match[1] or 1) * int(match[2]), match[3])
+    gpus = 0 if match is None else int(match[1] or 1) * int(match[2])
+    return None if match is None or gpus == 0 else Cards(gpus, match[3])
 
 
 def accelerator(resource: str) -> bool:
@@ -159,7 +173,7 @@ def gpu_class(spec: claim.Spec, site: settings.Settings) -> tuple[str, settings_
 
     Without a GPU it is that of the nodes of the settings' `cpu`.
     """
-    if gpu_count(spec) == 0:
+    if spec.without_gpu:
         return CPU, site.cpu.nodes
     name = base.given(base.of(spec.gpu, "class_"), site.gpu.default_class)
     classes = site.gpu.classes
@@ -191,7 +205,7 @@ def hardware(
         why: Explanations are added here.
         on_gpus: False for an engine that computes on the CPU.
     """
-    name, gpu = gpu_class(spec, site)
+    name, gpu = gpu_class(spec, site) if on_gpus else (CPU, site.cpu.nodes)
     count = gpu_count(spec) if on_gpus else 0
     requests, limits = _resources(spec, count, pinned_gib, why)
     return Hardware(
@@ -202,15 +216,7 @@ def hardware(
         resource_name=base.given(base.of(spec.gpu, "resource_name"), gpu.resource_name),
         requests=requests,
         limits=limits,
-        misfit=_misfit(requests, count, name, gpu),
     )
-
-
-def _nodes(name: str, count: int) -> tuple[str, str]:
-    """Returns the nodes of a class in words, and where the settings say what they have."""
-    if count == 0 and name == CPU:
-        return "without a GPU", CPU
-    return f"of class {name}", f"gpu.classes.{name}"
 
 
 def _resources(
@@ -218,7 +224,7 @@ def _resources(
 ) -> tuple[Amounts, Amounts]:
     """Returns requests and limits without the GPUs, merged key by key over the defaults."""
     own = spec.resources or claim_pod.ResourceRequirements()
-    usual = (REQUESTS, LIMITS) if spec.gpus else (CPU_REQUESTS, CPU_LIMITS)
+    usual = (REQUESTS, LIMITS) if count else (CPU_REQUESTS, CPU_LIMITS)
     requests, limits = (_defaults(amounts, max(count, 1)) for amounts in usual)
     requests |= dict(own.requests or {})
     limits |= dict(own.limits or {})
@@ -286,27 +292,27 @@ _LOWERED = {
 }
 
 
-def _misfit(
-    requests: Amounts, count: int, name: str, gpu: settings_engine.GpuClass
-) -> misfits.Misfit | None:
+def _misfit(hard: Hardware) -> misfits.Misfit | None:
     """Returns why no node of the class could ever run a replica."""
+    count, name, gpu = hard.count, hard.class_name, hard.gpu
     if count > gpu.node_gpus:
         return misfits.Misfit(
             misfits.EXCEEDS_CLASS,
             f"a replica has {plural.of(count, 'GPU')}, a node of class {name} has {gpu.node_gpus}:"
             f" lower spec.gpu.count, or correct the setting gpu.classes.{name}.nodeGpus",
         )
-    which, at = _nodes(name, count)
     for key, most, field in (
         ("memory", gpu.node_memory, "nodeMemory"),
         ("cpu", gpu.node_cpu, "nodeCpu"),
     ):
-        wanted = requests[key]
+        wanted = hard.requests[key]
         if most is not None and quantity.parse(wanted) > quantity.parse(most):
-            lowered = _LOWERED[key] if count else f"spec.resources.requests.{key}"
+            lowered, which = _LOWERED[key], f"of class {name}"
+            if hard.without_gpu:
+                lowered, which = f"spec.resources.requests.{key}", "without a GPU"
             return misfits.Misfit(
                 misfits.EXCEEDS_CLASS,
                 f"a replica requests {wanted} of {key}, a node {which} offers {most}: lower"
-                f" {lowered}, or correct the setting {at}.{field}",
+                f" {lowered}, or correct the setting {hard.setting}.{field}",
             )
     return None

@@ -73,6 +73,11 @@ class Running(pydantic.BaseModel):
     store: _Text = ""
     hot: bool = False
 
+    @property
+    def without_gpu(self) -> bool:
+        """Whether a replica has no GPU: the CPU computes."""
+        return self.gpus == 0
+
     def dumps(self) -> str:
         """Returns the facts as canonical JSON.
 

@@ -222,9 +222,9 @@ def replacement(
         hard: What a replica runs on.
         why: An explanation is added here.
     """
-    spare, room, at = "on the spare GPUs of the class", "the class has no spare GPU", ""
-    if hard.class_name == hardware.CPU and hard.gpus == 0:
-        spare, room, at = "in the room that the nodes have", "its nodes have no room", "cpu"
+    spare, room = "on the spare GPUs of the class", "the class has no spare GPU"
+    if hard.without_gpu:
+        spare, room = "in the room that the nodes have", "its nodes have no room"
     if hard.gpu.spare:
         words = f"a new pod starts first, {spare}"
         result = Replacement(1, 0, False, words)
@@ -237,8 +237,7 @@ def replacement(
             " replica at most"
         )
         result = Replacement(0, 1, True, words)
-    at = at or f"gpu.classes.{hard.class_name}"
-    inputs = f"scaling.maxReplicas={maximum}, settings {at}.spare={hard.gpu.spare}"
+    inputs = f"scaling.maxReplicas={maximum}, settings {hard.setting}.spare={hard.gpu.spare}"
     kind = "Recreate" if result.recreate else "RollingUpdate"
     why.append(explanation.Explanation("replacement of pods", kind, words, inputs))
     return result

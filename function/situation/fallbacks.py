@@ -13,7 +13,7 @@ from function import composition, kinds
 from function.api import claim
 from function.cluster import observed
 from function.planning import plans
-from function.situation import outsiders
+from function.situation import outsiders, vectors
 
 REQUIREMENT = "fallback"
 BACKEND = "fallback-backend-"
@@ -55,7 +55,7 @@ def fallback(plan: plans.Plan, world: observed.Observed) -> Fallback:
     selector = composition.Selector(_API_VERSION, claim.KIND, name=name)
     trouble = None
     if REQUIREMENT in world.required:
-        words = _trouble(name, next(iter(world.required[REQUIREMENT]), None))
+        words = _trouble(plan, name, next(iter(world.required[REQUIREMENT]), None))
         trouble = None if words is None else f"{_FIELD}.claim: {words}"
     return Fallback(
         name,
@@ -95,7 +95,7 @@ def _there(world: observed.Observed, name: str, *suffixes: str) -> bool:
     return all(world.get(suffix + name) is not None for suffix in suffixes)
 
 
-def _trouble(name: str, other: observed.Object | None) -> str | None:
+def _trouble(plan: plans.Plan, name: str, other: observed.Object | None) -> str | None:
     """Returns why the gateway would not reach another claim, in words."""
     if other is None or observed.at(other, "metadata", "deletionTimestamp") is not None:
         return f"the namespace has no InferenceService {name}: create it, or name another"
@@ -113,4 +113,7 @@ def _trouble(name: str, other: observed.Object | None) -> str | None:
             f"InferenceService {name} has nothing composed yet: its condition Valid says why; wait,"
             " or name another"
         )
-    return None
+    repository = observed.at(other, "spec", "model", "repository")
+    names = [repository] if isinstance(repository, str) else []
+    foreign = vectors.foreign(plan, f"InferenceService {name}", names)
+    return None if foreign is None else f"{foreign}: name a claim of the same model, or no fallback"

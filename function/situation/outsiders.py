@@ -12,6 +12,7 @@ from function.api import base, gateway
 from function.boundary import hosts
 from function.cluster import observed
 from function.planning import plans
+from function.situation import vectors
 
 _API_VERSION = f"{gateway.GROUP}/{gateway.VERSION}"
 
@@ -85,6 +86,11 @@ def outsider(plan: plans.Plan, document: observed.Object | None) -> Outsider | s
     model = models.get(base.of(asked, "model"))
     if model is None:
         return f"provider {provider.name} has no model {base.of(asked, 'model')}: {_listed(models)}"
+    called = [model.name, *([] if model.upstream is None else [model.upstream])]
+    foreign = vectors.foreign(plan, f"provider {provider.name}", called)
+    if foreign is not None:
+        way = "name the same model, under its own name in the provider's models, or no fallback"
+        return f"{foreign}: {way}"
     return Outsider(
         provider,
         base.given(model.upstream, model.name),

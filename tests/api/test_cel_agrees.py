@@ -13,7 +13,7 @@ import pytest
 from function import generate
 from function.api import base, claim, claim_model, claim_scaling, settings
 from function.composites import inference_service
-from function.engines.vllm import flags
+from function.engines.vllm import managed
 from tests import cases, mistakes, schemas, strategies
 from tests.api import invalid_claims
 
@@ -145,7 +145,7 @@ def test_both_refuse_every_mistake_in_a_full_section(section: str) -> None:
 
 
 @pytest.mark.pitfall("denied flags get through by underscore, dotted key, prefix or --config")
-@pytest.mark.parametrize("flag", flags.MANAGED)
+@pytest.mark.parametrize("flag", managed.FLAGS)
 def test_both_refuse_every_spelling_of_a_managed_flag(flag: str) -> None:
     for spell in mistakes.SPELLINGS:
         value = invalid_claims.arguments(spell(flag))

@@ -447,6 +447,20 @@ CASES = (
         _tei(repository="intfloat/e5-mistral-7b-instruct"),
     ),
     Case(
+        "tei-model-unread",
+        "error",
+        "spec.model.repository",
+        "pin spec.model.revision to a commit that is older",
+        _tei(repository="nomic-ai/nomic-embed-text-v1.5"),
+    ),
+    Case(
+        "tei-model-dtype",
+        "error",
+        "spec.engineArgs",
+        "and gets float32: write --dtype=float16",
+        _tei("--dtype=float32", repository="intfloat/e5-mistral-7b-instruct", gpu={"class": "l4"}),
+    ),
+    Case(
         "tei-model-generates",
         "warning",
         "spec.model.repository",

@@ -346,6 +346,12 @@ def test_an_embedding_model_on_cpus() -> None:
     assert (plan.hardware.gpus, plan.misfit) == (0, None)
 
 
+def test_a_model_that_nobody_knows_is_said_to_be_one() -> None:
+    words = "# Nothing is known of this model, and tei ends with one that it does not compute"
+    assert words in run("org/unheard-of", "--engine", "tei").stdout
+    assert words not in run("BAAI/bge-m3", "--engine", "tei").stdout
+
+
 def test_an_embedding_model_on_a_gpu_of_a_class() -> None:
     result = run("BAAI/bge-m3", "--engine", "tei", "--gpu", "l40s")
     assert parsed(result.stdout)["spec"]["gpu"] == {"class": "l40s"}
@@ -356,6 +362,7 @@ def test_an_embedding_model_on_a_gpu_of_a_class() -> None:
     [
         (("Qwen/Qwen3-8B",), 1, "Qwen/Qwen3-8B is made to generate text"),
         (("intfloat/e5-mistral-7b-instruct",), 1, "does not compute: name spec.gpu"),
+        (("nomic-ai/nomic-embed-text-v1.5",), 1, "pin spec.model.revision to a commit"),
         (("BAAI/bge-m3", "--for", "chat"), 2, "--for chat needs vllm"),
     ],
 )

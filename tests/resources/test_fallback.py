@@ -65,6 +65,18 @@ def test_an_adapters_requests_do_not_fall_back() -> None:
     assert all(len(rule["backendRefs"]) == 1 for rule in adapters)
 
 
+@pytest.mark.parametrize(
+    ("repository", "answers"), [("BAAI/bge-m3", True), ("intfloat/multilingual-e5-large", False)]
+)
+def test_vectors_are_made_by_the_same_model_alone(repository: str, answers: bool) -> None:
+    other = scene.of(name="other", model={"repository": repository}, gateway={"enabled": True})
+    claimed = scene.of(model={"repository": "BAAI/bge-m3"}, gateway=GATEWAY)
+    world = beside(other | COMPOSED, claimed=claimed)
+    assert (NAMED in backends(world)) is answers
+    if not answers:
+        assert "cannot be compared: name a claim of the same model" in world.message("RouteReady")
+
+
 def test_canaries_share_the_highest_priority() -> None:
     canary = {"canaries": [{"adapter": "sql", "weightPercent": 10}]}
     claimed = scene.of(gateway=GATEWAY | canary, loraAdapters=scene.ADAPTERS)

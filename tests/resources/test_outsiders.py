@@ -128,6 +128,33 @@ def test_a_provider_that_cannot_answer_is_named_in_words_alone(
     assert all(world.ready.values())
 
 
+EMBEDS: Any = {"repository": "BAAI/bge-m3"}
+
+
+@pytest.mark.parametrize("engine", ["vllm", "tei"])
+@pytest.mark.parametrize(
+    ("model", "answers"),
+    [
+        ({"name": "small", "upstream": "text-embedding-3-small"}, False),
+        ({"name": "gpt"}, False),
+        ({"name": "bge", "upstream": "BAAI/bge-m3"}, True),
+        ({"name": "BGE-M3", "upstream": "embeddings-of-ours"}, True),
+    ],
+)
+def test_vectors_are_made_by_the_same_model_alone(
+    engine: str, model: dict[str, str], answers: bool
+) -> None:
+    fallback = {"provider": "far", "model": model["name"]}
+    gateway = {"enabled": True, "fallback": fallback}
+    claimed = scene.of(model=EMBEDS, engine={"kind": engine}, gateway=gateway)
+    world = beside(doors.of(providers=[doors.provider("far", models=[model])]), claimed=claimed)
+    assert (len(backends(world)) == 2) is answers
+    if not answers:
+        words = f"provider far has {model.get('upstream', model['name'])}, and this claim makes"
+        assert world.condition("RouteReady") == ("False", "FallbackAbsent")
+        assert words in world.message("RouteReady")
+
+
 def test_a_host_that_the_settings_take_back_is_asked_for_nothing() -> None:
     """The door is refused for it, and what it says now counts for no claim either."""
     world = beside(DOOR, allowed={"providerHosts": {"*": ["api.other.example"]}})

@@ -22,6 +22,7 @@ SEAMS = {
         "function/engines/tei/",
         "function/engines/engines.py",
         "function/engines/advisers.py",
+        "function/generate.py",
     ),
     # Protobuf stays at the door.
     "crossplane": ("function/server/", "function/main.py"),

@@ -2,7 +2,7 @@
 
 `python -m tools.engine.parsers record VERSION...` writes `VERSION.json` below
 `function/engines/vllm/recorded` from the parser of that version. A new version of vLLM is recorded
-so, then its new flags get rows in `function/engines/vllm/flags.py`
+so, then its new flags get rows in `function/engines/vllm/harmless.py` or `judged.py`
 (`tests/engines/vllm/test_table.py` names them).
 
 The parser is Python that needs neither a GPU nor torch: a wheel of the version is fetched from

@@ -85,8 +85,8 @@ class RouteReady(reasons.Reasons):
         False,
         "The claim is published, and the claim of `gateway.fallback` is not there, not on the"
         " gateway, suspended, or has nothing composed yet; or its provider is none of the"
-        " InferenceGateway, or cannot answer chat completions. The message says which. The route"
-        " does without it.",
+        " InferenceGateway, or cannot answer chat completions; or the claim makes vectors, and"
+        " another model would. The message says which. The route does without it.",
         "Mend the other claim or the InferenceGateway, name another one, or take the field away."
         " The route follows within ten minutes.",
         alarm=True,

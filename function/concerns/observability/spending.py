@@ -31,7 +31,7 @@ def hour(plan: plans.Plan, now: running.Running, class_name: str) -> str | None:
         class_name: GPU class that the pods that run are priced as.
     """
     price = prices.tariff(plan.site, class_name)
-    if price is None or now.gpus == 0:
+    if price is None or now.without_gpu:
         return None
     series = plan.workload.SERIES
     own = series.matchers(plan.identity, plan.workload.name(plan.identity))

@@ -6,8 +6,8 @@ from typing import Any
 from function import canonical, likeness
 from function.api import claim, settings
 from function.capacity import allotments, facts
-from function.engines import adviser, engine
-from function.engines.tei import command_line, flags, models, serving, versions
+from function.engines import adviser, engine, judgements, semver
+from function.engines.tei import command_line, flags, models, serving
 from function.findings import rules
 
 _ENDS = "The program ends before it loads anything, and its pod restarts for ever."
@@ -41,6 +41,22 @@ MODEL_NOT_SERVED = rules.Rule(
     " model from the hub, ONNX files of it may be there, and the finding is a warning.",
     "Name `spec.gpu`, or serve the model by `engine.kind: vllm`.",
 )
+MODEL_UNREAD = rules.Rule(
+    "tei-model-unread",
+    rules.Severity.ERROR,
+    "No release of text-embeddings-inference so far reads the files of the model.",
+    "The program ends once it has read the model's configuration. Where only later commits of the"
+    " repository are so, a revision other than `main` is a warning: nobody knows how old it is.",
+    "Do what the message names.",
+)
+MODEL_DTYPE = rules.Rule(
+    "tei-model-dtype",
+    rules.Severity.ERROR,
+    "text-embeddings-inference does not compute the model in the type that it gets: that of"
+    " `spec.model.dtype` or `--dtype`, else float32 on CPUs and float16 on GPUs.",
+    "The program ends once it has read the model's configuration.",
+    "Set `spec.model.dtype` as the message says.",
+)
 MODEL_GENERATES = rules.Rule(
     "tei-model-generates",
     rules.Severity.WARNING,
@@ -61,6 +77,8 @@ RULES: tuple[rules.Rule, ...] = (
     FLAG_VALUE,
     FLAG_REPEATED,
     MODEL_NOT_SERVED,
+    MODEL_UNREAD,
+    MODEL_DTYPE,
     MODEL_GENERATES,
     TEXTS_CUT,
 )
@@ -74,18 +92,18 @@ def judge(plan: engine.Planned, adapters: Mapping[str, adviser.Adapter]) -> Iter
     """Yields what a planned claim breaks of the program, and what contradicts its model."""
     del adapters
     yield from judge_arguments(plan.spec, plan.site)
+    yield from _unread(plan)
     yield from _model(plan)
 
 
 def judge_arguments(spec: claim.Spec, site: settings.Settings) -> Iterator[rules.Finding]:
     """Yields what the program refuses of the author's own arguments."""
-    version = versions.show(serving.version_of(spec, site))
+    version = semver.show(serving.version_of(spec, site))
     first: dict[str, int] = {}
     for argument in serving.own(spec).arguments:
         path, flag = f"spec.engineArgs[{argument.index}]", argument.flag
         if flag is None:
-            near = likeness.nearest(argument.name, flags.TABLE)
-            hint = f": did you mean --{near[0]}?" if near else ""
+            hint = likeness.hint(argument.name, flags.TABLE, "--")
             words = f"--{argument.name} is no flag of text-embeddings-inference {version}{hint}"
             yield FLAG_UNKNOWN.broken(path, words)
             continue
@@ -102,19 +120,38 @@ def judge_arguments(spec: claim.Spec, site: settings.Settings) -> Iterator[rules
         yield FLAG_REPEATED.broken(f"spec.engineArgs[{max(first[name] for name in both)}]", words)
 
 
+def _unread(plan: engine.Planned) -> Iterator[rules.Finding]:
+    model, version = plan.spec.model, serving.of(plan.serving).version
+    unread = models.unread(model.repository, version) if model.repository is not None else None
+    if unread is None:
+        return
+    words = f"{model.repository} {unread.why}: {unread.way}"
+    severity = None
+    if unread.since is not None:
+        words = f"since {unread.since} {words}"
+        severity = None if model.revision in (None, "main") else rules.Severity.WARNING
+    yield MODEL_UNREAD.broken(f"spec.model.{model.naming}", words, severity)
+
+
 def _model(plan: engine.Planned) -> Iterator[rules.Finding]:
     spec, planned = plan.spec, serving.of(plan.serving)
     model = planned.model
     if model is None:
         return
     field = f"spec.model.{spec.model.naming}"
-    served = models.on_cpu(model.architecture)
-    if served is None or (planned.threads and not served):
-        where = "without a GPU " if served is not None else ""
-        way = "name spec.gpu" if served is not None else "take engine.kind vllm"
-        words = f"{model.name} is a {model.architecture}, which tei {where}does not compute: {way}"
-        own = spec.model.source not in (None, "huggingface")
-        yield MODEL_NOT_SERVED.broken(field, words, rules.Severity.WARNING if own else None)
+    family = models.family(model.architecture)
+    not_here = _not_computed(plan, family)
+    if not_here is not None:
+        words = f"{model.name} is a {model.architecture}, which tei {not_here}"
+        hub = planned.from_hub
+        yield MODEL_NOT_SERVED.broken(field, words, None if hub else rules.Severity.WARNING)
+    elif family is not None and planned.computes_in not in family.dtypes:
+        written = serving.own(spec).sets("dtype")
+        (right,) = family.dtypes
+        way = f"set spec.model.dtype to {serving.WORDS[right]}"
+        way = f"write --dtype={right}" if written else way
+        words = f"tei computes {model.name} in {right} alone, and gets {planned.computes_in}: {way}"
+        yield MODEL_DTYPE.broken("spec.engineArgs" if written else "spec.model.dtype", words)
     elif model.runner is not facts.Runner.POOLING and not serving.own(spec).sets("pooling"):
         words = f"{model.name} is made to generate text, and tei makes vectors of texts"
         yield MODEL_GENERATES.broken(field, words)
@@ -126,6 +163,24 @@ def _model(plan: engine.Planned) -> Iterator[rules.Finding]:
             f" {model.context}: {becomes}; set --max-batch-tokens={model.context}"
         )
         yield TEXTS_CUT.broken("spec.engineArgs", words, None if ends else rules.Severity.NOTE)
+
+
+def _not_computed(plan: engine.Planned, family: models.Family | None) -> str | None:
+    """Returns why a family is not computed on what a replica has, with the way out, or None."""
+    planned = serving.of(plan.serving)
+    if family is None:
+        return "does not compute: take engine.kind vllm"
+    if planned.model is not None and models.scores(planned.model.architecture) and not family.ranks:
+        return "computes, but neither to rank nor to classify: take engine.kind vllm"
+    if planned.threads:
+        return None if family.on_cpu else "without a GPU does not compute: name spec.gpu"
+    if not models.lacks(family, planned.card):
+        return None
+    least = ".".join(map(str, family.capability or ()))
+    return (
+        f"computes on GPUs of compute capability {least} or newer: name another spec.gpu.class, or"
+        " take engine.kind vllm"
+    )
 
 
 def stretched(spec: claim.Spec) -> None:
@@ -140,7 +195,7 @@ def fits(*_: Any, **__: Any) -> None:
 def instead(argument: str) -> str | None:
     """Returns what sets a managed flag, or None for another one."""
     flag = command_line.CommandLine.read([argument]).arguments[0].flag
-    if flag is None or flag.kind is not flags.Kind.MANAGED:
+    if flag is None or flag.kind is not judgements.Kind.MANAGED:
         return None
     return f"--{flag.name} is set by the composition: {flag.why}"
 

@@ -4,14 +4,13 @@ An allow list: the variables that stand for flags (`flags`), and what candle, MK
 the loader read. A name that is not listed needs a permission.
 """
 
-import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
 
-from function.api import base, claim_pod
+from function.api import claim_pod
+from function.engines import judgements
 from function.engines.tei import flags
 
-Kind = flags.Kind
+Kind = judgements.Kind
 
 _LOADER = "makes the loader run what it names"
 _READS = "names a file or directory that is read or written"
@@ -37,30 +36,8 @@ _CODE = re.compile(
     r"|CUDA_(INJECTION.*|CACHE_PATH)|.*_(SO|LIB|LIBRARY|PLUGIN)(_PATH)?)"
 )
 
-# What an author needs a permission for, by the name of its field in the settings.
-PERMISSION: Mapping[Kind, str] = {
-    Kind.CODE: "trust_remote_code",
-    Kind.SECRET: "engine_secrets",
-    Kind.FILES: "environment",
-    Kind.CONNECTS: "environment",
-    Kind.UNKNOWN: "environment",
-}
 
-
-@dataclasses.dataclass(frozen=True)
-class Danger:
-    """What one variable could do beyond what an author may.
-
-    Attributes:
-        kind: The class of it.
-        why: The end of a sentence that the variable's name begins.
-    """
-
-    kind: Kind
-    why: str
-
-
-def of(variable: claim_pod.EnvVar) -> Danger | None:
+def danger(variable: claim_pod.EnvVar) -> judgements.Danger | None:
     """Returns what a variable could do beyond plain tuning, or None."""
     name = variable.name
     flag = flags.BY_VARIABLE.get(name)
@@ -71,25 +48,18 @@ def of(variable: claim_pod.EnvVar) -> Danger | None:
         if flag.kind is Kind.PLAIN or harmless:
             return None
         why = f"is set by the composition: {flag.why}" if flag.kind is Kind.MANAGED else flag.why
-        return Danger(flag.kind, why)
+        return judgements.Danger(flag.kind, why)
     if name in _PLAIN_NAMES:
         return None
     if name in _FILES:
-        return Danger(Kind.FILES, _READS)
+        return judgements.Danger(Kind.FILES, _READS)
     if _CODE.fullmatch(name):
-        return Danger(Kind.CODE, _LOADER)
+        return judgements.Danger(Kind.CODE, _LOADER)
     if _CONNECTS.fullmatch(name):
-        return Danger(Kind.CONNECTS, _HOSTS)
-    return Danger(Kind.UNKNOWN, _UNKNOWN)
+        return judgements.Danger(Kind.CONNECTS, _HOSTS)
+    return judgements.Danger(Kind.UNKNOWN, _UNKNOWN)
 
 
-def problems(variables: Iterable[claim_pod.EnvVar]) -> Iterator[base.Problem]:
-    """Yields what no permission opens: a Secret that is printed, and what the composition sets."""
-    for index, variable in enumerate(variables):
-        path = f"spec.podTemplate.env[{index}]"
-        from_secret = "secretKeyRef" in (variable.value_from or {})
-        if from_secret and variable.name in flags.BY_VARIABLE:
-            yield base.Problem(f"{path}.valueFrom.secretKeyRef", f"{variable.name} {_PRINTED}")
-        danger = of(variable)
-        if danger is not None and danger.kind is Kind.MANAGED:
-            yield base.Problem(path, f"{variable.name} {danger.why}")
+def prints(variable: claim_pod.EnvVar) -> str | None:
+    """Returns why the engine shows a variable's Secret: those that stand for flags."""
+    return _PRINTED if variable.name in flags.BY_VARIABLE else None

@@ -8,19 +8,11 @@ starts, the tokens of the hub shortened.
 import dataclasses
 import enum
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
+from function.engines import judgements
 
-class Kind(enum.StrEnum):
-    """What a flag or a variable can do, in the hands of an author of claims."""
-
-    PLAIN = "plain"
-    MANAGED = "managed"
-    CODE = "loads code"
-    FILES = "reads or writes files"
-    CONNECTS = "opens connections"
-    SECRET = "carries a secret"  # noqa: S105
-    UNKNOWN = "unknown"
+Kind = judgements.Kind
 
 
 class Takes(enum.StrEnum):
@@ -52,7 +44,7 @@ class Flag:
     kind: Kind = Kind.PLAIN
     why: str = ""
     choices: tuple[str, ...] = ()
-    plain: Callable[[str], bool] | None = None
+    plain: judgements.Judge | None = None
     repeats: bool = False
 
     @property
@@ -118,14 +110,6 @@ _FLAGS = (
 )
 TABLE: Mapping[str, Flag] = {flag.name: flag for flag in _FLAGS}
 BY_VARIABLE: Mapping[str, Flag] = {flag.variable: flag for flag in _FLAGS}
-
-# What an author needs a permission for, by the name of its field in the settings.
-PERMISSION: Mapping[Kind, str] = {
-    Kind.FILES: "engine_files",
-    Kind.CONNECTS: "engine_connections",
-    Kind.SECRET: "engine_secrets",
-    Kind.UNKNOWN: "unknown_arguments",
-}
 
 # The largest number that the program could mean.
 MOST = 1 << 31

@@ -24,15 +24,12 @@ _BY_CAPABILITY = {
 }
 
 
-def variant(gpus: int, card: cards.Card | None) -> str:
-    """Returns what the image is built for.
+def of_card(card: cards.Card | None) -> str:
+    """Returns what the image for a GPU is built for.
 
     Args:
-        gpus: GPUs of a replica.
-        card: One of them, or None where nobody knows it.
+        card: The GPU, or None where nobody knows it.
     """
-    if gpus == 0:
-        return CPU
     capability = None if card is None else card.capability
     return ANY_GPU if capability is None else _BY_CAPABILITY.get(capability, ANY_GPU)
 

@@ -14,13 +14,12 @@ from function import explanation
 from function.api import base, claim, claim_metrics, settings
 from function.boundary import permissions
 from function.capacity import quantity
-from function.cluster import checkpoints
-from function.engines import engine
+from function.cluster import checkpoints, observed
+from function.engines import engine, judgements, semver, variables
 from function.engines.tei import (
     alerting,
     command_line,
     environment,
-    flags,
     metrics,
     panelling,
     serving,
@@ -59,8 +58,8 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     if version < versions.MINIMUM:
         yield base.Problem(
             "spec.engine.version",
-            f"text-embeddings-inference {versions.show(version)} is older than"
-            f" {versions.show(versions.MINIMUM)}, the first that serves a model under the claim's"
+            f"text-embeddings-inference {semver.show(version)} is older than"
+            f" {semver.show(versions.MINIMUM)}, the first that serves a model under the claim's"
             " name",
         )
     if prospects.problems(spec):
@@ -68,7 +67,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     prospect = prospects.prospect(spec, site, checkpoints.UNREAD)
     _, gpu = hardware.gpu_class(spec, site)
     resource_name = base.given(base.of(spec.gpu, "resource_name"), gpu.resource_name)
-    if spec.gpus > 0 and not resource_name.startswith("nvidia.com/"):
+    if not spec.without_gpu and not resource_name.startswith("nvidia.com/"):
         yield base.Problem(
             "spec.gpu",
             f"text-embeddings-inference has images for NVIDIA's GPUs, and none for {resource_name}:"
@@ -104,24 +103,17 @@ def _told(resource: claim.InferenceService, site: settings.Settings) -> Iterator
     """Yields what the engine must not be told: by its arguments, and by its environment."""
     for argument in serving.own(resource.spec).arguments:
         path, flag = f"spec.engineArgs[{argument.index}]", argument.flag
-        kind = flags.Kind.UNKNOWN if flag is None else flag.kind
-        if flag is not None and kind is flags.Kind.MANAGED:
+        kind = judgements.Kind.UNKNOWN if flag is None else flag.kind
+        if flag is not None and kind is judgements.Kind.MANAGED:
             yield base.Problem(path, f"--{flag.name} is set by the composition: {flag.why}")
             continue
         harmless = flag is not None and flag.plain is not None and flag.plain(argument.value or "")
-        if kind in flags.PERMISSION and not harmless:
+        if kind in judgements.OF_ARGUMENTS and not harmless:
             why = "is no flag of text-embeddings-inference" if flag is None else flag.why
             words = f"--{argument.name} {why}"
-            hatch = flags.PERMISSION[kind]
+            hatch = judgements.OF_ARGUMENTS[kind]
             yield from permissions.closed(hatch, path, resource.namespace, site, words)
-    variables = base.of(resource.spec.pod_template, "env") or []
-    yield from environment.problems(variables)
-    for index, variable in enumerate(variables):
-        danger = environment.of(variable)
-        if danger is not None and danger.kind in environment.PERMISSION:
-            path, words = f"spec.podTemplate.env[{index}]", f"{variable.name} {danger.why}"
-            hatch = environment.PERMISSION[danger.kind]
-            yield from permissions.closed(hatch, path, resource.namespace, site, words)
+    yield from variables.refusals(resource, site, environment.danger, environment.prints)
 
 
 def plan(
@@ -167,8 +159,8 @@ def _arguments(plan: engine.Planned, planned: serving.Serving) -> list[str]:
         "hostname": "0.0.0.0",  # noqa: S104 - what the program listens on by itself
         "port": str(PORT),
         "dtype": planned.dtype,
-        "max-batch-requests": None if planned.max_requests is None else str(planned.max_requests),
-        "max-batch-tokens": None if planned.batch_tokens is None else str(planned.batch_tokens),
+        "max-batch-requests": planned.batch_requests,
+        "max-batch-tokens": planned.batch_tokens,
     }
     told = [f"--{name}={value}" for name, value in ours.items() if value is not None]
     return [*told, "--json-output", *(plan.spec.engine_args or [])]
@@ -209,13 +201,16 @@ def read(container: Mapping[str, Any], wanted: running.Running) -> running.Runni
     image = str(container.get("image") or "")
     version = versions.of_image(image)
     line = command_line.CommandLine.read([str(token) for token in container.get("args") or []])
+    texts = line.whole("max-batch-requests")
+    limits = observed.at(container, "resources", "limits") or {}
+    on_cpu = not any(map(hardware.accelerator, limits))
     shutdown = max(0, wanted.drain.grace - wanted.drain.pre_stop - EXIT_SECONDS)
     return wanted.model_copy(
         update={
             "engine": NAME,
             "image": image,
-            "version": "" if version is None else versions.show(version),
-            "max_requests": line.whole("max-batch-requests"),
+            "version": "" if version is None else semver.show(version),
+            "max_requests": serving.batch_on_cpu(texts) if on_cpu else texts,
             "pods": 1,
             "drain": wanted.drain.model_copy(update={"shutdown": shutdown}),
             "generates": False,

@@ -4,8 +4,8 @@ import dataclasses
 
 from function import explanation
 from function.api import base, claim, settings
-from function.capacity import facts
-from function.engines import engine
+from function.capacity import cards, facts
+from function.engines import engine, semver
 from function.engines.tei import command_line, images, models, versions
 from function.planning import prospects
 
@@ -21,6 +21,8 @@ _DTYPES = {
     "float": "float32",
     "float32": "float32",
 }
+# The claim's words for them.
+WORDS = {"float16": "half", "float32": "float"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,22 +32,30 @@ class Serving:
     Attributes:
         image: The image, mirror included.
         version: Its version.
-        max_requests: Texts in a batch at most, or None where tokens alone bound it.
+        batch_requests: Texts in a batch at most, as the program is told, or None.
+        max_requests: The same as it becomes, or None where tokens alone bound it.
         batch_tokens: Tokens in a batch at most, or None for the program's own number.
         context_window: Longest text in tokens, or None where nobody knows.
         dtype: What it computes in, or None for the program's own choice.
+        computes_in: The same, or what the author's own arguments say, or the program's choice.
         threads: Whether it computes on the CPU.
+        from_hub: Whether the preload Job fetched the model, and no ONNX files with it.
         model: The facts of the model that the claim names, or None.
+        card: The GPU, or None without one, or where nobody knows it.
     """
 
     image: str
-    version: versions.Version
+    version: semver.Version
+    batch_requests: int | None
     max_requests: int | None
     batch_tokens: int | None
     context_window: int | None
     dtype: str | None
+    computes_in: str
     threads: bool
+    from_hub: bool
     model: facts.Facts | None
+    card: cards.Card | None
 
     generates = calls_tools = reasons = False
     pinned_gib: int | None = None
@@ -54,7 +64,7 @@ class Serving:
     @property
     def release(self) -> str:
         """The version, as the engine writes it."""
-        return versions.show(self.version)
+        return semver.show(self.version)
 
 
 def of(planned: engine.Serving) -> Serving:
@@ -73,15 +83,20 @@ def make(
     """Returns what text-embeddings-inference is to be."""
     image, version = image_of(spec, site, prospect)
     tokens = _batch_tokens(spec, prospect, why)
+    dtype = _DTYPES.get(spec.model.dtype or "")
     return Serving(
         image=image,
         version=version,
-        max_requests=spec.model.max_num_seqs,
+        batch_requests=spec.model.max_num_seqs,
+        max_requests=_max_requests(spec, why),
         batch_tokens=tokens,
         context_window=_context(spec, prospect, tokens),
-        dtype=_DTYPES.get(spec.model.dtype or ""),
-        threads=spec.gpus == 0,
+        dtype=dtype,
+        computes_in=own(spec).value("dtype") or dtype or _usual_dtype(spec, prospect),
+        threads=spec.without_gpu,
+        from_hub=_from_hub(spec),
         model=prospect.model,
+        card=None if spec.without_gpu else prospect.card,
     )
 
 
@@ -90,24 +105,61 @@ def own(spec: claim.Spec) -> command_line.CommandLine:
     return command_line.CommandLine.read(spec.engine_args or [])
 
 
-def version_of(spec: claim.Spec, site: settings.Settings) -> versions.Version:
+def version_of(spec: claim.Spec, site: settings.Settings) -> semver.Version:
     """Returns the version of the engine: the claim's, its image's, or the settings'."""
     image, version = base.of(spec.engine, "image"), base.of(spec.engine, "version")
     if image is not None and version is None:
         return versions.of_image(image) or (0, 0, 0)
-    return versions.parse(base.given(version, site.engine.tei.version))
+    return semver.parse(base.given(version, site.engine.tei.version))
 
 
 def image_of(
     spec: claim.Spec, site: settings.Settings, prospect: prospects.Prospect
-) -> tuple[str, versions.Version]:
+) -> tuple[str, semver.Version]:
     """Returns the image, mirror included, and the version of the engine."""
     image, version = base.of(spec.engine, "image"), version_of(spec, site)
     if image is None:
         number = base.given(base.of(spec.engine, "version"), site.engine.tei.version)
-        chosen = images.variant(spec.gpus, prospect.card)
+        chosen = images.CPU if spec.without_gpu else images.of_card(prospect.card)
         image = images.image(site, number.removeprefix("v"), chosen)
     return engine.mirrored(image, site), version
+
+
+def _usual_dtype(spec: claim.Spec, prospect: prospects.Prospect) -> str:
+    """Returns what the program computes in unless it is told.
+
+    backends/src/dtype.rs, `DType::default`; router/src/lib.rs for Gemma 3.
+    """
+    gemma = prospect.model is not None and prospect.model.architecture.startswith("Gemma3")
+    return "float32" if spec.without_gpu or gemma else "float16"
+
+
+def _from_hub(spec: claim.Spec) -> bool:
+    return spec.model.source in (None, "huggingface")
+
+
+def batch_on_cpu(texts: int | None) -> int | None:
+    """Returns how many texts a batch has on a CPU, of those that the program is told."""
+    return None if texts is None else min(texts, models.MOST_ON_CPU)
+
+
+def _max_requests(spec: claim.Spec, why: list[explanation.Explanation]) -> int | None:
+    """Returns the texts in a batch at most. ONNX Runtime takes as many as it is told."""
+    told = spec.model.max_num_seqs
+    result = batch_on_cpu(told) if spec.without_gpu and _from_hub(spec) else told
+    if result != told:
+        why.append(
+            explanation.Explanation(
+                "texts in a batch",
+                str(result),
+                f"without a GPU tei takes at most {models.MOST_ON_CPU} texts into a batch, and"
+                f" {told} are asked for: the running trigger counts with {result}",
+                f"model.maxNumSeqs={told}",
+                surprising=True,
+                field="spec.model.maxNumSeqs",
+            )
+        )
+    return result
 
 
 def _batch_tokens(
@@ -117,7 +169,7 @@ def _batch_tokens(
 
     Fewer than a text may have would cut the text. So nothing is set for a model that nobody knows.
     """
-    if spec.gpus > 0 or prospect.model is None or own(spec).sets("max-batch-tokens"):
+    if not spec.without_gpu or prospect.model is None or own(spec).sets("max-batch-tokens"):
         return None
     result = max(CPU_BATCH_TOKENS, prospect.model.context)
     why.append(

@@ -12,12 +12,13 @@ from function.engines.vllm import (
     command_line,
     contract,
     contradictions,
-    flags,
     forecast,
+    managed,
     rewriting,
     server,
     serving,
     sizing,
+    subjects,
 )
 from function.findings import rules
 
@@ -36,7 +37,7 @@ def judge(plan: engine.Planned, adapters: Mapping[str, adviser.Adapter]) -> list
     planned, spec = serving.of(plan.serving), plan.spec
     line = arguments.serve(plan, planned)
     model = planned.outlook.prospect.model
-    subject = contradictions.Subject(spec, planned.version, model, adapters)
+    subject = subjects.Subject(spec, planned.version, model, adapters)
     refused = contract.of_claim(line, len(spec.engine_args or []), planned.version)
     # A parser that the engine does not have is of no family.
     misspelt = {one.field for one in refused if one.rule is contract.UNKNOWN_NAME}
@@ -79,10 +80,10 @@ def fits(
 
 def instead(argument: str) -> str | None:
     """Returns what sets a managed flag, or None for another one."""
-    flag = flags.managed(argument)
+    flag = managed.of(argument)
     if flag is None:
         return None
-    return f"--{flag} is set by the composition in every spelling: {flags.INSTEAD[flag]}"
+    return f"--{flag} is set by the composition in every spelling: {managed.INSTEAD[flag]}"
 
 
 def in_force(planned: engine.Serving) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from function.api import base
-from function.engines.vllm import flags
+from function.engines.vllm import flags, rows
 
 Number = int | float
 
@@ -269,14 +269,14 @@ def _following(
     tokens: Sequence[str], start: int, candidates: tuple[tuple[str, bool], ...]
 ) -> Iterator[str]:
     """Yields the tokens that an option without `=` takes for its values."""
-    takes = flags.TABLE[candidates[0][0]].takes if len(candidates) == 1 else flags.Takes.TEXT
-    if takes is flags.Takes.NOTHING:
+    takes = flags.TABLE[candidates[0][0]].takes if len(candidates) == 1 else rows.Takes.TEXT
+    if takes is rows.Takes.NOTHING:
         return
     for token in tokens[start:]:
         if _is_option(token):
             return
         yield token
-        if takes is not flags.Takes.MANY:
+        if takes is not rows.Takes.MANY:
             return
 
 
@@ -358,6 +358,6 @@ def _number(flag: str, text: str) -> Number:
         ValueError: It is none.
     """
     takes = flags.TABLE[flag].takes
-    if takes is flags.Takes.SIZE:
+    if takes is rows.Takes.SIZE:
         return whole(text)
-    return int(text) if takes is flags.Takes.WHOLE else float(text)
+    return int(text) if takes is rows.Takes.WHOLE else float(text)

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from function import likeness
-from function.engines.vllm import command_line, group, recordings, versions
+from function.engines import semver
+from function.engines.vllm import command_line, group, recordings
 from function.findings import rules
 
 _ENDS = "vLLM ends with exit code 2 before it loads anything, and its pod restarts for ever."
@@ -136,7 +137,7 @@ Place = Callable[[int], str]
 
 
 def judge(
-    arguments: Sequence[str], version: versions.Version, place: Place | None = None
+    arguments: Sequence[str], version: semver.Version, place: Place | None = None
 ) -> list[rules.Finding]:
     """Returns what a version of vLLM does not take of a command line.
 
@@ -157,19 +158,19 @@ def judge(
         for finding in results[0]
         if all((finding.rule, finding.field) in _pairs(others) for others in results[1:])
     ]
-    names = " and ".join(versions.show(parser.version) for parser in parsers)
+    names = " and ".join(semver.show(parser.version) for parser in parsers)
     return [
         dataclasses.replace(
             finding,
             severity=max(finding.severity, rules.Severity.WARNING, key=_MILDNESS.index),
-            message=f"{finding.message}; {versions.show(version)} is not recorded, so this is what"
+            message=f"{finding.message}; {semver.show(version)} is not recorded, so this is what"
             f" {names} say",
         )
         for finding in common
     ]
 
 
-def of_claim(arguments: Sequence[str], own: int, version: versions.Version) -> list[rules.Finding]:
+def of_claim(arguments: Sequence[str], own: int, version: semver.Version) -> list[rules.Finding]:
     """Returns what a version of vLLM does not take of the line that a claim is rendered to.
 
     Args:
@@ -206,7 +207,7 @@ class _Judge:
 
     @property
     def release(self) -> str:
-        return f"vLLM {versions.show(self.parser.version)}"
+        return f"vLLM {semver.show(self.parser.version)}"
 
     def judge(self, line: command_line.CommandLine) -> Iterator[rules.Finding]:
         given = {argument.flag for argument in line.arguments}
@@ -240,7 +241,7 @@ class _Judge:
         if spelling in GONE:
             return REMOVED_FLAG.broken(field, f"{lacks}: {GONE[spelling]}")
         having = [
-            versions.show(version)
+            semver.show(version)
             for version in recordings.recorded()
             if spelling in recordings.parser(version).options
         ]
@@ -251,7 +252,7 @@ class _Judge:
                 else (f"{lacks}, {having[0]} has it")
             )
             return REMOVED_FLAG.broken(field, f"{words}: take it away")
-        return UNKNOWN_FLAG.broken(field, lacks + _nearest(spelling, self.parser.options))
+        return UNKNOWN_FLAG.broken(field, lacks + likeness.hint(spelling, self.parser.options))
 
     def _value(
         self,
@@ -293,12 +294,12 @@ class _Judge:
         elif option.choices:
             if value not in option.choices:
                 words = f"{value!r} is no choice of {spelling} in {self.release}"
-                yield UNKNOWN_CHOICE.broken(field, words + _nearest(value, option.choices))
+                yield UNKNOWN_CHOICE.broken(field, words + likeness.hint(value, option.choices))
         elif option.names and _PLUGINS.get(option.name) not in given:
             names = {name.lower() for name in option.names}
             if value and value.lower() not in names:
                 words = f"{self.release} ships no {value!r} for {spelling}"
-                yield UNKNOWN_NAME.broken(field, words + _nearest(value, option.names))
+                yield UNKNOWN_NAME.broken(field, words + likeness.hint(value, option.names))
 
     def _json(
         self, argument: command_line.Argument, spelling: str, option: recordings.Option
@@ -324,7 +325,7 @@ class _Judge:
             if tops and top and top not in tops:
                 words = f"{spelling} has no key {top!r} in {self.release}"
                 severity = rules.Severity.ERROR if option.closed else rules.Severity.WARNING
-                yield UNKNOWN_KEY.broken(field, words + _nearest(top, tops), severity)
+                yield UNKNOWN_KEY.broken(field, words + likeness.hint(top, tops), severity)
 
 
 _READ = {
@@ -353,8 +354,3 @@ def _spelling(token: str) -> str:
     if not token.startswith("--"):
         return head
     return head.partition(".")[0].replace("_", "-")
-
-
-def _nearest(name: str, among: Iterable[str]) -> str:
-    near = likeness.nearest(name, sorted(among))
-    return f": did you mean {near[0]}?" if near else ""

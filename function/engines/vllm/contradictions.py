@@ -4,76 +4,15 @@ Each rule is a row with a judge. A judge that needs a fact of the model yields n
 knows the fact.
 """
 
-import dataclasses
-import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 
 from function import plural
-from function.api import base, claim
-from function.capacity import catalogue
+from function.api import base
 from function.capacity import facts as capacity
-from function.engines import adviser
-from function.engines.vllm import arguments, command_line, forecast, recordings, serving, versions
+from function.engines import semver
+from function.engines.vllm import adapters, forecast, recordings, serving, subjects
 from function.findings import rules
-from function.planning import hardware, parallelism
-
-
-@dataclasses.dataclass(frozen=True)
-class Subject:
-    """What is judged.
-
-    Attributes:
-        spec: What the author asks for.
-        version: vLLM's version.
-        facts: What the model is made of, or None when nobody knows.
-        adapters: What is known of adapters, by the name of their entry in `spec.loraAdapters`.
-    """
-
-    spec: claim.Spec
-    version: versions.Version
-    facts: capacity.Facts | None = None
-    adapters: Mapping[str, adviser.Adapter] = dataclasses.field(default_factory=dict)
-
-    @property
-    def own(self) -> command_line.CommandLine:
-        """The author's own arguments."""
-        return serving.own(self.spec)
-
-    @property
-    def repository(self) -> str:
-        """The model's repository, or where its weights lie."""
-        return self.spec.model.repository or self.spec.model.place
-
-    @property
-    def pools(self) -> bool:
-        """Whether the engine is told to embed, classify or rank."""
-        return "pooling" in (self.spec.model.runner, self.own.value("runner"))
-
-    def size(self, flag: str, otherwise: int) -> int:
-        """Returns the whole number that the author's own arguments give a flag."""
-        try:
-            return int(self.own.value(flag) or otherwise)
-        except ValueError:
-            return otherwise  # the contract says it
-
-    @property
-    def gpus(self) -> int:
-        """GPUs of one replica."""
-        return hardware.gpu_count(self.spec)
-
-    @property
-    def tensor(self) -> int:
-        """GPUs that share each layer."""
-        return self.size("tensor-parallel-size", parallelism.split(self.spec).tensor)
-
-    def field(self, flag: str, otherwise: str) -> str:
-        """Returns the author's own argument of a flag, or the field that decides without one."""
-        uses = self.own.of(flag)
-        return f"spec.engineArgs[{uses[-1].index}]" if uses else otherwise
-
-
-Broken = Iterator[rules.Finding]
 
 _ERROR, _WARNING = rules.Severity.ERROR, rules.Severity.WARNING
 
@@ -89,7 +28,7 @@ QUANTIZED_TWICE = rules.Rule(
 _QUANTIZED = re.compile(r"(?i)(^|[-_/.])(awq|gptq|int4|int8|w4a16|w8a16|w8a8|nvfp4|mxfp4|bnb)")
 
 
-def _quantized_twice(subject: Subject) -> Broken:
+def _quantized_twice(subject: subjects.Subject) -> subjects.Broken:
     if subject.spec.model.quantization not in serving.ONLINE_QUANTIZATIONS:
         return
     field, remedy = "spec.model.quantization", "take the field away, the engine detects the method"
@@ -115,7 +54,7 @@ NOT_APPLIED = rules.Rule(
 _SILENT = ("auto", "fp16", *serving.ONLINE_QUANTIZATIONS)
 
 
-def _not_applied(subject: Subject) -> Broken:
+def _not_applied(subject: subjects.Subject) -> subjects.Broken:
     word = subject.spec.model.quantization
     if word is None or word in _SILENT or subject.facts is None:
         return
@@ -146,7 +85,7 @@ CONTEXT_TOO_LONG = rules.Rule(
 )
 
 
-def _context_too_long(subject: Subject) -> Broken:
+def _context_too_long(subject: subjects.Subject) -> subjects.Broken:
     window, stretched = subject.spec.model.context_window, forecast.stretched(subject.own)
     if window is None or forecast.unbounded(subject.spec):
         return
@@ -178,7 +117,7 @@ _MOST_SHARES = 8
 _ROWS = 64
 
 
-def _indivisible(subject: Subject) -> Broken:
+def _indivisible(subject: subjects.Subject) -> subjects.Broken:
     share = subject.tensor
     if subject.facts is None or share <= 1:
         return
@@ -221,7 +160,7 @@ GPU_COUNT = rules.Rule(
 _PARALLEL = ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size")
 
 
-def _gpu_count(subject: Subject) -> Broken:
+def _gpu_count(subject: subjects.Subject) -> subjects.Broken:
     given = [flag for flag in _PARALLEL if subject.own.sets(flag)]
     if not given:
         return
@@ -251,16 +190,16 @@ GGUF = rules.Rule(
     "Take the repository with safetensors that the GGUF was made from, and a smaller type by"
     " `spec.model.quantization: fp8` or an AWQ, GPTQ or FP8 repository.",
 )
-_GGUF_LEFT: versions.Version = (0, 25, 0)
+_GGUF_LEFT: semver.Version = (0, 25, 0)
 
 
-def _gguf(subject: Subject) -> Broken:
+def _gguf(subject: subjects.Subject) -> subjects.Broken:
     named = re.search(r"(?i)(^|[-_/.])gguf($|[-_/.])", subject.repository) is not None
     packed = subject.facts.quantization if subject.facts is not None else None
     sure = packed is not None and packed.method == "gguf"
     if (named or sure) and subject.version >= _GGUF_LEFT:
         where = f"spec.model.{subject.spec.model.naming}"
-        words = f"{subject.repository} is GGUF, which vLLM {versions.show(subject.version)} lacks"
+        words = f"{subject.repository} is GGUF, which vLLM {semver.show(subject.version)} lacks"
         yield GGUF.broken(where, f"{words}: take the repository with safetensors")
 
 
@@ -274,7 +213,7 @@ NOT_POOLING = rules.Rule(
 )
 
 
-def _not_pooling(subject: Subject) -> Broken:
+def _not_pooling(subject: subjects.Subject) -> subjects.Broken:
     pooling = subject.facts is not None and subject.facts.runner is capacity.Runner.POOLING
     told = (subject.spec.model.runner, subject.own.value("runner"))
     # Without a word of the author the runner is the model's.
@@ -284,97 +223,6 @@ def _not_pooling(subject: Subject) -> Broken:
         words = f"{subject.repository} {kind}: set spec.model.runner to pooling"
         field = subject.field("runner", "spec.model.runner")
         yield NOT_POOLING.broken(field, words, _ERROR if encodes else _WARNING)
-
-
-FOREIGN_ADAPTER = rules.Rule(
-    "adapter-of-another-base",
-    _WARNING,
-    "An adapter was trained on another model than `spec.model.repository`, as its"
-    " adapter_config.json or the name of its repository says.",
-    "vLLM loads it when the shapes agree and answers nonsense, or ends when they do not.",
-    "Take the adapter's own base, or another adapter. A fine-tune or a quantized form of the base"
-    " is fine.",
-)
-ADAPTER_RANK = rules.Rule(
-    "adapter-rank",
-    _ERROR,
-    "An adapter's rank is above `spec.model.maxLoraRank`, as its adapter_config.json says; a"
-    " warning where only the name of its repository says so (`-r128`).",
-    "vLLM refuses the adapter as it loads it and ends.",
-    "Raise `spec.model.maxLoraRank` to the adapter's rank; it is 64 when absent.",
-)
-
-
-def _adapters(subject: Subject) -> Iterator[tuple[str, adviser.Adapter, bool]]:
-    """Yields each adapter's field, what is known of it, and whether its name alone says that."""
-    for index, entry in enumerate(subject.spec.lora_adapters or []):
-        field = f"spec.loraAdapters[{index}]"
-        if entry.name in subject.adapters:
-            yield field, subject.adapters[entry.name], False
-        elif entry.repository is not None:
-            rank = _RANK.search(entry.repository)
-            named = adviser.Adapter(_named_base(entry.repository), int(rank[1]) if rank else None)
-            yield field, named, True
-
-
-_RANK = re.compile(r"(?i)[-_.](?:r|rank)[-_]?([1-9][0-9]{1,3})(?=$|[-_.])")
-
-# What owners append to the name of a model.
-_SUFFIX = re.compile(
-    r"(-(instruct|thinking|it|base|chat|hf|fp8|awq|gptq|bnb|nvfp4|[0-9]{4})(?=[-*]|$)|[*]).*"
-)
-
-
-@functools.cache
-def _stems() -> tuple[str, ...]:
-    """Returns the names of the catalogue's models without their endings, the longest first."""
-    names = (name.rpartition("/")[2].lower() for name in catalogue.names())
-    stems = {_SUFFIX.sub("", name).removeprefix("meta-").strip("-") for name in names}
-    return tuple(sorted((s for s in stems if re.search(r"-[0-9.]+b", s)), key=len, reverse=True))
-
-
-def _named_base(repository: str) -> str | None:
-    """Returns the model that the name of a repository says it was made from, or None."""
-    name = repository.rpartition("/")[2].lower()
-    within = (stem for stem in _stems() if stem in name)
-    return next(
-        (s for s in within if re.search(rf"(?<![a-z0-9.]){re.escape(s)}(?![a-z0-9.])", name)),
-        None,
-    )
-
-
-def _foreign_adapter(subject: Subject) -> Broken:
-    if subject.spec.model.repository is None:
-        return
-    served = _named_base(subject.repository)
-    for field, adapter, named in _adapters(subject):
-        if named:
-            # A name that nobody knows says nothing.
-            if served and adapter.base and not (served in adapter.base or adapter.base in served):
-                words = f"its name says {adapter.base}, and the claim serves {subject.repository}"
-                words += adviser.UNREAD
-                yield FOREIGN_ADAPTER.broken(field, f"{words}: take an adapter of this model")
-        elif adapter.base is not None and not _kin(adapter.base, subject.repository):
-            words = f"its base is {adapter.base}, and the claim serves {subject.repository}"
-            yield FOREIGN_ADAPTER.broken(field, f"{words}: take an adapter of this model")
-
-
-def _kin(one: str, other: str) -> bool:
-    """Tells whether two repositories are one model: other owners and packings of it too."""
-    names = [name.rpartition("/")[2].lower() for name in (one, other)]
-    return names[0].startswith(names[1]) or names[1].startswith(names[0])
-
-
-def _adapter_rank(subject: Subject) -> Broken:
-    most = base.given(subject.spec.model.max_lora_rank, arguments.LORA_RANK)
-    for field, adapter, named in _adapters(subject):
-        if adapter.rank is not None and adapter.rank > most:
-            says = "its name says rank" if named else "its rank is"
-            words = (
-                f"{says} {adapter.rank}, and at most {most} is set{adviser.UNREAD if named else ''}"
-            )
-            severity = _WARNING if named else _ERROR
-            yield ADAPTER_RANK.broken(field, f"{words}: raise spec.model.maxLoraRank", severity)
 
 
 OTHER_PARSER = rules.Rule(
@@ -389,7 +237,7 @@ OTHER_PARSER = rules.Rule(
 _ALIKE = frozenset(("qwen3_coder", "qwen3_xml"))
 
 
-def _other_parser(subject: Subject) -> Broken:
+def _other_parser(subject: subjects.Subject) -> subjects.Broken:
     model, facts = subject.spec.model, subject.facts
     if facts is None:
         return
@@ -403,22 +251,6 @@ def _other_parser(subject: Subject) -> Broken:
         if chosen != right and not alike:
             words = f"{chosen} is not the parser of {subject.repository}: take {right}"
             yield OTHER_PARSER.broken(f"spec.model.{field}", words)
-
-
-LORA_POOLING = rules.Rule(
-    "lora-with-pooling",
-    _WARNING,
-    "`spec.loraAdapters` are given to a model that embeds, classifies or ranks.",
-    "vLLM loads adapters for few pooling models, and ends for the others.",
-    "Take the adapters away, or serve a checkpoint that they are merged into.",
-)
-
-
-def _lora_pooling(subject: Subject) -> Broken:
-    pooling = subject.facts is not None and subject.facts.runner is capacity.Runner.POOLING
-    if subject.spec.lora_adapters and (subject.pools or pooling):
-        words = f"{subject.repository} runs as a pooling model, which few adapters are for: take"
-        yield LORA_POOLING.broken("spec.loraAdapters", f"{words} them away, or merge them")
 
 
 LORA_UNSUPPORTED = rules.Rule(
@@ -439,16 +271,16 @@ UNKNOWN_ARCHITECTURE = rules.Rule(
 )
 
 
-def _architecture(subject: Subject) -> Broken:
+def _architecture(subject: subjects.Subject) -> subjects.Broken:
     """Yields what every recorded version around the claim's says alike."""
     if subject.facts is None:
         return
-    name, served = subject.facts.architecture, versions.show(subject.version)
+    name, served = subject.facts.architecture, semver.show(subject.version)
     around = recordings.around(subject.version)
     adapts = [parser.adapts.get(name) for parser in around]
     if adapts.count(None) == len(around):
         having = [v for v in recordings.recorded() if name in recordings.parser(v).adapts]
-        remedy = f"{versions.show(having[0])} has it" if having else "take a newer version"
+        remedy = f"{semver.show(having[0])} has it" if having else "take a newer version"
         where = subject.spec.engine is not None and subject.spec.engine.version is not None
         field = "spec.engine.version" if where else "spec.model.repository"
         words = f"vLLM {served} has no {name}, the architecture of {subject.repository}"
@@ -477,7 +309,7 @@ DRAFT_MEMORY = rules.Rule(
 )
 
 
-def _speculative(subject: Subject) -> Broken:
+def _speculative(subject: subjects.Subject) -> subjects.Broken:
     if not forecast.drafts(subject.own):
         return
     method, model = forecast.drafting(subject.own)
@@ -490,7 +322,7 @@ def _speculative(subject: Subject) -> Broken:
         yield DRAFT_MEMORY.broken(field, words)
 
 
-Judge = Callable[[Subject], Broken]
+Judge = Callable[[subjects.Subject], subjects.Broken]
 TABLE: tuple[tuple[tuple[rules.Rule, ...], Judge], ...] = (
     ((QUANTIZED_TWICE,), _quantized_twice),
     ((NOT_APPLIED,), _not_applied),
@@ -499,16 +331,16 @@ TABLE: tuple[tuple[tuple[rules.Rule, ...], Judge], ...] = (
     ((GPU_COUNT,), _gpu_count),
     ((GGUF,), _gguf),
     ((NOT_POOLING,), _not_pooling),
-    ((FOREIGN_ADAPTER,), _foreign_adapter),
-    ((ADAPTER_RANK,), _adapter_rank),
+    ((adapters.FOREIGN_ADAPTER,), adapters.foreign),
+    ((adapters.ADAPTER_RANK,), adapters.rank),
     ((OTHER_PARSER,), _other_parser),
-    ((LORA_POOLING,), _lora_pooling),
+    ((adapters.LORA_POOLING,), adapters.pooling),
     ((UNKNOWN_ARCHITECTURE, LORA_UNSUPPORTED), _architecture),
     ((NO_DRAFT, DRAFT_MEMORY), _speculative),
 )
 RULES = tuple(rule for row, _ in TABLE for rule in row)
 
 
-def judge(subject: Subject) -> list[rules.Finding]:
+def judge(subject: subjects.Subject) -> list[rules.Finding]:
     """Returns what contradicts the model, the GPUs or itself."""
     return [finding for _, judge in TABLE for finding in judge(subject)]

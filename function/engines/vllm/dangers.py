@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from function.api import base
-from function.engines.vllm import command_line, flags
+from function.engines import judgements
+from function.engines.vllm import command_line, flags, rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Danger:
     index: int
     flag: str
     key: str | None
-    kind: flags.Kind
+    kind: judgements.Kind
     why: str
 
     @property
@@ -44,7 +45,7 @@ def of(line: command_line.CommandLine, mounted: Sequence[str] = ()) -> Iterator[
     directories = tuple(path.rstrip("/") + "/" for path in mounted if path.strip("/"))
     for argument in line.arguments:
         for danger in _judged(argument):
-            if danger.kind is not flags.Kind.FILES or not _below(argument, directories):
+            if danger.kind is not judgements.Kind.FILES or not _below(argument, directories):
                 yield danger
 
 
@@ -54,7 +55,7 @@ def problems(line: command_line.CommandLine) -> Iterator[base.Problem]:
     The claim's own rule has refused the names of managed flags before.
     """
     for danger in of(line):
-        if danger.kind is flags.Kind.MANAGED:
+        if danger.kind is judgements.Kind.MANAGED:
             yield base.Problem(
                 f"{line.path}[{danger.index}]",
                 f"{danger.option} is set by the composition: {danger.why}",
@@ -69,7 +70,7 @@ def _judged(argument: command_line.Argument) -> Iterator[Danger]:
             argument.index,
             argument.name,
             argument.key,
-            flags.Kind.UNKNOWN,
+            judgements.Kind.UNKNOWN,
             "is a flag of no supported version",
         )
     dangers = [
@@ -81,7 +82,7 @@ def _judged(argument: command_line.Argument) -> Iterator[Danger]:
     if not dangers and argument.abbreviated:
         meant = f"--{_full(argument)}" if argument.flag is not None else "a flag"
         why = f"is short for {meant}, and for which flag each version decides: write it in full"
-        yield Danger(argument.index, argument.name, argument.key, flags.Kind.UNKNOWN, why)
+        yield Danger(argument.index, argument.name, argument.key, judgements.Kind.UNKNOWN, why)
 
 
 def _full(argument: command_line.Argument) -> str:
@@ -89,17 +90,17 @@ def _full(argument: command_line.Argument) -> str:
     return min((one for one in flags.OPTIONS if one.startswith(argument.name)), key=len)
 
 
-def _as(argument: command_line.Argument, flag: flags.Flag, off: bool) -> Iterator[Danger]:
+def _as(argument: command_line.Argument, flag: rows.Flag, off: bool) -> Iterator[Danger]:
     """Yields the dangers of one argument, read as one flag."""
-    if flag.kind is flags.Kind.MANAGED:
+    if flag.kind is judgements.Kind.MANAGED:
         yield Danger(argument.index, flag.name, None, flag.kind, flag.why)
-    elif flag.takes is flags.Takes.JSON:
+    elif flag.takes is rows.Takes.JSON:
         yield from _judged_keys(argument, flag)
-    elif flag.kind is not flags.Kind.PLAIN and not off and not _harmless(argument, flag):
+    elif flag.kind is not judgements.Kind.PLAIN and not off and not _harmless(argument, flag):
         yield Danger(argument.index, flag.name, None, flag.kind, flag.why)
 
 
-def _harmless(argument: command_line.Argument, flag: flags.Flag) -> bool:
+def _harmless(argument: command_line.Argument, flag: rows.Flag) -> bool:
     return (
         flag.plain is not None
         and argument.key is None
@@ -121,24 +122,24 @@ def _below(argument: command_line.Argument, directories: tuple[str, ...]) -> boo
     )
 
 
-def _judged_keys(argument: command_line.Argument, flag: flags.Flag) -> Iterator[Danger]:
+def _judged_keys(argument: command_line.Argument, flag: rows.Flag) -> Iterator[Danger]:
     """Yields the dangers of a JSON flag; a value that cannot be read is the worst of them."""
-    if flag.kind is flags.Kind.PLAIN and not flag.keys:
+    if flag.kind is judgements.Kind.PLAIN and not flag.keys:
         return
     try:
         leaves = list(argument.leaves())
     except ValueError:
         leaves = [("", None)]
-    kinds: dict[str, flags.Kind] = {}
+    kinds: dict[str, judgements.Kind] = {}
     for path, value in leaves:
         ruled = rule(flag, path)
-        if ruled.kind is not flags.Kind.PLAIN and not _plain(ruled, value):
+        if ruled.kind is not judgements.Kind.PLAIN and not _plain(ruled, value):
             kinds.setdefault(path, ruled.kind)
     for path, kind in kinds.items():
         yield Danger(argument.index, flag.name, path or None, kind, flag.why)
 
 
-def _plain(rule: flags.Rule, value: Any) -> bool:
+def _plain(rule: rows.Rule, value: Any) -> bool:
     if isinstance(value, list):
         return rule.lists and all(_plain(rule, item) for item in value)
     if rule.plain is None or value is None:
@@ -146,7 +147,7 @@ def _plain(rule: flags.Rule, value: Any) -> bool:
     return rule.plain(str(value))
 
 
-def rule(flag: flags.Flag, path: str) -> flags.Rule:
+def rule(flag: rows.Flag, path: str) -> rows.Rule:
     """Returns the rule of a key.
 
     That of its name at any depth, that of its name's end, its own, that of what holds it. A key
@@ -159,4 +160,4 @@ def rule(flag: flags.Flag, path: str) -> flags.Rule:
     for place in (*places, "*"):
         if place in flag.keys:
             return flag.keys[place]
-    return flags.Rule(flag.kind)
+    return rows.Rule(flag.kind)

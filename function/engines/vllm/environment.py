@@ -7,12 +7,12 @@ CUDA, NCCL, Torch, Triton and the hub's client read. A name that is not listed n
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from function.api import base, claim_pod
-from function.engines.vllm import flags
+from function.api import claim_pod
+from function.engines import judgements
 
-Kind = flags.Kind
+Kind = judgements.Kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,32 +30,9 @@ class Variable:
     name: str
     kind: Kind = Kind.PLAIN
     why: str = ""
-    plain: flags.Judge | None = None
+    plain: judgements.Judge | None = None
     secret: bool = False
 
-
-@dataclasses.dataclass(frozen=True)
-class Danger:
-    """What one variable could do beyond what an author may.
-
-    Attributes:
-        kind: The class of it.
-        why: The end of a sentence that the variable's name begins.
-    """
-
-    kind: Kind
-    why: str
-
-
-# What an author needs a permission for, by the name of its field in the settings.
-PERMISSION: Mapping[Kind, str] = {
-    Kind.CODE: "trust_remote_code",
-    Kind.SECRET: "engine_secrets",
-    Kind.FILES: "environment",
-    Kind.CONNECTS: "environment",
-    Kind.LISTENS: "environment",
-    Kind.UNKNOWN: "environment",
-}
 
 # Switches, numbers, and names that are looked up among what vLLM, CUDA and NCCL ship. A level, a
 # prefix or a date of log lines reaches the log alone. What counts for a build does nothing here.
@@ -206,7 +183,7 @@ _WRITES = "names a file or directory that is written"
 _ON = ("1", "true", "True", "TRUE", "yes", "on")
 
 
-def _one_of(*values: str) -> flags.Judge:
+def _one_of(*values: str) -> judgements.Judge:
     return frozenset(values).__contains__
 
 
@@ -223,7 +200,7 @@ def _locale(value: str) -> bool:
 
 
 def _all(
-    names: str, kind: Kind, why: str, plain: flags.Judge | None = None, *, secret: bool = False
+    names: str, kind: Kind, why: str, plain: judgements.Judge | None = None, *, secret: bool = False
 ) -> Iterator[Variable]:
     return (Variable(name, kind, why, plain, secret) for name in names.split())
 
@@ -447,8 +424,8 @@ def _engines(name: str) -> bool:
     return name.startswith("VLLM_")
 
 
-def dangers(variable: claim_pod.EnvVar) -> Iterator[Danger]:
-    """Yields what a variable could do beyond plain tuning."""
+def danger(variable: claim_pod.EnvVar) -> judgements.Danger | None:
+    """Returns what a variable could do beyond plain tuning, or None."""
     judged = of(variable.name)
     source = variable.value_from
     if source is None:
@@ -456,22 +433,11 @@ def dangers(variable: claim_pod.EnvVar) -> Iterator[Danger]:
     else:
         # The value is not known here. A secret's place is a Secret.
         harmless = judged.kind is Kind.SECRET and "secretKeyRef" in source
-    if judged.kind is not Kind.PLAIN and not harmless:
-        yield Danger(judged.kind, judged.why)
+    if judged.kind is Kind.PLAIN or harmless:
+        return None
+    return judgements.Danger(judged.kind, judged.why)
 
 
-def prints(variable: claim_pod.EnvVar) -> bool:
-    """Tells whether a variable would show a Secret: vLLM quotes a value that it cannot read."""
-    return "secretKeyRef" in (variable.value_from or {}) and not of(variable.name).secret
-
-
-def problems(variables: Iterable[claim_pod.EnvVar]) -> Iterator[base.Problem]:
-    """Yields what no permission opens."""
-    for index, variable in enumerate(variables):
-        path = f"spec.podTemplate.env[{index}]"
-        if prints(variable):
-            where = f"{path}.valueFrom.secretKeyRef"
-            yield base.Problem(where, f"{variable.name} {_PRINTED}")
-        for danger in dangers(variable):
-            if danger.kind is Kind.MANAGED:
-                yield base.Problem(path, f"{variable.name} {danger.why}")
+def prints(variable: claim_pod.EnvVar) -> str | None:
+    """Returns why vLLM shows a variable's Secret: it quotes a value that it cannot read."""
+    return None if of(variable.name).secret else _PRINTED

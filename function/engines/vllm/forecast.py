@@ -9,8 +9,8 @@ from typing import Any
 from function import explanation, plural
 from function.api import base, claim, claim_pod, settings
 from function.capacity import arrangements, cards, facts, fit, ways_out
-from function.engines import engine
-from function.engines.vllm import command_line, versions
+from function.engines import engine, semver
+from function.engines.vllm import command_line
 from function.planning import hardware, parallelism, prospects, scaling
 
 # vLLM's own rank of adapters' slots when a claim names none is that of `arguments.py`.
@@ -52,7 +52,7 @@ class Asked:
         quantization: What the checkpoint is quantized to while it loads, or None.
     """
 
-    version: versions.Version
+    version: semver.Version
     context: int
     sequences: int
     utilization: float
@@ -99,7 +99,7 @@ def arrangement(
     """
     pipeline = base.given(own.whole("pipeline-parallel-size"), parallelism.split(spec).pipeline)
     return arrangements.Arrangement(
-        version=versions.show(asked.version),
+        version=semver.show(asked.version),
         context=asked.context,
         sequences=asked.sequences,
         utilization=asked.utilization,

@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 
 from function.api import base, claim
+from function.engines import semver
 from function.engines.vllm import serving, versions
 from function.planning import identity, parallelism, storage
 
@@ -28,7 +29,7 @@ _FLAGS = {
 }
 
 
-def refusals(spec: claim.Spec, version: versions.Version) -> Iterator[base.Problem]:
+def refusals(spec: claim.Spec, version: semver.Version) -> Iterator[base.Problem]:
     """Yields why a claim cannot have hot adapters."""
     hot = [index for index, one in enumerate(spec.lora_adapters or []) if one.hot is True]
     if not hot:
@@ -37,7 +38,7 @@ def refusals(spec: claim.Spec, version: versions.Version) -> Iterator[base.Probl
     if version < versions.HOT_ADAPTERS:
         yield base.Problem(
             path,
-            f"vLLM {versions.show(version)} is older than {versions.show(versions.HOT_ADAPTERS)},"
+            f"vLLM {semver.show(version)} is older than {semver.show(versions.HOT_ADAPTERS)},"
             " the first that keeps an adapter's cached prefixes from another one's under the same"
             " name: name a newer spec.engine.version, or leave it out",
         )

@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from function.engines.vllm import versions
+from function.engines import semver
 
 _HERE = pathlib.Path(__file__).parent / "recorded"
 
@@ -53,7 +53,7 @@ class Parser:
         adapts: Architectures of models that the version serves, with whether they take adapters.
     """
 
-    version: versions.Version
+    version: semver.Version
     options: Mapping[str, Option]
     adapts: Mapping[str, bool]
 
@@ -69,15 +69,15 @@ class Parser:
 
 
 @functools.cache
-def recorded() -> tuple[versions.Version, ...]:
+def recorded() -> tuple[semver.Version, ...]:
     """Returns the versions that have a table, oldest first."""
-    return tuple(sorted(versions.parse(path.stem) for path in _HERE.glob("*.json")))
+    return tuple(sorted(semver.parse(path.stem) for path in _HERE.glob("*.json")))
 
 
 @functools.cache
-def parser(version: versions.Version) -> Parser:
+def parser(version: semver.Version) -> Parser:
     """Returns the parser of a version that has a table."""
-    path = _HERE / f"{versions.show(version)}.json"
+    path = _HERE / f"{semver.show(version)}.json"
     table = json.loads(path.read_text(encoding="utf-8"))
     options = {}
     for flag, entry in table["flags"].items():
@@ -88,7 +88,7 @@ def parser(version: versions.Version) -> Parser:
     return Parser(version, options, adapts)
 
 
-def around(version: versions.Version) -> tuple[Parser, ...]:
+def around(version: semver.Version) -> tuple[Parser, ...]:
     """Returns the parser of a version, or those of the versions just before and after it."""
     every = recorded()
     if version in every:

@@ -8,16 +8,16 @@ from typing import Any
 from function import canonical, plural
 from function.api import base, claim, claim_model, settings
 from function.boundary import permissions
-from function.engines import engine
+from function.engines import engine, judgements, semver, variables
 from function.engines.vllm import (
     alerting,
     arguments,
     command_line,
     dangers,
     environment,
-    flags,
     group,
     hot,
+    judged,
     metrics,
     panelling,
     serving,
@@ -57,7 +57,7 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     if version < versions.MINIMUM:
         yield base.Problem(
             "spec.engine.version",
-            f"vLLM {versions.show(version)} is older than {versions.show(versions.MINIMUM)}, the"
+            f"vLLM {semver.show(version)} is older than {semver.show(versions.MINIMUM)}, the"
             " first that can finish running requests when it stops",
         )
     # A number out of bounds has its own refusal.
@@ -65,18 +65,18 @@ def refusals(resource: claim.InferenceService, site: settings.Settings) -> Itera
     if countable and serving.kv_offload(spec) is not None and version < versions.KV_OFFLOAD:
         yield base.Problem(
             "spec.cache.kvOffload",
-            f"vLLM {versions.show(version)} is older than {versions.show(versions.KV_OFFLOAD)}",
+            f"vLLM {semver.show(version)} is older than {semver.show(versions.KV_OFFLOAD)}",
         )
     if spec.model.source == "s3" and version < versions.OBJECT_STORE:
         yield base.Problem(
             "spec.model.source",
-            f"s3 is known to work from vLLM {versions.show(versions.OBJECT_STORE)} on, and this is"
-            f" {versions.show(version)}: name a newer spec.engine.version, or another source",
+            f"s3 is known to work from vLLM {semver.show(versions.OBJECT_STORE)} on, and this is"
+            f" {semver.show(version)}: name a newer spec.engine.version, or another source",
         )
     if spec.model.longest_queue_seconds is not None and version < versions.QUEUE:
         yield base.Problem(
             "spec.model.longestQueueSeconds",
-            f"vLLM {versions.show(version)} is older than {versions.show(versions.QUEUE)},"
+            f"vLLM {semver.show(version)} is older than {semver.show(versions.QUEUE)},"
             " the first that bounds its queue: name a newer spec.engine.version, or leave it out",
         )
     yield from hot.refusals(spec, version)
@@ -91,19 +91,12 @@ def _told(resource: claim.InferenceService, site: settings.Settings) -> Iterator
     if resource.spec.model.source == "oci":
         mounts.append(storage.IMAGE)
     for danger in dangers.of(own, mounts):
-        hatch = flags.PERMISSION.get(danger.kind)
+        hatch = judgements.OF_ARGUMENTS.get(danger.kind)
         if hatch is not None:
             path, words = f"spec.engineArgs[{danger.index}]", f"{danger.option} {danger.why}"
             yield from permissions.closed(hatch, path, resource.namespace, site, words)
     yield from _template(resource, site, mounts)
-    variables = base.of(extra, "env") or []
-    yield from environment.problems(variables)
-    for index, variable in enumerate(variables):
-        for risk in environment.dangers(variable):
-            hatch = environment.PERMISSION.get(risk.kind)
-            if hatch is not None:
-                path, words = f"spec.podTemplate.env[{index}]", f"{variable.name} {risk.why}"
-                yield from permissions.closed(hatch, path, resource.namespace, site, words)
+    yield from variables.refusals(resource, site, environment.danger, environment.prints)
 
 
 def _twice(spec: claim.Spec, own: command_line.CommandLine) -> Iterator[base.Problem]:
@@ -126,7 +119,7 @@ def _template(
         return
     if not claim_model.TEMPLATE.holds(path):
         yield base.Problem(field, claim_model.TEMPLATE.message)
-    elif flags.of_the_system(path, mounts):
+    elif judged.of_the_system(path, mounts):
         yield base.Problem(
             field,
             f"{path} is a file of the system and no template: name one below /models,"
@@ -139,7 +132,7 @@ def _template(
         )
         line = command_line.CommandLine.read([f"--chat-template={path}"])
         for danger in dangers.of(line, mounts):
-            hatch = flags.PERMISSION[danger.kind]
+            hatch = judgements.OF_ARGUMENTS[danger.kind]
             yield from permissions.closed(hatch, field, resource.namespace, site, words)
 
 
@@ -250,7 +243,7 @@ def read(container: Mapping[str, Any], wanted: running.Running) -> running.Runni
     image = str(container.get("image") or "")
     tokens = [str(argument) for argument in container.get("args") or []]
     command = command_line.CommandLine.read(tokens)
-    version = versions.of_image(image)
+    version = semver.of_image(image)
     seats = _whole(command, "max-num-seqs")
     # Without the flag the engine drops every running request (vllm#24885).
     shutdown = _whole(command, "shutdown-timeout") or 0
@@ -258,7 +251,7 @@ def read(container: Mapping[str, Any], wanted: running.Running) -> running.Runni
         update={
             "engine": NAME,
             "image": image,
-            "version": "" if version is None else versions.show(version),
+            "version": "" if version is None else semver.show(version),
             "max_requests": base.given(seats, wanted.max_requests),
             "pods": group.pods(command),
             "generates": command.value("runner") != "pooling",

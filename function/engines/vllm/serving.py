@@ -9,8 +9,8 @@ from function import explanation
 from function.api import base, claim, settings
 from function.capacity import facts
 from function.cluster import checkpoints
-from function.engines import engine
-from function.engines.vllm import command_line, flags, forecast, queueing, sizing, versions
+from function.engines import engine, semver
+from function.engines.vllm import command_line, flags, forecast, queueing, sizing
 from function.planning import parallelism, prospects
 
 # What an author writes where a family's parser is not wanted.
@@ -44,7 +44,7 @@ class Serving:
     """
 
     image: str
-    version: versions.Version
+    version: semver.Version
     utilization: str
     context_window: int
     max_num_seqs: int
@@ -61,7 +61,7 @@ class Serving:
     @property
     def release(self) -> str:
         """The version, as vLLM writes it."""
-        return versions.show(self.version)
+        return semver.show(self.version)
 
     @property
     def max_requests(self) -> int:
@@ -182,17 +182,17 @@ def number(spec: claim.Spec, flag: str) -> float | None:
     return own(spec).number(flag, *flags.BOUNDS[flag])
 
 
-def image_of(spec: claim.Spec, site: settings.Settings) -> tuple[str, versions.Version]:
+def image_of(spec: claim.Spec, site: settings.Settings) -> tuple[str, semver.Version]:
     """Returns the image, mirror included, and the version of the engine."""
     image, version = base.of(spec.engine, "image"), base.of(spec.engine, "version")
     if image is not None:
-        number = version or versions.show(versions.of_image(image) or (0, 0, 0))
+        number = version or semver.show(semver.of_image(image) or (0, 0, 0))
     else:
         number = base.given(version, site.engine.version).removeprefix("v")
         image = f"{site.engine.image}:v{number}"
         if number == site.engine.version.removeprefix("v") and site.engine.digest is not None:
             image += f"@{site.engine.digest}"
-    return engine.mirrored(image, site), versions.parse(number)
+    return engine.mirrored(image, site), semver.parse(number)
 
 
 def kv_offload(spec: claim.Spec) -> int | None:

@@ -9,7 +9,8 @@ import functools
 from function import explanation, plural
 from function.api import base, claim, settings
 from function.capacity import allotments, arrangements, facts, fit
-from function.engines.vllm import command_line, forecast, versions
+from function.engines import semver
+from function.engines.vllm import command_line, forecast
 from function.planning import prospects
 
 # Where the model or the GPU is not known.
@@ -48,7 +49,7 @@ class _Asked:
     site: settings.Settings
     prospect: prospects.Prospect
     own: command_line.CommandLine
-    version: versions.Version
+    version: semver.Version
     quantization: str | None
 
     @functools.cached_property
@@ -82,7 +83,7 @@ def sizes(
     site: settings.Settings,
     prospect: prospects.Prospect,
     own: command_line.CommandLine,
-    version: versions.Version,
+    version: semver.Version,
     quantization: str | None,
     why: list[explanation.Explanation],
 ) -> Sizes:

@@ -253,9 +253,21 @@ def triggers(claimed: cluster.Object) -> dict[str, str]:
 
 def test_the_running_trigger_needs_a_number_of_texts() -> None:
     assert triggers(tei()) == {"queue": "8"}
-    assert triggers(tei({**BGE, "maxNumSeqs": 64})) == {"running": "44.8", "queue": "8"}
+    on_gpu = tei({**BGE, "maxNumSeqs": 64}, gpu={"class": "l4"})
+    assert triggers(on_gpu) == {"running": "44.8", "queue": "8"}
     named = {"triggers": {"running": {"target": "5"}, "queue": {"enabled": False}}}
     assert triggers(tei(scaling=named)) == {"running": "5"}
+
+
+def test_a_cpu_takes_four_texts_into_a_batch() -> None:
+    """`CandleBackend::max_batch_size`: a target above it would never be reached."""
+    on_cpu = tei({**BGE, "maxNumSeqs": 64})
+    assert flags(on_cpu)["--max-batch-requests"] == "64"
+    assert triggers(on_cpu) == {"running": "2.8", "queue": "8"}
+    assert triggers(tei({**BGE, "maxNumSeqs": 2}))["running"] == "1.4"
+    # ONNX files may lie there, and ONNX Runtime has no such bound.
+    own = {"source": "pvc", "path": "bge", "maxNumSeqs": 64}
+    assert triggers(tei(own))["running"] == "44.8"
 
 
 def test_a_claim_without_a_trigger_is_refused() -> None:
@@ -295,7 +307,7 @@ def test_a_change_of_the_settings_is_held_back() -> None:
 
 def test_the_target_follows_the_pods_that_run() -> None:
     """The claim asks for other texts at once; pods keep theirs while weights are missing."""
-    world = scene.serving(tei({**BGE, "maxNumSeqs": 64}))
+    world = scene.serving(tei({**BGE, "maxNumSeqs": 64}, gpu={"class": "l4"}))
     world.edit(model={"repository": "BAAI/bge-m3", "maxNumSeqs": 8}).reconcile()
     assert world.condition("Current") == ("False", "WeightsPending")
     every = world.one("ScaledObject")["spec"]["triggers"]
@@ -304,8 +316,10 @@ def test_the_target_follows_the_pods_that_run() -> None:
 
 def test_facts_are_read_off_pods_without_a_memory() -> None:
     world = scene.serving(tei({**BGE, "maxNumSeqs": 64}))
-    template = world.template
     wanted = scene.planned(tei()).running
-    facts = pods.running_of(template, router, wanted)
-    assert (facts.engine, facts.version, facts.max_requests) == ("tei", "1.9.3", 64)
+    facts = pods.running_of(world.template, router, wanted)
+    assert (facts.engine, facts.version, facts.max_requests) == ("tei", "1.9.3", 4)
     assert (facts.gpus, facts.generates, facts.pods) == (0, False, 1)
+    on_gpu = scene.serving(tei({**BGE, "maxNumSeqs": 64}, gpu={"class": "l4"})).template
+    facts = pods.running_of(on_gpu, router, wanted)
+    assert (facts.gpus, facts.max_requests) == (1, 64)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from function.capacity import cards
+from function.engines import judgements
 from function.engines.tei import flags, models
 from tests import cases
 from tests.cli import command
@@ -62,6 +64,72 @@ def test_models(tmp_path: pathlib.Path) -> None:
     assert [one[:2] for one in generates] == [("warning", "tei-model-generates")]
 
 
+@pytest.mark.parametrize(
+    ("model", "severity", "words"),
+    [
+        ({"repository": "nomic-ai/nomic-embed-text-v1.5"}, "error", "since 2026-04-07"),
+        # Not in the catalogue: nothing else is known of it.
+        ({"repository": "nomic-ai/nomic-embed-text-v1"}, "error", "twice: pin spec.model.revision"),
+        (
+            {"repository": "nomic-ai/nomic-embed-text-v1.5", "revision": "0a" * 20},
+            "warning",
+            "a commit that is older",
+        ),
+        ({"repository": "Qwen/Qwen3-Reranker-0.6B"}, "error", "ranks by the words yes and no"),
+    ],
+)
+def test_models_that_no_release_reads(
+    tmp_path: pathlib.Path, model: dict[str, Any], severity: str, words: str
+) -> None:
+    unread = [one for one in found(tmp_path, model=model) if one[1] == "tei-model-unread"]
+    assert [one[0] for one in unread] == [severity]
+    assert words in unread[0][2]
+
+
+def test_a_later_version_may_read_them() -> None:
+    assert models.unread("nomic-ai/nomic-embed-text-v1.5", (1, 9, 3)) is not None
+    assert models.unread("nomic-ai/nomic-embed-text-v1.5", (1, 9, 4)) is None
+
+
+def test_types_that_a_model_is_not_computed_in(tmp_path: pathlib.Path) -> None:
+    mistral = {"repository": "intfloat/e5-mistral-7b-instruct", "dtype": "float"}
+    wrong = found(tmp_path, "--max-batch-tokens=32768", model=mistral, gpu={})
+    assert [one[:2] for one in wrong] == [("error", "tei-model-dtype")]
+    assert wrong[0][2].endswith("and gets float32: set spec.model.dtype to half")
+    told = {"repository": "intfloat/e5-mistral-7b-instruct"}
+    arguments = ("--max-batch-tokens=32768", "--dtype=float32")
+    assert [one[1] for one in found(tmp_path, *arguments, model=told, gpu={})] == [
+        "tei-model-dtype"
+    ]
+
+
+def test_a_card_may_be_too_old_for_a_model() -> None:
+    """Mistral has flash attention 2 alone, which the image for 7.5 lacks."""
+    mistral, qwen = models.family("MistralModel"), models.family("Qwen2ForCausalLM")
+    old, new = cards.lookup("Tesla-T4"), cards.lookup("NVIDIA-L4")
+    assert mistral is not None
+    assert qwen is not None
+    assert models.lacks(mistral, old)
+    assert not models.lacks(mistral, new)
+    assert not models.lacks(mistral, None)
+    assert not models.lacks(qwen, old)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "ranks"),
+    [
+        ("XLMRobertaForSequenceClassification", True),
+        ("ModernBertForSequenceClassification", True),
+        ("Qwen3ForSequenceClassification", False),
+        ("NomicBertForSequenceClassification", False),
+    ],
+)
+def test_families_that_rank(architecture: str, ranks: bool) -> None:
+    family = models.family(architecture)
+    assert family is not None
+    assert family.ranks is ranks
+
+
 def test_texts_that_are_cut(tmp_path: pathlib.Path) -> None:
     long = {"repository": "Qwen/Qwen3-Embedding-0.6B"}
     assert found(tmp_path, model=long) == []
@@ -83,6 +151,8 @@ def test_texts_that_are_cut(tmp_path: pathlib.Path) -> None:
         ("NewModel", True),
         ("Gemma3TextModel", True),
         ("Qwen3ForCausalLM", True),
+        ("PPLXQwen3Model", True),
+        ("LlamaBidirectionalModel", False),
         ("MistralModel", False),
         ("Qwen2ForCausalLM", False),
         ("LlamaForCausalLM", False),
@@ -91,15 +161,16 @@ def test_texts_that_are_cut(tmp_path: pathlib.Path) -> None:
     ],
 )
 def test_architectures(architecture: str, served: bool | None) -> None:
-    assert models.on_cpu(architecture) is served
+    family = models.family(architecture)
+    assert (None if family is None else family.on_cpu) is served
 
 
 @cases.together("flag", lambda: flags.TABLE.items())
 def test_each_flag_is_judged(flag: flags.Flag) -> None:
     """A flag that can do something says what; one that cannot needs no word."""
-    assert bool(flag.why) is (flag.kind is not flags.Kind.PLAIN)
-    assert (flag.kind in flags.PERMISSION) is (
-        flag.kind not in (flags.Kind.PLAIN, flags.Kind.MANAGED)
+    assert bool(flag.why) is (flag.kind is not judgements.Kind.PLAIN)
+    assert (flag.kind in judgements.OF_ARGUMENTS) is (
+        flag.kind not in (judgements.Kind.PLAIN, judgements.Kind.MANAGED)
     )
 
 

@@ -16,7 +16,8 @@ import hypothesis
 
 from function.api import base, claim, settings
 from function.cluster import checkpoints
-from function.engines.vllm import arguments, contract, flags, recordings, serving, versions
+from function.engines import semver
+from function.engines.vllm import arguments, contract, managed, recordings, serving
 from function.findings import rules
 from function.planning import plans
 from tests import strategies
@@ -52,7 +53,7 @@ def added(parser: recordings.Parser, chance: random.Random) -> Iterator[str]:
     for _ in range(chance.randrange(3)):
         spelling = chance.choice([name for name in parser.options if name.startswith("--")])
         option = parser.options[spelling]
-        if option.name == "help" or option.name in flags.MANAGED:
+        if option.name == "help" or option.name in managed.FLAGS:
             continue
         if chance.random() < 0.1:
             yield chance.choice(_ODD)
@@ -97,7 +98,7 @@ def rendered(count: int, version: str) -> list[list[str]]:
 
 def compare(count: int, version: str) -> Result:
     """Asks the contract and the parser of a version about generated lines."""
-    number, result = versions.parse(version), Result()
+    number, result = semver.parse(version), Result()
     chance = random.Random(version)
     table = recordings.parser(number)
     with parsers.Parser(version) as real:

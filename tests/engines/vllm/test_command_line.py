@@ -8,7 +8,8 @@ import pytest
 from hypothesis import strategies as st
 
 from function.api import base
-from function.engines.vllm import command_line, dangers, flags
+from function.engines import judgements
+from function.engines.vllm import command_line, dangers, flags, rows
 from tests import cases, cluster
 from tests.engines.vllm import recorded
 from tests.resources import scene
@@ -79,7 +80,7 @@ def test_a_command_line_of_0_9_0_is_read() -> None:
         assert line.value("tool-call-parser") is not None
         assert line.positional == ()
         kinds = {danger.kind for danger in dangers.of(line)}
-        assert not list(dangers.problems(line)) or kinds == {flags.Kind.MANAGED}
+        assert not list(dangers.problems(line)) or kinds == {judgements.Kind.MANAGED}
 
 
 def _recorded_arguments(name: str) -> list[str]:
@@ -197,11 +198,11 @@ def test_a_line_is_read_as_the_parser_reads_it(version: str, data: st.DataObject
     }
     for name, value in parsed.items():
         flag = flags.TABLE[name.removeprefix("--")]
-        if flag.takes is flags.Takes.NOTHING:
+        if flag.takes is rows.Takes.NOTHING:
             assert line.switched(flag.name) is (value == "on")
-        elif flag.takes is flags.Takes.JSON:
+        elif flag.takes is rows.Takes.JSON:
             assert line.keys(flag.name) == dict(recorded.flat(json.loads(value)))
-        elif flag.takes is flags.Takes.MANY:
+        elif flag.takes is rows.Takes.MANY:
             assert list(line.values(flag.name)) == value
         else:
             assert line.value(flag.name) == value

@@ -2,7 +2,8 @@
 
 import pytest
 
-from function.engines.vllm import contract, flags, recordings, versions
+from function.engines import semver
+from function.engines.vllm import contract, flags, recordings
 from function.findings import rules
 from tests.engines.vllm import recorded
 
@@ -11,7 +12,7 @@ NONE = ""
 
 def lines(argument: str, version: str) -> list[str]:
     """Returns the findings of one argument of an author, as people read them."""
-    return [str(f) for f in contract.judge([argument], versions.parse(version))]
+    return [str(f) for f in contract.judge([argument], semver.parse(version))]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_a_finding_names_the_field_that_the_flag_comes_from() -> None:
 
 @pytest.mark.parametrize("version", recorded.VERSIONS)
 def test_our_flags_are_recorded_in_every_version_with_their_fields(version: str) -> None:
-    options = recordings.parser(versions.parse(version)).options
+    options = recordings.parser(semver.parse(version)).options
     assert {option.name for option in options.values()} <= set(flags.TABLE)
     for flag in contract.FIELDS:
         assert f"--{flag}" in options, flag
@@ -125,7 +126,7 @@ def test_our_flags_are_recorded_in_every_version_with_their_fields(version: str)
 
 @pytest.mark.parametrize("version", recorded.VERSIONS)
 def test_what_is_gone_is_in_no_recorded_version(version: str) -> None:
-    options = recordings.parser(versions.parse(version)).options
+    options = recordings.parser(semver.parse(version)).options
     assert set(contract.GONE) & set(options) <= {"--calculate-kv-scales"}
 
 
@@ -147,7 +148,7 @@ def test_names_that_an_engine_ships_are_recorded(version: str) -> None:
 
 def test_the_nearest_versions_are_asked() -> None:
     asked = [
-        [versions.show(parser.version) for parser in recordings.around(versions.parse(version))]
+        [semver.show(parser.version) for parser in recordings.around(semver.parse(version))]
         for version in ("0.18.0", "0.20.0", "0.99.0")
     ]
     assert asked == [["0.18.0"], ["0.18.0", "0.25.1"], ["0.33.0"]]

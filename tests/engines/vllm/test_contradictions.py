@@ -8,7 +8,7 @@ import pytest
 from function.api import base, claim
 from function.capacity import facts
 from function.engines import adviser
-from function.engines.vllm import contract, contradictions
+from function.engines.vllm import contract, contradictions, subjects
 from function.findings import table
 from tests import cluster
 from tests.resources import scene
@@ -56,7 +56,7 @@ def findings(
     document = scene.of(**{"model": {}, **spec})
     resource = base.parse(claim.InferenceService, document, what="claim")
     known = None if changes is None else dataclasses.replace(QWEN3_8B, **changes)
-    subject = contradictions.Subject(resource.spec, (0, 25, 1), known, adapters or {})
+    subject = subjects.Subject(resource.spec, (0, 25, 1), known, adapters or {})
     return [str(finding) for finding in contradictions.judge(subject)]
 
 

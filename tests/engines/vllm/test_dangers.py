@@ -8,12 +8,13 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from function.engines.vllm import command_line, dangers, flags
+from function.engines import judgements
+from function.engines.vllm import command_line, dangers, flags, rows
 from tests import cases, effort
 from tests.engines.vllm import recorded
 from tests.resources import scene
 
-Kind = flags.Kind
+Kind = judgements.Kind
 read = command_line.CommandLine.read
 
 
@@ -427,7 +428,7 @@ def _harmful() -> frozenset[str]:
     return frozenset(
         flag.name
         for flag in flags.TABLE.values()
-        if flag.kind not in (Kind.PLAIN, Kind.SECRET) and flag.takes is not flags.Takes.JSON
+        if flag.kind not in (Kind.PLAIN, Kind.SECRET) and flag.takes is not rows.Takes.JSON
     )
 
 
@@ -451,13 +452,13 @@ def test_what_the_parser_takes_for_a_dangerous_flag_is_judged(
         assert any(danger.flag == flag.name for danger in judged), (name, value)
 
 
-def _tame(flag: flags.Flag, value: typing.Any) -> bool:
+def _tame(flag: rows.Flag, value: typing.Any) -> bool:
     """Tells whether the parsed value does nothing that is judged."""
     if flag.kind is Kind.MANAGED:
         return False
     if value == "off":
         return True
-    if flag.takes is flags.Takes.JSON:
+    if flag.takes is rows.Takes.JSON:
         if flag.kind is Kind.PLAIN and not flag.keys:
             return True
         try:

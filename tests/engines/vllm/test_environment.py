@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from function.api import claim_pod
-from function.engines.vllm import environment, flags
+from function.engines import judgements
+from function.engines.vllm import environment
 from tests import cluster
 from tests.engines.vllm import recorded
 from tests.resources import scene
 
-Kind = flags.Kind
+Kind = judgements.Kind
 RECORDED: dict[str, list[str]] = json.loads(
     pathlib.Path("tests/engines/vllm/recorded/environment.json").read_text()
 )["variables"]
@@ -30,7 +31,8 @@ def variable(name: str, value: str | None = None, **source: Any) -> claim_pod.En
 
 
 def kinds(name: str, value: str | None = None, **source: Any) -> list[Kind]:
-    return [danger.kind for danger in environment.dangers(variable(name, value, **source))]
+    danger = environment.danger(variable(name, value, **source))
+    return [] if danger is None else [danger.kind]
 
 
 SECRET = {"secretKeyRef": {"name": "keys", "key": "a"}}

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from function.engines.vllm import flags
+from function.engines.vllm import managed
 
 
 def spellings(flag: str) -> list[str]:
@@ -26,15 +26,15 @@ def spellings(flag: str) -> list[str]:
 
 @pytest.mark.pitfall("denied flags get through by underscore, dotted key, prefix or --config")
 @pytest.mark.decision(4)
-@pytest.mark.parametrize("flag", flags.MANAGED)
+@pytest.mark.parametrize("flag", managed.FLAGS)
 def test_a_managed_flag_is_refused_in_every_spelling(flag: str) -> None:
     for spelling in spellings(flag):
-        assert flags.managed(spelling) is not None, spelling
+        assert managed.of(spelling) is not None, spelling
 
 
-@pytest.mark.parametrize("flag", flags.MANAGED)
+@pytest.mark.parametrize("flag", managed.FLAGS)
 def test_a_managed_flag_says_where_it_is_set_instead(flag: str) -> None:
-    assert flags.INSTEAD[flag]
+    assert managed.INSTEAD[flag]
 
 
 def test_argparse_takes_a_unique_prefix() -> None:
@@ -59,12 +59,12 @@ def test_argparse_takes_a_unique_prefix() -> None:
     ],
 )
 def test_other_flags_pass(argument: str) -> None:
-    assert flags.managed(argument) is None
+    assert managed.of(argument) is None
 
 
 @pytest.mark.parametrize("argument", ["--", "--=x", "--.a"])
 def test_a_flag_without_a_name_is_refused(argument: str) -> None:
-    assert flags.managed(argument) is not None
+    assert managed.of(argument) is not None
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,4 @@ def test_a_flag_without_a_name_is_refused(argument: str) -> None:
     ],
 )
 def test_normal(argument: str, name: str) -> None:
-    assert flags.normal(argument) == name
+    assert managed.normal(argument) == name

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from function.engines.vllm import command_line, contract, group, recordings, versions
+from function.engines import semver
+from function.engines.vllm import command_line, contract, group, recordings
 from function.planning import parallelism
 from tests.resources import groups, scene
 
@@ -29,7 +30,7 @@ def lines(**asked: Any) -> list[list[str]]:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("asked", SHAPES)
 def test_each_judged_version_takes_both_command_lines(version: str, asked: dict[str, Any]) -> None:
-    parser = recordings.around(versions.parse(version))[0]
+    parser = recordings.around(semver.parse(version))[0]
     for line in lines(**asked):
         assert contract.judge(line, parser.version) == []
 

@@ -6,10 +6,11 @@ import re
 import pytest
 from pydantic import alias_generators
 
-from function.engines.vllm import dangers, flags
+from function.engines import judgements
+from function.engines.vllm import dangers, flags, rows
 from tests.engines.vllm import recorded
 
-Kind = flags.Kind
+Kind = judgements.Kind
 
 
 @pytest.mark.parametrize("version", recorded.VERSIONS)
@@ -33,14 +34,14 @@ def test_the_table_holds_no_other() -> None:
 def test_what_follows_a_flag_is_what_the_parser_expects(version: str) -> None:
     """A switch that the table gives a value would take the next flag of a pod as its value."""
     kinds = {
-        "switch": flags.Takes.NOTHING,
-        "json": flags.Takes.JSON,
-        "integer": flags.Takes.WHOLE,
-        "size": flags.Takes.SIZE,
-        "number": flags.Takes.NUMBER,
-        "text": flags.Takes.TEXT,
+        "switch": rows.Takes.NOTHING,
+        "json": rows.Takes.JSON,
+        "integer": rows.Takes.WHOLE,
+        "size": rows.Takes.SIZE,
+        "number": rows.Takes.NUMBER,
+        "text": rows.Takes.TEXT,
     }
-    counts = {"+": flags.Takes.MANY, "?": flags.Takes.OPTIONAL}
+    counts = {"+": rows.Takes.MANY, "?": rows.Takes.OPTIONAL}
     for flag, entry in recorded.flags(version).items():
         wanted = counts.get(entry.get("nargs", ""), kinds[entry["type"]])
         row = flags.TABLE[flag.removeprefix("--")]
@@ -58,7 +59,7 @@ def test_each_key_of_a_judged_flag_has_a_rule(version: str) -> None:
         assert missing == [], flag
 
 
-def _ruled(flag: flags.Flag, key: str) -> bool:
+def _ruled(flag: rows.Flag, key: str) -> bool:
     parts = key.split(".")
     return any(".".join(parts[:length]) in flag.keys for length in range(1, len(parts) + 1))
 
@@ -142,12 +143,12 @@ def test_so_was_a_telling_key() -> None:
 def test_a_dangerous_flag_says_what_it_does() -> None:
     for flag in flags.TABLE.values():
         assert bool(flag.why) == (flag.kind is not Kind.PLAIN or bool(flag.keys)), flag.name
-        closed = flag.takes is flags.Takes.JSON and bool(flag.keys)
+        closed = flag.takes is rows.Takes.JSON and bool(flag.keys)
         assert closed or flag.kind is not Kind.UNKNOWN
 
 
 def _camel(kind: Kind) -> str:
-    return alias_generators.to_camel(flags.PERMISSION[kind])
+    return alias_generators.to_camel(judgements.OF_ARGUMENTS[kind])
 
 
 def test_the_migration_page_names_every_flag_that_needs_a_permission() -> None:
@@ -161,7 +162,9 @@ def test_the_migration_page_names_every_flag_that_needs_a_permission() -> None:
                 named[name] = set(re.findall(r"[a-z]+[A-Z]\w+", settings))
     needing = {}
     for flag in flags.TABLE.values():
-        kinds = {flag.kind, *(rule.kind for rule in flag.keys.values())} & set(flags.PERMISSION)
+        kinds = {flag.kind, *(rule.kind for rule in flag.keys.values())} & set(
+            judgements.OF_ARGUMENTS
+        )
         if kinds:
             needing[flag.name] = {_camel(kind) for kind in kinds}
     assert named == needing

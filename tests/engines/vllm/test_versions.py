@@ -1,49 +1,8 @@
-"""Engine versions: how they are read, and what an old one is refused for."""
+"""What an old version of the engine is refused for."""
 
 import pytest
 
-from function.engines.vllm import versions
 from tests.resources import scene
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("0.25.1", (0, 25, 1)),
-        ("v0.25.1", (0, 25, 1)),
-        ("0.25.1.post1", (0, 25, 1)),
-        ("1.0.0-rc1", (1, 0, 0)),
-        ("0.9.10", (0, 9, 10)),
-    ],
-)
-def test_parse(text: str, parts: versions.Version) -> None:
-    assert versions.parse(text) == parts
-
-
-@pytest.mark.parametrize("text", ["", "latest", "0.25", "x0.25.1"])
-def test_parse_refuses(text: str) -> None:
-    with pytest.raises(ValueError, match="not a version"):
-        versions.parse(text)
-
-
-def test_versions_compare_as_numbers() -> None:
-    assert versions.parse("0.9.0") < versions.parse("0.18.0")
-    assert versions.show((0, 18, 0)) == "0.18.0"
-
-
-@pytest.mark.parametrize(
-    ("image", "parts"),
-    [
-        ("vllm/vllm-openai:v0.26.0", (0, 26, 0)),
-        ("registry:5000/vllm:0.26.0-cu130", (0, 26, 0)),
-        ("vllm:v0.26.0@sha256:" + "a" * 64, (0, 26, 0)),
-        ("vllm:latest", None),
-        ("vllm@sha256:" + "a" * 64, None),
-        ("registry:5000/vllm", None),
-    ],
-)
-def test_of_image(image: str, parts: versions.Version | None) -> None:
-    assert versions.of_image(image) == parts
 
 
 @pytest.mark.pitfall("requests in flight are cut at scale-down")

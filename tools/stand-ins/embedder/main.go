@@ -1,8 +1,8 @@
 // A stand-in for text-embeddings-inference in the containers of tests: it has no model.
 //
 // It takes the command line that the product renders, looks for the directory of the weights, and
-// answers OpenAI's embeddings with three numbers. Its series have the names of TEI 1.9.3 and are
-// those that the product reads.
+// answers OpenAI's embeddings with three numbers. What it refuses, with which status and words, and
+// its series are those of TEI 1.9.3, of router/src/http/server.rs and core/src/infer.rs.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,10 +27,36 @@ type engine struct {
 	lock     sync.Mutex
 	model    string
 	host     string
-	requests int
+	mostHeld int // texts that are held at a time
+	mostSent int // texts of a request
+	held     int
+	requests map[string]int // by method
+	answered map[string]int // by method
+	failures map[string]int // by err
 	texts    int
 	words    int
 	seconds  float64
+}
+
+// refuse answers as TEI does on OpenAI's path, and counts why.
+func (e *engine) refuse(w http.ResponseWriter, status int, kind, counted, message string) {
+	e.lock.Lock()
+	e.failures[counted]++
+	e.lock.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"message": message, "code": status, "type": kind})
+}
+
+// hold takes room for the texts of a request, or tells that there is none.
+func (e *engine) hold(texts int) bool {
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	if e.held+texts > e.mostHeld {
+		return false
+	}
+	e.held += texts
+	return true
 }
 
 // flags reads --name=value; others are passed over.
@@ -54,13 +81,31 @@ func (e *engine) embed(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var texts []string
+	method := "single"
 	switch input := asked.Input.(type) {
 	case string:
 		texts = []string{input}
 	case []any:
+		method = "batch"
 		for _, one := range input {
 			texts = append(texts, fmt.Sprint(one))
 		}
+	}
+	e.lock.Lock()
+	e.requests[method]++
+	e.lock.Unlock()
+	switch {
+	case len(texts) == 0:
+		e.refuse(w, http.StatusBadRequest, "Empty", "validation", "`inputs` cannot be empty")
+		return
+	case len(texts) > e.mostSent:
+		words := "batch size %d > maximum allowed batch size %d"
+		message := fmt.Sprintf(words, len(texts), e.mostSent)
+		e.refuse(w, http.StatusUnprocessableEntity, "Validation", "batch_size", message)
+		return
+	case !e.hold(len(texts)):
+		e.refuse(w, http.StatusTooManyRequests, "Overloaded", "overloaded", "Model is overloaded")
+		return
 	}
 	words := 0
 	data := []map[string]any{}
@@ -70,7 +115,8 @@ func (e *engine) embed(w http.ResponseWriter, r *http.Request) {
 		data = append(data, map[string]any{"object": "embedding", "index": index, "embedding": vector})
 	}
 	e.lock.Lock()
-	e.requests++
+	e.held -= len(texts)
+	e.answered[method]++
 	e.texts += len(texts)
 	e.words += words
 	e.seconds += time.Since(begun).Seconds()
@@ -88,29 +134,57 @@ func (e *engine) exposition(w http.ResponseWriter, _ *http.Request) {
 	e.lock.Lock()
 	defer e.lock.Unlock()
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-	if e.requests == 0 {
+	answered := 0
+	for name, counted := range map[string]map[string]int{
+		"te_request_count{method=":   e.requests,
+		"te_request_success{method=": e.answered,
+		"te_request_failure{err=":    e.failures,
+	} {
+		if len(counted) > 0 {
+			family, _, _ := strings.Cut(name, "{")
+			fmt.Fprintf(w, "# TYPE %s counter\n", family)
+		}
+		for label, value := range counted {
+			fmt.Fprintf(w, "%s%q} %d\n", name, label, value)
+		}
+	}
+	for _, value := range e.answered {
+		answered += value
+	}
+	if answered == 0 {
 		return
 	}
 	for name, value := range map[string]int{"te_embed_count": e.texts, "te_embed_success": e.texts} {
 		fmt.Fprintf(w, "# TYPE %s counter\n%s %d\n", name, name, value)
 	}
-	for _, name := range []string{"te_request_count", "te_request_success"} {
-		fmt.Fprintf(w, "# TYPE %s counter\n%s{method=\"single\"} %d\n", name, name, e.requests)
-	}
 	fmt.Fprint(w, "# TYPE te_queue_size gauge\nte_queue_size 0\n")
 	for name, sum := range map[string]float64{
 		"te_request_duration":           e.seconds,
 		"te_request_queue_duration":     0,
+		"te_embed_queue_duration":       0,
 		"te_request_inference_duration": e.seconds,
 		"te_embed_inference_duration":   e.seconds,
 		"te_request_input_length":       float64(e.words),
 		"te_batch_next_size":            float64(e.texts),
 		"te_batch_next_tokens":          float64(e.words),
 	} {
+		// One of each request, or of each text by itself.
+		count := e.texts
+		if strings.HasPrefix(name, "te_request_") && name != "te_request_input_length" {
+			count = answered
+		}
 		fmt.Fprintf(w, "# TYPE %s histogram\n", name)
-		fmt.Fprintf(w, "%s_bucket{le=\"%d\"} %d\n%s_bucket{le=\"+Inf\"} %d\n", name, bound, e.texts, name, e.texts)
-		fmt.Fprintf(w, "%s_sum %g\n%s_count %d\n", name, sum, name, e.texts)
+		fmt.Fprintf(w, "%s_bucket{le=\"%d\"} %d\n%s_bucket{le=\"+Inf\"} %d\n", name, bound, count, name, count)
+		fmt.Fprintf(w, "%s_sum %g\n%s_count %d\n", name, sum, name, count)
 	}
+}
+
+// number reads a flag's whole number, or the one that TEI has without it.
+func number(given map[string]string, name string, otherwise int) int {
+	if value, err := strconv.Atoi(given[name]); err == nil {
+		return value
+	}
+	return otherwise
 }
 
 func main() {
@@ -119,7 +193,15 @@ func main() {
 		log.Fatal(err)
 	}
 	host, _ := os.Hostname()
-	e := &engine{model: given["served-model-name"], host: host}
+	e := &engine{
+		model:    given["served-model-name"],
+		host:     host,
+		mostHeld: number(given, "max-concurrent-requests", 512),
+		mostSent: number(given, "max-client-batch-size", 32),
+		requests: map[string]int{},
+		answered: map[string]int{},
+		failures: map[string]int{},
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /metrics", e.exposition)
