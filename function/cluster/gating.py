@@ -4,7 +4,7 @@ import dataclasses
 import enum
 import re
 
-from function import canonical
+from function import canonical, instants
 from function.cluster import jobs, observed
 from function.planning import identity
 
@@ -91,12 +91,8 @@ def _judgement(suffix: str, resource: observed.Object) -> Judgement:
         asked=str(observed.at(annotations, ASKED_ANNOTATION) or ""),
         percent=canonical.whole(observed.at(annotations, PERCENT_ANNOTATION)) or 0,
         tries=canonical.whole(observed.at(annotations, TRY_ANNOTATION)) or 0,
-        started=started if isinstance(started, str) and _TIME.fullmatch(started) else None,
+        started=None if instants.read(started) is None else str(started),
     )
-
-
-# RFC 3339 in seconds, as the API server writes metav1.Time.
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 def _ending(job: jobs.Job) -> Ending:

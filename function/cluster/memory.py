@@ -6,7 +6,7 @@ from typing import Any
 
 import pydantic
 
-from function import canonical, memo
+from function import canonical, instants, memo
 from function.api import base, status
 from function.cluster import observed
 
@@ -95,9 +95,12 @@ def _canary(item: Any) -> status.Canary | None:
     Whole or not at all: a field without the others could stand for a step that never held.
     """
     try:
-        return status.Canary.model_validate(canonical.plain(item))
+        canary = status.Canary.model_validate(canonical.plain(item))
     except pydantic.ValidationError:
         return None
+    # The schema knows the form of a time, and not its months.
+    times = [time for time in (canary.since, canary.began) if time is not None]
+    return canary if all(instants.read(time) is not None for time in times) else None
 
 
 def _typed(value: Any, kind: type) -> Any:

@@ -32,7 +32,14 @@ def test_a_lost_status_does_not_forgive_what_broke() -> None:
 
 @pytest.mark.parametrize(
     "written",
-    [{"heldPercent": 400}, {"heldPercent": "40"}, {"since": "now"}, {"adapter": 7}, {"more": 1}],
+    [
+        {"heldPercent": 400},
+        {"heldPercent": "40"},
+        {"since": "now"},
+        {"since": "2026-13-45T12:00:00Z"},
+        {"adapter": 7},
+        {"more": 1},
+    ],
 )
 def test_a_status_that_nobody_of_ours_wrote_proves_nothing(written: cluster.Object) -> None:
     world = gated.stepped()

@@ -126,3 +126,13 @@ def test_a_scaler_that_moves_ends_no_job() -> None:
     world.one("Deployment")["metadata"]["generation"] += 1
     world.reconcile()
     assert gated.job(world)["metadata"]["name"] == name
+
+
+def test_a_start_that_is_no_time_is_not_counted_from() -> None:
+    """The program would end at once with a plan that it cannot read."""
+    world = gated.stepped()
+    gated.ended(gated.job(world), exits.Exit.TOO_FEW_REQUESTS)
+    gated.job(world)["status"]["startTime"] = "2026-13-45T12:00:00Z"
+    gated.rested(world)
+    assert gated.record(world)["tries"] == 1
+    assert "since" not in gated.record(world)
