@@ -23,6 +23,7 @@ class Plan:
         base: Name of the base model, which clients ask for.
         canary: Name of the adapter that answers a share of these requests.
         seconds: For how long requests are looked at, at least.
+        patience: For how long what is lacking is waited for, at least.
         max_error_percent: Most share of errors above the base model's.
         min_requests: Requests without which nothing is decided.
         pass_percent: Least share of the last evaluation's cases that pass, or None.
@@ -35,6 +36,7 @@ class Plan:
     base: str
     canary: str
     seconds: int
+    patience: int
     max_error_percent: int
     min_requests: int
     pass_percent: int | None
@@ -58,6 +60,7 @@ def read(text: str) -> Plan:
             base=_text(document, "base"),
             canary=_text(document, "canary"),
             seconds=_number(document, "seconds"),
+            patience=_number(document, "patience") if "patience" in document else 0,
             max_error_percent=_number(document, "maxErrorPercent"),
             min_requests=_number(document, "minRequests"),
             pass_percent=_number(document, "passPercent") if "passPercent" in document else None,

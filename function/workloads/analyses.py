@@ -16,6 +16,9 @@ from function.workloads import batches, pods
 _USER = 65532
 # Seconds beside the step's: node, image and the last answers of the store.
 _SPARE = 900
+# Seconds for which the first Job that follows one without a verdict waits for one, at least.
+_PATIENCE = 1200
+_MOST_PATIENCE = 6 * 3600
 # A pod that is killed tells nothing of the step.
 _RETRIES = 3
 # Its plan is of no use: a defect. A test compares it with judge/exits.py.
@@ -39,6 +42,20 @@ class Step:
     tries: int
     since: str | None
     began: str | None
+
+
+def patience(step: Step) -> int | None:
+    """Returns for how many seconds a Job waits for what its step lacks; None: for its minutes.
+
+    Nothing here knows the time, so no Job can be made later: each that follows one without a
+    verdict waits twice as long itself. It ends as soon as the step is decided.
+    """
+    if step.tries == 0:
+        return None
+    seconds = step.schedule.minutes * 60
+    # Past the bound more tries change nothing: nobody works out two to the power of a billion.
+    doubled = max(seconds, _PATIENCE // 2) * 2 ** min(step.tries, 16)
+    return max(seconds, min(doubled, _MOST_PATIENCE))
 
 
 def query_url(plan: plans.Plan) -> str:
@@ -102,7 +119,7 @@ def _spec(plan: plans.Plan, step: Step) -> identity.Manifest:
     return {
         # No TTL: a Job that is deleted while it is desired would be made again, and judge again.
         "backoffLimit": _RETRIES,
-        "activeDeadlineSeconds": step.schedule.minutes * 60 + _SPARE,
+        "activeDeadlineSeconds": (patience(step) or step.schedule.minutes * 60) + _SPARE,
         "podFailurePolicy": {"rules": _failure_rules()},
         "template": {
             "metadata": {"labels": plan.identity.labels(gating.COMPONENT)},
@@ -154,6 +171,7 @@ def program_plan(plan: plans.Plan, step: Step) -> identity.Manifest:
             "base": plan.identity.name,
             "canary": schedule.adapter,
             "seconds": schedule.minutes * 60,
+            "patience": patience(step),
             "maxErrorPercent": schedule.max_error_percent,
             "minRequests": schedule.min_requests,
             "passPercent": schedule.pass_percent,

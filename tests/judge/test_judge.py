@@ -229,6 +229,24 @@ def test_requests_count_since_the_first_try() -> None:
     assert {at for _, at in metrics.queries if "(" not in _} == {1_800_000_000}
 
 
+def test_one_that_follows_another_waits_longer_for_what_is_lacking() -> None:
+    assert judged(Metrics(), patience=3600) == (exits.Exit.TOO_FEW_REQUESTS, 3600)
+    enough = Metrics(Sample("tuned", 0, 200))
+    assert judged(enough, patience=3600) == (exits.Exit.HELD, 600), "no longer than it needs"
+    away = Metrics()
+    away.raw = lambda: (503, b"")
+    assert judged(away, patience=3600) == (exits.Exit.STORE_UNREACHABLE, 3600)
+
+
+def test_requests_of_more_than_a_week_ago_do_not_count() -> None:
+    """A store forgets: a counter of before its retention would count from zero."""
+    metrics = Metrics(Sample("tuned", 0, 200))
+    assert judged(metrics, since="2026-01-01T00:00:00Z")[0] is exits.Exit.HELD
+    asked_for = {query.partition("[")[2] for query, _ in metrics.queries if "[" in query}
+    assert asked_for == {"604800s])"}
+    assert min(at for query, at in metrics.queries if "[" not in query) == START - 604800
+
+
 def test_only_evaluations_since_the_canary_began_count() -> None:
     metrics = Metrics(Sample("tuned", 0, 200))
     metrics.evaluations = [(0.2, START - 1)]

@@ -1,11 +1,13 @@
 """Steps of a canary that cannot be judged: neither up nor down."""
 
 import copy
+import json
 
 import pytest
 
 from function.cluster import gating
 from judge import exits
+from tests import cluster
 from tests.life import gated
 from tests.resources import scene
 
@@ -37,6 +39,46 @@ def test_what_cannot_be_judged_neither_rises_nor_falls(code: int, reason: str, h
     gated.rested(world)
     assert gated.weight(world) == 20
     assert "since" not in gated.record(world)
+
+
+def waits(world: cluster.Cluster) -> tuple[int | None, int]:
+    """Returns for how many minutes the Job waits for what is lacking, and when it must have ended.
+
+    Nothing in the function knows the time: a Job that follows another one waits in its place.
+    """
+    spec = gated.job(world)["spec"]
+    plan = scene.environment(spec["template"]["spec"]["containers"][0])["JUDGE_PLAN"]
+    seconds = json.loads(plan).get("patience")
+    return None if seconds is None else seconds // 60, spec["activeDeadlineSeconds"] // 60
+
+
+@pytest.mark.parametrize(
+    ("minutes", "patience"),
+    [
+        (1, [None, 20, 40, 80, 160, 320, 360, 360]),
+        (30, [None, 60, 120, 240, 360, 360]),
+        (1440, [None, 1440, 1440]),
+    ],
+)
+def test_each_job_that_follows_another_waits_twice_as_long(
+    minutes: int, patience: list[int | None]
+) -> None:
+    world = gated.stepped(gated.canary(minutes=minutes))
+    seen = []
+    for _ in patience:
+        seen.append(waits(world))
+        gated.ended(gated.job(world), exits.Exit.TOO_FEW_REQUESTS)
+        gated.rested(world)
+    assert seen == [(one, (one or minutes) + 15) for one in patience]
+
+
+def test_a_step_that_holds_at_last_begins_with_short_waits_again() -> None:
+    world = gated.stepped()
+    gated.ended(gated.job(world), exits.Exit.TOO_FEW_REQUESTS)
+    gated.rested(world)
+    gated.held(gated.job(world))
+    gated.rested(world)
+    assert waits(world)[0] is None
 
 
 def test_a_job_that_ran_out_of_time_is_followed_by_another() -> None:
