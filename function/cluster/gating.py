@@ -15,6 +15,10 @@ SUFFIX = f"{COMPONENT}-job-"
 ASKED_ANNOTATION = f"{identity.DOMAIN}/gate"
 PERCENT_ANNOTATION = f"{identity.DOMAIN}/gate-percent"
 TRY_ANNOTATION = f"{identity.DOMAIN}/gate-try"
+# On the route that has the weights: the highest step of each canary that held, by adapter, with
+# what was judged. Whoever may write there may give a canary any weight; the status of a claim may
+# be written by others.
+HELD_ANNOTATION = f"{identity.DOMAIN}/canaries-held"
 
 
 class Ending(enum.Enum):
@@ -74,6 +78,20 @@ class Judgement:
     percent: int
     tries: int
     started: str | None
+
+
+def vouched(route: observed.Object | None) -> dict[str, tuple[str, int]]:
+    """Returns what a route says of the steps that held: mark and percent, by adapter."""
+    text = observed.at(route, "metadata", "annotations", HELD_ANNOTATION)
+    try:
+        written = canonical.loads(text) if isinstance(text, str) else {}
+    except ValueError:
+        return {}
+    entries = written.items() if isinstance(written, dict) else ()
+    return {
+        adapter: (str(observed.at(entry, "mark")), observed.count(observed.at(entry, "percent")))
+        for adapter, entry in entries
+    }
 
 
 def judgements(world: observed.Observed) -> list[Judgement]:

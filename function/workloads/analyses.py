@@ -54,7 +54,7 @@ def patience(step: Step) -> int | None:
         return None
     seconds = step.schedule.minutes * 60
     # Past the bound more tries change nothing: nobody works out two to the power of a billion.
-    doubled = max(seconds, _PATIENCE // 2) * 2 ** min(step.tries, 16)
+    doubled = max(2 * seconds, _PATIENCE) << min(step.tries - 1, 16)
     return max(seconds, min(doubled, _MOST_PATIENCE))
 
 

@@ -49,6 +49,14 @@ def rested(world: cluster.Cluster, rounds: int = 4) -> cluster.Cluster:
     return world
 
 
+def settle(world: cluster.Cluster) -> cluster.Cluster:
+    """Lets all controllers act, and downloads end; what judges canaries goes on."""
+    for item in world.settle("Job").objects.values():
+        if item["kind"] == "Job" and item not in jobs(world):
+            held(item)
+    return world
+
+
 def weight(world: cluster.Cluster, adapter: str = "sql") -> int | None:
     base = world.one("AIGatewayRoute")["spec"]["rules"][0]["backendRefs"]
     assert sum(one["weight"] for one in base) == 100

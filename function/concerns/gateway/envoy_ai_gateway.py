@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from function import duration, kinds, memo
+from function import canonical, duration, kinds, memo
 from function.api import settings
-from function.cluster import routes
+from function.cluster import gating, routes
 from function.concerns.gateway import credentials
 from function.planning import identity, plans
 from function.situation import rivals
@@ -129,6 +129,7 @@ def ai_gateway_route(
     mark: str | None = None,
     fallback: tuple[str, str] | None = None,
     gated: tuple[tuple[str, int], ...] = (),
+    held: str | None = None,
 ) -> identity.Manifest:
     """Returns the AIGatewayRoute: the base model with its canaries, and a rule for each adapter.
 
@@ -147,6 +148,7 @@ def ai_gateway_route(
         fallback: The backend that answers for the base model when no pod of the claim does, and
             what it calls the model; or None.
         gated: Weights that canaries with a gate have now.
+        held: What the route remembers of their steps that held, or None.
     """
     parent = plan.site.parent_of(plan.identity.namespace)
     return {
@@ -154,7 +156,7 @@ def ai_gateway_route(
         "kind": kinds.AI_ROUTE.name,
         "metadata": plan.identity.metadata(
             extra=rivals.labels(plan, refused),
-            annotations=None if mark is None else {rivals.ANNOTATION: mark},
+            annotations=canonical.prune({rivals.ANNOTATION: mark, gating.HELD_ANNOTATION: held}),
         ),
         "spec": {
             "parentRefs": [

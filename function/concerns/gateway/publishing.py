@@ -293,6 +293,7 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
         mark=names.mark,
         fallback=_named(now),
         gated=now.gates.weights,
+        held=now.gates.held,
     )
     yield assembly.Part("gateway-airoute", route)
     policy = (
