@@ -84,7 +84,7 @@ def _adapters(
     the pod, which waits for that, let it. Hot adapters are served by pods that load any, once they
     are in the list.
     """
-    hot = frozenset(ledger.hot)
+    hot = frozenset(ledger.followed(held=rollout.hold is not None))
     wanted = frozenset(adapter.name for adapter in plan.storage.static) | hot
     if rollout.hold is not None:
         loaded = hot if rollout.running.hot else frozenset()
