@@ -41,6 +41,7 @@ class Ending(enum.Enum):
     BASE = "BaseFails"
     LATE = "NotRun"
     FAILED = "JobFailed"
+    FOREIGN = "JobChanged"
 
 
 # judge/exits.py. A test compares the two.
@@ -65,6 +66,7 @@ class Judgement:
 
     Attributes:
         suffix: End of its key.
+        name: Its name.
         ending: How it ended.
         asked: Which text of a canary it judges.
         percent: Which step.
@@ -73,6 +75,7 @@ class Judgement:
     """
 
     suffix: str
+    name: str
     ending: Ending
     asked: str
     percent: int
@@ -105,6 +108,7 @@ def _judgement(suffix: str, resource: observed.Object) -> Judgement:
     started = observed.at(resource, "status", "startTime")
     return Judgement(
         suffix=suffix,
+        name=job.name,
         ending=_ending(job),
         asked=str(observed.at(annotations, ASKED_ANNOTATION) or ""),
         percent=canonical.whole(observed.at(annotations, PERCENT_ANNOTATION)) or 0,

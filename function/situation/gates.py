@@ -233,14 +233,19 @@ def _gate(
     guarded: bool,
 ) -> Gate:
     before = _before(schedule, record, route)
-    own = [one for one in judgements if one.asked == schedule.asked]
+    own = [
+        _believed(plan, schedule, before, one, world)
+        for one in judgements
+        if one.asked == schedule.asked
+    ]
     after, judgement = _after(schedule, before, own)
     step = schedule.after(after.held)
     manifest, suffix = None, ""
     if after.verdict in (ROLLED_BACK, STUCK) or after != before:
         # Its verdict is not in the status yet, or somebody wants to read its log.
         resource = None if judgement is None else world.get(judgement.suffix)
-        if judgement is not None and resource is not None:
+        foreign = judgement is None or judgement.ending is gating.Ending.FOREIGN
+        if judgement is not None and resource is not None and not foreign:
             manifest, suffix = analyses.kept(plan, judgement, resource), judgement.suffix
     elif step is not None:
         manifest = analyses.job(
@@ -289,6 +294,31 @@ def _before(schedule: gates.Schedule, record: status.Canary | None, route: _Rout
             began=record.began,
         ),
     )
+
+
+def _believed(
+    plan: plans.Plan,
+    schedule: gates.Schedule,
+    before: _Memory,
+    judgement: gating.Judgement,
+    world: observed.Observed,
+) -> gating.Judgement:
+    """Returns an observed Job, of which the end says nothing where it is not as it was composed.
+
+    One under the name that would be composed today is somebody else's. Of one of other settings
+    nobody can tell: the step is judged again, and that it broke counts, which gives nobody a share.
+    """
+    resource, ending = world.get(judgement.suffix), judgement.ending
+    if ending is gating.Ending.NONE or resource is None:
+        return judgement
+    if analyses.composed(plan, judgement, resource):
+        return judgement
+    step = analyses.Step(schedule, judgement.percent, judgement.tries, before.since, before.began)
+    if analyses.job(plan, step)["metadata"]["name"] == judgement.name:
+        return dataclasses.replace(judgement, ending=gating.Ending.FOREIGN)
+    if ending in gating.BROKEN:
+        return judgement
+    return dataclasses.replace(judgement, ending=gating.Ending.NONE)
 
 
 def _proved(schedule: gates.Schedule, route: _Route) -> int:

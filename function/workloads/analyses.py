@@ -5,8 +5,10 @@ learns of it: `podFailurePolicy` turns each exit code into a condition of the Jo
 """
 
 import dataclasses
+from typing import Any
 
 from function import canonical
+from function.capacity import quantity
 from function.cluster import gating, jobs, observed
 from function.engines import engine
 from function.planning import gates, identity, plans
@@ -69,6 +71,46 @@ def job(plan: plans.Plan, step: Step) -> identity.Manifest:
     spec = _spec(plan, step)
     mark = canonical.digest([spec, annotations], batches.HASH_LENGTH)
     return _manifest(plan, batches.name(plan.identity, mark, gating.COMPONENT), annotations, spec)
+
+
+def composed(plan: plans.Plan, judgement: gating.Judgement, resource: observed.Object) -> bool:
+    """Tells whether an observed Job is as it was composed: its name has the hash of all that it is.
+
+    Somebody may have made another Job under the name, or written over the annotations of ours. What
+    the API server and others add is left out. A Job of other settings counts while those of today
+    say the same fields: values are read from the Job itself.
+    """
+    step = Step(_schedule(plan, judgement), judgement.percent, judgement.tries, None, None)
+    spec = _seen(observed.at(resource, "spec"), _spec(plan, step))
+    annotations = _annotations(judgement.asked, judgement.percent, judgement.tries)
+    mark = canonical.digest([spec, annotations], batches.HASH_LENGTH)
+    return judgement.name == batches.name(plan.identity, mark, gating.COMPONENT)
+
+
+def _schedule(plan: plans.Plan, judgement: gating.Judgement) -> gates.Schedule:
+    """Returns the gate that a Job judges, or any: its Jobs have the same fields."""
+    own = (one for one in plan.gates if judgement.asked in (one.asked, one.former[1]))
+    return next(own, plan.gates[0])
+
+
+def _seen(there: Any, composed: Any) -> Any:
+    """Returns what an observed value has of the fields of a composed one."""
+    if isinstance(composed, dict):
+        fields = {key: observed.at(there, key) for key in composed}
+        return {key: _seen(fields[key], composed[key]) for key in composed}
+    if isinstance(composed, list) and len(observed.items({"items": there}, "items")) == len(
+        composed
+    ):
+        return [_seen(*pair) for pair in zip(there, composed, strict=True)]
+    # The API server writes 1000m as 1.
+    return composed if _same(there, composed) else canonical.plain(there)
+
+
+def _same(there: Any, composed: Any) -> bool:
+    try:
+        return bool(quantity.parse(there) == quantity.parse(composed))
+    except (TypeError, ValueError):
+        return False
 
 
 def kept(

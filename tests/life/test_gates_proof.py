@@ -137,6 +137,71 @@ def test_a_route_that_says_nothing_of_what_was_judged_vouches_for_nothing(text: 
     assert gated.weight(world) == 5
 
 
+def next_job(world: cluster.Cluster) -> tuple[str, cluster.Object]:
+    """Returns key and object of the Job of the step that comes, as anybody can work them out."""
+    ahead = gated.rested(copy.deepcopy(world))
+    (key,) = (key for key in ahead.objects if f"-{gating.SUFFIX}" in key)
+    return key, ahead.objects[key]
+
+
+@pytest.mark.parametrize("end", [gated.held, lambda job: gated.ended(job, 20), gated.crashed])
+@pytest.mark.parametrize("changed", ["command", "image", "JUDGE_PLAN"])
+def test_a_job_that_somebody_made_under_the_name_of_ours_judges_nothing(
+    changed: str, end: Any
+) -> None:
+    world = gated.stepped()
+    gated.held(gated.job(world))
+    world.reconcile()
+    key, forged = next_job(world)
+    (container,) = forged["spec"]["template"]["spec"]["containers"]
+    if changed == "JUDGE_PLAN":
+        container["env"][0]["value"] = container["env"][0]["value"].replace("1800", "60")
+    else:
+        container[changed] = ["/bin/true"] if changed == "command" else "example.com/true"
+    end(forged)
+    world.objects[key] = world.owned[key] = forged
+    assert world.refs is not None
+    world.refs.add(key)
+    gated.rested(world)
+    assert (gated.weight(world), gated.jobs(world)) == (5, [])
+    assert world.condition("RouteReady") == ("False", "CanaryStuck")
+    assert "made or changed by somebody else" in world.message("RouteReady")
+    world.edit(gateway=gated.gateway(gated.canary(generation=1)))
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (5, 5)
+
+
+def test_a_job_of_ours_that_waits_already_is_not_taken_over() -> None:
+    """It may have run before the canary had the weight; its marks anybody can write."""
+    world = gated.stepped()
+    gated.held(gated.job(world))
+    world.reconcile()
+    key, early = next_job(world)
+    early["metadata"]["labels"][cluster.COMPOSITE] = scene.NAME
+    assert early["metadata"]["annotations"][cluster.KEY] == key
+    world.strangers = [early]
+    world.settle("Job").reconcile()
+    assert world.condition("Valid") == ("False", "NameTaken")
+    assert world.fatal is not None
+    assert "a Job" in world.fatal
+    world.strangers = []
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (20, 20)
+
+
+def test_an_amount_that_the_api_server_writes_otherwise_is_the_same() -> None:
+    world = copy.deepcopy(gated.ungated())
+    settings = world.environments[0]["data"]["inferenceService"]
+    settings["canaryGates"] = {"store": gated.STORE, "requests": {"cpu": "1000m"}}
+    world.edit(gateway=gated.gateway())
+    gated.rested(world)
+    (container,) = gated.job(world)["spec"]["template"]["spec"]["containers"]
+    container["resources"]["requests"]["cpu"] = "1"
+    gated.held(gated.job(world))
+    world.reconcile()
+    assert gated.record(world)["heldPercent"] == 5
+
+
 # --- what was judged
 
 
