@@ -25,7 +25,7 @@ def run(
         clock: Returns seconds since 1970.
         sleep: Waits for seconds.
     """
-    asked = store.Store(given.url)
+    asked = store.Store(given.url, given.labels)
     started = clock()
     since = int(started) if given.since is None else given.since
     began = since if given.began is None else given.began

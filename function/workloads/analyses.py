@@ -203,6 +203,16 @@ def _container(plan: plans.Plan, step: Step) -> identity.Manifest:
     }
 
 
+def _labels(plan: plans.Plan) -> dict[str, str] | None:
+    """Returns the labels that series of the claim's own Gateway have, where settings name any."""
+    given = plan.site.canary_gates.gateway_labels
+    if given is None:
+        return None
+    parent = plan.site.parent_of(plan.identity.namespace)
+    labels = {given.name: parent.name}
+    return labels if given.namespace is None else {**labels, given.namespace: parent.namespace}
+
+
 def program_plan(plan: plans.Plan, step: Step) -> identity.Manifest:
     """Returns the program's input."""
     schedule = step.schedule
@@ -217,6 +227,7 @@ def program_plan(plan: plans.Plan, step: Step) -> identity.Manifest:
             "maxErrorPercent": schedule.max_error_percent,
             "minRequests": schedule.min_requests,
             "passPercent": schedule.pass_percent,
+            "labels": _labels(plan),
             "since": step.since,
             "began": step.began,
         }

@@ -206,6 +206,16 @@ def test_a_counter_is_read_by_the_reading_that_is_right_for_it() -> None:
     ]
 
 
+def test_requests_of_the_claims_own_gateway_count_where_series_tell() -> None:
+    metrics = Metrics(Sample("tuned", 0, 200))
+    labels = {"owning_gateway": "llm", "owning_namespace": "team-a"}
+    assert judged(metrics, labels=labels)[0] is exits.Exit.HELD
+    series = (
+        f'{COUNT}{{gen_ai_original_model="chat",owning_gateway="llm",owning_namespace="team-a"}}'
+    )
+    assert all(series in query for query, _ in metrics.queries)
+
+
 def test_a_step_that_holds_takes_its_time(capsys: pytest.CaptureFixture[str]) -> None:
     metrics = Metrics(Sample("tuned", 0, 200), Sample("tuned", 0, 1, error=True))
     assert judged(metrics) == (exits.Exit.HELD, 600)

@@ -2,7 +2,10 @@
 
 import copy
 
+import pytest
+
 from function.planning import gates as planned
+from function.workloads import analyses
 from tests import cluster
 from tests.life import gated
 from tests.resources import scene
@@ -114,6 +117,20 @@ def test_default_steps_are_a_quarter_and_a_half_of_the_goal() -> None:
         (5, 10, 20),
         (24, 49, 99),
     ]
+
+
+@pytest.mark.parametrize("door", [False, True])
+def test_requests_are_those_of_the_claims_own_gateway(door: bool) -> None:
+    names = {"name": "gateway_name", "namespace": "gateway_namespace"}
+    gates = {"store": gated.STORE, "gatewayLabels": names}
+    doors = {"frontDoor": {"namespaces": {"llm": "desk"}}} if door else {}
+    claim = scene.of(loraAdapters=scene.ADAPTERS, gateway=gated.gateway())
+    plan = scene.planned(claim, gated.site(canaryGates=gates, **doors))
+    step = analyses.Step(plan.gates[0], 5, 0, None, None)
+    wanted = ("desk", "llm") if door else ("ai-gateway", "envoy-ai-gateway-system")
+    labels = analyses.program_plan(plan, step)["labels"]
+    assert labels == dict(zip(names.values(), wanted, strict=True))
+    assert "labels" not in analyses.program_plan(scene.planned(claim, gated.site()), step)
 
 
 def test_two_canaries_rise_each_for_itself() -> None:
