@@ -28,9 +28,8 @@ class Ledger:
             generation that is wanted.
         unread: Why pods could not read what lies elsewhere, or None.
         listed: Where the observed list has adapters for pods that run, by name: verified ones.
-        hot: Where the next list has the hot adapters of the claim. One of which another revision is
-            not verified yet is where it was.
-        moved: Whether the claim asks for another base model than pods were started with.
+        hot: Where pods of the claim's base model find its hot adapters. One of which another
+            revision is not verified yet is where it was.
         loaded: Directories that pods may have loaded while they ran, and may read again.
     """
 
@@ -42,19 +41,6 @@ class Ledger:
     listed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     hot: Mapping[str, str] = dataclasses.field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
-    moved: bool = False
-
-    def followed(self, *, held: bool) -> Mapping[str, str]:
-        """Returns where the next list has the hot adapters of the claim.
-
-        Pods that keep another base model keep the adapters that were made for it.
-
-        Args:
-            held: Whether pods keep their template.
-        """
-        if not (held and self.moved):
-            return self.hot
-        return {name: self.listed[name] for name in self.hot if name in self.listed}
 
     def ready(
         self, stored: storage.Storage, chosen: tuple[storage.Directory, ...]
@@ -115,15 +101,7 @@ def ledger(
         listed=listed,
         hot=hot,
         loaded=loaded,
-        moved=_moved(stored, remembered),
     )
-
-
-def _moved(stored: storage.Storage, remembered: memory.Memory) -> bool:
-    served = remembered.serving
-    if served is None:
-        return False
-    return (served.get("repository"), served.get("revision")) != stored.base.served
 
 
 def _listed(world: observed.Observed) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Everything that holds now, each value made once and in this order."""
 
 import dataclasses
-from collections.abc import Mapping
 
 from function.cluster import checkpoints, memory, observed, pods
 from function.planning import plans
@@ -49,13 +48,8 @@ class Situation:
 
         Of hot ones those that are in the list.
         """
-        started, hot = self.rollout.running.adapters, self.hot
+        started, hot = self.rollout.running.adapters, self.traffic.hot
         return tuple(dict.fromkeys([*started, *(hot if self.rollout.running.hot else ())]))
-
-    @property
-    def hot(self) -> Mapping[str, str]:
-        """Where the next list has the hot adapters of the claim."""
-        return self.ledger.followed(held=self.rollout.hold is not None)
 
     @property
     def kept_class(self) -> str | None:
