@@ -23,9 +23,11 @@ class Plan:
         base: Name of the base model, which clients ask for.
         canary: Name of the adapter that answers a share of these requests.
         seconds: For how long requests are looked at, at least.
+        patience: For how long what is lacking is waited for, at least.
         max_error_percent: Most share of errors above the base model's.
         min_requests: Requests without which nothing is decided.
         pass_percent: Least share of the last evaluation's cases that pass, or None.
+        labels: Labels that series of the claim's own gateway have.
         since: Seconds since 1970 from which on requests count, or None: from now on.
         began: The same of evaluations.
     """
@@ -35,9 +37,11 @@ class Plan:
     base: str
     canary: str
     seconds: int
+    patience: int
     max_error_percent: int
     min_requests: int
     pass_percent: int | None
+    labels: tuple[tuple[str, str], ...]
     since: int | None
     began: int | None
 
@@ -58,9 +62,11 @@ def read(text: str) -> Plan:
             base=_text(document, "base"),
             canary=_text(document, "canary"),
             seconds=_number(document, "seconds"),
+            patience=_number(document, "patience") if "patience" in document else 0,
             max_error_percent=_number(document, "maxErrorPercent"),
             min_requests=_number(document, "minRequests"),
             pass_percent=_number(document, "passPercent") if "passPercent" in document else None,
+            labels=_labels(document.get("labels", {})),
             since=_time(document, "since"),
             began=_time(document, "began"),
         )
@@ -80,6 +86,12 @@ def _number(document: dict[str, Any], name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} is no whole number")
     return value
+
+
+def _labels(given: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(given, dict):
+        raise TypeError("labels is no map")
+    return tuple((name, _text(given, name)) for name in sorted(given))
 
 
 def _time(document: dict[str, Any], name: str) -> int | None:

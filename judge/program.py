@@ -1,4 +1,4 @@
-"""The program: asks the store until the step is decided, or until its time is over twice."""
+"""The program: asks the store until the step is decided, or nothing more is waited for."""
 
 import os
 import time
@@ -9,6 +9,8 @@ from judge import exits, plan, store, verdicts
 # Seconds between two looks, and for how long a store may be away.
 EVERY = 30
 PATIENCE = 600
+# For how many seconds requests count at most: a store forgets, and what it forgot looks like zero.
+WINDOW = 7 * 86400
 
 
 def run(
@@ -23,15 +25,16 @@ def run(
         clock: Returns seconds since 1970.
         sleep: Waits for seconds.
     """
-    asked = store.Store(given.url)
+    asked = store.Store(given.url, given.labels)
     started = clock()
     since = int(started) if given.since is None else given.since
     began = since if given.began is None else given.began
     answered, words = started, ""
     while True:
         now = clock()
+        first = max(since, int(now) - WINDOW)
         try:
-            canary, base = asked.counts(given.base, given.canary, since, int(now))
+            canary, base = asked.counts(given.base, given.canary, first, int(now))
             evaluation = (
                 asked.evaluation(given.namespace, given.canary, began, int(now))
                 if given.pass_percent is not None
@@ -39,7 +42,7 @@ def run(
             )
         except store.StoreError as error:
             _tell(str(error))
-            if now - answered >= PATIENCE:
+            if now - answered >= PATIENCE and now - started >= given.patience:
                 return exits.Exit.STORE_UNREACHABLE
         else:
             answered = now
@@ -47,7 +50,7 @@ def run(
             # One that follows another looks for a whole step too: it ends no sooner than asked.
             over = now - started >= given.seconds
             ending = verdicts.decided(given, canary, base, evaluation, over=over)
-            if ending is None and over:
+            if ending is None and over and now - started >= given.patience:
                 ending = verdicts.lacks(given, canary, evaluation)
             if ending is not None:
                 _tell(f"{ending.name}: {words}")

@@ -14,7 +14,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _SERIES = "gen_ai_server_request_duration_seconds_count"
@@ -58,8 +58,10 @@ class Evaluation:
 class Store:
     """A store with Prometheus' query API."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, labels: Sequence[tuple[str, str]] = ()) -> None:
+        """Takes the address, and what series of the gateway have beside the model's name."""
         self._url = url.rstrip("/")
+        self._labels = "".join(f',{name}="{value}"' for name, value in labels)
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def counts(self, base: str, canary: str, since: int, now: int) -> tuple[Count, Count]:
@@ -68,7 +70,7 @@ class Store:
         Raises:
             StoreError: The store gave no answer.
         """
-        series = f'{_SERIES}{{gen_ai_original_model="{base}"}}'
+        series = f'{_SERIES}{{gen_ai_original_model="{base}"{self._labels}}}'
         window = f"[{max(now - since, 1)}s]"
         grown = self._ask(f"increase({series}{window})", now)
         last = self._ask(f"last_over_time({series}{window})", now)

@@ -7,7 +7,7 @@ import pydantic
 from function.api import base, settings_forms
 
 # A label of a series.
-_METRIC_LABEL = base.form(
+METRIC_LABEL = base.form(
     r"^[a-zA-Z_][a-zA-Z0-9_]*$",
     "the label of a series: letters, digits and '_', and no digit first",
 )
@@ -109,7 +109,7 @@ class Dashboards(base.Model):
         default_factory=lambda: {"dashboards": "grafana"},
         description="Labels of the Grafana objects that grafana-operator puts dashboards into.",
     )
-    caller_label: Annotated[str, base.text(63, _METRIC_LABEL)] | None = pydantic.Field(
+    caller_label: Annotated[str, base.text(63, METRIC_LABEL)] | None = pydantic.Field(
         None,
         description="Label of the AI gateway's series that has the caller's name, for example"
         " inference_caller. What callers use is drawn with it alone.",

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from function import composition
 from function.api import base
-from function.cluster import observed
+from function.cluster import gating, observed
 
 # What core writes on everything that it composes: the object's key, and its claim's name.
 KEY_ANNOTATION = "crossplane.io/composition-resource-name"
@@ -64,11 +64,15 @@ def owned(world: observed.Observed, suffix: str, item: observed.Object) -> bool:
     """Tells whether an object is the claim's own.
 
     The claim controls it. Or nobody does, and it has the marks that core wrote when it composed it
-    for a claim of this name: a backup that restores claims and objects loses the controllers.
+    for a claim of this name: a backup that restores claims and objects loses the controllers. Such
+    marks anybody can write, so they are not enough for a Job whose end gives a canary its share: it
+    could have been made, and run, before there was anything to judge.
     """
     controller = _controller(item)
     if controller is not None:
         return bool(observed.at(controller, "uid") == world.uid)
+    if suffix.startswith(gating.SUFFIX):
+        return False
     key = observed.at(item, "metadata", "annotations", KEY_ANNOTATION)
     claim = observed.at(item, "metadata", "labels", CLAIM_LABEL)
     return bool(key == f"{world.name}-{suffix}" and claim == world.name)

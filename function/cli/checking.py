@@ -90,6 +90,7 @@ def report(fleet: planned.Fleet, inputs: planned.Inputs) -> Report:
         ),
         *(located for claim in fleet.claims for located in of(claim, reaches.get(id(claim)))),
         *_crowded(fleet),
+        *_shared(fleet),
         *_unplaced(fleet, inputs),
     ]
     order = sorted(every, key=lambda one: (one.file, one.line, _WORST.index(one.finding.severity)))
@@ -136,6 +137,15 @@ def _crowded(fleet: planned.Fleet) -> Iterator[Located]:
         return
     stored = [claim.stored for claim, _ in claims]
     judged = foresight.crowded([plan for _, plan in claims], stored, fleet.site)
+    for (claim, _), finding in zip(claims, judged, strict=True):
+        if finding is not None:
+            yield _located(claim.source, finding)
+
+
+def _shared(fleet: planned.Fleet) -> Iterator[Located]:
+    """Yields the claims whose canaries are judged by requests of another claim too."""
+    claims = [(claim, claim.plan) for claim in fleet.claims if claim.plan is not None]
+    judged = canaries.shared([plan for _, plan in claims])
     for (claim, _), finding in zip(claims, judged, strict=True):
         if finding is not None:
             yield _located(claim.source, finding)

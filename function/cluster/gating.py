@@ -4,7 +4,7 @@ import dataclasses
 import enum
 import re
 
-from function import canonical
+from function import canonical, instants
 from function.cluster import jobs, observed
 from function.planning import identity
 
@@ -15,6 +15,10 @@ SUFFIX = f"{COMPONENT}-job-"
 ASKED_ANNOTATION = f"{identity.DOMAIN}/gate"
 PERCENT_ANNOTATION = f"{identity.DOMAIN}/gate-percent"
 TRY_ANNOTATION = f"{identity.DOMAIN}/gate-try"
+# On the route that has the weights: the highest step of each canary that held, by adapter, with
+# what was judged. Whoever may write there may give a canary any weight; the status of a claim may
+# be written by others.
+HELD_ANNOTATION = f"{identity.DOMAIN}/canaries-held"
 
 
 class Ending(enum.Enum):
@@ -37,6 +41,7 @@ class Ending(enum.Enum):
     BASE = "BaseFails"
     LATE = "NotRun"
     FAILED = "JobFailed"
+    FOREIGN = "JobChanged"
 
 
 # judge/exits.py. A test compares the two.
@@ -61,6 +66,7 @@ class Judgement:
 
     Attributes:
         suffix: End of its key.
+        name: Its name.
         ending: How it ended.
         asked: Which text of a canary it judges.
         percent: Which step.
@@ -69,11 +75,26 @@ class Judgement:
     """
 
     suffix: str
+    name: str
     ending: Ending
     asked: str
     percent: int
     tries: int
     started: str | None
+
+
+def vouched(route: observed.Object | None) -> dict[str, tuple[str, int]]:
+    """Returns what a route says of the steps that held: mark and percent, by adapter."""
+    text = observed.at(route, "metadata", "annotations", HELD_ANNOTATION)
+    try:
+        written = canonical.loads(text) if isinstance(text, str) else {}
+    except ValueError:
+        return {}
+    entries = written.items() if isinstance(written, dict) else ()
+    return {
+        adapter: (str(observed.at(entry, "mark")), observed.count(observed.at(entry, "percent")))
+        for adapter, entry in entries
+    }
 
 
 def judgements(world: observed.Observed) -> list[Judgement]:
@@ -87,16 +108,13 @@ def _judgement(suffix: str, resource: observed.Object) -> Judgement:
     started = observed.at(resource, "status", "startTime")
     return Judgement(
         suffix=suffix,
+        name=job.name,
         ending=_ending(job),
         asked=str(observed.at(annotations, ASKED_ANNOTATION) or ""),
         percent=canonical.whole(observed.at(annotations, PERCENT_ANNOTATION)) or 0,
         tries=canonical.whole(observed.at(annotations, TRY_ANNOTATION)) or 0,
-        started=started if isinstance(started, str) and _TIME.fullmatch(started) else None,
+        started=None if instants.read(started) is None else str(started),
     )
-
-
-# RFC 3339 in seconds, as the API server writes metav1.Time.
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 def _ending(job: jobs.Job) -> Ending:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pydantic
 
-from function import canonical, memo
+from function import canonical, instants, memo
 from function.api import base, gateway_status, status
 from function.cluster import observed
 
@@ -91,7 +91,7 @@ def _memory(written: observed.Object) -> Memory:
         canaries={
             canary.adapter: canary
             for item in observed.items(written, "canaries")
-            if (canary := _whole(status.Canary, item)) is not None
+            if (canary := _canary(item)) is not None
         },
         prices={
             price.model: price
@@ -111,6 +111,16 @@ def _whole(model: type[_Model], item: Any) -> _Model | None:
         return model.model_validate(canonical.plain(item))
     except pydantic.ValidationError:
         return None
+
+
+def _canary(item: Any) -> status.Canary | None:
+    """Returns how far a canary is, or None where somebody wrote what we did not."""
+    canary = _whole(status.Canary, item)
+    if canary is None:
+        return None
+    # The schema knows the form of a time, and not its months.
+    times = [time for time in (canary.since, canary.began) if time is not None]
+    return canary if all(instants.read(time) is not None for time in times) else None
 
 
 def _typed(value: Any, kind: type) -> Any:

@@ -25,7 +25,7 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
             "apiVersion": "v1",
             "kind": kinds.CONFIG_MAP.name,
             "metadata": now.plan.identity.metadata(now.plan.identity.adapters_name),
-            "data": {storage.ADAPTERS: canonical.dumps({**left, **now.ledger.hot})},
+            "data": {storage.ADAPTERS: canonical.dumps({**left, **now.traffic.hot})},
         },
     )
 

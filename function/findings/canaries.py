@@ -21,7 +21,17 @@ GATE_UNJUDGED = rules.Rule(
     "Set the settings' `canaryGates`, or the `evals` of the InferenceGateway; or take `gate` or"
     " `gate.evals` away.",
 )
-RULES = (GATE_UNJUDGED,)
+GATE_SHARED = rules.Rule(
+    "gate-shared",
+    _WARNING,
+    "A canary has a `gate`, and the files have a claim of the same name on another Gateway. The"
+    " series of the AI gateway name models and no gateway.",
+    "Requests of both claims are added up: the canary of the one can hold or break by requests of"
+    " the other.",
+    "Let the platform's scrape add the Gateway's labels, and name them in the settings'"
+    " `canaryGates.gatewayLabels`; or give one of the claims another name.",
+)
+RULES = (GATE_UNJUDGED, GATE_SHARED)
 
 
 def judge(
@@ -48,6 +58,27 @@ def judge(
             if why is not None:
                 words = f"canary {name} stays at its first step: {why}"
                 yield GATE_UNJUDGED.broken(f"{field}.evals", words, None if doors else _NOTE)
+
+
+def shared(asked: Sequence[plans.Plan]) -> Iterator[rules.Finding | None]:
+    """Yields for each claim that its gates are judged by requests of another one, or None."""
+    for plan in asked:
+        others = [other for other in asked if plan.gates and _added_up(plan, other)]
+        if not others:
+            yield None
+            continue
+        names = ", ".join(sorted(f"{one.identity.namespace}/{one.identity.name}" for one in others))
+        words = f"requests of {names}, on another Gateway, are added up with those of this claim"
+        yield GATE_SHARED.broken(f"{_field(plan, plan.gates[0].adapter)}.gate", words)
+
+
+def _added_up(plan: plans.Plan, other: plans.Plan) -> bool:
+    labels = plan.site.canary_gates.gateway_labels
+    mine = plan.site.parent_of(plan.identity.namespace)
+    theirs = other.site.parent_of(other.identity.namespace)
+    if other.identity.name != plan.identity.name or not other.ways.gateway or mine == theirs:
+        return False
+    return labels is None or (labels.namespace is None and mine.name == theirs.name)
 
 
 def _field(plan: plans.Plan, adapter: str) -> str:

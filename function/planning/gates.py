@@ -1,7 +1,8 @@
 """By which steps the weights of canaries rise, and what each step must show."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from function import canonical, explanation
 from function.api import base, claim, claim_gate
@@ -26,10 +27,11 @@ class Schedule:
         max_error_percent: Most share of errors above the base model's own.
         min_requests: Requests without which a step is not judged.
         pass_percent: Least share of evaluations that pass, or None where none are asked for.
-        mark: What is judged: the adapter's content, and which try the author asks for. Steps that
-            held count for as long as it stays the same.
+        mark: What is judged: the content of the adapter and of the base model, and which try the
+            author asks for. Steps that held count for as long as it stays the same.
         asked: All that the author wrote of it: a canary that was taken back stays so for as long
             as it stays the same.
+        former: Mark and text without the base model, as they were at first.
     """
 
     adapter: str
@@ -40,6 +42,7 @@ class Schedule:
     pass_percent: int | None
     mark: str
     asked: str
+    former: tuple[str, str] = ("", "")
 
     @property
     def goal(self) -> int:
@@ -90,8 +93,11 @@ def _schedules(spec: claim.Spec, stored: storage.Storage) -> Iterator[Schedule]:
         directory = directories[canary.adapter]
         given = gate.evals
         content = [directory.repository, directory.revision, directory.path]
-        mark = canonical.digest([content, base.given(gate.generation, 0)], _MARK)
+        again = base.given(gate.generation, 0)
+        # An adapter does on another base model what nobody saw.
+        beneath = [*stored.base.served, stored.base.place]
         written = canary.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
+        mark, asked = _marks([content, beneath, again], written)
         yield Schedule(
             adapter=canary.adapter,
             steps=_steps(gate, canary.weight_percent),
@@ -100,8 +106,14 @@ def _schedules(spec: claim.Spec, stored: storage.Storage) -> Iterator[Schedule]:
             min_requests=base.given(gate.min_requests, MIN_REQUESTS),
             pass_percent=None if given is None else base.given(given.pass_percent, PASS_PERCENT),
             mark=mark,
-            asked=canonical.digest([mark, written], _MARK),
+            asked=asked,
+            former=_marks([content, again], written),
         )
+
+
+def _marks(judged: list[Any], written: Mapping[str, Any]) -> tuple[str, str]:
+    mark = canonical.digest(judged, _MARK)
+    return mark, canonical.digest([mark, written], _MARK)
 
 
 def _steps(gate: claim_gate.Gate, goal: int) -> tuple[int, ...]:

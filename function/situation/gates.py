@@ -1,13 +1,13 @@
 """Which weight a canary with a gate has now, and which Job judges it.
 
 A step is a weight and a Job that judges it. The weight rises when the Job of the step before has
-held, and only then; the claim's status remembers the highest step that held. A Job that broke takes
-the weight to 0 until the author changes the canary. A Job that could not tell is followed by
-another one, which counts requests since the first began; the weight stays.
+held, and only then; the claim's status remembers the highest step that held, and the route vouches
+for it. A Job that broke takes the weight to 0 until the author changes the canary. A Job that could
+not tell is followed by another one, which counts requests since the first began; the weight stays.
 
-A finished Job stays until the status shows its verdict. One that took a canary back stays after
-that, for its log and the alert on it, whatever the settings make of a new one. Nothing is judged
-while pods change or sleep: the Job goes, and the step begins again.
+A finished Job stays until status and route show its verdict. One that took a canary back stays
+after that, for its log and the alert on it, whatever the settings make of a new one. Nothing is
+judged while pods change or sleep: the Job goes, and the step begins again.
 """
 
 import dataclasses
@@ -34,6 +34,7 @@ class Gate:
     Attributes:
         schedule: Its steps, and what each must show.
         weight: Percent of the base model's requests that it is to answer now.
+        held: The highest step that held.
         verdict: How far it is, as the status says it.
         reason: Why, in one word; empty where there is nothing to say.
         suffix: End of the key of the Job that is desired, or empty.
@@ -44,6 +45,7 @@ class Gate:
 
     schedule: gates.Schedule
     weight: int
+    held: int
     verdict: str
     reason: str
     suffix: str
@@ -65,6 +67,16 @@ class Gates:
     canaries: tuple[Gate, ...] = ()
     lack: str | None = None
     waits: str | None = None
+
+    @property
+    def held(self) -> str | None:
+        """What the route remembers of the steps that held, or None while none has."""
+        steps = {
+            one.schedule.adapter: {"mark": one.schedule.mark, "percent": one.held}
+            for one in self.canaries
+            if one.held > 0
+        }
+        return canonical.dumps(steps) if steps else None
 
     @property
     def weights(self) -> tuple[tuple[str, int], ...]:
@@ -117,15 +129,26 @@ class _Clock:
     Attributes:
         starts: A new Job may start, as far as the pods are concerned.
         runs: A Job that began may go on.
-        shown: Weight of each canary in the observed route.
     """
 
     starts: bool
     runs: bool
+
+
+_STOPPED = _Clock(False, False)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Route:
+    """What the observed route has of canaries.
+
+    Attributes:
+        shown: The weight of each.
+        vouched: What was judged, and the highest step of it that held, of each.
+    """
+
     shown: Mapping[str, int]
-
-
-_STOPPED = _Clock(False, False, {})
+    vouched: Mapping[str, tuple[str, int]]
 
 
 def lack(plan: plans.Plan) -> str | None:
@@ -155,16 +178,18 @@ def canaries(
     clock = _Clock(
         starts=awake and rollout.current and rollout.serves and now.published,
         runs=awake and kept,
-        shown=routes.weights(world.get("gateway-airoute")),
     )
+    seen = world.get("gateway-airoute")
+    route = _Route(routes.weights(seen), gating.vouched(seen))
     served = now.adapters - now.names.refused
     waits = guard.gate
     return Gates(
         tuple(
             _gate(
                 plan,
-                schedule,
+                _followed(plan, schedule, remembered),
                 clock if schedule.adapter in served else _STOPPED,
+                route,
                 remembered.canaries.get(schedule.adapter),
                 judgements,
                 world,
@@ -178,10 +203,28 @@ def canaries(
     )
 
 
+def _followed(
+    plan: plans.Plan, schedule: gates.Schedule, remembered: memory.Memory
+) -> gates.Schedule:
+    """Returns the gate with the marks that its record has.
+
+    At first they did not tell the base model. Records of that time stay as they are, with their
+    Jobs, for as long as pods have the base model that the claim asks for: an upgrade judges nothing
+    again.
+    """
+    record, served = remembered.canaries.get(schedule.adapter), remembered.serving or {}
+    base = served.get("repository"), served.get("revision")
+    if record is None or record.mark != schedule.former[0] or base != plan.storage.base.served:
+        return schedule
+    mark, asked = schedule.former
+    return dataclasses.replace(schedule, mark=mark, asked=asked)
+
+
 def _gate(
     plan: plans.Plan,
     schedule: gates.Schedule,
     clock: _Clock,
+    route: _Route,
     record: status.Canary | None,
     judgements: list[gating.Judgement],
     world: observed.Observed,
@@ -189,22 +232,27 @@ def _gate(
     lacks: bool,
     guarded: bool,
 ) -> Gate:
-    before = _before(schedule, record)
-    own = [one for one in judgements if one.asked == schedule.asked]
+    before = _before(schedule, record, route)
+    own = [
+        _believed(plan, schedule, before, one, world)
+        for one in judgements
+        if one.asked == schedule.asked
+    ]
     after, judgement = _after(schedule, before, own)
     step = schedule.after(after.held)
     manifest, suffix = None, ""
     if after.verdict in (ROLLED_BACK, STUCK) or after != before:
         # Its verdict is not in the status yet, or somebody wants to read its log.
         resource = None if judgement is None else world.get(judgement.suffix)
-        if judgement is not None and resource is not None:
+        foreign = judgement is None or judgement.ending is gating.Ending.FOREIGN
+        if judgement is not None and resource is not None and not foreign:
             manifest, suffix = analyses.kept(plan, judgement, resource), judgement.suffix
     elif step is not None:
         manifest = analyses.job(
             plan, analyses.Step(schedule, step, after.tries, after.since, after.began)
         )
         suffix = analyses.suffix(manifest)
-        may_start = guarded and not lacks and clock.shown.get(schedule.adapter) == step
+        may_start = guarded and not lacks and route.shown.get(schedule.adapter) == step
         there = world.get(suffix) is not None
         if not _wanted(clock, there=there, may_start=may_start, unlocked=not lacks):
             manifest, suffix = None, ""
@@ -213,6 +261,7 @@ def _gate(
     return Gate(
         schedule=schedule,
         weight=weight,
+        held=after.held,
         verdict=after.verdict,
         reason=after.reason,
         suffix=suffix,
@@ -222,15 +271,15 @@ def _gate(
     )
 
 
-def _before(schedule: gates.Schedule, record: status.Canary | None) -> _Memory:
+def _before(schedule: gates.Schedule, record: status.Canary | None, route: _Route) -> _Memory:
     """Returns what earlier answers wrote of this canary, as far as it is still about it.
 
-    Another adapter, or another try, begins at the first step. Another text of the same canary goes
-    on from the step that held, unless it was taken back.
+    Another adapter, another base model, or another try, begins at the first step. Another text of
+    the same canary goes on from the step that held, unless it was taken back.
     """
     if record is None or record.mark != schedule.mark:
         return _Memory()
-    held = record.held_percent or 0
+    held = min(record.held_percent or 0, _proved(schedule, route))
     if record.asked != schedule.asked:
         taken_back = record.verdict == ROLLED_BACK
         return _Memory() if taken_back else _settled(schedule, _Memory(held, began=record.began))
@@ -245,6 +294,45 @@ def _before(schedule: gates.Schedule, record: status.Canary | None) -> _Memory:
             began=record.began,
         ),
     )
+
+
+def _believed(
+    plan: plans.Plan,
+    schedule: gates.Schedule,
+    before: _Memory,
+    judgement: gating.Judgement,
+    world: observed.Observed,
+) -> gating.Judgement:
+    """Returns an observed Job, of which the end says nothing where it is not as it was composed.
+
+    One under the name that would be composed today is somebody else's. Of one of other settings
+    nobody can tell: the step is judged again, and that it broke counts, which gives nobody a share.
+    """
+    resource, ending = world.get(judgement.suffix), judgement.ending
+    if ending is gating.Ending.NONE or resource is None:
+        return judgement
+    if analyses.composed(plan, judgement, resource):
+        return judgement
+    step = analyses.Step(schedule, judgement.percent, judgement.tries, before.since, before.began)
+    if analyses.job(plan, step)["metadata"]["name"] == judgement.name:
+        return dataclasses.replace(judgement, ending=gating.Ending.FOREIGN)
+    if ending in gating.BROKEN:
+        return judgement
+    return dataclasses.replace(judgement, ending=gating.Ending.NONE)
+
+
+def _proved(schedule: gates.Schedule, route: _Route) -> int:
+    """Returns the highest step that the route vouches for.
+
+    Without a word of the route about it, a record of the time when it had none is proof of the
+    weight that the canary has, and of no more.
+    """
+    vouched = route.vouched.get(schedule.adapter)
+    if vouched is not None:
+        return vouched[1] if vouched[0] == schedule.mark else 0
+    if schedule.mark == schedule.former[0]:
+        return max(route.shown.get(schedule.adapter, 0), 0)
+    return 0
 
 
 def _settled(schedule: gates.Schedule, given: _Memory) -> _Memory:

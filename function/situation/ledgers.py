@@ -28,8 +28,8 @@ class Ledger:
             generation that is wanted.
         unread: Why pods could not read what lies elsewhere, or None.
         listed: Where the observed list has adapters for pods that run, by name: verified ones.
-        hot: Where the next list has the hot adapters of the claim. One of which another revision is
-            not verified yet is where it was.
+        hot: Where pods of the claim's base model find its hot adapters. One of which another
+            revision is not verified yet is where it was.
         loaded: Directories that pods may have loaded while they ran, and may read again.
     """
 

@@ -59,7 +59,7 @@ class Situation:
 
         Of hot ones those that are in the list.
         """
-        started, hot = self.rollout.running.adapters, self.ledger.hot
+        started, hot = self.rollout.running.adapters, self.traffic.hot
         return tuple(dict.fromkeys([*started, *(hot if self.rollout.running.hot else ())]))
 
     @property

@@ -3,8 +3,9 @@
 import dataclasses
 from collections.abc import Mapping
 
+from function import canonical
 from function.cluster import memory, observed, routes
-from function.planning import plans
+from function.planning import plans, storage
 from function.situation import fallbacks, guards, ledgers, pickers, rivals, rollouts
 
 # Latch: the workload was there once, and the gateway's route stays.
@@ -19,6 +20,7 @@ class Traffic:
         published: True once the gateway's route is emitted; it is emitted from then on.
         served: True once a replica served; it stays true through an outage.
         adapters: Adapters that every pod that may be asked serves, of those that the claim names.
+        hot: Where the next list has the hot adapters of the claim, by name.
         named: Names that the observed AI gateway route names, by kind of backend.
         hosts: Host names that the observed Backend names.
         picker: True while the endpoint picker must exist: wanted, or named by the route.
@@ -30,6 +32,7 @@ class Traffic:
     published: bool
     served: bool
     adapters: frozenset[str]
+    hot: Mapping[str, str]
     named: Mapping[str, frozenset[str]]
     hosts: frozenset[str]
     picker: bool
@@ -58,10 +61,12 @@ def traffic(
     # kubelet refreshed the file. An engine loads for longer than that. Requests wake a claim that
     # sleeps, and they are counted on its route.
     published = plan.ways.gateway and (rollout.state is not None or latched or route is not None)
+    hot = _hot(plan, rollout, ledger)
     return Traffic(
         published=published and not names.withholds,
         served=rollout.serves or remembered.serving is not None or rollout.state is None,
-        adapters=_adapters(plan, rollout, ledger, remembered),
+        adapters=_adapters(plan, rollout, frozenset(hot), remembered),
+        hot=hot,
         named=named,
         hosts=routes.hosts(world.get("gateway-backend")),
         picker=plan.ways.picker or pools,
@@ -71,10 +76,25 @@ def traffic(
     )
 
 
+def _hot(plan: plans.Plan, rollout: rollouts.Rollout, ledger: ledgers.Ledger) -> Mapping[str, str]:
+    """Returns where the next list has the hot adapters of the claim.
+
+    Pods that keep another base model keep the adapters that were made for it.
+    """
+    base = plan.storage.base
+    if rollout.hold is None or rollout.template is None or not ledger.hot:
+        return ledger.hot
+    # A registry's mirror has another name; the digest stays.
+    mark = base.revision if base.origin is storage.Origin.IMAGE else base.path
+    if mark is None or mark in canonical.dumps(rollout.template):
+        return ledger.hot
+    return {name: ledger.listed[name] for name in ledger.hot if name in ledger.listed}
+
+
 def _adapters(
     plan: plans.Plan,
     rollout: rollouts.Rollout,
-    ledger: ledgers.Ledger,
+    hot: frozenset[str],
     remembered: memory.Memory,
 ) -> frozenset[str]:
     """Returns the adapters that every pod that may be asked serves, of those that the claim names.
@@ -84,7 +104,6 @@ def _adapters(
     the pod, which waits for that, let it. Hot adapters are served by pods that load any, once they
     are in the list.
     """
-    hot = frozenset(ledger.hot)
     wanted = frozenset(adapter.name for adapter in plan.storage.static) | hot
     if rollout.hold is not None:
         loaded = hot if rollout.running.hot else frozenset()

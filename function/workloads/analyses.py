@@ -5,8 +5,10 @@ learns of it: `podFailurePolicy` turns each exit code into a condition of the Jo
 """
 
 import dataclasses
+from typing import Any
 
 from function import canonical
+from function.capacity import quantity
 from function.cluster import gating, jobs, observed
 from function.engines import engine
 from function.planning import gates, identity, plans
@@ -16,6 +18,9 @@ from function.workloads import batches, pods
 _USER = 65532
 # Seconds beside the step's: node, image and the last answers of the store.
 _SPARE = 900
+# Seconds for which the first Job that follows one without a verdict waits for one, at least.
+_PATIENCE = 1200
+_MOST_PATIENCE = 6 * 3600
 # A pod that is killed tells nothing of the step.
 _RETRIES = 3
 # Its plan is of no use: a defect. A test compares it with judge/exits.py.
@@ -41,6 +46,20 @@ class Step:
     began: str | None
 
 
+def patience(step: Step) -> int | None:
+    """Returns for how many seconds a Job waits for what its step lacks; None: for its minutes.
+
+    Nothing here knows the time, so no Job can be made later: each that follows one without a
+    verdict waits twice as long itself. It ends as soon as the step is decided.
+    """
+    if step.tries == 0:
+        return None
+    seconds = step.schedule.minutes * 60
+    # Past the bound more tries change nothing: nobody works out two to the power of a billion.
+    doubled = max(2 * seconds, _PATIENCE) << min(step.tries - 1, 16)
+    return max(seconds, min(doubled, _MOST_PATIENCE))
+
+
 def query_url(plan: plans.Plan) -> str:
     """Returns the address that is asked."""
     return plan.site.canary_gates.query_url or plan.site.scaling.server_address
@@ -52,6 +71,46 @@ def job(plan: plans.Plan, step: Step) -> identity.Manifest:
     spec = _spec(plan, step)
     mark = canonical.digest([spec, annotations], batches.HASH_LENGTH)
     return _manifest(plan, batches.name(plan.identity, mark, gating.COMPONENT), annotations, spec)
+
+
+def composed(plan: plans.Plan, judgement: gating.Judgement, resource: observed.Object) -> bool:
+    """Tells whether an observed Job is as it was composed: its name has the hash of all that it is.
+
+    Somebody may have made another Job under the name, or written over the annotations of ours. What
+    the API server and others add is left out. A Job of other settings counts while those of today
+    say the same fields: values are read from the Job itself.
+    """
+    step = Step(_schedule(plan, judgement), judgement.percent, judgement.tries, None, None)
+    spec = _seen(observed.at(resource, "spec"), _spec(plan, step))
+    annotations = _annotations(judgement.asked, judgement.percent, judgement.tries)
+    mark = canonical.digest([spec, annotations], batches.HASH_LENGTH)
+    return judgement.name == batches.name(plan.identity, mark, gating.COMPONENT)
+
+
+def _schedule(plan: plans.Plan, judgement: gating.Judgement) -> gates.Schedule:
+    """Returns the gate that a Job judges, or any: its Jobs have the same fields."""
+    own = (one for one in plan.gates if judgement.asked in (one.asked, one.former[1]))
+    return next(own, plan.gates[0])
+
+
+def _seen(there: Any, composed: Any) -> Any:
+    """Returns what an observed value has of the fields of a composed one."""
+    if isinstance(composed, dict):
+        fields = {key: observed.at(there, key) for key in composed}
+        return {key: _seen(fields[key], composed[key]) for key in composed}
+    if isinstance(composed, list) and len(observed.items({"items": there}, "items")) == len(
+        composed
+    ):
+        return [_seen(*pair) for pair in zip(there, composed, strict=True)]
+    # The API server writes 1000m as 1.
+    return composed if _same(there, composed) else canonical.plain(there)
+
+
+def _same(there: Any, composed: Any) -> bool:
+    try:
+        return bool(quantity.parse(there) == quantity.parse(composed))
+    except (TypeError, ValueError):
+        return False
 
 
 def kept(
@@ -102,7 +161,7 @@ def _spec(plan: plans.Plan, step: Step) -> identity.Manifest:
     return {
         # No TTL: a Job that is deleted while it is desired would be made again, and judge again.
         "backoffLimit": _RETRIES,
-        "activeDeadlineSeconds": step.schedule.minutes * 60 + _SPARE,
+        "activeDeadlineSeconds": (patience(step) or step.schedule.minutes * 60) + _SPARE,
         "podFailurePolicy": {"rules": _failure_rules()},
         "template": {
             "metadata": {"labels": plan.identity.labels(gating.COMPONENT)},
@@ -144,6 +203,16 @@ def _container(plan: plans.Plan, step: Step) -> identity.Manifest:
     }
 
 
+def _labels(plan: plans.Plan) -> dict[str, str] | None:
+    """Returns the labels that series of the claim's own Gateway have, where settings name any."""
+    given = plan.site.canary_gates.gateway_labels
+    if given is None:
+        return None
+    parent = plan.site.parent_of(plan.identity.namespace)
+    labels = {given.name: parent.name}
+    return labels if given.namespace is None else {**labels, given.namespace: parent.namespace}
+
+
 def program_plan(plan: plans.Plan, step: Step) -> identity.Manifest:
     """Returns the program's input."""
     schedule = step.schedule
@@ -154,9 +223,11 @@ def program_plan(plan: plans.Plan, step: Step) -> identity.Manifest:
             "base": plan.identity.name,
             "canary": schedule.adapter,
             "seconds": schedule.minutes * 60,
+            "patience": patience(step),
             "maxErrorPercent": schedule.max_error_percent,
             "minRequests": schedule.min_requests,
             "passPercent": schedule.pass_percent,
+            "labels": _labels(plan),
             "since": step.since,
             "began": step.began,
         }

@@ -4,6 +4,7 @@ Their expressions are evaluated here by the wheel `common-expression-language`. 
 itself is asked in `e2e/test_adoption.py`.
 """
 
+import copy
 from typing import Any
 
 import cel
@@ -63,11 +64,12 @@ def evaluated(expression: str, given: cluster.Object) -> Any:
     return cel.compile(expression).execute(cel.Context(given))
 
 
-def admitted(old: cluster.Object, new: cluster.Object) -> bool:
+def admitted(old: cluster.Object, new: cluster.Object, resource: str = "serviceaccounts") -> bool:
     """Tells whether core may write an object over another."""
     request = {
         "userInfo": {"username": CORE},
         "kind": {"kind": "ServiceAccount"},
+        "resource": {"resource": resource},
         "namespace": "llm",
         "name": "n",
     }
@@ -147,6 +149,25 @@ def test_policy_and_function_agree(
     new = written()
     world = observed.Observed(name="n", uid=UID)
     assert admitted(old, new) is adoption.owned(world, SUFFIX, old)
+
+
+@pytest.mark.parametrize("owners", OWNERS)
+@pytest.mark.parametrize(
+    ("resource", "suffix"), [("jobs", "gate-job-0123456789"), ("jobs", "preload-job-0123456789")]
+)
+def test_policy_and_function_agree_about_jobs(
+    resource: str, suffix: str, owners: list[cluster.Object]
+) -> None:
+    """What core wrote on a Job that judges a canary is not enough to take it over."""
+    new = written()
+    new["metadata"]["annotations"][adoption.KEY_ANNOTATION] = f"n-{suffix}"
+    old = copy.deepcopy(new)
+    old["metadata"]["ownerReferences"] = owners
+    owned = adoption.owned(observed.Observed(name="n", uid=UID), suffix, old)
+    assert admitted(old, new, resource) is owned
+    if owner(UID) not in owners:
+        uncontrolled = not any(one.get("controller") for one in owners)
+        assert owned is (uncontrolled and suffix.startswith("preload"))
 
 
 def test_other_claims_are_none_of_its_business() -> None:

@@ -12,6 +12,7 @@ Object = dict[str, Any]
 World = worlds.World
 Change = Callable[[World], None]
 
+FORGED = "Forged"
 ACCEPT = "inference-service.cloud.ogenki.io/accept"
 _REVISIONS = ("c03e6d358207e414f1eca0bb1891e29f1db0e242", "0" * 40, "main")
 _ADAPTERS = [
@@ -67,11 +68,23 @@ def _adapters(*indices: int, canary: int | None = None) -> Change:
     return change
 
 
-def _gated(weight: int = 20, **gate: Any) -> Change:
-    """Gives a share to the last adapter, by steps."""
+def _hot(*indices: int, cold: tuple[int, ...] = ()) -> Change:
+    """Gives the claim adapters that pods load while they run, beside others."""
 
     def change(world: World) -> None:
-        adapters = world.claim["spec"].get("loraAdapters", [])
+        chosen: list[Object] = [copy.deepcopy(_ADAPTERS[index]) for index in cold]
+        chosen += [{**_ADAPTERS[index], "hot": True} for index in indices]
+        gateway = {**world.claim["spec"].get("gateway", {}), "canaries": []}
+        world.edit(loraAdapters=chosen, gateway=gateway)
+
+    return change
+
+
+def _gated(weight: int = 20, **gate: Any) -> Change:
+    """Gives a share to the last adapter that pods start with, by steps."""
+
+    def change(world: World) -> None:
+        adapters = [one for one in world.claim["spec"].get("loraAdapters", []) if "hot" not in one]
         canaries = [
             {"adapter": one["name"], "weightPercent": weight, "gate": {"steps": [5], **gate}}
             for one in adapters[-1:]
@@ -149,6 +162,9 @@ EDITS: dict[str, Change] = {
     "adapter 0": _adapters(0),
     "adapters 0 and 1, canary 1": _adapters(0, 1, canary=1),
     "adapters 1 and 2, canary 2": _adapters(1, 2, canary=2),
+    "hot adapter 0": _hot(0),
+    "hot adapters 0 and 1": _hot(0, 1),
+    "hot adapter 2 beside 0": _hot(2, cold=(0,)),
     "scale 0 to 1": _scaling(0, 1),
     "scale 0 to 2": _scaling(0, 2),
     "scale 1 to 1": _scaling(1, 1),
@@ -302,6 +318,12 @@ def _forgotten_canaries(world: World) -> None:
     world.claim.get("status", {}).pop("canaries", None)
 
 
+def _forged_canaries(world: World) -> None:
+    """Somebody with rights on the status, and on nothing else, writes that every step held."""
+    for record in world.claim.get("status", {}).get("canaries", []):
+        record |= {"heldPercent": 99, "verdict": "Held", "reason": FORGED}
+
+
 def _strangers_come(world: World) -> None:
     """Somebody makes objects of the names that the claim has not taken yet."""
     taken = {(item["kind"], item["metadata"]["name"]) for item in world.objects.values()}
@@ -354,6 +376,7 @@ EVENTS: dict[str, Change] = {
     "a canary cannot be judged": lambda world: world.judge("30"),
     "what judges canaries crashes": lambda world: world.judge("crashes"),
     "the memory of canaries is lost": _forgotten_canaries,
+    "somebody writes that canaries held": _forged_canaries,
     "the Deployment's controller acts": World.control,
     "a pod becomes ready": World.run_pods,
     "a pod crashes": lambda world: world.run_pods(bad=worlds.CRASHING),
@@ -418,10 +441,35 @@ STORIES: dict[str, tuple[str, ...]] = {
         *("another try of the gate", "reconcile", "reconcile", "a canary's step holds", "lag"),
         *("the memory of canaries is lost", "reconcile", "rest", "a gate of 40", "reconcile"),
     ),
+    "a canary's memory is forged": (
+        *("keda", "a gateway", "resume", "scale 1 to 3", "adapters 0 and 1, canary 1"),
+        *("a way to the metrics", "rest", "a gate of 40", "reconcile", "other controllers report"),
+        *("reconcile", "somebody writes that canaries held", "reconcile", "reconcile"),
+        *("a canary's step holds", "reconcile", "somebody writes that canaries held", "reconcile"),
+        *("another repository", "reconcile", "somebody writes that canaries held", "reconcile"),
+    ),
     "a canary changes behind its gate": (
         *("keda", "a gateway", "resume", "scale 1 to 3", "adapters 1 and 2, canary 2"),
         *("a way to the metrics", "a gate of 20", "rest", "another adapter of the name"),
         *("reconcile", "progress", "reconcile", "no way to the metrics", "rest"),
+    ),
+    "a hot adapter comes, changes and goes": (
+        *("engine 0.32.0", "immediate", "keda", "a gateway", "gateway on", "resume"),
+        *("scale 1 to 3", "hot adapter 0", "rest", "hot adapters 0 and 1", "reconcile", "progress"),
+        *("another adapter of the name", "reconcile", "progress", "hot adapter 0", "reconcile"),
+        *("rest", "no adapter", "reconcile", "progress", "rest"),
+    ),
+    "a hot adapter changes with its base model": (
+        *("engine 0.32.0", "immediate", "keda", "resume", "scale 1 to 3"),
+        # The second one lies verified on the volume when the base model changes.
+        *("hot adapters 0 and 1", "rest", "hot adapter 0", "rest", "revision 1", "rest"),
+        *("another repository", "hot adapters 0 and 1", "reconcile", "the Job runs", "reconcile"),
+        *("another adapter of the name", "reconcile", "progress", "reconcile"),
+    ),
+    "old weights go while hot adapters change": (
+        *("engine 0.32.0", "immediate", "resume", "delete old weights", "hot adapters 0 and 1"),
+        *("rest", "another adapter of the name", "progress", "reconcile", "hot adapter 0"),
+        *("progress", "progress", "reconcile", "rest"),
     ),
     "an old token": (
         *("on claim change", "engine 0.25.1", "rest", "accept nothing", "engine 0.32.0"),

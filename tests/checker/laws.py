@@ -144,6 +144,7 @@ class JudgedWorld:
         self._removes_what_nobody_counts_on(step)
         self._remembers(step)
         self._raises_what_held(step)
+        self._lists_what_pods_can_load(step)
         self._dates_itself(step)
         self._never_lies(step)
 
@@ -347,6 +348,29 @@ class JudgedWorld:
             self.must(latches.get("scaledByAutoscaler") is True, "the autoscaler keeps the count")
         base.parse(status.Status, new, what="status")
 
+    def _lists_what_pods_can_load(self, step: Step) -> None:
+        """Pods that run load what is verified, and nothing that was made for another base model.
+
+        What is published is in the list that pods follow, or they were started with it.
+        """
+        exchange = step.exchange
+        before = worlds.listed(exchange.objects.values())
+        now = worlds.listed(exchange.desired.values())
+        there = {directory.rpartition("/")[2] for directory in self.world.volume}
+        self.must(set(now.values()) <= there, "only what is verified is loaded", now, there)
+        template, wanted = exchange.template, exchange.asked.template
+        if template is None or wanted is None:
+            return
+        if _base(template) != _base(wanted):
+            kept = now.items() <= before.items()
+            self.must(kept, "pods keep the adapters of their base model", before, now)
+        hot = {
+            one["name"] for one in exchange.claim["spec"].get("loraAdapters", []) if one.get("hot")
+        }
+        served = {one["name"] for one in step.status["servedModels"]}
+        started = _modules(template)
+        self.must(served & hot <= now.keys() | started, "a hot name is in the list", served, now)
+
     def _raises_what_held(self, step: Step) -> None:
         """A canary with a gate has no more weight than what held, and one step more.
 
@@ -380,7 +404,13 @@ class JudgedWorld:
 
     def _forgets_no_step(self, step: Step) -> None:
         """What the status says of a canary stays until the canary is another one."""
-        before = {one["adapter"]: one for one in _records(step.exchange.claim)}
+        if step.exchange.one("AIGatewayRoute") is None:
+            return  # it vouches for what held
+        before = {
+            one["adapter"]: one
+            for one in _records(step.exchange.claim)
+            if one.get("reason") != changes.FORGED
+        }
         for record in _records({"status": step.status}):
             old = before.get(record["adapter"])
             if old is None or old["mark"] != record["mark"]:
@@ -442,6 +472,9 @@ class JudgedWorld:
                 break
         self.must(not self.world.writes, "core comes to rest", self.world.writes)
         twice = {key for key in written if written.count(key) > 1}
+        if _gated(self.world.claim):
+            # A canary has its first share once the policy of what judges it is there.
+            twice -= {key for key in twice if key.endswith("-gateway-airoute")}
         self.must(not twice, "one write an object and change", twice)
         again = self.reconcile()
         same = _bytes(step.response) == _bytes(again.response)
@@ -480,7 +513,7 @@ class JudgedWorld:
             self.must(phase == "Suspended" and not self.world.fleet, "suspended", phase)
             return
         if not exchange.asked.fits and exchange.template != exchange.asked.template:
-            wanted = ("ExceedsGpuClass",) if exchange.template else ("NotServing",)
+            wanted = ("ExceedsGpuClass", "TooLarge") if exchange.template else ("NotServing",)
             self.must(reason in wanted, "what fits no node is said", reason)
             return
         self.must(phase == ("Idle" if not self.world.fleet else "Serving"), "it serves", phase)
@@ -522,9 +555,24 @@ def _ready(step: Step) -> bool:
 def of_pods(claim: Object) -> str:
     """Returns the part of the claim that shapes pods, as text."""
     spec = {key: value for key, value in claim["spec"].items() if key not in _NOT_PODS}
+    adapters = spec.get("loraAdapters", [])
+    if any(one.get("hot") for one in adapters):
+        # Which hot ones there are shapes no pod; that there are any does.
+        spec["loraAdapters"] = [one for one in adapters if not one.get("hot")] + ["hot"]
     model = {k: v for k, v in spec["model"].items() if k not in _NOT_PODS_OF_MODEL}
     model["preload"] = spec["model"].get("preload", {}).get("enabled", True)
     return json.dumps({**spec, "model": model}, sort_keys=True)
+
+
+def _base(template: Object) -> set[str]:
+    """Returns the directory of the base model that pods of a template have."""
+    return {one.rpartition("/")[2] for one in worlds.needs(template) if "/base-" in one}
+
+
+def _modules(template: Object) -> set[str]:
+    """Returns the adapters that pods of a template start with."""
+    engine = next(one for one in template["spec"]["containers"] if one["name"] == "vllm")
+    return {word.partition("=")[0] for word in engine.get("args", []) if "=/models/" in word}
 
 
 def _bytes(response: fnv1.RunFunctionResponse) -> bytes:
@@ -547,11 +595,13 @@ def _records(claim: Object) -> list[Object]:
 
 
 def _content(claim: Object, adapter: str) -> str:
-    """Returns what a canary is: the adapter's content, and which try the author asks for."""
+    """Returns what a canary is: both models' content, and which try the author asks for."""
     adapters = [one for one in claim["spec"].get("loraAdapters", []) if one["name"] == adapter]
+    fields = ("repository", "revision", "source", "image", "uri", "path")
+    model = {k: v for k, v in claim["spec"]["model"].items() if k in fields}
     tries = [one["gate"].get("generation", 0) for one in _gated(claim) if one["adapter"] == adapter]
     loaded = claim["spec"]["model"].get("preload", {}).get("enabled", True)
-    return json.dumps([adapters, tries, loaded], sort_keys=True)
+    return json.dumps([adapters, model, tries, loaded], sort_keys=True)
 
 
 def _text(claim: Object, adapter: str) -> str:

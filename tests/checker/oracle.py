@@ -27,12 +27,14 @@ class Asked:
         fits: False when a replica would fit no node of its class, or its model not the GPUs.
         directories: Directories of weights that must be verified; none without preload.
         job: Key of the preload Job, or None without preload.
+        hot: Those of the directories that pods load while they run.
         sleeps: True when zero replicas is the minimum, and something wakes them.
     """
 
     valid: bool
     template: Object | None = None
     directories: frozenset[str] = frozenset()
+    hot: frozenset[str] = frozenset()
     job: str | None = None
     fits: bool = True
     sleeps: bool = False
@@ -74,7 +76,9 @@ def lost(objects: Mapping[str, Object], environments: list[Object]) -> set[str]:
     for environment in environments:
         chosen |= environment["data"].get("inferenceService", {}).get("providers", {})
     used = {chosen.get(concern, default) for concern, default in _DEFAULTS.items()}
-    there = {PROVIDERS.get(item["kind"]) for item in objects.values()} - {None}
+    there = {PROVIDERS.get(item["kind"]) for item in objects.values() if not worlds.lists(item)} - {
+        None
+    }
     return {str(name) for name in there - used - set(chosen.get("withdrawn", []))}
 
 
@@ -105,6 +109,7 @@ def _asked(text: str) -> Asked:
         valid=True,
         template=fresh.template,
         directories=made,
+        hot=made - worlds.needs(fresh.template) if worlds.loads(fresh.template) else frozenset(),
         job=next(iter(jobs), None),
         fits=fits,
         sleeps=any(item["spec"]["minReplicaCount"] == 0 for item in scalers),
@@ -201,13 +206,18 @@ class Exchange:
         return {record["directory"] for record in weights.get("verified", [])}
 
     @property
-    def verified(self) -> bool:
-        """Whether the request shows that all wanted directories are verified."""
+    def done(self) -> set[str]:
+        """Directories that the request shows as verified."""
         done = self.recorded
         for item in self.objects.values():
             if item["kind"] == "Job" and says(item, "Complete"):
                 done |= worlds.makes(item)
-        return self.asked.directories <= done
+        return done
+
+    @property
+    def verified(self) -> bool:
+        """Whether the request shows that all wanted directories are verified."""
+        return self.asked.directories <= self.done
 
     @property
     def failed(self) -> bool:
@@ -298,5 +308,7 @@ def current(exchange: Exchange) -> bool:
     item = exchange.one("Deployment")
     if exchange.suspended or not follows(exchange):
         return False
+    if not exchange.asked.hot <= exchange.done:
+        return False  # AdaptersPending
     asleep = number(item, "spec", "replicas") == 0 and exchange.asked.sleeps
     return asleep or number(item, "status", "availableReplicas") > 0

@@ -32,6 +32,7 @@ def _start(kind: str) -> worlds.World:
     site = environment["data"]["inferenceService"]
     site.setdefault("weights", {})["imageVolumes"] = True
     site["canaryGates"] = worlds.METRICS
+    site.setdefault("permissions", {})["hotAdapters"] = ["*"]
     site.setdefault("allowed", {}).update(
         {"modelImages": {"*": ["**"]}, "modelUris": {"*": ["**"]}}
     )

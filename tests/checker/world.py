@@ -7,6 +7,7 @@ plan of a Job tells which weights the Job makes.
 import dataclasses
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
@@ -22,6 +23,9 @@ _PRELOADED = re.compile(r"/models/((?:base|adapter)-[0-9a-f]{16})/weights")
 
 # Settings by which canaries are judged.
 METRICS: Object = {"store": {"namespace": "observability", "podLabels": {"app": "metrics"}}}
+
+# Kinds of strangers that a cluster may lack.
+_OPTIONAL = ("AIGatewayRoute", "ScaledObject")
 
 PENDING = "pending"
 READY = "ready"
@@ -103,6 +107,9 @@ class World(cluster.Cluster):
 
     def request(self) -> fnv1.RunFunctionRequest:
         """Returns core's last request, which answers the function's requirements."""
+        if self.answers != "all" and self.strangers is not None:
+            # Nobody can ask for an object of a kind of which core does not say that it is there.
+            self.strangers = [one for one in self.strangers if one["kind"] not in _OPTIONAL]
         if self.answers == "unasked":
             self.kinds = None
             return super().request()
@@ -361,6 +368,27 @@ def needs(template: Object) -> set[str]:
         match for argument in engine.get("args", []) for match in _PRELOADED.findall(argument)
     }
     return {f"{_mounted(pod, engine)}/{directory}" for directory in directories}
+
+
+def loads(template: Object) -> bool:
+    """Tells whether pods of a template load adapters while they run."""
+    return any(volume["name"] == "adapters" for volume in template["spec"].get("volumes", []))
+
+
+def lists(item: Object) -> bool:
+    """Tells whether an object is the list of adapters that pods follow."""
+    return item["kind"] == "ConfigMap" and str(item["metadata"]["name"]).endswith(".adapters")
+
+
+def listed(objects: Iterable[Object]) -> dict[str, str]:
+    """Returns the directory of each adapter in the list, by name."""
+    return {
+        name: match[1]
+        for item in objects
+        if lists(item)
+        for name, path in json.loads(item["data"]["adapters.json"]).items()
+        if (match := _PRELOADED.fullmatch(path)) is not None
+    }
 
 
 def makes(job: Object) -> set[str]:

@@ -143,6 +143,27 @@ CASES = (
         ],
     ),
     Case(
+        "gate-shared",
+        "warning",
+        "spec.gateway.canaries[0].gate",
+        "requests of shop/model, on another Gateway, are added up with those of this claim",
+        [
+            scene.of(
+                model={"repository": QWEN},
+                loraAdapters=ADAPTERS,
+                gateway={
+                    "enabled": True,
+                    "canaries": [{"adapter": "sql", "weightPercent": 20, "gate": {}}],
+                },
+            ),
+            scene.of(namespace="shop", model={"repository": QWEN}, gateway={"enabled": True}),
+        ],
+        {
+            "canaryGates": {"egressCidrs": ["10.0.0.0/8"]},
+            "frontDoor": {"namespaces": {"shop": "desk"}},
+        },
+    ),
+    Case(
         "repository-is-address",
         "warning",
         "spec.model.repository",

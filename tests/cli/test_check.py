@@ -1,5 +1,6 @@
 """`inference-service check`: what it finds, where, in which form, and the exit code."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -120,6 +121,24 @@ def test_a_canary_that_waits_for_evaluations_of_nobody(
     assert [one["severity"] for one in told] == ([] if severity is None else [severity])
     assert all(words in one["message"] for one in told)
     assert all(one["field"] == "spec.gateway.canaries[0].gate.evals" for one in told)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (None, 1),
+        ({"name": "gateway"}, 0),
+        ({"name": "gateway", "namespace": "gateway_namespace"}, 0),
+    ],
+)
+def test_gateways_that_the_series_tell_apart(
+    tmp_path: pathlib.Path, labels: dict[str, str] | None, told: int
+) -> None:
+    (case,) = (one for one in broken_claims.CASES if one.rule == "gate-shared")
+    gates = case.settings["canaryGates"] | ({} if labels is None else {"gatewayLabels": labels})
+    apart = dataclasses.replace(case, settings={**case.settings, "canaryGates": gates})
+    every = findings(*written(tmp_path, apart))
+    assert len([one for one in every if one["rule"] == case.rule]) == told
 
 
 def test_an_adapter_on_the_volume_is_judged_by_its_own_files(tmp_path: pathlib.Path) -> None:

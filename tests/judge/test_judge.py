@@ -206,6 +206,16 @@ def test_a_counter_is_read_by_the_reading_that_is_right_for_it() -> None:
     ]
 
 
+def test_requests_of_the_claims_own_gateway_count_where_series_tell() -> None:
+    metrics = Metrics(Sample("tuned", 0, 200))
+    labels = {"owning_gateway": "llm", "owning_namespace": "team-a"}
+    assert judged(metrics, labels=labels)[0] is exits.Exit.HELD
+    series = (
+        f'{COUNT}{{gen_ai_original_model="chat",owning_gateway="llm",owning_namespace="team-a"}}'
+    )
+    assert all(series in query for query, _ in metrics.queries)
+
+
 def test_a_step_that_holds_takes_its_time(capsys: pytest.CaptureFixture[str]) -> None:
     metrics = Metrics(Sample("tuned", 0, 200), Sample("tuned", 0, 1, error=True))
     assert judged(metrics) == (exits.Exit.HELD, 600)
@@ -227,6 +237,24 @@ def test_requests_count_since_the_first_try() -> None:
     metrics = Metrics(Sample("tuned", 0, 200))
     assert judged(metrics, since="2027-01-15T08:00:00Z")[0] is exits.Exit.HELD
     assert {at for _, at in metrics.queries if "(" not in _} == {1_800_000_000}
+
+
+def test_one_that_follows_another_waits_longer_for_what_is_lacking() -> None:
+    assert judged(Metrics(), patience=3600) == (exits.Exit.TOO_FEW_REQUESTS, 3600)
+    enough = Metrics(Sample("tuned", 0, 200))
+    assert judged(enough, patience=3600) == (exits.Exit.HELD, 600), "no longer than it needs"
+    away = Metrics()
+    away.raw = lambda: (503, b"")
+    assert judged(away, patience=3600) == (exits.Exit.STORE_UNREACHABLE, 3600)
+
+
+def test_requests_of_more_than_a_week_ago_do_not_count() -> None:
+    """A store forgets: a counter of before its retention would count from zero."""
+    metrics = Metrics(Sample("tuned", 0, 200))
+    assert judged(metrics, since="2026-01-01T00:00:00Z")[0] is exits.Exit.HELD
+    asked_for = {query.partition("[")[2] for query, _ in metrics.queries if "[" in query}
+    assert asked_for == {"604800s])"}
+    assert min(at for query, at in metrics.queries if "[" not in query) == START - 604800
 
 
 def test_only_evaluations_since_the_canary_began_count() -> None:

@@ -230,6 +230,36 @@ def test_a_platforms_change_that_waits_keeps_no_adapter_back() -> None:
     assert named(world) == ["model", "sql", "law"]
 
 
+def test_pods_that_keep_their_base_model_keep_its_adapters() -> None:
+    """An adapter is made for one base model: on another it answers nonsense, or does not load."""
+    world = serving(SQL, LAW)
+    paths = listed(world)
+    world.edit(
+        model={"repository": "org/model", "revision": "2" * 40},
+        loraAdapters=[{**SQL, "repository": "org/sql-2"}, {**OLD, "hot": True}],
+    )
+    for _ in range(3):
+        world.reconcile()
+    adapters_there(world, "org/sql-2", "org/old")
+    for _ in range(2):
+        world.reconcile()
+        assert world.condition("Current") == ("False", "WeightsPending")
+        assert listed(world) == {"sql": paths["sql"]}
+        assert matched(world) == {"model", "sql"}
+    world.converge()
+    assert set(listed(world)) == {"sql", "old"}
+    assert listed(world)["sql"] != paths["sql"]
+    assert matched(world) == {"model", "sql", "old"}
+
+
+def adapters_there(world: cluster.Cluster, *repositories: str) -> None:
+    """Lets another claim of the volume have verified adapters, and not the base model."""
+    for one in scene.planned(world.claim, site()).storage.adapters:
+        if one.repository in repositories:
+            recorded = scene.planned(world.claim, site()).storage.recorded(one)
+            world.claim["status"]["weights"]["verified"].append({"directory": recorded})
+
+
 def test_the_first_one_is_named_once_all_pods_can_load_it() -> None:
     world = serving()
     world.edit(loraAdapters=[SQL])

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from function import kinds, memo
+from function import canonical, kinds, memo
 from function.api import settings
-from function.cluster import routes
+from function.cluster import gating, routes
 from function.concerns.gateway import credentials
 from function.planning import identity, plans
 from function.situation import rivals
@@ -110,6 +110,7 @@ def ai_gateway_route(
     fallback: tuple[str, str] | None = None,
     gated: tuple[tuple[str, int], ...] = (),
     places: routes.Places = routes.Places(),  # noqa: B008 (it holds nothing)
+    held: str | None = None,
 ) -> identity.Manifest:
     """Returns the AIGatewayRoute: the base model with its canaries, and a rule for each adapter.
 
@@ -130,6 +131,7 @@ def ai_gateway_route(
         gated: Weights that canaries with a gate have now.
         places: Models that the observed route has, in its order: they keep it, and new ones follow,
             because the gateway's processor knows a backend by its place.
+        held: What the route remembers of their steps that held, or None.
     """
     parent = plan.site.parent_of(plan.identity.namespace)
     return {
@@ -137,7 +139,7 @@ def ai_gateway_route(
         "kind": kinds.AI_ROUTE.name,
         "metadata": plan.identity.metadata(
             extra=rivals.labels(plan, refused),
-            annotations=None if mark is None else {rivals.ANNOTATION: mark},
+            annotations=canonical.prune({rivals.ANNOTATION: mark, gating.HELD_ANNOTATION: held}),
         ),
         "spec": {
             "parentRefs": [

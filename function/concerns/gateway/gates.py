@@ -55,8 +55,11 @@ def _verdict(all_of: gates.Gates, gate: gates.Gate) -> tuple[str, str] | None:
         words = _WORDS.get(gate.reason, gate.reason)
         return "CanaryRolledBack", f"canary {name} is taken back to 0 %: {words}; {again}"
     if gate.verdict == gates.STUCK:
-        words = f"canary {name} stays at {gate.weight} %: the Job that judges it failed"
-        return "CanaryStuck", f"{words}; look at its log, then raise gate.generation"
+        words = f"canary {name} stays at {gate.weight} %: the Job that judges it"
+        if gate.reason == gating.Ending.FOREIGN.reason:
+            words = f"{words} was made or changed by somebody else"
+            return "CanaryStuck", f"{words}; look who may write Jobs, then raise gate.generation"
+        return "CanaryStuck", f"{words} failed; look at its log, then raise gate.generation"
     if all_of.lack is not None:
         return "GatesWithheld", f"canary {name} stays at {gate.weight} %: {all_of.lack}"
     step = f"canary {name} is at {gate.weight} % of {gate.schedule.goal} %"

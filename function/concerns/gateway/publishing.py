@@ -127,10 +127,11 @@ class RouteReady(reasons.Reasons):
     CANARY_STUCK = reasons.Reason(
         "CanaryStuck",
         False,
-        "The claim is published, and the Job that judges a canary failed by itself. The weight goes"
-        " back to the last step that held.",
+        "The claim is published, and the Job that judges a canary failed by itself, or is none of"
+        " this function. The weight goes back to the last step that held.",
         "`kubectl -n llm describe job -l app.kubernetes.io/instance=N`, and its log; an older"
-        " preload image has no such program. Then raise `gate.generation`.",
+        " preload image has no such program. Who else may write Jobs there? Then raise"
+        " `gate.generation`.",
         alarm=True,
     )
     GATES_WITHHELD = reasons.Reason(
@@ -295,6 +296,7 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
         fallback=_named(now),
         gated=now.gates.weights,
         places=routes.places(now.world.get("gateway-airoute")),
+        held=now.gates.held,
     )
     yield assembly.Part("gateway-airoute", route)
     policy = (

@@ -25,6 +25,8 @@ class Engine:
     def __init__(self) -> None:
         self.loaded: dict[str, str] = {}
         self.too_large: set[str] = set()
+        self.raises: set[str] = set()
+        self.keeps: set[str] = set()
         self.asked: collections.Counter[tuple[str, str]] = collections.Counter()
         self.keys: set[bytes | None] = set()
 
@@ -41,8 +43,10 @@ class Engine:
             status = 400 if name in self.loaded else 500 if path in self.too_large else 200
             if status == 200:
                 self.loaded[name] = path
+            if path in self.raises:
+                raise RuntimeError("the engine is busy")
         elif scope["path"] == program.UNLOAD:
-            status = 200 if self.loaded.pop(name, None) else 404
+            status = 500 if name in self.keeps else 200 if self.loaded.pop(name, None) else 404
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b"said"})
 
@@ -138,6 +142,39 @@ def test_it_is_healthy_once_each_was_tried(listing: pathlib.Path) -> None:
         assert engine.loaded == {"sql": SQL}
         tries = engine.asked["law", LAW]
         assert tries < 4, "it is tried again each minute, and not at each look"
+
+    run(story)
+
+
+def test_an_adapter_without_an_answer_keeps_nothing_else_back(listing: pathlib.Path) -> None:
+    async def story(engine: Engine, app: program.App) -> None:
+        engine.raises = {LAW}
+        told(listing, {"law": LAW, "sql": SQL})
+        await ask(app, "/health")
+        await rests()
+        assert engine.loaded["sql"] == SQL
+        told(listing, {"law": NEW, "sql": SQL})
+        await rests()
+        assert engine.loaded == {"law": NEW, "sql": SQL}, "the engine had it, and nobody knew"
+
+    run(story)
+
+
+def test_an_adapter_is_gone_when_the_engine_says_so(listing: pathlib.Path) -> None:
+    """An engine that still has it refuses the next one of the name for good."""
+
+    async def story(engine: Engine, app: program.App) -> None:
+        told(listing, {"law": LAW, "sql": SQL})
+        await ask(app, "/health")
+        await rests()
+        engine.keeps = {"law"}
+        told(listing, {"law": NEW})
+        await rests()
+        assert engine.loaded == {"law": LAW}
+        assert engine.asked["law", NEW] == 0, "it is not asked for before the other has gone"
+        engine.keeps = set()
+        await rests()
+        assert engine.loaded == {"law": NEW}
 
     run(story)
 

@@ -31,6 +31,8 @@ _SECONDS = 5.0
 # Looks at the file until an adapter that was refused is tried again.
 _AGAIN = 12
 _OK, _NOT_FOUND, _UNAVAILABLE = 200, 404, 503
+# No answer at all.
+_NONE = 0
 
 
 class Adapters:
@@ -74,27 +76,44 @@ class Adapters:
             await asyncio.sleep(self._seconds)
 
     async def _follow(self, listed: dict[str, str]) -> None:
-        """Unloads what the file has no more, or elsewhere, and loads what it has."""
+        """Unloads what the file has no more, or elsewhere, and loads what it has.
+
+        What the engine makes of one adapter keeps no other back.
+        """
         for name in [name for name in self._loaded if self._loaded[name] != listed.get(name)]:
-            await self._ask(UNLOAD, {"lora_name": name})
-            del self._loaded[name]
+            status, words = await self._answered(UNLOAD, {"lora_name": name})
+            # After any other answer the engine may have it still, and would refuse the next one.
+            if status in (_OK, _NOT_FOUND):
+                del self._loaded[name]
+            else:
+                self._tell(f"adapter {name} cannot be unloaded: {status} {words}")
         now = asyncio.get_running_loop().time()
         for name, path in listed.items():
             if name in self._loaded or self._refused.get((name, path), 0) > now:
                 continue
-            status, words = await self._ask(LOAD, {"lora_name": name, "lora_path": path})
+            status, words = await self._answered(LOAD, {"lora_name": name, "lora_path": path})
             if status == _OK:
                 self._loaded[name] = path
             else:
                 # Each try reads all of its files.
                 self._refused[name, path] = now + _AGAIN * self._seconds
                 self._tell(f"adapter {name} cannot be loaded: {status} {words}")
+            if status == _NONE:
+                # Nobody knows how far it came: it is unloaded before it is tried again.
+                self._loaded[name] = ""
 
     def _tell(self, words: str) -> None:
         """Tells something that was not told last."""
         if words != self._told_last:
             self._told_last = words
             print(f"inference-service: {words}", file=sys.stderr, flush=True)
+
+    async def _answered(self, path: str, body: dict[str, str]) -> tuple[int, str]:
+        """Returns what the app answers, or that it gave none."""
+        try:
+            return await self._ask(path, body)
+        except Exception as error:
+            return _NONE, repr(error)
 
     async def _ask(self, path: str, body: dict[str, str]) -> tuple[int, str]:
         """Asks the app itself, as a caller of its own would."""

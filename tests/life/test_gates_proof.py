@@ -1,0 +1,281 @@
+"""What a step that held is known by, and what is made of a memory that is lost or forged."""
+
+import copy
+import dataclasses
+from typing import Any
+
+import pytest
+
+from function import memo
+from function.cluster import gating
+from function.planning import gates as planned
+from function.planning import plans
+from function.situation import gates as situated
+from judge import exits
+from tests import cluster
+from tests.life import gated
+from tests.resources import scene
+
+
+def test_a_lost_status_begins_at_the_first_step() -> None:
+    world = gated.stepped()
+    gated.held(gated.job(world))
+    gated.rested(world)
+    assert gated.weight(world) == 20
+    del world.claim["status"]["canaries"]
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (5, 5)
+
+
+def test_a_lost_status_does_not_forgive_what_broke() -> None:
+    world = gated.stepped()
+    gated.held(gated.job(world))
+    gated.rested(world)
+    gated.ended(gated.job(world), exits.Exit.ERROR_RATE)
+    gated.rested(world)
+    del world.claim["status"]["canaries"]
+    world.reconcile()
+    assert (gated.weight(world), gated.record(world)["verdict"]) == (0, "RolledBack")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"heldPercent": 400},
+        {"heldPercent": "40"},
+        {"since": "now"},
+        {"since": "2026-13-45T12:00:00Z"},
+        {"adapter": 7},
+        {"more": 1},
+    ],
+)
+def test_a_status_that_nobody_of_ours_wrote_proves_nothing(written: cluster.Object) -> None:
+    world = gated.stepped()
+    gated.held(gated.job(world))
+    gated.rested(world)
+    world.claim["status"]["canaries"] = [gated.record(world) | written]
+    gated.rested(world)
+    assert gated.weight(world) == 5
+
+
+def test_a_job_that_is_deleted_runs_again() -> None:
+    world = gated.stepped()
+    name = gated.job(world)["metadata"]["name"]
+    world.delete(f"{scene.NAME}-{gating.SUFFIX}{name.rsplit('-', 1)[1]}")
+    gated.rested(world)
+    assert (gated.weight(world), gated.job(world)["metadata"]["name"]) == (5, name)
+
+
+def test_codes_are_the_programs() -> None:
+    codes = {int(code) for code in exits.Exit} - {exits.Exit.HELD, exits.Exit.UNUSABLE_PLAN}
+    assert set(gating.CODES) == codes
+    assert {gating.CODES[code] for code in exits.BROKEN} == gating.BROKEN
+
+
+# --- what is forged
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"heldPercent": 20, "weightPercent": 40},
+        {"heldPercent": 39},
+        {"heldPercent": 40, "weightPercent": 40, "verdict": "Held"},
+    ],
+)
+def test_a_step_that_somebody_wrote_into_the_status_did_not_hold(written: cluster.Object) -> None:
+    world = gated.stepped()
+    world.claim["status"]["canaries"] = [gated.record(world) | written]
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (5, 5)
+    gated.held(gated.job(world))
+    gated.rested(world)
+    world.claim["status"]["canaries"] = [gated.record(world) | written]
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (20, 20)
+
+
+def test_a_status_that_is_there_before_the_route_proves_nothing() -> None:
+    claim = scene.of(loraAdapters=scene.ADAPTERS, gateway=gated.gateway())
+    (schedule,) = scene.planned(claim, gated.site()).gates
+    for mark, asked in ((schedule.mark, schedule.asked), schedule.former):
+        forged = {"adapter": "sql", "heldPercent": 40, "verdict": "Held", "weightPercent": 40}
+        world = cluster.Cluster(claim, gated.site())
+        world.claim["status"] = {"canaries": [forged | {"mark": mark, "asked": asked}]}
+        for _ in range(8):
+            gated.settle(world.reconcile())
+            route = world.objects.get(f"{scene.NAME}-gateway-airoute")
+            assert route is None or (gated.weight(world) or 0) <= 5
+        assert gated.weight(world) == 5
+
+
+def test_a_job_goes_once_the_route_vouches_for_its_step() -> None:
+    """Core's cache may show the status before it shows the route."""
+    world = gated.stepped()
+    first = gated.job(world)["metadata"]["name"]
+    world.lag(f"{scene.NAME}-gateway-airoute")
+    gated.held(gated.job(world))
+    for _ in range(3):
+        world.reconcile()
+        assert gated.record(world)["heldPercent"] == 5
+        assert gated.job(world)["metadata"]["name"] == first
+    world.catch_up().reconcile()
+    assert gated.percent(gated.job(world)) == 20
+
+
+@pytest.mark.parametrize(
+    "text", ["no list", "[]", '{"sql": 40}', '{"sql": {"mark": "x", "percent": 40}}']
+)
+def test_a_route_that_says_nothing_of_what_was_judged_vouches_for_nothing(text: str) -> None:
+    world = gated.stepped()
+    gated.held(gated.job(world))
+    gated.rested(world)
+    annotations = world.one("AIGatewayRoute")["metadata"]["annotations"]
+    assert gating.HELD_ANNOTATION in annotations
+    annotations[gating.HELD_ANNOTATION] = text
+    gated.rested(world)
+    assert gated.weight(world) == 5
+
+
+def next_job(world: cluster.Cluster) -> tuple[str, cluster.Object]:
+    """Returns key and object of the Job of the step that comes, as anybody can work them out."""
+    ahead = gated.rested(copy.deepcopy(world))
+    (key,) = (key for key in ahead.objects if f"-{gating.SUFFIX}" in key)
+    return key, ahead.objects[key]
+
+
+@pytest.mark.parametrize("end", [gated.held, lambda job: gated.ended(job, 20), gated.crashed])
+@pytest.mark.parametrize("changed", ["command", "image", "JUDGE_PLAN"])
+def test_a_job_that_somebody_made_under_the_name_of_ours_judges_nothing(
+    changed: str, end: Any
+) -> None:
+    world = gated.stepped()
+    gated.held(gated.job(world))
+    world.reconcile()
+    key, forged = next_job(world)
+    (container,) = forged["spec"]["template"]["spec"]["containers"]
+    if changed == "JUDGE_PLAN":
+        container["env"][0]["value"] = container["env"][0]["value"].replace("1800", "60")
+    else:
+        container[changed] = ["/bin/true"] if changed == "command" else "example.com/true"
+    end(forged)
+    world.objects[key] = world.owned[key] = forged
+    assert world.refs is not None
+    world.refs.add(key)
+    gated.rested(world)
+    assert (gated.weight(world), gated.jobs(world)) == (5, [])
+    assert world.condition("RouteReady") == ("False", "CanaryStuck")
+    assert "made or changed by somebody else" in world.message("RouteReady")
+    world.edit(gateway=gated.gateway(gated.canary(generation=1)))
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (5, 5)
+
+
+def test_a_job_of_ours_that_waits_already_is_not_taken_over() -> None:
+    """It may have run before the canary had the weight; its marks anybody can write."""
+    world = gated.stepped()
+    gated.held(gated.job(world))
+    world.reconcile()
+    key, early = next_job(world)
+    early["metadata"]["labels"][cluster.COMPOSITE] = scene.NAME
+    assert early["metadata"]["annotations"][cluster.KEY] == key
+    world.strangers = [early]
+    world.settle("Job").reconcile()
+    assert world.condition("Valid") == ("False", "NameTaken")
+    assert world.fatal is not None
+    assert "a Job" in world.fatal
+    world.strangers = []
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (20, 20)
+
+
+def test_an_amount_that_the_api_server_writes_otherwise_is_the_same() -> None:
+    world = copy.deepcopy(gated.ungated())
+    settings = world.environments[0]["data"]["inferenceService"]
+    settings["canaryGates"] = {"store": gated.STORE, "requests": {"cpu": "1000m"}}
+    world.edit(gateway=gated.gateway())
+    gated.rested(world)
+    (container,) = gated.job(world)["spec"]["template"]["spec"]["containers"]
+    container["resources"]["requests"]["cpu"] = "1"
+    gated.held(gated.job(world))
+    world.reconcile()
+    assert gated.record(world)["heldPercent"] == 5
+
+
+# --- what was judged
+
+
+@pytest.mark.parametrize("taken_back", [False, True])
+@pytest.mark.parametrize("change", [{"revision": "2" * 40}, {"repository": "org/other"}])
+def test_another_base_model_begins_at_the_first_step(
+    change: cluster.Object, taken_back: bool
+) -> None:
+    world = gated.stepped()
+    for _ in gated.STEPS[1:]:
+        gated.held(gated.job(world))
+        gated.rested(world)
+    assert gated.weight(world) == 40
+    if taken_back:
+        gated.ended(gated.job(world), 20)
+        gated.rested(world)
+    world.edit(model={**world.claim["spec"]["model"], **change})
+    for _ in range(3):
+        world.reconcile().settle("Job", "Deployment")
+        assert gated.weight(world) in (0, 5)
+        assert not gated.jobs(world), "the old pods have the old base model"
+    for _ in range(4):
+        gated.settle(world).reconcile()
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (5, 5)
+
+
+@pytest.fixture
+def earlier(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Lets the function answer as it did before marks told the base model, and routes vouched."""
+    schedules = planned.schedules
+
+    def former(*given: Any) -> tuple[planned.Schedule, ...]:
+        return tuple(
+            dataclasses.replace(one, mark=one.former[0], asked=one.former[1])
+            for one in schedules(*given)
+        )
+
+    monkeypatch.setattr(planned, "schedules", former)
+    monkeypatch.setattr(situated.Gates, "held", None)
+    monkeypatch.setattr(plans, "_kept", memo.Bounded(plans.MOST_BYTES))
+    return monkeypatch
+
+
+@pytest.mark.parametrize("holds", [0, 1, 3])
+@pytest.mark.parametrize("taken_back", [False, True])
+def test_an_upgrade_judges_nothing_again(
+    holds: int, taken_back: bool, earlier: pytest.MonkeyPatch
+) -> None:
+    """Records of before the base model counted stay what they are, and so do their Jobs."""
+    world = gated.stepped()
+    for _ in range(holds):
+        gated.held(gated.job(world))
+        gated.rested(world)
+    if taken_back and holds < 3:
+        gated.ended(gated.job(world), 20)
+        gated.rested(world)
+    before = copy.deepcopy(world)
+    earlier.undo()
+    for _ in range(2):
+        world.reconcile()
+        assert world.writes in ([], [f"update {scene.NAME}-gateway-airoute"])
+    assert gated.record(world) == gated.record(before)
+    assert gated.jobs(world) == gated.jobs(before)
+    assert gated.weight(world) == gated.weight(before)
+    if not taken_back and holds < 3:
+        gated.held(gated.job(world))
+        gated.rested(world)
+        assert gated.weight(world) == gated.STEPS[holds + 1]
+    # What the base model is counts all the same.
+    world.edit(model={**world.claim["spec"]["model"], "revision": "2" * 40})
+    world.reconcile()
+    assert gated.weight(world) in (0, 5)
+    for _ in range(4):
+        gated.settle(world).reconcile()
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (5, 5)
