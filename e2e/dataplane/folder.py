@@ -14,7 +14,7 @@ import pathlib
 import typing
 from collections.abc import Iterator, Mapping
 
-from e2e import claims, installation, operators, promptfoo, shipped
+from e2e import claims, installation, litellm, operators, promptfoo, shipped
 from e2e.controlplane import api, external, plane, polling
 from e2e.dataplane import asking, controllers, monitoring, outside, stage
 from e2e.gateway import proxy
@@ -26,7 +26,8 @@ NAMESPACE = "llm"
 CLAIMS = ("chat", "coder", "embeddings", "fim", "guard")
 MODELS = {*CLAIMS, "coder-sql", "coder-secure", "claude-haiku", "mom"}
 CODE = {"coder", "coder-sql", "coder-secure", "embeddings", "fim"}
-KEYS = {name: f"key-of-{name}-0123456789abcdef" for name in ("chat", "editor", "nightly")}
+CALLERS = ("chat", "edge", "editor", "nightly")
+KEYS = {name: f"key-of-{name}-0123456789abcdef" for name in CALLERS}
 ROUTER_KEY = "key-of-the-router-0123456789abcdef"
 PROVIDER_KEY = "key-of-the-provider"
 SECRETS: Mapping[str, Mapping[str, str]] = {
@@ -38,6 +39,7 @@ SECRETS: Mapping[str, Mapping[str, str]] = {
 STORE = "clustersecretstore"
 # A claim that comes or goes is at the door within a minute; the rest is for a busy machine.
 MINUTE, GRACE = 60, 180
+_EDGE = "ghcr.io/berriai/litellm-non_root:v1.108.7"
 _EMBEDDER = "ghcr.io/huggingface/text-embeddings-inference:cpu-1.9.3"
 
 
@@ -131,6 +133,10 @@ def _settings(
     given["scaling"]["serverAddress"] = watched.url
     given["allowed"]["providerHosts"] = {NAMESPACE: [provider.host]}
     given["frontDoor"]["evals"] |= {"pushURL": watched.push_url, "store": watched.store}
+    # No door of the folder has a proxy before it: one of these tests asks for it.
+    (more,) = api.load(shipped.ROOT / "examples/front-door/environmentconfig.yaml")
+    edge = more["data"]["inferenceService"]["frontDoor"]["litellm"]
+    given["frontDoor"]["litellm"] = {**edge, "replicas": 1}
     # What judges canaries is in a pod, and asks by a name.
     given["canaryGates"] |= {"queryURL": watched.query_url, "store": watched.store}
     return {**base, "data": data}
@@ -162,6 +168,7 @@ def _push_images(running: stage.Stage, work: pathlib.Path) -> None:
         router["proxyImage"], proxy.program(), entry="/usr/local/bin/envoy", user=0
     )
     promptfoo.push(running.site, front["evals"]["image"], work)
+    litellm.push(running.site, _EDGE, work)
 
 
 @contextlib.contextmanager
