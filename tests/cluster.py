@@ -369,6 +369,7 @@ class Cluster:
             created["metadata"] |= {"uid": f"uid-{key}", "generation": 1, "resourceVersion": "1"}
             if created["kind"] in _KEEPERS:
                 created["spec"].setdefault("replicas", 1)
+            _complete(created)
             self.objects[key], self.owned[key] = created, manifest
             self.writes.append(f"create {key}")
             return
@@ -390,6 +391,7 @@ class Cluster:
             # A count that we drop stays where another manager owns it. Elsewhere it becomes 1.
             others = deployment.scaled_by_others(merged)
             merged["spec"].setdefault("replicas", current["spec"]["replicas"] if others else 1)
+        _complete(merged)
         if merged["kind"] == "Job" and current["spec"] != merged["spec"]:
             raise AssertionError(f"{key}: a Job's template is immutable")
         if merged != current:
@@ -509,6 +511,16 @@ def _applied(current: Object, wanted: Object, before: Object) -> Object:
         else:
             merged[key] = documents.copied(value) if isinstance(value, dict | list) else value
     return merged
+
+
+def _complete(item: Object) -> None:
+    """Writes what the schema of an AI gateway's route has for fields that nobody wrote."""
+    if item["kind"] == "AIGatewayRoute":
+        for rule in item["spec"]["rules"]:
+            rule.setdefault("modelsOwnedBy", "Envoy AI Gateway")
+            for backend in rule["backendRefs"]:
+                backend.setdefault("priority", 0)
+                backend.setdefault("weight", 1)
 
 
 def _admitted(current: Object, merged: Object) -> None:

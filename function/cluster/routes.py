@@ -33,7 +33,8 @@ def models(resource: observed.Object | None) -> frozenset[str]:
 def weights(resource: observed.Object | None) -> dict[str, int]:
     """Returns the weight of each backend of an observed AI gateway route that has its own model.
 
-    A fallback is no canary: its priority says so, whatever the model is called there.
+    A fallback is no canary: its priority says so, whatever the model is called there. The API server
+    writes a priority of 0 where none is.
     """
     return {
         str(observed.at(backend, "modelNameOverride")): observed.number(
@@ -42,7 +43,7 @@ def weights(resource: observed.Object | None) -> dict[str, int]:
         for rule in observed.items(resource, "spec", "rules")
         for backend in observed.items(rule, "backendRefs")
         if observed.at(backend, "modelNameOverride") is not None
-        and observed.at(backend, "priority") is None
+        and observed.number(observed.at(backend, "priority"), 0) == 0
     }
 
 
