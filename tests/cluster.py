@@ -235,7 +235,7 @@ class Cluster:
         req = fnv1.RunFunctionRequest()
         documents.write(req.observed.composite.resource, self.observed_claim)
         for key, item in self.observed_objects().items():
-            documents.write(req.observed.resources[key].resource, item)
+            documents.write(req.observed.resources[key].resource, completed(item))
         if self.environments:
             for config in self.environments:
                 documents.write(req.required_resources["settings"].items.add().resource, config)
@@ -369,7 +369,6 @@ class Cluster:
             created["metadata"] |= {"uid": f"uid-{key}", "generation": 1, "resourceVersion": "1"}
             if created["kind"] in _KEEPERS:
                 created["spec"].setdefault("replicas", 1)
-            _complete(created)
             self.objects[key], self.owned[key] = created, manifest
             self.writes.append(f"create {key}")
             return
@@ -391,7 +390,6 @@ class Cluster:
             # A count that we drop stays where another manager owns it. Elsewhere it becomes 1.
             others = deployment.scaled_by_others(merged)
             merged["spec"].setdefault("replicas", current["spec"]["replicas"] if others else 1)
-        _complete(merged)
         if merged["kind"] == "Job" and current["spec"] != merged["spec"]:
             raise AssertionError(f"{key}: a Job's template is immutable")
         if merged != current:
@@ -513,14 +511,20 @@ def _applied(current: Object, wanted: Object, before: Object) -> Object:
     return merged
 
 
-def _complete(item: Object) -> None:
-    """Writes what the schema of an AI gateway's route has for fields that nobody wrote."""
-    if item["kind"] == "AIGatewayRoute":
-        for rule in item["spec"]["rules"]:
-            rule.setdefault("modelsOwnedBy", "Envoy AI Gateway")
-            for backend in rule["backendRefs"]:
-                backend.setdefault("priority", 0)
-                backend.setdefault("weight", 1)
+def completed(item: Object) -> Object:
+    """Returns an object with what the schema of its kind has for fields that nobody wrote.
+
+    Of the AI gateway's routes alone, of whose fields something is read again.
+    """
+    if item["kind"] != "AIGatewayRoute":
+        return item
+    given = documents.copied(item)
+    for rule in given["spec"]["rules"]:
+        rule.setdefault("modelsOwnedBy", "Envoy AI Gateway")
+        for backend in rule["backendRefs"]:
+            backend.setdefault("priority", 0)
+            backend.setdefault("weight", 1)
+    return given
 
 
 def _admitted(current: Object, merged: Object) -> None:

@@ -33,8 +33,8 @@ def models(resource: observed.Object | None) -> frozenset[str]:
 def weights(resource: observed.Object | None) -> dict[str, int]:
     """Returns the weight of each backend of an observed AI gateway route that has its own model.
 
-    A fallback is no canary: its priority says so, whatever the model is called there. The API server
-    writes a priority of 0 where none is.
+    A fallback is no canary: its priority says so, whatever the model is called there. Where none is
+    written the API server writes 0.
     """
     return {
         str(observed.at(backend, "modelNameOverride")): observed.number(
