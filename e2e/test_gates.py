@@ -2,6 +2,9 @@
 
 Minutes pass as fast as the program asks: its clock is the test's, and samples of a whole step, some
 hours ago, are imported with their times. `tests/judge` has what a store may answer.
+
+The Jobs that run it are composed on a real control plane, where their pods are played; `make
+platform` runs them.
 """
 
 from __future__ import annotations
@@ -14,7 +17,9 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from e2e.controlplane import metrics
+from e2e import claims, installation, shipped
+from e2e.controlplane import metrics, polling
+from function.api import settings
 from function.cluster import gating
 from judge import exits, plan, program
 from tests import cluster
@@ -206,3 +211,52 @@ def _judged(
     clock = Clock(started)
     ending = program.run(plan.read(json.dumps(composed)), clock, clock.sleep)
     return ending, int(clock.now - clock.started)
+
+
+# --- the Jobs, on a control plane
+
+
+def _weight(claim: claims.Claim) -> int:
+    """Percent of the base model's requests that the route sends to the canary."""
+    (rule, *_) = claim.one("AIGatewayRoute")["spec"]["rules"]
+    (weight,) = [
+        backend["weight"] for backend in rule["backendRefs"] if "modelNameOverride" in backend
+    ]
+    return int(weight)
+
+
+def _again(claim: claims.Claim, generation: int) -> None:
+    gateway = claim.manifest["spec"]["gateway"]
+    gateway["canaries"][0]["gate"]["generation"] = generation
+    claim.apply(gateway=gateway)
+
+
+def test_jobs_take_a_canary_up_and_back(
+    tenant: claims.Tenant, installed: installation.Installation
+) -> None:
+    """A Job that ends well is followed by the next one; one that broke stays, to be read."""
+    site = shipped.one(shipped.environment("reference"))
+    gates = shipped.one(shipped.ROOT / "examples/settings/canary-gates.yaml")
+    installed.configure({**site, "data": settings.merge(site["data"], gates["data"])})
+    claim = tenant.claim(shipped.one(shipped.ROOT / "examples/features/gate.yaml")).apply()
+    claim.wait_condition("RouteReady", "True", "Published")
+    polling.until(lambda: _weight(claim) == 25, what="the whole weight", timeout=60)
+    claim.wait(lambda _: "Job" not in claim.kinds(), what="without a Job")
+
+    tenant.plane.kubelet.fail_jobs(tenant.namespace, exits.Exit.ERROR_RATE)
+    _again(claim, 1)
+    claim.wait_condition("RouteReady", "False", "CanaryRolledBack")
+    polling.until(lambda: _weight(claim) == 0, what="no weight", timeout=60)
+    failed = claim.one("Job")
+    given = settings.merge(site["data"], gates["data"])
+    given["inferenceService"]["canaryGates"]["limits"] = {"memory": "256Mi"}
+    installed.configure({**site, "data": given})
+    claim.reconcile("settings")
+    claim.wait_ready()
+    assert claim.one("Job")["metadata"]["uid"] == failed["metadata"]["uid"]
+
+    tenant.plane.kubelet.heal_jobs(tenant.namespace)
+    _again(claim, 2)
+    claim.wait_condition("RouteReady", "True", "Published")
+    polling.until(lambda: _weight(claim) == 25, what="the whole weight", timeout=60)
+    claim.wait(lambda _: "Job" not in claim.kinds(), what="without a Job")

@@ -4,17 +4,13 @@
 Envoy Gateway, the AI gateway, Envoy, KEDA, the VictoriaMetrics operator with what it runs,
 kube-state-metrics, External Secrets, Redis, the rate limit service and Promptfoo are the released
 programs. vLLM, text-embeddings-inference, the provider and the judge of vLLM Semantic Router are
-stand-ins.
-
-Three things of the folder are others here: the door has neither the name nor the certificate of a
-public zone, the provider is at another address, and results go to this run's metrics server.
+stand-ins. `e2e/dataplane/folder.py` says what of the folder is another here.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 import json
 import os
 import pathlib
@@ -27,147 +23,13 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from e2e import claims, installation, operators, promptfoo, shipped
-from e2e.controlplane import api, external, plane, polling
-from e2e.dataplane import asking, controllers, monitoring, outside, stage
-from e2e.gateway import proxy
-from e2e.machines import hub, site
-from function.api import settings
+from e2e import claims, installation, operators
+from e2e.controlplane import api, plane, polling
+from e2e.dataplane import asking, folder, stage
 
-FOLDER = shipped.ROOT / "examples/platform"
-NAMESPACE = "llm"
-CLAIMS = ("chat", "coder", "embeddings", "fim", "guard")
-MODELS = {*CLAIMS, "coder-sql", "coder-secure", "claude-haiku", "mom"}
-CODE = {"coder", "coder-sql", "coder-secure", "embeddings", "fim"}
-KEYS = {name: f"key-of-{name}-0123456789abcdef" for name in ("chat", "editor", "nightly")}
-ROUTER_KEY = "key-of-the-router-0123456789abcdef"
-PROVIDER_KEY = "key-of-the-provider"
-SECRETS: Mapping[str, Mapping[str, str]] = {
-    "llm/callers": KEYS,
-    "llm/hf-token": {"HF_TOKEN": "x"},
-    "llm/anthropic": {"apiKey": PROVIDER_KEY},
-    "llm/semantic-router": {"semantic-router": ROUTER_KEY},
-}
-STORE = "clustersecretstore"
-# A claim that comes or goes is at the door within a minute; the rest is for a busy machine.
-MINUTE, GRACE = 60, 180
-_EMBEDDER = "ghcr.io/huggingface/text-embeddings-inference:cpu-1.9.3"
+NAMESPACE, CLAIMS, MODELS, KEYS = folder.NAMESPACE, folder.CLAIMS, folder.MODELS, folder.KEYS
+MINUTE, GRACE = folder.MINUTE, folder.GRACE
 _EVAL = "inference_gateway_eval_"
-
-
-def _documents(name: str) -> list[api.Object]:
-    return list(api.load(FOLDER / f"{name}.yaml"))
-
-
-@dataclasses.dataclass
-class Platform:
-    """What runs.
-
-    Attributes:
-        stage: Machines, gateways, KEDA and the hub.
-        monitoring: The operator of metrics.
-        served: The claims by name.
-        door: The front door.
-        provider: Who serves models outside.
-        settings: What the platform team set.
-    """
-
-    stage: stage.Stage
-    monitoring: monitoring.Monitoring
-    served: Mapping[str, claims.Claim]
-    door: claims.Claim
-    provider: outside.Provider
-    settings: api.Object
-
-    @property
-    def admin(self) -> api.Client:
-        """The administrator."""
-        return self.stage.tenant.plane.admin
-
-    def way_in(self) -> asking.Caller:
-        """A proxy of the door."""
-        ref = api.Ref("gateway.networking.k8s.io/v1", "Gateway", self.door.name, NAMESPACE)
-        (pod, *_) = polling.until(
-            lambda: self.stage.controllers.proxies(ref), what="a proxy", timeout=MINUTE + GRACE
-        )
-        return asking.Caller(pod["status"]["podIP"], controllers.LISTENER_PORT)
-
-    def ask(self, model: str, caller: str = "chat", **how: typing.Any) -> asking.Answer:
-        """What a caller gets."""
-        headers = {"Authorization": f"Bearer {KEYS[caller]}", **how.pop("headers", {})}
-        if model == "embeddings":
-            body = json.dumps({"model": model, "input": "hello"})
-            return self.way_in().send("POST", "/v1/embeddings", body, headers)
-        return self.way_in().ask(model, headers=headers, **how)
-
-    def wait(self, model: str, caller: str = "chat", status: int = 200) -> asking.Answer:
-        """Ask until the answer has a status, and return it."""
-        answer = asking.Answer()
-
-        def answered() -> bool:
-            nonlocal answer
-            answer = self.ask(model, caller)
-            return answer.status == status
-
-        try:
-            polling.until(answered, what=f"{status} for {model}", timeout=MINUTE + GRACE)
-        except TimeoutError as error:
-            raise TimeoutError(f"{error}: {answer}") from None
-        return answer
-
-    def listed(self) -> set[str]:
-        """The names that the door lists."""
-        headers = {"Authorization": f"Bearer {KEYS['chat']}"}
-        answer = self.way_in().send("GET", "/v1/models", headers=headers)
-        return {one["id"] for one in answer.content["data"]} if answer.status == 200 else set()
-
-    def answered_by(self, answer: asking.Answer) -> str:
-        """The claim of the pod that answered, or nothing where none did."""
-        for name, claim in self.served.items():
-            if answer.engine in self.stage.names(claim):
-                return name
-        return ""
-
-    def texts(self) -> Mapping[str, str]:
-        """Each object that the door is composed of, as JSON, by its key."""
-        return {key: json.dumps(item) for key, item in self.door.composed().items()}
-
-
-def _settings(
-    running: stage.Stage, watched: monitoring.Monitoring, provider: outside.Provider
-) -> api.Object:
-    """Those of the stage, merged with the folder's, and with the addresses of these tests."""
-    base = running.settings()
-    (ours,) = _documents("settings")
-    data = settings.merge(base["data"], ours["data"])
-    given = data["inferenceService"]
-    given["providers"]["dashboards"] = "grafana-sidecar"
-    given["scaling"]["serverAddress"] = watched.url
-    given["allowed"]["providerHosts"] = {NAMESPACE: [provider.host]}
-    given["frontDoor"]["evals"] |= {"pushURL": watched.push_url, "store": watched.store}
-    return {**base, "data": data}
-
-
-def _publish(running: stage.Stage, claim: claims.Claim) -> None:
-    """Let the hub have what a claim names, at revisions of its own."""
-    spec = claim.manifest["spec"]
-    base = spec["model"]["repository"]
-    spec["model"]["revision"] = running.hub.publish(base, hub.model())
-    for adapter in spec.get("loraAdapters", []):
-        adapter["revision"] = running.hub.publish(adapter["repository"], hub.adapter(base))
-
-
-def _push_images(running: stage.Stage, work: pathlib.Path) -> None:
-    """The images that the folder's settings name, in addition to the stage's."""
-    (ours,) = _documents("settings")
-    front = ours["data"]["inferenceService"]["frontDoor"]
-    router = front["semanticRouter"]
-    running.site.push(router["image"], "stand-in-router", "router")
-    running.site.push(_EMBEDDER, site.STAND_INS, "embedder")
-    running.site.push_local(
-        router["proxyImage"], proxy.program(), entry="/usr/local/bin/envoy", user=0
-    )
-    promptfoo.push(running.site, front["evals"]["image"], work)
 
 
 @pytest.fixture(scope="module")
@@ -177,93 +39,18 @@ def platform(
     all_kinds: None,
     standing_in: operators.Operators,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Platform]:
-    """Everything that a platform team has, and then the folder."""
+) -> Iterator[folder.Platform]:
+    """It, with everything that a platform team has."""
     del all_kinds
     work = tmp_path_factory.mktemp("platform")
-    provider = outside.Provider(work / "outside", NAMESPACE)
-    kinds = (*stage.KINDS, "ExternalSecret", "VMRule", "VMServiceScrape")
-    with hub.serving() as models, standing_in.absent(*kinds), contextlib.ExitStack() as parts:
-        parts.callback(provider.stop)
-        prepared = stage.Stage(
-            control_plane, work, NAMESPACE, models, limits=True, ports=[provider.port]
-        )
-        parts.enter_context(prepared.running())
-        _push_images(prepared, work)
-        watched = monitoring.Monitoring(control_plane, prepared.site)
-        secrets = external.ExternalSecrets(control_plane.api, control_plane.logs)
-        for part in (watched, secrets):
-            parts.callback(part.stop)
-            part.start()
-        secrets.store(STORE, SECRETS)
-        admin = control_plane.admin
-        admin.apply_all([*provider.objects(prepared.site.outside), _proxies_scrape()])
-        chosen = _settings(prepared, watched, provider)
-        installed.configure(chosen)
-        made = _apply(prepared, watched, provider, chosen)
-        try:
-            yield made
-        finally:
-            made.door.delete()
-            admin.wait_gone(made.door.ref, timeout=MINUTE + GRACE)
-
-
-def _proxies_scrape() -> api.Object:
-    """What docs/dashboards.md asks of a platform: proxies and their processors are scraped."""
-    endpoints = [
-        {"portNumber": port, "path": path, "interval": f"{monitoring.SCRAPE_SECONDS}s"}
-        for port, path in ((controllers.STATISTICS_PORT, "/stats/prometheus"), (1064, "/metrics"))
-    ]
-    return {
-        "apiVersion": "operator.victoriametrics.com/v1beta1",
-        "kind": "VMPodScrape",
-        "metadata": {"name": "proxies", "namespace": monitoring.NAMESPACE},
-        "spec": {
-            "namespaceSelector": {"matchNames": [controllers.SYSTEM]},
-            "selector": {"matchLabels": {"app.kubernetes.io/component": "proxy"}},
-            "podMetricsEndpoints": endpoints,
-        },
-    }
-
-
-def _apply(
-    running: stage.Stage,
-    watched: monitoring.Monitoring,
-    provider: outside.Provider,
-    chosen: api.Object,
-) -> Platform:
-    """The folder, in the order of its kustomization."""
-    tenant = running.tenant
-    admin = tenant.plane.admin
-    # The stage has a token already.
-    admin.delete(api.Ref("v1", "Secret", "hf-token", NAMESPACE))
-    admin.apply_all(one for one in _documents("namespace") if one["kind"] == "ExternalSecret")
-    by_name = {}
-    for name in CLAIMS:
-        (document,) = _documents(name)
-        by_name[name] = claim = tenant.claim(document)
-        _publish(running, claim)
-        claim.apply()
-    (document,) = _documents("door")
-    door = tenant.claim(document)
-    for field in ("hostname", "tls"):
-        del door.manifest["spec"][field]
-    (outside_models,) = door.manifest["spec"]["providers"]
-    authority = {"name": "provider-authority", "namespace": NAMESPACE}
-    data = {"ca.crt": provider.authority}
-    admin.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": authority, "data": data})
-    outside_models |= {
-        "host": provider.host,
-        "certificateAuthority": {"name": authority["name"]},
-    }
-    door.apply()
-    return Platform(running, watched, by_name, door, provider, chosen)
+    with folder.standing(control_plane, installed, standing_in, work) as made:
+        yield made
 
 
 # --- it comes up
 
 
-def test_five_claims_and_a_door_are_a_platform(platform: Platform) -> None:
+def test_five_claims_and_a_door_are_a_platform(platform: folder.Platform) -> None:
     """Applied at once: claims wait for the door's Gateway, and the door for their routes."""
     for name in ("chat", "coder", "embeddings", "guard"):
         platform.served[name].wait_phase("Serving", timeout=2 * GRACE)
@@ -280,17 +67,17 @@ def test_five_claims_and_a_door_are_a_platform(platform: Platform) -> None:
     polling.until(lambda: platform.listed() == MODELS, what="all names", timeout=MINUTE + GRACE)
 
 
-def test_each_model_answers_under_its_name(platform: Platform) -> None:
+def test_each_model_answers_under_its_name(platform: folder.Platform) -> None:
     """Claims by their pods, adapters by their claim's, the sleeper by a pod that it wakes."""
     for model in sorted(MODELS - {"claude-haiku", "mom"}):
         answer = platform.wait(model)
         assert platform.answered_by(answer) == model.partition("-")[0], answer
 
 
-def test_callers_get_what_their_rules_say(platform: Platform) -> None:
+def test_callers_get_what_their_rules_say(platform: folder.Platform) -> None:
     """Keys come from the store; limits and budgets are told to who has them."""
     for model in sorted(MODELS):
-        assert platform.ask(model, "editor").status == (200 if model in CODE else 403), model
+        assert platform.ask(model, "editor").status == (200 if model in folder.CODE else 403), model
     nobody = platform.way_in().ask("chat", headers={"Authorization": "Bearer nobody"})
     assert nobody.status == 401
     polling.until(
@@ -300,12 +87,127 @@ def test_callers_get_what_their_rules_say(platform: Platform) -> None:
     )
 
 
-def test_a_provider_answers_behind_the_same_door(platform: Platform) -> None:
+def test_a_provider_answers_behind_the_same_door(platform: folder.Platform) -> None:
     """By its own key."""
     answer = platform.wait("claude-haiku")
     assert answer.content["choices"][0]["message"]["content"] == "from outside"
     assert platform.provider.asked[-1].body["model"] == "claude-haiku-4-5"
-    assert platform.provider.asked[-1].headers["authorization"] == f"Bearer {PROVIDER_KEY}"
+    assert platform.provider.asked[-1].headers["authorization"] == f"Bearer {folder.PROVIDER_KEY}"
+
+
+# --- a canary with a gate
+
+# Every request of it fails at the engine, and no other.
+_FAULT = {"fault": "fails", "faultModel": "coder-sql"}
+_BY_CHAT = {"Authorization": f"Bearer {KEYS['chat']}"}
+
+
+def _weight(platform: folder.Platform) -> int:
+    """Percent of the base model's requests that the route sends to the canary."""
+    (rule, *_) = platform.served["coder"].one("AIGatewayRoute")["spec"]["rules"]
+    (weight,) = [
+        backend["weight"]
+        for backend in rule["backendRefs"]
+        if backend.get("modelNameOverride") == "coder-sql"
+    ]
+    return int(weight)
+
+
+def _judges(platform: folder.Platform) -> list[api.Object]:
+    """The Jobs that judge the canary."""
+    composed = platform.served["coder"].composed()
+    return [item for key, item in composed.items() if "gate-job-" in key]
+
+
+def _route(platform: folder.Platform) -> tuple[str, str, str]:
+    """Status, reason and message of the claim's condition."""
+    return claims.conditions(platform.served["coder"].read())["RouteReady"]
+
+
+def _begin(platform: folder.Platform, generation: int) -> None:
+    """Let the canary begin at the first step."""
+    claim = platform.served["coder"]
+    gateway = claim.manifest["spec"]["gateway"]
+    gateway["canaries"][0]["gate"]["generation"] = generation
+    claim.apply(gateway=gateway)
+    claim.wait_condition("RouteReady", "True", "CanaryRising")
+
+
+def test_a_canary_rises_as_its_gate_holds(
+    platform: folder.Platform, installed: installation.Installation
+) -> None:
+    """What judges it asks the metrics server for what the gateway counted of these requests.
+
+    Until now there were too few of them: the author lets it begin again, so that no Job waits.
+    """
+    assert _weight(platform) == 2
+    _begin(platform, 1)
+    seen = []
+
+    def risen() -> bool:
+        seen.extend(_judges(platform))
+        return _weight(platform) > 2
+
+    with platform.way_in().load(3, "coder", headers=_BY_CHAT) as answers:
+        polling.until(risen, what="the second step", timeout=3 * MINUTE + GRACE, interval=1)
+        weight = _weight(platform)
+        polling.until(lambda: len(answers) > 500, what="answers", timeout=GRACE)
+    assert weight == 5
+    asking.assert_whole(answers)
+    assert {one.headers["x-model"] for one in answers} == {"coder", "coder-sql"}
+    images = {job["spec"]["template"]["spec"]["containers"][0]["image"] for job in seen}
+    assert images == {installed.release.preload}
+    (record,) = platform.served["coder"].read()["status"]["canaries"]
+    assert (record["adapter"], record["heldPercent"]) == ("coder-sql", 2)
+
+
+def test_a_canary_that_fails_is_taken_back(platform: folder.Platform) -> None:
+    """The condition, an event, an alert and the Job's log say so, and the route obeys."""
+    claim = platform.served["coder"]
+    for pod in platform.stage.engines(claim):
+        stage.steer(pod, _FAULT)
+    with platform.way_in().load(3, "coder", headers=_BY_CHAT) as answers:
+        polling.until(
+            lambda: _route(platform)[1] == "CanaryRolledBack",
+            what="the end of the canary",
+            timeout=2 * MINUTE + GRACE,
+            interval=1,
+        )
+    assert {one.status for one in answers} == {200, 500}
+    assert {one.headers["x-model"] for one in answers if one.status == 500} == {"coder-sql"}
+    assert _route(platform)[0] == "False"
+    assert _weight(platform) == 0
+    (told,) = [
+        event
+        for event in platform.admin.objects("v1", "Event", namespace=NAMESPACE)
+        if (event["involvedObject"]["name"], event["reason"]) == ("coder", "CanaryRolledBack")
+    ]
+    assert (told["type"], "more of its requests failed" in told["message"]) == ("Warning", True)
+    (job,) = _judges(platform)
+    log = platform.stage.site.logs(NAMESPACE, f"job/{job['metadata']['name']}")
+    assert "ERROR_RATE: canary coder-sql: " in log
+    alert = "InferenceServiceCanaryRolledBack"
+    polling.until(
+        lambda: alert in platform.monitoring.alerts("coder"), what=alert, timeout=MINUTE + GRACE
+    )
+
+
+def test_a_canary_that_was_taken_back_gets_no_more_requests(platform: folder.Platform) -> None:
+    """But those by its own name, which still reach it."""
+    polling.until(
+        lambda: {one.status for one in _often(platform, 150)} == {200},
+        what="answers of the base model alone",
+        timeout=MINUTE + GRACE,
+    )
+    assert {one.headers["x-model"] for one in _often(platform, 300)} == {"coder"}
+    assert platform.ask("coder-sql").status == 500
+    for pod in platform.stage.engines(platform.served["coder"]):
+        stage.steer(pod, {"fault": ""})
+    assert platform.ask("coder-sql").status == 200
+
+
+def _often(platform: folder.Platform, count: int) -> asking.Answers:
+    return platform.way_in().ask_often(count, "coder", headers=_BY_CHAT)
 
 
 # --- by meaning
@@ -315,7 +217,7 @@ def _prompt(text: str) -> dict[str, typing.Any]:
     return {"messages": [{"role": "user", "content": text}]}
 
 
-def test_a_virtual_name_goes_where_its_decisions_say(platform: Platform) -> None:
+def test_a_virtual_name_goes_where_its_decisions_say(platform: folder.Platform) -> None:
     """Words lead to the model of code, length to the provider, all else to the default."""
     platform.wait("mom")
     for text, claim in (("Please refactor this.", "coder"), ("Good morning.", "chat")):
@@ -327,16 +229,36 @@ def test_a_virtual_name_goes_where_its_decisions_say(platform: Platform) -> None
     assert len(platform.provider.asked) == count + 1
 
 
-def test_a_virtual_name_streams(platform: Platform) -> None:
+def test_a_virtual_name_streams(platform: folder.Platform) -> None:
     """Through both gateways, chunk by chunk."""
     answer = platform.ask("mom", **asking.STREAM, **_prompt("Good morning."))
     assert answer.whole, answer
 
 
+def test_embeddings_scale_by_the_texts_that_wait(platform: folder.Platform) -> None:
+    """KEDA asks the metrics server for what text-embeddings-inference says of its queue."""
+    claim = platform.served["embeddings"]
+    (busy,) = platform.stage.engines(claim)
+    stage.steer(busy, {"queue": 40})
+    polling.until(
+        lambda: len(platform.stage.engines(claim)) == 2,
+        what="a second replica",
+        timeout=2 * MINUTE + GRACE,
+    )
+    stage.steer(busy, {"queue": 0})
+    polling.until(
+        lambda: (
+            {platform.ask("embeddings").engine for _ in range(10)} == platform.stage.names(claim)
+        ),
+        what="answers of both",
+        timeout=MINUTE + GRACE,
+    )
+
+
 # --- what people look at
 
 
-def test_a_nightly_evaluation_runs(platform: Platform) -> None:
+def test_a_nightly_evaluation_runs(platform: folder.Platform) -> None:
     """Each CronJob's Job, begun by hand: Promptfoo asks, and the results are in the store."""
     jobs = {
         key: item for key, item in platform.door.composed().items() if item["kind"] == "CronJob"
@@ -357,10 +279,13 @@ def test_a_nightly_evaluation_runs(platform: Platform) -> None:
 
 
 # Panels that are empty with reason.
-_EMPTY: Mapping[str, str] = {"Download of weights": "nothing is downloaded any more"}
+_EMPTY: Mapping[str, str] = {
+    "Download of weights": "nothing is downloaded any more",
+    "Failures": "nothing failed: until then text-embeddings-inference has no series of it",
+}
 
 
-def test_no_panel_is_empty(platform: Platform) -> None:
+def test_no_panel_is_empty(platform: folder.Platform) -> None:
     """Those of the door and of three claims, once each was asked."""
     drawn = ("chat", "coder", "embeddings")
     boards = [
@@ -377,7 +302,8 @@ def test_no_panel_is_empty(platform: Platform) -> None:
         for panel in board["panels"]
         for target in panel.get("targets", ())
     }
-    for _ in range(20):
+
+    def asked() -> None:
         for model in ("chat", "coder", "coder-sql", "embeddings", "claude-haiku", "mom"):
             platform.ask(model, tokens=4)
 
@@ -388,8 +314,15 @@ def test_no_panel_is_empty(platform: Platform) -> None:
             if panel not in _EMPTY and not platform.monitoring.query(_asked(text))
         )
 
+    def filled() -> bool:
+        # Rates of five minutes must not end while something else is waited for.
+        asked()
+        return not empty()
+
+    for _ in range(20):
+        asked()
     with contextlib.suppress(TimeoutError):
-        polling.until(lambda: not empty(), what="series", timeout=2 * GRACE, interval=10)
+        polling.until(filled, what="series", timeout=2 * GRACE, interval=10)
     assert not empty(), "\n".join(" | ".join(one) for one in empty())
 
 
@@ -398,7 +331,7 @@ def _asked(text: str) -> str:
     return text.replace("$__rate_interval", "1m").replace("$__interval", "15s")
 
 
-def test_a_clients_configuration_works(platform: Platform, tmp_path: pathlib.Path) -> None:
+def test_a_clients_configuration_works(platform: folder.Platform, tmp_path: pathlib.Path) -> None:
     """The commands that the command line writes for curl, for one caller, as they are."""
     for name in (*CLAIMS, "door"):
         owner = platform.door if name == "door" else platform.served[name]
@@ -414,7 +347,9 @@ def test_a_clients_configuration_works(platform: Platform, tmp_path: pathlib.Pat
         text=True,
         check=True,
     ).stdout.splitlines()
-    assert {model for line in written for model in re.findall(r'"model": "([^"]+)"', line)} == CODE
+    assert {
+        model for line in written for model in re.findall(r'"model": "([^"]+)"', line)
+    } == folder.CODE
     for line in written:
         done = subprocess.run(
             ["sh", "-c", line],
@@ -426,10 +361,32 @@ def test_a_clients_configuration_works(platform: Platform, tmp_path: pathlib.Pat
         assert done.returncode == 0, (shlex.quote(line), done.stderr)
 
 
+# --- what is left of the canary
+
+
+def test_an_author_tries_a_canary_again(platform: folder.Platform) -> None:
+    """The alert fires until then: by now it has been true for its five minutes."""
+    alert = "InferenceServiceCanaryRolledBack"
+    polling.until(
+        lambda: platform.monitoring.alerts("coder").get(alert) == "firing",
+        what=f"{alert} to fire",
+        timeout=5 * MINUTE + GRACE,
+        interval=1,
+    )
+    assert _route(platform)[1] == "CanaryRolledBack"
+    _begin(platform, 2)
+    polling.until(lambda: _weight(platform) == 2, what="the first step", timeout=GRACE)
+    polling.until(
+        lambda: alert not in platform.monitoring.alerts("coder"),
+        what="the end of the alert",
+        timeout=MINUTE + GRACE,
+    )
+
+
 # --- a model more
 
 
-def test_a_sixth_model_is_one_file_and_leaves_no_trace(platform: Platform) -> None:
+def test_a_sixth_model_is_one_file_and_leaves_no_trace(platform: folder.Platform) -> None:
     """It is listed, answers, is evaluated and drawn; when it goes, nothing names it."""
     before = copy.deepcopy(platform.texts())
     document = copy.deepcopy(platform.served["chat"].manifest)
@@ -461,3 +418,65 @@ def test_a_sixth_model_is_one_file_and_leaves_no_trace(platform: Platform) -> No
         timeout=MINUTE + GRACE,
     )
     assert platform.listed() == MODELS
+
+
+# --- another way in
+
+
+def test_litellm_answers_before_the_door(platform: folder.Platform) -> None:
+    """Its pod lists every name that its caller may use, and passes on what it is asked."""
+    master = "sk-0123456789abcdef0123456789abcdef"
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "litellm", "namespace": NAMESPACE},
+        "stringData": {"master-key": master, "database-url": "postgresql://nobody.invalid/litellm"},
+    }
+    platform.admin.apply(secret)
+    key = {"remoteRef": "llm/callers", "property": "edge"}
+    platform.door.apply(
+        callers=[
+            *platform.door.manifest["spec"]["callers"],
+            {"name": "edge", "externalSecret": key},
+        ],
+        edge={
+            "litellm": {
+                "caller": "edge",
+                "secretRef": {"name": "litellm"},
+                "aliases": [{"name": "best", "model": "chat"}],
+            }
+        },
+    )
+    platform.door.wait(
+        # The day's tokens of a caller have no form there.
+        lambda item: claims.conditions(item).get("EdgeReady", ())[:2] == ("True", "Partly"),
+        what="with a proxy before it",
+        timeout=2 * MINUTE + 2 * GRACE,
+    )
+    (pod,) = platform.admin.objects(
+        "v1", "Pod", namespace=NAMESPACE, labels={"app.kubernetes.io/component": "edge"}
+    )
+    proxy = asking.Caller(pod["status"]["podIP"], 4000)
+    headers = {"Authorization": f"Bearer {master}"}
+    listed = proxy.send("GET", "/v1/models", headers=headers)
+    assert {one["id"] for one in listed.content["data"]} == {*MODELS, "best"}
+    for model, claim in (("chat", "chat"), ("best", "chat"), ("coder-secure", "coder")):
+        answer = proxy.ask(model, headers=headers)
+        assert answer.status == 200, answer
+        assert answer.content["system_fingerprint"] in platform.stage.names(
+            platform.served[claim]
+        ), answer
+    body = json.dumps({"model": "embeddings", "input": ["hello"]})
+    vectors = proxy.send("POST", "/v1/embeddings", body, headers)
+    assert vectors.content["data"][0]["embedding"] == [0.1, 0.2, 0.3], vectors
+    stream = proxy.ask("chat", **{**asking.STREAM, "headers": headers})
+    assert stream.whole, stream
+    assert proxy.ask("chat").status == 401
+    scrape = (NAMESPACE, "llm.edge")
+    polling.until(
+        lambda: (
+            {target.up for target in platform.monitoring.targets().get(scrape, set())} == {True}
+        ),
+        what="metrics of the proxy",
+        timeout=MINUTE + GRACE,
+    )

@@ -238,7 +238,7 @@ class Cluster:
         req = fnv1.RunFunctionRequest()
         documents.write(req.observed.composite.resource, self.observed_claim)
         for key, item in self.observed_objects().items():
-            documents.write(req.observed.resources[key].resource, item)
+            documents.write(req.observed.resources[key].resource, completed(item))
         if self.environments:
             for config in self.environments:
                 documents.write(req.required_resources["settings"].items.add().resource, config)
@@ -516,6 +516,22 @@ def _applied(current: Object, wanted: Object, before: Object) -> Object:
         else:
             merged[key] = documents.copied(value) if isinstance(value, dict | list) else value
     return merged
+
+
+def completed(item: Object) -> Object:
+    """Returns an object with what the schema of its kind has for fields that nobody wrote.
+
+    Of the AI gateway's routes alone, of whose fields something is read again.
+    """
+    if item["kind"] != "AIGatewayRoute":
+        return item
+    given = documents.copied(item)
+    for rule in given["spec"]["rules"]:
+        rule.setdefault("modelsOwnedBy", "Envoy AI Gateway")
+        for backend in rule["backendRefs"]:
+            backend.setdefault("priority", 0)
+            backend.setdefault("weight", 1)
+    return given
 
 
 def _admitted(current: Object, merged: Object) -> None:

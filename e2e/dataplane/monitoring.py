@@ -126,6 +126,11 @@ class Monitoring:
         return f"http://{self._pod('VMSingle')}:{_PORTS['VMSingle']}"
 
     @property
+    def query_url(self) -> str:
+        """The metrics server by its name, for pods."""
+        return _server()
+
+    @property
     def push_url(self) -> str:
         """Where pods push series in Prometheus' text form."""
         return f"{_server()}/api/v1/import/prometheus"

@@ -55,7 +55,7 @@ def _job(labels: Mapping[str, str]) -> str:
     return labels.get(_INSTANCE) or labels.get(_PICKER) or "proxies"
 
 
-def steer(engine: api.Object, behaviour: Mapping[str, float]) -> None:
+def steer(engine: api.Object, behaviour: Mapping[str, float | str]) -> None:
     """Tells an engine's pod how to behave, in the words of the stand-in (`tools/stand-ins`).
 
     Raises:

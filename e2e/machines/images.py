@@ -6,6 +6,7 @@ start under the names that the product and the gateways render.
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 import subprocess
@@ -111,7 +112,9 @@ def libraries(program: pathlib.Path) -> list[pathlib.Path]:
         subprocess.CalledProcessError: It is no program of this machine.
     """
     done = subprocess.run(["ldd", program], capture_output=True, text=True, check=True)
-    return [pathlib.Path(path) for path in re.findall(r"(/\S+) \(0x", done.stdout)]
+    # A library that lies beside the program is told by way of the program's directory.
+    paths = map(os.path.normpath, re.findall(r"(/\S+) \(0x", done.stdout))
+    return [pathlib.Path(path) for path in paths]
 
 
 def _path(name: str) -> str:

@@ -63,7 +63,8 @@ def places(resource: observed.Object | None) -> Places:
 def weights(resource: observed.Object | None) -> dict[str, int]:
     """Returns the weight of each backend of an observed AI gateway route that has its own model.
 
-    A fallback is no canary: its priority says so, whatever the model is called there.
+    A fallback is no canary: its priority says so, whatever the model is called there. Where none is
+    written the API server writes 0.
     """
     return {
         str(observed.at(backend, "modelNameOverride")): observed.number(
@@ -72,7 +73,7 @@ def weights(resource: observed.Object | None) -> dict[str, int]:
         for rule in observed.items(resource, "spec", "rules")
         for backend in observed.items(rule, "backendRefs")
         if observed.at(backend, "modelNameOverride") is not None
-        and observed.at(backend, "priority") is None
+        and observed.number(observed.at(backend, "priority"), 0) == 0
     }
 
 

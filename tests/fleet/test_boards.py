@@ -109,10 +109,19 @@ def test_what_is_spent_is_drawn_by_caller_where_models_have_prices() -> None:
     drawn = queries(rested(*MEMBERS, settings=settings, callers=CALLERS, prices=prices))
     for title in ("Spent an hour by caller", "Spent in 30 days by caller"):
         (query,) = drawn[title]
-        assert query.startswith("sum by (caller) (inference_gateway:cost:")
+        assert query.startswith("sum by (caller) (")
         (selector,) = promql.selectors(promql.parse(query))
         assert set(selector.matchers) <= sources.others()[selector.name].labels
     assert "Spent an hour by model" in queries(rested(*MEMBERS, callers=CALLERS, prices=prices))
+
+
+def test_sums_are_drawn_for_longer_than_they_are_fresh() -> None:
+    """Every five minutes there is one, which is up to five minutes old, and then looked past."""
+    prices = [{"model": "coder", "input": "1"}]
+    drawn = queries(rested(*MEMBERS, callers=CALLERS, prices=prices))
+    (query,) = drawn["Spent in 30 days by model"]
+    assert query.startswith("sum by (model) (last_over_time(inference_gateway:cost:sum{")
+    assert query.endswith("}[15m]))")
 
 
 def test_what_claims_cost_is_drawn_by_the_team_that_pays() -> None:

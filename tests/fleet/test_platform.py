@@ -59,6 +59,12 @@ def test_nothing_is_wrong_with_the_folder() -> None:
     assert (result.exit_code, result.stdout) == (0, "no findings in 6 claims\n")
 
 
+def test_the_canary_of_the_folder_is_judged() -> None:
+    (canary,) = _serving("coder", "coder")["status"]["canaries"]
+    assert canary["adapter"] == "coder-sql"
+    assert (canary["verdict"], canary["heldPercent"]) == ("Held", 10)
+
+
 def test_a_fifth_model_is_one_file_and_goes_without_a_trace() -> None:
     names = [one["metadata"]["name"] for one in _documents("InferenceService")]
     (door,) = _documents("InferenceGateway")

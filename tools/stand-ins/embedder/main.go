@@ -3,6 +3,7 @@
 // It takes the command line that the product renders, looks for the directory of the weights, and
 // answers OpenAI's embeddings with three numbers. What it refuses, with which status and words, and
 // its series are those of TEI 1.9.3, of router/src/http/server.rs and core/src/infer.rs.
+// POST /stand-in with {"queue": 20} shows so many texts that wait.
 package main
 
 import (
@@ -35,6 +36,7 @@ type engine struct {
 	failures map[string]int // by err
 	texts    int
 	words    int
+	queue    int
 	seconds  float64
 }
 
@@ -157,7 +159,7 @@ func (e *engine) exposition(w http.ResponseWriter, _ *http.Request) {
 	for name, value := range map[string]int{"te_embed_count": e.texts, "te_embed_success": e.texts} {
 		fmt.Fprintf(w, "# TYPE %s counter\n%s %d\n", name, name, value)
 	}
-	fmt.Fprint(w, "# TYPE te_queue_size gauge\nte_queue_size 0\n")
+	fmt.Fprintf(w, "# TYPE te_queue_size gauge\nte_queue_size %d\n", e.queue)
 	for name, sum := range map[string]float64{
 		"te_request_duration":           e.seconds,
 		"te_request_queue_duration":     0,
@@ -187,6 +189,20 @@ func number(given map[string]string, name string, otherwise int) int {
 	return otherwise
 }
 
+// steer changes what is shown from now on.
+func (e *engine) steer(w http.ResponseWriter, r *http.Request) {
+	var shown struct {
+		Queue int `json:"queue"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&shown); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	e.lock.Lock()
+	e.queue = shown.Queue
+	e.lock.Unlock()
+}
+
 func main() {
 	given := flags(os.Args[1:])
 	if _, err := os.Stat(given["model-id"]); err != nil {
@@ -206,6 +222,7 @@ func main() {
 	mux.HandleFunc("GET /health", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /metrics", e.exposition)
 	mux.HandleFunc("POST /v1/embeddings", e.embed)
+	mux.HandleFunc("POST /stand-in", e.steer)
 	serving := &http.Server{Addr: given["hostname"] + ":" + given["port"], Handler: mux}
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM, syscall.SIGINT)

@@ -29,6 +29,8 @@ type Behaviour struct {
 	// Tokens for which there is room in the KV cache.
 	KVTokens int    `json:"kvTokens"`
 	Fault    string `json:"fault"`
+	// The model whose requests alone have the fault; everything has it when empty.
+	FaultModel string `json:"faultModel"`
 	// Values to show on /metrics in place of the real ones; absent when negative.
 	ShownWaiting float64 `json:"shownWaiting"`
 	ShownKV      float64 `json:"shownKV"`
@@ -86,6 +88,14 @@ func (b Behaviour) forRequest(header string) (Behaviour, error) {
 		return b, err
 	}
 	return b.changed(string(text))
+}
+
+// forModel is the behaviour towards requests for one model; none is about the engine as a whole.
+func (b Behaviour) forModel(name string) Behaviour {
+	if b.FaultModel != "" && b.FaultModel != name {
+		b.Fault = none
+	}
+	return b
 }
 
 // refuses says whether this version takes no connections while it drains (e2e/drain/engine.py).

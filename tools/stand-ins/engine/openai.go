@@ -51,7 +51,7 @@ func (e *engine) models() []string {
 func (e *engine) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) {
-		if e.behaviour.Load().Fault == hangs {
+		if e.behaviour.Load().forModel("").Fault == hangs {
 			<-r.Context().Done()
 		}
 	})
@@ -80,7 +80,7 @@ func (e *engine) steer(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		log.Println("behaves from now on:", string(text))
-		if behaviour.Fault == dies {
+		if behaviour.forModel("").Fault == dies {
 			os.Exit(1)
 		}
 		e.behaviour.Store(&behaviour)
@@ -148,6 +148,7 @@ func (e *engine) complete(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("X-Model", asked.Model)
+	behaviour = behaviour.forModel(asked.Model)
 	if e.draining.Load() {
 		text := "cannot schedule new futures after shutdown"
 		refuse(w, http.StatusInternalServerError, "InternalServerError", text)
