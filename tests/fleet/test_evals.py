@@ -181,17 +181,6 @@ def test_the_policy_comes_first_and_a_job_without_it_starts_no_pod() -> None:
     assert "no such entity" in world.message("EvalsReady")
 
 
-def test_the_pods_are_never_without_a_policy_while_its_provider_changes() -> None:
-    """They have a caller's key."""
-    world = scene.resting(door(), CODER)
-    given = world.environments[-1]["data"]["inferenceService"]
-    given["providers"] = {"networkPolicy": "kubernetes", "withdrawn": ["cilium"]}
-    world.reconcile()
-    assert {POLICY, "NetworkPolicy"} <= world.kinds_there()
-    world.converge()
-    assert POLICY not in world.kinds_there()
-
-
 def test_a_gateway_that_loses_its_address_changes_no_job() -> None:
     world = scene.resting(door(), CODER)
     before = documents.copied(jobs(world))
