@@ -102,7 +102,7 @@ class Client:
         self._kinds: dict[str, dict[str, Object]] = {}
 
     def _tls(self) -> ssl.SSLContext:
-        """Made at first use: the server writes its certificate when it starts."""
+        """Made at first use, and once: reading an authority takes a while."""
         with self._lock:
             if self._context is None:
                 self._context = ssl.create_default_context(cafile=str(self._authority))

@@ -9,6 +9,9 @@ import secrets
 from e2e.controlplane import addresses, api, audit, certificates, process, toolchain
 
 GROUP = "kubernetes"
+# Addresses of Services; the first is the API server's own, which has these names.
+_SERVICES, _SERVICE = "10.96.0.0/16", "10.96.0.1"
+_NAMES = ("localhost", "kubernetes.default", "kubernetes.default.svc")
 # Users of the token file, with their groups. The controllers have the names that the API server's
 # bootstrap roles are bound to; only the administrator and the programs of nodes may do everything.
 USERS = {
@@ -60,8 +63,12 @@ class APIServer:
         # Nobody has a client certificate, but servers behind the aggregator ask for its authority;
         # it must not be the one above, whose certificates may speak for any user.
         self._client_authority = certificates.authority(self._work, "client-ca")
-        # The server signs its own certificate and writes it here at its first start.
-        self.authority = self._work / "apiserver.crt"
+        # The certificate that the server would make for itself has an RSA key: each request of the
+        # tests is a connection of its own, and a tenth of the server's time went into signatures.
+        serving = certificates.authority(self._work, "serving-ca")
+        self.authority = serving.certificate
+        hosts = ["127.0.0.1", self.range.outside, _SERVICE, *_NAMES]
+        self._serving = certificates.certificate(self._work, "serving", serving, hosts)
         self.audit = audit.AuditLog(logs / "audit.jsonl")
         self.process = process.Process(
             "kube-apiserver",
@@ -95,11 +102,12 @@ class APIServer:
             # Kubelets are known by their addresses: nothing here resolves the names of nodes.
             "--kubelet-preferred-address-types=InternalIP",
             f"--secure-port={self.port}",
-            f"--cert-dir={self._work}",
+            f"--tls-cert-file={self._serving.certificate}",
+            f"--tls-private-key-file={self._serving.key}",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={self.keys.certificate}",
             f"--service-account-signing-key-file={self.keys.key}",
-            "--service-cluster-ip-range=10.96.0.0/16",
+            f"--service-cluster-ip-range={_SERVICES}",
             "--authorization-mode=RBAC",
             f"--token-auth-file={tokens}",
             "--allow-privileged=true",

@@ -217,8 +217,9 @@ class Crossplane:
         self.core = process.Process(
             "crossplane",
             # Watched events that a claim may cause before core looks at it less often: 100, and one
-            # more each second. Here a claim lives through in seconds what takes an hour elsewhere.
-            [*self._own_hosts(), program, "core", "start", "--circuit-breaker-burst=500"],
+            # more each second. Here a claim lives through in seconds what takes an hour elsewhere,
+            # and one front door is edited forty times in ten minutes.
+            [*self._own_hosts(), program, "core", "start", "--circuit-breaker-burst=2000"],
             logs=self._logs,
             environment=environment,
             ready=lambda: process.answers(f"http://127.0.0.1:{self._health_port}/readyz"),
