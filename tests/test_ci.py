@@ -122,7 +122,7 @@ def test_what_failed_is_tried_once_more_by_its_file(toy: pathlib.Path) -> None:
         ("", "1"),
     ], "both tries are in the log, and the load"
     assert re.search(
-        r"pytest e2e/test_flaky\.py e2e/test_slow\.py -n 2 --dist loadfile", done.stdout
+        r"pytest e2e/test_flaky\.py e2e/test_slow\.py -n 3 --dist loadfile", done.stdout
     )
 
 

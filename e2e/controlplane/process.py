@@ -169,8 +169,10 @@ class Process:
         home = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self._directory),
-            # Programs in Go collect garbage less often: processors are scarcer than memory.
+            # Programs in Go collect garbage less often while they are small: processors are scarcer
+            # than memory.
             "GOGC": "400",
+            "GOMEMLIMIT": "1GiB",
         }
         self._environment = home | dict(environment or {})
         self._child: subprocess.Popen[bytes] | None = None
