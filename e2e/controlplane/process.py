@@ -166,14 +166,7 @@ class Process:
         self._ready = ready
         self._directory = directory or logs
         self._grace = grace
-        home = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(self._directory),
-            # Programs in Go collect garbage less often while they are small: processors are scarcer
-            # than memory.
-            "GOGC": "400",
-            "GOMEMLIMIT": "1GiB",
-        }
+        home = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._directory)}
         self._environment = home | dict(environment or {})
         self._child: subprocess.Popen[bytes] | None = None
 
