@@ -145,7 +145,7 @@ def _model(plan: engine.Planned) -> Iterator[rules.Finding]:
         words = f"{model.name} is a {model.architecture}, which tei {not_here}"
         hub = planned.from_hub
         yield MODEL_NOT_SERVED.broken(field, words, None if hub else rules.Severity.WARNING)
-    elif family is not None and planned.computes_in not in family.dtypes:
+    elif family is not None and planned.computes_in in _other_types(family):
         written = serving.own(spec).sets("dtype")
         (right,) = family.dtypes
         way = f"set spec.model.dtype to {serving.WORDS[right]}"
@@ -163,6 +163,11 @@ def _model(plan: engine.Planned) -> Iterator[rules.Finding]:
             f" {model.context}: {becomes}; set --max-batch-tokens={model.context}"
         )
         yield TEXTS_CUT.broken("spec.engineArgs", words, None if ends else rules.Severity.NOTE)
+
+
+def _other_types(family: models.Family) -> set[str]:
+    """Returns the engine's types that a family is not computed in; a flag may name none at all."""
+    return set(serving.WORDS) - set(family.dtypes)
 
 
 def _not_computed(plan: engine.Planned, family: models.Family | None) -> str | None:
