@@ -175,7 +175,7 @@ def _not_computed(plan: engine.Planned, family: models.Family | None) -> str | N
     planned = serving.of(plan.serving)
     if family is None:
         return "does not compute: take engine.kind vllm"
-    if planned.model is not None and models.scores(planned.model.architecture) and not family.ranks:
+    if planned.model is not None and planned.model.scores and not family.ranks:
         return "computes, but neither to rank nor to classify: take engine.kind vllm"
     if planned.threads:
         return None if family.on_cpu else "without a GPU does not compute: name spec.gpu"
