@@ -98,6 +98,20 @@ def test_canaries_share_the_highest_priority() -> None:
     ]
 
 
+def test_a_canary_that_comes_moves_no_fallback() -> None:
+    """Of a backend at another place the gateway's processor knows nothing for up to a minute."""
+    sql, law = ({"adapter": name, "weightPercent": 10} for name in ("sql", "law"))
+    claimed = scene.of(gateway=GATEWAY | {"canaries": [sql]}, loraAdapters=scene.ADAPTERS)
+    world = beside(OTHER, claimed=claimed)
+    world.edit(gateway=GATEWAY | {"canaries": [law, sql]}).converge()
+    assert [one["name"] for one in backends(world)] == [
+        "model",
+        "model.canary-sql",
+        NAME,
+        "model.canary-law",
+    ]
+
+
 @pytest.mark.parametrize(
     ("strangers", "words"),
     [
