@@ -184,8 +184,8 @@ class Allowed(base.Model):
     priority_classes: settings_forms.Patterns = _patterns("Names of podTemplate.priorityClassName.")
     provider_hosts: settings_forms.Patterns = _patterns(
         "Hosts of an InferenceGateway's providers, whole names: what callers write goes there. `*`"
-        " is every host of the world: an address, a name of fewer than three parts, and one that"
-        " may lie in the cluster (.svc, .internal) need a pattern with some of their text.",
+        " is every host of the world: an address, a name with one in it, and one that ends in no"
+        " top-level domain (.svc, .internal) need a pattern with some of their text.",
         "*",
     )
     queue_priorities: settings_forms.Patterns = _patterns(

@@ -1,9 +1,13 @@
 """Hosts outside of the cluster that authors name, and to which the gateway's proxies connect.
 
 The proxies reach what authors do not: other namespaces, nodes, the API server. So a pattern that is
-every host (`*`) stands for hosts of the world. What may lie inside has to be named.
+every host (`*`) stands for hosts of the world. What may lie inside has to be named. A pod's
+resolver tries the cluster's domains first, which makes a Service of kubernetes.default. By its last
+part a host is told from one: the world has a list of those.
 """
 
+import functools
+import pathlib
 import re
 from collections.abc import Iterator
 
@@ -14,10 +18,9 @@ from function.boundary import grants
 
 # A resolver takes 0x7f.1 and 2130706433 for addresses too.
 _NUMBER = re.compile(r"([0-9]+|0x[0-9a-f]*)$")
-# `internal` is kept for private networks, and clouds have their metadata there.
-_OURS = ("internal", "local", "localhost", "pod", "svc")
-# A pod's resolver tries the cluster's domains first: kubernetes.default is a Service.
-_FEWEST_PARTS = 3
+# ip-10-0-0-1.ec2.amazonaws.com, 10.0.0.1.sslip.io: whoever has the domain answers with the address.
+_HOLDS_ADDRESS = re.compile(r"(?<![0-9])[0-9]{1,3}([-.][0-9]{1,3}){3}(?![0-9])")
+_ANSWERS_ANYTHING = (".nip.io", ".sslip.io")
 
 
 def outside(
@@ -48,7 +51,17 @@ def _inside(host: str, site: settings.Settings) -> str | None:
     parts = host.split(".")
     if _NUMBER.match(parts[-1]):
         return "is an address"
+    if _HOLDS_ADDRESS.search(host) or host.endswith(_ANSWERS_ANYTHING):
+        return "may stand for an address"
     domain = site.network.cluster_domain
-    if parts[-1] in _OURS or len(parts) < _FEWEST_PARTS or host.endswith(f".{domain}"):
+    if len(parts) == 1 or parts[-1] not in _domains() or host.endswith(f".{domain}"):
         return "may be a name inside of the cluster"
     return None
+
+
+@functools.cache
+def _domains() -> frozenset[str]:
+    """Returns the top-level domains of the world."""
+    text = pathlib.Path(__file__).with_name("domains.txt").read_text(encoding="ascii")
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return frozenset(word for line in lines for word in line.split())

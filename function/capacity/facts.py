@@ -269,6 +269,14 @@ class Facts:
         """Whether it reads a text once and in both directions, so that nothing is cached."""
         return self.architecture.startswith(_ENCODERS)
 
+    @property
+    def scores(self) -> bool:
+        """Whether it ranks or classifies texts, and makes no vectors of them.
+
+        text-embeddings-inference tells it so too: router/src/lib.rs, `get_backend_model_type`.
+        """
+        return self.architecture.endswith("Classification")
+
     @functools.cached_property
     def layers(self) -> int:
         """Layers in all."""

@@ -32,15 +32,19 @@ def models(resource: observed.Object | None) -> frozenset[str]:
     )
 
 
+# In the place of the fallback's name, which may be that of a canary. No model has it.
+FALLBACK = ""
+
+
 class Places(NamedTuple):
     """Models in the order of a route.
 
     Attributes:
-        canaries: Those that have a share of the base model.
+        beside: Those that stand beside the base model: canaries by their names, and `FALLBACK`.
         names: Those that have a rule.
     """
 
-    canaries: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
 
@@ -57,7 +61,13 @@ def places(resource: observed.Object | None) -> Places:
         for header in observed.items(match, "headers")
         if observed.at(header, "name") == MODEL_HEADER
     ]
-    return Places(tuple(weights(resource)), tuple(names))
+    beside = [
+        str(observed.at(backend, "modelNameOverride")) if _shares(backend) else FALLBACK
+        for rule in observed.items(resource, "spec", "rules")
+        for backend in observed.items(rule, "backendRefs")
+        if observed.at(backend, "modelNameOverride") is not None
+    ]
+    return Places(tuple(beside), tuple(names))
 
 
 def weights(resource: observed.Object | None) -> dict[str, int]:
@@ -72,9 +82,13 @@ def weights(resource: observed.Object | None) -> dict[str, int]:
         )
         for rule in observed.items(resource, "spec", "rules")
         for backend in observed.items(rule, "backendRefs")
-        if observed.at(backend, "modelNameOverride") is not None
-        and observed.number(observed.at(backend, "priority"), 0) == 0
+        if observed.at(backend, "modelNameOverride") is not None and _shares(backend)
     }
+
+
+def _shares(backend: observed.Object) -> bool:
+    """Tells whether a backend takes requests while others are healthy."""
+    return observed.number(observed.at(backend, "priority"), 0) == 0
 
 
 def hosts(resource: observed.Object | None) -> frozenset[str]:

@@ -87,7 +87,7 @@ def outsider(plan: plans.Plan, document: observed.Object | None) -> Outsider | s
     if model is None:
         return f"provider {provider.name} has no model {base.of(asked, 'model')}: {_listed(models)}"
     called = [model.name, *([] if model.upstream is None else [model.upstream])]
-    foreign = vectors.foreign(plan, f"provider {provider.name}", called)
+    foreign = vectors.foreign(plan, f"provider {provider.name}", called, by_model=True)
     if foreign is not None:
         way = "name the same model, under its own name in the provider's models, or no fallback"
         return f"{foreign}: {way}"

@@ -7,30 +7,30 @@ vectors of the other, and says no word of it.
 from function.planning import plans
 
 
-def foreign(plan: plans.Plan, who: str, names: list[str]) -> str | None:
+def foreign(plan: plans.Plan, who: str, names: list[str], *, by_model: bool = False) -> str | None:
     """Returns why another model must not answer for a claim that makes vectors, else None.
 
-    A repository that nobody knows is not judged. Of owner and model the model counts: a provider
-    has the same one under its own name, which may say more before or after it.
+    A claim that names no repository is not judged.
 
     Args:
         plan: The plan of the claim.
         who: Who answers, for the message.
-        names: What the other model is called.
+        names: What the other model is called: its repository, or names that a provider has for it.
+        by_model: Of owner and model the model counts alone, as providers have owners of their own.
     """
-    own = plan.spec.model.repository
-    ranks = plan.prospect.model is not None and plan.prospect.model.architecture.endswith(
-        "Classification"
-    )
-    if plan.serving.generates or ranks or own is None or not names:
+    own, model = plan.spec.model.repository, plan.prospect.model
+    scores = model is not None and model.scores
+    if plan.serving.generates or scores or own is None or not names:
         return None
-    if any(_last(own) in _last(name) for name in names):
+    if any(_called(own, by_model) == _called(name, by_model) for name in names):
         return None
+    # Of a model that nobody knows it is not told from one that ranks.
+    makes = "may make" if model is None else "makes"
     return (
-        f"{who} has {names[-1]}, and this claim makes vectors of {own}: those of two models cannot"
-        " be compared"
+        f"{who} has {names[-1]}, and this claim {makes} vectors of {own}: those of two models"
+        " cannot be compared"
     )
 
 
-def _last(name: str) -> str:
-    return name.rpartition("/")[2].lower()
+def _called(name: str, by_model: bool) -> str:
+    return (name.rpartition("/")[2] if by_model else name).lower()

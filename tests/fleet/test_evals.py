@@ -71,8 +71,14 @@ def test_a_model_is_asked_what_its_claim_offers(
 def test_a_zone_that_nobody_knows_comes_with_the_nearest() -> None:
     """kube-state-metrics ends at a CronJob whose zone it does not know, for everybody."""
     world = scene.world(door({**ASKED, "timeZone": "Europe/Pari"})).reconcile()
-    words = "spec.evals.timeZone: 'Europe/Pari' is none of 418 names; the nearest is Europe/Paris"
+    words = "spec.evals.timeZone: 'Europe/Pari' is none of 420 names; the nearest is Europe/Paris"
     assert words in str(world.fatal)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Etc/UTC", "GMT"])
+def test_the_worlds_time_has_three_names(zone: str) -> None:
+    world = scene.world(door({**ASKED, "timeZone": zone}), CODER).reconcile()
+    assert world.fatal is None
 
 
 def test_one_that_thinks_has_room_to() -> None:

@@ -309,8 +309,8 @@ def test_the_settings_say_who_may_be_a_provider() -> None:
     key = {"secretRef": {"name": "key"}}
     provider = {"name": "a", "api": "OpenAI", "models": models, "credentials": key}
     settings = {"allowed": {"providerHosts": {"llm": ["api.example.com"]}}}
-    words = "spec.providers[0].host: the settings do not allow 'api.shop.example' in namespace llm"
-    for host, allowed in (("api.example.com", True), ("api.shop.example", False)):
+    words = "spec.providers[0].host: the settings do not allow 'api.example.org' in namespace llm"
+    for host, allowed in (("api.example.com", True), ("api.example.org", False)):
         door = scene.of(providers=[{**provider, "host": host}])
         fatal = scene.world(door, settings=settings).reconcile().fatal or ""
         assert (fatal == "") is allowed

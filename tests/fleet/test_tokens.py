@@ -123,6 +123,13 @@ INSIDE = (
     "2130706433",
     "0x7f000001",
     "0x7f.0.0.0x1",
+    "etcd-0.etcd.kube-system",
+    "172-18-0-2.kubernetes.default",
+    "ip-10-0-0-1.eu-west-1.compute",
+    "ip-10-0-0-1.ec2.amazonaws.com",
+    "10.0.0.1.nip.io",
+    "7f000001.nip.io",
+    "printer.home.arpa",
 )
 
 
@@ -146,8 +153,11 @@ def test_every_host_is_none_inside_of_the_cluster(host: str, everywhere: str) ->
     assert fatal(everywhere, host.lower()) == ""
 
 
-def test_every_host_is_each_of_the_world() -> None:
-    assert refused(tokened("chat"), jwksURI="https://login.example.com:8443/keys") == "None"
+@pytest.mark.parametrize(
+    "host", ["login.example.com:8443", "groq.com", "OpenRouter.ai", "xn--e1afmkfd.xn--p1ai"]
+)
+def test_every_host_is_each_of_the_world(host: str) -> None:
+    assert refused(tokened("chat"), jwksURI=f"https://{host}/keys") == "None"
 
 
 def refused(*callers: cluster.Object, **issuer: Any) -> str:

@@ -162,6 +162,22 @@ def test_what_somebody_writes_of_buckets_opens_nothing_at_rest() -> None:
     assert reached(world) == set()
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+def test_what_somebody_writes_of_buckets_opens_no_more_than_the_claim_may_name(
+    allowed: bool,
+) -> None:
+    """Authors may write ServiceAccounts, but the settings say what their claims read."""
+    world = serving()
+    if allowed:
+        theirs = {"*": ["s3://theirs/**"]}
+        world.environments[1]["data"]["inferenceService"]["allowed"]["modelUris"] = theirs
+    world.one("ServiceAccount")["metadata"]["annotations"][reading.ANNOTATION] = "s3://theirs/coder"
+    world.edit(drainSeconds=61).reconcile()
+    assert world.condition("Current")[0] == "False", "pods roll"
+    assert (ROLE in annotations(world)) is allowed
+    assert ("theirs.s3.eu-west-3.amazonaws.com" in reached(world)) is allowed
+
+
 def test_a_new_claim_of_a_bucket_has_its_identity_before_its_first_pod() -> None:
     world = cluster.Cluster(
         cluster.load("examples/features/weights-in-bucket.yaml"),

@@ -66,15 +66,26 @@ def test_an_adapters_requests_do_not_fall_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("repository", "answers"), [("BAAI/bge-m3", True), ("intfloat/multilingual-e5-large", False)]
+    ("own", "repository", "answers"),
+    [
+        ("BAAI/bge-m3", "BAAI/bge-m3", True),
+        ("BAAI/bge-m3", "baai/BGE-M3", True),
+        ("BAAI/bge-m3", "someone/bge-m3", False),
+        ("BAAI/bge-m3", "intfloat/multilingual-e5-large", False),
+        ("intfloat/e5-large", "intfloat/multilingual-e5-large", False),
+    ],
 )
-def test_vectors_are_made_by_the_same_model_alone(repository: str, answers: bool) -> None:
+def test_vectors_are_made_by_the_same_model_alone(own: str, repository: str, answers: bool) -> None:
     other = scene.of(name="other", model={"repository": repository}, gateway={"enabled": True})
-    claimed = scene.of(model={"repository": "BAAI/bge-m3"}, gateway=GATEWAY)
+    claimed = scene.of(model={"repository": own}, engine={"kind": "tei"}, gateway=GATEWAY)
     world = beside(other | COMPOSED, claimed=claimed)
     assert (NAMED in backends(world)) is answers
     if not answers:
-        assert "cannot be compared: name a claim of the same model" in world.message("RouteReady")
+        words = world.message("RouteReady")
+        assert "cannot be compared: name a claim of the same model" in words
+        known = own == "BAAI/bge-m3"
+        assert ("and this claim makes vectors of" in words) is known
+        assert ("and this claim may make vectors of" in words) is not known
 
 
 def test_canaries_share_the_highest_priority() -> None:
@@ -84,6 +95,20 @@ def test_canaries_share_the_highest_priority() -> None:
         "model",
         "model.canary-sql",
         NAME,
+    ]
+
+
+def test_a_canary_that_comes_moves_no_fallback() -> None:
+    """Of a backend at another place the gateway's processor knows nothing for up to a minute."""
+    sql, law = ({"adapter": name, "weightPercent": 10} for name in ("sql", "law"))
+    claimed = scene.of(gateway=GATEWAY | {"canaries": [sql]}, loraAdapters=scene.ADAPTERS)
+    world = beside(OTHER, claimed=claimed)
+    world.edit(gateway=GATEWAY | {"canaries": [law, sql]}).converge()
+    assert [one["name"] for one in backends(world)] == [
+        "model",
+        "model.canary-sql",
+        NAME,
+        "model.canary-law",
     ]
 
 

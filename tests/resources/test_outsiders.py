@@ -137,6 +137,7 @@ EMBEDS: Any = {"repository": "BAAI/bge-m3"}
     [
         ({"name": "small", "upstream": "text-embedding-3-small"}, False),
         ({"name": "gpt"}, False),
+        ({"name": "bge-m3-retromae"}, False),
         ({"name": "bge", "upstream": "BAAI/bge-m3"}, True),
         ({"name": "BGE-M3", "upstream": "embeddings-of-ours"}, True),
     ],

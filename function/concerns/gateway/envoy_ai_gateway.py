@@ -175,10 +175,9 @@ def _rules(
     if pool:
         yield from _pool_rules(plan, [plan.identity.name, *served], timeouts)
         return
-    beside = [] if fallback is None else [_fallback(*fallback)]
     yield {
         "matches": [_match(plan.identity.name)],
-        "backendRefs": _base_backends(plan, adapters, former, there, gated, places) + beside,
+        "backendRefs": _base_backends(plan, adapters, former, there, fallback, gated, places),
         "timeouts": timeouts,
     }
     for name in served:
@@ -223,30 +222,34 @@ def _base_backends(
     adapters: frozenset[str],
     former: frozenset[str],
     there: frozenset[str],
+    fallback: tuple[str, str] | None,
     gated: Mapping[str, int],
     places: routes.Places,
 ) -> list[identity.Manifest]:
-    """Returns the base model and its canaries, with their weights.
+    """Returns the base model with its canaries, their weights, and its fallback.
 
     The gateway's processor knows a backend once a kubelet has refreshed its configuration, a minute
     after the route named it, and answers 500 until then. So a canary is named while the pods that
-    serve its adapter still come, and weighs nothing.
+    serve its adapter still come, and weighs nothing. What the route has keeps its place.
     """
     shifted = [
         (name, gated.get(name, weight) if name in adapters else 0)
         for name, weight in canaries(plan)
         if name in adapters | there
     ]
-    shifted.sort(key=lambda one: _place(one[0], places.canaries))
     base = {"name": plan.identity.name, "weight": 100 - sum(weight for _, weight in shifted)}
-    return [base] + [
-        {
+    beside = {
+        adapter: {
             "name": (former_canary_name if adapter in former else canary_name)(plan, adapter),
             "modelNameOverride": adapter,
             "weight": weight,
         }
         for adapter, weight in shifted
-    ]
+    }
+    if fallback is not None:
+        beside[routes.FALLBACK] = _fallback(*fallback)
+    ordered = sorted(beside, key=lambda one: _place(one, places.beside))
+    return [base, *(beside[one] for one in ordered)]
 
 
 def _place(name: str, places: Sequence[str]) -> int:

@@ -145,7 +145,7 @@ def _model(plan: engine.Planned) -> Iterator[rules.Finding]:
         words = f"{model.name} is a {model.architecture}, which tei {not_here}"
         hub = planned.from_hub
         yield MODEL_NOT_SERVED.broken(field, words, None if hub else rules.Severity.WARNING)
-    elif family is not None and planned.computes_in not in family.dtypes:
+    elif family is not None and planned.computes_in in _other_types(family):
         written = serving.own(spec).sets("dtype")
         (right,) = family.dtypes
         way = f"set spec.model.dtype to {serving.WORDS[right]}"
@@ -165,12 +165,17 @@ def _model(plan: engine.Planned) -> Iterator[rules.Finding]:
         yield TEXTS_CUT.broken("spec.engineArgs", words, None if ends else rules.Severity.NOTE)
 
 
+def _other_types(family: models.Family) -> set[str]:
+    """Returns the engine's types that a family is not computed in; a flag may name none at all."""
+    return set(serving.WORDS) - set(family.dtypes)
+
+
 def _not_computed(plan: engine.Planned, family: models.Family | None) -> str | None:
     """Returns why a family is not computed on what a replica has, with the way out, or None."""
     planned = serving.of(plan.serving)
     if family is None:
         return "does not compute: take engine.kind vllm"
-    if planned.model is not None and models.scores(planned.model.architecture) and not family.ranks:
+    if planned.model is not None and planned.model.scores and not family.ranks:
         return "computes, but neither to rank nor to classify: take engine.kind vllm"
     if planned.threads:
         return None if family.on_cpu else "without a GPU does not compute: name spec.gpu"

@@ -78,14 +78,6 @@ def lacks(model: Family, card: cards.Card | None) -> bool:
     return model.capability is not None and known is not None and known < model.capability
 
 
-def scores(architecture: str) -> bool:
-    """Tells whether a model ranks or classifies texts, and makes no vectors of them.
-
-    router/src/lib.rs, `get_backend_model_type`.
-    """
-    return architecture.endswith("Classification")
-
-
 def table() -> Iterator[tuple[str, ...]]:
     """Yields the families as rows: name, on CPUs, on GPUs, types, whether they may rank."""
     for one in FAMILIES:

@@ -195,4 +195,4 @@ def _context(spec: claim.Spec, prospect: prospects.Prospect, tokens: int | None)
 
 def scores(prospect: prospects.Prospect) -> bool:
     """Tells whether the model is known to rank or classify, and to make no vectors."""
-    return prospect.model is not None and models.scores(prospect.model.architecture)
+    return prospect.model is not None and prospect.model.scores

@@ -103,6 +103,16 @@ def test_types_that_a_model_is_not_computed_in(tmp_path: pathlib.Path) -> None:
     ]
 
 
+def test_a_type_that_the_program_does_not_know_is_a_wrong_value_alone(
+    tmp_path: pathlib.Path,
+) -> None:
+    """Whatever the model: some families have two types, some one."""
+    for model in ("BAAI/bge-m3", "intfloat/e5-mistral-7b-instruct"):
+        arguments = ("--max-batch-tokens=32768", "--dtype=bfloat16")
+        wrong = found(tmp_path, *arguments, model={"repository": model}, gpu={})
+        assert [one[:2] for one in wrong] == [("error", "tei-flag-value")]
+
+
 def test_a_card_may_be_too_old_for_a_model() -> None:
     """Mistral has flash attention 2 alone, which the image for 7.5 lacks."""
     mistral, qwen = models.family("MistralModel"), models.family("Qwen2ForCausalLM")
