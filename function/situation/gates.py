@@ -374,8 +374,9 @@ def _after(
         one
         for one in own
         if one.percent == step
-        and one.tries == before.tries
         and one.ending is not gating.Ending.NONE
+        # The status that has its step forgets the tries, and the route may not vouch for it yet.
+        and (one.tries == before.tries or one.ending is gating.Ending.HELD)
     ]
     if not ended or step is None:
         return before, None

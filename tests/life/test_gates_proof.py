@@ -123,6 +123,21 @@ def test_a_job_goes_once_the_route_vouches_for_its_step() -> None:
     assert gated.percent(gated.job(world)) == 20
 
 
+def test_a_second_try_that_held_counts_though_the_route_does_not_vouch_for_it_yet() -> None:
+    world = gated.stepped()
+    gated.ended(gated.job(world), exits.Exit.TOO_FEW_REQUESTS)
+    gated.rested(world)
+    assert gated.record(world)["tries"] == 1
+    gated.held(gated.job(world))
+    route = copy.deepcopy(world.one("AIGatewayRoute"))
+    world.reconcile()
+    assert gated.record(world)["heldPercent"] == 5
+    # Core could not write the route: a webhook was away.
+    world.objects[f"{scene.NAME}-gateway-airoute"] = route
+    gated.rested(world)
+    assert (gated.record(world)["heldPercent"], gated.weight(world)) == (5, 20)
+
+
 @pytest.mark.parametrize(
     "text", ["no list", "[]", '{"sql": 40}', '{"sql": {"mark": "x", "percent": 40}}']
 )
