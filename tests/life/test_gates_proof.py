@@ -344,3 +344,28 @@ def test_an_upgrade_judges_nothing_again(
         gated.settle(world).reconcile()
     gated.rested(world)
     assert (gated.weight(world), gated.percent(gated.job(world))) == (5, 5)
+
+
+def test_an_upgrade_tells_base_models_on_the_volume_apart(earlier: pytest.MonkeyPatch) -> None:
+    """They may have one repository and one revision, or none."""
+    base = {"source": "pvc", "repository": "org/model"}
+    claim = scene.of(loraAdapters=scene.ADAPTERS, gateway={"enabled": True})
+    claim["spec"]["model"] = {**base, "path": "base-a"}
+    world = cluster.Cluster(claim, gated.site())
+    world.converge()
+    world.edit(gateway=gated.gateway())
+    gated.rested(world)
+    for _ in gated.STEPS:
+        gated.held(gated.job(world))
+        gated.rested(world)
+    earlier.undo()
+    for _ in range(2):
+        world.reconcile()
+        assert (gated.weight(world), gated.record(world)["verdict"]) == (40, "Held")
+    world.edit(model={**base, "path": "base-b"})
+    for _ in range(4):
+        world.reconcile()
+        assert gated.weight(world) in (0, 5)
+        gated.settle(world)
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (5, 5)
