@@ -17,7 +17,7 @@ from typing import Any
 from function import canonical
 from function.api import status
 from function.cluster import gating, jobs, memory, observed, routes
-from function.planning import gates, identity, plans
+from function.planning import gates, identity, plans, storage
 from function.situation import guards, rollouts, traffic
 from function.workloads import analyses
 
@@ -187,7 +187,7 @@ def canaries(
         tuple(
             _gate(
                 plan,
-                _followed(plan, schedule, remembered),
+                _followed(plan, schedule, remembered, rollout, world),
                 clock if schedule.adapter in served else _STOPPED,
                 route,
                 remembered.canaries.get(schedule.adapter),
@@ -204,7 +204,11 @@ def canaries(
 
 
 def _followed(
-    plan: plans.Plan, schedule: gates.Schedule, remembered: memory.Memory
+    plan: plans.Plan,
+    schedule: gates.Schedule,
+    remembered: memory.Memory,
+    rollout: rollouts.Rollout,
+    world: observed.Observed,
 ) -> gates.Schedule:
     """Returns the gate with the marks that its record has.
 
@@ -216,6 +220,11 @@ def _followed(
     base = served.get("repository"), served.get("revision")
     if record is None or record.mark != schedule.former[0] or base != plan.storage.base.served:
         return schedule
+    if plan.storage.base.origin is storage.Origin.VOLUME:
+        # The status has no place on the volume. The pods that were observed have.
+        there = plan.workload.template(world.get(plan.workload.SUFFIX)) or rollout.template
+        if not traffic.has_base(canonical.plain(there), plan.storage.base):
+            return schedule
     mark, asked = schedule.former
     return dataclasses.replace(schedule, mark=mark, asked=asked)
 
@@ -311,11 +320,15 @@ def _believed(
     resource, ending = world.get(judgement.suffix), judgement.ending
     if ending is gating.Ending.NONE or resource is None:
         return judgement
+    step = analyses.Step(schedule, judgement.percent, judgement.tries, before.since, before.began)
+    ours = analyses.job(plan, step)
+    if ours["metadata"]["name"] == judgement.name:
+        # The name's hash is short: what can be compared is.
+        if analyses.same(ours, resource):
+            return judgement
+        return dataclasses.replace(judgement, ending=gating.Ending.FOREIGN)
     if analyses.composed(plan, judgement, resource):
         return judgement
-    step = analyses.Step(schedule, judgement.percent, judgement.tries, before.since, before.began)
-    if analyses.job(plan, step)["metadata"]["name"] == judgement.name:
-        return dataclasses.replace(judgement, ending=gating.Ending.FOREIGN)
     if ending in gating.BROKEN:
         return judgement
     return dataclasses.replace(judgement, ending=gating.Ending.NONE)
@@ -370,8 +383,9 @@ def _after(
         one
         for one in own
         if one.percent == step
-        and one.tries == before.tries
         and one.ending is not gating.Ending.NONE
+        # The status that has its step forgets the tries, and the route may not vouch for it yet.
+        and (one.tries == before.tries or one.ending is gating.Ending.HELD)
     ]
     if not ended or step is None:
         return before, None

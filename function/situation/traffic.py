@@ -1,9 +1,9 @@
 """What may be asked of the claim by way of its routes, and what observed routes still name."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from function import canonical
 from function.cluster import memory, observed, routes
 from function.planning import plans, storage
 from function.situation import fallbacks, guards, ledgers, pickers, rivals, rollouts
@@ -81,14 +81,36 @@ def _hot(plan: plans.Plan, rollout: rollouts.Rollout, ledger: ledgers.Ledger) ->
 
     Pods that keep another base model keep the adapters that were made for it.
     """
-    base = plan.storage.base
     if rollout.hold is None or rollout.template is None or not ledger.hot:
         return ledger.hot
-    # A registry's mirror has another name; the digest stays.
-    mark = base.revision if base.origin is storage.Origin.IMAGE else base.path
-    if mark is None or mark in canonical.dumps(rollout.template):
+    if has_base(rollout.template, plan.storage.base):
         return ledger.hot
     return {name: ledger.listed[name] for name in ledger.hot if name in ledger.listed}
+
+
+def has_base(template: observed.Object, base: storage.Directory) -> bool:
+    """Tells whether pods of a template have a base model.
+
+    By a whole value, and not a part of one: an address may begin with another model's.
+    """
+    values = frozenset(_values(template))
+    if base.origin is not storage.Origin.IMAGE:
+        return base.path in values
+    # A registry's mirror has another name; the digest stays.
+    digests = {value.partition("@")[2] for value in values}
+    return base.path in values and base.revision in digests
+
+
+def _values(document: Any) -> Iterator[str]:
+    """Yields the texts of a document."""
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, Mapping):
+        for value in document.values():
+            yield from _values(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _values(value)
 
 
 def _adapters(

@@ -25,6 +25,18 @@ _MOST_PATIENCE = 6 * 3600
 _RETRIES = 3
 # Its plan is of no use: a defect. A test compares it with judge/exits.py.
 _UNUSABLE = 2
+# What the API server writes into a Job that does not say it (kubernetes v1.36.2,
+# pkg/apis/batch/v1/defaults.go and pkg/apis/core/v1/defaults.go). A name has one place in a Job.
+_DEFAULTS = {
+    "completionMode": "NonIndexed",
+    "completions": 1,
+    "dnsPolicy": "ClusterFirst",
+    "parallelism": 1,
+    "podReplacementPolicy": "Failed",
+    "schedulerName": "default-scheduler",
+    "terminationGracePeriodSeconds": 30,
+    "terminationMessagePath": "/dev/termination-log",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,14 +89,20 @@ def composed(plan: plans.Plan, judgement: gating.Judgement, resource: observed.O
     """Tells whether an observed Job is as it was composed: its name has the hash of all that it is.
 
     Somebody may have made another Job under the name, or written over the annotations of ours. What
-    the API server and others add is left out. A Job of other settings counts while those of today
-    say the same fields: values are read from the Job itself.
+    the API server adds is left out, and nothing else is. A Job of other settings counts while those
+    of today say the same fields: values are read from the Job itself.
     """
     step = Step(_schedule(plan, judgement), judgement.percent, judgement.tries, None, None)
-    spec = _seen(observed.at(resource, "spec"), _spec(plan, step))
+    spec = _seen(canonical.plain(observed.at(resource, "spec")), _spec(plan, step))
     annotations = _annotations(judgement.asked, judgement.percent, judgement.tries)
     mark = canonical.digest([spec, annotations], batches.HASH_LENGTH)
     return judgement.name == batches.name(plan.identity, mark, gating.COMPONENT)
+
+
+def same(manifest: identity.Manifest, resource: observed.Object) -> bool:
+    """Tells whether an observed Job has the spec of a composed one, field by field."""
+    spec = manifest["spec"]
+    return bool(_seen(canonical.plain(observed.at(resource, "spec")), spec) == spec)
 
 
 def _schedule(plan: plans.Plan, judgement: gating.Judgement) -> gates.Schedule:
@@ -94,16 +112,30 @@ def _schedule(plan: plans.Plan, judgement: gating.Judgement) -> gates.Schedule:
 
 
 def _seen(there: Any, composed: Any) -> Any:
-    """Returns what an observed value has of the fields of a composed one."""
+    """Returns an observed value without what the API server adds to a composed one."""
     if isinstance(composed, dict):
-        fields = {key: observed.at(there, key) for key in composed}
-        return {key: _seen(fields[key], composed[key]) for key in composed}
-    if isinstance(composed, list) and len(observed.items({"items": there}, "items")) == len(
-        composed
-    ):
+        fields = there if isinstance(there, dict) else {}
+        added = {
+            key: value
+            for key, value in fields.items()
+            if key not in composed and not _by_server(key, value)
+        }
+        return {key: _seen(fields.get(key), composed[key]) for key in composed} | added
+    if isinstance(composed, list) and isinstance(there, list) and len(there) == len(composed):
         return [_seen(*pair) for pair in zip(there, composed, strict=True)]
     # The API server writes 1000m as 1.
-    return composed if _same(there, composed) else canonical.plain(there)
+    return composed if _same(there, composed) else there
+
+
+def _by_server(key: str, value: Any) -> bool:
+    """Tells whether the API server adds a field, or it says what its absence says."""
+    if value is None or value is False or value in ("", [], {}):
+        return True
+    if key == "selector" and isinstance(value, dict):
+        labels = value.get("matchLabels")
+        only = isinstance(labels, dict) and value.keys() == {"matchLabels"}
+        return only and labels.keys() <= jobs.SERVER_LABELS
+    return key in jobs.SERVER_LABELS or _DEFAULTS.get(key) == value
 
 
 def _same(there: Any, composed: Any) -> bool:

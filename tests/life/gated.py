@@ -104,7 +104,24 @@ def other_image(world: cluster.Cluster) -> None:
 
 
 def served(item: cluster.Object) -> None:
-    """Writes into a Job what the API server does."""
+    """Writes into a Job what the API server does (defaults.go of kubernetes v1.36.2)."""
     mark = {"batch.kubernetes.io/controller-uid": "7", "controller-uid": "7", "job-name": "x"}
-    item["spec"] |= {"selector": {"matchLabels": dict(mark)}, "completions": 1, "suspend": False}
-    item["spec"]["template"]["metadata"]["labels"] |= mark
+    item["spec"] |= {
+        "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": "7"}},
+        "completions": 1,
+        "parallelism": 1,
+        "completionMode": "NonIndexed",
+        "podReplacementPolicy": "Failed",
+        "manualSelector": False,
+        "suspend": False,
+    }
+    template = item["spec"]["template"]
+    template["metadata"]["labels"] |= mark
+    template["metadata"]["creationTimestamp"] = None
+    template["spec"] |= {
+        "dnsPolicy": "ClusterFirst",
+        "schedulerName": "default-scheduler",
+        "terminationGracePeriodSeconds": 30,
+    }
+    for container in template["spec"]["containers"]:
+        container["terminationMessagePath"] = "/dev/termination-log"

@@ -123,6 +123,21 @@ def test_a_job_goes_once_the_route_vouches_for_its_step() -> None:
     assert gated.percent(gated.job(world)) == 20
 
 
+def test_a_second_try_that_held_counts_though_the_route_does_not_vouch_for_it_yet() -> None:
+    world = gated.stepped()
+    gated.ended(gated.job(world), exits.Exit.TOO_FEW_REQUESTS)
+    gated.rested(world)
+    assert gated.record(world)["tries"] == 1
+    gated.held(gated.job(world))
+    route = copy.deepcopy(world.one("AIGatewayRoute"))
+    world.reconcile()
+    assert gated.record(world)["heldPercent"] == 5
+    # Core could not write the route: a webhook was away.
+    world.objects[f"{scene.NAME}-gateway-airoute"] = route
+    gated.rested(world)
+    assert (gated.record(world)["heldPercent"], gated.weight(world)) == (5, 20)
+
+
 @pytest.mark.parametrize(
     "text", ["no list", "[]", '{"sql": 40}', '{"sql": {"mark": "x", "percent": 40}}']
 )
@@ -144,8 +159,47 @@ def next_job(world: cluster.Cluster) -> tuple[str, cluster.Object]:
     return key, ahead.objects[key]
 
 
-@pytest.mark.parametrize("end", [gated.held, lambda job: gated.ended(job, 20), gated.crashed])
-@pytest.mark.parametrize("changed", ["command", "image", "JUDGE_PLAN"])
+def plan_of(container: cluster.Object) -> None:
+    container["env"][0]["value"] = container["env"][0]["value"].replace("1800", "60")
+
+
+# What somebody else writes into the Job, its template, the pods' spec and the container.
+FORGED: Any = {
+    "command": lambda job, template, pod, container: container.update(command=["/bin/true"]),
+    "image": lambda job, template, pod, container: container.update(image="example.com/true"),
+    "JUDGE_PLAN": lambda job, template, pod, container: plan_of(container),
+    "completions": lambda job, template, pod, container: job.update(completions=0),
+    "selector": lambda job, template, pod, container: job.update(
+        selector={"matchLabels": {"app": "x"}}, manualSelector=True
+    ),
+    "annotation": lambda job, template, pod, container: template["metadata"].update(
+        annotations={"sidecar.istio.io/bootstrapOverride": "mine"}
+    ),
+    "hostAliases": lambda job, template, pod, container: pod.update(
+        hostAliases=[{"ip": "192.0.2.1", "hostnames": ["metrics"]}]
+    ),
+    "initContainers": lambda job, template, pod, container: pod.update(
+        initContainers=[{"name": "x", "image": "example.com/x"}]
+    ),
+    "sidecar": lambda job, template, pod, container: pod["containers"].append({"name": "x"}),
+    "envFrom": lambda job, template, pod, container: container.update(
+        args=["x"], envFrom=[{"configMapRef": {"name": "mine"}}]
+    ),
+    "lifecycle": lambda job, template, pod, container: container.update(
+        lifecycle={"postStart": {"exec": {"command": ["sh"]}}}
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "end"),
+    [
+        *((changed, gated.held) for changed in FORGED),
+        ("command", lambda job: gated.ended(job, 20)),
+        ("command", gated.crashed),
+        ("completions", lambda job: gated.ended(job, 20)),
+    ],
+)
 def test_a_job_that_somebody_made_under_the_name_of_ours_judges_nothing(
     changed: str, end: Any
 ) -> None:
@@ -153,11 +207,10 @@ def test_a_job_that_somebody_made_under_the_name_of_ours_judges_nothing(
     gated.held(gated.job(world))
     world.reconcile()
     key, forged = next_job(world)
-    (container,) = forged["spec"]["template"]["spec"]["containers"]
-    if changed == "JUDGE_PLAN":
-        container["env"][0]["value"] = container["env"][0]["value"].replace("1800", "60")
-    else:
-        container[changed] = ["/bin/true"] if changed == "command" else "example.com/true"
+    gated.served(forged)
+    template = forged["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    FORGED[changed](forged["spec"], template, template["spec"], container)
     end(forged)
     world.objects[key] = world.owned[key] = forged
     assert world.refs is not None
@@ -166,6 +219,7 @@ def test_a_job_that_somebody_made_under_the_name_of_ours_judges_nothing(
     assert (gated.weight(world), gated.jobs(world)) == (5, [])
     assert world.condition("RouteReady") == ("False", "CanaryStuck")
     assert "made or changed by somebody else" in world.message("RouteReady")
+    assert "app.kubernetes.io/component=gate from webhooks" in world.message("RouteReady")
     world.edit(gateway=gated.gateway(gated.canary(generation=1)))
     gated.rested(world)
     assert (gated.weight(world), gated.percent(gated.job(world))) == (5, 5)
@@ -187,6 +241,17 @@ def test_a_job_of_ours_that_waits_already_is_not_taken_over() -> None:
     world.strangers = []
     gated.rested(world)
     assert (gated.weight(world), gated.percent(gated.job(world))) == (20, 20)
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_what_the_api_server_writes_into_a_job_takes_no_verdict_away(others: bool) -> None:
+    world = gated.stepped()
+    gated.served(gated.job(world))
+    gated.held(gated.job(world))
+    if others:
+        gated.other_image(world)
+    world.reconcile()
+    assert gated.record(world)["heldPercent"] == 5
 
 
 def test_an_amount_that_the_api_server_writes_otherwise_is_the_same() -> None:
@@ -277,5 +342,30 @@ def test_an_upgrade_judges_nothing_again(
     assert gated.weight(world) in (0, 5)
     for _ in range(4):
         gated.settle(world).reconcile()
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (5, 5)
+
+
+def test_an_upgrade_tells_base_models_on_the_volume_apart(earlier: pytest.MonkeyPatch) -> None:
+    """They may have one repository and one revision, or none."""
+    base = {"source": "pvc", "repository": "org/model"}
+    claim = scene.of(loraAdapters=scene.ADAPTERS, gateway={"enabled": True})
+    claim["spec"]["model"] = {**base, "path": "base-a"}
+    world = cluster.Cluster(claim, gated.site())
+    world.converge()
+    world.edit(gateway=gated.gateway())
+    gated.rested(world)
+    for _ in gated.STEPS:
+        gated.held(gated.job(world))
+        gated.rested(world)
+    earlier.undo()
+    for _ in range(2):
+        world.reconcile()
+        assert (gated.weight(world), gated.record(world)["verdict"]) == (40, "Held")
+    world.edit(model={**base, "path": "base-b"})
+    for _ in range(4):
+        world.reconcile()
+        assert gated.weight(world) in (0, 5)
+        gated.settle(world)
     gated.rested(world)
     assert (gated.weight(world), gated.percent(gated.job(world))) == (5, 5)

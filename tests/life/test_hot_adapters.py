@@ -252,6 +252,28 @@ def test_pods_that_keep_their_base_model_keep_its_adapters() -> None:
     assert matched(world) == {"model", "sql", "old"}
 
 
+def test_a_base_model_is_told_by_its_whole_address() -> None:
+    bucket = {
+        "allowed": {"modelUris": {"*": ["s3://models/*"]}},
+        "objectStore": {"endpoint": "https://s3.example.com", "egressCidrs": ["192.0.2.0/24"]},
+    }
+    stored = {"source": "s3", "uri": "s3://models/q-v2"}
+    world = scene.serving(of(SQL, LAW, model=stored), site(**bucket))
+    before = listed(world)
+    world.edit(
+        model={"source": "s3", "uri": "s3://models/q"},
+        loraAdapters=[{**SQL, "repository": "org/sql-2"}, {**LAW, "repository": "org/law-2"}],
+    )
+    for _ in range(3):
+        world.reconcile()
+    # One of them is there, the other one keeps the template as it is.
+    adapters_there(world, "org/sql-2")
+    for _ in range(2):
+        world.reconcile()
+        assert world.condition("Current") == ("False", "WeightsPending")
+        assert listed(world) == before
+
+
 def adapters_there(world: cluster.Cluster, *repositories: str) -> None:
     """Lets another claim of the volume have verified adapters, and not the base model."""
     for one in scene.planned(world.claim, site()).storage.adapters:

@@ -47,6 +47,12 @@ _ORDER = (
 )
 
 
+_EXEMPT = (
+    "look who may write Jobs, and exempt those labelled"
+    f" app.kubernetes.io/component={gating.COMPONENT} from webhooks that mutate them"
+)
+
+
 def _verdict(all_of: gates.Gates, gate: gates.Gate) -> tuple[str, str] | None:
     name, again = gate.schedule.adapter, "change the canary, or raise gate.generation"
     if gate.verdict == gates.HELD:
@@ -58,7 +64,7 @@ def _verdict(all_of: gates.Gates, gate: gates.Gate) -> tuple[str, str] | None:
         words = f"canary {name} stays at {gate.weight} %: the Job that judges it"
         if gate.reason == gating.Ending.FOREIGN.reason:
             words = f"{words} was made or changed by somebody else"
-            return "CanaryStuck", f"{words}; look who may write Jobs, then raise gate.generation"
+            return "CanaryStuck", f"{words}; {_EXEMPT}, then raise gate.generation"
         return "CanaryStuck", f"{words} failed; look at its log, then raise gate.generation"
     if all_of.lack is not None:
         return "GatesWithheld", f"canary {name} stays at {gate.weight} %: {all_of.lack}"

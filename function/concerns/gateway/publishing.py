@@ -130,8 +130,8 @@ class RouteReady(reasons.Reasons):
         "The claim is published, and the Job that judges a canary failed by itself, or is none of"
         " this function. The weight goes back to the last step that held.",
         "`kubectl -n llm describe job -l app.kubernetes.io/instance=N`, and its log; an older"
-        " preload image has no such program. Who else may write Jobs there? Then raise"
-        " `gate.generation`.",
+        " preload image has no such program. Who else may write Jobs there, or"
+        " [mutates them](canaries.md#when-a-canary-was-taken-back)? Then raise `gate.generation`.",
         alarm=True,
     )
     GATES_WITHHELD = reasons.Reason(
