@@ -81,12 +81,14 @@ class Prices:
         unknown: Models of which nobody knows what they cost, with the reason: of those whose price
             is to follow from costs.
         closes: Whether every model is to have a price.
+        resting: Kept prices of claims under whose name another one answers.
     """
 
     stated: tuple[Price, ...]
     derived: tuple[Derived, ...] = ()
     unknown: Mapping[str, str] = dataclasses.field(default_factory=dict)
     closes: bool = False
+    resting: tuple[gateway_status.Price, ...] = ()
 
     @functools.cached_property
     def every(self) -> tuple[Price, ...]:
@@ -136,14 +138,19 @@ def prices(
     names = {one.model for one in door.prices} - taken
     if spec.pricing is not None:
         names |= (serving.keys() | others.keys()) - taken
-        names |= set() if behind.read else pins.keys() - taken
+    # A name that nobody serves for a moment comes back at its price.
+    served = names | serving.keys() | others.keys()
+    if spec.pricing is not None:
+        names |= pins.keys() - taken
     claims = {member.name: member for member in behind.members}
     derived, unknown = list[Derived](), dict[str, str]()
+    resting = list[gateway_status.Price]()
     read: dict[tuple[str, str], tuple[str, str] | None] = {}
-    # One that is kept is never pushed out by one that comes.
-    for name in sorted(names, key=lambda name: (name not in pins, name)):
+    # One that is kept and served is never pushed out by one that comes.
+    for name in sorted(names, key=lambda name: (name not in served, name not in pins, name)):
         asks_for = wish(spec, name) or gateway_money.FromCost()
-        claim = claims.get(serving.get(name) or "")
+        owner, pin = serving.get(name), pins.get(name)
+        claim = claims.get(owner or "")
         told = None
         if claim is not None:
             key = (claim.name, load(asks_for))
@@ -151,36 +158,61 @@ def prices(
                 read[key] = cost(claim, key[1], door.site)
             told = read[key]
         now, asked = derive(name, told, asks_for, door.site), _asked(asks_for, door.site)
-        made = _derived(pins.get(name), asked, now, _margin(asks_for, door.site))
+        # Another claim or a provider under the name has no price of the claim before.
+        answers = behind.read and (owner is not None or name in others)
+        foreign = pin is not None and answers and pin.claim not in (None, owner)
+        if pin is not None and foreign and now is None:
+            resting.append(pin)
+            pin = None
+        made = _derived(pin, owner, asked, now, _margin(asks_for, door.site), foreign=foreign)
         why = None if now else _unknown(name, asks_for, claim, behind, others)
         if made is not None and len(derived) == gateway_status.MOST_PRICES:
             made, why = None, f"{gateway_status.MOST_PRICES} prices follow from costs at most"
         if made is not None:
             derived.append(made)
         # A price that is kept needs no cost of now, unless another one is asked for.
-        if why is not None and (made is None or made.kept.asked != asked):
+        if why is not None and name in served and (made is None or made.kept.asked != asked):
             unknown[name] = why
     return Prices(
         stated,
         tuple(sorted(derived, key=lambda one: one.price.model)),
         dict(sorted(unknown.items())),
         closes=spec.pricing is not None,
+        resting=tuple(resting[: gateway_status.MOST_PRICES - len(derived)]),
     )
 
 
 def _derived(
-    pin: gateway_status.Price | None, asked: str, now: Price | None, margin: int
+    pin: gateway_status.Price | None,
+    owner: str | None,
+    asked: str,
+    now: Price | None,
+    margin: int,
+    *,
+    foreign: bool,
 ) -> Derived | None:
-    """Returns the price that is kept, or one that follows now; None where there is neither."""
+    """Returns the price that is kept, or one that follows now; None where there is neither.
+
+    Args:
+        pin: The price that is kept, or None.
+        owner: The claim that serves the name now, or None.
+        asked: By which words a price follows now.
+        now: The price that would follow, or None.
+        margin: What is on top of it.
+        foreign: Whether what is kept is the price of another claim.
+    """
     kept = None if pin is None else Price(pin.model, pin.input, output=pin.output)
-    if pin is not None and kept is not None and (pin.asked == asked or now is None):
+    stays = now is None or (pin is not None and pin.asked == asked and not foreign)
+    if pin is not None and kept is not None and stays:
         # A price in another currency is none.
         same = pin.asked.rpartition(" ")[2] == asked.rpartition(" ")[2]
-        return Derived(kept, pin, now) if same else None
+        entry = pin if owner is None else pin.model_copy(update={"claim": owner})
+        return Derived(kept, entry, now) if same else None
     if now is None:
         return None
     entry = gateway_status.Price(
         model=now.model,
+        claim=owner,
         input=now.input,
         output=now.output or "0",
         asked=asked,
@@ -299,4 +331,8 @@ def _times(cost: str, used: int, margin: int) -> str | None:
 
 def remembered(known: Prices) -> list[dict[str, Any]] | None:
     """Returns `status.prices`, or None where no price follows from costs."""
-    return [one.kept.model_dump(by_alias=True) for one in known.derived] or None
+    kept = (*(one.kept for one in known.derived), *known.resting)
+    return [
+        one.model_dump(by_alias=True, exclude_none=True)
+        for one in sorted(kept, key=lambda one: one.model)
+    ] or None

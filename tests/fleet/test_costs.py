@@ -216,6 +216,47 @@ def test_who_is_kept_is_not_pushed_out_by_who_comes() -> None:
     assert "a (256 prices" in world.message("PricesReady")
 
 
+@pytest.mark.parametrize("away", ["deleted", "unpublished", "without its adapter"])
+def test_a_name_that_nobody_serves_for_a_moment_comes_back_at_its_price(away: str) -> None:
+    world = resting()
+    before = priced(world)
+    gone = documents.copied(CODER)
+    if away == "unpublished":
+        gone["spec"]["gateway"]["enabled"] = False
+    gone["status"]["servedModels"] = gone["status"]["servedModels"][:1]
+    world.strangers = [CHAT] if away == "deleted" else [gone, CHAT]
+    world.reconcile().reconcile()
+    assert priced(world) == before
+    world.strangers = [changed(CODER, "0.9", "3"), CHAT]
+    world.converge()
+    assert priced(world) == before
+    assert world.condition("PricesReady") == ("True", "CostsMoved")
+
+
+def test_a_price_is_of_its_claim_and_another_one_under_the_name_has_its_own() -> None:
+    world = resting()
+    plain = scene.member("coder", costs=("0.0312", "0.27"))
+    silent = scene.member("chat-8b", "sql")
+    world.strangers = [plain, silent]
+    world.converge()
+    assert scene.rules(world) == {"paid": ["chat-8b", "coder"]}, "the old price is none of it"
+    assert "sql (claim chat-8b tells no cost" in world.message("PricesReady")
+    world.strangers = [plain, scene.member("chat-8b", "sql", costs=("0.5", "2"))]
+    world.reconcile()
+    assert priced(world)["sql"] == ("0.5", "2")
+    (event,) = events(world)
+    assert "sql 0.5/2 (was 0.032/0.27)" in event
+
+
+def test_who_is_served_takes_the_place_of_who_is_kept_and_away() -> None:
+    members = [scene.member(f"m{n:03}", costs=("0.1", "0.2")) for n in range(256)]
+    world = resting(*members)
+    world.strangers = [*members[1:], scene.member("z", costs=("0.1", "0.2"))]
+    world.converge()
+    assert "z" in priced(world)
+    assert "m000" not in priced(world)
+
+
 # --- what nobody knows
 
 
