@@ -16,8 +16,9 @@ COST_UNKNOWN = rules.Rule(
     " nobody knows that cost.",
     "Callers with a budget may not use the model, as it would cost them nothing"
     " (`PricesReady=False/CostUnknown`).",
-    "Set `pricePerHour` of the GPU class; state facts of the model; choose another `load`; or state"
-    " the price in the InferenceGateway's `spec.prices`.",
+    "Set `pricePerHour` of the GPU class above 0; state facts of the model in the settings'"
+    " `capacity.models`, not in the claim; choose another `load`; or state the price in the"
+    " InferenceGateway's `spec.prices`.",
 )
 RULES = (COST_UNKNOWN,)
 
@@ -54,8 +55,16 @@ def judge(
 def _why(plan: plans.Plan, load: str) -> str:
     if not plan.serving.generates:
         return "the model generates nothing; state its price there"
-    if prices.tariff(plan.site, plan.hardware.priced_as) is None or plan.hardware.gpus == 0:
+    if plan.spec.model.facts is not None:
+        return (
+            "no price follows from spec.model.facts, which the claim's author states: the settings'"
+            " capacity.models may have them"
+        )
+    tariff = prices.tariff(plan.site, plan.hardware.priced_as)
+    if tariff is None or plan.hardware.gpus == 0:
         return f"gpu.classes.{plan.hardware.priced_as}.pricePerHour is not set"
+    if not tariff.gpu_hour:
+        return f"gpu.classes.{plan.hardware.priced_as}.pricePerHour is 0"
     outlook = plan.serving.outlook
     unknown = "" if outlook is None else outlook.unknown
     words = forecasts.untimed(plan, loads.WORKLOADS[load]) or unknown

@@ -35,9 +35,10 @@ class PricesReady(reasons.Reasons):
         " it, as it would cost them nothing, unless it has a price of before; others may, and what"
         " they spend there is not recorded.",
         "State the price in `spec.prices`; or look why the claim's `status.cost.perMillionTokens`"
-        " lacks the load: no `pricePerHour` of its GPU class, a model or GPU of which nothing is"
-        " known, requests longer than its context, a model that answers with vectors"
-        " (`inference-service plan` says which).",
+        " lacks the load: no `pricePerHour` of its GPU class, or 0; a model or GPU of which nothing"
+        " is known; `spec.model.facts` of the claim, from which no price follows (the settings'"
+        " `capacity.models` may have them); requests longer than its context; a model that answers"
+        " with vectors (`inference-service plan` says which).",
         alarm=True,
     )
 

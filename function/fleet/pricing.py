@@ -291,7 +291,8 @@ def cost(claim: members.Member, load: str, site: settings.Settings) -> tuple[str
 
 
 def _is_cost(value: Any) -> bool:
-    return isinstance(value, str) and _COST.fullmatch(value) is not None
+    """Tells whether a value is a cost: nothing is none, as it would be a price of nothing."""
+    return isinstance(value, str) and _COST.fullmatch(value) is not None and float(value) > 0
 
 
 def derive(

@@ -273,6 +273,12 @@ def test_a_model_of_unknown_cost_is_named_and_costs_no_budget_nothing() -> None:
     assert scene.rules(world) == {"paid": ["coder", "sql", "vectors"], "free": None}
 
 
+def test_a_cost_of_nothing_is_no_cost() -> None:
+    world = resting(CODER, scene.member("gift", costs=("0", "0")))
+    assert world.condition("PricesReady") == ("False", "CostUnknown")
+    assert scene.rules(world) == {"paid": ["coder", "sql"]}
+
+
 def test_a_row_whose_cost_nobody_knows_is_withheld_and_no_other() -> None:
     prices = [{"model": "vectors", "fromCost": {}}]
     world = resting(CODER, VECTORS, pricing=None, prices=prices)
