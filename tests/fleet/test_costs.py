@@ -279,6 +279,13 @@ def test_a_cost_of_nothing_is_no_cost() -> None:
     assert scene.rules(world) == {"paid": ["coder", "sql"]}
 
 
+def test_claims_that_nobody_has_read_close_no_caller() -> None:
+    world = resting(CODER, CHAT)
+    world.strangers = None
+    world.reconcile()
+    assert scene.rules(world) == {"paid": None}
+
+
 def test_a_row_whose_cost_nobody_knows_is_withheld_and_no_other() -> None:
     prices = [{"model": "vectors", "fromCost": {}}]
     world = resting(CODER, VECTORS, pricing=None, prices=prices)
