@@ -303,6 +303,25 @@ def test_a_model_of_a_provider_has_a_stated_price_or_none() -> None:
     assert scene.rules(world) == {"paid": ["coder", "sql"]}
 
 
+@pytest.mark.parametrize(
+    "fallback", [{"claim": "vectors"}, {"provider": "anthropic", "model": "claude"}]
+)
+def test_what_answers_in_a_claims_place_without_a_price_is_named(fallback: Any) -> None:
+    coder = documents.copied(CODER)
+    coder["spec"]["gateway"]["fallback"] = fallback
+    outside: Any = scene.provider("anthropic", "claude")
+    model = fallback.get("claim", "claude")
+    world = resting(coder, CHAT, providers=[outside])
+    assert world.condition("PricesReady") == ("False", "CostUnknown")
+    assert f"{model} (answers in place of coder)" in world.message("PricesReady")
+    rows = [{"model": name, "input": "1"} for name in ("coder", "sql", "chat-8b")]
+    stated = resting(coder, CHAT, pricing=None, prices=rows)
+    assert stated.condition("LimitsReady") == ("True", "Unpriced")
+    assert stated.message("LimitsReady") == f"no price: {model} in place of coder (paid)"
+    stated.edit(prices=[*rows, {"model": model, "input": "1"}]).converge()
+    assert stated.condition("LimitsReady") == ("True", "Enforced")
+
+
 def test_the_budget_of_a_team_counts_too() -> None:
     litellm = {
         "caller": "edge",
