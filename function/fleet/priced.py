@@ -20,6 +20,13 @@ class PricesReady(reasons.Reasons):
         True,
         "Every price that is to follow from costs does; `status.prices` has them.",
     )
+    UNKNOWN_MODEL = reasons.Reason(
+        "UnknownModel",
+        True,
+        "The same, and a row of `spec.prices` lets the price of a model follow that nobody serves;"
+        " the message names it. It has none.",
+        "Correct the name, or wait for the claim.",
+    )
     COSTS_MOVED = reasons.Reason(
         "CostsMoved",
         True,
@@ -55,6 +62,9 @@ def condition(now: situations.Situation) -> observed.Condition:
             named.append(f"{model} (answers in place of {name})")
     if named:
         return PricesReady.COST_UNKNOWN.condition(f"cost unknown: {_listed(named)}")
+    if known.unserved:
+        words = f"nobody serves {_listed(list(known.unserved))}"
+        return PricesReady.UNKNOWN_MODEL.condition(words)
     moved = [
         f"{one.price.model} {one.price.words}, now {one.now.words}"
         for one in known.derived

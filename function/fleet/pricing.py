@@ -82,6 +82,7 @@ class Prices:
             is to follow from costs.
         closes: Whether every model is to have a price.
         resting: Kept prices of claims under whose name another one answers.
+        unserved: Names of rows without a price, as nobody serves them.
     """
 
     stated: tuple[Price, ...]
@@ -89,6 +90,7 @@ class Prices:
     unknown: Mapping[str, str] = dataclasses.field(default_factory=dict)
     closes: bool = False
     resting: tuple[gateway_status.Price, ...] = ()
+    unserved: tuple[str, ...] = ()
 
     @functools.cached_property
     def every(self) -> tuple[Price, ...]:
@@ -135,13 +137,13 @@ def prices(
         return Prices(stated)
     spec, taken = door.resource.spec, {price.model for price in stated}
     serving = {model.name: model.claim for model in behind.models}
-    names = {one.model for one in door.prices} - taken
+    rows = names = {one.model for one in door.prices} - taken
     if spec.pricing is not None:
-        names |= (serving.keys() | others.keys()) - taken
+        names = names | (serving.keys() | others.keys()) - taken
     # A name that nobody serves for a moment comes back at its price.
     served = names | serving.keys() | others.keys()
     if spec.pricing is not None:
-        names |= pins.keys() - taken
+        names = names | pins.keys() - taken
     claims = {member.name: member for member in behind.members}
     derived, unknown = list[Derived](), dict[str, str]()
     resting = list[gateway_status.Price]()
@@ -173,12 +175,14 @@ def prices(
         # A price that is kept needs no cost of now, unless another one is asked for.
         if why is not None and name in served and (made is None or made.kept.asked != asked):
             unknown[name] = why
+    priced = {one.price.model for one in derived}
     return Prices(
         stated,
         tuple(sorted(derived, key=lambda one: one.price.model)),
         dict(sorted(unknown.items())),
         closes=spec.pricing is not None,
         resting=tuple(resting[: gateway_status.MOST_PRICES - len(derived)]),
+        unserved=tuple(sorted(rows - unknown.keys() - priced)) if behind.read else (),
     )
 
 

@@ -322,6 +322,14 @@ def test_what_answers_in_a_claims_place_without_a_price_is_named(fallback: Any) 
     assert stated.condition("LimitsReady") == ("True", "Enforced")
 
 
+def test_a_row_that_nobody_serves_is_named() -> None:
+    world = resting(prices=[{"model": "codr", "fromCost": {"load": "rag"}}])
+    assert world.condition("PricesReady") == ("True", "UnknownModel")
+    assert world.message("PricesReady") == "nobody serves codr"
+    world.edit(prices=[]).converge()
+    assert world.condition("PricesReady") == ("True", "Derived")
+
+
 def test_the_budget_of_a_team_counts_too() -> None:
     litellm = {
         "caller": "edge",
