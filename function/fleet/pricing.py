@@ -159,7 +159,7 @@ def prices(
             if key not in read:  # adapters cost what their claim costs
                 read[key] = cost(claim, key[1], door.site)
             told = read[key]
-        now, asked = derive(name, told, asks_for, door.site), _asked(asks_for, door.site)
+        now, asked = derive(name, told, asks_for, door.site), asked_by(asks_for, door.site)
         # Another claim or a provider under the name has no price of the claim before.
         answers = behind.read and (owner is not None or name in others)
         foreign = pin is not None and answers and pin.claim not in (None, owner)
@@ -267,7 +267,7 @@ def _margin(wish: gateway_money.FromCost, site: settings.Settings) -> int:
     return site.pricing.from_cost.margin_percent if stated is None else stated
 
 
-def _asked(wish: gateway_money.FromCost, site: settings.Settings) -> str:
+def asked_by(wish: gateway_money.FromCost, site: settings.Settings) -> str:
     """Returns the words by which a price follows: those of the author, and the currency.
 
     A margin of the settings is none of them: another one changes no price that is kept.
