@@ -35,6 +35,9 @@ class Price(base.Model):
     """A price that followed from costs, and stays until its object asks for another."""
 
     model: Annotated[str, base.text(63)] = pydantic.Field(description="The name of the model.")
+    claim: Annotated[str, base.text(63)] | None = pydantic.Field(
+        None, description="The claim whose cost it followed from."
+    )
     input: base.Decimal = pydantic.Field(description="A million tokens of prompts.")
     output: base.Decimal = pydantic.Field(description="A million tokens of answers.")
     asked: Annotated[str, base.text(128)] = pydantic.Field(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from function import composition
+from function.api import base, gateway
 from function.cli import documents, places, planned, rendering, sites
 from function.cluster import observed
 from function.concerns.gateway import publishing
@@ -92,6 +93,7 @@ def report(fleet: planned.Fleet, inputs: planned.Inputs) -> Report:
         *_crowded(fleet),
         *_shared(fleet),
         *_unplaced(fleet, inputs),
+        *_unpriced(fleet),
     ]
     order = sorted(every, key=lambda one: (one.file, one.line, _WORST.index(one.finding.severity)))
     return Report(tuple(order), len(fleet.claims), bool(fleet.unreadable), fleet.notes)
@@ -164,6 +166,24 @@ def _unplaced(fleet: planned.Fleet, inputs: planned.Inputs) -> Iterator[Located]
     for file, given in of_files.items():
         names = [name for name, _ in given]
         yield Located(foresight.not_placed(names, fleet.site), file, given[0][1])
+
+
+def _unpriced(fleet: planned.Fleet) -> Iterator[Located]:
+    """Yields the names of InferenceGateways whose price follows from nothing."""
+    for one in fleet.claims:
+        if one.source.document.get("kind") != gateway.KIND:
+            continue
+        try:
+            door = base.parse(gateway.InferenceGateway, one.source.document, what=gateway.KIND)
+        except base.InvalidError:
+            continue
+        beside = [
+            (claim.plan, _labels(claim.source))
+            for claim in fleet.claims
+            if claim.plan is not None and claim.source.namespace == one.source.namespace
+        ]
+        for finding in costs.judge_door(door, beside):
+            yield _located(one.source, finding)
 
 
 def _located(source: documents.Source, finding: rules.Finding) -> Located:

@@ -11,6 +11,7 @@ from function.composites import inference_gateway
 
 Specs = Mapping[snapshot.Name, Mapping[str, Any]]
 _NOTHING: door_prices.Followed = {}
+_MILLION = "a million tokens, prompts/answers"
 
 # Lists of a door whose entries have names, with what one is called.
 _NAMED = {
@@ -110,13 +111,12 @@ def _compared(
     name: snapshot.Name,
     now: Mapping[str, Any],
     old: Mapping[str, Any] | None,
-    follows: Mapping[str, str],
-    followed: Mapping[str, str],
+    follows: Mapping[str, door_prices.Price],
+    followed: Mapping[str, door_prices.Price],
 ) -> Door:
     if old is None:
         return Door(*name, "new", (*_counted(now), *_first(follows)))
-    asked = any(now.get(field) != old.get(field) for field in ("pricing", "prices"))
-    lines = (*_lines(now, old), *_moved(follows, followed, asked))
+    lines = (*_lines(now, old), *_moved(follows, followed))
     return Door(*name, "changed" if lines else "unchanged", lines)
 
 
@@ -126,28 +126,35 @@ def _counted(spec: Mapping[str, Any]) -> Iterator[str]:
     yield plural.of(len(callers), "caller") if callers else "nobody may call"
     for field in ("issuers", "providers", "prices"):
         entries = spec.get(field) or []
+        if field == "prices":  # others are told one by one
+            entries = [entry for entry in entries if entry.get("input") is not None]
         if entries:
             yield plural.of(len(entries), field.removesuffix("s"))
 
 
-def _first(follows: Mapping[str, str]) -> Iterator[str]:
+def _first(follows: Mapping[str, door_prices.Price]) -> Iterator[str]:
     """Yields the prices that follow from costs."""
-    for model, words in sorted(follows.items()):
-        yield f"price of {model} from its cost: {words}"
+    for model in sorted(follows):
+        yield f"price of {model} from its cost: {_MILLION}: {follows[model].words}"
 
 
-def _moved(follows: Mapping[str, str], followed: Mapping[str, str], asked: bool) -> Iterator[str]:
+def _moved(
+    follows: Mapping[str, door_prices.Price], followed: Mapping[str, door_prices.Price]
+) -> Iterator[str]:
     """Yields what costs change.
 
     A door keeps the price that followed first, until its own words ask for another.
     """
     yield from _first({name: follows[name] for name in follows.keys() - followed.keys()})
     for model in sorted(follows.keys() & followed.keys()):
-        if follows[model] == followed[model]:
+        new, old = follows[model], followed[model]
+        if new.words == old.words:
             continue
-        words = f"price of {model} from its cost: {follows[model]}, was {followed[model]}"
+        words = f"price of {model} from its cost: {_MILLION}: {new.words}, was {old.words}"
         kept = "; the door keeps its price until fromCost.generation is higher"
-        yield words if asked else words + kept
+        # Words of another model's row change nothing here.
+        comes = new.asked != old.asked or old.words == door_prices.UNKNOWN
+        yield words if comes and new.words != door_prices.UNKNOWN else words + kept
 
 
 def _lines(now: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Which prices of front doors follow from what claims of the same files cost."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,10 +11,24 @@ from function.concerns import capacity
 from function.fleet import pricing
 from function.planning import plans
 
-# By door and by model: a million tokens of prompts and of answers, in words.
-Followed = Mapping[snapshot.Name, Mapping[str, str]]
 
-_UNKNOWN = "nobody knows"
+@dataclasses.dataclass(frozen=True)
+class Price:
+    """A price that follows from costs.
+
+    Attributes:
+        words: A million tokens of prompts and of answers, in words.
+        asked: The words of the door by which it follows.
+    """
+
+    words: str
+    asked: str
+
+
+# By door and by model.
+Followed = Mapping[snapshot.Name, Mapping[str, Price]]
+
+UNKNOWN = "nobody knows"
 
 
 def of(
@@ -55,7 +70,7 @@ def _selects(spec: gateway.Spec, source: documents.Source) -> bool:
     return spec.selector is None or spec.selector.match_labels.items() <= labels.items()
 
 
-def _prices(spec: gateway.Spec, plan: plans.Plan) -> Iterator[tuple[str, str]]:
+def _prices(spec: gateway.Spec, plan: plans.Plan) -> Iterator[tuple[str, Price]]:
     """Yields the names that a claim serves, with the price that follows for each."""
     if not plan.ways.gateway:
         return
@@ -65,4 +80,5 @@ def _prices(spec: gateway.Spec, plan: plans.Plan) -> Iterator[tuple[str, str]]:
         if wish is not None:
             price = pricing.derive(name, costs.get(pricing.load(wish)), wish, plan.site)
             currency = plan.site.pricing.currency
-            yield name, _UNKNOWN if price is None else f"{price.words} {currency}"
+            words = UNKNOWN if price is None else f"{price.words} {currency}"
+            yield name, Price(words, pricing.asked_by(wish, plan.site))

@@ -164,7 +164,13 @@ def cost(now: situations.Situation) -> dict[str, Any] | None:
 
 @memo.per_plan
 def tokens(plan: plans.Plan) -> list[dict[str, str]] | None:
-    """Returns what a million tokens cost by load, or None where nobody knows."""
+    """Returns what a million tokens cost by load, or None where nobody knows.
+
+    Prices follow from it: facts that the claim's author states make no cost, nor does a GPU for
+    nothing.
+    """
+    if plan.spec.model.facts is not None:
+        return None
     return [
         {
             "load": name,
@@ -172,6 +178,7 @@ def tokens(plan: plans.Plan) -> list[dict[str, str]] | None:
             "output": _money(_THREE_DIGITS.create_decimal(apart.answers)),
         }
         for name, apart in forecasts.tokens_apart(plan).items()
+        if apart.prompts > 0 and apart.answers > 0
     ] or None
 
 

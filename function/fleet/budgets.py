@@ -97,10 +97,28 @@ def unpriced(now: situations.Situation) -> list[str]:
     """Returns the models without a price that callers with a budget may use, with the callers."""
     known = {price.model for price in now.prices.every}
     served = tuple(model.name for model in now.models)
+    instead = dict(instead_of(now))
     named = []
     for grant in now.grants:
         if grant.caller.budget is None:
             continue
         used = served if grant.models is None else grant.models
         named += [f"{name} ({grant.caller.name})" for name in used if name not in known]
+        named += [
+            f"{instead[name]} in place of {name} ({grant.caller.name})"
+            for name in used
+            if name in instead
+        ]
     return named
+
+
+def instead_of(now: situations.Situation) -> Iterator[tuple[str, str]]:
+    """Yields the claims with whose fallback budgets do not count, with the model that answers.
+
+    An answer costs what the model costs that gave it, and one without a price costs nothing.
+    """
+    known = {price.model for price in now.prices.every}
+    for member in now.members.members:
+        model = member.standby if member.fallback is None else member.fallback[1]
+        if member.published and model is not None and model not in known:
+            yield member.name, model

@@ -52,6 +52,7 @@ class Member:
         offers: What its models can be asked for, in the words of its status.
         context: Tokens of prompt and answer together, where the claim states them.
         fallback: The provider that answers while no pod of it does, and the name of its model.
+        standby: The claim that does, or None.
         cost: What its status tells of costs; None where no price follows from them.
     """
 
@@ -66,6 +67,7 @@ class Member:
     offers: frozenset[str] = frozenset()
     context: int | None = None
     fallback: tuple[str, str] | None = None
+    standby: str | None = None
     cost: Any = None
 
 
@@ -147,6 +149,7 @@ def _member(item: observed.Object, costs: bool) -> Member:
         frozenset(word for word in observed.items(item, "status", "offers") if word in _OFFERS),
         observed.count(observed.at(item, "spec", "model", "contextWindow")) or None,
         _fallback(item),
+        _standby(item),
         observed.at(item, "status", "cost") if costs else None,
     )
 
@@ -155,6 +158,11 @@ def _fallback(item: observed.Object) -> tuple[str, str] | None:
     fields = (observed.at(item, "spec", "gateway", "fallback", name) for name in _OUTSIDE)
     provider, model = fields
     return (provider, model) if isinstance(provider, str) and isinstance(model, str) else None
+
+
+def _standby(item: observed.Object) -> str | None:
+    claim = observed.at(item, "spec", "gateway", "fallback", "claim")
+    return claim if isinstance(claim, str) else None
 
 
 def _texts(value: Any) -> dict[str, str]:

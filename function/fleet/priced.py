@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from function import composition, explanation
 from function.cluster import observed
 from function.concerns import reasons
-from function.fleet import pricing, situations
+from function.fleet import budgets, pricing, situations
 
 # So many models are in a message.
 _MOST_NAMED = 8
@@ -20,6 +20,13 @@ class PricesReady(reasons.Reasons):
         True,
         "Every price that is to follow from costs does; `status.prices` has them.",
     )
+    UNKNOWN_MODEL = reasons.Reason(
+        "UnknownModel",
+        True,
+        "The same, and a row of `spec.prices` lets the price of a model follow that nobody serves;"
+        " the message names it. It has none.",
+        "Correct the name, or wait for the claim.",
+    )
     COSTS_MOVED = reasons.Reason(
         "CostsMoved",
         True,
@@ -33,11 +40,13 @@ class PricesReady(reasons.Reasons):
         False,
         "Nobody knows what a model costs; the message names it. Callers with a budget may not use"
         " it, as it would cost them nothing, unless it has a price of before; others may, and what"
-        " they spend there is not recorded.",
+        " they spend there is not recorded. What such a model answers as a claim's fallback costs"
+        " a budget nothing.",
         "State the price in `spec.prices`; or look why the claim's `status.cost.perMillionTokens`"
-        " lacks the load: no `pricePerHour` of its GPU class, a model or GPU of which nothing is"
-        " known, requests longer than its context, a model that answers with vectors"
-        " (`inference-service plan` says which).",
+        " lacks the load: no `pricePerHour` of its GPU class, or 0; a model or GPU of which nothing"
+        " is known; `spec.model.facts` of the claim, from which no price follows (the settings'"
+        " `capacity.models` may have them); requests longer than its context; a model that answers"
+        " with vectors (`inference-service plan` says which).",
         alarm=True,
     )
 
@@ -47,9 +56,15 @@ def condition(now: situations.Situation) -> observed.Condition:
     known = now.prices
     if not pricing.asks(now.door):
         return PricesReady.NOT_REQUESTED.condition("no price follows from costs")
-    if known.unknown:
-        named = [f"{name} ({why})" for name, why in known.unknown.items()]
+    named = [f"{name} ({why})" for name, why in known.unknown.items()]
+    if known.closes:
+        for name, model in budgets.instead_of(now):
+            named.append(f"{model} (answers in place of {name})")
+    if named:
         return PricesReady.COST_UNKNOWN.condition(f"cost unknown: {_listed(named)}")
+    if known.unserved:
+        words = f"nobody serves {_listed(list(known.unserved))}"
+        return PricesReady.UNKNOWN_MODEL.condition(words)
     moved = [
         f"{one.price.model} {one.price.words}, now {one.now.words}"
         for one in known.derived

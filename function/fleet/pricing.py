@@ -81,12 +81,16 @@ class Prices:
         unknown: Models of which nobody knows what they cost, with the reason: of those whose price
             is to follow from costs.
         closes: Whether every model is to have a price.
+        resting: Kept prices of claims under whose name another one answers.
+        unserved: Names of rows without a price, as nobody serves them.
     """
 
     stated: tuple[Price, ...]
     derived: tuple[Derived, ...] = ()
     unknown: Mapping[str, str] = dataclasses.field(default_factory=dict)
     closes: bool = False
+    resting: tuple[gateway_status.Price, ...] = ()
+    unserved: tuple[str, ...] = ()
 
     @functools.cached_property
     def every(self) -> tuple[Price, ...]:
@@ -133,54 +137,86 @@ def prices(
         return Prices(stated)
     spec, taken = door.resource.spec, {price.model for price in stated}
     serving = {model.name: model.claim for model in behind.models}
-    names = {one.model for one in door.prices} - taken
+    rows = names = {one.model for one in door.prices} - taken
     if spec.pricing is not None:
-        names |= (serving.keys() | others.keys()) - taken
-        names |= set() if behind.read else pins.keys() - taken
+        names = names | (serving.keys() | others.keys()) - taken
+    # A name that nobody serves for a moment comes back at its price.
+    served = names | serving.keys() | others.keys()
+    if spec.pricing is not None:
+        names = names | pins.keys() - taken
     claims = {member.name: member for member in behind.members}
     derived, unknown = list[Derived](), dict[str, str]()
+    resting = list[gateway_status.Price]()
     read: dict[tuple[str, str], tuple[str, str] | None] = {}
-    # One that is kept is never pushed out by one that comes.
-    for name in sorted(names, key=lambda name: (name not in pins, name)):
+    # One that is kept and served is never pushed out by one that comes.
+    for name in sorted(names, key=lambda name: (name not in served, name not in pins, name)):
         asks_for = wish(spec, name) or gateway_money.FromCost()
-        claim = claims.get(serving.get(name) or "")
+        owner, pin = serving.get(name), pins.get(name)
+        claim = claims.get(owner or "")
         told = None
         if claim is not None:
             key = (claim.name, load(asks_for))
             if key not in read:  # adapters cost what their claim costs
                 read[key] = cost(claim, key[1], door.site)
             told = read[key]
-        now, asked = derive(name, told, asks_for, door.site), _asked(asks_for, door.site)
-        made = _derived(pins.get(name), asked, now, _margin(asks_for, door.site))
+        now, asked = derive(name, told, asks_for, door.site), asked_by(asks_for, door.site)
+        # Another claim or a provider under the name has no price of the claim before.
+        answers = behind.read and (owner is not None or name in others)
+        foreign = pin is not None and answers and pin.claim not in (None, owner)
+        if pin is not None and foreign and now is None:
+            resting.append(pin)
+            pin = None
+        made = _derived(pin, owner, asked, now, _margin(asks_for, door.site), foreign=foreign)
         why = None if now else _unknown(name, asks_for, claim, behind, others)
         if made is not None and len(derived) == gateway_status.MOST_PRICES:
             made, why = None, f"{gateway_status.MOST_PRICES} prices follow from costs at most"
         if made is not None:
             derived.append(made)
         # A price that is kept needs no cost of now, unless another one is asked for.
-        if why is not None and (made is None or made.kept.asked != asked):
+        if why is not None and name in served and (made is None or made.kept.asked != asked):
             unknown[name] = why
+    priced = {one.price.model for one in derived}
     return Prices(
         stated,
         tuple(sorted(derived, key=lambda one: one.price.model)),
         dict(sorted(unknown.items())),
         closes=spec.pricing is not None,
+        resting=tuple(resting[: gateway_status.MOST_PRICES - len(derived)]),
+        unserved=tuple(sorted(rows - unknown.keys() - priced)) if behind.read else (),
     )
 
 
 def _derived(
-    pin: gateway_status.Price | None, asked: str, now: Price | None, margin: int
+    pin: gateway_status.Price | None,
+    owner: str | None,
+    asked: str,
+    now: Price | None,
+    margin: int,
+    *,
+    foreign: bool,
 ) -> Derived | None:
-    """Returns the price that is kept, or one that follows now; None where there is neither."""
+    """Returns the price that is kept, or one that follows now; None where there is neither.
+
+    Args:
+        pin: The price that is kept, or None.
+        owner: The claim that serves the name now, or None.
+        asked: By which words a price follows now.
+        now: The price that would follow, or None.
+        margin: What is on top of it.
+        foreign: Whether what is kept is the price of another claim.
+    """
     kept = None if pin is None else Price(pin.model, pin.input, output=pin.output)
-    if pin is not None and kept is not None and (pin.asked == asked or now is None):
+    stays = now is None or (pin is not None and pin.asked == asked and not foreign)
+    if pin is not None and kept is not None and stays:
         # A price in another currency is none.
         same = pin.asked.rpartition(" ")[2] == asked.rpartition(" ")[2]
-        return Derived(kept, pin, now) if same else None
+        entry = pin if owner is None else pin.model_copy(update={"claim": owner})
+        return Derived(kept, entry, now) if same else None
     if now is None:
         return None
     entry = gateway_status.Price(
         model=now.model,
+        claim=owner,
         input=now.input,
         output=now.output or "0",
         asked=asked,
@@ -231,7 +267,7 @@ def _margin(wish: gateway_money.FromCost, site: settings.Settings) -> int:
     return site.pricing.from_cost.margin_percent if stated is None else stated
 
 
-def _asked(wish: gateway_money.FromCost, site: settings.Settings) -> str:
+def asked_by(wish: gateway_money.FromCost, site: settings.Settings) -> str:
     """Returns the words by which a price follows: those of the author, and the currency.
 
     A margin of the settings is none of them: another one changes no price that is kept.
@@ -259,7 +295,8 @@ def cost(claim: members.Member, load: str, site: settings.Settings) -> tuple[str
 
 
 def _is_cost(value: Any) -> bool:
-    return isinstance(value, str) and _COST.fullmatch(value) is not None
+    """Tells whether a value is a cost: nothing is none, as it would be a price of nothing."""
+    return isinstance(value, str) and _COST.fullmatch(value) is not None and float(value) > 0
 
 
 def derive(
@@ -299,4 +336,8 @@ def _times(cost: str, used: int, margin: int) -> str | None:
 
 def remembered(known: Prices) -> list[dict[str, Any]] | None:
     """Returns `status.prices`, or None where no price follows from costs."""
-    return [one.kept.model_dump(by_alias=True) for one in known.derived] or None
+    kept = (*(one.kept for one in known.derived), *known.resting)
+    return [
+        one.model_dump(by_alias=True, exclude_none=True)
+        for one in sorted(kept, key=lambda one: one.model)
+    ] or None

@@ -263,7 +263,8 @@ def _grant(
     """Returns what a caller may use.
 
     Whose money counts may use no model whose price is to follow from costs that nobody knows: it
-    would cost nothing.
+    would cost nothing. While core has read no claims, nobody knows which models are served: callers
+    keep what they have, and a list of none would close them all.
     """
     served = frozenset(model.name for model in behind.models) | frozenset(
         model.name for _, model in _externals(door, behind)
@@ -274,7 +275,7 @@ def _grant(
     free = prices.free if counts else frozenset[str]()
     if asked is None:
         everything = not (door.resource.spec.selector and door.resource.spec.selector.match_labels)
-        everything = everything and not (free or (counts and prices.closes))
+        everything = everything and not (free or (counts and prices.closes and behind.read))
         return Grant(caller, None if everything else tuple(sorted(served - free)), ())
     named = frozenset(asked.names)
     labelled = behind.labelled(asked.match_labels) if asked.match_labels else frozenset()

@@ -55,6 +55,35 @@ def test_a_claim_that_breaks_a_rule(tmp_path: pathlib.Path, case: broken_claims.
     assert case.words in found[0]["message"]
 
 
+def test_prices_that_follow_from_no_claim_are_found(tmp_path: pathlib.Path) -> None:
+    claim = scene.of(model={"repository": broken_claims.QWEN}, gateway={"enabled": True})
+    rows: list[Any] = [{"model": name, "fromCost": {}} for name in ("codr", "model")]
+    budget = {"amount": "1", "per": "day"}
+    door = doors.of(
+        providers=[doors.provider("anthropic", "haiku", "opus")],
+        callers=[{**doors.caller("paid"), "budget": budget}],
+        pricing={"fromCost": {}},
+        prices=[*rows, {"model": "opus", "input": "1"}],
+    )
+
+    def told(*documents: Any) -> list[tuple[str, str]]:
+        path = tmp_path / "unpriced"
+        path.mkdir(exist_ok=True)
+        case = broken_claims.Case("cost-unknown", "", "", "", list(documents))
+        return [
+            (one["field"], one["message"])
+            for one in findings(*written(path, case))
+            if one["rule"] == "cost-unknown"
+        ]
+
+    row, outside = sorted(told(claim, door))
+    assert row[0] == "spec.prices[0].fromCost"
+    assert "serves codr" in row[1]
+    assert outside[0] == "spec.pricing"
+    assert "haiku has no price" in outside[1]
+    assert told(door) == [outside], "files without claims say nothing of them"
+
+
 def test_every_rule_has_a_claim_that_breaks_it() -> None:
     assert {case.rule for case in broken_claims.CASES} == set(table.RULES)
 

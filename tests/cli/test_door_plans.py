@@ -110,6 +110,24 @@ def test_what_a_claims_edit_does_to_prices_that_follow_from_its_cost(
     assert not any("keeps" in line for line in told_of["lines"])
 
 
+def test_words_of_one_models_row_move_no_other_price(tmp_path: pathlib.Path) -> None:
+    door = cluster.load("examples/front-door/prices-from-costs.yaml")
+    claim = cluster.load("examples/claims/xplane-qwen-coder.yaml")
+    larger, other = documents.copied(claim), documents.copied(door)
+    larger["spec"]["model"]["maxNumSeqs"] = 4
+    other["spec"]["prices"].append({"model": "away", "input": "1"})
+    for name, both in (("now", (other, larger)), ("before", (door, claim))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "all.yaml").write_text(yaml.safe_dump_all(both))
+    given = ("plan", str(tmp_path / "now"), *SITE)
+    result = command.verb(*given, "--against", str(tmp_path / "before"), "--output", "json")
+    (told_of,) = json.loads(result.stdout)["frontDoors"]
+    (line,) = [one for one in told_of["lines"] if one.startswith("price of xplane-qwen-coder ")]
+    assert "a million tokens, prompts/answers: " in line
+    assert line.endswith("; the door keeps its price until fromCost.generation is higher")
+    assert "2 prices" in command.verb(*given).stdout, "sql and away; another one is told by itself"
+
+
 def test_a_provider_that_answers_no_more_in_a_claims_place_is_told(tmp_path: pathlib.Path) -> None:
     """The door is in both directories: of an older claim it says who answered."""
     door = cluster.load("examples/front-door/providers.yaml")

@@ -216,6 +216,47 @@ def test_who_is_kept_is_not_pushed_out_by_who_comes() -> None:
     assert "a (256 prices" in world.message("PricesReady")
 
 
+@pytest.mark.parametrize("away", ["deleted", "unpublished", "without its adapter"])
+def test_a_name_that_nobody_serves_for_a_moment_comes_back_at_its_price(away: str) -> None:
+    world = resting()
+    before = priced(world)
+    gone = documents.copied(CODER)
+    if away == "unpublished":
+        gone["spec"]["gateway"]["enabled"] = False
+    gone["status"]["servedModels"] = gone["status"]["servedModels"][:1]
+    world.strangers = [CHAT] if away == "deleted" else [gone, CHAT]
+    world.reconcile().reconcile()
+    assert priced(world) == before
+    world.strangers = [changed(CODER, "0.9", "3"), CHAT]
+    world.converge()
+    assert priced(world) == before
+    assert world.condition("PricesReady") == ("True", "CostsMoved")
+
+
+def test_a_price_is_of_its_claim_and_another_one_under_the_name_has_its_own() -> None:
+    world = resting()
+    plain = scene.member("coder", costs=("0.0312", "0.27"))
+    silent = scene.member("chat-8b", "sql")
+    world.strangers = [plain, silent]
+    world.converge()
+    assert scene.rules(world) == {"paid": ["chat-8b", "coder"]}, "the old price is none of it"
+    assert "sql (claim chat-8b tells no cost" in world.message("PricesReady")
+    world.strangers = [plain, scene.member("chat-8b", "sql", costs=("0.5", "2"))]
+    world.reconcile()
+    assert priced(world)["sql"] == ("0.5", "2")
+    (event,) = events(world)
+    assert "sql 0.5/2 (was 0.032/0.27)" in event
+
+
+def test_who_is_served_takes_the_place_of_who_is_kept_and_away() -> None:
+    members = [scene.member(f"m{n:03}", costs=("0.1", "0.2")) for n in range(256)]
+    world = resting(*members)
+    world.strangers = [*members[1:], scene.member("z", costs=("0.1", "0.2"))]
+    world.converge()
+    assert "z" in priced(world)
+    assert "m000" not in priced(world)
+
+
 # --- what nobody knows
 
 
@@ -230,6 +271,19 @@ def test_a_model_of_unknown_cost_is_named_and_costs_no_budget_nothing() -> None:
     world.edit(prices=prices).converge()
     assert world.condition("PricesReady") == ("True", "Derived")
     assert scene.rules(world) == {"paid": ["coder", "sql", "vectors"], "free": None}
+
+
+def test_a_cost_of_nothing_is_no_cost() -> None:
+    world = resting(CODER, scene.member("gift", costs=("0", "0")))
+    assert world.condition("PricesReady") == ("False", "CostUnknown")
+    assert scene.rules(world) == {"paid": ["coder", "sql"]}
+
+
+def test_claims_that_nobody_has_read_close_no_caller() -> None:
+    world = resting(CODER, CHAT)
+    world.strangers = None
+    world.reconcile()
+    assert scene.rules(world) == {"paid": None}
 
 
 def test_a_row_whose_cost_nobody_knows_is_withheld_and_no_other() -> None:
@@ -247,6 +301,33 @@ def test_a_model_of_a_provider_has_a_stated_price_or_none() -> None:
     world = resting(CODER, providers=[outside])
     assert "claude (of provider anthropic)" in world.message("PricesReady")
     assert scene.rules(world) == {"paid": ["coder", "sql"]}
+
+
+@pytest.mark.parametrize(
+    "fallback", [{"claim": "vectors"}, {"provider": "anthropic", "model": "claude"}]
+)
+def test_what_answers_in_a_claims_place_without_a_price_is_named(fallback: Any) -> None:
+    coder = documents.copied(CODER)
+    coder["spec"]["gateway"]["fallback"] = fallback
+    outside: Any = scene.provider("anthropic", "claude")
+    model = fallback.get("claim", "claude")
+    world = resting(coder, CHAT, providers=[outside])
+    assert world.condition("PricesReady") == ("False", "CostUnknown")
+    assert f"{model} (answers in place of coder)" in world.message("PricesReady")
+    rows = [{"model": name, "input": "1"} for name in ("coder", "sql", "chat-8b")]
+    stated = resting(coder, CHAT, pricing=None, prices=rows)
+    assert stated.condition("LimitsReady") == ("True", "Unpriced")
+    assert stated.message("LimitsReady") == f"no price: {model} in place of coder (paid)"
+    stated.edit(prices=[*rows, {"model": model, "input": "1"}]).converge()
+    assert stated.condition("LimitsReady") == ("True", "Enforced")
+
+
+def test_a_row_that_nobody_serves_is_named() -> None:
+    world = resting(prices=[{"model": "codr", "fromCost": {"load": "rag"}}])
+    assert world.condition("PricesReady") == ("True", "UnknownModel")
+    assert world.message("PricesReady") == "nobody serves codr"
+    world.edit(prices=[]).converge()
+    assert world.condition("PricesReady") == ("True", "Derived")
 
 
 def test_the_budget_of_a_team_counts_too() -> None:

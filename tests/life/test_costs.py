@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from function.capacity import loads
+from function.capacity import catalogue, forms, loads
 from tests import cluster
 from tests.cli import command
 from tests.life import given
@@ -56,6 +56,26 @@ def test_without_a_price_or_the_gateway_nothing_is_told() -> None:
     alone = given.serving()
     alone.edit(gateway={"enabled": False}).converge()
     assert told(alone) == {}
+
+
+@pytest.mark.parametrize("price", ["0", "0.0"])
+def test_a_gpu_for_nothing_makes_no_cost(price: str) -> None:
+    world = given.serving()
+    for each in world.environments[0]["data"]["inferenceService"]["gpu"]["classes"].values():
+        each["pricePerHour"] = price
+    world.converge()
+    assert told(world) == {}
+
+
+def test_facts_that_the_author_states_make_no_cost() -> None:
+    world = given.serving()
+    known = catalogue.lookup(world.claim["spec"]["model"]["repository"])
+    assert known is not None
+    facts = forms.document(known)
+    given.remodelled(world, facts=facts)
+    world.converge()
+    assert told(world) == {}
+    assert "perHourNow" in world.claim["status"]["cost"]
 
 
 def test_a_claim_at_rest_writes_nothing() -> None:
