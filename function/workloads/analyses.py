@@ -133,8 +133,9 @@ def _by_server(key: str, value: Any) -> bool:
         return True
     if key == "selector" and isinstance(value, dict):
         labels = value.get("matchLabels")
-        only = isinstance(labels, dict) and value.keys() == {"matchLabels"}
-        return only and labels.keys() <= jobs.SERVER_LABELS
+        if not isinstance(labels, dict) or value.keys() != {"matchLabels"}:
+            return False
+        return labels.keys() <= jobs.SERVER_LABELS
     return key in jobs.SERVER_LABELS or _DEFAULTS.get(key) == value
 
 
