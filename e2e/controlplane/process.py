@@ -166,7 +166,13 @@ class Process:
         self._ready = ready
         self._directory = directory or logs
         self._grace = grace
-        home = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._directory)}
+        home = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self._directory),
+            # Programs in Go keep what they once took: an API server of a long run 1.5 GB, and each
+            # worker has one.
+            "GOMEMLIMIT": "1GiB",
+        }
         self._environment = home | dict(environment or {})
         self._child: subprocess.Popen[bytes] | None = None
 
