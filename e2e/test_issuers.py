@@ -12,6 +12,7 @@ import pytest
 from e2e import claims, installation, operators, shipped
 from e2e.controlplane import api, plane, polling
 from e2e.dataplane import asking, issuing, stage
+from e2e.front_door import doors
 from e2e.machines import hub
 
 NAMESPACE, NAME = "issuers", "llm"
@@ -60,7 +61,10 @@ def running(
             control_plane.admin.apply_all(published.objects(prepared.site.outside))
             settings = prepared.settings()
             ours = settings["data"]["inferenceService"]
-            ours["frontDoor"] |= {"namespaces": {NAMESPACE: NAME}}
+            ours["frontDoor"] |= {
+                "namespaces": {NAMESPACE: NAME},
+                "drainSeconds": doors.DRAIN_SECONDS,
+            }
             ours.setdefault("allowed", {})["tokenHosts"] = {NAMESPACE: [published.host]}
             installed.configure(settings)
             yield prepared

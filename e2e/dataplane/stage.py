@@ -262,10 +262,18 @@ class Stage:
         )
 
     def caller(self) -> asking.Caller:
-        """Somebody who asks a proxy of the Gateway, once one is ready."""
-        (proxy, *_) = polling.until(
-            self.controllers.proxies, what="a proxy with its processor", timeout=120
-        )
+        """Somebody who asks a proxy of the Gateway, once it is one of those that stay.
+
+        The AI gateway replaces the proxies for their processor, twice where it looks a moment too
+        early; who asks a proxy that leaves is refused a minute later.
+        """
+        stay = self.controllers.proxies
+
+        def settled() -> list[api.Object]:
+            proxies = stay()
+            return proxies if len(proxies) == len(stay(everybody=True)) else []
+
+        (proxy, *_) = polling.until(settled, what="proxies that stay", timeout=180)
         return asking.Caller(proxy["status"]["podIP"], controllers.LISTENER_PORT)
 
     @contextlib.contextmanager

@@ -17,6 +17,8 @@ GRACE = 60
 MINUTE = 60
 # A kubelet writes a pod's Secrets when it looks at the pod: here every 10 s, and some jitter.
 REFRESH_SECONDS = 20
+# A proxy that is told to end before its shutdown manager runs is there for so long, without Envoy.
+DRAIN_SECONDS = 60
 KEY = "key-of-{}-0123456789abcdef"
 CHAT, EDITOR = KEY.format("chat"), KEY.format("editor")
 ADAPTER = "xplane-qwen-coder-securecode"
@@ -52,7 +54,9 @@ class Door:
     def wait_end(self) -> None:
         """Wait until no proxy of it is left."""
         polling.until(
-            lambda: not self.proxies(everybody=True), what="the end of the proxies", timeout=120
+            lambda: not self.proxies(everybody=True),
+            what="the end of the proxies",
+            timeout=DRAIN_SECONDS + 2 * GRACE,
         )
 
     def ways_in(self) -> list[asking.Caller]:
@@ -148,6 +152,7 @@ def settings(running: stage.Stage) -> api.Object:
     ours = settings["data"]["inferenceService"]
     ours["frontDoor"] |= {
         "namespaces": {NAMESPACE: NAME},
+        "drainSeconds": DRAIN_SECONDS,
         "limiter": "envoy",
     }
     ours["permissions"]["hotAdapters"] = [NAMESPACE]
