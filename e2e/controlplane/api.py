@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import http.client
 import json
 import pathlib
-import ssl
-import threading
 import time
 import typing
 import urllib.parse
@@ -16,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import yaml
 
-from e2e.controlplane import polling
+from e2e.controlplane import connections, polling
 
 Object: typing.TypeAlias = dict[str, typing.Any]
 Patch: typing.TypeAlias = typing.Literal["merge", "json", "strategic"]
@@ -26,7 +23,6 @@ _PATCHES: Mapping[Patch, str] = {
     "json": "application/json-patch+json",
     "strategic": "application/strategic-merge-patch+json",
 }
-_SECONDS = 60.0
 # Seconds between tries while the server asks to come back later, as client-go does.
 _PAUSES = (1, 1, 2, 2, 4, 4, 8)
 # What a server that is down or going down gives: connection refused or reset, a cut answer.
@@ -79,11 +75,7 @@ _Loader.add_constructor("tag:yaml.org,2002:value", yaml.SafeLoader.construct_yam
 
 
 class Client:
-    """The API as one user sees it. Safe to use from several threads.
-
-    Each request has a connection of its own, so that nothing is left over from a server that was
-    stopped meanwhile.
-    """
+    """The API as one user sees it. Safe to use from several threads."""
 
     def __init__(self, host: str, port: int, authority: pathlib.Path, token: str) -> None:
         """Address a server.
@@ -94,19 +86,9 @@ class Client:
             authority: PEM file of the certificate that its own is signed with.
             token: Bearer token of the user.
         """
-        self._address = (host, port)
-        self._authority = authority
+        self._connections = connections.Connections(host, port, authority)
         self._token = token
-        self._context: ssl.SSLContext | None = None
-        self._lock = threading.Lock()
         self._kinds: dict[str, dict[str, Object]] = {}
-
-    def _tls(self) -> ssl.SSLContext:
-        """Made at first use, and once: reading an authority takes a while."""
-        with self._lock:
-            if self._context is None:
-                self._context = ssl.create_default_context(cafile=str(self._authority))
-            return self._context
 
     def request(
         self,
@@ -140,7 +122,7 @@ class Client:
             payload = json.dumps(body).encode()
             headers["Content-Type"] = content_type
         for pause in _PAUSES:
-            code, text = self._send(method, target, payload, headers)
+            code, text = self._connections.send(method, target, payload, headers)
             # A kind that was just installed: "storage is (re)initializing".
             if code != http.HTTPStatus.TOO_MANY_REQUESTS:
                 break
@@ -153,17 +135,6 @@ class Client:
             status = answer if answer.get("kind") == "Status" else {"message": text}
             raise ApiError(f"{method} {target}", {"code": code} | status)
         return typing.cast("Object", answer)
-
-    def _send(
-        self, method: str, target: str, payload: bytes | None, headers: Mapping[str, str]
-    ) -> tuple[int, str]:
-        """Send one request once, and return the status and the body of the answer."""
-        host, port = self._address
-        connection = http.client.HTTPSConnection(host, port, context=self._tls(), timeout=_SECONDS)
-        with contextlib.closing(connection):
-            connection.request(method, target, payload, dict(headers))
-            response = connection.getresponse()
-            return response.status, response.read().decode()
 
     def _resource(self, api_version: str, kind: str) -> tuple[str, Object]:
         """The path of a group version, and the resource of a kind in it (discovery)."""
