@@ -9,8 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
-import yaml
-
 from e2e import shipped
 from e2e.controlplane import api, toolchain
 
@@ -71,13 +69,13 @@ def run(
         text=True,
         check=False,
     )
-    objects = [item for item in yaml.safe_load_all(done.stdout) if item] if parse else []
+    objects = api.parse(done.stdout) if parse else []
     return Done(done.returncode, objects, done.stdout, done.stderr)
 
 
 def write(path: pathlib.Path, items: Iterable[api.Object]) -> pathlib.Path:
     """Write objects to a YAML file and return its path."""
-    path.write_text(yaml.safe_dump_all(items, sort_keys=False))
+    path.write_text(api.dump(items))
     return path
 
 

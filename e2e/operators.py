@@ -18,6 +18,9 @@ from e2e.controlplane import api
 
 Status: typing.TypeAlias = Callable[[api.Object], api.Object]
 _CONTROLLER = "example.org/stand-in"
+# What is there is seen anew with each watch: what a real operator has left too.
+_WATCH_SECONDS = 5
+_PAUSE_SECONDS = 0.2
 
 
 def _now() -> str:
@@ -90,22 +93,26 @@ class Operators:
     An object whose status is there is left alone, so that nothing is written at steady state.
     """
 
-    def __init__(self, client: api.Client, interval: float = 1.0) -> None:
-        """Use a client's rights; look every ``interval`` seconds."""
+    def __init__(self, client: api.Client) -> None:
+        """Use a client's rights."""
         self._client = client
-        self._interval = interval
         self._left: set[str] = set()
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="operators", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._work, args=(*of, status), name=of[1], daemon=True)
+            for of, status in STATUSES.items()
+        ]
 
     def start(self) -> None:
         """Begin to look."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """End."""
         self._end.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     @contextlib.contextmanager
     def absent(self, *kinds: str) -> Iterator[None]:
@@ -116,15 +123,26 @@ class Operators:
         finally:
             self._left.difference_update(kinds)
 
-    def _work(self) -> None:
-        while not self._end.wait(self._interval):
-            for (api_version, kind), status in STATUSES.items():
-                if kind in self._left:
-                    continue
-                # The server may be down, the kind absent, the object gone: the next round tells.
-                with contextlib.suppress(api.ApiError, *api.UNREACHABLE):
-                    for item in self._client.objects(api_version, kind):
-                        # The schema of Flux's kinds fills in a generation of -1.
-                        if not (item.get("status") or {}).keys() - {"observedGeneration"}:
-                            body = {"status": status(item)}
-                            self._client.patch(api.Ref.of(item), body, subresource="status")
+    def _work(self, api_version: str, kind: str, status: Status) -> None:
+        while not self._end.wait(_PAUSE_SECONDS):
+            if kind in self._left:
+                continue
+            watched = self._client.watch(api_version, kind, seconds=_WATCH_SECONDS)
+            # The server may be down, or the kind absent: the next round tells.
+            with (
+                contextlib.suppress(api.ApiError, *api.UNREACHABLE),
+                contextlib.closing(watched) as items,
+            ):
+                for item in items:
+                    if kind in self._left or self._end.is_set():
+                        break
+                    # The schema of Flux's kinds fills in a generation of -1.
+                    if not (item.get("status") or {}).keys() - {"observedGeneration"}:
+                        self._tell(item, status(item))
+
+    def _tell(self, item: api.Object, status: api.Object) -> None:
+        """Write a status, unless the object is another by now: then it is seen once more."""
+        known = {"resourceVersion": item["metadata"]["resourceVersion"]}
+        with contextlib.suppress(api.ApiError):
+            body = {"metadata": known, "status": status}
+            self._client.patch(api.Ref.of(item), body, subresource="status")

@@ -22,9 +22,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
+from e2e.controlplane import api
 from function.capacity import quantity
 from function.server import intake
 from tests.bench import requests
@@ -92,7 +92,7 @@ class Group:
 
 def shipped_memory() -> int:
     """Returns the limit of the function's memory in bytes, as the example has it."""
-    (document,) = (d for d in yaml.safe_load_all(_RUNTIME.read_text()) if d)
+    (document,) = api.load(_RUNTIME)
     (container,) = document["spec"]["deploymentTemplate"]["spec"]["template"]["spec"]["containers"]
     return int(quantity.parse(container["resources"]["limits"]["memory"]))
 

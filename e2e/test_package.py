@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-import io
 import json
 import pathlib
 import re
@@ -13,7 +12,6 @@ import tarfile
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
 import preload
 from e2e import containers, shipped, test_evals
@@ -126,14 +124,14 @@ def _documents(loopback: registry.Registry, reference: str, work: pathlib.Path) 
         assert archive.getnames() == ["package.yaml"]
         member = archive.extractfile("package.yaml")
         assert member is not None
-        return [item for item in yaml.safe_load_all(io.BytesIO(member.read())) if item]
+        return api.parse(member.read())
 
 
 def _extracted(reference: str, work: pathlib.Path) -> list[api.Object]:
     """The objects of a package as Crossplane's own code pulls and reads it."""
     output = work / "package.gz"
     package.run("crossplane-cli", "xpkg", "extract", reference, f"--output={output}")
-    return [item for item in yaml.safe_load_all(gzip.decompress(output.read_bytes())) if item]
+    return api.parse(gzip.decompress(output.read_bytes()))
 
 
 def test_the_configuration_holds_one_meta_object_and_what_it_installs(
@@ -315,15 +313,13 @@ def test_the_same_files_give_the_same_digests(
 
 
 def test_one_commit_gives_one_image(loopback: registry.Registry, tmp_path: pathlib.Path) -> None:
-    """Built twice from nothing, an image has the same digest."""
-    digests = []
-    for name in ("first", "second"):
-        tarball = tmp_path / f"{name}.tar"
-        image.build("preload", tarball, architecture=image.native(), from_scratch=True)
-        reference = loopback.reference("built", f"v1.0.0-{name}")
-        loopback.crane("push", tarball, reference)
-        digests.append(loopback.crane("digest", reference))
-    assert digests[0] == digests[1]
+    """Built once more from nothing, an image has the digest of the one that is there."""
+    again = tmp_path / "again.tar"
+    image.build("preload", again, architecture=image.native(), from_scratch=True)
+    reference = loopback.reference("built", "v1.0.0")
+    loopback.crane("push", again, reference)
+    there = _pushed_image(loopback, "preload", image.native())
+    assert loopback.crane("digest", reference) == loopback.crane("digest", there)
 
 
 def test_the_preload_image_is_pushed_once_for_each_version(

@@ -7,8 +7,6 @@ import pathlib
 import typing
 from collections.abc import Mapping
 
-import yaml
-
 from e2e import questions
 from e2e.controlplane import api
 
@@ -53,7 +51,7 @@ class Validator(questions.Program):
         """
         if isinstance(definition, pathlib.Path):
             return self._ask(verb="crd", text=definition.read_text()).errors
-        return self._ask(verb="crd", text=yaml.safe_dump(definition)).errors
+        return self._ask(verb="crd", text=api.dump([definition])).errors
 
     def pod_security(self, template: Mapping[str, typing.Any]) -> list[str]:
         """How a pod template breaks the profile ``restricted`` of Pod Security."""

@@ -135,7 +135,7 @@ def source() -> str:
 
 
 def _load(path: str | pathlib.Path) -> Object:
-    document = yaml.safe_load((ROOT / path).read_text())
+    document = yaml.load((ROOT / path).read_text(), Loader=yaml.CSafeLoader)
     if not isinstance(document, dict):
         message = f"{path} holds no object"
         raise PackageError(message)
@@ -176,7 +176,7 @@ def stage(place: pathlib.Path, files: dict[str, Object]) -> pathlib.Path:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     for name, content in files.items():
-        (place / name).write_text(yaml.safe_dump(content, sort_keys=False))
+        (place / name).write_text(yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False))
     return place
 
 

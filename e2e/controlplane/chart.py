@@ -10,8 +10,6 @@ import pathlib
 import re
 from collections.abc import Iterable
 
-import yaml
-
 from e2e.controlplane import api
 
 # Values of the chart's conditions under the chart's default values, by condition.
@@ -49,7 +47,7 @@ def render(
     items = []
     for path in templates:
         text = "\n".join(_lines(path, values))
-        items += [item for item in yaml.safe_load_all(text) if item]
+        items += api.parse(text)
     return items
 
 

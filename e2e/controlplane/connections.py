@@ -9,7 +9,7 @@ import pathlib
 import ssl
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 _SECONDS = 60.0
 # What a connection gives that the server has left.
@@ -54,6 +54,17 @@ class Connections:
             with contextlib.suppress(IndexError, *_LEFT):
                 return self._read(self._idle.pop(), target, headers)
         return self._read(self._open(), target, headers)
+
+    @contextlib.contextmanager
+    def stream(self, target: str, headers: Mapping[str, str]) -> Iterator[http.client.HTTPResponse]:
+        """Ask on a connection of its own, and have the answer while it comes.
+
+        Raises:
+            OSError, http.client.HTTPException: As ``send``.
+        """
+        with contextlib.closing(self._open()) as connection:
+            connection.request("GET", target, headers=dict(headers))
+            yield connection.getresponse()
 
     def _read(
         self, connection: http.client.HTTPSConnection, target: str, headers: Mapping[str, str]

@@ -35,6 +35,7 @@ class Registry:
             ],
             logs=logs,
             ready=lambda: process.answers(f"http://{self.host}/v2/"),
+            environment={"GOMEMLIMIT": "64MiB"},
         )
 
     def reference(self, repository: str, tag: str) -> str:

@@ -129,7 +129,7 @@ class Flux:
         Raises:
             TimeoutError: They were not fetched in time.
         """
-        texts = {name: yaml.safe_dump_all(items).encode() for name, items in files.items()}
+        texts = {name: api.dump(items).encode() for name, items in files.items()}
         content = _packed(texts)
         tag = _digest(content)[:12]
         self._push(_FILES, {}, content, tag)
