@@ -53,6 +53,8 @@ class Member:
         context: Tokens of prompt and answer together, where the claim states them.
         fallback: The provider that answers while no pod of it does, and the name of its model.
         cost: What its status tells of costs; None where no price follows from them.
+        serves: The repository that its pods serve, or where else their model lies; None where its
+            status does not tell.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Member:
     context: int | None = None
     fallback: tuple[str, str] | None = None
     cost: Any = None
+    serves: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +143,7 @@ def _member(item: observed.Object, costs: bool) -> Member:
     going = observed.at(item, "metadata", "deletionTimestamp") is not None
     gpu = observed.at(item, "status", "gpu")
     routing = observed.at(item, "spec", "routing")
+    served = observed.at(item, "status", "serving", "repository")
     published = asks and latched and not going
     return Member(
         name,
@@ -154,6 +158,7 @@ def _member(item: observed.Object, costs: bool) -> Member:
         observed.count(observed.at(item, "spec", "model", "contextWindow")) or None,
         _fallback(item),
         observed.at(item, "status", "cost") if costs else None,
+        served if isinstance(served, str) and len(served) <= status.LONGEST_PLACE else None,
     )
 
 

@@ -248,6 +248,43 @@ def test_a_price_is_of_its_claim_and_another_one_under_the_name_has_its_own() ->
     assert "sql 0.5/2 (was 0.032/0.27)" in event
 
 
+def test_a_claim_that_serves_another_model_has_another_price_once_it_does() -> None:
+    def coder(serving: str, costs: tuple[str, str] | None) -> cluster.Object:
+        return scene.member("coder", "sql", costs=costs, serving=serving)
+
+    world = resting(coder("org/small", ("0.0312", "0.27")))
+    before = priced(world)
+    world.strangers = [coder("org/small", ("0.9", "3"))]  # asked for, and on its way
+    world.converge()
+    assert priced(world) == before
+    world.strangers = [coder("org/large", None)]
+    world.converge()
+    assert priced(world) == before, "it holds until the cost of the other is known"
+    assert world.condition("PricesReady") == ("False", "CostUnknown")
+    world.strangers = [coder("org/large", ("0.9", "3"))]
+    world.reconcile()
+    assert priced(world) == {"coder": ("0.9", "3"), "sql": ("0.9", "3")}
+    (event,) = events(world)
+    assert "coder 0.9/3 (was 0.032/0.27)" in event
+    world.converge()
+    assert world.condition("PricesReady") == ("True", "Derived")
+    # Whatever it serves is not told for a while.
+    world.strangers = [scene.member("coder", "sql", costs=("5", "6"))]
+    world.converge()
+    assert priced(world)["coder"] == ("0.9", "3")
+
+
+def test_a_price_of_which_nobody_kept_the_model_is_of_the_one_that_is_served() -> None:
+    world = resting()
+    before = priced(world)
+    for model in ("org/small", "org/large"):
+        assert priced(world) == before
+        costs = ("0.9", "3")
+        world.strangers = [scene.member("coder", "sql", costs=costs, serving=model), CHAT]
+        world.converge()
+    assert priced(world)["coder"] == ("0.9", "3")
+
+
 def test_who_is_served_takes_the_place_of_who_is_kept_and_away() -> None:
     members = [scene.member(f"m{n:03}", costs=("0.1", "0.2")) for n in range(256)]
     world = resting(*members)
