@@ -218,7 +218,8 @@ def _derived(
         # A price in another currency is none.
         same = pin.asked.rpartition(" ")[2] == asked.rpartition(" ")[2]
         of = {"claim": owner or pin.claim, "repository": pin.repository or serves}
-        return Derived(kept, pin.model_copy(update=of), now) if same else None
+        entry = pin.model_copy(update=of)
+        return Derived(kept, entry, now) if same else None
     if now is None:
         return None
     entry = gateway_status.Price(
