@@ -36,7 +36,7 @@ def paying(
     del coder, counting
     doors.write_key(running, NAME, KEY)
     unknown = {"model": chat.name, "fromCost": {"load": "agent"}}
-    door.claim.apply(pricing=_pricing(), prices=[_ROW, unknown], callers=_callers("0.02"))
+    door.claim.apply(pricing=_pricing(), prices=[_ROW, unknown], callers=_callers("0.002"))
     yield KEY
     door.claim.apply(callers=limits.standing())
     del door.claim.manifest["spec"]["pricing"]
