@@ -37,6 +37,7 @@ FIRST = (
     "front_door/test_callers.py",
     "front_door/test_changes.py",
     "front_door/test_limits.py",
+    "front_door/test_prices.py",
     "front_door/test_tokens.py",
     "front_door/test_providers.py",
     "front_door/test_fallback.py",

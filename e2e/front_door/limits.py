@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
 import typing
 from collections.abc import Iterator
 
@@ -15,6 +16,12 @@ from e2e.front_door import doors
 def limited(name: str, *limits: api.Object) -> api.Object:
     """A caller for every model, with limits."""
     return {"name": name, "secretRef": {"name": f"{name}-key"}, "limits": list(limits)}
+
+
+def budgeted(name: str, amount: str) -> api.Object:
+    """A caller for every model, with a budget of a month."""
+    budget = {"amount": amount, "per": "month"}
+    return {"name": name, "secretRef": {"name": f"{name}-key"}, "budget": budget}
 
 
 def standing() -> list[api.Object]:
@@ -30,11 +37,7 @@ def given(door: doors.Door, running: stage.Stage, name: str, *limits: api.Object
     door.claim.apply(callers=[*standing(), limited(name, *limits)])
     try:
         door.wait_condition("LimitsReady", "True", "Enforced", doors.MINUTE + doors.GRACE)
-        # The list of models needs the key, and is no request of a limit.
-        for way in door.ways_in():
-            polling.until(
-                functools.partial(lists, way, key), what="the caller's key", timeout=doors.MINUTE
-            )
+        wait_key(door, key)
         yield key
     finally:
         door.claim.apply(callers=standing())
@@ -62,6 +65,21 @@ def spend(door: doors.Door, model: str, key: str, **how: typing.Any) -> asking.A
     patience = doors.REFRESH_SECONDS + doors.MINUTE + doors.GRACE
     (last,) = polling.until(refused, what="a limit that is reached", timeout=patience)
     return last
+
+
+def wait_key(door: doors.Door, key: str) -> None:
+    """Wait until every proxy knows a key; the list of models costs nothing."""
+    for way in door.ways_in():
+        polling.until(functools.partial(lists, way, key), what="the key", timeout=doors.MINUTE)
+
+
+def left(door: doors.Door, model: str, key: str, tokens: int) -> tuple[int, asking.Answer]:
+    """What was left of a caller's budget before an answer, in millionths, and the answer."""
+    (way, *_) = door.ways_in()
+    answer = way.ask(model, headers=doors.bearer(key), tokens=tokens)
+    assert answer.status == 200, answer
+    time.sleep(1)  # What an answer costs is told behind its end.
+    return int(answer.headers["x-ratelimit-remaining"]), answer
 
 
 def assert_told(answer: asking.Answer) -> None:

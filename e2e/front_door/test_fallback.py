@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 import typing
+from collections.abc import Iterator
+
+import pytest
 
 from e2e import claims
 from e2e.controlplane import api, polling
 from e2e.dataplane import asking, outside, stage
-from e2e.front_door import doors, providers
+from e2e.front_door import doors, limits, providers
 from e2e.machines import containers
 
 # The engine's container.
 ENGINE = "vllm"
+DOZING = "dozing"
 
 
 def _backed(running: stage.Stage, name: str, **spec: typing.Any) -> claims.Claim:
@@ -73,15 +77,29 @@ def test_a_provider_answers_while_a_claim_has_no_pod(
     claim.delete()
 
 
+@pytest.fixture
+def paying(door: doors.Door, running: stage.Stage, counting: None) -> Iterator[str]:
+    """A caller with a budget, at a door where the claim has a price and the provider none."""
+    del counting
+    key = doors.KEY.format("paying")
+    doors.write_key(running, "paying", key)
+    prices = [{"model": DOZING, "input": "0", "output": "100"}]
+    callers = [*limits.standing(), limits.budgeted("paying", "1000")]
+    door.claim.apply(prices=prices, callers=callers)
+    yield key
+    door.claim.apply(callers=limits.standing())
+    door.claim.apply(prices=[])
+
+
 def test_a_provider_answers_while_a_claim_wakes(
-    door: doors.Door, external: outside.Provider, running: stage.Stage
+    door: doors.Door, external: outside.Provider, running: stage.Stage, paying: str
 ) -> None:
-    """Its requests are counted on the claim's route, so they wake it.
+    """Its requests are counted on the claim's route, so they wake it, and by the claim's price.
 
     A proxy's series begin with its first request, of which a rate sees nothing: the second wakes.
     """
     scaling = {"minReplicas": 0, "maxReplicas": 1, "cooldownSeconds": 600}
-    claim = _backed(running, "dozing", scaling={**scaling, "pollingIntervalSeconds": 5})
+    claim = _backed(running, DOZING, scaling={**scaling, "pollingIntervalSeconds": 5})
     claim.wait_phase("Idle", timeout=60 + doors.GRACE)
     polling.until(
         lambda: all(claim.name in listed for listed in door.models(doors.CHAT)),
@@ -94,6 +112,10 @@ def test_a_provider_answers_while_a_claim_wakes(
     assert {one.status for one in answers} == {200}, [*map(str, answers)]
     assert all(map(_outside, answers)), [*map(str, answers)]
     assert len(external.asked) == count + len(answers)
+    before, answer = limits.left(door, claim.name, paying, 1)
+    after, _ = limits.left(door, claim.name, paying, 1)
+    assert _outside(answer), answer
+    assert before - after == 100 * outside.ANSWER_TOKENS, "a provider without a price"
 
     def awake() -> bool:
         answers.extend(asked := door.ask(claim.name, doors.CHAT))

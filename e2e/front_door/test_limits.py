@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -71,14 +70,9 @@ def test_a_caller_passes_until_its_budget_is_spent(
     """By the price of each model, on every proxy; who has no budget is not touched."""
     key = doors.KEY.format("frugal")
     doors.write_key(running, "frugal", key)
-    frugal = {"name": "frugal", "secretRef": {"name": "frugal-key"}}
-    budget = {"amount": "0.5", "per": "month"}
-    door.claim.apply(callers=[*limits.standing(), {**frugal, "budget": budget}])
+    door.claim.apply(callers=[*limits.standing(), limits.budgeted("frugal", "0.5")])
     door.wait_condition("LimitsReady", "True", "Unpriced", doors.MINUTE + doors.GRACE)
-    for way in door.ways_in():
-        polling.until(
-            functools.partial(limits.lists, way, key), what="the key", timeout=doors.MINUTE
-        )
+    limits.wait_key(door, key)
     limits.assert_told(limits.spend(door, coder.name, key, tokens=1000))
     for model in (coder.name, chat.name, doors.ADAPTER):
         assert door.statuses(model, key) == {429}, model
@@ -86,21 +80,15 @@ def test_a_caller_passes_until_its_budget_is_spent(
         assert door.statuses(coder.name, other) == {200}
     assert door.models(key), "the list of models is free"
     # A budget that is raised: what is spent counts, and each model has its own price.
-    budget = {"amount": "1000", "per": "month"}
-    door.claim.apply(callers=[*limits.standing(), {**frugal, "budget": budget}])
+    door.claim.apply(callers=[*limits.standing(), limits.budgeted("frugal", "1000")])
     door.wait(chat.name, key)
-
-    def left(model: str, tokens: int) -> int:
-        (way, *_) = door.ways_in()
-        answer = way.ask(model, headers=doors.bearer(key), tokens=tokens)
-        assert answer.status == 200, answer
-        time.sleep(1)  # What an answer costs is told behind its end.
-        return int(answer.headers["x-ratelimit-remaining"])
 
     # Each answer tells what was left before it: prices in millionths. Another one counts once the
     # processor has the route again.
     def costs(model: str, cost: int) -> bool:
-        return left(model, 1000) - left(doors.ADAPTER, 1) == cost
+        before, _ = limits.left(door, model, key, 1000)
+        after, _ = limits.left(door, doors.ADAPTER, key, 1)
+        return before - after == cost
 
     for model, cost in ((chat.name, 20_000), (coder.name, 100_000), (doors.ADAPTER, 0)):
         polling.until(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from function.api import base
+from function.api import base, status
 
 Phase = Literal["Pending", "Starting", "Empty", "Serving", "Degraded"]
 # So many names are listed, in the list and in its summary.
@@ -37,6 +37,9 @@ class Price(base.Model):
     model: Annotated[str, base.text(63)] = pydantic.Field(description="The name of the model.")
     claim: Annotated[str, base.text(63)] | None = pydantic.Field(
         None, description="The claim whose cost it followed from."
+    )
+    repository: Annotated[str, base.text(status.LONGEST_PLACE)] | None = pydantic.Field(
+        None, description="What the claim served then: another model has a price of its own."
     )
     input: base.Decimal = pydantic.Field(description="A million tokens of prompts.")
     output: base.Decimal = pydantic.Field(description="A million tokens of answers.")

@@ -11,6 +11,9 @@ import pydantic
 
 from function.api import base
 
+# Of a repository, or of where else a model lies.
+LONGEST_PLACE = 512
+
 Phase = Literal[
     "Pending",
     "Downloading",
@@ -46,7 +49,7 @@ Offer = Literal["chat", "complete", "embed", "guard", "reasoning", "tools"]
 class Serving(base.Model):
     """What the running pods were started with."""
 
-    repository: Annotated[str, base.text(512)] | None = pydantic.Field(
+    repository: Annotated[str, base.text(LONGEST_PLACE)] | None = pydantic.Field(
         None,
         description="Hugging Face repository; of sources oci and s3 the image, without its digest,"
         " and the address in the bucket.",

@@ -143,7 +143,8 @@ def _moved(
 ) -> Iterator[str]:
     """Yields what costs change.
 
-    A door keeps the price that followed first, until its own words ask for another.
+    A door keeps the price that followed first, until its own words ask for another, or the claim
+    serves another model.
     """
     yield from _first({name: follows[name] for name in follows.keys() - followed.keys()})
     for model in sorted(follows.keys() & followed.keys()):
@@ -154,7 +155,10 @@ def _moved(
         kept = "; the door keeps its price until fromCost.generation is higher"
         # Words of another model's row change nothing here.
         comes = new.asked != old.asked or old.words == door_prices.UNKNOWN
-        yield words if comes and new.words != door_prices.UNKNOWN else words + kept
+        if new.words == door_prices.UNKNOWN or not (comes or new.model != old.model):
+            yield words + kept
+        else:
+            yield words if comes else f"{words}; it counts once the other model serves"
 
 
 def _lines(now: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[str]:

@@ -19,10 +19,12 @@ class Price:
     Attributes:
         words: A million tokens of prompts and of answers, in words.
         asked: The words of the door by which it follows.
+        model: What serves it: the claim's repository, or where else its model lies.
     """
 
     words: str
     asked: str
+    model: str | None
 
 
 # By door and by model.
@@ -81,4 +83,5 @@ def _prices(spec: gateway.Spec, plan: plans.Plan) -> Iterator[tuple[str, Price]]
             price = pricing.derive(name, costs.get(pricing.load(wish)), wish, plan.site)
             currency = plan.site.pricing.currency
             words = UNKNOWN if price is None else f"{price.words} {currency}"
-            yield name, Price(words, pricing.asked_by(wish, plan.site))
+            model, _ = plan.storage.base.served
+            yield name, Price(words, pricing.asked_by(wish, plan.site), model)

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 import re
+from typing import Any
 
 from function import canonical, instants
 from function.cluster import jobs, observed
@@ -16,8 +17,8 @@ ASKED_ANNOTATION = f"{identity.DOMAIN}/gate"
 PERCENT_ANNOTATION = f"{identity.DOMAIN}/gate-percent"
 TRY_ANNOTATION = f"{identity.DOMAIN}/gate-try"
 # On the route that has the weights: the highest step of each canary that held, by adapter, with
-# what was judged. Whoever may write there may give a canary any weight; the status of a claim may
-# be written by others.
+# what was judged and from when on. Whoever may write there may give a canary any weight; the status
+# of a claim may be written by others.
 HELD_ANNOTATION = f"{identity.DOMAIN}/canaries-held"
 
 
@@ -83,8 +84,29 @@ class Judgement:
     started: str | None
 
 
-def vouched(route: observed.Object | None) -> dict[str, tuple[str, int]]:
-    """Returns what a route says of the steps that held: mark and percent, by adapter."""
+@dataclasses.dataclass(frozen=True)
+class Vouched:
+    """What a route says of a canary.
+
+    Attributes:
+        mark: What was judged.
+        percent: The highest step that held, or 0.
+        since: Since when requests count for the step that follows, or None.
+        began: When the first step began, or None.
+    """
+
+    mark: str
+    percent: int = 0
+    since: str | None = None
+    began: str | None = None
+
+    def document(self) -> dict[str, str | int]:
+        """Returns the same as the route has it."""
+        return canonical.prune(dataclasses.asdict(self))
+
+
+def vouched(route: observed.Object | None) -> dict[str, Vouched]:
+    """Returns what a route says of its canaries, by adapter."""
     text = observed.at(route, "metadata", "annotations", HELD_ANNOTATION)
     try:
         written = canonical.loads(text) if isinstance(text, str) else {}
@@ -92,9 +114,18 @@ def vouched(route: observed.Object | None) -> dict[str, tuple[str, int]]:
         return {}
     entries = written.items() if isinstance(written, dict) else ()
     return {
-        adapter: (str(observed.at(entry, "mark")), observed.count(observed.at(entry, "percent")))
+        adapter: Vouched(
+            str(observed.at(entry, "mark")),
+            observed.count(observed.at(entry, "percent")),
+            _time(observed.at(entry, "since")),
+            _time(observed.at(entry, "began")),
+        )
         for adapter, entry in entries
     }
+
+
+def _time(written: Any) -> str | None:
+    return written if isinstance(written, str) and instants.read(written) is not None else None
 
 
 def judgements(world: observed.Observed) -> list[Judgement]:
@@ -113,7 +144,7 @@ def _judgement(suffix: str, resource: observed.Object) -> Judgement:
         asked=str(observed.at(annotations, ASKED_ANNOTATION) or ""),
         percent=canonical.whole(observed.at(annotations, PERCENT_ANNOTATION)) or 0,
         tries=canonical.whole(observed.at(annotations, TRY_ANNOTATION)) or 0,
-        started=None if instants.read(started) is None else str(started),
+        started=_time(started),
     )
 
 

@@ -1,8 +1,9 @@
 """What an answer costs, as the AI gateway works it out, and budgets as limits of that.
 
-The AI gateway evaluates one expression for each answer, with the model that answered and with its
-tokens (ai-gateway 1.0.0, llmcostcel). Tokens of prompts include those that a cache had. Whole
-numbers alone are counted: millionths of the currency, rounded up.
+The AI gateway evaluates one expression for each answer, with the name of the model that answered,
+the route by which it was asked, and the tokens (ai-gateway 1.0.0: llmcostcel, processor_impl.go).
+Tokens of prompts include those that a cache had. Whole numbers alone are counted: millionths of the
+currency, rounded up.
 """
 
 import decimal
@@ -34,28 +35,47 @@ def expression(now: situations.Situation) -> str:
     A provider's model comes under the provider's own name, which may be that of a claim: whose
     answer it is, is asked first.
     """
-    text = _halved([one.price for one in now.prices.derived])
+    derived = [one.price for one in now.prices.derived]
+    text = _halved("model", [(price.model, _money(price)) for price in derived])
     for price in reversed(now.prices.stated):
         text = f'model == "{price.model}" ? {_money(price)} : {text}'
-    for match, price in reversed(list(_renamed(now))):
-        text = f"{match} ? {_money(price)} : {text}"
+    for match, money in reversed([*_renamed(now), *_represented(now)]):
+        text = f"{match} ? {money} : {text}"
     return text
 
 
-def _halved(prices: Sequence[pricing.Price]) -> str:
-    """Returns what an answer costs by prices in the order of their models.
+def _halved(variable: str, choices: Sequence[tuple[str, str]]) -> str:
+    """Returns what the value of a variable chooses, of choices in the order of their values.
 
     Each choice halves them: a parser of CEL takes 250 nested choices, and claims may be more.
     """
-    if len(prices) > 1:
-        middle = len(prices) // 2
-        less, more = _halved(prices[:middle]), _halved(prices[middle:])
-        return f'model < "{prices[middle].model}" ? ({less}) : ({more})'
-    return "".join(f'model == "{one.model}" ? {_money(one)} : ' for one in prices) + "0u"
+    if len(choices) > 1:
+        middle = len(choices) // 2
+        less, more = _halved(variable, choices[:middle]), _halved(variable, choices[middle:])
+        return f'{variable} < "{choices[middle][0]}" ? ({less}) : ({more})'
+    return "".join(f'{variable} == "{value}" ? {cost} : ' for value, cost in choices) + "0u"
 
 
-def _renamed(now: situations.Situation) -> Iterator[tuple[str, pricing.Price]]:
-    """Yields how the AI gateway names models of providers that have another name there.
+def _represented(now: situations.Situation) -> Iterator[tuple[str, str]]:
+    """Yields what an answer costs that somebody without a price gave in a claim's place.
+
+    The model has the name of whoever answered then, and the route is the claim's. Objects of a
+    claim beside the one of its own pods have a dot in their names: a canary's, another claim's, a
+    provider's.
+    """
+    known, here = {one.model: one for one in now.prices.every}, now.door.identity.namespace
+    claims = sorted(now.members.represented & known.keys())
+    if claims:
+        priced = ", ".join(f'"{name}"' for name in known)
+        choices = [(f"{here}/{name}", _money(known[name])) for name in claims]
+        yield (
+            f'!(model in [{priced}]) && backend.contains(".")',
+            f"({_halved('route_name', choices)})",
+        )
+
+
+def _renamed(now: situations.Situation) -> Iterator[tuple[str, str]]:
+    """Yields how the AI gateway names models of providers that have another name there, with costs.
 
     A provider answers by its own route, and for claims whose fallback it is.
     """
@@ -71,7 +91,7 @@ def _renamed(now: situations.Situation) -> Iterator[tuple[str, pricing.Price]]:
                 # However many claims: a parser of CEL takes 250 nested choices.
                 of_claims = f'backend.contains(".outside-{provider.name}/")'
                 whose = f'({whose} || backend.startsWith("{here}/") && {of_claims})'
-            yield f'{whose} && model == "{model.upstream}"', known[model.name]
+            yield f'{whose} && model == "{model.upstream}"', _money(known[model.name])
 
 
 def _money(price: pricing.Price) -> str:
@@ -97,28 +117,10 @@ def unpriced(now: situations.Situation) -> list[str]:
     """Returns the models without a price that callers with a budget may use, with the callers."""
     known = {price.model for price in now.prices.every}
     served = tuple(model.name for model in now.models)
-    instead = dict(instead_of(now))
     named = []
     for grant in now.grants:
         if grant.caller.budget is None:
             continue
         used = served if grant.models is None else grant.models
         named += [f"{name} ({grant.caller.name})" for name in used if name not in known]
-        named += [
-            f"{instead[name]} in place of {name} ({grant.caller.name})"
-            for name in used
-            if name in instead
-        ]
     return named
-
-
-def instead_of(now: situations.Situation) -> Iterator[tuple[str, str]]:
-    """Yields the claims with whose fallback budgets do not count, with the model that answers.
-
-    An answer costs what the model costs that gave it, and one without a price costs nothing.
-    """
-    known = {price.model for price in now.prices.every}
-    for member in now.members.members:
-        model = member.standby if member.fallback is None else member.fallback[1]
-        if member.published and model is not None and model not in known:
-            yield member.name, model

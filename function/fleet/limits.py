@@ -37,9 +37,8 @@ class LimitsReady(reasons.Reasons):
     UNPRICED = reasons.Reason(
         "Unpriced",
         True,
-        "The same, and a caller with a `budget` may use a model without a price, or one in whose"
-        " place a fallback without a price may answer, which costs the budget nothing; the message"
-        " names both.",
+        "The same, and a caller with a `budget` may use a model without a price, which costs the"
+        " budget nothing; the message names both.",
         "Name the model in `spec.prices`.",
     )
     ELSEWHERE = reasons.Reason(

@@ -52,8 +52,9 @@ class Member:
         offers: What its models can be asked for, in the words of its status.
         context: Tokens of prompt and answer together, where the claim states them.
         fallback: The provider that answers while no pod of it does, and the name of its model.
-        standby: The claim that does, or None.
         cost: What its status tells of costs; None where no price follows from them.
+        serves: The repository that its pods serve, or where else their model lies; None where its
+            status does not tell.
     """
 
     name: str
@@ -67,8 +68,8 @@ class Member:
     offers: frozenset[str] = frozenset()
     context: int | None = None
     fallback: tuple[str, str] | None = None
-    standby: str | None = None
     cost: Any = None
+    serves: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,11 +80,14 @@ class Members:
         read: Whether core has read any yet; without it nothing is known of them.
         members: The claims, by name.
         beside: Names that claims serve that are not selected: their routes are on the same Gateway.
+        represented: Claims, selected or not, under whose name somebody else may answer: a canary,
+            another claim or a provider.
     """
 
     read: bool
     members: tuple[Member, ...]
     beside: frozenset[str] = frozenset()
+    represented: frozenset[str] = frozenset()
 
     @functools.cached_property
     def models(self) -> tuple[Model, ...]:
@@ -125,6 +129,9 @@ def members(resource: gateway.InferenceGateway, world: observed.Observed) -> Mem
         given is not None,
         tuple(sorted(chosen, key=lambda member: member.name)),
         frozenset(model.name for member in others for model in member.models),
+        frozenset(
+            str(observed.at(item, "metadata", "name")) for item in given or () if _represented(item)
+        ),
     )
 
 
@@ -136,6 +143,7 @@ def _member(item: observed.Object, costs: bool) -> Member:
     going = observed.at(item, "metadata", "deletionTimestamp") is not None
     gpu = observed.at(item, "status", "gpu")
     routing = observed.at(item, "spec", "routing")
+    served = observed.at(item, "status", "serving", "repository")
     published = asks and latched and not going
     return Member(
         name,
@@ -149,8 +157,8 @@ def _member(item: observed.Object, costs: bool) -> Member:
         frozenset(word for word in observed.items(item, "status", "offers") if word in _OFFERS),
         observed.count(observed.at(item, "spec", "model", "contextWindow")) or None,
         _fallback(item),
-        _standby(item),
         observed.at(item, "status", "cost") if costs else None,
+        served if isinstance(served, str) and len(served) <= status.LONGEST_PLACE else None,
     )
 
 
@@ -160,9 +168,10 @@ def _fallback(item: observed.Object) -> tuple[str, str] | None:
     return (provider, model) if isinstance(provider, str) and isinstance(model, str) else None
 
 
-def _standby(item: observed.Object) -> str | None:
-    claim = observed.at(item, "spec", "gateway", "fallback", "claim")
-    return claim if isinstance(claim, str) else None
+def _represented(item: observed.Object) -> bool:
+    """Tells whether somebody else may answer under a claim's name."""
+    fallback = observed.at(item, "spec", "gateway", "fallback") is not None
+    return fallback or bool(observed.items(item, "spec", "gateway", "canaries"))
 
 
 def _texts(value: Any) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from function import composition, explanation
 from function.cluster import observed
 from function.concerns import reasons
-from function.fleet import budgets, pricing, situations
+from function.fleet import pricing, situations
 
 # So many models are in a message.
 _MOST_NAMED = 8
@@ -40,8 +40,7 @@ class PricesReady(reasons.Reasons):
         False,
         "Nobody knows what a model costs; the message names it. Callers with a budget may not use"
         " it, as it would cost them nothing, unless it has a price of before; others may, and what"
-        " they spend there is not recorded. What such a model answers as a claim's fallback costs"
-        " a budget nothing.",
+        " they spend there is not recorded.",
         "State the price in `spec.prices`; or look why the claim's `status.cost.perMillionTokens`"
         " lacks the load: no `pricePerHour` of its GPU class, or 0; a model or GPU of which nothing"
         " is known; `spec.model.facts` of the claim, from which no price follows (the settings'"
@@ -57,9 +56,6 @@ def condition(now: situations.Situation) -> observed.Condition:
     if not pricing.asks(now.door):
         return PricesReady.NOT_REQUESTED.condition("no price follows from costs")
     named = [f"{name} ({why})" for name, why in known.unknown.items()]
-    if known.closes:
-        for name, model in budgets.instead_of(now):
-            named.append(f"{model} (answers in place of {name})")
     if named:
         return PricesReady.COST_UNKNOWN.condition(f"cost unknown: {_listed(named)}")
     if known.unserved:

@@ -3,7 +3,8 @@
 A claim's status tells what its tokens cost where a replica is full, of prompts and of answers
 (`status.cost.perMillionTokens`). A price that followed once is kept in the status of the front
 door, and stays: what a GPU costs, what is known of a model, or a constant of the estimate may
-change, and nobody's budget does. The words of the object that ask for it make another one.
+change, and nobody's budget does. The words of the object that ask for it make another one, and so
+does another model that a claim comes to serve: it is another product.
 """
 
 import dataclasses
@@ -163,17 +164,20 @@ def prices(
         # Another claim or a provider under the name has no price of the claim before.
         answers = behind.read and (owner is not None or name in others)
         foreign = pin is not None and answers and pin.claim not in (None, owner)
+        moved = pin is not None and claim is not None and _differ(pin.repository, claim.serves)
         if pin is not None and foreign and now is None:
             resting.append(pin)
             pin = None
-        made = _derived(pin, owner, asked, now, _margin(asks_for, door.site), foreign=foreign)
+        margin = _margin(asks_for, door.site)
+        made = _derived(pin, owner, claim, asked, now, margin, anew=foreign or moved)
         why = None if now else _unknown(name, asks_for, claim, behind, others)
         if made is not None and len(derived) == gateway_status.MOST_PRICES:
             made, why = None, f"{gateway_status.MOST_PRICES} prices follow from costs at most"
         if made is not None:
             derived.append(made)
         # A price that is kept needs no cost of now, unless another one is asked for.
-        if why is not None and name in served and (made is None or made.kept.asked != asked):
+        holds = made is not None and made.kept.asked == asked and not moved
+        if why is not None and name in served and not holds:
             unknown[name] = why
     priced = {one.price.model for one in derived}
     return Prices(
@@ -189,34 +193,39 @@ def prices(
 def _derived(
     pin: gateway_status.Price | None,
     owner: str | None,
+    claim: members.Member | None,
     asked: str,
     now: Price | None,
     margin: int,
     *,
-    foreign: bool,
+    anew: bool,
 ) -> Derived | None:
     """Returns the price that is kept, or one that follows now; None where there is neither.
 
     Args:
         pin: The price that is kept, or None.
-        owner: The claim that serves the name now, or None.
+        owner: The name of the claim that serves the model's name now, or None.
+        claim: That claim, or None where it is not selected.
         asked: By which words a price follows now.
         now: The price that would follow, or None.
         margin: What is on top of it.
-        foreign: Whether what is kept is the price of another claim.
+        anew: Whether what is kept is the price of another claim, or of what it served before.
     """
     kept = None if pin is None else Price(pin.model, pin.input, output=pin.output)
-    stays = now is None or (pin is not None and pin.asked == asked and not foreign)
+    stays = now is None or (pin is not None and pin.asked == asked and not anew)
+    serves = None if claim is None else claim.serves
     if pin is not None and kept is not None and stays:
         # A price in another currency is none.
         same = pin.asked.rpartition(" ")[2] == asked.rpartition(" ")[2]
-        entry = pin if owner is None else pin.model_copy(update={"claim": owner})
+        of = {"claim": owner or pin.claim, "repository": pin.repository or serves}
+        entry = pin.model_copy(update=of)
         return Derived(kept, entry, now) if same else None
     if now is None:
         return None
     entry = gateway_status.Price(
         model=now.model,
         claim=owner,
+        repository=serves,
         input=now.input,
         output=now.output or "0",
         asked=asked,
@@ -224,6 +233,11 @@ def _derived(
     )
     before = None if kept == now else kept
     return Derived(now, entry, now, before, fresh=kept is None)
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    """Tells whether two models are others, where both are told."""
+    return None not in (one, other) and one != other
 
 
 def _unknown(

@@ -1,9 +1,10 @@
 """Which weight a canary with a gate has now, and which Job judges it.
 
 A step is a weight and a Job that judges it. The weight rises when the Job of the step before has
-held, and only then; the claim's status remembers the highest step that held, and the route vouches
-for it. A Job that broke takes the weight to 0 until the author changes the canary. A Job that could
-not tell is followed by another one, which counts requests since the first began; the weight stays.
+held, and only then. The claim's status remembers the highest step that held, and since when
+requests and evaluations count; the route vouches for both. A Job that broke takes the weight to 0
+until the author changes the canary. A Job that could not tell is followed by another one, which
+counts requests since the first began; the weight stays.
 
 A finished Job stays until status and route show its verdict. One that took a canary back stays
 after that, for its log and the alert on it, whatever the settings make of a new one. Nothing is
@@ -41,6 +42,7 @@ class Gate:
         job: The Job that is desired, or None.
         observed: The observed Job of that key, or None where there is none.
         record: What the status remembers.
+        vouched: What the route remembers.
     """
 
     schedule: gates.Schedule
@@ -52,6 +54,7 @@ class Gate:
     job: identity.Manifest | None
     observed: observed.Object | None
     record: dict[str, Any]
+    vouched: gating.Vouched
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,13 +73,13 @@ class Gates:
 
     @property
     def held(self) -> str | None:
-        """What the route remembers of the steps that held, or None while none has."""
-        steps = {
-            one.schedule.adapter: {"mark": one.schedule.mark, "percent": one.held}
+        """What the route remembers of the steps that were judged, or None while none was."""
+        judged = {
+            one.schedule.adapter: one.vouched.document()
             for one in self.canaries
-            if one.held > 0
+            if one.held > 0 or one.vouched.began is not None
         }
-        return canonical.dumps(steps) if steps else None
+        return canonical.dumps(judged) if judged else None
 
     @property
     def weights(self) -> tuple[tuple[str, int], ...]:
@@ -144,11 +147,11 @@ class _Route:
 
     Attributes:
         shown: The weight of each.
-        vouched: What was judged, and the highest step of it that held, of each.
+        vouched: What it says of each.
     """
 
     shown: Mapping[str, int]
-    vouched: Mapping[str, tuple[str, int]]
+    vouched: Mapping[str, gating.Vouched]
 
 
 def lack(plan: plans.Plan) -> str | None:
@@ -277,6 +280,7 @@ def _gate(
         job=manifest,
         observed=world.get(suffix) if suffix else None,
         record=after.document(schedule, weight),
+        vouched=gating.Vouched(schedule.mark, after.held, after.since, after.began),
     )
 
 
@@ -289,18 +293,20 @@ def _before(schedule: gates.Schedule, record: status.Canary | None, route: _Rout
     if record is None or record.mark != schedule.mark:
         return _Memory()
     held = min(record.held_percent or 0, _proved(schedule, route))
+    since, began = _times(schedule, record, route, held)
     if record.asked != schedule.asked:
         taken_back = record.verdict == ROLLED_BACK
-        return _Memory() if taken_back else _settled(schedule, _Memory(held, began=record.began))
+        return _Memory() if taken_back else _settled(schedule, _Memory(held, began=began))
     return _settled(
         schedule,
         _Memory(
             held=held,
             verdict=record.verdict or RISING,
             reason=record.reason or "",
-            tries=record.tries or 0,
-            since=record.since,
-            began=record.began,
+            # The first Job that could not tell says since when: without it none has ended.
+            tries=(record.tries or 0) if since is not None else 0,
+            since=since,
+            began=began,
         ),
     )
 
@@ -342,10 +348,27 @@ def _proved(schedule: gates.Schedule, route: _Route) -> int:
     """
     vouched = route.vouched.get(schedule.adapter)
     if vouched is not None:
-        return vouched[1] if vouched[0] == schedule.mark else 0
+        return vouched.percent if vouched.mark == schedule.mark else 0
     if schedule.mark == schedule.former[0]:
         return max(route.shown.get(schedule.adapter, 0), 0)
     return 0
+
+
+def _times(
+    schedule: gates.Schedule, record: status.Canary, route: _Route, held: int
+) -> tuple[str | None, str | None]:
+    """Returns since when requests count for the step after one that held, and evaluations.
+
+    As the route vouches for it. The route of a canary whose step held told no time at first, and
+    tells one always since: the record has them then.
+    """
+    vouched = route.vouched.get(schedule.adapter)
+    if vouched is None or vouched.mark != schedule.mark:
+        former = vouched is None and schedule.mark == schedule.former[0]
+        return (record.since, record.began) if former else (None, None)
+    if vouched.percent > 0 and vouched.began is None:
+        return record.since, record.began
+    return vouched.since if vouched.percent == held else None, vouched.began
 
 
 def _settled(schedule: gates.Schedule, given: _Memory) -> _Memory:

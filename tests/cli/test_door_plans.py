@@ -110,6 +110,23 @@ def test_what_a_claims_edit_does_to_prices_that_follow_from_its_cost(
     assert not any("keeps" in line for line in told_of["lines"])
 
 
+def test_another_model_takes_the_price_of_its_own_cost(tmp_path: pathlib.Path) -> None:
+    door = cluster.load("examples/front-door/prices-from-costs.yaml")
+    claim = cluster.load("examples/claims/smallest.yaml")
+    other = documents.copied(claim)
+    claim["spec"] |= {"gateway": {"enabled": True}}
+    other["spec"] |= {"gateway": {"enabled": True}}
+    other["spec"]["model"]["repository"] = "Qwen/Qwen3-4B"
+    for name, one in (("now", other), ("before", claim)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "all.yaml").write_text(yaml.safe_dump_all([door, one]))
+    given = ("plan", str(tmp_path / "now"), *SITE, "--against", str(tmp_path / "before"))
+    (told_of,) = json.loads(command.verb(*given, "--output", "json").stdout)["frontDoors"]
+    (line,) = told_of["lines"]
+    assert f"price of {claim['metadata']['name']} from its cost: " in line
+    assert line.endswith("; it counts once the other model serves")
+
+
 def test_words_of_one_models_row_move_no_other_price(tmp_path: pathlib.Path) -> None:
     door = cluster.load("examples/front-door/prices-from-costs.yaml")
     claim = cluster.load("examples/claims/xplane-qwen-coder.yaml")

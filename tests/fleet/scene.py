@@ -14,8 +14,12 @@ def member(
     labels: dict[str, str] | None = None,
     offers: tuple[str, ...] = ("chat", "tools"),
     costs: tuple[str, str] | None = None,
+    serving: str | None = None,
 ) -> cluster.Object:
-    """Returns a claim as core reads it, with what its tokens cost: prompts and answers."""
+    """Returns a claim as core reads it, with what its tokens cost, prompts and answers.
+
+    And with the repository that its pods serve.
+    """
     served = [{"name": name, "kind": "base"}, *({"name": a, "kind": "adapter"} for a in adapters)]
     return {
         "apiVersion": "cloud.ogenki.io/v1alpha1",
@@ -27,6 +31,7 @@ def member(
             "offers": list(offers),
             **({"latches": {"routePublished": True}} if published else {}),
             **({} if costs is None else {"cost": cost(*costs)}),
+            **({} if serving is None else {"serving": {"repository": serving}}),
         },
     }
 

@@ -248,6 +248,43 @@ def test_a_price_is_of_its_claim_and_another_one_under_the_name_has_its_own() ->
     assert "sql 0.5/2 (was 0.032/0.27)" in event
 
 
+def test_a_claim_that_serves_another_model_has_another_price_once_it_does() -> None:
+    def coder(serving: str, costs: tuple[str, str] | None) -> cluster.Object:
+        return scene.member("coder", "sql", costs=costs, serving=serving)
+
+    world = resting(coder("org/small", ("0.0312", "0.27")))
+    before = priced(world)
+    world.strangers = [coder("org/small", ("0.9", "3"))]  # asked for, and on its way
+    world.converge()
+    assert priced(world) == before
+    world.strangers = [coder("org/large", None)]
+    world.converge()
+    assert priced(world) == before, "it holds until the cost of the other is known"
+    assert world.condition("PricesReady") == ("False", "CostUnknown")
+    world.strangers = [coder("org/large", ("0.9", "3"))]
+    world.reconcile()
+    assert priced(world) == {"coder": ("0.9", "3"), "sql": ("0.9", "3")}
+    (event,) = events(world)
+    assert "coder 0.9/3 (was 0.032/0.27)" in event
+    world.converge()
+    assert world.condition("PricesReady") == ("True", "Derived")
+    # Whatever it serves is not told for a while.
+    world.strangers = [scene.member("coder", "sql", costs=("5", "6"))]
+    world.converge()
+    assert priced(world)["coder"] == ("0.9", "3")
+
+
+def test_a_price_of_which_nobody_kept_the_model_is_of_the_one_that_is_served() -> None:
+    world = resting()
+    before = priced(world)
+    for model in ("org/small", "org/large"):
+        assert priced(world) == before
+        costs = ("0.9", "3")
+        world.strangers = [scene.member("coder", "sql", costs=costs, serving=model), CHAT]
+        world.converge()
+    assert priced(world)["coder"] == ("0.9", "3")
+
+
 def test_who_is_served_takes_the_place_of_who_is_kept_and_away() -> None:
     members = [scene.member(f"m{n:03}", costs=("0.1", "0.2")) for n in range(256)]
     world = resting(*members)
@@ -303,23 +340,44 @@ def test_a_model_of_a_provider_has_a_stated_price_or_none() -> None:
     assert scene.rules(world) == {"paid": ["coder", "sql"]}
 
 
+@pytest.mark.parametrize("stated", [False, True], ids=["derived", "stated"])
 @pytest.mark.parametrize(
-    "fallback", [{"claim": "vectors"}, {"provider": "anthropic", "model": "claude"}]
+    ("gateway", "backend", "named"),
+    [
+        ({"fallback": {"claim": "vectors"}}, "coder.fallback-vectors", "vectors"),
+        (
+            {"fallback": {"provider": "anthropic", "model": "claude"}},
+            "coder.outside-anthropic",
+            "claude-haiku",
+        ),
+        ({"canaries": [{"adapter": "odd", "weightPercent": 5}]}, "coder.canary-odd", "odd"),
+    ],
+    ids=["claim", "provider", "canary"],
 )
-def test_what_answers_in_a_claims_place_without_a_price_is_named(fallback: Any) -> None:
+def test_who_answers_in_a_claims_place_without_a_price_costs_what_the_claim_does(
+    gateway: Any, backend: str, named: str, stated: bool
+) -> None:
+    """The AI gateway tells the name of who answers, and on whose route."""
     coder = documents.copied(CODER)
-    coder["spec"]["gateway"]["fallback"] = fallback
+    coder["spec"]["gateway"] |= gateway
     outside: Any = scene.provider("anthropic", "claude")
-    model = fallback.get("claim", "claude")
-    world = resting(coder, CHAT, providers=[outside])
-    assert world.condition("PricesReady") == ("False", "CostUnknown")
-    assert f"{model} (answers in place of coder)" in world.message("PricesReady")
-    rows = [{"model": name, "input": "1"} for name in ("coder", "sql", "chat-8b")]
-    stated = resting(coder, CHAT, pricing=None, prices=rows)
-    assert stated.condition("LimitsReady") == ("True", "Unpriced")
-    assert stated.message("LimitsReady") == f"no price: {model} in place of coder (paid)"
-    stated.edit(prices=[*rows, {"model": model, "input": "1"}]).converge()
-    assert stated.condition("LimitsReady") == ("True", "Enforced")
+    outside["models"] = [{"name": "claude", "upstream": "claude-haiku"}]
+    rows: Any = [
+        {"model": "coder", "input": "1", "output": "2"},
+        {"model": "chat-8b", "input": "1"},
+    ]
+    how: Any = {"pricing": None, "prices": rows} if stated else {}
+    world = resting(coder, CHAT, providers=[outside], **how)
+    whose: Any = {"backend": f"llm/{backend}/route/coder/rule/0/ref/1", "route": "llm/coder"}
+    price = 2_000_000 if stated else 270_000
+    assert cost(world, named, **whose, output_tokens=10**6) == price
+    assert cost(world, "chat-8b", **whose, output_tokens=10**6) == (0 if stated else 100_000)
+    own: Any = {"backend": "llm/coder/route/coder/rule/1/ref/0", "route": "llm/coder"}
+    assert cost(world, named, **own, output_tokens=10**6) == 0, "asked by its own name"
+    other: Any = {"backend": "llm/other.outside-x/route/other/rule/0/ref/1", "route": "llm/other"}
+    assert cost(world, named, **other, output_tokens=10**6) == 0
+    for condition in ("LimitsReady", "PricesReady"):
+        assert "in place of" not in world.message(condition)
 
 
 def test_a_row_that_nobody_serves_is_named() -> None:

@@ -42,12 +42,16 @@ def expression(world: cluster.Cluster) -> str:
     return str(text)
 
 
-def cost(world: cluster.Cluster, model: str, backend: str = "", **tokens: int) -> int:
+def cost(
+    world: cluster.Cluster, model: str, backend: str = "", route: str = "", **tokens: int
+) -> int:
     """Returns what the AI gateway makes of an answer, in millionths."""
     counted = dict.fromkeys(("input_tokens", "cached_input_tokens", "output_tokens"), 0) | tokens
     # The evaluator has no unsigned numbers of Python's: the literals are signed here too.
     text = re.sub(r"(\d)u\b", r"\1", expression(world))
-    return int(cel.evaluate(text, {"model": model, "backend": backend, **counted}))
+    return int(
+        cel.evaluate(text, {"model": model, "backend": backend, "route_name": route, **counted})
+    )
 
 
 # --- what an answer costs

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -93,6 +94,75 @@ def test_a_step_that_somebody_wrote_into_the_status_did_not_hold(written: cluste
     world.claim["status"]["canaries"] = [gated.record(world) | written]
     gated.rested(world)
     assert (gated.weight(world), gated.percent(gated.job(world))) == (20, 20)
+
+
+LONG_AGO = "2020-01-31T12:00:00Z"
+
+
+def judge_plan(world: cluster.Cluster) -> cluster.Object:
+    """Returns what the Job is to judge by."""
+    (container,) = gated.job(world)["spec"]["template"]["spec"]["containers"]
+    text = next(one["value"] for one in container["env"] if one["name"] == "JUDGE_PLAN")
+    plan = json.loads(text)
+    assert isinstance(plan, dict)
+    return plan
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+@pytest.mark.parametrize("written", [{"since": LONG_AGO}, {"began": LONG_AGO}])
+def test_a_time_that_somebody_wrote_into_the_status_counts_nothing_older(
+    written: cluster.Object, steps: int
+) -> None:
+    """Requests and evaluations of before the canary began would hold a step."""
+    world = gated.stepped()
+    for _ in range(steps):
+        gated.held(gated.job(world))
+        gated.rested(world)
+    fresh = judge_plan(world)
+    world.claim["status"]["canaries"] = [gated.record(world) | written | {"tries": 1}]
+    gated.rested(world)
+    assert judge_plan(world) == fresh
+    gated.ended(gated.job(world), exits.Exit.TOO_FEW_REQUESTS)
+    gated.rested(world)
+    assert (judge_plan(world)["since"], judge_plan(world)["began"]) == (gated.STARTED,) * 2
+    again = judge_plan(world)
+    world.claim["status"]["canaries"] = [gated.record(world) | written]
+    gated.rested(world)
+    assert judge_plan(world) == again
+    assert LONG_AGO not in gated.record(world).values()
+
+
+def test_a_job_without_a_verdict_goes_once_the_route_vouches_for_its_time() -> None:
+    """Core's cache may show the status before it shows the route."""
+    world = gated.stepped()
+    first = gated.job(world)["metadata"]["name"]
+    world.lag(f"{scene.NAME}-gateway-airoute")
+    gated.ended(gated.job(world), exits.Exit.TOO_FEW_REQUESTS)
+    for _ in range(3):
+        world.reconcile()
+        assert (gated.record(world)["tries"], gated.record(world)["since"]) == (1, gated.STARTED)
+        assert gated.job(world)["metadata"]["name"] == first
+    world.catch_up()
+    gated.rested(world)
+    assert gated.job(world)["metadata"]["name"] != first
+    assert judge_plan(world)["since"] == gated.STARTED
+
+
+def test_a_route_of_before_it_vouched_for_times_lets_them_be() -> None:
+    world = gated.stepped()
+    for end in (gated.held, lambda job: gated.ended(job, exits.Exit.TOO_FEW_REQUESTS)):
+        end(gated.job(world))
+        gated.rested(world)
+    running = judge_plan(world)
+    annotations = world.one("AIGatewayRoute")["metadata"]["annotations"]
+    vouched = annotations[gating.HELD_ANNOTATION]
+    entry = json.loads(vouched)["sql"]
+    older = {"sql": {"mark": entry["mark"], "percent": entry["percent"]}}
+    annotations[gating.HELD_ANNOTATION] = json.dumps(older)
+    gated.rested(world)
+    assert judge_plan(world) == running
+    annotations = world.one("AIGatewayRoute")["metadata"]["annotations"]
+    assert annotations[gating.HELD_ANNOTATION] == vouched
 
 
 def test_a_status_that_is_there_before_the_route_proves_nothing() -> None:
