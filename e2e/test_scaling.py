@@ -164,6 +164,8 @@ def _dead_exporters(subject: loads.Subject) -> None:
     subject.offer(100)
     subject.reach(5, within=150)
     subject.says("Serving", "Ready")
+    # What is foretold may be late by so much, and without series nothing changes any more.
+    subject.hold(5, loads.TOLERANCE)
     subject.mute()
     subject.says("Serving", "FallbackActive")
     subject.hold(5, loads.COOLDOWN + 20)
