@@ -15,7 +15,7 @@ import yaml
 from click import testing
 
 from e2e.controlplane import crossplane
-from function import kinds
+from function import claim_rows
 from function.api import base, claim, gateway, gateway_status, settings, settings_metrics, status
 from function.cli import main as cli
 from function.cli import reached, terminal
@@ -458,7 +458,7 @@ def test_a_picker_may_read_what_its_chart_lets_it_and_core_may_bind_that_alone()
 
 def test_every_kind_was_composed() -> None:
     """The test above covers only kinds that some of its claims compose."""
-    every = [*kinds.rows(), *doors.ROWS]
+    every = [*claim_rows.every(), *doors.ROWS]
     assert {row.kind.name for row in every} == {item["kind"] for item in everything()}
 
 
