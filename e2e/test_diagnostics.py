@@ -22,7 +22,7 @@ import pytest
 from e2e import claims, guide, installation, lives, shipped
 from e2e.controlplane import api, nodes, plane, polling
 from function.cluster import jobs
-from preload import exits, hub, manifest, report
+from preload import exits, listing, manifest, report
 from preload import plan as preload_plan
 
 _ROLE = shipped.ROOT / "examples" / "rbac" / "diagnostics-pods.yaml"
@@ -458,8 +458,8 @@ def _success(item: preload_plan.Item, work: pathlib.Path) -> bytes:
     # No header: nothing is known of its tensors.
     (weights / "model.safetensors").write_bytes(bytes(8))
     files = (
-        hub.File("config.json", len(config), "gitSha1", "0" * 40),
-        hub.File("model.safetensors", _BYTES - len(config), "sha256", "0" * 64),
+        listing.File("config.json", len(config), "gitSha1", "0" * 40),
+        listing.File("model.safetensors", _BYTES - len(config), "sha256", "0" * 64),
     )
     published = manifest.build(item, "https://huggingface.co", _SHA, files, home, manifest.WEIGHTS)
     return report.success([(item.directory, published)])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from preload import checkpoint, documents, exits, hub, report, settings, transfer, users
+from preload import attempts, checkpoint, documents, exits, hub, listing, report, settings, users
 from tests.preload import conftest, hub_server
 
 BASE = conftest.BASE
@@ -23,7 +23,7 @@ DEEP = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
 @pytest.fixture(autouse=True)
 def _pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the shards come in pieces, over several connections."""
-    monkeypatch.setattr(transfer, "PIECE", 100_000)
+    monkeypatch.setattr(attempts, "PIECE", 100_000)
 
 
 def answer(stage: conftest.Stage, change: Callable[[dict[str, Any]], object]) -> None:
@@ -128,7 +128,7 @@ def test_a_commit_that_is_none(stage: conftest.Stage, sha: object) -> None:
 def test_more_files_than_any_model_has(
     stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "_MOST_FILES", 5)
+    monkeypatch.setattr(listing, "_MOST_FILES", 5)
     refused(stage, exits.Exit.VERIFICATION_FAILED, "more than 5")
 
 

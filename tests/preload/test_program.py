@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from preload import exits, manifest, report, transfer, weights
+from preload import attempts, exits, manifest, report, weights
 from tests.preload import conftest, hub_server
 
 BASE = conftest.BASE
@@ -476,7 +476,7 @@ def test_a_whole_file_without_manifest_is_hashed_not_fetched(stage: conftest.Sta
 def test_large_files_come_in_windows(
     stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "PIECE", 400_000)
+    monkeypatch.setattr(attempts, "PIECE", 400_000)
     assert stage.run() == 0
     starts = [r.start for r in stage.hub.downloads() if cdn(SHARD) in r.path]
     assert sorted(starts) == [0, 400_000, 800_000, 1_200_000]
