@@ -24,7 +24,7 @@ from function.concerns import concerns
 from function.concerns.gateway import native_picker
 from function.fleet import report as fleet
 from function.fleet import rows as doors
-from function.situation import rollouts
+from function.situation import renderings
 from preload import exits
 from tests import cases, cluster, examples
 from tests.alerts import rendered
@@ -598,7 +598,7 @@ def test_fields_that_pods_follow_from_are_listed() -> None:
     text = " ".join(section(LIFE, "Held templates").split())
     (sentence,) = re.findall(r"Fields that pods follow from: (.*?)\. Nothing", text)
     listed = re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", sentence))
-    assert sorted(listed) == sorted(rollouts.POD_FIELDS)
+    assert sorted(listed) == sorted(renderings.POD_FIELDS)
 
 
 def test_the_version_has_a_section_in_the_changelog() -> None:
