@@ -14,10 +14,10 @@ from function import generate
 from function.api import base, claim, claim_model, claim_scaling, settings
 from function.composites import inference_service
 from function.engines.vllm import managed
-from tests import cases, mistakes, schemas, strategies
+from tests import cases, mistakes, pools, schemas, strategies
 from tests.api import accepted_claims, entries, invalid_claims
 
-Json = strategies.Json
+Json = pools.Json
 
 
 @functools.cache
