@@ -21,7 +21,18 @@ from function.api import base
 from function.boundary import additions, pods, secrets, sources
 from function.capacity import quantity
 from function.planning import plans
-from tests import cluster, crds, defects, examples, impolite, lives, mistakes, schemas, strategies
+from tests import (
+    cluster,
+    crds,
+    defects,
+    examples,
+    impolite,
+    lives,
+    mistakes,
+    recordings,
+    schemas,
+    strategies,
+)
 from tests.api import accepted_claims, entries, invalid_claims
 from tests.boundary import attacks
 from tests.fleet import invalid_doors
@@ -72,7 +83,10 @@ def test_every_object_of_every_example_is_taken(
 ) -> None:
     """Of a new claim and of one that 0.9.0 left, at each reconcile until nothing changes."""
     example, environment = cluster.example(name), cluster.environment(profile)
-    for world in (cluster.Cluster(example, environment), cluster.taken_over(example, environment)):
+    for world in (
+        cluster.Cluster(example, environment),
+        recordings.taken_over(example, environment),
+    ):
         life = lives.Life(world).reconcile()
         life.converge()
         kinds = {item.object["kind"] for item in life.emitted}

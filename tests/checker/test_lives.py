@@ -9,7 +9,7 @@ import pytest
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from tests import cluster, effort
+from tests import cluster, effort, recordings
 from tests.checker import changes, laws
 from tests.checker import world as worlds
 
@@ -37,7 +37,7 @@ def _start(kind: str) -> worlds.World:
         {"modelImages": {"*": ["**"]}, "modelUris": {"*": ["**"]}}
     )
     if kind == "taken over":
-        world = worlds.World.of(cluster.taken_over(claim, environment))
+        world = worlds.World.of(recordings.taken_over(claim, environment))
         world.volume.clear()
         return world
     if kind == "asleep":

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from function import duration
-from tests import cluster, documents, schemas
+from tests import cluster, documents, recordings, schemas
 from tests.resources import scene
 
 CANARIES: Any = {
@@ -449,7 +449,7 @@ def routed_to(world: cluster.Cluster) -> set[str]:
 def test_index_named_canaries_stay_until_the_observed_route_forgets_them() -> None:
     """A route that names a missing backend fails as a whole."""
     claimed, config = cluster.example("xplane-qwen-coder"), cluster.environment("reference")
-    world = cluster.taken_over(claimed, config)
+    world = recordings.taken_over(claimed, config)
     assert "xplane-qwen-coder-canary-0" in routed_to(world)
     world.reconcile()
     assert "xplane-qwen-coder-canary-0" in backends(world)
