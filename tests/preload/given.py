@@ -6,6 +6,8 @@ from tests.preload import conftest, hub_server
 BASE = conftest.BASE
 MODEL = conftest.MODEL
 SHARD = "model-00001-of-00002.safetensors"
+# JSON that is too deep to be read.
+DEEP = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
 ADAPTER = {
     "kind": "adapter",
     "repository": "org/adapter",
