@@ -27,9 +27,7 @@ def taken_over(claim: cluster.Object, *environments: cluster.Object) -> cluster.
             item["spec"]["replicas"] = 1
             item["spec"]["template"]["spec"]["dnsPolicy"] = "ClusterFirst"
         world.objects[key] = item
-        world.owned[key] = {
-            k: v for k, v in documents.copied(item).items() if k not in ("status",)
-        }
+        world.owned[key] = {k: v for k, v in documents.copied(item).items() if k not in ("status",)}
         for field in ("uid", "generation", "resourceVersion"):
             world.owned[key]["metadata"].pop(field, None)
         if item["kind"] == "Deployment":
