@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from e2e import commands, shipped
 from e2e.controlplane import api
-from tests import cluster
+from tests import cluster, recordings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ STAGES: dict[str, Callable[[api.Object, api.Object], cluster.Cluster]] = {
     "first": _first,
     "verified": _verified,
     "serving": _serving,
-    "taken-over": cluster.taken_over,
+    "taken-over": recordings.taken_over,
 }
 
 

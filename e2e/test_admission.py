@@ -13,7 +13,7 @@ import pytest
 from e2e import installation, shipped
 from e2e.controlplane import api, plane
 from tests import mistakes, strategies
-from tests.api import invalid_claims
+from tests.api import accepted_claims, entries, invalid_claims
 
 _CRD = api.Ref(
     "apiextensions.k8s.io/v1", "CustomResourceDefinition", "inferenceservices.cloud.ogenki.io"
@@ -84,7 +84,7 @@ def test_examples_are_accepted(
     ids=lambda entry: str(entry.name),
 )
 def test_a_mistake_is_refused(
-    entry: invalid_claims.Invalid, control_plane: plane.ControlPlane, developers: str
+    entry: entries.Invalid, control_plane: plane.ControlPlane, developers: str
 ) -> None:
     """The server's message holds the words of the rule, or the path of the field."""
     with pytest.raises(api.ApiError) as refused:
@@ -104,10 +104,10 @@ def _mistakes() -> Iterator[mistakes.Broken]:
     bucket = {"uri": "s3://models/qwen3-8b", "credentialsSecretRef": {"name": "store"}}
     others = (
         _from_a_volume(),
-        invalid_claims.claim(model={"source": "oci", "image": image}),
-        invalid_claims.claim(model={"source": "s3", **bucket}),
+        entries.claim(model={"source": "oci", "image": image}),
+        entries.claim(model={"source": "s3", **bucket}),
         _gated(),
-        invalid_claims.claim(
+        entries.claim(
             gateway={"enabled": True, "fallback": {"provider": "anthropic", "model": "haiku"}}
         ),
     )
@@ -133,7 +133,7 @@ def _gated() -> api.Object:
         "evals": {"passPercent": 90},
         "generation": 0,
     }
-    return invalid_claims.claim(
+    return entries.claim(
         loraAdapters=[{"name": "sql", "repository": "example/sql"}],
         gateway={
             "enabled": True,
@@ -144,7 +144,7 @@ def _gated() -> api.Object:
 
 def _from_a_volume() -> api.Object:
     """A claim whose weights lie on the volume, with thresholds and a fallback."""
-    return invalid_claims.claim(
+    return entries.claim(
         model={"repository": "Qwen/Qwen3-8B", "source": "pvc", "path": "qwen"},
         scaling={
             "runningRatioThreshold": "0.7",
@@ -210,9 +210,9 @@ def test_every_bound_is_kept(control_plane: plane.ControlPlane, developers: str)
     assert unkept == []
 
 
-@pytest.mark.parametrize("entry", invalid_claims.ACCEPTED, ids=lambda entry: str(entry.name))
+@pytest.mark.parametrize("entry", accepted_claims.ACCEPTED, ids=lambda entry: str(entry.name))
 def test_what_is_odd_but_right_is_accepted(
-    entry: invalid_claims.Accepted, control_plane: plane.ControlPlane, developers: str
+    entry: entries.Accepted, control_plane: plane.ControlPlane, developers: str
 ) -> None:
     """The server accepts claims that look wrong but are right, such as stored claims of 0.9.0."""
     _ask(control_plane, developers, entry.claim)
@@ -220,6 +220,6 @@ def test_what_is_odd_but_right_is_accepted(
 
 def test_an_unknown_field_is_refused(control_plane: plane.ControlPlane, developers: str) -> None:
     """Under strict field validation, which kubectl asks for, the server names the field."""
-    claim = invalid_claims.claim(replicas=2)
+    claim = entries.claim(replicas=2)
     with pytest.raises(api.ApiError, match=r'unknown field "spec\.replicas"'):
         _ask(control_plane, developers, claim)

@@ -17,15 +17,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e import claims, installation, operators
+from e2e import claims, data_path, installation, operators
 from e2e.controlplane import api, plane, polling
 from e2e.dataplane import asking, controllers, envoy, stage
 from e2e.gateway import translation
 from e2e.machines import containers
 
-NAMESPACE = "data-path"
-# For a busy machine, on top of what something takes by itself.
-GRACE = 60
 ADAPTER = "xplane-qwen-coder-securecode"
 CANARY = "xplane-qwen-coder-sql-dpo"
 # By its name behind the other canary, which so keeps its place in the route.
@@ -53,8 +50,8 @@ def running(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[stage.Stage]:
     """The gateway on its node, KEDA, a metrics server, and a namespace made ready for claims."""
-    work = tmp_path_factory.mktemp(NAMESPACE)
-    with stage.standing(control_plane, installed, standing_in, work, NAMESPACE) as ready:
+    work = tmp_path_factory.mktemp(data_path.NAMESPACE)
+    with stage.standing(control_plane, installed, standing_in, work, data_path.NAMESPACE) as ready:
         yield ready
 
 
@@ -63,9 +60,11 @@ def coder(running: stage.Stage) -> claims.Claim:
     """The example with two adapters and a canary, with two replicas."""
     claim = running.example("xplane-qwen-coder")
     claim.apply(scaling={"minReplicas": 2, "maxReplicas": 2})
-    claim.wait_phase("Serving", timeout=120 + GRACE)
+    claim.wait_phase("Serving", timeout=120 + data_path.GRACE)
     claim.wait_condition("RouteReady", "True", "Published")
-    polling.until(lambda: len(running.engines(claim)) == 2, what="two engines", timeout=GRACE)
+    polling.until(
+        lambda: len(running.engines(claim)) == 2, what="two engines", timeout=data_path.GRACE
+    )
     return claim
 
 
@@ -77,7 +76,7 @@ def caller(running: stage.Stage, coder: claims.Claim) -> asking.Caller:
     polling.until(
         lambda: len({one.engine for one in somebody.ask_often(8, coder.name)}) == 2,
         what="both pods in the gateway's view",
-        timeout=GRACE,
+        timeout=data_path.GRACE,
     )
     return somebody
 
@@ -163,22 +162,14 @@ def test_usage_is_counted_by_model(
     caller: asking.Caller, coder: claims.Claim, running: stage.Stage
 ) -> None:
     """The processor's series have the tokens of each model that callers asked for."""
-    before = _tokens(running, coder.name)
+    before = data_path.tokens(running, coder.name)
     answer = caller.ask(coder.name, tokens=100)
     assert answer.status == 200
     polling.until(
-        lambda: _tokens(running, coder.name) >= before + 100,
+        lambda: data_path.tokens(running, coder.name) >= before + 100,
         what="100 more tokens",
-        timeout=4 * stage.SCRAPE_SECONDS + GRACE,
+        timeout=4 * stage.SCRAPE_SECONDS + data_path.GRACE,
     )
-
-
-def _tokens(running: stage.Stage, model: str) -> float:
-    query = (
-        "sum(gen_ai_client_token_usage_sum"
-        f'{{gen_ai_original_model="{model}",gen_ai_token_type="output"}})'
-    )
-    return sum(running.metrics.query(query))
 
 
 def test_the_translation_by_hand_is_the_one_of_the_controllers(
@@ -213,11 +204,11 @@ def test_a_body_above_32_kib_is_refused_by_default(
 @pytest.fixture(scope="module")
 def wide(caller: asking.Caller, coder: claims.Claim, control_plane: plane.ControlPlane) -> None:
     """The Gateway has the policy that the documentation recommends."""
-    control_plane.admin.apply(_client_traffic_policy())
+    control_plane.admin.apply(data_path.client_traffic_policy())
     polling.until(
         lambda: caller.ask(coder.name, padding=40_000).status == 200,
         what="the policy in the gateway",
-        timeout=GRACE,
+        timeout=data_path.GRACE,
     )
 
 
@@ -229,18 +220,6 @@ def test_a_megabyte_passes_with_a_client_traffic_policy(
     large = caller.ask(coder.name, padding=MEGABYTE)
     assert large.status == 200, large
     assert int(large.headers["x-received"]) > MEGABYTE
-
-
-def _client_traffic_policy() -> api.Object:
-    """The buffer that the AI gateway's own examples have."""
-    ref = controllers.GATEWAY
-    target = {"group": "gateway.networking.k8s.io", "kind": ref.kind, "name": ref.name}
-    return {
-        "apiVersion": "gateway.envoyproxy.io/v1alpha1",
-        "kind": "ClientTrafficPolicy",
-        "metadata": {"name": ref.name, "namespace": ref.namespace},
-        "spec": {"targetRefs": [target], "connection": {"bufferLimit": "50Mi"}},
-    }
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +240,7 @@ def hasty(running: stage.Stage, caller: asking.Caller) -> claims.Claim:
         patches={"gateway-airoute": {"spec": {"rules": rules}}},
     )
     claim.apply()
-    claim.wait_phase("Serving", timeout=120 + GRACE)
+    claim.wait_phase("Serving", timeout=120 + data_path.GRACE)
     caller.wait(claim.name)
     return claim
 
@@ -310,12 +289,12 @@ def sleepers(running: stage.Stage, caller: asking.Caller, wide: None) -> dict[st
     for claim in made.values():
         claim.apply()
     for claim in made.values():
-        claim.wait_phase("Idle", timeout=60 + GRACE)
+        claim.wait_phase("Idle", timeout=60 + data_path.GRACE)
         # Until the processor knows of the route, the answer is 500 and wakes nobody.
         polling.until(
             lambda claim=claim: claim.name in caller.models(),  # type: ignore[misc]
             what=f"{claim.name} in the gateway",
-            timeout=REFRESH_SECONDS + GRACE,
+            timeout=REFRESH_SECONDS + data_path.GRACE,
         )
     return made
 
@@ -331,21 +310,13 @@ def test_a_sleeping_claim_wakes_on_one_request_and_answers_it(
     """The request itself is what wakes the claim, and waits for the replica."""
     sleeper, padding = sleepers[name], SLEEPERS[name]
     assert running.engines(sleeper) == []
-    assert _wake_query(running, sleeper) == 0
+    assert data_path.wake_query(running, sleeper) == 0
     answer = caller.ask(sleeper.name, padding=padding)
     record_property("seconds", round(answer.seconds, 1))
     print(f"{name}: {answer.seconds:.1f} s from the request to the whole answer")
     assert answer.status == 200, answer
     assert int(answer.headers["x-received"]) > padding
     assert {answer.engine} == running.names(sleeper)
-
-
-def _wake_query(running: stage.Stage, claim: claims.Claim) -> float:
-    """The value of the composed wake query; it gives one number, as KEDA demands."""
-    triggers = claim.one("ScaledObject")["spec"]["triggers"]
-    (query,) = [one["metadata"]["query"] for one in triggers if one.get("name") == "wake"]
-    (value,) = running.metrics.query(query)
-    return value
 
 
 # --- pods that end
@@ -355,42 +326,32 @@ def test_a_pod_that_dies_is_left_at_once(
     caller: asking.Caller, coder: claims.Claim, running: stage.Stage
 ) -> None:
     """A refused connection is tried on the other pod: no request is lost."""
-    victim, other = _both(running, coder)
+    victim, other = data_path.both(running, coder)
     containers.kill(victim, ENGINE)
     answers = caller.ask_often(60, coder.name)
     assert [str(one) for one in answers if one.status != 200] == [], running.refusals()
     assert other["metadata"]["name"] in {one.engine for one in answers}
     # Its kubelet starts it again, in the same pod.
     polling.until(
-        lambda: sorted(_restarts(pod) for pod in running.engines(coder)) == [0, 1],
+        lambda: sorted(data_path.restarts(pod) for pod in running.engines(coder)) == [0, 1],
         what="its next start",
-        timeout=GRACE,
+        timeout=data_path.GRACE,
     )
-
-
-def _both(running: stage.Stage, coder: claims.Claim) -> tuple[api.Object, api.Object]:
-    """The claim's two engines, also where the test before this one ended early."""
-    polling.until(lambda: len(running.engines(coder)) == 2, what="both engines", timeout=GRACE)
-    first, second = running.engines(coder)
-    return first, second
-
-
-def _restarts(pod: api.Object) -> int:
-    (status,) = pod["status"]["containerStatuses"]
-    return int(status["restartCount"])
 
 
 def test_a_pod_that_hangs_is_left_within_seconds(
     caller: asking.Caller, coder: claims.Claim, running: stage.Stage
 ) -> None:
     """Its readiness ends, its address leaves the headless name, and the gateway asks DNS often."""
-    victim, other = _both(running, coder)
+    victim, other = data_path.both(running, coder)
     names = {other["metadata"]["name"]}
     containers.send(victim, ENGINE, signal.SIGSTOP)
     try:
         begun = time.monotonic()
         polling.until(
-            lambda: running.names(coder) == names, what="its readiness to end", timeout=GRACE
+            lambda: running.names(coder) == names,
+            what="its readiness to end",
+            timeout=data_path.GRACE,
         )
         # EndpointSlice, record and refresh, of five seconds each at most.
         time.sleep(15)
@@ -401,7 +362,9 @@ def test_a_pod_that_hangs_is_left_within_seconds(
         )
     finally:
         containers.send(victim, ENGINE, signal.SIGCONT)
-    polling.until(lambda: len(running.engines(coder)) == 2, what="both engines", timeout=GRACE)
+    polling.until(
+        lambda: len(running.engines(coder)) == 2, what="both engines", timeout=data_path.GRACE
+    )
 
 
 # --- pods that are replaced
@@ -424,15 +387,17 @@ def test_a_rolling_update_with_a_new_canary_loses_no_request(
         polling.until(
             lambda: len(running.names(coder) - old) == 2,
             what="two new engines",
-            timeout=180 + GRACE,
+            timeout=180 + data_path.GRACE,
         )
         polling.until(
             lambda: any(one.headers.get("x-model") == LATE for one in answers),
             what="an answer by the new canary",
-            timeout=GRACE,
+            timeout=data_path.GRACE,
         )
         before = len(answers)
-        polling.until(lambda: len(answers) > before + 4 * CLIENTS, what="more", timeout=GRACE)
+        polling.until(
+            lambda: len(answers) > before + 4 * CLIENTS, what="more", timeout=data_path.GRACE
+        )
     asking.assert_whole(answers)
     coder.wait_condition("Current", "True")
 
@@ -444,17 +409,21 @@ def test_a_scale_down_loses_no_request(
     with caller.load(CLIENTS, coder.name, **asking.STREAM) as answers:
         coder.apply(scaling={"minReplicas": 1, "maxReplicas": 2, "cooldownSeconds": 60})
         polling.until(
-            lambda: len(running.engines(coder)) == 1, what="one engine", timeout=240 + GRACE
+            lambda: len(running.engines(coder)) == 1,
+            what="one engine",
+            timeout=240 + data_path.GRACE,
         )
         left = running.names(coder)
         polling.until(
             lambda: {one.engine for one in answers[-2 * CLIENTS :]} == left,
             what="answers of the other alone",
-            timeout=GRACE,
+            timeout=data_path.GRACE,
         )
     asking.assert_whole(answers)
     coder.apply(scaling={"minReplicas": 2, "maxReplicas": 2})
-    polling.until(lambda: len(running.engines(coder)) == 2, what="two engines", timeout=180 + GRACE)
+    polling.until(
+        lambda: len(running.engines(coder)) == 2, what="two engines", timeout=180 + data_path.GRACE
+    )
 
 
 def test_without_a_pod_the_fallback_answers(
@@ -468,10 +437,12 @@ def test_without_a_pod_the_fallback_answers(
     caller.wait(claim.name)
     (victim,) = running.engines(claim)
     with caller.load(CLIENTS, claim.name) as answers:
-        polling.until(lambda: len(answers) > CLIENTS, what="answers", timeout=GRACE)
+        polling.until(lambda: len(answers) > CLIENTS, what="answers", timeout=data_path.GRACE)
         containers.kill(victim, ENGINE)
         before = len(answers)
-        polling.until(lambda: len(answers) > before + 4 * CLIENTS, what="more", timeout=GRACE)
+        polling.until(
+            lambda: len(answers) > before + 4 * CLIENTS, what="more", timeout=data_path.GRACE
+        )
     after = answers[before + CLIENTS :]
     assert {one.status for one in after} == {200}, collections.Counter(map(str, after))
     assert {one.engine for one in after} & running.names(coder)
@@ -486,8 +457,8 @@ def test_a_claim_for_which_nobody_asks_goes_to_sleep_again(
 ) -> None:
     """Once the window of the wake query and the cooldown are over."""
     for sleeper in sleepers.values():
-        sleeper.wait_phase("Idle", timeout=300 + GRACE)
-        assert _wake_query(running, sleeper) == 0
+        sleeper.wait_phase("Idle", timeout=300 + data_path.GRACE)
+        assert data_path.wake_query(running, sleeper) == 0
         assert running.engines(sleeper) == []
 
 
@@ -505,7 +476,7 @@ def test_a_new_route_answers_before_long(
     published = time.monotonic()
     while not first or first[-1].status != 200:
         first.append(caller.ask(claim.name, timeout=10))
-        assert time.monotonic() < published + REFRESH_SECONDS + GRACE, first[-1]
+        assert time.monotonic() < published + REFRESH_SECONDS + data_path.GRACE, first[-1]
         time.sleep(0.2)
     statuses = [status for status, _ in itertools.groupby(one.status for one in first)]
     record_property("seconds_until_served", round(time.monotonic() - published, 1))
@@ -521,7 +492,9 @@ def test_a_gateway_whose_last_route_goes_gets_proxies_without_a_processor(
     """The AI gateway replaces them, and they know no model; those of before answer 500 or 404."""
     for item in running.tenant.claims():
         running.tenant.plane.developer.delete(api.Ref.of(item))
-    polling.until(lambda: not running.tenant.claims(), what="no claim", timeout=60 + GRACE)
+    polling.until(
+        lambda: not running.tenant.claims(), what="no claim", timeout=60 + data_path.GRACE
+    )
     answers: list[asking.Answer] = []
 
     def replaced() -> bool:
@@ -531,6 +504,6 @@ def test_a_gateway_whose_last_route_goes_gets_proxies_without_a_processor(
         return [one.status for one in answers[-1:]] == [404]
 
     try:
-        polling.until(replaced, what="a proxy that knows no model", timeout=120 + GRACE)
+        polling.until(replaced, what="a proxy that knows no model", timeout=120 + data_path.GRACE)
     except TimeoutError as error:
         raise TimeoutError(f"{error}: {[*map(str, answers[-1:])]}") from None

@@ -9,20 +9,18 @@ let a container succeed or end with an exit code. So kwok leaves the namespace's
 from __future__ import annotations
 
 import copy
-import datetime
 import json
 import pathlib
 import re
-import time
 import typing
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from e2e import claims, guide, installation, lives, shipped
+from e2e import claims, guide, installation, lives, pretending, shipped
 from e2e.controlplane import api, nodes, plane, polling
 from function.cluster import jobs
-from preload import exits, hub, manifest, report
+from preload import exits, listing, manifest, report
 from preload import plan as preload_plan
 
 _ROLE = shipped.ROOT / "examples" / "rbac" / "diagnostics-pods.yaml"
@@ -53,155 +51,6 @@ _NOT_FOUND = "Qwen/Qwen3-8B@main: the hub has no revision 'main'; it has 'refs/p
 _TOUCHES = 4
 
 
-class PretendedKubelet:
-    """Stands in for the kubelet in a namespace that kwok leaves alone: writes pods' statuses."""
-
-    def __init__(self, here: lives.Place) -> None:
-        """Write as an administrator."""
-        self._admin = here.plane.admin
-        self._namespace = here.namespace
-
-    def pods(self, claim: claims.Claim, component: str = "inference") -> list[api.Object]:
-        """The claim's pods of a component, without pods that are being deleted."""
-        labels = {
-            "app.kubernetes.io/instance": claim.name,
-            "app.kubernetes.io/component": component,
-        }
-        pods = self._admin.objects("v1", "Pod", namespace=self._namespace, labels=labels)
-        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-
-    def placed(self, claim: claims.Claim, component: str = "inference") -> lives.Until:
-        """Until the claim has one pod of a component, on a node; the story receives the pod."""
-
-        def probe() -> api.Object | None:
-            pods = self.pods(claim, component)
-            placed = len(pods) == 1 and pods[0]["spec"].get("nodeName")
-            return pods[0] if placed else None
-
-        return lives.Until(f"a pod of {claim.ref} to have a node", probe)
-
-    def starts(self, pod: api.Object) -> None:
-        """The pod's container runs and is ready."""
-        self._say(pod, "Running", {"running": {"startedAt": _now()}}, ready=True)
-
-    def waits(self, pod: api.Object, reason: str, message: str) -> None:
-        """The pod's container waits and has never run."""
-        self._say(pod, "Pending", {"waiting": {"reason": reason, "message": message}})
-
-    def crashes(self, pod: api.Object, message: str, restarts: int) -> None:
-        """The pod's container waits for a restart; ``message`` is the end of the last run's log."""
-        name = pod["metadata"]["name"]
-        back_off = f"back-off {10 * restarts}s restarting failed container=vllm pod={name}"
-        self._say(
-            pod,
-            "Running",
-            {"waiting": {"reason": "CrashLoopBackOff", "message": back_off}},
-            lastState=_ended(1, message),
-            restartCount=restarts,
-        )
-
-    def runs_again(self, pod: api.Object, message: str, restarts: int) -> None:
-        """The pod's container runs after a crash, and is not ready yet."""
-        self._say(
-            pod,
-            "Running",
-            {"running": {"startedAt": _now()}},
-            lastState=_ended(1, message),
-            restartCount=restarts,
-        )
-
-    def ends(self, pod: api.Object, exit_code: int, message: bytes) -> None:
-        """The pod's container ended for good; ``message`` is its termination message."""
-        phase = "Failed" if exit_code else "Succeeded"
-        self._say(pod, phase, _ended(exit_code, message.decode()))
-
-    def touches(self, pod: api.Object, mark: str) -> None:
-        """The pod changes, but its status does not."""
-        self._admin.patch(api.Ref.of(pod), {"metadata": {"annotations": {"e2e/touched": mark}}})
-
-    def _say(
-        self,
-        pod: api.Object,
-        phase: str,
-        state: api.Object,
-        *,
-        ready: bool = False,
-        **container: typing.Any,
-    ) -> None:
-        ref = api.Ref.of(pod)
-        kinds = ("Ready", "ContainersReady")
-        kept = [
-            entry
-            for entry in self._admin.get(ref)["status"]["conditions"]
-            if entry["type"] not in kinds
-        ]
-        readiness = [
-            {"type": kind, "status": str(ready), "lastTransitionTime": _now()} for kind in kinds
-        ]
-        (spec,) = pod["spec"]["containers"]
-        of_container = {
-            "name": spec["name"],
-            "image": spec["image"],
-            "imageID": "",
-            "ready": ready,
-            "restartCount": 0,
-            "state": state,
-        }
-        body = {
-            "phase": phase,
-            "conditions": [*kept, *readiness],
-            "containerStatuses": [of_container | container],
-        }
-        self._admin.patch(ref, {"status": body}, subresource="status")
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _ended(exit_code: int, message: str) -> api.Object:
-    """The state of a container that ended."""
-    ended = {
-        "exitCode": exit_code,
-        "reason": "Error" if exit_code else "Completed",
-        "message": message,
-        "startedAt": _now(),
-        "finishedAt": _now(),
-    }
-    return {"terminated": ended}
-
-
-class Calls:
-    """How often core called the function about each claim, according to the function's log."""
-
-    def __init__(self, log: pathlib.Path) -> None:
-        """Count from now on."""
-        self._log = log
-        self._start = log.stat().st_size
-
-    def of(self, claim: claims.Claim) -> int:
-        """The calls about one claim."""
-        with self._log.open("rb") as file:
-            file.seek(self._start)
-            whole = [line for line in file if line.startswith(b"{") and line.endswith(b"\n")]
-        lines = [json.loads(line) for line in whole]
-        about = [(line.get("namespace"), line.get("claim")) for line in lines]
-        return about.count((claim.ref.namespace, claim.name))
-
-    def settled(self, claim: claims.Claim) -> lives.Until:
-        """Until core has not called about the claim for some seconds."""
-        last, since = -1, time.monotonic()
-
-        def probe() -> bool:
-            nonlocal last, since
-            count = self.of(claim)
-            if count != last:
-                last, since = count, time.monotonic()
-            return time.monotonic() - since >= lives.PATIENCE
-
-        return lives.Until(f"an end of the calls about {claim.ref}", probe)
-
-
 class Scene:
     """Where all stories play.
 
@@ -214,10 +63,10 @@ class Scene:
         newcomer: A claim made when the settings let core read pods but no role allowed it.
     """
 
-    def __init__(self, world: lives.World, calls: Calls, work: pathlib.Path) -> None:
+    def __init__(self, world: lives.World, calls: pretending.Calls, work: pathlib.Path) -> None:
         """Make the namespace."""
         self.here = lives.Place(world, _NAMESPACE)
-        self.kubelet = PretendedKubelet(self.here)
+        self.kubelet = pretending.Kubelet(self.here)
         self.calls = calls
         self.work = work
         self.running: claims.Claim
@@ -458,8 +307,8 @@ def _success(item: preload_plan.Item, work: pathlib.Path) -> bytes:
     # No header: nothing is known of its tensors.
     (weights / "model.safetensors").write_bytes(bytes(8))
     files = (
-        hub.File("config.json", len(config), "gitSha1", "0" * 40),
-        hub.File("model.safetensors", _BYTES - len(config), "sha256", "0" * 64),
+        listing.File("config.json", len(config), "gitSha1", "0" * 40),
+        listing.File("model.safetensors", _BYTES - len(config), "sha256", "0" * 64),
     )
     published = manifest.build(item, "https://huggingface.co", _SHA, files, home, manifest.WEIGHTS)
     return report.success([(item.directory, published)])
@@ -516,7 +365,7 @@ def ends(
     role = shipped.one(_ROLE)
     installed.configure(reference)
     world = lives.World(control_plane)
-    calls = Calls(installed.function.process.log)
+    calls = pretending.Calls(installed.function.process.log)
     scene = Scene(world, calls, tmp_path_factory.mktemp("weights"))
 
     def play(stories: tuple[Story, ...]) -> dict[str, BaseException | None]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from e2e import claims, commands, installation, lives, next_release, shipped, stories
+from e2e import claims, commands, installation, lives, next_release, scenery, shipped, stories
 from e2e.controlplane import api, plane
 from function.situation import rollouts
 from tools import package
@@ -40,7 +40,7 @@ class Fleet:
     def _wait(self) -> lives.Life:
         """The claims of the upgrade come up."""
         for name in ("accepted", "edited", "left-alone"):
-            self.waiting[name] = self.home.claim(stories.SMALLEST, name)
+            self.waiting[name] = self.home.claim(scenery.SMALLEST, name)
         for claim in self.waiting.values():
             yield self.home.ready(claim)
 
@@ -191,7 +191,7 @@ def test_an_upgrade_restarts_nothing_until_it_is_accepted(
     installed.replace_function()
     assert f'version="{next_release.VERSION}"' in installed.function.metrics()
     survivors.look("upgraded")
-    pending = [place.condition(claim, *stories.HELD) for place, claim in survivors.claims]
+    pending = [place.condition(claim, *scenery.HELD) for place, claim in survivors.claims]
     for held in lives.await_all(fleet.world, pending):
         assert held["status"]["phase"] == "Serving"
         assert api.status_of(held, "Ready") == "True"
@@ -202,11 +202,11 @@ def test_an_upgrade_restarts_nothing_until_it_is_accepted(
     assert survivors.restarted() == set()
 
     _accept(part["accepted"])
-    part["edited"].apply(model=stories.model_of(part["edited"], contextWindow=8192))
+    part["edited"].apply(model=scenery.model_of(part["edited"], contextWindow=8192))
     part["left-alone"].apply(scaling={"maxReplicas": 2})
     lives.await_all(fleet.world, [home.ready(part[name]) for name in ("accepted", "edited")])
     for name in ("accepted", "edited"):
-        (container,) = stories.template_of(part[name])["spec"]["containers"]
+        (container,) = scenery.template_of(part[name])["spec"]["containers"]
         assert container["resources"]["limits"]["cpu"] == next_release.CPU_LIMIT
     part["left-alone"].wait(
         lambda _: part["left-alone"].one("ScaledObject")["spec"]["maxReplicaCount"] == 2,
@@ -224,7 +224,7 @@ def test_an_upgrade_restarts_nothing_until_it_is_accepted(
     assert f'version="{next_release.VERSION}"' not in installed.function.metrics()
     survivors.look("back")
     settled = [
-        place.condition(claim, *stories.HELD) if str(claim.ref) in rolled else place.ready(claim)
+        place.condition(claim, *scenery.HELD) if str(claim.ref) in rolled else place.ready(claim)
         for place, claim in survivors.claims
     ]
     lives.await_all(fleet.world, settled)

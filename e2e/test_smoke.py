@@ -9,7 +9,7 @@ import tarfile
 import pytest
 
 from e2e.controlplane import api, audit, crossplane, plane, toolchain
-from tools import build
+from tools import build, groups
 
 _SECURITY = {
     "allowPrivilegeEscalation": False,
@@ -67,12 +67,12 @@ def _job(name: str, namespace: str) -> api.Object:
 
 
 _BUILT = [
-    group for group in build.GROUPS if not group.on_request or build.directory(group.name).is_dir()
+    group for group in groups.GROUPS if not group.on_request or build.directory(group.name).is_dir()
 ]
 
 
 @pytest.mark.parametrize("group", _BUILT, ids=lambda group: str(group.name))
-def test_programs_are_built(group: build.Group) -> None:
+def test_programs_are_built(group: groups.Group) -> None:
     """Every program and manifest of a group is there; of those on request, where anybody asked."""
     for program in group.programs:
         assert os.access(toolchain.program(group.name, program.name), os.X_OK)

@@ -23,6 +23,8 @@ from e2e import (
     conftest,
     guide,
     installation,
+    kept,
+    old_fields,
     operators,
     previous,
     shipped,
@@ -37,9 +39,6 @@ ACCEPT = "inference-service.cloud.ogenki.io/accept"
 _START_A = "Start A: XRD and Composition are manifests that Flux keeps"
 # How long a wrong step would have had to show, in seconds.
 _PATIENCE = 5
-# A raw rule that needs no more than the permission for raw rules.
-PROXY = {"fromEndpoints": [{"matchLabels": {"app": "proxy"}}]}
-_KEPT = ("deployment", "service")
 
 
 @pytest.fixture(scope="module")
@@ -101,57 +100,6 @@ def _guide(cluster: OldCluster, section: str, holding: str = "", **words: str) -
     return cluster.product.guide.run(section, page=guide.MIGRATION, words=filled, holding=holding)
 
 
-class Before:
-    """The objects that ran under 0.9.0, to compare later objects with."""
-
-    def __init__(self, cluster: OldCluster) -> None:
-        """Note what is there now."""
-        self._cluster = cluster
-        self.mark = cluster.plane.api.audit.mark()
-        self.objects = {name: claim.composed() for name, claim in cluster.claims.items()}
-
-    def uid(self, name: str, suffix: str) -> str:
-        """The UID of one of its objects."""
-        return str(self.objects[name][f"{name}-{suffix}"]["metadata"]["uid"])
-
-    def assert_kept(self, *names: str) -> None:
-        """Nothing that serves was replaced or restarted, and the pods' template is as it was."""
-        for name in names:
-            now = self._cluster.claims[name].composed()
-            for suffix in _KEPT:
-                assert now[f"{name}-{suffix}"]["metadata"]["uid"] == self.uid(name, suffix)
-            key = f"{name}-deployment"
-            template = self.objects[name][key]["spec"]["template"]
-            assert now[key]["spec"]["template"] == template
-        assert not {
-            pod
-            for pod in self._cluster.tenant.ended_pods(self.mark)
-            if pod.startswith(tuple(names))
-        }
-
-    def assert_untouched(self, *names: str) -> None:
-        """Nothing that was composed is another object, or was written with an effect."""
-        for name in names:
-            now = self._cluster.claims[name].composed()
-            for key, item in self.objects[name].items():
-                assert now[key]["metadata"]["uid"] == item["metadata"]["uid"], key
-                assert now[key].get("spec") == item.get("spec"), key
-        self.assert_kept(*names)
-
-    def replaced(self, *names: str) -> set[tuple[str, str]]:
-        """Objects that the guide says are deleted: Jobs, canaries by index, the Jobs' policy."""
-        deletions = set()
-        for name in names:
-            for key, item in self.objects[name].items():
-                if item["kind"] == "Job":
-                    deletions.add(("jobs", item["metadata"]["name"]))
-                if "-canary-" in key:
-                    deletions.add(("aiservicebackends", item["metadata"]["name"]))
-                if key.endswith("-cilium-netpol-preload"):
-                    deletions.add(("ciliumnetworkpolicies", item["metadata"]["name"]))
-        return deletions
-
-
 # --- start B: another Configuration owns the XRD and the Composition
 
 
@@ -170,7 +118,7 @@ def test_from_another_configuration(
     cluster.product.wait_kind()
     cluster.serve()
     _assert_defaults_are_stored(cluster.claims[CODER])
-    before = Before(cluster)
+    before = kept.Before(cluster)
     (old_revision,) = cluster.revisions()
     _look_ahead(cluster, old_revision)
 
@@ -191,11 +139,11 @@ def test_from_another_configuration(
     ]
     _assert_lost_with_its_only_owner(cluster, neighbour)
     _assert_held(cluster, before, volume, *NAMES)
-    _assert_old_fields_tune(cluster, before)
+    old_fields.assert_they_tune(cluster, before)
 
     _accept(cluster, CODER)
     # An edit of a field that pods follow from accepts as well.
-    _assert_old_fields_roll(cluster, before)
+    old_fields.assert_they_roll(cluster, before)
     _roll_back(cluster, before, CODER, old_revision)
 
 
@@ -303,7 +251,7 @@ def test_from_manifests(cluster: OldCluster, volume: takeover.Volume) -> None:
     flux.reconcile(*manifests)
     cluster.product.wait_kind()
     cluster.serve()
-    before = Before(cluster)
+    before = kept.Before(cluster)
 
     flux.reconcile(*map(takeover.unpruned, manifests))
     output = _guide(cluster, _START_A, "custom-columns")
@@ -333,7 +281,7 @@ def test_from_manifests(cluster: OldCluster, volume: takeover.Volume) -> None:
     _accept(cluster, CODER)
     _accept(cluster, GENERAL)
     _roll_back(cluster, before, CODER, old_revision)
-    pods = Before(cluster)
+    pods = kept.Before(cluster)
     # Or the change would be accepted already.
     _guide(cluster, "Rollback", "accept-", N=CODER)
     _guide(cluster, _START_A, "patch", N=CODER, new_revision=new_revision)
@@ -433,7 +381,9 @@ def _cut_over(cluster: OldCluster, *names: str) -> None:
         assert api.status_of(held, "Synced") == "True"
 
 
-def _assert_held(cluster: OldCluster, before: Before, volume: takeover.Volume, *names: str) -> None:
+def _assert_held(
+    cluster: OldCluster, before: kept.Before, volume: takeover.Volume, *names: str
+) -> None:
     """Pods keep running on 0.9.0's template, before and after the weights are verified.
 
     The new Jobs find the weights of 0.9.0 and link them.
@@ -477,122 +427,18 @@ def _accept(cluster: OldCluster, name: str) -> None:
     claim.wait_ready()
 
 
-def _roll_back(cluster: OldCluster, before: Before, name: str, revision: str) -> None:
+def _roll_back(cluster: OldCluster, before: kept.Before, name: str, revision: str) -> None:
     """Bind a claim to 0.9.0's revision again: its objects, its engine, the same Deployment."""
     claim = cluster.claims[name]
     _guide(cluster, "Rollback", '"Manual"', N=name, **{"0.9.0_revision": revision})
     wanted = previous.recorded(name)
     claim.wait(lambda _: set(claim.composed()) == set(wanted), what="with the objects of 0.9.0")
-    image = _engine(wanted[f"{name}-deployment"])["image"]
+    image = kept.engine(wanted[f"{name}-deployment"])["image"]
     claim.wait(
-        lambda _: _engine(claim.one("Deployment"))["image"] == image, what="with 0.9.0's engine"
+        lambda _: kept.engine(claim.one("Deployment"))["image"] == image, what="with 0.9.0's engine"
     )
     cluster.plane.admin.wait_condition(takeover.deployment(name), "Available")
     claim.wait(lambda item: api.status_of(item, "Ready") == "True", what="served by 0.9.0 again")
-    for suffix in _KEPT:
+    for suffix in kept.SUFFIXES:
         uid = claim.composed()[f"{name}-{suffix}"]["metadata"]["uid"]
         assert uid == before.uid(name, suffix)
-
-
-def _engine(deployment: api.Object) -> api.Object:
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert isinstance(container, dict)
-    return container
-
-
-# --- the old fields
-
-
-def _assert_old_fields_tune(cluster: OldCluster, before: Before) -> None:
-    """What 0.9.0's users write still works, and where it is no matter of the pods, at once."""
-    for claim in cluster.claims.values():
-        claim.apply(
-            scaling={
-                "minReplicas": 1,
-                "maxReplicas": 4,
-                "cooldownSeconds": 600,
-                "pollingIntervalSeconds": 30,
-                "runningRatioThreshold": "0.5",
-                "cacheUtilizationThreshold": "0.7",
-                "queueLengthThreshold": 4,
-            },
-            routing={"tier": "large", "specialty": "math"},
-            networkPolicies={"ingress": [PROXY]},
-            observability={
-                "metrics": {"interval": "45s"},
-                "alertingRules": {
-                    "groups": [{"name": "own", "rules": [{"alert": "Own", "expr": "vector(1)"}]}]
-                },
-            },
-        )
-    gateway = {
-        "enabled": True,
-        "canaries": [{"adapter": "xplane-qwen-coder-sql-dpo", "weightPercent": 25}],
-    }
-    cluster.claims[CODER].apply(gateway=gateway)
-    for claim in cluster.claims.values():
-        claim.wait(
-            lambda _, claim=claim: _tuned(claim.composed()),  # type: ignore[misc]
-            what="with all that was tuned",
-        )
-    coder = cluster.claims[CODER]
-    coder.wait(
-        lambda _: (
-            {
-                ref.get("weight")
-                for ref in coder.one("AIGatewayRoute")["spec"]["rules"][0]["backendRefs"]
-            }
-            == {75, 25}
-        ),
-        what="with 25 % for the canary",
-    )
-    before.assert_kept(*NAMES)
-
-
-def _tuned(composed: dict[str, api.Object]) -> bool:
-    """Whether every object says what was tuned."""
-    kinds = {item["kind"]: item["spec"] for item in composed.values() if "spec" in item}
-    scaled = kinds["ScaledObject"]
-    policies = [item for item in composed.values() if item["kind"] == "CiliumNetworkPolicy"]
-    rules = kinds["VMRule"]["groups"]
-    return (
-        (scaled["minReplicaCount"], scaled["maxReplicaCount"]) == (1, 4)
-        and (scaled["cooldownPeriod"], scaled["pollingInterval"]) == (600, 30)
-        and [item["metadata"]["threshold"] for item in scaled["triggers"]] == ["16", "0.7", "4"]
-        and kinds["VMServiceScrape"]["endpoints"][0]["interval"] == "45s"
-        and [item["name"] for item in rules] == ["own"]
-        and any(PROXY in item["spec"]["ingress"] for item in policies)
-    )
-
-
-def _assert_old_fields_roll(cluster: OldCluster, before: Before) -> None:
-    """Those that pods follow from reach them, with the platform's change, in one restart."""
-    claim = cluster.claims[GENERAL]
-    spec = claim.manifest["spec"]
-    claim.apply(
-        model=spec["model"] | {"contextWindow": 16384, "maxNumSeqs": 16, "quantization": "fp16"},
-        engineArgs=["--enforce-eager"],
-        resources={"requests": {"cpu": "3"}},
-        healthProbes={"readiness": {"periodSeconds": 7}, "liveness": {"failureThreshold": 9}},
-        securityContext={"readOnlyRootFilesystem": True},
-        cache={"kvOffload": {"enabled": False}, "prefixCache": {"enabled": False}},
-        externalSecrets=[{"name": f"inference-service.{GENERAL}.extra", "remoteRef": "llm/extra"}],
-    )
-    claim.wait_ready()
-    engine = _engine(claim.one("Deployment"))
-    words = set(engine["args"])
-    assert {
-        "--max-model-len=16384",
-        "--max-num-seqs=16",
-        "--enforce-eager",
-        "--no-enable-prefix-caching",
-    } <= words, words
-    assert not any("quantization" in word or "offload" in word for word in words)
-    assert engine["resources"]["requests"]["cpu"] == "3"
-    assert engine["readinessProbe"]["periodSeconds"] == 7
-    assert engine["livenessProbe"]["failureThreshold"] == 9
-    assert {"secretRef": {"name": f"inference-service.{GENERAL}.extra"}} in engine["envFrom"]
-    assert claim.one("ExternalSecret")["metadata"]["name"] == f"inference-service.{GENERAL}.extra"
-    for suffix in _KEPT:
-        uid = claim.composed()[f"{GENERAL}-{suffix}"]["metadata"]["uid"]
-        assert uid == before.uid(GENERAL, suffix)

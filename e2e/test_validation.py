@@ -21,8 +21,19 @@ from function.api import base
 from function.boundary import additions, pods, secrets, sources
 from function.capacity import quantity
 from function.planning import plans
-from tests import cluster, crds, defects, examples, impolite, lives, mistakes, schemas, strategies
-from tests.api import invalid_claims
+from tests import (
+    cluster,
+    crds,
+    defects,
+    examples,
+    impolite,
+    lives,
+    mistakes,
+    recordings,
+    schemas,
+    strategies,
+)
+from tests.api import accepted_claims, entries, invalid_claims
 from tests.boundary import attacks
 from tests.fleet import invalid_doors
 from tests.golden import test_examples, test_front_doors
@@ -72,7 +83,10 @@ def test_every_object_of_every_example_is_taken(
 ) -> None:
     """Of a new claim and of one that 0.9.0 left, at each reconcile until nothing changes."""
     example, environment = cluster.example(name), cluster.environment(profile)
-    for world in (cluster.Cluster(example, environment), cluster.taken_over(example, environment)):
+    for world in (
+        cluster.Cluster(example, environment),
+        recordings.taken_over(example, environment),
+    ):
         life = lives.Life(world).reconcile()
         life.converge()
         kinds = {item.object["kind"] for item in life.emitted}
@@ -109,7 +123,7 @@ def test_every_object_of_every_front_door_is_taken(
 
 @pytest.mark.parametrize("invalid", invalid_doors.INVALID, ids=lambda invalid: invalid.name)
 def test_admission_refuses_a_front_door(
-    invalid: invalid_claims.Invalid, kubernetes: validator.Validator
+    invalid: entries.Invalid, kubernetes: validator.Validator
 ) -> None:
     """By the rules that the function has too."""
     refusals = kubernetes.object(invalid.claim)
@@ -216,7 +230,7 @@ def test_a_defect_that_is_kept_from_is_there(
     defect: defects.Defect, kubernetes: validator.Validator
 ) -> None:
     """Once it is mended, its entry must go."""
-    document = invalid_claims.claim(**defect.spec)
+    document = entries.claim(**defect.spec)
     assert defects.met(_named(document)) == [defect.name]
     refusals = []
     for profile in PROFILES:
@@ -362,17 +376,15 @@ def test_a_kind_without_a_schema_is_refused(kubernetes: validator.Validator) -> 
 
 @pytest.mark.parametrize("entry", invalid_claims.INVALID, ids=lambda entry: str(entry.name))
 def test_a_mistake_in_a_claim_is_refused(
-    entry: invalid_claims.Invalid, kubernetes: validator.Validator
+    entry: entries.Invalid, kubernetes: validator.Validator
 ) -> None:
     """In the words that the function has for it, or at its path."""
     errors = kubernetes.object(_named(entry.claim))
     assert any(entry.words in text for text in errors), errors
 
 
-@pytest.mark.parametrize("entry", invalid_claims.ACCEPTED, ids=lambda entry: str(entry.name))
-def test_a_valid_claim_is_taken(
-    entry: invalid_claims.Accepted, kubernetes: validator.Validator
-) -> None:
+@pytest.mark.parametrize("entry", accepted_claims.ACCEPTED, ids=lambda entry: str(entry.name))
+def test_a_valid_claim_is_taken(entry: entries.Accepted, kubernetes: validator.Validator) -> None:
     """As the function takes it."""
     assert kubernetes.object(_named(entry.claim)) == []
 
@@ -397,7 +409,7 @@ def _changed(value: api.Object) -> api.Object:
 
 def test_a_stored_claim_keeps_its_name(kubernetes: validator.Validator) -> None:
     """Also one that nobody may choose today."""
-    old = _named(invalid_claims.claim("7b"))
+    old = _named(entries.claim("7b"))
     assert kubernetes.object(old)
     assert kubernetes.update(old, _changed(old)) == []
 
@@ -405,15 +417,15 @@ def test_a_stored_claim_keeps_its_name(kubernetes: validator.Validator) -> None:
 def test_a_stored_claim_keeps_a_long_name_with_a_picker(kubernetes: validator.Validator) -> None:
     """Beside which the picker cannot be switched on."""
     on: api.Object = {"enabled": True, "endpointPicker": {"enabled": True}}
-    with_picker = _named(invalid_claims.claim("q" * 54, gateway=on))
-    without = _named(invalid_claims.claim("q" * 54))
+    with_picker = _named(entries.claim("q" * 54, gateway=on))
+    without = _named(entries.claim("q" * 54))
     assert kubernetes.update(with_picker, _changed(with_picker)) == []
     assert any("53 characters" in text for text in kubernetes.update(without, with_picker))
 
 
 def test_a_stored_mistake_does_not_block_another_change(kubernetes: validator.Validator) -> None:
     """Which would stop status writes, and the removal of finalizers."""
-    old = _named(invalid_claims.claim(engineArgs=["--config=/tmp/x"], scaling={"minReplicas": 1}))
+    old = _named(entries.claim(engineArgs=["--config=/tmp/x"], scaling={"minReplicas": 1}))
     new = copy.deepcopy(old)
     new["spec"]["scaling"]["minReplicas"] = 2
     assert kubernetes.object(old)

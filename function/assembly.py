@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
-from function import composition, kinds
+from function import claim_rows, composition, kinds
 from function.boundary import patches
 from function.cluster import observed, readiness
 from function.planning import identity
@@ -44,7 +44,7 @@ class Desired:
     missing: Mapping[str, str]
     optional: frozenset[tuple[str, str]]
     unobserved: tuple[composition.Composed, ...]
-    table: kinds.Table = kinds.TABLE
+    table: kinds.Table = claim_rows.TABLE
 
     def lacking(self, condition: str) -> str | None:
         """Returns the first missing kind that a condition speaks for, or None."""
@@ -89,7 +89,7 @@ def assemble(now: situations.Situation, parts: Iterable[Part]) -> Desired:
             return part.manifest
         return patches.apply(now.plan.resource, now.plan.site, row.patch, part.manifest)
 
-    return assembled(now.world, now.plan.identity, parts, kinds.TABLE, patched)
+    return assembled(now.world, now.plan.identity, parts, claim_rows.TABLE, patched)
 
 
 def _unpatched(part: Part, _: kinds.Row) -> identity.Manifest:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from function import kinds
+from function import claim_rows, kinds
 from function.api import editor, reference, schema, settings
 from function.cli import entries
 from function.composites import composite, registry
@@ -155,7 +155,7 @@ def tables() -> dict[pathlib.Path, dict[str, str]]:
         OPERATIONS: {
             kind.type(): _reasons(kind) for kind in (*concerns.CONDITIONS, *fleet.OWN_CONDITIONS)
         },
-        LIFE: {"kinds": _kinds(kinds.rows()), "readiness": _readiness(kinds.rows())},
+        LIFE: {"kinds": _kinds(claim_rows.every()), "readiness": _readiness(claim_rows.every())},
         FRONT_DOOR: {"kinds": _kinds(doors.ROWS), "readiness": _readiness(doors.ROWS)},
         ENGINES: {
             "families": _table(

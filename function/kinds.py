@@ -1,17 +1,13 @@
-"""Every object that a claim may become: one row for each key of an InferenceService.
+"""The kinds of object that are composed, and what a table says of one key.
 
-The second kind of claim has its own table of such rows (`function/fleet/rows.py`). From this one
-follow what a patch may name, when an object is ready, which condition speaks for it, what is asked
-of the cluster before it is composed, the tables in docs/life-of-a-claim.md, the roles in
-examples/rbac and the controllers of the tests.
+Each kind of claim has a table: `claim_rows` an InferenceService, `fleet/rows` an InferenceGateway.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from function.cluster import observed, readiness
-from function.workloads import workloads
 
 Check = Callable[[observed.Object], readiness.Readiness]
 
@@ -70,7 +66,7 @@ class Row:
     @property
     def former(self) -> bool:
         """Whether the object exists no more under this key but where an older release left it."""
-        return self.when == _FORMER
+        return self.when == FORMER
 
     @functools.cached_property
     def prefix(self) -> str:
@@ -289,6 +285,7 @@ GATEWAY_CONFIG = Kind(
     _AI_ACCEPTED,
 )
 
+# Conditions of an InferenceService.
 ENGINE_READY = "EngineReady"
 WEIGHTS_READY = "WeightsReady"
 SCALER_READY = "ScalerReady"
@@ -297,435 +294,20 @@ POLICY_READY = "PolicyReady"
 OBSERVABILITY_READY = "ObservabilityReady"
 SECRETS_READY = "SecretsReady"
 
-# Ends of keys. A GrafanaDashboard's selector is immutable: it is part of its key.
-SIDECAR_DASHBOARD = "dashboard"
-OPERATOR_DASHBOARD = "grafanadashboard-"
-ADAPTERS = "adapters"
-# By the provider that answers while no pod of the claim does.
-OUTSIDE_BACKEND = "outside-backend-"
-OUTSIDE_AI_BACKEND = "outside-aiservicebackend-"
-OUTSIDE_KEY = "outside-key-"
+# When a row is composed that only an older release's objects have.
+FORMER = "before 1.1; until the new one does its work"
 
-_POLICIES = "by `providers.networkPolicy`"
-_MONITORING = "by `providers.monitoring`"
-_PICKER = "`gateway.endpointPicker`"
-_NATIVE_PICKER = "`gateway.endpointPicker`; `endpointPicker.provider: native`"
-_FORMER = "before 1.1; until the new one does its work"
-
-_CILIUM = ("network_policy", "cilium")
-_NATIVE = ("network_policy", "kubernetes")
-_KEDA = ("autoscaler", "keda")
-_VICTORIA = ("monitoring", "victoriametrics")
-_PROMETHEUS = ("monitoring", "prometheus-operator")
-_SIDECAR = ("dashboards", "grafana-sidecar")
-_GRAFANA = ("dashboards", "grafana-operator")
-_SECRETS = ("secrets", "external-secrets")
-_GATEWAY = ("gateway", "envoy-ai-gateway")
-_ROUTE = ("route", "gateway-api")
-
-# In the order of causes: of several objects of one condition that are not ready, the first is what
-# the others wait for.
-ROWS: tuple[Row, ...] = (
-    Row("serviceaccount", SERVICE_ACCOUNT, "", "serviceaccount", "N", "always"),
-    Row("service", SERVICE, "", "service", "N", "always"),
-    Row("cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N", _POLICIES, _CILIUM),
-    Row("networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N", _POLICIES, _NATIVE),
-    Row(
-        "cilium-netpol-download",
-        CILIUM_POLICY,
-        POLICY_READY,
-        None,
-        "N.download",
-        "claims that preload",
-        _CILIUM,
-    ),
-    Row(
-        "networkpolicy-download",
-        NETWORK_POLICY,
-        POLICY_READY,
-        None,
-        "N.download",
-        "claims that preload",
-        _NATIVE,
-    ),
-    Row(
-        "cilium-netpol-removal",
-        CILIUM_POLICY,
-        POLICY_READY,
-        None,
-        "N.removal",
-        "`model.retention: Delete`",
-        _CILIUM,
-    ),
-    Row(
-        "networkpolicy-removal",
-        NETWORK_POLICY,
-        POLICY_READY,
-        None,
-        "N.removal",
-        "`model.retention: Delete`",
-        _NATIVE,
-    ),
-    Row(
-        "cilium-netpol-group",
-        CILIUM_POLICY,
-        POLICY_READY,
-        None,
-        "N.group",
-        "a replica is several pods (`gpu.parallelism`)",
-        _CILIUM,
-    ),
-    Row(
-        "networkpolicy-group",
-        NETWORK_POLICY,
-        POLICY_READY,
-        None,
-        "N.group",
-        "a replica is several pods (`gpu.parallelism`)",
-        _NATIVE,
-    ),
-    Row(
-        "cilium-netpol-gate",
-        CILIUM_POLICY,
-        POLICY_READY,
-        None,
-        "N.gate",
-        "a canary with `gate`",
-        _CILIUM,
-    ),
-    Row(
-        "networkpolicy-gate",
-        NETWORK_POLICY,
-        POLICY_READY,
-        None,
-        "N.gate",
-        "a canary with `gate`",
-        _NATIVE,
-    ),
-    Row("cilium-netpol-preload", CILIUM_POLICY, POLICY_READY, None, "N-preload", _FORMER, _CILIUM),
-    Row("networkpolicy-preload", NETWORK_POLICY, POLICY_READY, None, "N-preload", _FORMER, _NATIVE),
-    Row("cilium-netpol-cleanup", CILIUM_POLICY, POLICY_READY, None, "N-cleanup", _FORMER, _CILIUM),
-    Row("networkpolicy-cleanup", NETWORK_POLICY, POLICY_READY, None, "N-cleanup", _FORMER, _NATIVE),
-    Row(
-        "preload-job-<hash>",
-        JOB,
-        WEIGHTS_READY,
-        "preload-job",
-        "N-preload-\\<hash\\>",
-        "until the status records what it made",
-    ),
-    Row(
-        "cleanup-job-<hash>",
-        JOB,
-        WEIGHTS_READY,
-        None,
-        "N-cleanup-\\<hash\\>",
-        "until the status shows that what it removes is gone",
-    ),
-    Row("pdb", BUDGET, ENGINE_READY, "pdb", "N", "with the Deployment"),
-    Row(
-        "scaledobject",
-        SCALED_OBJECT,
-        SCALER_READY,
-        "scaledobject",
-        "N",
-        "with the Deployment; `providers.autoscaler: keda`",
-        _KEDA,
-    ),
-    Row(
-        "vmservicescrape",
-        VM_SCRAPE,
-        OBSERVABILITY_READY,
-        "vmservicescrape",
-        "N",
-        _MONITORING,
-        _VICTORIA,
-    ),
-    Row(
-        "servicemonitor",
-        SERVICE_MONITOR,
-        OBSERVABILITY_READY,
-        "servicemonitor",
-        "N",
-        _MONITORING,
-        _PROMETHEUS,
-    ),
-    Row("vmrule", VM_RULE, OBSERVABILITY_READY, "vmrule", "N", _MONITORING, _VICTORIA),
-    Row(
-        "prometheusrule",
-        PROMETHEUS_RULE,
-        OBSERVABILITY_READY,
-        "prometheusrule",
-        "N",
-        _MONITORING,
-        _PROMETHEUS,
-    ),
-    Row(
-        ADAPTERS,
-        CONFIG_MAP,
-        WEIGHTS_READY,
-        None,
-        "N.adapters",
-        "`loraAdapters[].hot`",
-    ),
-    Row(
-        SIDECAR_DASHBOARD,
-        CONFIG_MAP,
-        OBSERVABILITY_READY,
-        None,
-        "N.dashboard",
-        "`providers.dashboards: grafana-sidecar`",
-        _SIDECAR,
-    ),
-    Row(
-        f"{OPERATOR_DASHBOARD}<hash>",
-        GRAFANA_DASHBOARD,
-        OBSERVABILITY_READY,
-        None,
-        "N.dashboard-\\<hash\\>",
-        "`providers.dashboards: grafana-operator`",
-        _GRAFANA,
-    ),
-    Row(
-        "externalsecret-<S>",
-        EXTERNAL_SECRET,
-        SECRETS_READY,
-        None,
-        "S",
-        "each `externalSecrets` entry S; `providers.secrets`",
-        _SECRETS,
-    ),
-    Row(
-        "service-headless",
-        SERVICE,
-        "",
-        "service-pods",
-        "N-pods-\\<hash\\>",
-        "gateway, and more than one pod possible: two replicas, or a spare GPU to roll on",
-    ),
-    Row(
-        "gateway-backend", BACKEND, ROUTE_READY, "gateway-backend", "N-direct", "gateway", _GATEWAY
-    ),
-    Row("service-pods", SERVICE, "", "service-pods", "N-pods", _FORMER),
-    Row(
-        "gateway-aiservicebackend",
-        AI_BACKEND,
-        ROUTE_READY,
-        "gateway-aiservicebackend",
-        "N",
-        "gateway",
-        _GATEWAY,
-    ),
-    Row(
-        "gateway-canary-<A>",
-        AI_BACKEND,
-        ROUTE_READY,
-        None,
-        "N.canary-\\<A\\>",
-        "each canary, by adapter A",
-        _GATEWAY,
-    ),
-    Row(
-        "gateway-aiservicebackend-canary-<A>",
-        AI_BACKEND,
-        ROUTE_READY,
-        None,
-        "N-canary-\\<A\\>",
-        _FORMER,
-        _GATEWAY,
-    ),
-    Row(
-        "fallback-backend-<F>",
-        BACKEND,
-        ROUTE_READY,
-        None,
-        "N.fallback-\\<F\\>",
-        "`gateway.fallback`, by its claim F",
-        _GATEWAY,
-    ),
-    Row(
-        "fallback-aiservicebackend-<F>",
-        AI_BACKEND,
-        ROUTE_READY,
-        None,
-        "N.fallback-\\<F\\>",
-        "`gateway.fallback`, by its claim F",
-        _GATEWAY,
-    ),
-    Row(
-        f"{OUTSIDE_BACKEND}<P>",
-        BACKEND,
-        ROUTE_READY,
-        None,
-        "N.outside-\\<P\\>",
-        "`gateway.fallback`, by its provider P",
-        _GATEWAY,
-    ),
-    Row(
-        f"{OUTSIDE_AI_BACKEND}<P>",
-        AI_BACKEND,
-        ROUTE_READY,
-        None,
-        "N.outside-\\<P\\>",
-        "the same",
-        _GATEWAY,
-    ),
-    Row(
-        f"{OUTSIDE_KEY}<P>",
-        PROVIDER_KEY,
-        ROUTE_READY,
-        None,
-        "N.outside-\\<P\\>",
-        "the same",
-        _GATEWAY,
-    ),
-    Row(
-        "epp-helmrelease",
-        HELM_RELEASE,
-        ROUTE_READY,
-        "epp-helmrelease",
-        "N-epp",
-        "`gateway.endpointPicker`; `endpointPicker.provider: helmRelease`",
-        _GATEWAY,
-    ),
-    Row("picker-serviceaccount", SERVICE_ACCOUNT, "", None, "N.picker", _NATIVE_PICKER, _GATEWAY),
-    Row(
-        "picker-rolebinding",
-        ROLE_BINDING,
-        ROUTE_READY,
-        None,
-        "N.picker",
-        _NATIVE_PICKER,
-        _GATEWAY,
-    ),
-    Row(
-        "picker-deployment",
-        PICKER_DEPLOYMENT,
-        ROUTE_READY,
-        # Its pods may read the API: a patch could make them somebody else's program.
-        None,
-        "N-epp",
-        _NATIVE_PICKER,
-        _GATEWAY,
-    ),
-    Row(
-        "picker-pdb",
-        BUDGET,
-        ROUTE_READY,
-        None,
-        "N.picker",
-        f"{_NATIVE_PICKER}; two replicas",
-        _GATEWAY,
-    ),
-    Row("picker-service", SERVICE, "", None, "N-epp", _NATIVE_PICKER, _GATEWAY),
-    Row("picker-pool", INFERENCE_POOL, ROUTE_READY, None, "N", _NATIVE_PICKER, _GATEWAY),
-    Row(
-        "picker-rewrite",
-        MODEL_REWRITE,
-        ROUTE_READY,
-        None,
-        "N.canaries",
-        "`gateway.endpointPicker` with `gateway.canaries`",
-        _GATEWAY,
-    ),
-    Row(
-        "picker-objective-<P>",
-        OBJECTIVE,
-        ROUTE_READY,
-        None,
-        "N.\\<P\\>",
-        "each priority P of `gateway.endpointPicker`",
-        _GATEWAY,
-    ),
-    Row(
-        "gateway-airoute",
-        AI_ROUTE,
-        ROUTE_READY,
-        "gateway-airoute",
-        "N",
-        "gateway, with the Deployment",
-        _GATEWAY,
-    ),
-    Row(
-        "httproute",
-        HTTP_ROUTE,
-        ROUTE_READY,
-        "httproute",
-        "N",
-        "`route.enabled`, without the AI gateway",
-        _ROUTE,
-    ),
-    Row(
-        "httproute-beside",
-        HTTP_ROUTE,
-        ROUTE_READY,
-        "httproute-direct",
-        "N.direct",
-        "`route.enabled`, with the AI gateway",
-        _ROUTE,
-    ),
-    Row(
-        "httproute-direct", HTTP_ROUTE, ROUTE_READY, "httproute-direct", "N-direct", _FORMER, _ROUTE
-    ),
-    Row(
-        "backendtrafficpolicy",
-        TRAFFIC_POLICY,
-        ROUTE_READY,
-        "backendtrafficpolicy",
-        "N",
-        "with the AI gateway's route",
-        _GATEWAY,
-    ),
-    Row(
-        "gate-job-<hash>",
-        JOB,
-        ROUTE_READY,
-        None,
-        "N-gate-\\<hash\\>",
-        "a step of a canary with `gate`, until the status shows its verdict",
-        _GATEWAY,
-    ),
-    Row(
-        "picker-vmservicescrape",
-        VM_SCRAPE,
-        OBSERVABILITY_READY,
-        "epp-vmservicescrape",
-        "N.picker",
-        _PICKER,
-        _VICTORIA,
-    ),
-    Row(
-        "picker-servicemonitor",
-        SERVICE_MONITOR,
-        OBSERVABILITY_READY,
-        "epp-servicemonitor",
-        "N.picker",
-        _PICKER,
-        _PROMETHEUS,
-    ),
-    Row(
-        "epp-vmservicescrape",
-        VM_SCRAPE,
-        OBSERVABILITY_READY,
-        "epp-vmservicescrape",
-        "N-epp",
-        _FORMER,
-        _VICTORIA,
-    ),
-    Row(
-        "epp-servicemonitor",
-        SERVICE_MONITOR,
-        OBSERVABILITY_READY,
-        "epp-servicemonitor",
-        "N-epp",
-        _FORMER,
-        _PROMETHEUS,
-    ),
-    Row("picker-cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N.picker", _PICKER, _CILIUM),
-    Row("picker-networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N.picker", _PICKER, _NATIVE),
-    Row("epp-cilium-netpol", CILIUM_POLICY, POLICY_READY, None, "N-epp", _FORMER, _CILIUM),
-    Row("epp-networkpolicy", NETWORK_POLICY, POLICY_READY, None, "N-epp", _FORMER, _NATIVE),
-)
+# Settings under `providers`, each with its value.
+BY_CILIUM = ("network_policy", "cilium")
+BY_NATIVE = ("network_policy", "kubernetes")
+BY_KEDA = ("autoscaler", "keda")
+BY_VICTORIA = ("monitoring", "victoriametrics")
+BY_PROMETHEUS = ("monitoring", "prometheus-operator")
+BY_SIDECAR = ("dashboards", "grafana-sidecar")
+BY_GRAFANA = ("dashboards", "grafana-operator")
+BY_SECRETS = ("secrets", "external-secrets")
+BY_AI_GATEWAY = ("gateway", "envoy-ai-gateway")
+BY_GATEWAY_API = ("route", "gateway-api")
 
 
 class Table:
@@ -763,61 +345,3 @@ class Table:
     def rank(self, suffix: str) -> tuple[int, str]:
         """Returns the place of a key in the order of causes."""
         return self._order.get(self.row(suffix).suffix, -1), suffix
-
-
-class _Claims(Table):
-    """The rows of an InferenceService; those of its workload come from the workload's own table."""
-
-    def row(self, suffix: str) -> Row:
-        """Returns the row of a key, as `row` does."""
-        return row(suffix)
-
-
-# Of an InferenceService.
-TABLE: Table = _Claims(ROWS)
-
-
-def rows() -> Iterator[Row]:
-    """Yields every row, those of the workloads among them."""
-    for workload in workloads.WORKLOADS.values():
-        kind = Kind(
-            workload.GROUP,
-            (workload.VERSION,),
-            workload.KIND,
-            workload.PLURAL,
-            None,
-            workload.READY_WHEN,
-            optional=workload.OPTIONAL,
-        )
-        patch = workload.SUFFIX if workload.PATCHABLE else None
-        yield Row(workload.SUFFIX, kind, ENGINE_READY, patch, workload.OBJECT_NAME, workload.WHEN)
-    yield from ROWS
-
-
-@functools.lru_cache(maxsize=4096)
-def row(suffix: str) -> Row:
-    """Returns the row of a key.
-
-    Args:
-        suffix: The key's end, without the claim's name.
-
-    Raises:
-        KeyError: No row has such a key.
-    """
-    whole = _WHOLE.get(suffix)
-    if whole is not None:
-        return whole
-    for listed in rows():
-        if listed.suffix == suffix:
-            return listed
-        if "<" in listed.suffix and suffix.startswith(listed.prefix):
-            return listed
-    raise KeyError(f"no row for the key suffix {suffix!r}")
-
-
-_WHOLE = {listed.suffix: listed for listed in ROWS if "<" not in listed.suffix}
-
-
-def patchable() -> dict[str, Row]:
-    """Returns the rows that spec.patches reaches, by the name that it uses."""
-    return {listed.patch: listed for listed in rows() if listed.patch is not None}

@@ -8,8 +8,9 @@ imports it. It reads a plan from the environment (`plan`), and for each item of 
                                                   symbolic link to a directory that verified
 
 `program` runs the items side by side, `weights` holds the steps of one in order, `transfer` how one
-file comes, `crew` the connections and cores that all share, `journal` and `extents` what has
-arrived, `progress` how far it is, `hub` what the hub answers,
+file comes, `attempts` one try at it, `digests` its hash, `crew` the connections and cores that all
+share, `journal` and `extents` what has arrived, `progress` how far it is, `hub` what the hub
+answers, `listing` what of it is believed, `retries` what is tried again and for how long,
 `lease` how two programs on two nodes keep out of each other's way, `exits` how it ends.
 `checkpoint` and `figures` say what was downloaded. `documents` and `redirects` are the boundary:
 what others wrote, and where the hub may send a request on to.

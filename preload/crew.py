@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from preload import hub, report
+from preload import report, retries
 
 MOST_HELD = 32 << 20
 """Bytes that all attempts hold between writing and hashing: half of eight pieces."""
@@ -61,7 +61,7 @@ class Crew:
 
     def __init__(self, connections: int, log: report.Log) -> None:
         self.connections = connections
-        self.pulse = hub.Pulse()
+        self.pulse = retries.Pulse()
         self.lock = threading.Lock()
         self.ended = threading.Condition(self.lock)
         self._fetchable = threading.Condition(self.lock)

@@ -20,7 +20,7 @@ import os
 import pathlib
 import threading
 
-from preload import documents, extents, hub
+from preload import documents, extents, listing
 
 NAME = ".received"
 
@@ -41,15 +41,15 @@ class Journal:
         self._handle: int | None = None
         self._there = read(self._path)
 
-    def of(self, file: hub.File) -> extents.Extents | None:
+    def of(self, file: listing.File) -> extents.Extents | None:
         """Return what was written of a file; None where its length says it."""
         return self._there.get((file.path, file.digest))
 
-    def begin(self, file: hub.File, there: extents.Extents) -> None:
+    def begin(self, file: listing.File, there: extents.Extents) -> None:
         """Say that a file comes in pieces from now on, and what of it is there already."""
         self._append(file, (), *there)
 
-    def add(self, file: hub.File, start: int, stop: int) -> None:
+    def add(self, file: listing.File, start: int, stop: int) -> None:
         """Note that a part was written."""
         self._append(file, (start, stop))
 
@@ -66,7 +66,7 @@ class Journal:
                 os.close(self._handle)
                 self._handle = None
 
-    def _append(self, file: hub.File, *parts: tuple[int, ...]) -> None:
+    def _append(self, file: listing.File, *parts: tuple[int, ...]) -> None:
         lines = [json.dumps([file.path, file.digest, *part]) for part in parts]
         # A newline first: the line before may have been cut.
         rest = memoryview("".join(f"\n{line}\n" for line in lines).encode())

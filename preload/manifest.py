@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from preload import checkpoint, documents, hub, plan
+from preload import checkpoint, documents, listing, plan
 
 VERSION = 1
 NAME = "manifest.json"
@@ -35,7 +35,7 @@ def build(
     item: plan.Item,
     endpoint: str,
     sha: str,
-    files: Sequence[hub.File],
+    files: Sequence[listing.File],
     home: pathlib.Path,
     place: str,
 ) -> dict[str, Any]:

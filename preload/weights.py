@@ -17,11 +17,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from preload import (
+    attempts,
     crew,
+    digests,
     exits,
     hub,
     journal,
     lease,
+    listing,
     manifest,
     plan,
     progress,
@@ -193,13 +196,13 @@ class Publication:
         manifest.sync_directory(self._home)
         self._say("unpublished", level="warning")
 
-    def _resolve(self) -> tuple[hub.Snapshot, list[hub.File]]:
+    def _resolve(self) -> tuple[listing.Snapshot, list[listing.File]]:
         """The commit and the wanted files of it, small ones first."""
         note = manifest.read(self._home / _RESOLVED)
         revision = self._item.revision
         if note is not None and manifest.is_for(note, self._item):
             sha = note.get("sha")
-            revision = str(sha) if hub.is_commit(sha) else revision
+            revision = str(sha) if listing.is_commit(sha) else revision
         try:
             snapshot = self._source.snapshot(self._item.repository, revision)
         except exits.PreloadError as failure:
@@ -216,7 +219,7 @@ class Publication:
         self._say("resolved", sha=snapshot.sha, files=len(files), bytes=sum(f.size for f in files))
         return snapshot, sorted(files, key=lambda file: (file.size, file.path))
 
-    def _take_over(self, files: Sequence[hub.File], held: lease.Lease) -> str | None:
+    def _take_over(self, files: Sequence[listing.File], held: lease.Lease) -> str | None:
         """Link `weights` to a directory of 0.9.0 if it verifies; None if it does not.
 
         Not asked again once a download began. 0.9.0's marker and its client's `.incomplete` files
@@ -243,7 +246,7 @@ class Publication:
         return target
 
     def _differs(
-        self, legacy: pathlib.Path, files: Sequence[hub.File], held: lease.Lease
+        self, legacy: pathlib.Path, files: Sequence[listing.File], held: lease.Lease
     ) -> str | None:
         """Why a directory is not what the hub describes, or None if it is. Sizes come first."""
         if not legacy.is_dir():
@@ -258,12 +261,12 @@ class Publication:
         if strange := sorted(there - {file.path for file in files}):
             return f"{strange[0]} is no file of this commit"
         for file in files:
-            if not transfer.verified(legacy / file.path, file, held):
+            if not digests.verified(legacy / file.path, file, held):
                 return f"{file.path} has another {file.algorithm}"
         return None
 
     def _download(
-        self, snapshot: hub.Snapshot, files: Sequence[hub.File], held: lease.Lease
+        self, snapshot: listing.Snapshot, files: Sequence[listing.File], held: lease.Lease
     ) -> str:
         """Bring every file to `weights` and remove what does not belong there."""
         if self._weights.is_symlink() or (self._weights.exists() and not self._weights.is_dir()):
@@ -277,7 +280,7 @@ class Publication:
         self._tally.expect(self._item.directory, total, total - missing)
         self._require_space(missing)
         kept = functools.partial(self._tally.kept, self._item.directory)
-        context = transfer.Context(
+        context = attempts.Context(
             self._source, snapshot, self._workers, notes, held, self._tally.arrived, kept
         )
         try:
@@ -340,7 +343,7 @@ class Publication:
                 held.check()
                 shutil.rmtree(self._weights / path)
 
-    def _missing(self, files: Sequence[hub.File], notes: journal.Journal) -> int:
+    def _missing(self, files: Sequence[listing.File], notes: journal.Journal) -> int:
         """Return the bytes that are still to be downloaded."""
         needed = 0
         for file in files:

@@ -24,7 +24,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function.server import runner
 from function.workloads import deployment, workloads
-from tests import documents
+from tests import apiserver, controllers, documents, quiet
 
 ROOT = pathlib.Path(__file__).parent.parent
 KEY = "crossplane.io/composition-resource-name"
@@ -43,20 +43,6 @@ _STATUS = {
 }
 
 
-class Quiet:
-    """A logger that keeps the last exception."""
-
-    def __init__(self) -> None:
-        self.errors: list[str] = []
-
-    def info(self, *_: Any, **__: Any) -> None:
-        """Says nothing."""
-
-    def exception(self, message: str, **_: Any) -> None:
-        """Keeps the message: a test that meets a bug should fail."""
-        self.errors.append(message)
-
-
 def load(name: str) -> Object:
     """Returns the only document of a file of the repository."""
     (document,) = load_all(name)
@@ -65,15 +51,15 @@ def load(name: str) -> Object:
 
 def load_all(name: str) -> list[Object]:
     """Returns all documents of a file of the repository."""
-    return documents.copied(_parsed((ROOT / name).read_text()))
+    return documents.copied(parsed((ROOT / name).read_text()))
 
 
 @functools.cache
-def _parsed(text: str) -> list[Object]:
+def parsed(text: str) -> list[Object]:
     """Returns the documents of a text. A test loads the same few files again and again."""
-    parsed = [d for d in documents.parse_all(text) if d is not None]
-    assert all(isinstance(document, dict) for document in parsed)
-    return parsed
+    every = [d for d in documents.parse_all(text) if d is not None]
+    assert all(isinstance(document, dict) for document in every)
+    return every
 
 
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples/claims").glob("*.yaml"))
@@ -105,10 +91,6 @@ class Fate:
     crash: bool = False
 
 
-class ConflictError(Exception):
-    """409: an object was written with a resourceVersion that is not the current one."""
-
-
 CALM = Fate()
 CLAIM = "claim"
 
@@ -135,7 +117,7 @@ class Cluster:
         self.kinds: dict[str, bool] | None = None
         # What else lies in the namespace; None when core reads no objects for functions.
         self.strangers: list[Object] | None = None
-        self.log = Quiet()
+        self.log = quiet.Quiet()
         self.writes: list[str] = []
         self.events: list[tuple[int, str, str]] = []
         self.ready: dict[str, bool] = {}
@@ -238,7 +220,7 @@ class Cluster:
         req = fnv1.RunFunctionRequest()
         documents.write(req.observed.composite.resource, self.observed_claim)
         for key, item in self.observed_objects().items():
-            documents.write(req.observed.resources[key].resource, completed(item))
+            documents.write(req.observed.resources[key].resource, apiserver.completed(item))
         if self.environments:
             for config in self.environments:
                 documents.write(req.required_resources["settings"].items.add().resource, config)
@@ -275,7 +257,7 @@ class Cluster:
         try:
             for write in writes[: fate.stop]:
                 write()
-        except ConflictError:
+        except apiserver.ConflictError:
             return self  # core says nothing, and asks again
         stopped = fate.stop is not None and fate.stop < len(writes)
         if stopped and fate.crash:
@@ -386,11 +368,11 @@ class Cluster:
             version = metadata.pop("resourceVersion")
             old = self.lagging.get(key, current) != current
             if old or version != current["metadata"]["resourceVersion"]:
-                raise ConflictError(key)
-        merged = _applied(current, manifest, self.owned.get(key, manifest))
+                raise apiserver.ConflictError(key)
+        merged = apiserver.applied(current, manifest, self.owned.get(key, manifest))
         if merged["kind"] in _KEEPERS:
             if merged["kind"] == "Deployment":
-                _admitted(current, merged)
+                apiserver.admitted(current, merged)
             count = current["spec"]["replicas"]
             if manifest["spec"].get("replicas", count) != count:
                 merged["metadata"].pop("managedFields", None)  # the count changes its owner
@@ -425,9 +407,9 @@ class Cluster:
         for item in self.objects.values():
             if item["kind"] in skip:
                 continue
-            behave = _CONTROLLERS.get(item["kind"])
+            behave = controllers.BEHAVIOURS.get(item["kind"])
             if behave is not None:
-                behave(item, self)
+                behave(item, self.objects)
         return self
 
     def converge(self, limit: int = 12) -> int:
@@ -503,45 +485,6 @@ class Cluster:
         return self
 
 
-def _applied(current: Object, wanted: Object, before: Object) -> Object:
-    """Server-side apply of maps: wanted fields win, and our former fields go."""
-    merged = dict(current)
-    for key in before:
-        if key not in wanted:
-            merged.pop(key, None)
-    for key, value in wanted.items():
-        old, ours = merged.get(key), before.get(key)
-        if isinstance(value, dict) and isinstance(old, dict):
-            merged[key] = _applied(old, value, ours if isinstance(ours, dict) else {})
-        else:
-            merged[key] = documents.copied(value) if isinstance(value, dict | list) else value
-    return merged
-
-
-def completed(item: Object) -> Object:
-    """Returns an object with what the schema of its kind has for fields that nobody wrote.
-
-    Of the AI gateway's routes alone, of whose fields something is read again.
-    """
-    if item["kind"] != "AIGatewayRoute":
-        return item
-    given = documents.copied(item)
-    for rule in given["spec"]["rules"]:
-        rule.setdefault("modelsOwnedBy", "Envoy AI Gateway")
-        for backend in rule["backendRefs"]:
-            backend.setdefault("priority", 0)
-            backend.setdefault("weight", 1)
-    return given
-
-
-def _admitted(current: Object, merged: Object) -> None:
-    """Refuses what the API server would refuse of a Deployment (422, for good)."""
-    spec = merged["spec"]
-    assert spec["selector"] == current["spec"]["selector"], "a selector is immutable"
-    strategy = spec.get("strategy", {})
-    assert strategy.get("type") != "Recreate" or "rollingUpdate" not in strategy, strategy
-
-
 def templates(item: Object) -> list[Object]:
     """Returns every pod template of a composed object."""
     if item["kind"] in ("Deployment", "Job"):
@@ -552,159 +495,7 @@ def templates(item: Object) -> list[Object]:
     return []
 
 
-def condition(kind: str, status: str = "True", reason: str = "Ok", message: str = "") -> Object:
-    """Returns a condition."""
-    return {"type": kind, "status": status, "reason": reason, "message": message}
-
-
-def _deployment(item: Object, cluster: Cluster) -> None:
-    replicas = item["spec"]["replicas"]
-    scaled = [
-        scaler
-        for scaler in cluster.objects.values()
-        if scaler["kind"] == "ScaledObject"
-        and scaler["spec"]["scaleTargetRef"]["name"] == item["metadata"]["name"]
-    ]
-    if scaled:
-        paused = (
-            scaled[0]["metadata"].get("annotations", {}).get("autoscaling.keda.sh/paused-replicas")
-        )
-        low = scaled[0]["spec"]["minReplicaCount"]
-        replicas = int(paused) if paused is not None else min(max(replicas, low), 1000)
-        item["spec"]["replicas"] = replicas
-    item["status"] = {
-        "observedGeneration": item["metadata"]["generation"],
-        "replicas": replicas,
-        "updatedReplicas": replicas,
-        "conditions": [
-            condition("Available"),
-            condition("Progressing", reason="NewReplicaSetAvailable"),
-        ],
-    }
-    if replicas:
-        item["status"] |= {"readyReplicas": replicas, "availableReplicas": replicas}
-
-
-def _groups(item: Object, cluster: Cluster) -> None:
-    _deployment(item, cluster)
-    count = item["spec"]["replicas"]
-    item["status"] |= {"readyReplicas": count, "conditions": [condition("Available")]}
-    item["status"].pop("availableReplicas", None)
-
-
-def _job(item: Object, _: Cluster) -> None:
-    item["status"] = {
-        "succeeded": 1,
-        "conditions": [condition("Complete", reason="CompletionsReached")],
-    }
-
-
-def _conditions(*kinds: str) -> Callable[[Object, Cluster], None]:
-    def behave(item: Object, _: Cluster) -> None:
-        item["status"] = {"conditions": [condition(kind) for kind in kinds]}
-
-    return behave
-
-
-def _parents(field: str, *kinds: str) -> Callable[[Object, Cluster], None]:
-    def behave(item: Object, _: Cluster) -> None:
-        item["status"] = {field: [{"conditions": [condition(kind) for kind in kinds]}]}
-
-    return behave
-
-
-def _operational(item: Object, _: Cluster) -> None:
-    item["status"] = {"updateStatus": "operational"}
-
-
-def _scaled_object(item: Object, _: Cluster) -> None:
-    paused = "autoscaling.keda.sh/paused-replicas" in item["metadata"].get("annotations", {})
-    item["status"] = {
-        "conditions": [
-            condition("Ready"),
-            condition("Fallback", "False"),
-            condition("Paused", "True" if paused else "False"),
-        ]
-    }
-
-
-def _gateway(item: Object, _: Cluster) -> None:
-    item["status"] = {
-        "addresses": [{"type": "IPAddress", "value": "10.0.0.9"}],
-        "conditions": [condition("Accepted"), condition("Programmed")],
-    }
-
-
-_CONTROLLERS: dict[str, Callable[[Object, Cluster], None]] = {
-    "AIGatewayRoute": _conditions("Accepted"),
-    "AIServiceBackend": _conditions("Accepted"),
-    "Backend": _conditions("Accepted"),
-    "BackendSecurityPolicy": _conditions("Accepted"),
-    "BackendTrafficPolicy": _parents("ancestors", "Accepted"),
-    "CiliumNetworkPolicy": _conditions("Valid"),
-    "ClientTrafficPolicy": _parents("ancestors", "Accepted"),
-    "Deployment": _deployment,
-    "ExternalSecret": _conditions("Ready"),
-    "Gateway": _gateway,
-    "GatewayConfig": _conditions("Accepted"),
-    "GrafanaDashboard": _conditions("DashboardSynchronized"),
-    "HTTPRoute": _parents("parents", "Accepted", "ResolvedRefs"),
-    "HelmRelease": _conditions("Ready"),
-    "InferencePool": _parents("parents", "Accepted", "ResolvedRefs"),
-    "Job": _job,
-    "LeaderWorkerSet": _groups,
-    "ScaledObject": _scaled_object,
-    "SecurityPolicy": _parents("ancestors", "Accepted"),
-    "VMRule": _operational,
-    "VMServiceScrape": _operational,
-}
-
-
 def fail_job(cluster: Cluster, code: int) -> None:
     """Makes the preload Job fail as its controller reports an exit code."""
     job = cluster.one("Job")
-    job["status"] = {"failed": 1, "conditions": [failed(job, code)]}
-
-
-def failed(job: Object, code: int) -> Object:
-    """Returns the condition of a Job whose pod exited with a code that its policy names."""
-    name = job["metadata"]["name"]
-    words = (
-        f"Container preload for pod llm/{name}-x failed with exit code {code} matching FailJob rule"
-    )
-    return condition("Failed", "True", "PodFailurePolicy", words)
-
-
-def taken_over(claim: Object, *environments: Object) -> Cluster:
-    """Returns a cluster in which 0.9.0 serves the claim, and this function has not run yet.
-
-    The objects are recorded ones. A claim without a recording gets the recording of another claim,
-    with its own name and revision in place of the recorded ones.
-    """
-    name = claim["metadata"]["name"]
-    path = ROOT / f"tests/fixtures/0.9.0/{name.removeprefix('xplane-')}.yaml"
-    if path.exists():
-        text = path.read_text()
-    else:
-        text = (ROOT / "tests/fixtures/0.9.0/qwen3-8b.yaml").read_text()
-        revision = claim["spec"]["model"].get("revision", "main")
-        text = text.replace("xplane-qwen3-8b", name).replace(
-            "b968826d9c46dd6066d109eabc6255188de91218", revision
-        )
-    cluster = Cluster(claim, *environments)
-    for item in documents.copied(_parsed(text)):
-        key = item["metadata"]["annotations"][KEY]
-        item["metadata"] |= {"uid": f"uid-{key}", "generation": 1, "resourceVersion": "1"}
-        if item["kind"] == "Deployment":
-            item["spec"]["replicas"] = 1
-            item["spec"]["template"]["spec"]["dnsPolicy"] = "ClusterFirst"
-        cluster.objects[key] = item
-        cluster.owned[key] = {
-            k: v for k, v in documents.copied(item).items() if k not in ("status",)
-        }
-        for field in ("uid", "generation", "resourceVersion"):
-            cluster.owned[key]["metadata"].pop(field, None)
-        if item["kind"] == "Deployment":
-            del cluster.owned[key]["spec"]["replicas"]
-            del cluster.owned[key]["spec"]["template"]["spec"]["dnsPolicy"]
-    return cluster.settle()
+    job["status"] = {"failed": 1, "conditions": [controllers.failed(job, code)]}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from function.api import claim, claim_pod, schema
 from function.engines.vllm import managed
-from tests import strategies
+from tests import mends, pools, strategies
 
 _T = typing.TypeVar("_T")
 
@@ -26,7 +26,7 @@ class Broken:
         what: The mistake in words, for the output of a failing test.
     """
 
-    claim: strategies.Json
+    claim: pools.Json
     path: str
     what: str
 
@@ -36,26 +36,26 @@ def broken_claims() -> st.SearchStrategy[Broken]:
     return st.one_of(_mutated(), _rule_broken())
 
 
-def every(valid: strategies.Json) -> abc.Iterator[Broken]:
+def every(valid: pools.Json) -> abc.Iterator[Broken]:
     """Yields a copy of the claim for every mistake that a single value in it can have."""
     for place in _places(valid, "spec", "spec", claim.Spec, required=True):
         for what, path, value in list(_changes(place)):
             yield Broken(_with(valid, place, value), path, what)
 
 
-def nulled(valid: strategies.Json) -> abc.Iterator[tuple[str, strategies.Json]]:
+def nulled(valid: pools.Json) -> abc.Iterator[tuple[str, pools.Json]]:
     """Yields for every field and entry that can be left out a copy of the claim with null in it."""
     for place in _places(valid, "spec", "spec", claim.Spec, required=True):
         if not place.required:
             yield place.path, _with(valid, place, None)
 
 
-def _with(valid: strategies.Json, place: "_Place", value: typing.Any) -> strategies.Json:
+def _with(valid: pools.Json, place: "_Place", value: typing.Any) -> pools.Json:
     """Returns a copy of the claim with another value in one place."""
     before = place.value
     place.parent[place.key] = value
     # Claims are JSON, and this copy is several times as fast as copy.deepcopy.
-    changed: strategies.Json = json.loads(json.dumps(valid))
+    changed: pools.Json = json.loads(json.dumps(valid))
     place.parent[place.key] = before
     return changed
 
@@ -94,7 +94,7 @@ def _mutated(draw: st.DrawFn) -> Broken:
     return Broken(drawn, path, what)
 
 
-def _pick(draw: st.DrawFn, drawn: strategies.Json, options: abc.Sequence[_T]) -> _T:
+def _pick(draw: st.DrawFn, drawn: pools.Json, options: abc.Sequence[_T]) -> _T:
     """Returns one of many, which depends on the claim as well.
 
     What is drawn last is drawn as zero or repeated most of the time, so that by itself it would
@@ -227,7 +227,7 @@ def _rule_broken(draw: st.DrawFn) -> Broken:
     return Broken(drawn, path, what)
 
 
-_Break: typing.TypeAlias = abc.Callable[[strategies.Json, st.DrawFn], str]
+_Break: typing.TypeAlias = abc.Callable[[pools.Json, st.DrawFn], str]
 _BREAK: dict[str, _Break] = {}
 
 
@@ -252,7 +252,7 @@ SPELLINGS: tuple[abc.Callable[[str], str], ...] = (
 
 
 @_breaks
-def _managed_flag(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _managed_flag(claim_: pools.Json, draw: st.DrawFn) -> str:
     flag = draw(st.sampled_from(managed.FLAGS))
     spell = draw(st.sampled_from(SPELLINGS))
     arguments = claim_["spec"].setdefault("engineArgs", [])
@@ -261,9 +261,9 @@ def _managed_flag(claim_: strategies.Json, draw: st.DrawFn) -> str:
 
 
 @_breaks
-def _flag_and_field(claim_: strategies.Json, draw: st.DrawFn) -> str:
-    flag = draw(st.sampled_from(sorted(strategies.REPLACED)))
-    part, field = strategies.REPLACED[flag]
+def _flag_and_field(claim_: pools.Json, draw: st.DrawFn) -> str:
+    flag = draw(st.sampled_from(sorted(mends.REPLACED)))
+    part, field = mends.REPLACED[flag]
     samples = {"drainSeconds": 30, "chatTemplate": "/a", "runner": "generate"}
     samples |= {"longestQueueSeconds": 10}
     claim_["spec"].get(part or "", claim_["spec"]).setdefault(field, samples.get(field, "auto"))
@@ -275,13 +275,13 @@ def _flag_and_field(claim_: strategies.Json, draw: st.DrawFn) -> str:
 
 
 @_breaks
-def _objectives_of_nothing(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _objectives_of_nothing(claim_: pools.Json, draw: st.DrawFn) -> str:
     claim_["spec"]["slo"] = draw(st.sampled_from(({}, {"window": "30d"})))
     return "spec.slo"
 
 
 @_breaks
-def _least_above_most(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _least_above_most(claim_: pools.Json, draw: st.DrawFn) -> str:
     most = draw(st.integers(1, 999))
     scaling = claim_["spec"].setdefault("scaling", {})
     scaling |= {"maxReplicas": most, "minReplicas": draw(st.integers(most + 1, 1000))}
@@ -289,7 +289,7 @@ def _least_above_most(claim_: strategies.Json, draw: st.DrawFn) -> str:
 
 
 @_breaks
-def _two_spellings(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _two_spellings(claim_: pools.Json, draw: st.DrawFn) -> str:
     old, new, value = draw(
         st.sampled_from(
             (
@@ -306,7 +306,7 @@ def _two_spellings(claim_: strategies.Json, draw: st.DrawFn) -> str:
 
 
 @_breaks
-def _zero(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _zero(claim_: pools.Json, draw: st.DrawFn) -> str:
     path = draw(
         st.sampled_from(
             (
@@ -332,14 +332,14 @@ def _zero(claim_: strategies.Json, draw: st.DrawFn) -> str:
 
 
 @_breaks
-def _canary_of_nothing(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _canary_of_nothing(claim_: pools.Json, draw: st.DrawFn) -> str:
     canaries = [{"adapter": "nobody", "weightPercent": draw(st.integers(1, 99))}]
     claim_["spec"]["gateway"] = {"enabled": True, "canaries": canaries}
     return "spec"
 
 
 @_breaks
-def _bad_canaries(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _bad_canaries(claim_: pools.Json, draw: st.DrawFn) -> str:
     weight = draw(st.integers(50, 99))
     spec = claim_["spec"]
     spec["loraAdapters"] = [{"name": name, "repository": "a/b"} for name in ("a", "b")]
@@ -358,8 +358,8 @@ def _bad_canaries(claim_: strategies.Json, draw: st.DrawFn) -> str:
 
 
 @_breaks
-def _picker_alone(claim_: strategies.Json, draw: st.DrawFn) -> str:
-    gateway: strategies.Json = {"endpointPicker": {"enabled": True}}
+def _picker_alone(claim_: pools.Json, draw: st.DrawFn) -> str:
+    gateway: pools.Json = {"endpointPicker": {"enabled": True}}
     if draw(st.booleans()):
         gateway["enabled"] = False
     claim_["spec"]["gateway"] = gateway
@@ -367,7 +367,7 @@ def _picker_alone(claim_: strategies.Json, draw: st.DrawFn) -> str:
 
 
 @_breaks
-def _same_name_twice(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _same_name_twice(claim_: pools.Json, draw: st.DrawFn) -> str:
     spec = claim_["spec"]
     field = draw(st.sampled_from(("loraAdapters", "externalSecrets", "podTemplate.env")))
     entry = {
@@ -382,7 +382,7 @@ def _same_name_twice(claim_: strategies.Json, draw: st.DrawFn) -> str:
 
 
 @_breaks
-def _source_and_path(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _source_and_path(claim_: pools.Json, draw: st.DrawFn) -> str:
     claim_["spec"]["model"] = draw(
         st.sampled_from(
             (
@@ -408,13 +408,13 @@ def _source_and_path(claim_: strategies.Json, draw: st.DrawFn) -> str:
 
 
 @_breaks
-def _route_without_a_host(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _route_without_a_host(claim_: pools.Json, draw: st.DrawFn) -> str:
     claim_["spec"]["route"] = {"enabled": True}
     return "spec.route"
 
 
 @_breaks
-def _image_without_a_version(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _image_without_a_version(claim_: pools.Json, draw: st.DrawFn) -> str:
     image = draw(
         st.sampled_from(
             (
@@ -431,7 +431,7 @@ def _image_without_a_version(claim_: strategies.Json, draw: st.DrawFn) -> str:
 
 
 @_breaks
-def _dots_in_a_name(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _dots_in_a_name(claim_: pools.Json, draw: st.DrawFn) -> str:
     field, value = draw(
         st.sampled_from(
             (
@@ -446,21 +446,21 @@ def _dots_in_a_name(claim_: strategies.Json, draw: st.DrawFn) -> str:
 
 
 @_breaks
-def _value_and_source(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _value_and_source(claim_: pools.Json, draw: st.DrawFn) -> str:
     variable = {"name": "A", "value": "", "valueFrom": {}}
     claim_["spec"].setdefault("podTemplate", {})["env"] = [variable]
     return "spec.podTemplate.env[0]"
 
 
 @_breaks
-def _selecting_label(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _selecting_label(claim_: pools.Json, draw: st.DrawFn) -> str:
     key = draw(st.sampled_from(sorted(claim_pod.SELECTING_LABELS)))
     claim_["spec"].setdefault("podTemplate", {}).setdefault("labels", {})[key] = "x"
     return "spec.podTemplate"
 
 
 @_breaks
-def _bad_name(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _bad_name(claim_: pools.Json, draw: st.DrawFn) -> str:
     claim_["metadata"]["name"] = draw(
         st.sampled_from(("0a", "a.b", "A", "a-", "-a", "a_b", "q" * 55, "", "q\n"))
     )
@@ -468,7 +468,7 @@ def _bad_name(claim_: strategies.Json, draw: st.DrawFn) -> str:
 
 
 @_breaks
-def _long_name_with_a_picker(claim_: strategies.Json, draw: st.DrawFn) -> str:
+def _long_name_with_a_picker(claim_: pools.Json, draw: st.DrawFn) -> str:
     claim_["metadata"]["name"] = "q" * claim.LONGEST_NAME
     claim_["spec"]["gateway"] = {"enabled": True, "endpointPicker": {"enabled": True}}
     return ""

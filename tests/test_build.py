@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tools import build, image
+from tools import build, groups, image
 
 ROOT = build.HERE.parent
 
@@ -33,7 +33,7 @@ def _wanted() -> str:
     """The newest Go that any of the modules asks for."""
     versions = [
         re.findall(r"^go (.+)$", (ROOT / "tools" / item.name / "go.mod").read_text(), re.M)[0]
-        for item in build.GROUPS
+        for item in groups.GROUPS
     ]
     return str(max(versions, key=lambda version: [int(part) for part in version.split(".")]))
 

@@ -12,7 +12,7 @@ import pytest
 from function.cluster import observed
 from function.composites import inference_service
 from function.planning import identity
-from tests import cluster
+from tests import cluster, controllers, recordings
 from tests.resources import scene
 
 GATEWAY: Any = {"gateway": {"enabled": True}}
@@ -161,7 +161,7 @@ def test_without_pods_a_replica_that_was_ready_may_be_crashing() -> None:
     world = scene.serving(scene.of())
     world.one("Deployment")["status"] |= {
         "availableReplicas": 0,
-        "conditions": [cluster.condition("Progressing", "True", "NewReplicaSetAvailable")],
+        "conditions": [controllers.condition("Progressing", "True", "NewReplicaSetAvailable")],
     }
     world.reconcile()
     assert world.condition("EngineReady") == ("False", "Starting")
@@ -238,8 +238,8 @@ def test_a_fallback_says_what_keda_says_of_its_cause() -> None:
     words = "Get http://vmselect.monitoring: dial tcp: lookup vmselect: no such host"
     world.one("ScaledObject")["status"] = {
         "conditions": [
-            cluster.condition("Ready", "False", "TriggerError", words),
-            cluster.condition("Fallback", "True", "FallbackExists", "at least one trigger"),
+            controllers.condition("Ready", "False", "TriggerError", words),
+            controllers.condition("Fallback", "True", "FallbackExists", "at least one trigger"),
         ]
     }
     world.reconcile()
@@ -308,7 +308,7 @@ def test_a_missing_helm_release_names_the_picker_that_needs_it() -> None:
 def test_of_a_refused_route_and_a_policy_that_waits_for_it_the_route_is_named() -> None:
     world = scene.serving(scene.of(**GATEWAY))
     refusal = "NotAccepted", "False", "NotAccepted", "parent Gateway not found"
-    world.one("AIGatewayRoute")["status"] = {"conditions": [cluster.condition(*refusal)]}
+    world.one("AIGatewayRoute")["status"] = {"conditions": [controllers.condition(*refusal)]}
     world.one("BackendTrafficPolicy")["status"] = {}
     world.reconcile()
     assert world.condition("RouteReady") == ("False", "Unresolved")
@@ -389,13 +389,13 @@ def test_a_platform_change_is_held_only_of_pods_that_served() -> None:
 
 def test_a_deployment_of_before_that_only_starts_is_held_all_the_same() -> None:
     """Pods of 0.9.0 restart only when their author says so, even while they still start."""
-    world = cluster.taken_over(
+    world = recordings.taken_over(
         cluster.example("xplane-qwen-coder"), cluster.environment("reference")
     )
     item = world.one("Deployment")
     item.setdefault("status", {})["availableReplicas"] = 0
     item["status"]["conditions"] = [
-        cluster.condition("Progressing", "True", "NewReplicaSetAvailable")
+        controllers.condition("Progressing", "True", "NewReplicaSetAvailable")
     ]
     before = copy.deepcopy(item["spec"]["template"])
     world.reconcile()

@@ -13,7 +13,7 @@ import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function.server import runner, structs
-from tests import cluster
+from tests import cluster, quiet
 from tests.resources import scene
 
 REQUESTS = int(os.environ.get("HOSTILE_REQUESTS", "400"))
@@ -200,7 +200,7 @@ def test_no_request_breaks_a_law(shard: int) -> None:
     started = time.monotonic()
     for number in range(REQUESTS // SHARDS):
         req = mutated(whole, chance)
-        log = cluster.Quiet()
+        log = quiet.Quiet()
         if chance.random() < 0.1:
             rsp = runner.answer(garbage(req.SerializeToString(), chance), log)
             broken = "a bug" if log.errors else None

@@ -14,7 +14,7 @@ from function.engines import engines
 from function.planning import identity, plans
 from function.server import runner
 from function.workloads import caches
-from tests import cluster
+from tests import cluster, quiet
 from tests.bench import requests
 
 
@@ -52,7 +52,7 @@ def test_a_failure_is_not_remembered() -> None:
 def test_an_answer_is_the_same_from_memory(of: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Objects that were written once are written again from their bytes, in another order too."""
     fleet = requests.fleet(5, of)
-    log = cluster.Quiet()
+    log = quiet.Quiet()
     remembered = [runner.run(req, log) for req in fleet]
     remembered = [runner.run(req, log) for req in fleet]
     monkeypatch.setattr(plans, "_kept", memo.Bounded(0))

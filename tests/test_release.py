@@ -13,7 +13,7 @@ import preload
 from e2e.controlplane import crossplane
 from function.api import settings_weights
 from tests import cluster
-from tools import build, image, package, release
+from tools import build, groups, image, package, release
 
 ROOT = cluster.ROOT
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yaml"))
@@ -257,8 +257,9 @@ def test_the_tools_cache_is_keyed_by_what_they_are_built_from() -> None:
     }
     (key,) = keys
     hashed = {path for pattern in re.findall(r"'([^']+)'", key) for path in ROOT.glob(pattern)}
-    read = {path for item in build.GROUPS for path in build.sources(item)}
-    assert read | {ROOT / "tools/build.py", ROOT / "tests/crds.lock.json"} <= hashed
+    read = {path for item in groups.GROUPS for path in build.sources(item)}
+    recipes = {ROOT / "tools/build.py", ROOT / "tools/groups.py", ROOT / "tests/crds.lock.json"}
+    assert read | recipes <= hashed
 
 
 def test_the_tools_are_saved_before_anything_can_fail() -> None:

@@ -11,7 +11,7 @@ from google.protobuf import struct_pb2
 
 from function.composites import inference_service
 from function.server import runner, structs
-from tests import cluster
+from tests import cluster, quiet
 
 
 def request(
@@ -31,7 +31,7 @@ def environment(name: str, **data: object) -> cluster.Object:
 
 def run(req: fnv1.RunFunctionRequest) -> fnv1.RunFunctionResponse:
     """Returns the answer. An exception in the function fails the test."""
-    log = cluster.Quiet()
+    log = quiet.Quiet()
     rsp = runner.run(req, log)
     assert not log.errors
     return rsp
@@ -106,7 +106,7 @@ def test_a_bug_is_a_fatal_answer_with_an_id_that_the_log_explains(
     monkeypatch.setattr(inference_service, "compose", broken)
     logged: list[dict[str, object]] = []
 
-    class Log(cluster.Quiet):
+    class Log(quiet.Quiet):
         def exception(self, message: str, **fields: object) -> None:
             logged.append(fields)
 

@@ -22,7 +22,7 @@ import yaml
 from e2e import shipped
 from e2e.controlplane import api, plane, toolchain
 from e2e.machines import site
-from tests.docs import test_docs
+from tests.docs import pages
 
 GROUP = "flux"
 NAMESPACE = "flux-system"
@@ -264,7 +264,7 @@ def _kustomization() -> api.Object:
     """The one of the claims on the page, of files that no git server has."""
     (item,) = [
         one
-        for one in test_docs.documents(_PAGE)
+        for one in pages.documents(_PAGE)
         if one["kind"] == KUSTOMIZATION.kind and one["metadata"]["name"] == KUSTOMIZATION.name
     ]
     del item["spec"]["dependsOn"]

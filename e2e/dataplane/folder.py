@@ -142,15 +142,6 @@ def _settings(
     return {**base, "data": data}
 
 
-def _publish(running: stage.Stage, claim: claims.Claim) -> None:
-    """Let the hub have what a claim names, at revisions of its own."""
-    spec = claim.manifest["spec"]
-    base = spec["model"]["repository"]
-    spec["model"]["revision"] = running.hub.publish(base, hub.model())
-    for adapter in spec.get("loraAdapters", []):
-        adapter["revision"] = running.hub.publish(adapter["repository"], hub.adapter(base))
-
-
 def _hasten(claim: claims.Claim) -> None:
     """Let gates of canaries judge in a minute what the folder gives an hour."""
     for canary in claim.manifest["spec"]["gateway"].get("canaries", []):
@@ -247,7 +238,7 @@ def _apply(
     for name in CLAIMS:
         (document,) = _documents(name)
         by_name[name] = claim = tenant.claim(document)
-        _publish(running, claim)
+        running.publish(claim)
         _hasten(claim)
         claim.apply()
     (document,) = _documents("door")

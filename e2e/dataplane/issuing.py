@@ -6,18 +6,15 @@ import base64
 import http.server
 import json
 import pathlib
-import ssl
-import threading
 import time
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from e2e.controlplane import api, certificates
-from e2e.dataplane import services
+from e2e.dataplane import published
 
 LIFE_SECONDS = 3600
-NAME, PORT = "stand-in-issuer", 443
+NAME = "stand-in-issuer"
 
 
 class Issuer:
@@ -66,13 +63,11 @@ class Issuer:
         return f"{signed}.{_text(mark)}"
 
 
-class Published:
-    """Where the keys of an issuer are, by TLS, on a port of loopback.
+class Published(published.Server):
+    """Where the keys of an issuer are.
 
     Attributes:
-        port: The port.
-        host: The name by which the cluster knows it, which its certificate has.
-        trusted: Directory with `ca-certificates.crt`, the authority that signed it.
+        trusted: Directory with `ca-certificates.crt`, the authority that signed its certificate.
         asked: Paths that it was asked for so far.
     """
 
@@ -84,16 +79,7 @@ class Published:
             work: For files.
             namespace: Where its Service is to be.
         """
-        self._namespace = namespace
-        self.host = f"{NAME}.{namespace}.svc.cluster.local"
         self.asked: list[str] = []
-        signer = certificates.authority(work, "ca")
-        pair = certificates.certificate(work, "tls", signer, [self.host])
-        self.trusted = work / "trusted"
-        self.trusted.mkdir()
-        (self.trusted / "ca-certificates.crt").write_text(signer.certificate.read_text())
-        for path in (self.trusted, *self.trusted.iterdir()):
-            path.chmod(0o755)
         asked = self.asked
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -109,25 +95,12 @@ class Published:
             def log_message(self, *arguments: object) -> None:
                 del arguments
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pair.certificate, pair.key)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def objects(self, address: str) -> list[api.Object]:
-        """What gives it a name in the cluster.
-
-        Args:
-            address: Where pods reach its port.
-        """
-        return services.outside(NAME, self._namespace, PORT, address, self.port)
-
-    def stop(self) -> None:
-        """End."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(NAME, namespace, work, Handler)
+        self.trusted = work / "trusted"
+        self.trusted.mkdir()
+        (self.trusted / "ca-certificates.crt").write_text(self.authority)
+        for path in (self.trusted, *self.trusted.iterdir()):
+            path.chmod(0o755)
 
 
 def _text(data: bytes) -> str:

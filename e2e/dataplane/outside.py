@@ -10,15 +10,12 @@ import dataclasses
 import http.server
 import json
 import pathlib
-import ssl
-import threading
 from collections.abc import Mapping
 
 from e2e.controlplane import api, certificates
-from e2e.dataplane import services
+from e2e.dataplane import published
 
 NAME = "stand-in-provider"
-PORT = 443
 # What each answer costs.
 PROMPT_TOKENS, ANSWER_TOKENS = 7, 5
 
@@ -70,15 +67,12 @@ def _message(model: str) -> api.Object:
 _ANSWERS = {"/v1/chat/completions": _completion, "/v1/messages": _message}
 
 
-class Provider:
-    """The stand-in, on a port of loopback.
+class Provider(published.Server):
+    """The stand-in.
 
     Attributes:
-        port: The port.
-        host: The name by which the cluster knows it, which its certificate has.
         asked: What it was asked so far.
-        authority: The PEM certificate of who signed its own.
-        stranger: That of who did not.
+        stranger: The PEM certificate of who did not sign its own.
     """
 
     def __init__(self, work: pathlib.Path, namespace: str) -> None:
@@ -88,15 +82,7 @@ class Provider:
             work: For files.
             namespace: Where its Service is to be.
         """
-        directory = work / NAME
-        directory.mkdir(parents=True)
-        self._namespace = namespace
-        self.host = f"{NAME}.{namespace}.svc.cluster.local"
         self.asked: list[Asked] = []
-        signer = certificates.authority(directory, "ca")
-        pair = certificates.certificate(directory, "tls", signer, [self.host])
-        self.authority = signer.certificate.read_text()
-        self.stranger = certificates.authority(directory, "stranger").certificate.read_text()
         asked = self.asked
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -123,22 +109,7 @@ class Provider:
             def log_message(self, *arguments: object) -> None:
                 del arguments
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pair.certificate, pair.key)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def objects(self, address: str) -> list[api.Object]:
-        """What gives it a name in the cluster.
-
-        Args:
-            address: Where pods reach its port.
-        """
-        return services.outside(NAME, self._namespace, PORT, address, self.port)
-
-    def stop(self) -> None:
-        """End."""
-        self._server.shutdown()
-        self._server.server_close()
+        directory = work / NAME
+        directory.mkdir(parents=True)
+        super().__init__(NAME, namespace, directory, Handler)
+        self.stranger = certificates.authority(directory, "stranger").certificate.read_text()

@@ -227,13 +227,17 @@ class Stage:
     def example(self, name: str) -> claims.Claim:
         """A claim of the examples, whose model and adapters the hub has; not yet applied."""
         claim = self.tenant.example(name)
+        self.publish(claim)
+        return claim
+
+    def publish(self, claim: claims.Claim) -> None:
+        """Let the hub have what a claim names, at revisions of its own."""
         spec = claim.manifest["spec"]
         base = spec["model"]["repository"]
         spec["model"]["revision"] = self.hub.publish(base, hub.model())
         for adapter in spec.get("loraAdapters", []):
             content = hub.adapter(base)
             adapter["revision"] = self.hub.publish(adapter["repository"], content)
-        return claim
 
     def adapter(self, claim: claims.Claim, name: str) -> api.Object:
         """Another adapter of a claim's model, which the hub has, as a claim names it."""

@@ -8,7 +8,6 @@ older than the rule. A property test generates claims and shows that both spelli
 import dataclasses
 import functools
 import hashlib
-import re
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -18,7 +17,8 @@ import pydantic
 import pydantic_core
 from pydantic import alias_generators, fields
 
-from function import canonical, likeness
+from function import canonical
+from function.api import wording
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,80 +282,17 @@ MOST_PROBLEMS = 8
 _MOST_LISTED = 64
 # Characters of one problem.
 LONGEST_PROBLEM = 1000
-# Pydantic speaks of Python's types, authors write YAML.
-_WORDS = {
-    "bool_type": "must be true or false, without quotes",
-    "dict_type": "must be an object",
-    "extra_forbidden": "unknown field",
-    "float_type": "must be a number, without quotes",
-    "int_type": "must be a whole number, without quotes",
-    "finite_number": "must be a number that is not without end",
-    "greater_than": "must be above {gt}",
-    "greater_than_equal": "must be {ge} or more",
-    "int_from_float": "must be a whole number",
-    "less_than": "must be below {lt}",
-    "less_than_equal": "must be {le} or less",
-    "list_type": "must be a list",
-    "missing": "must be given: the field is required",
-    "model_type": "must be an object",
-    "string_pattern_mismatch": "must match {pattern}",
-    "string_too_long": "must have at most {max_length} characters",
-    "string_too_short": "must have at least {min_length} characters",
-    "string_type": "must be text: put it in quotes",
-    "too_long": "must have at most {max_length} entries",
-    "too_short": "must have at least {min_length} entries",
-}
-# More are not listed to an author: the nearest is.
-_MOST_CHOICES = 64
-# Of a value that is none of a field's, an author reads so many characters.
-_LONGEST_VALUE = 40
 
 
 def problems(error: pydantic.ValidationError, root: str = "") -> Iterator[Problem]:
     """Yields each error of pydantic as a problem with a path as Kubernetes writes it."""
     for detail in error.errors(include_url=False)[:_MOST_LISTED]:
-        location, message = detail["loc"], _words(detail)
+        location, message = detail["loc"], wording.of(detail)
         if location and location[-1] == "[key]":
             # pydantic's mark of a bad key of a map, behind the key.
             location, message = location[:-2], f"key {location[-2]!r}: {message}"
         at = detail.get("ctx", {}).get("at", "") if detail["type"] == "rule" else ""
         yield Problem(path(path(root, location), at.split(".") if at else ()), message)
-
-
-def _words(detail: pydantic_core.ErrorDetails) -> str:
-    """Returns an error of pydantic in words for an author."""
-    kind, context = detail["type"], detail.get("ctx", {})
-    if kind == "literal_error":
-        return _none_of(context["expected"], detail["input"])
-    if kind == "string_pattern_mismatch" and context["pattern"] in _FORMS:
-        return f"must be {_FORMS[context['pattern']]}"
-    if kind == "string_too_short" and context["min_length"] == 1:
-        return "must not be empty"
-    words = _WORDS.get(kind)
-    return detail["msg"] if words is None else words.format_map(context)
-
-
-def _none_of(expected: str, value: Any) -> str:
-    """Returns that a value is none of a field's, with the nearest of them.
-
-    Args:
-        expected: The field's, as pydantic lists them.
-        value: What was written.
-    """
-    texts = "'" in expected
-    choices = [choice.strip("'") for choice in re.split(", | or ", expected)]
-    listed = ", ".join(choices)
-    if isinstance(value, str) is not texts or not isinstance(value, str | int):
-        quotes = ", in quotes" if texts else ", without quotes"
-        return f"must be one of {listed}{quotes if isinstance(value, str | int) else ''}"
-    shown = f"{value!r:.{_LONGEST_VALUE}}"
-    if len(choices) == 1:
-        return f"{shown} is not {listed}"
-    if len(choices) > _MOST_CHOICES:
-        listed = f"{len(choices)} names"
-    near = likeness.nearest(str(value), choices) if texts else []
-    hint = f"; the nearest is {near[0]}" if near else ""
-    return f"{shown} is none of {listed}{hint}"
 
 
 def path(root: str, location: Iterable[int | str]) -> str:
@@ -391,13 +328,9 @@ def of(parent: Model | None, field: str) -> Any:
     return None if parent is None else getattr(parent, field)
 
 
-# What a text of a pattern is, in words.
-_FORMS: dict[str, str] = {}
-
-
 def form(pattern: str, words: str) -> str:
     """Returns a pattern, of which an author reads the words: the end of "must be ..."."""
-    _FORMS[pattern] = words
+    wording.FORMS[pattern] = words
     return pattern
 
 

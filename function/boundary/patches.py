@@ -8,7 +8,7 @@ who is let in.
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
-from function import canonical, kinds
+from function import canonical, claim_rows, kinds
 from function.api import base, claim, claim_pod, settings
 from function.boundary import baseline, pods, secrets, templates
 from function.cluster import observed
@@ -122,7 +122,7 @@ def apply(
 
 def unknown(spec: claim.Spec) -> Iterator[base.Problem]:
     """Yields each patch that names no object that could ever be composed."""
-    names = kinds.patchable()
+    names = claim_rows.patchable()
     for name in sorted(set(spec.patches or {}) - set(names)):
         yield base.Problem(
             f"spec.patches.{name}", f"no such object; there are: {', '.join(sorted(names))}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from function.api import base, settings
 from function.cli import documents, edits, migration_steps, sameness
-from function.situation import rollouts
+from function.situation import renderings
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _COMPOSITE = "crossplane.io/composite"
@@ -152,7 +152,7 @@ def _of_applying(first: sameness.Composed, last: sameness.Composed) -> Iterator[
             "applying it restarts the pods once, and they compile once more: they get the same"
             " arguments in another order"
         )
-    elif rollouts.claim_hash(first.plan) != rollouts.claim_hash(last.plan):
+    elif renderings.claim_hash(first.plan) != renderings.claim_hash(last.plan):
         yield (
             "applying it is an edit of fields that pods follow from: the pods stay as they are,"
             " unless Current=False/PlatformChangePending: then the edit accepts the platform's"

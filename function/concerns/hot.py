@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from function import assembly, canonical, kinds
+from function import assembly, canonical, claim_rows, kinds
 from function.cluster import observed
 from function.planning import storage
 from function.situation import situations
@@ -20,7 +20,7 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
     if not (stored.hot or left or now.rollout.running.hot):
         return
     yield assembly.Part(
-        kinds.ADAPTERS,
+        claim_rows.ADAPTERS,
         {
             "apiVersion": "v1",
             "kind": kinds.CONFIG_MAP.name,

@@ -4,7 +4,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from function import kinds
+from function import claim_rows, kinds
 from function.api import base, settings, settings_providers
 from function.cluster import observed
 
@@ -31,7 +31,7 @@ _MOST_NAMED = 3
 
 
 def check_none_is_lost(
-    site: settings.Settings, world: observed.Observed, rows: kinds.Table = kinds.TABLE
+    site: settings.Settings, world: observed.Observed, rows: kinds.Table = claim_rows.TABLE
 ) -> None:
     """Ensures that every provider whose objects are observed is named, or withdrawn in words.
 
@@ -80,7 +80,7 @@ def _problem(used: str, concern: str, provider: str, objects: list[str]) -> base
 
 def _providers() -> Iterable[tuple[str, str]]:
     """Returns setting and value of each provider, in the order of the table of kinds."""
-    return dict.fromkeys(row.provider for row in kinds.ROWS if row.provider is not None)
+    return dict.fromkeys(row.provider for row in claim_rows.ROWS if row.provider is not None)
 
 
 def _row(rows: kinds.Table, suffix: str) -> kinds.Row | None:

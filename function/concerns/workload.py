@@ -6,7 +6,7 @@ from function import assembly
 from function.cluster import observed, readiness
 from function.concerns import reasons
 from function.planning import identity, lifetimes, queues
-from function.situation import rollouts, situations
+from function.situation import renderings, situations
 from function.workloads import workload
 
 
@@ -222,7 +222,7 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         labels=queues.labels(plan.spec),
         members=workload.Members(rollout.running.pods, plan.hardware.gpu.group_topology),
     )
-    manifest = rollouts.patched(plan, manifest)
+    manifest = renderings.patched(plan, manifest)
     if now.count.version is not None:
         manifest["metadata"]["resourceVersion"] = now.count.version
     yield assembly.Part(plan.workload.SUFFIX, manifest, _verdict(now), finished=True)

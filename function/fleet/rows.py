@@ -1,6 +1,6 @@
 """Every object that an InferenceGateway may become: one row for each key, causes first."""
 
-from function import kinds
+from function import claim_rows, kinds
 
 GATEWAY_READY = "GatewayReady"
 CALLERS_READY = "CallersReady"
@@ -48,17 +48,6 @@ EVAL_RULES = {
 # Before what the end of a claim's key is.
 DASHBOARD = RULES = "door-"
 
-_GATEWAY = ("gateway", "envoy-ai-gateway")
-_SIDECAR = ("dashboards", "grafana-sidecar")
-_GRAFANA = ("dashboards", "grafana-operator")
-_VICTORIA = ("monitoring", "victoriametrics")
-_PROMETHEUS = ("monitoring", "prometheus-operator")
-_SECRETS = ("secrets", "external-secrets")
-_CILIUM = ("network_policy", "cilium")
-_NATIVE = ("network_policy", "kubernetes")
-_VICTORIA = ("monitoring", "victoriametrics")
-_PROMETHEUS = ("monitoring", "prometheus-operator")
-
 _ROUTER = "N.semantic-router"
 _ROUTER_NAME = "N-router-\\<hash\\>"
 
@@ -68,7 +57,7 @@ def _router(
     kind: kinds.Kind,
     when: str = "the same",
     name: str = _ROUTER,
-    provider: tuple[str, str] = _GATEWAY,
+    provider: tuple[str, str] = kinds.BY_AI_GATEWAY,
 ) -> kinds.Row:
     return kinds.Row(suffix, kind, SEMANTIC_ROUTER_READY, None, name, when, provider)
 
@@ -91,13 +80,29 @@ ROWS: tuple[kinds.Row, ...] = (
         None,
         "N.caller-\\<C\\>",
         "each caller C with `externalSecret`; `providers.secrets`",
-        _SECRETS,
+        kinds.BY_SECRETS,
     ),
-    kinds.Row(PROXY, kinds.PROXY, GATEWAY_READY, None, "N", "no `gateway`", _GATEWAY),
-    kinds.Row(CLIENTS, kinds.CLIENT_POLICY, GATEWAY_READY, None, "N", "no `gateway`", _GATEWAY),
-    kinds.Row(SECURITY, kinds.SECURITY_POLICY, CALLERS_READY, None, "N", "no `gateway`", _GATEWAY),
+    kinds.Row(PROXY, kinds.PROXY, GATEWAY_READY, None, "N", "no `gateway`", kinds.BY_AI_GATEWAY),
     kinds.Row(
-        TOKENS, kinds.SECURITY_POLICY, CALLERS_READY, None, "N.tokens", "`issuers`", _GATEWAY
+        CLIENTS, kinds.CLIENT_POLICY, GATEWAY_READY, None, "N", "no `gateway`", kinds.BY_AI_GATEWAY
+    ),
+    kinds.Row(
+        SECURITY,
+        kinds.SECURITY_POLICY,
+        CALLERS_READY,
+        None,
+        "N",
+        "no `gateway`",
+        kinds.BY_AI_GATEWAY,
+    ),
+    kinds.Row(
+        TOKENS,
+        kinds.SECURITY_POLICY,
+        CALLERS_READY,
+        None,
+        "N.tokens",
+        "`issuers`",
+        kinds.BY_AI_GATEWAY,
     ),
     kinds.Row(
         COSTS,
@@ -106,7 +111,7 @@ ROWS: tuple[kinds.Row, ...] = (
         None,
         "N",
         "a caller has `limits` or a `budget`; `frontDoor.limiter`; once the Gateway names it",
-        _GATEWAY,
+        kinds.BY_AI_GATEWAY,
     ),
     kinds.Row(
         LIMITS,
@@ -115,7 +120,7 @@ ROWS: tuple[kinds.Row, ...] = (
         None,
         "N.limits",
         "the same",
-        _GATEWAY,
+        kinds.BY_AI_GATEWAY,
     ),
     kinds.Row(
         GATEWAY,
@@ -124,7 +129,7 @@ ROWS: tuple[kinds.Row, ...] = (
         None,
         "N",
         "no `gateway`; once `door-proxy`, `door-clients` and `door-security` are there",
-        _GATEWAY,
+        kinds.BY_AI_GATEWAY,
     ),
     kinds.Row(
         f"{PROVIDER_BACKEND}<P>",
@@ -133,7 +138,7 @@ ROWS: tuple[kinds.Row, ...] = (
         None,
         "N.provider-\\<P\\>",
         "each provider P of `providers`",
-        _GATEWAY,
+        kinds.BY_AI_GATEWAY,
     ),
     kinds.Row(
         f"{PROVIDER_AI_BACKEND}<P>",
@@ -142,7 +147,7 @@ ROWS: tuple[kinds.Row, ...] = (
         None,
         "N.provider-\\<P\\>",
         "the same",
-        _GATEWAY,
+        kinds.BY_AI_GATEWAY,
     ),
     kinds.Row(
         f"{PROVIDER_KEY}<P>",
@@ -151,7 +156,7 @@ ROWS: tuple[kinds.Row, ...] = (
         None,
         "N.provider-\\<P\\>",
         "the same",
-        _GATEWAY,
+        kinds.BY_AI_GATEWAY,
     ),
     kinds.Row(
         f"{PROVIDER_ROUTE}<P>",
@@ -160,7 +165,7 @@ ROWS: tuple[kinds.Row, ...] = (
         None,
         "N.provider-\\<P\\>",
         "the same; once the three above are there",
-        _GATEWAY,
+        kinds.BY_AI_GATEWAY,
     ),
     _router(
         ROUTER_CONFIG,
@@ -171,12 +176,12 @@ ROWS: tuple[kinds.Row, ...] = (
         f"{ROUTER}cilium-netpol",
         kinds.CILIUM_POLICY,
         "the same; `frontDoor.semanticRouter` has images, and not `configurationOnly`",
-        provider=_CILIUM,
+        provider=kinds.BY_CILIUM,
     ),
-    _router(f"{ROUTER}networkpolicy", kinds.NETWORK_POLICY, provider=_NATIVE),
+    _router(f"{ROUTER}networkpolicy", kinds.NETWORK_POLICY, provider=kinds.BY_NATIVE),
     _router(ROUTER_SERVICE, kinds.SERVICE, name=_ROUTER_NAME),
-    _router(f"{ROUTER}vmservicescrape", kinds.VM_SCRAPE, provider=_VICTORIA),
-    _router(f"{ROUTER}servicemonitor", kinds.SERVICE_MONITOR, provider=_PROMETHEUS),
+    _router(f"{ROUTER}vmservicescrape", kinds.VM_SCRAPE, provider=kinds.BY_VICTORIA),
+    _router(f"{ROUTER}servicemonitor", kinds.SERVICE_MONITOR, provider=kinds.BY_PROMETHEUS),
     _router(ROUTER_BACKEND, kinds.BACKEND),
     _router(ROUTER_AI_BACKEND, kinds.AI_BACKEND),
     _router(ROUTER_BUDGET, kinds.BUDGET, "the same; `frontDoor.semanticRouter.replicas` above 1"),
@@ -199,7 +204,7 @@ ROWS: tuple[kinds.Row, ...] = (
         None,
         "N.costs",
         "a price, stated or from costs; `providers.monitoring: victoriametrics`",
-        _VICTORIA,
+        kinds.BY_VICTORIA,
     ),
     kinds.Row(
         f"{RULES}prometheusrule",
@@ -208,7 +213,7 @@ ROWS: tuple[kinds.Row, ...] = (
         None,
         "N.costs",
         "the same; `providers.monitoring: prometheus-operator`",
-        _PROMETHEUS,
+        kinds.BY_PROMETHEUS,
     ),
     kinds.Row(
         f"{EVALS}cilium-netpol",
@@ -267,12 +272,12 @@ ROWS: tuple[kinds.Row, ...] = (
         f"{EDGE}cilium-netpol",
         kinds.CILIUM_POLICY,
         "the same; `frontDoor.litellm.image`, and not `configurationOnly`",
-        provider=_CILIUM,
+        provider=kinds.BY_CILIUM,
     ),
-    _edge(f"{EDGE}networkpolicy", kinds.NETWORK_POLICY, provider=_NATIVE),
+    _edge(f"{EDGE}networkpolicy", kinds.NETWORK_POLICY, provider=kinds.BY_NATIVE),
     _edge(EDGE_SERVICE, kinds.SERVICE, name="N-edge-\\<hash\\>"),
-    _edge(f"{EDGE}vmservicescrape", kinds.VM_SCRAPE, provider=_VICTORIA),
-    _edge(f"{EDGE}servicemonitor", kinds.SERVICE_MONITOR, provider=_PROMETHEUS),
+    _edge(f"{EDGE}vmservicescrape", kinds.VM_SCRAPE, provider=kinds.BY_VICTORIA),
+    _edge(f"{EDGE}servicemonitor", kinds.SERVICE_MONITOR, provider=kinds.BY_PROMETHEUS),
     _edge(EDGE_BUDGET, kinds.BUDGET, "the same; `frontDoor.litellm.replicas` above 1"),
     _edge(
         EDGE_PODS,
@@ -281,22 +286,22 @@ ROWS: tuple[kinds.Row, ...] = (
         "N-edge-\\<hash\\>",
     ),
     kinds.Row(
-        f"{DASHBOARD}{kinds.SIDECAR_DASHBOARD}",
+        f"{DASHBOARD}{claim_rows.SIDECAR_DASHBOARD}",
         kinds.CONFIG_MAP,
         "",
         None,
         "N.door-dashboard",
         "a claim asks to be published; `providers.dashboards: grafana-sidecar`",
-        _SIDECAR,
+        kinds.BY_SIDECAR,
     ),
     kinds.Row(
-        f"{DASHBOARD}{kinds.OPERATOR_DASHBOARD}<hash>",
+        f"{DASHBOARD}{claim_rows.OPERATOR_DASHBOARD}<hash>",
         kinds.GRAFANA_DASHBOARD,
         "",
         None,
         "N.door-dashboard-\\<hash\\>",
         "the same; `providers.dashboards: grafana-operator`",
-        _GRAFANA,
+        kinds.BY_GRAFANA,
     ),
 )
 

@@ -9,7 +9,7 @@ leave out one whose policies would not let the gateway in.
 import dataclasses
 from collections.abc import Mapping
 
-from function import composition, kinds
+from function import composition, gateway_rows
 from function.api import claim
 from function.cluster import observed
 from function.planning import plans
@@ -76,7 +76,11 @@ def _provider(plan: plans.Plan, world: observed.Observed) -> Fallback:
     answers = outsiders.outsider(plan, next(iter(world.required[REQUIREMENT]), None))
     if isinstance(answers, str):
         return Fallback(trouble=f"{_FIELD}.provider: {answers}", questions=questions)
-    suffixes = (kinds.OUTSIDE_BACKEND, kinds.OUTSIDE_AI_BACKEND, kinds.OUTSIDE_KEY)
+    suffixes = (
+        gateway_rows.OUTSIDE_BACKEND,
+        gateway_rows.OUTSIDE_AI_BACKEND,
+        gateway_rows.OUTSIDE_KEY,
+    )
     named = _there(world, answers.provider.name, *suffixes)
     return Fallback(outside=answers, named=named, questions=questions)
 

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 
-from function import kinds
+from function import claim_rows
 from function.cluster import observed, readiness
 from function.planning import plans, stores
 
@@ -129,7 +129,7 @@ def guards(plan: plans.Plan, world: observed.Observed) -> Guards:
 
 def lack(world: observed.Observed, suffix: str) -> str | None:
     """Returns why a policy does not protect yet, or None when it is there and valid."""
-    kind = kinds.row(suffix).kind
+    kind = claim_rows.of(suffix).kind
     policy = world.get(suffix)
     if policy is None:
         if any(world.lacks(version, kind.name) for version in kind.api_versions):

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from function import canonical, kinds
+from function import canonical, claim_rows
 from function.cluster import checkpoints, jobs, memory, observed
 from function.planning import storage
 
@@ -109,7 +109,7 @@ def _listed(world: observed.Observed) -> dict[str, str]:
 
     Somebody else may have written it: what is in it proves nothing.
     """
-    text = observed.at(world.get(kinds.ADAPTERS), "data", storage.ADAPTERS)
+    text = observed.at(world.get(claim_rows.ADAPTERS), "data", storage.ADAPTERS)
     try:
         listed = canonical.loads(text) if isinstance(text, str) else {}
     except ValueError:

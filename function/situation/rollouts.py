@@ -11,41 +11,17 @@ unless the settings say `Immediate` or no pod of the claim has served yet.
 
 import dataclasses
 import functools
-from typing import Any
 
 from function import canonical, memo
 from function.api import base
-from function.boundary import additions, patches, templates
+from function.boundary import templates
 from function.cluster import memory, observed
 from function.engines import engines
 from function.planning import identity, misfits, plans, running
-from function.situation import guards, ledgers
+from function.situation import guards, ledgers, renderings
 from function.workloads import pods, workload
 
 ACCEPT_ANNOTATION = f"{identity.DOMAIN}/accept"
-
-# Fields of the spec that a pod template follows from; scaling, routing and alerts are not.
-POD_FIELDS = (
-    "cache",
-    "drainSeconds",
-    "engine",
-    "engineArgs",
-    "envFromSecrets",
-    "externalSecrets",
-    "gpu",
-    "healthProbes",
-    "loraAdapters",
-    "model",
-    "podTemplate",
-    "resources",
-    "securityContext",
-    "weightsFileSystem",
-)
-
-# Bytes. The API server refuses an object whose annotations are longer together
-# (k8s.io/apimachinery, api/validation, TotalAnnotationSizeLimitB), and template and facts are two
-# of them. Two KiB are left for our hash, core's own annotations and those of a patch.
-LONGEST_MEMORY = 256 * 1024 - 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,107 +88,6 @@ class Rollout:
         return self.hold is None and self.applied and self.state is not None and self.state.settled
 
 
-@memo.per_plan
-def claim_hash(plan: plans.Plan) -> str:
-    """Returns a hash of what the author wrote that pods follow from.
-
-    Over the author's own words, not over what is derived from them: it stays the same when the
-    function or the settings change.
-    """
-    whole = plan.resource.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
-    written = whole["spec"]
-    part: dict[str, Any] = {field: written[field] for field in POD_FIELDS if field in written}
-    model = dict(part["model"])
-    model.pop("tokenSecretRef", None)
-    model.pop("retention", None)
-    model["preload"] = plan.storage.preloads
-    part["model"] = model
-    if plan.storage.hot:
-        # Which of them there are restarts nothing; whether there are any does.
-        static = [one for one in part["loraAdapters"] if one.get("hot") is not True]
-        part["loraAdapters"] = [*static, "hot"]
-    patch = written.get("patches", {}).get(plan.workload.SUFFIX)
-    if patch is not None:
-        part["patch"] = patch
-    return canonical.digest(part, 16)
-
-
-@memo.per_plan
-def rendered(plan: plans.Plan) -> identity.Manifest:
-    """Returns the pod template that claim and settings ask for now, patched and checked.
-
-    Raises:
-        base.InvalidError: The author's additions or patches make it what it must not be.
-    """
-    template = shaped = pods.template(plan)
-    if plan.workload.SUFFIX in (plan.spec.patches or {}):
-        bare = plan.workload.manifest(
-            plan.identity,
-            template,
-            replacement=plan.replacement,
-            deadline_seconds=0,
-            replicas=None,
-            annotations={},
-            labels={},
-            members=workload.Members(),
-        )
-        shaped = plan.workload.template(_shaped(plan, bare, template))
-    problems = [
-        base.Problem(f"pod template {path}", message)
-        for path, message in templates.misshapen(shaped)
-    ]
-    if problems:
-        raise base.InvalidError("claim", problems)
-    problems += additions.collisions(plan.spec, template["spec"], shaped["spec"])
-    problems += additions.annotations(plan.spec, shaped["spec"])
-    problems += additions.same_groups(plan.spec)
-    problems += patches.weakened(plan.site, plan.identity.namespace, shaped["spec"])
-    problems += _too_long(canonical.dumps(shaped) + _facts(plan, shaped).dumps())
-    if problems:
-        raise base.InvalidError("claim", problems)
-    return shaped
-
-
-def _too_long(text: str) -> list[base.Problem]:
-    """Returns why what would be remembered cannot be."""
-    size = len(text.encode())
-    if size <= LONGEST_MEMORY:
-        return []
-    return [
-        base.Problem(
-            "spec.podTemplate",
-            f"the pod template has {size} bytes, and at most {LONGEST_MEMORY} can be remembered"
-            " beside it: shorten env or annotations",
-        )
-    ]
-
-
-@memo.per_plan
-def rendered_text(plan: plans.Plan) -> str:
-    """Returns the canonical JSON of the rendered template."""
-    return canonical.dumps(rendered(plan))
-
-
-def patched(plan: plans.Plan, manifest: identity.Manifest) -> identity.Manifest:
-    """Returns the workload with the author's patch; its template stays as it is.
-
-    A rendered template has the patch already, and a patch never changes a template that is held.
-    The patch is checked against the rendered template, because a held one may have another engine.
-    """
-    if plan.workload.SUFFIX not in (plan.spec.patches or {}):
-        return manifest
-    shaped = _shaped(plan, manifest, pods.template(plan))
-    return plan.workload.with_template(shaped, plan.workload.template(manifest))
-
-
-def _shaped(
-    plan: plans.Plan, manifest: identity.Manifest, template: identity.Manifest
-) -> identity.Manifest:
-    """Returns the workload around a rendered template, with the author's patch."""
-    whole = plan.workload.with_template(manifest, template)
-    return patches.apply(plan.resource, plan.site, plan.workload.SUFFIX, whole)
-
-
 def rollout(
     plan: plans.Plan,
     weights: ledgers.Ledger,
@@ -232,7 +107,7 @@ def rollout(
     keeper, budget = world.get(plan.workload.SUFFIX), world.get("pdb")
     state = plan.workload.state(keeper)
     served = remembered.serving is not None or (state is not None and (state.serves or state.ran))
-    wanted = rendered(plan)
+    wanted = renderings.rendered(plan)
     fresh = _fresh(plan)
     carried = _carried(plan, keeper, fresh)
     chosen = fresh
@@ -296,8 +171,13 @@ class _Choice:
 @memo.per_plan
 def _fresh(plan: plans.Plan) -> _Choice:
     """Returns the choice of the rendered template."""
-    wanted = rendered(plan)
-    return _Choice(wanted, rendered_text(plan), claim_hash(plan), _facts(plan, wanted))
+    wanted = renderings.rendered(plan)
+    return _Choice(
+        wanted,
+        renderings.rendered_text(plan),
+        renderings.claim_hash(plan),
+        renderings.facts(plan, wanted),
+    )
 
 
 def _choose(
@@ -322,7 +202,7 @@ def _choose(
         guarded: Whether the policies of new pods are there and valid.
         served: Whether a pod of the claim served at any time, as far as is known.
     """
-    wanted, now = rendered(plan), fresh.claim_hash
+    wanted, now = renderings.rendered(plan), fresh.claim_hash
     stopped = plan.suspended or plan.misfit is not None
     if carried is None and last is None:
         born = verified and guarded and not stopped
@@ -426,7 +306,7 @@ def _last(
         _same_engine(plan, remembered.template)
         mark = observed.at(remembered.annotations, identity.CLAIM_ANNOTATION)
         facts = running.loads(observed.at(remembered.annotations, identity.FACTS_ANNOTATION))
-        facts = facts or _unpaid(_read(plan, remembered.template))
+        facts = facts or _unpaid(renderings.read(plan, remembered.template))
         if (facts.pods > 1) is not plan.hardware.split.spans:
             # It is another workload's: `succession` says when one may take the other's place.
             return None
@@ -439,7 +319,7 @@ def _last(
         return None
     template = canonical.plain(plan.workload.template(keeper))
     _same_engine(plan, template)
-    return _Last(template, None, _unpaid(_read(plan, template)))
+    return _Last(template, None, _unpaid(renderings.read(plan, template)))
 
 
 def _same_engine(plan: plans.Plan, template: observed.Object) -> None:
@@ -456,17 +336,6 @@ def _same_engine(plan: plans.Plan, template: observed.Object) -> None:
             f" another: set {other.NAME}, or make another claim for {plan.engine.NAME}"
         )
         raise base.InvalidError("claim", [base.Problem("spec.engine.kind", words)])
-
-
-def _facts(plan: plans.Plan, wanted: identity.Manifest) -> running.Running:
-    """Returns what pods of the rendered template will be; a patch makes of them what it says."""
-    if plan.workload.SUFFIX in (plan.spec.patches or {}):
-        return _read(plan, wanted)
-    return plan.running
-
-
-def _read(plan: plans.Plan, template: identity.Manifest) -> running.Running:
-    return pods.running_of(template, plan.engine, plan.running)
 
 
 def _unpaid(facts: running.Running) -> running.Running:

@@ -14,10 +14,10 @@ from function import generate
 from function.api import base, claim, claim_model, claim_scaling, settings
 from function.composites import inference_service
 from function.engines.vllm import managed
-from tests import cases, mistakes, schemas, strategies
-from tests.api import invalid_claims
+from tests import cases, mistakes, pools, schemas, strategies
+from tests.api import accepted_claims, entries, invalid_claims
 
-Json = strategies.Json
+Json = pools.Json
 
 
 @functools.cache
@@ -54,7 +54,7 @@ def test_both_refuse_a_mistake(broken: mistakes.Broken) -> None:
 @pytest.mark.pitfall("a claim's string runs as a command in the preload Job")
 @pytest.mark.decision(5)
 @cases.together("invalid", cases.named(invalid_claims.INVALID))
-def test_both_refuse(invalid: invalid_claims.Invalid) -> None:
+def test_both_refuse(invalid: entries.Invalid) -> None:
     problems = _by_function(invalid.claim)
     assert any(invalid.words in str(p) for p in problems), problems
     refusals = _by_schema(invalid.claim)
@@ -62,7 +62,7 @@ def test_both_refuse(invalid: invalid_claims.Invalid) -> None:
 
 
 @cases.together("stored", cases.named(invalid_claims.STORED))
-def test_only_admission_refuses_what_stored_claims_may_say(stored: invalid_claims.Invalid) -> None:
+def test_only_admission_refuses_what_stored_claims_may_say(stored: entries.Invalid) -> None:
     assert _by_function(stored.claim) == ()
     assert any(stored.words in text for text in _by_schema(stored.claim))
 
@@ -71,24 +71,24 @@ def test_only_admission_refuses_what_stored_claims_may_say(stored: invalid_claim
     ("value", "path", "words"),
     [
         (
-            invalid_claims.claim("sql", loraAdapters=[{"name": "sql", "repository": "a/b"}]),
+            entries.claim("sql", loraAdapters=[{"name": "sql", "repository": "a/b"}]),
             "spec.loraAdapters",
             "an adapter cannot have the claim's name",
         ),
         (
-            invalid_claims.claim(gateway={"enabled": True, "canaries": [invalid_claims.CANARY]}),
+            entries.claim(gateway={"enabled": True, "canaries": [entries.CANARY]}),
             "spec.gateway.canaries",
             "must name an entry of loraAdapters",
         ),
-        (invalid_claims.pod(labels={"a b": "c"}), "spec.podTemplate.labels", "key 'a b': "),
-        (invalid_claims.claim(patches={"A": {}}), "spec.patches", "key 'A': "),
+        (entries.pod(labels={"a b": "c"}), "spec.podTemplate.labels", "key 'a b': "),
+        (entries.claim(patches={"A": {}}), "spec.patches", "key 'A': "),
         (
-            invalid_claims.claim(resources={"limits": {"cpu": "two"}}),
+            entries.claim(resources={"limits": {"cpu": "two"}}),
             "spec.resources.limits.cpu",
             "a quantity, for example",
         ),
-        (invalid_claims.arguments("--a", 1), "spec.engineArgs[1]", "must be text"),
-        (invalid_claims.claim(replicas=1), "spec.replicas", "unknown field"),
+        (entries.arguments("--a", 1), "spec.engineArgs[1]", "must be text"),
+        (entries.claim(replicas=1), "spec.replicas", "unknown field"),
     ],
 )
 def test_the_function_names_one_place(value: Json, path: str, words: str) -> None:
@@ -97,14 +97,14 @@ def test_the_function_names_one_place(value: Json, path: str, words: str) -> Non
     assert words in problem.message
 
 
-@cases.together("accepted", cases.named(invalid_claims.ACCEPTED))
-def test_both_accept(accepted: invalid_claims.Accepted) -> None:
+@cases.together("accepted", cases.named(accepted_claims.ACCEPTED))
+def test_both_accept(accepted: entries.Accepted) -> None:
     assert not _by_function(accepted.claim)
     assert not _by_schema(accepted.claim)
 
 
 def test_names_of_the_table_are_distinct() -> None:
-    invalid, accepted = invalid_claims.INVALID, invalid_claims.ACCEPTED
+    invalid, accepted = invalid_claims.INVALID, accepted_claims.ACCEPTED
     names = [entry.name for entry in invalid] + [entry.name for entry in accepted]
     claims = [repr(entry.claim) for entry in invalid] + [repr(entry.claim) for entry in accepted]
     assert len(invalid_claims.INVALID) >= 60
@@ -132,7 +132,7 @@ def test_both_refuse_every_mistake_in_a_full_section(section: str) -> None:
     spec: Json = {"model": {"repository": "Qwen/Qwen3-8B"}, section: full[section]}
     if section == "gateway":
         spec["loraAdapters"] = full["loraAdapters"]
-    value = invalid_claims.claim(**spec)
+    value = entries.claim(**spec)
     assert not _by_function(value)
     assert not _by_schema(value)
     of_section = [b for b in mistakes.every(value) if b.path.startswith(f"spec.{section}")]
@@ -148,7 +148,7 @@ def test_both_refuse_every_mistake_in_a_full_section(section: str) -> None:
 @pytest.mark.parametrize("flag", managed.FLAGS)
 def test_both_refuse_every_spelling_of_a_managed_flag(flag: str) -> None:
     for spell in mistakes.SPELLINGS:
-        value = invalid_claims.arguments(spell(flag))
+        value = entries.arguments(spell(flag))
         assert _by_function(value), spell(flag)
         assert _by_schema(value), spell(flag)
 

@@ -12,7 +12,7 @@ import pytest
 from function import generate
 from function.api import editor
 from tests import cases, cluster, strategies
-from tests.api import invalid_claims
+from tests.api import accepted_claims, entries
 
 SCHEMA = json.loads((generate.ROOT / generate.CLAIM_EDITOR_SCHEMA).read_text())
 VALIDATOR = jsonschema_rs.Draft7Validator(SCHEMA)
@@ -28,8 +28,8 @@ def test_examples_are_valid(name: str) -> None:
     assert VALIDATOR.is_valid(cluster.example(name))
 
 
-@cases.together("accepted", cases.named(invalid_claims.ACCEPTED))
-def test_what_is_accepted_is_valid(accepted: invalid_claims.Accepted) -> None:
+@cases.together("accepted", cases.named(accepted_claims.ACCEPTED))
+def test_what_is_accepted_is_valid(accepted: entries.Accepted) -> None:
     assert [error.message for error in VALIDATOR.iter_errors(accepted.claim)] == []
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 
 from function.api import base, settings, settings_forms
-from tests import strategies
+from tests import pools, strategies
 from tests.resources import scene
 from tests.schemas import test_typed
 
@@ -28,7 +28,7 @@ _HOSTS = ("preload.egressHosts", "objectStore.egressHosts")
 
 def _refused(field: str, value: str) -> str:
     """Returns what is said of settings with this one entry, or nothing."""
-    given: strategies.Json | list[str] = [value]
+    given: pools.Json | list[str] = [value]
     for key in reversed(field.split(".")):
         given = {key: given}
     assert isinstance(given, dict)

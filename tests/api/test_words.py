@@ -7,7 +7,7 @@ import pytest
 
 from function.api import base, claim
 from tests import cases
-from tests.api import invalid_claims
+from tests.api import entries, invalid_claims
 
 # Words that pydantic has for what Python's types do not hold.
 _PYDANTIC = re.compile(r"Input should|Field required|should (have|match|be)|Extra inputs")
@@ -53,11 +53,11 @@ def model(**fields: Any) -> dict[str, Any]:
     ],
 )
 def test_a_field_is_refused_in_words(spec: Any, path: str, message: str) -> None:
-    assert problems(invalid_claims.claim() | {"spec": spec})[path] == message
+    assert problems(entries.claim() | {"spec": spec})[path] == message
 
 
 @cases.together("invalid", cases.named(invalid_claims.INVALID))
-def test_no_refusal_is_pydantics(invalid: invalid_claims.Invalid) -> None:
+def test_no_refusal_is_pydantics(invalid: entries.Invalid) -> None:
     try:
         base.parse(claim.InferenceService, invalid.claim, what="claim")
     except base.InvalidError as refused:
@@ -66,7 +66,7 @@ def test_no_refusal_is_pydantics(invalid: invalid_claims.Invalid) -> None:
 
 
 def test_a_value_that_is_long_or_unprintable_is_cut() -> None:
-    (message,) = problems(invalid_claims.claim() | {"spec": model(dtype="\n" + "x" * 500)}).values()
+    (message,) = problems(entries.claim() | {"spec": model(dtype="\n" + "x" * 500)}).values()
     assert message.startswith("'\\nxxx")
     assert len(message) < 200
 
@@ -74,6 +74,6 @@ def test_a_value_that_is_long_or_unprintable_is_cut() -> None:
 def test_every_problem_is_listed_and_a_condition_has_the_first() -> None:
     spec = model() | {f"field{number}": 1 for number in range(20)}
     with pytest.raises(base.InvalidError) as refused:
-        base.parse(claim.InferenceService, invalid_claims.claim() | {"spec": spec}, what="claim")
+        base.parse(claim.InferenceService, entries.claim() | {"spec": spec}, what="claim")
     assert len(refused.value.problems) == 20
     assert str(refused.value).endswith("; and 12 more")

@@ -3,12 +3,12 @@
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function.server import runner, structs
-from tests import cluster
+from tests import quiet
 from tests.bench import requests
 
 
 def test_steady_is_steady_and_live() -> None:
-    log = cluster.Quiet()
+    log = quiet.Quiet()
     live, plain = requests.steady(), requests.world()
     plain.converge()
     answer, bare = runner.run(live, log), runner.run(plain.request(), log)
@@ -29,14 +29,14 @@ def test_steady_is_steady_and_live() -> None:
 def test_first_is_a_first_reconcile() -> None:
     req = requests.first()
     assert not req.observed.resources
-    answer = runner.run(req, cluster.Quiet())
+    answer = runner.run(req, quiet.Quiet())
     assert not any(result.severity == fnv1.SEVERITY_FATAL for result in answer.results)
     assert any("cilium-netpol-download" in key for key in answer.desired.resources)
 
 
 def test_a_door_is_at_rest_over_its_claims() -> None:
     first, second = requests.doors(2, 5)
-    log = cluster.Quiet()
+    log = quiet.Quiet()
     answers = [runner.run(req, log) for req in (first, second)]
     assert not log.errors
     assert first != second

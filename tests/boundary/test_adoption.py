@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from function import kinds
+from function import claim_rows
 from function.api import claim
 from function.boundary import adoption
 from function.cluster import observed
@@ -56,7 +56,7 @@ def knowing(world: cluster.Cluster) -> cluster.Cluster:
     """Lets core say that the cluster has every kind."""
     world.kinds = {
         f"{version}/{row.kind.name}": True
-        for row in kinds.rows()
+        for row in claim_rows.every()
         for version in row.kind.api_versions
     }
     return world

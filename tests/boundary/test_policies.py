@@ -10,7 +10,7 @@ from typing import Any
 import cel
 import pytest
 
-from function import kinds
+from function import claim_rows
 from function.boundary import adoption
 from function.cluster import observed
 from function.fleet import rows
@@ -42,7 +42,7 @@ def test_every_kind_that_is_composed_is_covered() -> None:
     rules = ADOPTION["matchConstraints"]["resourceRules"]
     assert {tuple(rule["operations"]) for rule in rules} == {("UPDATE",)}
     covered = [(group, name) for r in rules for group in r["apiGroups"] for name in r["resources"]]
-    every = [*kinds.rows(), *rows.ROWS]
+    every = [*claim_rows.every(), *rows.ROWS]
     composed = {(row.kind.group, row.kind.plural) for row in every}
     assert sorted(covered) == sorted(composed)
 

@@ -1,8 +1,6 @@
 """What must hold after every reconcile, and when everything has come to rest."""
 
-import dataclasses
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
@@ -12,23 +10,9 @@ from function.planning import identity
 from function.server import runner
 from function.situation import guards
 from tests import cluster, documents
-from tests.checker import changes, oracle
+from tests.checker import changes, oracle, reading
 from tests.checker import world as worlds
 
-Object = dict[str, Any]
-
-# Parts of the spec that do not change the pod template (docs/life-of-a-claim.md, Held templates).
-_NOT_PODS = (
-    "access",
-    "gateway",
-    "networkPolicies",
-    "observability",
-    "route",
-    "routing",
-    "scaling",
-    "suspend",
-)
-_NOT_PODS_OF_MODEL = ("preload", "retention", "tokenSecretRef")
 _CONDITIONS = (
     "Valid",
     "Current",
@@ -46,31 +30,6 @@ _NEVER_WITHDRAWN = ("deployment", "pdb", "service", "serviceaccount")
 MOST_ROUNDS = 16
 
 
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """One reconcile: core's request, the function's answer, and the effect on the world."""
-
-    exchange: oracle.Exchange
-    environments: list[Object]
-    lags: bool
-    finished: bool
-    response: fnv1.RunFunctionResponse
-    objects_before: dict[str, Object]
-    status_before: Object
-    fatal: str | None
-
-    @property
-    def status(self) -> Object:
-        """The status that the answer desires."""
-        fields = documents.read(self.response.desired.composite.resource).get("status", {})
-        assert isinstance(fields, dict)
-        return fields
-
-    def condition(self, kind: str) -> fnv1.Condition:
-        """Returns a condition of the answer."""
-        return next(c for c in self.response.conditions if c.type == kind)
-
-
 class JudgedWorld:
     """A world, and a check of every reconcile in it against the laws.
 
@@ -83,7 +42,7 @@ class JudgedWorld:
 
     def __init__(self, world: worlds.World) -> None:
         self.world = world
-        self.origin: str | None = of_pods(world.claim)
+        self.origin: str | None = reading.of_pods(world.claim)
         self.tokens: dict[str, str] = {}
         self.broken = False
         self.judged: dict[str, tuple[str, str]] = {}
@@ -94,7 +53,7 @@ class JudgedWorld:
             self.broken = True
             raise AssertionError(f"{law}: {facts}")
 
-    def reconcile(self, fate: cluster.Fate = cluster.CALM) -> Step:
+    def reconcile(self, fate: cluster.Fate = cluster.CALM) -> reading.Step:
         """Reconciles once and checks the reconcile against the laws."""
         world = self.world
         runner._resolved.cache_clear()
@@ -114,7 +73,7 @@ class JudgedWorld:
             for key, item in world.response.desired.resources.items()
         }
         pods = world.pods
-        step = Step(
+        step = reading.Step(
             exchange=oracle.Exchange(claim, objects, pods, desired, asked),
             environments=world.environments,
             lags=bool(world.lagging),
@@ -127,7 +86,7 @@ class JudgedWorld:
         self._judge(step)
         return step
 
-    def _judge(self, step: Step) -> None:
+    def _judge(self, step: reading.Step) -> None:
         self._says_everything(step)
         self._tells_once(step)
         if step.fatal is not None:
@@ -150,7 +109,7 @@ class JudgedWorld:
 
     # --- the laws
 
-    def _says_everything(self, step: Step) -> None:
+    def _says_everything(self, step: reading.Step) -> None:
         """Every condition is answered on every call, with a reason."""
         types = [condition.type for condition in step.response.conditions]
         self.must(types == list(_CONDITIONS), "all conditions", types)
@@ -162,7 +121,7 @@ class JudgedWorld:
             self.must(not lacks, "silence is no answer", lacks)
         self.must(valid == (step.fatal is None), "Valid says whether it is rendered", step.fatal)
 
-    def _tells_once(self, step: Step) -> None:
+    def _tells_once(self, step: reading.Step) -> None:
         """An event is a transition of a condition: never without one, and one for each."""
         if step.fatal is not None:
             return
@@ -180,7 +139,7 @@ class JudgedWorld:
                 self.must(new, "an event is a transition", condition.type, old)
                 self.must(condition.type in told, "a transition is told", condition.type, old)
 
-    def _changes_nothing(self, step: Step) -> None:
+    def _changes_nothing(self, step: reading.Step) -> None:
         world = self.world
         own = {k: v for k, v in world.claim["status"].items() if k != "conditions"}
         self.must(world.objects == step.objects_before, "a fatal answer changes no object")
@@ -193,7 +152,7 @@ class JudgedWorld:
         valid = step.exchange.asked.valid and not lost and not taken
         self.must(not valid, "what is valid is rendered", step.fatal)
 
-    def _verifies_before_it_asks_for_a_gpu(self, step: Step) -> None:
+    def _verifies_before_it_asks_for_a_gpu(self, step: reading.Step) -> None:
         template = step.exchange.template
         if template is not None:
             lacks = worlds.needs(template) - self.world.volume
@@ -201,13 +160,17 @@ class JudgedWorld:
             absent = step.exchange.one("Deployment") is None
             self.must(not (absent and step.exchange.suspended), "suspended means no new pod at all")
 
-    def _protects_before_it_starts(self, step: Step) -> None:
+    def _protects_before_it_starts(self, step: reading.Step) -> None:
         """No pod is born before its policy is there: the Deployment's, and each Job's."""
         exchange, name = step.exchange, step.exchange.claim["metadata"]["name"]
         providers = step.environments[0]["data"]["inferenceService"].get("providers", {})
         if providers.get("networkPolicy") == "none":
             return
-        names = {item["metadata"]["name"] for item in exchange.objects.values() if _policy(item)}
+        names = {
+            item["metadata"]["name"]
+            for item in exchange.objects.values()
+            if reading.is_policy(item)
+        }
         for key, item in exchange.desired.items():
             if key in exchange.objects or item["kind"] not in ("Deployment", "Job"):
                 continue
@@ -218,7 +181,7 @@ class JudgedWorld:
                 part = f"{name}.gate"
             self.must(part in names, "no pod before its policy", key)
 
-    def _withdraws_nothing(self, step: Step) -> None:
+    def _withdraws_nothing(self, step: reading.Step) -> None:
         """The function withdraws an object that serves only when claim or settings ask for that."""
         exchange, name = step.exchange, step.exchange.claim["metadata"]["name"]
         doomed = sorted(exchange.objects.keys() - exchange.desired.keys())
@@ -249,7 +212,7 @@ class JudgedWorld:
         born = born or (remembered and not exchange.suspended and exchange.asked.fits)
         self.must(not born or exchange.template is not None, "a Deployment stays desired")
 
-    def _needs_its_secrets(self, step: Step, doomed: list[str]) -> None:
+    def _needs_its_secrets(self, step: reading.Step, doomed: list[str]) -> None:
         containers = (step.exchange.template or {"spec": {"containers": []}})["spec"]["containers"]
         used = {s["secretRef"]["name"] for c in containers for s in c.get("envFrom", [])}
         for key in doomed:
@@ -257,7 +220,7 @@ class JudgedWorld:
             if item["kind"] == "ExternalSecret":
                 self.must(item["metadata"]["name"] not in used, "pods keep their Secret", key)
 
-    def _names_what_is_there(self, step: Step, doomed: list[str]) -> None:
+    def _names_what_is_there(self, step: reading.Step, doomed: list[str]) -> None:
         """A route that stays names no object that goes: core deletes before it applies."""
         route = step.exchange.one("AIGatewayRoute") or {"spec": {"rules": []}}
         named = {
@@ -271,13 +234,16 @@ class JudgedWorld:
             gone = (item["kind"], item["metadata"]["name"])
             self.must(not stays or gone not in named, "a route names what goes", gone)
 
-    def _restarts_nothing_by_surprise(self, step: Step) -> None:
+    def _restarts_nothing_by_surprise(self, step: reading.Step) -> None:
         """A template changes to the wanted one only, and only when author or settings say so."""
         exchange, template = step.exchange, step.exchange.template
         item = exchange.one("Deployment")
         if template is None:
             return
-        now, text = of_pods(exchange.claim), json.dumps(exchange.asked.template, sort_keys=True)
+        now, text = (
+            reading.of_pods(exchange.claim),
+            json.dumps(exchange.asked.template, sort_keys=True),
+        )
         if item is not None and item["spec"]["template"] != template and not step.lags:
             self.must(template == exchange.asked.template, "pods move only to what is asked for")
             rollout = step.environments[0]["data"]["inferenceService"].get("rollout", {})
@@ -302,7 +268,7 @@ class JudgedWorld:
         if live["spec"]["template"] == exchange.asked.template == template:
             self.origin = now
 
-    def _leaves_the_count_alone(self, step: Step) -> None:
+    def _leaves_the_count_alone(self, step: reading.Step) -> None:
         """The function never overwrites a replica count of the autoscaler."""
         before = [o for o in step.objects_before.values() if o["kind"] == "Deployment"]
         providers = step.environments[0]["data"]["inferenceService"].get("providers", {})
@@ -318,7 +284,7 @@ class JudgedWorld:
             owned = latches.get("fixedReplicas") or "replicas" not in desired[0]["spec"]
             self.must(owned, "the autoscaler owns the count")
 
-    def _removes_what_nobody_counts_on(self, step: Step) -> None:
+    def _removes_what_nobody_counts_on(self, step: reading.Step) -> None:
         """A clean-up Job starts only once the status no longer records its weights."""
         for item in step.exchange.desired.values():
             if item["kind"] == "Job":
@@ -327,7 +293,7 @@ class JudgedWorld:
                 )
                 self.must(not counted, "weights that are counted on are removed", counted)
 
-    def _remembers(self, step: Step) -> None:
+    def _remembers(self, step: reading.Step) -> None:
         """Latches and records stay in the status while the claim asks for what they record."""
         old, new = step.exchange.claim.get("status", {}), step.status
         records = {r["directory"] for r in new.get("weights", {}).get("verified", [])}
@@ -348,7 +314,7 @@ class JudgedWorld:
             self.must(latches.get("scaledByAutoscaler") is True, "the autoscaler keeps the count")
         base.parse(status.Status, new, what="status")
 
-    def _lists_what_pods_can_load(self, step: Step) -> None:
+    def _lists_what_pods_can_load(self, step: reading.Step) -> None:
         """Pods that run load what is verified, and nothing that was made for another base model.
 
         What is published is in the list that pods follow, or they were started with it.
@@ -361,17 +327,17 @@ class JudgedWorld:
         template, wanted = exchange.template, exchange.asked.template
         if template is None or wanted is None:
             return
-        if _base(template) != _base(wanted):
+        if reading.base_of(template) != reading.base_of(wanted):
             kept = now.items() <= before.items()
             self.must(kept, "pods keep the adapters of their base model", before, now)
         hot = {
             one["name"] for one in exchange.claim["spec"].get("loraAdapters", []) if one.get("hot")
         }
         served = {one["name"] for one in step.status["servedModels"]}
-        started = _modules(template)
+        started = reading.adapters_of(template)
         self.must(served & hot <= now.keys() | started, "a hot name is in the list", served, now)
 
-    def _raises_what_held(self, step: Step) -> None:
+    def _raises_what_held(self, step: reading.Step) -> None:
         """A canary with a gate has no more weight than what held, and one step more.
 
         What a Job judges is the adapter, and the try, that the claim named when the Job was made.
@@ -381,37 +347,40 @@ class JudgedWorld:
         for key, item in desired.items():
             if item["kind"] == "Job" and worlds.judges(item) and key not in self.judged:
                 adapter = worlds.judged(item)
-                self.judged[key] = (_content(claim, adapter), _text(claim, adapter))
+                self.judged[key] = (
+                    reading.content(claim, adapter),
+                    reading.written(claim, adapter),
+                )
         held: dict[str, int] = {}
         for job in self.world.held:
             key = job["metadata"]["annotations"][cluster.KEY]
             content, _ = self.judged[key]
             held[content] = max(held.get(content, 0), worlds.percent(job))
-        weights = _weights(desired)
-        for canary in _gated(claim):
+        weights = reading.weights(desired)
+        for canary in reading.gated(claim):
             name, goal = canary["adapter"], canary["weightPercent"]
-            weight, proved = weights.get(name, 0), held.get(_content(claim, name), 0)
+            weight, proved = weights.get(name, 0), held.get(reading.content(claim, name), 0)
             steps = [*canary["gate"]["steps"], goal]
             most = min((one for one in steps if one > proved), default=goal)
             self.must(weight <= most, "no weight above what held", name, weight, proved)
             broken = any(
                 oracle.says(item, "Failed") and "exit code 20" in str(item["status"])
                 for key, item in step.exchange.objects.items()
-                if self.judged.get(key, ("", ""))[1] == _text(claim, name)
+                if self.judged.get(key, ("", ""))[1] == reading.written(claim, name)
             )
             self.must(not broken or weight == 0, "what broke has no weight", name, weight)
         self._forgets_no_step(step)
 
-    def _forgets_no_step(self, step: Step) -> None:
+    def _forgets_no_step(self, step: reading.Step) -> None:
         """What the status says of a canary stays until the canary is another one."""
         if step.exchange.one("AIGatewayRoute") is None:
             return  # it vouches for what held
         before = {
             one["adapter"]: one
-            for one in _records(step.exchange.claim)
+            for one in reading.records(step.exchange.claim)
             if one.get("reason") != changes.FORGED
         }
-        for record in _records({"status": step.status}):
+        for record in reading.records({"status": step.status}):
             old = before.get(record["adapter"])
             if old is None or old["mark"] != record["mark"]:
                 continue
@@ -421,7 +390,7 @@ class JudgedWorld:
             elif old["asked"] == record["asked"]:
                 self.must(record["verdict"] == "RolledBack", "what broke stays back", old, record)
 
-    def _dates_itself(self, step: Step) -> None:
+    def _dates_itself(self, step: reading.Step) -> None:
         """Current is never True beside the observedGeneration of an edit that does not serve.
 
         `kubectl wait` would believe such a status. Core writes the status fields before the
@@ -436,14 +405,14 @@ class JudgedWorld:
         if about == generation != earlier and statuses.get("Current") == "True":
             self.must(oracle.current(exchange), "Current=True is not about an older generation")
 
-    def _never_lies(self, step: Step) -> None:
+    def _never_lies(self, step: reading.Step) -> None:
         exchange, world = step.exchange, self.world
         phase, wanted = step.status["phase"], oracle.phase(exchange)
         self.must(phase == wanted, "the phase follows from what is seen", phase, wanted)
         current = step.condition("Current").status == fnv1.STATUS_CONDITION_TRUE
         self.must(current == oracle.current(exchange), "Current follows", step.condition("Current"))
         item = world.deployment
-        if _ready(step):
+        if reading.is_ready(step):
             rests = phase in ("Suspended", "Idle")
             available = oracle.number(exchange.one("Deployment"), "status", "availableReplicas")
             self.must(rests or available > 0, "Ready means served, asleep or suspended", phase)
@@ -472,12 +441,12 @@ class JudgedWorld:
                 break
         self.must(not self.world.writes, "core comes to rest", self.world.writes)
         twice = {key for key in written if written.count(key) > 1}
-        if _gated(self.world.claim):
+        if reading.gated(self.world.claim):
             # A canary has its first share once the policy of what judges it is there.
             twice -= {key for key in twice if key.endswith("-gateway-airoute")}
         self.must(not twice, "one write an object and change", twice)
         again = self.reconcile()
-        same = _bytes(step.response) == _bytes(again.response)
+        same = reading.without_meta(step.response) == reading.without_meta(again.response)
         self.must(same, "the same input gives the same bytes")
 
     def rest(self) -> None:
@@ -497,7 +466,7 @@ class JudgedWorld:
         if step.fatal is None:
             self._rests_where_it_should(step)
 
-    def _rests_where_it_should(self, step: Step) -> None:
+    def _rests_where_it_should(self, step: reading.Step) -> None:
         exchange, phase = step.exchange, step.status["phase"]
         generation = exchange.claim["metadata"]["generation"]
         self.must(step.status["observedGeneration"] == generation, "observedGeneration at rest")
@@ -506,7 +475,9 @@ class JudgedWorld:
             reported = step.condition("WeightsReady").status == fnv1.STATUS_CONDITION_FALSE
             rests = ("Failed",) if exchange.template is None else ("Degraded", "Idle", "Suspended")
             self.must(reported and phase in rests, "a failed download is said", phase)
-            self.must(phase != "Idle" or _ready(step), "a failed swap leaves a sleeper ready")
+            self.must(
+                phase != "Idle" or reading.is_ready(step), "a failed swap leaves a sleeper ready"
+            )
             return
         self.must(exchange.verified, "weights are verified in the end")
         if exchange.suspended:
@@ -518,12 +489,14 @@ class JudgedWorld:
             return
         self.must(phase == ("Idle" if not self.world.fleet else "Serving"), "it serves", phase)
         if reason == "PlatformChangePending":
-            self.must(self.origin in (None, of_pods(exchange.claim)), "the author's edit is taken")
+            self.must(
+                self.origin in (None, reading.of_pods(exchange.claim)), "the author's edit is taken"
+            )
             return
         self.must(reason in ("Serving", "Idle"), "what the claim says is what serves", reason)
         self._leaves_no_trace(step)
 
-    def _leaves_no_trace(self, step: Step) -> None:
+    def _leaves_no_trace(self, step: reading.Step) -> None:
         """At rest the objects are those of a new claim with the same spec."""
         wanted = set(oracle.kept(step.exchange.claim, step.environments))
         objects = self.world.objects
@@ -543,83 +516,3 @@ class JudgedWorld:
         if set(objects) == set(oracle.kept(step.exchange.claim, step.environments)):
             removing = step.status.get("weights", {}).get("removing")
             self.must(not removing, "what is unwanted is removed in the end", removing)
-
-
-def _ready(step: Step) -> bool:
-    """Tells whether core will call the claim ready."""
-    desired = step.response.desired
-    ready = all(r.ready == fnv1.READY_TRUE for r in desired.resources.values())
-    return ready and desired.composite.ready != fnv1.READY_FALSE
-
-
-def of_pods(claim: Object) -> str:
-    """Returns the part of the claim that shapes pods, as text."""
-    spec = {key: value for key, value in claim["spec"].items() if key not in _NOT_PODS}
-    adapters = spec.get("loraAdapters", [])
-    if any(one.get("hot") for one in adapters):
-        # Which hot ones there are shapes no pod; that there are any does.
-        spec["loraAdapters"] = [one for one in adapters if not one.get("hot")] + ["hot"]
-    model = {k: v for k, v in spec["model"].items() if k not in _NOT_PODS_OF_MODEL}
-    model["preload"] = spec["model"].get("preload", {}).get("enabled", True)
-    return json.dumps({**spec, "model": model}, sort_keys=True)
-
-
-def _base(template: Object) -> set[str]:
-    """Returns the directory of the base model that pods of a template have."""
-    return {one.rpartition("/")[2] for one in worlds.needs(template) if "/base-" in one}
-
-
-def _modules(template: Object) -> set[str]:
-    """Returns the adapters that pods of a template start with."""
-    engine = next(one for one in template["spec"]["containers"] if one["name"] == "vllm")
-    return {word.partition("=")[0] for word in engine.get("args", []) if "=/models/" in word}
-
-
-def _bytes(response: fnv1.RunFunctionResponse) -> bytes:
-    plain = fnv1.RunFunctionResponse()
-    plain.CopyFrom(response)
-    plain.ClearField("meta")
-    return plain.SerializeToString(deterministic=True)
-
-
-def _gated(claim: Object) -> list[Object]:
-    """Returns the canaries with a gate."""
-    canaries = claim["spec"].get("gateway", {}).get("canaries") or []
-    return [canary for canary in canaries if "gate" in canary]
-
-
-def _records(claim: Object) -> list[Object]:
-    records = claim.get("status", {}).get("canaries", [])
-    assert isinstance(records, list)
-    return records
-
-
-def _content(claim: Object, adapter: str) -> str:
-    """Returns what a canary is: both models' content, and which try the author asks for."""
-    adapters = [one for one in claim["spec"].get("loraAdapters", []) if one["name"] == adapter]
-    fields = ("repository", "revision", "source", "image", "uri", "path")
-    model = {k: v for k, v in claim["spec"]["model"].items() if k in fields}
-    tries = [one["gate"].get("generation", 0) for one in _gated(claim) if one["adapter"] == adapter]
-    loaded = claim["spec"]["model"].get("preload", {}).get("enabled", True)
-    return json.dumps([adapters, model, tries, loaded], sort_keys=True)
-
-
-def _text(claim: Object, adapter: str) -> str:
-    """Returns all that the author wrote of a canary."""
-    written = [one for one in _gated(claim) if one["adapter"] == adapter]
-    return _content(claim, adapter) + json.dumps(written, sort_keys=True)
-
-
-def _weights(desired: Mapping[str, Object]) -> dict[str, int]:
-    """Returns the weight of each adapter in the desired route."""
-    return {
-        backend["modelNameOverride"]: backend["weight"]
-        for item in desired.values()
-        if item["kind"] == "AIGatewayRoute"
-        for backend in item["spec"]["rules"][0]["backendRefs"]
-        if "modelNameOverride" in backend
-    }
-
-
-def _policy(item: Object) -> bool:
-    return item["kind"] in ("CiliumNetworkPolicy", "NetworkPolicy")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from tests import cluster, effort
-from tests.checker import changes, laws
+from tests import cluster, effort, recordings
+from tests.checker import changes, courses, laws
 from tests.checker import world as worlds
 
 NAME = "xplane-qwen-coder"
@@ -37,7 +37,7 @@ def _start(kind: str) -> worlds.World:
         {"modelImages": {"*": ["**"]}, "modelUris": {"*": ["**"]}}
     )
     if kind == "taken over":
-        world = worlds.World.of(cluster.taken_over(claim, environment))
+        world = worlds.World.of(recordings.taken_over(claim, environment))
         world.volume.clear()
         return world
     if kind == "asleep":
@@ -140,7 +140,7 @@ class Lives(stateful.RuleBasedStateMachine):
         self.world.claim["metadata"]["generation"] += 1
         self.judged_world.reconcile()
 
-    @stateful.rule(story=st.sampled_from(sorted(changes.STORIES)))
+    @stateful.rule(story=st.sampled_from(sorted(courses.STORIES)))
     def live(self, story: str) -> None:
         """Things happen in an order that matters."""
         acts: dict[str, Callable[[], object]] = {
@@ -151,7 +151,7 @@ class Lives(stateful.RuleBasedStateMachine):
             "born again": lambda: self.delete("nothing"),
         }
         changed = {**changes.EDITS, **changes.SETTINGS, **changes.EVENTS}
-        for step in changes.STORIES[story]:
+        for step in courses.STORIES[story]:
             if step in acts:
                 acts[step]()
             else:
@@ -190,7 +190,7 @@ TestLives.settings = hypothesis.settings(
 )
 
 
-@pytest.mark.parametrize("story", sorted(changes.STORIES))
+@pytest.mark.parametrize("story", sorted(courses.STORIES))
 def test_a_story(story: str) -> None:
     """Each story runs once here, because the random lives may leave one out."""
     life = Lives()

@@ -14,7 +14,7 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function.server import runner
 from function.workloads import workloads
-from tests import cluster, documents
+from tests import cluster, controllers, documents
 
 Object = dict[str, Any]
 
@@ -141,7 +141,7 @@ class World(cluster.Cluster):
             return
         template, wanted = item["spec"]["template"], item["spec"]["replicas"]
         self._replace(template, wanted, item["spec"].get("strategy", {}))
-        progressing = cluster.condition("Progressing", reason="ReplicaSetUpdated")
+        progressing = controllers.condition("Progressing", reason="ReplicaSetUpdated")
         item["status"] = {**self._counts(item), "conditions": [progressing]}
 
     def _counts(self, item: Object) -> Object:
@@ -196,7 +196,7 @@ class World(cluster.Cluster):
         """Lets the deadline of the rollout pass, if a rollout is under way."""
         item = self.deployment
         if item is not None and any(pod.state != READY for pod in self.fleet):
-            late = cluster.condition("Progressing", "False", "ProgressDeadlineExceeded", "late")
+            late = controllers.condition("Progressing", "False", "ProgressDeadlineExceeded", "late")
             item.setdefault("status", {})["conditions"] = [late]
 
     def make_claim_again(self) -> None:
@@ -217,10 +217,10 @@ class World(cluster.Cluster):
             elif outcome == "succeeds":
                 self.volume |= makes(job)
                 self._remove(removes(job))
-                done = cluster.condition("Complete", reason="CompletionsReached")
+                done = controllers.condition("Complete", reason="CompletionsReached")
                 job["status"] = {"succeeded": 1, "conditions": [done]}
             else:
-                failed = cluster.failed(job, int(outcome))
+                failed = controllers.failed(job, int(outcome))
                 if outcome == "1":
                     failed |= {"reason": "BackoffLimitExceeded", "message": "too often"}
                 job["status"] = {"failed": 1, "conditions": [failed]}
@@ -238,12 +238,12 @@ class World(cluster.Cluster):
             if outcome == "runs":
                 job["status"] = {**began, "active": 1, "ready": 1}
             elif outcome == "holds":
-                done = cluster.condition("Complete", reason="CompletionsReached")
+                done = controllers.condition("Complete", reason="CompletionsReached")
                 job["status"] = {**began, "succeeded": 1, "conditions": [done]}
                 self.held.append(documents.copied(job))
             else:
-                crashes = cluster.condition("Failed", reason="BackoffLimitExceeded")
-                failed = crashes if outcome == "crashes" else cluster.failed(job, int(outcome))
+                crashes = controllers.condition("Failed", reason="BackoffLimitExceeded")
+                failed = crashes if outcome == "crashes" else controllers.failed(job, int(outcome))
                 job["status"] = {**began, "failed": 1, "conditions": [failed]}
 
     def _remove(self, directories: set[str]) -> None:
@@ -280,11 +280,11 @@ class World(cluster.Cluster):
         if scaled is not None:
             scaled["status"] = {
                 "conditions": [
-                    cluster.condition(
+                    controllers.condition(
                         "Ready", str(ready in ("Ok", "PartialTriggerError")), ready, "trigger"
                     ),
-                    cluster.condition("Fallback", str(fallback)),
-                    cluster.condition("Paused", str(paused)),
+                    controllers.condition("Fallback", str(fallback)),
+                    controllers.condition("Paused", str(paused)),
                 ]
             }
 
@@ -322,7 +322,7 @@ def _shown(index: int, pod: Pod) -> Object:
     status: Object = {}
     if pod.state == UNSCHEDULABLE:
         status["conditions"] = [
-            cluster.condition("PodScheduled", "False", "Unschedulable", "no GPU")
+            controllers.condition("PodScheduled", "False", "Unschedulable", "no GPU")
         ]
     if pod.state == CRASHING:
         ended_ = {"exitCode": 1, "message": "out of memory"}

@@ -2,54 +2,28 @@
 
 import dataclasses
 import json
-import os
 import pathlib
-import re
 from typing import Any
 
 import pytest
 import yaml
-from click import testing
 
 from function.capacity import catalogue, forms, weights
-from function.cli import checking, reports, sarif
 from function.engines import adviser
-from function.findings import foresight, rules, table
+from function.findings import foresight, table
 from tests import cluster
-from tests.cli import broken_claims, command
+from tests.cli import broken_claims, checks, command
 from tests.fleet import scene as doors
 from tests.resources import scene
-
-
-def run(*arguments: str, given: str | None = None) -> testing.Result:
-    return command.verb("check", *arguments, given=given)
-
-
-def as_json(*arguments: str, given: str | None = None) -> Any:
-    return json.loads(run(*arguments, "-o", "json", given=given).stdout)
-
-
-def findings(*arguments: str) -> list[Any]:
-    return list(as_json(*arguments)["findings"])
-
-
-def written(directory: pathlib.Path, case: broken_claims.Case) -> list[str]:
-    """Returns the arguments for a case, with its claims and settings in files."""
-    file = directory / "claims.yaml"
-    if isinstance(case.claims, str):
-        file.write_text(case.claims)
-    else:
-        command.write(file, *case.claims)
-    site = command.write(directory / "site.yaml", scene.site(**case.settings))
-    return [str(file), "-e", site]
-
 
 # --- rules
 
 
 @pytest.mark.parametrize("case", [pytest.param(c, id=c.rule) for c in broken_claims.CASES])
 def test_a_claim_that_breaks_a_rule(tmp_path: pathlib.Path, case: broken_claims.Case) -> None:
-    found = [one for one in findings(*written(tmp_path, case)) if one["rule"] == case.rule]
+    found = [
+        one for one in checks.findings(*checks.written(tmp_path, case)) if one["rule"] == case.rule
+    ]
     assert found, case.rule
     assert (found[0]["severity"], found[0]["field"]) == (case.severity, case.field)
     assert case.words in found[0]["message"]
@@ -72,7 +46,7 @@ def test_prices_that_follow_from_no_claim_are_found(tmp_path: pathlib.Path) -> N
         case = broken_claims.Case("cost-unknown", "", "", "", list(documents))
         return [
             (one["field"], one["message"])
-            for one in findings(*written(path, case))
+            for one in checks.findings(*checks.written(path, case))
             if one["rule"] == "cost-unknown"
         ]
 
@@ -146,7 +120,9 @@ def test_a_canary_that_waits_for_evaluations_of_nobody(
     }
     beside = [] if spec is None else [doors.of(**spec)]
     case = broken_claims.Case("gate-unjudged", "", "", "", [claim, *beside], site)
-    told = [one for one in findings(*written(tmp_path, case)) if one["rule"] == case.rule]
+    told = [
+        one for one in checks.findings(*checks.written(tmp_path, case)) if one["rule"] == case.rule
+    ]
     assert [one["severity"] for one in told] == ([] if severity is None else [severity])
     assert all(words in one["message"] for one in told)
     assert all(one["field"] == "spec.gateway.canaries[0].gate.evals" for one in told)
@@ -166,7 +142,7 @@ def test_gateways_that_the_series_tell_apart(
     (case,) = (one for one in broken_claims.CASES if one.rule == "gate-shared")
     gates = case.settings["canaryGates"] | ({} if labels is None else {"gatewayLabels": labels})
     apart = dataclasses.replace(case, settings={**case.settings, "canaryGates": gates})
-    every = findings(*written(tmp_path, apart))
+    every = checks.findings(*checks.written(tmp_path, apart))
     assert len([one for one in every if one["rule"] == case.rule]) == told
 
 
@@ -186,7 +162,7 @@ def test_an_adapter_on_the_volume_is_judged_by_its_own_files(tmp_path: pathlib.P
         records = world.claim["status"]["weights"]["verified"]
         next(one for one in records if "/adapter-" in one["directory"]).update(learnt)
         file.write_text(yaml.safe_dump(world.claim))
-        every = findings(str(file), "-e", site)
+        every = checks.findings(str(file), "-e", site)
         return [one["message"] for one in every if one["rule"] == "adapter-of-another-base"]
 
     (by_name,) = judged()
@@ -241,7 +217,7 @@ def test_when_a_rule_is_silent(
     repository = "org/model" if claimed.pop("org", False) else broken_claims.QWEN
     model = {"repository": repository, "contextWindow": 8192} | claimed.pop("model", {})
     case = broken_claims.Case("", "", None, "", [scene.of(model=model, **claimed)], settings)
-    found = findings(*written(tmp_path, case))
+    found = checks.findings(*checks.written(tmp_path, case))
     assert {one["rule"] for one in found} - {"model-unknown", "fits-tightly"} == rules_broken
     assert {one["severity"] for one in found} <= {"warning", "note"}
 
@@ -269,7 +245,7 @@ def test_what_is_short_beside_the_share_names_a_smaller_share(tmp_path: pathlib.
         model = {"repository": "Qwen/Qwen3-32B", **sizes}
         own = scene.of(model=model, gpu={"class": "a100", "count": 4, **gpu})
         case = broken_claims.Case("", "", None, "", [own], {"gpu": {"classes": classes}})
-        found = findings(*written(tmp_path, case))
+        found = checks.findings(*checks.written(tmp_path, case))
         return [one["message"] for one in found if one["rule"] == "fits-tightly"]
 
     (message,) = tight()
@@ -285,7 +261,9 @@ def test_a_context_that_a_yarn_makes_and_the_claim_does_not_name(tmp_path: pathl
         model={"repository": "Qwen/Qwen3-8B"}, gpu={"class": "h200"}, engineArgs=arguments
     )
     settings = {"gpu": {"classes": {"h200": {"product": "NVIDIA-H200"}}}}
-    found = findings(*written(tmp_path, broken_claims.Case("", "", None, "", [own], settings)))
+    found = checks.findings(
+        *checks.written(tmp_path, broken_claims.Case("", "", None, "", [own], settings))
+    )
     (cut,) = (one["message"] for one in found if one["rule"] == "context-cut")
     assert "40960 tokens follow" in cut
     assert "the yarn of --hf-overrides makes 131072" in cut
@@ -319,7 +297,9 @@ def test_classes_that_nothing_tells_apart_when_pods_are_placed(
     own = bare | {"nodeSelector": None, "pricePerHour": None}
     settings = {"gpu": {"classes": {**classes, "l4": own | classes.get("l4", {})}}}
     two = [scene.of(name=name, **claimed) for name in ("one", "two")]
-    found = findings(*written(tmp_path, broken_claims.Case("", "", None, "", two, settings)))
+    found = checks.findings(
+        *checks.written(tmp_path, broken_claims.Case("", "", None, "", two, settings))
+    )
     placed = [one for one in found if one["rule"] == "class-not-placed"]
     assert [one["field"] for one in placed] == unplaced
     assert all(one["file"].endswith("site.yaml") for one in placed)
@@ -333,7 +313,9 @@ def test_classes_of_one_file_that_nothing_tells_apart_are_one_finding(
     classes = {name: {"product": product, **bare} for name, product in products.items()}
     claims = [scene.of(name=name, gpu={"class": name}) for name in products]
     settings = {"gpu": {"classes": classes}}
-    found = findings(*written(tmp_path, broken_claims.Case("", "", None, "", claims, settings)))
+    found = checks.findings(
+        *checks.written(tmp_path, broken_claims.Case("", "", None, "", claims, settings))
+    )
     (one,) = (one for one in found if one["rule"] == "class-not-placed")
     assert one["field"] == "gpu.classes"
     assert "nothing places pods of again, big, l4 on their own GPUs" in one["message"]
@@ -356,7 +338,9 @@ def test_a_pool_is_judged_by_the_gpus_that_are_asked_for(
     # The name of a claim is none of a class.
     claims = [scene.of(name="l4", model=model), scene.of(name="b", **{"model": model, **beside})]
     settings = {"gpu": {"classes": {"l4": {"poolGpus": 1}}}}
-    found = findings(*written(tmp_path, broken_claims.Case("", "", None, "", claims, settings)))
+    found = checks.findings(
+        *checks.written(tmp_path, broken_claims.Case("", "", None, "", claims, settings))
+    )
     assert any(one["rule"] == "exceeds-node-pool" for one in found) is crowded
 
 
@@ -368,7 +352,7 @@ def test_a_fault_is_one_finding(tmp_path: pathlib.Path) -> None:
         scene.of(model={"repository": broken_claims.QWEN, "toolCallParser": "hermez"}),
     ]
     case = broken_claims.Case("", "", None, "", claims, {"permissions": {"unknownArguments": []}})
-    found = findings(*written(tmp_path, case))
+    found = checks.findings(*checks.written(tmp_path, case))
     every = [(one["field"], one["rule"]) for one in found if one["severity"] != "note"]
     assert sorted(every) == [
         ("spec.engineArgs[0]", "engine-flag-unknown"),
@@ -382,7 +366,7 @@ def test_a_fault_is_one_finding(tmp_path: pathlib.Path) -> None:
 def test_an_argument_that_is_refused_hides_no_other(tmp_path: pathlib.Path) -> None:
     arguments = ["--max-num-seqs=lots", "--swap-space=4", 7, "--enable-prefix-cachng"]
     own = scene.of(model={"repository": broken_claims.QWEN}, engineArgs=arguments)
-    found = findings(*written(tmp_path, broken_claims.Case("", "", None, "", [own])))
+    found = checks.findings(*checks.written(tmp_path, broken_claims.Case("", "", None, "", [own])))
     assert sorted((one["field"], one["rule"]) for one in found) == [
         ("spec.engineArgs[0]", "claim-invalid"),
         ("spec.engineArgs[1]", "engine-flag-removed"),
@@ -402,108 +386,8 @@ def test_a_model_is_weighed_once_for_a_fleet(tmp_path: pathlib.Path) -> None:
     ]
     file = command.write(tmp_path / "claims.yaml", *named)
     before = weights.per_gpu.cache_info().misses
-    assert findings(file, "-e", command.REFERENCE)
+    assert checks.findings(file, "-e", command.REFERENCE)
     assert weights.per_gpu.cache_info().misses == before + 1
-
-
-# --- places
-
-
-def test_each_finding_has_the_line_of_its_field(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "claims.yaml").write_text("""\
-apiVersion: cloud.ogenki.io/v1alpha1
-kind: InferenceService
-metadata:
-  name: first
-spec:
-  model:
-    repository: Qwen/Qwen3-8B
-    contextWindow: 65536
-  engineArgs:
-    - --seed=1
-    - --seed=x
----
-apiVersion: cloud.ogenki.io/v1alpha1
-kind: InferenceService
-metadata:
-  name: second
-spec:
-  model:
-    repository: Qwen/Qwen3-8B
-    quantisation: fp8
-""")
-    (tmp_path / "broken.yml").write_text("a: 1\nb: [\n")
-    found = findings(str(tmp_path), "-e", command.REFERENCE)
-    places_of = [(pathlib.Path(f["file"]).name, f["line"], f["rule"]) for f in found]
-    assert places_of == [
-        ("broken.yml", 3, "file-unreadable"),
-        ("claims.yaml", 6, "does-not-fit"),
-        ("claims.yaml", 8, "context-above-model"),
-        ("claims.yaml", 11, "engine-flag-value"),
-        ("claims.yaml", 20, "claim-invalid"),
-    ]
-    assert [f["claim"] for f in found] == [None, "first", "first", "first", "second"]
-
-
-SETTINGS = """\
-apiVersion: apiextensions.crossplane.io/v1beta1
-kind: EnvironmentConfig
-metadata: {name: %s, labels: {inference-service.cloud.ogenki.io/settings: "true"}}
-data:
-  inferenceService:
-%s
-"""
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "place"),
-    [
-        ("    engine: {version: 0.25.1}", "    engine:\n      image: 1", ("b.yaml", 7)),
-        ("    engine:\n      image: 1", "    engine: {version: 0.25.1}", ("a.yaml", 7)),
-        # Both have it, and the last counts.
-        ("    engine: {image: 1}", "    engine: {image: 1}", ("b.yaml", 6)),
-        ("    limits: {}", "    gpu: {}\n    gpus: 1", ("b.yaml", 7)),
-    ],
-)
-def test_a_mistake_in_the_settings_is_in_the_file_that_counts(
-    tmp_path: pathlib.Path, first: str, second: str, place: tuple[str, int]
-) -> None:
-    (tmp_path / "a.yaml").write_text(SETTINGS % ("a", first))
-    (tmp_path / "b.yaml").write_text(SETTINGS % ("b", second))
-    claims = command.write(tmp_path / "claims.yaml", scene.of())
-    files = [str(tmp_path / name) for name in ("b.yaml", "a.yaml")]
-    (one,) = findings(claims, "-e", files[0], "-e", files[1])
-    assert (pathlib.Path(one["file"]).name, one["line"]) == place
-    assert one["rule"] == "settings-invalid"
-
-
-def test_a_mistake_in_a_compositions_input_has_its_line(tmp_path: pathlib.Path) -> None:
-    composition = cluster.ROOT / "compositions/xinferenceservices.cloud.ogenki.io.yaml"
-    text = composition.read_text()
-    head, input_line, rest = text.partition("        kind: Settings\n")
-    assert input_line
-    file = tmp_path / "composition.yaml"
-    file.write_text(head + input_line + "        gpus: 1\n" + rest)
-    claims = command.write(tmp_path / "claims.yaml", scene.of())
-    (one,) = findings(claims, "-e", command.REFERENCE, "--input", str(file))
-    assert (pathlib.Path(one["file"]).name, one["line"]) == (
-        "composition.yaml",
-        (head + input_line).count("\n") + 1,
-    )
-
-
-def test_arguments_of_a_claim_that_does_not_parse_are_judged_too(tmp_path: pathlib.Path) -> None:
-    claimed = scene.of(model={"quantisation": "fp8"}, engineArgs=["--enforce-eagre"])
-    found = findings(command.write(tmp_path / "claims.yaml", claimed), "-e", command.REFERENCE)
-    assert {one["rule"] for one in found} == {"claim-invalid", "engine-flag-unknown"}
-
-
-@pytest.mark.parametrize("written", ["Qwen/Qwen3-8b", "Qwen/Qwen3-8b-Instruct"])
-def test_an_unknown_model_names_the_nearest(tmp_path: pathlib.Path, written: str) -> None:
-    claimed = scene.of(model={"repository": written})
-    (one,) = findings(command.write(tmp_path / "claims.yaml", claimed), "-e", command.REFERENCE)
-    assert one["rule"] == "model-unknown"
-    assert "did you mean Qwen/Qwen3-8B or " in one["message"]
 
 
 # --- exit codes
@@ -522,137 +406,17 @@ def test_an_unknown_model_names_the_nearest(tmp_path: pathlib.Path, written: str
 )
 def test_exit_codes(tmp_path: pathlib.Path, rule: str, strict: bool, code: int) -> None:
     (case,) = (case for case in broken_claims.CASES if case.rule == rule)
-    arguments = [*written(tmp_path, case), *(["--strict"] if strict else [])]
-    result = run(*arguments, "-o", "json")
+    arguments = [*checks.written(tmp_path, case), *(["--strict"] if strict else [])]
+    result = checks.run(*arguments, "-o", "json")
     assert result.exit_code == code == json.loads(result.stdout)["exitCode"]
 
 
 @pytest.mark.parametrize("arguments", [[], ["no-such-file.yaml"], ["-", "-e", "-"]])
 def test_what_cannot_be_read_is_two(arguments: list[str]) -> None:
-    assert run(*arguments, given="").exit_code == 2
+    assert checks.run(*arguments, given="").exit_code == 2
 
 
 def test_all_examples_are_checked_and_none_of_the_reference_is_wrong() -> None:
-    result = run(*command.CLAIMS, "-e", command.REFERENCE)
+    result = checks.run(*command.CLAIMS, "-e", command.REFERENCE)
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1] == f"1 note in {len(command.CLAIMS)} claims"
-
-
-# --- outputs
-
-SMALL = """\
-apiVersion: cloud.ogenki.io/v1alpha1
-kind: InferenceService
-metadata: {name: small}
-spec:
-  model: {repository: Qwen/Qwen3-8B}
-"""
-
-
-def test_text_is_a_line_for_each_finding_and_a_sum(tmp_path: pathlib.Path) -> None:
-    file = tmp_path / "claims.yaml"
-    file.write_text(SMALL)
-    first, last = run(str(file), "-e", command.REFERENCE).stdout.splitlines()
-    assert re.fullmatch(
-        rf"{re.escape(str(file))}:5: note: spec\.model\.contextWindow: .* \(context-cut\)", first
-    )
-    assert last == "1 note in 1 claim"
-    nothing = run("-", "-e", command.REFERENCE, given=SMALL.replace("8B}", "0.6B}"))
-    assert nothing.stdout == "no findings in 1 claim\n"
-
-
-def located(message: str, file: str = "a,b:c/100%.yaml", line: int = 3) -> checking.Located:
-    rule = table.RULES["claim-invalid"]
-    return checking.Located(rule.broken("spec.model", message), file, line, "llm", "small")
-
-
-def report(*given: checking.Located) -> checking.Report:
-    return checking.Report(given, 1, unread=False, notes=())
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (
-            located("100 % of 1:2,\n3"),
-            "::error file=a%2Cb%3Ac/100%25.yaml,line=3,title=claim-invalid"
-            "::spec.model: 100 %25 of 1:2, 3\n",
-        ),
-        (located("x", line=0), "::error file=a%2Cb%3Ac/100%25.yaml,title=claim-invalid"),
-        (located("x", file="", line=0), "::error title=claim-invalid::spec.model: x\n"),
-    ],
-)
-def test_github_reads_properties_and_messages_apart(given: checking.Located, expected: str) -> None:
-    text = reports.github(report(given))
-    assert text.startswith(expected)
-    assert text.count("\n") == 1
-
-
-def test_github_has_a_word_for_each_severity() -> None:
-    words = [
-        reports.github(report(checking.Located(rule.broken("", "x", severity), "", 0)))
-        for severity in rules.Severity
-        for rule in [table.RULES["gguf"]]
-    ]
-    assert [text.split(" ")[0] for text in words] == ["::error", "::warning", "::notice"]
-
-
-def test_sarif_names_rules_places_and_levels(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Structure of SARIF 2.1.0; checked once against the schema of OASIS."""
-    (tmp_path / "a claim.yaml").write_text(SMALL.replace("8B}", "8B, toolCallParser: mistral}"))
-    monkeypatch.chdir(tmp_path)
-    result = run("a claim.yaml", "-e", command.REFERENCE, "-o", "sarif")
-    log = json.loads(result.stdout)
-    assert (log["version"], log["$schema"]) == ("2.1.0", sarif.SCHEMA)
-    (ran,) = log["runs"]
-    described = ran["tool"]["driver"]["rules"]
-    assert [rule["id"] for rule in described] == ["parser-of-another-family", "context-cut"]
-    for rule, one in zip(described, ran["results"], strict=True):
-        assert rule["helpUri"].endswith(f"docs/findings.md#{rule['id']}")
-        assert {"text", "markdown"} <= rule["help"].keys()
-        assert rule["defaultConfiguration"]["level"] == one["level"]
-        assert described[one["ruleIndex"]]["id"] == one["ruleId"]
-        (location,) = one["locations"]
-        assert location["physicalLocation"] == {
-            "artifactLocation": {"uri": "a%20claim.yaml", "uriBaseId": "%SRCROOT%"},
-            "region": {"startLine": 5},
-        }
-    assert [one["level"] for one in ran["results"]] == ["warning", "note"]
-
-
-def test_sarif_of_files_elsewhere_and_of_none(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    files = (os.fspath(tmp_path / "here/in.yaml"), "../out.yaml", "-", "")
-    (ran,) = sarif.document(report(*(located("x", file, 0) for file in files)))["runs"]
-    places = [one.get("locations", [{}])[0] for one in ran["results"]]
-    uris = [one.get("physicalLocation", {}).get("artifactLocation") for one in places]
-    assert uris[0] == {"uri": "in.yaml", "uriBaseId": "%SRCROOT%"}
-    assert uris[1] is not None
-    assert uris[1]["uri"].startswith("file:///")
-    assert uris[2:] == [None, None]
-
-
-def test_json_has_all_of_a_finding() -> None:
-    document = as_json("-", given=SMALL.replace("spec:", "spek:"))
-    assert document["counts"] == {"error": 2, "warning": 0, "note": 0}
-    one = next(one for one in document["findings"] if one["field"] == "spek")
-    assert one == {
-        "rule": "claim-invalid",
-        "severity": "error",
-        "file": "-",
-        "line": 4,
-        "namespace": "default",
-        "claim": "small",
-        "field": "spek",
-        "message": "unknown field; the nearest is spec",
-    }
-
-
-def test_notes_of_the_run_go_to_standard_error() -> None:
-    result = run("-", given=SMALL)
-    assert "note: no --environment given" in result.stderr

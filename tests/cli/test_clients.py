@@ -12,7 +12,7 @@ from click import testing
 from function.cli import main
 from function.clients import forms, offers
 from tests import cluster, documents
-from tests.api import invalid_claims
+from tests.api import entries
 from tests.cli import command
 
 DOOR = str(cluster.ROOT / "examples/front-door/callers.yaml")
@@ -20,7 +20,7 @@ ADDRESS = "https://llm.priv.cloud.ogenki.io/v1"
 
 
 def claim(name: str, **spec: Any) -> cluster.Object:
-    return invalid_claims.claim(name, gateway={"enabled": True}, **spec)
+    return entries.claim(name, gateway={"enabled": True}, **spec)
 
 
 CLAIMS = [
@@ -28,7 +28,7 @@ CLAIMS = [
     claim("fim", routing={"specialty": "code-fim"}),
     claim("guard", routing={"specialty": "guardrail"}),
     claim("embed", model={"repository": "BAAI/bge-m3", "runner": "pooling"}),
-    invalid_claims.claim("hidden"),
+    entries.claim("hidden"),
 ]
 
 
@@ -251,7 +251,7 @@ def test_a_name_stays_a_text_for_every_reader_of_yaml(client: str, name: str) ->
     [
         (["--for", "opencode"], CLAIMS[3:4], 1, "serves a chat model: nothing for opencode"),
         (["--for", "curl"], CLAIMS[4:], 1, "serves a model: nothing for curl"),
-        (["--for", "curl"], [invalid_claims.claim("a", gpu={"count": 0})], 1, "spec.gpu.count"),
+        (["--for", "curl"], [entries.claim("a", gpu={"count": 0})], 1, "spec.gpu.count"),
         (["--for", "curl"], [], 2, "no InferenceService"),
         (["--for", "emacs"], CLAIMS, 2, "'emacs' is not one of"),
         (["--for", "curl", "--endpoint", "x"], CLAIMS, 2, "is no address"),

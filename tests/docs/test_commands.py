@@ -15,15 +15,15 @@ from click import testing
 from function.cli import hub, main
 from tests import cluster
 from tests.capacity import configurations
-from tests.cli import test_check, test_plan
-from tests.docs import test_docs
+from tests.cli import checks, test_check_outputs, test_plan_outputs
+from tests.docs import pages
 
 PAGE = cluster.ROOT / "docs/command-line.md"
 
 
 def shown() -> Iterator[tuple[str, str]]:
     """Yields each command of a console block with what the page says that it prints."""
-    for language, text in test_docs.blocks(PAGE):
+    for language, text in pages.blocks(PAGE):
         if language == "console":
             line, _, output = text.partition("\n")
             yield line.removeprefix("$ "), output
@@ -35,7 +35,7 @@ def test_a_command_prints_what_the_page_shows(
 ) -> None:
     """In a directory with the examples, and with each snippet that is named after a file."""
     (tmp_path / "examples").symlink_to(cluster.ROOT / "examples")
-    for language, text in test_docs.blocks(PAGE):
+    for language, text in pages.blocks(PAGE):
         name = re.match(r"# ([\w-]+\.yaml)\n", text)
         if language == "yaml" and name is not None:
             (tmp_path / name[1]).write_text(text)
@@ -52,7 +52,7 @@ VERBS = ("check", "clients", "explain", "facts", "init", "migrate", "plan", "rea
 
 def commands() -> list[str]:
     """Returns the commands of the page's shell blocks, without pipes, redirections and comments."""
-    lines = (line.partition("#")[0].strip() for line in test_docs.shell_lines(PAGE))
+    lines = (line.partition("#")[0].strip() for line in pages.shell_lines(PAGE))
     lines = (line.removeprefix("$ ").rpartition(" | ")[2].partition(" > ")[0] for line in lines)
     return [
         line for line in lines if line.startswith(tuple(f"inference-service {v}" for v in VERBS))
@@ -86,7 +86,7 @@ def directory(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathli
         (tmp_path / name).write_text(
             yaml.safe_dump(document) if "yaml" in name else json.dumps(document)
         )
-    for language, text in test_docs.blocks(PAGE):
+    for language, text in pages.blocks(PAGE):
         named = re.match(r"# ([\w-]+\.yaml)\n", text)
         if language == "yaml" and named is not None:
             (tmp_path / named[1]).write_text(text)
@@ -113,7 +113,7 @@ def test_a_command_of_the_page_runs(directory: pathlib.Path, line: str) -> None:
     given = None
     if "--from-crossplane-diff" in words:
         claim = yaml.safe_load((directory / "claim.yaml").read_text())
-        given = test_plan.crossplane_diff(claim, claim)
+        given = test_plan_outputs.crossplane_diff(claim, claim)
     result = testing.CliRunner().invoke(main.main, words, input=given)
     assert result.exit_code == EXITS.get(" ".join(words), 0), result.output
     if "json" in words or "verdict-json" in words:
@@ -141,12 +141,12 @@ def test_a_verb_about_claims_has_json(
 
 
 def test_the_page_has_every_option_format_and_field_of_check() -> None:
-    text = test_docs.section(PAGE, "Check")
+    text = pages.section(PAGE, "Check")
     for parameter in main.main.verb("check").params:
         if isinstance(parameter, click.Option):
             assert set(parameter.opts) <= set(re.findall(r"--?[\w-]+", text)), parameter.opts
         if parameter.name == "output" and isinstance(parameter.type, click.Choice):
-            assert set(parameter.type.choices) <= set(test_docs.first_cells(text))
-    document = test_check.as_json("-", given=test_check.SMALL)
+            assert set(parameter.type.choices) <= set(pages.first_cells(text))
+    document = checks.as_json("-", given=test_check_outputs.SMALL)
     fields = {*document, *document["findings"][0]} - {"apiVersion", "kind"}
     assert fields <= set(re.findall(r"`(\w+)`", text))

@@ -18,7 +18,7 @@ from function.cli import main as cli
 from function.composites import inference_gateway
 from function.workloads import workloads
 from tests import cluster, documents
-from tests.docs import test_docs
+from tests.docs import pages, test_roles
 from tests.fleet import scene
 from tests.life import given
 
@@ -28,7 +28,7 @@ OPERATIONS = cluster.ROOT / "docs/operations.md"
 
 def objects(kind: str, page: pathlib.Path = PAGE) -> list[dict[str, Any]]:
     """Returns the objects of a kind in the page's YAML blocks, which all parse."""
-    return [document for document in test_docs.documents(page) if document["kind"] == kind]
+    return [document for document in pages.documents(page) if document["kind"] == kind]
 
 
 def site(document: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def test_the_policy_for_dns_selects_every_pod_of_a_claim(kind: str, selector: st
     wanted = policy["spec"][selector]["matchLabels"].items()
     templates = [
         template["metadata"]["labels"]
-        for look in test_docs.looks()
+        for look in test_roles.looks()
         for item in look.objects.values()
         if item["kind"] == "Job" or workloads.of(item) is not None
         for template in cluster.templates(item)
@@ -145,7 +145,7 @@ def test_packages_agree() -> None:
         assert item["spec"]["runtime"]["configRef"]["name"] == runtime["metadata"]["name"]
     (values,) = [
         documents.parse(text)
-        for language, text in test_docs.blocks(PAGE)
+        for language, text in pages.blocks(PAGE)
         if language == "yaml" and text.startswith("# values.yaml")
     ]
     assert values["configuration"]["packages"] == [package]
@@ -276,7 +276,7 @@ def test_operations_have_an_entry_for_each_symptom() -> None:
         "Out of memory at the start",
         "Weights that went bad",
     ):
-        entry = test_docs.section(OPERATIONS, title)
+        entry = pages.section(OPERATIONS, title)
         assert entry.strip()
         whole = text[text.index(f"## {title}") :]
         assert "```shell" in whole[: whole.index("\n## ", 4)], f"{title}: no command"

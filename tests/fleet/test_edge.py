@@ -10,7 +10,7 @@ from function.api import base, settings
 from function.composites import inference_gateway
 from function.fleet import doors
 from function.fleet.edge import wanted
-from tests import cluster, documents, effort, schemas, strategies
+from tests import cluster, controllers, documents, effort, schemas, strategies
 from tests.fleet import scene
 
 CODER = scene.member("coder", "sql", labels={"purpose": "code"})
@@ -228,7 +228,7 @@ def test_the_pods_come_last_and_stay() -> None:
     world.converge()
     assert world.claim["status"]["edgeEndpoint"].startswith("http://llm-edge-")
     world.one(POLICY)["status"] = {
-        "conditions": [cluster.condition("Valid", "False", "Invalid", "no such entity")]
+        "conditions": [controllers.condition("Valid", "False", "Invalid", "no such entity")]
     }
     world.reconcile()
     assert "Deployment" in world.kinds_there()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from function.planning import identity
-from tests import cluster, documents, schemas
+from tests import cluster, controllers, documents, schemas
 from tests.alerts import promql, sources
 from tests.fleet import scene
 
@@ -179,7 +179,7 @@ def test_the_policy_comes_first_and_a_job_without_it_starts_no_pod() -> None:
     world.converge()
     assert "suspend" not in jobs(world)["coder"]["spec"]
     world.one(POLICY)["status"] = {
-        "conditions": [cluster.condition("Valid", "False", "Invalid", "no such entity")]
+        "conditions": [controllers.condition("Valid", "False", "Invalid", "no such entity")]
     }
     world.reconcile()
     assert jobs(world)["coder"]["spec"]["suspend"] is True

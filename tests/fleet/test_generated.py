@@ -10,7 +10,7 @@ from function import generate
 from function.api import base, gateway, gateway_router
 from function.composites import inference_gateway
 from tests import cluster, effort, schemas, strategies
-from tests.api import invalid_claims
+from tests.api import entries
 from tests.fleet import invalid_doors, scene
 
 _LABELS = st.dictionaries(
@@ -56,7 +56,7 @@ def test_both_accept_a_valid_door(value: cluster.Object) -> None:
 
 
 @pytest.mark.parametrize("invalid", invalid_doors.INVALID, ids=lambda invalid: invalid.name)
-def test_both_refuse(invalid: invalid_claims.Invalid) -> None:
+def test_both_refuse(invalid: entries.Invalid) -> None:
     problems = _by_function(invalid.claim)
     assert any(invalid.words in str(problem) for problem in problems), problems
     refusals = _installed().validate(invalid.claim)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import cluster, schemas
+from tests import cluster, controllers, schemas
 from tests.fleet import scene
 
 CODER = scene.member("coder", "sql", labels={"purpose": "code"})
@@ -151,7 +151,9 @@ def test_the_policy_names_a_key_once_it_is_fetched() -> None:
 
 def test_a_store_that_fails_later_takes_no_key_away() -> None:
     world = scene.resting(scene.of(callers=[scene.fetched("b")]), CODER)
-    world.one("ExternalSecret")["status"] = {"conditions": [cluster.condition("Ready", "False")]}
+    world.one("ExternalSecret")["status"] = {
+        "conditions": [controllers.condition("Ready", "False")]
+    }
     world.reconcile()
     assert scene.rules(world) == {"b": None}
 
@@ -167,7 +169,7 @@ def test_the_secret_of_a_caller_who_goes_stays_until_the_policy_has_left_it() ->
 
 def test_a_policy_that_the_gateway_refuses_is_told() -> None:
     world = scene.resting(scene.of(callers=[scene.caller("a")]), CODER)
-    no = cluster.condition("Accepted", "False", "Invalid", "secret llm/a-key does not exist")
+    no = controllers.condition("Accepted", "False", "Invalid", "secret llm/a-key does not exist")
     world.one("SecurityPolicy")["status"] = {"ancestors": [{"conditions": [no]}]}
     world.reconcile()
     assert world.condition("CallersReady") == ("False", "Refused")
@@ -208,7 +210,7 @@ def test_a_policy_in_place_of_the_doors_own_is_told(kind: str, condition: str) -
     world = scene.resting(scene.of(callers=[scene.caller("a")]), CODER)
     words = "This policy is being overridden by other policies for these routes: [llm/coder]"
     ancestor = world.one(kind)["status"]["ancestors"][0]
-    ancestor["conditions"].append(cluster.condition(condition, "True", condition, words))
+    ancestor["conditions"].append(controllers.condition(condition, "True", condition, words))
     world.reconcile()
     assert world.condition("CallersReady") == ("False", "Overridden")
     assert world.message("CallersReady") == f"{kind}: {words}"

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests import cluster
+from tests import cluster, controllers
 from tests.fleet import scene
 
 CODER = scene.member("coder")
 POLICY, CONFIG = "BackendTrafficPolicy", "GatewayConfig"
 CALLER, MODEL = "x-inference-caller", "x-ai-eg-model"
 PER_DAY: Any = {"tokens": 1000, "per": "day"}
-NO = cluster.condition("Accepted", "False", "Invalid", "enable Ratelimit in the EnvoyGateway")
+NO = controllers.condition("Accepted", "False", "Invalid", "enable Ratelimit in the EnvoyGateway")
 
 
 def limited(name: str, *limits: Any) -> cluster.Object:
@@ -158,7 +158,9 @@ def test_limits_that_the_gateway_refuses_are_told() -> None:
 
 def test_a_route_whose_policy_replaces_the_limits_is_told() -> None:
     world = resting(limited("a", PER_DAY))
-    replaced = cluster.condition("Overridden", "True", "Overridden", "for these routes: [llm/x]")
+    replaced = controllers.condition(
+        "Overridden", "True", "Overridden", "for these routes: [llm/x]"
+    )
     world.one(POLICY)["status"]["ancestors"][0]["conditions"].append(replaced)
     world.reconcile()
     assert world.condition("LimitsReady") == ("False", "Overridden")

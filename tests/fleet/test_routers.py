@@ -8,7 +8,7 @@ import pytest
 from function.api import base, gateway_router, settings
 from function.composites import inference_gateway
 from function.fleet import doors, meaning, router_config
-from tests import cases, cluster
+from tests import cases, cluster, controllers
 from tests.fleet import scene
 
 CODER = scene.member("coder", "sql", labels={"purpose": "code"})
@@ -155,7 +155,7 @@ def test_a_key_of_before_that_is_gone_closes_nothing() -> None:
     """A policy that names it refuses every caller."""
     world = resting(router(), callers=[scene.caller("chat")])
     world.edit(semanticRouter={**router(), "secretRef": {"name": "other"}}).reconcile()
-    gone = cluster.condition("Accepted", "False", "Invalid", "secret llm/router-key not found")
+    gone = controllers.condition("Accepted", "False", "Invalid", "secret llm/router-key not found")
     world.one("SecurityPolicy")["status"]["ancestors"][0]["conditions"] = [gone]
     world.reconcile()
     assert references(world) == ["chat-key"]
@@ -166,7 +166,7 @@ def test_a_key_of_before_that_is_gone_closes_nothing() -> None:
 def test_a_router_that_is_down_takes_its_names_alone() -> None:
     world = resting(router(), callers=[scene.caller("chat")])
     pods = world.one("Deployment")
-    pods["status"]["conditions"] = [cluster.condition("Available", "False")]
+    pods["status"]["conditions"] = [controllers.condition("Available", "False")]
     world.reconcile()
     assert world.condition("SemanticRouterReady") == ("False", "Unresolved")
     assert ROUTE in world.kinds_there()

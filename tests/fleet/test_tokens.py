@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests import cluster
+from tests import cluster, controllers
 from tests.fleet import scene
 from tests.resources import scene as resources
 
@@ -197,14 +197,14 @@ def test_its_own_policy_in_place_of_the_other_is_no_stranger(
     world = resting(tokened("chat"))
     message = f"This policy is being overridden by other securityPolicies for {words}"
     (ancestor,) = world.one("SecurityPolicy", where)["status"]["ancestors"]
-    ancestor["conditions"].append(cluster.condition("Overridden", message=message))
+    ancestor["conditions"].append(controllers.condition("Overridden", message=message))
     world.reconcile()
     assert world.condition("CallersReady") == expected
 
 
 def test_a_policy_of_tokens_that_is_refused_is_told() -> None:
     world = resting(tokened("chat"))
-    no = cluster.condition("Accepted", "False", "Invalid", "no ConfigMap keys")
+    no = controllers.condition("Accepted", "False", "Invalid", "no ConfigMap keys")
     policy(world)["status"] = {"ancestors": [{"conditions": [no]}]}
     world.reconcile()
     assert world.condition("CallersReady") == ("False", "Refused")

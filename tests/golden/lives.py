@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from tests import cluster
+from tests import cluster, recordings
 
 # What happened, and the world after it.
 Stage = tuple[str, cluster.Cluster]
@@ -62,7 +62,7 @@ def plain() -> Iterator[Stage]:
 def taken_over() -> Iterator[Stage]:
     """A claim that 0.9.0 serves, taken over and moved to the new pods by an edit."""
     claim = cluster.example("xplane-qwen-coder")
-    world = cluster.taken_over(claim, cluster.environment("reference"))
+    world = recordings.taken_over(claim, cluster.environment("reference"))
     yield "the first look", world.reconcile()
     yield "the second look", world.reconcile()
     yield "the weights are verified", rests(world)

@@ -5,7 +5,7 @@ import functools
 from typing import Any
 
 from function.cluster import gating
-from tests import cluster
+from tests import cluster, controllers
 from tests.resources import scene
 
 STORE = {"namespace": "monitoring", "podLabels": {"app": "metrics"}, "port": 8428}
@@ -83,17 +83,17 @@ def record(world: cluster.Cluster) -> cluster.Object:
 
 
 def held(item: cluster.Object) -> None:
-    item["status"] = {"startTime": STARTED, "conditions": [cluster.condition("Complete")]}
+    item["status"] = {"startTime": STARTED, "conditions": [controllers.condition("Complete")]}
 
 
 def ended(item: cluster.Object, code: int) -> None:
     words = f"Container gate for pod llm/x failed with exit code {code} matching FailJob rule"
-    failed = cluster.condition("Failed", reason="PodFailurePolicy", message=words)
+    failed = controllers.condition("Failed", reason="PodFailurePolicy", message=words)
     item["status"] = {"startTime": STARTED, "failed": 1, "conditions": [failed]}
 
 
 def crashed(item: cluster.Object, reason: str = "BackoffLimitExceeded") -> None:
-    failed = cluster.condition("Failed", reason=reason)
+    failed = controllers.condition("Failed", reason=reason)
     item["status"] = {"startTime": STARTED, "conditions": [failed]}
 
 

@@ -3,7 +3,7 @@
 import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from tests import cluster
+from tests import cluster, controllers
 from tests.life import given
 
 
@@ -104,7 +104,7 @@ def test_a_claim_whose_replica_fits_no_node_is_not_ready() -> None:
 
 def test_a_start_that_takes_too_long_is_said() -> None:
     world = given.new().born().settle().reconcile()
-    late = cluster.condition("Progressing", "False", "ProgressDeadlineExceeded", "timed out")
+    late = controllers.condition("Progressing", "False", "ProgressDeadlineExceeded", "timed out")
     world.one("Deployment")["status"] = {"replicas": 1, "conditions": [late]}
     world.reconcile()
     assert world.condition("EngineReady") == ("False", "ProgressDeadlineExceeded")

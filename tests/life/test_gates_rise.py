@@ -6,7 +6,7 @@ import pytest
 
 from function.planning import gates as planned
 from function.workloads import analyses
-from tests import cluster
+from tests import controllers
 from tests.life import gated
 from tests.resources import scene
 
@@ -53,7 +53,7 @@ def test_nothing_is_judged_before_the_route_has_the_weight() -> None:
 def test_nothing_is_judged_before_the_pods_have_their_policy() -> None:
     world = gated.stepped()
     policy = world.one("CiliumNetworkPolicy", "-netpol-gate")
-    refused = cluster.condition("Valid", "False", "No", "its words")
+    refused = controllers.condition("Valid", "False", "No", "its words")
     policy["status"] = {"conditions": [refused]}
     name = gated.job(world)["metadata"]["name"]
     world.reconcile()

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests import cluster
+from tests import cluster, controllers
 from tests.resources import groups, scene
 
 KEEPER = "model-leaderworkerset"
@@ -14,7 +14,9 @@ KEEPER = "model-leaderworkerset"
 def test_no_group_comes_before_both_of_its_policies_protect_it() -> None:
     world = cluster.Cluster(groups.of(), groups.site()).born().settle()
     policy = world.one("CiliumNetworkPolicy", "-group")
-    policy["status"] = {"conditions": [cluster.condition("Valid", "False", message="no such port")]}
+    policy["status"] = {
+        "conditions": [controllers.condition("Valid", "False", message="no such port")]
+    }
     world.reconcile()
     assert "LeaderWorkerSet" not in world.kinds_there()
     assert world.condition("EngineReady") == ("False", "PolicyPending")
@@ -25,7 +27,7 @@ def test_no_group_comes_before_both_of_its_policies_protect_it() -> None:
 def test_a_claim_serves_once_a_whole_group_is_ready() -> None:
     world = groups.serving()
     made = world.one("LeaderWorkerSet")
-    made["status"] |= {"readyReplicas": 0, "conditions": [cluster.condition("Progressing")]}
+    made["status"] |= {"readyReplicas": 0, "conditions": [controllers.condition("Progressing")]}
     world.reconcile()
     assert world.condition("EngineReady") == ("False", "Starting")
     assert world.condition("Current") == ("False", "NotServing")
@@ -36,7 +38,7 @@ def test_a_claim_serves_once_a_whole_group_is_ready() -> None:
 def test_an_update_that_the_controller_rolls_out_is_told() -> None:
     world = groups.serving()
     made = world.one("LeaderWorkerSet")
-    made["status"]["conditions"] = [cluster.condition("UpdateInProgress")]
+    made["status"]["conditions"] = [controllers.condition("UpdateInProgress")]
     world.reconcile()
     assert world.condition("Current") == ("False", "RollingOut")
     assert world.condition("EngineReady") == ("True", "Serving")
@@ -126,7 +128,10 @@ def test_what_the_worker_lacks_is_what_the_claim_waits_for() -> None:
     made["status"] |= {"readyReplicas": 0}
     labels = groups.templates(world)[1]["metadata"]["labels"]
     words = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
-    unscheduled = {**cluster.condition("PodScheduled", "False", "Unschedulable"), "message": words}
+    unscheduled = {
+        **controllers.condition("PodScheduled", "False", "Unschedulable"),
+        "message": words,
+    }
     world.pods = [
         {
             "apiVersion": "v1",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests import cluster
+from tests import cluster, controllers
 from tests.resources import scene
 
 PICKED: Any = {"enabled": True, "endpointPicker": {"enabled": True}}
@@ -54,7 +54,7 @@ def test_a_new_native_picker_waits_for_its_policy() -> None:
     world.edit(gateway=PICKED).reconcile()
     assert not there(world)
     policy = world.one("CiliumNetworkPolicy", "-picker-cilium-netpol")
-    policy["status"] = {"conditions": [cluster.condition("Valid", "False", message="a typo")]}
+    policy["status"] = {"conditions": [controllers.condition("Valid", "False", message="a typo")]}
     for _ in range(3):
         world.settle("CiliumNetworkPolicy").reconcile()
         assert not there(world)

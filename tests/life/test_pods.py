@@ -8,7 +8,7 @@ import pytest
 
 from function.api import base, status
 from function.cluster import pods
-from tests import cluster
+from tests import cluster, controllers
 from tests.life import given
 
 
@@ -32,7 +32,7 @@ def test_pods_explain_a_start_where_the_settings_allow_to_read_them() -> None:
     assert asked.match_labels.labels["app.kubernetes.io/instance"] == given.NAME
     assert asked.namespace == "llm"
     assert world.response.meta.ttl.seconds == 60
-    waiting = cluster.condition("PodScheduled", "False", "Unschedulable", "0/3 nodes: no GPU")
+    waiting = controllers.condition("PodScheduled", "False", "Unschedulable", "0/3 nodes: no GPU")
     world.pods = [pod("inference", conditions=[waiting])]
     world.one("Deployment")["status"] = {"observedGeneration": 1, "replicas": 1}
     world.reconcile()

@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from function import kinds
+from function import claim_rows
 from function.api import settings_providers
 from tests import cluster
 from tests.resources import scene
@@ -80,7 +80,7 @@ def test_each_provider_composes_something_and_can_be_withdrawn() -> None:
         for value in typing.get_args(field.annotation)
         if value != "none"
     }
-    assert fields == {row.provider for row in kinds.ROWS if row.provider is not None}
+    assert fields == {row.provider for row in claim_rows.ROWS if row.provider is not None}
     assert {value for _, value in fields} == set(typing.get_args(settings_providers.Withdrawn))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from function.cluster import queueing
 from function.planning import queues
-from tests import cluster
+from tests import cluster, controllers
 from tests.resources import groups, scene
 
 GATES = [{"name": queueing.GATE}]
@@ -39,7 +39,7 @@ def waiting(claimed: cluster.Object, **metadata: Any) -> cluster.Cluster:
             "kind": "Pod",
             "metadata": {"name": "p", "namespace": "llm", "labels": labels, **metadata},
             "spec": {"schedulingGates": GATES},
-            "status": {"conditions": [cluster.condition("PodScheduled", "False", "Gated")]},
+            "status": {"conditions": [controllers.condition("PodScheduled", "False", "Gated")]},
         }
     ]
     return world
@@ -52,7 +52,7 @@ def entry(name: str, message: str, **labels: str) -> cluster.Object:
         "kind": queueing.KIND,
         "metadata": {"name": name, "namespace": "llm", "labels": labels},
         "status": {
-            "conditions": [cluster.condition("QuotaReserved", "False", "Pending", message)],
+            "conditions": [controllers.condition("QuotaReserved", "False", "Pending", message)],
         },
     }
 

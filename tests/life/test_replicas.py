@@ -3,7 +3,7 @@
 import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from tests import cluster
+from tests import cluster, controllers
 from tests.life import given
 
 
@@ -65,7 +65,10 @@ def test_failures_are_counted_as_keda_does() -> None:
         (0, "Happy", "True", "Ready"),
     ):
         world.one("ScaledObject")["status"] = {
-            "conditions": [cluster.condition("Ready"), cluster.condition("Fallback", condition)],
+            "conditions": [
+                controllers.condition("Ready"),
+                controllers.condition("Fallback", condition),
+            ],
             "health": {"s0-prometheus": {"status": state, "numberOfFailures": failures}},
         }
         world.reconcile()
@@ -77,9 +80,9 @@ def test_failures_are_counted_as_keda_does() -> None:
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        ([cluster.condition("Ready", "False", "ScaledObjectCheckFailed", "x")], "TriggerError"),
-        ([cluster.condition("Ready", "True", "PartialTriggerError", "x")], "TriggerError"),
-        ([cluster.condition("Ready"), cluster.condition("Fallback")], "FallbackActive"),
+        ([controllers.condition("Ready", "False", "ScaledObjectCheckFailed", "x")], "TriggerError"),
+        ([controllers.condition("Ready", "True", "PartialTriggerError", "x")], "TriggerError"),
+        ([controllers.condition("Ready"), controllers.condition("Fallback")], "FallbackActive"),
         ([], "Creating"),
     ],
 )
@@ -96,8 +99,8 @@ def test_what_ails_the_scaler_is_said(status: list[cluster.Object], reason: str)
 def test_a_fallback_comes_with_why_the_triggers_cannot_be_read() -> None:
     world = given.serving()
     words = "no such host: metrics.example.com"
-    failing = cluster.condition("Ready", "False", "ScaledObjectCheckFailed", words)
-    status = {"conditions": [failing, cluster.condition("Fallback")]}
+    failing = controllers.condition("Ready", "False", "ScaledObjectCheckFailed", words)
+    status = {"conditions": [failing, controllers.condition("Fallback")]}
     world.one("ScaledObject")["status"] = status
     world.reconcile()
     assert world.condition("ScalerReady") == ("False", "FallbackActive")

@@ -6,7 +6,7 @@ import json
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function.cluster import jobs
-from tests import cluster
+from tests import cluster, controllers
 from tests.life import given
 
 
@@ -124,7 +124,9 @@ def test_a_removal_that_fails_is_said_and_stops_nothing() -> None:
     world.settle().reconcile().reconcile()
     (job,) = cleanups(world)
     words = "Container cleanup for pod llm/x failed with exit code 15 matching FailJob rule"
-    job["status"] = {"conditions": [cluster.condition("Failed", "True", "PodFailurePolicy", words)]}
+    job["status"] = {
+        "conditions": [controllers.condition("Failed", "True", "PodFailurePolicy", words)]
+    }
     world.reconcile()
     assert world.condition("WeightsReady") == ("True", "CleanupFailed")
     assert "refuses writes" in world.message("WeightsReady")

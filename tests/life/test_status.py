@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests import cluster
+from tests import cluster, controllers
 from tests.life import given
 
 
@@ -64,7 +64,7 @@ def half_told(world: cluster.Cluster) -> cluster.Cluster:
 def test_an_event_is_told_once_though_core_has_not_seen_its_own_conditions(ready: str) -> None:
     world = given.serving()
     for status in ("True", "False", "True") if ready == "True" else ("True", "False"):
-        error = cluster.condition("Ready", status, "ScaledObjectReady", "no such host")
+        error = controllers.condition("Ready", status, "ScaledObjectReady", "no such host")
         world.one("ScaledObject")["status"] = {"conditions": [error]}
         world.catch_up()
         half_told(world)
@@ -79,7 +79,7 @@ def test_an_event_is_told_once_though_core_has_not_seen_its_own_conditions(ready
 def test_what_is_told_once_is_not_told_again_with_the_next_change() -> None:
     """The old conditions are still what core shows when something else changes too."""
     world = given.serving()
-    error = cluster.condition("Ready", "False", "ScaledObjectCheckFailed", "no such host")
+    error = controllers.condition("Ready", "False", "ScaledObjectCheckFailed", "no such host")
     world.one("ScaledObject")["status"] = {"conditions": [error]}
     half_told(world)
     assert [reason for _, reason, _ in world.events] == ["TriggerError"]
@@ -92,7 +92,7 @@ def test_what_changes_meanwhile_is_told() -> None:
     """An answer came between, and another change after it."""
     world = given.serving()
     for words in ("no such host", "connection refused"):
-        error = cluster.condition("Ready", "False", "ScaledObjectCheckFailed", words)
+        error = controllers.condition("Ready", "False", "ScaledObjectCheckFailed", words)
         world.one("ScaledObject")["status"] = {"conditions": [error]}
         half_told(world)
         assert [reason for _, reason, _ in world.events] == ["TriggerError"]

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from tests import cluster
+from tests import cluster, recordings
 from tests.life import given
 
 
@@ -12,7 +12,7 @@ from tests.life import given
 @pytest.mark.decision(30)
 @pytest.mark.parametrize("name", [n for n in cluster.EXAMPLES if n != "smallest"])
 def test_a_take_over_restarts_and_deletes_nothing(name: str) -> None:
-    world = cluster.taken_over(cluster.example(name), cluster.environment("reference"))
+    world = recordings.taken_over(cluster.example(name), cluster.environment("reference"))
     before = copy.deepcopy(world.template)
     identities = {key: item["metadata"]["uid"] for key, item in world.objects.items()}
     world.reconcile()
@@ -31,7 +31,7 @@ def test_a_take_over_restarts_and_deletes_nothing(name: str) -> None:
 
 
 def test_a_taken_over_claim_rolls_when_its_author_edits_it() -> None:
-    world = cluster.taken_over(cluster.example(given.NAME), cluster.environment("reference"))
+    world = recordings.taken_over(cluster.example(given.NAME), cluster.environment("reference"))
     world.converge()
     world.edit(drainSeconds=60)
     world.converge()
@@ -41,7 +41,7 @@ def test_a_taken_over_claim_rolls_when_its_author_edits_it() -> None:
 
 
 def test_an_edit_during_a_take_over_waits_for_the_weights() -> None:
-    world = cluster.taken_over(cluster.example(given.NAME), cluster.environment("reference"))
+    world = recordings.taken_over(cluster.example(given.NAME), cluster.environment("reference"))
     before = copy.deepcopy(world.template)
     world.reconcile()
     world.edit(drainSeconds=60)
@@ -51,7 +51,7 @@ def test_an_edit_during_a_take_over_waits_for_the_weights() -> None:
 
 
 def test_index_named_canaries_go_only_after_the_route_forgot_them() -> None:
-    world = cluster.taken_over(cluster.example(given.NAME), cluster.environment("reference"))
+    world = recordings.taken_over(cluster.example(given.NAME), cluster.environment("reference"))
     old = f"{given.NAME}-gateway-aiservicebackend-canary-0"
     world.reconcile()
     assert old in world.objects, "the observed route still names it"
@@ -61,7 +61,7 @@ def test_index_named_canaries_go_only_after_the_route_forgot_them() -> None:
 
 @pytest.mark.decision(30)
 def test_a_finished_job_of_0_9_0_proves_nothing() -> None:
-    world = cluster.taken_over(cluster.example(given.NAME), cluster.environment("reference"))
+    world = recordings.taken_over(cluster.example(given.NAME), cluster.environment("reference"))
     assert world.one("Job")["status"]["succeeded"] == 1
     world.reconcile()
     assert world.condition("WeightsReady") == ("False", "Queued")

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from tests import cluster
+from tests import controllers
 from tests.life import given
 
 
@@ -101,7 +101,7 @@ def test_a_backend_that_no_route_names_holds_nothing_up() -> None:
     world.one("Backend")["status"] = {}
     world.reconcile()
     assert world.condition("RouteReady") == ("True", "Published")
-    refusal = cluster.condition("Accepted", "False", "Invalid", "its words")
+    refusal = controllers.condition("Accepted", "False", "Invalid", "its words")
     world.one("Backend")["status"] = {"conditions": [refusal]}
     world.reconcile()
     assert world.message("RouteReady") == "Backend: its words"
@@ -114,7 +114,7 @@ def test_an_external_secret_is_no_route() -> None:
     world.claim["spec"]["externalSecrets"] = [{"name": "gateway-token", "remoteRef": "llm/b"}]
     world.converge()
     world.one("ExternalSecret")["status"] = {
-        "conditions": [cluster.condition("Ready", "False", "SecretSyncedError", "no")]
+        "conditions": [controllers.condition("Ready", "False", "SecretSyncedError", "no")]
     }
     world.reconcile()
     assert world.condition("RouteReady") == ("True", "Published")
@@ -128,7 +128,10 @@ def test_a_route_that_is_refused_or_leads_nowhere_is_not_published(refused: str)
     world.converge()
     assert world.condition("RouteReady") == ("True", "Published")
     names = [name for name in ("Accepted", "ResolvedRefs") if name != refused]
-    told = [*map(cluster.condition, names), cluster.condition(refused, "False", "No", "its words")]
+    told = [
+        *map(controllers.condition, names),
+        controllers.condition(refused, "False", "No", "its words"),
+    ]
     world.one("HTTPRoute")["status"] = {"parents": [{"conditions": told}]}
     world.reconcile()
     assert world.condition("RouteReady") == ("False", "Unresolved")
@@ -137,7 +140,7 @@ def test_a_route_that_is_refused_or_leads_nowhere_is_not_published(refused: str)
 
 def test_a_refused_route_is_named_before_the_policy_that_waits_for_it() -> None:
     world = given.serving()
-    refusal = cluster.condition("NotAccepted", "False", "Refused", "no such Gateway")
+    refusal = controllers.condition("NotAccepted", "False", "Refused", "no such Gateway")
     world.one("AIGatewayRoute")["status"] = {"conditions": [refusal]}
     world.one("BackendTrafficPolicy")["status"] = {}
     world.reconcile()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import cluster
+from tests import cluster, controllers
 from tests.life import given
 from tests.scaling import promql
 
@@ -74,7 +74,7 @@ def test_zero_without_a_wake_signal_is_held_at_one() -> None:
     assert world.phase == "Serving"
     # What is standing must not hide what breaks, nor what the author asked for.
     world.one("ScaledObject")["status"] = {
-        "conditions": [cluster.condition("Ready"), cluster.condition("Fallback")]
+        "conditions": [controllers.condition("Ready"), controllers.condition("Fallback")]
     }
     world.reconcile()
     assert world.condition("ScalerReady") == ("False", "FallbackActive")

@@ -14,7 +14,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 
-from preload import exits, program, report, settings
+from preload import attempts, exits, program, report, settings
 from tests.preload import hub_server, launcher
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -259,3 +259,9 @@ def launch(_launchers: list[Launcher], tmp_path: pathlib.Path) -> Launcher:
         _launchers.append(Launcher())
     _launchers[-1].output = tmp_path / "output"
     return _launchers[-1]
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the shards come in pieces, over several connections."""
+    monkeypatch.setattr(attempts, "PIECE", 100_000)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from preload import __main__ as entry
-from preload import hub, lease, report, settings, transfer
+from preload import attempts, hub, lease, report, settings
 
 _OPERATIONS = ("open", "pwrite", "write", "fsync", "replace", "unlink", "mkdir", "symlink", "utime")
 
@@ -58,8 +58,8 @@ def _refuse_after(limit: int) -> None:
 
 def _fetch_in_pieces(size: int) -> None:
     """Let files that are longer than this come over several connections."""
-    transfer.PIECE = size
-    transfer._BLOCK = transfer._NOTE = size // 8
+    attempts.PIECE = size
+    attempts._BLOCK = attempts._NOTE = size // 8
 
 
 class _NoLease:

@@ -1,7 +1,6 @@
 """A hub that is hostile, and a volume on which others write: the program ends, in words."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -12,18 +11,10 @@ from typing import Any
 
 import pytest
 
-from preload import checkpoint, documents, exits, hub, report, settings, transfer, users
-from tests.preload import conftest, hub_server
+from preload import checkpoint, exits, hub, listing, report, settings
+from tests.preload import conftest, given, hub_server
 
-BASE = conftest.BASE
-SHARD = "model-00001-of-00002.safetensors"
-DEEP = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
-
-
-@pytest.fixture(autouse=True)
-def _pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the shards come in pieces, over several connections."""
-    monkeypatch.setattr(transfer, "PIECE", 100_000)
+pytestmark = pytest.mark.usefixtures("small_pieces")
 
 
 def answer(stage: conftest.Stage, change: Callable[[dict[str, Any]], object]) -> None:
@@ -128,12 +119,12 @@ def test_a_commit_that_is_none(stage: conftest.Stage, sha: object) -> None:
 def test_more_files_than_any_model_has(
     stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "_MOST_FILES", 5)
+    monkeypatch.setattr(listing, "_MOST_FILES", 5)
     refused(stage, exits.Exit.VERIFICATION_FAILED, "more than 5")
 
 
 @pytest.mark.parametrize(
-    "page", [DEEP, b"[" * 100_000, b'{"sha": "a", "siblings": [7]}', b'{"sha":' + b"9" * 5000]
+    "page", [given.DEEP, b"[" * 100_000, b'{"sha": "a", "siblings": [7]}', b'{"sha":' + b"9" * 5000]
 )
 def test_json_that_is_no_answer_is_tried_again(stage: conftest.Stage, page: bytes) -> None:
     stage.hub.faults = [hub_server.Fault("/api/", content=lambda _: page)]
@@ -262,7 +253,7 @@ def test_another_endpoint_vouches_for_itself(stage: conftest.Stage) -> None:
 
 
 def test_a_mirrors_content_does_not_stay_for_the_hubs(stage: conftest.Stage) -> None:
-    changed = {**conftest.MODEL, SHARD: conftest.blob(1_500_000, 99)}
+    changed = {**conftest.MODEL, given.SHARD: conftest.blob(1_500_000, 99)}
     stage.hub.publish("Qwen/Qwen3-8B", changed)
     assert stage.run() == 0
     published = {**stage.manifest(), "endpoint": "https://mirror.example.com"}
@@ -272,7 +263,7 @@ def test_a_mirrors_content_does_not_stay_for_the_hubs(stage: conftest.Stage) -> 
     stage.hub.publish("Qwen/Qwen3-8B", conftest.MODEL)
     assert stage.run() == 0
     there = conftest.files_below(stage.home / "weights")
-    assert there[SHARD] == conftest.MODEL[SHARD]
+    assert there[given.SHARD] == conftest.MODEL[given.SHARD]
 
 
 def test_a_manifest_of_an_earlier_version_stays_true(stage: conftest.Stage) -> None:
@@ -298,151 +289,13 @@ def test_an_endpoint_has_one_spelling(given: str, wanted: str) -> None:
     assert settings.of_environment({"HF_ENDPOINT": given}).endpoint == wanted
 
 
-# --- what others put on the volume
-
-
-def within(seconds: float, work: Callable[[], Any]) -> Any:
-    """The result of something that must not hang."""
-    results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.append(work()), daemon=True)
-    thread.start()
-    thread.join(seconds)
-    assert results, "it hangs, or it failed"
-    return results[0]
-
-
-def pipe(path: pathlib.Path) -> None:
-    path.unlink(missing_ok=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.mkfifo(path)
-
-
-PLACES = ["manifest.json", ".resolved.json", ".lease", ".received", "weights", f"weights/{SHARD}"]
-
-
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("thing", ["pipe", "link", "dangling"])
-def test_a_pipe_or_a_link_in_the_place_of_a_file(
-    stage: conftest.Stage, launch: conftest.Launcher, place: str, thing: str, tmp_path: pathlib.Path
-) -> None:
-    """Others' files are neither waited for, nor read, nor written through."""
-    target = tmp_path / "of-others"
-    path = stage.home / place
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if thing == "pipe":
-        pipe(path)
-    else:
-        if thing == "link":
-            target.write_bytes(b'{"repository": "x"}')
-        path.symlink_to(target)
-    assert within(120, lambda: launch.run(stage.plan())) == 0
-    assert conftest.truth(stage.home) is True
-    assert not path.is_symlink()
-    assert target.exists() is (thing == "link")
-    assert thing != "link" or target.read_bytes() == b'{"repository": "x"}'
-
-
-def test_a_pipe_where_a_published_file_was(
-    stage: conftest.Stage, launch: conftest.Launcher
-) -> None:
-    assert stage.run() == 0
-    pipe(stage.home / "weights/config.json")
-    pipe(stage.home / ".users" / conftest.USER.replace("/", "."))
-    assert within(120, lambda: launch.run(stage.plan())) == 0
-    assert conftest.truth(stage.home) is True
-
-
-def test_a_link_of_the_right_size_is_no_published_file(stage: conftest.Stage) -> None:
-    assert stage.run() == 0
-    config = stage.home / "weights/config.json"
-    other = stage.models / "other"
-    other.write_bytes(b"x" * config.stat().st_size)
-    config.unlink()
-    config.symlink_to(other)
-    assert stage.run() == 0
-    assert conftest.truth(stage.home) is True
-    assert not config.is_symlink()
-
-
-@pytest.mark.parametrize("part", ["", ".users"])
-def test_a_directory_that_leads_elsewhere_is_refused(stage: conftest.Stage, part: str) -> None:
-    elsewhere = stage.models / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "kept").write_bytes(b"x")
-    place = stage.home / part
-    place.parent.mkdir(exist_ok=True)
-    place.symlink_to(elsewhere)
-    for plan in ({}, {"remove": [BASE["directory"]]}):
-        assert stage.run(**plan) == 15
-        assert "symbolic link" in stage.message()["message"]
-        assert [path.name for path in elsewhere.iterdir()] == ["kept"]
-    assert stage.hub.requests == []
-
-
-def test_removal_does_not_wait_for_a_pipe(stage: conftest.Stage, launch: conftest.Launcher) -> None:
-    assert stage.run() == 0
-    for place in (".lease", "weights/config.json", "manifest.json"):
-        pipe(stage.home / place)
-    plan = stage.plan(remove=[BASE["directory"]])
-    assert within(120, lambda: launch.run(plan)) == 0
-    assert not stage.home.exists()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"files": [{"path": "../../secret", "size": 1}]},
-        {"files": [{"path": "/etc/hostname", "size": 1}]},
-        {"files": [{"path": "a\0b", "size": 1}]},
-        {"files": [{"path": "x" * 5000, "size": 1}]},
-        {"files": [{"path": 7, "size": 1}]},
-        {"files": {"path": "config.json"}},
-        {"files": [7]},
-        {"checkpoint": None},
-        {"checkpoint": {"architectures": "x"}},
-        {"sha": ["x"]},
-    ],
-)
-def test_a_forged_manifest_is_none(stage: conftest.Stage, change: dict[str, object]) -> None:
-    assert stage.run() == 0
-    (stage.home / "manifest.json").write_text(json.dumps({**stage.manifest(), **change}))
-    assert stage.run() == 0
-    assert conftest.truth(stage.home) is True
-    assert stage.message()["items"][0]["sha"] == stage.manifest()["sha"]
-
-
-def test_a_forged_note_names_no_commit(stage: conftest.Stage) -> None:
-    stage.home.mkdir()
-    note = {"repository": BASE["repository"], "revision": "main", "sha": "../../../x"}
-    (stage.home / ".resolved.json").write_text(json.dumps(note))
-    assert stage.run() == 0
-    assert not [request for request in stage.hub.requests if request.path[-1] == "x"]
-
-
-def test_a_manifest_that_is_deep_or_long_is_none(
-    stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stage.home.mkdir()
-    (stage.home / "manifest.json").write_bytes(DEEP)
-    assert stage.run() == 0
-    path = stage.home / "manifest.json"
-    assert documents.read(path, limit=10) is None
-
-
-def test_a_device_is_not_read(tmp_path: pathlib.Path) -> None:
-    assert documents.read(pathlib.Path("/dev/zero")) is None
-    (tmp_path / "zero").symlink_to("/dev/zero")
-    assert documents.read(tmp_path / "zero", follow=True) is None
-    assert users.since(tmp_path, "a/b") is None
-
-
 # --- what a repository says of itself
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        DEEP,
+        given.DEEP,
         b'{"text_config":' * 900 + b"{}" + b"}" * 900,
         b'{"architectures": ["\\ud800", "' + b"A" * 100_000 + b'"], "dtype": "\\ud800\\n"}',
         b'{"max_position_embeddings": ' + b"9" * 4000 + b"}",

@@ -11,7 +11,7 @@ import types
 import pytest
 from httpcore2._sync import http11
 
-from preload import crew, extents, journal, report, settings, transfer
+from preload import attempts, crew, extents, journal, report, settings
 from tests.preload import conftest, hub_server
 
 BASE = conftest.BASE
@@ -26,9 +26,9 @@ TOTAL = sum(len(conftest.MODEL[path]) for path in conftest.WANTED)
 @pytest.fixture(autouse=True)
 def _pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the shards come in 15 and 10 pieces."""
-    monkeypatch.setattr(transfer, "PIECE", PIECE)
-    monkeypatch.setattr(transfer, "_BLOCK", PIECE // 4)
-    monkeypatch.setattr(transfer, "_NOTE", PIECE // 2)
+    monkeypatch.setattr(attempts, "PIECE", PIECE)
+    monkeypatch.setattr(attempts, "_BLOCK", PIECE // 4)
+    monkeypatch.setattr(attempts, "_NOTE", PIECE // 2)
 
 
 def sent(stage: conftest.Stage) -> int:
@@ -129,7 +129,7 @@ def test_a_connection_that_lies_each_time_ends_it(stage: conftest.Stage) -> None
 
 def test_one_connection_stalls(stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another one fetches the rest of its piece, long before the time-out."""
-    monkeypatch.setattr(transfer, "_SILENCE", 0.3)
+    monkeypatch.setattr(attempts, "_SILENCE", 0.3)
     stage.environment["HF_HUB_DOWNLOAD_TIMEOUT"] = "60"
     stage.hub.faults = [hub_server.Fault(CDN, truncate=30_000, stall=40)]
     began = time.monotonic()
@@ -142,7 +142,7 @@ def test_one_connection_stalls(stage: conftest.Stage, monkeypatch: pytest.Monkey
 
 def test_one_connection_trickles(stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is never silent, and others take over half of what it has left until it has nothing."""
-    monkeypatch.setattr(transfer, "_SILENCE", 1.5)
+    monkeypatch.setattr(attempts, "_SILENCE", 1.5)
     stage.hub.faults = [hub_server.Fault(CDN, slow=0.25)]
     began = time.monotonic()
     assert stage.run() == 0
@@ -153,7 +153,7 @@ def test_one_connection_trickles(stage: conftest.Stage, monkeypatch: pytest.Monk
 def test_a_piece_that_changes_hands_has_one_budget(
     stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "_SILENCE", 0.05)
+    monkeypatch.setattr(attempts, "_SILENCE", 0.05)
     stage.hub.faults = [hub_server.Fault(CDN, times=10**6, status=503)]
     stage.environment["PRELOAD_RETRY_SECONDS"] = "0.5"
     began = time.monotonic()
@@ -174,7 +174,7 @@ def test_what_a_hub_sends_again_is_no_silence(
     stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It ignores ranges and takes longer for what is there than a silence may."""
-    monkeypatch.setattr(transfer, "_SILENCE", 0.6)
+    monkeypatch.setattr(attempts, "_SILENCE", 0.6)
     weights = stage.home / "weights"
     weights.mkdir(parents=True)
     (weights / SHARD).write_bytes(CONTENT[:1_450_000])
@@ -229,13 +229,13 @@ def test_a_slow_volume_gets_no_smaller_writes(
     monkeypatch.setattr(http11.HTTP11Connection, "READ_NUM_BYTES", PIECE // 10)
     monkeypatch.setattr(os, "pwrite", slow)
     clock = types.SimpleNamespace(monotonic=lambda: 60.0 * len(writes))
-    monkeypatch.setattr(transfer, "time", clock)
+    monkeypatch.setattr(attempts, "time", clock)
     stage.environment["PRELOAD_CONNECTIONS"] = "1"
     assert stage.run() == 0
     assert len(writes) > 10
     ends = {len(content) for content in conftest.MODEL.values()}
     for start, stop in writes:
-        assert stop - start >= transfer._BLOCK or stop % PIECE == 0 or stop in ends
+        assert stop - start >= attempts._BLOCK or stop % PIECE == 0 or stop in ends
 
 
 # --- what a kill leaves

@@ -9,7 +9,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from preload import crew, hub, journal, lease, manifest, progress, report, settings, transfer
+from preload import (
+    attempts,
+    crew,
+    hub,
+    journal,
+    lease,
+    listing,
+    manifest,
+    progress,
+    report,
+    retries,
+    settings,
+    transfer,
+)
 from tests.preload import conftest, hub_server
 
 BASE = conftest.BASE
@@ -22,9 +35,9 @@ PIECE = 100_000
 
 @pytest.fixture(autouse=True)
 def _pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "PIECE", PIECE)
-    monkeypatch.setattr(transfer, "_BLOCK", PIECE // 4)
-    monkeypatch.setattr(transfer, "_NOTE", PIECE // 2)
+    monkeypatch.setattr(attempts, "PIECE", PIECE)
+    monkeypatch.setattr(attempts, "_BLOCK", PIECE // 4)
+    monkeypatch.setattr(attempts, "_NOTE", PIECE // 2)
 
 
 def told(stage: conftest.Stage, event: str) -> list[dict[str, object]]:
@@ -70,7 +83,7 @@ def test_a_hub_with_one_connection_serves_all(
 
     monkeypatch.setattr(stage.hub, "fault", fault)
     monkeypatch.setattr(stage.hub, "record", recorded)
-    monkeypatch.setattr(hub, "_LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(retries, "_LONGEST_WAIT", 0.1)
     stage.environment["PRELOAD_RETRY_SECONDS"] = "1"
     stage.hub.pause = 0.05
     assert stage.run() == 0
@@ -125,13 +138,13 @@ def test_what_comes_again_is_still_to_come(
 def test_a_file_of_any_size_is_begun_in_little_memory(stage: conftest.Stage) -> None:
     """A hub can say any size, and a volume without an end has room for it."""
     source = hub.Hub(settings.of_environment(stage.environment), report.Log())
-    snapshot = hub.Snapshot("Qwen/Qwen3-8B", "main", ())
-    file = hub.File(SHARD, 1 << 40, "sha256", CDN)
+    snapshot = listing.Snapshot("Qwen/Qwen3-8B", "main", ())
+    file = listing.File(SHARD, 1 << 40, "sha256", CDN)
     with lease.Lease(stage.models / ".lease", 9, report.Log()) as held:
         notes = journal.Journal(stage.models)
         workers = crew.Crew(1, report.Log())
         nobody = [lambda _: None] * 2
-        context = transfer.Context(source, snapshot, workers, notes, held, *nobody)
+        context = attempts.Context(source, snapshot, workers, notes, held, *nobody)
         tracemalloc.start()
         each = transfer.Transfer(context, file, stage.models / "file")
         each.begin()
@@ -144,7 +157,7 @@ def test_a_file_of_any_size_is_begun_in_little_memory(stage: conftest.Stage) -> 
 def test_addresses_of_many_files_are_not_kept(stage: conftest.Stage) -> None:
     source = hub.Hub(settings.of_environment(stage.environment), report.Log())
     files = {f"{number}.safetensors": b"x" for number in range(300)}
-    snapshot = hub.Snapshot("org/many", stage.hub.publish("org/many", files), ())
+    snapshot = listing.Snapshot("org/many", stage.hub.publish("org/many", files), ())
     for name in files:
         with source.body(snapshot, name, 0, 1) as body:
             assert b"".join(body.chunks) == b"x"

@@ -15,7 +15,19 @@ from typing import Any
 
 import pytest
 
-from preload import crew, exits, extents, hub, journal, lease, manifest, report, settings, transfer
+from preload import (
+    attempts,
+    crew,
+    exits,
+    extents,
+    hub,
+    journal,
+    lease,
+    manifest,
+    report,
+    settings,
+    transfer,
+)
 from tests.preload import conftest, hub_server
 
 BASE = conftest.BASE
@@ -308,7 +320,7 @@ def test_a_lease_that_was_taken_is_noticed_and_left_alone(tmp_path: pathlib.Path
 def test_a_transfer_stops_at_the_next_chunk_when_the_lease_is_lost(
     stage: conftest.Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "_FLUSH", 0)  # each chunk is written as it arrives
+    monkeypatch.setattr(attempts, "_FLUSH", 0)  # each chunk is written as it arrives
 
     class Guard:
         lost = False
@@ -331,7 +343,7 @@ def test_a_transfer_stops_at_the_next_chunk_when_the_lease_is_lost(
 
     with crew.Crew(4, report.Log()) as workers:
         notes = journal.Journal(stage.models)
-        context = transfer.Context(source, snapshot, workers, notes, guard, arrived, lambda _: None)
+        context = attempts.Context(source, snapshot, workers, notes, guard, arrived, lambda _: None)
         each = transfer.Transfer(context, file, target)
         each.begin()
         wait_for(lambda: each.error is not None)

@@ -1,37 +1,18 @@
 """The Deployment and its pod template, as an expert would check them."""
 
-from typing import Any
-
 import pytest
 from google.protobuf import json_format
-from hypothesis import given
-from hypothesis import strategies as st
 
 from function.planning import identity
-from function.workloads import pods
-from tests import cluster, effort, schemas
-from tests.resources import scene
+from tests import cluster, schemas
+from tests.resources import deployed, scene
 
-PLAIN = scene.site("plain")
 LABELS = {
     "app.kubernetes.io/name": "model",
     "app.kubernetes.io/instance": "model",
     "app.kubernetes.io/component": "inference",
     "app.kubernetes.io/part-of": "ai",
 }
-
-
-def template(claimed: cluster.Object | None = None, config: cluster.Object | None = None) -> Any:
-    return pods.template(scene.planned(claimed, config or PLAIN))
-
-
-def pod(claimed: cluster.Object | None = None, config: cluster.Object | None = None) -> Any:
-    return template(claimed, config)["spec"]
-
-
-def engine(claimed: cluster.Object | None = None, config: cluster.Object | None = None) -> Any:
-    (container,) = pod(claimed, config)["containers"]
-    return container
 
 
 # --- identity
@@ -47,7 +28,7 @@ def test_the_selector_is_exactly_the_four_labels_of_0_9_0() -> None:
 @pytest.mark.pitfall("a service account token is mounted for nothing")
 def test_no_token_and_no_service_links() -> None:
     """A Service named vllm would set VLLM_PORT, which the engine takes for its own."""
-    spec = pod()
+    spec = deployed.pod()
     assert spec["serviceAccountName"] == "model"
     assert spec["automountServiceAccountToken"] is False
     assert spec["enableServiceLinks"] is False
@@ -55,7 +36,7 @@ def test_no_token_and_no_service_links() -> None:
 
 @pytest.mark.decision(16)
 def test_one_container_with_the_images_entrypoint() -> None:
-    container = engine()
+    container = deployed.engine()
     assert container["name"] == "vllm"
     assert "command" not in container
     assert container["image"] == "vllm/vllm-openai:v0.25.1"
@@ -181,7 +162,7 @@ def test_the_progress_deadline_is_above_the_start_budget(probe: cluster.Object) 
     ],
 )
 def test_scaling_never_enters_the_pod_template(scaling: cluster.Object) -> None:
-    assert template(scene.of(scaling=scaling)) == template()
+    assert deployed.template(scene.of(scaling=scaling)) == deployed.template()
 
 
 @pytest.mark.parametrize(
@@ -197,114 +178,9 @@ def test_scaling_never_enters_the_pod_template(scaling: cluster.Object) -> None:
     ],
 )
 def test_what_serves_around_the_pods_never_enters_the_template(spec: cluster.Object) -> None:
-    assert template(scene.of(**spec), scene.site()) == template(scene.of(), scene.site())
-
-
-# --- drain and probes
-
-
-@pytest.mark.pitfall("requests in flight are cut at scale-down")
-@pytest.mark.pitfall("a spot node is reclaimed before its pod has drained")
-@pytest.mark.decision(17)
-@pytest.mark.parametrize(
-    ("notice", "shutdown", "grace"), [(None, "120", 180), (120, "95", 120), (60, "35", 60)]
-)
-def test_draining_fits_into_the_notice(notice: int | None, shutdown: str, grace: int) -> None:
-    config = scene.site(gpu={"classes": {"l4": {"interruptionNoticeSeconds": notice}}})
-    world = scene.serving(config=config)
-    container = scene.container(world)
-    assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": 15}}}
-    assert scene.values(container["args"])["--shutdown-timeout"] == shutdown
-    assert world.template["spec"]["terminationGracePeriodSeconds"] == grace
-    assert grace >= 15 + int(shutdown)
-
-
-def stops(claimed: cluster.Object, config: cluster.Object) -> tuple[int, int, int]:
-    """Returns preStop, shutdown timeout and grace period in seconds, as they are rendered."""
-    spec = pod(claimed, config)
-    (container,) = spec["containers"]
-    timeout = scene.values(container["args"])["--shutdown-timeout"]
-    assert timeout is not None
-    pre_stop = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    return pre_stop, int(timeout), spec["terminationGracePeriodSeconds"]
-
-
-@pytest.mark.parametrize("profile", cluster.PROFILES)
-@pytest.mark.parametrize("name", cluster.EXAMPLES)
-def test_the_engine_may_exit_before_it_is_killed(name: str, profile: str) -> None:
-    """The engine exits seconds after the last request (7.6 s measured, of 48 in flight)."""
-    pre_stop, timeout, grace = stops(cluster.example(name), scene.site(profile))
-    assert pre_stop + timeout + 10 <= grace
-
-
-@effort.examples(50, 200)
-@given(
-    drain=st.none() | st.integers(0, 3600),
-    notice=st.none() | st.integers(1, 150) | st.integers(1, 3600),
-)
-def test_draining_never_ends_after_the_grace_period(drain: int | None, notice: int | None) -> None:
-    """The grace period fits into the notice, and holds the wanted drain where both fit."""
-    config = scene.site(gpu={"classes": {"l4": {"interruptionNoticeSeconds": notice}}})
-    claimed = scene.of()
-    if drain is not None:
-        claimed["spec"]["drainSeconds"] = drain
-    pre_stop, timeout, grace = stops(claimed, config)
-    wanted = 120 if drain is None else drain
-    if notice is None or 15 + wanted + 45 <= notice:
-        assert (pre_stop, timeout, grace) == (15, wanted, 15 + wanted + 45)
-    elif notice > 15:
-        assert (pre_stop, timeout, grace) == (15, min(wanted, max(0, notice - 25)), notice)
-        assert pre_stop + timeout < grace
-    else:
-        # The preStop gets all of the time, because the engine serves during the preStop.
-        assert (pre_stop, timeout, grace) == (notice, 0, notice)
-
-
-@pytest.mark.pitfall("a pod is sent traffic that it cannot answer")
-@pytest.mark.decision(22)
-def test_the_default_probes() -> None:
-    container = engine(scene.of())
-    get = {"path": "/health", "port": "http"}
-    assert container["startupProbe"] == {
-        "httpGet": get,
-        "periodSeconds": 10,
-        "timeoutSeconds": 5,
-        "failureThreshold": 180,
-    }
-    assert container["readinessProbe"] == {
-        "httpGet": get,
-        "periodSeconds": 5,
-        "timeoutSeconds": 5,
-        "failureThreshold": 3,
-    }
-    assert container["livenessProbe"] == {
-        "httpGet": get,
-        "periodSeconds": 30,
-        "timeoutSeconds": 10,
-        "failureThreshold": 6,
-    }
-
-
-def test_a_site_whose_dns_forgets_late_lets_pods_answer_for_longer() -> None:
-    config = scene.site("plain", rollout={"preStopSeconds": 40})
-    assert stops(scene.of(drainSeconds=60), config) == (40, 60, 40 + 60 + 45)
-
-
-@pytest.mark.pitfall("a pod is sent traffic that it cannot answer")
-def test_a_draining_pod_leaves_the_endpoints_within_its_pre_stop() -> None:
-    probe = engine()["readinessProbe"]
-    sleep = engine()["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert probe["periodSeconds"] * probe["failureThreshold"] <= sleep
-
-
-@pytest.mark.decision(22)
-@pytest.mark.parametrize("probe", ["startup", "readiness", "liveness"])
-def test_the_claims_probe_values_win_one_by_one(probe: str) -> None:
-    before = engine()[f"{probe}Probe"]
-    after = engine(scene.of(healthProbes={probe: {"timeoutSeconds": 7}}))[f"{probe}Probe"]
-    assert after == {**before, "timeoutSeconds": 7}
-    zero = engine(scene.of(healthProbes={probe: {"initialDelaySeconds": 0}}))[f"{probe}Probe"]
-    assert zero["initialDelaySeconds"] == 0
+    assert deployed.template(scene.of(**spec), scene.site()) == deployed.template(
+        scene.of(), scene.site()
+    )
 
 
 # --- environment
@@ -313,7 +189,7 @@ def test_the_claims_probe_values_win_one_by_one(probe: str) -> None:
 @pytest.mark.pitfall("KeyError getpwuid, /.cache denied: unknown uid, read-only root")
 @pytest.mark.pitfall("the hub answers 429 to pods whose weights are there")
 def test_the_environment() -> None:
-    assert scene.environment(engine(scene.of(model={"preload": {"enabled": False}}))) == {
+    assert scene.environment(deployed.engine(scene.of(model={"preload": {"enabled": False}}))) == {
         "HOME": "/tmp",
         "USER": "vllm",
         "VLLM_LOGGING_LEVEL": "INFO",
@@ -334,7 +210,7 @@ def test_the_authors_variables_replace_ours_and_come_last() -> None:
         {"name": "EMPTY", "value": ""},
     ]
     site = scene.site("plain", permissions={"environment": ["llm"]})
-    container = engine(scene.of(podTemplate={"env": env}), site)
+    container = deployed.engine(scene.of(podTemplate={"env": env}), site)
     assert container["env"][-3:] == env
     assert scene.environment(container)["HF_HUB_OFFLINE"] == "0"
 
@@ -342,12 +218,12 @@ def test_the_authors_variables_replace_ours_and_come_last() -> None:
 @pytest.mark.pitfall("runtime loading of adapters opens the engine to callers")
 def test_runtime_adapter_loading_is_off() -> None:
     """With runtime loading any caller of the engine could make it load files."""
-    names = set(scene.environment(engine(scene.of(loraAdapters=scene.ADAPTERS))))
+    names = set(scene.environment(deployed.engine(scene.of(loraAdapters=scene.ADAPTERS))))
     assert not {"VLLM_ALLOW_RUNTIME_LORA_UPDATING", "VLLM_SERVER_DEV_MODE", "VLLM_PLUGINS"} & names
 
 
 def test_secrets_come_once_and_the_hub_token_not_at_all() -> None:
-    container = engine(
+    container = deployed.engine(
         scene.of(
             model={"tokenSecretRef": {"name": "hub"}},
             externalSecrets=[{"name": "a", "remoteRef": "x"}],
@@ -356,108 +232,12 @@ def test_secrets_come_once_and_the_hub_token_not_at_all() -> None:
     )
     assert container["envFrom"] == [{"secretRef": {"name": "a"}}, {"secretRef": {"name": "b"}}]
     assert "HF_TOKEN" not in scene.environment(container)
-    assert "envFrom" not in engine()
+    assert "envFrom" not in deployed.engine()
 
 
 def test_the_log_level_is_the_sites() -> None:
     config = scene.site(engine={"logLevel": "DEBUG"})
-    assert scene.environment(engine(config=config))["VLLM_LOGGING_LEVEL"] == "DEBUG"
-
-
-# --- volumes, mounts, compile cache
-
-
-@pytest.mark.pitfall("weights are copied for each pod: slow starts, full nodes")
-def test_weights_are_mounted_read_only() -> None:
-    mounts = {mount["mountPath"]: mount for mount in engine()["volumeMounts"]}
-    assert mounts["/models"] == {
-        "name": "models",
-        "mountPath": "/models",
-        "subPath": "model",
-        "readOnly": True,
-    }
-    assert set(mounts) == {"/models", "/cache", "/tmp", "/dev/shm"}
-    volumes = {volume["name"]: volume for volume in pod()["volumes"]}
-    assert volumes["models"]["persistentVolumeClaim"] == {"claimName": "model-weights"}
-
-
-@pytest.mark.pitfall("the engine compiles again at each start")
-@pytest.mark.decision(23)
-def test_the_compile_cache_is_a_directory_of_the_claim_alone() -> None:
-    """The cache is executable code, so two claims on one sub-path must not share the cache."""
-    shared: Any = {"weightsFileSystem": {"subPath": "shared"}}
-    sub_paths = []
-    for name in ("one", "two"):
-        container = engine(scene.of(name=name, **shared))
-        (mount,) = (m for m in container["volumeMounts"] if m["mountPath"] == "/cache")
-        assert mount["subPath"].startswith("shared/")
-        assert "readOnly" not in mount
-        sub_paths.append(mount["subPath"])
-    assert sub_paths[0] != sub_paths[1]
-
-
-@pytest.mark.pitfall("the engine compiles again at each start")
-@pytest.mark.decision(23)
-@pytest.mark.parametrize(
-    ("claimed", "config"),
-    [
-        (scene.of(engine={"version": "0.26.0"}), PLAIN),
-        (scene.of(model={"maxNumSeqs": 8}), PLAIN),
-        (scene.of(gpu={"class": "other"}), PLAIN),
-        (scene.of(gpu={"count": 2}), PLAIN),
-    ],
-)
-def test_the_compile_cache_is_keyed_by_image_class_and_arguments(
-    claimed: cluster.Object, config: cluster.Object
-) -> None:
-    config = scene.site("plain", gpu={"classes": {"other": {}}})
-    root = scene.environment(engine(scene.of(), config))["VLLM_CACHE_ROOT"]
-    other = scene.environment(engine(claimed, config))["VLLM_CACHE_ROOT"]
-    assert root.startswith("/cache/")
-    assert root != other
-    assert root == scene.environment(engine(scene.of(), config))["VLLM_CACHE_ROOT"]
-
-
-@pytest.mark.decision(23)
-def test_without_preload_the_compile_cache_is_the_pods_own() -> None:
-    claimed = scene.of(model={"preload": {"enabled": False}})
-    volumes = {volume["name"]: volume for volume in pod(claimed)["volumes"]}
-    assert volumes["cache"] == {"name": "cache", "emptyDir": {"sizeLimit": "10Gi"}}
-    assert {"name": "cache", "mountPath": "/cache"} in engine(claimed)["volumeMounts"]
-
-
-@pytest.mark.pitfall("memory-backed shm is too small for the collectives")
-@pytest.mark.parametrize(("count", "size"), [(1, "2Gi"), (4, "8Gi")])
-def test_shared_memory_follows_the_gpu_count(count: int, size: str) -> None:
-    volumes = {volume["name"]: volume for volume in pod(scene.of(gpu={"count": count}))["volumes"]}
-    assert volumes["shm"]["emptyDir"] == {"medium": "Memory", "sizeLimit": size}
-    assert volumes["tmp"]["emptyDir"] == {"sizeLimit": "8Gi"}
-
-
-def test_an_authors_volume_and_mount_are_added() -> None:
-    volume = {"name": "templates", "configMap": {"name": "chat"}}
-    mount = {"name": "templates", "mountPath": "/templates", "readOnly": True}
-    claimed = scene.of(podTemplate={"volumes": [volume], "volumeMounts": [mount]})
-    config = scene.site("plain", permissions={"volumes": ["llm"]})
-    assert pod(claimed, config)["volumes"][-1] == volume
-    assert engine(claimed, config)["volumeMounts"][-1] == mount
-    assert len(pod(claimed, config)["volumes"]) == len(pod()["volumes"]) + 1
-
-
-@pytest.mark.parametrize(
-    "added",
-    [
-        {"env": [{"name": "A", "valueFrom": {"secretKeyRef": 5}}]},
-        {"volumes": [{"name": "a", "secret": 5}]},
-        {"volumeMounts": [{"name": {}, "mountPath": "/a"}]},
-    ],
-)
-def test_what_has_no_form_is_no_bug_of_ours(added: cluster.Object) -> None:
-    """The API server judges free-form fields. The function must not crash when it reads them."""
-    world = cluster.Cluster(
-        scene.of(podTemplate=added), scene.site(permissions={"volumes": ["llm"]})
-    ).reconcile()
-    assert world.fatal is None or "spec.podTemplate" in world.fatal or "pod template" in world.fatal
+    assert scene.environment(deployed.engine(config=config))["VLLM_LOGGING_LEVEL"] == "DEBUG"
 
 
 # --- how much of it can be remembered
@@ -505,13 +285,13 @@ def test_what_is_remembered_of_any_template_that_is_taken_fits_into_an_object() 
     ],
 )
 def test_gpus_are_requested_and_limited_alike(gpu: cluster.Object, key: str, count: int) -> None:
-    resources = engine(scene.of(gpu=gpu))["resources"]
+    resources = deployed.engine(scene.of(gpu=gpu))["resources"]
     assert resources["requests"][key] == count
     assert resources["limits"][key] == count
 
 
 def test_placement_comes_from_the_class() -> None:
-    spec = pod(config=scene.site())
+    spec = deployed.pod(config=scene.site())
     assert spec["nodeSelector"] == {"karpenter.sh/nodepool": "gpu-l4"}
     assert spec["tolerations"] == [
         {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
@@ -524,7 +304,7 @@ def test_placement_comes_from_the_class() -> None:
 @pytest.mark.pitfall("a multi-GPU node eats the cap")
 def test_another_class_is_other_nodes() -> None:
     config = scene.site(gpu={"classes": {"h200": {"nodeSelector": {"gpu": "h200"}}}})
-    spec = pod(scene.of(gpu={"class": "h200"}), config)
+    spec = deployed.pod(scene.of(gpu={"class": "h200"}), config)
     assert spec["nodeSelector"] == {"gpu": "h200"}
     assert "tolerations" not in spec
     assert "runtimeClassName" not in spec
@@ -535,7 +315,7 @@ def test_the_authors_placement_adds_to_the_classs() -> None:
     affinity: cluster.Object = {
         "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}
     }
-    spec = pod(
+    spec = deployed.pod(
         scene.of(
             podTemplate={
                 "nodeSelector": {"zone": "a", "karpenter.sh/nodepool": "mine"},
@@ -555,7 +335,7 @@ def test_the_authors_placement_adds_to_the_classs() -> None:
 
 @pytest.mark.decision(15)
 def test_pods_spread_over_nodes_but_always_schedule() -> None:
-    (spread,) = pod()["topologySpreadConstraints"]
+    (spread,) = deployed.pod()["topologySpreadConstraints"]
     assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
     assert spread["topologyKey"] == "kubernetes.io/hostname"
     assert spread["labelSelector"] == {"matchLabels": LABELS}
@@ -567,16 +347,16 @@ def test_pods_spread_over_nodes_but_always_schedule() -> None:
 )
 def test_the_authors_spread_replaces_ours(own: list[cluster.Object]) -> None:
     claimed = scene.of(podTemplate={"topologySpreadConstraints": own})
-    assert pod(claimed)["topologySpreadConstraints"] == own
+    assert deployed.pod(claimed)["topologySpreadConstraints"] == own
 
 
 @pytest.mark.pitfall("warm pods are evicted by consolidation")
 @pytest.mark.decision(27)
 def test_do_not_disrupt_is_a_static_annotation_of_the_class() -> None:
-    assert template()["metadata"]["annotations"] == {"karpenter.sh/do-not-disrupt": "true"}
-    assert "annotations" not in template(config=scene.site())["metadata"]
+    assert deployed.template()["metadata"]["annotations"] == {"karpenter.sh/do-not-disrupt": "true"}
+    assert "annotations" not in deployed.template(config=scene.site())["metadata"]
     own = scene.of(podTemplate={"annotations": {"karpenter.sh/do-not-disrupt": "false", "a": "b"}})
-    assert template(own)["metadata"]["annotations"] == {
+    assert deployed.template(own)["metadata"]["annotations"] == {
         "karpenter.sh/do-not-disrupt": "false",
         "a": "b",
     }
@@ -588,8 +368,8 @@ def test_pull_secrets() -> None:
     world = scene.first(scene.of(), config)
     job = world.one("Job")["spec"]["template"]["spec"]
     assert job["imagePullSecrets"] == [{"name": "registry"}]
-    assert pod(config=config)["imagePullSecrets"] == [{"name": "registry"}]
-    assert "imagePullSecrets" not in pod()
+    assert deployed.pod(config=config)["imagePullSecrets"] == [{"name": "registry"}]
+    assert "imagePullSecrets" not in deployed.pod()
 
 
 # --- security
@@ -607,7 +387,7 @@ def test_every_pod_of_every_example_is_restricted(name: str, profile: str) -> No
 
 
 def test_the_containers_security_context() -> None:
-    assert engine()["securityContext"] == {
+    assert deployed.engine()["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "runAsNonRoot": True,
@@ -617,7 +397,7 @@ def test_the_containers_security_context() -> None:
 
 @pytest.mark.pitfall("permission denied on the weights: the uid is not the access point's")
 def test_the_pods_identity_is_the_volumes() -> None:
-    assert pod()["securityContext"] == {
+    assert deployed.pod()["securityContext"] == {
         "runAsNonRoot": True,
         "runAsUser": 2000,
         "runAsGroup": 0,
@@ -626,7 +406,7 @@ def test_the_pods_identity_is_the_volumes() -> None:
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     config = scene.site("plain", weights={"fsGroup": None, "runAsGroup": None})
-    assert pod(config=config)["securityContext"] == {
+    assert deployed.pod(config=config)["securityContext"] == {
         "runAsNonRoot": True,
         "runAsUser": 2000,
         "seccompProfile": {"type": "RuntimeDefault"},
@@ -634,7 +414,7 @@ def test_the_pods_identity_is_the_volumes() -> None:
 
 
 def test_the_authors_security_context_is_merged_over_ours() -> None:
-    container = engine(
+    container = deployed.engine(
         scene.of(securityContext={"runAsUser": 3000, "readOnlyRootFilesystem": False})
     )
     assert container["securityContext"]["runAsUser"] == 3000

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from function import kinds
+from function import claim_rows
 from tests import cluster
 from tests.resources import scene
 
@@ -56,7 +56,7 @@ def test_every_patchable_object_takes_its_patch(
         profile, changes["providers"] = "reference", {"monitoring": "prometheus-operator"}
     patch = {"metadata": {"annotations": {"example.com/owner": "me"}}}
     world = scene.serving(patched(suffix, patch, **spec), scene.site(profile, **changes))
-    (row,) = [row for row in kinds.rows() if row.patch == suffix and not row.former]
+    (row,) = [row for row in claim_rows.every() if row.patch == suffix and not row.former]
     item = world.objects[f"model-{row.suffix}"]
     assert item["metadata"]["annotations"]["example.com/owner"] == "me"
     others = [k for k, i in world.objects.items() if "example.com/owner" in str(i["metadata"])]
@@ -78,7 +78,7 @@ def test_the_list_of_patchable_objects_is_tested_whole() -> None:
         if mark.name == "parametrize"
     )
     tested = {case[0] for case in mark.args[1]}
-    assert tested | {"preload-job"} == set(kinds.patchable())
+    assert tested | {"preload-job"} == set(claim_rows.patchable())
 
 
 def test_a_null_removes_and_a_list_replaces() -> None:

@@ -5,7 +5,7 @@ import copy
 import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
-from tests import cluster, schemas
+from tests import cluster, controllers, schemas
 from tests.resources import scene
 
 MISSING = {"v1/Service": True, "external-secrets.io/v1/ExternalSecret": False}
@@ -190,7 +190,9 @@ def test_a_secret_that_pods_read_outlives_its_provider() -> None:
 
 def test_a_store_that_refuses_is_said_before_what_waits_for_the_secret() -> None:
     world = scene.first(scene.of(externalSecrets=[secret()]))
-    refusal = cluster.condition("Ready", "False", "SecretSyncedError", "apps/llm/token: forbidden")
+    refusal = controllers.condition(
+        "Ready", "False", "SecretSyncedError", "apps/llm/token: forbidden"
+    )
     world.one("ExternalSecret")["status"] = {"conditions": [refusal]}
     world.one("Job")["status"] = {"active": 1}
     world.reconcile()

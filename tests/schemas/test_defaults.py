@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests import cluster, examples
+from tests import apiserver, cluster, examples
 from tests.schemas import upstream
 
 
@@ -31,4 +31,4 @@ def test_the_route_of_the_ai_gateway() -> None:
         for one in upstream.definition(group, route["kind"])["spec"]["versions"]
         if one["name"] == name
     )
-    assert cluster.completed(route) == _completed(version["schema"]["openAPIV3Schema"], route)
+    assert apiserver.completed(route) == _completed(version["schema"]["openAPIV3Schema"], route)

@@ -14,7 +14,7 @@ from function.concerns import providers
 from function.engines import advisers, engine, engines
 from function.server import runner, structs
 from function.workloads import workload, workloads
-from tests import cluster, documents
+from tests import cluster, documents, quiet
 from tests.cli import command
 from tests.resources import scene
 from tests.seams import echo, fleet, group
@@ -188,7 +188,7 @@ def asked(*claims: cluster.Object, document: cluster.Object = FLEET) -> fnv1.Run
 
 @pytest.mark.usefixtures("with_fleets")
 def test_another_kind_of_claim_looks_at_all_claims() -> None:
-    rsp = runner.run(asked(scene.of(name="b"), scene.of(name="a")), cluster.Quiet())
+    rsp = runner.run(asked(scene.of(name="b"), scene.of(name="a")), quiet.Quiet())
     assert structs.plain(rsp.desired.resources["all-models"].resource)["data"] == {"models": "a,b"}
     assert structs.plain(rsp.desired.composite.resource)["status"] == {"claims": 2}
     selector = rsp.requirements.resources["claims"]
@@ -199,13 +199,13 @@ def test_another_kind_of_claim_looks_at_all_claims() -> None:
 @pytest.mark.usefixtures("with_fleets")
 def test_another_kind_of_claim_that_is_wrong_says_so_itself() -> None:
     wrong = {**FLEET, "spec": {}}
-    rsp = runner.run(asked(document=wrong), cluster.Quiet())
+    rsp = runner.run(asked(document=wrong), quiet.Quiet())
     assert [(c.type, c.reason) for c in rsp.conditions] == [("Valid", "Invalid")]
     assert not rsp.desired.resources
 
 
 def test_a_kind_that_nobody_registered_is_refused() -> None:
-    rsp = runner.run(asked(), cluster.Quiet())
+    rsp = runner.run(asked(), quiet.Quiet())
     assert "Fleet is no kind of claim here" in rsp.results[0].message
 
 

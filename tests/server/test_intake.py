@@ -7,10 +7,10 @@ from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from google.protobuf import struct_pb2
 
 from function.server import intake, runner, structs
-from tests import cluster
+from tests import cluster, quiet
 from tests.server import process
 
-LOG = cluster.Quiet()
+LOG = quiet.Quiet()
 
 
 def request(**changes: cluster.Object) -> fnv1.RunFunctionRequest:

@@ -20,7 +20,7 @@ from function.engines import semver
 from function.engines.vllm import arguments, contract, managed, recordings, serving
 from function.findings import rules
 from function.planning import plans
-from tests import strategies
+from tests import pools, strategies
 from tests.resources import scene
 from tools.engine import parsers
 
@@ -80,7 +80,7 @@ def rendered(count: int, version: str) -> list[list[str]]:
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(strategies.claims(hatches=False))
-    def render(document: strategies.Json) -> None:
+    def render(document: pools.Json) -> None:
         if len(lines) == count:
             return
         document["spec"]["engine"] = {"version": version}
