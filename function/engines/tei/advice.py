@@ -1,10 +1,10 @@
 """text-embeddings-inference as an `Adviser`: what it refuses of a claim, and what goes unsaid."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 from function import canonical, likeness
-from function.api import claim, settings
+from function.api import base, claim, settings
 from function.capacity import allotments, facts
 from function.engines import adviser, engine, judgements, semver
 from function.engines.tei import command_line, flags, models, serving
@@ -22,7 +22,8 @@ FLAG_UNKNOWN = rules.Rule(
 FLAG_VALUE = rules.Rule(
     "tei-flag-value",
     rules.Severity.ERROR,
-    "An engine argument has a value that its flag of text-embeddings-inference cannot read.",
+    "An engine argument, or a variable that stands for one, has a value that its flag of"
+    " text-embeddings-inference cannot read.",
     _ENDS,
     "Give the flag a value of its type: the message says which.",
 )
@@ -97,7 +98,7 @@ def judge(plan: engine.Planned, adapters: Mapping[str, adviser.Adapter]) -> Iter
 
 
 def judge_arguments(spec: claim.Spec, site: settings.Settings) -> Iterator[rules.Finding]:
-    """Yields what the program refuses of the author's own arguments."""
+    """Yields what the program refuses of the author's own arguments and variables."""
     version = semver.show(serving.version_of(spec, site))
     first: dict[str, int] = {}
     for argument in serving.own(spec).arguments:
@@ -118,6 +119,19 @@ def judge_arguments(spec: claim.Spec, site: settings.Settings) -> Iterator[rules
     if all(name in first for name in both):
         words = f"--{both[0]} and --{both[1]} exclude each other: keep one"
         yield FLAG_REPEATED.broken(f"spec.engineArgs[{max(first[name] for name in both)}]", words)
+    yield from _variables(spec, first)
+
+
+def _variables(spec: claim.Spec, given: Container[str]) -> Iterator[rules.Finding]:
+    """Yields variables that the program cannot read: it passes over one whose flag is given."""
+    for index, variable in enumerate(base.of(spec.pod_template, "env") or []):
+        flag = flags.BY_VARIABLE.get(variable.name)
+        if flag is None or flag.name in given or variable.value is None:
+            continue
+        wrong = flags.wrong_variable(flag, variable.value)
+        if wrong is not None:
+            words = f"{variable.name} {wrong}"
+            yield FLAG_VALUE.broken(f"spec.podTemplate.env[{index}]", words)
 
 
 def _unread(plan: engine.Planned) -> Iterator[rules.Finding]:

@@ -136,3 +136,13 @@ def wrong(flag: Flag, value: str | None) -> str | None:
     if flag.choices and value not in flag.choices:
         return f"takes {', '.join(flag.choices[:-1])} or {flag.choices[-1]}"
     return None
+
+
+def wrong_variable(flag: Flag, value: str) -> str | None:
+    """Returns why a flag cannot read its variable, as the end of a sentence, or None.
+
+    clap reads a variable of a switch as a value (`BoolValueParser`), also where the flag has none.
+    """
+    if flag.takes in (Takes.NOTHING, Takes.SWITCH):
+        return None if value in ("true", "false") else "takes true or false"
+    return wrong(flag, value)

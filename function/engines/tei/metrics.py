@@ -1,4 +1,4 @@
-"""Names of the engine's series, read in 1.9.3.
+"""Names of the engine's series, as the program of 1.9.3 showed them.
 
 metrics-exporter-prometheus 0.15 adds no `_total` to a counter. A series begins with the first
 request that changes it: before that `/metrics` is empty. Times are histograms in seconds.

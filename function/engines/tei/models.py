@@ -14,9 +14,9 @@ from function.capacity import cards
 from function.engines import semver
 from function.engines.tei import versions
 
-# Texts that candle takes into a batch on a CPU, whatever --max-batch-requests says
-# (`CandleBackend::max_batch_size`, with `run` in router/src/lib.rs).
-MOST_ON_CPU = 4
+# Texts that candle takes into a batch on a CPU, whatever --max-batch-requests says: more or fewer
+# (`CandleBackend::max_batch_size`, with `run` in router/src/lib.rs). ONNX Runtime takes 8.
+BATCH_ON_CPU = 4
 
 _HALF, _SINGLE = "float16", "float32"
 

@@ -139,21 +139,21 @@ def _from_hub(spec: claim.Spec) -> bool:
 
 
 def batch_on_cpu(texts: int | None) -> int | None:
-    """Returns how many texts a batch has on a CPU, of those that the program is told."""
-    return None if texts is None else min(texts, models.MOST_ON_CPU)
+    """Returns how many texts a batch has on a CPU, where the program is told a number."""
+    return None if texts is None else models.BATCH_ON_CPU
 
 
 def _max_requests(spec: claim.Spec, why: list[explanation.Explanation]) -> int | None:
-    """Returns the texts in a batch at most. ONNX Runtime takes as many as it is told."""
+    """Returns the texts in a batch at most."""
     told = spec.model.max_num_seqs
-    result = batch_on_cpu(told) if spec.without_gpu and _from_hub(spec) else told
+    result = batch_on_cpu(told) if spec.without_gpu else told
     if result != told:
         why.append(
             explanation.Explanation(
                 "texts in a batch",
                 str(result),
-                f"without a GPU tei takes at most {models.MOST_ON_CPU} texts into a batch, and"
-                f" {told} are asked for: the running trigger counts with {result}",
+                f"without a GPU tei takes {result} texts into a batch, whatever is asked for: the"
+                " running trigger counts with them",
                 f"model.maxNumSeqs={told}",
                 surprising=True,
                 field="spec.model.maxNumSeqs",

@@ -46,6 +46,32 @@ def test_arguments(tmp_path: pathlib.Path, argument: str, rule: str, words: str)
     assert words in message
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("POOLING", "max", "POOLING takes cls, mean, splade or last-token"),
+        ("PAYLOAD_LIMIT", "2MB", "PAYLOAD_LIMIT takes a whole number from 1"),
+        # A switch of the command line takes nothing, and its variable a word.
+        ("DISABLE_SPANS", "1", "DISABLE_SPANS takes true or false"),
+        ("AUTO_TRUNCATE", "", "AUTO_TRUNCATE takes true or false"),
+        ("DISABLE_SPANS", "true", None),
+        ("LOG_LEVEL", "x", None),
+    ],
+)
+def test_variables_that_stand_for_flags(
+    tmp_path: pathlib.Path, name: str, value: str, words: str | None
+) -> None:
+    extra = {"env": [{"name": name, "value": value}]}
+    every = found(tmp_path, podTemplate=extra)
+    assert [one[:2] for one in every] == ([] if words is None else [("error", "tei-flag-value")])
+    assert words is None or every[0][2].startswith(words)
+
+
+def test_a_variable_is_not_read_beside_its_flag(tmp_path: pathlib.Path) -> None:
+    extra = {"env": [{"name": "POOLING", "value": "max"}]}
+    assert found(tmp_path, "--pooling=cls", podTemplate=extra) == []
+
+
 def test_a_flag_stands_once(tmp_path: pathlib.Path) -> None:
     twice = found(tmp_path, "--pooling=cls", "--pooling=mean")
     assert [one[1] for one in twice] == ["tei-flag-repeated"]

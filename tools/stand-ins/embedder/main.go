@@ -9,11 +9,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,12 +31,14 @@ type engine struct {
 	lock     sync.Mutex
 	model    string
 	host     string
-	mostHeld int // texts that are held at a time
-	mostSent int // texts of a request
+	mostHeld int   // texts that are held at a time
+	mostSent int   // texts of a request
+	payload  int64 // bytes of a request
 	held     int
 	requests map[string]int // by method
 	answered map[string]int // by method
 	failures map[string]int // by err
+	begun    int            // texts
 	texts    int
 	words    int
 	queue    int
@@ -61,6 +66,13 @@ func (e *engine) hold(texts int) bool {
 	return true
 }
 
+// free gives the room back.
+func (e *engine) free(texts int) {
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	e.held -= texts
+}
+
 // flags reads --name=value; others are passed over.
 func flags(words []string) map[string]string {
 	values := map[string]string{}
@@ -74,32 +86,47 @@ func flags(words []string) map[string]string {
 
 func (e *engine) embed(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, e.payload))
+	if err != nil {
+		// axum reads no further, and names no reason of its own.
+		http.Error(w, "length limit exceeded", http.StatusRequestEntityTooLarge)
+		return
+	}
 	var asked struct {
 		Input any    `json:"input"`
 		Model string `json:"model"`
 	}
-	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+	if !json.Valid(body) {
+		http.Error(w, "Failed to parse the request body as JSON", http.StatusBadRequest)
 		return
 	}
 	var texts []string
 	method := "single"
+	err = json.Unmarshal(body, &asked)
 	switch input := asked.Input.(type) {
 	case string:
 		texts = []string{input}
 	case []any:
+		if len(input) == 0 {
+			texts = []string{""} // TEI reads one text of no tokens
+			break
+		}
 		method = "batch"
 		for _, one := range input {
 			texts = append(texts, fmt.Sprint(one))
 		}
+	default:
+		err = errors.New("no input")
+	}
+	if err != nil {
+		words := "Failed to deserialize the JSON body into the target type: " + err.Error()
+		http.Error(w, words, http.StatusUnprocessableEntity)
+		return
 	}
 	e.lock.Lock()
 	e.requests[method]++
 	e.lock.Unlock()
 	switch {
-	case len(texts) == 0:
-		e.refuse(w, http.StatusBadRequest, "Empty", "validation", "`inputs` cannot be empty")
-		return
 	case len(texts) > e.mostSent:
 		words := "batch size %d > maximum allowed batch size %d"
 		message := fmt.Sprintf(words, len(texts), e.mostSent)
@@ -109,6 +136,14 @@ func (e *engine) embed(w http.ResponseWriter, r *http.Request) {
 		e.refuse(w, http.StatusTooManyRequests, "Overloaded", "overloaded", "Model is overloaded")
 		return
 	}
+	e.lock.Lock()
+	e.begun += len(texts)
+	e.lock.Unlock()
+	if slices.Contains(texts, "") {
+		e.free(len(texts))
+		e.refuse(w, http.StatusBadRequest, "Empty", "tokenization", "Input validation error: `inputs` cannot be empty")
+		return
+	}
 	words := 0
 	data := []map[string]any{}
 	for index, text := range texts {
@@ -116,8 +151,8 @@ func (e *engine) embed(w http.ResponseWriter, r *http.Request) {
 		vector := []float64{0.1, 0.2, 0.3}
 		data = append(data, map[string]any{"object": "embedding", "index": index, "embedding": vector})
 	}
+	e.free(len(texts))
 	e.lock.Lock()
-	e.held -= len(texts)
 	e.answered[method]++
 	e.texts += len(texts)
 	e.words += words
@@ -156,19 +191,22 @@ func (e *engine) exposition(w http.ResponseWriter, _ *http.Request) {
 	if answered == 0 {
 		return
 	}
-	for name, value := range map[string]int{"te_embed_count": e.texts, "te_embed_success": e.texts} {
+	for name, value := range map[string]int{"te_embed_count": e.begun, "te_embed_success": e.texts} {
 		fmt.Fprintf(w, "# TYPE %s counter\n%s %d\n", name, name, value)
 	}
 	fmt.Fprintf(w, "# TYPE te_queue_size gauge\nte_queue_size %d\n", e.queue)
 	for name, sum := range map[string]float64{
-		"te_request_duration":           e.seconds,
-		"te_request_queue_duration":     0,
-		"te_embed_queue_duration":       0,
-		"te_request_inference_duration": e.seconds,
-		"te_embed_inference_duration":   e.seconds,
-		"te_request_input_length":       float64(e.words),
-		"te_batch_next_size":            float64(e.texts),
-		"te_batch_next_tokens":          float64(e.words),
+		"te_request_duration":              e.seconds,
+		"te_embed_duration":                e.seconds,
+		"te_request_tokenization_duration": 0,
+		"te_embed_tokenization_duration":   0,
+		"te_request_queue_duration":        0,
+		"te_embed_queue_duration":          0,
+		"te_request_inference_duration":    e.seconds,
+		"te_embed_inference_duration":      e.seconds,
+		"te_request_input_length":          float64(e.words),
+		"te_batch_next_size":               float64(e.texts),
+		"te_batch_next_tokens":             float64(e.words),
 	} {
 		// One of each request, or of each text by itself.
 		count := e.texts
@@ -214,6 +252,7 @@ func main() {
 		host:     host,
 		mostHeld: number(given, "max-concurrent-requests", 512),
 		mostSent: number(given, "max-client-batch-size", 32),
+		payload:  int64(number(given, "payload-limit", 2_000_000)),
 		requests: map[string]int{},
 		answered: map[string]int{},
 		failures: map[string]int{},
