@@ -56,6 +56,17 @@ def test_a_claim_without_preload_does_not_wait_and_says_where_weights_must_lie()
     assert world.arguments[0] == "/models/main"
 
 
+def test_no_pod_comes_before_the_policy_that_protects_it() -> None:
+    claim = cluster.example("smallest")
+    claim["spec"]["model"]["preload"] = {"enabled": False}
+    world = cluster.Cluster(claim, cluster.environment("plain")).reconcile()
+    assert "NetworkPolicy" in world.kinds_there()
+    assert "Deployment" not in world.kinds_there()
+    assert world.condition("EngineReady") == ("False", "PolicyPending")
+    world.reconcile()
+    assert "Deployment" in world.kinds_there()
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [(10, "Unauthorized"), (11, "NotFound"), (12, "DiskFull"), (13, "HubUnavailable")],
