@@ -290,7 +290,7 @@ def _before(schedule: gates.Schedule, record: status.Canary | None, route: _Rout
     Another adapter, another base model, or another try, begins at the first step. Another text of
     the same canary goes on from the step that held, unless it was taken back.
     """
-    if record is None or record.mark != schedule.mark:
+    if record is None:
         return _Memory()
     held = min(record.held_percent or 0, _proved(schedule, route))
     since, began = _times(schedule, record, route, held)

@@ -167,11 +167,16 @@ def test_a_route_of_before_it_vouched_for_times_lets_them_be() -> None:
 
 def test_a_status_that_is_there_before_the_route_proves_nothing() -> None:
     claim = scene.of(loraAdapters=scene.ADAPTERS, gateway=gated.gateway())
-    (schedule,) = scene.planned(claim, gated.site()).gates
+    plan = scene.planned(claim, gated.site())
+    (schedule,) = plan.gates
+    repository, revision = plan.storage.base.served
     for mark, asked in ((schedule.mark, schedule.asked), schedule.former):
         forged = {"adapter": "sql", "heldPercent": 40, "verdict": "Held", "weightPercent": 40}
         world = cluster.Cluster(claim, gated.site())
-        world.claim["status"] = {"canaries": [forged | {"mark": mark, "asked": asked}]}
+        world.claim["status"] = {
+            "canaries": [forged | {"mark": mark, "asked": asked}],
+            "serving": {"repository": repository, "revision": revision},
+        }
         for _ in range(8):
             gated.settle(world.reconcile())
             route = world.objects.get(f"{scene.NAME}-gateway-airoute")
