@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from e2e import (
-    kept,
-)
+from e2e import kept
 from e2e.controlplane import api
 from e2e.takeover import CODER, GENERAL, NAMES, OldCluster
 

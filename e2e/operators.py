@@ -18,7 +18,7 @@ from e2e.controlplane import api
 
 Status: typing.TypeAlias = Callable[[api.Object], api.Object]
 _CONTROLLER = "example.org/stand-in"
-# What is there is seen anew with each watch: what a real operator has left too.
+# Each watch begins with all that is there: objects of a kind that was `absent` until now too.
 _WATCH_SECONDS = 5
 _PAUSE_SECONDS = 0.2
 

@@ -9,12 +9,9 @@ examples/rbac and the controllers of the tests.
 import functools
 from collections.abc import Iterator
 
-from function import gateway_rows, kinds
+from function import kinds, route_rows
 from function.workloads import workloads
 
-# Ends of keys. A GrafanaDashboard's selector is immutable: it is part of its key.
-SIDECAR_DASHBOARD = "dashboard"
-OPERATOR_DASHBOARD = "grafanadashboard-"
 ADAPTERS = "adapters"
 
 _POLICIES = "by `providers.networkPolicy`"
@@ -222,7 +219,7 @@ _OWN: tuple[kinds.Row, ...] = (
         "`loraAdapters[].hot`",
     ),
     kinds.Row(
-        SIDECAR_DASHBOARD,
+        kinds.SIDECAR_DASHBOARD,
         kinds.CONFIG_MAP,
         kinds.OBSERVABILITY_READY,
         None,
@@ -231,7 +228,7 @@ _OWN: tuple[kinds.Row, ...] = (
         kinds.BY_SIDECAR,
     ),
     kinds.Row(
-        f"{OPERATOR_DASHBOARD}<hash>",
+        f"{kinds.OPERATOR_DASHBOARD}<hash>",
         kinds.GRAFANA_DASHBOARD,
         kinds.OBSERVABILITY_READY,
         None,
@@ -250,7 +247,7 @@ _OWN: tuple[kinds.Row, ...] = (
     ),
 )
 
-ROWS = (*_OWN, *gateway_rows.ROWS)
+ROWS = (*_OWN, *route_rows.ROWS)
 
 
 class _Claims(kinds.Table):

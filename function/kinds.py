@@ -297,6 +297,11 @@ SECRETS_READY = "SecretsReady"
 # When a row is composed that only an older release's objects have.
 FORMER = "before 1.1; until the new one does its work"
 
+# Ends of keys that both kinds have. A GrafanaDashboard's selector is immutable: it is part of its
+# key.
+SIDECAR_DASHBOARD = "dashboard"
+OPERATOR_DASHBOARD = "grafanadashboard-"
+
 # Settings under `providers`, each with its value.
 BY_CILIUM = ("network_policy", "cilium")
 BY_NATIVE = ("network_policy", "kubernetes")

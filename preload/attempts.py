@@ -7,15 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from preload import (
-    crew,
-    digests,
-    extents,
-    hub,
-    journal,
-    listing,
-    retries,
-)
+from preload import crew, digests, extents, hub, journal, listing, retries
 
 PIECE = 8 << 20
 """Bytes that one request asks for: 0.3 s of a connection with 26 MiB/s."""

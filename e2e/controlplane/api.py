@@ -156,8 +156,11 @@ class Client:
         target = f"{self.path(api_version, kind)}?{urllib.parse.urlencode(query)}"
         with self._connections.stream(target, self._headers) as response:
             if response.status != http.HTTPStatus.OK:
-                raise ApiError(f"GET {target}", {"code": response.status})
+                message = response.read().decode()
+                raise ApiError(f"GET {target}", {"code": response.status, "message": message})
             for line in response:
+                if not line.endswith(b"\n"):  # a server that ends may cut it anywhere
+                    raise http.client.IncompleteRead(line)
                 event = json.loads(line)
                 if event["type"] in ("ADDED", "MODIFIED"):
                     yield event["object"]

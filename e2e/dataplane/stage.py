@@ -266,18 +266,18 @@ class Stage:
         )
 
     def caller(self) -> asking.Caller:
-        """Somebody who asks a proxy of the Gateway, once it is one of those that stay.
+        """Somebody who asks a proxy of the Gateway, once none is coming or going.
 
         The AI gateway replaces the proxies for their processor, twice where it looks a moment too
         early; who asks a proxy that leaves is refused a minute later.
         """
-        stay = self.controllers.proxies
+        proxies = self.controllers.proxies
 
         def settled() -> list[api.Object]:
-            proxies = stay()
-            return proxies if len(proxies) == len(stay(everybody=True)) else []
+            ready = proxies()
+            return ready if len(ready) == len(proxies(everybody=True)) else []
 
-        (proxy, *_) = polling.until(settled, what="proxies that stay", timeout=180)
+        (proxy, *_) = polling.until(settled, what="proxies alone that are ready", timeout=180)
         return asking.Caller(proxy["status"]["podIP"], controllers.LISTENER_PORT)
 
     @contextlib.contextmanager

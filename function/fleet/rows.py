@@ -1,6 +1,6 @@
 """Every object that an InferenceGateway may become: one row for each key, causes first."""
 
-from function import claim_rows, kinds
+from function import kinds
 
 GATEWAY_READY = "GatewayReady"
 CALLERS_READY = "CallersReady"
@@ -286,7 +286,7 @@ ROWS: tuple[kinds.Row, ...] = (
         "N-edge-\\<hash\\>",
     ),
     kinds.Row(
-        f"{DASHBOARD}{claim_rows.SIDECAR_DASHBOARD}",
+        f"{DASHBOARD}{kinds.SIDECAR_DASHBOARD}",
         kinds.CONFIG_MAP,
         "",
         None,
@@ -295,7 +295,7 @@ ROWS: tuple[kinds.Row, ...] = (
         kinds.BY_SIDECAR,
     ),
     kinds.Row(
-        f"{DASHBOARD}{claim_rows.OPERATOR_DASHBOARD}<hash>",
+        f"{DASHBOARD}{kinds.OPERATOR_DASHBOARD}<hash>",
         kinds.GRAFANA_DASHBOARD,
         "",
         None,

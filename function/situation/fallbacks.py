@@ -9,7 +9,7 @@ leave out one whose policies would not let the gateway in.
 import dataclasses
 from collections.abc import Mapping
 
-from function import composition, gateway_rows
+from function import composition, route_rows
 from function.api import claim
 from function.cluster import observed
 from function.planning import plans
@@ -77,9 +77,9 @@ def _provider(plan: plans.Plan, world: observed.Observed) -> Fallback:
     if isinstance(answers, str):
         return Fallback(trouble=f"{_FIELD}.provider: {answers}", questions=questions)
     suffixes = (
-        gateway_rows.OUTSIDE_BACKEND,
-        gateway_rows.OUTSIDE_AI_BACKEND,
-        gateway_rows.OUTSIDE_KEY,
+        route_rows.OUTSIDE_BACKEND,
+        route_rows.OUTSIDE_AI_BACKEND,
+        route_rows.OUTSIDE_KEY,
     )
     named = _there(world, answers.provider.name, *suffixes)
     return Fallback(outside=answers, named=named, questions=questions)

@@ -1,4 +1,4 @@
-"""What the hub may answer: refusals, errors, and content that is cut or wrong."""
+"""What the hub may answer: refusals, errors, wrong content, paths and windows that are none."""
 
 import json
 import time

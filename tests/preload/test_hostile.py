@@ -1,4 +1,4 @@
-"""A hub that is hostile, and a volume on which others write: the program ends, in words."""
+"""A hub that is hostile: the program ends, in words."""
 
 import json
 import pathlib

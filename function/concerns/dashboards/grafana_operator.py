@@ -1,6 +1,6 @@
 """The kind of grafana-operator."""
 
-from function import canonical, claim_rows, kinds
+from function import canonical, kinds
 from function.api import settings
 from function.planning import identity
 
@@ -9,7 +9,7 @@ KIND = kinds.GRAFANA_DASHBOARD
 
 def suffix(site: settings.Settings) -> str:
     """Returns the end of the key: the selector of an object is immutable, so it is part of it."""
-    return f"{claim_rows.OPERATOR_DASHBOARD}{_mark(site)}"
+    return f"{kinds.OPERATOR_DASHBOARD}{_mark(site)}"
 
 
 def _mark(site: settings.Settings) -> str:

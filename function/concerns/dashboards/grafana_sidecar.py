@@ -1,6 +1,6 @@
 """ConfigMaps with a label, which the sidecar of Grafana's chart reads."""
 
-from function import claim_rows, kinds
+from function import kinds
 from function.api import settings
 from function.planning import identity
 
@@ -10,7 +10,7 @@ KIND = kinds.CONFIG_MAP
 def suffix(site: settings.Settings) -> str:
     """Returns the end of the key."""
     del site
-    return claim_rows.SIDECAR_DASHBOARD
+    return kinds.SIDECAR_DASHBOARD
 
 
 def dashboard(

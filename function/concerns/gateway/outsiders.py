@@ -5,7 +5,7 @@ A front door has them for its providers, and a claim for the provider that is it
 
 from collections.abc import Iterator
 
-from function import assembly, canonical, gateway_rows, kinds
+from function import assembly, canonical, kinds, route_rows
 from function.api import gateway
 from function.cluster import observed, routes
 from function.concerns.gateway import credentials
@@ -110,13 +110,13 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
         spoken = ai_backend(
             metadata, provider, version, counted=chosen.counted, tokens=chosen.tokens
         )
-        yield assembly.Part(f"{gateway_rows.OUTSIDE_BACKEND}{wanted}", backend(metadata, provider))
-        yield assembly.Part(f"{gateway_rows.OUTSIDE_AI_BACKEND}{wanted}", spoken)
-        yield assembly.Part(f"{gateway_rows.OUTSIDE_KEY}{wanted}", key(metadata, provider, version))
+        yield assembly.Part(f"{route_rows.OUTSIDE_BACKEND}{wanted}", backend(metadata, provider))
+        yield assembly.Part(f"{route_rows.OUTSIDE_AI_BACKEND}{wanted}", spoken)
+        yield assembly.Part(f"{route_rows.OUTSIDE_KEY}{wanted}", key(metadata, provider, version))
     for prefix in (
-        gateway_rows.OUTSIDE_BACKEND,
-        gateway_rows.OUTSIDE_AI_BACKEND,
-        gateway_rows.OUTSIDE_KEY,
+        route_rows.OUTSIDE_BACKEND,
+        route_rows.OUTSIDE_AI_BACKEND,
+        route_rows.OUTSIDE_KEY,
     ):
         for suffix, resource in now.world.starting(prefix):
             name = str(observed.at(resource, "metadata", "name"))
