@@ -79,7 +79,8 @@ MEMORY = rules.Rule(
     "On CPUs text-embeddings-inference takes more memory than `spec.resources.limits.memory`.",
     "The program computes one text when it starts, as long as the model's context or"
     " `--max-batch-tokens`, whichever is shorter, and holds the attention of a whole layer. The"
-    " container is killed before it is ready, and its pod restarts for ever.",
+    " container is killed before it is ready, and its pod restarts for ever. Where a batch has room"
+    " for several texts, that batch may kill it.",
     "Raise `spec.resources.limits.memory` or leave it out, or set a smaller `--max-batch-tokens` in"
     " `spec.engineArgs`: longer texts are cut.",
 )
@@ -202,7 +203,7 @@ def _memory(plan: engine.Planned) -> Iterator[rules.Finding]:
         way += (
             f", or write --max-batch-tokens={lesser} in spec.engineArgs and have longer texts cut"
         )
-    words = f"the start takes {taken.words}, and the limit is {limit}: {way}"
+    words = f"a replica takes {taken.words}, and the limit is {limit}: {way}"
     yield MEMORY.broken("spec.resources.limits.memory", words)
 
 

@@ -1,10 +1,11 @@
 """The memory that a replica takes on CPUs: the program computes one whole text when it starts.
 
-`warmup` of backends/src/lib.rs. Later batches have as many tokens at most, padding included
-(core/src/queue.rs), and candle keeps two arrays of heads x tokens x tokens at once: the scores and
-their softmax (`forward` of backends/candle/src/models/bert.rs). Measured with the program, one
-layer of 16 heads: 570 MB with 2,048 tokens, 2.16 GB with 4,096, 8.47 GB with 8,192, of which the
-arrays are 524,288, 2,097,152 and 8,388,608 KiB.
+`warmup` of backends/src/lib.rs. candle keeps two arrays of heads x tokens x tokens at once: the
+scores and their softmax (`forward` of backends/candle/src/models/bert.rs). Texts of one batch that
+differ in length need a third, which hides their padding. Batches have `--max-batch-tokens` at most,
+padding included (core/src/queue.rs). Measured with the program, one layer of 16 heads: 570 MB with
+2,048 tokens, 2.16 GB with 4,096, 8.47 GB with 8,192, of which two arrays are 524,288, 2,097,152 and
+8,388,608 KiB; 850 MB with four texts of about 1,024, of which three are 786,432 KiB.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ from function.planning import hardware
 
 # Beside weights and attention: the program, its tokenizers, and the vectors of one layer.
 _PROGRAM = cards.GIB
-_ARRAYS = 2
+_OF_ONE, _OF_SEVERAL = 2, 3
 # Shorter texts than those of most models are not worth their place.
 _SHORTEST = 512
 _BYTES = {"float16": 2, "float32": 4}
@@ -31,8 +32,8 @@ class Memory:
     Attributes:
         weights: Bytes of the weights.
         heads: Heads of a layer's attention.
-        tokens: The longest text, in tokens.
-        texts: Texts of that length in a batch.
+        tokens: Tokens of a text in the largest batch.
+        texts: Texts of that batch.
         number: Bytes of a number that the model is computed in.
     """
 
@@ -43,9 +44,14 @@ class Memory:
     number: int
 
     @property
+    def arrays(self) -> int:
+        """Arrays that are held at once."""
+        return _OF_ONE if self.texts == 1 else _OF_SEVERAL
+
+    @property
     def attention(self) -> int:
         """Bytes of the arrays of one layer."""
-        return _ARRAYS * self.heads * self.texts * self.tokens**2 * self.number
+        return self.arrays * self.heads * self.texts * self.tokens**2 * self.number
 
     @property
     def bytes(self) -> int:
@@ -62,7 +68,7 @@ class Memory:
 
         Halves of the longest text: nobody wants a number that looks exact.
         """
-        tokens = self.tokens // 2
+        tokens = self.tokens // (2 if self.texts == 1 else 1)
         while tokens >= _SHORTEST:
             if dataclasses.replace(self, tokens=tokens, texts=1).bytes <= limit:
                 return tokens
@@ -74,7 +80,7 @@ class Memory:
         """The sum, for people."""
         texts = "" if self.texts == 1 else f"{self.texts} texts x "
         return (
-            f"weights {_gib(self.weights)}, attention {_ARRAYS} x {self.heads} heads x {texts}"
+            f"weights {_gib(self.weights)}, attention {self.arrays} x {self.heads} heads x {texts}"
             f"{self.tokens}^2 tokens x {self.number} bytes = {_gib(self.attention)}, program"
             f" {_gib(_PROGRAM)}: {_gib(self.bytes)}"
         )
@@ -84,8 +90,8 @@ class Memory:
         """The same for the container's requests and limits."""
         return hardware.Needs(
             self.gib,
-            "before it is ready tei computes a batch of its longest text, and holds the attention"
-            " of a whole layer; weights and the program are added",
+            "before it is ready tei computes its longest text, and later whole batches, and holds"
+            " the attention of a layer; weights and the program are added",
             self.words,
         )
 
@@ -109,6 +115,9 @@ def of(model: facts.Facts | None, tokens: int | None, batch: int, dtype: str) ->
     heads = max((block.mixer.heads for block in model.blocks), default=0)
     if family is None or not family.on_cpu or heads == 0:
         return None
-    texts = max(1, min(models.BATCH_ON_CPU, batch // max(tokens, 1)))
     number = _BYTES[dtype]
-    return Memory(model.parameters * number, heads, tokens, texts, number)
+    batches = (
+        Memory(model.parameters * number, heads, min(tokens, batch // texts), texts, number)
+        for texts in range(1, models.BATCH_ON_CPU + 1)
+    )
+    return max(batches, key=lambda one: one.attention)

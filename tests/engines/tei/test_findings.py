@@ -185,7 +185,7 @@ def test_memory_that_the_start_exceeds(tmp_path: pathlib.Path) -> None:
     ((severity, name, message),) = found(tmp_path, model=long, resources=less)
     assert (severity, name) == ("warning", "tei-memory")
     assert message == (
-        "the start takes weights 2.1 GiB, attention 2 x 16 heads x 8192^2 tokens x 4 bytes ="
+        "a replica takes weights 2.1 GiB, attention 2 x 16 heads x 8192^2 tokens x 4 bytes ="
         " 8.0 GiB, program 1.0 GiB: 11.1 GiB, and the limit is 8Gi: set"
         " spec.resources.limits.memory to 12Gi, or write --max-batch-tokens=4096 in"
         " spec.engineArgs and have longer texts cut"
@@ -193,6 +193,12 @@ def test_memory_that_the_start_exceeds(tmp_path: pathlib.Path) -> None:
     assert found(tmp_path, model=long) == []
     enough = {"limits": {"memory": "12Gi"}}
     assert found(tmp_path, model=long, resources=enough) == []
+    # Four texts are too many, and one has room: no text is cut.
+    less = {"limits": {"memory": "16Gi"}}
+    ((_, _, message),) = found(tmp_path, "--max-batch-tokens=32768", model=long, resources=less)
+    assert "3 x 16 heads x 4 texts x 8192^2 tokens x 4 bytes = 48.0 GiB" in message
+    assert "write --max-batch-tokens=8192 in" in message
+    less = {"limits": {"memory": "8Gi"}}
     # Nothing is cut where the author wants none cut, and no batch is small enough for 2 GiB.
     whole = found(tmp_path, "--auto-truncate=false", model=long, resources=less)
     least = found(tmp_path, model=long, resources={"limits": {"memory": "2Gi"}})
