@@ -64,6 +64,8 @@ OF_PLAN: Mapping[str, Callable[[plans.Plan], Any]] = {
     "spec.scaling.triggers.running.target": lambda plan: plan.scaling.running_target(
         plan.serving.max_requests
     ),
+    "spec.resources.requests": lambda plan: plan.hardware.requests,
+    "spec.resources.limits": lambda plan: plan.hardware.limits,
     "spec.suspend": lambda plan: plan.suspended,
     "spec.model.retention": lambda plan: plan.storage.retention,
     "spec.model.revision": lambda plan: (

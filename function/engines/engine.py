@@ -65,6 +65,10 @@ class Serving(Protocol):
         """Host memory in GiB that the engine pins beside what the claim asks for, or None."""
 
     @property
+    def needs(self) -> hardware.Needs | None:
+        """Host memory that a replica without a GPU takes, or None where nobody knows."""
+
+    @property
     def outlook(self) -> "Outlook | None":
         """Whether the model fits, or None for an engine that takes no part of a GPU."""
 

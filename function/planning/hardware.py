@@ -30,6 +30,21 @@ ACCELERATOR_DOMAINS = GPU_DOMAINS | {"aws.amazon.com", "google.com", "habana.ai"
 
 
 @dataclasses.dataclass(frozen=True)
+class Needs:
+    """Memory that a replica without a GPU takes.
+
+    Attributes:
+        gib: In GiB.
+        rule: How it follows, for people.
+        inputs: From what.
+    """
+
+    gib: int
+    rule: str
+    inputs: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Hardware:
     """What one replica runs on.
 
@@ -195,6 +210,7 @@ def hardware(
     why: list[explanation.Explanation],
     *,
     on_gpus: bool,
+    needs: Needs | None = None,
 ) -> Hardware:
     """Returns what one replica runs on.
 
@@ -204,10 +220,11 @@ def hardware(
         pinned_gib: Host memory in GiB that the engine pins on top, or None.
         why: Explanations are added here.
         on_gpus: False for an engine that computes on the CPU.
+        needs: Memory that a replica without a GPU takes, or None where nobody knows.
     """
     name, gpu = gpu_class(spec, site) if on_gpus else (CPU, site.cpu.nodes)
     count = gpu_count(spec) if on_gpus else 0
-    requests, limits = _resources(spec, count, pinned_gib, why)
+    requests, limits = _resources(spec, count, pinned_gib, needs, why)
     return Hardware(
         class_name=name,
         gpu=gpu,
@@ -220,11 +237,15 @@ def hardware(
 
 
 def _resources(
-    spec: claim.Spec, count: int, pinned_gib: int | None, why: list[explanation.Explanation]
+    spec: claim.Spec,
+    count: int,
+    pinned_gib: int | None,
+    needs: Needs | None,
+    why: list[explanation.Explanation],
 ) -> tuple[Amounts, Amounts]:
     """Returns requests and limits without the GPUs, merged key by key over the defaults."""
     own = spec.resources or claim_pod.ResourceRequirements()
-    usual = (REQUESTS, LIMITS) if count else (CPU_REQUESTS, CPU_LIMITS)
+    usual = (REQUESTS, LIMITS) if count else _on_cpu(needs)
     requests, limits = (_defaults(amounts, max(count, 1)) for amounts in usual)
     requests |= dict(own.requests or {})
     limits |= dict(own.limits or {})
@@ -242,10 +263,38 @@ def _resources(
                 )
             )
     _reconcile(own, requests, limits, why)
+    if needs is not None and not count and usual != (CPU_REQUESTS, CPU_LIMITS):
+        told = ("request", own.requests, requests), ("limit", own.limits, limits)
+        for (kind, written, amounts), default in zip(told, usual, strict=True):
+            # One that the author wrote, or that follows from the other, follows from no need.
+            if "memory" in (written or {}) or amounts["memory"] != f"{default['memory']}Gi":
+                continue
+            why.append(
+                explanation.Explanation(
+                    f"memory {kind}",
+                    str(amounts["memory"]),
+                    needs.rule,
+                    needs.inputs,
+                    field=f"spec.resources.{kind}s",
+                )
+            )
     # A limit that is an extended resource's is also its request.
     for key, request in requests.items():
         if "/" in key:
             limits.setdefault(key, request)
+    return requests, limits
+
+
+def _on_cpu(needs: Needs | None) -> tuple[dict[str, int], dict[str, int]]:
+    """Returns requests and limits of a replica without a GPU.
+
+    Memory that is taken is requested: a node that lacks it would kill the container. The limit
+    stays as far above the request as it usually is.
+    """
+    more = max(0, (0 if needs is None else needs.gib) - CPU_REQUESTS["memory"])
+    requests, limits = (
+        amounts | {"memory": amounts["memory"] + more} for amounts in (CPU_REQUESTS, CPU_LIMITS)
+    )
     return requests, limits
 
 

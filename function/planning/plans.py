@@ -209,7 +209,9 @@ def _make(
     why: list[explanation.Explanation] = []
     prospect = prospects.prospect(spec, site, checkpoint)
     serving = chosen.plan(spec, site, checkpoint, prospect, why)
-    hard = hardware.hardware(spec, site, serving.pinned_gib, why, on_gpus=chosen.ON_GPUS)
+    hard = hardware.hardware(
+        spec, site, serving.pinned_gib, why, on_gpus=chosen.ON_GPUS, needs=serving.needs
+    )
     start = lifetimes.start(
         spec,
         site,

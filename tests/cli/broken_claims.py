@@ -495,4 +495,11 @@ CASES = (
         "the engine ends; set --max-batch-tokens=8192",
         _tei("--auto-truncate=false", "--max-batch-tokens=512"),
     ),
+    Case(
+        "tei-memory",
+        "warning",
+        "spec.resources.limits.memory",
+        "and the limit is 8Gi: set spec.resources.limits.memory to 12Gi",
+        _tei(repository="BAAI/bge-m3", resources={"limits": {"memory": "8Gi"}}),
+    ),
 )

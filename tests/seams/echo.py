@@ -12,7 +12,7 @@ from function.api import base, claim, claim_metrics, settings
 from function.cluster import checkpoints
 from function.engines import adviser, advisers, engine
 from function.findings import rules
-from function.planning import identity, prospects, running, scaling
+from function.planning import hardware, identity, prospects, running, scaling
 
 QUEUE = "te_queue_size"
 DEAF = rules.Rule(
@@ -36,6 +36,7 @@ class Serving:
     calls_tools: bool = False
     reasons: bool = False
     pinned_gib: int | None = None
+    needs: hardware.Needs | None = None
     outlook: engine.Outlook | None = None
 
 

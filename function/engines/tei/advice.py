@@ -5,7 +5,7 @@ from typing import Any
 
 from function import canonical, likeness
 from function.api import base, claim, settings
-from function.capacity import allotments, facts
+from function.capacity import allotments, facts, quantity
 from function.engines import adviser, engine, judgements, semver
 from function.engines.tei import command_line, flags, models, serving
 from function.findings import rules
@@ -73,6 +73,17 @@ TEXTS_CUT = rules.Rule(
     " program ends instead, which is an error.",
     "Set `--max-batch-tokens` to the model's context in `spec.engineArgs`.",
 )
+MEMORY = rules.Rule(
+    "tei-memory",
+    rules.Severity.WARNING,
+    "On CPUs text-embeddings-inference takes more memory than `spec.resources.limits.memory`.",
+    "The program computes one text when it starts, as long as the model's context or"
+    " `--max-batch-tokens`, whichever is shorter, and holds the attention of a whole layer. The"
+    " container is killed before it is ready, and its pod restarts for ever. Where a batch has room"
+    " for several texts, that batch may kill it.",
+    "Raise `spec.resources.limits.memory` or leave it out, or set a smaller `--max-batch-tokens` in"
+    " `spec.engineArgs`: longer texts are cut.",
+)
 RULES: tuple[rules.Rule, ...] = (
     FLAG_UNKNOWN,
     FLAG_VALUE,
@@ -82,6 +93,7 @@ RULES: tuple[rules.Rule, ...] = (
     MODEL_DTYPE,
     MODEL_GENERATES,
     TEXTS_CUT,
+    MEMORY,
 )
 NO_FLAG: tuple[rules.Rule, ...] = (FLAG_UNKNOWN,)
 NAMED: tuple[rules.Rule, ...] = ()
@@ -95,6 +107,7 @@ def judge(plan: engine.Planned, adapters: Mapping[str, adviser.Adapter]) -> Iter
     yield from judge_arguments(plan.spec, plan.site)
     yield from _unread(plan)
     yield from _model(plan)
+    yield from _memory(plan)
 
 
 def judge_arguments(spec: claim.Spec, site: settings.Settings) -> Iterator[rules.Finding]:
@@ -177,6 +190,21 @@ def _model(plan: engine.Planned) -> Iterator[rules.Finding]:
             f" {model.context}: {becomes}; set --max-batch-tokens={model.context}"
         )
         yield TEXTS_CUT.broken("spec.engineArgs", words, None if ends else rules.Severity.NOTE)
+
+
+def _memory(plan: engine.Planned) -> Iterator[rules.Finding]:
+    """Yields a limit below what the start takes, with the longest texts that it has room for."""
+    taken, limit = serving.of(plan.serving).memory, plan.hardware.limits["memory"]
+    if taken is None or quantity.parse(limit) >= taken.bytes:
+        return
+    way = f"set spec.resources.limits.memory to {taken.gib}Gi"
+    lesser = taken.within(int(quantity.parse(limit)))
+    if lesser is not None and serving.own(plan.spec).value("auto-truncate") != "false":
+        way += (
+            f", or write --max-batch-tokens={lesser} in spec.engineArgs and have longer texts cut"
+        )
+    words = f"a replica takes {taken.words}, and the limit is {limit}: {way}"
+    yield MEMORY.broken("spec.resources.limits.memory", words)
 
 
 def _other_types(family: models.Family) -> set[str]:

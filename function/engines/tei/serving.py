@@ -6,8 +6,8 @@ from function import explanation
 from function.api import base, claim, settings
 from function.capacity import cards, facts
 from function.engines import engine, semver
-from function.engines.tei import command_line, images, models, versions
-from function.planning import prospects
+from function.engines.tei import command_line, images, memory, models, versions
+from function.planning import hardware, prospects
 
 # `--max-batch-tokens` without the flag (router/src/main.rs).
 BATCH_TOKENS = 16384
@@ -42,6 +42,7 @@ class Serving:
         from_hub: Whether the preload Job fetched the model, and no ONNX files with it.
         model: The facts of the model that the claim names, or None.
         card: The GPU, or None without one, or where nobody knows it.
+        memory: What a replica takes on CPUs, or None with a GPU, or where nobody knows it.
     """
 
     image: str
@@ -56,6 +57,7 @@ class Serving:
     from_hub: bool
     model: facts.Facts | None
     card: cards.Card | None
+    memory: memory.Memory | None
 
     generates = calls_tools = reasons = False
     pinned_gib: int | None = None
@@ -65,6 +67,11 @@ class Serving:
     def release(self) -> str:
         """The version, as the engine writes it."""
         return semver.show(self.version)
+
+    @property
+    def needs(self) -> hardware.Needs | None:
+        """What a replica takes on CPUs, for its requests and limits."""
+        return None if self.memory is None else self.memory.needs
 
 
 def of(planned: engine.Serving) -> Serving:
@@ -84,19 +91,26 @@ def make(
     image, version = image_of(spec, site, prospect)
     tokens = _batch_tokens(spec, prospect, why)
     dtype = _DTYPES.get(spec.model.dtype or "")
+    computes_in = own(spec).value("dtype") or dtype or _usual_dtype(spec, prospect)
+    context = _context(spec, prospect, tokens)
     return Serving(
         image=image,
         version=version,
         batch_requests=spec.model.max_num_seqs,
         max_requests=_max_requests(spec, why),
         batch_tokens=tokens,
-        context_window=_context(spec, prospect, tokens),
+        context_window=context,
         dtype=dtype,
-        computes_in=own(spec).value("dtype") or dtype or _usual_dtype(spec, prospect),
+        computes_in=computes_in,
         threads=spec.without_gpu,
         from_hub=_from_hub(spec),
         model=prospect.model,
         card=None if spec.without_gpu else prospect.card,
+        memory=(
+            memory.of(prospect.model, context, batch_of(spec, tokens), computes_in)
+            if spec.without_gpu
+            else None
+        ),
     )
 
 
@@ -189,8 +203,12 @@ def _context(spec: claim.Spec, prospect: prospects.Prospect, tokens: int | None)
     """Returns the longest text in tokens: a longer one is cut, or refused."""
     if prospect.model is None:
         return None
-    most = own(spec).whole("max-batch-tokens") or tokens or BATCH_TOKENS
-    return min(prospect.model.context, most)
+    return min(prospect.model.context, batch_of(spec, tokens))
+
+
+def batch_of(spec: claim.Spec, tokens: int | None) -> int:
+    """Returns the tokens of a batch at most: the author's, ours or the program's own number."""
+    return own(spec).whole("max-batch-tokens") or tokens or BATCH_TOKENS
 
 
 def scores(prospect: prospects.Prospect) -> bool:

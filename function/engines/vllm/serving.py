@@ -83,6 +83,10 @@ class Serving:
         """The engine pins the KV blocks that it keeps in host memory."""
         return self.kv_offload_gb
 
+    @property
+    def needs(self) -> None:
+        """Every replica has a GPU."""
+
 
 def of(planned: engine.Serving) -> Serving:
     """Returns vLLM's own plan: the seam carries it without a look inside."""

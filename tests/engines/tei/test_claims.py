@@ -1,10 +1,16 @@
 """What a claim of text-embeddings-inference becomes, and what is refused of it."""
 
+import copy
+import dataclasses
 from typing import Any
 
 import pytest
 
+from function import memo
+from function.capacity import catalogue
+from function.engines.tei import memory as memory_of_tei
 from function.engines.tei import router
+from function.planning import plans
 from function.workloads import pods
 from tests import cluster
 from tests.life import given
@@ -157,6 +163,82 @@ def test_threads_follow_the_cpu_limit_where_the_cpu_computes() -> None:
     for name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         assert variables[name] == "2"
     assert "RAYON_NUM_THREADS" not in scene.environment(container(tei(gpu={})))
+
+
+# --- the memory of one text
+
+
+def memory(claimed: cluster.Object) -> tuple[str, str]:
+    amounts = container(claimed)["resources"]
+    return amounts["requests"]["memory"], amounts["limits"]["memory"]
+
+
+@pytest.mark.parametrize(
+    ("repository", "more", "amounts"),
+    [
+        ("BAAI/bge-base-en-v1.5", {}, ("4Gi", "8Gi")),
+        ("intfloat/multilingual-e5-large", {}, ("4Gi", "8Gi")),
+        # 2.1 GiB of weights, 2 x 16 heads x 8192^2 tokens x 4 bytes, 1 GiB for the program.
+        ("BAAI/bge-m3", {}, ("12Gi", "16Gi")),
+        ("BAAI/bge-m3", {"dtype": "half"}, ("7Gi", "11Gi")),
+        ("nomic-ai/nomic-embed-text-v1.5", {}, ("8Gi", "12Gi")),
+        # Nobody knows it, or no CPU computes it.
+        ("org/unknown", {}, ("4Gi", "8Gi")),
+        ("intfloat/e5-mistral-7b-instruct", {}, ("4Gi", "8Gi")),
+    ],
+)
+def test_memory_holds_the_attention_of_the_longest_text(
+    repository: str, more: cluster.Object, amounts: tuple[str, str]
+) -> None:
+    assert memory(tei({"repository": repository, **more})) == amounts
+
+
+def test_memory_follows_the_batch() -> None:
+    long = {"repository": "BAAI/bge-m3"}
+    assert memory(tei(long, engineArgs=["--max-batch-tokens=2048"])) == ("4Gi", "8Gi")
+    # Two texts of 8192 tokens are computed together, and a third array hides their padding.
+    assert memory(tei(long, engineArgs=["--max-batch-tokens=16384"])) == ("28Gi", "32Gi")
+    # So are two that are a little shorter.
+    assert memory(tei(long, engineArgs=["--max-batch-tokens=16000"])) == ("26Gi", "30Gi")
+    # The program takes four at most.
+    assert memory(tei(long, engineArgs=["--max-batch-tokens=131072"])) == ("52Gi", "56Gi")
+
+
+def test_memory_of_heads_that_nobody_knows_is_the_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = catalogue.lookup("BAAI/bge-m3")
+    assert known is not None
+    blocks = tuple(
+        dataclasses.replace(block, mixer=dataclasses.replace(block.mixer, heads=0))
+        for block in known.blocks
+    )
+    headless = dataclasses.replace(known, blocks=blocks)
+    monkeypatch.setattr(catalogue, "lookup", lambda _: headless)
+    assert memory(tei({"repository": "org/headless"})) == ("4Gi", "8Gi")
+
+
+def test_memory_that_the_author_writes_stands() -> None:
+    long = {"repository": "BAAI/bge-m3"}
+    assert memory(tei(long, resources={"limits": {"memory": "9Gi"}})) == ("9Gi", "9Gi")
+    assert memory(tei(long, resources={"requests": {"memory": "2Gi"}})) == ("2Gi", "16Gi")
+    assert memory(tei(long, gpu={"class": "l4"})) == ("16Gi", "32Gi")
+
+
+def test_memory_that_follows_anew_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim that lives keeps its pods, as in any change of the platform."""
+    with monkeypatch.context() as before:
+        before.setattr(memory_of_tei, "of", lambda *_: None)
+        before.setattr(plans, "_kept", memo.Bounded(plans.MOST_BYTES))
+        world = cluster.Cluster(tei({"repository": "BAAI/bge-m3"}), scene.site())
+        world.converge()
+    kept = copy.deepcopy(world.template)
+    assert scene.container(world)["resources"]["limits"]["memory"] == "8Gi"
+    monkeypatch.setattr(plans, "_kept", memo.Bounded(plans.MOST_BYTES))
+    world.reconcile()
+    assert world.template == kept
+    assert world.condition("Current") == ("False", "PlatformChangePending")
+    assert "containers[tei].resources" in world.message("Current")
+    world.edit(drainSeconds=60).converge()
+    assert scene.container(world)["resources"]["limits"]["memory"] == "16Gi"
 
 
 def test_the_level_of_the_log_is_one_that_the_engine_knows() -> None:

@@ -179,6 +179,49 @@ def test_texts_that_are_cut(tmp_path: pathlib.Path) -> None:
     assert whole == []
 
 
+def test_memory_that_the_start_exceeds(tmp_path: pathlib.Path) -> None:
+    long = {"repository": "BAAI/bge-m3"}
+    less = {"limits": {"memory": "8Gi"}}
+    ((severity, name, message),) = found(tmp_path, model=long, resources=less)
+    assert (severity, name) == ("warning", "tei-memory")
+    assert message == (
+        "a replica takes weights 2.1 GiB, attention 2 x 16 heads x 8192^2 tokens x 4 bytes ="
+        " 8.0 GiB, program 1.0 GiB: 11.1 GiB, and the limit is 8Gi: set"
+        " spec.resources.limits.memory to 12Gi, or write --max-batch-tokens=4096 in"
+        " spec.engineArgs and have longer texts cut"
+    )
+    assert found(tmp_path, model=long) == []
+    enough = {"limits": {"memory": "12Gi"}}
+    assert found(tmp_path, model=long, resources=enough) == []
+    # Four texts are too many, and one has room: no text is cut.
+    less = {"limits": {"memory": "16Gi"}}
+    ((_, _, message),) = found(tmp_path, "--max-batch-tokens=32768", model=long, resources=less)
+    assert "3 x 16 heads x 4 texts x 8192^2 tokens x 4 bytes = 48.0 GiB" in message
+    assert "write --max-batch-tokens=8192 in" in message
+    less = {"limits": {"memory": "8Gi"}}
+    # Nothing is cut where the author wants none cut, and no batch is small enough for 2 GiB.
+    whole = found(tmp_path, "--auto-truncate=false", model=long, resources=less)
+    least = found(tmp_path, model=long, resources={"limits": {"memory": "2Gi"}})
+    for ((_, _, message),) in (whole, least):
+        assert message.endswith("to 12Gi")
+
+
+def test_a_smaller_batch_that_the_finding_names_is_enough(tmp_path: pathlib.Path) -> None:
+    less = {"limits": {"memory": "8Gi"}}
+    model = {"repository": "BAAI/bge-m3"}
+    every = found(tmp_path, "--max-batch-tokens=4096", model=model, resources=less)
+    assert [one[1] for one in every] == ["tei-texts-cut"]
+
+
+def test_memory_is_explained(tmp_path: pathlib.Path) -> None:
+    file = command.write(tmp_path / "claim.yaml", test_claims.tei({"repository": "BAAI/bge-m3"}))
+    for field, value in (("requests", "12Gi"), ("limits", "16Gi")):
+        words = (f"spec.resources.{field}", "--environment", REFERENCE)
+        told = command.verb("explain", file, *words).stdout
+        assert value in told
+        assert "2 x 16 heads x 8192^2 tokens x 4 bytes" in " ".join(told.split())
+
+
 @pytest.mark.parametrize(
     ("architecture", "served"),
     [
