@@ -43,6 +43,44 @@ def given(door: doors.Door, running: stage.Stage, name: str, *limits: api.Object
         door.claim.apply(callers=standing())
 
 
+def payers(name: str, amount: str) -> list[api.Object]:
+    """The standing callers, and one with a budget of a month."""
+    return [*standing(), budgeted(name, amount)]
+
+
+@contextlib.contextmanager
+def paying(
+    door: doors.Door, running: stage.Stage, name: str, amount: str, **spec: typing.Any
+) -> Iterator[str]:
+    """Prices, and another caller with a budget, whose key is given; the end takes both away.
+
+    Redis keeps what a caller spent: each user of this has a name of its own.
+    """
+    key = doors.KEY.format(name)
+    doors.write_key(running, name, key)
+    with contextlib.ExitStack() as end:
+        # Prices go after the callers who have budgets.
+        end.callback(_take_prices, door)
+        end.callback(door.claim.apply, callers=standing())
+        door.claim.apply(callers=payers(name, amount), **spec)
+        wait_key(door, key)
+        yield key
+
+
+def _take_prices(door: doors.Door) -> None:
+    door.claim.manifest["spec"].pop("pricing", None)
+    door.claim.apply(prices=[])
+    # Those that are kept are gone then.
+    door.wait_condition("PricesReady", "True", "NotRequested", doors.MINUTE + doors.GRACE)
+
+
+def expression(door: doors.Door) -> str:
+    """What the AI gateway is given to work out what an answer costs."""
+    costs = door.claim.one("GatewayConfig")["spec"]["globalLLMRequestCosts"]
+    (text,) = (cost["cel"] for cost in costs if cost["type"] == "CEL")
+    return str(text)
+
+
 def lists(way: asking.Caller, key: str) -> bool:
     """Whether a proxy knows a key."""
     return way.send("GET", "/v1/models", headers=doors.bearer(key)).status == 200
@@ -70,7 +108,8 @@ def spend(door: doors.Door, model: str, key: str, **how: typing.Any) -> asking.A
 def wait_key(door: doors.Door, key: str) -> None:
     """Wait until every proxy knows a key; the list of models costs nothing."""
     for way in door.ways_in():
-        polling.until(functools.partial(lists, way, key), what="the key", timeout=doors.MINUTE)
+        known = functools.partial(lists, way, key)
+        polling.until(known, what="the key", timeout=doors.MINUTE + doors.GRACE)
 
 
 def left(door: doors.Door, model: str, key: str, tokens: int) -> tuple[int, asking.Answer]:

@@ -81,14 +81,9 @@ def test_a_provider_answers_while_a_claim_has_no_pod(
 def paying(door: doors.Door, running: stage.Stage, counting: None) -> Iterator[str]:
     """A caller with a budget, at a door where the claim has a price and the provider none."""
     del counting
-    key = doors.KEY.format("paying")
-    doors.write_key(running, "paying", key)
     prices = [{"model": DOZING, "input": "0", "output": "100"}]
-    callers = [*limits.standing(), limits.budgeted("paying", "1000")]
-    door.claim.apply(prices=prices, callers=callers)
-    yield key
-    door.claim.apply(callers=limits.standing())
-    door.claim.apply(prices=[])
+    with limits.paying(door, running, "awaiting", "1000", prices=prices) as key:
+        yield key
 
 
 def test_a_provider_answers_while_a_claim_wakes(
@@ -106,16 +101,31 @@ def test_a_provider_answers_while_a_claim_wakes(
         what="the claim in every list",
         timeout=doors.REFRESH_SECONDS + doors.MINUTE + doors.GRACE,
     )
+    # Nothing is asked before that: requests wake the claim.
+    route = f'route_name == "{running.tenant.namespace}/{DOZING}"'
+    polling.until(
+        lambda: route in limits.expression(door),
+        what="an expression with the claim's route",
+        timeout=doors.MINUTE + doors.GRACE,
+    )
     time.sleep(doors.REFRESH_SECONDS)
     count = len(external.asked)
     answers = [*door.ask(claim.name, doors.CHAT)]
     assert {one.status for one in answers} == {200}, [*map(str, answers)]
     assert all(map(_outside, answers)), [*map(str, answers)]
     assert len(external.asked) == count + len(answers)
-    before, answer = limits.left(door, claim.name, paying, 1)
-    after, _ = limits.left(door, claim.name, paying, 1)
-    assert _outside(answer), answer
-    assert before - after == 100 * outside.ANSWER_TOKENS, "a provider without a price"
+
+    def costs() -> bool:
+        before, answer = limits.left(door, claim.name, paying, 1)
+        after, _ = limits.left(door, claim.name, paying, 1)
+        assert _outside(answer), answer
+        return before - after == 100 * outside.ANSWER_TOKENS
+
+    polling.until(
+        costs,
+        what="an answer of a provider without a price that costs what the claim does",
+        timeout=doors.MINUTE + doors.GRACE,
+    )
 
     def awake() -> bool:
         answers.extend(asked := door.ask(claim.name, doors.CHAT))

@@ -49,45 +49,47 @@ def test_a_limit_of_one_model_leaves_the_others(
 
 
 @pytest.fixture
-def priced(door: doors.Door, coder: claims.Claim, chat: claims.Claim) -> Iterator[None]:
-    """Prices of three names: an answer of 1,000 tokens costs a tenth, a fiftieth and nothing."""
+def frugal(
+    door: doors.Door,
+    coder: claims.Claim,
+    chat: claims.Claim,
+    running: stage.Stage,
+    counting: None,
+) -> Iterator[str]:
+    """A caller with a budget, and prices of three names.
+
+    An answer of 1,000 tokens costs a tenth, a fiftieth and nothing.
+    """
+    del counting
     prices = [
         {"model": coder.name, "input": "0", "output": "100"},
         {"model": chat.name, "input": "0", "output": "20"},
         {"model": doors.ADAPTER, "input": "0"},
     ]
-    door.claim.apply(prices=prices)
-    yield
-    # Prices go after the callers who have budgets.
-    door.claim.apply(callers=limits.standing())
-    door.claim.apply(prices=[])
+    with limits.paying(door, running, "frugal", "0.5", prices=prices) as key:
+        yield key
 
 
-@pytest.mark.usefixtures("counting", "priced")
 def test_a_caller_passes_until_its_budget_is_spent(
-    door: doors.Door, coder: claims.Claim, chat: claims.Claim, running: stage.Stage
+    door: doors.Door, coder: claims.Claim, chat: claims.Claim, frugal: str
 ) -> None:
     """By the price of each model, on every proxy; who has no budget is not touched."""
-    key = doors.KEY.format("frugal")
-    doors.write_key(running, "frugal", key)
-    door.claim.apply(callers=[*limits.standing(), limits.budgeted("frugal", "0.5")])
     door.wait_condition("LimitsReady", "True", "Unpriced", doors.MINUTE + doors.GRACE)
-    limits.wait_key(door, key)
-    limits.assert_told(limits.spend(door, coder.name, key, tokens=1000))
+    limits.assert_told(limits.spend(door, coder.name, frugal, tokens=1000))
     for model in (coder.name, chat.name, doors.ADAPTER):
-        assert door.statuses(model, key) == {429}, model
+        assert door.statuses(model, frugal) == {429}, model
     for other in (doors.CHAT, doors.EDITOR):
         assert door.statuses(coder.name, other) == {200}
-    assert door.models(key), "the list of models is free"
+    assert door.models(frugal), "the list of models is free"
     # A budget that is raised: what is spent counts, and each model has its own price.
-    door.claim.apply(callers=[*limits.standing(), limits.budgeted("frugal", "1000")])
-    door.wait(chat.name, key)
+    door.claim.apply(callers=limits.payers("frugal", "1000"))
+    door.wait(chat.name, frugal)
 
     # Each answer tells what was left before it: prices in millionths. Another one counts once the
     # processor has the route again.
     def costs(model: str, cost: int) -> bool:
-        before, _ = limits.left(door, model, key, 1000)
-        after, _ = limits.left(door, doors.ADAPTER, key, 1)
+        before, _ = limits.left(door, model, frugal, 1000)
+        after, _ = limits.left(door, doors.ADAPTER, frugal, 1)
         return before - after == cost
 
     for model, cost in ((chat.name, 20_000), (coder.name, 100_000), (doors.ADAPTER, 0)):

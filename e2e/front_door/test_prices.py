@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,34 +14,37 @@ from e2e.controlplane import api, polling
 from e2e.dataplane import stage
 from e2e.front_door import doors, limits
 
-NAME = "paying"
-KEY = doors.KEY.format(NAME)
 # A million tokens of an adapter's answers, as a row states it.
 STATED = "100"
 _ROW = {"model": doors.ADAPTER, "input": "0", "output": STATED}
+_PATIENCE = doors.MINUTE + doors.GRACE
+
+# A model that has a price keeps it, so each test begins without any, and with a caller of its own.
+pytestmark = pytest.mark.usefixtures("counting")
 
 
-@pytest.fixture(scope="module")
-def paying(
-    door: doors.Door,
-    coder: claims.Claim,
-    chat: claims.Claim,
-    running: stage.Stage,
-    installed: installation.Installation,
-    counting: None,
-) -> Iterator[str]:
-    """A caller with a budget, at a door whose prices follow from costs.
+@contextlib.contextmanager
+def _paying(door: doors.Door, running: stage.Stage, name: str, amount: str) -> Iterator[str]:
+    """A caller with a budget, at a door whose prices follow from costs."""
+    spec = {"pricing": _pricing(), "prices": [_ROW]}
+    with limits.paying(door, running, name, amount, **spec) as key:
+        door.wait_condition("PricesReady", "True", "Derived", _PATIENCE)
+        yield key
 
-    Of one claim by a load whose requests are longer than its context: nobody knows what they cost.
-    """
-    del coder, counting
-    doors.write_key(running, NAME, KEY)
-    unknown = {"model": chat.name, "fromCost": {"load": "agent"}}
-    door.claim.apply(pricing=_pricing(), prices=[_ROW, unknown], callers=_callers("0.002"))
-    yield KEY
-    door.claim.apply(callers=limits.standing())
-    del door.claim.manifest["spec"]["pricing"]
-    door.claim.apply(prices=[])
+
+@pytest.fixture
+def dearer(
+    running: stage.Stage, installed: installation.Installation
+) -> Iterator[Callable[[], None]]:
+    """What makes GPUs four times as dear, until the end."""
+
+    def change() -> None:
+        settings = doors.settings(running)
+        for each in settings["data"]["inferenceService"]["gpu"]["classes"].values():
+            each["pricePerHour"] = str(4 * decimal.Decimal(each["pricePerHour"]))
+        installed.configure(settings)
+
+    yield change
     installed.configure(doors.settings(running))
 
 
@@ -48,12 +52,8 @@ def _pricing(generation: int = 0) -> api.Object:
     return {"fromCost": {"utilizationPercent": 50, "generation": generation}}
 
 
-def _callers(amount: str) -> list[api.Object]:
-    return [*limits.standing(), limits.budgeted(NAME, amount)]
-
-
-def _prices(door: doors.Door) -> dict[str, tuple[str, str]]:
-    kept = door.claim.read()["status"].get("prices", [])
+def _prices(item: api.Object) -> dict[str, tuple[str, str]]:
+    kept = item["status"].get("prices", [])
     return {one["model"]: (one["input"], one["output"]) for one in kept}
 
 
@@ -70,93 +70,86 @@ def _assert_follows(price: tuple[str, str], claim: claims.Claim) -> None:
         assert 2 * cost <= amount <= decimal.Decimal("1.1") * 2 * cost, (price, cost)
 
 
-def _expression(door: doors.Door) -> str:
-    """What the AI gateway is given to work out what an answer costs."""
-    costs = door.claim.one("GatewayConfig")["spec"]["globalLLMRequestCosts"]
-    (text,) = (cost["cel"] for cost in costs if cost["type"] == "CEL")
-    return str(text)
-
-
-def _counts(door: doors.Door, model: str, price: tuple[str, str]) -> bool:
+def _counts(door: doors.Door, key: str, model: str, price: tuple[str, str]) -> bool:
     """Whether an answer takes its price from the budget, to the millionth, rounded up."""
-    before, answer = limits.left(door, model, KEY, 1000)
-    after, _ = limits.left(door, model, KEY, 1)
+    before, answer = limits.left(door, model, key, 1000)
+    after, _ = limits.left(door, model, key, 1)
     used = answer.content["usage"]
     prompts, answers = map(decimal.Decimal, price)
     cost = prompts * used["prompt_tokens"] + answers * used["completion_tokens"]
     return before - after == int(cost.to_integral_value(decimal.ROUND_CEILING))
 
 
-def _wait_counts(door: doors.Door, model: str, price: tuple[str, str]) -> None:
+def _wait_counts(door: doors.Door, key: str, model: str, price: tuple[str, str]) -> None:
     polling.until(
-        functools.partial(_counts, door, model, price),
+        functools.partial(_counts, door, key, model, price),
         what=f"an answer of {model} that costs {price}",
-        timeout=doors.MINUTE + doors.GRACE,
+        timeout=_PATIENCE,
     )
 
 
 def test_a_claim_of_unknown_cost_is_named_and_no_budget_may_use_it(
-    door: doors.Door, coder: claims.Claim, chat: claims.Claim, paying: str
+    door: doors.Door, coder: claims.Claim, chat: claims.Claim, running: stage.Stage
 ) -> None:
-    """Others may, until its price is known."""
-    door.wait_condition("PricesReady", "False", "CostUnknown", doors.MINUTE + doors.GRACE)
-    message = claims.conditions(door.claim.read())["PricesReady"][2]
-    assert message == (f"cost unknown: {chat.name} (claim {chat.name} tells no cost of load agent)")
-    limits.wait_key(door, paying)
-    door.wait(chat.name, paying, status=403)
-    assert door.statuses(coder.name, paying) == {200}
-    assert door.statuses(chat.name, doors.CHAT) == {200}
-    door.claim.apply(prices=[_ROW])
-    door.wait_condition("PricesReady", "True", "Derived")
-    door.wait(chat.name, paying)
+    """Of requests that are longer than its context; others may, until its price is known."""
+    unknown = {"model": chat.name, "fromCost": {"load": "agent"}}
+    spec = {"pricing": _pricing(), "prices": [_ROW, unknown]}
+    with limits.paying(door, running, "unknowing", "1000", **spec) as key:
+        door.wait_condition("PricesReady", "False", "CostUnknown", _PATIENCE)
+        message = claims.conditions(door.claim.read())["PricesReady"][2]
+        reason = f"claim {chat.name} tells no cost of load agent"
+        assert message == f"cost unknown: {chat.name} ({reason})"
+        door.wait(chat.name, key, status=403, timeout=_PATIENCE)
+        assert door.statuses(coder.name, key) == {200}
+        assert door.statuses(chat.name, doors.CHAT) == {200}
+        door.claim.apply(prices=[_ROW])
+        door.wait_condition("PricesReady", "True", "Derived", _PATIENCE)
+        door.wait(chat.name, key, timeout=_PATIENCE)
 
 
 def test_a_budget_is_spent_by_prices_that_follow_from_costs(
-    door: doors.Door, coder: claims.Claim, chat: claims.Claim, paying: str
+    door: doors.Door, coder: claims.Claim, chat: claims.Claim, running: stage.Stage
 ) -> None:
     """Of claim and adapter alike, but where a row states another; others go on."""
-    prices = _prices(door)
-    assert prices.keys() == {chat.name, coder.name, doors.CANARY}, "a stated price wins"
-    assert prices[coder.name] == prices[doors.CANARY]
-    for claim in (coder, chat):
-        _assert_follows(prices[claim.name], claim)
-    limits.assert_told(limits.spend(door, chat.name, paying, tokens=1000))
-    for model in (chat.name, coder.name, doors.ADAPTER):
-        assert door.statuses(model, paying) == {429}, model
-    for other in (doors.CHAT, doors.EDITOR):
-        assert door.statuses(coder.name, other) == {200}
-    # A budget that is raised: each answer tells what was left before it.
-    door.claim.apply(callers=_callers("1000"))
-    door.wait(chat.name, paying)
-    for model, price in ((chat.name, prices[chat.name]), (doors.ADAPTER, ("0", STATED))):
-        _wait_counts(door, model, price)
+    with _paying(door, running, "spending", "0.002") as key:
+        prices = _prices(door.claim.read())
+        assert prices.keys() == {chat.name, coder.name, doors.CANARY}, "a stated price wins"
+        assert prices[coder.name] == prices[doors.CANARY]
+        for claim in (coder, chat):
+            _assert_follows(prices[claim.name], claim)
+        door.wait(chat.name, key, timeout=_PATIENCE)
+        limits.assert_told(limits.spend(door, chat.name, key, tokens=1000))
+        for model in (chat.name, coder.name, doors.ADAPTER):
+            assert door.statuses(model, key) == {429}, model
+        for other in (doors.CHAT, doors.EDITOR):
+            assert door.statuses(coder.name, other) == {200}
+        # A budget that is raised: each answer tells what was left before it.
+        door.claim.apply(callers=limits.payers("spending", "1000"))
+        door.wait(chat.name, key, timeout=_PATIENCE)
+        for model, price in ((chat.name, prices[chat.name]), (doors.ADAPTER, ("0", STATED))):
+            _wait_counts(door, key, model, price)
 
 
 def test_costs_that_move_change_no_price_until_it_is_asked_for(
-    door: doors.Door,
-    chat: claims.Claim,
-    running: stage.Stage,
-    installed: installation.Installation,
-    paying: str,
+    door: doors.Door, chat: claims.Claim, running: stage.Stage, dearer: Callable[[], None]
 ) -> None:
-    """GPUs that are four times as dear; a higher generation takes them."""
-    prices, expression, (_, cost) = _prices(door), _expression(door), _cost(chat)
-    settings = doors.settings(running)
-    classes = settings["data"]["inferenceService"]["gpu"]["classes"].values()
-    for each in classes:
-        each["pricePerHour"] = str(4 * decimal.Decimal(each["pricePerHour"]))
-    installed.configure(settings)
-    chat.reconcile("dearer")
-    polling.until(lambda: _cost(chat)[1] > 3 * cost, what="another cost", timeout=doors.GRACE)
-    door.wait_condition("PricesReady", "True", "CostsMoved", doors.MINUTE + doors.GRACE)
-    assert (_prices(door), _expression(door)) == (prices, expression)
-    assert _counts(door, chat.name, prices[chat.name])
-    door.claim.apply(pricing=_pricing(1))
-    door.claim.wait(
-        lambda item: chat.name in _prices(door) and _prices(door)[chat.name] != prices[chat.name],
-        what="with another price",
-        timeout=doors.MINUTE,
-    )
-    dearer = _prices(door)[chat.name]
-    _assert_follows(dearer, chat)
-    _wait_counts(door, chat.name, dearer)
+    """GPUs that are four times as dear; a higher generation takes their costs."""
+    with _paying(door, running, "watching", "1000") as key:
+        door.wait(chat.name, key, timeout=_PATIENCE)
+        prices, expression = _prices(door.claim.read()), limits.expression(door)
+        before, (_, cost) = prices[chat.name], _cost(chat)
+        dearer()
+        chat.reconcile("dearer")
+        polling.until(lambda: _cost(chat)[1] > 3 * cost, what="another cost", timeout=doors.GRACE)
+        door.wait_condition("PricesReady", "True", "CostsMoved", _PATIENCE)
+        assert (_prices(door.claim.read()), limits.expression(door)) == (prices, expression)
+        _wait_counts(door, key, chat.name, before)
+        door.claim.apply(pricing=_pricing(1))
+        item = door.claim.wait(
+            lambda item: _prices(item).get(chat.name, before) != before,
+            what="with another price",
+            timeout=_PATIENCE,
+        )
+        price = _prices(item)[chat.name]
+        _assert_follows(price, chat)
+        _wait_counts(door, key, chat.name, price)

@@ -32,14 +32,20 @@ class Model(base.Model):
 
 
 class Price(base.Model):
-    """A price that followed from costs, and stays until its object asks for another."""
+    """A price that followed from costs.
+
+    It stays until its object asks for another, or its claim neither serves its model nor asks for
+    it any more.
+    """
 
     model: Annotated[str, base.text(63)] = pydantic.Field(description="The name of the model.")
     claim: Annotated[str, base.text(63)] | None = pydantic.Field(
         None, description="The claim whose cost it followed from."
     )
     repository: Annotated[str, base.text(status.LONGEST_PLACE)] | None = pydantic.Field(
-        None, description="What the claim served then: another model has a price of its own."
+        None,
+        description="Of which model's cost it is: what the claim asked for then. Another model has"
+        " a price of its own.",
     )
     input: base.Decimal = pydantic.Field(description="A million tokens of prompts.")
     output: base.Decimal = pydantic.Field(description="A million tokens of answers.")

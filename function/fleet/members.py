@@ -55,6 +55,8 @@ class Member:
         cost: What its status tells of costs; None where no price follows from them.
         serves: The repository that its pods serve, or where else their model lies; None where its
             status does not tell.
+        wants: The same of the model that it asks for, whose cost its status tells; None while its
+            status is of an older edit.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Member:
     fallback: tuple[str, str] | None = None
     cost: Any = None
     serves: str | None = None
+    wants: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,8 +161,27 @@ def _member(item: observed.Object, costs: bool) -> Member:
         observed.count(observed.at(item, "spec", "model", "contextWindow")) or None,
         _fallback(item),
         observed.at(item, "status", "cost") if costs else None,
-        served if isinstance(served, str) and len(served) <= status.LONGEST_PLACE else None,
+        _place(served),
+        _place(_wanted(item)) if _is_current(item) else None,
     )
+
+
+def _place(value: Any) -> str | None:
+    return value if isinstance(value, str) and len(value) <= status.LONGEST_PLACE else None
+
+
+def _wanted(item: observed.Object) -> Any:
+    """Returns which model a claim asks for, in the words of `status.serving.repository`."""
+    image, uri, repository = (
+        observed.at(item, "spec", "model", field) for field in ("image", "uri", "repository")
+    )
+    return image.partition("@")[0] if isinstance(image, str) else uri or repository
+
+
+def _is_current(item: observed.Object) -> bool:
+    """Tells whether a claim's status is of its newest edit, as far as it says."""
+    told = observed.at(item, "status", "observedGeneration")
+    return told in (None, observed.at(item, "metadata", "generation"))
 
 
 def _fallback(item: observed.Object) -> tuple[str, str] | None:

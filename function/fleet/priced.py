@@ -33,7 +33,8 @@ class PricesReady(reasons.Reasons):
         "The same, and by the costs of now some would be others; the message has both, as prompts"
         "/answers of a million tokens. Those that are kept hold.",
         "Nothing, to keep them. Raise `generation` of `fromCost` to take the costs of now; what is"
-        " spent of a budget stays.",
+        " spent of a budget stays. While the pods of a claim change to another model, the new cost"
+        " is of the model that comes.",
     )
     COST_UNKNOWN = reasons.Reason(
         "CostUnknown",

@@ -4,7 +4,8 @@ A claim's status tells what its tokens cost where a replica is full, of prompts 
 (`status.cost.perMillionTokens`). A price that followed once is kept in the status of the front
 door, and stays: what a GPU costs, what is known of a model, or a constant of the estimate may
 change, and nobody's budget does. The words of the object that ask for it make another one, and so
-does another model that a claim comes to serve: it is another product.
+does another model that a claim comes to serve: it is another product. While pods change to it the
+status tells its cost, so what is made then is its price.
 """
 
 import dataclasses
@@ -164,7 +165,7 @@ def prices(
         # Another claim or a provider under the name has no price of the claim before.
         answers = behind.read and (owner is not None or name in others)
         foreign = pin is not None and answers and pin.claim not in (None, owner)
-        moved = pin is not None and claim is not None and _differ(pin.repository, claim.serves)
+        moved = pin is not None and claim is not None and _moved(pin, claim)
         if pin is not None and foreign and now is None:
             resting.append(pin)
             pin = None
@@ -209,14 +210,14 @@ def _derived(
         asked: By which words a price follows now.
         now: The price that would follow, or None.
         margin: What is on top of it.
-        anew: Whether what is kept is the price of another claim, or of what it served before.
+        anew: Whether what is kept is the price of another claim, or of another model of it.
     """
     kept = None if pin is None else Price(pin.model, pin.input, output=pin.output)
     stays = now is None or (pin is not None and pin.asked == asked and not anew)
-    serves = None if claim is None else claim.serves
     if pin is not None and kept is not None and stays:
         # A price in another currency is none.
         same = pin.asked.rpartition(" ")[2] == asked.rpartition(" ")[2]
+        serves = None if claim is None else claim.serves
         of = {"claim": owner or pin.claim, "repository": pin.repository or serves}
         entry = pin.model_copy(update=of)
         return Derived(kept, entry, now) if same else None
@@ -225,7 +226,7 @@ def _derived(
     entry = gateway_status.Price(
         model=now.model,
         claim=owner,
-        repository=serves,
+        repository=None if claim is None else claim.wants,
         input=now.input,
         output=now.output or "0",
         asked=asked,
@@ -235,9 +236,13 @@ def _derived(
     return Derived(now, entry, now, before, fresh=kept is None)
 
 
-def _differ(one: str | None, other: str | None) -> bool:
-    """Tells whether two models are others, where both are told."""
-    return None not in (one, other) and one != other
+def _moved(pin: gateway_status.Price, claim: members.Member) -> bool:
+    """Tells whether a price is of a model that its claim neither serves nor asks for.
+
+    Nobody knows while one of the three is not told.
+    """
+    known = None not in (pin.repository, claim.serves, claim.wants)
+    return known and pin.repository not in (claim.serves, claim.wants)
 
 
 def _unknown(

@@ -1,6 +1,7 @@
 """Prices that follow from what claims cost: what follows, what stays, and what nobody knows."""
 
 import decimal
+import functools
 import re
 from typing import Any
 
@@ -37,6 +38,12 @@ def changed(member: cluster.Object, prompts: str, answers: str) -> cluster.Objec
     other = documents.copied(member)
     other["status"]["cost"] = scene.cost(prompts, answers)
     return other
+
+
+def swapping(serving: str, asking: str) -> cluster.Object:
+    """Returns a claim, of two models, that tells the cost of the one that it asks for."""
+    costs = ("0.9", "3") if asking == "org/large" else ("0.0312", "0.27")
+    return scene.member("coder", "sql", costs=costs, serving=serving, asking=asking)
 
 
 def events(world: cluster.Cluster) -> list[str]:
@@ -249,19 +256,17 @@ def test_a_price_is_of_its_claim_and_another_one_under_the_name_has_its_own() ->
 
 
 def test_a_claim_that_serves_another_model_has_another_price_once_it_does() -> None:
-    def coder(serving: str, costs: tuple[str, str] | None) -> cluster.Object:
-        return scene.member("coder", "sql", costs=costs, serving=serving)
-
-    world = resting(coder("org/small", ("0.0312", "0.27")))
+    world = resting(swapping("org/small", "org/small"))
     before = priced(world)
-    world.strangers = [coder("org/small", ("0.9", "3"))]  # asked for, and on its way
+    world.strangers = [swapping("org/small", "org/large")]
     world.converge()
     assert priced(world) == before
-    world.strangers = [coder("org/large", None)]
+    coder = functools.partial(scene.member, "coder", "sql")
+    world.strangers = [coder(serving="org/large")]
     world.converge()
     assert priced(world) == before, "it holds until the cost of the other is known"
     assert world.condition("PricesReady") == ("False", "CostUnknown")
-    world.strangers = [coder("org/large", ("0.9", "3"))]
+    world.strangers = [swapping("org/large", "org/large")]
     world.reconcile()
     assert priced(world) == {"coder": ("0.9", "3"), "sql": ("0.9", "3")}
     (event,) = events(world)
@@ -269,14 +274,62 @@ def test_a_claim_that_serves_another_model_has_another_price_once_it_does() -> N
     world.converge()
     assert world.condition("PricesReady") == ("True", "Derived")
     # Whatever it serves is not told for a while.
-    world.strangers = [scene.member("coder", "sql", costs=("5", "6"))]
+    world.strangers = [coder(costs=("5", "6"))]
     world.converge()
     assert priced(world)["coder"] == ("0.9", "3")
+
+
+@pytest.mark.parametrize("how", ["asked for", "switched on"])
+@pytest.mark.parametrize("end", ["org/large", "org/small"], ids=["ends", "taken back"])
+def test_a_price_that_follows_during_a_swap_is_of_the_model_that_comes(end: str, how: str) -> None:
+    first = "org/small" if how == "asked for" else "org/large"
+    world = resting(swapping("org/small", first))
+    world.strangers = [swapping("org/small", "org/large")]
+    world.edit(pricing={"fromCost": {"generation": 1}}).converge()
+    assert priced(world)["coder"] == ("0.9", "3")
+    assert world.reconcile().writes == []
+    world.strangers = [swapping(end, end)]
+    world.converge()
+    small = ("0.032", "0.27")
+    assert priced(world)["coder"] == (small if end == "org/small" else ("0.9", "3"))
+    assert world.condition("PricesReady") == ("True", "Derived")
+
+
+def test_a_cost_of_an_older_edit_is_no_cost_of_the_model_that_is_asked_for() -> None:
+    """A claim that takes a swap back tells the cost of the other model for a moment."""
+    world = resting(swapping("org/small", "org/large"))
+    late = swapping("org/small", "org/small")
+    late["status"] |= {"cost": scene.cost("0.9", "3"), "observedGeneration": 2}
+    late["metadata"]["generation"] = 3
+    world.strangers = [late]
+    world.converge()
+    world.strangers = [swapping("org/small", "org/small")]
+    world.converge()
+    assert priced(world)["coder"] == ("0.032", "0.27")
+
+
+@pytest.mark.parametrize(
+    ("model", "place"),
+    [
+        ({"source": "oci", "image": "r.example/m@sha256:0"}, "r.example/m"),
+        ({"source": "s3", "uri": "s3://b/m", "repository": "org/m"}, "s3://b/m"),
+        ({"source": "pvc", "path": "m", "repository": "org/m"}, "org/m"),
+    ],
+)
+def test_a_price_is_of_a_place_in_the_words_of_the_status(
+    model: dict[str, str], place: str
+) -> None:
+    coder = documents.copied(CODER)
+    coder["spec"]["model"] = model
+    (kept, _) = resting(coder).claim["status"]["prices"]
+    assert kept["repository"] == place
 
 
 def test_a_price_of_which_nobody_kept_the_model_is_of_the_one_that_is_served() -> None:
     world = resting()
     before = priced(world)
+    for kept in world.claim["status"]["prices"]:
+        del kept["repository"]
     for model in ("org/small", "org/large"):
         assert priced(world) == before
         costs = ("0.9", "3")
