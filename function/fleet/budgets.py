@@ -7,16 +7,24 @@ currency, rounded up.
 """
 
 import decimal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 
+from function import canonical
 from function.api import gateway_money
-from function.fleet import externals, pricing, situations
+from function.fleet import externals, members, pricing, situations
 from function.planning import identity
 
 # Under which key the AI gateway leaves what an answer costs.
 MONEY = "inference_gateway_money"
 # A price has four digits behind its point, and a whole number none.
 _DIGITS = 10**4
+# A cache that claims more than there was would end the answer in an error.
+_HAD = "(cached_input_tokens < input_tokens ? cached_input_tokens : input_tokens)"
+# What tokens cost in millionths, rounded up.
+_MONEY = (
+    f"((input_tokens - {_HAD}) * priced[one][0] + {_HAD} * priced[one][1]"
+    f" + output_tokens * priced[one][2] + {_DIGITS - 1}u) / {_DIGITS}u"
+)
 
 
 def cost(now: situations.Situation) -> identity.Manifest:
@@ -32,81 +40,101 @@ def millionths(budget: gateway_money.Budget) -> int:
 def expression(now: situations.Situation) -> str:
     """Returns the cost of an answer in CEL; nothing for a model without a price.
 
+    A parser of CEL takes 100,000 code points and 250 nested choices: names and prices are in one
+    table, each once, and what is asked of it is as long for many claims as for few.
+    """
+    # A status that somebody else wrote may have names that no model has.
+    prices = [price for price in now.prices.every if members.is_name(price.model)]
+    if not prices:
+        return "0u"
+    table = _map((price.model, _row(price)) for price in prices)
+    text = f"({_whose(now)}.filter(one, one in priced).map(one, {_MONEY}) + [0u])[0]"
+    renamed = _renamed(now)
+    if renamed:
+        names = [
+            (provider, _map((upstream, _text(name)) for upstream, name in models.items()))
+            for provider, models in renamed.items()
+        ]
+        text = f"[{_map(names)}].map(renamed, {text})[0]"
+    return f"[{table}].map(priced, {text})[0]"
+
+
+def _whose(now: situations.Situation) -> str:
+    """Returns by whose price an answer costs: a list of one name, or of none.
+
     A provider's model comes under the provider's own name, which may be that of a claim: whose
-    answer it is, is asked first.
+    answer it is, is asked first. Who answers in a claim's place and has no price costs what the
+    claim does. The route says for whom: a claim may ask for something else by now.
     """
-    derived = [one.price for one in now.prices.derived]
-    text = _halved("model", [(price.model, _money(price)) for price in derived])
-    for price in reversed(now.prices.stated):
-        text = f'model == "{price.model}" ? {_money(price)} : {text}'
-    for match, money in reversed([*_renamed(now), *_represented(now)]):
-        text = f"{match} ? {money} : {text}"
-    return text
+    door, here = now.door, now.door.identity.namespace
+    instead = [f"({_instead('.')} || {_instead('-canary-')}) && !(model in priced)"]
+    for provider, names in _unpriced(now).items():
+        listed = ", ".join(map(_text, names))
+        instead.append(f"{_instead(f'.outside-{provider}/')} && model in [{listed}]")
+    of_claim = f"priced.filter(one, {_text(f'{here}/')} + one == route_name)"
+    text = f"{' || '.join(instead)} ? {of_claim} : [model]"
+    for provider in reversed(_renamed(now)):
+        own = _text(f"{here}/{externals.object_name(door, provider)}/")
+        known = f"renamed[{_text(provider)}]"
+        answers = f"(backend.startsWith({own}) || {_instead(f'.outside-{provider}/')})"
+        text = f"{answers} && model in {known} ? [{known}[model]] : {text}"
+    return f"({text})"
 
 
-def _halved(variable: str, choices: Sequence[tuple[str, str]]) -> str:
-    """Returns what the value of a variable chooses, of choices in the order of their values.
+def _instead(ending: str) -> str:
+    """Returns whether an object beside the one of a claim's own pods answered on its route.
 
-    Each choice halves them: a parser of CEL takes 250 nested choices, and claims may be more.
+    The names of such objects begin with the claim's: a canary's, another claim's, a provider's. No
+    other route has such a backend.
     """
-    if len(choices) > 1:
-        middle = len(choices) // 2
-        less, more = _halved(variable, choices[:middle]), _halved(variable, choices[middle:])
-        return f'{variable} < "{choices[middle][0]}" ? ({less}) : ({more})'
-    return "".join(f'{variable} == "{value}" ? {cost} : ' for value, cost in choices) + "0u"
+    return f"backend.startsWith(route_name + {_text(ending)})"
 
 
-def _represented(now: situations.Situation) -> Iterator[tuple[str, str]]:
-    """Yields what an answer costs that somebody without a price gave in a claim's place.
+def _stated(now: situations.Situation) -> frozenset[str]:
+    """Returns whose price is stated: one that followed under a provider's name is a claim's."""
+    return frozenset(price.model for price in now.prices.stated)
 
-    The model has the name of whoever answered then, and the route is the claim's. Objects of a
-    claim beside the one of its own pods have a dot in their names: a canary's, another claim's, a
-    provider's.
+
+def _renamed(now: situations.Situation) -> dict[str, dict[str, str]]:
+    """Returns models of providers that have a price and another name there, by provider.
+
+    Of each what the provider calls it, and its name.
     """
-    known, here = {one.model: one for one in now.prices.every}, now.door.identity.namespace
-    claims = sorted(now.members.represented & known.keys())
-    if claims:
-        priced = ", ".join(f'"{name}"' for name in known)
-        choices = [(f"{here}/{name}", _money(known[name])) for name in claims]
-        yield (
-            f'!(model in [{priced}]) && backend.contains(".")',
-            f"({_halved('route_name', choices)})",
-        )
-
-
-def _renamed(now: situations.Situation) -> Iterator[tuple[str, str]]:
-    """Yields how the AI gateway names models of providers that have another name there, with costs.
-
-    A provider answers by its own route, and for claims whose fallback it is.
-    """
-    door, behind = now.door, now.members
-    known = {price.model: price for price in now.prices.every}
-    here = door.identity.namespace
-    for provider in door.providers:
+    stated, renamed = _stated(now), dict[str, dict[str, str]]()
+    for provider in now.door.providers:
         for model in sorted(provider.models, key=lambda one: one.name):
-            if model.upstream in (None, model.name) or model.name not in known:
-                continue
-            whose = f'backend.startsWith("{here}/{externals.object_name(door, provider.name)}/")'
-            if any(one.fallback == (provider.name, model.name) for one in behind.members):
-                # However many claims: a parser of CEL takes 250 nested choices.
-                of_claims = f'backend.contains(".outside-{provider.name}/")'
-                whose = f'({whose} || backend.startsWith("{here}/") && {of_claims})'
-            yield f'{whose} && model == "{model.upstream}"', _money(known[model.name])
+            if model.upstream not in (None, model.name) and model.name in stated:
+                renamed.setdefault(provider.name, {}).setdefault(str(model.upstream), model.name)
+    return renamed
 
 
-def _money(price: pricing.Price) -> str:
-    """Returns what tokens cost in millionths, rounded up."""
-    whole = "input_tokens"
-    terms = []
-    if price.cached_input is not None:
-        # A cache that claims more than there was would end the answer in an error.
-        had = "(cached_input_tokens < input_tokens ? cached_input_tokens : input_tokens)"
-        whole = f"(input_tokens - {had})"
-        terms.append(f"{had} * {_parts(price.cached_input)}u")
-    terms.append(f"{whole} * {_parts(price.input)}u")
-    if price.output is not None:
-        terms.append(f"output_tokens * {_parts(price.output)}u")
-    return f"({' + '.join(terms)} + {_DIGITS - 1}u) / {_DIGITS}u"
+def _unpriced(now: situations.Situation) -> dict[str, list[str]]:
+    """Returns what providers call their models that have no price, by provider.
+
+    A claim may serve such a name, at a price that is none of the provider's.
+    """
+    stated, unpriced = _stated(now), dict[str, list[str]]()
+    for provider in now.door.providers:
+        called = {(one.upstream or one.name, one.name in stated) for one in provider.models}
+        names = {name for name, known in called if not known and (name, True) not in called}
+        if names:
+            unpriced[provider.name] = sorted(names)
+    return unpriced
+
+
+def _map(entries: Iterable[tuple[str, str]]) -> str:
+    return "{" + ", ".join(f"{_text(key)}: {value}" for key, value in entries) + "}"
+
+
+def _text(value: str) -> str:
+    """Returns a text as CEL writes it."""
+    return canonical.dumps(value)
+
+
+def _row(price: pricing.Price) -> str:
+    """Returns the prices of prompts, of what a cache had of them, and of answers."""
+    had = price.input if price.cached_input is None else price.cached_input
+    return f"[{', '.join(f'{_parts(one)}u' for one in (price.input, had, price.output or '0'))}]"
 
 
 def _parts(price: str) -> int:

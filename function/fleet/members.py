@@ -6,12 +6,13 @@ status that it had, and takes nothing with it.
 
 import dataclasses
 import functools
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from function import composition
-from function.api import claim, gateway, status
+from function.api import claim, claim_model, gateway, status
 from function.cluster import observed
 from function.situation import traffic
 
@@ -83,14 +84,11 @@ class Members:
         read: Whether core has read any yet; without it nothing is known of them.
         members: The claims, by name.
         beside: Names that claims serve that are not selected: their routes are on the same Gateway.
-        represented: Claims, selected or not, under whose name somebody else may answer: a canary,
-            another claim or a provider.
     """
 
     read: bool
     members: tuple[Member, ...]
     beside: frozenset[str] = frozenset()
-    represented: frozenset[str] = frozenset()
 
     @functools.cached_property
     def models(self) -> tuple[Model, ...]:
@@ -132,9 +130,6 @@ def members(resource: gateway.InferenceGateway, world: observed.Observed) -> Mem
         given is not None,
         tuple(sorted(chosen, key=lambda member: member.name)),
         frozenset(model.name for member in others for model in member.models),
-        frozenset(
-            str(observed.at(item, "metadata", "name")) for item in given or () if _represented(item)
-        ),
     )
 
 
@@ -167,7 +162,8 @@ def _member(item: observed.Object, costs: bool) -> Member:
 
 
 def _place(value: Any) -> str | None:
-    return value if isinstance(value, str) and len(value) <= status.LONGEST_PLACE else None
+    kept = isinstance(value, str) and 0 < len(value) <= status.LONGEST_PLACE
+    return value if kept else None
 
 
 def _wanted(item: observed.Object) -> Any:
@@ -190,12 +186,6 @@ def _fallback(item: observed.Object) -> tuple[str, str] | None:
     return (provider, model) if isinstance(provider, str) and isinstance(model, str) else None
 
 
-def _represented(item: observed.Object) -> bool:
-    """Tells whether somebody else may answer under a claim's name."""
-    fallback = observed.at(item, "spec", "gateway", "fallback") is not None
-    return fallback or bool(observed.items(item, "spec", "gateway", "canaries"))
-
-
 def _texts(value: Any) -> dict[str, str]:
     return {str(key): str(value[key]) for key in value} if isinstance(value, Mapping) else {}
 
@@ -203,11 +193,17 @@ def _texts(value: Any) -> dict[str, str]:
 def _models(of: str, served: Sequence[observed.Object]) -> Iterable[Model]:
     for entry in served:
         name, kind = observed.at(entry, "name"), observed.at(entry, "kind")
-        if isinstance(name, str) and name and len(name) <= _LONGEST and kind in _KINDS:
+        if isinstance(name, str) and is_name(name) and kind in _KINDS:
             yield Model(name, of, str(kind))
+
+
+def is_name(text: str) -> bool:
+    """Tells whether somebody may serve a model under a name."""
+    return len(text) <= _LONGEST and _NAME.fullmatch(text) is not None
 
 
 _KINDS = ("adapter", "base")
 _OUTSIDE = ("provider", "model")
 _OFFERS = frozenset(typing.get_args(status.Offer))
 _LONGEST = 63
+_NAME = re.compile(claim_model.WORD)

@@ -91,8 +91,9 @@ def test_what_a_provider_answers_in_a_claims_place_has_the_providers_price() -> 
     door = scene.of(prices=PRICES, callers=[budgeted("chat")], providers=[OUTSIDE])
     world = scene.resting(door, CODER, member)
     whose = "llm/backed.outside-anthropic/route/backed/rule/0/ref/1"
-    assert cost(world, "coder", whose, input_tokens=1000) == 3000
-    assert cost(world, "coder", "llm/backed/route/backed/rule/0/ref/0", input_tokens=1000) == 500
+    assert cost(world, "coder", whose, "llm/backed", input_tokens=1000) == 3000
+    own = "llm/backed/route/backed/rule/0/ref/0"
+    assert cost(world, "coder", own, "llm/backed", input_tokens=1000) == 500
 
 
 def test_the_expression_nests_no_deeper_for_claims_that_name_a_provider() -> None:
