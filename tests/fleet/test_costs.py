@@ -532,9 +532,9 @@ def test_what_somebody_wrote_into_the_status_is_text_in_the_expression() -> None
 
 @pytest.mark.parametrize("place", ["", "x" * 513])
 def test_a_place_that_is_none_is_not_kept(place: str) -> None:
-    world = resting(scene.member("coder", costs=("0.01", "0.1"), serving=place))
+    world = resting(scene.member("coder", costs=("0.01", "0.1"), serving=place, asking="org/model"))
     (kept,) = world.claim["status"]["prices"]
-    assert "repository" not in kept
+    assert kept["repository"] == "org/model"
 
 
 def test_a_row_that_nobody_serves_is_named() -> None:
