@@ -99,6 +99,18 @@ def composed(plan: plans.Plan, judgement: gating.Judgement, resource: observed.O
     return judgement.name == batches.name(plan.identity, mark, gating.COMPONENT)
 
 
+def times(
+    plan: plans.Plan, judgement: gating.Judgement, resource: observed.Object | None
+) -> tuple[str | None, str | None]:
+    """Returns since when requests and evaluations count for an observed Job, as it was composed."""
+    if resource is None or not composed(plan, judgement, resource):
+        return None, None
+    (container,) = observed.items(observed.at(resource, "spec", "template", "spec"), "containers")
+    (entry,) = observed.items(container, "env")
+    given = canonical.loads(str(observed.at(entry, "value")))
+    return gating.time(observed.at(given, "since")), gating.time(observed.at(given, "began"))
+
+
 def same(manifest: identity.Manifest, resource: observed.Object) -> bool:
     """Tells whether an observed Job has the spec of a composed one, field by field."""
     spec = manifest["spec"]
