@@ -105,9 +105,16 @@ def times(
     """Returns since when requests and evaluations count for an observed Job, as it was composed."""
     if resource is None or not composed(plan, judgement, resource):
         return None, None
-    (container,) = observed.items(observed.at(resource, "spec", "template", "spec"), "containers")
-    (entry,) = observed.items(container, "env")
-    given = canonical.loads(str(observed.at(entry, "value")))
+    # Its name says that it is whole, and not that it is one of ours.
+    pod = observed.at(resource, "spec", "template", "spec")
+    entries = [
+        entry for one in observed.items(pod, "containers") for entry in observed.items(one, "env")
+    ]
+    value = observed.at(entries[0], "value") if len(entries) == 1 else None
+    try:
+        given = canonical.loads(value) if isinstance(value, str) else None
+    except ValueError:
+        return None, None
     return gating.time(observed.at(given, "since")), gating.time(observed.at(given, "began"))
 
 

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -10,6 +11,7 @@ from function import memo
 from function.cluster import gating
 from function.planning import gates as planned
 from function.planning import plans
+from function.workloads import analyses
 from judge import exits
 from tests import cluster
 from tests.life import gated, test_gates_proof
@@ -152,6 +154,23 @@ def test_a_changed_job_of_a_first_step_tells_no_time() -> None:
     gated.rested(world)
     assert LONG_AGO not in gated.record(world).values()
     assert LONG_AGO not in test_gates_proof.judge_plan(world).values()
+
+
+@pytest.mark.parametrize(
+    "env", [[], [{"name": "JUDGE_PLAN"}], [{"name": "JUDGE_PLAN", "value": "no plan"}], [{}, {}]]
+)
+def test_a_job_of_a_first_step_without_a_plan_tells_no_time(env: list[cluster.Object]) -> None:
+    """Somebody gave it the name that such a Job has."""
+    world = gated.stepped()
+    gated.ended(gated.job(world), exits.Exit.TOO_FEW_REQUESTS)
+    gated.rested(world)
+    unvouched(world)
+    (container,) = gated.job(world)["spec"]["template"]["spec"]["containers"]
+    container["env"] = env
+    with mock.patch.object(analyses, "composed", return_value=True):
+        gated.rested(world)
+    assert world.fatal is None
+    assert "since" not in gated.record(world)
 
 
 # --- what is not
