@@ -117,14 +117,15 @@ def vouched(route: observed.Object | None) -> dict[str, Vouched]:
         adapter: Vouched(
             str(observed.at(entry, "mark")),
             observed.count(observed.at(entry, "percent")),
-            _time(observed.at(entry, "since")),
-            _time(observed.at(entry, "began")),
+            time(observed.at(entry, "since")),
+            time(observed.at(entry, "began")),
         )
         for adapter, entry in entries
     }
 
 
-def _time(written: Any) -> str | None:
+def time(written: Any) -> str | None:
+    """Returns a time as the API server writes it, or None where it is none."""
     return written if isinstance(written, str) and instants.read(written) is not None else None
 
 
@@ -136,7 +137,6 @@ def judgements(world: observed.Observed) -> list[Judgement]:
 def _judgement(suffix: str, resource: observed.Object) -> Judgement:
     job = jobs.job(resource)
     annotations = observed.at(resource, "metadata", "annotations")
-    started = observed.at(resource, "status", "startTime")
     return Judgement(
         suffix=suffix,
         name=job.name,
@@ -144,8 +144,21 @@ def _judgement(suffix: str, resource: observed.Object) -> Judgement:
         asked=str(observed.at(annotations, ASKED_ANNOTATION) or ""),
         percent=canonical.whole(observed.at(annotations, PERCENT_ANNOTATION)) or 0,
         tries=canonical.whole(observed.at(annotations, TRY_ANNOTATION)) or 0,
-        started=_time(started),
+        started=_started(resource),
     )
+
+
+def _started(resource: observed.Object) -> str | None:
+    """Returns when a Job began, or the time next to that which it has."""
+    written = (
+        observed.at(resource, "status", "startTime"),
+        observed.at(resource, "metadata", "creationTimestamp"),
+        *(
+            observed.at(condition, "lastTransitionTime")
+            for condition in observed.items(observed.at(resource, "status"), "conditions")
+        ),
+    )
+    return next((known for one in written if (known := time(one)) is not None), None)
 
 
 def _ending(job: jobs.Job) -> Ending:

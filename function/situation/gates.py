@@ -12,14 +12,13 @@ judged while pods change or sleep: the Job goes, and the step begins again.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 from function import canonical
 from function.api import status
-from function.cluster import gating, jobs, memory, observed, routes
-from function.planning import gates, identity, plans, storage
-from function.situation import guards, rollouts, traffic
+from function.cluster import gating, jobs, memory, observed
+from function.planning import gates, identity, plans
+from function.situation import guards, proofs, rollouts, traffic
 from function.workloads import analyses
 
 # The largest number that a status holds.
@@ -141,19 +140,6 @@ class _Clock:
 _STOPPED = _Clock(False, False)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Route:
-    """What the observed route has of canaries.
-
-    Attributes:
-        shown: The weight of each.
-        vouched: What it says of each.
-    """
-
-    shown: Mapping[str, int]
-    vouched: Mapping[str, gating.Vouched]
-
-
 def lack(plan: plans.Plan) -> str | None:
     """Returns why the settings let nothing judge a canary, in words, or None."""
     site = plan.site.canary_gates
@@ -174,7 +160,6 @@ def canaries(
     if not plan.gates:
         return Gates()
     lacks = lack(plan)
-    judgements = gating.judgements(world)
     state = rollout.state
     awake = state is not None and state.wanted > 0 and not plan.suspended
     kept = rollout.hold is None and rollout.applied
@@ -182,20 +167,16 @@ def canaries(
         starts=awake and rollout.current and rollout.serves and now.published,
         runs=awake and kept,
     )
-    seen = world.get("gateway-airoute")
-    route = _Route(routes.weights(seen), gating.vouched(seen))
     served = now.adapters - now.names.refused
     waits = guard.gate
+    there = proofs.proofs(plan, rollout, remembered, world)
     return Gates(
         tuple(
             _gate(
-                plan,
-                _followed(plan, schedule, remembered, rollout, world),
+                there,
+                schedule,
                 clock if schedule.adapter in served else _STOPPED,
-                route,
                 remembered.canaries.get(schedule.adapter),
-                judgements,
-                world,
                 lacks=lacks is not None,
                 guarded=waits is None,
             )
@@ -206,50 +187,20 @@ def canaries(
     )
 
 
-def _followed(
-    plan: plans.Plan,
-    schedule: gates.Schedule,
-    remembered: memory.Memory,
-    rollout: rollouts.Rollout,
-    world: observed.Observed,
-) -> gates.Schedule:
-    """Returns the gate with the marks that its record has.
-
-    At first they did not tell the base model. Records of that time stay as they are, with their
-    Jobs, for as long as pods have the base model that the claim asks for: an upgrade judges nothing
-    again.
-    """
-    record, served = remembered.canaries.get(schedule.adapter), remembered.serving or {}
-    base = served.get("repository"), served.get("revision")
-    if record is None or record.mark != schedule.former[0] or base != plan.storage.base.served:
-        return schedule
-    if plan.storage.base.origin is storage.Origin.VOLUME:
-        # The status has no place on the volume. The pods that were observed have.
-        there = plan.workload.template(world.get(plan.workload.SUFFIX)) or rollout.template
-        if not traffic.has_base(canonical.plain(there), plan.storage.base):
-            return schedule
-    mark, asked = schedule.former
-    return dataclasses.replace(schedule, mark=mark, asked=asked)
-
-
 def _gate(
-    plan: plans.Plan,
-    schedule: gates.Schedule,
+    there: proofs.Proofs,
+    asked: gates.Schedule,
     clock: _Clock,
-    route: _Route,
     record: status.Canary | None,
-    judgements: list[gating.Judgement],
-    world: observed.Observed,
     *,
     lacks: bool,
     guarded: bool,
 ) -> Gate:
-    before = _before(schedule, record, route)
-    own = [
-        _believed(plan, schedule, before, one, world)
-        for one in judgements
-        if one.asked == schedule.asked
-    ]
+    plan, world = there.plan, there.world
+    schedule = proofs.followed(there, asked, record)
+    before = _before(there, schedule, record)
+    own = [_believed(plan, schedule, before, one, world) for one in there.of(schedule)]
+    own += proofs.broken(there, asked, schedule)
     after, judgement = _after(schedule, before, own)
     step = schedule.after(after.held)
     manifest, suffix = None, ""
@@ -264,9 +215,9 @@ def _gate(
             plan, analyses.Step(schedule, step, after.tries, after.since, after.began)
         )
         suffix = analyses.suffix(manifest)
-        may_start = guarded and not lacks and route.shown.get(schedule.adapter) == step
-        there = world.get(suffix) is not None
-        if not _wanted(clock, there=there, may_start=may_start, unlocked=not lacks):
+        may_start = guarded and not lacks and there.shown.get(schedule.adapter) == step
+        is_there = world.get(suffix) is not None
+        if not _wanted(clock, there=is_there, may_start=may_start, unlocked=not lacks):
             manifest, suffix = None, ""
     watched = guarded or any(one.percent == step for one in own)
     weight = _weight(schedule, after, judged=watched and not lacks)
@@ -284,7 +235,9 @@ def _gate(
     )
 
 
-def _before(schedule: gates.Schedule, record: status.Canary | None, route: _Route) -> _Memory:
+def _before(
+    there: proofs.Proofs, schedule: gates.Schedule, record: status.Canary | None
+) -> _Memory:
     """Returns what earlier answers wrote of this canary, as far as it is still about it.
 
     Another adapter, another base model, or another try, begins at the first step. Another text of
@@ -292,8 +245,12 @@ def _before(schedule: gates.Schedule, record: status.Canary | None, route: _Rout
     """
     if record is None:
         return _Memory()
-    held = min(record.held_percent or 0, _proved(schedule, route))
-    since, began = _times(schedule, record, route, held)
+    held = proofs.held(there, schedule, record)
+    since, began = proofs.times(there, schedule, record, held)
+    same = record.asked == schedule.former[1] and proofs.is_former(there, schedule, record)
+    if record.verdict == ROLLED_BACK and same:
+        # Nothing need prove it: it gives nobody a share.
+        return _Memory(held, ROLLED_BACK, record.reason or "", began=began)
     if record.asked != schedule.asked:
         taken_back = record.verdict == ROLLED_BACK
         return _Memory() if taken_back else _settled(schedule, _Memory(held, began=began))
@@ -338,37 +295,6 @@ def _believed(
     if ending in gating.BROKEN:
         return judgement
     return dataclasses.replace(judgement, ending=gating.Ending.NONE)
-
-
-def _proved(schedule: gates.Schedule, route: _Route) -> int:
-    """Returns the highest step that the route vouches for.
-
-    Without a word of the route about it, a record of the time when it had none is proof of the
-    weight that the canary has, and of no more.
-    """
-    vouched = route.vouched.get(schedule.adapter)
-    if vouched is not None:
-        return vouched.percent if vouched.mark == schedule.mark else 0
-    if schedule.mark == schedule.former[0]:
-        return max(route.shown.get(schedule.adapter, 0), 0)
-    return 0
-
-
-def _times(
-    schedule: gates.Schedule, record: status.Canary, route: _Route, held: int
-) -> tuple[str | None, str | None]:
-    """Returns since when requests count for the step after one that held, and evaluations.
-
-    As the route vouches for it. The route of a canary whose step held told no time at first, and
-    tells one always since: the record has them then.
-    """
-    vouched = route.vouched.get(schedule.adapter)
-    if vouched is None or vouched.mark != schedule.mark:
-        former = vouched is None and schedule.mark == schedule.former[0]
-        return (record.since, record.began) if former else (None, None)
-    if vouched.percent > 0 and vouched.began is None:
-        return record.since, record.began
-    return vouched.since if vouched.percent == held else None, vouched.began
 
 
 def _settled(schedule: gates.Schedule, given: _Memory) -> _Memory:

@@ -99,6 +99,25 @@ def composed(plan: plans.Plan, judgement: gating.Judgement, resource: observed.O
     return judgement.name == batches.name(plan.identity, mark, gating.COMPONENT)
 
 
+def times(
+    plan: plans.Plan, judgement: gating.Judgement, resource: observed.Object | None
+) -> tuple[str | None, str | None]:
+    """Returns since when requests and evaluations count for an observed Job, as it was composed."""
+    if resource is None or not composed(plan, judgement, resource):
+        return None, None
+    # Its name says that it is whole, and not that it is one of ours.
+    pod = observed.at(resource, "spec", "template", "spec")
+    entries = [
+        entry for one in observed.items(pod, "containers") for entry in observed.items(one, "env")
+    ]
+    value = observed.at(entries[0], "value") if len(entries) == 1 else None
+    try:
+        given = canonical.loads(value) if isinstance(value, str) else None
+    except ValueError:
+        return None, None
+    return gating.time(observed.at(given, "since")), gating.time(observed.at(given, "began"))
+
+
 def same(manifest: identity.Manifest, resource: observed.Object) -> bool:
     """Tells whether an observed Job has the spec of a composed one, field by field."""
     spec = manifest["spec"]

@@ -1,17 +1,12 @@
 """What a step that held is known by, and what is made of a memory that is lost or forged."""
 
 import copy
-import dataclasses
 import json
 from typing import Any
 
 import pytest
 
-from function import memo
 from function.cluster import gating
-from function.planning import gates as planned
-from function.planning import plans
-from function.situation import gates as situated
 from judge import exits
 from tests import cluster
 from tests.life import gated
@@ -365,82 +360,5 @@ def test_another_base_model_begins_at_the_first_step(
         assert not gated.jobs(world), "the old pods have the old base model"
     for _ in range(4):
         gated.settle(world).reconcile()
-    gated.rested(world)
-    assert (gated.weight(world), gated.percent(gated.job(world))) == (5, 5)
-
-
-@pytest.fixture
-def earlier(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Lets the function answer as it did before marks told the base model, and routes vouched."""
-    schedules = planned.schedules
-
-    def former(*given: Any) -> tuple[planned.Schedule, ...]:
-        return tuple(
-            dataclasses.replace(one, mark=one.former[0], asked=one.former[1])
-            for one in schedules(*given)
-        )
-
-    monkeypatch.setattr(planned, "schedules", former)
-    monkeypatch.setattr(situated.Gates, "held", None)
-    monkeypatch.setattr(plans, "_kept", memo.Bounded(plans.MOST_BYTES))
-    return monkeypatch
-
-
-@pytest.mark.parametrize("holds", [0, 1, 3])
-@pytest.mark.parametrize("taken_back", [False, True])
-def test_an_upgrade_judges_nothing_again(
-    holds: int, taken_back: bool, earlier: pytest.MonkeyPatch
-) -> None:
-    """Records of before the base model counted stay what they are, and so do their Jobs."""
-    world = gated.stepped()
-    for _ in range(holds):
-        gated.held(gated.job(world))
-        gated.rested(world)
-    if taken_back and holds < 3:
-        gated.ended(gated.job(world), 20)
-        gated.rested(world)
-    before = copy.deepcopy(world)
-    earlier.undo()
-    for _ in range(2):
-        world.reconcile()
-        assert world.writes in ([], [f"update {scene.NAME}-gateway-airoute"])
-    assert gated.record(world) == gated.record(before)
-    assert gated.jobs(world) == gated.jobs(before)
-    assert gated.weight(world) == gated.weight(before)
-    if not taken_back and holds < 3:
-        gated.held(gated.job(world))
-        gated.rested(world)
-        assert gated.weight(world) == gated.STEPS[holds + 1]
-    # What the base model is counts all the same.
-    world.edit(model={**world.claim["spec"]["model"], "revision": "2" * 40})
-    world.reconcile()
-    assert gated.weight(world) in (0, 5)
-    for _ in range(4):
-        gated.settle(world).reconcile()
-    gated.rested(world)
-    assert (gated.weight(world), gated.percent(gated.job(world))) == (5, 5)
-
-
-def test_an_upgrade_tells_base_models_on_the_volume_apart(earlier: pytest.MonkeyPatch) -> None:
-    """They may have one repository and one revision, or none."""
-    base = {"source": "pvc", "repository": "org/model"}
-    claim = scene.of(loraAdapters=scene.ADAPTERS, gateway={"enabled": True})
-    claim["spec"]["model"] = {**base, "path": "base-a"}
-    world = cluster.Cluster(claim, gated.site())
-    world.converge()
-    world.edit(gateway=gated.gateway())
-    gated.rested(world)
-    for _ in gated.STEPS:
-        gated.held(gated.job(world))
-        gated.rested(world)
-    earlier.undo()
-    for _ in range(2):
-        world.reconcile()
-        assert (gated.weight(world), gated.record(world)["verdict"]) == (40, "Held")
-    world.edit(model={**base, "path": "base-b"})
-    for _ in range(4):
-        world.reconcile()
-        assert gated.weight(world) in (0, 5)
-        gated.settle(world)
     gated.rested(world)
     assert (gated.weight(world), gated.percent(gated.job(world))) == (5, 5)

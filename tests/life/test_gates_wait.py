@@ -41,6 +41,24 @@ def test_what_cannot_be_judged_neither_rises_nor_falls(code: int, reason: str, h
     assert "since" not in gated.record(world)
 
 
+def test_a_job_that_never_started_is_followed_by_another_one() -> None:
+    """Its requests count from when it was made, or from when it ended."""
+    made, over = "2026-01-31T11:00:00Z", "2026-01-31T11:30:00Z"
+    for since, metadata, condition in (
+        (made, {"creationTimestamp": made}, {"lastTransitionTime": over}),
+        (over, {}, {"lastTransitionTime": over}),
+    ):
+        world = gated.stepped()
+        first = gated.job(world)
+        gated.ended(first, exits.Exit.TOO_FEW_REQUESTS)
+        del first["status"]["startTime"]
+        first["metadata"] |= metadata
+        first["status"]["conditions"][0] |= condition
+        gated.rested(world)
+        assert gated.job(world)["metadata"]["name"] != first["metadata"]["name"]
+        assert (gated.record(world)["since"], gated.record(world)["began"]) == (since, since)
+
+
 def waits(world: cluster.Cluster) -> tuple[int | None, int]:
     """Returns for how many minutes the Job waits for what is lacking, and when it must have ended.
 

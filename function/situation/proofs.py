@@ -1,0 +1,162 @@
+"""What route, Jobs and pods prove of a canary's record, which may be anybody's.
+
+At first the marks of records did not tell the base model, and routes vouched for nothing. Records
+of that time count as far as something else than the status has their marks too.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+from function import canonical
+from function.api import status
+from function.cluster import gating, memory, observed, routes
+from function.planning import gates, plans, storage
+from function.situation import rollouts, traffic
+from function.workloads import analyses
+
+_UNTOLD = (None, None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Proofs:
+    """What is observed of canaries, beside the status.
+
+    Attributes:
+        plan: The plan.
+        world: What is observed.
+        shown: The weight of each in the route.
+        vouched: What the route says of each.
+        judgements: The Jobs.
+        kept: Whether the base model is still the recorded one, as status and pods say.
+        running: Whether pods have the base model that the claim asks for.
+    """
+
+    plan: plans.Plan
+    world: observed.Observed
+    shown: Mapping[str, int]
+    vouched: Mapping[str, gating.Vouched]
+    judgements: list[gating.Judgement]
+    kept: bool
+    running: bool
+
+    def of(self, schedule: gates.Schedule) -> list[gating.Judgement]:
+        """Returns the Jobs that judge this text of a canary."""
+        return [one for one in self.judgements if one.asked == schedule.asked]
+
+
+def proofs(
+    plan: plans.Plan,
+    rollout: rollouts.Rollout,
+    remembered: memory.Memory,
+    world: observed.Observed,
+) -> Proofs:
+    """Returns what is observed of canaries."""
+    there = plan.workload.template(world.get(plan.workload.SUFFIX)) or rollout.template
+    running = there is not None and traffic.has_base(canonical.plain(there), plan.storage.base)
+    served = remembered.serving or {}
+    kept = (served.get("repository"), served.get("revision")) == plan.storage.base.served
+    if plan.storage.base.origin is storage.Origin.VOLUME:
+        # The status has no place on the volume. The pods that were observed have.
+        kept = kept and running
+    route = world.get("gateway-airoute")
+    return Proofs(
+        plan=plan,
+        world=world,
+        shown=routes.weights(route),
+        vouched=gating.vouched(route),
+        judgements=gating.judgements(world),
+        kept=kept,
+        running=running,
+    )
+
+
+def is_former(there: Proofs, schedule: gates.Schedule, record: status.Canary) -> bool:
+    """Tells whether a record has the marks that do not tell the base model."""
+    return record.mark == schedule.former[0] and there.kept
+
+
+def followed(
+    there: Proofs, schedule: gates.Schedule, record: status.Canary | None
+) -> gates.Schedule:
+    """Returns the gate with the marks that its record has, as far as route or Job have them too.
+
+    Such a record stays as it is, with its Jobs, for as long as pods have the base model that the
+    claim asks for: an upgrade judges nothing again.
+    """
+    mark, asked = schedule.former
+    vouched = there.vouched.get(schedule.adapter)
+    proved = any(one.asked == asked for one in there.judgements)
+    if vouched is not None:
+        proved = vouched.mark == mark
+    if record is None or not proved or not is_former(there, schedule, record):
+        return schedule
+    return dataclasses.replace(schedule, mark=mark, asked=asked)
+
+
+def broken(
+    there: Proofs, asked: gates.Schedule, schedule: gates.Schedule
+) -> Iterator[gating.Judgement]:
+    """Yields the Jobs that broke under the marks that are not followed.
+
+    Who writes other marks into the status forgives nothing. Another base model does, and the Job
+    of the one before may still go.
+
+    Args:
+        there: What is observed.
+        asked: The gate with the marks of today.
+        schedule: The gate with the marks that are followed.
+    """
+    for one in there.judgements:
+        if one.ending not in gating.BROKEN or one.asked == schedule.asked:
+            continue
+        resource = there.world.get(one.suffix)
+        going = observed.at(resource, "metadata", "deletionTimestamp") is not None
+        former = one.asked == asked.former[1] and there.running and not going
+        if former or one.asked == asked.asked:
+            yield one
+
+
+def held(there: Proofs, schedule: gates.Schedule, record: status.Canary) -> int:
+    """Returns the highest step of a record that the route vouches for.
+
+    Without a word of the route about it, a record of the time when it had none is worth what is
+    seen: the step of a Job, or the weight of the canary, is judged, and the step before it held.
+    """
+    vouched = there.vouched.get(schedule.adapter)
+    if vouched is not None:
+        proved = vouched.percent if vouched.mark == schedule.mark else 0
+    elif is_former(there, schedule, record):
+        shown = there.shown.get(schedule.adapter, 0)
+        judged = max((one.percent for one in there.of(schedule)), default=shown)
+        proved = max((step for step in schedule.steps if step < judged), default=0)
+    else:
+        proved = 0
+    return min(record.held_percent or 0, proved)
+
+
+def times(
+    there: Proofs, schedule: gates.Schedule, record: status.Canary, step: int
+) -> tuple[str | None, str | None]:
+    """Returns since when requests count for the step after one that held, and evaluations.
+
+    As the route vouches for it. The route of a canary whose step held told no time at first, and
+    tells one always since: the record has them then. Of one whose first step is judged it told
+    nothing: the Job has them that judges it.
+
+    Args:
+        there: What is observed.
+        schedule: The gate, with the marks that are followed.
+        record: What the status has.
+        step: The step that held, or 0.
+    """
+    vouched = there.vouched.get(schedule.adapter)
+    if vouched is None or vouched.mark != schedule.mark:
+        told = (
+            analyses.times(there.plan, one, there.world.get(one.suffix))
+            for one in there.of(schedule)
+            if one.percent == schedule.after(step)
+        )
+        return next((one for one in told if one != _UNTOLD), _UNTOLD)
+    if vouched.percent > 0 and vouched.began is None:
+        return record.since, record.began
+    return vouched.since if vouched.percent == step else None, vouched.began
