@@ -9,93 +9,56 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from function.api import gateway, gateway_status
 from tests import cluster, documents, effort, strategies
-from tests.fleet import scene
-from tests.fleet.test_money import budgeted, cost, expression, rules
-
-CODER = scene.member("coder", "sql", costs=("0.0312", "0.27"))
-CHAT = scene.member("chat-8b", costs=("0.01", "0.1"))
-VECTORS = scene.member("vectors", offers=("embed",))
-FROM_COST: Any = {"fromCost": {}}
-
-
-def resting(*members: cluster.Object, settings: Any = None, **spec: Any) -> cluster.Cluster:
-    door = scene.of(**{"pricing": FROM_COST, "callers": [budgeted("paid")], **spec})
-    given = map(documents.copied, members or (CODER, CHAT))
-    world = scene.world(door, *given, settings=settings)
-    world.converge()
-    assert world.fatal is None, world.fatal
-    return world
-
-
-def priced(world: cluster.Cluster) -> dict[str, tuple[str, str]]:
-    kept = world.claim["status"].get("prices") or []
-    return {one["model"]: (one["input"], one["output"]) for one in kept}
-
-
-def changed(member: cluster.Object, prompts: str, answers: str) -> cluster.Object:
-    other = documents.copied(member)
-    other["status"]["cost"] = scene.cost(prompts, answers)
-    return other
-
-
-def swapping(serving: str, asking: str) -> cluster.Object:
-    """Returns a claim, of two models, that tells the cost of the one that it asks for."""
-    costs = ("0.9", "3") if asking == "org/large" else ("0.0312", "0.27")
-    return scene.member("coder", "sql", costs=costs, serving=serving, asking=asking)
-
-
-def events(world: cluster.Cluster) -> list[str]:
-    return [message for message in map(str, world.events) if "PricesFollowed" in message]
-
+from tests.fleet import costed, scene
+from tests.fleet.test_money import budgeted, cost, rules
 
 # --- what follows
 
 
 def test_a_price_follows_from_the_cost_of_its_claim_rounded_up_to_two_digits() -> None:
-    world = resting()
+    world = costed.resting()
     expected = ("0.032", "0.27")
-    assert priced(world) == {"chat-8b": ("0.01", "0.1"), "coder": expected, "sql": expected}
+    assert costed.priced(world) == {"chat-8b": ("0.01", "0.1"), "coder": expected, "sql": expected}
     assert world.condition("PricesReady") == ("True", "Derived")
     assert world.condition("LimitsReady") == ("True", "Enforced")
 
 
 def test_idle_time_and_a_margin_come_on_top() -> None:
     asked = {"load": "rag", "utilizationPercent": 50, "marginPercent": 20}
-    world = resting(pricing={"fromCost": asked})
-    assert priced(world)["chat-8b"] == ("0.024", "0.48")
+    world = costed.resting(pricing={"fromCost": asked})
+    assert costed.priced(world)["chat-8b"] == ("0.024", "0.48")
 
 
 def test_the_settings_may_say_the_margin() -> None:
     priced_with: Any = {"pricing": {"currency": "USD", "fromCost": {"marginPercent": 50}}}
-    assert priced(resting(settings=priced_with))["chat-8b"] == ("0.015", "0.15")
-    own = resting(settings=priced_with, pricing={"fromCost": {"marginPercent": 0}})
-    assert priced(own)["chat-8b"] == ("0.01", "0.1")
+    assert costed.priced(costed.resting(settings=priced_with))["chat-8b"] == ("0.015", "0.15")
+    own = costed.resting(settings=priced_with, pricing={"fromCost": {"marginPercent": 0}})
+    assert costed.priced(own)["chat-8b"] == ("0.01", "0.1")
 
 
 def test_a_row_wins_and_a_row_from_costs_says_what_differs() -> None:
-    world = resting(
+    world = costed.resting(
         pricing={"fromCost": {"marginPercent": 100}},
         prices=[
             {"model": "coder", "input": "5", "output": "9"},
             {"model": "sql", "fromCost": {"load": "rag"}},
         ],
     )
-    assert priced(world) == {"chat-8b": ("0.02", "0.2"), "sql": ("0.063", "1.1")}
+    assert costed.priced(world) == {"chat-8b": ("0.02", "0.2"), "sql": ("0.063", "1.1")}
     assert cost(world, "coder", input_tokens=10**6) == 5_000_000
     assert cost(world, "sql", output_tokens=10**6) == 1_100_000
 
 
 def test_a_row_alone_makes_one_price() -> None:
-    world = resting(pricing=None, prices=[{"model": "coder", "fromCost": {}}])
-    assert priced(world) == {"coder": ("0.032", "0.27")}
+    world = costed.resting(pricing=None, prices=[{"model": "coder", "fromCost": {}}])
+    assert costed.priced(world) == {"coder": ("0.032", "0.27")}
     assert world.condition("LimitsReady") == ("True", "Unpriced"), "as with rows that are stated"
     assert scene.rules(world) == {"paid": None}
 
 
 def test_everybody_counts_by_the_same_prices() -> None:
-    world = resting(
+    world = costed.resting(
         edge={"litellm": {"caller": "edge", "configurationOnly": True}},
         callers=[scene.caller("edge"), budgeted("paid")],
         settings={"dashboards": {"callerLabel": "inference_caller"}},
@@ -115,133 +78,119 @@ def test_everybody_counts_by_the_same_prices() -> None:
     assert '"output_cost_per_token":0.0000001' in model
 
 
-def test_the_expression_nests_little_however_many_claims_there_are() -> None:
-    members = [scene.member(f"m{n:03}", costs=("0.1", f"0.{n:03}1")) for n in range(300)]
-    world = resting(*members)
-    assert len(priced(world)) == gateway_status.MOST_PRICES
-    depth = most = 0
-    for letter in expression(world):
-        depth += (letter == "(") - (letter == ")")
-        most = max(most, depth)
-    assert most < 20
-    assert cost(world, "m000", output_tokens=10**6) == 100
-    assert cost(world, "m255", output_tokens=10**6) == 260_000
-    assert world.condition("PricesReady") == ("False", "CostUnknown")
-
-
 # --- what stays
 
 
 def test_a_price_stays_whatever_its_claim_costs_since() -> None:
-    world = resting()
-    before = priced(world)
+    world = costed.resting()
+    before = costed.priced(world)
     rules_before = documents.copied(world.one("VMRule")["spec"])
-    world.strangers = [changed(CODER, "0.9", "3"), CHAT]
+    world.strangers = [costed.changed(costed.CODER, "0.9", "3"), costed.CHAT]
     world.reconcile()
     assert world.writes == ["conditions"]
     assert world.condition("PricesReady") == ("True", "CostsMoved")
     assert "coder 0.032/0.27, now 0.9/3" in world.message("PricesReady")
-    assert (priced(world), world.one("VMRule")["spec"]) == (before, rules_before)
+    assert (costed.priced(world), world.one("VMRule")["spec"]) == (before, rules_before)
     assert world.reconcile().writes == []
 
 
 def test_a_higher_generation_takes_the_costs_of_now_and_says_so_once() -> None:
-    world = resting()
-    world.strangers = [changed(CODER, "0.9", "3"), CHAT]
+    world = costed.resting()
+    world.strangers = [costed.changed(costed.CODER, "0.9", "3"), costed.CHAT]
     world.converge()
     world.edit(pricing={"fromCost": {"generation": 1}}).reconcile()
-    assert priced(world)["coder"] == ("0.9", "3")
-    (event,) = events(world)
+    assert costed.priced(world)["coder"] == ("0.9", "3")
+    (event,) = costed.events(world)
     assert "coder 0.9/3 (was 0.032/0.27)" in event
     assert "chat-8b" not in event, "its price is what it was"
     assert cost(world, "coder", output_tokens=10**6) == 3_000_000
     world.converge()
     assert world.reconcile().writes == []
-    assert events(world) == []
+    assert costed.events(world) == []
 
 
 def test_first_prices_are_told_once() -> None:
-    door = scene.of(pricing=FROM_COST, callers=[scene.caller("a")])
-    world = scene.world(door, CODER).settle().reconcile()
-    assert "coder 0.032/0.27, sql 0.032/0.27" in events(world)[0]
+    door = scene.of(pricing=costed.FROM_COST, callers=[scene.caller("a")])
+    world = scene.world(door, costed.CODER).settle().reconcile()
+    assert "coder 0.032/0.27, sql 0.032/0.27" in costed.events(world)[0]
     world.settle().reconcile()
-    assert events(world) == []
+    assert costed.events(world) == []
 
 
 def test_another_margin_of_the_settings_changes_no_price() -> None:
-    world = resting()
-    before = priced(world)
+    world = costed.resting()
+    before = costed.priced(world)
     pricing = world.environments[0]["data"]["inferenceService"]["pricing"]
     pricing["fromCost"] = {"marginPercent": 100}
     world.converge()
-    assert priced(world) == before
+    assert costed.priced(world) == before
     assert world.condition("PricesReady") == ("True", "CostsMoved")
 
 
 def test_a_cost_that_nobody_knows_any_more_takes_no_price_away() -> None:
-    world = resting()
-    before = priced(world)
-    silent = documents.copied(CODER)
+    world = costed.resting()
+    before = costed.priced(world)
+    silent = documents.copied(costed.CODER)
     del silent["status"]["cost"]
-    world.strangers = [silent, CHAT]
+    world.strangers = [silent, costed.CHAT]
     world.converge()
-    assert priced(world) == before
+    assert costed.priced(world) == before
     assert world.condition("PricesReady") == ("True", "Derived")
     world.edit(pricing={"fromCost": {"generation": 1}}).converge()
-    assert priced(world) == before
+    assert costed.priced(world) == before
     assert world.condition("PricesReady") == ("False", "CostUnknown")
     assert scene.rules(world) == {"paid": ["chat-8b", "coder", "sql"]}
 
 
 def test_another_currency_makes_prices_anew() -> None:
-    world = resting()
+    world = costed.resting()
     world.environments[0]["data"]["inferenceService"]["pricing"]["currency"] = "EUR"
     world.converge()
-    assert priced(world) == {}, "a claim still tells what it costs in USD"
+    assert costed.priced(world) == {}, "a claim still tells what it costs in USD"
     assert scene.rules(world) == {}
     for member in world.strangers or []:
         member["status"]["cost"]["currency"] = "EUR"
     world.converge()
-    assert priced(world)["coder"] == ("0.032", "0.27")
+    assert costed.priced(world)["coder"] == ("0.032", "0.27")
 
 
 @pytest.mark.parametrize("written", ["x", [3], [{"model": "coder", "input": "free"}], [{}]])
 def test_what_somebody_else_writes_into_the_status_is_no_price(written: Any) -> None:
-    world = resting()
+    world = costed.resting()
     world.claim["status"]["prices"] = written
     world.converge()
-    assert priced(world)["coder"] == ("0.032", "0.27")
+    assert costed.priced(world)["coder"] == ("0.032", "0.27")
 
 
 def test_who_is_kept_is_not_pushed_out_by_who_comes() -> None:
     members = [scene.member(f"m{n:03}", costs=("0.1", "0.2")) for n in range(256)]
-    world = resting(*members)
-    before = priced(world)
+    world = costed.resting(*members)
+    before = costed.priced(world)
     world.strangers = [*members, scene.member("a", costs=("0.1", "0.2"))]
     world.converge()
-    assert priced(world) == before
+    assert costed.priced(world) == before
     assert "a (256 prices" in world.message("PricesReady")
 
 
 @pytest.mark.parametrize("away", ["deleted", "unpublished", "without its adapter"])
 def test_a_name_that_nobody_serves_for_a_moment_comes_back_at_its_price(away: str) -> None:
-    world = resting()
-    before = priced(world)
-    gone = documents.copied(CODER)
+    world = costed.resting()
+    before = costed.priced(world)
+    gone = documents.copied(costed.CODER)
     if away == "unpublished":
         gone["spec"]["gateway"]["enabled"] = False
     gone["status"]["servedModels"] = gone["status"]["servedModels"][:1]
-    world.strangers = [CHAT] if away == "deleted" else [gone, CHAT]
+    world.strangers = [costed.CHAT] if away == "deleted" else [gone, costed.CHAT]
     world.reconcile().reconcile()
-    assert priced(world) == before
-    world.strangers = [changed(CODER, "0.9", "3"), CHAT]
+    assert costed.priced(world) == before
+    world.strangers = [costed.changed(costed.CODER, "0.9", "3"), costed.CHAT]
     world.converge()
-    assert priced(world) == before
+    assert costed.priced(world) == before
     assert world.condition("PricesReady") == ("True", "CostsMoved")
 
 
 def test_a_price_is_of_its_claim_and_another_one_under_the_name_has_its_own() -> None:
-    world = resting()
+    world = costed.resting()
     plain = scene.member("coder", costs=("0.0312", "0.27"))
     silent = scene.member("chat-8b", "sql")
     world.strangers = [plain, silent]
@@ -250,62 +199,62 @@ def test_a_price_is_of_its_claim_and_another_one_under_the_name_has_its_own() ->
     assert "sql (claim chat-8b tells no cost" in world.message("PricesReady")
     world.strangers = [plain, scene.member("chat-8b", "sql", costs=("0.5", "2"))]
     world.reconcile()
-    assert priced(world)["sql"] == ("0.5", "2")
-    (event,) = events(world)
+    assert costed.priced(world)["sql"] == ("0.5", "2")
+    (event,) = costed.events(world)
     assert "sql 0.5/2 (was 0.032/0.27)" in event
 
 
 def test_a_claim_that_serves_another_model_has_another_price_once_it_does() -> None:
-    world = resting(swapping("org/small", "org/small"))
-    before = priced(world)
-    world.strangers = [swapping("org/small", "org/large")]
+    world = costed.resting(costed.swapping("org/small", "org/small"))
+    before = costed.priced(world)
+    world.strangers = [costed.swapping("org/small", "org/large")]
     world.converge()
-    assert priced(world) == before
+    assert costed.priced(world) == before
     coder = functools.partial(scene.member, "coder", "sql")
     world.strangers = [coder(serving="org/large")]
     world.converge()
-    assert priced(world) == before, "it holds until the cost of the other is known"
+    assert costed.priced(world) == before, "it holds until the cost of the other is known"
     assert world.condition("PricesReady") == ("False", "CostUnknown")
-    world.strangers = [swapping("org/large", "org/large")]
+    world.strangers = [costed.swapping("org/large", "org/large")]
     world.reconcile()
-    assert priced(world) == {"coder": ("0.9", "3"), "sql": ("0.9", "3")}
-    (event,) = events(world)
+    assert costed.priced(world) == {"coder": ("0.9", "3"), "sql": ("0.9", "3")}
+    (event,) = costed.events(world)
     assert "coder 0.9/3 (was 0.032/0.27)" in event
     world.converge()
     assert world.condition("PricesReady") == ("True", "Derived")
     # Whatever it serves is not told for a while.
     world.strangers = [coder(costs=("5", "6"))]
     world.converge()
-    assert priced(world)["coder"] == ("0.9", "3")
+    assert costed.priced(world)["coder"] == ("0.9", "3")
 
 
 @pytest.mark.parametrize("how", ["asked for", "switched on"])
 @pytest.mark.parametrize("end", ["org/large", "org/small"], ids=["ends", "taken back"])
 def test_a_price_that_follows_during_a_swap_is_of_the_model_that_comes(end: str, how: str) -> None:
     first = "org/small" if how == "asked for" else "org/large"
-    world = resting(swapping("org/small", first))
-    world.strangers = [swapping("org/small", "org/large")]
+    world = costed.resting(costed.swapping("org/small", first))
+    world.strangers = [costed.swapping("org/small", "org/large")]
     world.edit(pricing={"fromCost": {"generation": 1}}).converge()
-    assert priced(world)["coder"] == ("0.9", "3")
+    assert costed.priced(world)["coder"] == ("0.9", "3")
     assert world.reconcile().writes == []
-    world.strangers = [swapping(end, end)]
+    world.strangers = [costed.swapping(end, end)]
     world.converge()
     small = ("0.032", "0.27")
-    assert priced(world)["coder"] == (small if end == "org/small" else ("0.9", "3"))
+    assert costed.priced(world)["coder"] == (small if end == "org/small" else ("0.9", "3"))
     assert world.condition("PricesReady") == ("True", "Derived")
 
 
 def test_a_cost_of_an_older_edit_is_no_cost_of_the_model_that_is_asked_for() -> None:
     """A claim that takes a swap back tells the cost of the other model for a moment."""
-    world = resting(swapping("org/small", "org/large"))
-    late = swapping("org/small", "org/small")
+    world = costed.resting(costed.swapping("org/small", "org/large"))
+    late = costed.swapping("org/small", "org/small")
     late["status"] |= {"cost": scene.cost("0.9", "3"), "observedGeneration": 2}
     late["metadata"]["generation"] = 3
     world.strangers = [late]
     world.converge()
-    world.strangers = [swapping("org/small", "org/small")]
+    world.strangers = [costed.swapping("org/small", "org/small")]
     world.converge()
-    assert priced(world)["coder"] == ("0.032", "0.27")
+    assert costed.priced(world)["coder"] == ("0.032", "0.27")
 
 
 @pytest.mark.parametrize(
@@ -319,32 +268,32 @@ def test_a_cost_of_an_older_edit_is_no_cost_of_the_model_that_is_asked_for() -> 
 def test_a_price_is_of_a_place_in_the_words_of_the_status(
     model: dict[str, str], place: str
 ) -> None:
-    coder = documents.copied(CODER)
+    coder = documents.copied(costed.CODER)
     coder["spec"]["model"] = model
-    (kept, _) = resting(coder).claim["status"]["prices"]
+    (kept, _) = costed.resting(coder).claim["status"]["prices"]
     assert kept["repository"] == place
 
 
 def test_a_price_of_which_nobody_kept_the_model_is_of_the_one_that_is_served() -> None:
-    world = resting()
-    before = priced(world)
+    world = costed.resting()
+    before = costed.priced(world)
     for kept in world.claim["status"]["prices"]:
         del kept["repository"]
     for model in ("org/small", "org/large"):
-        assert priced(world) == before
+        assert costed.priced(world) == before
         costs = ("0.9", "3")
-        world.strangers = [scene.member("coder", "sql", costs=costs, serving=model), CHAT]
+        world.strangers = [scene.member("coder", "sql", costs=costs, serving=model), costed.CHAT]
         world.converge()
-    assert priced(world)["coder"] == ("0.9", "3")
+    assert costed.priced(world)["coder"] == ("0.9", "3")
 
 
 def test_who_is_served_takes_the_place_of_who_is_kept_and_away() -> None:
     members = [scene.member(f"m{n:03}", costs=("0.1", "0.2")) for n in range(256)]
-    world = resting(*members)
+    world = costed.resting(*members)
     world.strangers = [*members[1:], scene.member("z", costs=("0.1", "0.2"))]
     world.converge()
-    assert "z" in priced(world)
-    assert "m000" not in priced(world)
+    assert "z" in costed.priced(world)
+    assert "m000" not in costed.priced(world)
 
 
 # --- what nobody knows
@@ -352,7 +301,7 @@ def test_who_is_served_takes_the_place_of_who_is_kept_and_away() -> None:
 
 def test_a_model_of_unknown_cost_is_named_and_costs_no_budget_nothing() -> None:
     free = scene.caller("free")
-    world = resting(CODER, VECTORS, callers=[budgeted("paid"), free])
+    world = costed.resting(costed.CODER, costed.VECTORS, callers=[budgeted("paid"), free])
     assert world.condition("PricesReady") == ("False", "CostUnknown")
     assert "vectors (claim vectors tells no cost of load chat)" in world.message("PricesReady")
     assert scene.rules(world) == {"paid": ["coder", "sql"], "free": None}
@@ -364,13 +313,13 @@ def test_a_model_of_unknown_cost_is_named_and_costs_no_budget_nothing() -> None:
 
 
 def test_a_cost_of_nothing_is_no_cost() -> None:
-    world = resting(CODER, scene.member("gift", costs=("0", "0")))
+    world = costed.resting(costed.CODER, scene.member("gift", costs=("0", "0")))
     assert world.condition("PricesReady") == ("False", "CostUnknown")
     assert scene.rules(world) == {"paid": ["coder", "sql"]}
 
 
 def test_claims_that_nobody_has_read_close_no_caller() -> None:
-    world = resting(CODER, CHAT)
+    world = costed.resting(costed.CODER, costed.CHAT)
     world.strangers = None
     world.reconcile()
     assert scene.rules(world) == {"paid": None}
@@ -378,167 +327,27 @@ def test_claims_that_nobody_has_read_close_no_caller() -> None:
 
 def test_a_row_whose_cost_nobody_knows_is_withheld_and_no_other() -> None:
     prices = [{"model": "vectors", "fromCost": {}}]
-    world = resting(CODER, VECTORS, pricing=None, prices=prices)
+    world = costed.resting(costed.CODER, costed.VECTORS, pricing=None, prices=prices)
     assert scene.rules(world) == {"paid": ["coder", "sql"]}
-    named = resting(
-        CODER, VECTORS, pricing=None, prices=prices, callers=[budgeted("a", names=["vectors"])]
+    named = costed.resting(
+        costed.CODER,
+        costed.VECTORS,
+        pricing=None,
+        prices=prices,
+        callers=[budgeted("a", names=["vectors"])],
     )
     assert scene.rules(named) == {}
 
 
 def test_a_model_of_a_provider_has_a_stated_price_or_none() -> None:
     outside: Any = scene.provider("anthropic", "claude")
-    world = resting(CODER, providers=[outside])
+    world = costed.resting(costed.CODER, providers=[outside])
     assert "claude (of provider anthropic)" in world.message("PricesReady")
     assert scene.rules(world) == {"paid": ["coder", "sql"]}
 
 
-@pytest.mark.parametrize("stated", [False, True], ids=["derived", "stated"])
-@pytest.mark.parametrize(
-    ("gateway", "backend", "named"),
-    [
-        ({"fallback": {"claim": "vectors"}}, "coder.fallback-vectors", "vectors"),
-        (
-            {"fallback": {"provider": "anthropic", "model": "claude"}},
-            "coder.outside-anthropic",
-            "claude-haiku",
-        ),
-        ({"canaries": [{"adapter": "odd", "weightPercent": 5}]}, "coder.canary-odd", "odd"),
-    ],
-    ids=["claim", "provider", "canary"],
-)
-def test_who_answers_in_a_claims_place_without_a_price_costs_what_the_claim_does(
-    gateway: Any, backend: str, named: str, stated: bool
-) -> None:
-    """The AI gateway tells the name of who answers, and on whose route."""
-    coder = documents.copied(CODER)
-    coder["spec"]["gateway"] |= gateway
-    outside: Any = scene.provider("anthropic", "claude")
-    outside["models"] = [{"name": "claude", "upstream": "claude-haiku"}]
-    rows: Any = [
-        {"model": "coder", "input": "1", "output": "2"},
-        {"model": "chat-8b", "input": "1"},
-    ]
-    how: Any = {"pricing": None, "prices": rows} if stated else {}
-    world = resting(coder, CHAT, providers=[outside], **how)
-    whose: Any = {"backend": f"llm/{backend}/route/coder/rule/0/ref/1", "route": "llm/coder"}
-    price = 2_000_000 if stated else 270_000
-    assert cost(world, named, **whose, output_tokens=10**6) == price
-    assert cost(world, "chat-8b", **whose, output_tokens=10**6) == (0 if stated else 100_000)
-    own: Any = {"backend": "llm/coder/route/coder/rule/1/ref/0", "route": "llm/coder"}
-    assert cost(world, named, **own, output_tokens=10**6) == 0, "asked by its own name"
-    other: Any = {"backend": "llm/other.outside-x/route/other/rule/0/ref/1", "route": "llm/other"}
-    assert cost(world, named, **other, output_tokens=10**6) == 0
-    for condition in ("LimitsReady", "PricesReady"):
-        assert "in place of" not in world.message(condition)
-
-
-def test_a_claim_sets_no_price_of_what_a_provider_answers_for_others() -> None:
-    """Its adapter has the name that the provider gives to a model without a price."""
-    coder = documents.copied(CODER)
-    coder["spec"]["gateway"]["fallback"] = {"provider": "anthropic", "model": "claude"}
-    outside: Any = scene.provider("anthropic", "claude", "haiku")
-    outside["models"][0]["upstream"] = "claude-haiku"
-    whose: Any = {"backend": "llm/coder.outside-anthropic/route/coder/rule/0/ref/1"}
-    for named in ("claude-haiku", "claude", "haiku"):
-        mallory = scene.member("mallory", named, costs=("900", "900"))
-        world = resting(coder, mallory, providers=[outside])
-        assert priced(world)[named] == ("900", "900")
-        upstream = "claude-haiku" if named == "claude" else named
-        answer: Any = {**whose, "route": "llm/coder", "output_tokens": 10**6}
-        assert cost(world, upstream, **answer) == 270_000
-        own: Any = {"backend": "llm/mallory/route/mallory/rule/1/ref/0", "route": "llm/mallory"}
-        assert cost(world, named, **own, output_tokens=10**6) == 900_000_000
-
-
-@pytest.mark.parametrize("backend", ["coder.outside-x", "coder.canary-odd", "coder-canary-odd"])
-def test_a_route_that_names_who_answers_counts_whatever_its_claim_asks_for_by_now(
-    backend: str,
-) -> None:
-    """A claim that is paused or refused keeps its route."""
-    world = resting(CODER, providers=[scene.provider("x", "claude")])
-    whose: Any = {"backend": f"llm/{backend}/route/coder/rule/0/ref/1", "route": "llm/coder"}
-    assert cost(world, "claude", **whose, output_tokens=10**6) == 270_000
-
-
-def test_the_longest_expression_is_one_that_the_gateway_takes() -> None:
-    """A parser of CEL takes 100,000 code points."""
-    space, door_name = "n" * 63, "d" * gateway.LONGEST_NAME
-    members = []
-    for number in range(gateway_status.MOST_PRICES // 4):
-        adapters = [f"a{number:03}{n}".ljust(63, "x") for n in range(3)]
-        one = scene.member(
-            f"m{number:03}".ljust(54, "x"), *adapters, costs=("990000", f"98{number:04}")
-        )
-        one["spec"]["gateway"]["canaries"] = [{"adapter": "odd", "weightPercent": 5}]
-        members.append(one)
-    money = {"input": "999999.9999", "cachedInput": "999999.9998", "output": "999999.9997"}
-    prices: Any = [{"model": f"p{n:02}".ljust(63, "x"), **money} for n in range(64)]
-    for most in (0, 15):
-        providers: list[Any] = []
-        for number in range(16):
-            provider = scene.provider(f"o{number:02}".ljust(32, "x"))
-            provider["models"] = [
-                {
-                    "name": prices[n]["model"] if n < most else f"u{n:02}".ljust(63, "x"),
-                    "upstream": f"{'r' * 60}{number:02}{n:02}/".ljust(128, "x"),
-                }
-                for n in range(15)
-            ]
-            providers.append(provider)
-        door = scene.of(
-            pricing=FROM_COST, callers=[budgeted("paid")], prices=prices, providers=providers
-        )
-        door["metadata"] = {"name": door_name, "namespace": space}
-        for one in members:
-            one["metadata"]["namespace"] = space
-        world = scene.world(door, *members)
-        world.converge()
-        assert world.fatal is None, world.fatal
-        assert len(priced(world)) == gateway_status.MOST_PRICES
-        text = expression(world)
-        assert 40_000 < len(text) < 100_000
-        (last,) = [one for one in providers[15]["models"] if "14/" in one["upstream"]]
-        name = members[0]["metadata"]["name"]
-        for backend, expected in (
-            (
-                f"{name}.outside-{providers[15]['name']}",
-                999_999_999_700 if most else 980_000_000_000,
-            ),
-            (f"{name}.canary-odd", 980_000_000_000),
-        ):
-            whose: Any = {"backend": f"{space}/{backend}/route", "route": f"{space}/{name}"}
-            model = last["upstream"] if "outside" in backend else "odd"
-            assert cost(world, model, **whose, output_tokens=10**6) == expected
-
-
-@pytest.mark.parametrize("name", ['a" || true || "', "a b", "a\n", "é", ""])
-def test_a_served_name_that_is_none_is_no_model(name: str) -> None:
-    strange = scene.member("coder", name, costs=("0.0312", "0.27"))
-    world = resting(strange)
-    assert priced(world).keys() == {"coder"}
-    assert scene.rules(world) == {"paid": ["coder"]}
-
-
-def test_what_somebody_wrote_into_the_status_is_text_in_the_expression() -> None:
-    world = resting()
-    kept = world.claim["status"]["prices"]
-    name = 'a" in priced ? 0u : "'
-    kept.append({**kept[0], "model": name})
-    world.reconcile()
-    assert cost(world, name, output_tokens=10**6) in (0, 100_000)
-    assert cost(world, "coder", output_tokens=10**6) == 270_000
-
-
-@pytest.mark.parametrize("place", ["", "x" * 513])
-def test_a_place_that_is_none_is_not_kept(place: str) -> None:
-    world = resting(scene.member("coder", costs=("0.01", "0.1"), serving=place, asking="org/model"))
-    (kept,) = world.claim["status"]["prices"]
-    assert kept["repository"] == "org/model"
-
-
 def test_a_row_that_nobody_serves_is_named() -> None:
-    world = resting(prices=[{"model": "codr", "fromCost": {"load": "rag"}}])
+    world = costed.resting(prices=[{"model": "codr", "fromCost": {"load": "rag"}}])
     assert world.condition("PricesReady") == ("True", "UnknownModel")
     assert world.message("PricesReady") == "nobody serves codr"
     world.edit(prices=[]).converge()
@@ -552,13 +361,13 @@ def test_the_budget_of_a_team_counts_too() -> None:
         "teams": [{"name": "t", "callers": ["a"], "budget": {"amount": "1", "per": "day"}}],
     }
     callers = [scene.caller("edge"), scene.caller("a"), scene.caller("b")]
-    world = resting(CODER, VECTORS, callers=callers, edge={"litellm": litellm})
+    world = costed.resting(costed.CODER, costed.VECTORS, callers=callers, edge={"litellm": litellm})
     assert scene.rules(world) == {"a": ["coder", "sql"], "b": None, "edge": None}
 
 
 def test_a_claim_that_comes_is_priced_before_a_budget_may_use_it() -> None:
-    world = resting(CHAT)
-    world.strangers = [CHAT, CODER]
+    world = costed.resting(costed.CHAT)
+    world.strangers = [costed.CHAT, costed.CODER]
     world.reconcile()
     assert scene.rules(world) == {"paid": ["chat-8b", "coder", "sql"]}
     assert cost(world, "coder", output_tokens=10**6) == 270_000
@@ -566,8 +375,8 @@ def test_a_claim_that_comes_is_priced_before_a_budget_may_use_it() -> None:
 
 def test_settings_may_forbid_it() -> None:
     closed: Any = {"pricing": {"fromCost": {"allowed": False}}}
-    for spec in ({"pricing": FROM_COST}, {"prices": [{"model": "m", "fromCost": {}}]}):
-        world = scene.world(scene.of(**spec), CODER, settings=closed).reconcile()
+    for spec in ({"pricing": costed.FROM_COST}, {"prices": [{"model": "m", "fromCost": {}}]}):
+        world = scene.world(scene.of(**spec), costed.CODER, settings=closed).reconcile()
         assert "fromCost: the settings let no price follow from costs" in (world.fatal or "")
 
 
@@ -586,7 +395,7 @@ def test_no_budget_counts_by_nothing_and_prices_stay(
     spec = document["spec"]
     if "gateway" in spec:
         return
-    spec.setdefault("pricing", FROM_COST)
+    spec.setdefault("pricing", costed.FROM_COST)
     spec["callers"] = [*(spec.get("callers") or [])[:2], budgeted("payer")]
     members = [scene.member(f"m{n}", costs=pair) for n, pair in enumerate(costs)]
     world = scene.world(document, *members)
@@ -594,7 +403,7 @@ def test_no_budget_counts_by_nothing_and_prices_stay(
         allowed = environment["data"]["inferenceService"].setdefault("allowed", {})
         allowed |= {"remoteRefs": {"*": ["**"]}, "secrets": {"*": ["**"]}}
     world.converge()
-    known = priced(world)
+    known = costed.priced(world)
     stated = {one["model"] for one in spec.get("prices") or [] if "input" in one}
     for text in (text for both in known.values() for text in both):
         assert re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,4})?", text)
@@ -608,7 +417,7 @@ def test_no_budget_counts_by_nothing_and_prices_stay(
         if caller == "payer":
             assert models is not None
             assert set(models) <= known.keys() | stated
-    world.strangers = [changed(member, "7", "8") for member in members]
+    world.strangers = [costed.changed(member, "7", "8") for member in members]
     world.reconcile()
-    after = priced(world)
+    after = costed.priced(world)
     assert known.items() <= after.items()
