@@ -52,8 +52,9 @@ mutations: export HYPOTHESIS_PROFILE = ci
 mutations: $(VENV)/.installed ## Seeded defects: each must fail the tests that are named for it
 	$(BIN)/python -m tests.mutations
 
+hostile: HOSTILE_WORKERS ?= 2
 hostile: $(VENV)/.installed ## Requests that somebody made up, 100,000 of them; `make test` has 400
-	HOSTILE_REQUESTS=100000 $(BIN)/pytest -q -n 2 -rP tests/test_hostile.py
+	HOSTILE_REQUESTS=100000 $(BIN)/pytest -q -n $(HOSTILE_WORKERS) -rP tests/test_hostile.py
 
 generate: $(VENV)/.installed ## Rewrite xrd/, package/input/ and docs/reference/ from function/api
 	$(BIN)/python -m function.generate
