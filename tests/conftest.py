@@ -1,6 +1,6 @@
 """Hypothesis profiles: few examples while one works, more in CI, thousands when a person asks.
 
-`HYPOTHESIS_PROFILE=ci` is what `.ci/run` uses: the same examples each time, as the default has.
+`HYPOTHESIS_PROFILE=ci` is what `make laws` uses: the same examples each time, as the default has.
 `HYPOTHESIS_PROFILE=thousands` runs the property tests over thousands of claims, others each time.
 """
 

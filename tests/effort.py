@@ -4,7 +4,7 @@ import os
 
 import hypothesis
 
-# `HYPOTHESIS_PROFILE` is set in the gate, by `python -m tests.mutations`, and by who wants more.
+# `HYPOTHESIS_PROFILE` is set by `make laws`, by `python -m tests.mutations`, and by who wants more.
 AT_WORK = os.environ.get("HYPOTHESIS_PROFILE", "default") == "default"
 
 

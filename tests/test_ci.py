@@ -33,7 +33,7 @@ _TOY = """
 """
 _MAKEFILE = """\
 include real.mk
-.venv/.installed render lint types test hostile tools:
+.venv/.installed render lint types test laws tools:
 \t@echo nothing to do for $@
 """
 
@@ -122,7 +122,7 @@ def test_what_failed_is_tried_once_more_by_its_file(toy: pathlib.Path) -> None:
         ("", "1"),
     ], "both tries are in the log, and the load"
     assert re.search(
-        r"pytest e2e/test_flaky\.py e2e/test_slow\.py -n 3 --dist loadfile", done.stdout
+        r"pytest e2e/test_flaky\.py e2e/test_slow\.py -n 4 --dist loadfile", done.stdout
     )
 
 
@@ -138,13 +138,13 @@ def test_the_second_flake_of_a_test_fails_the_gate(toy: pathlib.Path) -> None:
     assert [test for test in flaky.recorded(record) if "slow" in test], "the first of another"
 
 
-def test_a_law_that_a_made_up_request_breaks_fails_the_gate(toy: pathlib.Path) -> None:
-    """They run beside the suite, whose words come first."""
+def test_a_law_that_is_broken_beside_the_suite_fails_the_gate(toy: pathlib.Path) -> None:
+    """More examples of laws run beside the suite, whose words come first."""
     _suite(toy, good=1)
     makefile = toy / "Makefile"
-    makefile.write_text(makefile.read_text().replace("test hostile", "test"))
+    makefile.write_text(makefile.read_text().replace("test laws", "test"))
     with makefile.open("a") as file:
-        file.write("hostile:\n\t@echo a law is broken; exit 1\n")
+        file.write("laws:\n\t@echo a law is broken; exit 1\n")
     done = _run(toy)
     assert done.returncode != 0
     assert _tries(toy) == {"test_good": 1}

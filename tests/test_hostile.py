@@ -190,6 +190,7 @@ def judge(req: fnv1.RunFunctionRequest, rsp: fnv1.RunFunctionResponse, name: str
     return f"lost {sorted(lost)}" if lost else None
 
 
+@pytest.mark.effort
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_no_request_breaks_a_law(shard: int) -> None:
     chance = random.Random(SEED * 1000 + shard)

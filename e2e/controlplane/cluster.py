@@ -77,9 +77,9 @@ class APIServer:
             ready=self._ready,
             # Asked to end, it waits a minute for its clients' watches; its state is in etcd.
             grace=3,
-            # Half a GiB stays in it, of the schemas of 80 kinds above all. Tests wait more than
-            # they compute: memory is what three control planes lack.
-            environment={"GOMEMLIMIT": "896MiB"},
+            # 0.4 GiB stays in it, of the schemas and rules of 80 kinds above all. Tests wait more
+            # than they compute: memory is what four control planes lack.
+            environment={"GOGC": "100", "GOMEMLIMIT": "704MiB"},
         )
 
     @property

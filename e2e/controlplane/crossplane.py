@@ -213,6 +213,8 @@ class Crossplane:
             "XPKG_CACHE_DIR": str(cache),
             "METRICS_PORT": str(self._metrics_port),
             "HEALTH_PROBE_PORT": str(self._health_port),
+            # As it is by default: `test_quiet` tells what it takes.
+            "GOGC": "100",
         }
         self.core = process.Process(
             "crossplane",

@@ -7,6 +7,9 @@ import typing
 from collections.abc import Callable
 
 _Value = typing.TypeVar("_Value")
+# Seconds between two looks: the first ones, and those of a long wait. Looks are what an API server
+# of the tests answers most.
+_SOON, _LATER = 0.1, 0.5
 
 
 def until(
@@ -14,7 +17,7 @@ def until(
     *,
     what: str,
     timeout: float,
-    interval: float = 0.1,
+    interval: float | None = None,
     ignore: tuple[type[Exception], ...] = (),
 ) -> _Value:
     """Call ``probe`` until ``probe`` returns a true value, and return the value.
@@ -23,13 +26,14 @@ def until(
         probe: Returns the state; called at least once.
         what: The state in words, for the message.
         timeout: Seconds until ``TimeoutError``.
-        interval: Seconds between two calls.
+        interval: Seconds between two calls; by default 0.1 at first, and up to 0.5 in a long wait.
         ignore: Exceptions of ``probe`` that mean "not yet".
 
     Raises:
         TimeoutError: No call returned a true value; the message holds the result of the last call.
     """
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
+    deadline = began + timeout
     while True:
         last: object
         try:
@@ -39,7 +43,9 @@ def until(
             last = value
         except ignore as error:
             last = error
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             message = f"waited {timeout:g} s for {what}; last seen: {last!r}"
             raise TimeoutError(message)
-        time.sleep(interval)
+        # A twentieth of what was waited: that much later at most is a state seen.
+        time.sleep(interval or min(max(_SOON, (now - began) / 20), _LATER))

@@ -67,6 +67,7 @@ class Published(published.Server):
     """Where the keys of an issuer are.
 
     Attributes:
+        issuer: Whose keys.
         trusted: Directory with `ca-certificates.crt`, the authority that signed its certificate.
         asked: Paths that it was asked for so far.
     """
@@ -79,6 +80,7 @@ class Published(published.Server):
             work: For files.
             namespace: Where its Service is to be.
         """
+        self.issuer = issuer
         self.asked: list[str] = []
         asked = self.asked
 

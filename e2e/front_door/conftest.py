@@ -8,7 +8,7 @@ import pytest
 
 from e2e import claims, installation, operators
 from e2e.controlplane import api, plane, polling
-from e2e.dataplane import outside, stage
+from e2e.dataplane import issuing, outside, stage
 from e2e.front_door import doors, limits, providers
 from e2e.machines import hub
 
@@ -22,18 +22,37 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[outside.Provi
 
 
 @pytest.fixture(scope="package")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[issuing.Published]:
+    """Where an identity provider publishes its keys."""
+    issuer = issuing.Issuer("https://keys.example.com/ai", "llm")
+    made = issuing.Published(issuer, tmp_path_factory.mktemp("published"), doors.NAMESPACE)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="package")
 def running(
     provider: outside.Provider,
+    published: issuing.Published,
     control_plane: plane.ControlPlane,
     installed: installation.Installation,
     standing_in: operators.Operators,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[stage.Stage]:
-    """The gateways' controllers, and a namespace made ready for claims."""
+    """The gateways' controllers, whose proxies trust the identity provider's certificate.
+
+    And a namespace made ready for claims.
+    """
     work = tmp_path_factory.mktemp(doors.NAMESPACE)
     with hub.serving() as models, standing_in.absent(*stage.KINDS):
         prepared = stage.Stage(
-            control_plane, work, doors.NAMESPACE, models, limits=True, ports=[provider.port]
+            control_plane,
+            work,
+            doors.NAMESPACE,
+            models,
+            limits=True,
+            ports=[provider.port, published.port],
+            trusted=published.trusted,
         )
         with prepared.running():
             installed.configure(prepared.settings())

@@ -24,6 +24,8 @@ CHAT, EDITOR = KEY.format("chat"), KEY.format("editor")
 ADAPTER = "xplane-qwen-coder-securecode"
 CANARY = "xplane-qwen-coder-sql-dpo"
 CODE = {"purpose": "code"}
+# Where callers with tokens ask.
+TOKEN_PORT = 8080
 CALLER_HEADER, MODEL_HEADER = "x-inference-caller", "x-ai-eg-model"
 
 
@@ -158,8 +160,9 @@ def settings(running: stage.Stage) -> api.Object:
     ours["permissions"]["hotAdapters"] = [NAMESPACE]
     allowed = ours.setdefault("allowed", {})
     allowed["fallbackProviders"] = {NAMESPACE: ["chats"]}
-    # The stand-in for a provider is a pod.
-    allowed["providerHosts"] = {NAMESPACE: [f"*.{NAMESPACE}.svc.cluster.local"]}
+    # The stand-ins for a provider and for an issuer have Services of the namespace.
+    inside = [f"*.{NAMESPACE}.svc.cluster.local"]
+    allowed["providerHosts"] = allowed["tokenHosts"] = {NAMESPACE: inside}
     return settings
 
 

@@ -12,8 +12,6 @@ from e2e.controlplane import api, polling
 from e2e.dataplane import asking, issuing, stage
 from e2e.front_door import doors, limits
 
-TOKEN_PORT = 8080
-
 
 @pytest.fixture(scope="module")
 def issuer(door: doors.Door, running: stage.Stage, counting: None) -> issuing.Issuer:
@@ -54,7 +52,7 @@ def _by_token(door: doors.Door, model: str, token: str | None, **how: typing.Any
     """What each proxy answers on the port of tokens."""
     given: Mapping[str, str] = how.pop("headers", {})
     headers = {**(doors.bearer(token) if token is not None else {}), **given}
-    ways = [asking.Caller(pod["status"]["podIP"], TOKEN_PORT) for pod in door.proxies()]
+    ways = [asking.Caller(pod["status"]["podIP"], doors.TOKEN_PORT) for pod in door.proxies()]
     return [way.ask(model, headers=headers, **how) for way in ways]
 
 
@@ -112,7 +110,7 @@ def test_a_token_that_is_not_the_callers_opens_nothing(
     named = ("of nobody that is a caller", "of a caller with a key", "without the group")
     assert [statuses[words] for words in named] == [{403}] * 3
     for pod in door.proxies():
-        way = asking.Caller(pod["status"]["podIP"], TOKEN_PORT)
+        way = asking.Caller(pod["status"]["podIP"], doors.TOKEN_PORT)
         assert way.send("GET", "/v1/models").status == 401, "the list of models"
     member = issuer.token("member", groups=["guests", "developers"])
     answers = _by_token(door, coder.name, member)

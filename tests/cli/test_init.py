@@ -51,6 +51,7 @@ def concrete(name: str) -> str:
     return name.replace("*", "x")
 
 
+@pytest.mark.effort
 @pytest.mark.parametrize("cloud", SITES)
 def test_what_is_written_fits_and_passes_check(cloud: str, tmp_path: pathlib.Path) -> None:
     """Every third model of the catalogue on one of the sites.

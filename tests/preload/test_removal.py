@@ -147,6 +147,7 @@ def test_a_preload_that_waits_for_a_removal_downloads_again(stage: conftest.Stag
     assert users.present(stage.home)[-1] == OTHER
 
 
+@pytest.mark.effort
 def test_kills_leave_a_removal_that_can_be_finished(
     stage: conftest.Stage, launch: conftest.Launcher
 ) -> None:
