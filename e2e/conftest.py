@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -15,6 +16,7 @@ from xdist.scheduler import loadfile
 
 from e2e import claims, commands, function, guide, installation, operators, shipped
 from e2e.controlplane import api, crossplane, plane
+from e2e.machines import watches
 from tests import crds
 
 VERSION = os.environ.get("CROSSPLANE", crossplane.VERSIONS[-1])
@@ -24,6 +26,7 @@ _LOGS = pytest.StashKey[set[str]]()
 # Blocks of the guides that were run, and whether all files of this directory were.
 _BLOCKS = pytest.StashKey[set[str]]()
 _WHOLE = pytest.StashKey[bool]()
+_ROOM = pytest.StashKey[contextlib.ExitStack]()
 _ROOT = pathlib.Path(__file__).parent
 # Files that go first: the one that needs a cluster without some kinds, then the longest. Those that
 # fill the machine do not come beside those that tell by the second what KEDA or Envoy does.
@@ -103,9 +106,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config.stash[_WHOLE] = not chosen and files <= {item.path for item in session.items}
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Make room for the machines of all workers; it ends with the process that has no worker's."""
+    stack = session.config.stash[_ROOM] = contextlib.ExitStack()
+    if not hasattr(session.config, "workerinput"):
+        stack.enter_context(watches.room())
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker tells the process that prints the summary, which fails where nobody ran a block."""
     config = session.config
+    config.stash[_ROOM].close()
     blocks: set[str] = config.stash[_BLOCKS]
     blocks.update(guide.done())
     if hasattr(config, "workeroutput"):

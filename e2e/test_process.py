@@ -17,6 +17,7 @@ import pytest
 
 from e2e import shipped
 from e2e.controlplane import process
+from e2e.machines import watches
 
 # A test process that starts a program in a thread that ends, and is busy then.
 _PARENT = """
@@ -108,3 +109,15 @@ def test_a_port_that_somebody_has_is_not_given() -> None:
     with socket.create_server(("127.0.0.1", port + 1)):
         (following,) = process.free_ports(1)
     assert following != port + 1
+
+
+@pytest.mark.parametrize(("before", "meanwhile"), [("128\n", "512"), ("8192\n", "8192\n")])
+def test_room_for_watches_is_taken_back(
+    before: str, meanwhile: str, tmp_path: pathlib.Path
+) -> None:
+    """The kernel's setting is raised for the time of a run, and never lowered."""
+    limit = tmp_path / "max_user_instances"
+    limit.write_text(before)
+    with watches.room(limit):
+        assert limit.read_text() == meanwhile
+    assert limit.read_text() == before
