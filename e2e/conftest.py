@@ -14,7 +14,7 @@ import pytest
 from xdist import remote
 from xdist.scheduler import loadfile
 
-from e2e import claims, commands, function, guide, installation, operators, shipped
+from e2e import claims, commands, function, guide, installation, operators, scheduling, shipped
 from e2e.controlplane import api, crossplane, plane
 from e2e.machines import watches
 from tests import crds
@@ -28,59 +28,20 @@ _BLOCKS = pytest.StashKey[set[str]]()
 _WHOLE = pytest.StashKey[bool]()
 _ROOM = pytest.StashKey[contextlib.ExitStack]()
 _ROOT = pathlib.Path(__file__).parent
-# Files that go first: the one that needs a cluster without some kinds, then the longest. Those that
-# fill the machine do not come beside those that tell by the second what KEDA or Envoy does.
-FIRST = (
-    "test_absent_kinds.py",
-    "test_data_path.py",
-    "test_takeover.py",
-    "test_lifecycle.py",
-    "test_faults.py",
-    # In this order: the last ones take away what the others use.
-    "front_door/test_callers.py",
-    "front_door/test_changes.py",
-    "front_door/test_limits.py",
-    "front_door/test_prices.py",
-    "front_door/test_tokens.py",
-    "front_door/test_issuers.py",
-    "front_door/test_providers.py",
-    "front_door/test_fallback.py",
-    "front_door/test_end.py",
-    "test_pods.py",
-    "test_life.py",
-    "test_packets.py",
-    "test_picker.py",
-    "test_scaling.py",
-    "test_operators.py",
-    "test_diagnostics.py",
-    "test_gateway.py",
-    "test_drain.py",
-    "test_package.py",
-    "test_quiet.py",
-)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bring the files into an order in which the workers end at about the same time."""
-    places = {_ROOT / name: place for place, name in enumerate(FIRST)}
-    items.sort(key=lambda item: places.get(item.path, len(places)))
+    """Bring the files into their order.
 
-
-def unit(nodeid: str) -> str:
-    """What one worker runs whole: the file of a test, or its folder beneath this one.
-
-    The files of a folder share what is dear to set up.
+    Raises:
+        pytest.UsageError: A file that is named among those without a control plane has one.
     """
-    file = pathlib.PurePath(nodeid.partition("::")[0])
-    return str(file if file.parent.name == _ROOT.name else file.parent)
-
-
-class _Scheduling(loadfile.LoadFileScheduling):
-    """Gives a worker a unit at a time."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        """The unit of a test."""
-        return unit(nodeid)
+    items.sort(key=lambda item: scheduling.place(item.path))
+    for item in items:
+        given = item.fixturenames if isinstance(item, pytest.Function) else ()
+        if scheduling.is_alone(str(item.path)) and "control_plane" in given:
+            message = f"{item.nodeid} has a control plane: see e2e/scheduling.py, ALONE"
+            raise pytest.UsageError(message)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -88,7 +49,7 @@ def pytest_xdist_make_scheduler(
     config: pytest.Config, log: remote.Producer
 ) -> loadfile.LoadFileScheduling | None:
     """Take the place of ``--dist loadfile``."""
-    return _Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+    return scheduling.Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_configure(config: pytest.Config) -> None:

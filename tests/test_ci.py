@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import types
+from typing import Any
 
 import pytest
 
-from e2e import conftest
+from e2e import scheduling
 from tools import failed, flaky
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -200,12 +202,79 @@ def test_the_commands_want_their_reports(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_files_that_share_what_is_dear_follow_one_another_on_one_worker() -> None:
-    assert conftest.unit("e2e/test_life.py::test_names[a/b::c]") == "e2e/test_life.py"
+    assert scheduling.unit("e2e/test_life.py::test_names[a/b::c]") == "e2e/test_life.py"
     suite = _ROOT / "e2e"
     shared = sorted(path.relative_to(suite) for path in suite.glob("*/test_*.py"))
     assert len(shared) > 1
     for folder in {path.parent for path in shared}:
         names = [str(path) for path in shared if path.parent == folder]
-        assert {conftest.unit(f"e2e/{name}::test") for name in names} == {f"e2e/{folder}"}
-        places = sorted(map(conftest.FIRST.index, names))
+        assert {scheduling.unit(f"e2e/{name}::test") for name in names} == {f"e2e/{folder}"}
+        places = sorted(map(scheduling.FIRST.index, names))
         assert places == list(range(places[0], places[0] + len(names))), folder
+
+
+class _Worker:
+    """A worker that notes which tests it is given, and ends when it is told."""
+
+    def __init__(self, number: int, tests: list[str]) -> None:
+        self.gateway = types.SimpleNamespace(id=f"gw{number}")
+        self._tests = tests
+        self.given: list[str] = []
+        self.shutting_down = False
+
+    def send_runtest_some(self, indices: list[int]) -> None:
+        assert not self.shutting_down
+        self.given += [self._tests[index] for index in indices]
+
+    def shutdown(self) -> None:
+        self.shutting_down = True
+
+
+def _played(files: list[str], workers: int) -> list[list[str]]:
+    """What each worker runs of a file with three tests each, where all take the same time."""
+    tests = [f"e2e/{name}::test_{number}" for name in files for number in range(3)]
+    option = types.SimpleNamespace(loadscopereorder=False)
+    asked = types.SimpleNamespace(option=option, getvalue=lambda _: ["popen"] * workers)
+    scheduler: Any = scheduling.Scheduling(asked)  # type: ignore[arg-type]
+    nodes = [_Worker(number, tests) for number in range(workers)]
+    for node in nodes:
+        scheduler.add_node(node)
+        scheduler.add_node_collection(node, tests)
+    scheduler.schedule()
+    done: list[list[str]] = [[] for _ in nodes]
+    while any(len(node.given) > len(ran) for node, ran in zip(nodes, done, strict=True)):
+        for node, ran in zip(nodes, done, strict=True):
+            if len(node.given) > len(ran):
+                ran.append(node.given[len(ran)])
+                scheduler.mark_test_complete(node, tests.index(ran[-1]))
+    assert scheduler.tests_finished
+    assert all(node.shutting_down for node in nodes), "or the last test of a worker does not run"
+    return [list(dict.fromkeys(map(scheduling.unit, ran))) for ran in done]
+
+
+@pytest.mark.parametrize(
+    ("planes", "alone", "workers", "last"),
+    [
+        (["pods", "life", "picker"], ["alerts", "edge"], 3, ["alerts"]),
+        (["pods", "life", "picker", "quiet"], ["alerts", "edge"], 3, ["alerts", "edge"]),
+        (["pods"], ["alerts", "edge"], 1, ["pods", "alerts", "edge"]),
+        ([], ["alerts", "edge"], 2, ["edge"]),
+        (["pods", "life"], [], 2, ["life"]),
+        (["pods"], ["alerts"], 4, ["alerts"]),
+    ],
+)
+def test_the_last_worker_has_no_control_plane(
+    planes: list[str], alone: list[str], workers: int, last: list[str]
+) -> None:
+    """Where there are files of both sorts; the others take what needs none when nothing is left."""
+    files = [f"test_{name}.py" for name in (*planes, *alone)]
+    played = _played(files, workers)
+    assert [name for one in played for name in one if one][-len(last) :] == [
+        f"e2e/test_{name}.py" for name in last
+    ]
+    assert sorted(name for one in played for name in one) == sorted(f"e2e/{one}" for one in files)
+
+
+def test_files_without_a_control_plane_are_there() -> None:
+    assert all((_ROOT / "e2e" / name).exists() for name in scheduling.ALONE)
+    assert not set(scheduling.ALONE) & set(scheduling.FIRST)

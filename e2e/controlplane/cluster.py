@@ -77,9 +77,9 @@ class APIServer:
             ready=self._ready,
             # Asked to end, it waits a minute for its clients' watches; its state is in etcd.
             grace=3,
-            # 0.4 GiB stays in it, of the schemas and rules of 80 kinds above all. Tests wait more
-            # than they compute: memory is what four control planes lack.
-            environment={"GOGC": "100", "GOMEMLIMIT": "704MiB"},
+            # Half a GiB stays in it, of the schemas and rules of 80 kinds above all. With 704 MiB
+            # it collects garbage for a third of its time.
+            environment={"GOGC": "100", "GOMEMLIMIT": "1GiB"},
         )
 
     @property
