@@ -143,7 +143,7 @@ def image_of(
 
 
 def _usual_dtype(spec: claim.Spec, prospect: prospects.Prospect) -> str:
-    """Returns what the program computes in unless it is authored.
+    """Returns what the program computes in unless it is told.
 
     backends/src/dtype.rs, `DType::default`; router/src/lib.rs for Gemma 3.
     """
