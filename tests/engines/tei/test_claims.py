@@ -364,6 +364,23 @@ def test_memory_that_follows_anew_is_held_back(monkeypatch: pytest.MonkeyPatch) 
     assert scene.container(world)["resources"]["limits"]["memory"] == "16Gi"
 
 
+def test_tokens_that_follow_anew_are_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(memory_of_tei, "USUAL_GIB", 1000)
+        before.setattr(plans, "_kept", memo.Bounded(plans.MOST_BYTES))
+        world = cluster.Cluster(tei(LONG), scene.site())
+        world.converge()
+    kept = copy.deepcopy(world.template)
+    assert "--max-batch-tokens=32768" in scene.container(world)["args"]
+    monkeypatch.setattr(plans, "_kept", memo.Bounded(plans.MOST_BYTES))
+    world.reconcile()
+    assert world.template == kept
+    assert world.condition("Current") == ("False", "PlatformChangePending")
+    assert "containers[tei].args" in world.message("Current")
+    world.edit(drainSeconds=60).converge()
+    assert "--max-batch-tokens=4096" in scene.container(world)["args"]
+
+
 def test_the_level_of_the_log_is_one_that_the_engine_knows() -> None:
     variables = scene.environment(container(tei(), engine={"logLevel": "WARNING"}))
     assert variables["LOG_LEVEL"] == "warn"
