@@ -85,11 +85,10 @@ def fits(plan: plans.Plan) -> observed.Condition:
     """Returns Fits, of what a plan asks for: with the arithmetic, and with the ways out."""
     outlook = plan.serving.outlook
     if outlook is None and not plan.hardware.without_gpu:
-        return Fits.NOT_MEASURED.condition(
-            f"nobody measured what {plan.engine.NAME} takes of a GPU"
-        )
+        words = f"nobody measured what {plan.engine.NAME} takes of a GPU"
+        return Fits.NOT_MEASURED.condition(_with_remarks(words, plan))
     if outlook is None:
-        return Fits.NO_GPU.condition("the engine takes no memory of a GPU")
+        return Fits.NO_GPU.condition(_with_remarks("the engine takes no memory of a GPU", plan))
     answer = outlook.fit
     if answer is None:
         reason = Fits.UNKNOWN_CARD if outlook.reason == prospects.UNKNOWN_CARD else None
@@ -105,6 +104,11 @@ def fits(plan: plans.Plan) -> observed.Condition:
     ignored = "; asked for all the same (fit: Ignore)" if overruled else ""
     words = f". Ways out: {out}" if out else f". {_no_way(plan)}"
     return Fits.TOO_LARGE.condition(f"{answer.sentence}{note}{ignored}{words}")
+
+
+def _with_remarks(words: str, plan: plans.Plan) -> str:
+    every = (remark[:1].upper() + remark[1:] for remark in plan.engine.remarks(plan))
+    return ". ".join((words, *every))
 
 
 def _no_way(plan: plans.Plan) -> str:

@@ -390,6 +390,9 @@ class Engine(Protocol):
     def summary(self, container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Yields what people look for first in a container of its own: name and words."""
 
+    def remarks(self, plan: Planned) -> Iterator[str]:
+        """Yields what authors may not expect of a replica, where nobody estimates its memory."""
+
     def triggers(
         self, who: identity.Identity, targets: scaling.Scaling, max_requests: int | None
     ) -> Iterator[Trigger]:

@@ -500,6 +500,10 @@ CASES = (
         "warning",
         "spec.resources.limits.memory",
         "and the limit is 8Gi: set spec.resources.limits.memory to 12Gi",
-        _tei(repository="BAAI/bge-m3", resources={"limits": {"memory": "8Gi"}}),
+        _tei(
+            "--max-batch-tokens=8192",
+            repository="BAAI/bge-m3",
+            resources={"limits": {"memory": "8Gi"}},
+        ),
     ),
 )

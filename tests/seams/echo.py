@@ -108,6 +108,11 @@ class Echo:
         """Yields its command."""
         yield "command", " ".join(container["args"])
 
+    def remarks(self, plan: engine.Planned) -> Iterator[str]:
+        """Yields nothing."""
+        del plan
+        yield from ()
+
     def triggers(
         self, who: identity.Identity, targets: scaling.Scaling, max_requests: int | None
     ) -> Iterator[engine.Trigger]:

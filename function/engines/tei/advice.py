@@ -1,13 +1,13 @@
 """text-embeddings-inference as an `Adviser`: what it refuses of a claim, and what goes unsaid."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from function import canonical, likeness
-from function.api import base, claim, settings
-from function.capacity import allotments, facts, quantity
+from function.api import claim, settings
+from function.capacity import allotments, facts
 from function.engines import adviser, engine, judgements, semver
-from function.engines.tei import command_line, flags, models, serving
+from function.engines.tei import authored, command_line, flags, models, remarks, serving
 from function.findings import rules
 
 _ENDS = "The program ends before it loads anything, and its pod restarts for ever."
@@ -30,7 +30,8 @@ FLAG_VALUE = rules.Rule(
 FLAG_REPEATED = rules.Rule(
     "tei-flag-repeated",
     rules.Severity.ERROR,
-    "A flag of text-embeddings-inference stands twice, or two that exclude each other do.",
+    "A flag of text-embeddings-inference stands twice, or two that exclude each other do, as flags"
+    " or as variables.",
     _ENDS,
     "Keep one.",
 )
@@ -71,18 +72,20 @@ TEXTS_CUT = rules.Rule(
     "A batch of text-embeddings-inference has room for fewer tokens than the model's longest text.",
     "Longer texts are cut without a word, which is worth a note. With `--auto-truncate=false` the"
     " program ends instead, which is an error.",
-    "Set `--max-batch-tokens` to the model's context in `spec.engineArgs`.",
+    "Do what the message names. On CPUs whole texts take the memory that it names.",
 )
 MEMORY = rules.Rule(
     "tei-memory",
     rules.Severity.WARNING,
-    "On CPUs text-embeddings-inference takes more memory than `spec.resources.limits.memory`.",
+    "On CPUs text-embeddings-inference takes more memory than `spec.resources.limits.memory`, or"
+    " than common nodes have.",
     "The program computes one text when it starts, as long as the model's context or"
-    " `--max-batch-tokens`, whichever is shorter, and holds the attention of a whole layer. The"
-    " container is killed before it is ready, and its pod restarts for ever. Where a batch has room"
-    " for several texts, that batch may kill it.",
+    " `--max-batch-tokens`, whichever is shorter, and holds the attention of a whole layer. Above"
+    " its limit the container is killed before it is ready, and its pod restarts for ever. Where a"
+    " batch has room for several texts, that batch may kill it. Without a node that has the memory,"
+    " the pod stays Pending.",
     "Raise `spec.resources.limits.memory` or leave it out, or set a smaller `--max-batch-tokens` in"
-    " `spec.engineArgs`: longer texts are cut.",
+    " `spec.engineArgs` without `--auto-truncate=false`: longer texts are cut.",
 )
 RULES: tuple[rules.Rule, ...] = (
     FLAG_UNKNOWN,
@@ -113,7 +116,7 @@ def judge(plan: engine.Planned, adapters: Mapping[str, adviser.Adapter]) -> Iter
 def judge_arguments(spec: claim.Spec, site: settings.Settings) -> Iterator[rules.Finding]:
     """Yields what the program refuses of the author's own arguments and variables."""
     version = semver.show(serving.version_of(spec, site))
-    first: dict[str, int] = {}
+    seen: dict[str, int] = {}
     for argument in serving.own(spec).arguments:
         path, flag = f"spec.engineArgs[{argument.index}]", argument.flag
         if flag is None:
@@ -124,27 +127,34 @@ def judge_arguments(spec: claim.Spec, site: settings.Settings) -> Iterator[rules
         wrong = flags.wrong(flag, argument.value)
         if wrong is not None:
             yield FLAG_VALUE.broken(path, f"--{flag.name} {wrong}")
-        if flag.name in first and not flag.repeats:
-            words = f"--{flag.name} stands in spec.engineArgs[{first[flag.name]}] too: keep one"
+        if flag.name in seen and not flag.repeats:
+            words = f"--{flag.name} stands in spec.engineArgs[{seen[flag.name]}] too: keep one"
             yield FLAG_REPEATED.broken(path, words)
-        first.setdefault(flag.name, argument.index)
-    both = ("default-prompt", "default-prompt-name")
-    if all(name in first for name in both):
-        words = f"--{both[0]} and --{both[1]} exclude each other: keep one"
-        yield FLAG_REPEATED.broken(f"spec.engineArgs[{max(first[name] for name in both)}]", words)
-    yield from _variables(spec, first)
+        seen.setdefault(flag.name, argument.index)
+    yield from _exclusive(spec)
+    yield from _variables(spec)
 
 
-def _variables(spec: claim.Spec, given: Container[str]) -> Iterator[rules.Finding]:
+def _exclusive(spec: claim.Spec) -> Iterator[rules.Finding]:
+    """Yields the later of two that exclude each other, as flags or as variables."""
+    places = authored.places(spec)
+    for pair in flags.EXCLUSIVE:
+        if all(name in places for name in pair):
+            order = {name: place for place, name in enumerate(places)}
+            earlier, later = sorted(pair, key=order.__getitem__)
+            words = f"{places[earlier][1]} and {places[later][1]} exclude each other: keep one"
+            yield FLAG_REPEATED.broken(places[later][0], words)
+
+
+def _variables(spec: claim.Spec) -> Iterator[rules.Finding]:
     """Yields variables that the program cannot read: it passes over one whose flag is given."""
-    for index, variable in enumerate(base.of(spec.pod_template, "env") or []):
-        flag = flags.BY_VARIABLE.get(variable.name)
-        if flag is None or flag.name in given or variable.value is None:
+    own = serving.own(spec)
+    for path, variable, flag in authored.variables(spec):
+        if own.sets(flag.name) or variable.value is None:
             continue
         wrong = flags.wrong_variable(flag, variable.value)
         if wrong is not None:
-            words = f"{variable.name} {wrong}"
-            yield FLAG_VALUE.broken(f"spec.podTemplate.env[{index}]", words)
+            yield FLAG_VALUE.broken(path, f"{variable.name} {wrong}")
 
 
 def _unread(plan: engine.Planned) -> Iterator[rules.Finding]:
@@ -182,29 +192,18 @@ def _model(plan: engine.Planned) -> Iterator[rules.Finding]:
     elif model.runner is not facts.Runner.POOLING and not serving.own(spec).sets("pooling"):
         words = f"{model.name} is made to generate text, and tei makes vectors of texts"
         yield MODEL_GENERATES.broken(field, words)
-    if planned.context_window is not None and planned.context_window < model.context:
-        ends = serving.own(spec).value("auto-truncate") == "false"
-        becomes = "the engine ends" if ends else "longer texts are cut without a word"
-        words = (
-            f"a batch has {planned.context_window} tokens, and texts of {model.name} have up to"
-            f" {model.context}: {becomes}; set --max-batch-tokens={model.context}"
-        )
-        yield TEXTS_CUT.broken("spec.engineArgs", words, None if ends else rules.Severity.NOTE)
+    cut = remarks.cut(plan)
+    if cut is not None:
+        severity = None if remarks.uncut(plan) else rules.Severity.NOTE
+        yield TEXTS_CUT.broken("spec.engineArgs", cut, severity)
 
 
 def _memory(plan: engine.Planned) -> Iterator[rules.Finding]:
-    """Yields a limit below what the start takes, with the longest texts that it has room for."""
-    taken, limit = serving.of(plan.serving).memory, plan.hardware.limits["memory"]
-    if taken is None or quantity.parse(limit) >= taken.bytes:
-        return
-    way = f"set spec.resources.limits.memory to {taken.gib}Gi"
-    lesser = taken.within(int(quantity.parse(limit)))
-    if lesser is not None and serving.own(plan.spec).value("auto-truncate") != "false":
-        way += (
-            f", or write --max-batch-tokens={lesser} in spec.engineArgs and have longer texts cut"
-        )
-    words = f"a replica takes {taken.words}, and the limit is {limit}: {way}"
-    yield MEMORY.broken("spec.resources.limits.memory", words)
+    """Yields memory that the limit or common nodes lack, with the texts that they have room for."""
+    field = "spec.resources.limits.memory"
+    for words in (remarks.below(plan), remarks.pending(plan)):
+        if words is not None:
+            yield MEMORY.broken(field, words)
 
 
 def _other_types(family: models.Family) -> set[str]:

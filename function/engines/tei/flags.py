@@ -110,6 +110,8 @@ _FLAGS = (
 )
 TABLE: Mapping[str, Flag] = {flag.name: flag for flag in _FLAGS}
 BY_VARIABLE: Mapping[str, Flag] = {flag.variable: flag for flag in _FLAGS}
+# Only one of each may be set (`conflicts_with` of router/src/main.rs), as flag or as variable.
+EXCLUSIVE = (("default-prompt", "default-prompt-name"), ("hf-api-token", "hf-token"))
 
 # The largest number that the program could mean.
 MOST = 1 << 31

@@ -2,7 +2,8 @@
 
 `warmup` of backends/src/lib.rs. candle keeps two arrays of heads x tokens x tokens at once: the
 scores and their softmax (`forward` of backends/candle/src/models/bert.rs). Texts of one batch that
-differ in length need a third, which hides their padding. Batches have `--max-batch-tokens` at most,
+differ in length need a third, which hides their padding; `models` has what other families hold, of
+which Qwen3 took 3.05 arrays of one text of 1,024 tokens. Batches have `--max-batch-tokens` at most,
 padding included (core/src/queue.rs). Measured with the program, one layer of 16 heads: 570 MB with
 2,048 tokens, 2.16 GB with 4,096, 8.47 GB with 8,192, of which two arrays are 524,288, 2,097,152 and
 8,388,608 KiB; 850 MB with four texts of about 1,024, of which three are 786,432 KiB.
@@ -10,6 +11,7 @@ padding included (core/src/queue.rs). Measured with the program, one layer of 16
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 from function.capacity import cards, facts, quantity
 from function.engines.tei import models
@@ -17,9 +19,10 @@ from function.planning import hardware
 
 # Beside weights and attention: the program, its tokenizers, and the vectors of one layer.
 _PROGRAM = cards.GIB
-_OF_ONE, _OF_SEVERAL = 2, 3
 # Shorter texts than those of most models are not worth their place.
-_SHORTEST = 512
+SHORTEST = 512
+# A pod asks for 4 CPUs. The smallest common nodes that offer them have 8 and 16 GiB, and keep some.
+USUAL_GIB = 14
 _BYTES = {"float16": 2, "float32": 4}
 # A limit is some GiB above it, and has to stay an amount that Kubernetes can hold.
 _MOST_GIB = quantity.MOST // cards.GIB // 2
@@ -35,6 +38,7 @@ class Memory:
         tokens: Tokens of a text in the largest batch.
         texts: Texts of that batch.
         number: Bytes of a number that the model is computed in.
+        held: Arrays that are held at once: for one text, and for several.
     """
 
     weights: int
@@ -42,11 +46,12 @@ class Memory:
     tokens: int
     texts: int
     number: int
+    held: tuple[int, int]
 
     @property
     def arrays(self) -> int:
         """Arrays that are held at once."""
-        return _OF_ONE if self.texts == 1 else _OF_SEVERAL
+        return self.held[0 if self.texts == 1 else 1]
 
     @property
     def attention(self) -> int:
@@ -64,16 +69,26 @@ class Memory:
         return min(math.ceil(self.bytes / cards.GIB), _MOST_GIB)
 
     def within(self, limit: int) -> int | None:
-        """Returns tokens of a batch for which so many bytes suffice, or None for too few.
-
-        Halves of the longest text: nobody wants a number that looks exact.
-        """
-        tokens = self.tokens // (2 if self.texts == 1 else 1)
-        while tokens >= _SHORTEST:
-            if dataclasses.replace(self, tokens=tokens, texts=1).bytes <= limit:
+        """Returns tokens of a batch for which so many bytes suffice, or None for too few."""
+        for tokens in self._lesser(SHORTEST):
+            if self.of_one(tokens).bytes <= limit:
                 return tokens
-            tokens //= 2
         return None
+
+    def of_one(self, tokens: int) -> "Memory":
+        """Returns what it takes with one text of so many tokens."""
+        return dataclasses.replace(self, tokens=tokens, texts=1)
+
+    def least(self, shortest: int) -> int:
+        """Returns the fewest tokens of a batch that are no fewer than so many."""
+        return min(self._lesser(shortest), default=self.tokens)
+
+    def _lesser(self, shortest: int) -> Iterator[int]:
+        """Yields halves of the longest text: nobody wants a number that looks exact."""
+        tokens = self.tokens // (2 if self.texts == 1 else 1)
+        while tokens >= shortest:
+            yield tokens
+            tokens //= 2
 
     @property
     def words(self) -> str:
@@ -117,7 +132,14 @@ def of(model: facts.Facts | None, tokens: int | None, batch: int, dtype: str) ->
         return None
     number = _BYTES[dtype]
     batches = (
-        Memory(model.parameters * number, heads, min(tokens, batch // texts), texts, number)
+        Memory(
+            model.parameters * number,
+            heads,
+            min(tokens, batch // texts),
+            texts,
+            number,
+            family.arrays,
+        )
         for texts in range(1, models.BATCH_ON_CPU + 1)
     )
     return max(batches, key=lambda one: one.attention)

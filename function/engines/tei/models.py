@@ -33,6 +33,8 @@ class Family:
         capability: Least compute capability of a GPU, or None where any will do.
         ranks: Whether it computes those too that rank or classify.
         remark: On that, or empty.
+        arrays: Arrays of heads x tokens x tokens that a CPU holds at once: for one text, and for a
+            batch of several.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Family:
     capability: tuple[int, int] | None = None
     ranks: bool = False
     remark: str = ""
+    arrays: tuple[int, int] = (2, 3)
 
 
 FAMILIES = (
@@ -60,7 +63,9 @@ FAMILIES = (
     Family("Nomic's BERT", ("nomicbert",)),
     Family("Perplexity's Qwen3 in both directions", ("pplxqwen3",), dtypes=(_SINGLE,)),
     Family("Qwen2", ("qwen2",), False, (_HALF,)),
-    Family("Qwen3", ("qwen3",)),
+    # The mask of later tokens has an array of its own, of one text too (qwen3.rs, `forward` and
+    # `get_causal_attention_bias`).
+    Family("Qwen3", ("qwen3",), arrays=(3, 4)),
 )
 _BY_BEGINNING = {begins: family for family in FAMILIES for begins in family.begins}
 _FAMILY = re.compile(r"(?i)(.+?)(Model|For[A-Z].*)?")

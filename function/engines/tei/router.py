@@ -25,6 +25,7 @@ from function.engines.tei import (
     serving,
     versions,
 )
+from function.engines.tei import remarks as remarks_of
 from function.planning import hardware, identity, prospects, running, scaling
 
 NAME = "tei"
@@ -224,6 +225,9 @@ def summary(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yields the command."""
     tokens = [str(argument) for argument in container.get("args") or []]
     yield "command", "text-embeddings-router " + " ".join(map(shlex.quote, tokens))
+
+
+remarks = remarks_of.remarks
 
 
 # --- what it is scaled and alerted by

@@ -4,9 +4,9 @@ import dataclasses
 
 from function import explanation
 from function.api import base, claim, settings
-from function.capacity import cards, facts
+from function.capacity import cards, facts, quantity
 from function.engines import engine, semver
-from function.engines.tei import command_line, images, memory, models, versions
+from function.engines.tei import authored, command_line, images, memory, models, versions
 from function.planning import hardware, prospects
 
 # `--max-batch-tokens` without the flag (router/src/main.rs).
@@ -43,6 +43,7 @@ class Serving:
         model: The facts of the model that the claim names, or None.
         card: The GPU, or None without one, or where nobody knows it.
         memory: What a replica takes on CPUs, or None with a GPU, or where nobody knows it.
+        overruled: The author's variables that the program does not read: field and words.
     """
 
     image: str
@@ -58,6 +59,7 @@ class Serving:
     model: facts.Facts | None
     card: cards.Card | None
     memory: memory.Memory | None
+    overruled: tuple[tuple[str, str], ...]
 
     generates = calls_tools = reasons = False
     pinned_gib: int | None = None
@@ -89,9 +91,9 @@ def make(
 ) -> Serving:
     """Returns what text-embeddings-inference is to be."""
     image, version = image_of(spec, site, prospect)
-    tokens = _batch_tokens(spec, prospect, why)
     dtype = _DTYPES.get(spec.model.dtype or "")
-    computes_in = own(spec).value("dtype") or dtype or _usual_dtype(spec, prospect)
+    computes_in = dtype or authored.value(spec, "dtype") or _usual_dtype(spec, prospect)
+    tokens = _batch_tokens(spec, site, prospect, computes_in, why)
     context = _context(spec, prospect, tokens)
     return Serving(
         image=image,
@@ -111,12 +113,13 @@ def make(
             if spec.without_gpu
             else None
         ),
+        overruled=_overruled(spec, dtype, tokens, why),
     )
 
 
 def own(spec: claim.Spec) -> command_line.CommandLine:
     """Returns the author's own arguments, read."""
-    return command_line.CommandLine.read(spec.engine_args or [])
+    return authored.line(spec)
 
 
 def version_of(spec: claim.Spec, site: settings.Settings) -> semver.Version:
@@ -177,25 +180,102 @@ def _max_requests(spec: claim.Spec, why: list[explanation.Explanation]) -> int |
 
 
 def _batch_tokens(
-    spec: claim.Spec, prospect: prospects.Prospect, why: list[explanation.Explanation]
+    spec: claim.Spec,
+    site: settings.Settings,
+    prospect: prospects.Prospect,
+    dtype: str,
+    why: list[explanation.Explanation],
 ) -> int | None:
     """Returns the tokens of a batch that the composition sets.
 
-    Fewer than a text may have would cut the text. So nothing is set for a model that nobody knows.
+    Fewer than a text may have cut the text. So nothing is set for a model that nobody knows, and
+    no less than its context where the memory of a replica has room for that, or where the author
+    wants no text cut.
     """
-    if not spec.without_gpu or prospect.model is None or own(spec).sets("max-batch-tokens"):
+    model = prospect.model
+    if not spec.without_gpu or model is None or own(spec).sets("max-batch-tokens"):
         return None
-    result = max(CPU_BATCH_TOKENS, prospect.model.context)
+    result, inputs = max(CPU_BATCH_TOKENS, model.context), f"{model.name}, context {model.context}"
+    rule = (
+        f"{CPU_BATCH_TOKENS} on a CPU, or the model's own context: a check of health waits for"
+        " the batch that is computed"
+    )
+    taken, holds = whole(model, dtype), room(spec, site)
+    cuts = authored.value(spec, "auto-truncate") != "false"
+    if taken is not None and taken.bytes > holds.bytes and cuts:
+        result = longest(taken, holds)
+        rule = f"as many as {holds.words} has room for; longer texts are cut"
+        if taken.of_one(result).bytes > holds.bytes:
+            rule = f"few, and still more than {holds.words} has room for; longer texts are cut"
+        inputs += f", of which a text takes {taken.gib}Gi"
     why.append(
         explanation.Explanation(
-            "max-batch-tokens",
-            str(result),
-            f"{CPU_BATCH_TOKENS} on a CPU, or the model's own context: a check of health waits for"
-            " the batch that is computed",
-            f"{prospect.model.name}, context {prospect.model.context}",
-            field="spec.engineArgs",
+            "max-batch-tokens", str(result), rule, inputs, field="spec.engineArgs"
         )
     )
+    return result
+
+
+def whole(model: facts.Facts, dtype: str) -> memory.Memory | None:
+    """Returns what a replica takes on CPUs that cuts no text, or None where nobody knows."""
+    return memory.of(model, model.context, max(CPU_BATCH_TOKENS, model.context), dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Room:
+    """Memory that a replica may take on CPUs.
+
+    Attributes:
+        bytes: So many.
+        words: Whose it is, for people.
+        shortest: Texts of so many tokens, or fewer, are not cut for it.
+    """
+
+    bytes: int
+    words: str
+    shortest: int = memory.SHORTEST
+
+
+def room(spec: claim.Spec, site: settings.Settings) -> Room:
+    """Returns the memory that the claim gives, or that the nodes have, or that is usual."""
+    usual = memory.USUAL_GIB * cards.GIB
+    for kind, least in (("limits", 0), ("requests", usual)):
+        written = (base.of(spec.resources, kind) or {}).get("memory")
+        # A smaller request bounds nothing: the limit is what ends a container.
+        if written is not None and quantity.parse(written) > least:
+            return Room(int(quantity.parse(written)), f"spec.resources.{kind}.memory={written}")
+    node = site.cpu.node_memory
+    if node is not None and quantity.parse(node) < usual:
+        # What is requested is whole GiB.
+        gib = int(quantity.parse(node)) // cards.GIB
+        return Room(gib * cards.GIB, f"the settings' cpu.nodeMemory={node}")
+    words = f"the {memory.USUAL_GIB}Gi that common nodes of 8 CPUs offer"
+    return Room(usual, words, CPU_BATCH_TOKENS)
+
+
+def longest(taken: memory.Memory, holds: Room) -> int:
+    """Returns the tokens of a batch for which a replica's memory has room.
+
+    Where it has room for none, memory has to follow from the texts: from few tokens.
+    """
+    tokens = taken.within(holds.bytes)
+    if tokens is None or tokens < holds.shortest:
+        return max(CPU_BATCH_TOKENS, taken.least(CPU_BATCH_TOKENS))
+    return tokens
+
+
+def _overruled(
+    spec: claim.Spec, dtype: str | None, tokens: int | None, why: list[explanation.Explanation]
+) -> tuple[tuple[str, str], ...]:
+    """Returns the author's variables that the program does not read."""
+    ours = {"dtype": dtype, "max-batch-tokens": None if tokens is None else str(tokens)}
+    result = tuple(authored.overruled(spec, {k: v for k, v in ours.items() if v is not None}))
+    for field, words in result:
+        why.append(
+            explanation.Explanation(
+                "variable", "not read", words, field, surprising=True, field=field
+            )
+        )
     return result
 
 
@@ -207,8 +287,8 @@ def _context(spec: claim.Spec, prospect: prospects.Prospect, tokens: int | None)
 
 
 def batch_of(spec: claim.Spec, tokens: int | None) -> int:
-    """Returns the tokens of a batch at most: the author's, ours or the program's own number."""
-    return own(spec).whole("max-batch-tokens") or tokens or BATCH_TOKENS
+    """Returns the tokens of a batch at most: ours, the author's or the program's own number."""
+    return tokens or authored.whole(spec, "max-batch-tokens") or BATCH_TOKENS
 
 
 def scores(prospect: prospects.Prospect) -> bool:

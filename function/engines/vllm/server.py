@@ -145,6 +145,12 @@ def summary(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "context", f"{window} tokens, {plural.of(seats or 'no', 'sequence')} at once"
 
 
+def remarks(plan: engine.Planned) -> Iterator[str]:
+    """Yields nothing: the estimate says all."""
+    del plan
+    yield from ()
+
+
 def _whole(command: command_line.CommandLine, flag: str) -> int | None:
     """Returns the whole number that a command line gives a flag, or None."""
     return canonical.whole(command.value(flag))

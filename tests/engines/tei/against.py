@@ -7,6 +7,7 @@ says. With `--record` it also writes what the tests read: the program's help, an
 
 import argparse
 import concurrent.futures
+import itertools
 import pathlib
 import random
 import sys
@@ -68,6 +69,19 @@ class Contract:
             ours = flags.wrong_variable(flag, value) is not None
             if running.refuses(self.program, [], {flag.variable: value}, empty) is not ours:
                 yield f"{flag.variable}={value}: ours {'refused' if ours else 'taken'}"
+
+    def exclusive(self) -> Iterator[str]:
+        """Yields pairs that the parser takes, each of the two as flag or as variable."""
+        empty = self.place / "empty"
+        empty.mkdir(exist_ok=True)
+        for pair in flags.EXCLUSIVE:
+            for kinds in itertools.product(("flag", "variable"), repeat=len(pair)):
+                both = list(zip(pair, kinds, strict=True))
+                words = [f"--{name}=x" for name, kind in both if kind == "flag"]
+                names = [name for name, kind in both if kind == "variable"]
+                variables = {flags.TABLE[name].variable: "x" for name in names}
+                if not running.refuses(self.program, words, variables, empty):
+                    yield f"{words} with {variables}: taken"
 
     def answers(self) -> Iterator[str]:
         """Yields answers that are others."""
@@ -182,6 +196,7 @@ def main(words: Sequence[str] | None = None) -> int:
         questions = {
             "flags": contract.flags(),
             "values": contract.values(),
+            "exclusive": contract.exclusive(),
             "answers": contract.answers(),
             "batches": contract.batches(),
             "ends": contract.ends(),

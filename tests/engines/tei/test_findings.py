@@ -8,10 +8,11 @@ import pytest
 
 from function.capacity import cards
 from function.engines import judgements
-from function.engines.tei import flags, models
+from function.engines.tei import advice, flags, models
 from tests import cases
 from tests.cli import command
 from tests.engines.tei import test_claims
+from tests.resources import scene
 
 REFERENCE = "examples/reference/environmentconfig.yaml"
 
@@ -80,13 +81,40 @@ def test_a_flag_stands_once(tmp_path: pathlib.Path) -> None:
     assert found(tmp_path, "--cors-allow-origin=a", "--cors-allow-origin=b") == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "variables", "path", "words"),
+    [
+        (["--hf-token=a", "--hf-api-token=b"], {}, "engineArgs[1]", "--hf-token and --hf-api"),
+        (["--hf-api-token=b"], {"HF_TOKEN": "a"}, "podTemplate.env[0]", "HF_TOKEN exclude"),
+        ([], {"HF_TOKEN": "a", "HF_API_TOKEN": "b"}, "podTemplate.env[1]", "HF_TOKEN and HF_API"),
+        (
+            ["--default-prompt-name=a"],
+            {"DEFAULT_PROMPT": "b"},
+            "podTemplate.env[0]",
+            "--default-prompt-name and DEFAULT_PROMPT exclude each other: keep one",
+        ),
+        (["--hf-token=a"], {"HF_TOKEN": "b"}, None, None),
+    ],
+)
+def test_two_that_exclude_each_other(
+    arguments: list[str], variables: dict[str, str], path: str | None, words: str | None
+) -> None:
+    """As flags or as variables: the program's parser tells them apart nowhere here."""
+    env = [{"name": name, "value": value} for name, value in variables.items()]
+    asked = test_claims.tei(engineArgs=arguments, podTemplate={"env": env})
+    plan = scene.planned(asked, scene.site(permissions={"engineSecrets": ["*"]}))
+    told = [one for one in advice.judge(plan, {}) if one.rule is advice.FLAG_REPEATED]
+    assert [one.field for one in told] == ([] if path is None else [f"spec.{path}"])
+    assert words is None or words in told[0].message
+
+
 def test_models(tmp_path: pathlib.Path) -> None:
     mistral = {"repository": "intfloat/e5-mistral-7b-instruct"}
     ((severity, name, message),) = found(tmp_path, model=mistral)
     assert (severity, name) == ("error", "tei-model-not-served")
     assert message.endswith("does not compute: name spec.gpu")
     assert [one[1] for one in found(tmp_path, model=mistral, gpu={})] == ["tei-texts-cut"]
-    generates = found(tmp_path, model={"repository": "Qwen/Qwen3-8B"})
+    generates = found(tmp_path, "--max-batch-tokens=40960", model={"repository": "Qwen/Qwen3-8B"})
     assert [one[:2] for one in generates] == [("warning", "tei-model-generates")]
 
 
@@ -168,7 +196,14 @@ def test_families_that_rank(architecture: str, ranks: bool) -> None:
 
 def test_texts_that_are_cut(tmp_path: pathlib.Path) -> None:
     long = {"repository": "Qwen/Qwen3-Embedding-0.6B"}
-    assert found(tmp_path, model=long) == []
+    ((severity, _, message),) = found(tmp_path, model=long)
+    assert severity == "note"
+    assert message.startswith("a batch has 4096 tokens")
+    assert message.endswith("set spec.resources.limits.memory to 196Gi for whole ones")
+    enough = {"limits": {"memory": "196Gi"}}
+    assert found(tmp_path, model=long, resources=enough) == []
+    ((_, _, message),) = found(tmp_path, "--max-batch-tokens=512", model=long)
+    assert message.endswith("set --max-batch-tokens=32768, which takes 196Gi of memory")
     ((severity, _, message),) = found(tmp_path, model=long, gpu={})
     assert severity == "note"
     assert "a batch has 16384 tokens" in message
@@ -179,10 +214,25 @@ def test_texts_that_are_cut(tmp_path: pathlib.Path) -> None:
     assert whole == []
 
 
+def test_memory_that_common_nodes_lack(tmp_path: pathlib.Path) -> None:
+    long = {"repository": "Qwen/Qwen3-Embedding-0.6B"}
+    ((severity, name, message),) = found(tmp_path, "--auto-truncate=false", model=long)
+    assert (severity, name) == ("warning", "tei-memory")
+    assert "waits for a node that has as much" in message
+    # The author knows of the memory, or of the tokens.
+    stated = {"requests": {"memory": "196Gi"}}
+    arguments = ("--auto-truncate=false", "--max-batch-tokens=32768")
+    assert found(tmp_path, "--auto-truncate=false", model=long, resources=stated) == []
+    assert found(tmp_path, *arguments, model=long) == []
+    short = {"repository": "BAAI/bge-m3"}
+    assert found(tmp_path, "--auto-truncate=false", model=short) == []
+
+
 def test_memory_that_the_start_exceeds(tmp_path: pathlib.Path) -> None:
     long = {"repository": "BAAI/bge-m3"}
     less = {"limits": {"memory": "8Gi"}}
-    ((severity, name, message),) = found(tmp_path, model=long, resources=less)
+    whole = "--max-batch-tokens=8192"
+    ((severity, name, message),) = found(tmp_path, whole, model=long, resources=less)
     assert (severity, name) == ("warning", "tei-memory")
     assert message == (
         "a replica takes weights 2.1 GiB, attention 2 x 16 heads x 8192^2 tokens x 4 bytes ="
@@ -200,10 +250,14 @@ def test_memory_that_the_start_exceeds(tmp_path: pathlib.Path) -> None:
     assert "write --max-batch-tokens=8192 in" in message
     less = {"limits": {"memory": "8Gi"}}
     # Nothing is cut where the author wants none cut, and no batch is small enough for 2 GiB.
-    whole = found(tmp_path, "--auto-truncate=false", model=long, resources=less)
-    least = found(tmp_path, model=long, resources={"limits": {"memory": "2Gi"}})
-    for ((_, _, message),) in (whole, least):
+    uncut = found(tmp_path, "--auto-truncate=false", model=long, resources=less)
+    least = found(tmp_path, whole, model=long, resources={"limits": {"memory": "2Gi"}})
+    for ((_, _, message),) in (uncut, least):
         assert message.endswith("to 12Gi")
+    # Without a number of the author's, texts are cut for the limit.
+    cut = found(tmp_path, model=long, resources=less)
+    assert [one[:2] for one in cut] == [("note", "tei-texts-cut")]
+    assert cut[0][2].endswith("set spec.resources.limits.memory to 12Gi for whole ones")
 
 
 def test_a_smaller_batch_that_the_finding_names_is_enough(tmp_path: pathlib.Path) -> None:
