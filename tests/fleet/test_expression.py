@@ -163,8 +163,6 @@ def test_what_somebody_wrote_into_the_status_is_text_in_the_expression() -> None
 
 @pytest.mark.parametrize("place", ["", "x" * 513])
 def test_a_place_that_is_none_is_not_kept(place: str) -> None:
-    world = costed.resting(
-        scene.member("coder", costs=("0.01", "0.1"), serving=place, asking="org/model")
-    )
+    world = costed.resting(scene.member("coder", costs=("0.01", "0.1"), models=(place, "org/m")))
     (kept,) = world.claim["status"]["prices"]
-    assert kept["repository"] == "org/model"
+    assert kept["repository"] == "org/m"
