@@ -26,13 +26,12 @@ def models(
     if rollout.template is None:
         return (plan.storage.base.model,)
     serving = (remembered.serving or {}).get("repository")
-    # A release that knew no such fact has left what the status says.
-    newest = rollout.running.model or serving
-    if newest is None:
-        return ()
+    before = remembered.repositories or (() if serving is None else (serving,))
+    newest = rollout.running.model
+    if not newest:
+        return before  # its template is of a release that knew no such fact
     state = rollout.state
     if state is None or (rollout.followed and not state.ending):
         return (newest,)
-    before = remembered.repositories or (() if serving is None else (serving,))
     others = [model for model in before if model != newest]
     return (*others[: MOST - 1], newest)
