@@ -89,7 +89,7 @@ def _status(
             "servedModels": served,
             "servedModelsSummary": ",".join(model["name"] for model in served),
             "offers": offers.words(plan) if plan.ways.gateway else None,
-            "repositories": list(now.models) or None if plan.ways.gateway else None,
+            "repositories": list(now.models) or None,
             "serving": _serving(now),
             "weights": _weights(now),
             "canaries": [gate.record for gate in now.gates.canaries] or None,

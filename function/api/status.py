@@ -297,7 +297,7 @@ class Status(base.Model):
     ) = pydantic.Field(
         None,
         description="Repositories of the base models that pods may answer with, or where else they"
-        " lie: several while pods change to another model. Of claims with `gateway`.",
+        " lie: several while pods change to another model.",
     )
     serving: Serving | None = None
     weights: Weights | None = None

@@ -163,6 +163,15 @@ def test_a_rollout_that_never_ends_hides_no_model() -> None:
     assert (models(world), told(world)) == ([FIRST], told(two_replicas()))
 
 
+def test_who_leaves_the_gateway_for_a_moment_hides_no_model() -> None:
+    world = two_replicas()
+    half_way(asked_for(world, LARGE))
+    half_way(asked_for(world.edit(gateway={"enabled": False}), SMALL))
+    world.edit(gateway={"enabled": True}).reconcile()
+    assert models(world) == [FIRST, LARGE, SMALL]
+    assert told(world) == {}, "what the large one costs is forgotten"
+
+
 def test_facts_and_not_what_is_remembered_tell_which_model_came() -> None:
     """The status of the answer that emitted the template was lost."""
     world = two_replicas()
