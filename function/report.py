@@ -89,6 +89,7 @@ def _status(
             "servedModels": served,
             "servedModelsSummary": ",".join(model["name"] for model in served),
             "offers": offers.words(plan) if plan.ways.gateway else None,
+            "repositories": list(now.models) or None,
             "serving": _serving(now),
             "weights": _weights(now),
             "canaries": [gate.record for gate in now.gates.canaries] or None,
@@ -149,7 +150,9 @@ def _served_models(now: situations.Situation) -> list[dict[str, Any]]:
 def _serving(now: situations.Situation) -> dict[str, Any] | None:
     """Returns what the running pods were started with.
 
-    From the plan once every pod follows it; before that, what the status says already.
+    From the plan once every pod follows it; before that, what the status says already. Where every
+    pod has another model than it says, an edit came before any pod had the claim's: the facts
+    beside the template tell what runs.
     """
     before = now.memory.serving
     if now.withheld or not now.rollout.serves:
@@ -167,6 +170,15 @@ def _serving(now: situations.Situation) -> dict[str, Any] | None:
                 "gpuClass": None if hard.without_gpu else hard.class_name,
             }
         )
+    running = now.rollout.running
+    named = None if before is None else before.get("repository")
+    if now.rollout.followed and running.model and named not in (None, running.model):
+        told = {
+            "repository": running.model,
+            "engineImage": running.image or None,
+            "adapters": list(now.adapters) or None,
+        }
+        return canonical.prune(told)
     if before is not None and now.rollout.hold is None:
         return dict(before)
     if before is not None:
@@ -174,7 +186,6 @@ def _serving(now: situations.Situation) -> dict[str, Any] | None:
         served = dict.fromkeys([*(before.get("adapters") or []), *_served(now)])
         return canonical.prune({**before, "adapters": list(served) or None})
     # Taken over from 0.9.0: its pods tell their image and arguments, and no repository.
-    running = now.rollout.running
     adapters = sorted(now.traffic.adapters) or None
     return canonical.prune({"engineImage": running.image or None, "adapters": adapters})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import decimal
 import functools
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -18,6 +19,10 @@ from e2e.front_door import doors, limits
 STATED = "100"
 _ROW = {"model": doors.ADAPTER, "input": "0", "output": STATED}
 _PATIENCE = doors.MINUTE + doors.GRACE
+
+# A claim with a price, for which one without any answers.
+_LEANING = {"model": "leaning", "input": "0", "output": STATED}
+_SECONDS_TO_SERVE = 120 + doors.GRACE
 
 # A model that has a price keeps it, so each test begins without any, and with a caller of its own.
 pytestmark = pytest.mark.usefixtures("counting")
@@ -153,3 +158,90 @@ def test_costs_that_move_change_no_price_until_it_is_asked_for(
         price = _prices(item)[chat.name]
         _assert_follows(price, chat)
         _wait_counts(door, key, chat.name, price)
+
+
+def _kept(item: api.Object, model: str) -> api.Object:
+    """What the door's status keeps of a price; empty where it has none."""
+    kept: list[api.Object] = item["status"].get("prices", [])
+    return next((one for one in kept if one["model"] == model), {})
+
+
+def _row(model: str, kept: api.Object) -> str:
+    """A price in the expression: in parts of a millionth, a cache's tokens as others."""
+    prompts, answers = (int(decimal.Decimal(kept[kind]) * 10**4) for kind in ("input", "output"))
+    return f'"{model}": [{prompts}u, {prompts}u, {answers}u]'
+
+
+def test_a_claim_whose_pods_get_another_model_gets_another_price(
+    door: doors.Door, running: stage.Stage
+) -> None:
+    """Once they have it, in the door's status and in what the gateway counts by."""
+    claim = running.claim("moving", scaling={"minReplicas": 1, "maxReplicas": 1}).apply()
+    model = claim.manifest["spec"]["model"]
+    with _paying(door, running, "following", "1000") as key:
+        claim.wait_phase("Serving", timeout=_SECONDS_TO_SERVE)
+        door.wait(claim.name, key, timeout=_PATIENCE)
+        before = _kept(door.claim.read(), claim.name)
+        assert before["repository"] == model["repository"]
+        assert _row(claim.name, before) in limits.expression(door)
+        # Of twice the bytes, so that its tokens are dearer.
+        another = {"repository": "Qwen/Qwen2.5-Coder-7B-Instruct", "quantization": "auto"}
+        claim.manifest["spec"]["model"] = {**model, **another}
+        running.publish(claim)
+        claim.apply()
+        item = door.claim.wait(
+            lambda item: _kept(item, claim.name).get("repository") == another["repository"],
+            what="with the price of the other model",
+            timeout=_SECONDS_TO_SERVE + _PATIENCE,
+        )
+        assert claim.read()["status"]["repositories"] == [another["repository"]]
+        after = _kept(item, claim.name)
+        price = after["input"], after["output"]
+        assert decimal.Decimal(after["output"]) > decimal.Decimal(before["output"])
+        _assert_follows(price, claim)
+        polling.until(
+            lambda: _row(claim.name, after) in limits.expression(door),
+            what="the price in the expression",
+            timeout=doors.GRACE,
+        )
+        claim.wait_phase("Serving", timeout=_SECONDS_TO_SERVE)
+        door.wait(claim.name, key, timeout=_PATIENCE)
+        _wait_counts(door, key, claim.name, price)
+        claim.delete()
+
+
+def test_a_claim_without_a_price_costs_what_the_claim_does_in_whose_place_it_answers(
+    door: doors.Door, chat: claims.Claim, running: stage.Stage
+) -> None:
+    """While that one sleeps; asked by its own name it costs nothing."""
+    gateway = {"enabled": True, "fallback": {"claim": chat.name}}
+    scaling = {"minReplicas": 0, "maxReplicas": 1, "cooldownSeconds": 600}
+    with limits.paying(door, running, "leaning-on", "1000", prices=[_LEANING]) as key:
+        claim = running.claim(_LEANING["model"], gateway=gateway, scaling=scaling).apply()
+        claim.wait_phase("Idle", timeout=_SECONDS_TO_SERVE)
+        polling.until(
+            lambda: all(claim.name in listed for listed in door.models(doors.CHAT)),
+            what="the claim in every list",
+            timeout=doors.REFRESH_SECONDS + _PATIENCE,
+        )
+        polling.until(
+            lambda: f'"{claim.name}"' in limits.expression(door),
+            what="an expression with the claim's price",
+            timeout=_PATIENCE,
+        )
+        # Nothing is asked before that: requests wake the claim.
+        time.sleep(doors.REFRESH_SECONDS)
+        counted = list[bool]()
+
+        def costs() -> bool:
+            before, answer = limits.left(door, claim.name, key, 10)
+            after, own = limits.left(door, chat.name, key, 10)
+            last, _ = limits.left(door, chat.name, key, 10)
+            assert answer.engine.startswith(f"{chat.name}-"), (answer, answer.engine)
+            assert own.engine.startswith(f"{chat.name}-"), own
+            used = answer.content["usage"]["completion_tokens"]
+            counted.append(before - after == int(STATED) * used and after == last)
+            return counted[-1]
+
+        polling.until(costs, what="an answer that costs what the claim does", timeout=_PATIENCE)
+        claim.delete()

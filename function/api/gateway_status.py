@@ -34,8 +34,7 @@ class Model(base.Model):
 class Price(base.Model):
     """A price that followed from costs.
 
-    It stays until its object asks for another, or its claim neither serves its model nor asks for
-    it any more.
+    It stays until its object asks for another, or the pods of its claim have another model.
     """
 
     model: Annotated[str, base.text(63)] = pydantic.Field(description="The name of the model.")
@@ -44,8 +43,13 @@ class Price(base.Model):
     )
     repository: Annotated[str, base.text(status.LONGEST_PLACE)] | None = pydantic.Field(
         None,
-        description="Of which model's cost it is: what the claim asked for then. Another model has"
+        description="Of which model's cost it is: what the claim's pods had then. Another model has"
         " a price of its own.",
+    )
+    several: bool | None = pydantic.Field(
+        None,
+        description="The claim's pods change from one model to another: the price is that of the"
+        " dearer one, until they all have one.",
     )
     input: base.Decimal = pydantic.Field(description="A million tokens of prompts.")
     output: base.Decimal = pydantic.Field(description="A million tokens of answers.")

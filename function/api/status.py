@@ -5,7 +5,9 @@ on each call: conditions would not do, because core turns those that a failed ca
 into Unknown.
 """
 
-from typing import Annotated, Literal
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -13,6 +15,22 @@ from function.api import base
 
 # Of a repository, or of where else a model lies.
 LONGEST_PLACE = 512
+
+
+_COST = re.compile(r"[0-9]{1,12}(\.[0-9]{1,16})?")
+
+
+def is_cost(value: Any) -> bool:
+    """Tells whether a value is a cost: nothing is none, as it would be a price of nothing."""
+    return isinstance(value, str) and _COST.fullmatch(value) is not None and float(value) > 0
+
+
+def places(values: Iterable[Any]) -> tuple[str, ...]:
+    """Returns those of some values that are repositories, or say where else a model lies."""
+    return tuple(
+        value for value in values if isinstance(value, str) and 0 < len(value) <= LONGEST_PLACE
+    )
+
 
 Phase = Literal[
     "Pending",
@@ -225,9 +243,9 @@ class Cost(base.Model):
     )
     per_million_tokens: Annotated[list[TokenCost], base.items(8)] | None = pydantic.Field(
         None,
-        description="What tokens cost where a replica of what the claim asks for is full, by load:"
-        " prices of an InferenceGateway may follow from it. Of claims with `gateway` whose times"
-        " are known.",
+        description="What tokens cost where a replica is full, by load, of the model that pods"
+        " have (`repositories`), and of the dearer one while they have several: prices of an"
+        " InferenceGateway may follow from it. Of claims with `gateway` whose times are known.",
     )
 
 
@@ -273,6 +291,13 @@ class Status(base.Model):
     )
     offers: Annotated[list[Offer], base.items(6)] | None = pydantic.Field(
         None, description="What the served models can be asked for, adapters too."
+    )
+    repositories: (
+        Annotated[list[Annotated[str, base.text(LONGEST_PLACE)]], base.items(8)] | None
+    ) = pydantic.Field(
+        None,
+        description="Repositories of the base models that pods may answer with, or where else they"
+        " lie: several while pods change to another model.",
     )
     serving: Serving | None = None
     weights: Weights | None = None

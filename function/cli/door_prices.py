@@ -83,5 +83,5 @@ def _prices(spec: gateway.Spec, plan: plans.Plan) -> Iterator[tuple[str, Price]]
             price = pricing.derive(name, costs.get(pricing.load(wish)), wish, plan.site)
             currency = plan.site.pricing.currency
             words = UNKNOWN if price is None else f"{price.words} {currency}"
-            model, _ = plan.storage.base.served
-            yield name, Price(words, pricing.asked_by(wish, plan.site), model)
+            asked = pricing.asked_by(wish, plan.site)
+            yield name, Price(words, asked, plan.storage.base.model)

@@ -28,6 +28,8 @@ class Memory:
         observed_generation: Generation of the claim that the status is about, or None.
         canaries: How far canaries with a gate are, by adapter.
         prices: Prices of a front door that followed from costs, by model.
+        repositories: Models that pods may answer with.
+        cost: What the GPUs cost, and tokens.
     """
 
     records: Mapping[str, Mapping[str, Any]]
@@ -40,6 +42,8 @@ class Memory:
     observed_generation: Any
     canaries: Mapping[str, status.Canary] = dataclasses.field(default_factory=dict)
     prices: Mapping[str, gateway_status.Price] = dataclasses.field(default_factory=dict)
+    repositories: tuple[str, ...] = ()
+    cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def served_adapters(self) -> frozenset[str]:
@@ -54,8 +58,8 @@ class Memory:
 
 # The fields of a status that are read here.
 FIELDS = (
-    *("canaries", "latches", "observedGeneration", "prices", "serving"),
-    *("waitingFor", "weights"),
+    *("canaries", "cost", "latches", "observedGeneration", "prices", "repositories"),
+    *("serving", "waitingFor", "weights"),
 )
 
 
@@ -69,6 +73,7 @@ def _memory(written: observed.Object) -> Memory:
     weights = observed.at(written, "weights")
     serving = observed.at(written, "serving")
     latches = observed.at(written, "latches") or {}
+    cost = observed.at(written, "cost")
     return Memory(
         records={
             str(record["directory"]): record
@@ -98,6 +103,8 @@ def _memory(written: observed.Object) -> Memory:
             for item in observed.items(written, "prices")
             if (price := _whole(gateway_status.Price, item)) is not None
         },
+        repositories=status.places(observed.items(written, "repositories")),
+        cost=_kept(status.Cost, cost) if isinstance(cost, Mapping) else {},
     )
 
 

@@ -2,10 +2,11 @@
 
 import decimal
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from function import assembly, canonical, memo
+from function.api import status
 from function.capacity import fit, prices, ways_out
 from function.cluster import observed
 from function.concerns import reasons
@@ -161,9 +162,49 @@ def cost(now: situations.Situation) -> dict[str, Any] | None:
             "perHourMax": _money(hour.maximum),
             "perHourNow": None if hour.now is None else _money(hour.now),
             "priceDate": hour.date,
-            "perMillionTokens": tokens(plan) if plan.ways.gateway else None,
+            "perMillionTokens": answers(now, hour.currency) if plan.ways.gateway else None,
         }
     )
+
+
+def answers(now: situations.Situation, currency: str) -> list[dict[str, str]] | None:
+    """Returns what tokens cost of the models that pods have, or None where nobody knows.
+
+    The dearer of them while they have several: who is asked is chance, and nobody is to buy the
+    large one at the price of the small one. What pods cost whose model the claim asks for no more
+    is what the status has told of it, as long as it does.
+    """
+    wanted, told = now.plan.storage.base.model, now.memory.repositories
+    if not now.models or now.models == (wanted,):
+        return tokens(now.plan)
+    before = _told(now.memory.cost, currency)
+    if now.models[-1] != wanted:
+        return before if now.models[-1] in told else None
+    # Releases that told no models told the cost of what was asked for.
+    return _dearer(before, tokens(now.plan)) if told else tokens(now.plan)
+
+
+def _told(cost: Mapping[str, Any], currency: str) -> list[dict[str, str]] | None:
+    """Returns what the status tells of the cost of tokens, in the currency of the settings."""
+    known = cost.get("perMillionTokens") if cost.get("currency") == currency else None
+    amounts = [one[kind] for one in known or [] for kind in ("input", "output")]
+    return known if all(map(status.is_cost, amounts)) else None
+
+
+def _dearer(
+    one: list[dict[str, str]] | None, other: list[dict[str, str]] | None
+) -> list[dict[str, str]] | None:
+    """Returns what tokens cost of the dearer of two; of a load that one cannot tell, nothing."""
+    others = {each["load"]: each for each in other or []}
+    return [
+        {
+            "load": each["load"],
+            "input": max(each["input"], others[each["load"]]["input"], key=decimal.Decimal),
+            "output": max(each["output"], others[each["load"]]["output"], key=decimal.Decimal),
+        }
+        for each in one or []
+        if each["load"] in others
+    ] or None
 
 
 @memo.per_plan

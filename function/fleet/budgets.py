@@ -49,13 +49,13 @@ def expression(now: situations.Situation) -> str:
         return "0u"
     table = _map((price.model, _row(price)) for price in prices)
     text = f"({_whose(now)}.filter(one, one in priced).map(one, {_MONEY}) + [0u])[0]"
-    renamed = _renamed(now)
-    if renamed:
+    outside = _priced(now)
+    if outside:
         names = [
             (provider, _map((upstream, _text(name)) for upstream, name in models.items()))
-            for provider, models in renamed.items()
+            for provider, models in outside.items()
         ]
-        text = f"[{_map(names)}].map(renamed, {text})[0]"
+        text = f"[{_map(names)}].map(outside, {text})[0]"
     return f"[{table}].map(priced, {text})[0]"
 
 
@@ -67,15 +67,15 @@ def _whose(now: situations.Situation) -> str:
     claim does. The route says for whom: a claim may ask for something else by now.
     """
     door, here = now.door, now.door.identity.namespace
-    instead = [f"({_instead('.')} || {_instead('-canary-')}) && !(model in priced)"]
-    for provider, names in _unpriced(now).items():
-        listed = ", ".join(map(_text, names))
-        instead.append(f"{_instead(f'.outside-{provider}/')} && model in [{listed}]")
+    beside = f"({_instead('.')} || {_instead('-canary-')}) && !(model in priced)"
     of_claim = f"priced.filter(one, {_text(f'{here}/')} + one == route_name)"
-    text = f"{' || '.join(instead)} ? {of_claim} : [model]"
-    for provider in reversed(_renamed(now)):
+    text = f"{_instead('.outside-')} || {beside} ? {of_claim} : [model]"
+    if door.providers:
+        own = _text(f"{here}/{externals.object_name(door, '')}")
+        text = f"backend.startsWith({own}) ? [] : {text}"
+    for provider in reversed(_priced(now)):
         own = _text(f"{here}/{externals.object_name(door, provider)}/")
-        known = f"renamed[{_text(provider)}]"
+        known = f"outside[{_text(provider)}]"
         answers = f"(backend.startsWith({own}) || {_instead(f'.outside-{provider}/')})"
         text = f"{answers} && model in {known} ? [{known}[model]] : {text}"
     return f"({text})"
@@ -90,36 +90,20 @@ def _instead(ending: str) -> str:
     return f"backend.startsWith(route_name + {_text(ending)})"
 
 
-def _stated(now: situations.Situation) -> frozenset[str]:
-    """Returns whose price is stated: one that followed under a provider's name is a claim's."""
-    return frozenset(price.model for price in now.prices.stated)
+def _priced(now: situations.Situation) -> dict[str, dict[str, str]]:
+    """Returns the models of providers that have a price, by provider.
 
-
-def _renamed(now: situations.Situation) -> dict[str, dict[str, str]]:
-    """Returns models of providers that have a price and another name there, by provider.
-
-    Of each what the provider calls it, and its name.
+    Of each what the provider calls it, and its name. The price is stated: one that followed under
+    the name is a claim's.
     """
-    stated, renamed = _stated(now), dict[str, dict[str, str]]()
+    stated, priced = {price.model for price in now.prices.stated}, dict[str, dict[str, str]]()
     for provider in now.door.providers:
         for model in sorted(provider.models, key=lambda one: one.name):
-            if model.upstream not in (None, model.name) and model.name in stated:
-                renamed.setdefault(provider.name, {}).setdefault(str(model.upstream), model.name)
-    return renamed
-
-
-def _unpriced(now: situations.Situation) -> dict[str, list[str]]:
-    """Returns what providers call their models that have no price, by provider.
-
-    A claim may serve such a name, at a price that is none of the provider's.
-    """
-    stated, unpriced = _stated(now), dict[str, list[str]]()
-    for provider in now.door.providers:
-        called = {(one.upstream or one.name, one.name in stated) for one in provider.models}
-        names = {name for name, known in called if not known and (name, True) not in called}
-        if names:
-            unpriced[provider.name] = sorted(names)
-    return unpriced
+            if model.name in stated:
+                priced.setdefault(provider.name, {}).setdefault(
+                    model.upstream or model.name, model.name
+                )
+    return priced
 
 
 def _map(entries: Iterable[tuple[str, str]]) -> str:

@@ -54,10 +54,8 @@ class Member:
         context: Tokens of prompt and answer together, where the claim states them.
         fallback: The provider that answers while no pod of it does, and the name of its model.
         cost: What its status tells of costs; None where no price follows from them.
-        serves: The repository that its pods serve, or where else their model lies; None where its
-            status does not tell.
-        wants: The same of the model that it asks for, whose cost its status tells; None while its
-            status is of an older edit.
+        repositories: The repositories that its pods may answer with, or where else their models
+            lie: the cost is of the dearest. None where its status does not tell.
     """
 
     name: str
@@ -72,8 +70,7 @@ class Member:
     context: int | None = None
     fallback: tuple[str, str] | None = None
     cost: Any = None
-    serves: str | None = None
-    wants: str | None = None
+    repositories: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +138,6 @@ def _member(item: observed.Object, costs: bool) -> Member:
     going = observed.at(item, "metadata", "deletionTimestamp") is not None
     gpu = observed.at(item, "status", "gpu")
     routing = observed.at(item, "spec", "routing")
-    served = observed.at(item, "status", "serving", "repository")
     published = asks and latched and not going
     return Member(
         name,
@@ -156,28 +152,8 @@ def _member(item: observed.Object, costs: bool) -> Member:
         observed.count(observed.at(item, "spec", "model", "contextWindow")) or None,
         _fallback(item),
         observed.at(item, "status", "cost") if costs else None,
-        _place(served),
-        _place(_wanted(item)) if _is_current(item) else None,
+        status.places(observed.items(item, "status", "repositories")),
     )
-
-
-def _place(value: Any) -> str | None:
-    kept = isinstance(value, str) and 0 < len(value) <= status.LONGEST_PLACE
-    return value if kept else None
-
-
-def _wanted(item: observed.Object) -> Any:
-    """Returns which model a claim asks for, in the words of `status.serving.repository`."""
-    image, uri, repository = (
-        observed.at(item, "spec", "model", field) for field in ("image", "uri", "repository")
-    )
-    return image.partition("@")[0] if isinstance(image, str) else uri or repository
-
-
-def _is_current(item: observed.Object) -> bool:
-    """Tells whether a claim's status is of its newest edit, as far as it says."""
-    told = observed.at(item, "status", "observedGeneration")
-    return told in (None, observed.at(item, "metadata", "generation"))
 
 
 def _fallback(item: observed.Object) -> tuple[str, str] | None:

@@ -33,15 +33,15 @@ class PricesReady(reasons.Reasons):
         "The same, and by the costs of now some would be others; the message has both, as prompts"
         "/answers of a million tokens. Those that are kept hold.",
         "Nothing, to keep them. Raise `generation` of `fromCost` to take the costs of now; what is"
-        " spent of a budget stays. While the pods of a claim change to another model, the new cost"
-        " is of the model that comes.",
+        " spent of a budget stays. While the pods of a claim change to another model, the price is"
+        " that of the dearer one.",
     )
     COST_UNKNOWN = reasons.Reason(
         "CostUnknown",
         False,
         "Nobody knows what a model costs; the message names it. Callers with a budget may not use"
-        " it, as it would cost them nothing, unless it has a price of before; others may, and what"
-        " they spend there is not recorded.",
+        " it, as it would cost them nothing, unless it has a price of before, of the same model;"
+        " others may, and what they spend there is not recorded.",
         "State the price in `spec.prices`; or look why the claim's `status.cost.perMillionTokens`"
         " lacks the load: no `pricePerHour` of its GPU class, or 0; a model or GPU of which nothing"
         " is known; `spec.model.facts` of the claim, from which no price follows (the settings'"

@@ -4,18 +4,17 @@ A claim's status tells what its tokens cost where a replica is full, of prompts 
 (`status.cost.perMillionTokens`). A price that followed once is kept in the status of the front
 door, and stays: what a GPU costs, what is known of a model, or a constant of the estimate may
 change, and nobody's budget does. The words of the object that ask for it make another one, and so
-does another model that a claim comes to serve: it is another product. While pods change to it the
-status tells its cost, so what is made then is its price.
+does another model that the pods of a claim come to have: it is another product. While they have two
+models, who asks may get either: the price is that of the dearer one until one of them is gone.
 """
 
 import dataclasses
 import decimal
 import functools
-import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias, get_args
 
-from function.api import gateway, gateway_money, gateway_status, settings
+from function.api import gateway, gateway_money, gateway_status, settings, status
 from function.capacity import loads
 from function.cluster import observed
 from function.fleet import doors, members
@@ -25,7 +24,6 @@ if set(get_args(gateway_money.Load)) != loads.WORKLOADS.keys():
 
 Pins: TypeAlias = Mapping[str, gateway_status.Price]
 
-_COST = re.compile(r"[0-9]{1,12}(\.[0-9]{1,16})?")
 # A price has four digits behind its point, and six before it.
 _LEAST, _MOST = decimal.Decimal("0.0001"), decimal.Decimal(999999)
 # Two digits: what is written is no more exact than what it follows from.
@@ -166,18 +164,20 @@ def prices(
         answers = behind.read and (owner is not None or name in others)
         foreign = pin is not None and answers and pin.claim not in (None, owner)
         moved = pin is not None and claim is not None and _moved(pin, claim)
-        if pin is not None and foreign and now is None:
+        # Nor has another model of the same claim.
+        if pin is not None and (foreign or moved) and now is None:
             resting.append(pin)
             pin = None
         margin = _margin(asks_for, door.site)
-        made = _derived(pin, owner, claim, asked, now, margin, anew=foreign or moved)
+        changed = _Change(foreign=foreign, moved=moved)
+        made = _derived(pin, owner, claim, asked, now, margin, changed)
         why = None if now else _unknown(name, asks_for, claim, behind, others)
         if made is not None and len(derived) == gateway_status.MOST_PRICES:
             made, why = None, f"{gateway_status.MOST_PRICES} prices follow from costs at most"
         if made is not None:
             derived.append(made)
         # A price that is kept needs no cost of now, unless another one is asked for.
-        holds = made is not None and made.kept.asked == asked and not moved
+        holds = made is not None and made.kept.asked == asked
         if why is not None and name in served and not holds:
             unknown[name] = why
     priced = {one.price.model for one in derived}
@@ -191,6 +191,19 @@ def prices(
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Change:
+    """What has changed since a price was kept.
+
+    Attributes:
+        foreign: Whether another claim serves the name.
+        moved: Whether the claim serves another model, or several.
+    """
+
+    foreign: bool
+    moved: bool
+
+
 def _derived(
     pin: gateway_status.Price | None,
     owner: str | None,
@@ -198,8 +211,7 @@ def _derived(
     asked: str,
     now: Price | None,
     margin: int,
-    *,
-    anew: bool,
+    changed: _Change,
 ) -> Derived | None:
     """Returns the price that is kept, or one that follows now; None where there is neither.
 
@@ -210,39 +222,57 @@ def _derived(
         asked: By which words a price follows now.
         now: The price that would follow, or None.
         margin: What is on top of it.
-        anew: Whether what is kept is the price of another claim, or of another model of it.
+        changed: Whether what is kept is the price of another claim, or of another model of it.
     """
     kept = None if pin is None else Price(pin.model, pin.input, output=pin.output)
-    stays = now is None or (pin is not None and pin.asked == asked and not anew)
+    answers = () if claim is None else claim.repositories
+    several = len(answers) > 1
+    same_words = pin is not None and pin.asked == asked
+    stays = now is None or (same_words and not (changed.foreign or changed.moved))
     if pin is not None and kept is not None and stays:
         # A price in another currency is none.
         same = pin.asked.rpartition(" ")[2] == asked.rpartition(" ")[2]
-        serves = None if claim is None else claim.serves
+        serves = answers[0] if len(answers) == 1 else None
         of = {"claim": owner or pin.claim, "repository": pin.repository or serves}
         entry = pin.model_copy(update=of)
         return Derived(kept, entry, now) if same else None
     if now is None:
         return None
+    # The pods that go are asked too, and nobody tells any more what they cost by itself.
+    holds = kept is not None and several and same_words and not changed.foreign
+    price = _dearer(kept, now) if kept is not None and holds else now
     entry = gateway_status.Price(
-        model=now.model,
+        model=price.model,
         claim=owner,
-        repository=None if claim is None else claim.wants,
-        input=now.input,
-        output=now.output or "0",
+        repository=answers[0] if len(answers) == 1 else None,
+        several=several or None,
+        input=price.input,
+        output=price.output or "0",
         asked=asked,
         margin_percent=margin,
     )
-    before = None if kept == now else kept
-    return Derived(now, entry, now, before, fresh=kept is None)
+    before = None if kept == price else kept
+    return Derived(price, entry, now, before, fresh=kept is None)
 
 
 def _moved(pin: gateway_status.Price, claim: members.Member) -> bool:
-    """Tells whether a price is of a model that its claim neither serves nor asks for.
+    """Tells whether a price is of another model than that which the pods of its claim have.
 
-    Nobody knows while one of the three is not told.
+    Nobody knows while the claim tells none.
     """
-    known = None not in (pin.repository, claim.serves, claim.wants)
-    return known and pin.repository not in (claim.serves, claim.wants)
+    answers = claim.repositories
+    if len(answers) != 1:
+        return bool(answers)
+    return pin.several is True or pin.repository not in (None, *answers)
+
+
+def _dearer(one: Price, other: Price) -> Price:
+    """Returns the dearer price, of prompts and of answers."""
+    return Price(
+        one.model,
+        max(one.input, other.input, key=decimal.Decimal),
+        output=max(one.output or "0", other.output or "0", key=decimal.Decimal),
+    )
 
 
 def _unknown(
@@ -309,13 +339,9 @@ def cost(claim: members.Member, load: str, site: settings.Settings) -> tuple[str
     for one in observed.items(claim.cost, "perMillionTokens"):
         if observed.at(one, "load") == load:
             prompts, answers = observed.at(one, "input"), observed.at(one, "output")
-            return (prompts, answers) if _is_cost(prompts) and _is_cost(answers) else None
+            told = status.is_cost(prompts) and status.is_cost(answers)
+            return (prompts, answers) if told else None
     return None
-
-
-def _is_cost(value: Any) -> bool:
-    """Tells whether a value is a cost: nothing is none, as it would be a price of nothing."""
-    return isinstance(value, str) and _COST.fullmatch(value) is not None and float(value) > 0
 
 
 def derive(

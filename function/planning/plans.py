@@ -266,6 +266,7 @@ def _make(
             gpus=hard.gpus,
             adapters=tuple(adapter.name for adapter in stored.static),
             hot=bool(stored.hot),
+            model=stored.base.model,
             secrets=_secrets(spec),
             store=base.given(spec.model.uri, ""),
             pods=hard.split.pods,

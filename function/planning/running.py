@@ -53,6 +53,7 @@ class Running(pydantic.BaseModel):
         store: Address in an object store that a starting pod reads its weights from, or empty.
         adapters: Names of the adapters that are loaded, in order.
         hot: Whether they load adapters while they run.
+        model: Repository of the base model, or where else it lies; empty where it is unknown.
         secrets: Secrets without which a pod cannot start, in order.
     """
 
@@ -72,6 +73,7 @@ class Running(pydantic.BaseModel):
     payers: tuple[_Text, ...] = ()
     store: _Text = ""
     hot: bool = False
+    model: _Text = ""
 
     @property
     def without_gpu(self) -> bool:
@@ -81,10 +83,10 @@ class Running(pydantic.BaseModel):
     def dumps(self) -> str:
         """Returns the facts as canonical JSON.
 
-        One pod, no payer, no store and no hot adapters are left out: texts of releases that knew no
-        other stay as they are.
+        One pod, no payer, no store, no hot adapters and no model are left out: texts of releases
+        that knew no other stay as they are.
         """
-        usual = {"pods": 1, "payers": (), "store": "", "hot": False}
+        usual = {"pods": 1, "payers": (), "store": "", "hot": False, "model": ""}
         left_out = {field for field, value in usual.items() if getattr(self, field) == value}
         return canonical.dumps(self.model_dump(mode="json", exclude=left_out))
 

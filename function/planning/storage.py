@@ -74,6 +74,11 @@ class Directory:
             return self.place, None
         return self.repository, self.revision
 
+    @property
+    def model(self) -> str:
+        """Which model it is: its repository, or where else it lies."""
+        return self.served[0] or self.place
+
 
 @dataclasses.dataclass(frozen=True)
 class Storage:

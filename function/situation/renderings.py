@@ -87,7 +87,8 @@ def rendered(plan: plans.Plan) -> identity.Manifest:
     problems += additions.annotations(plan.spec, shaped["spec"])
     problems += additions.same_groups(plan.spec)
     problems += patches.weakened(plan.site, plan.identity.namespace, shaped["spec"])
-    problems += _too_long(canonical.dumps(shaped) + facts(plan, shaped).dumps())
+    told = facts(plan, shaped).model_copy(update={"model": ""})
+    problems += _too_long(canonical.dumps(shaped) + told.dumps())
     if problems:
         raise base.InvalidError("claim", problems)
     return shaped

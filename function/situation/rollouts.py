@@ -83,9 +83,14 @@ class Rollout:
         return self.state is not None and not (self.applied and self.state.settled)
 
     @property
+    def followed(self) -> bool:
+        """Whether every pod that exists follows the template, be it held or not."""
+        return self.applied and self.state is not None and self.state.settled
+
+    @property
     def current(self) -> bool:
         """Whether every pod that exists follows the claim as it is."""
-        return self.hold is None and self.applied and self.state is not None and self.state.settled
+        return self.hold is None and self.followed
 
 
 def rollout(
@@ -306,7 +311,7 @@ def _last(
         _same_engine(plan, remembered.template)
         mark = observed.at(remembered.annotations, identity.CLAIM_ANNOTATION)
         facts = running.loads(observed.at(remembered.annotations, identity.FACTS_ANNOTATION))
-        facts = facts or _unpaid(renderings.read(plan, remembered.template))
+        facts = facts or _bare(renderings.read(plan, remembered.template))
         if (facts.pods > 1) is not plan.hardware.split.spans:
             # It is another workload's: `succession` says when one may take the other's place.
             return None
@@ -319,7 +324,7 @@ def _last(
         return None
     template = canonical.plain(plan.workload.template(keeper))
     _same_engine(plan, template)
-    return _Last(template, None, _unpaid(renderings.read(plan, template)))
+    return _Last(template, None, _bare(renderings.read(plan, template)))
 
 
 def _same_engine(plan: plans.Plan, template: observed.Object) -> None:
@@ -338,9 +343,12 @@ def _same_engine(plan: plans.Plan, template: observed.Object) -> None:
         raise base.InvalidError("claim", [base.Problem("spec.engine.kind", words)])
 
 
-def _unpaid(facts: running.Running) -> running.Running:
-    """Returns facts that no template was written with: which labels say who pays is not known."""
-    return facts.model_copy(update={"payers": ()})
+def _bare(facts: running.Running) -> running.Running:
+    """Returns facts that no template was written with.
+
+    Which labels say who pays is not known then, nor which model is in the directory that is read.
+    """
+    return facts.model_copy(update={"payers": (), "model": ""})
 
 
 def _carried(plan: plans.Plan, keeper: observed.Object | None, fresh: _Choice) -> str | None:
@@ -358,7 +366,8 @@ def _annotations(chosen: _Choice, owner: observed.Object | None) -> dict[str, st
 
     The facts are written together with a template. They are not added to a template that was
     written without them: an upgrade of the function must change no object of a claim at rest. The
-    facts of such a template are read from the template itself.
+    facts of such a template are read from the template itself. Nor is a fact added that the release
+    which wrote them did not know.
     """
     if chosen.template is None:
         return {}
@@ -368,6 +377,10 @@ def _annotations(chosen: _Choice, owner: observed.Object | None) -> dict[str, st
     }
     before = observed.at(owner, "metadata", "annotations")
     same = observed.at(before, identity.TEMPLATE_ANNOTATION) == chosen.text
-    if not same or observed.at(before, identity.FACTS_ANNOTATION) is not None:
-        remembers[identity.FACTS_ANNOTATION] = chosen.facts_text
+    written = observed.at(before, identity.FACTS_ANNOTATION)
+    if not same or written is not None:
+        knew = running.loads(written) if same and written != chosen.facts_text else None
+        older = knew is not None and not knew.model
+        facts = chosen.facts.model_copy(update={"model": ""}) if older else chosen.facts
+        remembers[identity.FACTS_ANNOTATION] = facts.dumps() if older else chosen.facts_text
     return remembers

@@ -5,6 +5,7 @@ import dataclasses
 from function.cluster import checkpoints, memory, observed, pods
 from function.planning import plans
 from function.situation import (
+    answering,
     counts,
     gates,
     guards,
@@ -27,6 +28,7 @@ class Situation:
         guards: What new pods wait for.
         ledger: Which weights are verified.
         rollout: Which template runs.
+        models: Which models its pods may answer with, that of the newest template last.
         reads: Addresses in an object store that pods read when they start, in order.
         supply: The Jobs on the weights volume.
         traffic: What may be asked of the claim.
@@ -41,6 +43,7 @@ class Situation:
     guards: guards.Guards
     ledger: ledgers.Ledger
     rollout: rollouts.Rollout
+    models: tuple[str, ...]
     reads: tuple[str, ...]
     supply: supplies.Supply
     traffic: traffic.Traffic
@@ -98,6 +101,7 @@ def situation(
         ledger=ledger,
         guards=guard,
         rollout=rollout,
+        models=answering.models(plan, rollout, remembered),
         reads=reading.addresses(plan, rollout, world),
         supply=supplies.supply(plan, ledger, guard, rollout, remembered, world),
         traffic=reached,

@@ -38,6 +38,7 @@ class JudgedWorld:
             rendered.
         tokens: The printed token that accepts each template.
         judged: The adapter, and the whole canary, that each Job of a gate judges, by its key.
+        models: Which model pods of each template have that the claim asked for.
     """
 
     def __init__(self, world: worlds.World) -> None:
@@ -46,6 +47,7 @@ class JudgedWorld:
         self.tokens: dict[str, str] = {}
         self.broken = False
         self.judged: dict[str, tuple[str, str]] = {}
+        self.models: dict[str, str] = {}
 
     def must(self, holds: bool, law: str, *facts: Any) -> None:
         """Raises unless a law holds."""
@@ -106,6 +108,7 @@ class JudgedWorld:
         self._lists_what_pods_can_load(step)
         self._dates_itself(step)
         self._never_lies(step)
+        self._names_what_answers(step)
 
     # --- the laws
 
@@ -426,6 +429,19 @@ class JudgedWorld:
             strangers = [p for p in world.fleet if p.template != exchange.asked.template]
             self.must(not strangers, "Current: every pod is what the claim says")
 
+    def _names_what_answers(self, step: reading.Step) -> None:
+        """The status names the model of each pod that may answer: prices follow from it."""
+        exchange = step.exchange
+        if exchange.asked.template is not None:
+            text = json.dumps(exchange.asked.template, sort_keys=True)
+            self.models[text] = reading.place(exchange.claim)
+        named = step.status.get("repositories")
+        if step.lags or named is None or exchange.one("Deployment") is None:
+            return  # pods whose Deployment somebody deleted end
+        texts = {json.dumps(pod.template, sort_keys=True) for pod in self.world.ready_pods}
+        hidden = {self.models[text] for text in texts & self.models.keys()} - set(named)
+        self.must(not hidden, "the model of each pod that answers is told", hidden, named)
+
     # --- rest
 
     def quiet(self) -> None:
@@ -494,6 +510,8 @@ class JudgedWorld:
             )
             return
         self.must(reason in ("Serving", "Idle"), "what the claim says is what serves", reason)
+        named = step.status.get("repositories")
+        self.must(named in (None, [reading.place(exchange.claim)]), "one model at rest", named)
         self._leaves_no_trace(step)
 
     def _leaves_no_trace(self, step: reading.Step) -> None:

@@ -52,6 +52,14 @@ class Step:
         return next(c for c in self.response.conditions if c.type == kind)
 
 
+def place(claim: Object) -> str:
+    """Returns which model a claim asks for: its repository, or where else it lies."""
+    model = claim["spec"]["model"]
+    if "image" in model:
+        return str(model["image"]).partition("@")[0]
+    return str(model.get("uri") or model.get("repository") or model["path"])
+
+
 def is_ready(step: Step) -> bool:
     """Tells whether core will call the claim ready."""
     desired = step.response.desired

@@ -32,10 +32,10 @@ def changed(member: cluster.Object, prompts: str, answers: str) -> cluster.Objec
     return other
 
 
-def swapping(serving: str, asking: str) -> cluster.Object:
-    """Returns a claim, of two models, that tells the cost of the one that it asks for."""
-    costs = ("0.9", "3") if asking == "org/large" else ("0.0312", "0.27")
-    return scene.member("coder", "sql", costs=costs, serving=serving, asking=asking)
+def having(*models: str) -> cluster.Object:
+    """Returns a claim whose pods have these models, and that tells the cost of the dearest."""
+    costs = ("0.9", "3") if "org/large" in models else ("0.0312", "0.27")
+    return scene.member("coder", "sql", costs=costs, models=models)
 
 
 def events(world: cluster.Cluster) -> list[str]:

@@ -14,26 +14,24 @@ def member(
     labels: dict[str, str] | None = None,
     offers: tuple[str, ...] = ("chat", "tools"),
     costs: tuple[str, str] | None = None,
-    serving: str | None = None,
-    asking: str | None = None,
+    models: tuple[str, ...] = ("org/model",),
 ) -> cluster.Object:
     """Returns a claim as core reads it, with what its tokens cost, prompts and answers.
 
-    And with the repository that its pods serve, and the one that it asks for: by default the same.
+    And with the repositories that its pods may answer with.
     """
-    repository = asking or serving or "org/model"
     served = [{"name": name, "kind": "base"}, *({"name": a, "kind": "adapter"} for a in adapters)]
     return {
         "apiVersion": "cloud.ogenki.io/v1alpha1",
         "kind": "InferenceService",
         "metadata": {"name": name, "namespace": "llm", "labels": labels or {}},
-        "spec": {"model": {"repository": repository}, "gateway": {"enabled": True}},
+        "spec": {"model": {"repository": "org/model"}, "gateway": {"enabled": True}},
         "status": {
             "servedModels": served,
             "offers": list(offers),
             **({"latches": {"routePublished": True}} if published else {}),
             **({} if costs is None else {"cost": cost(*costs)}),
-            **({} if serving is None else {"serving": {"repository": serving}}),
+            **({"repositories": list(models)} if models else {}),
         },
     }
 

@@ -1,7 +1,6 @@
 """Prices that follow from what claims cost: what follows, what stays, and what nobody knows."""
 
 import decimal
-import functools
 import re
 from typing import Any
 
@@ -204,77 +203,89 @@ def test_a_price_is_of_its_claim_and_another_one_under_the_name_has_its_own() ->
     assert "sql 0.5/2 (was 0.032/0.27)" in event
 
 
-def test_a_claim_that_serves_another_model_has_another_price_once_it_does() -> None:
-    world = costed.resting(costed.swapping("org/small", "org/small"))
-    before = costed.priced(world)
-    world.strangers = [costed.swapping("org/small", "org/large")]
+SMALL, LARGE = {"coder": ("0.032", "0.27")}, {"coder": ("0.9", "3")}
+for _both in (SMALL, LARGE):
+    _both["sql"] = _both["coder"]
+
+
+def become(world: cluster.Cluster, *models: str) -> cluster.Cluster:
+    """Core looks until it rests, with pods that have these models."""
+    world.strangers = [costed.having(*models)]
     world.converge()
-    assert costed.priced(world) == before
-    coder = functools.partial(scene.member, "coder", "sql")
-    world.strangers = [coder(serving="org/large")]
-    world.converge()
-    assert costed.priced(world) == before, "it holds until the cost of the other is known"
-    assert world.condition("PricesReady") == ("False", "CostUnknown")
-    world.strangers = [costed.swapping("org/large", "org/large")]
+    return world
+
+
+def test_a_claim_whose_pods_have_another_model_has_another_price() -> None:
+    world = costed.resting(costed.having("org/small"))
+    assert costed.priced(world) == SMALL
+    world.strangers = [costed.having("org/large")]
     world.reconcile()
-    assert costed.priced(world) == {"coder": ("0.9", "3"), "sql": ("0.9", "3")}
+    assert costed.priced(world) == LARGE
     (event,) = costed.events(world)
     assert "coder 0.9/3 (was 0.032/0.27)" in event
     world.converge()
     assert world.condition("PricesReady") == ("True", "Derived")
     # Whatever it serves is not told for a while.
-    world.strangers = [coder(costs=("5", "6"))]
+    world.strangers = [scene.member("coder", "sql", costs=("5", "6"), models=())]
     world.converge()
-    assert costed.priced(world)["coder"] == ("0.9", "3")
+    assert costed.priced(world) == LARGE
 
 
-@pytest.mark.parametrize("how", ["asked for", "switched on"])
-@pytest.mark.parametrize("end", ["org/large", "org/small"], ids=["ends", "taken back"])
-def test_a_price_that_follows_during_a_swap_is_of_the_model_that_comes(end: str, how: str) -> None:
-    first = "org/small" if how == "asked for" else "org/large"
-    world = costed.resting(costed.swapping("org/small", first))
-    world.strangers = [costed.swapping("org/small", "org/large")]
-    world.edit(pricing={"fromCost": {"generation": 1}}).converge()
-    assert costed.priced(world)["coder"] == ("0.9", "3")
+@pytest.mark.parametrize("first", ["org/small", "org/large"])
+@pytest.mark.parametrize("end", ["org/large", "org/small"])
+def test_while_pods_have_two_models_the_price_is_of_the_dearer_one(first: str, end: str) -> None:
+    world = costed.resting(costed.having(first))
+    other = "org/large" if first == "org/small" else "org/small"
+    become(world, first, other)
+    assert costed.priced(world) == LARGE
     assert world.reconcile().writes == []
-    world.strangers = [costed.swapping(end, end)]
-    world.converge()
-    small = ("0.032", "0.27")
-    assert costed.priced(world)["coder"] == (small if end == "org/small" else ("0.9", "3"))
+    # Raised meanwhile, it is that of both.
+    world.edit(pricing={"fromCost": {"generation": 1}}).converge()
+    assert costed.priced(world) == LARGE
+    become(world, end)
+    assert costed.priced(world) == (SMALL if end == "org/small" else LARGE)
     assert world.condition("PricesReady") == ("True", "Derived")
 
 
-def test_a_cost_of_an_older_edit_is_no_cost_of_the_model_that_is_asked_for() -> None:
-    """A claim that takes a swap back tells the cost of the other model for a moment."""
-    world = costed.resting(costed.swapping("org/small", "org/large"))
-    late = costed.swapping("org/small", "org/small")
-    late["status"] |= {"cost": scene.cost("0.9", "3"), "observedGeneration": 2}
-    late["metadata"]["generation"] = 3
-    world.strangers = [late]
+def test_a_price_that_is_kept_is_no_less_while_pods_have_two_models() -> None:
+    """Costs have fallen since it followed, and the old model answers still."""
+    world = become(costed.resting(costed.having("org/large")), "org/large")
+    cheaper = scene.member("coder", "sql", costs=("0.0312", "5"), models=("org/large", "org/small"))
+    world.strangers = [cheaper]
     world.converge()
-    world.strangers = [costed.swapping("org/small", "org/small")]
-    world.converge()
-    assert costed.priced(world)["coder"] == ("0.032", "0.27")
+    assert costed.priced(world)["coder"] == ("0.9", "5"), "of prompts and of answers"
+    become(world, "org/small")
+    assert costed.priced(world) == SMALL
 
 
-@pytest.mark.parametrize(
-    ("model", "place"),
-    [
-        ({"source": "oci", "image": "r.example/m@sha256:0"}, "r.example/m"),
-        ({"source": "s3", "uri": "s3://b/m", "repository": "org/m"}, "s3://b/m"),
-        ({"source": "pvc", "path": "m", "repository": "org/m"}, "org/m"),
-    ],
-)
-def test_a_price_is_of_a_place_in_the_words_of_the_status(
-    model: dict[str, str], place: str
+@pytest.mark.parametrize("models", [("org/large",), ("org/small", "org/large")])
+def test_a_model_of_unknown_cost_is_not_sold_at_the_price_of_the_one_before(
+    models: tuple[str, ...],
 ) -> None:
-    coder = documents.copied(costed.CODER)
-    coder["spec"]["model"] = model
-    (kept, _) = costed.resting(coder).claim["status"]["prices"]
-    assert kept["repository"] == place
+    world = costed.resting(costed.having("org/small"))
+    world.strangers = [scene.member("coder", "sql", models=models)]
+    world.converge()
+    assert world.condition("PricesReady") == ("False", "CostUnknown")
+    assert scene.rules(world) == {}
+    assert world.reconcile().writes == []
+    world.strangers = [scene.member("coder", "sql", costs=("9", "9"), models=("org/small",))]
+    world.converge()
+    assert costed.priced(world) == SMALL, "its own price rested meanwhile"
 
 
-def test_a_price_of_which_nobody_kept_the_model_is_of_the_one_that_is_served() -> None:
+def test_the_first_price_is_of_what_the_cost_is_of() -> None:
+    """An edit in the same second changes neither: both are of what the pods have."""
+    late = costed.having("org/small")
+    late["spec"]["model"]["repository"] = "org/large"
+    late["metadata"]["generation"] = 3
+    late["status"]["observedGeneration"] = 2
+    world = costed.resting(late)
+    kept, _ = world.claim["status"]["prices"]
+    assert kept["repository"] == "org/small"
+    assert costed.priced(world) == SMALL
+
+
+def test_a_price_of_which_nobody_kept_the_model_is_of_the_one_that_answers() -> None:
     world = costed.resting()
     before = costed.priced(world)
     for kept in world.claim["status"]["prices"]:
@@ -282,7 +293,7 @@ def test_a_price_of_which_nobody_kept_the_model_is_of_the_one_that_is_served() -
     for model in ("org/small", "org/large"):
         assert costed.priced(world) == before
         costs = ("0.9", "3")
-        world.strangers = [scene.member("coder", "sql", costs=costs, serving=model), costed.CHAT]
+        world.strangers = [scene.member("coder", "sql", costs=costs, models=(model,)), costed.CHAT]
         world.converge()
     assert costed.priced(world)["coder"] == ("0.9", "3")
 

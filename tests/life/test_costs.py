@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from function.capacity import catalogue, forms, loads
-from tests import cluster
+from tests import cluster, documents
 from tests.cli import command
 from tests.life import given
 
@@ -81,3 +81,122 @@ def test_facts_that_the_author_states_make_no_cost() -> None:
 def test_a_claim_at_rest_writes_nothing() -> None:
     world = given.serving()
     assert world.reconcile().writes == []
+
+
+# --- while pods change to another model
+
+FIRST = "Qwen/Qwen2.5-Coder-7B-Instruct"
+SMALL = "Qwen/Qwen3-1.7B"
+LARGE = "Qwen/Qwen3-14B"
+
+
+def two_replicas() -> cluster.Cluster:
+    """A claim at rest with two replicas, whose pods change one after the other."""
+    world = given.serving()
+    world.edit(loraAdapters=[], scaling={"minReplicas": 2, "maxReplicas": 2})
+    given.remodelled(world.edit(gateway={"enabled": True}), contextWindow=8192)
+    world.converge()
+    world.scale(2).converge()
+    return world
+
+
+def asked_for(world: cluster.Cluster, repository: str) -> cluster.Cluster:
+    return given.remodelled(world, repository=repository, revision="main")
+
+
+def half_way(world: cluster.Cluster) -> cluster.Cluster:
+    """Core and controllers work until one pod of two has the new template, and answers."""
+    for _ in range(3):
+        world.settle("Deployment").reconcile()
+    deployment = world.one("Deployment")
+    deployment["status"] |= {
+        "observedGeneration": deployment["metadata"]["generation"],
+        "updatedReplicas": 1,
+    }
+    return world.reconcile().reconcile()
+
+
+def models(world: cluster.Cluster) -> list[str]:
+    return list(world.claim["status"]["repositories"])
+
+
+def of_model(repository: str) -> dict[str, tuple[str, str]]:
+    """Returns what tokens cost of a claim that never had another model."""
+    world = asked_for(two_replicas(), repository)
+    world.converge()
+    return told(world)
+
+
+@pytest.mark.decision(34)
+@pytest.mark.parametrize("other", [SMALL, LARGE])
+def test_the_cost_of_tokens_is_of_the_model_that_pods_have(other: str) -> None:
+    world = two_replicas()
+    before, after = told(world), of_model(other)
+    asked_for(world, other).reconcile()
+    assert world.condition("Current") == ("False", "WeightsPending")
+    assert (models(world), told(world)) == ([FIRST], before), "nothing has moved yet"
+    half_way(world)
+    assert models(world) == [FIRST, other]
+    assert told(world) == (after if other == LARGE else before), "the dearer one"
+    world.converge()
+    assert (models(world), told(world)) == ([other], after)
+    assert world.reconcile().writes == []
+
+
+@pytest.mark.decision(34)
+def test_a_rollout_that_never_ends_hides_no_model() -> None:
+    """The next edit comes before each rollout ends, and every pod has an older model by then."""
+    world = two_replicas()
+    after = of_model(LARGE)
+    half_way(asked_for(world, LARGE))
+    asked_for(world, SMALL).reconcile()
+    assert world.condition("Current") == ("False", "WeightsPending")
+    assert (models(world), told(world)) == ([FIRST, LARGE], after)
+    world.settle("Job").reconcile()
+    assert world.claim["status"]["serving"]["repository"] == LARGE, "no edit hides what runs"
+    assert (models(world), told(world)) == ([LARGE], after)
+    half_way(world)
+    assert (models(world), told(world)) == ([LARGE, SMALL], after)
+    half_way(asked_for(world, FIRST))
+    assert (models(world), told(world)) == ([LARGE, SMALL, FIRST], after)
+    world.converge()
+    assert (models(world), told(world)) == ([FIRST], told(two_replicas()))
+
+
+def test_who_leaves_the_gateway_for_a_moment_hides_no_model() -> None:
+    world = two_replicas()
+    half_way(asked_for(world, LARGE))
+    half_way(asked_for(world.edit(gateway={"enabled": False}), SMALL))
+    world.edit(gateway={"enabled": True}).reconcile()
+    assert models(world) == [FIRST, LARGE, SMALL]
+    assert told(world) == {}, "what the large one costs is forgotten"
+
+
+def test_facts_and_not_what_is_remembered_tell_which_model_came() -> None:
+    """The status of the answer that emitted the template was lost."""
+    world = two_replicas()
+    before = documents.copied(world.claim["status"])
+    half_way(asked_for(world, LARGE))
+    world.claim["status"] |= {field: before[field] for field in ("repositories", "cost", "serving")}
+    asked_for(world, SMALL).reconcile()
+    assert models(world) == [FIRST, LARGE]
+    assert told(world) == {}, "nobody knows what the model costs that is asked for no more"
+
+
+@pytest.mark.parametrize("written", [None, "x", [None], ["x" * 513]])
+def test_models_that_somebody_wrote_over_are_those_of_the_status(written: Any) -> None:
+    world = two_replicas()
+    half_way(asked_for(world, LARGE))
+    world.claim["status"]["repositories"] = written
+    world.claim["status"]["cost"]["perMillionTokens"] = [{"load": "chat", "input": "NaN"}]
+    world.reconcile()
+    assert world.fatal is None
+    assert models(world) == [FIRST, LARGE]
+
+
+def test_a_claim_without_pods_tells_the_cost_of_what_they_will_have() -> None:
+    world = given.new().reconcile()
+    assert models(world) == [FIRST]
+    assert told(world).keys() == loads.WORKLOADS.keys()
+    asked_for(world, SMALL).reconcile()
+    assert models(world) == [SMALL]

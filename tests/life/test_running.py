@@ -182,7 +182,8 @@ PODS = [example for example in examples.every() if "suspend" not in example.clai
 def test_a_template_tells_of_itself_what_is_remembered_beside_it(example: examples.Example) -> None:
     """So that objects of a release that remembered no facts are judged alike.
 
-    Such a release knew no payers, and which labels are theirs no template says.
+    Such a release knew no payers, and which labels are theirs no template says. Nor does it say
+    which model is in the directory that it reads.
     """
     world = cluster.Cluster(example.claim, *example.environments)
     world.converge()
@@ -190,7 +191,20 @@ def test_a_template_tells_of_itself_what_is_remembered_beside_it(example: exampl
     kept = remembered(world)
     told = pods.running_of(world.template, engines.ENGINES[kept["engine"]], foreign)
     kept.pop("payers", None)
-    assert json.loads(told.dumps()) == kept
+    assert kept.pop("model")
+    assert json.loads(told.model_copy(update={"model": ""}).dumps()) == kept
+
+
+def test_a_fact_that_the_release_before_did_not_know_is_not_written_beside_its_template() -> None:
+    world = serving(SMALL)
+    facts = remembered(world)
+    assert facts.pop("model") == "org/small"
+    for kind in KEPT:
+        notes = world.one(kind)["metadata"]["annotations"]
+        notes[identity.FACTS_ANNOTATION] = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+    assert world.reconcile().writes == []
+    world.edit(model=BIG).converge()
+    assert remembered(world)["model"] == "org/model"
 
 
 # --- what pods need

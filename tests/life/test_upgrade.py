@@ -70,7 +70,7 @@ def left(name: str, profile: str) -> cluster.Cluster:
             del annotations[identity.FACTS_ANNOTATION]
     conditions = world.claim["status"]["conditions"]
     conditions[:] = [c for c in conditions if c["type"] not in ("SecretsReady", "Fits")]
-    for field in ("cost", "offers"):
+    for field in ("cost", "offers", "repositories"):
         world.claim["status"].pop(field, None)
     world.claim["status"]["serving"].pop("gpuClass", None)
     for kept in (world.objects, world.owned):
