@@ -269,6 +269,7 @@ def test_a_share_that_today_gave_is_not_held_for_an_old_record(
         gated.settle(world.reconcile())
     gated.rested(world)
     assert (gated.weight(world), gated.percent(gated.job(world))) == (first, first)
+    assert gated.record(world)["mark"] == marks(canary, former=False)["mark"]
 
 
 @pytest.mark.parametrize("written", [{}, {"heldPercent": 5}, {"heldPercent": 40}])
@@ -281,7 +282,7 @@ def test_former_marks_in_a_status_hold_nothing(
         earlier = request.getfixturevalue("earlier")
     world = gated.stepped()
     if old:
-        upgraded(world, earlier)
+        upgraded(world, earlier, vouched=False)
     times = {"since": LONG_AGO, "began": LONG_AGO, "tries": 1}
     world.claim["status"]["canaries"] = [gated.record(world) | marks(former=True) | times | written]
     for _ in range(4):
