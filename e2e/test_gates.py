@@ -3,8 +3,8 @@
 Minutes pass as fast as the program asks: its clock is the test's, and samples of a whole step, some
 hours ago, are imported with their times. `tests/judge` has what a store may answer.
 
-The Jobs that run it are composed on a real control plane, where their pods are played; `make
-platform` runs them.
+The Jobs that run it are composed on a real control plane, where their pods are played: by hand, or
+as the program ends with the plan of the Job on the same VictoriaMetrics. `make platform` runs them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import json
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from e2e import claims, installation, shipped
-from e2e.controlplane import metrics, polling
+from e2e.controlplane import api, metrics, polling
 from function.api import settings
 from function.cluster import gating
 from judge import exits, plan, program
@@ -30,6 +31,11 @@ SCRAPE = 15
 SECONDS = 1800
 # The store keeps a day.
 AGO = 4 * 3600
+# What docs/canaries.md calls the labels that Envoy Gateway gives its proxies.
+OWNER = "gateway_envoyproxy_io_owning_gateway"
+LABELS = {"name": f"{OWNER}_name", "namespace": f"{OWNER}_namespace"}
+GATEWAY = ("ai-gateway", "envoy-ai-gateway-system")
+OTHER = ("llm", "elsewhere")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Series:
         begins: Seconds after the step's beginning of the first scrape, or before it.
         ends: Of the last one.
         pod: The proxy.
+        gateway: Name and namespace of the Gateway that the proxy is of.
     """
 
     model: str
@@ -53,6 +60,7 @@ class Series:
     begins: int = -600
     ends: int = 2 * SECONDS
     pod: str = "a"
+    gateway: tuple[str, str] = GATEWAY
 
     def line(self, base: str, started: int) -> dict[str, object]:
         """The series as VictoriaMetrics imports it."""
@@ -64,6 +72,7 @@ class Series:
             "gen_ai_original_model": base,
             "gen_ai_request_model": self.model,
             "pod": self.pod,
+            **dict(zip(LABELS.values(), self.gateway, strict=True)),
             **({"error_type": "_OTHER"} if self.error else {}),
         }
         values = [self.first + index * self.each for index in range(len(times))]
@@ -72,15 +81,27 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What the store has of a step, how the step ends, and after how many seconds."""
+    """What the store has of a step, how the step ends, and after how many seconds.
+
+    Attributes:
+        labels: The labels that tell gateways apart, as the settings name them.
+    """
 
     series: tuple[Series, ...]
     ending: exits.Exit
     seconds: int = SECONDS
     pass_ratio: float | None = None
+    labels: Mapping[str, str] | None = None
 
 
 GOOD = (Series("tuned", 2), Series("base", 20))
+# The same names on another Gateway, of which the adapter fails.
+STRANGERS = (
+    Series("tuned", 2, error=True, gateway=OTHER),
+    Series("base", 20, gateway=OTHER),
+)
+# None of the series has it.
+LABELS_OF_NONE = {"name": "gateway"}
 CASES = {
     "holds": Case(GOOD, exits.Exit.HELD),
     "holds with an error": Case(
@@ -111,6 +132,13 @@ CASES = {
         exits.Exit.HELD,
     ),
     "errors of another canary": Case((*GOOD, Series("law", 9, error=True)), exits.Exit.HELD),
+    "another gateway": Case((*GOOD, *STRANGERS), exits.Exit.HELD, labels=LABELS),
+    "another gateway alone": Case(STRANGERS, exits.Exit.TOO_FEW_REQUESTS, labels=LABELS),
+    "a namespace untold": Case(
+        (*GOOD, *STRANGERS), exits.Exit.HELD, labels={"name": LABELS["name"]}
+    ),
+    "gateways added up": Case((*GOOD, *STRANGERS), exits.Exit.ERROR_RATE, 30),
+    "labels of none": Case(GOOD, exits.Exit.TOO_FEW_REQUESTS, labels=LABELS_OF_NONE),
     "a good evaluation": Case(GOOD, exits.Exit.HELD, pass_ratio=0.97),
     "a bad evaluation": Case(GOOD, exits.Exit.EVALS_FAILED, 900, pass_ratio=0.5),
     "no evaluation": Case(GOOD, exits.Exit.NOT_EVALUATED, pass_ratio=-1),
@@ -181,9 +209,9 @@ def _import(store: metrics.MetricsServer, lines: list[dict[str, object]]) -> Non
             pass
 
 
-def _composed(base: str, evaluated: bool) -> Mapping[str, object]:
+def _composed(base: str, case: Case) -> Mapping[str, object]:
     """The plan in the Job that a claim of that name composes."""
-    gate = {"minutes": SECONDS // 60, **({"evals": {}} if evaluated else {})}
+    gate = {"minutes": SECONDS // 60, **({} if case.pass_ratio is None else {"evals": {}})}
     canary = {"adapter": "tuned", "weightPercent": 10, "gate": gate}
     claim = scene.of(
         name=base,
@@ -191,25 +219,37 @@ def _composed(base: str, evaluated: bool) -> Mapping[str, object]:
         loraAdapters=[{"name": "tuned", "repository": "org/tuned"}],
         gateway={"enabled": True, "canaries": [canary]},
     )
-    site = scene.site(canaryGates={"store": {"podLabels": {"app": "metrics"}}})
+    gates: dict[str, Any] = {"store": {"podLabels": {"app": "metrics"}}}
+    if case.labels is not None:
+        gates["gatewayLabels"] = case.labels
+    site = scene.site(canaryGates=gates)
     world = cluster.Cluster(claim, site)
     for _ in range(8):
         world.reconcile()
         jobs = [item for key, item in world.objects.items() if f"-{gating.SUFFIX}" in key]
         if jobs:
-            (container,) = jobs[0]["spec"]["template"]["spec"]["containers"]
-            given: dict[str, object] = json.loads(scene.environment(container)[plan.VARIABLE])
-            return given
+            return _plan(jobs[0])
         world.settle()
     raise AssertionError("no Job")
+
+
+def _plan(job: Mapping[str, Any]) -> dict[str, object]:
+    """What a Job is to judge by."""
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    given: dict[str, object] = json.loads(scene.environment(container)[plan.VARIABLE])
+    return given
 
 
 def _judged(
     store: metrics.MetricsServer, base: str, case: Case, started: int
 ) -> tuple[exits.Exit, int]:
-    composed = {**_composed(base, case.pass_ratio is not None), "url": store.url}
+    return _run({**_composed(base, case), "url": store.url}, started)
+
+
+def _run(given: Mapping[str, object], started: int) -> tuple[exits.Exit, int]:
+    """How the program ends that starts at a time, and after how many seconds."""
     clock = Clock(started)
-    ending = program.run(plan.read(json.dumps(composed)), clock, clock.sleep)
+    ending = program.run(plan.read(json.dumps(given)), clock, clock.sleep)
     return ending, int(clock.now - clock.started)
 
 
@@ -260,3 +300,90 @@ def test_jobs_take_a_canary_up_and_back(
     claim.wait_condition("RouteReady", "True", "Published")
     polling.until(lambda: _weight(claim) == 25, what="the whole weight", timeout=60)
     claim.wait(lambda _: "Job" not in claim.kinds(), what="without a Job")
+
+
+def _settings(store: metrics.MetricsServer, labels: Mapping[str, str]) -> api.Object:
+    """Those of the reference platform, with gates that ask a store for series of these labels."""
+    site = shipped.one(shipped.environment("reference"))
+    gates = shipped.one(shipped.ROOT / "examples/settings/canary-gates.yaml")
+    data = settings.merge(site["data"], gates["data"])
+    data["inferenceService"]["canaryGates"] |= {"queryURL": store.url, "gatewayLabels": labels}
+    return {**site, "data": data}
+
+
+def _next(claim: claims.Claim, before: set[str]) -> api.Object:
+    """The Job that judges a step, once it is another one than those of before, which it joins."""
+
+    def found() -> list[api.Object]:
+        return [
+            item
+            for key, item in claim.composed().items()
+            if f"-{gating.SUFFIX}" in key
+            and item["metadata"]["name"] not in before
+            and "startTime" in item.get("status", {})
+        ]
+
+    (job,) = polling.until(found, what="another Job of the gate", timeout=60)
+    before.add(job["metadata"]["name"])
+    return job
+
+
+def _record(claim: claims.Claim) -> dict[str, object]:
+    (record,) = claim.read()["status"]["canaries"]
+    return dict(record)
+
+
+def _wait_record(claim: claims.Claim, name: str, value: int) -> None:
+    polling.until(
+        lambda: _record(claim).get(name) == value, what=f"{name} to be {value}", timeout=60
+    )
+
+
+def test_a_gate_waits_longer_each_time_until_it_sees_its_own_gateway(
+    tenant: claims.Tenant, installed: installation.Installation, store: metrics.MetricsServer
+) -> None:
+    """Each Job ends as the program does that runs with its plan, on series of two gateways."""
+    claim = tenant.claim(shipped.one(shipped.ROOT / "examples/features/gate.yaml"))
+    claim.manifest["spec"]["gateway"]["canaries"][0]["gate"]["minutes"] = 1
+    claim.apply().wait_condition("RouteReady", "False", "GatesWithheld")
+    assert _weight(claim) == 0
+    # As if requests of the next hours were counted already.
+    begun = int(time.time())
+    failing = Series("tuned", 50, error=True, gateway=OTHER)
+    counted = (Series("tuned", 50), Series("gate", 500), failing)
+    _import(store, [one.line("gate", begun) for one in counted])
+
+    kubelet, seen = tenant.plane.kubelet, set[str]()
+    kubelet.run_jobs(tenant.namespace)
+    installed.configure(_settings(store, LABELS_OF_NONE))
+    claim.reconcile("gates")
+    jobs, waits = [], []
+    for tries in (1, 2, 3):
+        jobs.append(_next(claim, seen))
+        ending, seconds = _run(_plan(jobs[-1]), int(time.time()))
+        assert ending is exits.Exit.TOO_FEW_REQUESTS
+        waits.append((seconds, jobs[-1]["spec"]["activeDeadlineSeconds"]))
+        kubelet.end_jobs(tenant.namespace, ending)
+        _wait_record(claim, "tries", tries)
+    assert waits == [(60, 960), (1200, 2100), (2400, 3300)]
+    assert _weight(claim) == 5
+    waiting = claim.wait_condition("RouteReady", "True", "CanaryWaits")
+    *_, message = claims.conditions(waiting)["RouteReady"]
+    assert "too few requests" in message
+    assert "canaryGates.gatewayLabels" in message
+
+    # The fourth with the labels of before.
+    _next(claim, seen)
+    installed.configure(_settings(store, LABELS))
+    claim.reconcile("labels")
+    judging = _plan(_next(claim, seen))
+    assert judging["labels"] == dict(zip(LABELS.values(), GATEWAY, strict=True))
+    assert judging["since"] == jobs[0]["status"]["startTime"], "requests count on"
+    ending, seconds = _run(judging, int(time.time()))
+    assert (ending, seconds) == (exits.Exit.HELD, 60)
+    kubelet.end_jobs(tenant.namespace, ending)
+    _wait_record(claim, "heldPercent", 5)
+    polling.until(lambda: _weight(claim) == 25, what="the next step", timeout=60)
+    assert "patience" not in _plan(_next(claim, seen))
+    kubelet.heal_jobs(tenant.namespace)
+    claim.wait_condition("RouteReady", "True", "Published")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import time
 import typing
 from collections.abc import Mapping
 
@@ -157,7 +158,7 @@ class Kubelet:
     def run_jobs(self, namespace: str) -> None:
         """From now on the containers of Jobs' pods in a namespace run on, as while they download.
 
-        ``fail_jobs`` and ``heal_jobs`` end them.
+        ``fail_jobs``, ``heal_jobs`` and ``end_jobs`` end them.
         """
         self._lasting.add(namespace)
         self._refresh()
@@ -176,6 +177,23 @@ class Kubelet:
         self._admin.apply(stage)
         self._refresh()
         self._until_moved(namespace, "Running", instance)
+
+    def end_jobs(self, namespace: str, exit_code: int) -> None:
+        """Let the containers of Jobs' pods that run in a namespace end so; later ones run on.
+
+        Waits for the first of them. After ``run_jobs``.
+        """
+        pods = polling.until(
+            lambda: [
+                pod
+                for pod in self._admin.objects("v1", "Pod", namespace=namespace)
+                if pod["status"]["phase"] == "Running" and _of_job(pod)
+            ],
+            what=f"a pod of a Job that runs in {namespace}",
+            timeout=30,
+        )
+        for pod in pods:
+            self._admin.patch(api.Ref.of(pod), _ended(pod, exit_code), subresource="status")
 
     def heal_jobs(self, namespace: str) -> None:
         """Let the Jobs of a namespace succeed, those that run among them."""
@@ -250,6 +268,26 @@ class Kubelet:
 
 def _of_job(pod: api.Object) -> bool:
     return any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences", []))
+
+
+def _ended(pod: api.Object, exit_code: int) -> api.Object:
+    """The status of a pod whose containers ended."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    reason = "Error" if exit_code else "Completed"
+    ended = {"exitCode": exit_code, "reason": reason, "startedAt": now, "finishedAt": now}
+    statuses = [
+        {
+            "name": container["name"],
+            "image": container["image"],
+            "imageID": "",
+            "ready": False,
+            "restartCount": 0,
+            "state": {"terminated": ended},
+        }
+        for container in pod["spec"]["containers"]
+    ]
+    phase = "Failed" if exit_code else "Succeeded"
+    return {"status": {"phase": phase, "containerStatuses": statuses}}
 
 
 _Operator: typing.TypeAlias = typing.Literal["In", "NotIn", "Exists", "DoesNotExist"]

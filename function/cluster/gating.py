@@ -17,8 +17,8 @@ ASKED_ANNOTATION = f"{identity.DOMAIN}/gate"
 PERCENT_ANNOTATION = f"{identity.DOMAIN}/gate-percent"
 TRY_ANNOTATION = f"{identity.DOMAIN}/gate-try"
 # On the route that has the weights: the highest step of each canary that held, by adapter, with
-# what was judged and from when on. Whoever may write there may give a canary any weight; the status
-# of a claim may be written by others.
+# what was judged and from when on; those without a gate are left out. Whoever may write there may
+# give a canary any weight; the status of a claim may be written by others.
 HELD_ANNOTATION = f"{identity.DOMAIN}/canaries-held"
 
 
@@ -103,6 +103,11 @@ class Vouched:
     def document(self) -> dict[str, str | int]:
         """Returns the same as the route has it."""
         return canonical.prune(dataclasses.asdict(self))
+
+
+def told(route: observed.Object | None) -> bool:
+    """Tells whether a route says anything of its canaries, be it that none is judged."""
+    return observed.at(route, "metadata", "annotations", HELD_ANNOTATION) is not None
 
 
 def vouched(route: observed.Object | None) -> dict[str, Vouched]:

@@ -71,14 +71,10 @@ class Gates:
     waits: str | None = None
 
     @property
-    def held(self) -> str | None:
-        """What the route remembers of the steps that were judged, or None while none was."""
-        judged = {
-            one.schedule.adapter: one.vouched.document()
-            for one in self.canaries
-            if one.held > 0 or one.vouched.began is not None
-        }
-        return canonical.dumps(judged) if judged else None
+    def held(self) -> str:
+        """What the route remembers of the steps that were judged, be it that none was."""
+        judged = {one.schedule.adapter: one.vouched.document() for one in self.canaries}
+        return canonical.dumps(judged)
 
     @property
     def weights(self) -> tuple[tuple[str, int], ...]:
@@ -246,7 +242,7 @@ def _before(
     if record is None:
         return _Memory()
     held = proofs.held(there, schedule, record)
-    since, began = proofs.times(there, schedule, record, held)
+    since, began = proofs.times(there, schedule, held)
     same = record.asked == schedule.former[1] and proofs.is_former(there, schedule, record)
     if record.verdict == ROLLED_BACK and same:
         # Nothing need prove it: it gives nobody a share.

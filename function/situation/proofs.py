@@ -26,6 +26,7 @@ class Proofs:
         world: What is observed.
         shown: The weight of each in the route.
         vouched: What the route says of each.
+        told: Whether the route says anything: that of a claim with canaries does, since 1.1.
         judgements: The Jobs.
         kept: Whether the base model is still the recorded one, as status and pods say.
         running: Whether pods have the base model that the claim asks for.
@@ -35,6 +36,7 @@ class Proofs:
     world: observed.Observed
     shown: Mapping[str, int]
     vouched: Mapping[str, gating.Vouched]
+    told: bool
     judgements: list[gating.Judgement]
     kept: bool
     running: bool
@@ -64,6 +66,7 @@ def proofs(
         world=world,
         shown=routes.weights(route),
         vouched=gating.vouched(route),
+        told=gating.told(route),
         judgements=gating.judgements(world),
         kept=kept,
         running=running,
@@ -84,13 +87,25 @@ def followed(
     claim asks for: an upgrade judges nothing again.
     """
     mark, asked = schedule.former
+    if record is None or not is_former(there, schedule, record):
+        return schedule
     vouched = there.vouched.get(schedule.adapter)
-    proved = any(one.asked == asked for one in there.judgements)
+    proved = any(one.asked == asked for one in there.judgements) or _rests(there, schedule, record)
     if vouched is not None:
         proved = vouched.mark == mark
-    if record is None or not proved or not is_former(there, schedule, record):
-        return schedule
-    return dataclasses.replace(schedule, mark=mark, asked=asked)
+    return dataclasses.replace(schedule, mark=mark, asked=asked) if proved else schedule
+
+
+def _rests(there: Proofs, schedule: gates.Schedule, record: status.Canary) -> bool:
+    """Tells whether a canary had no more than what held when routes told nothing yet.
+
+    It has that share, and nothing judges it: what changed is the release. Today's routes tell
+    something with the answer that first gives a canary a share, so a status passes no gate.
+    """
+    own = (schedule.asked, schedule.former[1])
+    judged = any(one.asked in own for one in there.judgements)
+    shown = there.shown.get(schedule.adapter, 0)
+    return not there.told and not judged and 0 < shown == record.held_percent
 
 
 def broken(
@@ -119,44 +134,40 @@ def broken(
 def held(there: Proofs, schedule: gates.Schedule, record: status.Canary) -> int:
     """Returns the highest step of a record that the route vouches for.
 
-    Without a word of the route about it, a record of the time when it had none is worth what is
-    seen: the step of a Job, or the weight of the canary, is judged, and the step before it held.
+    A record of the time when routes told nothing is worth what is seen: the step of a Job, or the
+    weight of the canary, is judged, and the step before it held. A canary that rests has its share.
     """
     vouched = there.vouched.get(schedule.adapter)
     if vouched is not None:
         proved = vouched.percent if vouched.mark == schedule.mark else 0
-    elif is_former(there, schedule, record):
+    elif there.told or not is_former(there, schedule, record):
+        proved = 0
+    elif _rests(there, schedule, record):
+        proved = there.shown.get(schedule.adapter, 0)
+    else:
         shown = there.shown.get(schedule.adapter, 0)
         judged = max((one.percent for one in there.of(schedule)), default=shown)
         proved = max((step for step in schedule.steps if step < judged), default=0)
-    else:
-        proved = 0
     return min(record.held_percent or 0, proved)
 
 
-def times(
-    there: Proofs, schedule: gates.Schedule, record: status.Canary, step: int
-) -> tuple[str | None, str | None]:
+def times(there: Proofs, schedule: gates.Schedule, step: int) -> tuple[str | None, str | None]:
     """Returns since when requests count for the step after one that held, and evaluations.
 
-    As the route vouches for it. The route of a canary whose step held told no time at first, and
-    tells one always since: the record has them then. Of one whose first step is judged it told
-    nothing: the Job has them that judges it.
+    As the route vouches for it. At first routes told no times: then the Job that judges the step
+    has them, and without it time begins anew. What the status has, anybody may have written.
 
     Args:
         there: What is observed.
         schedule: The gate, with the marks that are followed.
-        record: What the status has.
         step: The step that held, or 0.
     """
     vouched = there.vouched.get(schedule.adapter)
-    if vouched is None or vouched.mark != schedule.mark:
-        told = (
-            analyses.times(there.plan, one, there.world.get(one.suffix))
-            for one in there.of(schedule)
-            if one.percent == schedule.after(step)
-        )
-        return next((one for one in told if one != _UNTOLD), _UNTOLD)
-    if vouched.percent > 0 and vouched.began is None:
-        return record.since, record.began
-    return vouched.since if vouched.percent == step else None, vouched.began
+    if vouched is not None and vouched.mark == schedule.mark and vouched.began is not None:
+        return vouched.since if vouched.percent == step else None, vouched.began
+    told = (
+        analyses.times(there.plan, one, there.world.get(one.suffix))
+        for one in sorted(there.of(schedule), key=lambda one: -one.tries)
+        if one.percent == schedule.after(step)
+    )
+    return next((one for one in told if one != _UNTOLD), _UNTOLD)

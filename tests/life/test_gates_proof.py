@@ -143,21 +143,51 @@ def test_a_job_without_a_verdict_goes_once_the_route_vouches_for_its_time() -> N
     assert judge_plan(world)["since"] == gated.STARTED
 
 
-def test_a_route_of_before_it_vouched_for_times_lets_them_be() -> None:
-    world = gated.stepped()
-    for end in (gated.held, lambda job: gated.ended(job, exits.Exit.TOO_FEW_REQUESTS)):
-        end(gated.job(world))
-        gated.rested(world)
-    running = judge_plan(world)
+def timeless(world: cluster.Cluster) -> None:
+    """Makes the route one of before it vouched for times."""
     annotations = world.one("AIGatewayRoute")["metadata"]["annotations"]
-    vouched = annotations[gating.HELD_ANNOTATION]
-    entry = json.loads(vouched)["sql"]
+    entry = json.loads(annotations[gating.HELD_ANNOTATION])["sql"]
     older = {"sql": {"mark": entry["mark"], "percent": entry["percent"]}}
     annotations[gating.HELD_ANNOTATION] = json.dumps(older)
+
+
+@pytest.mark.parametrize("written", [{}, {"since": LONG_AGO, "began": LONG_AGO}])
+@pytest.mark.parametrize("tries", [0, 1, 2])
+def test_a_route_of_before_it_vouched_for_times_leaves_those_of_the_job(
+    tries: int, written: cluster.Object
+) -> None:
+    world = gated.stepped()
+    gated.held(gated.job(world))
     gated.rested(world)
-    assert judge_plan(world) == running
-    annotations = world.one("AIGatewayRoute")["metadata"]["annotations"]
-    assert annotations[gating.HELD_ANNOTATION] == vouched
+    for _ in range(tries):
+        gated.ended(gated.job(world), exits.Exit.TOO_FEW_REQUESTS)
+        gated.rested(world)
+    running, record = gated.job(world), gated.record(world)
+    route = copy.deepcopy(world.one("AIGatewayRoute"))
+    timeless(world)
+    world.claim["status"]["canaries"] = [record | written]
+    gated.rested(world)
+    assert (gated.job(world), gated.record(world)) == (running, record)
+    assert world.one("AIGatewayRoute")["metadata"] == route["metadata"]
+
+
+@pytest.mark.parametrize("tries", [0, 1])
+def test_a_route_without_times_and_without_a_job_lets_time_begin_anew(tries: int) -> None:
+    """The times of the status are anybody's."""
+    world = gated.stepped()
+    gated.held(gated.job(world))
+    gated.rested(world)
+    world.edit(suspend=True)
+    gated.rested(world)
+    timeless(world)
+    old = {"since": LONG_AGO, "began": LONG_AGO, "tries": tries}
+    world.claim["status"]["canaries"] = [gated.record(world) | old]
+    gated.rested(world)
+    world.edit(suspend=False)
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (20, 20)
+    assert not {"since", "began", "patience"} & judge_plan(world).keys()
+    assert LONG_AGO not in gated.record(world).values()
 
 
 def test_a_status_that_is_there_before_the_route_proves_nothing() -> None:

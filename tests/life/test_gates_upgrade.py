@@ -50,14 +50,10 @@ def unvouched(world: cluster.Cluster) -> None:
     world.one("AIGatewayRoute")["metadata"]["annotations"].pop(gating.HELD_ANNOTATION, None)
 
 
-def schedule() -> planned.Schedule:
-    claim = scene.of(loraAdapters=scene.ADAPTERS, gateway=gated.gateway())
+def marks(*canaries: cluster.Object, former: bool) -> cluster.Object:
+    claim = scene.of(loraAdapters=scene.ADAPTERS, gateway=gated.gateway(*canaries))
     (only,) = scene.planned(claim, gated.site()).gates
-    return only
-
-
-def marks(*, former: bool) -> cluster.Object:
-    mark, asked = schedule().former if former else (schedule().mark, schedule().asked)
+    mark, asked = only.former if former else (only.mark, only.asked)
     return {"mark": mark, "asked": asked}
 
 
@@ -173,27 +169,107 @@ def test_a_job_of_a_first_step_without_a_plan_tells_no_time(env: list[cluster.Ob
     assert "since" not in gated.record(world)
 
 
-# --- what is not
-
-
-def test_an_old_record_that_nothing_proves_is_judged_from_the_weight_that_is_there(
-    earlier: pytest.MonkeyPatch,
+@pytest.mark.parametrize("suspended", [False, True])
+def test_a_canary_that_held_before_routes_told_anything_stays_held(
+    suspended: bool, earlier: pytest.MonkeyPatch
 ) -> None:
+    """The weight that it has is its own, and no Job was left."""
     world = gated.stepped()
     for _ in gated.STEPS:
         gated.held(gated.job(world))
         gated.rested(world)
+    if suspended:
+        world.edit(suspend=True)
+        gated.rested(world)
+    # Nothing but the status has the time, which anybody may have written.
+    before = {key: value for key, value in gated.record(world).items() if key != "began"}
+    upgraded(world, earlier, vouched=False)
+    # Core's cache may show the status before it shows the route.
+    world.lag(f"{scene.NAME}-gateway-airoute")
+    for _ in range(3):
+        world.reconcile()
+        assert (gated.weight(world), gated.record(world), gated.jobs(world)) == (40, before, [])
+    gated.rested(world.catch_up())
+    assert (gated.weight(world), gated.record(world), gated.jobs(world)) == (40, before, [])
+    world.edit(suspend=False, gateway=gated.gateway(gated.canary(90)))
+    for _ in range(4):
+        gated.settle(world).reconcile()
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (90, 90)
+
+
+def test_a_canary_that_nothing_may_judge_keeps_what_held_with_an_upgrade(
+    earlier: pytest.MonkeyPatch,
+) -> None:
+    world = gated.stepped()
+    for _ in range(2):
+        gated.held(gated.job(world))
+        gated.rested(world)
+    settings = world.environments[0]["data"]["inferenceService"]
+    settings["canaryGates"] = {}
+    gated.rested(world)
+    assert gated.weight(world) == 20
+    upgraded(world, earlier, vouched=False)
+    gated.rested(world)
+    assert (gated.weight(world), gated.record(world)["heldPercent"]) == (20, 20)
+    settings["canaryGates"] = {"store": gated.STORE}
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (40, 40)
+
+
+# --- what is not
+
+
+def test_an_old_step_that_nothing_proves_is_judged_from_the_weight_that_is_there(
+    earlier: pytest.MonkeyPatch,
+) -> None:
+    """Its Job went, as that of a claim that is suspended does."""
+    world = gated.stepped()
+    for _ in range(2):
+        gated.held(gated.job(world))
+        gated.rested(world)
+    world.edit(suspend=True)
+    gated.rested(world)
     assert (gated.weight(world), gated.jobs(world)) == (40, [])
     upgraded(world, earlier, vouched=False)
     for _ in range(4):
         world.reconcile()
         assert gated.weight(world) == 40
+    world.edit(suspend=False)
+    for _ in range(4):
+        gated.settle(world).reconcile()
     gated.rested(world)
     assert gated.percent(gated.job(world)) == 40
     assert gated.record(world)["verdict"] == "Rising"
     gated.held(gated.job(world))
     gated.rested(world)
     assert (gated.record(world)["verdict"], gated.jobs(world)) == ("Held", [])
+
+
+@pytest.mark.parametrize(
+    ("goal", "first", "gate"), [(1, 1, {}), (40, 20, {"steps": [20]})], ids=["one step", "two"]
+)
+@pytest.mark.parametrize("gated_before", [False, True])
+def test_a_share_that_today_gave_is_not_held_for_an_old_record(
+    gated_before: bool, goal: int, first: int, gate: cluster.Object
+) -> None:
+    """Who writes the status passes no gate, be it new or without its Job for now."""
+    ungated = {"adapter": "sql", "weightPercent": goal}
+    canary = {**ungated, "gate": gate}
+    world = gated.stepped(canary if gated_before else ungated)
+    world.edit(suspend=True)
+    gated.rested(world)
+    assert (gated.weight(world), gated.jobs(world)) == (first if gated_before else goal, [])
+    written = {"heldPercent": goal, "weightPercent": goal, "verdict": "Held"}
+    forged = marks(canary, former=True) | written
+    world.edit(suspend=False, gateway=gated.gateway(canary))
+    told = world.claim["status"].get("canaries") or [{"adapter": "sql"}]
+    world.claim["status"]["canaries"] = [told[0] | forged]
+    for _ in range(4):
+        gated.settle(world.reconcile())
+    gated.rested(world)
+    assert (gated.weight(world), gated.percent(gated.job(world))) == (first, first)
+    assert gated.record(world)["mark"] == marks(canary, former=False)["mark"]
 
 
 @pytest.mark.parametrize("written", [{}, {"heldPercent": 5}, {"heldPercent": 40}])
@@ -206,7 +282,7 @@ def test_former_marks_in_a_status_hold_nothing(
         earlier = request.getfixturevalue("earlier")
     world = gated.stepped()
     if old:
-        upgraded(world, earlier)
+        upgraded(world, earlier, vouched=False)
     times = {"since": LONG_AGO, "began": LONG_AGO, "tries": 1}
     world.claim["status"]["canaries"] = [gated.record(world) | marks(former=True) | times | written]
     for _ in range(4):

@@ -41,6 +41,23 @@ def test_what_cannot_be_judged_neither_rises_nor_falls(code: int, reason: str, h
     assert "since" not in gated.record(world)
 
 
+@pytest.mark.parametrize("labels", [None, {"name": "gateway_name"}])
+def test_too_few_requests_are_told_by_which_labels_they_were_counted(
+    labels: dict[str, str] | None,
+) -> None:
+    """Labels that no series has count no request, and nothing else would say so."""
+    world = gated.stepped()
+    if labels is not None:
+        settings = world.environments[0]["data"]["inferenceService"]
+        settings["canaryGates"] = {"store": gated.STORE, "gatewayLabels": labels}
+        gated.rested(world)
+    gated.ended(gated.job(world), exits.Exit.TOO_FEW_REQUESTS)
+    gated.rested(world)
+    assert world.condition("RouteReady") == ("True", "CanaryWaits")
+    told = "canaryGates.gatewayLabels" in world.message("RouteReady")
+    assert told == (labels is not None)
+
+
 def test_a_job_that_never_started_is_followed_by_another_one() -> None:
     """Its requests count from when it was made, or from when it ended."""
     made, over = "2026-01-31T11:00:00Z", "2026-01-31T11:30:00Z"

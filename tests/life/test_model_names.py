@@ -54,7 +54,7 @@ def published_before(created: str) -> cluster.Cluster:
     world = asking()
     given.settings(world)["gateway"]["uniqueModelNames"] = False
     world.converge()
-    assert set(world.one("AIGatewayRoute")["metadata"].get("annotations", {})) == {cluster.KEY}
+    assert rivals.ANNOTATION not in world.one("AIGatewayRoute")["metadata"]["annotations"]
     world.one("AIGatewayRoute")["metadata"]["creationTimestamp"] = created
     del given.settings(world)["gateway"]["uniqueModelNames"]
     return world

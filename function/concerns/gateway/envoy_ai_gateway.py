@@ -131,7 +131,7 @@ def ai_gateway_route(
         gated: Weights that canaries with a gate have now.
         places: Models that the observed route has, in its order: they keep it, and new ones follow,
             because the gateway's processor knows a backend by its place.
-        held: What the route remembers of their steps that held, or None.
+        held: What the route remembers of the steps of canaries, or None where there is none.
     """
     parent = plan.site.parent_of(plan.identity.namespace)
     return {

@@ -28,7 +28,7 @@ def compose(now: situations.Situation) -> Iterator[assembly.Part]:
 
 def verdict(now: situations.Situation) -> tuple[str, str] | None:
     """Returns reason and words of what a person should know first of the canaries, or None."""
-    told = [_verdict(now.gates, gate) for gate in now.gates.canaries]
+    told = [_verdict(now, gate) for gate in now.gates.canaries]
     ordered = [name for name in _ORDER if any(one is not None and one[0] == name for one in told)]
     if not ordered:
         return None
@@ -53,8 +53,9 @@ _EXEMPT = (
 )
 
 
-def _verdict(all_of: gates.Gates, gate: gates.Gate) -> tuple[str, str] | None:
-    name, again = gate.schedule.adapter, "change the canary, or raise gate.generation"
+def _verdict(now: situations.Situation, gate: gates.Gate) -> tuple[str, str] | None:
+    all_of, name = now.gates, gate.schedule.adapter
+    again = "change the canary, or raise gate.generation"
     if gate.verdict == gates.HELD:
         return None
     if gate.verdict == gates.ROLLED_BACK:
@@ -72,7 +73,10 @@ def _verdict(all_of: gates.Gates, gate: gates.Gate) -> tuple[str, str] | None:
     if gate.reason == gating.Ending.STORE.reason:
         return "CanaryBlind", f"{step}: the metrics store does not answer the Job that judges it"
     if gate.verdict == gates.WAITING:
-        return "CanaryWaits", f"{step}: {_WORDS.get(gate.reason, gate.reason)}"
+        words = _WORDS.get(gate.reason, gate.reason)
+        if gate.reason == gating.Ending.FEW.reason and now.plan.site.canary_gates.gateway_labels:
+            words = f"{words}, of those whose series have the canaryGates.gatewayLabels"
+        return "CanaryWaits", f"{step}: {words}"
     if gate.job is not None and gates.stage(gate) is not jobs.Stage.ABSENT:
         return "CanaryRising", f"{step}, and judged"
     if all_of.waits is not None:

@@ -296,7 +296,7 @@ def _route(now: situations.Situation) -> Iterator[assembly.Part]:
         fallback=_named(now),
         gated=now.gates.weights,
         places=routes.places(now.world.get("gateway-airoute")),
-        held=now.gates.held,
+        held=now.gates.held if envoy_ai_gateway.canaries(plan) else None,
     )
     yield assembly.Part("gateway-airoute", route)
     policy = (
