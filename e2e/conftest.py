@@ -31,17 +31,15 @@ _ROOT = pathlib.Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bring the files into their order.
-
-    Raises:
-        pytest.UsageError: A file that is named among those without a control plane has one.
-    """
+    """Bring the files into their order."""
     items.sort(key=lambda item: scheduling.place(item.path))
-    for item in items:
-        given = item.fixturenames if isinstance(item, pytest.Function) else ()
-        if scheduling.is_alone(str(item.path)) and "control_plane" in given:
-            message = f"{item.nodeid} has a control plane: see e2e/scheduling.py, ALONE"
-            raise pytest.UsageError(message)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let no file that is named among those without a control plane have one."""
+    given = item.fixturenames if isinstance(item, pytest.Function) else ()
+    if "control_plane" in given and scheduling.is_alone(scheduling.unit(item.nodeid)):
+        pytest.fail("it has a control plane, and e2e/scheduling.py names its file in ALONE")
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

@@ -79,7 +79,7 @@ def unit(nodeid: str) -> str:
 
 def is_alone(name: str) -> bool:
     """Whether a unit needs no control plane."""
-    return pathlib.PurePath(name).name in ALONE
+    return name in {f"{_ROOT.name}/{file}" for file in ALONE}
 
 
 class Scheduling(loadfile.LoadFileScheduling):

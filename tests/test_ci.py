@@ -276,5 +276,7 @@ def test_the_last_worker_has_no_control_plane(
 
 
 def test_files_without_a_control_plane_are_there() -> None:
+    assert not scheduling.is_alone("e2e/front_door/test_limits.py"), "its folder has one"
+    assert scheduling.is_alone(scheduling.unit("e2e/test_limits.py::test_crowds"))
     assert all((_ROOT / "e2e" / name).exists() for name in scheduling.ALONE)
     assert not set(scheduling.ALONE) & set(scheduling.FIRST)
