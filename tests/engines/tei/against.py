@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from function.engines.tei import flags, models
 from tests import cluster
-from tests.engines.tei import answers, recorded, running, test_claims, weights
+from tests.engines.tei import answers, composed, recorded, running, weights
 
 # Of text and of numbers, right and wrong ones. Zero is a number to the parser, and to us too few.
 _VALUES = ("1", "-1", "x", "", "true", "false", "yes", "8k", "cls", "float16", "bfloat16")
@@ -27,7 +27,7 @@ _SLOW_TEXT = "what is deep learning " * 100
 def claim(*arguments: str, **model: object) -> cluster.Object:
     """Returns a claim on CPUs of a model that nobody knows."""
     named = {"repository": "org/unknown", "dtype": "float", **model}
-    return test_claims.tei(named, engineArgs=list(arguments))
+    return composed.tei(named, engineArgs=list(arguments))
 
 
 class Contract:

@@ -11,7 +11,7 @@ from function.engines import judgements
 from function.engines.tei import advice, flags, models
 from tests import cases
 from tests.cli import command
-from tests.engines.tei import test_claims
+from tests.engines.tei import composed
 from tests.resources import scene
 
 REFERENCE = "examples/reference/environmentconfig.yaml"
@@ -19,7 +19,7 @@ REFERENCE = "examples/reference/environmentconfig.yaml"
 
 def found(tmp_path: pathlib.Path, *arguments: str, **spec: Any) -> list[tuple[str, str, str]]:
     """Returns severity, rule and message of each finding about the engine."""
-    claimed = test_claims.tei(spec.pop("model", None), engineArgs=list(arguments), **spec)
+    claimed = composed.tei(spec.pop("model", None), engineArgs=list(arguments), **spec)
     file = command.write(tmp_path / "claim.yaml", claimed)
     result = command.verb("check", file, "--environment", REFERENCE, "-o", "json")
     every = json.loads(result.stdout)["findings"]
@@ -101,7 +101,7 @@ def test_two_that_exclude_each_other(
 ) -> None:
     """As flags or as variables: the program's parser tells them apart nowhere here."""
     env = [{"name": name, "value": value} for name, value in variables.items()]
-    asked = test_claims.tei(engineArgs=arguments, podTemplate={"env": env})
+    asked = composed.tei(engineArgs=arguments, podTemplate={"env": env})
     plan = scene.planned(asked, scene.site(permissions={"engineSecrets": ["*"]}))
     told = [one for one in advice.judge(plan, {}) if one.rule is advice.FLAG_REPEATED]
     assert [one.field for one in told] == ([] if path is None else [f"spec.{path}"])
@@ -268,7 +268,7 @@ def test_a_smaller_batch_that_the_finding_names_is_enough(tmp_path: pathlib.Path
 
 
 def test_memory_is_explained(tmp_path: pathlib.Path) -> None:
-    file = command.write(tmp_path / "claim.yaml", test_claims.tei({"repository": "BAAI/bge-m3"}))
+    file = command.write(tmp_path / "claim.yaml", composed.tei({"repository": "BAAI/bge-m3"}))
     for field, value in (("requests", "12Gi"), ("limits", "16Gi")):
         words = (f"spec.resources.{field}", "--environment", REFERENCE)
         told = command.verb("explain", file, *words).stdout
@@ -308,7 +308,7 @@ def test_each_flag_is_judged(flag: flags.Flag) -> None:
 
 
 def test_verbs_tell_no_falsehood_of_a_claim_without_a_gpu(tmp_path: pathlib.Path) -> None:
-    file = command.write(tmp_path / "claim.yaml", test_claims.tei())
+    file = command.write(tmp_path / "claim.yaml", composed.tei())
     planned = command.verb("plan", file, "--environment", REFERENCE).stdout
     assert "no GPU" in planned
     assert "USD" not in planned
