@@ -26,7 +26,6 @@ _LOGS = pytest.StashKey[set[str]]()
 # Blocks of the guides that were run, and whether all files of this directory were.
 _BLOCKS = pytest.StashKey[set[str]]()
 _WHOLE = pytest.StashKey[bool]()
-_ROOM = pytest.StashKey[contextlib.ExitStack]()
 _ROOT = pathlib.Path(__file__).parent
 
 
@@ -51,10 +50,14 @@ def pytest_xdist_make_scheduler(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make room for the places of logs and what was run of the guides."""
+    """Make room for the places of logs, what was run of the guides, and the machines' watches."""
     config.stash[_LOGS] = set()
     config.stash[_BLOCKS] = set()
     config.stash[_WHOLE] = False
+    if not hasattr(config, "workerinput"):  # it is taken back when the last worker has ended
+        room = contextlib.ExitStack()
+        config.add_cleanup(room.close)
+        room.enter_context(watches.room())
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -65,17 +68,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config.stash[_WHOLE] = not chosen and files <= {item.path for item in session.items}
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Make room for the machines of all workers; it ends with the process that has no worker's."""
-    stack = session.config.stash[_ROOM] = contextlib.ExitStack()
-    if not hasattr(session.config, "workerinput"):
-        stack.enter_context(watches.room())
-
-
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker tells the process that prints the summary, which fails where nobody ran a block."""
     config = session.config
-    config.stash[_ROOM].close()
     blocks: set[str] = config.stash[_BLOCKS]
     blocks.update(guide.done())
     if hasattr(config, "workeroutput"):

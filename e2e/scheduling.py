@@ -63,7 +63,7 @@ ALONE = (
 
 def place(path: pathlib.Path) -> int:
     """The place of a file among all: the workers should end at about the same time."""
-    name = path.relative_to(_ROOT).as_posix()
+    name = path.relative_to(_ROOT).as_posix() if path.is_relative_to(_ROOT) else ""
     order = (*FIRST, *ALONE)
     return order.index(name) if name in order else len(order)
 

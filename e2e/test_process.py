@@ -121,3 +121,9 @@ def test_room_for_watches_is_taken_back(
     with watches.room(limit):
         assert limit.read_text() == meanwhile
     assert limit.read_text() == before
+
+
+def test_where_there_is_no_such_limit_none_is_raised(tmp_path: pathlib.Path) -> None:
+    """A kernel that is not Linux, or a `/proc` that nobody may write."""
+    with watches.room(tmp_path / "proc" / "max_user_instances"):
+        assert list(tmp_path.iterdir()) == []

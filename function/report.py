@@ -150,9 +150,9 @@ def _served_models(now: situations.Situation) -> list[dict[str, Any]]:
 def _serving(now: situations.Situation) -> dict[str, Any] | None:
     """Returns what the running pods were started with.
 
-    From the plan once every pod follows it; before that, what the status says already. Where every
-    pod has another model than it says, an edit came before any pod had the claim's: the facts
-    beside the template tell what runs.
+    From the plan once every pod follows it; before that, what the status says already. Where all
+    pods have another model than the status names, the claim was edited again before a rollout
+    ended. Then the facts beside the template tell what runs.
     """
     before = now.memory.serving
     if now.withheld or not now.rollout.serves:
@@ -177,6 +177,8 @@ def _serving(now: situations.Situation) -> dict[str, Any] | None:
             "repository": running.model,
             "engineImage": running.image or None,
             "adapters": list(now.adapters) or None,
+            # Facts have no class. Without one, `gpu` and `cost` would be of the class of the claim.
+            "gpuClass": None if before is None else before.get("gpuClass"),
         }
         return canonical.prune(told)
     if before is not None and now.rollout.hold is None:

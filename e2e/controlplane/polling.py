@@ -48,4 +48,5 @@ def until(
             message = f"waited {timeout:g} s for {what}; last seen: {last!r}"
             raise TimeoutError(message)
         # A twentieth of what was waited: that much later at most is a state seen.
-        time.sleep(interval or min(max(_SOON, (now - began) / 20), _LATER))
+        pause = min(max(_SOON, (now - began) / 20), _LATER)
+        time.sleep(pause if interval is None else interval)

@@ -231,7 +231,6 @@ def test_a_claim_without_a_price_costs_what_the_claim_does_in_whose_place_it_ans
         )
         # Nothing is asked before that: requests wake the claim.
         time.sleep(doors.REFRESH_SECONDS)
-        counted = list[bool]()
 
         def costs() -> bool:
             before, answer = limits.left(door, claim.name, key, 10)
@@ -240,8 +239,7 @@ def test_a_claim_without_a_price_costs_what_the_claim_does_in_whose_place_it_ans
             assert answer.engine.startswith(f"{chat.name}-"), (answer, answer.engine)
             assert own.engine.startswith(f"{chat.name}-"), own
             used = answer.content["usage"]["completion_tokens"]
-            counted.append(before - after == int(STATED) * used and after == last)
-            return counted[-1]
+            return before - after == int(STATED) * used and after == last
 
         polling.until(costs, what="an answer that costs what the claim does", timeout=_PATIENCE)
         claim.delete()

@@ -14,20 +14,22 @@ ENOUGH = 512
 
 @contextlib.contextmanager
 def room(limit: pathlib.Path = LIMIT) -> Iterator[None]:
-    """Raises the limit meanwhile; leaves it where it is higher, or where nobody here may write it.
+    """Raises the limit meanwhile.
+
+    Leaves it where it is higher, where nobody here may write it, and where no such kernel runs. Of
+    two runs at once the first to end takes it back under the second.
 
     Args:
         limit: The kernel's setting.
     """
-    before = limit.read_text()
-    raised = int(before) < ENOUGH
-    if raised:
-        try:
+    raised = None
+    with contextlib.suppress(OSError):
+        before = limit.read_text()
+        if int(before) < ENOUGH:
             limit.write_text(str(ENOUGH))
-        except OSError:
-            raised = False
+            raised = before
     try:
         yield
     finally:
-        if raised:
-            limit.write_text(before)
+        if raised is not None:
+            limit.write_text(raised)

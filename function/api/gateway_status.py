@@ -44,12 +44,12 @@ class Price(base.Model):
     repository: Annotated[str, base.text(status.LONGEST_PLACE)] | None = pydantic.Field(
         None,
         description="Of which model's cost it is: what the claim's pods had then. Another model has"
-        " a price of its own.",
+        " a price of its own. Absent while `several`.",
     )
     several: bool | None = pydantic.Field(
         None,
-        description="The claim's pods change from one model to another: the price is that of the"
-        " dearer one, until they all have one.",
+        description="True while the claim's pods change from one model to another. The price is"
+        " then that of the dearer one.",
     )
     input: base.Decimal = pydantic.Field(description="A million tokens of prompts.")
     output: base.Decimal = pydantic.Field(description="A million tokens of answers.")

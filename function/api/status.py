@@ -15,6 +15,8 @@ from function.api import base
 
 # Of a repository, or of where else a model lies.
 LONGEST_PLACE = 512
+# Models of pods that are told: that there are several is what counts.
+MOST_MODELS = 8
 
 
 _COST = re.compile(r"[0-9]{1,12}(\.[0-9]{1,16})?")
@@ -243,9 +245,10 @@ class Cost(base.Model):
     )
     per_million_tokens: Annotated[list[TokenCost], base.items(8)] | None = pydantic.Field(
         None,
-        description="What tokens cost where a replica is full, by load, of the model that pods"
-        " have (`repositories`), and of the dearer one while they have several: prices of an"
-        " InferenceGateway may follow from it. Of claims with `gateway` whose times are known.",
+        description="What a million tokens cost on a full replica, by load. It is of the model"
+        " that pods have (`repositories`), of the dearer one while they have several, and of the"
+        " one that the claim asks for without pods. Prices of an InferenceGateway may follow from"
+        " it. Only of claims with `gateway` whose times are known.",
     )
 
 
@@ -293,11 +296,12 @@ class Status(base.Model):
         None, description="What the served models can be asked for, adapters too."
     )
     repositories: (
-        Annotated[list[Annotated[str, base.text(LONGEST_PLACE)]], base.items(8)] | None
+        Annotated[list[Annotated[str, base.text(LONGEST_PLACE)]], base.items(MOST_MODELS)] | None
     ) = pydantic.Field(
         None,
-        description="Repositories of the base models that pods may answer with, or where else they"
-        " lie: several while pods change to another model.",
+        description="The base models that pods may answer with: repository, image, address in a"
+        " bucket, or path on the volume. More than one while pods change from one model to another."
+        " Without pods, the model that the claim asks for.",
     )
     serving: Serving | None = None
     weights: Weights | None = None

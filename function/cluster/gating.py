@@ -106,7 +106,7 @@ class Vouched:
 
 
 def told(route: observed.Object | None) -> bool:
-    """Tells whether a route says anything of its canaries, be it that none is judged."""
+    """Tells whether a route says anything of its canaries, or that none is judged."""
     return observed.at(route, "metadata", "annotations", HELD_ANNOTATION) is not None
 
 

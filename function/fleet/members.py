@@ -55,7 +55,7 @@ class Member:
         fallback: The provider that answers while no pod of it does, and the name of its model.
         cost: What its status tells of costs; None where no price follows from them.
         repositories: The repositories that its pods may answer with, or where else their models
-            lie: the cost is of the dearest. None where its status does not tell.
+            lie: the cost is of the dearest. Empty where its status does not tell.
     """
 
     name: str

@@ -81,7 +81,8 @@ class Prices:
         unknown: Models of which nobody knows what they cost, with the reason: of those whose price
             is to follow from costs.
         closes: Whether every model is to have a price.
-        resting: Kept prices of claims under whose name another one answers.
+        resting: Kept prices that do not count now: another claim has the name, or the claim's pods
+            have another model of unknown cost.
         unserved: Names of rows without a price, as nobody serves them.
     """
 
@@ -164,7 +165,7 @@ def prices(
         answers = behind.read and (owner is not None or name in others)
         foreign = pin is not None and answers and pin.claim not in (None, owner)
         moved = pin is not None and claim is not None and _moved(pin, claim)
-        # Nor has another model of the same claim.
+        # Another model of the same claim has none either.
         if pin is not None and (foreign or moved) and now is None:
             resting.append(pin)
             pin = None

@@ -5,12 +5,10 @@ this follows from the facts of the templates that pods have (`planning.running`)
 what the claim asks for by now.
 """
 
+from function.api import status
 from function.cluster import memory
 from function.planning import plans
 from function.situation import rollouts
-
-# So many are told; that there are several is what counts.
-MOST = 8
 
 
 def models(
@@ -34,4 +32,4 @@ def models(
     if state is None or (rollout.followed and not state.ending):
         return (newest,)
     others = [model for model in before if model != newest]
-    return (*others[: MOST - 1], newest)
+    return (*others[: status.MOST_MODELS - 1], newest)

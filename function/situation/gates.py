@@ -72,7 +72,7 @@ class Gates:
 
     @property
     def held(self) -> str:
-        """What the route remembers of the steps that were judged, be it that none was."""
+        """What the route remembers of the steps that were judged; empty while none was."""
         judged = {one.schedule.adapter: one.vouched.document() for one in self.canaries}
         return canonical.dumps(judged)
 

@@ -87,8 +87,9 @@ def rendered(plan: plans.Plan) -> identity.Manifest:
     problems += additions.annotations(plan.spec, shaped["spec"])
     problems += additions.same_groups(plan.spec)
     problems += patches.weakened(plan.site, plan.identity.namespace, shaped["spec"])
-    told = facts(plan, shaped).model_copy(update={"model": ""})
-    problems += _too_long(canonical.dumps(shaped) + told.dumps())
+    # A fact that a release adds must not make a template too long that was taken before.
+    facts_before = facts(plan, shaped).model_copy(update={"model": ""})
+    problems += _too_long(canonical.dumps(shaped) + facts_before.dumps())
     if problems:
         raise base.InvalidError("claim", problems)
     return shaped

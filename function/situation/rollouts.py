@@ -84,7 +84,7 @@ class Rollout:
 
     @property
     def followed(self) -> bool:
-        """Whether every pod that exists follows the template, be it held or not."""
+        """Whether every pod that exists follows the template, held or not."""
         return self.applied and self.state is not None and self.state.settled
 
     @property
@@ -346,7 +346,7 @@ def _same_engine(plan: plans.Plan, template: observed.Object) -> None:
 def _bare(facts: running.Running) -> running.Running:
     """Returns facts that no template was written with.
 
-    Which labels say who pays is not known then, nor which model is in the directory that is read.
+    Nobody knows then which labels say who pays, and which model is in the directory that is read.
     """
     return facts.model_copy(update={"payers": (), "model": ""})
 
@@ -366,8 +366,8 @@ def _annotations(chosen: _Choice, owner: observed.Object | None) -> dict[str, st
 
     The facts are written together with a template. They are not added to a template that was
     written without them: an upgrade of the function must change no object of a claim at rest. The
-    facts of such a template are read from the template itself. Nor is a fact added that the release
-    which wrote them did not know.
+    facts of such a template are read from the template itself. A fact that the release did
+    not know which wrote them is not added either.
     """
     if chosen.template is None:
         return {}

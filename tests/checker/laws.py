@@ -436,10 +436,10 @@ class JudgedWorld:
             text = json.dumps(exchange.asked.template, sort_keys=True)
             self.models[text] = reading.place(exchange.claim)
         named = step.status.get("repositories")
-        if step.lags or named is None or exchange.one("Deployment") is None:
+        if step.lags or exchange.one("Deployment") is None:
             return  # pods whose Deployment somebody deleted end
         texts = {json.dumps(pod.template, sort_keys=True) for pod in self.world.ready_pods}
-        hidden = {self.models[text] for text in texts & self.models.keys()} - set(named)
+        hidden = {self.models[text] for text in texts & self.models.keys()} - set(named or ())
         self.must(not hidden, "the model of each pod that answers is told", hidden, named)
 
     # --- rest

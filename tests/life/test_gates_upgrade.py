@@ -253,7 +253,7 @@ def test_an_old_step_that_nothing_proves_is_judged_from_the_weight_that_is_there
 def test_a_share_that_today_gave_is_not_held_for_an_old_record(
     gated_before: bool, goal: int, first: int, gate: cluster.Object
 ) -> None:
-    """Who writes the status passes no gate, be it new or without its Job for now."""
+    """Who writes the status passes no gate: no new one, and none without its Job for now."""
     ungated = {"adapter": "sql", "weightPercent": goal}
     canary = {**ungated, "gate": gate}
     world = gated.stepped(canary if gated_before else ungated)

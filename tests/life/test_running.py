@@ -182,8 +182,8 @@ PODS = [example for example in examples.every() if "suspend" not in example.clai
 def test_a_template_tells_of_itself_what_is_remembered_beside_it(example: examples.Example) -> None:
     """So that objects of a release that remembered no facts are judged alike.
 
-    Such a release knew no payers, and which labels are theirs no template says. Nor does it say
-    which model is in the directory that it reads.
+    Such a release knew no payers, and no template says which labels are theirs. It does not say
+    either which model is in the directory that it reads.
     """
     world = cluster.Cluster(example.claim, *example.environments)
     world.converge()

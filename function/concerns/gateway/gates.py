@@ -75,7 +75,10 @@ def _verdict(now: situations.Situation, gate: gates.Gate) -> tuple[str, str] | N
     if gate.verdict == gates.WAITING:
         words = _WORDS.get(gate.reason, gate.reason)
         if gate.reason == gating.Ending.FEW.reason and now.plan.site.canary_gates.gateway_labels:
-            words = f"{words}, of those whose series have the canaryGates.gatewayLabels"
+            words = (
+                f"{words}; only series with the labels of the settings' canaryGates.gatewayLabels"
+                " count: compare them with the store's"
+            )
         return "CanaryWaits", f"{step}: {words}"
     if gate.job is not None and gates.stage(gate) is not jobs.Stage.ABSENT:
         return "CanaryRising", f"{step}, and judged"

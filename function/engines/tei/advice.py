@@ -72,7 +72,9 @@ TEXTS_CUT = rules.Rule(
     "A batch of text-embeddings-inference has room for fewer tokens than the model's longest text.",
     "Longer texts are cut without a word, which is worth a note. With `--auto-truncate=false` the"
     " program ends instead, which is an error.",
-    "Do what the message names. On CPUs whole texts take the memory that it names.",
+    "Set `--max-batch-tokens` in `spec.engineArgs` to the model's context. On CPUs raise"
+    " `spec.resources.limits.memory` to the amount in the message, or name `spec.gpu`. Do nothing"
+    " where longer texts may be cut.",
 )
 MEMORY = rules.Rule(
     "tei-memory",

@@ -21,7 +21,8 @@ from function.planning import hardware
 _PROGRAM = cards.GIB
 # Shorter texts than those of most models are not worth their place.
 SHORTEST = 512
-# A pod asks for 4 CPUs. The smallest common nodes that offer them have 8 and 16 GiB, and keep some.
+# A pod asks for 4 CPUs. The smallest common nodes that offer them have 8 CPUs and 16 GiB of memory,
+# and keep some.
 USUAL_GIB = 14
 _BYTES = {"float16": 2, "float32": 4}
 # A limit is some GiB above it, and has to stay an amount that Kubernetes can hold.

@@ -35,6 +35,10 @@ def cut(plan: engine.Planned) -> str | None:
     whole = None if planned.memory is None else serving.whole(model, planned.computes_in)
     if whole is None:
         return f"{words} set --max-batch-tokens={model.context}"
+    node = plan.site.cpu.node_memory
+    if node is not None and quantity.parse(node) < whole.bytes:
+        way = f"name spec.gpu for whole ones, which take {whole.gib}Gi of memory on CPUs"
+        return f"{words} nodes have {node} (the settings' cpu.nodeMemory): {way}"
     if planned.batch_tokens is None:
         way = f"set --max-batch-tokens={model.context}"
         return f"{words} {way}, which takes {whole.gib}Gi of memory"

@@ -203,11 +203,13 @@ def _batch_tokens(
     taken, holds = whole(model, dtype), room(spec, site)
     cuts = authored.value(spec, "auto-truncate") != "false"
     if taken is not None and taken.bytes > holds.bytes and cuts:
-        result = longest(taken, holds)
-        rule = f"as many as {holds.words} has room for; longer texts are cut"
-        if taken.of_one(result).bytes > holds.bytes:
-            rule = f"few, and still more than {holds.words} has room for; longer texts are cut"
-        inputs += f", of which a text takes {taken.gib}Gi"
+        usual, result = result, longest(taken, holds)
+        if result < usual:
+            fits = taken.of_one(result).bytes <= holds.bytes
+            rule = "as many as" if fits else "few, and still more than"
+            rule += f" {holds.words} has room for"
+            rule += "; longer texts are cut" if result < model.context else ""
+            inputs += f"; a replica with {usual} takes {taken.gib}Gi"
     why.append(
         explanation.Explanation(
             "max-batch-tokens", str(result), rule, inputs, field="spec.engineArgs"
