@@ -100,12 +100,13 @@ def _rests(there: Proofs, schedule: gates.Schedule, record: status.Canary) -> bo
     """Tells whether a canary had no more than what held when routes told nothing yet.
 
     It has that share, and nothing judges it: what changed is the release. Today's routes tell
-    something with the answer that first gives a canary a share, so a status passes no gate.
+    something with the answer that first gives a canary a share, so a status passes no gate. Earlier
+    ones told something of every step but the first, which is judged again with its share.
     """
     own = (schedule.asked, schedule.former[1])
     judged = any(one.asked in own for one in there.judgements)
     shown = there.shown.get(schedule.adapter, 0)
-    return not there.told and not judged and 0 < shown == record.held_percent
+    return not there.told and not judged and schedule.steps[0] < shown == record.held_percent
 
 
 def broken(

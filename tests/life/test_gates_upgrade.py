@@ -295,6 +295,23 @@ def test_former_marks_in_a_status_hold_nothing(
     assert LONG_AGO not in test_gates_proof.judge_plan(world).values()
 
 
+def test_a_first_step_of_an_earlier_build_is_not_held_by_a_record_alone(
+    earlier: pytest.MonkeyPatch,
+) -> None:
+    """Routes of then told nothing of it, so who writes the status says that it held."""
+    world = gated.stepped()
+    (job,) = gated.jobs(world)
+    world.delete(next(key for key, item in world.objects.items() if item is job))
+    upgraded(world, earlier, vouched=False)
+    forged = marks(former=True) | {"heldPercent": 5}
+    world.claim["status"]["canaries"] = [gated.record(world) | forged]
+    for _ in range(4):
+        world.reconcile()
+        assert gated.weight(world) == 5
+    gated.rested(world)
+    assert gated.percent(gated.job(world)) == 5
+
+
 @pytest.mark.parametrize("serving", [{}, {"repository": "org/other"}])
 @pytest.mark.parametrize("old", [False, True])
 def test_other_marks_in_a_status_do_not_forgive_what_broke(
