@@ -255,6 +255,13 @@ def health(world: cluster.Cluster) -> Any:
     return world.one("BackendTrafficPolicy")["spec"]["healthCheck"]
 
 
+def test_a_request_has_a_try_left_when_its_own_failures_put_a_dead_pod_aside() -> None:
+    """Least-request prefers a dead pod, as it has no requests, and Envoy may choose it each time."""
+    world = scene.serving(routed.ROUTED)
+    retries = world.one("BackendTrafficPolicy")["spec"]["retry"]["numRetries"]
+    assert retries >= health(world)["passive"]["consecutiveLocalOriginFailures"]
+
+
 def test_a_pod_that_dies_or_hangs_is_left() -> None:
     """`e2e/test_gateway.py` has what Envoy makes of it."""
     checks = health(scene.serving(routed.ROUTED))
@@ -317,7 +324,7 @@ def test_a_suspended_sleeper_answers_at_once(maximum: int) -> None:
     world.converge()
     assert world.phase == "Suspended"
     assert routed.host(world) == (routed.PODS_HOST if maximum > 1 else routed.CLUSTER_HOST)
-    assert world.one("BackendTrafficPolicy")["spec"]["retry"]["numRetries"] == 2
+    assert world.one("BackendTrafficPolicy")["spec"]["retry"]["numRetries"] == 3
     assert world.condition("RouteReady") == ("True", "Published")
     world.edit(suspend=False).reconcile()
     assert routed.host(world) == routed.CLUSTER_HOST

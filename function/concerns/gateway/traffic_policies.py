@@ -17,6 +17,8 @@ IDLE_MARGIN = 2
 CONNECT_SECONDS = 3
 # Seconds between two looks at a pod's health, and for an answer to one.
 CHECK_SECONDS = 3
+# Connections to a pod that fail one after the other until it is put aside.
+FAILURES = 3
 
 # In the form of the OpenAI API, whose clients wait and ask again.
 _FULL = (
@@ -28,7 +30,6 @@ _OVER_LIMIT = (
     '"type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}}'
 )
 
-
 @memo.per_plan
 def traffic_policy(
     plan: plans.Plan, *, fallback: bool = False, outside: bool = False
@@ -37,7 +38,8 @@ def traffic_policy(
 
     Requests differ by orders of magnitude in length: least-request spreads them, round-robin
     does not. DNS is asked often because pods come and go, and a refused connection is tried on
-    another pod: no byte of the request was taken. Of a claim that may sleep the first request is
+    another pod: no byte of the request was taken. Envoy may choose the dead pod again, which has no
+    requests: a request has so many tries that its own failures put that pod aside. Of a claim that may sleep the first request is
     tried again until the gateway's request timeout ends it, so it waits for the replica that it
     wakes; not while the claim is suspended, when nothing wakes it. Where another claim answers
     then, two tries are for pods of this one, and the third goes there.
@@ -48,7 +50,7 @@ def traffic_policy(
         outside: Whether it is a provider, which knows nothing of an engine's health.
     """
     retry: identity.Manifest = {
-        "numRetries": 2,
+        "numRetries": 2 if fallback else FAILURES,
         "retryOn": {"triggers": ["connect-failure", "refused-stream"]},
     }
     if plan.awaits:
@@ -198,7 +200,7 @@ def _health(plan: plans.Plan, *, outside: bool) -> identity.Manifest:
     """
     passive = {
         "splitExternalLocalOriginErrors": True,
-        "consecutiveLocalOriginFailures": 3,
+        "consecutiveLocalOriginFailures": FAILURES,
         "consecutive5XxErrors": 0,
         "interval": f"{CHECK_SECONDS}s",
         "baseEjectionTime": "15s",
