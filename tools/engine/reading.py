@@ -1,10 +1,10 @@
 """Weights of a bucket as vLLM reads them: runs in the environment of the streamer.
 
-`python reading.py read SOURCES ARGUMENTS [BESIDE]` reads with vLLM's own code (what a model's configuration does
-with an address, the loader `runai_streamer`) and with the released streamer, whose own library asks
-the store. ARGUMENTS are those of `vllm serve`, as JSON. It writes a JSON object: the files that were
-fetched, with their hashes, and those of the tensors. What is raised ends it, as it ends vLLM. BESIDE
-is an address that is asked for beside those that the bucket lists.
+`python reading.py read SOURCES ARGUMENTS [BESIDE]` reads with vLLM's own code (what a model's
+configuration does with an address, the loader `runai_streamer`) and with the released streamer,
+whose own library asks the store. ARGUMENTS are those of `vllm serve`, as JSON. It writes a JSON
+object: the files that were fetched, with their hashes, and those of the tensors. What is raised
+ends it, as it ends vLLM. BESIDE is an address that is asked for beside those that the bucket lists.
 
 `python reading.py put DIRECTORY BUCKET` makes a bucket of a directory's files.
 

@@ -1,10 +1,10 @@
 """The released Run:ai model streamer, and what it needs to read weights here: a store and names.
 
 The streamer is installed from PyPI (`streamer.txt`) beside the libraries of vLLM's sources, in an
-environment below `$XDG_CACHE_HOME/inference-service/streamer`; `reading.py` runs there. The store is
-versitygw, built by `tools/build.py --group object-store`: it checks signatures and regions, and has
-buckets in paths and in names. `Names` is the one resolver of a network namespace, and remembers what
-it was asked.
+environment below `$XDG_CACHE_HOME/inference-service/streamer`; `reading.py` runs there. The store
+is versitygw, built by `tools/build.py --group object-store`: it checks signatures and regions, and
+has buckets in paths and in names. `Names` is the one resolver of a network namespace, and
+remembers what it was asked.
 """
 
 import contextlib
@@ -160,7 +160,7 @@ class Names:
         self._server = socketserver.ThreadingUDPServer((RESOLVER, 53), Handler)
 
     def answer(self, query: bytes, known: Mapping[str, str]) -> bytes:
-        """Returns the answer to a question of DNS: an address, none of its type, or no such name."""
+        """Returns the answer to a question of DNS: an address, none of its type, or no name."""
         labels, at = list[str](), 12
         while query[at]:
             labels.append(query[at + 1 : at + 1 + query[at]].decode())
