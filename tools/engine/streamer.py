@@ -45,8 +45,14 @@ def environment() -> pathlib.Path:
     wanted = "".join(path.read_text(encoding="utf-8") for path in files)
     stamp = place / "installed.txt"
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
-        pip = [place / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
-        hashed = ["--no-deps", "--require-hashes", "--requirement", files[0]]
+        pip: list[str | pathlib.Path] = [place / "bin" / "pip", "install", "--quiet"]
+        pip.append("--disable-pip-version-check")
+        hashed: list[str | pathlib.Path] = [
+            "--no-deps",
+            "--require-hashes",
+            "--requirement",
+            files[0],
+        ]
         _run([sys.executable, "-m", "venv", "--clear", place])
         _run([*pip, "--requirement", files[1]])
         _run([*pip, *hashed])
@@ -107,8 +113,8 @@ def store(
     objects, sidecar = directory / "objects", directory / "sidecar"
     for path in (objects, sidecar):
         path.mkdir(exist_ok=True)
-    command = [gateway(), "--port", f"{STORE}:{port}", "--region", region, "--keep-alive"]
-    command += ["--virtual-domain", domain, "--quiet"]
+    command: list[str | pathlib.Path] = [gateway(), "--port", f"{STORE}:{port}"]
+    command += ["--region", region, "--keep-alive", "--virtual-domain", domain, "--quiet"]
     command += [] if tls is None else ["--cert", tls[0], "--key", tls[1]]
     root = {
         "ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"],
