@@ -68,9 +68,11 @@ bench: $(VENV)/.installed ## RunFunction beside an echo function on the same SDK
 bench-weights: $(VENV)/.installed ## The preload program beside the hub's client, curl and sha256sum
 	$(BIN)/python -m tests.bench.weights
 
-engine-contract: $(VENV)/.installed ## Generated claims, judged by our tables and by vLLM's own parsers
+engine-contract: $(VENV)/.installed ## Claims, judged by our tables and by vLLM's own parsers, and weights in a bucket
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.engines.vllm.against 1000 0.25.1 0.32.0
 	$(BIN)/python -m tools.engine.adapters 0.25.1 0.32.0 0.33.0
+	$(PYTHON) tools/build.py --group object-store
+	$(BIN)/python -m tests.engines.vllm.buckets
 
 pictures: $(VENV)/.installed ## Draw the pages of docs/images in Chromium
 	$(BIN)/python -m tools.pictures

@@ -35,7 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Let no file that is named among those without a control plane have one."""
+    """Let no file that is named among those without a control plane have one, or hinder others."""
+    scheduling.yield_processors(scheduling.unit(item.nodeid))
     given = item.fixturenames if isinstance(item, pytest.Function) else ()
     if "control_plane" in given and scheduling.is_alone(scheduling.unit(item.nodeid)):
         pytest.fail("it has a control plane, and e2e/scheduling.py names its file in ALONE")

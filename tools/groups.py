@@ -85,6 +85,7 @@ LWS = "sigs.k8s.io/lws"
 RATE_LIMIT = "github.com/envoyproxy/ratelimit"
 KUEUE = "sigs.k8s.io/kueue"
 PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator"
+VERSITYGW = "github.com/versity/versitygw"
 EXTERNAL_SECRETS = "github.com/external-secrets/external-secrets"
 
 # Package version constraints (`spec.crossplane.version`) are checked against this variable.
@@ -311,6 +312,12 @@ GROUPS: Sequence[Group] = (
     Group(
         name="stand-in-router",
         programs=(Program(name="router", package="./router", seconds=30),),
+        on_request=True,
+    ),
+    # A store of objects with S3's API, which checks signatures: weights in a bucket are read of it.
+    Group(
+        name="object-store",
+        programs=(Program(name="versitygw", package=f"{VERSITYGW}/cmd/versitygw", seconds=60),),
         on_request=True,
     ),
     Group(

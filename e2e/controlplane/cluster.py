@@ -79,7 +79,7 @@ class APIServer:
             grace=3,
             # Half a GiB stays in it, of the schemas and rules of 80 kinds above all. With 704 MiB
             # it collects garbage for a third of its time.
-            environment={"GOGC": "100", "GOMEMLIMIT": "1GiB"},
+            environment={"GOGC": "100", "GOMEMLIMIT": "960MiB"},
         )
 
     @property

@@ -43,6 +43,8 @@ class WeightsReady(reasons.Reasons):
         True,
         "No Job for the model (`model.source: s3`): each replica reads it from the bucket at its"
         " start; adapters, where there are any, are verified.",
+        "Nothing. Pods that end at their start say"
+        " [why](sources.md#what-a-pod-says-that-cannot-read).",
     )
     IMAGE_VOLUMES_MISSING = reasons.Reason(
         "ImageVolumesMissing",

@@ -79,6 +79,7 @@ def test_a_bucket_is_streamed() -> None:
     told = scene.environment(scene.container(world))
     assert told["AWS_ENDPOINT_URL"] == STORE["endpoint"]
     assert (told["AWS_REGION"], told["AWS_EC2_METADATA_DISABLED"]) == ("r", "true")
+    assert told["RUNAI_STREAMER_LOG_TO_STDERR"] == "1", "else nobody learns why a read failed"
     assert "RUNAI_STREAMER_S3_USE_VIRTUAL_ADDRESSING" not in told
     assert not {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} & told.keys()
 

@@ -30,6 +30,7 @@ _OVER_LIMIT = (
     '"type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}}'
 )
 
+
 @memo.per_plan
 def traffic_policy(
     plan: plans.Plan, *, fallback: bool = False, outside: bool = False

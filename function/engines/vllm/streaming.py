@@ -1,8 +1,9 @@
 """What the Run:ai model streamer reads from its environment, for weights in an object store.
 
-Read in runai-model-streamer-s3 0.17.1 (files/files.py, credentials/credentials.py). vLLM fetches
-configuration and tokenizer with boto3, and the weights with the streamer's own reader: both take
-these variables.
+Read in runai-model-streamer-s3 0.17.1 (files/files.py, credentials/credentials.py), and run with it
+on a store (`python -m tests.engines.vllm.buckets`). vLLM fetches configuration and tokenizer with
+boto3, and the weights with the streamer's own reader: both take these variables. boto3 asks again
+where a store names another region than it was told; the reader ends.
 """
 
 from function.api import claim, settings
@@ -21,6 +22,8 @@ def environment(spec: claim.Spec, site: settings.Settings) -> dict[str, str]:
     variables = {
         # The policy closes the address of the node's credentials: asking there takes time.
         "AWS_EC2_METADATA_DISABLED": "true",
+        # What is raised says "File access error" alone; the status and the object are in the log.
+        "RUNAI_STREAMER_LOG_TO_STDERR": "1",
     }
     if region is not None:
         variables |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
