@@ -256,7 +256,7 @@ def health(world: cluster.Cluster) -> Any:
 
 
 def test_a_request_has_a_try_left_when_its_own_failures_put_a_dead_pod_aside() -> None:
-    """Least-request prefers a dead pod, as it has no requests, and Envoy may choose it each time."""
+    """Least-request prefers a dead pod, which has no requests: Envoy may choose it each time."""
     world = scene.serving(routed.ROUTED)
     retries = world.one("BackendTrafficPolicy")["spec"]["retry"]["numRetries"]
     assert retries >= health(world)["passive"]["consecutiveLocalOriginFailures"]
