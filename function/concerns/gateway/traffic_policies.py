@@ -42,8 +42,8 @@ def traffic_policy(
     another pod: no byte of the request was taken. Envoy may choose the dead pod again, which has no
     requests: a request has so many tries that its own failures put that pod aside. Of a claim that
     may sleep the first request is tried again until the gateway's request timeout ends it, so it
-    waits for the replica that it wakes; not while the claim is suspended, when nothing wakes it. Where another claim answers
-    then, two tries are for pods of this one, and the third goes there.
+    waits for the replica that it wakes; not while the claim is suspended, when nothing wakes it.
+    Where another claim answers then, two tries are for pods of this one, and the third goes there.
 
     Args:
         plan: The plan.
