@@ -36,7 +36,9 @@ def models(
         former = last.facts.model or bases.proved(plan, last.template, remembered.records)
         if not former:
             return ()
-        before = (*(model for model in before if model != former), former)
+        # It tells of every pod that exists where all of them follow it.
+        if before or (state is not None and state.settled and not state.ending):
+            before = (*(model for model in before if model != former), former)
     ran = state is not None and (state.serves or state.ran)
     if not before and (ran or remembered.serving is not None):
         return ()

@@ -256,10 +256,16 @@ def test_an_upgrade_at_rest_proves_the_model_from_the_template() -> None:
     assert told(world) == {}, "nobody told yet what it costs"
 
 
-def test_an_upgrade_in_the_middle_of_a_rollout_tells_no_model_until_it_has_ended() -> None:
+@pytest.mark.parametrize("held", [False, True])
+def test_an_upgrade_in_the_middle_of_a_rollout_tells_no_model_until_it_has_ended(
+    held: bool,
+) -> None:
     world = asked_for(two_replicas(), LARGE)
     world.converge()
-    older(half_way(asked_for(world, SMALL))).reconcile()
+    older(half_way(asked_for(world, SMALL)))
+    if held:
+        given.settings(world)["gpu"]["classes"]["l4"]["podAnnotations"] = {"example.com/x": "y"}
+    world.reconcile()
     assert "repositories" not in world.claim["status"]
     assert told(world) == {}
     world.converge()
