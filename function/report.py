@@ -172,9 +172,13 @@ def _serving(now: situations.Situation) -> dict[str, Any] | None:
         )
     running = now.rollout.running
     named = None if before is None else before.get("repository")
-    if now.rollout.followed and running.model and named not in (None, running.model):
+    repository = running.model.partition("@refs/")[0]
+    # Of files on the volume `serving` has the author's word, and the fact beside the template has
+    # the path: that they differ says nothing at rest.
+    moves = len(now.memory.repositories) > 1 or not repository.startswith("/")
+    if now.rollout.followed and moves and repository and named not in (None, repository):
         told = {
-            "repository": running.model,
+            "repository": repository,
             "engineImage": running.image or None,
             "adapters": list(now.adapters) or None,
             # Facts have no class. Without one, `gpu` and `cost` would be of the class of the claim.

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from function import assembly, canonical, memo
-from function.api import status
+from function.api import base, status
 from function.capacity import fit, prices, ways_out
 from function.cluster import observed
 from function.concerns import reasons
 from function.planning import forecasts, plans, prospects
-from function.situation import situations
+from function.situation import renderings, situations
 
 
 class Fits(reasons.Reasons):
@@ -174,14 +174,16 @@ def answers(now: situations.Situation, currency: str) -> list[dict[str, str]] | 
     large one at the price of the small one. What pods cost whose model the claim asks for no more
     is what the status has told of it, as long as it does.
     """
-    wanted, told = now.plan.storage.base.model, now.memory.repositories
-    if not now.models or now.models == (wanted,):
+    wanted, told = now.plan.storage.base.model, frozenset(now.memory.repositories)
+    if not now.models:
+        return None
+    others = [model for model in now.models if model != wanted]
+    if not others:
         return tokens(now.plan)
-    before = _told(now.memory.cost, currency)
-    if now.models[-1] != wanted:
-        return before if now.models[-1] in told else None
-    # Releases that told no models told the cost of what was asked for.
-    return _dearer(before, tokens(now.plan)) if told else tokens(now.plan)
+    # What the status tells is of the models that it names. Releases that named none told the cost
+    # of what was asked for, whatever ran.
+    before = _told(now.memory.cost, currency) if told.issuperset(others) else None
+    return before if now.models[-1] != wanted else _dearer(before, tokens(now.plan))
 
 
 def _told(cost: Mapping[str, Any], currency: str) -> list[dict[str, str]] | None:
@@ -211,10 +213,10 @@ def _dearer(
 def tokens(plan: plans.Plan) -> list[dict[str, str]] | None:
     """Returns what a million tokens cost by load, or None where nobody knows.
 
-    Prices follow from it: facts that the claim's author states make no cost, nor does a GPU for
-    nothing.
+    Prices follow from it: what the claim's author states of the model makes no cost, be it facts or
+    the repository of files that no Job verified. Nor does a GPU for nothing.
     """
-    if plan.spec.model.facts is not None:
+    if plan.spec.model.facts is not None or not plan.storage.base.proven or moved_away(plan):
         return None
     return [
         {
@@ -225,6 +227,16 @@ def tokens(plan: plans.Plan) -> list[dict[str, str]] | None:
         for name, apart in forecasts.tokens_apart(plan).items()
         if apart.prompts > 0 and apart.answers > 0
     ] or None
+
+
+def moved_away(plan: plans.Plan) -> bool:
+    """Tells whether a patch has pods read another directory than that of the base model."""
+    if plan.workload.SUFFIX not in (plan.spec.patches or {}):
+        return False
+    try:
+        return not renderings.facts(plan, renderings.rendered(plan)).model
+    except base.InvalidError:
+        return False  # `Valid` says so, and nothing of it runs
 
 
 # More would claim to know more, and change with each constant of the estimate.

@@ -108,6 +108,13 @@ def _why(plan: plans.Plan, load: str) -> str:
             "no price follows from spec.model.facts, which the claim's author states: the settings'"
             " capacity.models may have them"
         )
+    if not plan.storage.base.proven:
+        return (
+            "no price follows from files that no Job downloads from the repository itself, as what"
+            " they are is the claim author's word; state its price there"
+        )
+    if capacity.moved_away(plan):
+        return "a patch has pods read another directory than the model's; state its price there"
     tariff = prices.tariff(plan.site, plan.hardware.priced_as)
     if tariff is None or plan.hardware.gpus == 0:
         return f"gpu.classes.{plan.hardware.priced_as}.pricePerHour is not set"

@@ -333,9 +333,10 @@ def asked_by(wish: gateway_money.FromCost, site: settings.Settings) -> str:
 def cost(claim: members.Member, load: str, site: settings.Settings) -> tuple[str, str] | None:
     """Returns what a million tokens of a claim cost, prompts and answers; None where nobody knows.
 
-    Nobody does while the claim tells it in another currency than that of the settings.
+    Nobody does while the claim tells it in another currency than that of the settings, or does not
+    tell of which model it is: the price would be taken for that of whatever it tells later.
     """
-    if observed.at(claim.cost, "currency") != site.pricing.currency:
+    if not claim.repositories or observed.at(claim.cost, "currency") != site.pricing.currency:
         return None
     for one in observed.items(claim.cost, "perMillionTokens"):
         if observed.at(one, "load") == load:

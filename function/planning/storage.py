@@ -76,8 +76,22 @@ class Directory:
 
     @property
     def model(self) -> str:
-        """Which model it is: its repository, or where else it lies."""
-        return self.served[0] or self.place
+        """Which model it is: its repository, or where else it lies.
+
+        The repository of files that no Job downloads is a word of the claim's author: a path on the
+        volume says what pods have, and no repository has the form of one.
+        """
+        if self.origin is Origin.VOLUME:
+            return self.path
+        if self.origin is not Origin.HUB:
+            return self.served[0] or self.place
+        own = f"{self.repository}@{self.revision}" if is_of_others(self.revision) else None
+        return own or str(self.repository)
+
+    @property
+    def proven(self) -> bool:
+        """Whether the files are those of the repository: a Job downloads and verifies them."""
+        return self.origin is Origin.HUB and not is_of_others(self.revision)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +179,19 @@ class Storage:
         return f"{self.volume}/{directory.place}" if directory.on_volume else directory.place
 
 
+def is_of_others(revision: str | None) -> bool:
+    """Tells whether people who do not own the repository may have written a revision.
+
+    The hub keeps pull requests below refs/pr/, and anybody opens one.
+    """
+    return revision is not None and revision.startswith("refs/")
+
+
+def place(kind: str, repository: str | None, revision: str) -> str:
+    """Returns the directory that a Job makes for a revision of a repository."""
+    return f"{kind}-{canonical.digest([repository, revision], 16)}"
+
+
 def weights_path(place: str) -> str:
     """Returns where the engine finds the weights of a directory that a Job makes."""
     return f"{MODELS}/{place}/weights"
@@ -237,10 +264,10 @@ def _directories(resource: claim.InferenceService) -> Iterator[Directory]:
         items = items[1:]
     for kind, name, repository, at, legacy in items:
         if loaded:
-            place = f"{kind}-{canonical.digest([repository, at], 16)}"
-            path = weights_path(place)
+            made = place(kind, repository, at)
+            path = weights_path(made)
             loads = kind == "adapter" and name in hot
-            yield Directory(name, kind, repository, at, place, path, legacy, hot=loads)
+            yield Directory(name, kind, repository, at, made, path, legacy, hot=loads)
         else:
             path = f"{MODELS}/{legacy}"
             yield Directory(name, kind, repository, at, legacy, path, None, Origin.VOLUME)
@@ -255,6 +282,6 @@ def _elsewhere(name: str, model: claim_model.ModelSpec, revision: str) -> Direct
         return Directory(name, "base", repository, digest, model.image, path, None, Origin.IMAGE)
     if model.uri is not None:
         return Directory(name, "base", repository, None, model.uri, model.uri, None, Origin.STORE)
-    place = str(model.path)
-    path = f"{MODELS}/{place}"
-    return Directory(name, "base", repository, revision, place, path, None, Origin.VOLUME)
+    where = str(model.path)
+    path = f"{MODELS}/{where}"
+    return Directory(name, "base", repository, revision, where, path, None, Origin.VOLUME)

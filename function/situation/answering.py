@@ -8,7 +8,7 @@ what the claim asks for by now.
 from function.api import status
 from function.cluster import memory
 from function.planning import plans
-from function.situation import rollouts
+from function.situation import bases, rollouts
 
 
 def models(
@@ -16,20 +16,31 @@ def models(
 ) -> tuple[str, ...]:
     """Returns the models, that of the newest template last; none where nobody knows.
 
+    Only pods that all have one template, while none ends, forget a model.
+
     Args:
-        plan: The plan: where nothing runs, pods will have its model.
+        plan: The plan: where nothing ran yet, pods will have its model.
         rollout: Which template runs.
         remembered: What the claim's status remembers.
     """
+    # Before anything served, the status tells what was asked for.
+    before = () if remembered.serving is None else remembered.repositories
     if rollout.template is None:
-        return (plan.storage.base.model,)
-    serving = (remembered.serving or {}).get("repository")
-    before = remembered.repositories or (() if serving is None else (serving,))
-    newest = rollout.running.model
-    if not newest:
-        return before  # its template is of a release that knew no such fact
+        return (plan.storage.base.model,) if remembered.serving is None else before
+    newest = rollout.running.model or bases.proved(plan, rollout.template, remembered.records)
     state = rollout.state
-    if state is None or (rollout.followed and not state.ending):
-        return (newest,)
+    if not newest or (rollout.followed and state is not None and not state.ending):
+        return (newest,) if newest else ()
+    if rollout.last is not None:
+        last = rollout.last
+        former = last.facts.model or bases.proved(plan, last.template, remembered.records)
+        if not former:
+            return ()
+        # It tells of every pod that exists where all of them follow it.
+        if before or (state is not None and state.settled and not state.ending):
+            before = (*(model for model in before if model != former), former)
+    ran = state is not None and (state.serves or state.ran)
+    if not before and (ran or remembered.serving is not None):
+        return ()
     others = [model for model in before if model != newest]
     return (*others[: status.MOST_MODELS - 1], newest)

@@ -11,7 +11,7 @@ from function import canonical
 from function.api import status
 from function.cluster import gating, memory, observed, routes
 from function.planning import gates, plans, storage
-from function.situation import rollouts, traffic
+from function.situation import bases, rollouts
 from function.workloads import analyses
 
 _UNTOLD = (None, None)
@@ -54,7 +54,7 @@ def proofs(
 ) -> Proofs:
     """Returns what is observed of canaries."""
     there = plan.workload.template(world.get(plan.workload.SUFFIX)) or rollout.template
-    running = there is not None and traffic.has_base(canonical.plain(there), plan.storage.base)
+    running = there is not None and bases.has_base(canonical.plain(there), plan.storage.base)
     served = remembered.serving or {}
     kept = (served.get("repository"), served.get("revision")) == plan.storage.base.served
     if plan.storage.base.origin is storage.Origin.VOLUME:

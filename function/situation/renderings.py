@@ -6,6 +6,7 @@ from function import canonical, memo
 from function.api import base
 from function.boundary import additions, patches, templates
 from function.planning import identity, plans, running
+from function.situation import bases
 from function.workloads import pods, workload
 
 # Fields of the spec that a pod template follows from; scaling, routing and alerts are not.
@@ -138,7 +139,8 @@ def _shaped(
 def facts(plan: plans.Plan, wanted: identity.Manifest) -> running.Running:
     """Returns what pods of the rendered template will be; a patch makes of them what it says."""
     if plan.workload.SUFFIX in (plan.spec.patches or {}):
-        return read(plan, wanted)
+        told = read(plan, wanted)
+        return told if bases.proved(plan, wanted) else told.model_copy(update={"model": ""})
     return plan.running
 
 

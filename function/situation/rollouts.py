@@ -59,6 +59,8 @@ class Rollout:
         running: What the pods of the template are; what they would be, while there is none.
         state: The observed workload, or None.
         reported_serving: True when the claim already says that a replica serves.
+        last: The template that was emitted before this answer, where it is not the one that claim
+            and settings ask for; else None.
     """
 
     template: identity.Manifest | None
@@ -71,6 +73,7 @@ class Rollout:
     running: running.Running
     state: workload.State | None
     reported_serving: bool
+    last: "Last | None" = None
 
     @property
     def serves(self) -> bool:
@@ -115,7 +118,7 @@ def rollout(
     wanted = renderings.rendered(plan)
     fresh = _fresh(plan)
     carried = _carried(plan, keeper, fresh)
-    chosen = fresh
+    chosen, last = fresh, None
     if carried != fresh.text:
         last = _last(plan, keeper, budget)
         chosen = _choose(
@@ -142,6 +145,7 @@ def rollout(
         and state.serves
         and reported is not None
         and reported.reason == "Serving",
+        last=last,
     )
 
 
@@ -188,7 +192,7 @@ def _fresh(plan: plans.Plan) -> _Choice:
 def _choose(
     plan: plans.Plan,
     fresh: "_Choice",
-    last: "_Last | None",
+    last: "Last | None",
     carried: str | None,
     *,
     verified: bool,
@@ -231,7 +235,7 @@ def _choose(
 
 
 def _as_labelled(
-    wanted: identity.Manifest, last: "_Last", facts: running.Running
+    wanted: identity.Manifest, last: "Last", facts: running.Running
 ) -> identity.Manifest:
     """Returns a template with the labels of payers that the last one has."""
     before = observed.at(last.template, "metadata", "labels") or {}
@@ -279,7 +283,7 @@ def _hold(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Last:
+class Last:
     """The template that was emitted last, as the cluster remembers it.
 
     Attributes:
@@ -300,7 +304,7 @@ class _Last:
 
 def _last(
     plan: plans.Plan, keeper: observed.Object | None, budget: observed.Object | None
-) -> _Last | None:
+) -> Last | None:
     """Returns the template that was emitted last.
 
     Without our annotation on either the observed template is the last one: 0.9.0's, or one whose
@@ -315,7 +319,7 @@ def _last(
         if (facts.pods > 1) is not plan.hardware.split.spans:
             # It is another workload's: `succession` says when one may take the other's place.
             return None
-        return _Last(
+        return Last(
             remembered.template,
             mark if isinstance(mark, str) else None,
             facts,
@@ -324,7 +328,7 @@ def _last(
         return None
     template = canonical.plain(plan.workload.template(keeper))
     _same_engine(plan, template)
-    return _Last(template, None, _bare(renderings.read(plan, template)))
+    return Last(template, None, _bare(renderings.read(plan, template)))
 
 
 def _same_engine(plan: plans.Plan, template: observed.Object) -> None:

@@ -1,12 +1,11 @@
 """What may be asked of the claim by way of its routes, and what observed routes still name."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from function.cluster import memory, observed, routes
-from function.planning import plans, storage
-from function.situation import fallbacks, guards, ledgers, pickers, rivals, rollouts
+from function.planning import plans
+from function.situation import bases, fallbacks, guards, ledgers, pickers, rivals, rollouts
 
 # Latch: the workload was there once, and the gateway's route stays.
 ROUTE_PUBLISHED = "routePublished"
@@ -83,34 +82,9 @@ def _hot(plan: plans.Plan, rollout: rollouts.Rollout, ledger: ledgers.Ledger) ->
     """
     if rollout.hold is None or rollout.template is None or not ledger.hot:
         return ledger.hot
-    if has_base(rollout.template, plan.storage.base):
+    if bases.has_base(rollout.template, plan.storage.base):
         return ledger.hot
     return {name: ledger.listed[name] for name in ledger.hot if name in ledger.listed}
-
-
-def has_base(template: observed.Object, base: storage.Directory) -> bool:
-    """Tells whether pods of a template have a base model.
-
-    By a whole value, and not a part of one: an address may begin with another model's.
-    """
-    values = frozenset(_values(template))
-    if base.origin is not storage.Origin.IMAGE:
-        return base.path in values
-    # A registry's mirror has another name; the digest stays.
-    digests = {value.partition("@")[2] for value in values}
-    return base.path in values and base.revision in digests
-
-
-def _values(document: Any) -> Iterator[str]:
-    """Yields the texts of a document."""
-    if isinstance(document, str):
-        yield document
-    elif isinstance(document, Mapping):
-        for value in document.values():
-            yield from _values(value)
-    elif isinstance(document, list):
-        for value in document:
-            yield from _values(value)
 
 
 def _adapters(

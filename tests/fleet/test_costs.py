@@ -285,6 +285,20 @@ def test_the_first_price_is_of_what_the_cost_is_of() -> None:
     assert costed.priced(world) == SMALL
 
 
+def test_no_price_follows_from_a_claim_that_tells_no_model() -> None:
+    """It would be taken for the price of whatever the claim tells later."""
+    silent = scene.member("coder", "sql", costs=("0.01", "0.03"), models=())
+    world = costed.resting(silent)
+    assert costed.priced(world) == {}
+    assert world.condition("PricesReady") == ("False", "CostUnknown")
+    become(world, "org/large")
+    assert costed.priced(world) == LARGE
+    # What is kept stays.
+    world.strangers = [silent]
+    world.converge()
+    assert costed.priced(world) == LARGE
+
+
 def test_a_price_of_which_nobody_kept_the_model_is_of_the_one_that_answers() -> None:
     world = costed.resting()
     before = costed.priced(world)

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from function import canonical
 from function.capacity import catalogue, forms, loads
-from tests import cluster, documents
+from function.planning import identity
+from tests import cluster, documents, recordings
 from tests.cli import command
 from tests.life import given
 
@@ -184,14 +186,157 @@ def test_facts_and_not_what_is_remembered_tell_which_model_came() -> None:
 
 
 @pytest.mark.parametrize("written", [None, "x", [None], ["x" * 513]])
-def test_models_that_somebody_wrote_over_are_those_of_the_status(written: Any) -> None:
+def test_models_that_somebody_wrote_over_are_unknown_until_pods_have_one(written: Any) -> None:
     world = two_replicas()
     half_way(asked_for(world, LARGE))
     world.claim["status"]["repositories"] = written
     world.claim["status"]["cost"]["perMillionTokens"] = [{"load": "chat", "input": "NaN"}]
     world.reconcile()
     assert world.fatal is None
-    assert models(world) == [FIRST, LARGE]
+    assert "repositories" not in world.claim["status"], "nobody knows what the old pods have"
+    assert told(world) == {}
+    world.converge()
+    assert models(world) == [LARGE]
+
+
+def deployment(world: cluster.Cluster) -> str:
+    return next(key for key, item in world.objects.items() if item["kind"] == "Deployment")
+
+
+def test_a_deployment_that_is_unseen_for_a_moment_hides_no_model() -> None:
+    world = asked_for(two_replicas(), LARGE)
+    world.converge()
+    half_way(asked_for(world, SMALL))
+    before = told(world)
+    key = deployment(world)
+    assert world.refs is not None
+    world.refs = set(world.refs) - {key}
+    for _ in range(2):
+        world.reconcile()
+        assert (models(world), told(world)) == ([LARGE, SMALL], before)
+    world.converge()
+    assert models(world) == [SMALL]
+
+
+def test_a_claim_that_served_keeps_its_models_without_a_workload() -> None:
+    world = asked_for(two_replicas(), LARGE)
+    world.converge()
+    before = told(world)
+    asked_for(world, SMALL).reconcile()
+    world.edit(suspend=True)
+    for _ in range(3):
+        world.settle("Job").reconcile()
+    world.delete(deployment(world))
+    world.reconcile()
+    assert (models(world), told(world)) == ([LARGE], before)
+
+
+def older(world: cluster.Cluster) -> cluster.Cluster:
+    """Returns a world as a release leaves it that told no models, and no cost of tokens."""
+    for item in world.objects.values():
+        annotations = item["metadata"].get("annotations") or {}
+        if identity.FACTS_ANNOTATION in annotations:
+            facts = json.loads(annotations[identity.FACTS_ANNOTATION])
+            facts.pop("model", None)
+            annotations[identity.FACTS_ANNOTATION] = canonical.dumps(facts)
+    world.claim["status"].pop("repositories", None)
+    world.claim["status"]["cost"].pop("perMillionTokens", None)
+    return world
+
+
+def test_an_upgrade_at_rest_proves_the_model_from_the_template() -> None:
+    world = two_replicas()
+    before = told(world)
+    older(world).reconcile()
+    assert (models(world), told(world)) == ([FIRST], before)
+    # Held by an edit whose weights never come, the record beside it names the model.
+    older(world)
+    asked_for(world, SMALL).reconcile()
+    assert models(world) == [FIRST]
+    assert told(world) == {}, "nobody told yet what it costs"
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_an_upgrade_in_the_middle_of_a_rollout_tells_no_model_until_it_has_ended(
+    held: bool,
+) -> None:
+    world = asked_for(two_replicas(), LARGE)
+    world.converge()
+    older(half_way(asked_for(world, SMALL)))
+    if held:
+        given.settings(world)["gpu"]["classes"]["l4"]["podAnnotations"] = {"example.com/x": "y"}
+    world.reconcile()
+    assert "repositories" not in world.claim["status"]
+    assert told(world) == {}
+    world.converge()
+    assert models(world) == [SMALL]
+
+
+def test_pods_of_0_9_0_have_a_model_that_nobody_proves() -> None:
+    example = cluster.example(given.NAME)
+    world = recordings.taken_over(example, cluster.environment("reference"))
+    world.converge()
+    asked_for(world, SMALL).edit(gateway={"enabled": True})
+    for _ in range(2):
+        world.reconcile()
+    assert world.condition("Current") == ("False", "WeightsPending")
+    assert "repositories" not in world.claim["status"]
+    assert told(world) == {}
+
+
+def test_pods_that_were_there_before_the_claim_are_of_their_own_model() -> None:
+    """Its author left them behind, and made the claim again."""
+    world = asked_for(two_replicas(), LARGE)
+    world.converge()
+    half_way(asked_for(world, SMALL))
+    world.claim["status"] = {}
+    world.reconcile().reconcile()
+    assert "repositories" not in world.claim["status"]
+    assert told(world) == {}
+
+
+# --- what the author says of files
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"source": "pvc", "path": "big"},
+        {"revision": "big", "preload": {"enabled": False}},
+        {"revision": "refs/pr/7"},
+    ],
+)
+def test_files_that_are_the_authors_word_make_no_cost(model: Any) -> None:
+    world = two_replicas()
+    written = {"repository": FIRST, "contextWindow": 8192, **model}
+    world.edit(model=written).converge()
+    assert world.fatal is None
+    assert told(world) == {}
+    assert models(world) != [FIRST], "it is another product than what the hub has"
+    # Nor has a claim the cost of what it asks for while its pods read other files.
+    world.edit(model={"repository": FIRST, "contextWindow": 8192}).reconcile()
+    assert told(world) == {}
+
+
+@pytest.mark.parametrize("revision", ["v2", "0" * 40])
+def test_another_state_of_the_repository_is_the_same_model(revision: str) -> None:
+    world = two_replicas()
+    before = told(world)
+    given.remodelled(world, revision=revision).converge()
+    assert (models(world), told(world)) == ([FIRST], before)
+
+
+def test_a_patch_that_reads_another_directory_makes_no_cost() -> None:
+    world = two_replicas()
+    given.settings(world).setdefault("permissions", {})["patches"] = ["*"]
+    (container,) = world.template["spec"]["containers"][:1]
+    args = ["/models/other", *container["args"][1:]]
+    containers = [{"name": container["name"], "args": args}]
+    patch = {"spec": {"template": {"spec": {"containers": containers}}}}
+    world.edit(patches={"deployment": patch}).converge()
+    assert world.fatal is None
+    assert "repositories" not in world.claim["status"]
+    assert told(world) == {}
 
 
 def test_a_claim_without_pods_tells_the_cost_of_what_they_will_have() -> None:
