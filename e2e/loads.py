@@ -178,7 +178,8 @@ class Subject:
         since = time.monotonic()
         assert self.replicas == replicas
         self.stage.pause(seconds)
-        assert self.changes(since) == [], self.name
+        seen = [(round(m.at - since, 1), m.value) for m in self.changes(since)]
+        assert seen == [], f"{self.name} went {self.path}"
         wanted = [m.value for m in self.stage.history.desired(self.name) if m.at > since]
         assert set(wanted) <= {replicas}, self.name
 
