@@ -53,11 +53,18 @@ class Step:
 
 
 def place(claim: Object) -> str:
-    """Returns which model a claim asks for: its repository, or where else it lies."""
+    """Returns which model a claim asks for: its repository, or where else it lies.
+
+    Of files that no Job verified the repository is a word of the author's.
+    """
     model = claim["spec"]["model"]
     if "image" in model:
         return str(model["image"]).partition("@")[0]
-    return str(model.get("uri") or model.get("repository") or model["path"])
+    if "uri" in model:
+        return str(model["uri"])
+    if "path" in model or not model.get("preload", {}).get("enabled", True):
+        return f"/models/{model.get('path') or model['revision']}"
+    return str(model["repository"])
 
 
 def is_ready(step: Step) -> bool:
