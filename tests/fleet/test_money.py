@@ -234,8 +234,9 @@ def test_nobody_without_a_name_is_in_what_is_recorded(
     spec.setdefault("callers", [scene.caller("chat")])
     world = scene.world(document, CODER, settings=LABELLED if labelled else UNLABELLED)
     # Cases of evaluations can be code, and the Secrets that such code reads are granted.
-    allowed = world.environments[0]["data"]["inferenceService"]["allowed"]
-    allowed |= {"remoteRefs": {"*": ["**"]}, "secrets": {"*": ["**"]}}
+    for environment in world.environments:
+        allowed = environment["data"]["inferenceService"].setdefault("allowed", {})
+        allowed |= {"remoteRefs": {"*": ["**"]}, "secrets": {"*": ["**"]}}
     world.converge()
     known = sources.others()
     names = {caller["name"] for caller in spec["callers"] or []}
